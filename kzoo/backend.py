@@ -1,0 +1,55 @@
+"""Which Keras backend to use, decided before Keras is imported.
+
+Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
+installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def choose_backend() -> None:
+    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "KERAS_BACKEND" in os.environ or "keras" in sys.modules or importlib.util.find_spec("tensorflow"):
+        return
+    if _configured_backend() not in (None, "tensorflow"):
+        return
+    for module in ("jax", "torch"):
+        if importlib.util.find_spec(module):
+            os.environ["KERAS_BACKEND"] = module
+            return
+
+
+def _configured_backend() -> str | None:
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        backend = json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return str(backend) if backend else None
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hide what C++ libraries print to standard error while they are imported.
+
+    TF_CPP_MIN_LOG_LEVEL does not silence TensorFlow's first lines. Python errors are not hidden: they
+    are raised after the descriptor has been put back.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

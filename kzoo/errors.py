@@ -1,0 +1,44 @@
+"""Errors that kzoo raises on purpose: one message, no traceback at the command line.
+
+Every message names the argument, the value it had and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KzooError(Exception):
+    """Base of all errors raised by kzoo on purpose."""
+
+
+class InputError(KzooError, ValueError):
+    """What the caller gave is wrong or missing (command line: exit status 2)."""
+
+
+class RunFailed(KzooError, RuntimeError):
+    """A run started well and could not go on (command line: exit status 1)."""
+
+
+def unknown(kind: str, value: object, choices: Iterable[str], *, hint: str = "") -> InputError:
+    """The error for a name that is not one of a known set, with the nearest one suggested.
+
+    Args:
+        kind: what the name should have been, e.g. ``"model"``.
+        value: the name that was given.
+        choices: the names there are.
+        hint: a sentence appended to the message.
+
+    Returns:
+        An `InputError`, to be raised by the caller.
+    """
+    names = sorted(choices)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    if near:
+        message = f"unknown {kind} {value!r}: did you mean {near[0]!r}?"
+    elif len(names) <= 12:
+        message = f"unknown {kind} {value!r}: allowed are {', '.join(names) or 'none'}"
+    else:
+        message = f"unknown {kind} {value!r}"
+    return InputError(f"{message} {hint}".strip() if hint else message)
