@@ -1,0 +1,26 @@
+"""Packages that add their own models, datasets and recipes.
+
+A package names a module under the entry point group ``kzoo.plugins``; kzoo imports it once, before the first look
+into a registry. The module calls `kzoo.register_model`, `kzoo.register_dataset` and `kzoo.register_recipe`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+
+GROUP = "kzoo.plugins"
+
+_state = {"loaded": False}
+
+
+def load() -> None:
+    """Import every installed plugin, once; one that cannot be imported is named in a warning and left out."""
+    if _state["loaded"]:
+        return
+    _state["loaded"] = True  # before importing: a plugin looks into the registries itself
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:  # a broken plugin must not take kzoo down with it
+            warnings.warn(f"kzoo plugin {entry.name!r} ({entry.value}) could not be loaded: {error}", stacklevel=2)

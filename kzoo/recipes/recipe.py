@@ -1,0 +1,248 @@
+"""The recipe: everything that determines a run, as validated plain data (no Keras).
+
+A run is a function of its recipe. `Recipe.digest` identifies a recipe by content, never by name: two recipes
+that resolve to the same model, data and training have one digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from kzoo.data.augment import AugmentationSpec
+from kzoo.data.datasets import dataset
+from kzoo.data.splits import Split
+from kzoo.errors import InputError, unknown
+from kzoo.models.registry import variant
+from kzoo.recipes.settings import (
+    Adam,
+    AdamW,
+    ChannelStatistics,
+    Constant,
+    EarlyStop,
+    Optimizer,
+    Positive,
+    Schedule,
+    Setting,
+    Share,
+)
+
+SCHEMA_VERSION = 1
+Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
+# What belongs to one dataset and is set back to the next one's default when only the dataset changes.
+TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "image_size", "train_size")
+
+
+class Recipe(Setting):
+    """All that determines a run.
+
+    Attributes:
+        schema_version: version of this schema; a newer one is refused.
+        name: ``family/name``; labels the run, takes no part in its identity.
+        model: a registered model's name, or ``module:function`` returning a Keras model.
+        model_options: keyword arguments for the model's builder.
+        dataset: a dataset's name, ``folder:PATH``, ``npz:PATH`` or ``module:function``.
+        class_names: restricts the dataset to these classes (names or indices, renumbered in this order).
+        split: how validation and test images are chosen.
+        train_size: use only that many training images (a seeded subset; smaller ones nest in larger ones).
+        image_size: resize images to this many pixels a side, once.
+        augmentation: random changes to each training image, in order; None takes the dataset's default.
+        expansions: transformed copies added to the training images before training starts.
+        normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
+            or the figures themselves, in units of pixels / 255. It becomes the model's first layer.
+        optimizer: the optimizer and its learning rate.
+        schedule: the learning rate per epoch.
+        l1: coefficient of sign(w), added to the gradient of every parameter w.
+        l2: coefficient of w, added to the gradient of every parameter w, biases and BatchNorm included:
+            what PyTorch's optimizers call ``weight_decay`` (facts on reports a, b, d, e).
+        weight_decay: decoupled decay, as Keras's optimizers use the word; None is 0.004 (Keras's default) for
+            AdamW and 0 for all others.
+        label_smoothing: share of each training label spread over all classes.
+        ema: momentum of a moving average of the weights, used for validation, test and what is kept.
+        precision: Keras dtype policy.
+        epochs: passes over the training part.
+        batch_size: images a step; the last, smaller batch of an epoch is kept.
+        seed: of initial weights, order, augmentation and dropout (the split has its own).
+        initial_weights: a run's directory (its best weights) or a ``.weights.h5`` or ``.keras`` file.
+        freeze: wildcards of layer names that are not trained.
+        early_stop: when to end before the last epoch.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)]
+    model_options: dict[str, Any] = {}
+    dataset: str = "digits"
+    class_names: tuple[str | int, ...] | None = None
+    split: Split = Split()
+    train_size: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    augmentation: tuple[AugmentationSpec, ...] | None = None
+    expansions: tuple[Expansion, ...] = ()
+    normalization: Literal["dataset", "none"] | ChannelStatistics = "dataset"
+    optimizer: Optimizer = Adam()
+    schedule: Schedule = Constant()
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    label_smoothing: Share = 0.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 100
+    seed: Annotated[int, Field(ge=0)] = 0
+    initial_weights: str | None = None
+    freeze: tuple[str, ...] = ()
+    early_stop: EarlyStop | None = None
+
+    def __init__(self, name: str | None = None, **fields: Any) -> None:
+        """Validate the fields; a `kzoo.errors.InputError` names the first that is wrong and what is allowed."""
+        if name is not None:
+            fields["name"] = name
+        check_version(fields, "recipe", SCHEMA_VERSION)
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise _readable(error, type(self)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.normalization != "dataset" and self.normalization != "none":
+            mean, std = self.normalization.mean, self.normalization.std
+            if not mean or len(mean) != len(std):
+                raise ValueError(f"normalization needs as many means as standard deviations, not {mean!r} and {std!r}")
+        return self
+
+    def derive(self, name: str, **changes: Any) -> Recipe:
+        """A recipe like this one under another name, with the given fields replaced."""
+        return Recipe(**{**self._fields(), **changes, "name": name})
+
+    def override(self, **changes: Any) -> Recipe:
+        """This recipe with fields replaced, as ``--set`` and `kzoo.train`'s keywords do.
+
+        A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings its
+        own augmentation, normalization and split unless those are among the changes too.
+        """
+        fields = self._fields()
+        top = {key.split(".")[0] for key in changes}
+        if changes.get("dataset", self.dataset) != self.dataset:
+            fields.update({key: type(self).model_fields[key].default for key in TIED_TO_DATASET})
+        for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
+            _assign(fields, key.split("."), value)
+        for key in top - set(type(self).model_fields):
+            raise unknown("recipe field", key, type(self).model_fields)
+        return Recipe(**fields)
+
+    def resolved(self) -> Recipe:
+        """This recipe with every default that another table holds filled in.
+
+        Raises:
+            InputError: the model or dataset is unknown.
+        """
+        if not self.model.startswith("keras:"):
+            variant(self.model)
+        row = dataset(self.dataset)
+        augmentation = row.augmentation if self.augmentation is None else self.augmentation
+        decay = self.weight_decay
+        if decay is None:
+            decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
+        changes: dict[str, Any] = {"augmentation": augmentation, "weight_decay": decay}
+        return Recipe(**{**self._fields(), **changes})
+
+    def digest(self, *content: str) -> str:
+        """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).
+
+        Args:
+            content: digests of files or models that the recipe names but does not contain.
+        """
+        fields = self.resolved().model_dump(mode="json", exclude={"name"})
+        if not self.model.startswith("keras:"):
+            row = variant(self.model)
+            if isinstance(row.builder, str):
+                # vgg38-bn is vgg38 with batch_norm=True: one identity.
+                fields["model"] = row.builder
+                fields["model_options"] = {**row.options, **self.model_options}
+        canonical = json.dumps([fields, *content], sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON; `Recipe.from_json` gives it back equal."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "recipe") -> Recipe:
+        """The recipe that a JSON text holds; `source` names the text in errors."""
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{source} is not valid JSON: {error}") from None
+        if not isinstance(fields, dict):
+            raise InputError(f"{source} must hold a JSON object, not {type(fields).__name__}")
+        try:
+            return cls(**fields)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Recipe:
+        """The recipe that a JSON file holds."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read recipe file {str(path)!r}: {error}") from None
+        return cls.from_json(text, source=f"recipe file {str(path)!r}")
+
+    def _fields(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in type(self).model_fields}
+
+
+def check_version(fields: Mapping[str, Any], what: str, supported: int) -> None:
+    """Refuse data written under a schema that this version of kzoo does not know."""
+    version = fields.get("schema_version", supported)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise InputError(f"schema_version of a {what} must be a positive integer, not {version!r}")
+    if version > supported:
+        raise InputError(
+            f"{what} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
+        )
+
+
+def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set a possibly nested entry, turning settings on the way into plain data."""
+    head, rest = path[0], path[1:]
+    if not rest:
+        fields[head] = value
+        return
+    inner = fields.get(head)
+    if hasattr(inner, "model_dump"):
+        inner = inner.model_dump()
+    if not isinstance(inner, dict):
+        raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
+    fields[head] = inner = dict(inner)
+    _assign(inner, rest, value)
+
+
+def _readable(error: ValidationError, schema: type[Recipe]) -> InputError:
+    """The first problem of a pydantic error as one sentence."""
+    problem = error.errors()[0]
+    location = ".".join(str(part) for part in problem["loc"])
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    value = problem.get("input")
+    if problem["type"] == "extra_forbidden":
+        if len(problem["loc"]) == 1:
+            return unknown("recipe field", field, schema.model_fields)
+        return InputError(f"recipe field {location!r} does not exist")
+    if problem["type"] == "union_tag_invalid":
+        allowed = [tag.strip("' ") for tag in str(problem["ctx"]["expected_tags"]).split(",")]
+        return unknown(field, problem["ctx"]["tag"], allowed)
+    if problem["type"] == "missing":
+        return InputError(f"recipe field {location!r} is missing")
+    if problem["type"] == "value_error":
+        return InputError(str(problem["ctx"]["error"]))
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return InputError(f"recipe field {location!r} is {value!r}: {message}")

@@ -1,0 +1,164 @@
+"""The parts of a recipe that come in kinds: optimizers, schedules, early stopping (plain data, no Keras).
+
+Each kind is a class whose fields are its schema. Wherever one is expected, its kind's name alone stands for
+the kind with its defaults: ``optimizer="adam"``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Setting(BaseModel):
+    """Base of recipe data: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Adam(Setting):
+    """Adam (Kingma and Ba 2015), with PyTorch's epsilon, which reports a, b and d trained with."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: Positive = 1e-3
+    beta_1: Share = 0.9
+    beta_2: Share = 0.999
+    epsilon: Positive = 1e-8
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); the decay is the recipe's `weight_decay`."""
+
+    kind: Literal["adamw"] = "adamw"  # type: ignore[assignment]
+
+
+class SGD(Setting):
+    """Plain stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: Positive = 0.01
+
+
+class Momentum(Setting):
+    """SGD with momentum; 0.01 and 0.9 are Chainer's defaults, our reading of report c."""
+
+    kind: Literal["momentum"] = "momentum"
+    learning_rate: Positive = 0.01
+    momentum: Share = 0.9
+
+
+class Nesterov(Setting):
+    """SGD with Nesterov momentum; 0.1 and 0.9 are report e's."""
+
+    kind: Literal["nesterov"] = "nesterov"
+    learning_rate: Positive = 0.1
+    momentum: Share = 0.9
+
+
+class RMSprop(Setting):
+    """RMSprop; rate 0.01, smoothing 0.99 and epsilon 1e-8 are Chainer's defaults, our reading of report c."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Positive = 0.01
+    rho: Share = 0.99
+    epsilon: Positive = 1e-8
+
+
+class Adagrad(Setting):
+    """Adagrad starting from an accumulator of zero as PyTorch does; report e gives no rate, 0.01 is ours."""
+
+    kind: Literal["adagrad"] = "adagrad"
+    learning_rate: Positive = 0.01
+    epsilon: Positive = 1e-10
+
+
+class Adadelta(Setting):
+    """Adadelta; report e gives no rate, PyTorch's 1.0, 0.9 and 1e-6 are ours."""
+
+    kind: Literal["adadelta"] = "adadelta"
+    learning_rate: Positive = 1.0
+    rho: Share = 0.9
+    epsilon: Positive = 1e-6
+
+
+class Constant(Setting):
+    """The optimizer's rate throughout."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class Cosine(Setting):
+    """Cosine annealing per epoch, from the optimizer's rate towards `minimum` over all epochs (reports a and b)."""
+
+    kind: Literal["cosine"] = "cosine"
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+
+
+class CosineRestarts(Setting):
+    """Cosine annealing that starts again every `period` epochs (report e: 20)."""
+
+    kind: Literal["cosine_restarts"] = "cosine_restarts"
+    period: Annotated[int, Field(ge=1)] = 20
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Exponential(Setting):
+    """The rate times `factor` after every epoch (report e: 0.9)."""
+
+    kind: Literal["exponential"] = "exponential"
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class Step(Setting):
+    """The rate times `factor` every `every` epochs (report e: 0.1 every 20)."""
+
+    kind: Literal["step"] = "step"
+    every: Annotated[int, Field(ge=1)] = 20
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+class Plateau(Setting):
+    """The rate times `factor` when validation loss has not improved for more than `patience` epochs.
+
+    Improvement is PyTorch's: a loss below the best by a relative 1e-4 (report e: patience 3, factor 0.5).
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    patience: Annotated[int, Field(ge=0)] = 3
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+    threshold: ClassVar[float] = 1e-4
+
+
+class EarlyStop(Setting):
+    """End a run once `monitor` on the validation part has not improved for `patience` epochs."""
+
+    monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    patience: Annotated[int, Field(ge=1)] = 10
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ChannelStatistics(Setting):
+    """Per-channel mean and standard deviation, in units of pixels / 255, of the normalization layer."""
+
+    mean: tuple[float, ...]
+    std: tuple[Positive, ...]
+
+
+def _kind_alone(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+AnyOptimizer = Union[Adam, AdamW, SGD, Momentum, Nesterov, RMSprop, Adagrad, Adadelta]  # noqa: UP007
+AnySchedule = Union[Constant, Cosine, CosineRestarts, Exponential, Step, Plateau]  # noqa: UP007
+Optimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
+Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
+
+
+def kinds(union: Any) -> list[str]:
+    """The names of the kinds in a union such as `AnyOptimizer`, e.g. ``["adam", "adamw", ...]``."""
+    return [member.model_fields["kind"].default for member in get_args(union)]
