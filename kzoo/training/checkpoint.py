@@ -1,0 +1,133 @@
+"""Checkpoints: one file that holds all of a run's state, complete or not there at all.
+
+A checkpoint is an uncompressed ``.npz`` (a zip, so every array carries a CRC-32), written to a temporary file,
+flushed to the disk and renamed. The last two are kept. Keras's BackupAndRestore writes two files that can
+disagree, and saves neither seed generators nor callbacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from kzoo.errors import InputError, RunFailed
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's state before one step.
+
+    Attributes:
+        epoch: of the next step, counted from 0.
+        step: the next step within the epoch, counted from 0.
+        arrays: named lists of arrays, e.g. ``{"model": [...], "optimizer": [...]}``.
+        meta: everything else, as JSON data.
+    """
+
+    epoch: int
+    step: int
+    arrays: dict[str, list[np.ndarray]]
+    meta: dict[str, Any]
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Give `path` new content, whole or not at all, that survives a crash from here on.
+
+    Raises:
+        RunFailed: the file cannot be written (a full disk, say); an earlier file of that name is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunFailed(f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact") from None
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a folder and remove all but the last two.
+
+    Raises:
+        RunFailed: it cannot be written; earlier ones are intact.
+    """
+    arrays = {f"{name}:{i}": value for name, values in checkpoint.arrays.items() for i, value in enumerate(values)}
+    meta = {"epoch": checkpoint.epoch, "step": checkpoint.step, "meta": checkpoint.meta}
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunFailed(f"cannot make {str(folder)!r}: {error.strerror}") from None
+    path = folder / f"{checkpoint.epoch:05d}-{checkpoint.step:07d}.npz"
+    write_atomically(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
+    for old in files(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def files(folder: Path) -> list[Path]:
+    """The checkpoint files of a folder, oldest first (their names sort by epoch and step)."""
+    return sorted(folder.glob("[0-9]*-[0-9]*.npz"))
+
+
+def load_latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None where there is none at all.
+
+    A damaged one is passed over with a warning and left where it is.
+
+    Raises:
+        InputError: there are checkpoints and all of them are damaged.
+    """
+    paths = files(folder)
+    for path in reversed(paths):
+        try:
+            return load(path)
+        except InputError as error:
+            warnings.warn(f"{error}; going back to the checkpoint before it", stacklevel=2)
+    if paths:
+        names = ", ".join(path.name for path in paths)
+        raise InputError(
+            f"every checkpoint in {str(folder)!r} is damaged ({names}); nothing was deleted: "
+            "restore one from a copy, or start anew with --fresh"
+        )
+    return None
+
+
+def load(path: Path) -> Checkpoint:
+    """Read one checkpoint whole.
+
+    Raises:
+        InputError: it is damaged or no checkpoint.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+        meta = json.loads(content.pop("meta").tobytes())
+        lists: dict[str, dict[int, np.ndarray]] = {}
+        for key, value in content.items():
+            name, _, index = key.rpartition(":")
+            lists.setdefault(name, {})[int(index)] = value
+        arrays = {name: [values[i] for i in range(len(values))] for name, values in lists.items()}
+        return Checkpoint(meta["epoch"], meta["step"], arrays, meta["meta"])
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"checkpoint {str(path)!r} is damaged ({error})") from None

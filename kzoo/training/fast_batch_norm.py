@@ -1,0 +1,136 @@
+"""What is trained: the model up to its logits, with BatchNorm's training step done by TensorFlow's fused kernel.
+
+Keras 3 computes BatchNorm's statistics with separate operations; TensorFlow's fused kernel does it in one pass over
+the map, forward and backward. The trained view shares every variable with the stock model, and only the stock
+model is ever saved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
+    """The model to call `fit` on, and whether its output are logits.
+
+    A softmax at the end is left out (the loss computes it from logits, exactly and in one step). Layers are shared
+    with `model`, except BatchNorm layers on TensorFlow, which share its variables.
+
+    Args:
+        model: any Keras model with one output of shape (batch, classes).
+
+    Returns:
+        A model and True if its output are logits, False if probabilities.
+    """
+    if type(model).__name__ not in ("Functional", "Sequential") or not model.built:
+        return model, not _gives_probabilities(model)  # its graph is not all there is to know of it
+    output = model.outputs[0]
+    last = output._keras_history.operation
+    logits = True
+    if _is_softmax(last):
+        output = last.input
+    elif isinstance(last, keras.layers.Dense | keras.layers.Activation):
+        logits = last.activation is not keras.activations.softmax
+    else:
+        logits = not _gives_probabilities(model)
+    # Nothing between the parts of a nested model can be exchanged from outside.
+    nested = any(isinstance(layer, keras.Model) for layer in model.layers)
+    if not nested and keras.backend.backend() == "tensorflow" and any(map(_can_be_fused, model.layers)):
+        view = keras.models.clone_model(keras.Model(model.inputs, output), clone_function=_fused_or_same)
+    elif output is model.outputs[0]:
+        return model, logits
+    else:
+        view = keras.Model(model.inputs, output)
+    view.name = model.name
+    return view, logits
+
+
+def _is_softmax(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Softmax):
+        return layer.axis == -1
+    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.softmax
+
+
+def _gives_probabilities(model: keras.Model) -> bool:
+    shape = [size or 32 for size in model.input_shape[1:]]
+    images = np.random.default_rng(0).uniform(0, 255, [4, *shape]).astype("float32")
+    output = keras.ops.convert_to_numpy(model(images, training=False))
+    return bool((output >= 0).all() and np.allclose(output.sum(-1), 1, atol=1e-3))
+
+
+def _can_be_fused(layer: Any) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.input_spec is not None
+        and layer.input_spec.ndim == 4
+        and layer.axis in (-1, 3)
+        and layer.scale
+        and layer.center
+        and not layer.renorm
+        and not layer.synchronized
+    )
+
+
+def _fused_or_same(layer: Any) -> Any:
+    return fused(layer) if _can_be_fused(layer) else layer
+
+
+def fused(layer: keras.layers.BatchNormalization) -> keras.layers.BatchNormalization:
+    """A stand-in for a built BatchNorm layer: the same variables, the fused kernel in training (TensorFlow only).
+
+    Statistics and moving averages are those of the stock layer (biased variance), up to rounding.
+    """
+    stand_in = _fused_class()(**{k: v for k, v in layer.get_config().items() if not k.startswith("renorm")})
+    stand_in.trainable = layer.trainable
+    for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+        setattr(stand_in, name, getattr(layer, name))
+    stand_in.input_spec = layer.input_spec
+    stand_in._reduction_axes = layer._reduction_axes
+    stand_in.built = True
+    return stand_in
+
+
+def _fused_class() -> type:
+    global _class
+    if _class is not None:
+        return _class
+    import tensorflow as tf
+
+    stock = keras.layers.BatchNormalization
+
+    class BatchNormalization(stock):  # type: ignore[misc, valid-type]
+        def build(self, input_shape: Any) -> None:
+            """Nothing: the variables are another layer's."""
+
+        def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            if not training or not self.trainable or mask is not None:
+                return super().call(inputs, training=training, mask=mask)
+            inputs = tf.cast(inputs, self.compute_dtype)
+            outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=inputs,
+                scale=tf.convert_to_tensor(self.gamma),
+                offset=tf.convert_to_tensor(self.beta),
+                mean=tf.zeros([0], tf.float32),
+                variance=tf.zeros([0], tf.float32),
+                epsilon=self.epsilon,
+                exponential_avg_factor=1.0,
+                data_format="NHWC",
+                is_training=True,
+            )
+            # The kernel gives the unbiased variance, Keras averages the biased one.
+            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1) / count)):
+                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+            return outputs
+
+    # Weight files are keyed by class name and configurations by module: whatever saves the view saves stock layers.
+    BatchNormalization.__module__ = stock.__module__
+    BatchNormalization.__qualname__ = stock.__qualname__
+    _class = BatchNormalization
+    return _class
+
+
+_class: type | None = None

@@ -1,0 +1,173 @@
+"""A run's record, `result.json`: the only source of any number that kzoo prints (no Keras)."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kzoo.errors import InputError
+from kzoo.recipes.recipe import check_version
+
+SCHEMA_VERSION = 1
+PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Score(_Record):
+    """Loss (nats) and accuracy (share) on one part of the data."""
+
+    loss: float
+    accuracy: float
+
+
+class Segment(_Record):
+    """One process's part of a run: where and with what it was computed."""
+
+    started: str
+    seconds: float
+    first_epoch: int
+    backend: str
+    versions: dict[str, str]
+    python: str
+    platform: str
+    processor: str
+    processor_features: list[str]
+    cores: int
+    devices: list[str]
+
+
+class Result(_Record):
+    """A finished run.
+
+    Attributes:
+        schema_version: version of this schema.
+        name, digest: the recipe's name and identity.
+        status: ``"completed"`` or ``"failed"``; a failed run has a `reason` and no scores.
+        recipe: the resolved recipe.
+        parameters: trainable parameters of the model.
+        sizes: images in the training (before and after expansion), validation and test part.
+        data: the dataset's fingerprint, class names and normalization.
+        epochs: epochs completed; `best_epoch` counts from 1.
+        best, last: validation scores of the best and of the last epoch.
+        train: training scores of the last epoch, as averaged while it ran.
+        test: scores of the best epoch's weights on the test part.
+        history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
+        confusion: test images by true class (rows) and predicted class (columns).
+        seconds: training time of all segments, validation and start-up included.
+        peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    digest: str
+    status: Literal["completed", "failed"]
+    reason: str | None = None
+    recipe: dict[str, Any]
+    parameters: int
+    sizes: dict[str, int]
+    data: dict[str, Any]
+    epochs: int
+    best_epoch: int | None = None
+    best: Score | None = None
+    last: Score | None = None
+    train: Score | None = None
+    test: Score | None = None
+    history: dict[str, list[float]]
+    confusion: list[list[int]] | None = None
+    seconds: float
+    peak_memory: int | None
+    segments: list[Segment]
+    git_commit: str | None
+
+    def to_json(self) -> str:
+        """The record as JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+
+def read_result(path: Path) -> Result:
+    """The record in a file.
+
+    Raises:
+        InputError: it is missing, damaged, or of a newer schema.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        check_version(fields, f"record {str(path)!r}", SCHEMA_VERSION)
+        return Result(**fields)
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        if isinstance(error, InputError):
+            raise
+        first = str(error).splitlines()[0]
+        raise InputError(f"record {str(path)!r} cannot be read ({first}): restore it or move its run aside") from None
+
+
+def history_csv(history: dict[str, list[float]]) -> str:
+    """The history as CSV, one line an epoch, epochs counted from 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    writer.writerows([i, *row] for i, row in enumerate(zip(*history.values(), strict=True), start=1))
+    return text.getvalue()
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that can change a run's bits, of those that are installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """The processor: its name, the matrix instructions it has, and the cores this process may use."""
+    name, features = platform.processor(), set[str]()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            if key.strip() == "flags":
+                features = {f for f in value.split() if f.startswith("amx") or f in ("avx2", "avx512f", "avx512_bf16")}
+    except OSError:
+        pass  # not Linux
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return {"processor": name, "processor_features": sorted(features), "cores": cores, "platform": platform.platform()}
+
+
+def peak_memory() -> int | None:
+    """The largest resident size of this process so far, in bytes; None where it cannot be asked."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that kzoo is run from; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
