@@ -1,0 +1,92 @@
+"""Every model variant as a row: the one place that says what a name means.
+
+The registry, the builders named after a variant (`VGG38`, `ResNet24`), the command line, the docs and
+the tests read these rows. Imports no Keras. Parameter counts are computed from the models, never kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_CIFAR = (32, 32, 3)
+_EMNIST = (28, 28, 1)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One named model.
+
+    Attributes:
+        name: what `kzoo.create_model` is given; has no slash (recipes have one) and no colon.
+        builder: ``"module:function"`` or a callable, called with `options` and the caller's own.
+        options: keyword arguments of the builder that make this variant.
+        classes: default number of classes; None if unknown (a ``module:function`` given as a name).
+        input_shape: default (height, width, channels); None if unknown.
+        recipe: name of the recipe by which this variant is trained by default (with the model
+            replaced by this one), or None.
+    """
+
+    name: str
+    builder: str | Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    classes: int | None = None
+    input_shape: tuple[int, ...] | None = None
+    recipe: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(self.options))  # the caller's own dict may change later
+
+
+def _vgg(name: str, **options: Any) -> Variant:
+    """Reports a and b: VGG-08 and VGG-38 on CIFAR-100."""
+    return Variant(name, "kzoo.models.vgg:VGG", options, 100, _CIFAR, "rescue/vgg38")
+
+
+def _vgg_ade(column: str, convs: tuple[int, ...], batch_norm: bool) -> Variant:
+    """Report c: columns A, D and E of Simonyan and Zisserman (2015), cut to their first three stages."""
+    options = {"convs": convs, "filters": (64, 128, 256, 512), "stages": 3, "batch_norm": batch_norm}
+    name = f"vgg-{column}-bn" if batch_norm else f"vgg-{column}"
+    return Variant(name, "kzoo.models.vgg_ade:VGGADE", options, 10, _CIFAR, f"depth/vgg-{column}")
+
+
+def _resnet(name: str, blocks: tuple[int, ...], channels: tuple[int, ...]) -> Variant:
+    """Report e, table 1."""
+    options = {"blocks": blocks, "channels": channels}
+    return Variant(name, "kzoo.models.resnet:ResNet", options, 10, _CIFAR, f"resnet/{name}")
+
+
+def _lenet(layers: int, reduction: str) -> Variant:
+    """Report d, with 32 filters."""
+    name = f"lenet{layers}-{reduction}"
+    options = {"layers": layers, "filters": 32, "reduction": reduction}
+    return Variant(name, "kzoo.models.lenet:LeNet", options, 47, _EMNIST, f"reduction/{name}")
+
+
+VARIANTS: tuple[Variant, ...] = (
+    _vgg("vgg08", blocks=0),
+    _vgg("vgg08-bn", blocks=0, batch_norm=True),
+    _vgg("vgg38", blocks=5),
+    _vgg("vgg38-bn", blocks=5, batch_norm=True),
+    _vgg("vgg38-res", blocks=5, residual=True),
+    _vgg("vgg38-bn-res", blocks=5, batch_norm=True, residual=True),
+    *(
+        _vgg_ade(column, convs, batch_norm)
+        for column, convs in {"a": (1, 1, 2, 2), "d": (2, 2, 3, 3), "e": (2, 2, 4, 4)}.items()
+        for batch_norm in (False, True)
+    ),
+    _resnet("resnet10", (1, 1, 1, 1), (64, 128, 256, 512)),
+    _resnet("resnet16", (2, 1, 2, 2), (64, 128, 256, 256)),
+    _resnet("resnet24", (3, 3, 2, 3), (64, 128, 128, 256)),
+    _resnet("resnet48", (8, 5, 5, 5), (64, 128, 128, 128)),
+    *(_lenet(layers, reduction) for layers in (1, 2, 3, 4) for reduction in ("max", "average", "strided", "dilated")),
+    Variant("mlp", "kzoo.models.mlp:MLP", {}, 10, _CIFAR, "fully-connected/mlp"),
+)
+
+_BY_NAME = {row.name: row for row in VARIANTS}
+
+
+def row(name: str) -> Variant:
+    """The catalog's row of that name (raises KeyError: for kzoo's own code, which knows the names)."""
+    return _BY_NAME[name]

@@ -1,0 +1,157 @@
+"""Models by name: kzoo's catalogue, those registered from outside, and ``module:function`` references.
+
+Imports no Keras; a builder's module is imported when its model is created.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kzoo import plugins
+from kzoo.errors import InputError, unknown
+from kzoo.models.catalog import VARIANTS, Variant
+
+if TYPE_CHECKING:
+    import keras
+
+_BUILT_IN = {row.name: row for row in VARIANTS}
+_registered: dict[str, Variant] = {}
+
+
+def register_model(
+    name: str,
+    builder: str | Callable[..., Any],
+    *,
+    options: Mapping[str, Any] | None = None,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    recipe: str | None = None,
+) -> Variant:
+    """Make a model available by name, everywhere a kzoo model's name is accepted.
+
+    Args:
+        name: a new name without slash, colon or white space.
+        builder: a callable that returns a `keras.Model`, or where to find one, ``"module:function"``.
+            Called with `options`, the caller's own options, and those of `classes`, `input_shape` and
+            `name` that its signature takes.
+        options: keyword arguments of the builder that make this variant.
+        classes: default number of classes.
+        input_shape: default (height, width, channels).
+        recipe: name of the recipe by which it is trained by default, or None.
+
+    Returns:
+        The new row.
+
+    Raises:
+        InputError: the name is malformed or taken by another model, or the builder is neither kind.
+    """
+    if not re.fullmatch(r"[^\s/:*?\[\]]+", name):
+        raise InputError(f"model name {name!r}: a name has no slash, colon, white space or wildcard")
+    if not callable(builder) and ":" not in builder:
+        raise InputError(f"builder of model {name!r} is {builder!r}: give a callable or 'module:function'")
+    new = Variant(name, builder, options or {}, classes, tuple(input_shape), recipe)
+    if name in _BUILT_IN or _registered.get(name, new) != new:
+        raise InputError(f"model name {name!r} is taken by another model")
+    _registered[name] = new
+    return new
+
+
+def variant(name: str) -> Variant:
+    """The row of a model.
+
+    Args:
+        name: a registered name, or ``"module:function"`` for a builder of one's own (its row has no
+            classes and no input shape).
+
+    Raises:
+        InputError: there is no such name; the message suggests the nearest.
+    """
+    plugins.load()
+    if ":" in name:
+        return Variant(name, name)
+    found = _BUILT_IN.get(name) or _registered.get(name)
+    if found is None:
+        raise unknown("model", name, [*_BUILT_IN, *_registered], hint="(kzoo list shows all models)")
+    return found
+
+
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Names of the models that match a wildcard, with numbers in natural order.
+
+    Args:
+        pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
+        pretrained: only those for which trained weights are published (so far none are).
+    """
+    plugins.load()
+    if pretrained:
+        return []
+    return sorted(fnmatch.filter([*_BUILT_IN, *_registered], pattern), key=_natural)
+
+
+def create_model(name: str, **options: Any) -> keras.Model:
+    """Build a model by name.
+
+    Args:
+        name: a name of `list_models`, or ``"module:function"``.
+        **options: passed to the builder, over the variant's own: `classes`, `input_shape`, `weights`,
+            `include_top`, ... and the family's options.
+
+    Raises:
+        InputError: the name is unknown, the builder cannot be imported, does not take an option, or
+            rejects its value.
+    """
+    row = variant(name)
+    builder = _resolve(row.builder)
+    parameters = _parameters(builder)
+    given = {**row.options, **options}
+    if parameters is not None:
+        for option in given:
+            if option not in parameters:
+                raise unknown(f"option of model {row.name!r}", option, parameters)
+    for option, value in {"classes": row.classes, "input_shape": row.input_shape, "name": row.name}.items():
+        usable = parameters is None or option in parameters
+        sized = option == "input_shape" and given.get("input_tensor") is not None
+        if usable and not sized and value is not None and given.get(option) is None and ":" not in str(value):
+            given[option] = value
+    return builder(**given)
+
+
+def _parameters(builder: Callable[..., Any]) -> list[str] | None:
+    """Names of the options that a builder takes; None if any (``**options``) or if it does not say."""
+    try:
+        parameters = inspect.signature(builder).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def _resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that ``"module:function"`` stands for; a callable is returned as it is."""
+    if not isinstance(builder, str):
+        return builder
+    module_name, _, function = builder.partition(":")
+    if not module_name or not function:
+        raise InputError(f"model {builder!r}: expected 'module:function'")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise InputError(f"model {builder!r}: there is no module {error.name!r} on the Python path") from error
+        raise
+    found = getattr(module, function, None)
+    if not callable(found):
+        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise unknown(f"function of module {module_name!r}", function, public)
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which resnet9 comes before resnet10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
