@@ -113,12 +113,21 @@ def create_model(name: str, **options: Any) -> keras.Model:
         for option in given:
             if option not in parameters:
                 raise unknown(f"option of model {row.name!r}", option, parameters)
-    for option, value in {"classes": row.classes, "input_shape": row.input_shape, "name": row.name}.items():
-        usable = parameters is None or option in parameters
-        sized = option == "input_shape" and given.get("input_tensor") is not None
-        if usable and not sized and value is not None and given.get(option) is None and ":" not in str(value):
+    defaults: dict[str, Any] = {"classes": row.classes}
+    if given.get("input_tensor") is None:
+        defaults["input_shape"] = row.input_shape
+    if ":" not in row.name:
+        defaults["name"] = row.name
+    for option, value in defaults.items():
+        if value is not None and given.get(option) is None and (parameters is None or option in parameters):
             given[option] = value
     return builder(**given)
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a model's builder takes an option (a builder of one's own need not take `mean` and `std`)."""
+    parameters = _parameters(_resolve(variant(name).builder))
+    return parameters is None or option in parameters
 
 
 def _parameters(builder: Callable[..., Any]) -> list[str] | None:

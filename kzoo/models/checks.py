@@ -1,0 +1,57 @@
+"""Checks of builder options, shared by all families: one clear `InputError` each. Imports no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kzoo.errors import InputError, unknown
+
+
+def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
+    """The value, if it is one of the allowed names."""
+    if value not in allowed:
+        raise unknown(option, value, allowed)
+    return str(value)
+
+
+def whole(option: str, value: Any, minimum: int = 1) -> int:
+    """The value, if it is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InputError(f"{option}={value!r}: must be a whole number, {minimum} or more")
+    return value
+
+
+def odd(option: str, value: Any) -> int:
+    """The value, if it is an odd kernel size (an even one has no symmetric padding that keeps the size)."""
+    if whole(option, value) % 2 == 0:
+        raise InputError(f"{option}={value!r}: a kernel size must be odd")
+    return int(value)
+
+
+def rate(option: str, value: Any) -> float:
+    """The value, if it is a dropout rate: 0 <= value < 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise InputError(f"{option}={value!r}: must be a number from 0 up to, but not including, 1")
+    return float(value)
+
+
+def several(
+    option: str, value: Any, length: int | None = None, check: Callable[[str, Any], int] = whole
+) -> tuple[int, ...]:
+    """A sequence of checked numbers; one number stands for `length` equal ones.
+
+    Args:
+        option: the option's name, for the message.
+        value: a number (only where `length` is given) or a sequence of numbers.
+        length: how many there must be; None allows any number of them, none included.
+        check: applied to every one.
+    """
+    if length is not None and isinstance(value, int):
+        return (check(option, value),) * length
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise InputError(f"{option}={value!r}: must be a sequence of whole numbers")
+    numbers = tuple(check(option, number) for number in value)
+    if length is not None and len(numbers) != length:
+        raise InputError(f"{option}={value!r}: {length} numbers are needed, one per stage")
+    return numbers

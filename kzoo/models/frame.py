@@ -1,0 +1,189 @@
+"""Both ends of every kzoo network: input and normalization before it, pooling, classifier and weights after it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kzoo.errors import InputError
+from kzoo.models import catalog
+from kzoo.models.blocks import Layers
+from kzoo.models.checks import choice, whole
+
+# Above this no kzoo network is too small for its image, so the search for the smallest one ends.
+_LARGEST_MINIMUM = 4096
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The arguments that all builders share, as in `keras.applications`.
+
+    Attributes:
+        include_top: end in a classifier; otherwise in the last feature map, or its `pooling`.
+        weights: None, or the path of a weights file (``.weights.h5`` or ``.keras``) of this very model.
+        input_tensor: a Keras tensor to build upon, or None.
+        input_shape: (height, width, channels) of the images, None for the default.
+        pooling: without top: None, ``"avg"`` or ``"max"`` (global).
+        classes: number of classes, None for the default.
+        classifier_activation: name of the last activation; None leaves the logits.
+        name: the model's name.
+        mean: per channel (one number: the same for all), in units of pixels / 255; given together with `std`, the model's first layer
+            is ``(pixels / 255 - mean) / std``. None: pixels go into the first convolution as they are.
+        std: as `mean`.
+        default: the catalogue's row that has the default classes and input shape.
+    """
+
+    include_top: bool
+    weights: str | Path | None
+    input_tensor: Any
+    input_shape: Sequence[int | None] | None
+    pooling: str | None
+    classes: int | None
+    classifier_activation: str | None
+    name: str
+    mean: Sequence[float] | float | None
+    std: Sequence[float] | float | None
+    default: catalog.Variant
+
+    def start(self, final_size: Callable[[int], int], *, any_size: bool = True) -> Any:
+        """Check the shared arguments and make input and normalization.
+
+        Args:
+            final_size: side of the last feature map as a function of the image's side; an image fits
+                where this is at least 1.
+            any_size: whether the network can be built for unknown height and width (None).
+
+        Returns:
+            A Keras tensor (batch, height, width, channels).
+
+        Raises:
+            InputError: an argument is wrong, or the image too small; the message names the smallest.
+        """
+        if keras.config.image_data_format() != "channels_last":
+            raise InputError("image_data_format is 'channels_first': kzoo's models need 'channels_last'")
+        if self.pooling is not None:
+            choice("pooling", self.pooling, ("avg", "max"))
+        if self.classes is not None:
+            whole("classes", self.classes)
+        if self.classifier_activation is not None:
+            try:
+                keras.activations.get(self.classifier_activation)
+            except ValueError as error:
+                message = f"classifier_activation={self.classifier_activation!r}: Keras has no such activation"
+                raise InputError(message) from error
+        if self.input_tensor is not None:
+            if not keras.backend.is_keras_tensor(self.input_tensor):
+                raise InputError(f"input_tensor: a Keras tensor is needed, not {type(self.input_tensor).__name__}")
+            shape = tuple(self.input_tensor.shape[1:])
+            if self.input_shape is not None and tuple(self.input_shape) != shape:
+                raise InputError(f"input_shape={tuple(self.input_shape)}: differs from the input_tensor's {shape}")
+        else:
+            shape = tuple(self.input_shape or self.default.input_shape or ())
+        _check_shape(shape, final_size, any_size)
+        x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
+        return self._normalize(x, shape[-1])
+
+    def finish(
+        self, x: Any, layers: Layers, *, pool: bool = True, hidden: Any = None, bias: bool = True
+    ) -> keras.Model:
+        """Make the top and the model, and load weights.
+
+        Args:
+            x: the last feature map (batch, height, width, channels), or features (batch, channels).
+            layers: makes the classifier.
+            pool: whether the top starts with global average pooling.
+            hidden: with top: a function of the (pooled) features that goes before the classifier.
+            bias: whether the classifier has one.
+        """
+        if self.include_top:
+            if pool:
+                x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)
+            if hidden is not None:
+                x = hidden(x)
+            x = layers.dense(x, self.classes or self.default.classes or 0, bias=bias, dtype="float32", name="logits")
+            if self.classifier_activation is not None:
+                x = keras.layers.Activation(self.classifier_activation, dtype="float32", name="predictions")(x)
+        elif self.pooling is not None:
+            if len(x.shape) != 4:
+                raise InputError(
+                    f"pooling={self.pooling!r}: this network's features are no map, there is nothing to pool"
+                )
+            kind = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[self.pooling]
+            x = kind(name="global_pool")(x)
+        inputs = list(keras.utils.get_source_inputs(x))
+        model = keras.Model(inputs[0] if len(inputs) == 1 else inputs, x, name=self.name)
+        if self.weights is not None:
+            _load(model, self.weights)
+        return model
+
+    def _normalize(self, x: Any, channels: int) -> Any:
+        if self.mean is None and self.std is None:
+            return x
+        if self.mean is None or self.std is None:
+            raise InputError("mean and std: give both or neither")
+        mean, std = (_per_channel(name, value, channels) for name, value in (("mean", self.mean), ("std", self.std)))
+        if min(std) <= 0:
+            raise InputError(f"std={self.std!r}: must be greater than 0")
+        # Rescaling, as the Normalization layer breaks the export to ONNX.
+        return keras.layers.Rescaling(
+            scale=[1 / (255 * s) for s in std],
+            offset=[-m / s for m, s in zip(mean, std, strict=True)],
+            dtype="float32",
+            name="normalization",
+        )(x)
+
+
+def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[..., keras.Model]:
+    """A family's builder with one catalogue row's options as defaults, under its own name and signature."""
+    row = catalog.row(variant)
+    defaults = {"name": row.name, **row.options}
+    signature = inspect.signature(family)
+    signature = signature.replace(
+        parameters=[p.replace(default=defaults.get(name, p.default)) for name, p in signature.parameters.items()]
+    )
+
+    def build(*args: Any, **options: Any) -> keras.Model:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        return family(*bound.args, **bound.kwargs)
+
+    build.__name__ = build.__qualname__ = function
+    build.__module__ = family.__module__
+    chosen = ", ".join(f"{name}={value!r}" for name, value in row.options.items())
+    build.__doc__ = f"`{family.__name__}` with {chosen} by default."
+    build.__signature__ = signature  # type: ignore[attr-defined]
+    return build
+
+
+def _per_channel(option: str, value: Sequence[float] | float, channels: int) -> list[float]:
+    numbers = [value] * channels if isinstance(value, (int, float)) else list(value)
+    if len(numbers) != channels:
+        raise InputError(f"{option}={value!r}: {channels} numbers are needed, one per channel of the image")
+    return [float(number) for number in numbers]
+
+
+def _check_shape(shape: tuple[int | None, ...], final_size: Callable[[int], int], any_size: bool) -> None:
+    if len(shape) != 3 or shape[2] is None or any(n is not None and (not isinstance(n, int) or n < 1) for n in shape):
+        raise InputError(f"input_shape={shape}: must be (height, width, channels), channels last")
+    if not any_size and None in shape:
+        raise InputError(f"input_shape={shape}: this network needs a fixed height and width")
+    smallest = next(n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1)
+    if any(n is not None and n < smallest for n in shape[:2]):
+        fits = (smallest, smallest, shape[2])
+        raise InputError(f"input_shape={shape}: too small for this network; the smallest that fits is {fits}")
+
+
+def _load(model: keras.Model, weights: str | Path) -> None:
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(f"weights={str(weights)!r}: there is no such file (sets of weights by name do not exist yet)")
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"weights={str(weights)!r}: cannot be loaded into {model.name!r}: {first}") from error

@@ -1,0 +1,109 @@
+"""Report d's LeNets: the same few convolutions with four ways of reducing the map between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kzoo.models import catalog
+from kzoo.models.blocks import Layers, adaptive_average_2x2, pool
+from kzoo.models.checks import choice, odd, whole
+from kzoo.models.frame import Frame
+
+REDUCTIONS = ("max", "average", "strided", "dilated")
+
+
+def LeNet(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | None = "softmax",
+    name: str = "lenet",
+    *,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    layers: int = 2,
+    filters: int = 32,
+    reduction: str = "max",
+    kernel_size: int = 3,
+    activation: str = "relu",
+    kernel_initializer: str = "torch",
+) -> keras.Model:
+    """`layers` times convolution, activation and a reduction; then adaptive 2x2 average pooling and the classifier.
+
+    Nothing has a bias, the classifier neither.
+
+    Args:
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The adaptive pooling
+            belongs to the top.
+        weights: None or the path of a weights file.
+        input_tensor: a Keras tensor to build upon.
+        input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
+        pooling: without top: None, ``"avg"`` or ``"max"``.
+        classes: default 47.
+        classifier_activation: default ``"softmax"``; None gives logits.
+        name: the model's name.
+        mean: per channel, in units of pixels / 255.
+        std: per channel, in units of pixels / 255.
+        layers: how many times, 1 or more (the report's L, 1 to 4).
+        filters: of every convolution (the report's F, 32 or 64).
+        reduction: "max" or "average": 2x2 pooling with stride 2 over the map with a frame of zeros, which count in
+            the average; "strided": another convolution, stride 2, and activation (not in the report, but in the
+            framework it used); "dilated": another convolution, dilation 2, 3, 4, ... from block to block, padded by
+            1 only, so that the map shrinks, and activation.
+        kernel_size: of every convolution, odd; other than 3 is not in the report. Dilated ones keep the map's
+            shrinkage by padding (kernel_size - 1) / 2.
+        activation: relu (the report's), relu6, leaky_relu, elu or swish.
+        kernel_initializer: ``"torch"`` (the report's framework) or the name of a Keras initializer.
+
+    Returns:
+        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
+        (batch, classes), float32.
+
+    Raises:
+        InputError: an option's value is not allowed, or the image is too small.
+    """
+    whole("layers", layers)
+    whole("filters", filters)
+    odd("kernel_size", kernel_size)
+    choice("reduction", reduction, REDUCTIONS)
+    make = Layers(kernel_initializer, activation)
+    frame = Frame(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
+        default=catalog.row("lenet2-max"),
+    )  # fmt: skip
+
+    def final_size(size: int) -> int:
+        for block in range(layers):
+            size = {
+                "strided": -(-size // 2),
+                "dilated": size - (kernel_size - 1) * (block + 1),
+            }.get(reduction, size // 2 + 1)
+        return size
+
+    x = frame.start(final_size, any_size=not include_top)
+    for block in range(1, layers + 1):
+        x = make.conv_norm_act(x, filters, kernel_size, batch_norm=False, name=f"block{block}_conv")
+        x = _reduce(x, make, filters, kernel_size, reduction, block)
+
+    def flat(x: Any) -> Any:
+        return keras.layers.Flatten(name="flatten")(adaptive_average_2x2(x, "pool2x2"))
+
+    return frame.finish(x, make, pool=False, hidden=flat, bias=False)
+
+
+def _reduce(x: Any, make: Layers, filters: int, kernel_size: int, reduction: str, block: int) -> Any:
+    name = f"block{block}_reduction"
+    if reduction in ("max", "average"):
+        x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+        return pool(x, reduction, f"{name}_pool")
+    placing: dict[str, int] = (
+        {"strides": 2} if reduction == "strided" else {"dilation": block + 1, "padding": (kernel_size - 1) // 2}
+    )
+    return make.conv_norm_act(x, filters, kernel_size, batch_norm=False, name=f"{name}_conv", **placing)

@@ -1,0 +1,64 @@
+"""Trained networks put to other uses: their inner features, and names for what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError, unknown
+
+
+def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.Model:
+    """A model with the same input, layers and weights (shared, not copied) that gives inner features.
+
+    Args:
+        model: any Functional or built Sequential model, kzoo's or not.
+        layers: a layer's name, or several.
+
+    Returns:
+        A model with one output for one name, or with a dictionary of outputs, by layer name, for several.
+
+    Raises:
+        InputError: the model has no fixed graph, or no such layer; the nearest name is suggested.
+    """
+    names = [layers] if isinstance(layers, str) else list(layers)
+    if not names:
+        raise InputError("layers: at least one name is needed")
+    known = {layer.name: layer for layer in model.layers}
+    for name in names:
+        if name not in known:
+            raise unknown(f"layer of model {model.name!r}", name, known)
+    try:
+        outputs: dict[str, Any] = {name: known[name].output for name in names}
+        inputs = model.inputs
+    except (AttributeError, ValueError) as error:
+        raise InputError(f"model {model.name!r}: a Functional or built Sequential model is needed ({error})") from error
+    return keras.Model(inputs, outputs[layers] if isinstance(layers, str) else outputs, name=f"{model.name}_features")
+
+
+def top_k(probabilities: Any, class_names: Sequence[str], k: int = 5) -> list[list[tuple[str, float]]]:
+    """The k likeliest classes of each image, by name.
+
+    Args:
+        probabilities: (images, classes), NumPy or a backend's tensor on the CPU.
+        class_names: one per class, in the order of the outputs.
+        k: how many; all of them where there are fewer classes.
+
+    Returns:
+        Per image, (name, probability) from the likeliest down; of equal ones the first class comes first.
+
+    Raises:
+        InputError: the number of names is not that of the classes, or k is not positive.
+    """
+    values = np.asarray(keras.ops.convert_to_numpy(probabilities))
+    if values.ndim != 2 or values.shape[1] != len(class_names):
+        raise InputError(
+            f"probabilities of shape {values.shape}: (images, {len(class_names)}) is needed for the names given"
+        )
+    if k < 1:
+        raise InputError(f"k={k}: must be 1 or more")
+    best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    return [[(class_names[i], float(row[i])) for i in order] for row, order in zip(values, best, strict=True)]

@@ -1,0 +1,121 @@
+"""Report c's pruned VGG A, D and E: columns of Simonyan and Zisserman (2015), cut to their first three stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kzoo.errors import InputError
+from kzoo.models import catalog
+from kzoo.models.blocks import Layers, pool
+from kzoo.models.checks import choice, odd, rate, several, whole
+from kzoo.models.frame import Frame, preset
+
+DROPOUT_PLACEMENTS = ("both", "pools", "hidden")
+
+
+def VGGADE(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | None = "softmax",
+    name: str = "vgg-ade",
+    *,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    convs: Sequence[int] = (2, 2, 4),
+    filters: Sequence[int] = (64, 128, 256),
+    stages: int | None = None,
+    hidden: Sequence[int] = (500, 500),
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    dropout_placement: str = "both",
+    pooling_type: str = "max",
+    kernel_size: int = 3,
+    activation: str = "relu",
+    kernel_initializer: str = "lecun_normal",
+) -> keras.Model:
+    """[[convolution, activation] x N, pool] x M, [dense, activation] x K, dense: N, M, K and all widths are open.
+
+    The report used Chainer, whose defaults are the defaults here: LeCun-normal kernels (Keras cuts the normal off
+    at two deviations and keeps its variance, Chainer does not cut it), zero biases, BatchNorm with epsilon 2e-5 and
+    momentum 0.9. The report has no normalization layer; pixels in [0, 1], as we read it, are ``mean=0, std=1``.
+
+    Args:
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The hidden dense layers
+            belong to the top.
+        weights: None or the path of a weights file.
+        input_tensor: a Keras tensor to build upon.
+        input_shape: (height, width, channels); default (32, 32, 3). Without top, None for height and width is allowed.
+        pooling: without top: None, ``"avg"`` or ``"max"``.
+        classes: default 10.
+        classifier_activation: default ``"softmax"``; None gives logits.
+        name: the model's name.
+        mean: per channel, in units of pixels / 255.
+        std: per channel, in units of pixels / 255.
+        convs: convolutions per stage, each with a bias (A 1-1-2-2, D 2-2-3-3, E 2-2-4-4).
+        filters: of the convolutions, per stage.
+        stages: how many of the stages in `convs` and `filters` to build, from the first; None for all of them.
+            The variants know four and build three, as the report's final network does.
+        hidden: widths of the dense layers before the classifier.
+        batch_norm: BatchNorm between every convolution and its activation.
+        dropout: rate; the report's best is 0.4.
+        dropout_placement: after the "pools", after the "hidden" dense layers, or "both".
+        pooling_type: 2x2 "max" or "average" pooling at each stage's end.
+        kernel_size: of every convolution, odd (the report tried 3, 5 and 7).
+        activation: relu (the report's), relu6, leaky_relu, elu or swish.
+        kernel_initializer: ``"torch"`` or the name of a Keras initializer, of dense layers too.
+
+    Returns:
+        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
+        (batch, classes), float32.
+
+    Raises:
+        InputError: an option's value is not allowed, or the image is too small.
+    """
+    convs, filters, hidden = several("convs", convs), several("filters", filters), several("hidden", hidden)
+    if len(convs) != len(filters) or not convs:
+        raise InputError(f"convs={convs} and filters={filters}: one number per stage is needed in both")
+    if whole("stages", stages if stages is not None else len(convs)) > len(convs):
+        raise InputError(f"stages={stages}: convs and filters are given for {len(convs)} stages only")
+    convs, filters = convs[:stages], filters[:stages]
+    odd("kernel_size", kernel_size)
+    rate("dropout", dropout)
+    choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
+    choice("pooling_type", pooling_type, ("max", "average"))
+    layers = Layers(kernel_initializer, activation, epsilon=2e-5)
+    frame = Frame(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
+        default=catalog.row("vgg-e"),
+    )  # fmt: skip
+
+    x = frame.start(lambda size: size // 2 ** len(convs), any_size=not include_top)
+    for stage, (count, width) in enumerate(zip(convs, filters, strict=True), 1):
+        for i in range(1, count + 1):
+            x = layers.conv_norm_act(
+                x, width, kernel_size, bias=True, batch_norm=batch_norm, name=f"stage{stage}_conv{i}"
+            )
+        x = pool(x, pooling_type, f"stage{stage}_pool")
+        if dropout and dropout_placement in ("pools", "both"):
+            x = keras.layers.Dropout(dropout, name=f"stage{stage}_dropout")(x)
+
+    def dense(x: Any) -> Any:
+        x = keras.layers.Flatten(name="flatten")(x)
+        for i, width in enumerate(hidden, 1):
+            x = layers.act(layers.dense(x, width, name=f"hidden{i}"), f"hidden{i}_act")
+            if dropout and dropout_placement in ("hidden", "both"):
+                x = keras.layers.Dropout(dropout, name=f"hidden{i}_dropout")(x)
+        return x
+
+    return frame.finish(x, layers, pool=False, hidden=dense)
+
+
+VGGA = preset(VGGADE, "VGGA", "vgg-a")
+VGGD = preset(VGGADE, "VGGD", "vgg-d")
+VGGE = preset(VGGADE, "VGGE", "vgg-e")
