@@ -1,0 +1,199 @@
+"""A dataset in memory: checked arrays, their fingerprint, restriction to some classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError, unknown
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arrays:
+    """Images and labels, checked.
+
+    Attributes:
+        images: uint8 (N, H, W, C), 0-255; possibly memory-mapped, read-only.
+        labels: int64 (N,), 0 .. classes - 1, each of them present.
+        test_images: the dataset's own test split, or None where it has none.
+        test_labels: its labels.
+        class_names: one name per class.
+        mean: per channel, in units of pixels / 255, as the dataset's row gives it, else None.
+        std: likewise.
+        fingerprint: SHA-256 of the content, in hexadecimal.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    test_images: np.ndarray | None
+    test_labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    fingerprint: str
+
+
+def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
+    """Arrays from what a loader gave, or a clear error.
+
+    Args:
+        content: a mapping (or object with attributes) with `images` and `labels`, optionally `test_images` and
+            `test_labels`, and `class_names`. Images of shape (N, H, W) get a channel axis.
+        source: where it comes from, for messages.
+
+    Raises:
+        InputError: something is missing, of the wrong type or shape, or does not fit the rest.
+    """
+
+    def get(key: str) -> Any:
+        return content.get(key) if isinstance(content, Mapping) else getattr(content, key, None)
+
+    if get("images") is None or get("labels") is None:
+        raise InputError(f"{source} must give 'images' and 'labels', the test split as 'test_images' and 'test_labels'")
+    images, labels = _part(get("images"), get("labels"), source, "")
+    names = get("class_names")
+    classes = _classes(labels, names, source)
+    class_names = tuple(str(index) for index in range(classes)) if names is None else tuple(map(str, names))
+
+    test_images = test_labels = None
+    if (get("test_images") is None) != (get("test_labels") is None):
+        raise InputError(f"{source} gives test images or test labels without the other: give both or neither")
+    if get("test_images") is not None:
+        test_images, test_labels = _part(get("test_images"), get("test_labels"), source, "test ")
+        if test_images.shape[1:] != images.shape[1:]:
+            raise InputError(
+                f"{source}: test images have shape {test_images.shape[1:]}, training images {images.shape[1:]}"
+            )
+        if test_labels.max() >= classes:
+            raise InputError(
+                f"{source}: test label {test_labels.max()} is out of range, the training labels are 0..{classes - 1}"
+            )
+    digest = fingerprint(images, labels, test_images, test_labels)
+    return Arrays(images, labels, test_images, test_labels, class_names, None, None, digest)
+
+
+def fingerprint(*arrays: np.ndarray | None) -> str:
+    """SHA-256 over the type, shape and bytes of each array, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is None:
+            digest.update(b"none;")
+            continue
+        digest.update(f"{array.dtype.str}{array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, in units of pixels / 255, to four places as rows give them.
+
+    Args:
+        images: uint8 (N, H, W, C). To keep held-out images out of it, give the training part only.
+    """
+    # Exact: the histogram of a channel holds all there is to know about it.
+    values = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(images.shape[3]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        share = counts / counts.sum()
+        average = float(share @ values)
+        mean.append(round(average, 4))
+        std.append(round(float(np.sqrt(share @ (values - average) ** 2)), 4))
+    return tuple(mean), tuple(std)
+
+
+def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
+    """Only the images of some classes, renumbered in the given order.
+
+    Args:
+        arrays: what to choose from.
+        classes: names (text) or numbers (integers) of at least two classes.
+
+    Raises:
+        InputError: an unknown class, one named twice, or fewer than two.
+    """
+    indices = [_class_index(item, arrays.class_names) for item in classes]
+    if len(indices) < 2 or len(set(indices)) < len(indices):
+        raise InputError(f"classes must name two or more different classes, not {tuple(classes)!r}")
+    number = np.full(len(arrays.class_names), -1, np.int64)
+    number[indices] = np.arange(len(indices))
+
+    def keep(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = np.flatnonzero(number[labels] >= 0)
+        return images[chosen], number[labels[chosen]]
+
+    images, labels = keep(arrays.images, arrays.labels)
+    test_images = test_labels = None
+    if arrays.test_images is not None and arrays.test_labels is not None:
+        test_images, test_labels = keep(arrays.test_images, arrays.test_labels)
+        if not len(test_labels):
+            raise InputError(f"the test split has no image of the classes {tuple(classes)!r}")
+    # Derived, not hashed again: what is kept follows from the whole and the choice.
+    digest = hashlib.sha256(f"{arrays.fingerprint}:{indices}".encode()).hexdigest()
+    return dataclasses.replace(
+        arrays,
+        images=images,
+        labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        class_names=tuple(arrays.class_names[index] for index in indices),
+        fingerprint=digest,
+    )
+
+
+def _class_index(item: str | int, names: tuple[str, ...]) -> int:
+    if isinstance(item, int) and not isinstance(item, bool):
+        if not 0 <= item < len(names):
+            raise InputError(f"class number {item} is out of range: allowed are 0..{len(names) - 1}")
+        return item
+    if item not in names:
+        raise unknown("class", item, names)
+    return names.index(str(item))
+
+
+def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
+    # A memory-mapped array stays one: np.asarray would lose the subclass, not the mapping, but equally copy nothing.
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.dtype != np.uint8:
+        hint = " (images in [0, 1]? multiply by 255 and round)" if images.dtype.kind == "f" else ""
+        raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{hint}")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise InputError(f"{source}: {part}images must have shape (N, H, W, C) or (N, H, W), not {images.shape}")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{source}: {part}labels must be integers of shape (N,), not {labels.dtype} of shape {labels.shape}"
+        )
+    if len(images) != len(labels):
+        raise InputError(f"{source}: {len(images)} {part}images but {len(labels)} {part}labels")
+    if not len(images):
+        raise InputError(f"{source}: there are no {part}images")
+    if labels.min() < 0:
+        raise InputError(f"{source}: {part}labels must be 0 or more, the smallest is {labels.min()}")
+    return images, labels.astype(np.int64)
+
+
+def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> int:
+    """The number of classes, each of which must have a training image."""
+    present = np.unique(labels)
+    classes = int(present[-1]) + 1 if names is None else len(names)
+    if present[-1] >= classes:
+        raise InputError(f"{source}: label {present[-1]} is out of range, there are {classes} class names")
+    missing = np.setdiff1d(np.arange(min(classes, len(present) + 1)), present)
+    if missing.size:
+        raise InputError(
+            f"{source}: labels must be 0..{classes - 1} with each class present, there is no image of {missing[0]}"
+        )
+    if classes < 2:
+        raise InputError(f"{source}: there must be at least two classes, not {classes}")
+    if names is not None and len(set(map(str, names))) < classes:
+        raise InputError(f"{source}: class_names holds a name twice")
+    return classes

@@ -1,0 +1,64 @@
+"""What every augmentation shares: a schema that draws random parameters and applies them to a batch.
+
+Drawing and applying are separate, so that what was drawn can be checked and applied again by other means.
+Images are (B, H, W, C), uint8 or float32, in units of 0-255.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class Normalization(NamedTuple):
+    """Per-channel mean and standard deviation of the pixels, in units of pixels / 255 (one figure or C of them)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+UNIT = Normalization((0.0,), (1.0,))
+"""No normalization: a network that sees pixels / 255."""
+
+
+class Augmentation(BaseModel):
+    """A random change of each image of a batch; its fields are its schema, in JSON too.
+
+    Attributes:
+        gives_float: whether uint8 images come out as float32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    gives_float: ClassVar[bool] = False
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> Any:
+        """Random parameters for `count` images of `shape` (H, W, C)."""
+        raise NotImplementedError
+
+    def apply(self, images: np.ndarray, drawn: Any) -> np.ndarray:
+        """The images changed as drawn; the input is left as it is."""
+        raise NotImplementedError
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator, normalization: Normalization = UNIT) -> np.ndarray:
+        """Draw and apply.
+
+        Args:
+            images: (B, H, W, C), uint8 or float32 in 0-255.
+            rng: source of the random parameters.
+            normalization: what the network subtracts and divides by, for changes given in its units.
+
+        Returns:
+            New images of the same shape, of the same dtype unless `gives_float`.
+        """
+        return self.apply(images, self.draw(len(images), images.shape[1:], rng, normalization))
+
+
+def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Float values as `dtype`: rounded to the nearest integer (halves to even) and clipped for uint8."""
+    if dtype == np.uint8:
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return values.astype(dtype, copy=False)

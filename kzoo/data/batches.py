@@ -1,0 +1,116 @@
+"""Batches for Keras: a function of seed, epoch and batch number, whatever ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from kzoo.data.augment import UNIT, Augmentation, Mixup, Normalization
+from kzoo.errors import InputError
+from kzoo.seeds import generator
+
+
+class Batches(keras.utils.PyDataset):
+    """Images and labels in batches, shuffled and augmented when a seed is given.
+
+    Batch b of epoch e holds images at places ``b * batch_size`` and on of the permutation drawn from
+    (seed, "order", e), changed as drawn from (seed, "augment", e, b). The last, smaller batch is kept.
+    A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation may give that; targets
+    int64 (B,), or one-hot float32 (B, classes) when `soft`.
+
+    Attributes:
+        steps: batches of a whole epoch; ``len()`` is what is left of it after `position`'s first step.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch_size: int,
+        classes: int,
+        seed: int | None = None,
+        augmentation: Sequence[Augmentation] = (),
+        normalization: Normalization | None = None,
+        soft: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        """Set up; epoch 0 from its first step.
+
+        Args:
+            images: uint8 (N, H, W, C); may be memory-mapped.
+            labels: integers (N,).
+            batch_size: images a batch.
+            classes: number of classes.
+            seed: None gives the images in order and unchanged, for evaluation; the augmentation then only decides
+                the dtype.
+            augmentation: changes, in order.
+            normalization: the network's, for changes given in its units; None if it sees pixels / 255.
+            soft: whether targets are one-hot, which mixup and label smoothing need.
+            label_smoothing: share of each one-hot target that is spread evenly over all classes.
+
+        Raises:
+            InputError: no images, unequal lengths, a batch size below 1, or soft targets needed and not asked for.
+        """
+        # No workers: Keras would hand out batches of the next epoch before `position` was called for it.
+        super().__init__(workers=0)
+        if len(images) != len(labels) or not len(images):
+            raise InputError(f"batches need as many images as labels, at least one: {len(images)} and {len(labels)}")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be 1 or more, not {batch_size}")
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")
+        if not soft and (label_smoothing or any(isinstance(change, Mixup) for change in augmentation)):
+            raise InputError("mixup and label smoothing need soft=True, one-hot targets")
+        self._images, self._labels = images, labels
+        self._batch_size, self._classes, self._seed = batch_size, classes, seed
+        self._augmentation = tuple(augmentation)
+        self._normalization = normalization or UNIT
+        self.soft, self._smoothing = soft, label_smoothing
+        self._float = any(change.gives_float for change in self._augmentation)
+        self.steps = -(-len(images) // batch_size)
+        self.position(0)
+
+    def position(self, epoch: int, first_step: int = 0) -> None:
+        """Make ``self[i]`` batch ``first_step + i`` of an epoch.
+
+        Args:
+            epoch: counted from 0.
+            first_step: batches of that epoch to leave out, those an interrupted run has had.
+
+        Raises:
+            InputError: there is no such step.
+        """
+        if epoch < 0 or not 0 <= first_step < self.steps:
+            raise InputError(f"no step {first_step} in epoch {epoch}: steps are 0..{self.steps - 1}")
+        self._epoch, self._first = epoch, first_step
+        self._order = (
+            None if self._seed is None else generator(self._seed, "order", epoch).permutation(len(self._labels))
+        )
+
+    def __len__(self) -> int:
+        return self.steps - self._first
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        step = self._first + index
+        chosen: np.ndarray | slice = slice(step * self._batch_size, (step + 1) * self._batch_size)
+        if self._order is not None:
+            chosen = self._order[chosen]
+        # A copy also of a slice, so that nobody downstream holds on to, or writes into, the dataset.
+        images = np.array(self._images[chosen])
+        targets: np.ndarray = np.array(self._labels[chosen], np.int64)
+        if self.soft:
+            targets = np.eye(self._classes, dtype=np.float32)[targets]
+            targets = targets * np.float32(1 - self._smoothing) + np.float32(self._smoothing / self._classes)
+        if self._seed is not None:
+            rng = generator(self._seed, "augment", self._epoch, step)
+            for change in self._augmentation:
+                if isinstance(change, Mixup):
+                    images, targets = change.mix(images, targets, rng)
+                else:
+                    images = change(images, rng, self._normalization)
+        return (images.astype(np.float32) if self._float else images), targets

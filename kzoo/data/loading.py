@@ -1,0 +1,139 @@
+"""A dataset's name to arrays in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kzoo.data import cache, sources
+from kzoo.data.arrays import Arrays, checked, restricted
+from kzoo.data.datasets import Dataset, dataset, list_datasets
+from kzoo.data.images import resize_all
+from kzoo.data.prepared import data_folder, find, instructions, load_prepared
+from kzoo.errors import InputError
+
+
+class Availability(NamedTuple):
+    """Whether a dataset can be loaded, and from where, or how to get it."""
+
+    name: str
+    present: bool
+    detail: str
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | Path | None = None,
+    classes: Sequence[str | int] | None = None,
+    image_size: int | None = None,
+) -> Arrays:
+    """Load a dataset.
+
+    Args:
+        name: see `kzoo.data.dataset`.
+        data_dir: where tensorflow-datasets prepared it; default ``$KZOO_DATA_DIR``, else ``$TFDS_DATA_DIR``, else
+            ``~/tensorflow_datasets``. Handed to one's own loader.
+        classes: only these classes, by name (text) or number (integer), renumbered in this order.
+        image_size: scale the images to this many pixels a side (once: the result is cached).
+
+    Returns:
+        The arrays, with the row's mean and std.
+
+    Raises:
+        InputError: the name is unknown, the data are missing (the message tells how to get them) or not usable.
+    """
+    row = dataset(name)
+    if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
+        raise InputError(f"image_size must be a positive number of pixels, not {image_size!r}")
+    arrays = _load(row, data_dir, image_size)
+    if image_size is not None and arrays.images.shape[1:3] != (image_size, image_size):
+        arrays = _resized(arrays, image_size)
+    if classes is not None:
+        arrays = restricted(arrays, classes)
+    return dataclasses.replace(arrays, mean=row.mean, std=row.std)
+
+
+def available(data_dir: str | Path | None = None) -> list[Availability]:
+    """Each dataset by name: whether it is there, and where, or how to get it."""
+    place, _ = data_folder(data_dir)
+    return [_available(dataset(name), place) for name in list_datasets()]
+
+
+def _available(row: Dataset, place: Path) -> Availability:
+    if row.prepared is None:
+        module = "sklearn" if row.name == "digits" else ""
+        if module and importlib.util.find_spec(module) is None:
+            return Availability(row.name, False, "needs scikit-learn")
+        return Availability(row.name, True, "comes with scikit-learn" if module else f"loader {_label(row.loader)}")
+    found = find(row.prepared, place)
+    if found is None:
+        return Availability(row.name, False, f"not in {place}: {instructions(row.prepared, place)}")
+    return Availability(row.name, True, str(found))
+
+
+def _label(loader: Any) -> str:
+    return loader if isinstance(loader, str) else f"{loader.__module__}:{getattr(loader, '__qualname__', loader)}"
+
+
+def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None) -> Arrays:
+    if row.prepared is not None:
+        return load_prepared(row.prepared, data_dir, class_names=row.class_names, transpose=row.transpose)
+    kind, _, place = row.name.partition(":")
+    if kind == "folder" and place:
+        return sources.folder(place, image_size)
+    if kind == "npz" and place:
+        return sources.npz(place)
+    loader = _imported(row.loader) if isinstance(row.loader, str) else row.loader
+    if loader is None:
+        raise InputError(f"dataset {row.name!r} has no loader")
+    content = loader(None if data_dir is None else str(data_dir))
+    arrays = checked(content, f"dataset {row.name!r}")
+    if row.class_names is not None:
+        if len(row.class_names) != len(arrays.class_names):
+            raise InputError(
+                f"dataset {row.name!r} has {len(arrays.class_names)} classes, its row names {len(row.class_names)}"
+            )
+        arrays = dataclasses.replace(arrays, class_names=row.class_names)
+    for what, said, found in (
+        ("classes", row.classes, len(arrays.class_names)),
+        ("image_shape", row.image_shape, arrays.images.shape[1:]),
+    ):
+        if said is not None and said != found:
+            raise InputError(f"dataset {row.name!r} has {what} {found}, its row says {said}")
+    return arrays
+
+
+def _imported(reference: str) -> Any:
+    """What ``module:function`` names."""
+    module, _, attribute = reference.partition(":")
+    try:
+        loader = importlib.import_module(module)
+        for part in attribute.split("."):
+            loader = getattr(loader, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"dataset {reference!r}: cannot import the loader: {error}") from None
+    if not callable(loader):
+        raise InputError(f"dataset {reference!r} names something that cannot be called")
+    return loader
+
+
+def _resized(arrays: Arrays, size: int) -> Arrays:
+    def build() -> Arrays:
+        test = None if arrays.test_images is None else resize_all(arrays.test_images, size)
+        content = {
+            "images": resize_all(arrays.images, size),
+            "labels": arrays.labels,
+            "test_images": test,
+            "test_labels": arrays.test_labels,
+            "class_names": arrays.class_names,
+        }
+        return checked(content, f"images scaled to {size}")
+
+    resized = cache.cached(f"resized-{arrays.fingerprint[:16]}-{size}", build)
+    # Class names are no part of the fingerprint: another dataset of equal content may have its own.
+    return dataclasses.replace(resized, class_names=arrays.class_names)

@@ -1,0 +1,205 @@
+"""Augmentations that change pixel values: random erasing, noise, contrast stretch, median filter."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.geometry import Probability
+
+ATTEMPTS = 10
+
+
+class ErasingDraw(NamedTuple):
+    """Boxes to erase, and what to put there.
+
+    Attributes:
+        top, left, height, width: int (B,), in pixels; height and width are 0 where nothing is erased.
+        values: uint8 (pixels, C), for the boxes image by image, each row by row; or (1, 1), for all pixels.
+    """
+
+    top: np.ndarray
+    left: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+    values: np.ndarray
+
+
+class RandomErasing(Augmentation):
+    """Overwrite one box of an image (Zhong et al. 2017; report a).
+
+    With the given probability, the box's area (as a share of the image) is drawn uniformly and its aspect, height
+    over width, log-uniformly; the sides are rounded to whole pixels, at least one. A box that is as high or as
+    wide as the image is rejected and drawn again, ten times at most; then the image stays whole. Its place is
+    uniform.
+
+    Attributes:
+        probability: of erasing at all.
+        area: smallest and largest share of the image.
+        aspect: smallest and largest height / width.
+        fill: ``"random"``, normally distributed values of mean 0 and variance 1 in the network's (normalized)
+            units, each pixel and channel its own, turned into pixels, rounded and clipped to 0-255; or one pixel
+            value, 0-255, for all.
+    """
+
+    kind: Literal["random_erasing"] = "random_erasing"
+    probability: Probability = 0.5
+    area: tuple[float, float] = (0.02, 0.33)
+    aspect: tuple[float, float] = (0.3, 3.3)
+    fill: Literal["random"] | Annotated[int, Field(ge=0, le=255)] = "random"
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be (smallest, largest) with 0 < smallest <= largest <= 1, not {self.area}")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise ValueError(f"aspect must be (smallest, largest) with 0 < smallest <= largest, not {self.aspect}")
+        return self
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> ErasingDraw:
+        """Boxes and their contents for `count` images."""
+        image_height, image_width, channels = shape
+        chosen = rng.random(count) < self.probability
+        area = image_height * image_width * rng.uniform(*self.area, (count, ATTEMPTS))
+        aspect = np.exp(rng.uniform(np.log(self.aspect[0]), np.log(self.aspect[1]), (count, ATTEMPTS)))
+        heights = np.maximum(np.rint(np.sqrt(area * aspect)), 1).astype(np.int64)
+        widths = np.maximum(np.rint(np.sqrt(area / aspect)), 1).astype(np.int64)
+        fits = (heights < image_height) & (widths < image_width)
+        first = np.arange(count), fits.argmax(axis=1)
+        erased = chosen & fits.any(axis=1)
+        height, width = heights[first] * erased, widths[first] * erased
+        top = rng.integers(0, image_height - height + 1)
+        left = rng.integers(0, image_width - width + 1)
+        if self.fill == "random":
+            noise = rng.standard_normal((int((height * width).sum()), channels), np.float32)
+            noise *= np.asarray(normalization.std, np.float32) * 255
+            noise += np.asarray(normalization.mean, np.float32) * 255
+            values = as_dtype(noise, np.dtype(np.uint8))
+        else:
+            values = np.full((1, 1), self.fill, np.uint8)
+        return ErasingDraw(top, left, height, width, values)
+
+    def apply(self, images: np.ndarray, drawn: ErasingDraw) -> np.ndarray:
+        """The images with the boxes overwritten."""
+        rows, columns = np.arange(images.shape[1]), np.arange(images.shape[2])
+        top, left = drawn.top[:, None], drawn.left[:, None]
+        in_rows = (rows >= top) & (rows < top + drawn.height[:, None])
+        in_columns = (columns >= left) & (columns < left + drawn.width[:, None])
+        result = images.copy()
+        result[in_rows[:, :, None] & in_columns[:, None, :]] = drawn.values
+        return result
+
+
+class GaussianNoise(Augmentation):
+    """Add normally distributed noise of mean 0 to every pixel and channel (report e). Nothing is clipped.
+
+    Attributes:
+        std: standard deviation.
+        space: its unit: ``"normalized"``, what the network sees (1 is one standard deviation of a channel), or
+            ``"pixels"``, 0-255.
+    """
+
+    kind: Literal["gaussian_noise"] = "gaussian_noise"
+    gives_float = True
+    std: Annotated[float, Field(ge=0)] = 1.0
+    space: Literal["normalized", "pixels"] = "normalized"
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> np.ndarray:
+        """The noise, float32 (count, H, W, C), in units of 0-255."""
+        noise = rng.standard_normal((count, *shape), np.float32)
+        unit = np.asarray(normalization.std, np.float32) * 255 if self.space == "normalized" else np.float32(1)
+        noise *= unit * np.float32(self.std)
+        return noise
+
+    def apply(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Float32 images: the sum."""
+        return images.astype(np.float32) + drawn
+
+
+class Chosen(Augmentation):
+    """Base of a fixed change that an image gets or does not get.
+
+    Attributes:
+        probability: of the change.
+    """
+
+    probability: Probability = 0.5
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> np.ndarray:
+        """Which images are changed, bool (count,)."""
+        return rng.random(count) < self.probability
+
+    def apply(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """The images, changed where drawn."""
+        result = images.copy()
+        if drawn.any():
+            result[drawn] = self.change(images[drawn])
+        return result
+
+    def change(self, images: np.ndarray) -> np.ndarray:
+        """All the images changed."""
+        raise NotImplementedError
+
+
+class ContrastStretch(Chosen):
+    """Stretch an image's values over 0-255: see `stretch_contrast` (report c)."""
+
+    kind: Literal["contrast_stretch"] = "contrast_stretch"
+
+    def change(self, images: np.ndarray) -> np.ndarray:
+        """All the images stretched."""
+        return stretch_contrast(images)
+
+
+class MedianFilter(Chosen):
+    """Replace each value by the median of its window: see `median_filter` (report c).
+
+    Attributes:
+        size: side of the window.
+        per_channel: whether the window leaves the other channels out.
+    """
+
+    kind: Literal["median_filter"] = "median_filter"
+    size: Annotated[int, Field(ge=1)] = 2
+    per_channel: bool = False
+
+    def change(self, images: np.ndarray) -> np.ndarray:
+        """All the images filtered."""
+        return median_filter(images, self.size, per_channel=self.per_channel)
+
+
+def stretch_contrast(images: np.ndarray) -> np.ndarray:
+    """Each image's smallest value moved to 0 and its largest to 255, over all channels together.
+
+    An image of one single value stays as it is; uint8 is rounded to the nearest integer.
+    """
+    low = images.min(axis=(1, 2, 3), keepdims=True).astype(np.float32)
+    extent = images.max(axis=(1, 2, 3), keepdims=True).astype(np.float32) - low
+    flat = extent == 0
+    stretched = (images - np.where(flat, 0, low)) * np.float32(255) / np.where(flat, np.float32(255), extent)
+    return as_dtype(stretched, images.dtype)
+
+
+def median_filter(images: np.ndarray, size: int = 2, *, per_channel: bool = False) -> np.ndarray:
+    """Each value replaced by the median of a window, as SciPy's ``median_filter(image, size)`` does.
+
+    Report c calls it on H x W x C arrays, so the window is size x size x size and mixes channels. Borders are
+    reflected; an even window reaches one further up and left, and takes the upper of its two middle values.
+
+    Args:
+        images: (B, H, W, C).
+        size: side of the window.
+        per_channel: whether the window is size x size x 1 instead.
+    """
+    from scipy import ndimage
+
+    return ndimage.median_filter(images, size=(1, size, size, 1 if per_channel else size))

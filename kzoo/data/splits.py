@@ -1,0 +1,123 @@
+"""Seeded splits into training, validation and test images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from kzoo.data.arrays import Arrays
+from kzoo.data.datasets import Dataset
+from kzoo.errors import InputError
+from kzoo.seeds import generator
+
+
+def _amount(value: Any) -> Any:
+    """A share below 1 as a float, a count as an int; JSON and command lines do not always tell them apart."""
+    if value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a share below 1 or a number of images, not {value!r}")
+    if value < 0 or (value >= 1 and value != int(value)):
+        raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {value!r}")
+    return int(value) if value >= 1 or value == 0 else float(value)
+
+
+Amount = Annotated[float | int, BeforeValidator(_amount)]
+
+
+class Split(BaseModel):
+    """How to choose validation and test images.
+
+    A share is rounded to the nearest number of images (halves to even).
+
+    Attributes:
+        validation: a share (below 1) or a count; None takes the dataset's default, 0 gives no validation images.
+            A share is one of all images where `test` is given (so 0.12 and 0.12 leave 0.76), else one of the images
+            that are not for testing.
+        test: None keeps the dataset's own test split, or cuts off the share its row gives where it has none. If
+            given, the dataset's train and test images are pooled and cut anew: a share or a count of the pool.
+        seed: of the drawing; the run's seed has no part in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    validation: Amount | None = None
+    test: Amount | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Images uint8 (N, H, W, C) and labels int64 (N,) of one part; its length is N."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Splits(NamedTuple):
+    """The three parts."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | None = None) -> Splits:
+    """Cut a dataset as told.
+
+    Args:
+        arrays: the dataset.
+        spec: sizes and seed.
+        dataset_row: gives the sizes that `spec` leaves open.
+        train_size: only so many training images; a smaller subset is contained in every larger one.
+
+    Returns:
+        Training, validation and test images, each in a seeded random order (a dataset's own test split in its own).
+
+    Raises:
+        InputError: more images are asked for than there are, or none is left to train on.
+    """
+    images, labels = arrays.images, arrays.labels
+    own_test = arrays.test_images is not None and arrays.test_labels is not None
+    if spec.test is not None and own_test:
+        images = np.concatenate([images, arrays.test_images])
+        labels = np.concatenate([labels, arrays.test_labels])
+    total = len(labels)
+    order = generator(spec.seed, "split").permutation(total)
+
+    cut = spec.test if spec.test is not None else None if own_test else dataset_row.test
+    if cut is None and not own_test:
+        raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
+    test_count = 0 if cut is None else _count(cut, total)
+    validation = dataset_row.validation if spec.validation is None else spec.validation
+    validation_count = _count(validation, total if spec.test is not None else total - test_count)
+    train_count = total - test_count - validation_count
+    if train_count < 1:
+        raise InputError(
+            f"split of {total} images leaves none for training: "
+            f"{validation_count} for validation (validation={validation!r}), {test_count} for testing (test={cut!r})"
+        )
+    if train_size is not None and not 1 <= train_size <= train_count:
+        raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
+
+    def part(chosen: np.ndarray) -> Part:
+        return Part(images[chosen], labels[chosen])
+
+    if cut is None:
+        assert arrays.test_images is not None
+        assert arrays.test_labels is not None
+        test = Part(arrays.test_images, arrays.test_labels)
+    else:
+        test = part(order[:test_count])
+    after = test_count + validation_count
+    stop = None if train_size is None else after + train_size
+    return Splits(part(order[after:stop]), part(order[test_count:after]), test)
+
+
+def _count(amount: float | int, total: int) -> int:
+    return amount if isinstance(amount, int) else round(amount * total)
