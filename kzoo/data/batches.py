@@ -21,7 +21,9 @@ class Batches(keras.utils.PyDataset):
     int64 (B,), or one-hot float32 (B, classes) when `soft`.
 
     Attributes:
-        steps: batches of a whole epoch; ``len()`` is what is left of it after `position`'s first step.
+        steps: batches of a whole epoch; ``len()`` is what is left of it from `first_step` on.
+        epoch, first_step: as last set by `position`.
+        soft: whether targets are one-hot.
     """
 
     def __init__(
@@ -85,18 +87,18 @@ class Batches(keras.utils.PyDataset):
         """
         if epoch < 0 or not 0 <= first_step < self.steps:
             raise InputError(f"no step {first_step} in epoch {epoch}: steps are 0..{self.steps - 1}")
-        self._epoch, self._first = epoch, first_step
+        self.epoch, self.first_step = epoch, first_step
         self._order = (
             None if self._seed is None else generator(self._seed, "order", epoch).permutation(len(self._labels))
         )
 
     def __len__(self) -> int:
-        return self.steps - self._first
+        return self.steps - self.first_step
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        step = self._first + index
+        step = self.first_step + index
         chosen: np.ndarray | slice = slice(step * self._batch_size, (step + 1) * self._batch_size)
         if self._order is not None:
             chosen = self._order[chosen]
@@ -107,7 +109,7 @@ class Batches(keras.utils.PyDataset):
             targets = np.eye(self._classes, dtype=np.float32)[targets]
             targets = targets * np.float32(1 - self._smoothing) + np.float32(self._smoothing / self._classes)
         if self._seed is not None:
-            rng = generator(self._seed, "augment", self._epoch, step)
+            rng = generator(self._seed, "augment", self.epoch, step)
             for change in self._augmentation:
                 if isinstance(change, Mixup):
                     images, targets = change.mix(images, targets, rng)
