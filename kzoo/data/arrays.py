@@ -146,10 +146,10 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
 
 def _class_index(item: str | int, names: tuple[str, ...]) -> int:
-    if isinstance(item, int) and not isinstance(item, bool):
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
         if not 0 <= item < len(names):
             raise InputError(f"class number {item} is out of range: allowed are 0..{len(names) - 1}")
-        return item
+        return int(item)
     if item not in names:
         raise unknown("class", item, names)
     return names.index(str(item))

@@ -93,9 +93,9 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
     cut = spec.test if spec.test is not None else None if own_test else dataset_row.test
     if cut is None and not own_test:
         raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
-    test_count = 0 if cut is None else _count(cut, total)
+    test_count = 0 if cut is None else _count("test", cut, total)
     validation = dataset_row.validation if spec.validation is None else spec.validation
-    validation_count = _count(validation, total if spec.test is not None else total - test_count)
+    validation_count = _count("validation", validation, total if spec.test is not None else total - test_count)
     train_count = total - test_count - validation_count
     if train_count < 1:
         raise InputError(
@@ -119,5 +119,10 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
     return Splits(part(order[after:stop]), part(order[test_count:after]), test)
 
 
-def _count(amount: float | int, total: int) -> int:
-    return amount if isinstance(amount, int) else round(amount * total)
+def _count(what: str, amount: float | int, total: int) -> int:
+    if isinstance(amount, int):
+        return amount
+    count = round(amount * total)
+    if count == 0 and amount > 0:
+        raise InputError(f"{what}={amount!r} of {total} images is less than one: give a larger share, or 0 for none")
+    return count

@@ -10,7 +10,7 @@ from pathlib import Path
 from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import list_models, variant
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 
 MODULES = ("vgg38", "vgg_ade", "lenet", "resnet", "fully_connected")
 

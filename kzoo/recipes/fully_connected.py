@@ -5,7 +5,7 @@ The classes are EMNIST's ten digits, at 32 pixels a side so that every network f
 
 from __future__ import annotations
 
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adam, Cosine
 
 MLP = Recipe(
@@ -22,5 +22,8 @@ MLP = Recipe(
 )
 RECIPES = (
     MLP,
-    *(MLP.derive(f"fully-connected/{model}", model=model) for model in ("lenet2-max", "vgg08", "vgg38", "vgg38-bn-res")),
+    *(
+        MLP.derive(f"fully-connected/{model}", model=model)
+        for model in ("lenet2-max", "vgg08", "vgg38", "vgg38-bn-res")
+    ),
 )

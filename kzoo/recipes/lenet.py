@@ -7,7 +7,7 @@ Adam 1e-3, coupled L2 1e-5, batch 100, 100 epochs, no augmentation; train and te
 from __future__ import annotations
 
 from kzoo.data.splits import Split
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adam
 
 LENET = Recipe(
@@ -27,9 +27,7 @@ REDUCTION = tuple(
     for layers in (1, 2, 3, 4)
     for kind in REDUCTIONS
 )
-REDUCTION_64 = tuple(
-    recipe.derive(f"{recipe.name}-64", model_options={"filters": 64}) for recipe in REDUCTION
-)
+REDUCTION_64 = tuple(recipe.derive(f"{recipe.name}-64", model_options={"filters": 64}) for recipe in REDUCTION)
 # Would max pooling favour coloured texture, as report d supposes? CIFAR-10's own split.
 REDUCTION_CIFAR10 = tuple(
     recipe.derive(f"{recipe.name}-cifar10", dataset="cifar10", split=Split()) for recipe in REDUCTION

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kzoo.data.augment import Flip, GaussianNoise, Mixup, PadCrop
 from kzoo.data.splits import Split
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import (
     Adadelta,
     Adagrad,

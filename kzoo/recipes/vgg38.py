@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kzoo.data.augment import Flip, PadCrop, RandomErasing
 from kzoo.data.splits import Split
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adam, ChannelStatistics, Constant, Cosine
 
 CROP_FLIP = (PadCrop(padding=4), Flip(horizontal=0.5))
@@ -69,9 +69,7 @@ LOSSLESS_REDUCTION = tuple(
     for shortcut in ("none", "pooled", "projected")
 )
 KERNEL_STRIDE = tuple(
-    BASELINE.derive(
-        f"kernel-stride/k{kernel}-s{stride}", model_options={"kernel_size": kernel, "entry_stride": stride}
-    )
+    BASELINE.derive(f"kernel-stride/k{kernel}-s{stride}", model_options={"kernel_size": kernel, "entry_stride": stride})
     for kernel in (3, 5)
     for stride in (1, 2)
 )

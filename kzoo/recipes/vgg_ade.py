@@ -8,7 +8,7 @@ prints 400 epochs and batch 500 for its final network; shorter studies state non
 from __future__ import annotations
 
 from kzoo.data.splits import Split
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adam, ChannelStatistics, Momentum, RMSprop
 
 UNIT_RANGE = ChannelStatistics(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -51,9 +51,7 @@ POOLING_OPTIMIZER = tuple(
     for pooling in ("max", "average")
     for name, optimizer in OPTIMIZERS.items()
 )
-FILTER_SIZE = tuple(
-    VGGE_BN.derive(f"filter-size/{size}", model_options={"kernel_size": size}) for size in (3, 5, 7)
-)
+FILTER_SIZE = tuple(VGGE_BN.derive(f"filter-size/{size}", model_options={"kernel_size": size}) for size in (3, 5, 7))
 FOUR_TIMES = ("mirror", "contrast", "median")
 AUGMENTATION = (
     VGGE_BN.derive("augmentation/none"),

@@ -62,7 +62,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunFailed(f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact") from None
+        raise RunFailed(
+            f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
+        ) from None
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:

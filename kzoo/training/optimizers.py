@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from kzoo.recipes.recipe import Recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 
@@ -21,7 +21,7 @@ def coupled(base: type) -> type:
     whose `weight_decay` enters the gradient and so the moments of Adam.
     """
 
-    class Coupled(base):  # type: ignore[misc, valid-type]
+    class Coupled(base):
         def __init__(self, *args: Any, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.l1, self.l2 = l1, l2

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo.errors import InputError
-from kzoo.recipes.recipe import check_version
+from kzoo.recipes.schema import check_version
 
 SCHEMA_VERSION = 1
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")

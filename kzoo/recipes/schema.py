@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.datasets import dataset
@@ -26,7 +26,6 @@ from kzoo.recipes.settings import (
     Constant,
     EarlyStop,
     Optimizer,
-    Positive,
     Schedule,
     Setting,
     Share,
@@ -76,7 +75,7 @@ class Recipe(Setting):
     schema_version: int = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     model: Annotated[str, Field(min_length=1)]
-    model_options: dict[str, Any] = {}
+    model_options: dict[str, Any] = Field(default_factory=dict)
     dataset: str = "digits"
     class_names: tuple[str | int, ...] | None = None
     split: Split = Split()
@@ -219,8 +218,10 @@ def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
         fields[head] = value
         return
     inner = fields.get(head)
-    if hasattr(inner, "model_dump"):
+    if isinstance(inner, BaseModel):
         inner = inner.model_dump()
+    if isinstance(inner, str):
+        inner = {"kind": inner}  # the kind alone was given just before
     if not isinstance(inner, dict):
         raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
     fields[head] = inner = dict(inner)

@@ -1,0 +1,86 @@
+"""kzoo: a small-image model zoo for Keras.
+
+    import kzoo
+
+    kzoo.list_models("vgg38*")
+    model = kzoo.VGG38(batch_norm=True, residual=True, classes=100)
+    run = kzoo.train("vgg08-bn", dataset="digits", epochs=5)
+
+Importing kzoo imports neither Keras nor a backend; what needs them is loaded when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kzoo._version import __version__
+from kzoo.backend import choose_backend as _choose_backend
+
+if TYPE_CHECKING:
+    from kzoo.data.datasets import list_datasets, register_dataset
+    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.errors import InputError, KzooError, RunFailed
+    from kzoo.models import (
+        MLP,
+        VGG,
+        VGG08,
+        VGG38,
+        VGGA,
+        VGGADE,
+        VGGD,
+        VGGE,
+        LeNet,
+        ResNet,
+        ResNet10,
+        ResNet16,
+        ResNet24,
+        ResNet48,
+    )
+    from kzoo.models.registry import create_model, list_models, register_model
+    from kzoo.models.transfer import feature_extractor, top_k
+    from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
+    from kzoo.training.run import Run, resume, train
+
+_MODULES = {
+    "kzoo.data.datasets": ("list_datasets", "register_dataset"),
+    "kzoo.diagnostics.layer_table": ("layer_table",),
+    "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
+    "kzoo.models": (
+        "MLP",
+        "VGG",
+        "VGG08",
+        "VGG38",
+        "VGGA",
+        "VGGADE",
+        "VGGD",
+        "VGGE",
+        "LeNet",
+        "ResNet",
+        "ResNet10",
+        "ResNet16",
+        "ResNet24",
+        "ResNet48",
+    ),
+    "kzoo.models.registry": ("create_model", "list_models", "register_model"),
+    "kzoo.models.transfer": ("feature_extractor", "top_k"),
+    "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
+    "kzoo.training.run": ("Run", "resume", "train"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = ["__version__", *_HOME]
+
+_choose_backend()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kzoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

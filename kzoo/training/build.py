@@ -1,0 +1,259 @@
+"""From a recipe to what a run works on: the parts of the data, and the model with its initial weights."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.data.augment import Normalization, expand
+from kzoo.data.batches import Batches
+from kzoo.data.datasets import dataset
+from kzoo.data.loading import load
+from kzoo.data.splits import Part, split
+from kzoo.errors import InputError
+from kzoo.models.registry import create_model, takes
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import ChannelStatistics, Plateau
+from kzoo.seeds import derived_seed
+
+# What the network sees where nothing is normalised: pixels as they are.
+RAW = Normalization(mean=(0.0,), std=(1 / 255,))
+
+
+@dataclass(frozen=True)
+class Data:
+    """The parts of a recipe's data.
+
+    Attributes:
+        train: images uint8 (n, height, width, channels) and labels int64 (n,), expansions included.
+        validation, test: likewise, as they are in the dataset.
+        class_names: names by label.
+        normalization: what the model's first layer subtracts and divides by, or None.
+        fingerprint: of the dataset's content.
+        sizes: images by part; "drawn" are the training images before expansion.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    class_names: tuple[str, ...]
+    normalization: Normalization | None
+    fingerprint: str
+    sizes: dict[str, int]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train.images.shape[1:]
+
+    def batches(self, part: str, recipe: Recipe) -> Batches:
+        """Batches of ``"train"`` (shuffled, augmented), ``"validation"`` or ``"test"`` (in order, as they are)."""
+        images = getattr(self, part)
+        augmentation = recipe.augmentation or ()
+        soft = recipe.label_smoothing > 0 or any(step.kind == "mixup" for step in augmentation)
+        common: dict[str, Any] = {"batch_size": recipe.batch_size, "classes": len(self.class_names), "soft": soft}
+        if part == "train":
+            common |= {"seed": recipe.seed, "augmentation": augmentation, "label_smoothing": recipe.label_smoothing}
+            common["normalization"] = _channels(self.normalization or RAW, self.image_shape[-1])
+        return Batches(images.images, images.labels, **common)
+
+
+def _channels(statistics: Normalization, channels: int) -> Normalization:
+    if len(statistics.mean) == channels:
+        return statistics
+    return Normalization(statistics.mean * channels, statistics.std * channels)
+
+
+def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
+    """Load, split and expand the data of a resolved recipe.
+
+    Raises:
+        InputError: the data is missing or does not fit the recipe.
+    """
+    arrays = load(recipe.dataset, data_dir=data_dir, classes=recipe.class_names, image_size=recipe.image_size)
+    parts = split(arrays, recipe.split, dataset(recipe.dataset), recipe.train_size)
+    if not len(parts.validation):
+        if isinstance(recipe.schedule, Plateau) or recipe.early_stop is not None:
+            what = "schedule 'plateau'" if isinstance(recipe.schedule, Plateau) else "early_stop"
+            raise InputError(f"{what} needs validation images, but split.validation leaves none")
+        if not len(parts.test):
+            raise InputError("split leaves neither validation nor test images")
+    sizes = {"drawn": len(parts.train)}
+    train = parts.train
+    if recipe.expansions:
+        train = Part(*expand(train.images, train.labels, recipe.expansions))
+    sizes |= {"train": len(train), "validation": len(parts.validation), "test": len(parts.test)}
+    return Data(
+        train=train,
+        validation=parts.validation,
+        test=parts.test,
+        class_names=tuple(arrays.class_names),
+        normalization=_normalization(recipe, arrays, parts.train.images),
+        fingerprint=arrays.fingerprint,
+        sizes=sizes,
+    )
+
+
+def _normalization(recipe: Recipe, arrays: Any, images: np.ndarray) -> Normalization | None:
+    if recipe.normalization == "none":
+        return None
+    if isinstance(recipe.normalization, ChannelStatistics):
+        chosen = Normalization(recipe.normalization.mean, recipe.normalization.std)
+        if len(chosen.mean) != images.shape[-1]:
+            raise InputError(
+                f"normalization has {len(chosen.mean)} channels, the images of {recipe.dataset!r} have "
+                f"{images.shape[-1]}: give as many, or 'dataset'"
+            )
+        return chosen
+    if arrays.mean is not None:
+        return Normalization(tuple(arrays.mean), tuple(arrays.std))
+    # A dataset of the user's own, whose row does not say: measured on the training part.
+    totals = np.zeros(images.shape[-1])
+    squares = np.zeros(images.shape[-1])
+    for start in range(0, len(images), 1000):
+        chunk = images[start : start + 1000].astype(np.float64) / 255
+        totals += chunk.sum((0, 1, 2))
+        squares += (chunk**2).sum((0, 1, 2))
+    count = images.size / images.shape[-1]
+    mean = totals / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return Normalization(tuple(map(float, mean)), tuple(float(value) or 1.0 for value in std))
+
+
+@contextlib.contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Within it, Keras layers are made with this dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def build_model(recipe: Recipe, data: Data) -> keras.Model:
+    """The model of a recipe for its data, with initial weights that depend on the recipe's seed alone.
+
+    Seeds the generators of Keras, NumPy and Python, from which Keras draws initial weights.
+    """
+    options = dict(recipe.model_options)
+    own = {"classes": len(data.class_names), "input_shape": data.image_shape}
+    if data.normalization is not None:
+        own |= {"mean": data.normalization.mean, "std": data.normalization.std}
+    for option, value in own.items():
+        if option not in options and takes(recipe.model, option):
+            options[option] = value
+    keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
+    with precision(recipe.precision):
+        model = create_model(recipe.model, **options)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"model {recipe.model!r} must return a keras.Model, not {type(model).__name__}")
+    return model
+
+
+def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> keras.Model:
+    """Check that a model fits the data; seed its dropout, load initial weights and freeze layers as the recipe says."""
+    _check_fits(model, data)
+    weights = {id(weight) for weight in model.weights}
+    states = [variable for variable in model.variables if id(variable) not in weights]  # of seed generators
+    for index, variable in enumerate(states):
+        variable.assign(np.array([derived_seed(recipe.seed, "layers", index), 0], variable.dtype))
+    if recipe.initial_weights is not None:
+        load_initial_weights(model, recipe.initial_weights)
+    for pattern in recipe.freeze:
+        chosen = [layer for layer in model.layers if fnmatch.fnmatchcase(layer.name, pattern)]
+        if not chosen:
+            raise InputError(
+                f"freeze has {pattern!r}, which is no layer of {model.name!r}; its layers are "
+                f"{', '.join(layer.name for layer in model.layers if layer.weights)}"
+            )
+        for layer in chosen:
+            layer.trainable = False
+    return model
+
+
+def _check_fits(model: keras.Model, data: Data) -> None:
+    if len(getattr(model, "inputs", None) or [0]) != 1 or len(getattr(model, "outputs", None) or [0]) != 1:
+        raise InputError(f"model {model.name!r} must have one input and one output to be trained on labelled images")
+    if not model.built:
+        model.build((None, *data.image_shape))
+    inputs, outputs = model.input_shape, model.output_shape
+    if len(inputs) != 4 or any(a is not None and a != b for a, b in zip(inputs[1:], data.image_shape, strict=True)):
+        raise InputError(f"model {model.name!r} takes images of shape {inputs[1:]}, the data has {data.image_shape}")
+    if len(outputs) != 2 or outputs[-1] != len(data.class_names):
+        raise InputError(
+            f"model {model.name!r} gives outputs of shape {outputs[1:]}, the data has {len(data.class_names)} classes"
+        )
+
+
+def initial_weights_file(source: str) -> Path:
+    """The file that `initial_weights` names: itself, or a run directory's best weights."""
+    path = Path(source)
+    if path.is_dir():
+        path = path / "best.weights.h5"
+    if not path.is_file():
+        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}")
+    if not path.name.endswith((".weights.h5", ".keras")):
+        raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
+    return path
+
+
+def load_initial_weights(model: keras.Model, source: str) -> None:
+    """Copy weights from a run's best, a ``.weights.h5`` or a ``.keras`` file.
+
+    The classifier (the last layer with weights) keeps its own where the number of classes differs.
+
+    Raises:
+        InputError: the file is missing or damaged, or its weights belong to another network.
+    """
+    path = initial_weights_file(source)
+    try:
+        if path.name.endswith(".keras"):
+            _copy(keras.saving.load_model(path, compile=False), model, source)
+            return
+        before = model.get_weights()
+        try:
+            model.load_weights(path)
+        except ValueError:
+            head = [layer for layer in model.layers if layer.weights][-1]
+            model.set_weights(before)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                model.load_weights(path, skip_mismatch=True)
+            if len(caught) != 1 or repr(head.name) not in str(caught[0].message).replace('"', "'"):
+                model.set_weights(before)
+                raise InputError(f"initial_weights {source!r} belong to another network than {model.name!r}") from None
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"initial_weights {source!r} cannot be read: {error}") from None
+
+
+def _copy(source: keras.Model, target: keras.Model, name: str) -> None:
+    given = {layer.name: layer for layer in source.layers}
+    head = [layer for layer in target.layers if layer.weights][-1]
+    for layer in target.layers:
+        if not layer.weights:
+            continue
+        values = given[layer.name].get_weights() if layer.name in given else []
+        if [v.shape for v in values] == [tuple(w.shape) for w in layer.weights]:
+            layer.set_weights(values)
+        elif layer is not head:
+            raise InputError(f"initial_weights {name!r} have no weights of the right shapes for layer {layer.name!r}")
+
+
+def model_digest(model: keras.Model) -> str:
+    """Identifies a model that no name stands for: its configuration and weights."""
+    digest = hashlib.sha256(model.to_json().encode())
+    for value in model.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()

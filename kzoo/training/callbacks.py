@@ -1,0 +1,324 @@
+"""Callbacks of a run. Those with state give it to every checkpoint and take it back on resume.
+
+A run's callbacks may be told twice that training begins (a resumed epoch and the rest are two calls of `fit`), and
+Keras's own reset themselves then: so states are restored when the first epoch begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import RunFailed
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import EarlyStop, Plateau
+from kzoo.training.optimizers import averaged
+from kzoo.training.schedules import PlateauRate, learning_rate
+
+
+class OnceList(keras.callbacks.CallbackList):
+    """A callback list whose members hear of the begin and end of training once, however often `fit` is called."""
+
+    def __init__(self, callbacks: list[Any], model: Any) -> None:
+        """Serve `callbacks` for the training of `model`."""
+        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
+        self._begun = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Pass the first call on."""
+        if not self._begun:
+            self._begun = True
+            super().on_train_begin(logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Hold the call back, see `end`."""
+
+    def end(self) -> None:
+        """Tell all members that training has ended."""
+        super().on_train_end(None)
+
+
+def state_of(callback: Any) -> dict[str, Any]:
+    """What must survive a kill: `state()` where a callback has one, else its plain attributes."""
+    if hasattr(callback, "state"):
+        return callback.state()
+    plain = {}
+    for name, value in vars(callback).items():
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, bool | int | float | str) or value is None:
+            plain[name] = value
+    return plain
+
+
+def restore_state(callback: Any, state: dict[str, Any]) -> None:
+    """Give a callback the state that `state_of` took from its predecessor."""
+    if hasattr(callback, "restore"):
+        callback.restore(state)
+    else:
+        vars(callback).update(state)
+
+
+class Rate(keras.callbacks.Callback):
+    """Sets the learning rate of each epoch from the recipe's schedule."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Follow a resolved recipe."""
+        super().__init__()
+        self.recipe = recipe
+        base = recipe.optimizer.learning_rate
+        self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Set the rate."""
+        if self.plateau:
+            rate = self.plateau.rate
+        else:
+            base = self.recipe.optimizer.learning_rate
+            rate = learning_rate(self.recipe.schedule, base, epoch, self.recipe.epochs)
+        self.model.optimizer.learning_rate = rate
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Tell the plateau schedule how validation went."""
+        if self.plateau:
+            self.plateau.update(logs["val_loss"])
+
+    def state(self) -> dict[str, Any]:
+        """The plateau schedule's state."""
+        return self.plateau.state() if self.plateau else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        if self.plateau:
+            self.plateau.restore(state)
+
+
+class Log(keras.callbacks.Callback):
+    """Keeps the history, epoch by epoch, and hands it on."""
+
+    def __init__(self, write: Callable[[dict[str, list[float]]], None]) -> None:
+        """Call `write` with the whole history after every epoch."""
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self._write = write
+        self._before = 0.0  # seconds of this epoch in earlier processes
+        self._start = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Append an epoch."""
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        entry = {**{k: float(v) for k, v in logs.items()}, "learning_rate": rate, "seconds": self._seconds()}
+        for key, value in entry.items():
+            self.history.setdefault(key, []).append(value)
+        self._before, self._start = 0.0, time.monotonic()
+        self._write(self.history)
+
+    def _seconds(self) -> float:
+        return round(self._before + time.monotonic() - self._start, 3)
+
+    def state(self) -> dict[str, Any]:
+        """The history, and the time spent in the epoch under way."""
+        return {"history": {k: list(v) for k, v in self.history.items()}, "seconds": self._seconds()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.history = {k: list(v) for k, v in state["history"].items()}
+        self._before, self._start = state["seconds"], time.monotonic()
+        if self.history:
+            self._write(self.history)
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the best validation accuracy (the earliest such), in memory and on disk.
+
+    Without a validation part the last epoch counts as the best.
+    """
+
+    def __init__(self, stock: keras.Model, write: Callable[[], None]) -> None:
+        """Keep the weights of `stock`; call `write` while it holds new best ones (averaged, if EMA is on)."""
+        super().__init__()
+        self.stock = stock
+        self.accuracy = -math.inf
+        self.epoch: int | None = None
+        self.weights: list[np.ndarray] = []
+        self._write = write
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Compare."""
+        accuracy = float(logs.get("val_accuracy", math.inf))
+        if accuracy > self.accuracy or "val_accuracy" not in logs:
+            self.accuracy, self.epoch = accuracy, epoch + 1
+            with averaged(self.model.optimizer):
+                self.weights = self.stock.get_weights()
+                self._write()
+
+    def state(self) -> dict[str, Any]:
+        """Which epoch was best."""
+        return {"accuracy": self.accuracy, "epoch": self.epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.accuracy, self.epoch = state["accuracy"], state["epoch"]
+
+
+class EarlyStopper(keras.callbacks.Callback):
+    """Ends training once the monitored figure has not improved for `patience` epochs."""
+
+    def __init__(self, rule: EarlyStop) -> None:
+        """Follow the recipe's rule."""
+        super().__init__()
+        self.rule = rule
+        self.best = -math.inf
+        self.waited = 0
+        self.stopped = False
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Compare."""
+        figure = logs[self.rule.monitor] if self.rule.monitor == "val_accuracy" else -logs[self.rule.monitor]
+        if figure > self.best + self.rule.min_delta:
+            self.best, self.waited = float(figure), 0
+        else:
+            self.waited += 1
+        if self.waited >= self.rule.patience:
+            self.stopped = self.model.stop_training = True
+
+    def state(self) -> dict[str, Any]:
+        """How long it has waited."""
+        return {"best": self.best, "waited": self.waited, "stopped": self.stopped}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
+
+
+class Averaging(keras.callbacks.Callback):
+    """Validates with the moving average of the weights (keras.callbacks.SwapEMAWeights undoes our `averaged`)."""
+
+    _swap: contextlib.AbstractContextManager[None] | None = None
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Swap the averages in."""
+        self._swap = averaged(self.model.optimizer)
+        self._swap.__enter__()
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Swap them out."""
+        if self._swap is not None:
+            self._swap.__exit__(None, None, None)
+
+    def state(self) -> dict[str, Any]:
+        """None between epochs."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+
+class FiniteGuard(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a finite number, naming the first layer that is not."""
+
+    def __init__(self, stock: keras.Model, images: np.ndarray, every: float = 1.0) -> None:
+        """Look at the loss about every `every` seconds and at each epoch's end; `images` is a batch to trace."""
+        super().__init__()
+        self.stock, self.images, self.every = stock, images, every
+        self._next = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look now and then: to read the loss makes an asynchronous device wait."""
+        if time.monotonic() >= self._next:
+            self._check(logs)
+            self._next = time.monotonic() + self.every
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the epoch's loss."""
+        self._check(logs)
+
+    def _check(self, logs: Any) -> None:
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            sync(self.model)
+            where = first_not_finite(self.stock, self.images)
+            raise RunFailed(f"the training loss is {loss}; {where}. A lower learning rate is the usual remedy")
+
+
+def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
+    """Which layer, in the model's order, is the first with weights or outputs that are not finite."""
+    outputs: list[Any] = [None] * len(model.layers)
+    if type(model).__name__ == "Functional":
+        probe = keras.Model(model.inputs, [layer.output for layer in model.layers])
+        outputs = probe(images, training=False)
+    for layer, output in zip(model.layers, outputs, strict=True):
+        for weight in layer.weights:
+            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+                return f"the first layer with a value that is not finite is {layer.name!r} (its {weight.name})"
+        if output is not None and not np.isfinite(keras.ops.convert_to_numpy(output)).all():
+            return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
+    return "weights and outputs of all layers are finite: the loss itself overflows"
+
+
+def sync(model: Any) -> None:
+    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
+class TensorBoardLog:
+    """Scalars for TensorBoard, written by its own writer, which needs no TensorFlow."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write event files into `folder`; where tensorboard is not installed, write nothing."""
+        try:
+            from tensorboard.summary import Writer
+        except ImportError:
+            self._writer = None
+        else:
+            self._writer = Writer(str(folder))
+
+    def write(self, history: dict[str, list[float]]) -> None:
+        """Add the last epoch of a history."""
+        if self._writer is None:
+            return
+        for name, values in history.items():
+            self._writer.add_scalar(f"epoch_{name}", values[-1], len(values))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within it, SIGINT and SIGTERM set a flag, read by the function it gives; a second one acts as ever."""
+    import signal
+    import threading
+
+    flag = {"set": False}
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # only the main thread may handle signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: Any) -> None:
+        flag["set"] = True
+        for number_, handler in before.items():
+            signal.signal(number_, handler)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield lambda: flag["set"]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

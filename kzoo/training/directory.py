@@ -1,0 +1,98 @@
+"""A run's directory: who may write to it, what it holds from the start, and whether it still is what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import filelock
+import keras
+
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+from kzoo.training.checkpoint import Checkpoint, write_atomically
+
+
+def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
+    """Write what a run's directory holds from the start, once."""
+    if row.model.startswith("keras:") and not (place / "initial.keras").exists():
+        temporary = place / ".initial.keras"
+        model.save(temporary)
+        temporary.replace(place / "initial.keras")
+    if not (place / "recipe.json").exists():
+        write_atomically(place / "recipe.json", lambda stream: stream.write(row.to_json().encode()))
+
+
+def own_model(place: Path) -> keras.Model | None:
+    """The user's own model that a run began with, or None where a name stands for the model."""
+    path = place / "initial.keras"
+    if not path.exists():
+        return None
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"model {str(path)!r} cannot be loaded: {error}") from None
+
+
+class claimed:
+    """Within it, this process alone may write to a run's directory; the system frees it when the process dies."""
+
+    def __init__(self, place: Path) -> None:
+        """Claim `place`, which is made if it is not there."""
+        self.place = place
+
+    def __enter__(self) -> None:
+        for folder in [self.place, *self.place.parents]:
+            if folder.exists():
+                if not folder.is_dir():
+                    raise InputError(f"directory {str(self.place)!r} cannot be made: {str(folder)!r} is a file")
+                break
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"directory {str(self.place)!r} cannot be made: {error.strerror}") from None
+        strangers = [path.name for path in self.place.iterdir() if not path.name.startswith(".")]
+        if strangers and not (self.place / "recipe.json").exists() and "initial.keras" not in strangers:
+            raise InputError(f"directory {str(self.place)!r} holds {strangers[0]!r} and no recipe.json: choose another")
+        self.lock = filelock.FileLock(self.place / ".lock")
+        try:
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(f"directory {str(self.place)!r} is in use: another process trains there") from None
+        except OSError as error:
+            raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()
+
+
+def new_place(place: Path) -> Path:
+    """A path like this one at which nothing is yet."""
+    number = 2
+    new = place
+    while new.exists():
+        new = place.with_name(f"{place.name}-{number}")
+        number += 1
+    return new
+
+
+def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Checkpoint | None) -> None:
+    """Refuse a directory whose run began with another recipe, or whose recipe was edited since."""
+    there = Recipe.from_file(place / "recipe.json")
+    same = there.override(name=row.name) == row
+    if same and digest and start and start.meta["digest"] != digest:
+        same = False  # files or models that the recipe names have changed
+    if not same:
+        raise InputError(
+            f"directory {str(place)!r} holds the run of another recipe ({there.name!r}): choose another directory"
+        )
+    named = row.initial_weights is None and not row.model.startswith("keras:")
+    if digest is None and start and named and row.digest() != start.meta["digest"]:
+        raise InputError(f"recipe {str(place / 'recipe.json')!r} was changed after the run began: put it back")
+
+
+def check_same_data(place: Path, before: str, now: str) -> None:
+    """Refuse to mix data: `before` and `now` are fingerprints."""
+    if before != now:
+        raise InputError(
+            f"the data of run {str(place)!r} has changed since it began (fingerprint {now[:10]}, it was {before[:10]})"
+        )

@@ -1,0 +1,75 @@
+"""The progress bar of a run: images a second, time left, one line an epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar over the epoch under way and a line for each that is done."""
+
+    def __init__(self, console: Console, epochs: int, steps: int, images: int, batch_size: int) -> None:
+        """Show `epochs` of `steps` steps, `images` images in all an epoch."""
+        super().__init__()
+        self.console, self.epochs, self.steps = console, epochs, steps
+        self.images, self.batch_size = images, batch_size
+        self.first_step = 0
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Show the bar, where the output is a terminal."""
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]:,.0f} images/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self.console, transient=True)
+        self._bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin a row."""
+        self._start, self._seen, self._epoch, self._shown = time.monotonic(), 0, epoch, 0.0
+        if self._bar is None:
+            return
+        if self._task is None:
+            # Time left is for the whole run: the task's total is all its steps.
+            self._task = self._bar.add_task(
+                "", total=self.epochs * self.steps, epoch=epoch + 1, epochs=self.epochs, loss=0.0, speed=0.0
+            )
+        self._bar.update(self._task, epoch=epoch + 1, completed=epoch * self.steps + self.first_step)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Move the bar, ten times a second at the most."""
+        self._seen = batch + 1
+        now = time.monotonic()
+        if self._bar is not None and now - self._shown > 0.1:
+            self._shown = now
+            speed = self._seen * self.batch_size / max(now - self._start, 1e-9)
+            done = self._epoch * self.steps + self.first_step + self._seen
+            self._bar.update(self._task, completed=done, loss=float(logs["loss"]), speed=speed)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Take the training time before validation starts."""
+        self._trained = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Print the epoch's line."""
+        seconds = getattr(self, "_trained", time.monotonic()) - self._start
+        images = min(self._seen * self.batch_size, self.images)
+        text = f"epoch {epoch + 1:3d}/{self.epochs}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+        if "val_loss" in logs:
+            text += f"  val_loss {logs['val_loss']:.4f}  val_accuracy {logs['val_accuracy']:.4f}"
+        self.console.print(f"{text}  {images / max(seconds, 1e-9):,.0f} images/s", highlight=False, soft_wrap=True)
+        self.first_step = 0
+
+    def close(self) -> None:
+        """Take the bar off the screen, whatever happened."""
+        if self._bar is not None:
+            self._bar.stop()

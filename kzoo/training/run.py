@@ -1,0 +1,302 @@
+"""`train`, `resume` and the `Run` they give: a recipe becomes a directory with a record in it.
+
+A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``best.weights.h5``, ``final.weights.h5``,
+``tensorboard/`` and, at the end, ``result.json``.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from kzoo.errors import InputError, RunFailed
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+from kzoo.training import build, checkpoint, records
+from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
+from kzoo.training.evaluation import Evaluation, evaluate
+from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.session import Session
+
+RUNS = Path("runs")
+
+
+class Run:
+    """A run's directory, finished or not.
+
+    Attributes:
+        directory: where it is.
+        recipe: the resolved recipe.
+    """
+
+    def __init__(self, directory: str | Path, *, model: keras.Model | None = None) -> None:
+        """Open a run.
+
+        Raises:
+            InputError: the directory holds no run.
+        """
+        self.directory = Path(directory)
+        if not (self.directory / "recipe.json").is_file():
+            raise InputError(f"{str(directory)!r} is not a run: it has no recipe.json")
+        self.recipe = Recipe.from_file(self.directory / "recipe.json")
+        self._model = model
+
+    @functools.cached_property
+    def result(self) -> records.Result:
+        """The record.
+
+        Raises:
+            InputError: there is none yet, or it is damaged.
+        """
+        path = self.directory / "result.json"
+        if not path.exists():
+            raise InputError(f"run {str(self.directory)!r} is not finished: kzoo resume {self.directory}")
+        return records.read_result(path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a record."""
+        return (self.directory / "result.json").exists()
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+        return self.result.history
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label."""
+        return tuple(self.result.data["class_names"])
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with the weights of the best epoch; it takes raw 0-255 pixels."""
+        if self._model is None:
+            self._model = self._rebuild()
+        return self._model
+
+    def _rebuild(self) -> keras.Model:
+        path = self.directory / "best.weights.h5"
+        facts = self.result.data
+        model = own_model(self.directory)
+        if model is None:
+            statistics = facts["normalization"]
+            data = _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
+            model = build.build_model(self.recipe, data)  # type: ignore[arg-type]
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
+        return model
+
+    def evaluate(self, part: str = "test", data_dir: str | Path | None = None) -> Evaluation:
+        """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are."""
+        if part not in ("train", "validation", "test"):
+            raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
+        model = self.model
+        data = build.load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
+        check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
+        plain = self.recipe.override(augmentation=())
+        images = getattr(data, part)
+        batches = build.Batches(
+            images.images, images.labels, batch_size=plain.batch_size, classes=len(data.class_names)
+        )
+        view, logits = training_view(model)
+        return evaluate(view, logits, images.labels, batches)
+
+
+class _Shape:
+    """What `build_model` asks of the data, taken from a record."""
+
+    def __init__(self, image_shape: tuple[int, ...], class_names: tuple[str, ...], statistics: Any) -> None:
+        self.image_shape, self.class_names = image_shape, class_names
+        self.normalization = statistics and build.Normalization(*(tuple(values) for values in statistics))
+
+
+def train(
+    recipe: str | Recipe,
+    *,
+    model: keras.Model | None = None,
+    data_dir: str | Path | None = None,
+    directory: str | Path | None = None,
+    fresh: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool | Console = True,
+    checkpoint_minutes: float = 3.0,
+    **changes: Any,
+) -> Run:
+    """Train a recipe, or go on with its run, or return it if it is finished.
+
+    Args:
+        recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe) or a JSON file's path.
+        model: a compiled or uncompiled Keras model of one's own to train instead of the recipe's, which takes images
+            (batch, height, width, channels) of 0-255 pixels and gives logits or probabilities (batch, classes).
+        data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
+        directory: of the run; ``runs/<name>-<digest>`` if not given.
+        fresh: start anew, in a new directory, even if there is a run already.
+        callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
+        progress: whether to show progress, or the rich console to show it on.
+        checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
+        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``.
+
+    Returns:
+        The finished run, its model holding the weights of the best epoch.
+
+    Raises:
+        InputError: recipe, data or directory are not usable; nothing was overwritten.
+        RunFailed: the loss is not finite or the disk is full.
+        KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
+    """
+    row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+    row = row.override(**changes)
+    content = []
+    if model is not None:
+        row = row.override(model=f"keras:{model.name}", model_options={})
+        if not model.built:
+            raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")
+        content.append(build.model_digest(model))
+    row = row.resolved()
+    if row.initial_weights is not None:
+        path = build.initial_weights_file(row.initial_weights)
+        content.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    digest = row.digest(*content)
+    place = Path(directory) if directory else RUNS / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', row.name)}-{digest}"
+    if fresh:
+        place = new_place(place)
+    with claimed(place):
+        return _train_in(
+            place,
+            row,
+            digest,
+            model,
+            data_dir,
+            callbacks=callbacks,
+            progress=progress,
+            checkpoint_minutes=checkpoint_minutes,
+        )
+
+
+def resume(directory: str | Path, *, data_dir: str | Path | None = None, **options: Any) -> Run:
+    """Go on with the run in a directory; a finished one is returned as it is.
+
+    Args:
+        directory: a run's.
+        data_dir: as for `train`; if not given, where the run found its data before.
+        **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
+    """
+    row = Run(directory).recipe
+    with claimed(Path(directory)):
+        return _train_in(Path(directory), row, None, None, data_dir, **options)
+
+
+def _train_in(
+    place: Path,
+    row: Recipe,
+    digest: str | None,
+    model: keras.Model | None,
+    data_dir: str | Path | None,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool | Console = True,
+    checkpoint_minutes: float = 3.0,
+) -> Run:
+    start = checkpoint.load_latest(place / "checkpoint")
+    if (place / "recipe.json").exists():
+        check_same_recipe(place, row, digest, start)
+    if (place / "result.json").exists():
+        run = Run(place)
+        if run.result.status == "failed":
+            raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
+        return run
+    data_dir = data_dir or (start.meta.get("data_dir") if start else None)
+    data = build.load_parts(row, data_dir)
+    if start is not None:
+        check_same_data(place, start.meta["fingerprint"], data.fingerprint)
+    if model is None:
+        model = own_model(place) if row.model.startswith("keras:") else build.build_model(row, data)
+    if model is None:
+        raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
+    build.prepare_model(model, row, data)
+    digest = digest or (start.meta["digest"] if start else row.digest())
+    lay_out(place, row, model)
+    meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}
+    console = progress if isinstance(progress, Console) else Console() if progress else None
+    session = Session(
+        model,
+        row,
+        data,
+        place,
+        start=start,
+        meta=meta,
+        extra=callbacks,
+        console=console,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    try:
+        session.run()
+    except RunFailed as error:
+        if "finite" in str(error):  # a full disk can be mended and the run resumed; this cannot
+            _record(place, row, digest, model, data, data_dir, session, reason=str(error))
+        raise
+    session.finish()
+    _record(place, row, digest, model, data, data_dir, session, reason=None)
+    return Run(place, model=model)
+
+
+def _record(
+    place: Path,
+    row: Recipe,
+    digest: str,
+    model: keras.Model,
+    data: build.Data,
+    data_dir: str | Path | None,
+    session: Session,
+    reason: str | None,
+) -> None:
+    history = session.log.history
+    scores: dict[str, Any] = {}
+    if reason is None:
+        index = (session.best.epoch or 1) - 1
+        scores["train"] = {"loss": history["loss"][-1], "accuracy": history["accuracy"][-1]}
+        if len(data.validation):
+            scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
+            scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
+        if len(data.test):  # the one time that the test part is read
+            test = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
+            scores["test"] = {"loss": test.loss, "accuracy": test.accuracy}
+            scores["confusion"] = test.confusion.tolist()
+        scores["best_epoch"] = index + 1
+    statistics = data.normalization
+    segments = session.segments()
+    result = records.Result(
+        name=row.name,
+        digest=digest,
+        status="failed" if reason else "completed",
+        reason=reason,
+        recipe=row.model_dump(mode="json"),
+        parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+        sizes=data.sizes,
+        data={
+            "fingerprint": data.fingerprint,
+            "class_names": list(data.class_names),
+            "image_shape": list(data.image_shape),
+            "normalization": statistics and [list(statistics.mean), list(statistics.std)],
+            "data_dir": str(data_dir) if data_dir else None,
+        },
+        epochs=len(history.get("loss", [])),
+        history=history,
+        seconds=round(sum(segment["seconds"] for segment in segments), 3),
+        peak_memory=records.peak_memory(),
+        segments=[records.Segment(**segment) for segment in segments],
+        git_commit=records.git_commit(),
+        **scores,
+    )
+    checkpoint.write_atomically(place / "result.json", lambda stream: stream.write(result.to_json().encode()))
