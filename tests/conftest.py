@@ -1,0 +1,26 @@
+"""Fixtures for all tests. Every test runs in a directory of its own, so that nothing is left behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Tests that start other processes pass this on; two threads are what continuous integration has.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Run in an empty directory with an empty cache."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder of real data; tests that need it are marked `data` and skip where there is none."""
+    folder = os.environ.get("KZOO_DATA_DIR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("KZOO_DATA_DIR names no folder with real data prepared by tensorflow-datasets")
+    return folder

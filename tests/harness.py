@@ -1,0 +1,120 @@
+"""What every model must pass, whoever built it: build, call, save, reload, mixed precision, own kernels per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+Build = Callable[[], Any]
+
+
+def images(model: Any, count: int = 2, seed: int = 0) -> np.ndarray:
+    """Random pixels, 0 to 255, in the model's input shape."""
+    shape = (count, *model.input_shape[1:])
+    return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
+
+
+def call(model: Any, x: np.ndarray) -> np.ndarray:
+    """The model's output in inference mode."""
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+def parameters(model: Any) -> int:
+    """Number of trainable parameters."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def randomize(model: Any, seed: int = 0) -> None:
+    """Give every bias and BatchNorm vector random values, so that leaving one out is seen."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.2, shape), rng.normal(0, 0.2, shape), rng.uniform(0.5, 1.5, shape)]
+            )
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
+
+
+def check_model(build: Build, folder: Path, trainable: int | None = None) -> None:
+    """All checks on one model.
+
+    Args:
+        build: makes the model anew.
+        folder: where to save.
+        trainable: how many trainable parameters it must have.
+    """
+    keras.utils.set_random_seed(1)
+    model = build()
+    if trainable is not None:
+        assert parameters(model) == trainable
+    check_call(model)
+    check_stock(model)
+    check_kernels_differ(model)
+    check_reload(model, folder)
+    check_mixed_precision(build)
+
+
+def check_call(model: Any) -> None:
+    """Probabilities, one row per image, and different images differ."""
+    y = call(model, images(model))
+    assert y.shape == (2, *model.output_shape[1:])
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.sum(axis=-1), 1, rtol=1e-5)
+
+
+def check_stock(model: Any) -> None:
+    """Only Keras's own layers, so that the file loads where kzoo is not installed; no Lambda."""
+    for layer in model.layers:
+        assert type(layer).__module__.startswith("keras."), layer
+        assert not isinstance(layer, keras.layers.Lambda), layer
+
+
+def check_kernels_differ(model: Any) -> None:
+    """No two layers start with the same kernel (as they do when they share an initializer)."""
+    kernels = [np.asarray(keras.ops.convert_to_numpy(w)) for w in model.trainable_weights if w.name == "kernel"]
+    assert kernels
+    first = [kernel.reshape(-1)[:5] for kernel in kernels]
+    for i, kernel in enumerate(first):
+        assert not any(np.allclose(kernel, other) for other in first[:i])
+
+
+def check_reload(model: Any, folder: Path) -> None:
+    """A saved and reloaded model has the same weights and outputs."""
+    randomize(model)
+    path = folder / f"{model.name}.keras"
+    model.save(path)
+    again = keras.saving.load_model(path)
+    assert again.name == model.name
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    x = images(model)
+    np.testing.assert_allclose(call(model, x), call(again, x), atol=1e-6)
+
+
+def check_mixed_precision(build: Build) -> None:
+    """In bfloat16: same outputs but for rounding, ends in float32, variables in float32."""
+    precise = build()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build()
+    finally:
+        keras.config.set_dtype_policy(before)
+    computes_in = {layer.name: layer.compute_dtype for layer in model.layers}
+    assert "bfloat16" in computes_in.values()
+    assert computes_in.get("normalization", "float32") == "float32"
+    assert computes_in.get("logits", "float32") == "float32"
+    assert computes_in.get("predictions", "float32") == "float32"
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    model.set_weights(precise.get_weights())
+    x = images(model)
+    y = call(model, x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, call(precise, x), atol=0.05)
