@@ -20,7 +20,7 @@ def _amount(value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a share below 1 or a number of images, not {value!r}")
-    if value < 0 or (value >= 1 and value != int(value)):
+    if not 0 <= value < float("inf") or (value >= 1 and value % 1):
         raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {value!r}")
     return int(value) if value >= 1 or value == 0 else float(value)
 
@@ -83,15 +83,17 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
         InputError: more images are asked for than there are, or none is left to train on.
     """
     images, labels = arrays.images, arrays.labels
-    own_test = arrays.test_images is not None and arrays.test_labels is not None
-    if spec.test is not None and own_test:
-        images = np.concatenate([images, arrays.test_images])
-        labels = np.concatenate([labels, arrays.test_labels])
+    own_test = None
+    if arrays.test_images is not None and arrays.test_labels is not None:
+        own_test = Part(arrays.test_images, arrays.test_labels)
+        if spec.test is not None:
+            images = np.concatenate([images, own_test.images])
+            labels = np.concatenate([labels, own_test.labels])
     total = len(labels)
     order = generator(spec.seed, "split").permutation(total)
 
-    cut = spec.test if spec.test is not None else None if own_test else dataset_row.test
-    if cut is None and not own_test:
+    cut = dataset_row.test if spec.test is None and own_test is None else spec.test
+    if cut is None and own_test is None:
         raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
     test_count = 0 if cut is None else _count("test", cut, total)
     validation = dataset_row.validation if spec.validation is None else spec.validation
@@ -108,12 +110,7 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
     def part(chosen: np.ndarray) -> Part:
         return Part(images[chosen], labels[chosen])
 
-    if cut is None:
-        assert arrays.test_images is not None
-        assert arrays.test_labels is not None
-        test = Part(arrays.test_images, arrays.test_labels)
-    else:
-        test = part(order[:test_count])
+    test = own_test if cut is None and own_test is not None else part(order[:test_count])
     after = test_count + validation_count
     stop = None if train_size is None else after + train_size
     return Splits(part(order[after:stop]), part(order[test_count:after]), test)
