@@ -13,9 +13,13 @@ Build = Callable[[], Any]
 
 
 def images(model: Any, count: int = 2, seed: int = 0) -> np.ndarray:
-    """Random pixels, 0 to 255, in the model's input shape."""
-    shape = (count, *model.input_shape[1:])
-    return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
+    """Noise of its own colour and strength per image, 0 to 255, in the model's input shape."""
+    rng = np.random.default_rng(seed)
+    color = rng.uniform(0, 255, (count, 1, 1, model.input_shape[-1]))
+    share = rng.uniform(0.2, 0.8, (count, 1, 1, 1))
+    return np.round((1 - share) * color + share * rng.uniform(0, 255, (count, *model.input_shape[1:]))).astype(
+        "float32"
+    )
 
 
 def call(model: Any, x: np.ndarray) -> np.ndarray:
@@ -35,7 +39,12 @@ def randomize(model: Any, seed: int = 0) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             shape = layer.gamma.shape
             layer.set_weights(
-                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.2, shape), rng.normal(0, 0.2, shape), rng.uniform(0.5, 1.5, shape)]
+                [
+                    rng.uniform(0.5, 1.5, shape),
+                    rng.normal(0, 0.2, shape),
+                    rng.normal(0, 0.2, shape),
+                    rng.uniform(0.5, 1.5, shape),
+                ]
             )
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))

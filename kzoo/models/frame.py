@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,8 @@ class Frame:
         classes: number of classes, None for the default.
         classifier_activation: name of the last activation; None leaves the logits.
         name: the model's name.
-        mean: per channel (one number: the same for all), in units of pixels / 255; given together with `std`, the model's first layer
-            is ``(pixels / 255 - mean) / std``. None: pixels go into the first convolution as they are.
+        mean: per channel (one number: the same for all), in units of pixels / 255; given together with `std`,
+            the model's first layer is ``(pixels / 255 - mean) / std``. None: pixels go in as they are.
         std: as `mean`.
         default: the catalogue's row that has the default classes and input shape.
     """
@@ -183,7 +184,10 @@ def _load(model: keras.Model, weights: str | Path) -> None:
     if not path.is_file():
         raise InputError(f"weights={str(weights)!r}: there is no such file (sets of weights by name do not exist yet)")
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            # Keras warns of each list of layers before it raises for the layers themselves.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"weights={str(weights)!r}: cannot be loaded into {model.name!r}: {first}") from error

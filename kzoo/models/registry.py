@@ -93,13 +93,13 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     return sorted(fnmatch.filter([*_BUILT_IN, *_registered], pattern), key=_natural)
 
 
-def create_model(name: str, **options: Any) -> keras.Model:
+def create_model(name: str, /, **options: Any) -> keras.Model:
     """Build a model by name.
 
     Args:
         name: a name of `list_models`, or ``"module:function"``.
         **options: passed to the builder, over the variant's own: `classes`, `input_shape`, `weights`,
-            `include_top`, ... and the family's options.
+            `include_top`, `name` (of the Keras model), ... and the family's options.
 
     Raises:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or

@@ -33,9 +33,10 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
             raise unknown(f"layer of model {model.name!r}", name, known)
     try:
         outputs: dict[str, Any] = {name: known[name].output for name in names}
-        inputs = model.inputs
+        inputs = list(model.inputs)
     except (AttributeError, ValueError) as error:
         raise InputError(f"model {model.name!r}: a Functional or built Sequential model is needed ({error})") from error
+    inputs = inputs[0] if len(inputs) == 1 else inputs
     return keras.Model(inputs, outputs[layers] if isinstance(layers, str) else outputs, name=f"{model.name}_features")
 
 

@@ -107,7 +107,7 @@ def VGG(
 
     x = frame.start(final_size, any_size=reduction != "space-to-depth" and shortcut != "projected")
     x = layers.conv_norm_act(x, filters, kernel_size, strides=entry_stride, batch_norm=True, name="entry_conv")
-    conv = {"filters": filters, "kernel_size": kernel_size}
+    conv: dict[str, Any] = {"filters": filters, "kernel_size": kernel_size}
     for stage, count in enumerate(stages, 1):
         for block in range(1, count + 1):
             x = _processing(x, layers, conv, batch_norm, residual, f"stage{stage}_block{block}")
@@ -119,7 +119,7 @@ def _count(option: str, value: Any) -> int:
     return whole(option, value, 0)
 
 
-def _processing(x: Any, layers: Layers, conv: dict[str, int], batch_norm: bool, residual: bool, name: str) -> Any:
+def _processing(x: Any, layers: Layers, conv: dict[str, Any], batch_norm: bool, residual: bool, name: str) -> Any:
     """Two convolutions without bias, with the block's input added before the last activation if `residual`."""
     start = x
     x = layers.conv_norm_act(x, **conv, batch_norm=batch_norm, name=f"{name}_conv1")
@@ -132,7 +132,7 @@ def _processing(x: Any, layers: Layers, conv: dict[str, int], batch_norm: bool, 
 
 
 def _reduction(
-    x: Any, layers: Layers, conv: dict[str, int], batch_norm: bool, reduction: str, shortcut: str, name: str
+    x: Any, layers: Layers, conv: dict[str, Any], batch_norm: bool, reduction: str, shortcut: str, name: str
 ) -> Any:
     """Convolution, halving, convolution; both convolutions have a bias, as in the reports' framework."""
     strided = reduction == "strided"

@@ -164,7 +164,9 @@ def copy_weights(model: Any, reference: nn.Module) -> None:
         part, values = named.pop(layer.name), [torch.tensor(value) for value in layer.get_weights()]
         with torch.no_grad():
             if isinstance(part, nn.BatchNorm2d):
-                for target, value in zip((part.weight, part.bias, part.running_mean, part.running_var), values, strict=True):
+                for target, value in zip(
+                    (part.weight, part.bias, part.running_mean, part.running_var), values, strict=True
+                ):
                     target.copy_(value)
                 continue
             kernel = values[0].permute(3, 2, 0, 1) if isinstance(part, nn.Conv2d) else values[0].T

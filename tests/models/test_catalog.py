@@ -1,0 +1,96 @@
+"""Every variant of the catalogue: exact parameter counts, building, saving, reloading, mixed precision."""
+
+import keras
+import pytest
+from harness import check_model
+
+from kzoo.models import create_model, list_models, variant
+from kzoo.models.catalog import VARIANTS
+
+# Trainable parameters as the reports print them or as the arithmetic of their architectures gives them.
+COUNTS = {
+    "vgg08": 59_716,
+    "vgg08-bn": 60_100,
+    "vgg38": 336_196,
+    "vgg38-res": 336_196,
+    "vgg38-bn": 338_500,
+    "vgg38-bn-res": 338_500,
+    "vgg-a": 3_264_906,
+    "vgg-a-bn": 3_266_314,
+    "vgg-d": 4_039_498,
+    "vgg-d-bn": 4_041_802,
+    "vgg-e": 4_629_578,
+    "vgg-e-bn": 4_632_394,
+    "resnet10": 4_903_242,
+    "resnet16": 4_909_642,
+    "resnet24": 4_935_242,
+    "resnet48": 4_994_378,
+    **{f"lenet{i}-{kind}": n for kind in ("max", "average") for i, n in enumerate((6_304, 15_520, 24_736, 33_952), 1)},
+    **{
+        f"lenet{i}-{kind}": n
+        for kind in ("strided", "dilated")
+        for i, n in enumerate((15_520, 33_952, 52_384, 70_816), 1)
+    },
+    "mlp": (32 * 32 * 3 + 1) * 512 + 513 * 512 + 513 * 10,
+}
+FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "lenet2-dilated", "mlp")
+
+
+def test_counts_cover_the_catalogue():
+    assert sorted(COUNTS) == sorted(row.name for row in VARIANTS)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_one_variant_per_family(name, tmp_path):
+    check_model(lambda: create_model(name), tmp_path, COUNTS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_every_variant(name, tmp_path):
+    if name not in COUNTS:
+        pytest.skip("registered by a plugin")
+    check_model(lambda: create_model(name), tmp_path, COUNTS[name])
+
+
+@pytest.mark.parametrize("name", ["vgg38-bn-res", "lenet4-dilated", "vgg-d"])
+def test_counts_of_deeper_variants(name):
+    assert create_model(name).count_params() - _untrained(name) == COUNTS[name]
+
+
+def _untrained(name):
+    return sum(int(w.shape[0]) for w in create_model(name).non_trainable_weights)
+
+
+def test_every_variant_has_a_default_recipe_and_shape():
+    for row in VARIANTS:
+        assert row.recipe
+        assert "/" in row.recipe
+        assert len(row.input_shape) == 3
+        assert row.classes == {"v": 100, "l": 47}.get(row.name[0] if not row.name.startswith("vgg-") else "-", 10)
+
+
+def test_a_variant_keeps_its_own_options():
+    options = {"blocks": 1}
+    row = type(VARIANTS[0])("mine", "m:f", options)
+    options["blocks"] = 2
+    assert row.options == {"blocks": 1}
+
+
+@pytest.mark.parametrize(("filters", "counts"), [(64, (12_608, 49_472, 86_336, 123_200))])
+def test_wider_lenets(filters, counts):
+    for layers, count in enumerate(counts, 1):
+        assert create_model(f"lenet{layers}-max", filters=filters).count_params() == count
+
+
+@pytest.mark.slow
+def test_named_builders_are_their_rows():
+    import kzoo.models
+
+    for name in ("VGG08", "VGG38", "VGGA", "VGGD", "VGGE", "ResNet10", "ResNet16", "ResNet24", "ResNet48"):
+        builder = getattr(kzoo.models, name)
+        model = builder()
+        row = variant(model.name)
+        assert builder.__name__ == name
+        assert model.count_params() == create_model(row.name).count_params()
+        keras.backend.clear_session()
