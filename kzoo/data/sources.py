@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,10 @@ def npz(path: str) -> Arrays:
         raise InputError(f"{source} does not exist")
     try:
         with np.load(file, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise InputError(f"{source} is not an .npz archive")
             content = {key: stored[key] for key in stored.files}
-    except InputError:
-        raise
-    # A lone .npy file gives an array, which is no context manager.
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    # TypeError: a lone .npy file gives an array, which is no context manager.
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{source} is damaged or not an .npz archive: {error}") from None
-    except Exception as error:
-        if type(error).__module__ == "zlib":
-            raise InputError(f"{source} is damaged: {error}") from None
-        raise
     names = {"x_train": "images", "y_train": "labels", "x_test": "test_images", "y_test": "test_labels"}
     if "x_train" in content or "y_train" in content:
         content = {names.get(key, key): value for key, value in content.items()}

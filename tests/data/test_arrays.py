@@ -1,0 +1,140 @@
+"""Checked arrays: what is refused, fingerprints, restriction to classes, channel statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kzoo.data.arrays import Arrays, channel_statistics, checked, fingerprint, restricted
+from kzoo.errors import InputError
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    images = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), np.uint8)
+    return {"images": images, "labels": np.arange(12) % 3, **changes}
+
+
+def test_good_content_comes_out_typed() -> None:
+    given = content(labels=(np.arange(12, dtype=np.uint8) % 3)[:, None], class_names=np.array(["a", "b", "c"]))
+    arrays = checked(given, "the set")
+    np.testing.assert_array_equal(arrays.images, given["images"])
+    np.testing.assert_array_equal(arrays.labels, np.arange(12) % 3)
+    assert arrays.labels.dtype == np.int64
+    assert arrays.class_names == ("a", "b", "c")
+    assert arrays.test_images is None
+    assert checked(content(), "the set").class_names == ("0", "1", "2")
+
+
+def test_grey_images_get_a_channel_axis() -> None:
+    images = content()["images"][..., 0]
+    arrays = checked(content(images=images, test_images=images[:3], test_labels=[0, 1, 1]), "the set")
+    assert arrays.images.shape == (12, 4, 5, 1)
+    assert arrays.test_images is not None
+    assert arrays.test_images.shape == (3, 4, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": None}, "must give 'images' and 'labels'"),
+        ({"labels": None}, "must give 'images' and 'labels'"),
+        ({"images": np.ones((12, 4, 5, 3), np.float32)}, r"must be uint8 in 0-255, not float32 \(images in \[0, 1\]\?"),
+        ({"images": np.ones((12, 4, 5, 3), np.int64)}, "must be uint8 in 0-255, not int64"),
+        ({"images": np.ones((12, 60), np.uint8)}, r"must have shape \(N, H, W, C\)"),
+        ({"images": np.ones((12, 0, 5, 3), np.uint8)}, r"must have shape \(N, H, W, C\)"),
+        ({"images": np.ones((11, 4, 5, 3), np.uint8)}, "11 images but 12 labels"),
+        ({"images": np.ones((0, 4, 5, 3), np.uint8), "labels": np.zeros(0, int)}, "there are no images"),
+        ({"labels": np.arange(12) / 4}, "labels must be integers"),
+        ({"labels": np.eye(12, dtype=int)}, r"labels must be integers of shape \(N,\)"),
+        ({"labels": np.arange(12) % 3 - 1}, "labels must be 0 or more"),
+        ({"labels": np.arange(12) % 3 + 1}, "there is no image of 0"),
+        ({"labels": np.arange(12) % 3 * 2}, r"must be 0\.\.4 .* no image of 1"),
+        ({"labels": np.zeros(12, int)}, "at least two classes"),
+        ({"class_names": ("a", "b")}, "label 2 is out of range, there are 2 class names"),
+        ({"class_names": ("a", "b", "c", "d")}, "no image of 3"),
+        ({"class_names": ("a", "b", "a")}, "a name twice"),
+        ({"test_images": np.ones((2, 4, 5, 3), np.uint8)}, "without the other"),
+        ({"test_labels": np.ones(2, int)}, "without the other"),
+        (
+            {"test_images": np.ones((2, 4, 4, 3), np.uint8), "test_labels": [0, 1]},
+            r"test images have shape \(4, 4, 3\)",
+        ),
+        ({"test_images": np.ones((2, 4, 5, 3), np.uint8), "test_labels": [0, 3]}, "test label 3 is out of range"),
+        ({"test_images": np.ones((2, 4, 5, 3), np.uint8), "test_labels": [0]}, "2 test images but 1 test labels"),
+        ({"test_images": np.ones((2, 4, 5, 3)), "test_labels": [0, 1]}, "test images must be uint8"),
+    ],
+)
+def test_bad_content_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        checked(content(**changes), "the set")
+    assert "the set" in str(caught.value)
+
+
+def test_the_fingerprint_follows_the_content() -> None:
+    base = checked(content(), "the set").fingerprint
+    assert base == checked(content(class_names=("x", "y", "z")), "another place").fingerprint
+    changed = content()
+    changed["images"][3, 2, 1, 0] ^= 1
+    others = [
+        checked(changed, "").fingerprint,
+        checked(content(labels=np.arange(12)[::-1] % 3), "").fingerprint,
+        checked(content(images=content()["images"].reshape(12, 5, 4, 3)), "").fingerprint,
+        checked(content(test_images=content()["images"], test_labels=content()["labels"]), "").fingerprint,
+    ]
+    assert len({base, *others}) == 5
+    assert len(base) == 64
+
+
+def test_the_fingerprint_does_not_depend_on_the_memory_layout() -> None:
+    images = content()["images"]
+    assert fingerprint(np.asfortranarray(images)) == fingerprint(images)
+    assert fingerprint(images, None) != fingerprint(None, images)
+
+
+def letters() -> Arrays:
+    images = np.arange(30, dtype=np.uint8).reshape(30, 1, 1, 1)
+    given = {"images": images, "labels": np.arange(30) % 5, "class_names": tuple("abcde")}
+    return checked({**given, "test_images": images[:7], "test_labels": np.arange(7) % 5}, "letters")
+
+
+def test_restriction_keeps_the_chosen_classes_in_the_given_order() -> None:
+    arrays = restricted(letters(), ("d", 0))
+    assert arrays.class_names == ("d", "a")
+    np.testing.assert_array_equal(arrays.images.ravel(), [i for i in range(30) if i % 5 in (0, 3)])
+    np.testing.assert_array_equal(arrays.labels, [{3: 0, 0: 1}[i % 5] for i in arrays.images.ravel()])
+    assert arrays.test_images is not None
+    np.testing.assert_array_equal(arrays.test_images.ravel(), [0, 3, 5])
+    np.testing.assert_array_equal(arrays.test_labels, [1, 0, 1])
+    assert restricted(letters(), (3, "a")).fingerprint == arrays.fingerprint != letters().fingerprint
+    assert restricted(letters(), ("a", "d")).fingerprint != arrays.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("a", "zebra"), "unknown class 'zebra'"),
+        (("a", 5), r"class number 5 is out of range: allowed are 0\.\.4"),
+        (("a", -1), "out of range"),
+        (("a", 0), "two or more different classes"),
+        (("a",), "two or more different classes"),
+        ((), "two or more different classes"),
+    ],
+)
+def test_impossible_restrictions_are_refused(classes: tuple[str | int, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        restricted(letters(), classes)
+
+
+def test_the_nearest_class_name_is_suggested() -> None:
+    given = content(class_names=("airplane", "automobile", "bird"))
+    with pytest.raises(InputError, match="did you mean 'airplane'"):
+        restricted(checked(given, "the set"), ("aeroplane", "bird"))
+
+
+def test_channel_statistics_equal_those_of_floats() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (40, 9, 8, 3), np.uint8) // np.array([1, 2, 3], np.uint8)
+    mean, std = channel_statistics(images)
+    np.testing.assert_allclose(mean, (images / 255).mean(axis=(0, 1, 2)), atol=5.1e-5)
+    np.testing.assert_allclose(std, (images / 255).std(axis=(0, 1, 2)), atol=5.1e-5)

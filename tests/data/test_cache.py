@@ -1,0 +1,97 @@
+"""The cache: written once, mapped into memory, whole or absent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kzoo.data.arrays import Arrays, checked
+from kzoo.data.cache import cached, entries, read
+from kzoo.errors import InputError
+
+
+def built(value: int = 3) -> Arrays:
+    images = np.full((20, 4, 4, 1), value, np.uint8)
+    content = {"images": images, "labels": np.arange(20) % 2, "class_names": ("no", "yes")}
+    return checked({**content, "test_images": images[:4], "test_labels": np.zeros(4, int)}, "built")
+
+
+def never() -> Arrays:
+    raise AssertionError("built although it is cached")
+
+
+def test_the_second_reading_builds_nothing(cache: Path) -> None:
+    first, second = cached("key", built), cached("key", never)
+    for arrays in (first, second):
+        assert isinstance(arrays.images, np.memmap)
+        assert not arrays.images.flags.writeable
+        np.testing.assert_array_equal(arrays.images, built().images)
+        np.testing.assert_array_equal(arrays.labels, built().labels)
+        np.testing.assert_array_equal(arrays.test_images, built().test_images)
+        assert arrays.class_names == ("no", "yes")
+        assert arrays.fingerprint == built().fingerprint
+    assert [folder.name for folder in entries("k")] == ["key"]
+    assert [folder.name for folder in (cache / "datasets").iterdir()] == ["key"]
+
+
+def test_sets_without_test_images_are_stored_too() -> None:
+    content = {"images": built().images, "labels": built().labels}
+    cached("key", lambda: checked(content, "built"))
+    assert cached("key", never).test_images is None
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "garble", "version", "other shape"])
+def test_a_damaged_entry_is_built_again(cache: Path, damage: str) -> None:
+    cached("key", built)
+    folder = cache / "datasets" / "key"
+    images, meta = folder / "images.npy", folder / "meta.json"
+    if damage == "truncate":
+        os.truncate(images, images.stat().st_size // 2)
+    elif damage == "remove":
+        (folder / "labels.npy").unlink()
+    elif damage == "garble":
+        meta.write_text("{")
+    elif damage == "version":
+        meta.write_text(meta.read_text().replace('"version": 1', '"version": 0'))
+    else:
+        np.save(images, np.zeros((3, 4, 4, 1), np.uint8))
+    assert read(folder) is None
+    assert list(entries("key")) == []
+    assert cached("key", lambda: built(9)).images[0, 0, 0, 0] == 9
+    assert cached("key", never).images[0, 0, 0, 0] == 9
+
+
+def test_a_failed_build_leaves_nothing(cache: Path) -> None:
+    with pytest.raises(AssertionError, match="built although"):
+        cached("key", never)
+    assert not list(cache.rglob("*.npy"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    monkeypatch.setenv("KZOO_CACHE", str(occupied))
+    with pytest.raises(InputError, match=r"cannot write to the cache folder .*KZOO_CACHE"):
+        cached("key", built)
+
+
+def _fill(barrier: multiprocessing.synchronize.Barrier, index: int) -> None:
+    barrier.wait()
+    for number in range(20):
+        assert len(cached(f"key{number}", built).images) == 20, index
+
+
+def test_processes_may_write_one_entry_at_a_time(cache: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    children = [context.Process(target=_fill, args=(barrier, index)) for index in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert len(list((cache / "datasets").iterdir())) == 20

@@ -1,0 +1,159 @@
+"""Rows, registration and loaders of one's own; what importing the data side loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kzoo.data import datasets
+from kzoo.data.augment import Flip
+from kzoo.data.datasets import DATASETS, dataset, list_datasets, register_dataset
+from kzoo.data.loading import available, load
+from kzoo.data.splits import Split, split
+from kzoo.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    """Leaves no dataset registered."""
+    before = dict(datasets._registered)
+    yield
+    datasets._registered.clear()
+    datasets._registered.update(before)
+
+
+def squares(data_dir: str | None = None) -> dict[str, Any]:
+    """A loader as a user writes it; the data folder decides how many images."""
+    count = 40 if data_dir is None else 80
+    images = np.random.default_rng(0).integers(0, 256, (count, 6, 6), np.uint8)
+    return {"images": images, "labels": np.arange(count) % 4, "class_names": ["a", "b", "c", "d"]}
+
+
+class Plain:
+    """Content as attributes."""
+
+    def __init__(self, data_dir: str | None) -> None:
+        self.images, self.labels = squares()["images"], squares()["labels"]
+
+
+@pytest.mark.parametrize("row", DATASETS, ids=lambda row: row.name)
+def test_rows_are_complete(row: datasets.Dataset) -> None:
+    assert dataset(row.name) is row
+    assert row.image_shape is not None
+    assert row.mean is not None
+    assert row.std is not None
+    assert len(row.mean) == len(row.std) == row.image_shape[2]
+    assert row.class_names is None or len(row.class_names) == row.classes
+    assert bool(row.loader) != bool(row.prepared)
+    assert (row.test is not None) == (row.name == "digits")
+    # characters turn into others when mirrored, and 8x8 digits do not survive a crop
+    assert (row.augmentation == ()) == (row.image_shape[2] == 1)
+
+
+def test_names_are_listed_and_the_nearest_is_suggested() -> None:
+    assert list_datasets()[:5] == ["digits", "mnist", "emnist", "cifar10", "cifar100"]
+    with pytest.raises(InputError, match="did you mean 'cifar100'"):
+        dataset("cifar-100")
+    for name in ("", "folder:", "npz:", ":squares"):
+        with pytest.raises(InputError, match="unknown dataset"):
+            dataset(name)
+
+
+def test_a_registered_dataset_is_like_a_built_in_one() -> None:
+    row = register_dataset(
+        "squares", squares, mean=(0.5,), std=(0.3,), augmentation=[Flip()], validation=8, class_names=tuple("wxyz")
+    )
+    assert dataset("squares") is row
+    assert list_datasets()[-1] == "squares"
+    assert available()[-1].present
+    assert "squares" in available()[-1].detail
+    arrays = load("squares", classes=("y", "w"), image_size=5)
+    assert arrays.images.shape == (20, 5, 5, 1)
+    assert (arrays.mean, arrays.std, arrays.class_names) == ((0.5,), (0.3,), ("y", "w"))
+    assert [len(part) for part in split(arrays, Split(), row)] == [8, 8, 4]
+    assert len(load("squares", data_dir="somewhere").labels) == 80
+
+
+@pytest.mark.parametrize("loader", [squares, Plain, lambda data_dir: squares(), lambda data_dir: load("digits")])
+def test_a_loader_may_give_a_mapping_or_attributes(loader: Any) -> None:
+    register_dataset("own", loader)
+    arrays = load("own")
+    assert len(arrays.class_names) in (4, 10)
+    assert len(arrays.fingerprint) == 64
+
+
+def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from kzoo.data.sources import digits\nclass Here:\n    load = staticmethod(lambda data_dir: digits())\n"
+    (tmp_path / "my_own_data.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    row = dataset("my_own_data:Here.load")
+    assert (row.validation, row.test, row.augmentation) == (0.1, 0.2, ())
+    assert load(row.name).fingerprint == load("digits").fingerprint
+    register_dataset("lazily", "my_own_data:Here.load")
+    assert load("lazily").images.shape == (1797, 8, 8, 1)
+    for name in ("my_own_data:load", "my_other_data:load", "my_own_data:digits.__name__"):
+        with pytest.raises(InputError, match=name.replace(".", r"\.")):
+            load(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "cifar10"}, "taken by a built-in"),
+        ({"name": "npz:mine"}, "must not be empty or hold a colon"),
+        ({"name": ""}, "must not be empty"),
+        ({"loader": 3}, "must be callable"),
+        ({"loader": "module.function"}, "must be callable or 'module:function'"),
+        ({"mean": (0.5,)}, "both mean and std"),
+    ],
+)
+def test_impossible_registrations_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        register_dataset(**{"name": "own", "loader": squares, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": 5}, "has classes 4, its row says 5"),
+        ({"image_shape": (6, 6, 3)}, r"has image_shape \(6, 6, 1\), its row says \(6, 6, 3\)"),
+        ({"class_names": ("a", "b")}, "has 4 classes, its row names 2"),
+        ({"loader": lambda data_dir: None}, "must give 'images' and 'labels'"),
+        ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must be uint8"),
+    ],
+)
+def test_a_loader_must_keep_what_its_row_says(options: dict[str, Any], message: str) -> None:
+    register_dataset(**{"name": "own", "loader": squares, **options})
+    with pytest.raises(InputError, match=message):
+        load("own")
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5])
+def test_an_impossible_image_size_is_refused(size: Any) -> None:
+    with pytest.raises(InputError, match="image_size"):
+        load("digits", image_size=size)
+
+
+def test_only_batches_loads_keras() -> None:
+    code = (
+        "import sys, kzoo.data, kzoo.data.loading as loading\n"
+        "kzoo.data.load('digits'), kzoo.data.available('/nowhere'), kzoo.data.list_datasets()\n"
+        "heavy = ('keras', 'tensorflow', 'tensorflow_datasets', 'jax', 'torch')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "kzoo.data.Batches\n"
+        "print('keras' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True"]
+
+
+def test_importing_loads_no_heavy_library() -> None:
+    code = "import sys, kzoo.data; print([n for n in ('keras', 'scipy', 'sklearn', 'tensorflow') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,225 @@
+"""Datasets prepared by tensorflow-datasets: decoded once, then read without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kzoo.data.arrays import channel_statistics
+from kzoo.data.datasets import dataset
+from kzoo.data.loading import available, load
+from kzoo.data.prepared import find
+from kzoo.data.splits import Split, split
+from kzoo.errors import InputError
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["tensorflow_datasets"] = None
+from kzoo.data import load
+from kzoo.errors import InputError
+try:
+    arrays = load("mnist", data_dir=sys.argv[1] or None)
+    print(arrays.images.shape, int(arrays.images.sum()), arrays.fingerprint)
+except InputError as error:
+    print("InputError:", error)
+print([name for name in ("keras", "jax", "torch") if name in sys.modules])
+"""
+
+
+def pixels(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28, 1), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a small mnist and a small emnist/balanced of random pixels."""
+    tf = pytest.importorskip("tensorflow", reason="preparing a dataset needs TensorFlow")
+    tfds: Any = pytest.importorskip("tensorflow_datasets", reason="preparing a dataset needs it")
+    tfds.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("tfds")
+    for name, config, classes in (("mnist", None, 10), ("emnist", "balanced", 47)):
+
+        def part(count: int, seed: int, classes: int = classes) -> Any:
+            labels = np.arange(count) % classes
+            return tf.data.Dataset.from_tensor_slices({"image": pixels(count, seed), "label": labels})
+
+        features = {
+            "image": tfds.features.Image(shape=(28, 28, 1)),
+            "label": tfds.features.ClassLabel(num_classes=classes),
+        }
+        tfds.dataset_builders.TfDataBuilder(
+            name=name,
+            config=config,
+            version="3.0.1",
+            data_dir=folder,
+            split_datasets={"train": part(94, 0), "test": part(20, 1)},
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,
+        ).download_and_prepare()
+    return folder
+
+
+@pytest.fixture
+def prepared(small: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(small, tmp_path / "data"))
+
+
+def child(data_dir: str, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, data_dir],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_prepared_images_come_back_pixel_for_pixel(prepared: Path) -> None:
+    arrays = load("mnist", data_dir=prepared)
+    np.testing.assert_array_equal(arrays.images, pixels(94, 0))
+    np.testing.assert_array_equal(arrays.labels, np.arange(94) % 10)
+    np.testing.assert_array_equal(arrays.test_images, pixels(20, 1))
+    assert arrays.images.dtype == np.uint8
+    assert arrays.labels.dtype == np.int64
+    assert (arrays.mean, arrays.std) == ((0.1307,), (0.3081,))
+
+
+def test_emnist_is_turned_upright_and_its_classes_are_characters(prepared: Path) -> None:
+    arrays = load("emnist", data_dir=str(prepared))
+    np.testing.assert_array_equal(arrays.images, pixels(94, 0).transpose(0, 2, 1, 3))
+    assert "".join(arrays.class_names) == "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
+    ten = load("emnist", data_dir=prepared, classes=tuple("0123456789"))
+    assert ten.class_names == tuple("0123456789")
+    assert len(ten.labels) == 20
+    assert load("emnist", data_dir=prepared, classes=range(10)).fingerprint == ten.fingerprint
+
+
+def test_the_cache_needs_no_tensorflow_and_gives_the_same(prepared: Path, nowhere: Path) -> None:
+    assert child(str(prepared))[0].startswith("InputError: reading dataset 'mnist' the first time needs tensorflow")
+    arrays = load("mnist", data_dir=prepared)
+    expected = f"{arrays.images.shape} {arrays.images.sum()} {arrays.fingerprint}"
+    assert child(str(prepared)) == [expected, "[]"]
+    assert child("", KZOO_DATA_DIR=str(prepared)) == [expected, "[]"]
+
+
+def test_a_cache_alone_stands_in_for_a_default_folder_only(prepared: Path, nowhere: Path, tmp_path: Path) -> None:
+    expected = load("mnist", data_dir=prepared).fingerprint
+    assert load("mnist").fingerprint == expected
+    with pytest.raises(InputError, match="is not in"):
+        load("mnist", data_dir=tmp_path / "elsewhere")
+
+
+def test_other_prepared_content_is_another_entry(prepared: Path, cache: Path) -> None:
+    load("mnist", data_dir=prepared)
+    info = prepared / "mnist" / "3.0.1" / "dataset_info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "description": "another one"}))
+    load("mnist", data_dir=prepared)
+    assert len(list((cache / "datasets").iterdir())) == 2
+
+
+def test_folders_are_tried_in_order(prepared: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = nowhere / "tensorflow_datasets"
+    shutil.copytree(prepared, home)
+    assert {row.name: row.detail for row in available()}["mnist"].startswith(str(home))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    assert {row.name: row.detail for row in available()}["mnist"].startswith(str(prepared))
+    monkeypatch.setenv("KZOO_DATA_DIR", str(nowhere))
+    assert not {row.name: row.present for row in available()}["mnist"]
+    assert {row.name: row.present for row in available(prepared)}["mnist"]
+
+
+def test_missing_data_say_what_where_and_how(nowhere: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load("emnist", data_dir=tmp_path)
+    assert "'emnist/balanced'" in str(caught.value)
+    assert f"tfds build emnist/balanced --data_dir {tmp_path}" in str(caught.value)
+    with pytest.raises(InputError, match="tensorflow_datasets"):
+        load("cifar10")
+
+
+def test_damaged_data_are_refused(prepared: Path) -> None:
+    record = next(prepared.glob("mnist/3.0.1/*train*"))
+    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot read dataset 'mnist'"):
+        load("mnist", data_dir=prepared)
+
+
+def test_the_newest_version_is_taken(tmp_path: Path) -> None:
+    for version in ("2.0.0", "10.0.0", "9.9.9", "incomplete_11.0.0"):
+        (tmp_path / "mnist" / version).mkdir(parents=True)
+        (tmp_path / "mnist" / version / "dataset_info.json").write_text("{}")
+    (tmp_path / "mnist" / "12.0.0").mkdir()
+    assert find("mnist", tmp_path) == tmp_path / "mnist" / "10.0.0"
+    assert find("cifar10", tmp_path) is None
+
+
+def test_resized_images_are_cached(prepared: Path, cache: Path) -> None:
+    first = load("mnist", data_dir=prepared, image_size=8)
+    assert first.images.shape == (94, 8, 8, 1)
+    assert first.test_images is not None
+    assert first.test_images.shape == (20, 8, 8, 1)
+    assert len(list((cache / "datasets").glob("resized-*-8"))) == 1
+    again = load("mnist", data_dir=prepared, image_size=8)
+    assert isinstance(again.images, np.memmap)
+    assert again.fingerprint == first.fingerprint != load("mnist", data_dir=prepared).fingerprint
+
+
+@pytest.fixture(scope="session")
+def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "emnist"])
+def test_real_data_are_what_their_rows_say(
+    name: str, real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
+    row, arrays = dataset(name), load(name, data_dir=real_data)
+    assert arrays.images.shape[1:] == row.image_shape
+    assert len(arrays.class_names) == row.classes
+    assert arrays.test_labels is not None
+    per_class = np.bincount(arrays.test_labels)
+    assert per_class.min() == per_class.max() > 0
+    assert row.mean is not None
+    assert row.std is not None
+    mean, std = channel_statistics(arrays.images)
+    np.testing.assert_allclose(mean, row.mean, atol=1.01e-4)
+    np.testing.assert_allclose(std, row.std, atol=1.01e-4)
+
+
+@pytest.mark.data
+def test_real_splits_have_the_reports_proportions(
+    real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
+    cifar = split(load("cifar100", data_dir=real_data), Split(), dataset("cifar100"))
+    assert tuple(map(len, cifar)) == (47_500, 2_500, 10_000)
+    emnist = load("emnist", data_dir=real_data)
+    total = len(emnist.labels) + 18_800
+    sizes = tuple(map(len, split(emnist, Split(validation=0.12, test=0.12), dataset("emnist"))))
+    assert sum(sizes) == total
+    np.testing.assert_allclose(np.array(sizes) / total, (0.76, 0.12, 0.12), atol=1e-5)
+
+
+@pytest.mark.data
+def test_real_emnist_digits_stand_upright(real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
+    arrays = load("emnist", data_dir=real_data, classes=("1", "7", "L", "T"))
+    ink = [arrays.images[arrays.labels == label, ..., 0].mean(axis=0, dtype=float) for label in range(4)]
+    one, seven, ell, tee = ink
+    assert one.sum(axis=0).max() > 2 * one.sum(axis=1).max()  # a vertical stroke
+    for top_heavy in (seven, tee):
+        assert top_heavy[:14].sum() > 1.2 * top_heavy[14:].sum()
+    assert ell[14:].sum() > 1.2 * ell[:14].sum()
+    assert ell[:, :14].sum() > ell[:, 14:].sum()  # and not mirrored
