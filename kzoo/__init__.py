@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
-    from kzoo.training.run import Run, resume, train
+    from kzoo.training.run import resume, train
+    from kzoo.training.saved_run import Run
 
 _MODULES = {
     "kzoo.data.datasets": ("list_datasets", "register_dataset"),
@@ -65,7 +66,8 @@ _MODULES = {
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
-    "kzoo.training.run": ("Run", "resume", "train"),
+    "kzoo.training.run": ("resume", "train"),
+    "kzoo.training.saved_run": ("Run",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -19,7 +19,7 @@ from kzoo.errors import InputError, KzooError, RunFailed
 
 if TYPE_CHECKING:
     from kzoo.training.evaluation import Evaluation
-    from kzoo.training.run import Run
+    from kzoo.training.saved_run import Run
 
 app = typer.Typer(
     help="Small-image model zoo for Keras: exact architectures, resumable runs, results from records.",
@@ -136,23 +136,26 @@ def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's or model's name, or a JSON file.")],
     set_: Set = None,
     dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
-    epochs: Annotated[int | None, typer.Option(help="--set epochs=...")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="--set batch_size=...")] = None,
-    seed: Annotated[int | None, typer.Option(help="--set seed=...")] = None,
+    # Text, not int: the recipe's own message names the field, the value and what is allowed.
+    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
+    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run [runs/NAME-DIGEST].")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
 ) -> None:
     """Train a recipe; the same command again goes on where it stopped, or prints the result."""
-    changes = _assignments(set_)
     shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    changes |= {field: value for field, value in shorthands.items() if value is not None}
+    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
+    changes = _assignments([*(set_ or []), *given])
+    from kzoo.recipes import recipe as named_recipe
+
+    row = named_recipe(recipe).override(**changes)
+    row.resolved()  # unknown names are told at once, before the seconds that Keras takes to load
     _import_keras()
     from kzoo.training.run import train as run_recipe
 
-    _report(
-        _interruptible(run_recipe, recipe, data_dir=data_dir, directory=directory, fresh=fresh, progress=out, **changes)
-    )
+    _report(_interruptible(run_recipe, row, data_dir=data_dir, directory=directory, fresh=fresh, progress=out))
 
 
 @app.command()
@@ -173,7 +176,7 @@ def evaluate(
 ) -> None:
     """Score a run's best weights on a part of its data."""
     _import_keras()
-    from kzoo.training.run import Run
+    from kzoo.training.saved_run import Run
 
     score: Evaluation = Run(run).evaluate(split, data_dir)
     if as_json:
@@ -194,7 +197,7 @@ def predict(
     """Say which classes images show, with probabilities."""
     _import_keras()
     from kzoo.training.prediction import predict_files
-    from kzoo.training.run import Run
+    from kzoo.training.saved_run import Run
 
     rows = predict_files(Run(run), images, top)
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,15 +159,17 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
     return model
 
 
-def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> keras.Model:
-    """Check that a model fits the data; seed its dropout, load initial weights and freeze layers as the recipe says."""
+def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> None:
+    """Check that a model fits the data; seed its dropout and freeze layers as the recipe says.
+
+    Raises:
+        InputError: the model does not fit the data, or no layer has a name that is to be frozen.
+    """
     _check_fits(model, data)
     weights = {id(weight) for weight in model.weights}
     states = [variable for variable in model.variables if id(variable) not in weights]  # of seed generators
     for index, variable in enumerate(states):
         variable.assign(np.array([derived_seed(recipe.seed, "layers", index), 0], variable.dtype))
-    if recipe.initial_weights is not None:
-        load_initial_weights(model, recipe.initial_weights)
     for pattern in recipe.freeze:
         chosen = [layer for layer in model.layers if fnmatch.fnmatchcase(layer.name, pattern)]
         if not chosen:
@@ -178,7 +179,6 @@ def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> keras.Model
             )
         for layer in chosen:
             layer.trainable = False
-    return model
 
 
 def _check_fits(model: keras.Model, data: Data) -> None:
@@ -193,62 +193,6 @@ def _check_fits(model: keras.Model, data: Data) -> None:
         raise InputError(
             f"model {model.name!r} gives outputs of shape {outputs[1:]}, the data has {len(data.class_names)} classes"
         )
-
-
-def initial_weights_file(source: str) -> Path:
-    """The file that `initial_weights` names: itself, or a run directory's best weights."""
-    path = Path(source)
-    if path.is_dir():
-        path = path / "best.weights.h5"
-    if not path.is_file():
-        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}")
-    if not path.name.endswith((".weights.h5", ".keras")):
-        raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
-    return path
-
-
-def load_initial_weights(model: keras.Model, source: str) -> None:
-    """Copy weights from a run's best, a ``.weights.h5`` or a ``.keras`` file.
-
-    The classifier (the last layer with weights) keeps its own where the number of classes differs.
-
-    Raises:
-        InputError: the file is missing or damaged, or its weights belong to another network.
-    """
-    path = initial_weights_file(source)
-    try:
-        if path.name.endswith(".keras"):
-            _copy(keras.saving.load_model(path, compile=False), model, source)
-            return
-        before = model.get_weights()
-        try:
-            model.load_weights(path)
-        except ValueError:
-            head = [layer for layer in model.layers if layer.weights][-1]
-            model.set_weights(before)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                model.load_weights(path, skip_mismatch=True)
-            if len(caught) != 1 or repr(head.name) not in str(caught[0].message).replace('"', "'"):
-                model.set_weights(before)
-                raise InputError(f"initial_weights {source!r} belong to another network than {model.name!r}") from None
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"initial_weights {source!r} cannot be read: {error}") from None
-
-
-def _copy(source: keras.Model, target: keras.Model, name: str) -> None:
-    given = {layer.name: layer for layer in source.layers}
-    head = [layer for layer in target.layers if layer.weights][-1]
-    for layer in target.layers:
-        if not layer.weights:
-            continue
-        values = given[layer.name].get_weights() if layer.name in given else []
-        if [v.shape for v in values] == [tuple(w.shape) for w in layer.weights]:
-            layer.set_weights(values)
-        elif layer is not head:
-            raise InputError(f"initial_weights {name!r} have no weights of the right shapes for layer {layer.name!r}")
 
 
 def model_digest(model: keras.Model) -> str:

@@ -7,6 +7,7 @@ Keras's own reset themselves then: so states are restored when the first epoch b
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -46,11 +47,18 @@ class OnceList(keras.callbacks.CallbackList):
 
 
 def state_of(callback: Any) -> dict[str, Any]:
-    """What must survive a kill: `state()` where a callback has one, else its plain attributes."""
+    """What must survive a kill: `state()` where a callback has one, else its plain attributes.
+
+    Those that its constructor takes are not state: a callback may turn them into something else when it begins
+    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
+    """
     if hasattr(callback, "state"):
         return callback.state()
     plain = {}
+    settings = inspect.signature(type(callback)).parameters
     for name, value in vars(callback).items():
+        if name in settings:
+            continue
         value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, bool | int | float | str) or value is None:
             plain[name] = value
@@ -255,7 +263,7 @@ def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
     """Which layer, in the model's order, is the first with weights or outputs that are not finite."""
     outputs: list[Any] = [None] * len(model.layers)
     if type(model).__name__ == "Functional":
-        probe = keras.Model(model.inputs, [layer.output for layer in model.layers])
+        probe = keras.Model(model.input, [layer.output for layer in model.layers])
         outputs = probe(images, training=False)
     for layer, output in zip(model.layers, outputs, strict=True):
         for weight in layer.weights:

@@ -39,11 +39,11 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     # Nothing between the parts of a nested model can be exchanged from outside.
     nested = any(isinstance(layer, keras.Model) for layer in model.layers)
     if not nested and keras.backend.backend() == "tensorflow" and any(map(_can_be_fused, model.layers)):
-        view = keras.models.clone_model(keras.Model(model.inputs, output), clone_function=_fused_or_same)
+        view = keras.models.clone_model(keras.Model(model.input, output), clone_function=_fused_or_same)
     elif output is model.outputs[0]:
         return model, logits
     else:
-        view = keras.Model(model.inputs, output)
+        view = keras.Model(model.input, output)
     view.name = model.name
     return view, logits
 

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kzoo.errors import InputError
 from kzoo.models.transfer import top_k
-from kzoo.training.run import Run
+from kzoo.training.saved_run import Run
 
 
 def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

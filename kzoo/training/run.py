@@ -6,7 +6,6 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -22,103 +21,12 @@ from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, records
 from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
-from kzoo.training.evaluation import Evaluation, evaluate
-from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.evaluation import evaluate
+from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
+from kzoo.training.saved_run import Run
 from kzoo.training.session import Session
 
 RUNS = Path("runs")
-
-
-class Run:
-    """A run's directory, finished or not.
-
-    Attributes:
-        directory: where it is.
-        recipe: the resolved recipe.
-    """
-
-    def __init__(self, directory: str | Path, *, model: keras.Model | None = None) -> None:
-        """Open a run.
-
-        Raises:
-            InputError: the directory holds no run.
-        """
-        self.directory = Path(directory)
-        if not (self.directory / "recipe.json").is_file():
-            raise InputError(f"{str(directory)!r} is not a run: it has no recipe.json")
-        self.recipe = Recipe.from_file(self.directory / "recipe.json")
-        self._model = model
-
-    @functools.cached_property
-    def result(self) -> records.Result:
-        """The record.
-
-        Raises:
-            InputError: there is none yet, or it is damaged.
-        """
-        path = self.directory / "result.json"
-        if not path.exists():
-            raise InputError(f"run {str(self.directory)!r} is not finished: kzoo resume {self.directory}")
-        return records.read_result(path)
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is a record."""
-        return (self.directory / "result.json").exists()
-
-    @property
-    def history(self) -> dict[str, list[float]]:
-        """Per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
-        return self.result.history
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names by label."""
-        return tuple(self.result.data["class_names"])
-
-    @property
-    def model(self) -> keras.Model:
-        """The model with the weights of the best epoch; it takes raw 0-255 pixels."""
-        if self._model is None:
-            self._model = self._rebuild()
-        return self._model
-
-    def _rebuild(self) -> keras.Model:
-        path = self.directory / "best.weights.h5"
-        facts = self.result.data
-        model = own_model(self.directory)
-        if model is None:
-            statistics = facts["normalization"]
-            data = _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
-            model = build.build_model(self.recipe, data)  # type: ignore[arg-type]
-        try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
-        return model
-
-    def evaluate(self, part: str = "test", data_dir: str | Path | None = None) -> Evaluation:
-        """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are."""
-        if part not in ("train", "validation", "test"):
-            raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
-        model = self.model
-        data = build.load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
-        check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
-        plain = self.recipe.override(augmentation=())
-        images = getattr(data, part)
-        batches = build.Batches(
-            images.images, images.labels, batch_size=plain.batch_size, classes=len(data.class_names)
-        )
-        view, logits = training_view(model)
-        return evaluate(view, logits, images.labels, batches)
-
-
-class _Shape:
-    """What `build_model` asks of the data, taken from a record."""
-
-    def __init__(self, image_shape: tuple[int, ...], class_names: tuple[str, ...], statistics: Any) -> None:
-        self.image_shape, self.class_names = image_shape, class_names
-        self.normalization = statistics and build.Normalization(*(tuple(values) for values in statistics))
 
 
 def train(
@@ -165,7 +73,7 @@ def train(
         content.append(build.model_digest(model))
     row = row.resolved()
     if row.initial_weights is not None:
-        path = build.initial_weights_file(row.initial_weights)
+        path = initial_weights_file(row.initial_weights)
         content.append(hashlib.sha256(path.read_bytes()).hexdigest())
     digest = row.digest(*content)
     place = Path(directory) if directory else RUNS / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', row.name)}-{digest}"
@@ -225,6 +133,8 @@ def _train_in(
     if model is None:
         raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
     build.prepare_model(model, row, data)
+    if row.initial_weights is not None and start is None:
+        load_initial_weights(model, row.initial_weights)
     digest = digest or (start.meta["digest"] if start else row.digest())
     lay_out(place, row, model)
     meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}

@@ -1,7 +1,7 @@
 """Run by tests as a child process: trains a list of jobs one after another and kills itself where told.
 
-Each job is ``{"directory": ..., "recipe": {...}, "kill": null | {"epoch": e, "step": s} | {"write": n}}``: SIGKILL after
-that step of that epoch (counted from 0), or in the middle of the n-th checkpoint that this process writes.
+Each job is ``{"directory": ..., "recipe": {...}, "kill": null | {"epoch": e, "step": s} | {"write": n}}``: SIGKILL
+after that step of that epoch (from 0), or in the middle of the n-th checkpoint that this process writes.
 """
 
 import json

@@ -1,0 +1,138 @@
+"""Recipes: validation, overriding, identity, JSON, and the reports' rows."""
+
+import json
+
+import pytest
+
+from kzoo.data.augment import Flip, PadCrop
+from kzoo.errors import InputError
+from kzoo.models.registry import list_models, variant
+from kzoo.recipes import Recipe, list_recipes, recipe
+from kzoo.recipes.settings import Adam, Cosine, Nesterov
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_resolves_and_survives_json(name):
+    row = recipe(name)
+    assert row.name == name
+    assert "/" in name
+    again = Recipe.from_json(row.to_json())
+    assert again == row
+    assert again.digest() == row.digest()
+    resolved = row.resolved()
+    assert resolved.resolved() == resolved
+    assert Recipe.from_json(resolved.to_json()).digest() == row.digest()
+
+
+def test_every_model_has_a_default_recipe():
+    for name in list_models():
+        row = recipe(name)
+        assert row.model == name
+        assert (row.name, row.model_options) == (f"default/{name}", {})
+
+
+def test_figures_of_the_reports():
+    row = recipe("rescue/bn-residual")
+    assert (row.model, row.dataset, row.batch_size, row.epochs, row.seed) == ("vgg38-bn-res", "cifar100", 100, 100, 0)
+    assert row.optimizer == Adam(learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    assert row.schedule == Cosine(minimum=2e-5)
+    assert row.split.validation == 2500
+    assert row.augmentation == (PadCrop(padding=4), Flip(horizontal=0.5, vertical=0.0))
+    assert recipe("regularise/erasing-l2-dropout").l2 == 1e-3
+    assert recipe("learning-rate/0.045").optimizer.learning_rate == 4.5e-2
+    resnet = recipe("resnet/resnet24")
+    assert (resnet.optimizer, resnet.l2, resnet.batch_size) == (Nesterov(learning_rate=0.1, momentum=0.9), 1e-3, 128)
+    lenet = recipe("reduction/lenet2-dilated")
+    assert (lenet.l2, lenet.split.validation, lenet.split.test) == (1e-5, 0.12, 0.12)
+
+
+def test_identity_is_content_not_name():
+    assert recipe("rescue/bn").digest() == recipe("batchnorm/baseline").digest() == recipe("seeds/0").digest()
+    assert recipe("rescue/bn").digest() != recipe("seeds/10").digest()
+    # What a variant's name stands for is part of the content.
+    plain = Recipe("a/b", model="vgg38", model_options={"batch_norm": True})
+    assert plain.digest() == Recipe("c/d", model="vgg38-bn").digest()
+    assert plain.digest() != Recipe("a/b", model="vgg38").digest()
+    # A default spelled out is the same run.
+    row = Recipe("a/b", model="vgg08", dataset="cifar10")
+    assert row.digest() == row.override(augmentation=[{"kind": "pad_crop"}, {"kind": "flip"}]).digest()
+    assert row.digest("sha of a file") != row.digest()
+
+
+def test_another_dataset_brings_its_own_defaults():
+    row = recipe("rescue/vgg38").override(dataset="digits")
+    assert row.resolved().augmentation == ()
+    assert row.normalization == "dataset"
+    assert row.split.validation is None
+    kept = recipe("rescue/vgg38").override(dataset="digits", augmentation=[{"kind": "flip"}])
+    assert kept.augmentation == (Flip(),)
+    same = recipe("rescue/vgg38").override(dataset="cifar100")
+    assert same == recipe("rescue/vgg38")
+
+
+def test_dotted_overrides_reach_into_a_field():
+    row = recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
+    assert row.optimizer == Adam(learning_rate=0.01)
+    assert row.model_options == {"dropout": 0.5}
+    both = row.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
+    assert both.optimizer == Nesterov(learning_rate=0.2)
+    assert both.split.validation == 0.1
+
+
+BAD = [
+    ({"epoch": 5}, "unknown recipe field 'epoch': did you mean 'epochs'?"),
+    ({"epochs": "many"}, "'epochs' is 'many'"),
+    ({"epochs": 0}, "'epochs' is 0"),
+    ({"batch_size": -3}, "'batch_size' is -3"),
+    ({"optimizer": "adamm"}, "unknown optimizer 'adamm': did you mean 'adam'?"),
+    ({"optimizer": {"kind": "adam", "rate": 1}}, "optimizer.adam.rate"),
+    ({"optimizer": {"kind": "adam", "learning_rate": -1}}, "is -1"),
+    ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean 'cosine'?"),
+    ({"augmentation": [{"kind": "flop"}]}, "unknown augmentation 'flop': did you mean 'flip'?"),
+    ({"precision": "float8"}, "'precision' is 'float8'"),
+    ({"label_smoothing": 1.5}, "'label_smoothing' is 1.5"),
+    ({"seed": -1}, "'seed' is -1"),
+    ({"normalization": {"mean": [0.5], "std": [0.2, 0.2]}}, "as many means as standard deviations"),
+    ({"schema_version": 2}, "schema_version 2, newer than 1"),
+    ({"schema_version": "x"}, "schema_version of a recipe must be a positive integer"),
+    ({"expansions": ["mirorr"]}, "'expansions.0' is 'mirorr'"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD, ids=[str(list(case[0])) + str(i) for i, case in enumerate(BAD)])
+def test_bad_fields_get_one_clear_error(fields, message):
+    with pytest.raises(InputError) as caught:
+        Recipe("a/b", model="vgg08", **fields)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_model_and_unknown_names():
+    with pytest.raises(InputError, match="'model' is missing"):
+        Recipe("a/b")
+    with pytest.raises(InputError, match="did you mean 'vgg38-bn'"):
+        Recipe("a/b", model="vgg38-bm").resolved()
+    with pytest.raises(InputError, match="did you mean 'cifar10'"):
+        Recipe("a/b", model="vgg08", dataset="cifar1").resolved()
+    with pytest.raises(InputError, match="did you mean 'rescue/vgg38'"):
+        recipe("rescue/vgg39")
+    with pytest.raises(InputError, match="did you mean 'resnet24'"):
+        recipe("resnet25")
+
+
+def test_files(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(recipe("rescue/bn").to_json())
+    assert recipe(str(path)) == recipe("rescue/bn")
+    assert variant(recipe(str(path)).model).name == "vgg38-bn"
+    with pytest.raises(InputError, match="cannot read recipe file"):
+        recipe(str(tmp_path / "absent.json"))
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(InputError, match="is not valid JSON"):
+        recipe(str(path))
+    path.write_text(json.dumps([1]))
+    with pytest.raises(InputError, match="must hold a JSON object, not list"):
+        recipe(str(path))
+    path.write_text(json.dumps({**json.loads(recipe("rescue/bn").to_json()), "schema_version": 99}))
+    with pytest.raises(InputError, match="upgrade kzoo"):
+        recipe(str(path))

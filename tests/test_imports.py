@@ -1,0 +1,61 @@
+"""What is imported when: kzoo itself, its help and its lists load neither Keras nor a backend."""
+
+import subprocess
+import sys
+
+import pytest
+
+import kzoo
+
+HEAVY = ("keras", "tensorflow", "jax", "torch", "tensorflow_datasets", "keras_tuner", "sklearn")
+
+STATEMENTS = [
+    "import kzoo",
+    "import kzoo; kzoo.list_models(); kzoo.list_recipes(); kzoo.list_datasets(); kzoo.recipe('rescue/bn').digest()",
+    "import sys; sys.argv = ['kzoo', '--help']; from kzoo.cli import main; main()",
+    "import sys; sys.argv = ['kzoo', 'list', 'vgg*']; from kzoo.cli import main; main()",
+    "import sys; sys.argv = ['kzoo', 'list', '--recipes']; from kzoo.cli import main; main()",
+    "import sys; sys.argv = ['kzoo', 'train', 'vgg09']; from kzoo.cli import main; main()",
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_loads_no_backend(statement):
+    code = (
+        f"import sys\ntry:\n    exec({statement!r})\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.rstrip().endswith("LOADED []"), result.stdout[-500:]
+
+
+def test_every_public_name_is_there():
+    for name in kzoo.__all__:
+        assert getattr(kzoo, name) is not None
+    assert set(kzoo.__all__) <= set(dir(kzoo))
+    with pytest.raises(AttributeError, match="no attribute 'VGG99'"):
+        kzoo.VGG99  # noqa: B018
+
+
+def test_a_backend_is_chosen_where_tensorflow_is_missing(tmp_path):
+    code = (
+        "import importlib.util, os, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name in {missing} else find(name, *a)\n"
+        "import kzoo\n"
+        "print(os.environ.get('KERAS_BACKEND'))"
+    )
+    import os
+
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"KERAS_HOME": str(tmp_path)}
+
+    def chosen(missing, **more):
+        command = [sys.executable, "-c", code.format(missing=missing)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**environment, **more}
+        ).stdout.strip()
+
+    pytest.importorskip("jax", reason="needs a second backend")
+    assert chosen(["none"]) == "None"  # Keras decides
+    assert chosen(["tensorflow"]) == "jax"
+    assert chosen(["tensorflow"], KERAS_BACKEND="torch") == "torch"

@@ -1,0 +1,79 @@
+"""What is trained shares all variables with the stock model and trains as it does."""
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.training.fast_batch_norm import training_view
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype("uint8")
+LABELS = np.random.default_rng(1).integers(0, 4, 24)
+STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+
+def network():
+    keras.utils.set_random_seed(3)
+    return kzoo.create_model("vgg08-bn", classes=4, input_shape=(16, 16, 3), **STATISTICS)
+
+
+def test_view_gives_logits_and_shares_variables():
+    model = network()
+    view, logits = training_view(model)
+    assert logits
+    assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
+    probabilities = model.predict(IMAGES, verbose=0)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(keras.ops.softmax(view.predict(IMAGES, verbose=0))), probabilities, atol=1e-6
+    )
+
+
+def test_training_the_view_trains_the_stock_model_as_stock_keras_would():
+    trained = []
+    for with_view in (True, False):
+        model = network()
+        target, logits = training_view(model) if with_view else (model, False)
+        target.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
+        for _ in range(5):
+            target.train_on_batch(IMAGES, LABELS)
+        trained.append(model.get_weights())
+    for ours, stock in zip(*trained, strict=True):
+        np.testing.assert_allclose(ours, stock, rtol=2e-3, atol=2e-4)
+    start = network()
+    pairs = zip(start.weights, trained[0], start.get_weights(), strict=True)
+    still = [w.path for w, after, before in pairs if np.abs(after - before).max() < 1e-6]
+    assert all(path.endswith("bias") for path in still)  # BatchNorm takes a bias before it out again
+
+
+def test_what_saves_the_view_saves_stock_layers(tmp_path):
+    model = network()
+    view, _ = training_view(model)
+    view.save_weights(tmp_path / "view.weights.h5")
+    view.save(tmp_path / "view.keras")
+    other = network()
+    other.set_weights([w + 1 for w in other.get_weights()])
+    other.load_weights(tmp_path / "view.weights.h5")
+    for a, b in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    reloaded = keras.saving.load_model(tmp_path / "view.keras")
+    kinds = {type(layer) for layer in reloaded.layers if "batch" in type(layer).__name__.lower()}
+    assert kinds == {keras.layers.BatchNormalization}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the fused kernel is TensorFlow's")
+def test_fused_layers_are_used_on_tensorflow():
+    view, _ = training_view(network())
+    norms = [layer for layer in view.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 7
+    assert all(type(layer) is not keras.layers.BatchNormalization for layer in norms)
+
+
+def test_models_of_ones_own():
+    inputs = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(inputs)
+    dense = keras.layers.Dense(3, activation="softmax")(features)
+    assert training_view(keras.Model(inputs, dense))[1] is False
+    assert training_view(keras.Model(inputs, keras.layers.Dense(3)(features)))[1] is True
+    assert training_view(keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(3)(features))))[1] is True
+    nested = keras.Sequential([keras.Input((8, 8, 1)), keras.Model(inputs, dense)])
+    assert training_view(nested)[1] is False

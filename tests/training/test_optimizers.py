@@ -1,0 +1,93 @@
+"""Optimizers of a recipe: coupled penalties as PyTorch's, averages in and out."""
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.recipes import Recipe
+from kzoo.recipes.settings import SGD, Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from kzoo.training.optimizers import averaged, build_optimizer
+
+ROWS, COLUMNS = 30, 7
+
+
+def problem():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(ROWS, COLUMNS)), rng.normal(size=(ROWS,)), rng.normal(size=(COLUMNS,))
+
+
+def our_steps(optimizer, steps=10):
+    """Least squares by gradient steps: the gradient is known, so that only the optimizer is at work."""
+    a, b, start = problem()
+    variable = keras.Variable(start.astype("float32"))
+    optimizer.build([variable])
+    found = []
+    for _ in range(steps):
+        w = keras.ops.convert_to_numpy(variable).astype(np.float64)
+        gradient = 2 * a.T @ (a @ w - b) / ROWS
+        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
+        found.append(keras.ops.convert_to_numpy(variable))
+    return np.array(found)
+
+
+def torch_steps(make, steps=10):
+    torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
+    a, b, start = (torch.tensor(x) for x in problem())
+    w = torch.nn.Parameter(start.float())
+    optimizer = make(torch.optim, [w])
+    found = []
+    for _ in range(steps):
+        w.grad = (2 * a.T @ (a @ w.detach().double() - b) / ROWS).float()
+        optimizer.step()
+        found.append(w.detach().numpy().copy())
+    return np.array(found)
+
+
+CASES = [
+    (Adam(learning_rate=0.01), {}, lambda o, p: o.Adam(p, lr=0.01)),
+    (Adam(learning_rate=0.01), {"l2": 0.1}, lambda o, p: o.Adam(p, lr=0.01, weight_decay=0.1)),
+    (AdamW(learning_rate=0.01), {"weight_decay": 0.1}, lambda o, p: o.AdamW(p, lr=0.01, weight_decay=0.1)),
+    (SGD(learning_rate=0.05), {"l2": 0.1}, lambda o, p: o.SGD(p, lr=0.05, weight_decay=0.1)),
+    (Momentum(learning_rate=0.05), {"l2": 0.1}, lambda o, p: o.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1)),
+    (
+        Nesterov(learning_rate=0.05),
+        {"l2": 0.1},
+        lambda o, p: o.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
+    ),
+    (RMSprop(), {"l2": 0.1}, lambda o, p: o.RMSprop(p, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.1)),
+    (Adagrad(), {"l2": 0.1}, lambda o, p: o.Adagrad(p, lr=0.01, weight_decay=0.1)),
+    (Adadelta(), {"l2": 0.1}, lambda o, p: o.Adadelta(p, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.1)),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "make"), CASES, ids=lambda value: getattr(value, "kind", ""))
+def test_ten_steps_equal_pytorch(kind, fields, make):
+    recipe = Recipe("test/steps", model="mlp", optimizer=kind, **fields).resolved()
+    ours, theirs = our_steps(build_optimizer(recipe)), torch_steps(make)
+    assert np.abs(ours[-1] - problem()[2]).max() > 1e-3
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_l1_adds_the_sign_of_each_weight():
+    recipe = Recipe("test/l1", model="mlp", optimizer=SGD(learning_rate=0.5), l1=0.1).resolved()
+    variable = keras.Variable(np.array([2.0, -3.0, 0.0], "float32"))
+    optimizer = build_optimizer(recipe)
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.zeros(3)], [variable])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [1.95, -2.95, 0.0], rtol=1e-6)
+
+
+def test_averages_are_swapped_in_and_out_and_survive_the_end_of_fit():
+    recipe = Recipe("test/ema", model="mlp", optimizer=SGD(learning_rate=1.0), ema=0.5).resolved()
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    optimizer = build_optimizer(recipe)
+    model.compile(optimizer, loss="mse")
+    x = np.ones((4, 1), "float32")
+    model.fit(x, np.zeros((4, 1), "float32"), batch_size=1, epochs=1, verbose=0)  # w: 1, -1, 1, -1, 1
+    kernel = model.layers[0].kernel
+    raw = keras.ops.convert_to_numpy(kernel).item()
+    assert raw == 1.0
+    with averaged(optimizer):
+        # The average starts at the first step's result: -1, then (-1+1)/2, (0-1)/2, (-0.5+1)/2.
+        assert keras.ops.convert_to_numpy(kernel).item() == 0.25
+    assert keras.ops.convert_to_numpy(kernel).item() == raw

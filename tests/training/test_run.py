@@ -1,0 +1,239 @@
+"""Runs: what they leave, what asking again does, failures, transfer, own models and callbacks."""
+
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.training import checkpoint
+from kzoo.training.records import Result, read_result
+
+SMALL = {"dataset": "digits", "train_size": 200, "batch_size": 50, "progress": False}
+
+
+def train(**changes):
+    return kzoo.train("vgg08-bn", **{**SMALL, "epochs": 2, "model_options.filters": 8, **changes})
+
+
+def test_directory_and_record(tmp_path):
+    run = train()
+    assert run.directory.parent.name == "runs"
+    assert run.directory.name == f"default-vgg08-bn-{run.result.digest}"
+    names = {path.name for path in run.directory.iterdir()}
+    expected = {"recipe.json", "metrics.csv", "checkpoint", "best.weights.h5", "final.weights.h5", "result.json"}
+    assert expected <= names
+    result = run.result
+    assert result.status == "completed"
+    assert result.sizes == {"drawn": 200, "train": 200, "validation": 216, "test": 359}
+    assert result.parameters == sum(int(np.prod(w.shape)) for w in run.model.trainable_weights)
+    assert result.epochs == len(result.history["loss"]) == 2
+    rows = list(csv.DictReader((run.directory / "metrics.csv").open()))
+    assert [float(row["val_loss"]) for row in rows] == result.history["val_loss"]
+    best = result.best_epoch - 1
+    assert result.history["val_accuracy"][best] == max(result.history["val_accuracy"]) == result.best.accuracy
+    confusion = np.array(result.confusion)
+    assert confusion.sum() == 359
+    assert np.trace(confusion) / 359 == pytest.approx(result.test.accuracy)
+    assert result.segments[0].backend == keras.backend.backend()
+    assert result.peak_memory > 1e8
+    assert Result(**json.loads(result.to_json())) == result
+
+
+def test_asked_again_a_finished_run_is_returned_untouched():
+    first = train()
+    before = {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
+    again = train()
+    assert again.directory == first.directory
+    assert before == {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
+    other = train(fresh=True)
+    assert other.directory.name == first.directory.name + "-2"
+    assert other.history["loss"] == first.history["loss"]
+    assert train(seed=1).history["loss"] != first.history["loss"]
+
+
+def test_evaluate_agrees_with_the_record_and_with_keras():
+    run = train()
+    reopened = kzoo.Run(run.directory)
+    score = reopened.evaluate("test")
+    assert score.accuracy == run.result.test.accuracy
+    assert score.loss == pytest.approx(run.result.test.loss, rel=1e-4)
+    best = reopened.evaluate("validation")
+    assert best.accuracy == pytest.approx(run.result.best.accuracy)
+    assert best.loss == pytest.approx(run.result.best.loss, rel=1e-3)
+    # raw pixels in, probabilities out
+    probabilities = reopened.model.predict(np.zeros((2, 8, 8, 1), "uint8"), verbose=0)
+    np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+
+
+def test_weights_on_disk_are_those_of_the_stock_model():
+    run = train()
+    for name in ("best", "final"):
+        model = kzoo.create_model("vgg08-bn", filters=8, classes=10, input_shape=(8, 8, 1), mean=(0.5,), std=(0.5,))
+        model.load_weights(run.directory / f"{name}.weights.h5")
+    model.load_weights(run.directory / "best.weights.h5")
+    for a, b in zip(model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_diverged_run_fails_naming_a_layer_and_stays_failed():
+    options = {"optimizer": "sgd", "optimizer.learning_rate": 1e30, "epochs": 3}
+    with pytest.raises(kzoo.RunFailed, match=r"training loss is (nan|inf).*first layer .* is '\w+'"):
+        train(**options, directory="diverged")
+    record = read_result(kzoo.Run("diverged").directory / "result.json")
+    assert (record.status, record.test) == ("failed", None)
+    with pytest.raises(kzoo.RunFailed, match="--fresh"):
+        train(**options, directory="diverged")
+
+
+def test_early_stop_ends_the_run_and_best_epoch_is_kept():
+    rule = {"monitor": "val_accuracy", "patience": 1, "min_delta": 0.9}
+    run = train(epochs=50, early_stop=rule)
+    assert run.result.epochs <= 3
+    assert run.result.best_epoch <= run.result.epochs
+
+
+def test_ema_is_what_is_validated_and_kept():
+    run = train(ema=0.99, epochs=3)
+    last = checkpoint.load_latest(run.directory / "checkpoint")
+    raw = last.arrays["model"]
+    final = kzoo.create_model("vgg08-bn", filters=8, classes=10, input_shape=(8, 8, 1), mean=(0.5,), std=(0.5,))
+    final.load_weights(run.directory / "final.weights.h5")
+    differ = [not np.array_equal(a, b) for a, b in zip(raw, final.get_weights(), strict=False)]
+    assert any(differ)
+    assert run.evaluate("validation").accuracy == pytest.approx(run.result.best.accuracy)
+
+
+def test_initial_weights_and_freezing_for_transfer():
+    source = train(epochs=3)
+    run = train(
+        initial_weights=str(source.directory), freeze=("entry*", "stage*"), epochs=1, class_names=("0", "1", "2")
+    )
+    moved = []
+    for name in [layer.name for layer in run.model.layers if layer.weights]:
+        before, after = source.model.get_layer(name).get_weights(), run.model.get_layer(name).get_weights()
+        if [w.shape for w in before] != [w.shape for w in after] or any(map(np.any, map(np.subtract, before, after))):
+            moved.append(name)
+    assert moved == ["logits"]
+    with pytest.raises(kzoo.InputError, match="another network"):
+        kzoo.train("mlp", **SMALL, epochs=1, initial_weights=str(source.directory))
+
+
+def test_own_model_is_trained_and_resumed(tmp_path):
+    def own():
+        keras.utils.set_random_seed(5)
+        return keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Flatten(),
+                keras.layers.Dropout(0.2),
+                keras.layers.Dense(10, activation="softmax"),
+            ],
+            name="mine",
+        )
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=4, optimizer={"kind": "adam", "learning_rate": 0.01})
+    whole = kzoo.train(recipe, model=own(), directory="whole", progress=False)
+    assert whole.result.recipe["model"] == "keras:mine"
+    assert whole.result.test.accuracy > 0.5
+    with pytest.raises(KeyboardInterrupt):
+        kzoo.train(recipe, model=own(), directory="cut", progress=False, callbacks=[Stop()])
+    resumed = kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
+    assert resumed.history["loss"] == whole.history["loss"]
+    np.testing.assert_array_equal(resumed.model.get_weights()[0], whole.model.get_weights()[0])
+    # the class of Stop has no state, so any one callback may stand in its place; none may not
+    assert kzoo.Run("cut").model.predict(np.zeros((1, 8, 8, 1)), verbose=0).shape == (1, 10)
+
+
+def test_states_of_keras_callbacks_survive(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def stopper():
+        return keras.callbacks.EarlyStopping(monitor="val_loss", patience=4, min_delta=100.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(epochs=30, directory="cut", callbacks=[stopper(), Stop()])
+    resumed = train(epochs=30, directory="cut", callbacks=[stopper(), keras.callbacks.Callback()])
+    assert resumed.result.epochs == 5  # one that improves on infinity, then four that do not
+
+
+def test_no_validation_part_keeps_the_last_epoch():
+    run = train(**{"split.validation": 0})
+    assert run.result.best is None
+    assert run.result.best_epoch == 2
+    assert "val_loss" not in run.history
+    with pytest.raises(kzoo.InputError, match="needs validation images"):
+        train(**{"split.validation": 0, "schedule": "plateau"})
+
+
+def test_mixed_precision_trains():
+    run = train(precision="mixed_bfloat16", epochs=3)
+    assert run.result.recipe["precision"] == "mixed_bfloat16"
+    assert run.history["loss"][-1] < run.history["loss"][0]
+    assert keras.config.dtype_policy().name == "float32"
+
+
+CHILD = """
+import resource, sys, keras, kzoo
+class Fill(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.argv = ["kzoo", "train"]
+import kzoo.cli, kzoo.training.run as run
+train = run.train
+run.train = lambda *a, **k: train(*a, callbacks=[Fill()], **{**k, "progress": False})
+sys.argv = ["kzoo", "train", "vgg08-bn", "--dataset", "digits", "--epochs", "5", "--directory", "run",
+            "--set", "train_size=100"]
+kzoo.cli.main()
+"""
+
+
+def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path):
+    """A limit on file size stands for the full disk: the system refuses to write on, with OSError."""
+    result = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1, result.stderr
+    assert "cannot write" in result.stderr
+    assert "Traceback" not in result.stderr
+    place = tmp_path / "work" / "run"
+    last = checkpoint.load_latest(place / "checkpoint")
+    assert (last.epoch, last.step) == (1, 0)
+    assert not (place / "result.json").exists()
+    assert not list(place.rglob("*.tmp"))
+    done = kzoo.resume(place, progress=False, callbacks=[keras.callbacks.Callback()])
+    assert done.result.epochs == 5
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small file system")
+def test_really_full_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", str(disk)]).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        command = ["train", "vgg08-bn", "--dataset", "digits", "--epochs", "5", "--directory", str(disk / "run")]
+        result = subprocess.run([sys.executable, "-m", "kzoo", *command], capture_output=True, text=True, timeout=120)
+        assert result.returncode == 1, result.stderr
+        assert "No space left" in result.stderr
+        last = checkpoint.load_latest(disk / "run" / "checkpoint")
+        assert last is not None
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        assert kzoo.resume(disk / "run", progress=False).result.epochs == 5
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
