@@ -141,7 +141,7 @@ def train(
     batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
     seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
     data_dir: DataDir = None,
-    directory: Annotated[Path | None, typer.Option(help="Of the run [runs/NAME-DIGEST].")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
 ) -> None:
     """Train a recipe; the same command again goes on where it stopped, or prints the result."""
