@@ -19,6 +19,10 @@ class Normalization(NamedTuple):
     std: tuple[float, ...]
 
 
+CHUNK = 16
+"""Images changed at a time where a change needs many temporary arrays: small ones are reused, large ones are fetched
+from the system page by page each time, which takes longer than the arithmetic."""
+
 UNIT = Normalization((0.0,), (1.0,))
 """No normalization: a network that sees pixels / 255."""
 

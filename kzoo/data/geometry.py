@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from pydantic import Field
 
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -115,7 +115,10 @@ class Rotation(Augmentation):
 
     def apply(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """The images, turned."""
-        return rotate(images, drawn)
+        parts = [
+            (images[start : start + CHUNK], drawn[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
+        ]
+        return np.concatenate([rotate(*part) for part in parts])
 
 
 def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
@@ -131,29 +134,50 @@ def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
         Images of the same shape and dtype, uint8 rounded to the nearest integer.
     """
     count, height, width, channels = images.shape
-    angles = np.deg2rad(np.broadcast_to(np.asarray(degrees, float), (count,)))[:, None, None]
+    angles = np.deg2rad(np.atleast_1d(np.asarray(degrees, float)))[:, None, None]
     cos, sin = np.cos(angles), np.sin(angles)
     down = (np.arange(height) - (height - 1) / 2)[:, None]
     right = np.arange(width) - (width - 1) / 2
     rows, row_part = _neighbours(right * sin + down * cos + (height - 1) / 2, height)
     columns, column_part = _neighbours(right * cos - down * sin + (width - 1) / 2, width)
+    upper_left = rows * (width + 2) + columns
 
-    padded = np.zeros((count, height + 2, width + 2, channels), images.dtype)
-    padded[:, 1:-1, 1:-1] = images
-    pixels = padded.reshape(-1, channels)
-    corner = (np.arange(count)[:, None, None] * (height + 2) + rows) * (width + 2) + columns
-    upper = _between(pixels[corner], pixels[corner + 1], column_part)
-    corner += width + 2
-    lower = _between(pixels[corner], pixels[corner + 1], column_part)
-    return as_dtype(_between(upper, lower, row_part), images.dtype)
+    result = np.empty_like(images)
+    padded = np.zeros((count, height + 2, width + 2), np.float32)
+    # Channel by channel: NumPy is slow where the innermost axis is short.
+    for channel in range(channels):
+        padded[:, 1:-1, 1:-1] = images[..., channel]
+        corners = [_pixels(padded, upper_left + offset) for offset in (0, 1, width + 2, width + 3)]
+        upper = _between(corners[0], corners[1], column_part)
+        lower = _between(corners[2], corners[3], column_part)
+        result[..., channel] = as_dtype(_between(upper, lower, row_part), images.dtype)
+    return result
+
+
+def _pixels(padded: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Pixels (B, H, W) at places counted within each image: (B, H, W), or (1, H, W) for the same in all of them."""
+    count, size = len(padded), padded[0].size
+    if len(places) == 1:
+        return padded.reshape(count, size).take(places[0], axis=1)
+    return padded.reshape(-1).take(places + size * np.arange(count)[:, None, None])
 
 
 def _neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Index, in an axis padded by one, of the pixel before each position, and the way to the next one (0 .. 1)."""
-    position = np.clip(position, -1, size)
-    before = np.minimum(np.floor(position), size - 1)
-    return before.astype(np.int64) + 1, (position - before).astype(np.float32)[..., None]
+    """Index, in an axis padded by one, of the pixel before each position, and the way to the next one (0 .. 1).
+
+    The positions are overwritten.
+    """
+    np.clip(position, -1, size, out=position)
+    before = np.floor(position)
+    np.minimum(before, size - 1, out=before)
+    position -= before
+    before += 1
+    return before.astype(np.int64), position.astype(np.float32)
 
 
 def _between(first: np.ndarray, second: np.ndarray, part: np.ndarray) -> np.ndarray:
-    return first * (1 - part) + second * part
+    """Linear interpolation; the second array is overwritten."""
+    second -= first
+    second *= part
+    second += first
+    return second

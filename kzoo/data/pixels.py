@@ -204,6 +204,25 @@ def median_filter(images: np.ndarray, size: int = 2, *, per_channel: bool = Fals
         size: side of the window.
         per_channel: whether the window is size x size x 1 instead.
     """
-    from scipy import ndimage
-
-    return ndimage.median_filter(images, size=(1, size, size, 1 if per_channel else size))
+    height, width = images.shape[1:3]
+    channels, depth = images.shape[3], 1 if per_channel else size
+    before, after = size // 2, size - 1 - size // 2
+    across = (depth // 2, depth - 1 - depth // 2)
+    # Channels first: NumPy is slow where the innermost axis is short.
+    planes = np.moveaxis(images, 3, 0)
+    wide = np.pad(planes, (across, (0, 0), (before, after), (before, after)), mode="symmetric")
+    window = [
+        wide[channel : channel + channels, :, row : row + height, column : column + width].copy()
+        for row in range(size)
+        for column in range(size)
+        for channel in range(depth)
+    ]
+    # All windows are sorted at once, as far as needed, by comparing whole arrays: many times as fast as SciPy's filter.
+    lower = np.empty_like(window[0])
+    for smallest in range(len(window) // 2 + 1):
+        for index in range(len(window) - 1, smallest, -1):
+            first, second = window[index - 1], window[index]
+            np.minimum(first, second, out=lower)
+            np.maximum(first, second, out=second)
+            window[index - 1], lower = lower, first
+    return np.ascontiguousarray(np.moveaxis(window[len(window) // 2], 0, 3))

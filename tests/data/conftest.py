@@ -1,4 +1,4 @@
-"""Fixtures for the data tests: every test has a cache folder of its own."""
+"""Fixtures for the data tests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("KZOO_CACHE", str(folder))
-    return folder
+@pytest.fixture
+def cache() -> Path:
+    """The test's own cache folder."""
+    return Path(os.environ["KZOO_CACHE"])
 
 
 @pytest.fixture
@@ -23,14 +22,6 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def real_data() -> str:
-    folder = os.environ.get("KZOO_DATA_DIR")
-    if not folder:
-        pytest.skip("KZOO_DATA_DIR names no folder of prepared datasets")
-    return folder
 
 
 @pytest.fixture

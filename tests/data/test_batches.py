@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import kzoo.data
 from kzoo.data.augment import (
     Augmentation,
     ContrastStretch,
@@ -46,6 +47,12 @@ def labels() -> np.ndarray:
 def collect(batches: Batches) -> tuple[np.ndarray, np.ndarray]:
     pairs = [batches[index] for index in range(len(batches))]
     return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
+
+
+def test_batches_are_offered_beside_the_rest() -> None:
+    assert kzoo.data.Batches is Batches
+    with pytest.raises(AttributeError, match="no attribute 'Batch'"):
+        _ = kzoo.data.Batch
 
 
 def test_without_a_seed_images_come_in_order_and_unchanged(images: np.ndarray, labels: np.ndarray) -> None:

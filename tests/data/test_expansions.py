@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from kzoo.data.augment import expand
-from kzoo.data.expansions import CHUNK
+from kzoo.data.augmentation import CHUNK
 from kzoo.errors import InputError
 
 LABELS = np.arange(12) % 5

@@ -97,7 +97,7 @@ def test_flipping_twice_gives_the_images_back(photos: np.ndarray) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_rotations_equal_a_loop_over_pixels(photos: np.ndarray, dtype: type) -> None:
-    images = photos.astype(dtype)
+    images = np.concatenate([photos, photos[::-1]]).astype(dtype)  # more than are turned at a time
     drawn = Rotation(degrees=170).draw(len(images), SHAPE, np.random.default_rng(1))
     expected = np.stack([turned(image, angle) for image, angle in zip(images, drawn, strict=True)])
     result = Rotation(degrees=170).apply(images, drawn)

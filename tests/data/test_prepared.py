@@ -182,10 +182,10 @@ def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "emnist"])
 def test_real_data_are_what_their_rows_say(
-    name: str, real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    row, arrays = dataset(name), load(name, data_dir=real_data)
+    row, arrays = dataset(name), load(name, data_dir=data_dir)
     assert arrays.images.shape[1:] == row.image_shape
     assert len(arrays.class_names) == row.classes
     assert arrays.test_labels is not None
@@ -200,12 +200,12 @@ def test_real_data_are_what_their_rows_say(
 
 @pytest.mark.data
 def test_real_splits_have_the_reports_proportions(
-    real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    cifar = split(load("cifar100", data_dir=real_data), Split(), dataset("cifar100"))
+    cifar = split(load("cifar100", data_dir=data_dir), Split(), dataset("cifar100"))
     assert tuple(map(len, cifar)) == (47_500, 2_500, 10_000)
-    emnist = load("emnist", data_dir=real_data)
+    emnist = load("emnist", data_dir=data_dir)
     total = len(emnist.labels) + 18_800
     sizes = tuple(map(len, split(emnist, Split(validation=0.12, test=0.12), dataset("emnist"))))
     assert sum(sizes) == total
@@ -213,9 +213,9 @@ def test_real_splits_have_the_reports_proportions(
 
 
 @pytest.mark.data
-def test_real_emnist_digits_stand_upright(real_data: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_emnist_digits_stand_upright(data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    arrays = load("emnist", data_dir=real_data, classes=("1", "7", "L", "T"))
+    arrays = load("emnist", data_dir=data_dir, classes=("1", "7", "L", "T"))
     ink = [arrays.images[arrays.labels == label, ..., 0].mean(axis=0, dtype=float) for label in range(4)]
     one, seven, ell, tee = ink
     assert one.sum(axis=0).max() > 2 * one.sum(axis=1).max()  # a vertical stroke
