@@ -1,12 +1,17 @@
 """Names, wildcards, and models registered from outside."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import pytest
 
 from kzoo.errors import InputError
 from kzoo.models import create_model, list_models, register_model, registry, variant
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +119,12 @@ def test_missing_module(name):
 def test_half_a_reference():
     with pytest.raises(InputError, match="expected 'module:function'"):
         create_model("kzoo.models:")
+
+
+def test_listing_loads_no_keras():
+    code = (
+        "import sys; from kzoo.models import list_models, variant; list_models('*'); variant('vgg38');"
+        " print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,1 @@
+"""What is inside a Keras model, kzoo's or any other."""

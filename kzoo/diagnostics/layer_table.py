@@ -1,0 +1,175 @@
+"""A model layer by layer, after report c's first table: output, memory, parameters, work, receptive field."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kzoo.diagnostics.graph import Call, calls
+from kzoo.diagnostics.receptive_field import receptive_fields
+from kzoo.errors import InputError
+
+# Work that is not read off a kernel: it is reported as not counted, never as zero.
+_UNCOUNTED = ("AdditiveAttention", "Attention", "Dot", "Einsum", "Matmul")
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One use of one layer.
+
+    Attributes:
+        name: the layer's name, after those of the models it is nested in.
+        type: its class.
+        output_shape: of one image's output (the first one, if there are several).
+        activation_bytes: what the output takes, per image.
+        parameters: of the layer, trainable or not; 0 where a shared layer is used again.
+        trainable_parameters: of these, the trainable ones.
+        multiply_adds: per image, in convolutions and dense layers; additions of a bias, normalization, pooling and
+            activations are not counted, padded zeros are.
+        receptive_field: rows and columns of the input that one output pixel can depend on, not cut off at the
+            image's border; None where it is the whole input (after flattening or global pooling) or unknown.
+    """
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    activation_bytes: int
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int
+    receptive_field: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """A model's rows, in the order of computation, and their totals.
+
+    Attributes:
+        name: the model's name.
+        rows: the layers.
+        uncounted: names of layers with multiply-adds that the table does not know how to count.
+    """
+
+    name: str
+    rows: tuple[LayerRow, ...]
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of all outputs for one image, the input included, as training without recomputation keeps them."""
+        return sum(row.activation_bytes for row in self.rows)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, the moving averages of BatchNorm included."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(row.trainable_parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds per image, without those of the `uncounted` layers."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON: name, totals, uncounted, layers."""
+        totals = ("activation_bytes", "parameters", "trainable_parameters", "multiply_adds")
+        return {
+            "name": self.name,
+            **{total: getattr(self, total) for total in totals},
+            "uncounted": list(self.uncounted),
+            "layers": [
+                {
+                    key: list(value) if isinstance(value, tuple) else value
+                    for key, value in dataclasses.asdict(row).items()
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) -> LayerTable:
+    """Describe any Functional or built Sequential Keras model.
+
+    Args:
+        model: kzoo's or any other; models nested in it are unfolded.
+        input_shape: (height, width, channels) to describe it for, where the model leaves them open.
+
+    Raises:
+        InputError: the model has no fixed graph, or some size is open.
+    """
+    if input_shape is not None:
+        inputs = [call.name for call in calls(model) if not call.inputs]
+        if len(inputs) != 1:
+            raise InputError(f"input_shape={tuple(input_shape)}: model {model.name!r} has {len(inputs)} inputs")
+        model = keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape), name=inputs[0]))
+    steps = calls(model)
+    for call in steps:
+        if any(size is None for shape in call.output_shapes for size in shape):
+            sizes = "x".join("?" if size is None else str(size) for size in call.output_shapes[0])
+            raise InputError(f"layer {call.name!r} has output {sizes}: give an input_shape that fixes all sizes")
+    work = [_multiply_adds(call) for call in steps]
+    rows = (_row(*step) for step in zip(steps, work, receptive_fields(steps), strict=True))
+    uncounted = tuple(call.name for call, count in zip(steps, work, strict=True) if count is None)
+    return LayerTable(model.name, tuple(rows), uncounted)
+
+
+def _row(call: Call, work: int | None, field: tuple[int, ...] | None) -> LayerRow:
+    weights, trainable = (
+        getattr(call.layer, kind, []) if call.first else [] for kind in ("weights", "trainable_weights")
+    )
+    return LayerRow(
+        name=call.name,
+        type=type(call.layer).__name__,
+        output_shape=tuple(size or 0 for size in call.output_shapes[0]),
+        activation_bytes=sum(
+            _count(shape) * _bytes(dtype) for shape, dtype in zip(call.output_shapes, call.output_dtypes, strict=True)
+        ),
+        parameters=sum(math.prod(weight.shape) for weight in weights),
+        trainable_parameters=sum(math.prod(weight.shape) for weight in trainable),
+        multiply_adds=work or 0,
+        receptive_field=field,
+    )
+
+
+def _count(shape: tuple[int | None, ...]) -> int:
+    return math.prod(size or 0 for size in shape)
+
+
+def _bytes(dtype: str) -> int:
+    bits = "".join(c for c in dtype.partition("_")[0] if c.isdigit())
+    return max(int(bits) // 8, 1) if bits else 1
+
+
+def _multiply_adds(call: Call) -> int | None:
+    """Multiply-adds of one call; None if they cannot be counted."""
+    layer, layers = call.layer, keras.layers
+    before, after = _count(call.input_shapes[0]) if call.inputs else 0, _count(call.output_shapes[0])
+    if isinstance(layer, layers.EinsumDense):
+        kernel, output = layer.equation.split(",")[1].split("->")
+        summed = (size for letter, size in zip(kernel, layer.kernel.shape, strict=True) if letter not in output)
+        return after * math.prod(summed)
+    if isinstance(layer, layers.Dense):
+        return after * layer.kernel.shape[0]
+    if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
+        depthwise, pointwise = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
+        return after // layer.filters * (math.prod(depthwise) + math.prod(pointwise))
+    if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
+        return after * math.prod(layer.kernel_size)
+    if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
+        return before * math.prod(layer.kernel_size) * layer.filters
+    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
+        return after // layer.filters * math.prod(layer.kernel.shape)
+    if isinstance(layer, (layers.Embedding, layers.PReLU)):
+        return 0
+    # Scales and shifts per channel are not counted; any other table of weights is work of an unknown kind.
+    tables = any(len(weight.shape) > 1 for weight in getattr(layer, "weights", []))
+    return None if tables or type(layer).__name__ in _UNCOUNTED else 0

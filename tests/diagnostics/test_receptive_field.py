@@ -1,0 +1,157 @@
+"""Receptive fields: equal to those found by lighting up one input row or column at a time."""
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.diagnostics.layer_table import layer_table
+from kzoo.models import VGG, LeNet, ResNet, create_model
+
+L = keras.layers
+SIZE = 64
+
+
+def ones(**options):
+    return {"kernel_initializer": "ones", "use_bias": False, **options}
+
+
+def reach(model, axis):
+    """Per output position along an axis, how far apart the first and the last input row are that change it."""
+    size = model.input_shape[1 + axis]
+    shape = (size, *model.input_shape[1:])
+    lit = np.zeros(shape, "float32")
+    for i in range(size):
+        lit[(i, *([slice(None)] * axis), i)] = 1
+    out = keras.ops.convert_to_numpy(model(lit, training=False))
+    others = tuple(i for i in range(1, out.ndim) if i != 1 + axis)
+    changed = np.abs(out).max(axis=others) > 0  # (input row, output row)
+    return [np.ptp(np.flatnonzero(column)) + 1 for column in changed.T if column.any()]
+
+
+def field(model):
+    return layer_table(model).rows[-1].receptive_field
+
+
+def stack(*layers, shape=(SIZE, SIZE, 1)):
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def conv(size, **options):
+    return L.Conv2D(1, size, **ones(**options))
+
+
+STACKS = {
+    "convolution": lambda: stack(conv((3, 5))),
+    "dilated": lambda: stack(conv(3, dilation_rate=3, padding="same"), conv(3)),
+    "strided, same": lambda: stack(conv(3, strides=2, padding="same"), conv(4, strides=3, padding="same"), conv(3)),
+    "pooling": lambda: stack(conv(3), L.MaxPooling2D(3, 2), L.AveragePooling2D(2), conv(3)),
+    "padding and cropping": lambda: stack(
+        L.ZeroPadding2D(((1, 2), (0, 3))), conv(3, strides=2), L.Cropping2D(((1, 0), (2, 1))), conv(2)
+    ),
+    "separable and depthwise": lambda: stack(
+        L.DepthwiseConv2D(3, depthwise_initializer="ones"),
+        L.SeparableConv2D(1, 5, depthwise_initializer="ones", pointwise_initializer="ones"),
+    ),
+    "transposed": lambda: stack(conv(3, strides=4), L.Conv2DTranspose(1, 3, strides=2, **ones()), conv(3)),
+    "transposed, same": lambda: stack(
+        conv(2, strides=2), L.Conv2DTranspose(1, 4, strides=2, **ones(padding="same")), conv(2)
+    ),
+    "upsampling": lambda: stack(conv(3, strides=4), L.UpSampling2D(2), conv(3), conv(2)),
+    "bilinear upsampling": lambda: stack(conv(2, strides=2), L.UpSampling2D(2, interpolation="bilinear"), conv(2)),
+    "adaptive pooling": lambda: stack(conv(3), L.AdaptiveAveragePooling2D(9), conv(2)),
+    "pointwise": lambda: stack(conv(3), L.BatchNormalization(), L.ReLU(), L.Dense(2, **ones()), L.Dropout(0.5)),
+    "one axis": lambda: stack(L.Conv1D(1, 3, **ones(padding="causal")), L.MaxPooling1D(2), shape=(SIZE, 1)),
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_equals_what_lights_up(name):
+    model = STACKS[name]()
+    expected = tuple(max(reach(model, axis)) for axis in range(len(model.input_shape) - 2))
+    assert field(model) == expected
+
+
+def test_branches_meet_in_their_hull():
+    image = keras.Input((SIZE, SIZE, 1))
+    wide, narrow = conv((7, 3), padding="same")(image), conv((1, 5), padding="same")(image)
+    shifted = L.Cropping2D(((4, 0), (0, 0)))(L.ZeroPadding2D(((0, 4), (0, 0)))(narrow))
+    for join in (L.Add(), L.Concatenate(), L.Multiply()):
+        assert field(keras.Model(image, join([wide, narrow]))) == (7, 5)
+    assert field(keras.Model(image, wide + narrow)) == (7, 5)
+    model = keras.Model(image, L.Add()([wide, shifted]))
+    assert field(model) == (8, 5) == tuple(max(reach(model, axis)) for axis in (0, 1))
+
+
+def test_not_cut_off_at_the_border():
+    assert field(stack(*(conv(3, padding="same") for _ in range(5)), shape=(4, 4, 1))) == (11, 11)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.Flatten(),
+        L.GlobalAveragePooling2D(),
+        L.GlobalMaxPooling2D(keepdims=True),
+        L.GroupNormalization(1),
+        L.Softmax(axis=1),
+        L.Permute((2, 1, 3)),
+        L.Reshape((SIZE * SIZE, 1)),
+        L.Resizing(16, 16),
+    ],
+)
+def test_whole_input_or_unknown(layer):
+    model = stack(conv(3), L.ZeroPadding2D(1), layer, L.ReLU())
+    assert [row.receptive_field for row in layer_table(model).rows] == [(1, 1), (3, 3), (3, 3), None, None]
+
+
+def test_squeeze_and_excitation_sees_the_whole_input():
+    image = keras.Input((8, 8, 2))
+    scale = L.Dense(2)(L.GlobalAveragePooling2D(keepdims=True)(image))
+    assert field(keras.Model(image, L.Multiply()([image, scale]))) is None
+
+
+def test_own_layers_are_unknown_and_derived_ones_known():
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    class Derived(L.Conv2D):
+        pass
+
+    assert field(stack(Own())) is None
+    assert field(stack(Derived(1, 3))) == (3, 3)
+
+
+@pytest.mark.parametrize("reduction", ["average", "max", "strided", "space-to-depth"])
+def test_vggs_with_every_reduction(reduction):
+    model = VGG(blocks=1, reduction=reduction, include_top=False)
+    size, jump = 3, 1
+    for _ in range(3):
+        size += 3 * 2 * jump  # two convolutions of the block, the first one of the reduction
+        size += (3 - 1) * jump if reduction == "strided" else (2 - 1) * jump
+        jump *= 2
+        size += 0 if reduction == "strided" else 2 * jump
+    assert field(model) == (size, size)
+
+
+def test_resnet24():
+    # conv1 of a strided block still sees the finer map
+    size, jump = 3, 1
+    for stage, blocks in enumerate((3, 3, 2, 3)):
+        for block in range(blocks):
+            size += 2 * jump
+            jump *= 2 if stage and block == 0 else 1
+            size += 2 * jump
+    assert field(ResNet(include_top=False)) == (size, size)
+
+
+@pytest.mark.parametrize(("reduction", "sizes"), [("dilated", (7, 15, 25, 37)), ("max", (4, 10, 22, 46))])
+def test_lenets(reduction, sizes):
+    for layers, size in enumerate(sizes, 1):
+        assert field(LeNet(layers=layers, reduction=reduction, include_top=False)) == (size, size)
+
+
+def test_classifier_has_none():
+    rows = {row.name: row for row in layer_table(create_model("vgg38")).rows}
+    assert rows["global_pool"].receptive_field is rows["predictions"].receptive_field is None
+    assert rows["stage1_block1_conv1"].receptive_field == (5, 5)
