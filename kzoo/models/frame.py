@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kzoo.models.checks import choice, whole
 _LARGEST_MINIMUM = 4096
 
 
-@dataclass(frozen=True)
+@dataclass
 class Frame:
     """The arguments that all builders share, as in `keras.applications`.
 
@@ -37,6 +37,7 @@ class Frame:
             the model's first layer is ``(pixels / 255 - mean) / std``. None: pixels go in as they are.
         std: as `mean`.
         default: the catalogue's row that has the default classes and input shape.
+        inputs: the Keras inputs that `start` builds upon.
     """
 
     include_top: bool
@@ -50,6 +51,7 @@ class Frame:
     mean: Sequence[float] | float | None
     std: Sequence[float] | float | None
     default: catalog.Variant
+    inputs: list[Any] = field(default_factory=list, init=False)
 
     def start(self, final_size: Callable[[int], int], *, any_size: bool = True) -> Any:
         """Check the shared arguments and make input and normalization.
@@ -87,6 +89,8 @@ class Frame:
             shape = tuple(self.input_shape or self.default.input_shape or ())
         _check_shape(shape, final_size, any_size)
         x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
+        # Asked here, not at the end: Keras follows every path back, and residual blocks double their number.
+        self.inputs = list(keras.utils.get_source_inputs(x))
         return self._normalize(x, shape[-1])
 
     def finish(
@@ -116,8 +120,7 @@ class Frame:
                 )
             kind = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[self.pooling]
             x = kind(name="global_pool")(x)
-        inputs = list(keras.utils.get_source_inputs(x))
-        model = keras.Model(inputs[0] if len(inputs) == 1 else inputs, x, name=self.name)
+        model = keras.Model(self.inputs[0] if len(self.inputs) == 1 else self.inputs, x, name=self.name)
         if self.weights is not None:
             _load(model, self.weights)
         return model
