@@ -1,0 +1,288 @@
+"""Fills the tables of README.md and docs/ from the code that they describe.
+
+A page holds ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``; what stands between them is written by the function
+of that name in `TABLES`.
+
+    python docs/generate.py            rewrite the pages
+    python docs/generate.py --check    exit 1 and name the pages that differ from the code
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(<!-- ([a-z-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
+
+
+def markdown(header: str, rows: Iterable[Iterable[object]], align: str = "") -> str:
+    """A Markdown table; `header` and `align` (l or r per column) as in ``"name | size"`` and ``"lr"``."""
+    columns = header.split(" | ")
+    rules = ["---:" if side == "r" else "---" for side in align.ljust(len(columns), "l")]
+    lines = [columns, rules, *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n"
+
+
+def times(shape: tuple[int, ...] | None) -> str:
+    """A shape as ``32x32x3``."""
+    return "x".join(map(str, shape)) if shape else "as loaded"
+
+
+def plain(text: str) -> str:
+    """A docstring's text on one line, with Markdown's backticks for reStructuredText's."""
+    return " ".join(text.split()).replace("``", "`")
+
+
+def summary(thing: Any) -> str:
+    """A docstring's first paragraph."""
+    return plain((inspect.getdoc(thing) or "").split("\n\n")[0])
+
+
+def attributes(schema: type) -> dict[str, str]:
+    """What a Google-style docstring and those of the base classes say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(schema.__mro__):
+        _, _, section = (inspect.cleandoc(base.__doc__ or "")).partition("Attributes:\n")
+        for entry in re.split(r"\n(?=    \w)", section.split("\n\n")[0]):
+            names, colon, text = entry.partition(":")
+            if colon:
+                found |= {name.strip(): plain(text) for name in names.split(",")}
+    return found
+
+
+def type_name(annotation: Any) -> str:
+    """What a field takes, with its limits, in words short enough for a table."""
+    if annotation is type(None):
+        return "null"
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is typing.Annotated:
+        base, *notes = parts
+        if any(getattr(note, "discriminator", None) for note in notes):
+            return "a kind"
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        notes = [inner for note in notes for inner in getattr(note, "metadata", [note])]
+        limits = [f"{signs[key]} {getattr(n, key)}" for n in notes for key in signs if hasattr(n, key)]
+        return f"{type_name(base)} {', '.join(limits)}".strip()
+    if origin is Literal:
+        return " or ".join(f'`"{value}"`' for value in parts)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(part) for part in parts)
+    if origin is tuple:
+        inner = [type_name(part) for part in parts if part is not Ellipsis]
+        return f"list of {inner[0]}" if Ellipsis in parts else f"list of {len(parts)}: {', '.join(inner)}"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    if origin is dict:
+        return "object"
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def field_type(schema: type[BaseModel], name: str) -> str:
+    """`type_name` of a pydantic field (whose own limits pydantic keeps apart from its annotation)."""
+    field = schema.model_fields[name]
+    limits = [note for note in field.metadata if any(hasattr(note, key) for key in ("ge", "gt", "le", "lt"))]
+    if field.discriminator:
+        return "a kind"
+    return type_name(typing.Annotated[field.annotation, *limits] if limits else field.annotation)
+
+
+def default(schema: type[BaseModel], name: str) -> str:
+    """A field's default as JSON."""
+    field = schema.model_fields[name]
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{value.model_dump_json()}`"
+    return f"`{json.dumps(value)}`"
+
+
+def fields(*schemas: type[BaseModel]) -> str:
+    """One row a field."""
+    rows = []
+    for schema in schemas:
+        texts = attributes(schema)
+        for name in schema.model_fields:
+            if name != "kind":
+                rows.append((f"`{name}`", field_type(schema, name), default(schema, name), texts.get(name, "")))
+    return markdown("field | type | default | meaning", rows)
+
+
+def kinds(union: Any) -> str:
+    """One row a kind of a discriminated union: its fields with defaults, and what it is."""
+    rows = []
+    for kind in get_args(union):
+        options = [f"`{n}` {default(kind, n)}" for n in kind.model_fields if n != "kind"]
+        rows.append((f"`{kind.model_fields['kind'].default}`", ", ".join(options) or "-", summary(kind)))
+    return markdown("kind | fields and defaults | meaning", rows)
+
+
+def models() -> str:
+    """Every variant, counted on the model itself."""
+    from kzoo.backend import quiet_import
+
+    with quiet_import():
+        import keras
+    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.models.catalog import VARIANTS
+    from kzoo.models.registry import create_model
+
+    rows = []
+    for variant in VARIANTS:
+        table = layer_table(create_model(variant.name))
+        counts = (f"{table.trainable_parameters:,}", f"{table.multiply_adds:,}")
+        rows.append((f"`{variant.name}`", *counts, variant.classes, times(variant.input_shape)))
+        keras.utils.clear_session()
+    return markdown("model | trainable parameters | multiply-adds | classes | input", rows, "lrrrl")
+
+
+def default_recipes() -> str:
+    """Which recipe trains which models by default (MODEL: the one of the model's own name)."""
+    from kzoo.models.catalog import VARIANTS
+
+    trained: dict[str, list[str]] = {}
+    for variant in VARIANTS:
+        trained.setdefault(str(variant.recipe), []).append(variant.name)
+    rows: dict[str, list[str]] = {}
+    for recipe, names in trained.items():
+        family = recipe.partition("/")[0]
+        label = f"{family}/MODEL" if [recipe] == [f"{family}/{name}" for name in names] else recipe
+        rows.setdefault(label, []).extend(f"`{name}`" for name in names)
+    return markdown("default recipe | models", [(f"`{recipe}`", ", ".join(names)) for recipe, names in rows.items()])
+
+
+def recipes() -> str:
+    """Every recipe, by the report that it is from."""
+    from kzoo.recipes import MODULES
+
+    text = ""
+    for name in MODULES:
+        module = importlib.import_module(f"kzoo.recipes.{name}")
+        groups: dict[str, list[str]] = {}
+        for row in module.RECIPES:
+            family, _, rest = row.name.partition("/")
+            groups.setdefault(family, []).append(f"`{rest}`")
+        text += f"\n{summary(module)}\n"
+        text += markdown("family | recipes", [(f"`{family}/`", ", ".join(rows)) for family, rows in groups.items()])
+    return text
+
+
+def datasets() -> str:
+    """Every built-in dataset."""
+    from kzoo.data.datasets import DATASETS
+
+    def amount(value: float | None) -> str:
+        return "own" if value is None else f"{value:.0%}" if value < 1 else f"{value:,}"
+
+    rows = []
+    for row in DATASETS:
+        changes = ", ".join(f"`{change.kind}`" for change in row.augmentation) or "none"
+        source = f"`{row.prepared}`" if row.prepared else "scikit-learn"
+        statistics = [", ".join(f"{value:g}" for value in values or ()) for values in (row.mean, row.std)]
+        sizes = (amount(row.validation), amount(row.test))
+        rows.append((f"`{row.name}`", row.classes, times(row.image_shape), *statistics, *sizes, changes, source))
+    return markdown("name | classes | images | mean | std | validation | test | augmentation | source", rows, "lr")
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    import typer
+
+    from kzoo.cli import app
+
+    text = ""
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = ["kzoo", name, "[OPTIONS]"]
+        for item in arguments:
+            label = (item.metavar or item.name.upper()) + ("..." if item.nargs == -1 else "")
+            usage.append(label if item.required else f"[{label}]")
+        text += f"\n## {name}\n\n{plain(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"
+        rows = []
+        for item in command.params:
+            given = item.default not in (None, False) and not item.required
+            label = item.metavar or item.name.upper()
+            if item.param_type_name == "option":
+                label = item.opts[0] if item.is_flag else f"{item.opts[0]} {label}"
+            rows.append((f"`{label}`", f"`{item.default}`" if given else "", plain(item.help or "")))
+        text += markdown("argument or option | default | meaning", rows)
+    return text + "\n"
+
+
+def _recipe_fields() -> str:
+    from kzoo.recipes import Recipe
+
+    return fields(Recipe)
+
+
+def _parts(*names: str) -> Callable[[], str]:
+    def table() -> str:
+        from kzoo.data import splits
+        from kzoo.recipes import settings
+
+        return fields(*(getattr(splits, name, None) or getattr(settings, name) for name in names))
+
+    return table
+
+
+def _kinds(module: str, union: str) -> Callable[[], str]:
+    def table() -> str:
+        found = getattr(importlib.import_module(module), union)
+        return kinds(get_args(found)[0] if get_origin(found) is typing.Annotated else found)
+
+    return table
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "models": models,
+    "default-recipes": default_recipes,
+    "recipes": recipes,
+    "recipe-fields": _recipe_fields,
+    "split-fields": _parts("Split"),
+    "early-stop-fields": _parts("EarlyStop"),
+    "optimizers": _kinds("kzoo.recipes.settings", "AnyOptimizer"),
+    "schedules": _kinds("kzoo.recipes.settings", "AnySchedule"),
+    "augmentations": _kinds("kzoo.data.augment", "AugmentationSpec"),
+    "datasets": datasets,
+    "commands": commands,
+}
+
+
+def main() -> None:
+    """Rewrite the pages, or with ``--check`` only compare."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="exit 1 where a page differs from the code")
+    check = parser.parse_args().check
+    made: dict[str, str] = {}
+
+    def fill(block: re.Match[str]) -> str:
+        name = block[2]
+        made.setdefault(name, TABLES[name]())
+        return block[1] + made[name] + block[3]
+
+    stale = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        before = page.read_text(encoding="utf-8")
+        after = BLOCK.sub(fill, before)
+        if after != before:
+            stale.append(str(page.relative_to(ROOT)))
+            if not check:
+                page.write_text(after, encoding="utf-8")
+    if stale:
+        print(f"{'differ from the code' if check else 'rewritten'}: {', '.join(stale)}")
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
