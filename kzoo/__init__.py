@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kzoo._version import __version__
 from kzoo.backend import choose_backend as _choose_backend
+from kzoo.backend import quiet_import as _quiet_import
 
 if TYPE_CHECKING:
     from kzoo.data.datasets import list_datasets, register_dataset
@@ -79,7 +80,8 @@ _choose_backend()
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'kzoo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    with _quiet_import():
+        value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

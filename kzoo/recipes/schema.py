@@ -34,7 +34,7 @@ from kzoo.recipes.settings import (
 SCHEMA_VERSION = 1
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
 # What belongs to one dataset and is set back to the next one's default when only the dataset changes.
-TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "image_size", "train_size")
+TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names")
 
 
 class Recipe(Setting):
@@ -115,6 +115,10 @@ class Recipe(Setting):
             mean, std = self.normalization.mean, self.normalization.std
             if not mean or len(mean) != len(std):
                 raise ValueError(f"normalization needs as many means as standard deviations, not {mean!r} and {std!r}")
+        try:
+            json.dumps(self.model_options)
+        except (TypeError, ValueError):
+            raise ValueError(f"model_options must hold what JSON can hold, not {self.model_options!r}") from None
         return self
 
     def derive(self, name: str, **changes: Any) -> Recipe:
@@ -125,7 +129,7 @@ class Recipe(Setting):
         """This recipe with fields replaced, as ``--set`` and `kzoo.train`'s keywords do.
 
         A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings its
-        own augmentation, normalization and split unless those are among the changes too.
+        own augmentation, normalization, split and classes unless those are among the changes too.
         """
         fields = self._fields()
         top = {key.split(".")[0] for key in changes}
@@ -150,8 +154,8 @@ class Recipe(Setting):
         decay = self.weight_decay
         if decay is None:
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
-        changes: dict[str, Any] = {"augmentation": augmentation, "weight_decay": decay}
-        return Recipe(**{**self._fields(), **changes})
+        filled = Recipe(**{**self._fields(), "augmentation": augmentation, "weight_decay": decay})
+        return Recipe.from_json(filled.to_json())  # as it will be read back: lists for tuples in model_options
 
     def digest(self, *content: str) -> str:
         """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).

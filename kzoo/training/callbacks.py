@@ -82,15 +82,16 @@ class Rate(keras.callbacks.Callback):
         self.recipe = recipe
         base = recipe.optimizer.learning_rate
         self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
+        self.now = base
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
         if self.plateau:
-            rate = self.plateau.rate
+            self.now = self.plateau.rate
         else:
             base = self.recipe.optimizer.learning_rate
-            rate = learning_rate(self.recipe.schedule, base, epoch, self.recipe.epochs)
-        self.model.optimizer.learning_rate = rate
+            self.now = learning_rate(self.recipe.schedule, base, epoch, self.recipe.epochs)
+        self.model.optimizer.learning_rate = self.now
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tell the plateau schedule how validation went."""
@@ -110,9 +111,10 @@ class Rate(keras.callbacks.Callback):
 class Log(keras.callbacks.Callback):
     """Keeps the history, epoch by epoch, and hands it on."""
 
-    def __init__(self, write: Callable[[dict[str, list[float]]], None]) -> None:
+    def __init__(self, rate: Rate, write: Callable[[dict[str, list[float]]], None]) -> None:
         """Call `write` with the whole history after every epoch."""
         super().__init__()
+        self._rate = rate
         self.history: dict[str, list[float]] = {}
         self._write = write
         self._before = 0.0  # seconds of this epoch in earlier processes
@@ -124,8 +126,8 @@ class Log(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Append an epoch."""
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        entry = {**{k: float(v) for k, v in logs.items()}, "learning_rate": rate, "seconds": self._seconds()}
+        figures = {key: float(value) for key, value in logs.items()}
+        entry = {**figures, "learning_rate": self._rate.now, "seconds": self._seconds()}
         for key, value in entry.items():
             self.history.setdefault(key, []).append(value)
         self._before, self._start = 0.0, time.monotonic()

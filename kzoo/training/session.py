@@ -76,7 +76,8 @@ class Session(keras.callbacks.Callback):
 
     def _make_callbacks(self, extra: Sequence[Any], console: Console | None) -> None:
         self.board = cb.TensorBoardLog(self.directory / "tensorboard")
-        self.log = cb.Log(self._write_history)
+        rate = cb.Rate(self.recipe)
+        self.log = cb.Log(rate, self._write_history)
         self.best = cb.Best(self.stock, lambda: save_weights(self.stock, self.directory / "best.weights.h5"))
         self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None
         self.bar = None
@@ -85,7 +86,7 @@ class Session(keras.callbacks.Callback):
             self.bar = ProgressBar(console, *args)
         guard = cb.FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
-        self.parts = [cb.Averaging(), cb.Rate(self.recipe), self.log, self.best]
+        self.parts = [cb.Averaging(), self.log, rate, self.best]
         self.parts += [*([self.stopper] if self.stopper else []), *extra]
         bar = [self.bar] if self.bar else []
         self.all = cb.OnceList([_Opening(self), guard, *self.parts, *bar, self], self.view)

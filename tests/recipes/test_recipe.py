@@ -95,6 +95,7 @@ BAD = [
     ({"normalization": {"mean": [0.5], "std": [0.2, 0.2]}}, "as many means as standard deviations"),
     ({"schema_version": 2}, "schema_version 2, newer than 1"),
     ({"schema_version": "x"}, "schema_version of a recipe must be a positive integer"),
+    ({"model_options": {"activation": len}}, "model_options must hold what JSON can hold"),
     ({"expansions": ["mirorr"]}, "'expansions.0' is 'mirorr'"),
 ]
 
