@@ -93,6 +93,11 @@ def test_erased_boxes_have_the_areas_and_aspects_asked_for() -> None:
     assert share.max() == 1
 
 
+def test_aspect_is_height_over_width() -> None:
+    drawn = RandomErasing(probability=1, area=(0.1, 0.2), aspect=(2.0, 3.0)).draw(1000, CIFAR, np.random.default_rng(0))
+    assert np.median(drawn.height / drawn.width) == pytest.approx(math.sqrt(6), abs=0.15)
+
+
 def test_a_box_that_never_fits_leaves_the_image_whole() -> None:
     change = RandomErasing(probability=1, area=(0.9, 1.0), aspect=(3.0, 3.3))
     images = np.full((50, 8, 8, 1), 9, np.uint8)
