@@ -1,0 +1,122 @@
+"""README and docs say what the code does: tables match it, examples run, commands are those of continuous integration."""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+# A caption names the file that a listing is saved to; shell commands in `sh` blocks (installing, real data) are not run.
+FENCE = re.compile(
+    r"^```(?:\{code-block\} )?(?P<kind>python|pycon|console)\n(?::caption: (?P<file>\S+)\n\n?)?(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+WITH_EXAMPLES = [page for page in PAGES if FENCE.search(page.read_text(encoding="utf-8"))]
+SLOW = {"training.md"}
+
+
+def command(mark):
+    """The command in the fenced block after a mark in the README."""
+    found = re.search(rf"<!-- command:{mark} -->\n+```sh\n(.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"README.md has no block marked command:{mark}"
+    return found[1]
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """What an example registers is gone when it ends."""
+    from kzoo import recipes
+    from kzoo.data import datasets
+    from kzoo.models import registry
+
+    for module in (recipes, datasets, registry):
+        monkeypatch.setattr(module, "_registered", dict(module._registered))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in SLOW), id=page.name) for page in WITH_EXAMPLES],
+)
+def test_examples_run(page, registries, monkeypatch):
+    from kzoo.cli import app
+
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names = {"__name__": "__example__"}
+    text = page.read_text(encoding="utf-8")
+    for block in FENCE.finditer(text):
+        where = f"{page.name}, line {text[: block.start()].count(chr(10)) + 1}"
+        if block["file"]:
+            Path(block["file"]).write_text(block["code"], encoding="utf-8")
+        elif block["kind"] == "python":
+            exec(compile(block["code"], where, "exec"), names)
+        elif block["kind"] == "pycon":
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+            example = doctest.DocTestParser().get_doctest(block["code"], names, where, page.name, 0)
+            # The parser copies the names; what one block defines the next ones need.
+            assert runner.run(example, clear_globs=False).failed == 0, where
+            names.update(example.globs)
+        else:
+            lines = [line.removeprefix("$ ") for line in block["code"].splitlines() if line.startswith("$ ")]
+            assert lines, f"{where}: a console block needs a line that starts with $"
+            for line in lines:
+                program, *arguments = shlex.split(line)
+                assert program == "kzoo", where
+                app(arguments, standalone_mode=False)
+
+
+def test_tables_match_the_code():
+    script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"run docs/generate.py: {done.stdout}{done.stderr[-2000:]}"
+
+
+def test_stale_table_is_found(tmp_path):
+    script = (ROOT / "docs" / "generate.py").read_text(encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "generate.py").write_text(script, encoding="utf-8")
+    page = tmp_path / "README.md"
+    page.write_text("<!-- schedules:begin -->\nold\n<!-- schedules:end -->\n", encoding="utf-8")
+    run = [sys.executable, str(tmp_path / "docs" / "generate.py")]
+    stale = subprocess.run([*run, "--check"], capture_output=True, text=True, check=False)
+    assert (stale.returncode, "README.md" in stale.stdout, "old" in page.read_text()) == (1, True, True)
+    assert subprocess.run(run, check=False).returncode == 0
+    assert "cosine_restarts" in page.read_text()
+    assert subprocess.run([*run, "--check"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("mark", ["run", "test"])
+def test_commands_are_those_of_continuous_integration(mark):
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"command:{mark}" in text or command(mark) in text
+
+
+def test_commands_need_nothing_but_python():
+    assert command("run").startswith("python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/kzoo train ")
+    assert command("test").endswith(".venv/bin/python -m pytest")
+
+
+@pytest.mark.slow
+def test_first_command_trains_well():
+    import kzoo
+
+    from kzoo.cli import app
+
+    arguments = shlex.split(command("run").rpartition(".venv/bin/kzoo")[2])
+    app(arguments, standalone_mode=False)
+    (directory,) = Path("runs").iterdir()
+    assert kzoo.Run(directory).result.test.accuracy > 0.95
+
+
+def test_pages_are_linked_and_links_lead_somewhere():
+    listed = re.search(r"```\{toctree\}.*?\n\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)[1].split()
+    assert sorted(listed) == sorted(page.stem for page in PAGES if page.stem not in ("index", "README"))
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
