@@ -64,7 +64,11 @@ class Mixup(Augmentation):
         """Float32 (B, ...): the images, or their one-hot targets, blended as drawn."""
         share = drawn.share.reshape(-1, *[1] * (images.ndim - 1))
         own = images.astype(np.float32)
-        return own * share + own[drawn.partner] * (1 - share)
+        other = own[drawn.partner]
+        own *= share
+        other *= 1 - share
+        own += other
+        return own
 
     def mix(self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Images and targets blended alike.
