@@ -10,14 +10,13 @@ import contextlib
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kzoo.errors import RunFailed
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import EarlyStop, Plateau
 from kzoo.training.optimizers import averaged
@@ -234,54 +233,6 @@ class Averaging(keras.callbacks.Callback):
         """Nothing to restore."""
 
 
-class FiniteGuard(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer a finite number, naming the first layer that is not."""
-
-    def __init__(self, stock: keras.Model, images: np.ndarray, every: float = 1.0) -> None:
-        """Look at the loss about every `every` seconds and at each epoch's end; `images` is a batch to trace."""
-        super().__init__()
-        self.stock, self.images, self.every = stock, images, every
-        self._next = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look now and then: to read the loss makes an asynchronous device wait."""
-        if time.monotonic() >= self._next:
-            self._check(logs)
-            self._next = time.monotonic() + self.every
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the epoch's loss."""
-        self._check(logs)
-
-    def _check(self, logs: Any) -> None:
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            sync(self.model)
-            where = first_not_finite(self.stock, self.images)
-            raise RunFailed(f"the training loss is {loss}; {where}. A lower learning rate is the usual remedy")
-
-
-def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
-    """Which layer, in the model's order, is the first with weights or outputs that are not finite."""
-    outputs: list[Any] = [None] * len(model.layers)
-    if type(model).__name__ == "Functional":
-        probe = keras.Model(model.input, [layer.output for layer in model.layers])
-        outputs = probe(images, training=False)
-    for layer, output in zip(model.layers, outputs, strict=True):
-        for weight in layer.weights:
-            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
-                return f"the first layer with a value that is not finite is {layer.name!r} (its {weight.name})"
-        if output is not None and not np.isfinite(keras.ops.convert_to_numpy(output)).all():
-            return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
-    return "weights and outputs of all layers are finite: the loss itself overflows"
-
-
-def sync(model: Any) -> None:
-    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
-
-
 class TensorBoardLog:
     """Scalars for TensorBoard, written by its own writer, which needs no TensorFlow."""
 
@@ -306,29 +257,3 @@ class TensorBoardLog:
         """Close the event file."""
         if self._writer is not None:
             self._writer.close()
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, SIGINT and SIGTERM set a flag, read by the function it gives; a second one acts as ever."""
-    import signal
-    import threading
-
-    flag = {"set": False}
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread may handle signals
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, frame: Any) -> None:
-        flag["set"] = True
-        for number_, handler in before.items():
-            signal.signal(number_, handler)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: flag["set"]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

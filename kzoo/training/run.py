@@ -22,6 +22,7 @@ from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, records
 from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
 from kzoo.training.evaluation import evaluate
+from kzoo.training.guards import NotFinite
 from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
 from kzoo.training.saved_run import Run
 from kzoo.training.session import Session
@@ -152,54 +153,45 @@ def _train_in(
     )
     try:
         session.run()
-    except RunFailed as error:
-        if "finite" in str(error):  # a full disk can be mended and the run resumed; this cannot
-            _record(place, row, digest, model, data, data_dir, session, reason=str(error))
+    except NotFinite as error:
+        _record(session, reason=str(error))
         raise
     session.finish()
-    _record(place, row, digest, model, data, data_dir, session, reason=None)
+    _record(session, reason=None)
     return Run(place, model=model)
 
 
-def _record(
-    place: Path,
-    row: Recipe,
-    digest: str,
-    model: keras.Model,
-    data: build.Data,
-    data_dir: str | Path | None,
-    session: Session,
-    reason: str | None,
-) -> None:
-    history = session.log.history
+def _record(session: Session, reason: str | None) -> None:
+    """Write a run's record; the test part is read here, once."""
+    row, data, history = session.recipe, session.data, session.log.history
     scores: dict[str, Any] = {}
     if reason is None:
         index = (session.best.epoch or 1) - 1
+        scores["best_epoch"] = index + 1
         scores["train"] = {"loss": history["loss"][-1], "accuracy": history["accuracy"][-1]}
         if len(data.validation):
             scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
             scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
-        if len(data.test):  # the one time that the test part is read
+        if len(data.test):
             test = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
             scores["test"] = {"loss": test.loss, "accuracy": test.accuracy}
             scores["confusion"] = test.confusion.tolist()
-        scores["best_epoch"] = index + 1
     statistics = data.normalization
     segments = session.segments()
     result = records.Result(
         name=row.name,
-        digest=digest,
+        digest=session.meta["digest"],
         status="failed" if reason else "completed",
         reason=reason,
         recipe=row.model_dump(mode="json"),
-        parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+        parameters=sum(int(np.prod(weight.shape)) for weight in session.stock.trainable_weights),
         sizes=data.sizes,
         data={
             "fingerprint": data.fingerprint,
             "class_names": list(data.class_names),
             "image_shape": list(data.image_shape),
             "normalization": statistics and [list(statistics.mean), list(statistics.std)],
-            "data_dir": str(data_dir) if data_dir else None,
+            "data_dir": session.meta["data_dir"],
         },
         epochs=len(history.get("loss", [])),
         history=history,
@@ -209,4 +201,5 @@ def _record(
         git_commit=records.git_commit(),
         **scores,
     )
-    checkpoint.write_atomically(place / "result.json", lambda stream: stream.write(result.to_json().encode()))
+    path = session.directory / "result.json"
+    checkpoint.write_atomically(path, lambda stream: stream.write(result.to_json().encode()))

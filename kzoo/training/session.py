@@ -19,6 +19,7 @@ from kzoo.training import records
 from kzoo.training.build import Data
 from kzoo.training.checkpoint import Checkpoint, save, write_atomically
 from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.guards import FiniteGuard, interruptible, sync
 from kzoo.training.optimizers import averaged, build_optimizer
 from kzoo.training.progress import ProgressBar
 
@@ -84,7 +85,7 @@ class Session(keras.callbacks.Callback):
         if console is not None:
             args = (self.recipe.epochs, self.batches.steps, len(self.data.train), self.recipe.batch_size)
             self.bar = ProgressBar(console, *args)
-        guard = cb.FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
+        guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
         self.parts = [cb.Averaging(), self.log, rate, self.best]
         self.parts += [*([self.stopper] if self.stopper else []), *extra]
@@ -110,7 +111,7 @@ class Session(keras.callbacks.Callback):
             if step:
                 # Metrics must exist before an epoch begun elsewhere can go on; TensorFlow makes them lazily.
                 self.view.test_on_batch(*self.batches[0])
-            with cb.interruptible() as self._interrupted:
+            with interruptible() as self._interrupted:
                 try:
                     if step:  # the rest of an epoch begun elsewhere has fewer steps than Keras expects later
                         self._fit(first, first + 1)
@@ -149,7 +150,7 @@ class Session(keras.callbacks.Callback):
         if step >= self.batches.steps:
             return
         if self._interrupted() or time.monotonic() - self._last_save >= self.interval:
-            cb.sync(self.model)
+            sync(self.model)
             self._save(epoch, step)
             self._stop_if_interrupted()
 
