@@ -22,7 +22,18 @@ def kzoo_command(tmp_path_factory):
     place = tmp_path_factory.mktemp("outside")
     copy = shutil.copytree(SOURCE, place / "source")  # a build leaves files beside its source
     site = place / "site"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", site, copy]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        site,
+        copy,
+    ]
     subprocess.run([str(word) for word in install], check=True, capture_output=True, timeout=120)
     environment = {**os.environ, "PYTHONPATH": str(site)}
 

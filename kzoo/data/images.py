@@ -43,18 +43,19 @@ def read_image(path: str | Path, *, channels: int | None = None) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
+def resize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """One image scaled to size x size, bilinearly and without aliasing; the aspect ratio is not kept.
 
     Args:
         image: uint8 (H, W, C).
-        size: pixels a side.
+        size: pixels a side, or (height, width).
     """
-    if image.shape[:2] == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.shape[:2] == (height, width):
         return image
     # Channel by channel, since Pillow knows only a few channel counts and treats a fourth as transparency.
     scaled = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BILINEAR))
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.BILINEAR))
         for plane in np.moveaxis(image, 2, 0)
     ]
     return np.stack(scaled, axis=2)

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.data.arrays import channel_statistics
 from kzoo.data.augment import Normalization, expand
 from kzoo.data.batches import Batches
 from kzoo.data.datasets import dataset
@@ -23,9 +24,6 @@ from kzoo.models.registry import create_model, takes
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics, Plateau
 from kzoo.seeds import derived_seed
-
-# What the network sees where nothing is normalised: pixels as they are.
-RAW = Normalization(mean=(0.0,), std=(1 / 255,))
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,8 @@ class Data:
         common: dict[str, Any] = {"batch_size": recipe.batch_size, "classes": len(self.class_names), "soft": soft}
         if part == "train":
             common |= {"seed": recipe.seed, "augmentation": augmentation, "label_smoothing": recipe.label_smoothing}
-            common["normalization"] = _channels(self.normalization or RAW, self.image_shape[-1])
+            common["normalization"] = self.normalization
         return Batches(images.images, images.labels, **common)
-
-
-def _channels(statistics: Normalization, channels: int) -> Normalization:
-    if len(statistics.mean) == channels:
-        return statistics
-    return Normalization(statistics.mean * channels, statistics.std * channels)
 
 
 def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
@@ -116,16 +108,8 @@ def _normalization(recipe: Recipe, arrays: Any, images: np.ndarray) -> Normaliza
     if arrays.mean is not None:
         return Normalization(tuple(arrays.mean), tuple(arrays.std))
     # A dataset of the user's own, whose row does not say: measured on the training part.
-    totals = np.zeros(images.shape[-1])
-    squares = np.zeros(images.shape[-1])
-    for start in range(0, len(images), 1000):
-        chunk = images[start : start + 1000].astype(np.float64) / 255
-        totals += chunk.sum((0, 1, 2))
-        squares += (chunk**2).sum((0, 1, 2))
-    count = images.size / images.shape[-1]
-    mean = totals / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return Normalization(tuple(map(float, mean)), tuple(float(value) or 1.0 for value in std))
+    mean, std = channel_statistics(images)
+    return Normalization(mean, tuple(value or 1.0 for value in std))
 
 
 @contextlib.contextmanager
