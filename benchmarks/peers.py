@@ -1,0 +1,187 @@
+"""The same network trained by kzoo, by stock Keras and by plain PyTorch, each in a process of its own, block by block.
+
+A contender tells its `Beat` before and after each training step; the beat holds it still between blocks, so that
+contenders can take turns and never run at the same time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kzoo
+from kzoo.backend import quiet_import
+from kzoo.data.splits import Split
+from kzoo.training import records
+
+# A network's name, the recipe it is trained by, and what makes it in tests/models/torch_references.py.
+NETWORKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "vgg08": ("rescue/vgg08", lambda nets: nets.ThinVGG(0, batch_norm=False, residual=False)),
+    "vgg38-bn-res": ("rescue/bn-residual", lambda nets: nets.ThinVGG(5, batch_norm=True, residual=True)),
+    "resnet24": ("resnet/resnet24", lambda nets: nets.BasicResNet((3, 3, 2, 3), (64, 128, 128, 256))),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What each contender trains: one of `NETWORKS`, for at most `steps` steps."""
+
+    network: str
+    steps: int
+    batch_size: int | None
+    threads: int
+
+    def recipe(self) -> kzoo.Recipe:
+        """The network's recipe on synthetic images; everything but data and batch size is the recipe's own."""
+        row = kzoo.recipe(NETWORKS[self.network][0])
+        batch = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        row = row.derive("benchmark/throughput", dataset="synthetic", split=Split(validation=2), epochs=1, **batch)
+        self._register(row)
+        return row.resolved()
+
+    def _register(self, row: kzoo.Recipe) -> None:
+        classes = 10 if self.network.startswith("resnet") else 100
+        count = self.steps * row.batch_size + 2  # two are for validation
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        labels = np.arange(count) % classes
+        content = {"images": images, "labels": labels, "test_images": images[:100], "test_labels": labels[:100]}
+        kzoo.register_dataset("synthetic", lambda data_dir: content)
+
+
+class Beat:
+    """Runs a contender in blocks of steps, as told through a pipe, and takes the time of each step.
+
+    Messages received are numbers of steps, 0 to end the process. A finished block is answered with the seconds of each
+    of its steps, from the end of the step before, the processor time of all threads in the block, and the peak memory.
+    """
+
+    def __init__(self, pipe: Connection, parameters: int | None = None) -> None:
+        self.pipe, self.parameters = pipe, parameters
+        self.left, self.seconds, self.last, self.spent = 0, list[float](), 0.0, 0.0
+
+    def before(self) -> None:
+        """Wait, if a block has ended, for the next one."""
+        if self.left:
+            return
+        spent = time.process_time() - self.spent
+        said = {"seconds": self.seconds, "processor": spent, "memory": records.peak_memory()}
+        self.pipe.send({**said, "parameters": self.parameters})
+        self.left, self.seconds = self.pipe.recv(), []
+        if not self.left:
+            raise SystemExit(0)
+        self.last, self.spent = time.perf_counter(), time.process_time()
+
+    def after(self) -> None:
+        """Take the time of the step that has ended."""
+        now = time.perf_counter()
+        self.seconds.append(now - self.last)
+        self.last, self.left = now, self.left - 1
+
+
+def contend(name: str, job: Job, pipe: Connection) -> None:
+    """Train until told to stop; what a contender's process runs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the loop below knows the processor alone
+    os.environ["KERAS_BACKEND"] = "torch" if name == "pytorch" else "tensorflow"
+    if name != "pytorch":
+        with quiet_import():
+            import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    {"kzoo": _kzoo, "keras": _keras, "pytorch": _pytorch}[name](job, Beat(pipe))
+
+
+def _callback(beat: Beat) -> Any:
+    import keras
+
+    class Timer(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            beat.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_weights)
+            beat.before()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            beat.after()
+
+    return Timer()
+
+
+def _kzoo(job: Job, beat: Beat) -> None:
+    """`kzoo.train` as it is, with its progress bar drawn to nowhere."""
+    from rich.console import Console
+
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
+        console = Console(file=nowhere, force_terminal=True)
+        kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[_callback(beat)], progress=console)
+
+
+def _keras(job: Job, beat: Beat) -> None:
+    """`fit` as a user of stock Keras would write it: the model as built, ending in probabilities."""
+    import keras
+
+    from kzoo.training.build import build_model, load_parts
+
+    recipe = job.recipe()
+    data = load_parts(recipe, None)
+    model = build_model(recipe, data)
+    rate, decay = recipe.optimizer.learning_rate, recipe.l2 or None
+    if recipe.optimizer.kind == "adam":
+        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(data.batches("train", recipe), epochs=1, shuffle=False, verbose=0, callbacks=[_callback(beat)])
+
+
+def _pytorch(job: Job, beat: Beat) -> None:
+    """The usual loop, maps in channels_last order; the next batch is made in a thread, as Keras does."""
+    import torch
+
+    from kzoo.training.build import load_parts
+
+    torch.set_num_threads(job.threads)
+    recipe = job.recipe()
+    batches = load_parts(recipe, None).batches("train", recipe)
+    torch.manual_seed(0)
+    net = NETWORKS[job.network][1](_references()).to(memory_format=torch.channels_last)
+    beat.parameters = sum(parameter.numel() for parameter in net.parameters())
+    rate, decay = recipe.optimizer.learning_rate, recipe.l2
+    if recipe.optimizer.kind == "adam":
+        optimizer: Any = torch.optim.Adam(net.parameters(), rate, weight_decay=decay)
+    else:
+        optimizer = torch.optim.SGD(net.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    loss_sum, correct = 0.0, 0
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(batches.__getitem__, 0)
+        for step in range(len(batches)):
+            beat.before()
+            images, labels = (torch.from_numpy(values) for values in following.result())
+            following = pool.submit(batches.__getitem__, min(step + 1, len(batches) - 1))
+            optimizer.zero_grad()
+            logits = net(images.permute(0, 3, 1, 2))  # (B, H, W, C) seen as (B, C, H, W) is channels_last
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item()
+            correct += int((logits.argmax(1) == labels).sum())
+            beat.after()
+
+
+def _references() -> Any:
+    path = Path(__file__).parents[1] / "tests" / "models" / "torch_references.py"
+    spec = importlib.util.spec_from_file_location("torch_references", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
