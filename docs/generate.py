@@ -133,7 +133,7 @@ def models() -> str:
     from kzoo.backend import quiet_import
 
     with quiet_import():
-        import keras
+        import keras  # noqa: F401
     from kzoo.diagnostics.layer_table import layer_table
     from kzoo.models.catalog import VARIANTS
     from kzoo.models.registry import create_model
@@ -143,7 +143,6 @@ def models() -> str:
         table = layer_table(create_model(variant.name))
         counts = (f"{table.trainable_parameters:,}", f"{table.multiply_adds:,}")
         rows.append((f"`{variant.name}`", *counts, variant.classes, times(variant.input_shape)))
-        keras.utils.clear_session()
     return markdown("model | trainable parameters | multiply-adds | classes | input", rows, "lrrrl")
 
 
