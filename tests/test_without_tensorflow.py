@@ -23,7 +23,7 @@ def python(tmp_path_factory):
     executable = place / "bin" / "python"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     light = [need for need in project["dependencies"] if re.match(r"[\w-]+", need)[0] not in HEAVY]
-    pip = [str(executable), "-m", "pip", "install", "-q"]
+    pip = [str(executable), "-m", "pip", "install", "-q", "--no-warn-script-location"]
     subprocess.run([*pip, *light, *project["optional-dependencies"]["jax"]], check=True, timeout=600)
     subprocess.run([*pip, "--no-deps", str(ROOT)], check=True, timeout=300)
     return executable
@@ -48,7 +48,7 @@ def test_trains_resumes_and_evaluates(python, tmp_path):
         whole, cut = tmp_path / f"{name}-whole", tmp_path / f"{name}-cut"
         kzoo(python, *words, "--directory", whole)
         script = (
-            "import os, sys, keras, kzoo\n"
+            "import os, sys, kzoo, keras\n"
             "class Die(keras.callbacks.Callback):\n"
             "    def on_train_batch_end(self, batch, logs=None):\n"
             "        if self.model.optimizer.iterations > 12: os._exit(9)\n"
