@@ -50,15 +50,18 @@ def summary(thing: Any) -> str:
     return plain((inspect.getdoc(thing) or "").split("\n\n")[0])
 
 
+def described(thing: Any, section: str) -> dict[str, str]:
+    """What one section of a Google-style docstring says of each name."""
+    _, _, text = inspect.cleandoc(thing.__doc__ or "").partition(f"{section}:\n")
+    entries = [entry.partition(":") for entry in re.split(r"\n(?=    \S)", text.split("\n\n")[0])]
+    return {name.strip(): plain(text) for names, colon, text in entries if colon for name in names.split(",")}
+
+
 def attributes(schema: type) -> dict[str, str]:
-    """What a Google-style docstring and those of the base classes say of each attribute."""
+    """What a class's docstring and those of its bases say of each attribute."""
     found: dict[str, str] = {}
     for base in reversed(schema.__mro__):
-        _, _, section = (inspect.cleandoc(base.__doc__ or "")).partition("Attributes:\n")
-        for entry in re.split(r"\n(?=    \w)", section.split("\n\n")[0]):
-            names, colon, text = entry.partition(":")
-            if colon:
-                found |= {name.strip(): plain(text) for name in names.split(",")}
+        found |= described(base, "Attributes")
     return found
 
 
@@ -144,6 +147,22 @@ def models() -> str:
         counts = (f"{table.trainable_parameters:,}", f"{table.multiply_adds:,}")
         rows.append((f"`{variant.name}`", *counts, variant.classes, times(variant.input_shape)))
     return markdown("model | trainable parameters | multiply-adds | classes | input", rows, "lrrrl")
+
+
+def options(family: str) -> Callable[[], str]:
+    """What a family's builder takes besides what all of them do."""
+
+    def table() -> str:
+        import kzoo
+
+        builder = getattr(kzoo, family)
+        texts = described(builder, "Args")
+        parameters = list(inspect.signature(builder).parameters.values())
+        own = parameters[[parameter.name for parameter in parameters].index("std") + 1 :]
+        rows = [(f"`{p.name}`", f"`{p.default!r}`", texts[p.name]) for p in own]
+        return markdown("option | default | meaning", rows)
+
+    return table
 
 
 def default_recipes() -> str:
@@ -245,6 +264,7 @@ def _kinds(module: str, union: str) -> Callable[[], str]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
+    **{f"{family.lower()}-options": options(family) for family in ("VGG", "VGGADE", "ResNet", "LeNet", "MLP")},
     "default-recipes": default_recipes,
     "recipes": recipes,
     "recipe-fields": _recipe_fields,
