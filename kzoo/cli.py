@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the run failed, 2 bad input, 130 interrupted with a check
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -78,7 +79,9 @@ def list_(
 @app.command()
 def info(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model's name, or a .keras file.")],
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give the model's builder an option.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
@@ -210,6 +213,7 @@ def predict(
 
 def main() -> None:
     """Run the command line; an error is one line on standard error and an exit status."""
+    sys.path.append(os.getcwd())  # for module:function in a file of one's own
     warnings.showwarning = lambda message, *rest, **more: _complain("warning", str(message))
     try:
         app()

@@ -50,8 +50,8 @@ def recipe(name: str) -> Recipe:
     """The recipe that a name stands for.
 
     Args:
-        name: a recipe's name (``"rescue/vgg38"``), a model's name for its family's default recipe, or the path of a
-            JSON file.
+        name: a recipe's name (``"rescue/vgg38"``), a model's name for its family's default recipe, a model of one's
+            own as ``module:function`` for a recipe of defaults, or the path of a JSON file.
 
     Raises:
         InputError: there is none; the message suggests the nearest name.
@@ -63,7 +63,7 @@ def recipe(name: str) -> Recipe:
     row = rows.get(name) or _registered.get(name)
     if row is not None:
         return row
-    if "/" in name or name not in list_models():
+    if ":" not in name and ("/" in name or name not in list_models()):
         raise unknown("recipe", name, [*rows, *_registered, *list_models()])
     default = variant(name).recipe
     if default is None:

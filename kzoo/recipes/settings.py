@@ -135,7 +135,13 @@ class Plateau(Setting):
 
 
 class EarlyStop(Setting):
-    """End a run once `monitor` on the validation part has not improved for `patience` epochs."""
+    """End a run once a figure on the validation part has not improved for some epochs.
+
+    Attributes:
+        monitor: the figure, ``"val_accuracy"`` or ``"val_loss"``.
+        patience: epochs to wait for an improvement.
+        min_delta: what counts as one: at least this much more accuracy, or less loss.
+    """
 
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
     patience: Annotated[int, Field(ge=1)] = 10
