@@ -95,7 +95,9 @@ class Run:
         data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
         images = getattr(data, part)
-        batches = Batches(images.images, images.labels, batch_size=self.recipe.batch_size, classes=len(data.class_names))
+        batches = Batches(
+            images.images, images.labels, batch_size=self.recipe.batch_size, classes=len(data.class_names)
+        )
         view, logits = training_view(model)
         return evaluate(view, logits, images.labels, batches)
 

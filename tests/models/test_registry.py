@@ -10,7 +10,6 @@ import pytest
 from kzoo.errors import InputError
 from kzoo.models import create_model, list_models, register_model, registry, variant
 
-
 ROOT = Path(__file__).parents[2]
 
 
