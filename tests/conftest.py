@@ -1,9 +1,12 @@
 """Fixtures for all tests. Every test runs in a directory of its own, so that nothing is left behind."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+from kzoo.cli import main
 
 # Tests that start other processes pass this on; two threads are what continuous integration has.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,3 +27,17 @@ def data_dir():
     if not folder or not Path(folder).is_dir():
         pytest.skip("KZOO_DATA_DIR names no folder with real data prepared by tensorflow-datasets")
     return folder
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line in this process; gives exit status, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["kzoo", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        text = capsys.readouterr()
+        return caught.value.code or 0, text.out, text.err
+
+    return run

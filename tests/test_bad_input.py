@@ -9,24 +9,9 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.cli import main
 from kzoo.training import checkpoint
 
 TINY = ["train", "vgg08", "--dataset", "digits", "--epochs", "1", "--set", "train_size=100"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs the command line in this process; gives exit status, standard output and standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["kzoo", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        text = capsys.readouterr()
-        return caught.value.code or 0, text.out, text.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Predictions for image files, and what the command line prints of runs, models and data."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import kzoo
-from kzoo.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -19,62 +17,62 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def printed(command):
+    """Runs the command line, which must succeed; gives what it printed."""
+
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["kzoo", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        assert not caught.value.code
-        return capsys.readouterr().out
+        code, output, errors = command(*words)
+        assert code == 0, errors
+        return output
 
     return call
 
 
-def test_digits_as_png_are_recognised(run, command, tmp_path):
+def test_digits_as_png_are_recognised(run, printed, tmp_path):
     images, labels = load_digits(return_X_y=True)
     files = []
     for i in range(20):
         pixels = np.round(images[i].reshape(8, 8) * 255 / 16).astype("uint8")
         files.append(tmp_path / f"{i}.png")
         Image.fromarray(pixels).save(files[-1])
-    rows = json.loads(command("predict", run.directory, *files, "--json", "--top", 2))
+    rows = json.loads(printed("predict", run.directory, *files, "--json", "--top", 2))
     assert [row["file"] for row in rows] == [str(file) for file in files]
     assert np.mean([next(iter(row["classes"])) == str(label) for row, label in zip(rows, labels, strict=False)]) > 0.8
     for row in rows:
         first, second = row["classes"].values()
         assert 1 >= first >= second >= 0
-    text = command("predict", run.directory, files[0])
+    text = printed("predict", run.directory, files[0])
     assert text.startswith(f"{files[0]}: 0 ")
 
 
-def test_other_sizes_and_colours_are_converted(run, command, tmp_path):
+def test_other_sizes_and_colours_are_converted(run, printed, tmp_path):
     pixels = np.kron(load_digits().images[0], np.ones((5, 5))) * 255 / 16
     file = tmp_path / "large.jpg"
     Image.fromarray(pixels.astype("uint8")).convert("RGB").save(file)
-    rows = json.loads(command("predict", run.directory, file, "--json"))
+    rows = json.loads(printed("predict", run.directory, file, "--json"))
     assert next(iter(rows[0]["classes"])) == "0"
 
 
-def test_info_lists_data_and_evaluate(run, command):
-    table = json.loads(command("info", "vgg38-bn", "--json"))
+def test_info_lists_data_and_evaluate(run, printed):
+    table = json.loads(printed("info", "vgg38-bn", "--json"))
     assert table["trainable_parameters"] == 338_500
-    assert "338,500 trainable" in command("info", "vgg38-bn")
-    assert [row["name"] for row in json.loads(command("list", "resnet*", "--json"))] == [
+    assert "338,500 trainable" in printed("info", "vgg38-bn")
+    assert [row["name"] for row in json.loads(printed("list", "resnet*", "--json"))] == [
         "resnet10",
         "resnet16",
         "resnet24",
         "resnet48",
     ]
-    assert "rescue/bn-residual" in command("list", "rescue/*", "--recipes")
-    data = {row["name"]: row for row in json.loads(command("data", "--data-dir", "nowhere", "--json"))}
+    assert "rescue/bn-residual" in printed("list", "rescue/*", "--recipes")
+    data = {row["name"]: row for row in json.loads(printed("data", "--data-dir", "nowhere", "--json"))}
     assert data["digits"]["present"] is True
     assert data["cifar100"]["present"] is False
     assert "tfds build" in data["cifar100"]["detail"]
-    score = json.loads(command("evaluate", run.directory, "--split", "validation", "--json"))
+    score = json.loads(printed("evaluate", run.directory, "--split", "validation", "--json"))
     assert score["accuracy"] == pytest.approx(run.result.best.accuracy)
     assert np.sum(score["confusion"]) == score["images"] == 216
 
 
-def test_info_of_a_file(command, tmp_path):
+def test_info_of_a_file(printed, tmp_path):
     kzoo.create_model("lenet1-max").save(tmp_path / "net.keras")
-    assert json.loads(command("info", tmp_path / "net.keras", "--json"))["trainable_parameters"] == 6_304
+    assert json.loads(printed("info", tmp_path / "net.keras", "--json"))["trainable_parameters"] == 6_304
