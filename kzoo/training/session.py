@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,6 +90,7 @@ class Session(keras.callbacks.Callback):
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
         self.parts = [cb.Averaging(), self.log, rate, self.best]
         self.parts += [*([self.stopper] if self.stopper else []), *extra]
+        self.extra = len(extra)
         bar = [self.bar] if self.bar else []
         self.all = cb.OnceList([_Opening(self), guard, *self.parts, *bar, self], self.view)
 
@@ -209,9 +211,10 @@ class Session(keras.callbacks.Callback):
         assert self.start is not None
         states = self.start.meta["callbacks"]
         if len(states) != len(self.parts):
+            own = len(self.parts) - self.extra
             raise InputError(
-                f"{str(self.directory)!r} was trained with {len(states)} callbacks and is resumed with "
-                f"{len(self.parts)}: pass the same ones"
+                f"run {str(self.directory)!r} was trained with {len(states) - own} callbacks of your own and is "
+                f"resumed with {self.extra}: pass as many, in the same order"
             )
         for part, state in zip(self.parts, states, strict=True):
             cb.restore_state(part, state)
@@ -233,7 +236,7 @@ class Session(keras.callbacks.Callback):
             "first_epoch": epoch + 1,
             "backend": keras.backend.backend(),
             "versions": records.versions(),
-            "python": records.platform.python_version(),
+            "python": platform.python_version(),
             "devices": _devices(),
             **records.hardware(),
         }

@@ -150,10 +150,12 @@ def test_own_model_is_trained_and_resumed(tmp_path):
     assert whole.result.test.accuracy > 0.5
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(recipe, model=own(), directory="cut", progress=False, callbacks=[Stop()])
+    with pytest.raises(kzoo.InputError, match="trained with 1 callbacks of your own and is resumed with 0"):
+        kzoo.resume("cut", progress=False)
+    # Stop has no state, so any one callback may stand in its place
     resumed = kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
     assert resumed.history["loss"] == whole.history["loss"]
     np.testing.assert_array_equal(resumed.model.get_weights()[0], whole.model.get_weights()[0])
-    # the class of Stop has no state, so any one callback may stand in its place; none may not
     assert kzoo.Run("cut").model.predict(np.zeros((1, 8, 8, 1)), verbose=0).shape == (1, 10)
 
 
