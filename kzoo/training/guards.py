@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import RunFailed
+from kzoo.training.backends import sync
 
 
 class NotFinite(RunFailed):
@@ -60,12 +61,6 @@ def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
         if output is not None and not np.isfinite(keras.ops.convert_to_numpy(output)).all():
             return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
     return "weights and outputs of all layers are finite: the loss itself overflows"
-
-
-def sync(model: Any) -> None:
-    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
 
 
 @contextlib.contextmanager

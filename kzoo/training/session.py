@@ -17,10 +17,11 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.recipes.schema import Recipe
 from kzoo.training import callbacks as cb
 from kzoo.training import records
+from kzoo.training.backends import seed_step, sync
 from kzoo.training.build import Data
 from kzoo.training.checkpoint import Checkpoint, save, write_atomically
 from kzoo.training.fast_batch_norm import training_view
-from kzoo.training.guards import FiniteGuard, interruptible, sync
+from kzoo.training.guards import FiniteGuard, interruptible
 from kzoo.training.optimizers import averaged, build_optimizer
 from kzoo.training.progress import ProgressBar
 
@@ -267,6 +268,10 @@ class _Opening(keras.callbacks.Callback):
             if session.bar is not None:
                 session.bar.first_step = step
         session.batches.position(epoch, step)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        batches = self.session.batches
+        seed_step(self.session.recipe.seed, batches.epoch, batches.first_step + batch)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
