@@ -1,0 +1,30 @@
+"""The command line: parses, calls the library, prints (nothing else).
+
+Exit status: 0 done, 1 a run failed, 2 bad input, 3 the doctor has findings, 130 interrupted, a checkpoint written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+from kzoo.cli import zoo, runs  # noqa: F401, I001  (their commands register themselves, in this order)
+from kzoo.cli.common import app, complain
+from kzoo.errors import KzooError, RunFailed
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line; an error is one line on standard error and an exit status."""
+    sys.path.append(os.getcwd())  # for module:function in a file of one's own
+    warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
+    try:
+        app()
+    except RunFailed as error:
+        complain("error", str(error))
+        sys.exit(1)
+    except KzooError as error:
+        complain("error", str(error))
+        sys.exit(2)

@@ -1,0 +1,82 @@
+"""What all commands share: the app, its consoles, common options, and the way bad input is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kzoo.errors import InputError
+
+app = typer.Typer(
+    help="Small-image model zoo for Keras: exact architectures, resumable runs, results from records.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out, err = Console(), Console(stderr=True)
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field; dotted names reach into it."),
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
+
+
+def complain(kind: str, message: str) -> None:
+    """Print an error or warning on standard error."""
+    err.print(
+        f"{kind}: {message}",
+        style="red" if kind == "error" else "yellow",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def assignments(pairs: list[str] | None) -> dict[str, Any]:
+    """``["epochs=5"]`` as ``{"epochs": 5}``: values are JSON where they can be, else strings."""
+    changes: dict[str, Any] = {}
+    for pair in pairs or []:
+        field, equals, text = pair.partition("=")
+        if not equals or not field:
+            raise InputError(f"--set takes FIELD=VALUE, not {pair!r}")
+        try:
+            changes[field] = json.loads(text)
+        except ValueError:
+            changes[field] = text
+    return changes
+
+
+def import_keras() -> None:
+    """Load Keras without the lines that a backend prints."""
+    from kzoo.backend import quiet_import
+
+    with quiet_import():
+        import keras  # noqa: F401
+
+
+def load_keras(path: Path) -> Any:
+    """A Keras model from a .keras file."""
+    import keras
+
+    if not path.is_file():
+        raise InputError(f"file {str(path)!r} does not exist")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {error}") from None
+
+
+def interruptible(function: Any, *args: Any, **options: Any) -> Any:
+    """Call, and exit with 130 when interrupted."""
+    try:
+        return function(*args, **options)
+    except KeyboardInterrupt as error:
+        complain("warning", str(error) or "interrupted")
+        raise typer.Exit(130) from None

@@ -1,0 +1,109 @@
+"""Commands on runs: train, resume, evaluate, predict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, interruptible, out
+
+if TYPE_CHECKING:
+    from kzoo.training.evaluation import Evaluation
+    from kzoo.training.saved_run import Run
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's or model's name, or a JSON file.")],
+    set_: Set = None,
+    dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
+    # Text, not int: the recipe's own message names the field, the value and what is allowed.
+    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
+    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
+    data_dir: DataDir = None,
+    directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
+) -> None:
+    """Train a recipe; the same command again goes on where it stopped, or prints the result."""
+    shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
+    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
+    changes = assignments([*(set_ or []), *given])
+    from kzoo.recipes import recipe as named_recipe
+
+    row = named_recipe(recipe).override(**changes)
+    row.resolved()  # unknown names are told at once, before the seconds that Keras takes to load
+    import_keras()
+    from kzoo.training.run import train as run_recipe
+
+    report(interruptible(run_recipe, row, data_dir=data_dir, directory=directory, fresh=fresh, progress=out))
+
+
+@app.command()
+def resume(run: RunPath, data_dir: DataDir = None) -> None:
+    """Go on with a run that was cut off."""
+    import_keras()
+    from kzoo.training.run import resume as go_on
+
+    report(interruptible(go_on, run, data_dir=data_dir, progress=out))
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run's best weights on a part of its data."""
+    import_keras()
+    from kzoo.training.saved_run import Run
+
+    score: Evaluation = Run(run).evaluate(split, data_dir)
+    if as_json:
+        print(json.dumps({"split": split, **score.to_dict()}, indent=1))
+    else:
+        out.print(
+            f"{split}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)", highlight=False
+        )
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Say which classes images show, with probabilities."""
+    import_keras()
+    from kzoo.training.prediction import predict_files
+    from kzoo.training.saved_run import Run
+
+    rows = predict_files(Run(run), images, top)
+    if as_json:
+        print(json.dumps([{"file": str(file), "classes": dict(best)} for file, best in rows], indent=1))
+        return
+    for file, best in rows:
+        text = ", ".join(f"{name} {share:.3f}" for name, share in best)
+        out.print(f"{file}: {text}", highlight=False, soft_wrap=True)
+
+
+def report(run: Run) -> None:
+    result = run.result
+    out.print(
+        f"\n{result.name}: {result.parameters:,} parameters, {result.epochs} epochs, seed {result.recipe['seed']}",
+        highlight=False,
+    )
+    for title, score in (
+        ("train (last epoch)", result.train),
+        (f"validation (best, epoch {result.best_epoch})", result.best),
+        ("validation (last epoch)", result.last),
+        ("test (best epoch's weights)", result.test),
+    ):
+        if score is not None:
+            out.print(f"  {title:<34} loss {score.loss:.4f}  accuracy {score.accuracy:.4f}", highlight=False)
+    out.print(f"  {result.seconds:,.1f} s; record: {run.directory / 'result.json'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,108 @@
+"""Commands on what there is: models, recipes, data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, DataDir, app, assignments, import_keras, load_keras, out
+from kzoo.errors import InputError
+
+
+@app.command("list")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*",
+    recipes: Annotated[bool, typer.Option("--recipes", help="List recipes instead of models.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List models, or recipes."""
+    from kzoo.models.registry import list_models, variant
+    from kzoo.recipes import list_recipes, recipe
+
+    table = Table(box=None, pad_edge=False)
+    rows: list[dict[str, Any]]
+    if recipes:
+        rows = [
+            {"name": r.name, "model": r.model, "dataset": r.dataset, "epochs": r.epochs}
+            for r in map(recipe, list_recipes(pattern))
+        ]
+    else:
+        rows = [
+            {"name": v.name, "classes": v.classes, "input": v.input_shape, "recipe": v.recipe}
+            for v in map(variant, list_models(pattern))
+        ]
+    if not rows:
+        raise InputError(f"pattern {pattern!r} matches no {'recipe' if recipes else 'model'}")
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        shown = (
+            "x".join(map(str, v)) if isinstance(v, tuple) else str(v if v is not None else "-") for v in row.values()
+        )
+        table.add_row(*shown)
+    out.print(table, highlight=False)
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model's name, or a .keras file.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give the model's builder an option.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
+    import_keras()
+    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.models.registry import create_model
+
+    model = load_keras(Path(name)) if name.endswith(".keras") else create_model(name, **assignments(set_))
+    table = layer_table(model)
+    if as_json:
+        print(json.dumps(table.to_dict(), indent=1))
+        return
+    shown = Table(title=model.name, box=None, pad_edge=False)
+    shown.add_column("layer", overflow="fold")
+    for column in ("type", "output", "memory/image", "parameters", "multiply-adds", "receptive field"):
+        shown.add_column(column, justify="left" if column == "type" else "right")
+    for row in table.rows:
+        field = row.receptive_field
+        shown.add_row(
+            row.name,
+            row.type,
+            "x".join(str(size) for size in row.output_shape),
+            f"{row.activation_bytes:,} B",
+            f"{row.parameters:,}",
+            f"{row.multiply_adds:,}",
+            f"{field[0]}x{field[1]}" if field else "-",
+        )
+    out.print(shown, highlight=False)
+    out.print(
+        f"{table.trainable_parameters:,} trainable of {table.parameters:,} parameters, "
+        f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations an image",
+        highlight=False,
+    )
+
+
+@app.command()
+def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the datasets, and say how to get those that are not here."""
+    from kzoo.data.loading import available
+
+    rows = available(data_dir)
+    if as_json:
+        print(json.dumps([{"name": name, "present": here, "detail": text} for name, here, text in rows], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("dataset", "here", ""):
+        table.add_column(column, overflow="fold")
+    for name, here, text in rows:
+        table.add_row(name, "yes" if here else "no", text)
+    out.print(table, highlight=False)
