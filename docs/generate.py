@@ -264,7 +264,10 @@ def _kinds(module: str, union: str) -> Callable[[], str]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
-    **{f"{family.lower()}-options": options(family) for family in ("VGG", "VGGADE", "ResNet", "LeNet", "MLP")},
+    **{
+        f"{family.lower()}-options": options(family)
+        for family in ("VGG", "VGGADE", "ResNet", "DenseNet", "LeNet", "MLP")
+    },
     "default-recipes": default_recipes,
     "recipes": recipes,
     "recipe-fields": _recipe_fields,

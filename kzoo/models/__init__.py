@@ -15,6 +15,7 @@ _LAZY = {
     "vgg": ("VGG", "VGG08", "VGG38"),
     "vgg_ade": ("VGGADE", "VGGA", "VGGD", "VGGE"),
     "resnet": ("ResNet", "ResNet10", "ResNet16", "ResNet24", "ResNet48"),
+    "densenet": ("DenseNet",),
     "lenet": ("LeNet",),
     "mlp": ("MLP",),
     "transfer": ("feature_extractor", "top_k"),

@@ -57,6 +57,12 @@ def _resnet(name: str, blocks: tuple[int, ...], channels: tuple[int, ...]) -> Va
     return Variant(name, "kzoo.models.resnet:ResNet", options, 10, _CIFAR, f"resnet/{name}")
 
 
+def _densenet(name: str, depth: int, growth_rate: int, **options: Any) -> Variant:
+    """Huang et al. (2017), named as there: depth, growth rate, and BC for bottlenecks with compression."""
+    options = {"depth": depth, "growth_rate": growth_rate, **options}
+    return Variant(name, "kzoo.models.densenet:DenseNet", options, 10, _CIFAR, f"densenet/{name}")
+
+
 def _lenet(layers: int, reduction: str) -> Variant:
     """Report d, with 32 filters."""
     name = f"lenet{layers}-{reduction}"
@@ -80,6 +86,10 @@ VARIANTS: tuple[Variant, ...] = (
     _resnet("resnet16", (2, 1, 2, 2), (64, 128, 256, 256)),
     _resnet("resnet24", (3, 3, 2, 3), (64, 128, 128, 256)),
     _resnet("resnet48", (8, 5, 5, 5), (64, 128, 128, 128)),
+    _densenet("densenet-40-12", 40, 12, bottleneck=False, compression=1.0),
+    # The one to set beside VGG-38 with BatchNorm: within 10% of its parameters, multiply-adds and depth.
+    _densenet("densenet-bc-40-16", 40, 16),
+    _densenet("densenet-bc-100-12", 100, 12),
     *(_lenet(layers, reduction) for layers in (1, 2, 3, 4) for reduction in ("max", "average", "strided", "dilated")),
     Variant("mlp", "kzoo.models.mlp:MLP", {}, 10, _CIFAR, "fully-connected/mlp"),
 )

@@ -25,6 +25,9 @@ COUNTS = {
     "resnet16": 4_909_642,
     "resnet24": 4_935_242,
     "resnet48": 4_994_378,
+    "densenet-40-12": 1_019_722,
+    "densenet-bc-40-16": 309_962,
+    "densenet-bc-100-12": 769_162,
     **{f"lenet{i}-{kind}": n for kind in ("max", "average") for i, n in enumerate((6_304, 15_520, 24_736, 33_952), 1)},
     **{
         f"lenet{i}-{kind}": n

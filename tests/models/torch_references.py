@@ -128,6 +128,45 @@ class BasicResNet(Named):
         return self.run("logits", F.avg_pool2d(x, 4).flatten(1))
 
 
+class BottleneckDenseNet(Named):
+    """DenseNet-BC of Huang et al. (2017) for small images; normalized pixels as for `ThinVGG`."""
+
+    def __init__(self, layers: int, growth: int) -> None:
+        super().__init__()
+        self.layers = layers
+        width = 2 * growth
+        self.part("stem_conv", nn.Conv2d(3, width, 3, padding=1, bias=False))
+        for stage in (1, 2, 3):
+            for layer in range(1, layers + 1):
+                name = f"stage{stage}_layer{layer}"
+                self.bn_conv(f"{name}_bottleneck", width, 4 * growth, 1)
+                self.bn_conv(name, 4 * growth, growth, 3)
+                width += growth
+            if stage < 3:
+                self.bn_conv(f"stage{stage}_transition", width, width // 2, 1)
+                width //= 2
+        self.part("final_bn", nn.BatchNorm2d(width))
+        self.part("logits", nn.Linear(width, 10))
+
+    def bn_conv(self, name: str, inputs: int, outputs: int, kernel: int) -> None:
+        self.part(f"{name}_bn", nn.BatchNorm2d(inputs))
+        self.part(f"{name}_conv", nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False))
+
+    def conv(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return self.run(f"{name}_conv", F.relu(self.run(f"{name}_bn", x)))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (MEAN, STD))
+        x = self.run("stem_conv", (pixels / 255 - mean) / std)
+        for stage in (1, 2, 3):
+            for layer in range(1, self.layers + 1):
+                name = f"stage{stage}_layer{layer}"
+                x = torch.cat([x, self.conv(name, self.conv(f"{name}_bottleneck", x))], 1)
+            if stage < 3:
+                x = F.avg_pool2d(self.conv(f"stage{stage}_transition", x), 2)
+        return self.run("logits", F.relu(self.run("final_bn", x)).mean((2, 3)))
+
+
 class ReducingLeNet(Named):
     """Report d's LeNet; pixels / 255 in."""
 

@@ -1,0 +1,122 @@
+"""DenseNets for small images (Huang et al. 2017), which reports a and b wished to set beside their residual network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kzoo.errors import InputError
+from kzoo.models import catalog
+from kzoo.models.blocks import Layers, pool
+from kzoo.models.checks import rate, whole
+from kzoo.models.frame import Frame
+
+
+def DenseNet(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | None = "softmax",
+    name: str = "densenet",
+    *,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    depth: int = 100,
+    growth_rate: int = 12,
+    stages: int = 3,
+    bottleneck: bool = True,
+    compression: float = 0.5,
+    dropout: float = 0.0,
+    activation: str = "relu",
+    kernel_initializer: str = "he_normal",
+) -> keras.Model:
+    """DenseNet: each layer adds `growth_rate` channels to all those before it.
+
+    Stem: a 3x3 convolution. Stage: dense layers, each of which appends its output to its input. Between stages a
+    transition: BatchNorm, activation, 1x1 convolution, 2x2 average pooling. At the end BatchNorm, activation,
+    global average pooling and the classifier. No convolution has a bias.
+
+    A dense layer is BatchNorm, activation, 3x3 convolution. With a bottleneck the same with a 1x1 convolution to
+    ``4 * growth_rate`` channels goes before it. "DenseNet-BC" has a bottleneck and a compression below 1.
+
+    Args:
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+        weights: None or the path of a weights file.
+        input_tensor: a Keras tensor to build upon.
+        input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed.
+        pooling: without top: None, ``"avg"`` or ``"max"``.
+        classes: default 10.
+        classifier_activation: default ``"softmax"``; None gives logits.
+        name: the model's name.
+        mean: per channel, in units of pixels / 255.
+        std: per channel, in units of pixels / 255.
+        depth: convolutions and the classifier, counted as the paper does: ``stages + 1`` more than a multiple of
+            `stages`, with a bottleneck of twice that (40 and 100 for three stages).
+        growth_rate: channels that a dense layer adds (the paper's k).
+        stages: dense stages; the map is halved between them.
+        bottleneck: 1x1 convolutions before the 3x3 ones. The stem then has ``2 * growth_rate`` channels, else 16.
+        compression: share of the channels that a transition keeps, above 0 up to 1 (the paper's theta).
+        dropout: rate after every convolution but the stem (the paper used 0.2 where it did not augment).
+        activation: relu (the paper's), relu6, leaky_relu (slope 0.01), elu or swish.
+        kernel_initializer: ``"torch"`` or the name of a Keras initializer; the paper follows He et al. (2015).
+
+    Returns:
+        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
+        (batch, classes), float32.
+
+    Raises:
+        InputError: an option's value is not allowed, or the image is too small.
+    """
+    whole("growth_rate", growth_rate)
+    rate("dropout", dropout)
+    if isinstance(compression, bool) or not isinstance(compression, (int, float)) or not 0 < compression <= 1:
+        raise InputError(f"compression={compression!r}: must be a number above 0, up to 1")
+    count = _layers_per_stage(depth, whole("stages", stages), bottleneck)
+    layers = Layers(kernel_initializer, activation)
+    frame = Frame(
+        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
+        default=catalog.row("densenet-bc-100-12"),
+    )  # fmt: skip
+
+    x = frame.start(lambda size: size // 2 ** (stages - 1))
+    x = layers.conv(x, 2 * growth_rate if bottleneck else 16, name="stem_conv")
+    for stage in range(1, stages + 1):
+        for i in range(1, count + 1):
+            prefix = f"stage{stage}_layer{i}"
+            new = x
+            if bottleneck:
+                new = _norm_act_conv(new, layers, 4 * growth_rate, 1, dropout, f"{prefix}_bottleneck")
+            new = _norm_act_conv(new, layers, growth_rate, 3, dropout, prefix)
+            x = keras.layers.Concatenate(name=f"{prefix}_concat")([x, new])
+        if stage < stages:
+            prefix = f"stage{stage}_transition"
+            x = _norm_act_conv(x, layers, max(1, int(compression * x.shape[-1])), 1, dropout, prefix)
+            x = pool(x, "average", f"{prefix}_pool")
+    x = layers.act(layers.norm(x, "final_bn"), "final_act")
+    return frame.finish(x, layers)
+
+
+def _layers_per_stage(depth: Any, stages: int, bottleneck: bool) -> int:
+    """How many dense layers a stage has; of the depth, stem, transitions and classifier take ``stages + 1``."""
+    step = stages * (2 if bottleneck else 1)
+    count, rest = divmod(whole("depth", depth) - stages - 1, step)
+    if count < 1 or rest:
+        nearest = stages + 1 + step * max(1, count)
+        raise InputError(
+            f"depth={depth!r}: with stages={stages} and bottleneck={bottleneck} it must be {stages + 1} more than a "
+            f"multiple of {step}, such as {nearest} or {nearest + step}"
+        )
+    return count
+
+
+def _norm_act_conv(x: Any, layers: Layers, filters: int, kernel_size: int, dropout: float, name: str) -> Any:
+    """BatchNorm, activation, convolution, and dropout if any."""
+    x = layers.act(layers.norm(x, f"{name}_bn"), f"{name}_act")
+    x = layers.conv(x, filters, kernel_size, name=f"{name}_conv")
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
