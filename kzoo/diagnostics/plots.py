@@ -1,0 +1,170 @@
+"""How kzoo's figures look, and how they are saved.
+
+Figures are made with Matplotlib's objects alone: no pyplot, so no window, no global list of figures and no setting
+that stays changed. A plotting function is called `plot_...`, lives beside what it shows and returns a `Figure`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kzoo.errors import InputError
+
+# Okabe and Ito, 2008: told apart with any common colour blindness. Yellow is left out: too pale for lines on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SEQUENTIAL = "viridis"
+DIVERGING = "PuOr"
+SUFFIXES = (".png", ".svg")
+DOTS_PER_INCH = 150
+
+
+class _Figure(Figure):
+    """A figure whose axes get kzoo's style as they are made (Matplotlib's own way is through global settings)."""
+
+    def add_subplot(self, *args: Any, **options: Any) -> Any:
+        return _styled(super().add_subplot(*args, **options))
+
+
+def _styled(axes: Any) -> Any:
+    axes.set_prop_cycle(cycler(color=COLORS))
+    axes.spines[["top", "right"]].set_visible(False) if axes.name == "rectilinear" else None
+    axes.tick_params(labelsize=10)
+    axes.title.set_fontsize(12)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(11)
+    return axes
+
+
+def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
+    """An empty figure in kzoo's style: call its `add_subplot` or `subplots`.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
+    return _Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def sequential_colors(count: int) -> list[Any]:
+    """`count` colours from dark to light for what has an order, such as epochs; the palest are left out."""
+    colormap = matplotlib.colormaps[SEQUENTIAL]
+    return [colormap(float(place)) for place in np.linspace(0.0, 0.9, max(count, 1))][:count]
+
+
+def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
+    """Name the places 0, 1, ... of an axis, leaving out names where there are too many to read.
+
+    Args:
+        axis: ``axes.xaxis`` or ``axes.yaxis``.
+        labels: of all places.
+        at_most: how many are shown.
+        **options: of the tick labels, e.g. ``rotation=90``.
+    """
+    every = max(1, -(-len(labels) // at_most))
+    places = range(0, len(labels), every)
+    axis.set_ticks(list(places), [labels[place] for place in places], **options)
+
+
+def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:
+    """The path of a file that may be written, so that a bad one is told before any work is done.
+
+    Raises:
+        InputError: its suffix is not one of `suffixes`, its folder does not exist, or it exists already.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"output {str(path)!r} must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise InputError(f"output {str(path)!r}: folder {str(path.parent)!r} does not exist")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise InputError(f"output {str(path)!r} exists: choose another name, or overwrite it (--force)")
+    return path
+
+
+def write_output(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: it cannot be written; an earlier file of that name is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"output {str(path)!r} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def save_figure(figure: Figure, path: str | Path, overwrite: bool = False) -> Path:
+    """Save a figure as PNG or SVG, by the path's suffix; an SVG's text stays text.
+
+    Args:
+        figure: any Matplotlib figure.
+        path: ends in ``.png`` or ``.svg``.
+        overwrite: whether a file of that name may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another suffix, no such folder, or the file exists.
+    """
+    path = check_output(path, overwrite=overwrite)
+    kind = path.suffix.lower()[1:]
+    content = io.BytesIO()
+    # Without a date and with a fixed salt for its identifiers, the same figure gives the same file.
+    options = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": DOTS_PER_INCH}
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}):
+        figure.savefig(content, format=kind, **options)
+    return write_output(path, content.getvalue())
+
+
+def figure_to_array(figure: Figure, dpi: float = 100) -> np.ndarray:
+    """A figure as pixels, uint8 (height, width, 3)."""
+    before, figure.dpi = figure.dpi, dpi
+    try:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    finally:
+        figure.dpi = before
+
+
+def figure_to_tensorboard(figure: Figure, log_dir: str | Path, tag: str, step: int) -> None:
+    """Show a figure in TensorBoard's image tab, written by its own event writer, which needs no TensorFlow.
+
+    Args:
+        figure: any Matplotlib figure.
+        log_dir: the folder that TensorBoard is pointed at, or one below it; a file of events is added to it.
+        tag: the image's name; the same tag with other steps makes a series.
+        step: e.g. the epoch.
+
+    Raises:
+        InputError: tensorboard is not installed.
+    """
+    try:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError:
+        raise InputError("writing for TensorBoard takes tensorboard: pip install tensorboard") from None
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    width, height = (round(inches * 100) for inches in figure.get_size_inches())
+    image = summary_pb2.Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=content.getvalue())
+    summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=tag, image=image)])
+    writer = EventFileWriter(str(log_dir))
+    writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+    writer.close()
