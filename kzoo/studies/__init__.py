@@ -1,0 +1,58 @@
+"""Studies: questions, the runs that answer them, and verdicts from the runs' records (no Keras)."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import importlib
+
+from kzoo import plugins
+from kzoo.errors import InputError, unknown
+from kzoo.studies.study import Claim, Entry, Study, Verdict
+
+MODULES = ("report_a",)
+
+_registered: dict[str, Study] = {}
+
+__all__ = ["Claim", "Entry", "Study", "Verdict", "list_studies", "register_study", "study"]
+
+
+@functools.cache
+def _built_in() -> dict[str, Study]:
+    modules = [importlib.import_module(f"kzoo.studies.{name}") for name in MODULES]
+    return {row.name: row for module in modules for row in module.STUDIES}
+
+
+def register_study(row: Study) -> Study:
+    """Make a study available by its name, which must be new.
+
+    Returns:
+        The study, so that a module can register where it defines.
+
+    Raises:
+        InputError: another study has the name.
+    """
+    known = _registered.get(row.name) or _built_in().get(row.name)
+    if known is not None and known != row:
+        raise InputError(f"study name {row.name!r} is taken by another study")
+    _registered[row.name] = row
+    return row
+
+
+def list_studies(pattern: str = "*") -> list[str]:
+    """Names of the studies that match a wildcard, in the reports' order, plugins' last."""
+    plugins.load()
+    return fnmatch.filter([*_built_in(), *(name for name in _registered if name not in _built_in())], pattern)
+
+
+def study(name: str) -> Study:
+    """The study of a name.
+
+    Raises:
+        InputError: there is none; the message suggests the nearest name.
+    """
+    plugins.load()
+    row = _built_in().get(name) or _registered.get(name)
+    if row is None:
+        raise unknown("study", name, [*_built_in(), *_registered])
+    return row

@@ -1,0 +1,136 @@
+"""The figures that a record gives, by name: how they are read, called and written (no Keras)."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kzoo.errors import unknown
+
+EPOCHS_TO = re.compile(r"epochs_to_([1-9][0-9]?)")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a record.
+
+    Attributes:
+        title: heading of its column.
+        kind: ``"share"`` (accuracies, 0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``, ``"ratio"``.
+        read: takes it from a record (`kzoo.training.records.Result`); None where the record does not have it.
+    """
+
+    title: str
+    kind: str
+    read: Callable[[Any], float | None]
+
+
+def _score(part: str, field: str) -> Callable[[Any], float | None]:
+    def read(record: Any) -> float | None:
+        score = getattr(record, part)
+        return None if score is None else float(getattr(score, field))
+
+    return read
+
+
+def _gap(record: Any) -> float | None:
+    if record.train is None or record.test is None:
+        return None
+    return float(record.train.accuracy - record.test.accuracy)
+
+
+def _lowest_loss(record: Any) -> float | None:
+    losses = record.history.get("val_loss")
+    return float(losses.index(min(losses)) + 1) if losses else None
+
+
+def _unsteadiness(record: Any) -> float | None:
+    values = record.history.get("val_accuracy", [])
+    half = values[len(values) // 2 :]
+    if len(half) < 2:
+        return None
+    return statistics.fmean(abs(b - a) for a, b in itertools.pairwise(half))
+
+
+def _gradient_ratio(which: int) -> Callable[[Any], float | None]:
+    def read(record: Any) -> float | None:
+        flow = getattr(record, "gradient_flow", None)
+        if not flow or len(flow["layers"]) < 2:
+            return None
+        row = flow["gradients"][which]
+        return float(row[0] / row[-1]) if row[-1] else None
+
+    return read
+
+
+METRICS: dict[str, Metric] = {
+    "train_accuracy": Metric("train accuracy", "share", _score("train", "accuracy")),
+    "train_loss": Metric("train loss", "loss", _score("train", "loss")),
+    "val_accuracy": Metric("validation accuracy, last epoch", "share", _score("last", "accuracy")),
+    "val_loss": Metric("validation loss, last epoch", "loss", _score("last", "loss")),
+    "best_val_accuracy": Metric("validation accuracy, best epoch", "share", _score("best", "accuracy")),
+    "best_epoch": Metric("best epoch", "epochs", lambda record: record.best_epoch),
+    "test_accuracy": Metric("test accuracy", "share", _score("test", "accuracy")),
+    "test_loss": Metric("test loss", "loss", _score("test", "loss")),
+    "gap": Metric("train - test accuracy", "share", _gap),
+    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss),
+    "unsteadiness": Metric("mean change of validation accuracy between epochs, second half", "share", _unsteadiness),
+    "gradient_ratio_start": Metric("gradient, first / last layer, untrained", "ratio", _gradient_ratio(0)),
+    "gradient_ratio_end": Metric("gradient, first / last layer, last epoch", "ratio", _gradient_ratio(-1)),
+    "peak_memory": Metric("peak memory", "bytes", lambda record: record.peak_memory),
+    "parameters": Metric("parameters", "count", lambda record: record.parameters),
+    # Not from records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
+    "seconds_per_epoch_ratio": Metric("seconds an epoch, as a ratio", "ratio", lambda record: None),
+}
+
+
+def _epochs_to(percent: int) -> Metric:
+    def read(record: Any) -> float | None:
+        values = record.history.get("val_accuracy", [])
+        return next((float(i) for i, value in enumerate(values, start=1) if value >= percent / 100), None)
+
+    return Metric(f"epochs to {percent}% validation accuracy", "epochs", read)
+
+
+def metric(name: str) -> Metric:
+    """A metric by name; ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    match = EPOCHS_TO.fullmatch(name)
+    if not match:
+        raise unknown("metric", name, [*METRICS, "epochs_to_45"])
+    return _epochs_to(int(match[1]))
+
+
+def check(name: str) -> None:
+    """Refuse the name of a metric that there is not."""
+    metric(name)
+
+
+def write(name: str, value: float, sd: float | None = None) -> str:
+    """A figure as tables show it, with its standard deviation over seeds if there is one."""
+    kind = metric(name).kind
+    if kind == "bytes":
+        value, sd = value / 2**20, None if sd is None else sd / 2**20
+    text = _number(kind, value)
+    return text if sd is None else f"{text} ± {_number(kind, sd)}"
+
+
+def _number(kind: str, value: float) -> str:
+    if kind == "share":
+        return f"{value:.4f}"
+    if kind == "loss":
+        return f"{value:.3f}"
+    if kind == "bytes":
+        return f"{value:,.0f} MiB"
+    if kind == "ratio":
+        return f"{value:.2f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
