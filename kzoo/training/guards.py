@@ -1,13 +1,9 @@
-"""What ends a run early: a loss that is no number any more, and signals."""
+"""What ends a run early: a loss that is no number any more."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -61,26 +57,3 @@ def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
         if output is not None and not np.isfinite(keras.ops.convert_to_numpy(output)).all():
             return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
     return "weights and outputs of all layers are finite: the loss itself overflows"
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, SIGINT and SIGTERM set a flag, read by the function it gives; a second one acts as ever."""
-    flag = {"set": False}
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread may handle signals
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, frame: Any) -> None:
-        flag["set"] = True
-        for number_, handler in before.items():
-            signal.signal(number_, handler)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: flag["set"]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.errors import InputError, RunFailed
+from kzoo.interrupts import interruptible
 from kzoo.recipes.schema import Recipe
 from kzoo.training import callbacks as cb
 from kzoo.training import records
@@ -21,7 +22,7 @@ from kzoo.training.backends import seed_step, sync
 from kzoo.training.build import Data
 from kzoo.training.checkpoint import Checkpoint, save, write_atomically
 from kzoo.training.fast_batch_norm import training_view
-from kzoo.training.guards import FiniteGuard, interruptible
+from kzoo.training.guards import FiniteGuard
 from kzoo.training.optimizers import averaged, build_optimizer
 from kzoo.training.progress import ProgressBar
 

@@ -1,0 +1,12 @@
+"""Child processes on one machine, supervised: used by studies and searches, tied to neither (no Keras).
+
+`run_jobs` works through a list, N at a time; a `Supervisor` keeps named, long-lived workers alive.
+"""
+
+from __future__ import annotations
+
+from kzoo.workers.queue import run_jobs
+from kzoo.workers.resources import Share, divide, shares
+from kzoo.workers.supervisor import Event, Job, Supervisor
+
+__all__ = ["Event", "Job", "Share", "Supervisor", "divide", "run_jobs", "shares"]
