@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from kzoo.diagnostics.layer_table import layer_table
-from kzoo.models import VGG, LeNet, ResNet, create_model
+from kzoo.diagnostics.receptive_field import report_d_side
+from kzoo.models import VGG, LeNet, ResNet, create_model, list_models
 
 L = keras.layers
 SIZE = 64
@@ -149,6 +150,55 @@ def test_resnet24():
 def test_lenets(reduction, sizes):
     for layers, size in enumerate(sizes, 1):
         assert field(LeNet(layers=layers, reduction=reduction, include_top=False)) == (size, size)
+
+
+def positive(model):
+    """The model with positive kernels, so that no two ways from a pixel to an output cancel."""
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        if weight.name == "kernel":
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape) / np.prod(weight.shape[:-1]))
+    return model
+
+
+def perturbed(model, size):
+    """Per layer, the box of the input's pixels that change the output's centre unit when they are lit one by one."""
+    middle = size // 2
+    lit = np.zeros((2, size, size, size, model.input_shape[-1]), "float32")
+    for i in range(size):
+        lit[0, i, i, middle] = lit[1, i, middle, i] = 1
+    layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
+    outputs = keras.Model(model.input, [layer.output for layer in layers])(lit.reshape(-1, *lit.shape[2:]))
+    boxes = {}
+    for layer, output in zip(layers, map(keras.ops.convert_to_numpy, outputs), strict=True):
+        centre = output[:, output.shape[1] // 2, output.shape[2] // 2].max(-1).reshape(2, size)
+        boxes[layer.name] = tuple(int(np.ptp(np.flatnonzero(axis))) + 1 for axis in centre)
+        assert not centre[:, [0, -1]].any()  # the input is large enough
+    return boxes
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {"filters": 2}) for name in list_models("lenet*")),
+        pytest.param("resnet10", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_equals_what_perturbed_pixels_reach(name, options):
+    size = 80 if options else 64
+    model = create_model(name, include_top=False, input_shape=(size, size, 1), **options)
+    exact = {row.name: row.receptive_field for row in layer_table(create_model(name)).rows}  # at the usual size
+    found = perturbed(positive(model), size)
+    assert len(found) >= 5
+    assert found == {layer: exact[layer] for layer in found}
+
+
+def test_report_d_formula():
+    # Its own three figures, 9, 49 and 225, are those of dilations 1, 2 and 4 in turn; the formula has rates 0, 2, 4.
+    assert [report_d_side(rate) ** 2 for rate in (0, 2, 4)] == [9, 49, 225]
+    exact = [field(LeNet(layers=layers, reduction="dilated", include_top=False))[0] for layers in (1, 2, 3, 4)]
+    assert exact[0] == report_d_side(2) == 7
+    assert all(side > report_d_side(rate) for side, rate in zip(exact[1:], (3, 4, 5), strict=True))
 
 
 def test_classifier_has_none():
