@@ -1,0 +1,174 @@
+"""Which entry of a study a record belongs to, and at which budget (no Keras).
+
+A study run with ``--set`` makes records of other recipes than its entries'. Such a record belongs to an entry when
+setting some fields of the entry's recipe gives the record's; these are its budget. Names take no part in that, except
+that they tell a changed recipe from another one: changes of any field but `FREE` count as a budget only where the
+record's name stands for the entry's recipe.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kzoo.errors import InputError
+from kzoo.models.registry import variant
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
+from kzoo.studies.study import Entry, Study
+
+FULL = "full"
+FREE = ("epochs", "train_size", "dataset", "image_size")
+FIXED = ("name", "schema_version", "model", "seed")
+ORDER = ("epochs", "train_size", "dataset", "image_size", "batch_size")
+_ABSENT = "<absent>"
+
+
+def leaves(recipe: Recipe) -> dict[str, Any]:
+    """A resolved recipe as ``{"optimizer.learning_rate": 0.001, ...}``; equal for recipes of one identity.
+
+    Lists are leaves. A model's variant is written as its builder and all of its options, as the digest does.
+    """
+    fields = recipe.resolved().model_dump(mode="json", exclude={"name", "schema_version"})
+    if not recipe.model.startswith("keras:"):
+        row = variant(recipe.model)
+        if isinstance(row.builder, str):
+            fields["model"] = row.builder
+            fields["model_options"] = json.loads(json.dumps({**row.options, **recipe.model_options}))
+    return _flat(fields)
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = value
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _frozen(recipe_json: str) -> Mapping[str, Any]:
+    return leaves(Recipe.from_json(recipe_json))
+
+
+def _leaves(recipe: Recipe) -> Mapping[str, Any]:
+    return _frozen(recipe.to_json())
+
+
+def varied(study: Study) -> frozenset[str]:
+    """The fields that the study is about: those in which its entries differ.
+
+    What goes with a dataset (its split, say) is not varied by entries that differ in it because of their datasets.
+    """
+    rows = [_leaves(entry.recipe) for entry in study.entries]
+    keys = {key for row in rows for key in row}
+    found = {key for key in keys if len({_text(row.get(key, _ABSENT)) for row in rows}) > 1}
+    if "dataset" in found:
+        groups: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            groups.setdefault(row["dataset"], []).append(row)
+        for key in [key for key in found if key.split(".")[0] in TIED_TO_DATASET]:
+            if all(len({_text(row.get(key, _ABSENT)) for row in group}) == 1 for group in groups.values()):
+                found.remove(key)
+    return frozenset(found)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def check_changes(study: Study, changes: Mapping[str, Any]) -> None:
+    """Refuse changes that would make a study's runs the same, or another study.
+
+    Raises:
+        InputError: names the field.
+    """
+    about = varied(study)
+    for key in changes:
+        if key == "seed":
+            raise InputError("seed cannot be set for a study: give --seeds, e.g. --seeds 0,1,2")
+        if key in FIXED:
+            raise InputError(f"{key} cannot be set for a study: its runs are told apart by it")
+        hit = sorted(path for path in about if path == key or path.startswith(f"{key}."))
+        if hit and key != "dataset":
+            raise InputError(f"study {study.name!r} compares values of {hit[0]}: it cannot be set for all of its runs")
+
+
+def budgeted(study: Study, entry: Entry, changes: Mapping[str, Any]) -> Recipe:
+    """An entry's recipe, resolved, with a study's `changes` made; what the study varies is kept.
+
+    Another dataset brings its own augmentation, normalization, split and classes, except where the study is about them.
+    """
+    kept = {}
+    if changes.get("dataset", entry.recipe.dataset) != entry.recipe.dataset:
+        about = {path.split(".")[0] for path in varied(study)}
+        kept = {key: getattr(entry.recipe, key) for key in TIED_TO_DATASET if key in about}
+    return entry.recipe.override(**{**kept, **changes}).resolved()
+
+
+def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
+    """The changes that turn an entry's recipe into another one, or None where it is not the entry's at any budget.
+
+    Args:
+        study: the entry's.
+        entry: whose recipe is changed.
+        recipe: a record's, resolved.
+
+    Returns:
+        By field (dotted for parts of one): the value in `recipe`. Empty for the full budget. Seeds do not count,
+        unless they are what the study varies.
+    """
+    about = varied(study)
+    there = _leaves(recipe)
+    changes: dict[str, Any] = {}
+    if recipe.dataset != entry.recipe.dataset:
+        if "dataset" in about and recipe.dataset in {other.recipe.dataset for other in study.entries}:
+            return None
+        changes["dataset"] = recipe.dataset
+    here = _leaves(budgeted(study, entry, changes))
+    different = _different(here, there)
+    if "seed" not in about:
+        different.pop("seed", None)
+    if any(key == "model" or key in about for key in different):
+        return None
+    if not set(different) <= set(FREE) and not _same_base(study, entry, recipe.name):
+        return None
+    return {**changes, **different}
+
+
+def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    keys = dict.fromkeys([*here, *there])
+    return {key: there.get(key) for key in keys if here.get(key, _ABSENT) != there.get(key, _ABSENT)}
+
+
+def _same_base(study: Study, entry: Entry, name: str) -> bool:
+    """Whether a recipe's name stands for an entry's recipe, perhaps under another name."""
+    if name == entry.recipe.name:
+        return True
+    try:
+        base = named_recipe(name)
+    except InputError:
+        return False
+    different = _different(_leaves(entry.recipe), _leaves(base))
+    if "seed" not in varied(study):
+        different.pop("seed", None)
+    return not different
+
+
+def label(changes: Mapping[str, Any]) -> str:
+    """A budget as one line, e.g. ``epochs=15, train_size=10000``; ``full`` where nothing was changed."""
+    places = {key: place for place, key in enumerate(ORDER)}
+    keys = sorted(changes, key=lambda key: (places.get(key, len(places)), key))
+    return ", ".join(f"{key}={_short(changes[key])}" for key in keys) or FULL
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "+".join(_short(item.get("kind") if isinstance(item, dict) else item) for item in value) or "none"
+    return value if isinstance(value, str) else json.dumps(value)
