@@ -7,7 +7,6 @@ that stays changed. A plotting function is called `plot_...`, lives beside what 
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,8 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, RunFailed
+from kzoo.files import write_atomically
 
 # Okabe and Ito, 2008: told apart with any common colour blindness. Yellow is left out: too pale for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -98,13 +98,10 @@ def write_output(path: Path, content: bytes) -> Path:
     Raises:
         InputError: it cannot be written; an earlier file of that name is intact.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"output {str(path)!r} cannot be written: {error.strerror or error}") from None
+        write_atomically(path, lambda stream: stream.write(content))
+    except RunFailed as error:
+        raise InputError(f"output: {error}") from None
     return path
 
 

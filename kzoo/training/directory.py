@@ -8,8 +8,9 @@ import filelock
 import keras
 
 from kzoo.errors import InputError
+from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
-from kzoo.training.checkpoint import Checkpoint, write_atomically
+from kzoo.training.checkpoint import Checkpoint
 
 
 def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:

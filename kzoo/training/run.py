@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.errors import InputError, RunFailed
+from kzoo.files import write_atomically
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, records
@@ -202,4 +203,4 @@ def _record(session: Session, reason: str | None) -> None:
         **scores,
     )
     path = session.directory / "result.json"
-    checkpoint.write_atomically(path, lambda stream: stream.write(result.to_json().encode()))
+    write_atomically(path, lambda stream: stream.write(result.to_json().encode()))

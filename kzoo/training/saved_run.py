@@ -10,6 +10,7 @@ import keras
 
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
+from kzoo.data.splits import Part
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
@@ -89,17 +90,26 @@ class Run:
 
     def evaluate(self, part: str = "test", data_dir: str | Path | None = None) -> Evaluation:
         """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are."""
+        found = self.part(part, data_dir)
+        classes = len(self.result.data["class_names"])
+        batches = Batches(found.images, found.labels, batch_size=self.recipe.batch_size, classes=classes)
+        view, logits = training_view(self.model)
+        return evaluate(view, logits, found.labels, batches)
+
+    def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:
+        """Images and labels of ``"train"``, ``"validation"`` or ``"test"``, as they are.
+
+        Raises:
+            InputError: there is no such part, or the data is not what the run was trained on.
+        """
         if part not in ("train", "validation", "test"):
             raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
-        model = self.model
         data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
-        images = getattr(data, part)
-        batches = Batches(
-            images.images, images.labels, batch_size=self.recipe.batch_size, classes=len(data.class_names)
-        )
-        view, logits = training_view(model)
-        return evaluate(view, logits, images.labels, batches)
+        found: Part = getattr(data, part)
+        if not len(found):
+            raise InputError(f"run {str(self.directory)!r} has no images in its {part} part")
+        return found
 
 
 class _Shape:

@@ -14,13 +14,14 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.errors import InputError, RunFailed
+from kzoo.files import write_atomically
 from kzoo.interrupts import interruptible
 from kzoo.recipes.schema import Recipe
 from kzoo.training import callbacks as cb
 from kzoo.training import records
 from kzoo.training.backends import seed_step, sync
 from kzoo.training.build import Data
-from kzoo.training.checkpoint import Checkpoint, save, write_atomically
+from kzoo.training.checkpoint import Checkpoint, save
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.guards import FiniteGuard
 from kzoo.training.optimizers import averaged, build_optimizer
