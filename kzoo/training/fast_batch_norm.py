@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
+
+from kzoo.models.outputs import before_softmax, has_graph
 
 
 def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
@@ -25,40 +26,15 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     Returns:
         A model and True if its output are logits, False if probabilities.
     """
-    if type(model).__name__ not in ("Functional", "Sequential") or not model.built:
-        return model, not _gives_probabilities(model)  # its graph is not all there is to know of it
-    output = model.outputs[0]
-    last = output._keras_history.operation
-    logits = True
-    if _is_softmax(last):
-        output = last.input
-    elif isinstance(last, keras.layers.Dense | keras.layers.Activation):
-        logits = last.activation is not keras.activations.softmax
-    else:
-        logits = not _gives_probabilities(model)
+    target, logits = before_softmax(model)
     # Nothing between the parts of a nested model can be exchanged from outside.
     nested = any(isinstance(layer, keras.Model) for layer in model.layers)
-    if not nested and keras.backend.backend() == "tensorflow" and any(map(_can_be_fused, model.layers)):
-        view = keras.models.clone_model(keras.Model(model.input, output), clone_function=_fused_or_same)
-    elif output is model.outputs[0]:
-        return model, logits
-    else:
-        view = keras.Model(model.input, output)
+    fusable = has_graph(model) and not nested and keras.backend.backend() == "tensorflow"
+    if not fusable or not any(map(_can_be_fused, model.layers)):
+        return target, logits
+    view = keras.models.clone_model(keras.Model(target.input, target.outputs[0]), clone_function=_fused_or_same)
     view.name = model.name
     return view, logits
-
-
-def _is_softmax(layer: Any) -> bool:
-    if isinstance(layer, keras.layers.Softmax):
-        return layer.axis == -1
-    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.softmax
-
-
-def _gives_probabilities(model: keras.Model) -> bool:
-    shape = [size or 32 for size in model.input_shape[1:]]
-    images = np.random.default_rng(0).uniform(0, 255, [4, *shape]).astype("float32")
-    output = keras.ops.convert_to_numpy(model(images, training=False))
-    return bool((output >= 0).all() and np.allclose(output.sum(-1), 1, atol=1e-3))
 
 
 def _can_be_fused(layer: Any) -> bool:

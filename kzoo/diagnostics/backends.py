@@ -1,0 +1,97 @@
+"""What TensorFlow, JAX and PyTorch each do in their own way when a model is looked into."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+Function = Callable[[list[Any]], tuple[Any, list[Any]]]  # tensors -> (scalar, further tensors)
+
+
+def differentiate(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    """A function's value, its further results, and the gradients of the value (zeros where it does not depend)."""
+    of_backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    return of_backend[keras.backend.backend()](function, tensors)
+
+
+def _tensorflow(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(tensors)
+        value, more = function(tensors)
+    gradients = tape.gradient(value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return value, more, [tf.convert_to_tensor(gradient) for gradient in gradients]  # of an Embedding: sparse
+
+
+def _jax(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    import jax
+
+    (value, more), gradients = jax.value_and_grad(function, has_aux=True)(tensors)
+    return value, more, gradients
+
+
+def _torch(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+    import torch
+
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    with torch.enable_grad():
+        value, more = function(leaves)
+    if not value.requires_grad:
+        return value, more, [torch.zeros_like(leaf) for leaf in leaves]
+    gradients = torch.autograd.grad(value, leaves, allow_unused=True)
+    pairs = zip(gradients, leaves, strict=True)
+    return value.detach(), more, [torch.zeros_like(b) if a is None else a for a, b in pairs]
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of tensors, compiled at its first call where the backend compiles."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+def values(variables: list[Any]) -> list[Any]:
+    """The present values of Keras variables, as tensors."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return [tf.convert_to_tensor(variable.value) for variable in variables]
+    return [variable.value for variable in variables]
+
+
+@contextlib.contextmanager
+def own_random() -> Iterator[None]:
+    """Within it, PyTorch's global generators start from a fixed seed; afterwards they are as before.
+
+    Keras draws from them there, for dropout; elsewhere it keeps the state of all generators in variables.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(0)
+        yield
+
+
+@contextlib.contextmanager
+def no_gradients() -> Iterator[None]:
+    """Within it, PyTorch remembers nothing for a backward pass; the others do not unless asked."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.no_grad():
+        yield

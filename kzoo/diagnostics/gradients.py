@@ -1,0 +1,298 @@
+"""Gradients of any Keras model: with respect to its weights, its input, or what a layer gives.
+
+What differs between TensorFlow, JAX and PyTorch is in `backends`, one small function each. The model is called within a
+`keras.StatelessScope`, so that none of its variables changes, whatever its layers do. What a layer gives is recorded by
+putting a function before its `call` on the instance; a gradient with respect to it is one with respect to zeros added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from kzoo.diagnostics import backends
+from kzoo.diagnostics.layers import check_built, find_layer, find_layers
+from kzoo.errors import InputError
+from kzoo.models.outputs import before_softmax
+
+__all__ = [
+    "ActivationGradients",
+    "LossGradients",
+    "LossProbe",
+    "activation_gradients",
+    "find_layers",
+    "input_gradients",
+    "layer_outputs",
+    "parameter_gradients",
+]
+
+
+class LossGradients(NamedTuple):
+    """A loss (nats) and its gradients, in the order of the model's `trainable_variables`."""
+
+    loss: float
+    gradients: list[np.ndarray]
+
+
+class ActivationGradients(NamedTuple):
+    """What a layer gives, and the gradient with respect to it, of the same shape (n, ...)."""
+
+    activations: np.ndarray
+    gradients: np.ndarray
+
+
+class LossProbe:
+    """Mean cross entropy on fixed images and its gradients; compiled at its first call, so made to be called again.
+
+    Neither weights, moving averages, seeds of dropout, gradients kept by PyTorch nor any global generator change. With
+    unchanged weights and seeds, dropout is the same at each call. Penalties of regularizers are not part of the loss.
+    """
+
+    def __init__(
+        self, model: keras.Model, images: Any, targets: Any, *, training: bool = True, compiled: bool = True
+    ) -> None:
+        """Prepare; see `parameter_gradients` for arguments and errors."""
+        self._images = prepare_images(model, images)
+        if not model.trainable_variables:
+            raise InputError(f"model {model.name!r} has no weights to train, so there are no gradients to look at")
+        self.model, self._training = model, training
+        self._targets = _one_hot(model, targets, self._classes(), len(self._images))
+        with backends.own_random():
+            self._called, self._logits = before_softmax(model, self._images[:4])
+        self._trained = list(model.trainable_variables)
+        chosen = {id(variable) for variable in self._trained}
+        self._others = [variable for variable in model.variables if id(variable) not in chosen]
+        self._compute = backends.compiled(self._gradients) if compiled else self._gradients
+
+    def __call__(self) -> LossGradients:
+        """The loss with the model's present weights, and its gradients."""
+        with backends.own_random():
+            loss, gradients = self._compute(backends.values(self._trained), backends.values(self._others))
+        return LossGradients(float(_numpy(loss)), [_numpy(gradient) for gradient in gradients])
+
+    def _classes(self) -> int:
+        shape = self.model.output_shape if getattr(self.model, "outputs", None) else None
+        if shape is None:
+            with backends.own_random(), keras.StatelessScope():
+                outputs = self.model(self._images[:1], training=False)
+            shape = tuple(outputs.shape) if hasattr(outputs, "shape") else type(outputs).__name__
+        if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[-1], int):
+            raise InputError(f"model {self.model.name!r} must have one output (batch, classes), it gives {shape}")
+        return shape[-1]
+
+    def _gradients(self, trained: list[Any], others: list[Any]) -> tuple[Any, list[Any]]:
+        def function(values: list[Any]) -> tuple[Any, list[Any]]:
+            pairs = [*zip(self._trained, values, strict=True), *zip(self._others, others, strict=True)]
+            with keras.StatelessScope(pairs):
+                outputs = self._called(self._images, training=self._training)
+                return self._loss(outputs), []
+
+        loss, _, gradients = backends.differentiate(function, trained)
+        return loss, gradients
+
+    def _loss(self, outputs: Any) -> Any:
+        if keras.backend.standardize_dtype(outputs.dtype) in ("float16", "bfloat16"):
+            outputs = ops.cast(outputs, "float32")
+        if self._logits:
+            logs = ops.log_softmax(outputs, axis=-1)
+        else:
+            logs = ops.log(ops.maximum(outputs, keras.config.epsilon()))
+        return -ops.mean(ops.sum(ops.cast(self._targets, outputs.dtype) * logs, axis=-1))
+
+
+def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, training: bool = True) -> LossGradients:
+    """Mean cross entropy of a classifier and its gradients with respect to all trainable weights.
+
+    Args:
+        model: a built Keras model with one input and one output (batch, classes), logits or probabilities; nested and
+            subclassed ones too. A softmax layer at its end is left out and the loss computed from the logits.
+        images: (n, ...) as the model takes them, of any type.
+        targets: integers (n,), or shares of each class (n, classes).
+        training: whether BatchNorm uses the statistics of this batch and dropout is on.
+
+    Returns:
+        The loss and arrays in the order of `model.trainable_variables`. The model is as it was before.
+
+    Raises:
+        InputError: the model is not built, has several inputs or outputs, or no weights to train; or images or targets
+            do not fit it.
+    """
+    return LossProbe(model, images, targets, training=training, compiled=False)()
+
+
+def layer_outputs(
+    model: keras.Model, layers: Sequence[Any], images: Any, *, training: bool = False
+) -> list[np.ndarray]:
+    """What layers give for some images.
+
+    Args:
+        model: a built Keras model with one input.
+        layers: paths (see `find_layers`), names that only one layer has, or layers.
+        images: (n, ...) as the model takes them.
+        training: whether BatchNorm uses the statistics of this batch and dropout is on.
+
+    Returns:
+        Arrays (n, ...), one for each layer. Of a layer that is used several times, the last.
+
+    Raises:
+        InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown, is
+            not used, or gives several tensors.
+    """
+    chosen = [find_layer(model, layer) for layer in layers]
+    inputs = prepare_images(model, images)
+    with backends.own_random(), backends.no_gradients(), keras.StatelessScope():
+        with contextlib.ExitStack() as taps:
+            given = [taps.enter_context(_tapped(layer)) for _, layer in chosen]
+            model(inputs, training=training)
+        return [_numpy(_last(path, outputs)) for (path, _), outputs in zip(chosen, given, strict=True)]
+
+
+def activation_gradients(
+    model: keras.Model, layer: Any, images: Any, score: Callable[[Any], Any], *, training: bool = False
+) -> ActivationGradients:
+    """Gradient of scores, summed over images, with respect to what a layer gives.
+
+    Args:
+        model: a built Keras model with one input.
+        layer: a path (see `find_layers`), a name that only one layer has, or a layer.
+        images: (n, ...) as the model takes them.
+        score: takes the model's outputs and gives one figure for each image (n,), by `keras.ops`.
+        training: whether BatchNorm uses the statistics of this batch and dropout is on.
+
+    Returns:
+        What the layer gives (n, ...) and the gradient. Of a layer that is used several times, for its last use.
+
+    Raises:
+        InputError: see `layer_outputs`.
+    """
+    path, target = find_layer(model, layer)
+    inputs = prepare_images(model, images)
+    with backends.own_random(), backends.no_gradients(), keras.StatelessScope(), _tapped(target) as outputs:
+        model(inputs, training=training)
+        last = _last(path, outputs)
+        uses, zeros = len(outputs), ops.zeros_like(last)
+
+    def function(added: list[Any]) -> tuple[Any, list[Any]]:
+        with keras.StatelessScope(), _tapped(target, add=added[0], use=uses - 1) as outputs:
+            value = ops.sum(score(model(inputs, training=training)))
+            return value, [outputs[-1]]
+
+    with backends.own_random():
+        _, (activations,), (gradient,) = backends.differentiate(function, [zeros])
+    return ActivationGradients(_numpy(activations), _numpy(gradient))
+
+
+def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any], *, layer: Any = None) -> np.ndarray:
+    """Gradient of scores, summed over images, with respect to the images.
+
+    Args:
+        model: a built Keras model with one input.
+        images: (n, ...) as the model takes them.
+        score: takes the model's outputs and gives one figure for each image (n,), by `keras.ops`.
+        layer: a layer (see `activation_gradients`) whose output `score` takes instead of the model's.
+
+    Returns:
+        An array of the images' shape, in score per unit of a pixel.
+
+    Raises:
+        InputError: see `layer_outputs`; or the model takes integers.
+    """
+    inputs = prepare_images(model, images)
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
+        raise InputError(f"model {model.name!r} takes integers: there is no gradient with respect to its input")
+
+    path, target = (None, None) if layer is None else find_layer(model, layer)
+
+    def function(pixels: list[Any]) -> tuple[Any, list[Any]]:
+        with keras.StatelessScope(), contextlib.ExitStack() as taps:
+            given = None if path is None else taps.enter_context(_tapped(target))
+            outputs = model(pixels[0], training=False)
+            return ops.sum(score(outputs if path is None or given is None else _last(path, given))), []
+
+    with backends.own_random():
+        _, _, (gradient,) = backends.differentiate(function, [inputs])
+    return _numpy(gradient)
+
+
+def prepare_images(model: keras.Model, images: Any) -> Any:
+    """Images as a tensor of the type that a model takes.
+
+    Raises:
+        InputError: the model is not built or has several inputs, or the images do not fit it.
+    """
+    check_built(model)
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        names = ", ".join(repr(tensor.name) for tensor in inputs)
+        raise InputError(f"model {model.name!r} has several inputs ({names}): only models with one can be diagnosed")
+    if not hasattr(images, "shape"):
+        try:
+            images = np.asarray(images)
+        except ValueError:
+            raise InputError("images must all have one shape") from None
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "biuf":
+        raise InputError(f"images must be numbers, not {images.dtype}")
+    shape = tuple(images.shape)
+    expected = tuple(inputs[0].shape) if inputs else (None,) * len(shape)
+    fits = len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape[1:], expected[1:], strict=True))
+    if not fits or len(shape) < 2 or not shape[0]:
+        raise InputError(f"images must be one or more of shape {expected[1:]} for {model.name!r}, not {shape}")
+    floats = [v.dtype for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
+    dtype = inputs[0].dtype if inputs else (floats or [keras.config.floatx()])[0]
+    return ops.cast(ops.convert_to_tensor(images), dtype)
+
+
+def _one_hot(model: keras.Model, targets: Any, classes: int, n: int) -> np.ndarray:
+    values = np.asarray(targets)
+    if values.shape == (n, classes):
+        return values.astype("float64")
+    if values.shape != (n,) or values.dtype.kind not in "iu":
+        raise InputError(
+            f"targets must be {n} integers, or of shape {(n, classes)}; not {values.dtype} of shape {values.shape}"
+        )
+    if values.min() < 0 or values.max() >= classes:
+        raise InputError(
+            f"targets must be from 0 to {classes - 1}, the classes of {model.name!r}; "
+            f"they go from {values.min()} to {values.max()}"
+        )
+    return np.eye(classes)[values]
+
+
+def _last(path: str, outputs: list[Any]) -> Any:
+    if not outputs:
+        raise InputError(f"layer {path!r} is not used when the model is called")
+    if not hasattr(outputs[-1], "dtype"):
+        raise InputError(f"layer {path!r} gives several tensors: choose one that gives one")
+    return outputs[-1]
+
+
+@contextlib.contextmanager
+def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
+    """Within it, what a layer gives is appended to a list; `add` is added to what it gives at its use number `use`."""
+    outputs: list[Any] = []
+    before, call = layer.__dict__.get("call"), layer.call
+
+    def tap(*args: Any, **options: Any) -> Any:
+        output = call(*args, **options)
+        if add is not None and len(outputs) == use:
+            output = output + add
+        outputs.append(output)
+        return output
+
+    layer.__dict__["call"] = tap  # past Keras's own setattr, which would track or refuse it
+    try:
+        yield outputs
+    finally:
+        del layer.__dict__["call"]
+        if before is not None:
+            layer.__dict__["call"] = before
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    array = np.array(ops.convert_to_numpy(tensor))  # a copy: a backend may give the memory it goes on using
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

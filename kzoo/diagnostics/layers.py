@@ -1,0 +1,81 @@
+"""The layers of any Keras model by path, those of nested models and of composite layers included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kzoo.errors import InputError, unknown
+
+
+def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
+    """All layers that compute something themselves, with their paths.
+
+    Args:
+        model: a built Keras model; nested and subclassed ones are unfolded, and so are layers made of layers.
+
+    Returns:
+        (path, layer) pairs. A path is the layer's name, inside a nested model after the latter's name and a slash. The
+        order is topological in Functional and Sequential models, elsewhere that in which layers became attributes.
+        A layer used several times comes once. Inputs and operations such as ``a + b`` are no layers.
+
+    Raises:
+        InputError: the model is not built.
+    """
+    check_built(model)
+    return [(path, layer) for path, layer in _walk(model, "") if not _parts(layer) or _own_variables(layer)]
+
+
+def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
+    """One layer or nested model, by path, by name (where only one layer has it), or by itself.
+
+    Raises:
+        InputError: the model is not built, or there is no such layer, or several.
+    """
+    check_built(model)
+    every = list(_walk(model, ""))
+    if not isinstance(layer, str):
+        chosen = [pair for pair in every if pair[1] is layer]
+        if not chosen:
+            raise InputError(f"layer {getattr(layer, 'name', layer)!r} is not part of model {model.name!r}")
+        return chosen[0]
+    chosen = [pair for pair in every if pair[0] == layer] or [pair for pair in every if pair[1].name == layer]
+    if not chosen:
+        raise unknown("layer", layer, [path for path, _ in every], hint=f"(in model {model.name!r})")
+    if len(chosen) > 1:
+        raise InputError(
+            f"layer {layer!r} is not the only one of that name in model {model.name!r}: "
+            f"give its path, one of {', '.join(path for path, _ in chosen)}"
+        )
+    return chosen[0]
+
+
+def check_built(model: keras.Model) -> None:
+    """Refuse what is no Keras model, and one that has no weights yet."""
+    if not isinstance(model, keras.Model):
+        raise InputError(f"model must be a keras.Model, not {type(model).__name__}")
+    if not model.built:
+        raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once on images")
+
+
+def _walk(layer: Any, prefix: str, seen: set[int] | None = None) -> Any:
+    seen = set() if seen is None else seen
+    for part in _parts(layer):
+        if id(part) in seen or isinstance(part, keras.layers.InputLayer):
+            continue
+        seen.add(id(part))
+        yield f"{prefix}{part.name}", part
+        yield from _walk(part, f"{prefix}{part.name}/", seen)
+
+
+def _parts(layer: Any) -> list[Any]:
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def _own_variables(layer: Any) -> list[Any]:
+    """A layer's variables without those of the layers it is made of."""
+    others = {id(variable) for part in _parts(layer) for variable in part.variables}
+    return [variable for variable in layer.variables if id(variable) not in others]
