@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -216,7 +217,8 @@ class Supervisor:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with open(job.log, "ab") as log:
             started = time.strftime("%Y-%m-%d %H:%M:%S")
-            log.write(f"--- {started} start {child.starts + 1}: {' '.join(job.argv)}\n".encode())
+            command = shlex.join(job.argv).replace("\n", "\\n")  # on one line
+            log.write(f"--- {started} start {child.starts + 1}: {command}\n".encode())
             log.flush()
             child.log_start = log.tell()
             try:
