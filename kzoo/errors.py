@@ -17,6 +17,10 @@ class InputError(KzooError, ValueError):
     """What the caller gave is wrong or missing (command line: exit status 2)."""
 
 
+class InUse(InputError):
+    """Another process works on the same run at this moment; later it may be had (command line: exit status 2)."""
+
+
 class RunFailed(KzooError, RuntimeError):
     """A run started well and could not go on (command line: exit status 1)."""
 

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 
-from kzoo.cli import zoo, runs  # noqa: F401, I001  (their commands register themselves, in this order)
+from kzoo.cli import runs, studies, zoo  # noqa: F401  (their commands register themselves, in this order)
 from kzoo.cli.common import app, complain
 from kzoo.errors import KzooError, RunFailed
 

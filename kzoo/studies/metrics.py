@@ -12,6 +12,7 @@ from typing import Any
 from kzoo.errors import unknown
 
 EPOCHS_TO = re.compile(r"epochs_to_([1-9][0-9]?)")
+AT_EPOCH = re.compile(r"((?:train|val)_(?:accuracy|loss))_at_([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ def _gradient_ratio(which: int) -> Callable[[Any], float | None]:
     return read
 
 
+def _gradient_change(record: Any) -> float | None:
+    flow = getattr(record, "gradient_flow", None)
+    if not flow or len(flow["gradients"]) < 2:
+        return None
+    first, last = (statistics.fmean(flow["gradients"][which]) for which in (0, -1))
+    return float(last / first) if first else None
+
+
 METRICS: dict[str, Metric] = {
     "train_accuracy": Metric("train accuracy", "share", _score("train", "accuracy")),
     "train_loss": Metric("train loss", "loss", _score("train", "loss")),
@@ -81,6 +90,7 @@ METRICS: dict[str, Metric] = {
     "unsteadiness": Metric("mean change of validation accuracy between epochs, second half", "share", _unsteadiness),
     "gradient_ratio_start": Metric("gradient, first / last layer, untrained", "ratio", _gradient_ratio(0)),
     "gradient_ratio_end": Metric("gradient, first / last layer, last epoch", "ratio", _gradient_ratio(-1)),
+    "gradient_change": Metric("gradient, last epoch / untrained, mean over layers", "ratio", _gradient_change),
     "peak_memory": Metric("peak memory", "bytes", lambda record: record.peak_memory),
     "parameters": Metric("parameters", "count", lambda record: record.parameters),
     # Not from records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
@@ -96,17 +106,32 @@ def _epochs_to(percent: int) -> Metric:
     return Metric(f"epochs to {percent}% validation accuracy", "epochs", read)
 
 
+def _at_epoch(field: str, epoch: int) -> Metric:
+    def read(record: Any) -> float | None:
+        values = record.history.get(field.removeprefix("train_"), [])
+        return float(values[epoch - 1]) if len(values) >= epoch else None
+
+    known = METRICS[field]
+    return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read)
+
+
 def metric(name: str) -> Metric:
-    """A metric by name; ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%.
+    """A metric by name.
+
+    ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%; ``train_loss_at_5`` the training
+    loss of epoch 5 (so too ``train_accuracy``, ``val_accuracy``, ``val_loss``).
 
     Raises:
         InputError: there is none of that name.
     """
     if name in METRICS:
         return METRICS[name]
+    place = AT_EPOCH.fullmatch(name)
+    if place:
+        return _at_epoch(place[1], int(place[2]))
     match = EPOCHS_TO.fullmatch(name)
     if not match:
-        raise unknown("metric", name, [*METRICS, "epochs_to_45"])
+        raise unknown("metric", name, [*METRICS, "epochs_to_45", "train_loss_at_5"])
     return _epochs_to(int(match[1]))
 
 
@@ -134,3 +159,9 @@ def _number(kind: str, value: float) -> str:
     if kind == "ratio":
         return f"{value:.2f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def write_difference(name: str, value: float) -> str:
+    """Ours less the reported figure, with its sign."""
+    text = write(name, abs(value))
+    return f"{'-' if value < 0 else '+'}{text}"

@@ -1,0 +1,197 @@
+"""Commands on studies: list, show, run, table, collect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, out
+from kzoo.errors import InputError
+
+studies = typer.Typer(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
+app.add_typer(studies, name="study")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.")]
+Records = Annotated[
+    list[Path] | None,
+    typer.Option("--records", metavar="DIR", help="Directory of runs or records; may be repeated."),
+]
+
+
+@studies.command("list")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*",
+    as_json: AsJson = False,
+) -> None:
+    """List studies."""
+    from kzoo.studies import list_studies, study
+
+    rows = [study(name) for name in list_studies(pattern)]
+    if not rows:
+        raise InputError(f"pattern {pattern!r} matches no study")
+    if as_json:
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("study")
+    table.add_column("report")
+    table.add_column("runs", justify="right")
+    table.add_column("question", overflow="fold")
+    for row in rows:
+        table.add_row(row.name, row.report, str(len(row.entries)), row.question)
+    out.print(table, highlight=False)
+
+
+@studies.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show a study: its question, runs, reported figures and claims."""
+    from kzoo.studies import metrics
+    from kzoo.studies import study as named
+
+    row = named(name)
+    if as_json:
+        print(json.dumps(row.to_dict(), indent=1))
+        return
+    out.print(f"{row.question} ({_source(row.report)})", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "recipe", "model", "dataset", "epochs", "reported"):
+        table.add_column(column, overflow="fold")
+    for entry in row.entries:
+        recipe = entry.recipe
+        figures = (f"{metrics.metric(k).title} {metrics.write(k, value)}" for k, value in entry.reported.items())
+        reported = "; ".join([*figures, *([entry.note] if entry.note else [])])
+        table.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
+    out.print(table, highlight=False)
+    for claim in row.claims:
+        out.print(f"- {claim.text} ({claim.source})", highlight=False, markup=False, soft_wrap=True)
+    for note in row.notes:
+        out.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def _source(report: str) -> str:
+    return f"report {report}" if len(report) == 1 else report
+
+
+@studies.command()
+def run(
+    name: Name,
+    only: Annotated[str, typer.Option(metavar="WILDCARD", help="Only runs whose label or recipe matches.")] = "*",
+    seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2.")] = None,
+    set_: Set = None,
+    dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
+    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
+    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
+    data_dir: DataDir = None,
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
+    records: Records = None,
+) -> None:
+    """Train what a study needs and is not recorded yet; the same command goes on where it stopped."""
+    from kzoo.studies import running
+    from kzoo.studies import study as named
+    from kzoo.studies.live import StudyProgress
+
+    shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size}
+    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
+    changes = assignments([*(set_ or []), *given])
+    row = named(name)
+    tasks = running.plan(row, only=only, seeds=_numbers(seeds), changes=changes, directory=directory, records=records)
+    if not all(task.over for task in tasks):
+        import_keras()
+    with StudyProgress(out, row.question, tasks) as shown:
+        ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, tell=shown.tell)
+    _show_results(row, tasks, directory, records)
+    failure = running.failures(ended)
+    if failure:
+        raise failure
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds takes integers with commas between them, not {text!r}") from None
+
+
+def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:
+    """Print the tables of the budgets that were just run."""
+    from kzoo.studies import results as found
+    from kzoo.studies.budget import budget, label
+
+    places = [directory, *(records if records is not None else [found.RESULTS])]
+    index = found.index(study, found.read_records([place for place in places if place.is_dir()]))
+    for problem in index.problems:
+        complain("warning", problem)
+    wanted = {
+        label(changes)
+        for task in tasks
+        for name in task.labels
+        if (changes := budget(study, study.entry(name), task.recipe)) is not None
+    }
+    for group in index.groups.values():
+        if group.budget in wanted:
+            _print_group(group)
+
+
+def _print_group(group: Any) -> None:
+    from kzoo.studies import tables
+
+    out.print()
+    out.print(tables.rich_table(group), highlight=False)
+    for note in (tables.unrecorded(group), tables.sizes(group)):
+        if note:
+            out.print(note, highlight=False, markup=False, soft_wrap=True)
+    verdicts = tables.rich_verdicts(group)
+    if verdicts is not None:
+        out.print(verdicts, highlight=False)
+
+
+@studies.command()
+def table(
+    name: Name,
+    records: Records = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a study's tables and verdicts, one for each budget that has records."""
+    from kzoo.studies import results as found
+    from kzoo.studies import study as named
+    from kzoo.studies import tables
+
+    row = named(name)
+    index = found.index(row, found.read_records(records))
+    for problem in index.problems:
+        complain("warning", problem)
+    if as_json:
+        print(json.dumps(tables.to_dict(row, index), indent=1))
+    elif as_markdown:
+        for group in index.groups.values():
+            print(f"### {tables.heading(group)}\n\n{tables.markdown(group)}")
+    else:
+        for group in index.groups.values():
+            _print_group(group)
+    if not index.groups:
+        complain("warning", f"study {name!r} has no records: kzoo study run {name}")
+
+
+@studies.command()
+def collect(
+    name: Name,
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
+    into: Annotated[Path, typer.Option(metavar="RESULTS", help="Where records are kept.")] = Path("results"),
+) -> None:
+    """Copy the records of a study's finished runs to where they are kept, without paths of this machine."""
+    from kzoo.studies import study as named
+    from kzoo.studies.collecting import collect as gather
+
+    copied, problems = gather(named(name), directory, into)
+    for problem in problems:
+        complain("warning", problem)
+    for path in copied:
+        out.print(str(path), highlight=False, soft_wrap=True)
+    out.print(f"{len(copied)} new records", highlight=False)

@@ -1,0 +1,136 @@
+"""What is shown while a study runs: a live table on a terminal, else plain lines (no Keras)."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from kzoo.studies.running import Status, Task
+
+STYLES = {"recorded": "green", "failed": "red", "running": "bold", "cut off": "yellow"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: epochs done.
+        val_accuracy: of the last of them.
+        seconds_left: estimated from the epochs so far; None before the first is done.
+    """
+
+    epoch: int = 0
+    val_accuracy: float | None = None
+    seconds_left: float | None = None
+
+
+def progress(directory: Path, epochs: int) -> Progress:
+    """How far the run in a directory has come, read from its metrics.csv."""
+    path = directory / "metrics.csv"
+    try:
+        written = path.stat().st_mtime
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError:
+        return Progress()
+    if not rows:
+        return Progress()
+    epoch, accuracy = int(rows[-1]["epoch"]), rows[-1].get("val_accuracy")
+    each = statistics.median(float(row["seconds"]) for row in rows[-5:])
+    left = max((epochs - epoch) * each - min(time.time() - written, each), 0.0)
+    return Progress(epoch, float(accuracy) if accuracy else None, left)
+
+
+class StudyProgress:
+    """Shows tasks while they run; a context manager whose `tell` a runner calls."""
+
+    def __init__(self, console: Console, title: str, tasks: Sequence[Task], interval: float = 1.0) -> None:
+        """Show `tasks` on `console`, refreshed every `interval` seconds."""
+        self.console, self.title, self.tasks, self.interval = console, title, list(tasks), interval
+        self.states: dict[str, Status] = {task.digest: task.status for task in tasks}
+        self._live: Live | None = None
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._printed: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self.table, console=self.console, refresh_per_second=1 / self.interval, transient=False
+            )
+            self._live.start()
+        else:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._live is not None:
+            self._live.stop()
+
+    def tell(self, task: Task, status: Status, reason: str = "") -> None:
+        """Note a change."""
+        self.states[task.digest] = status
+        if self._live is None and status != "running":
+            self._epochs(task)
+        if self._live is None:
+            self._print(f"{task.name}: {status}{': ' + reason if reason else ''}")
+
+    def table(self) -> Table:
+        """One row a run."""
+        table = Table(title=self.title, box=None, pad_edge=False, title_justify="left")
+        for column, side in (("run", "left"), ("seed", "right"), ("status", "left"), ("epoch", "right")):
+            table.add_column(column, justify=side)  # type: ignore[arg-type]
+        table.add_column("val accuracy", justify="right")
+        table.add_column("time left", justify="right")
+        for task in self.tasks:
+            status = self.states[task.digest]
+            far = progress(task.directory, task.recipe.epochs)
+            left = _clock(far.seconds_left) if status == "running" else ""
+            accuracy = "" if far.val_accuracy is None else f"{far.val_accuracy:.4f}"
+            epoch = f"{far.epoch}/{task.recipe.epochs}" if far.epoch or status != "recorded" else ""
+            row = (", ".join(task.labels), str(task.recipe.seed), status, epoch, accuracy, left)
+            table.add_row(*row, style=STYLES.get(status, "dim"))
+        return table
+
+    def _watch(self) -> None:
+        while not self._over.wait(self.interval):
+            for task in self.tasks:
+                if self.states[task.digest] == "running":
+                    self._epochs(task)
+
+    def _epochs(self, task: Task) -> None:
+        """Print how far a run has come, at most ten times a run."""
+        far = progress(task.directory, task.recipe.epochs)
+        each = max(task.recipe.epochs // 10, 1)
+        if far.epoch // each > self._printed.get(task.digest, 0) // each:
+            self._printed[task.digest] = far.epoch
+            text = f"{task.name}: epoch {far.epoch}/{task.recipe.epochs}"
+            if far.val_accuracy is not None:
+                text += f", val accuracy {far.val_accuracy:.4f}"
+            if far.epoch < task.recipe.epochs:
+                text += f", {_clock(far.seconds_left)} left"
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

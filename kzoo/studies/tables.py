@@ -1,0 +1,216 @@
+"""Tables of a study's results: ours beside the reported figures, one budget a table (no Keras)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from kzoo.studies import metrics
+from kzoo.studies.results import Index, Results
+from kzoo.studies.study import Claim, Study, Verdict
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric of one entry.
+
+    Attributes:
+        values: ours, one a seed.
+        reported: the report's figure.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+    reported: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """Ours, over seeds."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over seeds; None for fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the reported figure."""
+        return None if self.mean is None or self.reported is None else self.mean - self.reported
+
+    def ours(self) -> str:
+        """Our figure as text."""
+        return "-" if self.mean is None else metrics.write(self.metric, self.mean, self.sd)
+
+    def theirs(self) -> str:
+        """The reported figure and the difference as text; empty where nothing is reported."""
+        if self.reported is None:
+            return ""
+        text = metrics.write(self.metric, self.reported)
+        return text if self.difference is None else f"{text}, {metrics.write_difference(self.metric, self.difference)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The cell as JSON data."""
+        return {
+            "mean": self.mean,
+            "sd": self.sd,
+            "values": list(self.values),
+            "reported": self.reported,
+            "difference": self.difference,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry's line of a table; a run that failed has `failed` and no figures."""
+
+    label: str
+    seeds: tuple[int, ...]
+    failed: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+    def runs(self) -> str:
+        """The number of runs as text."""
+        text = str(len(self.seeds))
+        return f"{text} ({len(self.failed)} failed)" if self.failed else text
+
+
+def columns(results: Results) -> tuple[str, ...]:
+    """The metrics that a study's table shows: its own, those reported, and the ratio of times where it was measured."""
+    study = results.study
+    names = [*study.columns, *(name for entry in study.entries for name in entry.reported)]
+    ratio = "seconds_per_epoch_ratio"
+    if any(results.values(label, ratio) for label in study.labels):
+        names.append(ratio)
+    elif ratio in names:
+        names = [name for name in names if name != ratio]
+    return tuple(dict.fromkeys(names))
+
+
+def rows(results: Results) -> list[Row]:
+    """One row for each entry that has a record."""
+    names = columns(results)
+    found = []
+    for label in results.recorded:
+        records = results.records(label)
+        reported = results.study.entry(label).reported
+        cells = tuple(Cell(name, tuple(results.values(label, name)), reported.get(name)) for name in names)
+        seeds = tuple(record.recipe["seed"] for record in records)
+        failed = tuple(record.recipe["seed"] for record in records if record.status == "failed")
+        found.append(Row(label, seeds, failed, cells))
+    return found
+
+
+def heading(results: Results) -> str:
+    """What heads a table: the study and the budget."""
+    budget = "the full budget" if results.budget == "full" else results.budget
+    return f"{results.study.name} at {budget}"
+
+
+def unrecorded(results: Results) -> str:
+    """Which entries have no record at this budget, as a sentence; empty where all have."""
+    missing = [label for label in results.study.labels if label not in results.recorded]
+    if not missing:
+        return ""
+    if len(missing) > 8:
+        return f"{len(missing)} of {len(results.study.labels)} runs have no record at this budget."
+    return f"No record at this budget: {', '.join(missing)}."
+
+
+def sizes(results: Results) -> str:
+    """How many images the runs saw, as a sentence."""
+    seen: dict[tuple[object, ...], None] = {}
+    for label in results.recorded:
+        for record in results.records(label):
+            parts = {key: record.sizes.get(key, 0) for key in ("train", "validation", "test")}
+            seen[(record.recipe["dataset"], *parts.values())] = None
+    texts = ["{} {:,} / {:,} / {:,}".format(*parts) for parts in seen]
+    return f"Training / validation / test images: {'; '.join(texts)}."
+
+
+def rich_table(results: Results) -> RichTable:
+    """The table for a terminal: ours, and below it the reported figure with the difference."""
+    table = RichTable(title=heading(results), box=None, pad_edge=False, title_justify="left", padding=(0, 1))
+    table.add_column("run", overflow="fold")
+    table.add_column("n", justify="right")
+    for name in columns(results):
+        table.add_column(metrics.metric(name).title, justify="right", overflow="fold")
+    for row in rows(results):
+        cells = []
+        for cell in row.cells:
+            theirs = cell.theirs()
+            cells.append(f"{cell.ours()}\n[dim]({theirs})[/dim]" if theirs else cell.ours())
+        table.add_row(row.label, row.runs(), *cells)
+    return table
+
+
+def markdown_table(header: Iterable[str], lines: Iterable[Iterable[object]], align: str = "") -> str:
+    """A Markdown table; `align` is l or r per column."""
+    names = list(header)
+    rules = ["---:" if side == "r" else "---" for side in align.ljust(len(names), "l")]
+    cells = [names, rules, *([str(cell).replace("|", "\\|") for cell in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
+
+
+def markdown(results: Results) -> str:
+    """The table, what it leaves out, and the verdicts, in Markdown without a heading."""
+    names = columns(results)
+    lines = []
+    for row in rows(results):
+        cells = (f"{cell.ours()} ({cell.theirs()})" if cell.theirs() else cell.ours() for cell in row.cells)
+        lines.append((row.label, row.runs(), *cells))
+    text = markdown_table(["run", "n", *(metrics.metric(name).title for name in names)], lines, "lr" + "r" * len(names))
+    notes = [note for note in (sizes(results), unrecorded(results)) if note]
+    text += "\n" + " ".join(notes) + "\n"
+    claims = [(claim.text, claim.source, verdict.status, verdict.evidence) for claim, verdict in verdicts(results)]
+    if claims:
+        text += "\n" + markdown_table(["claim", "source", "verdict", "evidence"], claims)
+    return text
+
+
+def verdicts(results: Results) -> list[tuple[Claim, Verdict]]:
+    """Each claim of the study with what the records say of it."""
+    return [(claim, claim.test(results)) for claim in results.study.claims]
+
+
+def rich_verdicts(results: Results) -> RichTable | None:
+    """The verdicts for a terminal; None where the study claims nothing."""
+    if not results.study.claims:
+        return None
+    styles = {"holds": "green", "does not hold": "red", "not enough runs": "dim"}
+    table = RichTable(box=None, pad_edge=False, padding=(0, 1))
+    for column in ("claim", "verdict", "evidence"):
+        table.add_column(column, overflow="fold")
+    for claim, verdict in verdicts(results):
+        table.add_row(claim.text, f"[{styles[verdict.status]}]{verdict.status}[/]", verdict.evidence)
+    return table
+
+
+def to_dict(study: Study, index: Index) -> dict[str, Any]:
+    """All tables of a study as JSON data."""
+    budgets = []
+    for results in index.groups.values():
+        budgets.append(
+            {
+                "budget": results.budget,
+                "rows": [
+                    {
+                        "label": row.label,
+                        "recipe": study.entry(row.label).recipe.name,
+                        "seeds": list(row.seeds),
+                        "failed": list(row.failed),
+                        "figures": {cell.metric: cell.to_dict() for cell in row.cells},
+                    }
+                    for row in rows(results)
+                ],
+                "claims": [
+                    {"text": claim.text, "source": claim.source, "status": verdict.status, "evidence": verdict.evidence}
+                    for claim, verdict in verdicts(results)
+                ],
+            }
+        )
+    return {"study": study.name, "report": study.report, "question": study.question, "budgets": budgets}
