@@ -1,0 +1,216 @@
+"""Whether a model is right as often as it says: reliability diagram, calibration errors, temperature scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import brier_score_loss
+
+from kzoo.diagnostics.confusion import check_labels
+from kzoo.diagnostics.plots import COLORS, new_figure
+from kzoo.errors import InputError
+
+SMALLEST = 1e-30  # a probability of 0 counts as this in logarithms
+COLDEST, HOTTEST = 0.05, 20.0
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Images in bins of the probability of the predicted class, their confidence; empty bins hold NaN.
+
+    Attributes:
+        edges: float64 (bins + 1,).
+        counts: int64 (bins,).
+        confidence: mean confidence of each bin's images, float64 (bins,).
+        accuracy: share of them that is right, float64 (bins,).
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: mean of |accuracy - confidence| over the bins, weighted by their images."""
+        full = self.counts > 0
+        gaps = np.abs(self.accuracy - self.confidence)[full]
+        return float(np.average(gaps, weights=self.counts[full]))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far a model's probabilities can be trusted (Guo et al., 2017).
+
+    Attributes:
+        images: how many were asked about.
+        accuracy: share of them that is right.
+        confidence: mean probability of the predicted class; above the accuracy in an overconfident model.
+        error: expected calibration error over bins of equal width.
+        equal_mass_error: the same over bins of equally many images, which no crowded bin dominates.
+        negative_log_likelihood: mean cross entropy, in nats.
+        brier: mean squared distance of the probabilities from the one-hot label, summed over the classes (0 to 2).
+        bins: of equal width.
+    """
+
+    images: int
+    accuracy: float
+    confidence: float
+    error: float
+    equal_mass_error: float
+    negative_log_likelihood: float
+    brier: float
+    bins: Bins
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; empty bins hold None."""
+        bins = {
+            name: [None if np.isnan(value) else value for value in values.tolist()]
+            for name, values in asdict(self.bins).items()
+        }
+        return {**asdict(self), "bins": bins}
+
+
+def reliability_bins(
+    confidence: np.ndarray, right: np.ndarray, bins: int = 15, strategy: Literal["uniform", "quantile"] = "uniform"
+) -> Bins:
+    """Put images into bins by confidence, as scikit-learn's `calibration_curve` does (which keeps no counts).
+
+    Args:
+        confidence: (n,), 0 to 1.
+        right: bool (n,).
+        bins: how many.
+        strategy: ``"uniform"`` (equal width) or ``"quantile"`` (equally many images).
+    """
+    places = np.linspace(0.0, 1.0, bins + 1)
+    edges = places if strategy == "uniform" else np.quantile(confidence, places)
+    index = np.searchsorted(edges[1:-1], confidence)
+    counts = np.bincount(index, minlength=bins)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        sums = np.bincount(index, weights=values, minlength=bins)
+        return np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0)
+
+    return Bins(edges, counts, means(confidence), means(right.astype(float)))
+
+
+def calibration(labels: Any, probabilities: Any, *, bins: int = 15) -> Calibration:
+    """Compare a model's probabilities with how often it is right.
+
+    Args:
+        labels: integers (n,).
+        probabilities: (n, classes), each row adding up to 1.
+        bins: of the calibration errors; 15 in Guo et al.
+
+    Raises:
+        InputError: the shapes do not fit, a label is not a class, or a row is no distribution.
+    """
+    labels, probabilities = _checked(labels, probabilities)
+    if bins < 1:
+        raise InputError(f"bins must be 1 or more, not {bins}")
+    predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
+    right = predicted == labels
+    equal_width = reliability_bins(confidence, right, bins)
+    classes = np.arange(probabilities.shape[1])
+    return Calibration(
+        images=len(labels),
+        accuracy=float(right.mean()),
+        confidence=float(confidence.mean()),
+        error=equal_width.error,
+        equal_mass_error=reliability_bins(confidence, right, bins, "quantile").error,
+        negative_log_likelihood=_loss(labels, _logarithms(probabilities)),
+        brier=float(brier_score_loss(labels, probabilities, labels=classes, scale_by_half=False)),
+        bins=equal_width,
+    )
+
+
+def fit_temperature(labels: Any, probabilities: Any) -> float:
+    """The temperature that makes a model's probabilities most likely, fitted on images it was not trained on.
+
+    One number by which all logits are divided: it changes no decision (Guo et al., 2017, section 4.2). Above 1 the
+    model was too sure. It is sought between 0.05 and 20.
+
+    Args:
+        labels: integers (n,), of the validation part.
+        probabilities: (n, classes).
+    """
+    labels, probabilities = _checked(labels, probabilities)
+    logits = _logarithms(probabilities)  # the logits, but for a constant that cancels
+    limits = (np.log(COLDEST), np.log(HOTTEST))
+    found = minimize_scalar(
+        lambda power: _loss(labels, logits / np.exp(power)), bounds=limits, method="bounded", options={"xatol": 1e-6}
+    )
+    return float(np.exp(found.x))
+
+
+def at_temperature(probabilities: Any, temperature: float) -> np.ndarray:
+    """Probabilities (n, classes) after all logits are divided by a temperature."""
+    if not temperature > 0:
+        raise InputError(f"temperature must be above 0, not {temperature}")
+    return softmax(_logarithms(np.asarray(probabilities, np.float64)) / temperature, axis=-1)
+
+
+def _checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2:
+        raise InputError(f"probabilities have the shape (n, classes), of 2 classes or more, not {probabilities.shape}")
+    check_labels(labels, probabilities.shape[1], probabilities)
+    if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
+        raise InputError("probabilities must be finite and 0 or more: are they logits?")
+    sums = probabilities.sum(axis=-1)
+    if np.abs(sums - 1).max() > 1e-2:
+        raise InputError(f"probabilities must add up to 1, not to {sums.min():.3g} to {sums.max():.3g}")
+    return labels, probabilities / sums[:, None]
+
+
+def _logarithms(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, SMALLEST))
+
+
+def _loss(labels: np.ndarray, logits: np.ndarray) -> float:
+    return float(-log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean())
+
+
+def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: str = "") -> Figure:
+    """Reliability diagrams: accuracy by confidence, with how many images have that confidence below.
+
+    On the dashed line a model is right as often as it says; bars below it mean too much confidence.
+
+    Args:
+        found: one calibration, or several by name, side by side.
+        title: of the whole figure.
+    """
+    panels = {"": found} if isinstance(found, Calibration) else dict(found)
+    if not panels:
+        raise InputError("there is no calibration to show")
+    figure = new_figure(4.6 * len(panels) if len(panels) > 1 else 5.0, 5.2)
+    grid = figure.subplots(2, len(panels), squeeze=False, sharex="col", gridspec_kw={"height_ratios": (3, 1)})
+    for (name, panel), (upper, lower) in zip(panels.items(), grid.T, strict=True):
+        bins = panel.bins
+        full = bins.counts > 0
+        widths = np.diff(bins.edges)[full]
+        left = bins.edges[:-1][full]
+        style: dict[str, Any] = {"width": widths, "align": "edge", "edgecolor": "white", "linewidth": 0.6}
+        upper.bar(left, bins.accuracy[full], color=COLORS[0], label="accuracy", **style)
+        gap = bins.confidence[full] - bins.accuracy[full]
+        hatched = {**style, "edgecolor": COLORS[1], "facecolor": "none", "hatch": "////"}
+        upper.bar(left, gap, bottom=bins.accuracy[full], label="gap to confidence", **hatched)
+        upper.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1)
+        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+        label = f"calibration error {panel.error:.3f}"
+        upper.set_title(f"{name}\n{label}" if name else label, fontsize=11)
+        upper.legend(loc="upper left", frameon=False, fontsize=9)
+        lower.bar(left, bins.counts[full] / panel.images, color="0.55", **style)
+        lower.axvline(panel.accuracy, color=COLORS[0], linewidth=1.5, label=f"accuracy {panel.accuracy:.2f}")
+        lower.axvline(panel.confidence, color=COLORS[1], linewidth=1.5, label=f"confidence {panel.confidence:.2f}")
+        lower.set(xlabel="confidence (probability of the predicted class)", ylabel="share of images")
+        lower.legend(frameon=False, fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure

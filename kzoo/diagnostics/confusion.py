@@ -1,0 +1,286 @@
+"""Which classes are taken for which: from a run's record, or from labels and predictions of any model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from kzoo.diagnostics.plots import COLORS, new_figure
+from kzoo.errors import InputError
+
+NUMBERED = 20  # classes up to which a cell's count can be read
+ROWS = 50  # classes in one column of the per-class figure
+
+
+class Pair(NamedTuple):
+    """Images of class `true` that were taken for class `predicted`: how many, and as a share of the true class."""
+
+    true: str
+    predicted: str
+    images: int
+    share: float
+
+
+class Mistake(NamedTuple):
+    """A misclassified image: its place, its class, the class it was taken for, and both classes' probabilities."""
+
+    image: int
+    true: int
+    predicted: int
+    probability: float
+    true_probability: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A confusion matrix and what follows from it.
+
+    Attributes:
+        matrix: int64 (classes, classes), true class by row, predicted class by column.
+        class_names: names by label.
+    """
+
+    matrix: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the shapes.
+
+        Raises:
+            InputError: the matrix is not square, is empty or has negative counts, or the names do not fit it.
+        """
+        shape = np.shape(self.matrix)
+        if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+            raise InputError(f"a confusion matrix has the shape (classes, classes), not {shape}")
+        if np.min(self.matrix) < 0 or not np.sum(self.matrix):
+            raise InputError("a confusion matrix holds counts of images, of one at least")
+        if len(self.class_names) != shape[0]:
+            raise InputError(f"{len(self.class_names)} class names for a confusion matrix of {shape[0]} classes")
+
+    @property
+    def images(self) -> int:
+        """How many were counted."""
+        return int(self.matrix.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images on the diagonal."""
+        return float(np.trace(self.matrix) / self.matrix.sum())
+
+    def per_class(self) -> dict[str, np.ndarray]:
+        """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
+
+        Recall is a class's own accuracy. What is undefined is NaN: the recall of a class with no image, the
+        precision of one that is never predicted.
+        """
+        places = np.indices(self.matrix.shape).reshape(2, -1)
+        found = precision_recall_fscore_support(
+            *places,
+            labels=np.arange(len(self.matrix)),
+            sample_weight=self.matrix.ravel(),
+            zero_division=np.nan,
+        )
+        names = ("precision", "recall", "f1", "support")
+        values = dict(zip(names, map(np.asarray, found), strict=True))
+        return {**values, "support": self.matrix.sum(axis=1)}
+
+    def most_confused(self, top: int = 10) -> list[Pair]:
+        """The pairs of classes with the most mistakes, in one direction, most first."""
+        off = self.matrix.copy()
+        np.fill_diagonal(off, 0)
+        support = self.matrix.sum(axis=1)
+        order = np.argsort(-off, axis=None, kind="stable")[:top]
+        pairs = []
+        for true, predicted in zip(*np.unravel_index(order, off.shape), strict=True):
+            count = int(off[true, predicted])
+            if count:
+                names = (self.class_names[true], self.class_names[predicted])
+                pairs.append(Pair(*names, count, count / int(support[true])))
+        return pairs
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; what is undefined is None."""
+        figures = self.per_class()
+        rows = {
+            name: {key: None if np.isnan(values[i]) else values[i].item() for key, values in figures.items()}
+            for i, name in enumerate(self.class_names)
+        }
+        return {
+            "accuracy": self.accuracy,
+            "images": self.images,
+            "classes": rows,
+            "most_confused": [pair._asdict() for pair in self.most_confused()],
+            "matrix": self.matrix.tolist(),
+        }
+
+
+def run_confusion(run: Any) -> Confusion:
+    """The confusion matrix in a finished run's record: of the test part, with the best epoch's weights.
+
+    Raises:
+        InputError: the run is not finished or has no test part.
+    """
+    if run.result.confusion is None:
+        raise InputError(f"run {str(run.directory)!r} has no confusion matrix: it failed, or has no test part")
+    return Confusion(np.asarray(run.result.confusion, np.int64), tuple(run.class_names))
+
+
+def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = None) -> Confusion:
+    """Count a model's answers.
+
+    Args:
+        labels: integers (n,).
+        predicted: classes, integers (n,), or probabilities or logits (n, classes).
+        class_names: by label; the labels' numbers if not given.
+
+    Raises:
+        InputError: the shapes do not fit, or a label is not a class.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    count = len(class_names) if class_names is not None else None
+    if predicted.ndim == 2:
+        if count not in (None, predicted.shape[1]):
+            raise InputError(f"{count} class names for outputs of {predicted.shape[1]} classes")
+        count = predicted.shape[1]
+        predicted = predicted.argmax(-1)
+    check_labels(labels, count, predicted)
+    classes = count or int(max(labels.max(), predicted.max())) + 1
+    with warnings.catch_warnings():
+        # scikit-learn warns of a single label, which is what a model that always says the same gives.
+        warnings.filterwarnings("ignore", "A single label was found")
+        matrix = confusion_matrix(labels, predicted, labels=np.arange(classes))
+    return Confusion(matrix, tuple(class_names or map(str, range(classes))))
+
+
+def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray) -> None:
+    """Refuse labels (n,) that are not classes, and as many predictions (n, ...) as there are not labels.
+
+    Raises:
+        InputError: as above.
+    """
+    if labels.ndim != 1 or len(labels) != len(predicted) or not len(labels):
+        raise InputError(f"labels of shape {labels.shape} for predictions of shape {predicted.shape}: need (n,) of n")
+    for name, values in (("labels", labels), ("predicted", predicted)):
+        if values.ndim == 1 and not np.issubdtype(values.dtype, np.integer):
+            raise InputError(f"{name} must be integers, not {values.dtype}")
+        limit = classes if classes is not None else np.inf
+        if values.ndim == 1 and (values.min() < 0 or values.max() >= limit):
+            raise InputError(
+                f"{name} must lie in 0 to {classes or 'classes'} - 1, not {values.min()} to {values.max()}"
+            )
+
+
+def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[Mistake]:
+    """The misclassified images of whose wrong class the model is surest, surest first.
+
+    Args:
+        labels: integers (n,).
+        probabilities: (n, classes).
+        top: at most how many.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if probabilities.ndim != 2:
+        raise InputError(f"probabilities have the shape (n, classes), not {probabilities.shape}")
+    check_labels(labels, probabilities.shape[1], probabilities)
+    predicted = probabilities.argmax(-1)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:top]
+    return [
+        Mistake(
+            int(i),
+            int(labels[i]),
+            int(predicted[i]),
+            float(probabilities[i, predicted[i]]),
+            float(probabilities[i, labels[i]]),
+        )
+        for i in wrong
+    ]
+
+
+def plot_confusion(counts: Confusion, *, title: str = "") -> Figure:
+    """The matrix, each row as shares of its true class; with few classes the shares are written in percent.
+
+    Colours follow the square root, so that rare mistakes can be seen beside the diagonal.
+    """
+    classes = len(counts.class_names)
+    size = float(np.clip(0.16 * classes + 2.5, 5.0, 15.0))
+    figure = new_figure(size + 0.8, size)
+    axes = figure.add_subplot()
+    support = counts.matrix.sum(axis=1, keepdims=True)
+    shares = counts.matrix / np.maximum(support, 1)
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1])
+    bar.ax.set_yticklabels(["0", "1%", "5%", "10%", "20%", "40%", "70%", "100%"])
+    bar.set_label("share of the true class", fontsize=11)
+    text = 10 if classes <= NUMBERED else 8 if classes <= ROWS else 7
+    axes.set_xticks(range(classes), counts.class_names, rotation=90, fontsize=text)
+    axes.set_yticks(range(classes), counts.class_names, fontsize=text)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.92", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    if classes <= NUMBERED:
+        for (row, column), share in np.ndenumerate(shares):
+            if counts.matrix[row, column]:
+                color = "white" if share > 0.35 else "black"
+                label = f"{100 * share:.0f}" if share >= 0.01 else "<1"
+                axes.text(column, row, label, ha="center", va="center", fontsize=8, color=color)
+    axes.set_title(title or f"accuracy {counts.accuracy:.1%} of {counts.images:,} images", fontsize=12)
+    return figure
+
+
+def plot_per_class(counts: Confusion, *, title: str = "") -> Figure:
+    """Recall (a class's own accuracy) as a bar and precision as a dot, from the best class to the worst."""
+    figures = counts.per_class()
+    order = np.argsort(-np.nan_to_num(figures["recall"], nan=-1.0), kind="stable")
+    columns = -(-len(order) // ROWS)
+    rows = -(-len(order) // columns)
+    figure = new_figure(6.4 if columns == 1 else 4.6 * columns, 1.6 + 0.2 * rows)
+    for column, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
+        part = order[column * rows : (column + 1) * rows]
+        places = np.arange(len(part))
+        axes.barh(places, figures["recall"][part], color=COLORS[4], height=0.75, label="recall")
+        axes.plot(figures["precision"][part], places, "o", color=COLORS[1], markersize=4.5, label="precision")
+        axes.axvline(counts.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
+        axes.set_yticks(places, [counts.class_names[i] for i in part], fontsize=9)
+        axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title or f"{len(order)} classes, accuracy {counts.accuracy:.1%}", fontsize=12)
+    return figure
+
+
+def plot_mistakes(
+    images: np.ndarray, mistakes: Sequence[Mistake], class_names: Sequence[str], *, columns: int = 5
+) -> Figure:
+    """Misclassified images with what they are and what they were taken for.
+
+    Args:
+        images: 0-255 (n, height, width, channels), of 1 or 3 channels; mistakes' places count in it.
+        mistakes: of `confident_mistakes`.
+        class_names: by label.
+        columns: pictures in a row.
+    """
+    if not mistakes:
+        raise InputError("there are no mistakes to show")
+    rows = -(-len(mistakes) // columns)
+    figure = new_figure(1.9 * columns, 2.3 * rows)
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, mistake in zip(places, mistakes, strict=False):
+        image = np.clip(images[mistake.image], 0, 255).astype(np.uint8)
+        axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+        true, predicted = class_names[mistake.true], class_names[mistake.predicted]
+        text = f"{true} ({mistake.true_probability:.1%})\nas {predicted} ({mistake.probability:.1%})"
+        axes.set_title(text, fontsize=8)
+    return figure

@@ -1,0 +1,128 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, precision_score, recall_score
+
+from kzoo.diagnostics.confusion import (
+    Confusion,
+    confident_mistakes,
+    confusion,
+    plot_confusion,
+    plot_mistakes,
+    plot_per_class,
+    run_confusion,
+)
+from kzoo.errors import InputError
+
+
+def answers(classes=5, images=400, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    return labels, np.where(rng.random(images) < 0.6, labels, rng.integers(0, classes, images))
+
+
+def test_figures_are_scikit_learns():
+    labels, predicted = answers()
+    counts = confusion(labels, predicted)
+    figures = counts.per_class()
+    assert counts.accuracy == pytest.approx(accuracy_score(labels, predicted))
+    np.testing.assert_allclose(figures["recall"], recall_score(labels, predicted, average=None))
+    np.testing.assert_allclose(figures["precision"], precision_score(labels, predicted, average=None))
+    assert figures["support"].tolist() == np.bincount(labels).tolist()
+
+
+def test_probabilities_count_by_their_largest():
+    labels = np.array([0, 1, 2, 2])
+    counts = confusion(labels, np.eye(4)[[0, 1, 1, 2]], ["a", "b", "c", "d"])
+    assert counts.matrix.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert counts.most_confused() == [("c", "b", 1, 0.5)]
+    figures = counts.per_class()
+    assert np.isnan(figures["recall"][3])
+    assert np.isnan(figures["precision"][3])
+    assert json.loads(json.dumps(counts.to_dict()))["classes"]["d"]["recall"] is None
+
+
+def test_most_confused_pairs_in_order():
+    matrix = np.array([[90, 8, 2], [20, 80, 0], [0, 5, 5]])
+    pairs = Confusion(matrix, ("a", "b", "c")).most_confused(3)
+    assert [(pair.true, pair.predicted, pair.images) for pair in pairs] == [
+        ("b", "a", 20),
+        ("a", "b", 8),
+        ("c", "b", 5),
+    ]
+    assert [pair.share for pair in pairs] == pytest.approx([0.2, 0.08, 0.5])
+
+
+def test_one_answer_for_everything():
+    counts = confusion(np.zeros(5, int), np.zeros(5, int), ["only", "never"])
+    assert counts.accuracy == 1
+    assert counts.most_confused() == []
+
+
+def test_confident_mistakes():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    mistakes = confident_mistakes([1, 1, 1, 1], probabilities)
+    assert [(mistake.image, mistake.predicted) for mistake in mistakes] == [(0, 0), (3, 0), (1, 0)]
+    assert mistakes[0].probability == 0.9
+    assert mistakes[0].true_probability == 0.1
+    assert len(confident_mistakes([1, 1, 1, 1], probabilities, top=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "names", "message"),
+    [
+        ([0, 1], [0], None, "need \\(n,\\)"),
+        ([], [], None, "need"),
+        ([0, 5], [0, 1], ["a", "b"], "labels must lie in 0 to 2 - 1"),
+        ([0.5, 1], [0, 1], None, "integers"),
+        ([0, -1], [0, 1], None, "lie in"),
+        ([0, 1], np.eye(2), ["a"], "1 class names"),
+    ],
+)
+def test_bad_input(labels, predicted, names, message):
+    with pytest.raises(InputError, match=message):
+        confusion(np.asarray(labels), np.asarray(predicted), names)
+
+
+def test_bad_matrices():
+    for matrix in (np.ones((2, 3)), np.zeros((2, 2)), -np.eye(2), np.ones(3)):
+        with pytest.raises(InputError, match="confusion matrix"):
+            Confusion(matrix.astype(int), ("a", "b"))
+    with pytest.raises(InputError, match="1 class names"):
+        Confusion(np.eye(2, dtype=int), ("a",))
+    with pytest.raises(InputError, match="no mistakes"):
+        plot_mistakes(np.zeros((1, 8, 8, 1)), [], ["a"])
+
+
+def test_of_a_run():
+    result = SimpleNamespace(confusion=[[3, 1], [0, 4]])
+    run = SimpleNamespace(directory="here", class_names=("a", "b"), result=result)
+    assert run_confusion(run).accuracy == 7 / 8
+    result.confusion = None
+    with pytest.raises(InputError, match="no confusion matrix"):
+        run_confusion(run)
+
+
+@pytest.mark.parametrize("classes", [10, 47, 100])
+def test_matrix_shows_every_class_and_its_shares(classes):
+    labels, predicted = answers(classes, 100 * classes)
+    counts = confusion(labels, predicted, [f"class{i}" for i in range(classes)])
+    axes = plot_confusion(counts).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(counts.class_names)
+    shown = np.asarray(axes.images[0].get_array())
+    np.testing.assert_allclose(shown.sum(axis=1), 1)
+    np.testing.assert_allclose(np.diag(shown), counts.per_class()["recall"])
+    assert bool(axes.texts) == (classes == 10)
+    bars = [axes for axes in plot_per_class(counts).axes if axes.patches]
+    assert sum(len(axes.patches) for axes in bars) == classes
+    assert len(bars) == (2 if classes == 100 else 1)
+
+
+def test_mistakes_are_shown_with_both_classes():
+    images = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8, 1)
+    mistakes = confident_mistakes([0, 1, 1], np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]))
+    figure = plot_mistakes(images, mistakes, ["cat", "dog"])
+    assert figure.axes[0].get_title() == "cat (10.0%)\nas dog (90.0%)"
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), images[2, :, :, 0])
