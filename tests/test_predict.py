@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,3 +77,9 @@ def test_info_lists_data_and_evaluate(run, printed):
 def test_info_of_a_file(printed, tmp_path):
     kzoo.create_model("lenet1-max").save(tmp_path / "net.keras")
     assert json.loads(printed("info", tmp_path / "net.keras", "--json"))["trainable_parameters"] == 6_304
+
+
+def test_info_names_layers_whose_work_it_cannot_count(printed, tmp_path):
+    layers = [keras.Input((6, 4)), keras.layers.LSTM(3, name="memory"), keras.layers.Dense(2)]
+    keras.Sequential(layers).save(tmp_path / "recurrent.keras")
+    assert "not counted: memory" in printed("info", tmp_path / "recurrent.keras")

@@ -89,6 +89,8 @@ def info(
         f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations an image",
         highlight=False,
     )
+    if table.uncounted:
+        out.print(f"multiply-adds of these layers are not counted: {', '.join(table.uncounted)}", highlight=False)
 
 
 @app.command()
