@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
 from kzoo.studies.results import RESULTS, RUNS, read, read_records
 from kzoo.studies.study import Study
+from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
 WAIT = 2.0
@@ -61,11 +61,6 @@ It tells of each task ``tell(task, "running", "")`` when it begins, then ``"reco
 ``"elsewhere"`` for one that another process trains. A failed task does not stop the others. A KeyboardInterrupt leaves
 it once checkpoints are written. How far a run has come is read from its directory, not told.
 """
-
-
-def run_directory(recipe: Recipe, digest: str, root: Path = RUNS) -> Path:
-    """Where `kzoo.train` puts a recipe's run."""
-    return root / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', recipe.name)}-{digest}"
 
 
 def plan(
@@ -132,7 +127,7 @@ def _status(record: Any) -> tuple[Status, str]:
 
 def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, tuple[Status, str]]) -> Task:
     """A task with its directory: one that was begun under another name goes on there."""
-    place = run_directory(recipe, digest, root)
+    place = root / folder_name(recipe.name, digest)
     if not (place / "recipe.json").exists():
         others = [path.parent for path in sorted(root.glob(f"*-{digest}/recipe.json"))]
         place = next((path for path in others if _holds(path, digest)), place)

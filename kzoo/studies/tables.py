@@ -47,11 +47,17 @@ class Cell:
         return "-" if self.mean is None else metrics.write(self.metric, self.mean, self.sd)
 
     def theirs(self) -> str:
-        """The reported figure and the difference as text; empty where nothing is reported."""
-        if self.reported is None:
-            return ""
-        text = metrics.write(self.metric, self.reported)
-        return text if self.difference is None else f"{text}, {metrics.write_difference(self.metric, self.difference)}"
+        """The reported figure as text; empty where there is none."""
+        return "" if self.reported is None else metrics.write(self.metric, self.reported)
+
+    def apart(self) -> str:
+        """Ours less the reported figure as text; empty where there is none."""
+        return "" if self.difference is None else metrics.write_difference(self.metric, self.difference)
+
+    def both(self) -> str:
+        """Ours with the reported figure and the difference in brackets."""
+        extra = ", ".join(text for text in (self.theirs(), self.apart()) if text)
+        return f"{self.ours()} ({extra})" if extra else self.ours()
 
     def to_dict(self) -> dict[str, Any]:
         """The cell as JSON data."""
@@ -133,18 +139,17 @@ def sizes(results: Results) -> str:
 
 
 def rich_table(results: Results) -> RichTable:
-    """The table for a terminal: ours, and below it the reported figure with the difference."""
+    """The table for a terminal; where figures are reported, they and the differences stand in lines below ours."""
     table = RichTable(title=heading(results), box=None, pad_edge=False, title_justify="left", padding=(0, 1))
     table.add_column("run", overflow="fold")
     table.add_column("n", justify="right")
     for name in columns(results):
-        table.add_column(metrics.metric(name).title, justify="right", overflow="fold")
+        table.add_column(metrics.metric(name).short, justify="right", overflow="fold")
     for row in rows(results):
-        cells = []
-        for cell in row.cells:
-            theirs = cell.theirs()
-            cells.append(f"{cell.ours()}\n[dim]({theirs})[/dim]" if theirs else cell.ours())
-        table.add_row(row.label, row.runs(), *cells)
+        table.add_row(row.label, row.runs(), *(cell.ours() for cell in row.cells))
+        if any(cell.reported is not None for cell in row.cells):
+            table.add_row("  reported", "", *(cell.theirs() for cell in row.cells), style="dim")
+            table.add_row("  difference", "", *(cell.apart() for cell in row.cells), style="dim")
     return table
 
 
@@ -161,9 +166,8 @@ def markdown(results: Results) -> str:
     names = columns(results)
     lines = []
     for row in rows(results):
-        cells = (f"{cell.ours()} ({cell.theirs()})" if cell.theirs() else cell.ours() for cell in row.cells)
-        lines.append((row.label, row.runs(), *cells))
-    text = markdown_table(["run", "n", *(metrics.metric(name).title for name in names)], lines, "lr" + "r" * len(names))
+        lines.append((row.label, row.runs(), *(cell.both() for cell in row.cells)))
+    text = markdown_table(["run", "n", *(metrics.metric(name).short for name in names)], lines, "lr" + "r" * len(names))
     notes = [note for note in (sizes(results), unrecorded(results)) if note]
     text += "\n" + " ".join(notes) + "\n"
     claims = [(claim.text, claim.source, verdict.status, verdict.evidence) for claim, verdict in verdicts(results)]

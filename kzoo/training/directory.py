@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 import keras
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, InUse
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
 from kzoo.training.checkpoint import Checkpoint
@@ -58,7 +58,7 @@ class claimed:
         try:
             self.lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise InputError(f"directory {str(self.place)!r} is in use: another process trains there") from None
+            raise InUse(f"directory {str(self.place)!r} is in use: another process trains there") from None
         except OSError as error:
             raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
 

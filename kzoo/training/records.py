@@ -8,6 +8,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,11 @@ def read_result(path: Path) -> Result:
             raise
         first = str(error).splitlines()[0]
         raise InputError(f"record {str(path)!r} cannot be read ({first}): restore it or move its run aside") from None
+
+
+def folder_name(name: str, digest: str) -> str:
+    """What a run's directory is called in the folder of runs."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{digest}"
 
 
 def history_csv(history: dict[str, list[float]]) -> str:

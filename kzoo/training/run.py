@@ -7,7 +7,6 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,7 @@ def train(
         path = initial_weights_file(row.initial_weights)
         content.append(hashlib.sha256(path.read_bytes()).hexdigest())
     digest = row.digest(*content)
-    place = Path(directory) if directory else RUNS / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', row.name)}-{digest}"
+    place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
     if fresh:
         place = new_place(place)
     with claimed(place):
