@@ -81,7 +81,7 @@ def info(
             f"{row.activation_bytes:,} B",
             f"{row.parameters:,}",
             f"{row.multiply_adds:,}",
-            f"{field[0]}x{field[1]}" if field else "-",
+            "x".join(map(str, field)) if field else "-",
         )
     out.print(shown, highlight=False)
     out.print(
