@@ -147,6 +147,8 @@ def test_a_job_waits_until_it_is_ready_and_goes_back_into_the_queue_when_told():
 
     def ready(one):
         asked.append(one.key)
+        if one.key == "needless":
+            return None
         return one.key != "late" or asked.count("late") > 2
 
     def watch(event):
@@ -154,10 +156,11 @@ def test_a_job_waits_until_it_is_ready_and_goes_back_into_the_queue_when_told():
             order.append(event.key)
 
     code = started_then("raise SystemExit(2 if first else 0)")
-    jobs = [job("late", "pass"), job("a", "pass"), job("b", code)]
+    jobs = [job("late", "pass"), job("a", "pass"), job("b", code), job("needless", "")]
     ends = run_jobs(jobs, 1, ready=ready, watch=watch, again=lambda event: event.key == "b", **FAST)
     assert {end.kind for end in ends.values()} == {"completed"}
     assert order.index("late") > 0
+    assert (ends["needless"].starts, Path("logs/needless.log").exists()) == (0, False)
     assert asked.count("b") == 2
 
 

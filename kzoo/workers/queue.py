@@ -17,7 +17,7 @@ def run_jobs(
     *,
     watch: Callable[[Event], object] | None = None,
     tick: Callable[[], object] | None = None,
-    ready: Callable[[Job], bool] | None = None,
+    ready: Callable[[Job], bool | None] | None = None,
     again: Callable[[Event], bool] | None = None,
     interval: float = 0.1,
     **options: Any,
@@ -29,7 +29,8 @@ def run_jobs(
         workers: how many at a time; the cores are divided between them (never into more parts than there are jobs).
         watch: called with every event.
         tick: called about every `interval` seconds, to refresh what is shown.
-        ready: whether a job may start now; one that may not is asked about again later, others go first.
+        ready: whether a job may start now. One that may not (False) is asked about again later, others go first; one
+            that has become needless (None) is completed without a start.
         again: told of a job's failure, says whether to put it back into the queue, which costs it no restart.
         interval: seconds between two looks at the children.
         **options: `restarts`, `delay`, `grace` and `retry`, as for `Supervisor`.
@@ -67,8 +68,11 @@ def run_jobs(
                 if not supervisor.free:
                     break
                 job = waiting.popleft()
-                if ready is None or ready(job):
+                now = ready is None or ready(job)
+                if now:
                     supervisor.start(job)
+                elif now is None:
+                    tell([Event("completed", job.key, pid=0, starts=0, code=0)])
                 else:
                     waiting.append(job)
             tell(supervisor.poll())
