@@ -20,6 +20,8 @@ from kzoo.backend import quiet_import as _quiet_import
 
 if TYPE_CHECKING:
     from kzoo.data.datasets import list_datasets, register_dataset
+    from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
+    from kzoo.diagnostics.doctor import doctor
     from kzoo.diagnostics.layer_table import layer_table
     from kzoo.errors import InputError, KzooError, RunFailed
     from kzoo.models import (
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "kzoo.data.datasets": ("list_datasets", "register_dataset"),
+    "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
+    "kzoo.diagnostics.doctor": ("doctor",),
     "kzoo.diagnostics.layer_table": ("layer_table",),
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
     "kzoo.models": (

@@ -1,0 +1,299 @@
+"""What each layer gives: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
+
+`activation_statistics` looks at images of one's own; `signal_propagation` judges a network before there are any, on
+random images, forward and backward (Glorot and Bengio 2010; He et al. 2015).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from kzoo.diagnostics.gradients import find_layers, layer_outputs, parameter_gradients, prepare_images
+from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.plots import new_figure, thin_ticks
+from kzoo.errors import InputError
+from kzoo.seeds import generator
+
+MEMORY = 256 * 2**20
+"""Bytes of outputs that are held at once: layers are taken in groups."""
+
+
+@dataclass(frozen=True)
+class LayerActivations:
+    """One layer's output over all images and positions.
+
+    Attributes:
+        path: the layer's name, after those of the models it is nested in.
+        type: its class.
+        mean: of all values.
+        std: standard deviation of all values.
+        zeros: share of values that are exactly zero.
+        spread: standard deviation from image to image, for the same unit and position (root mean square over these):
+            what the layer tells of the image.
+        units: size of the channel axis.
+        rectifies: whether it ends in a ReLU, whose units can die.
+        dead: how many units of a layer that rectifies are zero for every image, at every position; else 0.
+        has_kernel: whether it has a weight matrix or convolution kernel.
+        decay: of a layer with a kernel: variance of its output by that of the layer with a kernel before it; None
+            for the first of them and for other layers.
+    """
+
+    path: str
+    type: str
+    mean: float
+    std: float
+    zeros: float
+    spread: float
+    units: int
+    rectifies: bool
+    dead: int
+    has_kernel: bool
+    decay: float | None = None
+
+
+@dataclass(frozen=True)
+class ActivationStatistics:
+    """All layers of a model, in the order of computation.
+
+    Attributes:
+        layers: one entry a layer.
+        images: how many images they were measured on.
+    """
+
+    layers: tuple[LayerActivations, ...]
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {"images": self.images, "layers": [dataclasses.asdict(layer) for layer in self.layers]}
+
+
+@dataclass(frozen=True)
+class SignalPropagation:
+    """How signal and gradient fare in a network's layers with a kernel, in the order of computation.
+
+    Attributes:
+        layers: their paths.
+        forward: variance of each layer's output.
+        backward: mean square of the gradient with respect to each layer's kernel.
+        forward_factor: fitted factor from layer to layer (least squares of the logarithm); NaN for a single layer, or
+            where a variance is zero.
+        backward_factor: likewise, in the same direction: below 1, the first layers have the larger gradients.
+    """
+
+    layers: tuple[str, ...]
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
+    forward_factor: float
+    backward_factor: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return dataclasses.asdict(self)
+
+
+def activation_statistics(
+    model: keras.Model, images: np.ndarray, *, training: bool = False, layers: Sequence[Any] | None = None
+) -> ActivationStatistics:
+    """Measure every layer's output.
+
+    Args:
+        model: any built Keras model with one input; nested models are unfolded.
+        images: (n, height, width, channels), as the model takes them.
+        training: whether BatchNorm uses the statistics of these images and dropout is on.
+        layers: only these: paths, names that only one layer has, or layers.
+
+    Raises:
+        InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown.
+    """
+    images = np.asarray(images)
+    prepare_images(model, images)
+    chosen = find_layers(model) if layers is None else [find_layer(model, layer) for layer in layers]
+    rows: list[LayerActivations] = []
+    for group in _groups(model, chosen, images):
+        outputs = layer_outputs(model, [layer for _, layer in group], images, training=training)
+        rows += [_measured(path, layer, o) for (path, layer), o in zip(group, outputs, strict=True)]
+        del outputs
+    previous: LayerActivations | None = None
+    for place, row in enumerate(rows):
+        if row.has_kernel:
+            if previous is not None and previous.std > 0:
+                rows[place] = dataclasses.replace(row, decay=row.std**2 / previous.std**2)
+            previous = row
+    return ActivationStatistics(tuple(rows), len(images))
+
+
+def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -> SignalPropagation:
+    """Send random images through a model, and random classes' gradients back; needs no data.
+
+    The weights are taken as they are: build the model anew to judge its initialisation. BatchNorm uses the statistics
+    of the random images, as it does in training.
+
+    Args:
+        model: any built Keras classifier with one input; nested models are unfolded.
+        seed: of the images and classes.
+        images: how many.
+
+    Raises:
+        InputError: the model is not built, has several inputs or nothing to train.
+    """
+    pixels = random_images(model, images, seed)
+    targets = generator(seed, "random classes").integers(0, model.output_shape[-1], images)
+    rows = activation_statistics(model, pixels, training=True).layers
+    found = kernel_gradients(model, parameter_gradients(model, pixels, targets).gradients)
+    variance = {row.path: row.std**2 for row in rows}
+    forward = [variance[path] for path, _, _ in found]
+    backward = [float(np.square(gradient, dtype=np.float64).mean()) for _, _, gradient in found]
+    return SignalPropagation(
+        tuple(path for path, _, _ in found),
+        tuple(forward),
+        tuple(backward),
+        fitted_factor(forward),
+        fitted_factor(backward),
+    )
+
+
+def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
+    """Random pictures with coarse and fine structure, half of the variance each, as photographs have both.
+
+    Args:
+        model: gives their size (64 where it is open) and scale: 0-255 if it rescales or normalises them itself,
+            else mean 0 and variance 1.
+        count: how many.
+        seed: of the drawing.
+
+    Returns:
+        float32 (count, height, width, channels), or whatever other shape the model takes.
+    """
+    shape = [size or 64 for size in model.input_shape[1:]]
+    rng = generator(seed, "random images")
+    values = rng.normal(size=(count, *shape))
+    if len(shape) == 3:
+        coarse = rng.normal(size=(count, 4, 4, shape[2]))
+        rows, columns = (np.arange(size) * 4 // size for size in shape[:2])
+        values = np.sqrt(0.5) * (values + coarse[:, rows][:, :, columns])
+    if has_input_scaling(model):
+        values = np.clip(np.round(127.5 + 64 * values), 0, 255)
+    return values.astype(np.float32)
+
+
+def has_input_scaling(model: keras.Model) -> bool:
+    """Whether the model itself rescales or normalises its images, before its first layer with weights to learn."""
+    for _, layer in find_layers(model):
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+            return True
+        if layer.trainable_weights:
+            return False
+    return False
+
+
+def kernel(layer: Any) -> Any:
+    """The layer's trainable kernel, its first trainable weight with two axes or more; None if it has none."""
+    return next((weight for weight in layer.trainable_weights if len(weight.shape) > 1), None)
+
+
+def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tuple[str, Any, np.ndarray]]:
+    """(path, layer, gradient of its kernel) in the order of computation, from what `parameter_gradients` gives."""
+    by_variable = {id(v): g for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    found = []
+    for path, layer in find_layers(model):
+        weight = kernel(layer)
+        if weight is not None and id(weight) in by_variable:
+            found.append((path, layer, by_variable[id(weight)]))
+    return found
+
+
+def fitted_factor(values: list[float] | np.ndarray) -> float:
+    """The factor from one value to the next, by least squares of the logarithm; NaN where that has no meaning."""
+    logs = np.log(np.asarray(values, np.float64), where=np.asarray(values) > 0, out=np.full(len(values), np.nan))
+    if len(logs) < 2 or not np.isfinite(logs).all():
+        return float("nan")
+    return float(np.exp(np.polyfit(np.arange(len(logs)), logs, 1)[0]))
+
+
+def rectifies(layer: Any) -> bool:
+    """Whether a layer ends in a ReLU that gives exactly zero below zero (not a leaky one)."""
+    if isinstance(layer, keras.layers.ReLU):
+        return not layer.negative_slope
+    return getattr(layer, "activation", None) in (keras.activations.relu, keras.activations.relu6)
+
+
+def plot_activations(statistics: ActivationStatistics) -> Figure:
+    """Standard deviation, spread from image to image, and share of zeros by layer with a kernel or a ReLU."""
+    rows = [row for row in statistics.layers if row.has_kernel or row.rectifies]
+    if not rows:
+        raise InputError("there is no layer with a kernel or a ReLU to plot")
+    figure = new_figure(max(6.0, 0.16 * len(rows) + 2), 5.5)
+    above, below = figure.subplots(2, 1, sharex=True)
+    places = np.arange(len(rows))
+    tiny = np.finfo(np.float32).tiny
+    above.plot(places, [max(row.std, tiny) for row in rows], marker=".", label="all values")
+    above.plot(places, [max(row.spread, tiny) for row in rows], marker=".", label="from image to image")
+    above.set_yscale("log")
+    above.set_ylabel("standard deviation")
+    above.legend(frameon=False)
+    below.bar(places, [row.zeros for row in rows], label="zeros")
+    dead = [row.dead / row.units for row in rows]
+    below.plot(places, dead, "x", color="black", label="dead units")
+    below.set_ylim(0, 1.05)
+    below.set_ylabel("share")
+    below.legend(frameon=False)
+    thin_ticks(below.xaxis, [row.path for row in rows], rotation=90, fontsize=7)
+    return figure
+
+
+def _groups(model: keras.Model, layers: list[tuple[str, Any]], images: np.ndarray) -> list[list[tuple[str, Any]]]:
+    """The layers with one floating-point output, in groups whose outputs fit into `MEMORY` (at least one)."""
+    try:
+        single = layer_outputs(model, [layer for _, layer in layers], images[:1])
+    except InputError:  # some layer is not used, or gives several tensors
+        layers = [pair for pair in layers if _gives_one(model, pair[1], images[:1])]
+        single = layer_outputs(model, [layer for _, layer in layers], images[:1])
+    groups: list[list[tuple[str, Any]]] = [[]]
+    used = 0
+    for entry, output in zip(layers, single, strict=True):
+        if output.ndim < 2:
+            continue
+        size = output.nbytes * len(images)
+        if groups[-1] and used + size > MEMORY:
+            groups.append([])
+            used = 0
+        groups[-1].append(entry)
+        used += size
+    return groups
+
+
+def _gives_one(model: keras.Model, layer: Any, image: np.ndarray) -> bool:
+    try:
+        layer_outputs(model, [layer], image)
+    except InputError:
+        return False
+    return True
+
+
+def _measured(path: str, layer: Any, output: np.ndarray) -> LayerActivations:
+    first = keras.config.image_data_format() == "channels_first" and output.ndim == 4
+    output = np.moveaxis(output, 1, -1) if first else output
+    active = (output != 0).any(axis=tuple(range(output.ndim - 1)))
+    ends = rectifies(layer)
+    # In float64, as the squares of what has decayed over 38 layers would leave float32.
+    deviations = output - output.mean(axis=0, dtype=np.float64)
+    return LayerActivations(
+        path=path,
+        type=type(layer).__name__,
+        mean=float(output.mean(dtype=np.float64)),
+        std=float(output.std(dtype=np.float64)),
+        zeros=float((output == 0).mean()),
+        spread=float(np.sqrt(np.square(deviations).mean())),
+        units=int(output.shape[-1]),
+        rectifies=ends,
+        dead=int((~active).sum()) if ends else 0,
+        has_kernel=kernel(layer) is not None,
+    )

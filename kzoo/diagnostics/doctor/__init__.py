@@ -1,0 +1,76 @@
+"""The doctor: why a network does not learn, in words, with the evidence and one change to try first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kzoo.diagnostics.doctor import labels as label_checks
+from kzoo.diagnostics.doctor import signal, training, weights
+from kzoo.diagnostics.doctor.admission import admit
+from kzoo.diagnostics.doctor.patient import Patient
+from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note
+from kzoo.recipes.schema import Recipe
+
+__all__ = ["KINDS", "Diagnosis", "Finding", "Note", "doctor"]
+
+
+def doctor(
+    target: Any,
+    *,
+    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    recipe: Recipe | str | None = None,
+    data_dir: str | Path | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """Examine a network, its training and its data.
+
+    Nothing that is examined changes: weights, moving averages and generators are put back bit for bit.
+
+    Args:
+        target: a `Run` or a run's directory, finished or not; a Keras model or a ``.keras`` file; or the name of a
+            model or recipe, which is examined as it is before training.
+        dataset: name of the dataset that a model is or will be trained on; its training part is looked at.
+        images: instead of a dataset, training images (n, height, width, channels), exactly as the model gets them.
+        labels: their classes, integers (n,).
+        recipe: how a model is trained, for its optimizer and learning rate. If there is none, a compiled model's own
+            optimizer is tried.
+        data_dir: as for `train`.
+        seed: of the initial weights of a model given by name, and of whatever is drawn.
+
+    Returns:
+        The findings, what was fine, and what could not be checked.
+
+    Raises:
+        InputError: the target is none of these, is not built, has nothing to train or several inputs, or images and
+            labels do not fit it.
+    """
+    patient = admit(target, dataset=dataset, images=images, labels=labels, recipe=recipe, data_dir=data_dir, seed=seed)
+    diagnosis = Diagnosis(patient.title)
+    finite = training.check_history(patient, diagnosis)
+    finite = weights.check_finite(patient, diagnosis) and finite
+    weights.check_constant(patient, diagnosis)
+    if finite or not diagnosis.findings:
+        _examine_flow(patient, diagnosis)
+    label_checks.check_labels(patient, diagnosis)
+    return diagnosis
+
+
+def _examine_flow(patient: Patient, diagnosis: Diagnosis) -> None:
+    """The checks that send images through the network; after a cause was found, those of its effects are left out."""
+    cause = diagnosis.kinds[-1] if "constant layer" in diagnosis.kinds else None
+    if not signal.check_inputs(patient, diagnosis):
+        cause = signal.INPUTS
+    if cause != signal.INPUTS:
+        weights.check_batch_norm(patient, diagnosis)
+    if cause is None and not signal.check_dead(patient, diagnosis):
+        cause = signal.DEAD
+    if cause is None and not signal.check_gradients(patient, diagnosis):
+        cause = diagnosis.kinds[-1]
+    if cause is None:
+        training.check_steps(patient, diagnosis)
+    else:
+        text = f"would show the effects of the finding {cause!r}: see to that first"
+        diagnosis.unchecked.append(Note("what follows from it", text))

@@ -1,0 +1,218 @@
+"""From what a user names (a run, a file, a model, a name) to the network and all that is known of it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.data.augment import Normalization
+from kzoo.data.datasets import dataset as dataset_row
+from kzoo.diagnostics.doctor.patient import Patient, check_fits
+from kzoo.errors import InputError
+from kzoo.models.registry import create_model, variant
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import ChannelStatistics
+from kzoo.training.build import Data, build_model, load_parts, prepare_model
+from kzoo.training.checkpoint import load_latest
+from kzoo.training.directory import own_model
+from kzoo.training.optimizers import build_optimizer
+from kzoo.training.saved_run import Run
+
+
+def admit(
+    target: Any,
+    *,
+    dataset: str | None = None,
+    images: Any = None,
+    labels: Any = None,
+    recipe: Recipe | str | None = None,
+    data_dir: str | Path | None = None,
+    seed: int = 0,
+) -> Patient:
+    """Find out what a target is; the arguments are those of `kzoo.doctor`.
+
+    Raises:
+        InputError: the target is nothing that can be examined, or images and labels do not fit it.
+    """
+    if labels is not None and images is None:
+        raise InputError("labels were given without images: give both")
+    if dataset is not None and images is not None:
+        raise InputError(f"images and dataset={dataset!r} were given: give one of them")
+    row = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    if isinstance(target, str | Path) and (Path(target) / "recipe.json").is_file():
+        target = Run(target)
+    if isinstance(target, Run):
+        if dataset is not None or row is not None:
+            raise InputError("a run has its own recipe and dataset: leave recipe and dataset out")
+        patient = _of_run(target, data_dir, seed, own_images=images is not None)
+    elif isinstance(target, keras.Model):
+        patient = _of_model(f"model {target.name!r}", target, row, dataset, data_dir, seed)
+    elif isinstance(target, str | Path) and str(target).endswith(".keras"):
+        patient = _of_model(str(target), _loaded(Path(target)), row, dataset, data_dir, seed)
+    elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
+        patient = _of_name(row or _named(target), dataset, data_dir, seed, title=target)
+    else:
+        what = f"{str(target)!r}" if isinstance(target, str | Path) else type(target).__name__
+        raise InputError(f"{what} cannot be examined: give a run's directory, a .keras file, a model or a model's name")
+    if images is not None:
+        patient.images = np.asarray(images)
+        patient.labels = None if labels is None else np.asarray(labels)
+        patient.no_data = "give labels with the images"
+    check_fits(patient)
+    return patient
+
+
+def _named(name: str) -> Recipe:
+    try:
+        return named_recipe(name)
+    except InputError as error:
+        if not str(error).startswith("unknown recipe"):
+            raise
+        near = str(error).partition(": ")[2]
+        message = f"{name!r} is no run's directory, no .keras file, and the name of no model or recipe"
+        raise InputError(f"{message}: {near}" if near else message) from None
+
+
+def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: bool) -> Patient:
+    result = run.result if run.finished else None
+    start = None if result else load_latest(run.directory / "checkpoint")
+    place = data_dir or (result.data.get("data_dir") if result else start.meta.get("data_dir") if start else None)
+    data: Data | None = None
+    no_data = ""
+    try:
+        data = None if own_images else load_parts(run.recipe, place)
+    except InputError as error:
+        no_data = str(error)
+        if result is None:
+            raise
+    facts = _shape_of_record(result.data) if result else None
+
+    def initial() -> keras.Model:
+        made = own_model(run.directory) or build_model(run.recipe, data or facts)  # type: ignore[arg-type]
+        if data is not None:
+            prepare_model(made, run.recipe, data)  # freezes what the recipe freezes
+        return made
+
+    model = initial()
+    weights = run.directory / "best.weights.h5"
+    title = f"run {str(run.directory)!r}"
+    history = result.history if result else _history(run.directory / "metrics.csv")
+    if weights.is_file():
+        try:
+            model.load_weights(weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"weights {str(weights)!r} cannot be read: {error}") from None
+    epochs = len(history.get("loss", []))
+    done = "failed" if result and result.reason else "finished" if result else "not finished"
+    title += f" ({done}, {epochs} epoch{'s' * (epochs != 1)}; weights {'of the best' if weights.is_file() else 'as'}"
+    title += " epoch)" if weights.is_file() else " they were before training)"
+    images = (result.sizes.get("train") if result else None) or (len(data.train) if data else 0)
+    return Patient(
+        title,
+        model,
+        seed,
+        data.train.images if data else None,
+        data.train.labels if data else None,
+        no_data,
+        tuple(result.data["class_names"]) if result else data.class_names if data else None,
+        run.recipe,
+        lambda: build_optimizer(run.recipe),
+        initial if run.recipe.initial_weights is None else None,
+        history,
+        epochs * -(-images // run.recipe.batch_size) if images else None,
+        result.reason if result else None,
+    )
+
+
+def _of_model(
+    title: str, model: keras.Model, row: Recipe | None, name: str | None, data_dir: str | Path | None, seed: int
+) -> Patient:
+    patient = Patient(title, model, seed, recipe=row)
+    if row is not None:
+        patient.optimizer = lambda: build_optimizer(row.resolved())
+    elif getattr(model, "optimizer", None) is not None:
+        kind, settings = type(model.optimizer), model.optimizer.get_config()
+        patient.optimizer = lambda: kind.from_config(settings)
+    if name is not None:
+        base = row or Recipe("doctor/own", model=f"keras:{model.name}", augmentation=())
+        _give(patient, load_parts(base.override(dataset=name).resolved(), data_dir))
+    return patient
+
+
+def _of_name(row: Recipe, name: str | None, data_dir: str | Path | None, seed: int, title: str) -> Patient:
+    row = row.override(seed=seed)
+    if name is not None:
+        row = row.override(dataset=name)
+    row = row.resolved()
+    data = load_parts(row, data_dir) if name is not None else None
+
+    def initial() -> keras.Model:
+        if data is not None:
+            made = build_model(row, data)
+            prepare_model(made, row, data)
+            return made
+        shape = _shape_of_recipe(row)
+        return create_model(row.model, **row.model_options) if shape is None else build_model(row, shape)
+
+    model = initial()
+    patient = Patient(f"{title} (initial weights, seed {seed})", model, seed, recipe=row, steps=0)
+    patient.optimizer, patient.initial = lambda: build_optimizer(row), initial
+    if data is not None:
+        _give(patient, data)
+    return patient
+
+
+class _Shape:
+    """What `build_model` asks of the data, without data."""
+
+    def __init__(self, image_shape: Any, class_names: Any, normalization: Normalization | None) -> None:
+        self.image_shape, self.class_names, self.normalization = image_shape, class_names, normalization
+
+
+def _shape_of_record(facts: dict[str, Any]) -> Any:
+    statistics = facts["normalization"]
+    normalization = statistics and Normalization(*(tuple(values) for values in statistics))
+    return _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), normalization)
+
+
+def _shape_of_recipe(row: Recipe) -> Any:
+    """From the dataset's row; None where that does not say, or the model is of another kind than the data."""
+    data = dataset_row(row.dataset)
+    own = variant(row.model)
+    if own.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:
+        return None
+    statistics = Normalization(data.mean, data.std or ())
+    if isinstance(row.normalization, ChannelStatistics):
+        statistics = Normalization(row.normalization.mean, row.normalization.std)
+    shape = data.image_shape if row.image_size is None else (row.image_size, row.image_size, data.image_shape[2])
+    names = row.class_names or data.class_names or range(data.classes)
+    return _Shape(shape, tuple(map(str, names)), None if row.normalization == "none" else statistics)
+
+
+def _give(patient: Patient, data: Data) -> None:
+    patient.images, patient.labels, patient.class_names = data.train.images, data.train.labels, data.class_names
+
+
+def _history(path: Path) -> dict[str, list[float]]:
+    """The columns of a run's metrics.csv, which an unfinished run has too."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {key: [float(row[key]) for row in rows] for key in rows[0] if key != "epoch"} if rows else {}
+
+
+def _loaded(path: Path) -> keras.Model:
+    if not path.is_file():
+        raise InputError(f"file {str(path)!r} does not exist")
+    try:
+        model = keras.saving.load_model(path)  # with its optimizer, if it was saved compiled
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
+    return model

@@ -1,0 +1,154 @@
+"""Checks of the labels: do the pixels explain them, does every class occur, are two classes one?"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+
+from kzoo.diagnostics.doctor.patient import Patient
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.linear_probe import LinearProbe, linear_probe
+
+LABELS, MISSING, PAIRS = "labels not explained by pixels", "class never occurs", "indistinguishable classes"
+ENOUGH = 200
+"""Images below which chance cannot be told from a poor probe."""
+PAIR_IMAGES = 2000
+"""Images of each class that are looked at when two of them seem to be one."""
+
+
+def check_labels(patient: Patient, diagnosis: Diagnosis) -> None:
+    """Look for labels that are shuffled, missing, or two names for one thing."""
+    if patient.images is None or patient.labels is None:
+        for check in (LABELS, MISSING, PAIRS):
+            diagnosis.unchecked.append(Note(check, patient.needs_images))
+        return
+    _check_missing(patient, diagnosis)
+    if len(patient.labels) < ENOUGH:
+        for check in (LABELS, PAIRS):
+            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, there are {len(patient.labels)}"))
+        return
+    probe = linear_probe(patient.images, patient.labels, seed=patient.seed)
+    if probe is None:
+        for check in (LABELS, PAIRS):
+            diagnosis.unchecked.append(Note(check, "needs two classes with ten images each, or more"))
+        return
+    seen = (
+        f"A linear classifier finds the class of {percent(probe.accuracy)} of {probe.images:,} images it was not "
+        f"fitted to; guessing the most frequent of {len(probe.classes)} classes finds {percent(probe.chance)}"
+    )
+    values = {
+        "accuracy": probe.accuracy,
+        "chance": probe.chance,
+        "p_value": probe.p_value,
+        "images": probe.images,
+        "classes": len(probe.classes),
+    }
+    if not probe.better_than_chance:
+        evidence = f"{seen}: no better than chance (probability of as much by luck: {figure(probe.p_value)})."
+        suggestion = (
+            "look at some images beside their labels. Usual causes: images and labels shuffled or filtered separately, "
+            "labels shifted by one file, or labels that belong to another dataset."
+        )
+        diagnosis.findings.append(Finding(LABELS, (), evidence, values, suggestion))
+        diagnosis.unchecked.append(Note(PAIRS, "the labels as a whole are not explained by the pixels"))
+        return
+    diagnosis.fine.append(Note(LABELS, f"{seen[0].lower()}{seen[1:]}"))
+    _check_pairs(patient, probe, diagnosis)
+
+
+def _check_missing(patient: Patient, diagnosis: Diagnosis) -> None:
+    labels = patient.labels
+    assert labels is not None
+    counts = np.bincount(labels, minlength=patient.classes)
+    # With so many images, a class of the usual frequency would be absent by luck about once in a thousand times.
+    needed = int(np.ceil(np.log(1e-3) / np.log(1 - 1 / patient.classes))) if patient.classes > 1 else 0
+    if len(labels) < needed:
+        text = f"{patient.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"
+        diagnosis.unchecked.append(Note(MISSING, text))
+        return
+    absent = np.flatnonzero(counts == 0)
+    if not len(absent):
+        few = patient.name(int(counts.argmin()))
+        text = f"all {patient.classes} occur in {len(labels):,} images, the rarest, {few}, {counts.min():,} times"
+        diagnosis.fine.append(Note(MISSING, text))
+        return
+    names = ", ".join(patient.name(int(index)) for index in absent[:5]) + (" ..." if len(absent) > 5 else "")
+    evidence = (
+        f"The network has {patient.classes} outputs, and {len(absent)} of them ({names}) is the label of none of "
+        f"{len(labels):,} images."
+    )
+    largest = int(counts.argmax())
+    others = counts[counts > 0]
+    if counts[largest] > 1.6 * np.median(others):
+        evidence += (
+            f" Class {patient.name(largest)} has {counts[largest]:,} images, {counts[largest] / np.median(others):.1f} "
+            "times the usual number: perhaps two classes share its index."
+        )
+    suggestion = (
+        "compare the table of class names and indices with the labels: two classes may have been given one index, "
+        "or counting may start at 1; or else build the network with fewer classes."
+    )
+    values = {"classes": patient.classes, "missing": absent.tolist(), "images": len(labels), "largest": largest}
+    diagnosis.findings.append(Finding(MISSING, (), evidence, values, suggestion))
+
+
+def _check_pairs(patient: Patient, probe: LinearProbe, diagnosis: Diagnosis) -> None:
+    count = len(probe.classes)
+    if count < 3:
+        diagnosis.unchecked.append(Note(PAIRS, "with two classes there is no other pair to compare with"))
+        return
+    accuracies = probe.pair_accuracies()
+    rows, columns = np.triu_indices(count, 1)
+    usual = float(np.median(accuracies[rows, columns]))
+    judged = 0
+    found = []
+    for row, column in zip(rows, columns, strict=True):
+        pair = (int(probe.classes[row]), int(probe.classes[column]))
+        sizes = [int((probe.labels == place).sum()) for place in (row, column)]
+        if 0.4 * (usual - 0.5) < 3 * _deviation(*sizes):
+            continue  # too few images: a pair that differs might look the same
+        judged += 1
+        if accuracies[row, column] - 0.5 < 0.25 * (usual - 0.5):
+            again = _closer_look(patient, pair)
+            if again is not None:
+                found.append((pair, *again))
+    if not judged:
+        text = f"needs more images of each class: {probe.images:,} images have {count} classes"
+        diagnosis.unchecked.append(Note(PAIRS, text))
+    elif not found:
+        worst = np.nanargmin(accuracies)
+        a, b = (patient.name(int(probe.classes[place])) for place in divmod(int(worst), count))
+        text = f"the hardest pair is {a} and {b}, told apart in {percent(float(np.nanmin(accuracies)))} of cases"
+        diagnosis.fine.append(Note(PAIRS, f"{text} ({percent(usual)} for the median pair)"))
+    for pair, accuracy, images in found:
+        one, other = (patient.name(label) for label in pair)
+        evidence = (
+            f"Given an image of {one} and one of {other}, a linear classifier says which is which in "
+            f"{percent(accuracy)} of cases ({images:,} images), where guessing gives 50%; for the median pair of "
+            f"classes it is {percent(usual)}."
+        )
+        suggestion = (
+            f"look at images of {one} and {other}: if they show one thing, give them one index (one class was split, "
+            "or appears under two names)."
+        )
+        values = {"classes": list(pair), "accuracy": accuracy, "usual": usual, "images": images}
+        diagnosis.findings.append(Finding(PAIRS, (), evidence, values, suggestion))
+
+
+def _closer_look(patient: Patient, pair: tuple[int, int]) -> tuple[float, int] | None:
+    """Accuracy and images of a classifier for this pair alone, on more images; None if it tells them apart."""
+    assert patient.images is not None
+    assert patient.labels is not None
+    chosen = np.concatenate([np.flatnonzero(patient.labels == label)[:PAIR_IMAGES] for label in pair])
+    probe = linear_probe(patient.images[chosen], patient.labels[chosen], limit=2 * PAIR_IMAGES, seed=patient.seed)
+    if probe is None:
+        return None
+    accuracy = float(probe.pair_accuracies()[0, 1])
+    sizes = np.bincount(probe.labels)
+    by_luck = norm.sf((accuracy - 0.5) / _deviation(*sizes))
+    return None if by_luck < 0.01 else (accuracy, probe.images)
+
+
+def _deviation(one: int, other: int) -> float:
+    """Standard deviation, for classes that are one, of how often a probe tells which is which (Mann-Whitney)."""
+    return float(np.sqrt((one + other + 1) / (12 * one * other)))

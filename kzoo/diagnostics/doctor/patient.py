@@ -1,0 +1,116 @@
+"""A network with what there is of images, labels, recipe and history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.activations import random_images
+from kzoo.diagnostics.gradients import find_layers
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+from kzoo.seeds import generator
+
+PROBE = 64
+"""Images of the probe batch that goes through the network."""
+
+
+@dataclass
+class Patient:
+    """A network and what is known of it.
+
+    Attributes:
+        title: what it is, in words.
+        model: the network, with the weights to examine.
+        seed: of whatever is drawn.
+        images: training images (n, height, width, channels), or None.
+        labels: their labels, int64 (n,), or None.
+        no_data: why there are none.
+        class_names: names by label, or None.
+        recipe: how it is or was trained, or None.
+        optimizer: makes a new optimizer such as it is trained with; None where that is not known.
+        initial: makes the network as it was before training; None where that is not known.
+        history: figures per epoch, empty where there is none.
+        steps: optimizer steps done; None where that is not known.
+        failure: why its run failed, or None.
+    """
+
+    title: str
+    model: keras.Model
+    seed: int = 0
+    images: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    no_data: str = "name a dataset, or give images and labels"
+    class_names: tuple[str, ...] | None = None
+    recipe: Recipe | None = None
+    optimizer: Callable[[], Any] | None = None
+    initial: Callable[[], keras.Model] | None = None
+    history: dict[str, list[float]] = field(default_factory=dict)
+    steps: int | None = None
+    failure: str | None = None
+
+    @property
+    def needs_images(self) -> str:
+        """Why a check of the data could not be done."""
+        return f"needs labelled images: {self.no_data}"
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return int(self.model.output_shape[-1])
+
+    def name(self, label: int) -> str:
+        """A class in words: its index, and its name where that says more."""
+        named = self.class_names[label] if self.class_names and label < len(self.class_names) else str(label)
+        return str(label) if named == str(label) else f"{label} ({named})"
+
+    def probe(self, count: int = PROBE) -> tuple[np.ndarray, np.ndarray]:
+        """A fixed batch of images and labels; random ones where there are none."""
+        rng = generator(self.seed, "doctor")
+        if self.images is None:
+            return random_images(self.model, count, self.seed), rng.integers(0, self.classes, count)
+        chosen = rng.permutation(len(self.images))[:count]
+        labels = rng.integers(0, self.classes, len(chosen)) if self.labels is None else self.labels[chosen]
+        return self.images[chosen], labels
+
+
+def check_fits(patient: Patient) -> None:
+    """Refuse what is no classifier of images, or images that do not fit."""
+    model = patient.model
+    find_layers(model)
+    if not model.trainable_variables:
+        raise InputError(
+            f"model {model.name!r} has no trainable weights: there is nothing to learn, set trainable=True"
+        )
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] is None:
+        raise InputError(
+            f"model {model.name!r} has outputs of shape {shape}: a classifier's (images, classes) is needed"
+        )
+    images, labels = patient.images, patient.labels
+    if images is None:
+        return
+    expected = tuple(model.input_shape)[1:]
+    fits = len(images.shape[1:]) == len(expected) and all(
+        size is None or size == given for size, given in zip(expected, images.shape[1:], strict=True)
+    )
+    if not len(images) or not fits or images.dtype.kind not in "fiub":
+        raise InputError(
+            f"images have shape {images.shape} and type {images.dtype}, model {model.name!r} takes numbers of shape "
+            f"{('n', *expected)}".replace("'", "")
+        )
+    if labels is None:
+        return
+    if labels.ndim == 2:
+        labels = labels.argmax(-1) if labels.shape[1] > 1 else labels[:, 0]
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise InputError(f"labels have shape {labels.shape} and type {labels.dtype}: {len(images)} integers are needed")
+    if labels.min() < 0 or labels.max() >= patient.classes:
+        raise InputError(
+            f"labels run from {labels.min()} to {labels.max()}, the model has outputs 0 to {patient.classes - 1}"
+        )
+    patient.labels = labels.astype(np.int64)

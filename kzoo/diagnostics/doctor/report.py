@@ -1,0 +1,136 @@
+"""What the doctor says: findings with their evidence, what was fine, and what could not be checked (no Keras)."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS: dict[str, str] = {
+    "vanishing gradients": "Gradients shrink from the last layer to the first until the first ones learn nothing.",
+    "exploding gradients": "Gradients or outputs grow from layer to layer until a step destroys the weights.",
+    "dead units": "Units behind a ReLU give zero for every image, so no gradient reaches their weights.",
+    "constant layer": "All units of a layer have the same weights, often zero, so they compute the same thing.",
+    "BatchNorm statistics": "BatchNorm's moving averages are not those of the data, or cannot become so.",
+    "loss not moving": "The training loss stays where guessing is.",
+    "loss not finite": "The loss or the weights are no finite numbers any more.",
+    "learning rate too high": "A step changes the weights by as much as they are large, or the loss goes up.",
+    "learning rate too low": "A step changes next to nothing.",
+    "train/validation gap": "The network knows its training images much better than others.",
+    "labels not explained by pixels": "A linear classifier does no better than guessing.",
+    "class never occurs": "No image has a label that the network has an output for.",
+    "indistinguishable classes": "Two classes cannot be told apart though all others can.",
+    "inputs out of range": "Pixels are on another scale than the network expects.",
+}
+"""Every kind of finding, and what it means."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: one of `KINDS`.
+        layers: paths of the layers concerned, in the order of computation; empty where it is none in particular.
+        evidence: what was seen, in words and figures.
+        values: the same figures as data.
+        suggestion: one change to try first.
+    """
+
+    kind: str
+    layers: tuple[str, ...]
+    evidence: str
+    values: dict[str, Any]
+    suggestion: str
+
+    def __post_init__(self) -> None:
+        assert self.kind in KINDS, self.kind
+
+
+@dataclass(frozen=True)
+class Note:
+    """A check without a finding: what was looked at, and the figure that is fine or the reason why it was not done."""
+
+    check: str
+    text: str
+
+
+@dataclass
+class Diagnosis:
+    """All that the doctor has to say of one network.
+
+    Attributes:
+        subject: what was examined, in words.
+        findings: what is wrong, the likeliest cause first.
+        fine: checks without a finding.
+        unchecked: checks that could not be done, and what they need.
+    """
+
+    subject: str
+    findings: list[Finding] = field(default_factory=list)
+    fine: list[Note] = field(default_factory=list)
+    unchecked: list[Note] = field(default_factory=list)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the findings, each once."""
+        return tuple(dict.fromkeys(finding.kind for finding in self.findings))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data: subject, healthy, findings, fine, unchecked."""
+        return {
+            "subject": self.subject,
+            "healthy": self.healthy,
+            "findings": [{**dataclasses.asdict(one), "layers": list(one.layers)} for one in self.findings],
+            "fine": [dataclasses.asdict(note) for note in self.fine],
+            "unchecked": [dataclasses.asdict(note) for note in self.unchecked],
+        }
+
+    def __str__(self) -> str:
+        count = len(self.findings)
+        lines = [f"{self.subject}: {'healthy' if not count else f'{count} finding' + 's' * (count > 1)}"]
+        for number, finding in enumerate(self.findings, 1):
+            lines.append(f"\n{number}. {finding.kind.capitalize() if finding.kind[0].islower() else finding.kind}")
+            lines += _wrapped("Seen:   ", finding.evidence)
+            if finding.layers:
+                lines += _wrapped("Layers: ", shortened(finding.layers))
+            lines += _wrapped("Try:    ", finding.suggestion)
+        for title, notes in (("Fine", self.fine), ("Not checked", self.unchecked)):
+            if notes:
+                lines.append(f"\n{title}:")
+                for text in dict.fromkeys(note.text for note in notes):  # what has the same reason shares a line
+                    checks = ", ".join(note.check for note in notes if note.text == text)
+                    lines += _wrapped("- ", f"{checks}: {text}")
+        return "\n".join(lines)
+
+
+def shortened(layers: tuple[str, ...], most: int = 4) -> str:
+    """Layer names as text; of many, the first and the last with their number."""
+    if len(layers) <= most:
+        return ", ".join(layers)
+    return f"{', '.join(layers[: most - 1])} ... {layers[-1]} ({len(layers)} in all)"
+
+
+def figure(value: float) -> str:
+    """A number with the three digits that matter."""
+    return f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; what is not all of it never reads 100%, what is something never 0%."""
+    if 0 < share < 0.001 or 0.999 < share < 1:
+        return "under 0.1%" if share < 0.5 else "over 99.9%"
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}" if share < 0.995 or share == 1 else f"{share:.1%}"
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    indent = "   " if label[0] != "-" else "  "
+    return textwrap.wrap(
+        text, 100, initial_indent=indent + label, subsequent_indent=indent + " " * len(label), break_long_words=False
+    )

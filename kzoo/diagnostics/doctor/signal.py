@@ -1,0 +1,217 @@
+"""Checks of what flows through the network: the scale of its inputs, dead units, gradients by depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.activations import (
+    ActivationStatistics,
+    activation_statistics,
+    fitted_factor,
+    has_input_scaling,
+    kernel,
+    kernel_gradients,
+    rectifies,
+)
+from kzoo.diagnostics.doctor.patient import Patient
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.gradients import find_layers, parameter_gradients
+
+INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"
+VANISHING, EXPLODING = "vanishing gradients", "exploding gradients"
+LOWEST, HIGHEST = 0.03, 10.0
+"""Limits of the inputs' standard deviation from image to image, as the first layer with weights sees them."""
+DEAD_SHARE = 0.8
+"""Share of a layer's units; networks that train well have up to 0.5 at initialisation (VGG-A's dense layers)."""
+VANISHED, EXPLODED = 1e-3, 1e4
+"""Limits of the first layer's gradient by the last one's; VGG-38 with BatchNorm has some 250 and trains well."""
+GRADIENT_IMAGES = 32
+
+
+def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
+    """Compare the pixels' scale with what the network expects; whether it is as it should be, or not known."""
+    if patient.images is None:
+        diagnosis.unchecked.append(Note(INPUTS, patient.needs_images))
+        return True
+    images, _ = patient.probe()
+    values = images.astype(np.float64)
+    if not np.isfinite(values).all():
+        share = percent(float((~np.isfinite(values)).mean()))
+        evidence = f"{share} of the pixel values are not finite numbers."
+        suggestion = "find out where the images are divided by zero or read wrongly, and leave such images out."
+        diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
+        return False
+    low, high = float(values.min()), float(values.max())
+    own = has_input_scaling(patient.model)
+    found = _input_scale(patient.model, images)
+    scale = None if found is None else found[1]
+    seen = f"pixels run from {figure(low)} to {figure(high)}"
+    facts = {"min": low, "max": high, "scale_at_first_layer": scale, "rescales": own}
+    if found is not None and scale is not None:
+        seen += f"; at {found[0]}, the first layer with weights, they differ by about {figure(scale)} between images"
+    normalised = _first_is_normalised(patient.model)
+    factor = None
+    if scale is not None and (scale < LOWEST or scale > HIGHEST) and not (normalised and not own and high <= 256):
+        factor = "small" if scale < LOWEST else "large"
+    if own and high > 1.02 * 255 and factor != "small":
+        factor = "large"
+    if factor is None:
+        if scale is None:
+            diagnosis.unchecked.append(Note(INPUTS, f"{seen}; the first layer's weights are zero"))
+        else:
+            diagnosis.fine.append(Note(INPUTS, seen))
+        return True
+    expects = "raw pixels from 0 to 255, which it scales itself" if own else "values of about -2 to 2"
+    evidence = f"{seen[0].upper()}{seen[1:]}. The network expects {expects}: these are too {factor}."
+    if not own:
+        suggestion = "divide the pixels by 255 (keras.layers.Rescaling(1/255) as the first layer does it for good)."
+        if factor == "small" or high > 1.02 * 255:
+            suggestion = "scale the pixels to 0..1 once, not more and not less often."
+    elif factor == "small":
+        suggestion = "give the pixels as they are, 0 to 255: do not divide them by 255 before."
+    else:
+        suggestion = "give the pixels as they are, 0 to 255: they were multiplied by 255, or are of 16 bits."
+    diagnosis.findings.append(Finding(INPUTS, (found[0],) if found else (), evidence, facts, suggestion))
+    return False
+
+
+def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | None:
+    """The first layer with a kernel, and its outputs' spread from image to image by the size of its weights.
+
+    So it works also where the input passes operations and nested models before. None if the weights are zero.
+    """
+    for row, (path, layer) in zip(_first_rows(model, images), _first_layers(model), strict=True):
+        weights = np.asarray(keras.ops.convert_to_numpy(kernel(layer)), np.float64)
+        size = float(np.sqrt(np.square(weights).sum() / weights.shape[-1]))
+        return (path, row.spread / size) if size > 0 else None
+    return None
+
+
+def _first_layers(model: keras.Model) -> list[tuple[str, Any]]:
+    return [(path, layer) for path, layer in find_layers(model) if kernel(layer) is not None][:1]
+
+
+def _first_rows(model: keras.Model, images: np.ndarray) -> Any:
+    first = [layer for _, layer in _first_layers(model)]
+    return activation_statistics(model, images, training=True, layers=first).layers
+
+
+def _first_is_normalised(model: keras.Model) -> bool:
+    """Whether BatchNorm comes right behind the first layer with weights, so that its inputs' scale does not matter."""
+    layers = [layer for _, layer in find_layers(model)]
+    places = [place for place, layer in enumerate(layers) if layer.weights]
+    if not places:
+        return False
+    following = layers[places[0] : places[0] + 2]
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in following)
+
+
+def check_dead(patient: Patient, diagnosis: Diagnosis) -> bool:
+    """Look for layers most of whose units are zero for every image; whether there are none."""
+    layers = [layer for _, layer in find_layers(patient.model)]
+    places = [place for place, layer in enumerate(layers) if rectifies(layer)]
+    if not places:
+        diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
+        return True
+    images, _ = patient.probe()
+    wanted = sorted({near for place in places for near in (max(place - 1, 0), place)})
+    # As in training: an untrained network's moving averages say nothing of which units are alive.
+    statistics = activation_statistics(patient.model, images, training=True, layers=[layers[place] for place in wanted])
+    rows = [row for row in statistics.layers if row.rectifies]
+    dead = [row for row in rows if row.dead >= max(1, DEAD_SHARE * row.units)]
+    if not dead:
+        most = max(rows, key=lambda row: row.dead / row.units)
+        text = f"at most {most.dead} of {most.units} in a layer ({most.path}), on {statistics.images} images"
+        diagnosis.fine.append(Note(DEAD, text))
+        return True
+    first = dead[0]
+    before = _before(statistics, first.path)
+    evidence = (
+        f"{first.dead} of {first.units} units of {first.path} are zero for all {statistics.images} images, at every "
+        f"position"
+    )
+    if before is not None:
+        evidence += f"; what goes into it has mean {figure(before.mean)} and standard deviation {figure(before.std)}"
+    if len(dead) > 1:
+        evidence += f". {len(dead) - 1} later layer{'s are' if len(dead) > 2 else ' is'} dead as well"
+    evidence += ". No gradient passes a unit that is always zero."
+    values = {"layers": [{"layer": row.path, "dead": row.dead, "units": row.units} for row in dead]}
+    suggestion = (
+        f"start biases at zero, in front of {first.path} above all; if they were, lower the learning rate: one large "
+        "step can push all units below zero."
+    )
+    diagnosis.findings.append(Finding(DEAD, tuple(row.path for row in dead), evidence, values, suggestion))
+    return False
+
+
+def _before(statistics: ActivationStatistics, path: str) -> Any:
+    """The layer listed before a ReLU of its own; None for a ReLU within a layer."""
+    rows = statistics.layers
+    place = next(place for place, row in enumerate(rows) if row.path == path)
+    return rows[place - 1] if place and not rows[place].has_kernel else None
+
+
+def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
+    """Compare the gradients of the first and last layers; whether training can go on from there."""
+    images, labels = patient.probe(GRADIENT_IMAGES)
+    loss, gradients = parameter_gradients(patient.model, images, labels)
+    guess = float(np.log(patient.classes))
+    if not np.isfinite(loss):
+        evidence = f"The loss on {len(images)} images is {loss} before any step."
+        suggestion = "look for a division by zero, a logarithm of zero or too large initial weights."
+        diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"loss": loss}, suggestion))
+        return False
+    rows = kernel_gradients(patient.model, gradients)
+    means = np.array([np.abs(gradient, dtype=np.float64).mean() for _, _, gradient in rows])
+    weights = np.array([np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows], np.float64)
+    paths = tuple(path for path, _, _ in rows)
+    if len(rows) < 2 or not np.isfinite(means).all() or means.max() == 0:
+        text = "all gradients are zero" if len(rows) > 1 else "the network has one layer with a kernel"
+        diagnosis.unchecked.append(Note(VANISHING, text))
+        return True
+    ratio = float(means[0] / means[-1]) if means[-1] > 0 else float("inf")
+    factor = 1 / fitted_factor(means) if (means > 0).all() else float("nan")
+    relative = means / np.maximum(weights, np.finfo(np.float32).tiny)
+    values = {
+        "first_to_last": ratio,
+        "factor_per_layer": factor,
+        "loss": loss,
+        "layers": list(paths),
+        "mean_abs_gradient": [float(mean) for mean in means],
+    }
+    told = f"the mean gradient of the first layer, {paths[0]}, is {figure(ratio)} times that of the last, {paths[-1]}"
+    if np.isfinite(factor):
+        told += f" (a factor of {figure(factor)} a layer towards the input, over {len(rows)} layers)"
+    small = relative[0] < 1e-8 and loss > 0.9 * guess
+    if ratio < VANISHED or small:
+        if small and ratio >= VANISHED:
+            told += f"; all are tiny, that of {paths[0]} is {figure(float(relative[0]))} of its weights"
+        smallest = tuple(path for path, mean in zip(paths, means, strict=True) if mean < 1e-3 * means.max())
+        evidence = f"{told[0].upper()}{told[1:]}: the first layers learn nothing."
+        values |= {"gradient_to_weight": float(relative[0])}
+        suggestion = _against_vanishing(patient.model)
+        diagnosis.findings.append(Finding(VANISHING, smallest or paths, evidence, values, suggestion))
+        return False
+    if ratio > EXPLODED or (loss > 5 * guess and np.median(relative) > 100):
+        evidence = f"{told[0].upper()}{told[1:]}; the loss is {figure(loss)}, where guessing gives {figure(guess)}."
+        suggestion = (
+            "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
+            "convolutions, or clip gradients (clipnorm=1)."
+        )
+        diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, suggestion))
+        return False
+    diagnosis.fine.append(Note("vanishing or exploding gradients", told))
+    return True
+
+
+def _against_vanishing(model: keras.Model) -> str:
+    layers = [layer for _, layer in find_layers(model)]
+    saturating = (keras.activations.sigmoid, keras.activations.tanh)
+    if any(getattr(layer, "activation", None) in saturating for layer in layers):
+        return "replace sigmoid or tanh in the hidden layers by ReLU, with he_normal kernels."
+    if sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) < 2:
+        return "put BatchNorm behind each convolution, or add shortcuts around blocks, or use he_normal kernels."
+    return "add shortcuts around blocks, or use he_normal kernels."

@@ -1,0 +1,176 @@
+"""Checks of training: what its history tells, and what a few trial steps of its optimizer do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.activations import kernel
+from kzoo.diagnostics.doctor.patient import Patient
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.gradients import LossProbe, find_layers
+from kzoo.training.schedules import learning_rate
+
+MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"
+HIGH, LOW = "learning rate too high", "learning rate too low"
+STEPS = 10
+"""Trial steps on one batch."""
+RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
+"""Limits of the change of a kernel in one step by its own size (mean absolute values, median over layers)."""
+FEWEST_STEPS = 100
+"""Steps before which a loss that stays at chance is no surprise."""
+
+
+def check_history(patient: Patient, diagnosis: Diagnosis) -> bool:
+    """Look at the figures per epoch; whether the loss is finite."""
+    history = patient.history
+    losses = history.get("loss", [])
+    if patient.failure or not all(map(math.isfinite, losses)):
+        told = patient.failure or f"the training loss was {losses[-1]} in epoch {len(losses)}"
+        suggestion = "lower the learning rate ten times, or clip gradients (clipnorm=1)."
+        evidence = f"The run failed: {told.partition('. A lower')[0]}." if patient.failure else f"{told.capitalize()}."
+        diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"epochs": len(losses)}, suggestion))
+        return False
+    if not losses:
+        for check in (MOVING, GAP):
+            diagnosis.unchecked.append(Note(check, "needs a run that was trained for an epoch or more"))
+        return True
+    _check_moving(patient, losses, diagnosis)
+    _check_gap(history, diagnosis)
+    return True
+
+
+def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -> None:
+    guess = math.log(patient.classes)
+    if patient.labels is not None:
+        shares = np.bincount(patient.labels, minlength=patient.classes) / len(patient.labels)
+        guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    last, best = losses[-1], min(losses)
+    told = f"training loss {figure(losses[0])} in the first epoch, {figure(last)} in epoch {len(losses)}"
+    told += f"; guessing gives {figure(guess)}"
+    if patient.steps is not None and patient.steps < FEWEST_STEPS:
+        text = f"only {patient.steps} steps so far, {FEWEST_STEPS} are needed to judge ({told})"
+        diagnosis.unchecked.append(Note(MOVING, text))
+    elif best > 0.985 * guess:
+        suggestion = (
+            "see the other findings; without any, change the learning rate tenfold, first down, then up, and check "
+            "that images and labels belong together."
+        )
+        values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
+        evidence = f"{told[0].upper()}{told[1:]}: nothing was learned."
+        diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
+    else:
+        diagnosis.fine.append(Note(MOVING, told))
+
+
+def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
+    if "val_accuracy" not in history:
+        diagnosis.unchecked.append(Note(GAP, "the run had no validation images"))
+        return
+    train, validation = history["accuracy"][-1], history["val_accuracy"][-1]
+    lowest, last = min(history["val_loss"]), history["val_loss"][-1]
+    told = f"accuracy {percent(train)} on training and {percent(validation)} on validation images in the last epoch"
+    if train - validation > 0.2:
+        best = history["val_loss"].index(lowest) + 1
+        if last > 1.1 * lowest:
+            told += f"; validation loss {figure(last)}, it was lowest, {figure(lowest)}, in epoch {best}"
+        values = {"train": train, "validation": validation, "val_loss": last, "lowest_val_loss": lowest, "epoch": best}
+        suggestion = (
+            "give it more variety (augmentation, mixup), a stronger penalty (l2=1e-3) or dropout, or stop earlier; "
+            "more training images help most."
+        )
+        evidence = f"{told[0].upper()}{told[1:]}."
+        diagnosis.findings.append(Finding(GAP, (), evidence, values, suggestion))
+    else:
+        diagnosis.fine.append(Note(GAP, told))
+
+
+def check_steps(patient: Patient, diagnosis: Diagnosis) -> None:
+    """Take a few steps with the optimizer on one batch, and put everything back."""
+    check = "learning rate"
+    if patient.images is None or patient.labels is None:
+        diagnosis.unchecked.append(Note(check, patient.needs_images))
+        return
+    if patient.optimizer is None:
+        diagnosis.unchecked.append(Note(check, "needs a recipe or a compiled model, to know the optimizer"))
+        return
+    fresh = patient.initial is not None and patient.steps != 0
+    model = patient.initial() if fresh and patient.initial is not None else patient.model
+    images, labels = patient.probe(min(patient.recipe.batch_size if patient.recipe else 32, 64))
+    optimizer = patient.optimizer()
+    if patient.recipe is not None:
+        base = patient.recipe.optimizer.learning_rate
+        rate = learning_rate(patient.recipe.schedule, base, 0, patient.recipe.epochs)
+        optimizer.learning_rate = rate
+    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    losses, ratios = trial_steps(model, images, labels, optimizer)
+    name = type(optimizer).__name__.removeprefix("Coupled")
+    guess = math.log(patient.classes)
+    change = float(np.median(np.nan_to_num(ratios[0], nan=np.inf)))
+    told = (
+        f"at {figure(rate)} ({name}), the first step changes weights by {figure(change)} times their size (median "
+        f"of layers); in {len(losses) - 1} steps on {len(images)} images the loss goes from {figure(losses[0])} to "
+        f"{figure(losses[-1])}"
+    )
+    values = {"learning_rate": rate, "update_to_weight": change, "losses": losses, "optimizer": name}
+    start = max(losses[0], guess)
+    settled = losses[len(losses) // 2 :]
+    if not np.isfinite(losses).all() or min(settled) > 1.5 * start or change > RATIO_HIGH:
+        evidence = f"{told[0].upper()}{told[1:]}; 0.001 to 0.1 times is usual."
+        lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
+        suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
+        diagnosis.findings.append(Finding(HIGH, (), evidence, values, suggestion))
+    elif change < RATIO_LOW and losses[-1] > 0.99 * losses[0]:
+        evidence = f"{told[0].upper()}{told[1:]}; 0.001 to 0.1 times is usual."
+        suggestion = f"raise the learning rate, to about {_rounded(min(rate * 0.005 / max(change, 1e-12), 1.0))} first."
+        diagnosis.findings.append(Finding(LOW, (), evidence, values, suggestion))
+    else:
+        diagnosis.fine.append(Note(check, told))
+
+
+def trial_steps(
+    model: keras.Model, images: np.ndarray, labels: np.ndarray, optimizer: Any, steps: int = STEPS
+) -> tuple[list[float], np.ndarray]:
+    """Train on one batch for a few steps; afterwards the model is as it was, bit for bit.
+
+    Args:
+        model: a built classifier.
+        images: (n, height, width, channels).
+        labels: integers (n,).
+        optimizer: a new one.
+        steps: how many; fewer are taken when the loss is no longer finite.
+
+    Returns:
+        The losses before each step and after the last, and the mean absolute change of each kernel by its mean
+        absolute value: (steps, layers).
+    """
+    kernels = [kernel(layer) for _, layer in find_layers(model) if kernel(layer) is not None]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+    probe = LossProbe(model, images, labels, compiled=False)
+    losses, ratios = [], []
+    try:
+        optimizer.build(model.trainable_variables)
+        for _ in range(steps):
+            loss, gradients = probe()
+            losses.append(loss)
+            if not math.isfinite(loss):
+                break
+            old = [np.array(keras.ops.convert_to_numpy(weight)) for weight in kernels]
+            optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+            new = [keras.ops.convert_to_numpy(weight) for weight in kernels]
+            with np.errstate(all="ignore"):
+                ratios.append([np.abs(b - a).mean() / np.abs(a).mean() for a, b in zip(old, new, strict=True)])
+        else:
+            losses.append(probe().loss)
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+    return losses, np.asarray(ratios or [[math.nan] * len(kernels)], np.float64)
+
+
+def _rounded(value: float) -> str:
+    """One digit is all that such advice is worth."""
+    return f"{float(f'{value:.0e}'):g}"

@@ -1,0 +1,152 @@
+"""Do the pixels say anything about the labels? A linear classifier on simple fixed features, cross-validated.
+
+A network may fail because of its labels alone (shuffled, shifted by one, two names for one class). A linear model
+needs no tuning and no luck: where it does no better than chance on hundreds of images, the labels deserve a look
+(Alain and Bengio 2016 probe hidden layers in the same way).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binom
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from kzoo.errors import InputError
+from kzoo.seeds import derived_seed, generator
+
+SIDE = 12
+"""Images are averaged down to at most this many cells a side."""
+FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe:
+    """What a linear classifier makes of images it was not fitted to.
+
+    Attributes:
+        accuracy: share of images whose class it finds, over all folds.
+        chance: share of the most frequent class, which a guess finds.
+        p_value: probability of at least this accuracy if the true rate were `chance` (binomial, one-sided).
+        images: how many there were.
+        classes: the labels that occur often enough to be probed, int64 (k,).
+        labels: int64 (n,), the label of each image as a place in `classes`.
+        scores: float (n, k), out-of-fold decision values.
+    """
+
+    accuracy: float
+    chance: float
+    p_value: float
+    images: int
+    classes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def better_than_chance(self) -> bool:
+        """Whether chance is rejected at the 0.1% level."""
+        return self.p_value < 1e-3
+
+    def pair_accuracies(self) -> np.ndarray:
+        """How well two classes are told apart: (k, k), symmetric, 0.5 is a guess; NaN on the diagonal.
+
+        Given one image of each of two classes, how often the probe says right which is which (area under the curve).
+        """
+        count = len(self.classes)
+        pairs = np.full((count, count), np.nan)
+        for row in range(count):
+            for column in range(row):
+                one, other = (
+                    self.scores[self.labels == place][:, row] - self.scores[self.labels == place][:, column]
+                    for place in (row, column)
+                )
+                higher = (one[:, None] > other).mean() + 0.5 * (one[:, None] == other).mean()
+                pairs[row, column] = pairs[column, row] = higher
+        return pairs
+
+
+def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, seed: int = 0) -> LinearProbe | None:
+    """Fit a ridge classifier to simple features of images, in five folds.
+
+    Args:
+        images: (n, height, width, channels), any scale.
+        labels: integers (n,).
+        limit: at most so many images are used, drawn at random.
+        seed: of the drawing and the folds.
+
+    Returns:
+        The probe; None where fewer than two classes have ten images each.
+
+    Raises:
+        InputError: not as many labels as images, or pixels that are not finite.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if len(images) != len(labels):
+        raise InputError(f"there are {len(images)} images and {len(labels)} labels: give one label for each image")
+    chosen = np.arange(len(labels))
+    if len(chosen) > limit:
+        chosen = np.sort(generator(seed, "linear probe").choice(len(labels), limit, replace=False))
+    values, counts = np.unique(labels[chosen], return_counts=True)
+    classes = values[counts >= 2 * FOLDS]
+    if len(classes) < 2:
+        return None
+    chosen = chosen[np.isin(labels[chosen], classes)]
+    places = np.searchsorted(classes, labels[chosen])
+    found = features(images[chosen])
+    # Ridge's penalty grows with the images to match the sum of squares; features have unit variance.
+    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=0.05 * len(chosen)))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=derived_seed(seed, "linear probe folds"))
+    scores = cross_val_predict(model, found, places, cv=folds, method="decision_function")
+    if scores.ndim == 1:
+        scores = np.stack([-scores, scores], axis=1)
+    hits = int((scores.argmax(1) == places).sum())
+    chance = float(np.bincount(places).max() / len(places))
+    return LinearProbe(
+        accuracy=hits / len(places),
+        chance=chance,
+        p_value=float(binom.sf(hits - 1, len(places), chance)),
+        images=len(places),
+        classes=classes.astype(np.int64),
+        labels=places,
+        scores=scores,
+    )
+
+
+def features(images: np.ndarray) -> np.ndarray:
+    """Pixels averaged over cells, and beside them each cell's edges: |d/dx|, |d/dy| and their signed product.
+
+    Args:
+        images: (n, height, width, channels).
+
+    Returns:
+        float32 (n, features). Edges are in it because the mean colour of a cell knows nothing of texture.
+
+    Raises:
+        InputError: the images have another shape, or hold values that are not finite.
+    """
+    if images.ndim != 4:
+        raise InputError(f"images must have shape (n, height, width, channels), not {images.shape}")
+    values = images.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError("images hold values that are not finite numbers")
+    grey = values.mean(-1)
+    down, right = np.zeros_like(grey), np.zeros_like(grey)
+    down[:, :-1], right[:, :, :-1] = np.diff(grey, axis=1), np.diff(grey, axis=2)
+    edges = np.stack([np.abs(down), np.abs(right), down * right], axis=-1)
+    cells = [_cells(values, SIDE), _cells(edges, SIDE // 2)]
+    return np.concatenate([part.reshape(len(images), -1) for part in cells], axis=1)
+
+
+def _cells(maps: np.ndarray, side: int) -> np.ndarray:
+    """Means over a grid of at most `side` by `side` cells of nearly equal size."""
+    for axis in (1, 2):
+        size = maps.shape[axis]
+        starts = np.unique(np.arange(min(side, size)) * size // min(side, size))
+        sums = np.add.reduceat(maps, starts, axis=axis)
+        lengths = np.diff([*starts, size]).astype(np.float32)
+        maps = sums / lengths.reshape([-1 if place == axis else 1 for place in range(4)])
+    return maps
