@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kzoo.diagnostics.graph import Call
+if TYPE_CHECKING:
+    from kzoo.diagnostics.graph import Call
 
 # Where a field depends on the position (upsampling, adaptive pooling), as many positions are tried.
 _POSITIONS = 64

@@ -64,13 +64,20 @@ RESNET_PENALTIES = (
     *(RESNET24.derive(f"resnet-penalties/l2-{strength:g}", l2=strength) for strength in (1e-4, 1e-3, 1e-2)),
     *(RESNET24.derive(f"resnet-penalties/l1-{strength:g}", l1=strength, l2=0.0) for strength in (1e-6, 1e-5, 1e-4)),
 )
-RESNET_ACTIVATIONS = tuple(
-    RESNET24.derive(f"resnet-activations/{name}", model_options={"activation": name})
-    for name in ("relu", "relu6", "leaky_relu", "elu", "swish")
+# The builder's defaults (ReLU, the original order) are left out, so that equal networks are one run.
+RESNET_ACTIVATIONS = (
+    RESNET24.derive("resnet-activations/relu"),
+    *(
+        RESNET24.derive(f"resnet-activations/{name}", model_options={"activation": name})
+        for name in ("relu6", "leaky_relu", "elu", "swish")
+    ),
 )
-RESNET_BLOCKS = tuple(
-    RESNET24.derive(f"resnet-blocks/{order}", model_options={"block_order": order})
-    for order in ("original", "bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
+RESNET_BLOCKS = (
+    RESNET24.derive("resnet-blocks/original"),
+    *(
+        RESNET24.derive(f"resnet-blocks/{order}", model_options={"block_order": order})
+        for order in ("bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
+    ),
 )
 # The report does not say whether its noise of variance 1 falls on pixels or on normalised images: normalised is ours.
 AUGMENTATIONS = {

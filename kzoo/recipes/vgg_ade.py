@@ -35,23 +35,31 @@ BATCHNORM_COST = tuple(
     VGGA.derive(f"batchnorm-cost/{model}", model=model)
     for model in ("vgg-a", "vgg-a-bn", "vgg-d", "vgg-d-bn", "vgg-e", "vgg-e-bn")
 )
-DROPOUT = (
-    *(
-        VGGE_BN.derive(f"dropout/{rate:g}", model_options={"dropout": rate, "dropout_placement": "both"})
-        for rate in (0.0, 0.2, 0.3, 0.4, 0.5)
-    ),
-    *(
-        VGGE_BN.derive(f"dropout/0.4-{placement}", model_options={"dropout": 0.4, "dropout_placement": placement})
-        for placement in ("pools", "hidden")
-    ),
+# A builder's default is left out here and below, so that equal networks are one run.
+DROPOUT_RATES = (
+    VGGE_BN.derive("dropout/0"),
+    *(VGGE_BN.derive(f"dropout/{rate:g}", model_options={"dropout": rate}) for rate in (0.2, 0.3, 0.4, 0.5)),
 )
+DROPOUT_PLACEMENTS = tuple(
+    VGGE_BN.derive(f"dropout/0.4-{placement}", model_options={"dropout": 0.4, "dropout_placement": placement})
+    for placement in ("pools", "hidden")
+)
+# Can BatchNorm stand in for dropout, as the report says? Without it, with and without dropout.
+DROPOUT_WITHOUT_BN = (
+    DEPTH[2].derive("dropout/0-without-bn"),
+    DEPTH[2].derive("dropout/0.4-without-bn", model_options={"dropout": 0.4}),
+)
+DROPOUT = (*DROPOUT_RATES, *DROPOUT_PLACEMENTS, *DROPOUT_WITHOUT_BN)
 OPTIMIZERS = {"adam": Adam(), "momentum": Momentum(), "rmsprop": RMSprop()}
 POOLING_OPTIMIZER = tuple(
-    VGGE_BN.derive(f"pooling-optimizer/{pooling}-{name}", model_options={"pooling_type": pooling}, optimizer=optimizer)
-    for pooling in ("max", "average")
+    VGGE_BN.derive(f"pooling-optimizer/{pooling}-{name}", model_options=options, optimizer=optimizer)
+    for pooling, options in (("max", {}), ("average", {"pooling_type": "average"}))
     for name, optimizer in OPTIMIZERS.items()
 )
-FILTER_SIZE = tuple(VGGE_BN.derive(f"filter-size/{size}", model_options={"kernel_size": size}) for size in (3, 5, 7))
+FILTER_SIZE = (
+    VGGE_BN.derive("filter-size/3"),
+    *(VGGE_BN.derive(f"filter-size/{size}", model_options={"kernel_size": size}) for size in (5, 7)),
+)
 FOUR_TIMES = ("mirror", "contrast", "median")
 AUGMENTATION = (
     VGGE_BN.derive("augmentation/none"),
@@ -60,10 +68,8 @@ AUGMENTATION = (
 )
 # The text names average pooling as best, the printed code uses max.
 PRUNED_BEST = tuple(
-    VGGE_BN.derive(
-        f"pruned-best/{pooling}", model_options={"dropout": 0.4, "pooling_type": pooling}, expansions=FOUR_TIMES
-    )
-    for pooling in ("average", "max")
+    VGGE_BN.derive(f"pruned-best/{pooling}", model_options={"dropout": 0.4, **options}, expansions=FOUR_TIMES)
+    for pooling, options in (("average", {"pooling_type": "average"}), ("max", {}))
 )
 
 RECIPES = (*DEPTH, *BATCHNORM_COST, *DROPOUT, *POOLING_OPTIMIZER, *FILTER_SIZE, *AUGMENTATION, *PRUNED_BEST)

@@ -1,0 +1,174 @@
+"""Studies that the reports' authors wished for and did not run (their conclusions)."""
+
+from __future__ import annotations
+
+from kzoo.recipes import densenet, fully_connected, vgg38
+from kzoo.studies.claims import alike, all_of, best, higher, no_gain
+from kzoo.studies.study import Claim, Entry, Study
+
+COLUMNS = ("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters")
+
+DENSENET = Study(
+    "densenet",
+    report="a",
+    question="Is a dense network better than VGG-38 with BatchNorm and residual connections?",
+    entries=(
+        Entry(
+            vgg38.BN_RESIDUAL,
+            "BN+residual",
+            {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112},
+        ),
+        *(
+            Entry(recipe, label)
+            for recipe, label in zip(
+                densenet.DENSENET, ("DenseNet-40-12", "DenseNet-BC-40-16", "DenseNet-BC-100-12"), strict=True
+            )
+        ),
+        Entry(vgg38.ERASING_L2, "BN+residual, final", {"val_accuracy": 0.6589, "test_accuracy": 0.6541}),
+        *(
+            Entry(recipe, label)
+            for recipe, label in zip(
+                densenet.DENSENET_FINAL, ("DenseNet-BC-40-16, final", "DenseNet-BC-100-12, final"), strict=True
+            )
+        ),
+    ),
+    claims=(
+        Claim(
+            "At like size a dense network beats BatchNorm with residual connections",
+            "report a, section 7 (a wish)",
+            higher("DenseNet-BC-40-16", "BN+residual"),
+        ),
+        Claim(
+            "At like size a dense network beats the final model, trained alike",
+            "report a, section 7 (a wish)",
+            higher("DenseNet-BC-40-16, final", "BN+residual, final"),
+        ),
+        Claim(
+            "A deeper dense network is better still",
+            "Huang et al. 2017",
+            all_of(
+                higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
+                higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
+            ),
+        ),
+        Claim(
+            "Bottlenecks and compression need fewer parameters for the same accuracy",
+            "Huang et al. 2017",
+            all_of(no_gain("DenseNet-40-12", "DenseNet-BC-40-16"), no_gain("DenseNet-40-12", "DenseNet-BC-100-12")),
+        ),
+    ),
+    columns=(*COLUMNS, "peak_memory"),
+    notes=(
+        "All train as report a trained, so that only the network differs; 'final' is its final model's training, with "
+        "random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 images: their 77.73% "
+        "for DenseNet-BC-100-12 is not to be compared.",
+        "DenseNet-BC-40-16 is near VGG-38 with BatchNorm in parameters, multiply-adds and depth.",
+        "Initial weights are the paper's (He et al. 2015); VGG-38 keeps PyTorch's, as in report a.",
+        "Report a quotes 82.62% for a dense network, which is the paper's largest one.",
+    ),
+)
+
+REDUCTIONS, SHORTCUTS = ("average", "max", "strided", "space-to-depth"), ("none", "pooled", "projected")
+LOSSLESS = tuple(
+    f"{reduction}, {'no' if shortcut == 'none' else shortcut} shortcut"
+    for reduction in REDUCTIONS
+    for shortcut in SHORTCUTS
+)
+AS_REPORTED = LOSSLESS[0]
+LOSSLESS_REDUCTION = Study(
+    "lossless-reduction",
+    report="a",
+    question="Does a reduction that loses less information improve the residual network?",
+    entries=tuple(
+        Entry(
+            recipe,
+            label,
+            {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112} if label == AS_REPORTED else {},
+        )
+        for recipe, label in zip(vgg38.LOSSLESS_REDUCTION, LOSSLESS, strict=True)
+    ),
+    claims=(
+        Claim(
+            "A reduction that keeps every value is better than average pooling",
+            "report a, section 7 (a wish)",
+            higher("space-to-depth, no shortcut", AS_REPORTED),
+        ),
+        Claim(
+            "A shortcut over the reduction is better than none",
+            "report a, section 7 (a wish)",
+            all_of(higher("average, pooled shortcut", AS_REPORTED), higher("average, projected shortcut", AS_REPORTED)),
+        ),
+        Claim(
+            "A strided convolution is better than average pooling",
+            "report a, section 7 (a wish)",
+            higher("strided, no shortcut", AS_REPORTED),
+        ),
+    ),
+    columns=COLUMNS,
+    notes=(
+        "VGG-38 with BatchNorm and residual connections, trained as in the study rescue; average without a shortcut is "
+        "its BN+residual.",
+        "Space-to-depth gives the convolution after it four times the inputs, so it has more parameters too.",
+    ),
+)
+
+GRID = tuple(f"{kernel}x{kernel}, stride {stride}" for kernel in (3, 5, 7) for stride in (1, 2))
+KERNEL_STRIDE = Study(
+    "kernel-stride",
+    report="b",
+    question="Would another kernel size or stride let VGG-38 with BatchNorm generalise better?",
+    entries=tuple(
+        Entry(
+            recipe,
+            label,
+            {"train_accuracy": 0.5829, "val_accuracy": 0.5024, "test_accuracy": 0.4942} if label == GRID[0] else {},
+        )
+        for recipe, label in zip(vgg38.KERNEL_STRIDE, GRID, strict=True)
+    ),
+    claims=(
+        Claim(
+            "3x3 kernels with stride 1 are best",
+            "report b, section 7 (a wish)",
+            best(GRID[0], GRID),
+        ),
+        Claim(
+            "Larger kernels gain nothing",
+            "report b, section 7 (a wish)",
+            all_of(no_gain(GRID[2], GRID[0]), no_gain(GRID[4], GRID[0])),
+        ),
+    ),
+    columns=COLUMNS,
+    notes=("The stride is that of the entry's convolution: with 2, every later map has a quarter of the area.",),
+)
+
+NETWORKS = ("MLP", "LeNet", "VGG-08", "VGG-38", "VGG-38 BN+residual")
+FULLY_CONNECTED = Study(
+    "fully-connected",
+    report="a",
+    question="Are deep convolutional networks necessary for digits?",
+    entries=tuple(Entry(recipe, label) for recipe, label in zip(fully_connected.RECIPES, NETWORKS, strict=True)),
+    claims=(
+        Claim(
+            "Convolution is needed: small convolutional networks beat the fully connected one",
+            "report a, section 7 (a wish)",
+            all_of(higher("LeNet", "MLP"), higher("VGG-08", "MLP")),
+        ),
+        Claim(
+            "Depth is not: a deep network gains nothing over VGG-08",
+            "report a, section 7 (a wish)",
+            no_gain("VGG-38 BN+residual", "VGG-08"),
+        ),
+        Claim(
+            "All but the plain VGG-38 do alike (within 1 point: our bound)",
+            "report a, section 7 (a wish)",
+            alike(("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01),
+        ),
+    ),
+    columns=COLUMNS,
+    notes=(
+        "The ten digit classes of EMNIST balanced, resized to 32x32 pixels, 20 epochs: the report named MNIST.",
+        "EMNIST here is another selection of the data set than the one published; each record holds the sizes.",
+    ),
+)
+
+STUDIES = (DENSENET, LOSSLESS_REDUCTION, KERNEL_STRIDE, FULLY_CONNECTED)
