@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, out
@@ -88,6 +89,10 @@ def run(
     data_dir: DataDir = None,
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
     records: Records = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs at a time, each in its own process.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
+    ] = None,
 ) -> None:
     """Train what a study needs and is not recorded yet; the same command goes on where it stopped."""
     from kzoo.studies import running
@@ -99,14 +104,28 @@ def run(
     changes = assignments([*(set_ or []), *given])
     row = named(name)
     tasks = running.plan(row, only=only, seeds=_numbers(seeds), changes=changes, directory=directory, records=records)
-    if not all(task.over for task in tasks):
+    runner = _runner(workers, on)
+    if runner is None and not all(task.over for task in tasks):
         import_keras()
     with StudyProgress(out, row.question, tasks) as shown:
-        ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, tell=shown.tell)
+        ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, runner=runner, tell=shown.tell)
     _show_results(row, tasks, directory, records)
     failure = running.failures(ended)
     if failure:
         raise failure
+
+
+def _runner(workers: int | None, on: str | None) -> Any:
+    """How the runs are trained; None for one after another in this process."""
+    if on is not None:
+        from kzoo.studies.on_ray import on_ray
+
+        return on_ray(on, workers=workers)
+    if workers is not None:
+        from kzoo.studies.parallel import side_by_side
+
+        return side_by_side(workers)
+    return None
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -141,14 +160,18 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
 def _print_group(group: Any) -> None:
     from kzoo.studies import tables
 
-    out.print()
-    out.print(tables.rich_table(group), highlight=False)
+    # Piped, lines may be longer than those of a terminal.
+    console = out if out.is_terminal else Console(width=160)
+    for part in tables.rich_tables(group, console.width):
+        console.print()
+        console.print(part, highlight=False)
     for note in (tables.unrecorded(group), tables.sizes(group)):
         if note:
-            out.print(note, highlight=False, markup=False, soft_wrap=True)
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
     verdicts = tables.rich_verdicts(group)
     if verdicts is not None:
-        out.print(verdicts, highlight=False)
+        console.print()
+        console.print(verdicts, highlight=False)
 
 
 @studies.command()

@@ -21,13 +21,11 @@ class Metric:
 
     Attributes:
         title: what it is.
-        short: heading of its column.
         kind: ``"share"`` (accuracies, 0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``, ``"ratio"``.
         read: takes it from a record (`kzoo.training.records.Result`); None where the record does not have it.
     """
 
     title: str
-    short: str
     kind: str
     read: Callable[[Any], float | None]
 
@@ -79,31 +77,47 @@ def _gradient_change(record: Any) -> float | None:
 
 
 METRICS: dict[str, Metric] = {
-    "train_accuracy": Metric("train accuracy", "train acc", "share", _score("train", "accuracy")),
-    "train_loss": Metric("train loss", "train loss", "loss", _score("train", "loss")),
-    "val_accuracy": Metric("validation accuracy, last epoch", "last val acc", "share", _score("last", "accuracy")),
-    "val_loss": Metric("validation loss, last epoch", "last val loss", "loss", _score("last", "loss")),
-    "best_val_accuracy": Metric("validation accuracy, best epoch", "best val acc", "share", _score("best", "accuracy")),
-    "best_epoch": Metric("best epoch", "best epoch", "epochs", lambda record: record.best_epoch),
-    "test_accuracy": Metric("test accuracy", "test acc", "share", _score("test", "accuracy")),
-    "test_loss": Metric("test loss", "test loss", "loss", _score("test", "loss")),
-    "gap": Metric("train - test accuracy", "gap", "share", _gap),
-    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "lowest loss at", "epochs", _lowest_loss),
-    "unsteadiness": Metric(
-        "mean change of validation accuracy between epochs, second half", "unsteadiness", "share", _unsteadiness
-    ),
-    "gradient_ratio_start": Metric(
-        "gradient, first / last layer, untrained", "gradient, start", "ratio", _gradient_ratio(0)
-    ),
-    "gradient_ratio_end": Metric(
-        "gradient, first / last layer, last epoch", "gradient, end", "ratio", _gradient_ratio(-1)
-    ),
+    "train_accuracy": Metric("train accuracy", "share", _score("train", "accuracy")),
+    "train_loss": Metric("train loss", "loss", _score("train", "loss")),
+    "val_accuracy": Metric("validation accuracy, last epoch", "share", _score("last", "accuracy")),
+    "val_loss": Metric("validation loss, last epoch", "loss", _score("last", "loss")),
+    "best_val_accuracy": Metric("validation accuracy, best epoch", "share", _score("best", "accuracy")),
+    "best_epoch": Metric("best epoch", "epochs", lambda record: record.best_epoch),
+    "test_accuracy": Metric("test accuracy", "share", _score("test", "accuracy")),
+    "test_loss": Metric("test loss", "loss", _score("test", "loss")),
+    "gap": Metric("train - test accuracy", "share", _gap),
+    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss),
+    "unsteadiness": Metric("mean change of validation accuracy between epochs, second half", "share", _unsteadiness),
+    "gradient_ratio_start": Metric("gradient, first / last layer, untrained", "ratio", _gradient_ratio(0)),
+    "gradient_ratio_end": Metric("gradient, first / last layer, last epoch", "ratio", _gradient_ratio(-1)),
     "gradient_change": Metric("gradient, last epoch / untrained, mean over layers", "ratio", _gradient_change),
-    "peak_memory": Metric("peak memory", "memory", "bytes", lambda record: record.peak_memory),
-    "parameters": Metric("parameters", "parameters", "count", lambda record: record.parameters),
+    "peak_memory": Metric("peak memory", "bytes", lambda record: record.peak_memory),
+    "parameters": Metric("parameters", "count", lambda record: record.parameters),
     # Not from records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
-    "seconds_per_epoch_ratio": Metric("seconds an epoch, as a ratio", "time ratio", "ratio", lambda record: None),
+    "seconds_per_epoch_ratio": Metric("seconds an epoch, as a ratio", "ratio", lambda record: None),
 }
+
+
+SHORT = {
+    "train_accuracy": "train acc",
+    "val_accuracy": "val acc, last",
+    "val_loss": "val loss, last",
+    "best_val_accuracy": "val acc, best",
+    "test_accuracy": "test acc",
+    "gap": "train - test",
+    "lowest_loss_epoch": "lowest val loss at",
+    "unsteadiness": "unsteadiness",
+    "gradient_ratio_start": "gradient first / last, untrained",
+    "gradient_ratio_end": "gradient first / last, trained",
+    "peak_memory": "memory",
+    "seconds_per_epoch_ratio": "time an epoch, ratio",
+}
+
+
+def heading(name: str) -> str:
+    """What a metric's column is called: its title, or something shorter."""
+    match = EPOCHS_TO.fullmatch(name)
+    return f"epochs to {match[1]}%" if match else SHORT.get(name) or metric(name).title
 
 
 def _epochs_to(percent: int) -> Metric:
@@ -111,7 +125,7 @@ def _epochs_to(percent: int) -> Metric:
         values = record.history.get("val_accuracy", [])
         return next((float(i) for i, value in enumerate(values, start=1) if value >= percent / 100), None)
 
-    return Metric(f"epochs to {percent}% validation accuracy", f"epochs to {percent}%", "epochs", read)
+    return Metric(f"epochs to {percent}% validation accuracy", "epochs", read)
 
 
 def _at_epoch(field: str, epoch: int) -> Metric:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table as RichTable
 
 from kzoo.studies import metrics
 from kzoo.studies.results import Index, Results
 from kzoo.studies.study import Claim, Study, Verdict
+
+WIDTH = 10
+"""Characters after which a column's heading goes on in the next line."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def rows(results: Results) -> list[Row]:
     for label in results.recorded:
         records = results.records(label)
         reported = results.study.entry(label).reported
+        if "dataset=" in results.budget:
+            reported = {key: value for key, value in reported.items() if key != "parameters"}  # of other classes
         cells = tuple(Cell(name, tuple(results.values(label, name)), reported.get(name)) for name in names)
         seeds = tuple(record.recipe["seed"] for record in records)
         failed = tuple(record.recipe["seed"] for record in records if record.status == "failed")
@@ -138,18 +145,36 @@ def sizes(results: Results) -> str:
     return f"Training / validation / test images: {'; '.join(texts)}."
 
 
-def rich_table(results: Results) -> RichTable:
-    """The table for a terminal; where figures are reported, they and the differences stand in lines below ours."""
-    table = RichTable(title=heading(results), box=None, pad_edge=False, title_justify="left", padding=(0, 1))
-    table.add_column("run", overflow="fold")
-    table.add_column("n", justify="right")
-    for name in columns(results):
-        table.add_column(metrics.metric(name).short, justify="right", overflow="fold")
+def rich_tables(results: Results, width: int) -> list[RichTable]:
+    """The table for a terminal, as several below each other where it is wider than `width` characters.
+
+    Where figures are reported, they and the differences stand in lines below ours.
+    """
+    measure = Console(width=10_000, height=100)
+    left, parts = list(columns(results)), []
+    while left:
+        count = len(left)
+        while count > 1 and measure.measure(_rich_table(results, left[:count])).maximum > width:
+            count -= 1
+        parts.append(_rich_table(results, left[:count]))
+        left = left[count:]
+    if parts:
+        parts[0].title = heading(results)
+    return parts
+
+
+def _rich_table(results: Results, names: Sequence[str]) -> RichTable:
+    table = RichTable(box=None, pad_edge=False, title_justify="left", padding=(0, 1))
+    table.add_column("run", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(textwrap.fill(metrics.heading(name), WIDTH), justify="right", no_wrap=True)
     for row in rows(results):
-        table.add_row(row.label, row.runs(), *(cell.ours() for cell in row.cells))
-        if any(cell.reported is not None for cell in row.cells):
-            table.add_row("  reported", "", *(cell.theirs() for cell in row.cells), style="dim")
-            table.add_row("  difference", "", *(cell.apart() for cell in row.cells), style="dim")
+        cells = [cell for cell in row.cells if cell.metric in names]
+        table.add_row(row.label, row.runs(), *(cell.ours() for cell in cells))
+        if any(cell.reported is not None for cell in cells):
+            table.add_row("  reported", "", *(cell.theirs() for cell in cells), style="dim")
+            table.add_row("  difference", "", *(cell.apart() for cell in cells), style="dim")
     return table
 
 
@@ -167,7 +192,7 @@ def markdown(results: Results) -> str:
     lines = []
     for row in rows(results):
         lines.append((row.label, row.runs(), *(cell.both() for cell in row.cells)))
-    text = markdown_table(["run", "n", *(metrics.metric(name).short for name in names)], lines, "lr" + "r" * len(names))
+    text = markdown_table(["run", "n", *(metrics.heading(name) for name in names)], lines, "lr" + "r" * len(names))
     notes = [note for note in (sizes(results), unrecorded(results)) if note]
     text += "\n" + " ".join(notes) + "\n"
     claims = [(claim.text, claim.source, verdict.status, verdict.evidence) for claim, verdict in verdicts(results)]
