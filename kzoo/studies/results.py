@@ -175,7 +175,8 @@ def _files(place: Path) -> Iterable[Path]:
     runs = sorted(place.glob("*/result.json"))
     if runs or next(place.glob("*/recipe.json"), None) is not None:
         return runs
-    return sorted(place.glob("**/*.json"))
+    paths = sorted(place.glob("**/*.json"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(place).parts)]
 
 
 def read(path: Path) -> Found:
