@@ -197,7 +197,7 @@ def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: s
         widths = np.diff(bins.edges)[full]
         left = bins.edges[:-1][full]
         style: dict[str, Any] = {"width": widths, "align": "edge", "edgecolor": "white", "linewidth": 0.6}
-        upper.bar(left, bins.accuracy[full], color=COLORS[0], label="accuracy", **style)
+        upper.bar(left, bins.accuracy[full], color=COLORS[4], label="accuracy", **style)
         gap = bins.confidence[full] - bins.accuracy[full]
         hatched = {**style, "edgecolor": COLORS[1], "facecolor": "none", "hatch": "////"}
         upper.bar(left, gap, bottom=bins.accuracy[full], label="gap to confidence", **hatched)

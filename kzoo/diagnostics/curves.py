@@ -1,0 +1,76 @@
+"""Learning curves: loss and accuracy over the epochs, of one run or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from kzoo.diagnostics.plots import COLORS, new_figure
+from kzoo.errors import InputError
+
+History = Mapping[str, Sequence[float]]
+
+
+def plot_learning_curves(
+    histories: History | Mapping[str, History], *, best_epoch: int | None = None, title: str = ""
+) -> Figure:
+    """Loss and accuracy by epoch: training dashed, validation solid, a colour for each run.
+
+    Training figures are averages over an epoch, as Keras reports them, so they lag by half an epoch.
+
+    Args:
+        histories: a run's history (``run.history``), or histories by name. Keys shown are loss, accuracy, val_loss
+            and val_accuracy.
+        best_epoch: counted from 1, marked where there is one run.
+        title: of the figure.
+
+    Raises:
+        InputError: there is no history, or none of these keys in one.
+    """
+    runs: dict[str, Any] = dict(histories)
+    if runs and not all(isinstance(value, Mapping) for value in runs.values()):
+        runs = {"": histories}
+    if not runs:
+        raise InputError("there is no history to show")
+    figure = new_figure(9.0, 3.8)
+    panels = figure.subplots(1, 2)
+    for (name, history), color in zip(runs.items(), _cycle(len(runs)), strict=True):
+        if not any(history.get(key) for key in ("loss", "accuracy", "val_loss", "val_accuracy")):
+            raise InputError(
+                f"history {name!r} has no loss and no accuracy: its keys are {', '.join(history) or 'none'}"
+            )
+        for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
+            for line, style in ((key, "--"), (f"val_{key}", "-")):
+                values = history.get(line)
+                if values:
+                    epochs = np.arange(1, len(values) + 1)
+                    # One epoch alone would be a line of no length.
+                    marker = "o" if len(values) == 1 else None
+                    axes.plot(epochs, values, style, color=color, marker=marker, markersize=4)
+    for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
+        axes.set(xlabel="epoch", ylabel=key)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+        if best_epoch is not None and len(runs) == 1:
+            axes.axvline(best_epoch, color="0.5", linewidth=1, linestyle=":")
+    handles = [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
+    names = ["training", "validation"]
+    if best_epoch is not None and len(runs) == 1:
+        handles.append(Line2D([], [], color="0.5", linestyle=":"))
+        names.append(f"best epoch ({best_epoch})")
+    if len(runs) > 1:
+        handles += [Line2D([], [], color=color, linewidth=3) for color in _cycle(len(runs))]
+        names += list(runs)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5), frameon=False)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _cycle(count: int) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(count)]

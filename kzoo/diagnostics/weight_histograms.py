@@ -1,0 +1,275 @@
+"""How each layer's weights are distributed, over the epochs of a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from kzoo.diagnostics.layers import find_layers
+from kzoo.diagnostics.plots import new_figure, sequential_colors
+from kzoo.errors import InputError, unknown
+from kzoo.files import write_atomically
+
+FILE = "weight_histograms.json"
+BINS = 32
+RECORDED = 20  # epochs of a run, besides epoch 0
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """One kernel's weights: bins of equal width from `low` to `high`, the finite weights' mean and deviation.
+
+    Attributes:
+        low, high: the smallest and the largest weight (half a unit off either way where all are equal).
+        mean, deviation: of the finite weights; NaN if there is none.
+        counts: weights in each of the bins; what is not finite is in none of them.
+    """
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WeightHistory:
+    """Histograms of all kernels over epochs.
+
+    Attributes:
+        layers: paths of the layers, in topological order where the model has one.
+        epochs: when; 0 is before training, 1 after the first epoch.
+        histograms: of each epoch, of each layer.
+    """
+
+    layers: tuple[str, ...]
+    epochs: tuple[int, ...]
+    histograms: tuple[tuple[Histogram, ...], ...]
+
+    def until(self, epochs: Sequence[int]) -> WeightHistory:
+        """The part recorded at the given epochs."""
+        kept = [i for i, epoch in enumerate(self.epochs) if epoch in epochs]
+        return WeightHistory(self.layers, tuple(self.epochs[i] for i in kept), tuple(self.histograms[i] for i in kept))
+
+    def with_epoch(self, epoch: int, histograms: Sequence[Histogram]) -> WeightHistory:
+        """This and one epoch more."""
+        return WeightHistory(self.layers, (*self.epochs, epoch), (*self.histograms, tuple(histograms)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data, with six significant digits."""
+        rows = [
+            [[*(_short(v) for v in (h.low, h.high, h.mean, h.deviation)), list(h.counts)] for h in row]
+            for row in self.histograms
+        ]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "fields": ["low", "high", "mean", "deviation", "counts"],
+            "layers": list(self.layers),
+            "epochs": list(self.epochs),
+            "histograms": rows,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> WeightHistory:
+        """From what `to_dict` gave.
+
+        Raises:
+            InputError: it is something else, or of a newer version.
+        """
+        try:
+            version = data["schema_version"]
+            if version > SCHEMA_VERSION:
+                raise InputError(f"weight histograms of schema version {version}: this kzoo reads {SCHEMA_VERSION}")
+            rows = tuple(tuple(_histogram(*fields) for fields in row) for row in data["histograms"])
+            history = cls(tuple(data["layers"]), tuple(map(int, data["epochs"])), rows)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"no weight histograms: {error!r}") from None
+        if len(rows) != len(history.epochs) or any(len(row) != len(history.layers) for row in rows):
+            raise InputError("no weight histograms: epochs, layers and histograms do not fit together")
+        return history
+
+
+def _short(value: float) -> float | None:
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _histogram(low: float, high: float, mean: float | None, deviation: float | None, counts: list[int]) -> Histogram:
+    mean, deviation = (float("nan") if value is None else float(value) for value in (mean, deviation))
+    return Histogram(float(low), float(high), mean, deviation, tuple(map(int, counts)))
+
+
+def read_weight_histograms(path: str | Path) -> WeightHistory:
+    """The histograms in a run's directory, or in a file.
+
+    Raises:
+        InputError: there are none, or the file is damaged.
+    """
+    path = Path(path)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{str(path)!r} does not exist: the run kept no weight histograms (diagnostics were off)")
+    try:
+        return WeightHistory.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"file {str(path)!r} cannot be read: {error}") from None
+
+
+def histogram(weights: np.ndarray, bins: int = BINS) -> Histogram:
+    """The histogram of an array of any shape."""
+    values = np.asarray(weights, np.float64).ravel()
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Histogram(0.0, 0.0, float("nan"), float("nan"), (0,) * bins)
+    counts, edges = np.histogram(values, bins)
+    return Histogram(
+        float(edges[0]), float(edges[-1]), float(values.mean()), float(values.std()), tuple(counts.tolist())
+    )
+
+
+def kernels(model: keras.Model) -> list[tuple[str, Any]]:
+    """(path, variable) of all weights of two or more dimensions, by layer; nested models are unfolded."""
+    found: list[tuple[str, Any]] = []
+    seen: set[int] = set()
+    for path, layer in find_layers(model):
+        own = [v for v in layer.weights if len(v.shape) >= 2 and id(v) not in seen and "float" in str(v.dtype)]
+        seen.update(map(id, own))
+        found += [(path if len(own) == 1 else f"{path}/{v.name}", v) for v in own]
+    return found
+
+
+def weight_histograms(model: keras.Model) -> dict[str, Histogram]:
+    """The histogram of every kernel of a built model, by layer."""
+    return {path: histogram(keras.ops.convert_to_numpy(variable)) for path, variable in kernels(model)}
+
+
+class WeightHistograms(keras.callbacks.Callback):
+    """Keeps histograms of a model's kernels in ``weight_histograms.json``: before training and at most 20 epochs.
+
+    It only reads weights, so a training ends with the same bits with it as without.
+    """
+
+    def __init__(self, model: keras.Model, directory: str | Path, epochs: int) -> None:
+        """Record `model` (the one that is trained, or that shares its weights) for a training of `epochs` epochs."""
+        super().__init__()
+        self._recorded = model
+        self._path = Path(directory) / FILE
+        self._every = max(1, -(-epochs // RECORDED))
+        self._epochs = epochs
+        self._last = 0
+        self.history = WeightHistory(tuple(path for path, _ in kernels(model)), (), ())
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Record the weights that training begins with."""
+        if epoch == 0 and not self.history.epochs:
+            self._record(0)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record some epochs."""
+        self._last = epoch + 1
+        if self._last % self._every == 0 or self._last == self._epochs:
+            self._record(self._last)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Record the last epoch, where training stopped early."""
+        if self._last and self._last not in self.history.epochs:
+            self._record(self._last)
+
+    def _record(self, epoch: int) -> None:
+        if epoch in self.history.epochs:
+            return
+        self.history = self.history.with_epoch(epoch, list(weight_histograms(self._recorded).values()))
+        self._write()
+
+    def _write(self) -> None:
+        text = json.dumps(self.history.to_dict(), separators=(",", ":"))
+        write_atomically(self._path, lambda stream: stream.write(text.encode()))
+
+    def state(self) -> dict[str, Any]:
+        """What has been recorded; the histograms themselves are in the file."""
+        return {"epochs": list(self.history.epochs), "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state: what the file holds beyond it is of epochs that will be trained again."""
+        self._last = state["last"]
+        try:
+            there = read_weight_histograms(self._path)
+        except InputError:
+            return  # deleted or damaged: what is lost is a picture, no reason to stop a training
+        if there.layers == self.history.layers:
+            self.history = there.until(state["epochs"])
+            if self.history != there:
+                self._write()
+
+
+def plot_weight_histograms(
+    history: WeightHistory, layers: Sequence[str] | None = None, *, at_most: int = 12, title: str = ""
+) -> Figure:
+    """A ridge for every epoch, one panel a layer: the first epoch at the top, dark; the last one in front, light.
+
+    Heights follow the square root of the density, so that a narrow distribution does not dwarf the wide ones.
+
+    Args:
+        history: of a run.
+        layers: which to show; if not given, `at_most` of them, evenly spread from first to last.
+        at_most: panels.
+        title: of the figure.
+
+    Raises:
+        InputError: a layer is not in the history, or nothing was recorded.
+    """
+    if not history.epochs or not history.layers:
+        raise InputError("there are no weight histograms to show")
+    for layer in layers or ():
+        if layer not in history.layers:
+            raise unknown("layer", layer, history.layers)
+    chosen = list(layers or history.layers)
+    if layers is None and len(chosen) > at_most:
+        chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, at_most).round().astype(int))]
+    columns = min(4, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = new_figure(max(2.9 * columns, 4.5), 0.6 + 2.6 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.ravel()[len(chosen) :]:
+        axes.set_axis_off()
+    for axes, layer in zip(panels.ravel(), chosen, strict=False):
+        _ridges(axes, history, history.layers.index(layer))
+        axes.set_title(layer, fontsize=9)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("epoch")
+    figure.supxlabel("weight", fontsize=11)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
+    found = [row[layer] for row in history.histograms]
+    densities = []
+    for one in found:
+        width = max(one.high - one.low, 1e-12) / len(one.counts)
+        densities.append(np.asarray(one.counts) / max(sum(one.counts), 1) / width)
+    # The tallest ridge spans three steps.
+    heights = [np.sqrt(density) for density in densities]
+    tallest = max(float(height.max()) for height in heights) or 1.0
+    for place, (one, height, color) in enumerate(zip(found, heights, sequential_colors(len(found)), strict=True)):
+        edges = np.linspace(one.low, one.high, len(one.counts) + 1)
+        middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
+        ridge = -place + 3.0 * np.concatenate([[0.0], height, [0.0]]) / tallest
+        axes.fill_between(middles, -place, ridge, color=color, zorder=place + 1, linewidth=0)
+        axes.plot(middles, ridge, color="white", linewidth=0.6, zorder=place + 1.5)
+    shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), 6)).round().astype(int))
+    axes.set_yticks([-place for place in shown], [str(history.epochs[place]) for place in shown])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="x", nbins=4)
