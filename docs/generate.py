@@ -220,7 +220,7 @@ def commands() -> str:
     from kzoo.cli import app
 
     text = ""
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in _all_commands(typer.main.get_command(app)):
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         usage = ["kzoo", name, "[OPTIONS]"]
         for item in arguments:
@@ -236,6 +236,20 @@ def commands() -> str:
             rows.append((f"`{label}`", f"`{item.default}`" if given else "", plain(item.help or "")))
         text += markdown("argument or option | default | meaning", rows)
     return text + "\n"
+
+
+def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every command of a group with its full name, those of groups within it included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _all_commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+def _recorded(name: str) -> Callable[[], str]:
+    """A table of `docs/recorded.py`, from the records under `results/`."""
+    return lambda: getattr(importlib.import_module("recorded"), name)(ROOT / "results")
 
 
 def _recipe_fields() -> str:
@@ -278,6 +292,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "augmentations": _kinds("kzoo.data.augment", "AugmentationSpec"),
     "datasets": datasets,
     "commands": commands,
+    **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results")},
 }
 
 

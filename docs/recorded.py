@@ -1,0 +1,93 @@
+"""The tables that `docs/generate.py` makes from studies and from the records committed under `results/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def _markdown(header: str, rows: Iterable[Iterable[object]], align: str) -> str:
+    from kzoo.studies.tables import markdown_table
+
+    return f"\n{markdown_table(header.split(' | '), rows, align)}\n"
+
+
+def _records(place: Path) -> Any:
+    """The committed records; what is wrong with one of them ends the program."""
+    from kzoo.studies.collecting import check_sums
+    from kzoo.studies.results import Records, read_records
+
+    if not place.is_dir():
+        return Records((), {}, ())
+    records = read_records([place])
+    problems = [*check_sums(place), *records.problems]
+    if problems:
+        sys.exit("\n".join(problems))
+    return records
+
+
+def _indices(place: Path) -> Iterable[tuple[Any, Any]]:
+    """Every study with the index of its committed records, those of recipes that no study has left out."""
+    from kzoo.studies import list_studies, study
+    from kzoo.studies.results import index
+
+    records = _records(place)
+    for row in map(study, list_studies()):
+        yield row, index(row, records)
+
+
+def results(place: Path) -> str:
+    """Our figures beside the reported ones, one row a run that has both; each run in the first study that has it."""
+    from kzoo.studies import metrics, tables
+
+    rows, shown = [], set()
+    for study, found in _indices(place):
+        for group in found.groups.values():
+            for row in tables.rows(group):
+                runs = tuple(record.digest for record in group.records(row.label))
+                cell = next((cell for cell in _headline(row) if cell.reported is not None), None)
+                if cell is None or runs in shown:
+                    continue
+                shown.add(runs)
+                ours = f"{cell.ours()} (n={len(cell.values)})" if cell.values else "failed"
+                metric = metrics.metric(cell.metric).title
+                rows.append((f"`{study.name}`", row.label, metric, ours, cell.theirs(), group.budget))
+    if not rows:
+        return "\nNo records are committed yet.\n\n"
+    return _markdown("study | run | figure | ours | reported | budget", rows, "lllrrl")
+
+
+def _headline(row: Any) -> Iterable[Any]:
+    """A row's accuracies, the one on test images first, then its other figures."""
+    first = ("test_accuracy", "val_accuracy", "best_val_accuracy")
+    return sorted(row.cells, key=lambda cell: first.index(cell.metric) if cell.metric in first else len(first))
+
+
+def studies(place: Path) -> str:
+    """Every study."""
+    from kzoo.studies import list_studies, study
+
+    rows = [
+        (f"`{row.name}`", row.report, len(row.entries), row.question, len(row.claims))
+        for row in map(study, list_studies())
+    ]
+    return _markdown("study | report | runs | question | claims", rows, "llrlr")
+
+
+def study_results(place: Path) -> str:
+    """The tables and verdicts of every study that has records; a study whose only record is another's is left out."""
+    from kzoo.studies import tables
+
+    text = ""
+    for study, found in _indices(place):
+        parts = []
+        for group in found.groups.values():
+            own = any(item.path.parent.name == study.name for item in found.found[group.budget])
+            if own or len(group.recorded) > 1:
+                parts.append(f"\n### {tables.heading(group)}\n\n{tables.markdown(group)}")
+        if parts:
+            notes = "".join(f"\n{note}\n" for note in study.notes)
+            text += f"\n## {study.name}\n\n{study.question}\n{notes}{''.join(parts)}"
+    return f"{text}\n" if text else "\nNo records are committed yet.\n\n"
