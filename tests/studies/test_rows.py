@@ -1,0 +1,269 @@
+"""The studies' rows: complete, consistent, and every claim can hold, fail to hold, and lack runs."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from kzoo.recipes import list_recipes, recipe
+from kzoo.studies import list_studies, metrics, study
+from kzoo.studies.comparisons import Arithmetic, ConvergedBy, GroupDifference, Ratio, WithinSpread
+from kzoo.studies.report_d import _dilated_side, _pooled_side
+from kzoo.studies.results import Results
+from kzoo.studies.verdicts import Alike, Bounded, Combined, Compare, HardestClasses, NotAbove, NotRecorded
+
+NAMES = {
+    "a": ("rescue", "regularise"),
+    "b": ("batchnorm", "learning-rate", "batch-size", "seeds", "batchnorm-decay"),
+    "c": (
+        "depth", "batchnorm-cost", "dropout", "pooling-optimizer", "filter-size", "augmentation", "pruned-best",
+    ),
+    "d": ("reduction", "dilation"),
+    "e": (
+        "resnet-depth", "resnet-optimizers", "resnet-schedules", "resnet-penalties", "resnet-activations",
+        "resnet-blocks", "resnet-augmentation", "resnet-mixup",
+    ),
+    "wishes": ("densenet", "lossless-reduction", "kernel-stride", "fully-connected"),
+}  # fmt: skip
+ROWS = [study(name) for name in list_studies()]
+CLAIMS = [pytest.param(row, claim, id=f"{row.name}: {claim.text}") for row in ROWS for claim in row.claims]
+
+
+def test_every_study_is_there():
+    assert list_studies() == [name for names in NAMES.values() for name in names]
+    for letter in "abcde":
+        assert {study(name).report for name in NAMES[letter]} == {letter}
+
+
+def test_every_recipe_is_in_a_study():
+    used = {entry.recipe.name for row in ROWS for entry in row.entries}
+    assert [name for name in list_recipes() if name not in used] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_rows_are_consistent(row):
+    assert row.question.endswith("?")
+    assert len(row.entries) >= 3
+    assert row.claims
+    digests = [entry.recipe.digest() for entry in row.entries]
+    assert len(set(digests)) == len(digests)
+    for entry in row.entries:
+        assert recipe(entry.recipe.name) == entry.recipe
+    for claim in row.claims:
+        assert claim.source
+    assert len({claim.text for claim in row.claims}) == len(row.claims)
+    emnist = any(entry.recipe.dataset == "emnist" for entry in row.entries)
+    assert any(note.startswith("EMNIST") for note in row.notes) == emnist
+    assert {"train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy"} <= set(row.columns)
+
+
+def test_reported_figures():
+    def figures(name, label):
+        return study(name).entry(label).reported
+
+    assert figures("rescue", "VGG-08") == {
+        "train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106,
+    }  # fmt: skip
+    assert [figures("regularise", label)["val_accuracy"] for label in study("regularise").labels] == [
+        0.6212, 0.6431, 0.6589, 0.6524,
+    ]  # fmt: skip
+    rates = [figures("learning-rate", label) for label in ("1e-4", "1e-3", "5e-3", "1e-2", "4.5e-2")]
+    assert [row["test_accuracy"] for row in rates] == [0.4153, 0.4942, 0.4839, 0.4805, 0.4083]
+    assert [row["epochs_to_40"] for row in rates] == [45, 39, 48, 80, 99]
+    assert [figures("batch-size", label)["epochs_to_45"] for label in ("50", "100", "200")] == [60, 50, 69]
+    assert [figures("seeds", f"seed {n}")["val_loss"] for n in (0, 10, 20)] == [1.89, 1.94, 1.98]
+    assert figures("reduction", "average L=3")["test_accuracy"] == 0.8801
+    assert figures("reduction", "max L=1")["seconds_per_epoch_ratio"] == 1
+    assert figures("dilation", "dilated L=4")["seconds_per_epoch_ratio"] == 3.09  # 34.6 / 11.2
+    assert figures("dilation", "dilated L=2")["test_accuracy"] == 0.8854
+    assert figures("resnet-mixup", "crop+flip+mixup") == {"test_accuracy": 0.9443}
+
+
+def test_labels_say_what_their_recipes_are():
+    for entry in study("reduction").entries:
+        kind, layers, *rest = entry.label.split()
+        assert entry.recipe.model == f"lenet{layers[2:]}-{kind}"
+        assert entry.recipe.model_options == ({"filters": 64} if "F=64" in rest else {})
+        assert entry.recipe.dataset == ("cifar10" if "CIFAR-10" in rest else "emnist")
+    for entry in study("resnet-optimizers").entries:
+        network, optimizer = entry.label.lower().split()
+        assert (entry.recipe.model, entry.recipe.optimizer.kind) == (network, optimizer)
+    for entry in study("learning-rate").entries:
+        rate, *schedule = entry.label.split()
+        assert entry.recipe.optimizer.learning_rate == float(rate)
+        assert entry.recipe.schedule.kind == (schedule or ["cosine"])[0]
+    for entry in study("resnet-penalties").entries[1:]:
+        norm, strength = entry.label.split()
+        assert getattr(entry.recipe, norm.lower()) == float(strength)
+        assert entry.recipe.l1 == 0 or entry.recipe.l2 == 0
+    for entry in study("resnet-mixup").entries:
+        kinds = [change.kind for change in entry.recipe.augmentation]
+        assert ("mixup" in kinds) == ("mixup" in entry.label)
+        assert ("gaussian_noise" in kinds) == ("noise" in entry.label)
+        assert ("pad_crop" in kinds) == ("crop" in entry.label)
+    for entry in study("lossless-reduction").entries:
+        reduction, shortcut = entry.label.removesuffix(" shortcut").split(", ")
+        options = {"reduction": "average", "shortcut": "none", **entry.recipe.model_options}
+        assert (options["reduction"], options["shortcut"]) == (reduction, "none" if shortcut == "no" else shortcut)
+
+
+@pytest.mark.parametrize(("row", "claim"), CLAIMS)
+def test_without_records_there_are_not_enough_runs(row, claim):
+    verdict = claim.test(Results(row))
+    if isinstance(claim.test, Arithmetic):
+        assert verdict.status in ("holds", "does not hold")
+    else:
+        assert verdict.status == "not enough runs"
+    assert verdict.evidence
+
+
+class World(Results):
+    """Figures made up for one study: three seeds of every run, all but equal."""
+
+    def __init__(self, row):
+        super().__init__(row)
+        self.figures = {}
+        self.curves = {}
+        self.right = {}
+
+    def start(self, metric):
+        return {"share": 0.3, "loss": 2.0, "epochs": 50.0, "bytes": 2.0**30, "count": 1e6, "ratio": 1.0}[
+            metrics.metric(metric).kind
+        ]
+
+    def get(self, label, metric):
+        return self.figures.setdefault((label, metric), self.start(metric))
+
+    def put(self, label, metric, value):
+        self.figures[label, metric] = value
+
+    def values(self, label, metric):
+        self.study.entry(label)
+        return [self.get(label, metric) * (1 + share) for share in (-1e-9, 0, 1e-9)]
+
+    def records(self, label):
+        classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+        shares = self.right.get(label, [90] * len(classes))
+        return [
+            SimpleNamespace(
+                status="completed",
+                recipe={"seed": seed},
+                data={"class_names": classes},
+                history={"val_accuracy": self.curves.get(label, [0.5] * 50)},
+                confusion=[
+                    [right if i == j else 100 - right if j == (i + 1) % 10 else 0 for j in range(10)]
+                    for i, right in enumerate(shares)
+                ],
+            )
+            for seed in range(3)
+        ]
+
+
+def leaves(test):
+    return [leaf for part in test.tests for leaf in leaves(part)] if isinstance(test, Combined) else [test]
+
+
+def middle(low, high, base):
+    """A figure between bounds that may be infinite."""
+    if math.isinf(low) and math.isinf(high):
+        return base
+    if math.isinf(high):
+        return low + abs(low or base)
+    return high - abs(high or base) / 2 if math.isinf(low) else (low + high) / 2
+
+
+def outside(low, high, base):
+    return high + abs(high or base) if math.isfinite(high) else low - abs(low or base) / 2
+
+
+def apply(leaf, world, holds):
+    """Change the world so that a test holds (or does not). To hold, figures are only raised, so rounds of it end."""
+    if isinstance(leaf, Compare):
+        up, down = (leaf.a, leaf.b) if leaf.direction == "higher" else (leaf.b, leaf.a)
+        up, down = (up, down) if holds else (down, up)
+        step = max(0.1 * world.start(leaf.metric), 1.5 * (leaf.minimum or 0))
+        world.put(up, leaf.metric, world.get(down, leaf.metric) + step)
+    elif isinstance(leaf, NotAbove):
+        step = 0 if holds else 0.1 * world.start(leaf.metric)
+        label = leaf.b if holds else leaf.a
+        world.put(label, leaf.metric, max(world.get(leaf.a, leaf.metric), world.get(leaf.b, leaf.metric)) + step)
+    elif isinstance(leaf, Alike):
+        top = max(world.get(label, leaf.metric) for label in leaf.labels)
+        for label in leaf.labels:
+            world.put(label, leaf.metric, top)
+        if not holds:
+            world.put(leaf.labels[0], leaf.metric, top + 2 * leaf.within)
+    elif isinstance(leaf, Bounded):
+        for label in leaf.labels:
+            low, high = leaf.bounds(world, label)
+            choose = middle if holds else outside
+            world.put(label, leaf.metric, choose(low, high, world.start(leaf.metric)))
+    elif isinstance(leaf, Ratio):
+        choose = middle if holds else outside
+        times = choose(leaf.low, leaf.high, 1.0)
+        world.put(leaf.a, leaf.metric, world.get(leaf.b, leaf.metric) * times)
+    elif isinstance(leaf, GroupDifference):
+        choose = middle if holds else outside
+        for label in leaf.a:
+            world.put(label, leaf.metric, world.start(leaf.metric) + choose(leaf.low, leaf.high, 0.1))
+        for label in leaf.b:
+            world.put(label, leaf.metric, world.start(leaf.metric))
+    elif isinstance(leaf, ConvergedBy):
+        late = leaf.within * (0.5 if holds else 2)
+        for label in leaf.labels:
+            world.curves[label] = [0.8] * leaf.epoch + [0.8 + late] * 10
+    elif isinstance(leaf, WithinSpread):
+        low, high = (min(leaf.values), max(leaf.values)) if holds else (0.1, 0.11)
+        for i, label in enumerate(leaf.labels):
+            world.put(label, leaf.metric, low + (high - low) * i / (len(leaf.labels) - 1))
+    else:
+        assert isinstance(leaf, HardestClasses)
+        names = world.records(leaf.label)[0].data["class_names"]
+        # with as many classes as may be among the worst, others must be worse for the claim to fail
+        worst = leaf.names if holds else [name for name in names if name not in leaf.names][: leaf.among]
+        world.right[leaf.label] = [90 - 10 * (name in worst) for name in names]
+
+
+def satisfied(row, test):
+    world = World(row)
+    for _ in range(40):
+        broken = [leaf for leaf in leaves(test) if leaf(world).status != "holds"]
+        if not broken:
+            return world
+        for leaf in broken:
+            apply(leaf, world, holds=True)
+    raise AssertionError([leaf(world).evidence for leaf in broken])
+
+
+DECIDABLE = [case for case in CLAIMS if not isinstance(case.values[1].test, (Arithmetic, NotRecorded))]
+
+
+@pytest.mark.parametrize(("row", "claim"), DECIDABLE)
+def test_a_claim_holds_on_records_that_bear_it_out(row, claim):
+    verdict = claim.test(satisfied(row, claim.test))
+    assert verdict.status == "holds"
+    assert verdict.evidence
+
+
+@pytest.mark.parametrize(("row", "claim"), DECIDABLE)
+def test_a_claim_does_not_hold_if_any_part_of_it_fails(row, claim):
+    for leaf in leaves(claim.test):
+        world = satisfied(row, claim.test)
+        apply(leaf, world, holds=False)
+        verdict = claim.test(world)
+        assert verdict.status == "does not hold", leaf
+        assert verdict.evidence
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+def test_receptive_fields_of_report_d_are_exact(layers):
+    from kzoo.diagnostics.graph import calls
+    from kzoo.diagnostics.receptive_field import receptive_fields
+    from kzoo.models import create_model
+
+    sides = {"average": _pooled_side(layers), "dilated": _dilated_side(layers)}
+    for kind, side in sides.items():
+        made = calls(create_model(f"lenet{layers}-{kind}"))
+        fields = dict(zip([call.name for call in made], receptive_fields(made), strict=True))
+        last = f"block{layers}_reduction_{'pool' if kind == 'average' else 'conv'}"
+        assert fields[last] == (side, side)
