@@ -1,0 +1,38 @@
+"""The command that makes a run's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kzoo.cli.common import DataDir, app, import_keras, out
+from kzoo.errors import InputError
+
+
+@app.command("report")
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, or a record (a JSON file).")],
+    output: Annotated[
+        Path | None, typer.Option(help="Of the page; report.html in the run's directory if not given.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the page of a run: one HTML file with its figures, curves, mistakes and insides."""
+    from kzoo.pages.document import check_place
+    from kzoo.training.records import Result, read_result
+
+    source: Result | None = None
+    if run.is_file():
+        source = read_result(run)
+        output = output or run.with_suffix(".html")
+    elif not (run / "recipe.json").is_file():
+        raise InputError(f"{str(run)!r} is not a run: it has no recipe.json")
+    check_place(output or run / "report.html")
+    import_keras()
+    from kzoo.pages import run_page
+    from kzoo.training.saved_run import Run
+
+    path = run_page(source or Run(run), output, data_dir=data_dir)
+    out.print(f"page: {path}", highlight=False, soft_wrap=True)

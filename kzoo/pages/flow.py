@@ -1,0 +1,99 @@
+"""Gradients and weights over depth and epochs, as charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from kzoo.pages.charts import Chart, mode, new_chart, ordered_colors, rounded, spread
+from kzoo.pages.document import Absent
+from kzoo.training.records import Result
+
+LINES = 10
+
+
+def flow_charts(record: Result) -> list[Chart] | Absent:
+    """The record's gradient flow: lines over depth by epoch, and heat maps of gradient and update by layer."""
+    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
+    if not flow or not flow.get("layers") or not flow.get("epochs"):
+        return Absent("The record has no gradient flow: the run was trained without diagnostics.")
+    layers, epochs = list(flow["layers"]), list(flow["epochs"])
+    charts = [_lines(layers, epochs, flow["gradients"])]
+    if len(epochs) > 1:
+        what = "mean absolute gradient"
+        charts.append(_map(layers, epochs, flow["gradients"], "Gradient by layer and epoch", what))
+    ratios = flow.get("update_ratio")
+    if ratios and any(value for row in ratios for value in row if value):
+        title, what = "Update ratio by layer and epoch", "mean absolute update / mean absolute weight"
+        caption = "How much of a kernel a step changes; about 0.001 is usual for networks that learn."
+        charts.append(_map(layers, epochs, ratios, title, what, caption))
+    return charts
+
+
+def _lines(layers: list[str], epochs: list[int], gradients: list[list[float]]) -> Chart:
+    figure = new_chart("layer with weights, first to last", "mean absolute gradient")
+    chosen = spread(len(epochs), LINES)
+    depth = list(range(1, len(layers) + 1))
+    for shade, place in zip(ordered_colors(len(chosen)), chosen, strict=True):
+        name = "untrained" if epochs[place] == 0 else f"epoch {epochs[place]}"
+        figure.add_scatter(
+            x=depth,
+            # A logarithm has no place for a gradient of nothing: a gap.
+            y=rounded([value or None for value in gradients[place]], 4),
+            name=name,
+            mode=mode(len(layers)),
+            customdata=layers,
+            line={"color": shade, "width": 2},
+            marker={"size": 5},
+            hovertemplate=f"%{{customdata}}, {name}: %{{y:.2e}}<extra></extra>",
+        )
+    figure.update_yaxes(type="log", exponentformat="power")
+    positive = [value for row in gradients for value in row if value]
+    if positive and max(positive) < 100 * min(positive):
+        figure.update_yaxes(exponentformat="e", nticks=6)
+    figure.update_layout(legend={"yanchor": "top", "y": -0.2})
+    label = f"Mean absolute gradient of {len(layers)} layers at {len(chosen)} of {len(epochs)} recorded epochs"
+    first, last = gradients[0][0], gradients[0][-1]
+    caption = ""
+    if first and last:
+        when = "Before training" if epochs[0] == 0 else f"At epoch {epochs[0]}"
+        caption = f"{when} the first layer’s gradient is {first / last:.2g} times the last layer’s."
+    return Chart(figure, "Gradient over depth", label, caption, "24rem")
+
+
+def _map(
+    layers: list[str], epochs: list[int], values: list[list[float]], title: str, what: str, caption: str = ""
+) -> Chart:
+    """A heat map with epochs across and layers down, the first layer on top, shaded by the power of ten."""
+    figure = new_chart("epoch", "")
+    z = [[math.log10(row[i]) if row[i] and row[i] > 0 else None for row in values] for i in range(len(layers))]
+    known = [value for row in z for value in row if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    step = max(1, math.ceil((high - low) / 6))
+    ticks = list(range(math.floor(low), math.ceil(high) + 1, step))
+    figure.add_heatmap(
+        x=[str(epoch) for epoch in epochs],
+        y=layers,
+        z=[rounded(row, 4) for row in z],
+        customdata=[rounded([row[i] for row in values], 4) for i in range(len(layers))],
+        autocolorscale=True,
+        zmin=low,
+        zmax=high if high > low else low + 1,
+        colorbar={
+            "orientation": "h",
+            "thickness": 10,
+            "y": 1.0,
+            "yanchor": "bottom",
+            "outlinewidth": 0,
+            "tickvals": ticks,
+            "ticktext": [f"10<sup>{tick}</sup>" for tick in ticks],
+            "ticklabelposition": "outside top",
+        },
+        hovertemplate=f"%{{y}}, epoch %{{x}}<br>{what}: %{{customdata:.2e}}<extra></extra>",
+    )
+    figure.update_xaxes(type="category", showgrid=False, nticks=12, tickangle=0)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont_size=11)
+    text = caption or f"{what.capitalize()}, as a power of ten."
+    height = f"{min(11 + 0.8 * len(layers), 34):.0f}rem"
+    return Chart(figure, title, f"{title}: {what} of {len(layers)} layers at {len(epochs)} epochs", text, height)

@@ -1,0 +1,76 @@
+"""A recipe as text: what differs from the default of its model's family, then all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kzoo.errors import InputError
+from kzoo.models.registry import variant
+from kzoo.pages.document import Table
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+
+HIDDEN = ("name", "schema_version")
+
+
+def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields as ``{"optimizer.learning_rate": 0.001, ...}``; lists are kept whole."""
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        elif not isinstance(value, Mapping):
+            found[prefix + key] = value
+    return found
+
+
+def write(value: Any) -> str:
+    """A field's value, short: ``pad_crop(padding=4), flip()`` for a list of kinds."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(write, value))
+    if isinstance(value, Mapping):
+        value = dict(value)
+        kind = value.pop("kind", "")
+        inner = ", ".join(f"{key}={write(entry)}" for key, entry in value.items())
+        return f"{kind}({inner})" if inner else kind
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The default recipe of a model's family: how it is called, and its resolved fields.
+
+    A model of one's own, or one that is not registered here, has no family: kzoo's defaults stand in.
+    """
+    model = str(fields["model"])
+    try:
+        row = None if model.startswith("keras:") or ":" in model else variant(model)
+        if row is not None and row.recipe is not None:
+            base = named_recipe(row.recipe).resolved()
+            return f"{base.name}, the default of the model’s family", base.model_dump(mode="json")
+    except InputError:
+        pass  # of a plugin that is not installed here
+    base = Recipe("default/own", model="vgg08", dataset="digits").resolved()
+    return "kzoo’s defaults", {**base.model_dump(mode="json"), "model": model, "dataset": fields["dataset"]}
+
+
+def changes_table(fields: Mapping[str, Any]) -> Table:
+    """The fields in which a recipe differs from the default of its model's family."""
+    name, base = base_of(fields)
+    ours, theirs = flat(fields), flat(base)
+    rows = [
+        (key, write(ours[key]) if key in ours else "–", write(theirs[key]) if key in theirs else "–")
+        for key in dict.fromkeys([*ours, *theirs])
+        if key not in HIDDEN and ours.get(key, "") != theirs.get(key, "")
+    ]
+    caption = f"Differs from {name}" if rows else f"The same as {name}."
+    return Table(caption, ("field", "this run", "default"), tuple(rows))
+
+
+def recipe_table(fields: Mapping[str, Any]) -> Table:
+    """All fields."""
+    rows = tuple((key, write(value)) for key, value in flat(fields).items() if key not in HIDDEN)
+    return Table("All fields of the recipe", ("field", "value"), rows)

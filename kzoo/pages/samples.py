@@ -1,0 +1,150 @@
+"""What a run's data and weights show: mistakes as pictures, and images before and after each augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kzoo.data.augment import Mixup
+from kzoo.data.augmentation import UNIT
+from kzoo.data.expansions import CHANGES
+from kzoo.errors import InputError, RunFailed
+from kzoo.pages.document import Absent
+from kzoo.pages.pictures import png, sheet
+from kzoo.pages.recipe import write
+from kzoo.seeds import generator
+from kzoo.training.records import Result
+
+if TYPE_CHECKING:
+    from kzoo.training.saved_run import Run
+
+MISTAKES = 24
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A misclassified image, with both classes and their probabilities."""
+
+    source: str
+    alt: str
+    predicted: str
+    probability: str
+    true: str
+    true_probability: str
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The most confident mistakes, and a sentence on them."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Images before (first row) and after (second row) a change."""
+
+    title: str
+    text: str
+    source: str
+    alt: str
+    width: int
+    height: int
+
+
+def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mistakes | Absent:
+    """The test images of whose wrong class the run's best weights are surest."""
+    if record.status == "failed":
+        return Absent("The run failed, so it was not tested.")
+    if record.test is None:
+        return Absent("The data has no test part.")
+    if run is None:
+        return Absent("Only the record is here, and mistakes can be shown from the run’s weights and data alone.")
+    if not (run.directory / "best.weights.h5").is_file():
+        return Absent("The run’s weights are not here (best.weights.h5), so its mistakes cannot be shown.")
+    from kzoo.diagnostics.confusion import confident_mistakes
+    from kzoo.training.prediction import predict_part
+
+    try:
+        found = predict_part(run, "test", data_dir)
+    except (InputError, RunFailed) as error:
+        return Absent(f"Mistakes cannot be shown: {error}.")
+    names = run.class_names
+    chosen = confident_mistakes(found.labels, found.probabilities, MISTAKES)
+    wrong = int((found.probabilities.argmax(-1) != found.labels).sum())
+    if not chosen:
+        return Absent(f"There is none: all {len(found.labels):,} test images are classified correctly.")
+    pictures = tuple(
+        Picture(
+            png(found.images[m.image]),
+            f"test image {m.image}: {names[m.true]}, taken for {names[m.predicted]}",
+            names[m.predicted],
+            f"{m.probability:.3f}",
+            names[m.true],
+            f"{m.true_probability:.3f}",
+        )
+        for m in chosen
+    )
+    which = "All are shown, the surest first" if wrong <= MISTAKES else f"Here are the {len(pictures)} surest"
+    text = (
+        f"The best epoch’s weights mistake {wrong:,} of {len(found.labels):,} test images. {which}: in bold the class "
+        "that the network sees, below it the true one, each with the network’s probability."
+    )
+    return Mistakes(text, pictures)
+
+
+def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -> list[Strip] | Absent:
+    """A few training images before and after each change that the recipe makes, and after all of them."""
+    changes = record.recipe.get("augmentation") or []
+    expansions = record.recipe.get("expansions") or []
+    if not changes and not expansions:
+        return Absent("The recipe changes no training image.")
+    from kzoo.training.build import load_parts
+
+    try:
+        if run is not None:
+            recipe = run.recipe
+        else:
+            from kzoo.recipes.schema import Recipe
+
+            recipe = Recipe(**record.recipe)
+        data = load_parts(recipe.override(expansions=()), data_dir or record.data.get("data_dir"))
+        if data.fingerprint != record.data["fingerprint"]:
+            raise InputError("the data is not what the run was trained on")
+    except InputError as error:
+        return Absent(f"Images cannot be shown: {error}.")
+    before = np.array(data.train.images[:SHOWN])
+    normalization = data.normalization or UNIT
+    strips = []
+    for name in expansions:
+        copies = CHANGES[name]
+        after = [copies[i * len(copies) // len(before)](before[i : i + 1])[0] for i in range(len(before))]
+        strips.append(_strip(name, "a copy added to the training images", before, np.stack(after)))
+    everything = before
+    rng = generator(record.recipe["seed"], "page")
+    for place, (change, fields) in enumerate(zip(recipe.augmentation or (), changes, strict=True)):
+        alone = generator(record.recipe["seed"], "page", place)
+        details = {key: value for key, value in fields.items() if key != "kind"}
+        text = ", ".join(f"{key} {write(value)}" for key, value in details.items())
+        strips.append(_strip(change.kind, text, before, _changed(change, before, alone, normalization)))
+        everything = _changed(change, everything, rng, normalization)
+    if len(changes) > 1:
+        strips.append(_strip("all together", "as the network may see them", before, everything))
+    return strips
+
+
+def _changed(change: Any, images: np.ndarray, rng: np.random.Generator, normalization: Any) -> np.ndarray:
+    if isinstance(change, Mixup):
+        return change.mix(images, np.zeros((len(images), 1), np.float32), rng)[0]
+    return np.asarray(change(images, rng, normalization))
+
+
+def _strip(title: str, text: str, before: np.ndarray, after: np.ndarray) -> Strip:
+    picture = sheet([before, after])
+    alt = f"{len(before)} training images before (upper row) and after {title} (lower row)"
+    return Strip(title, text, png(picture), alt, picture.shape[1], picture.shape[0])
