@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,7 +90,7 @@ def run(
     data_dir: DataDir = None,
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
     records: Records = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs at a time, each in its own process.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs at a time, each its own process [1].")] = None,
     on: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
     ] = None,
@@ -105,8 +106,6 @@ def run(
     row = named(name)
     tasks = running.plan(row, only=only, seeds=_numbers(seeds), changes=changes, directory=directory, records=records)
     runner = _runner(workers, on)
-    if runner is None and not all(task.over for task in tasks):
-        import_keras()
     with StudyProgress(out, row.question, tasks) as shown:
         ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, runner=runner, tell=shown.tell)
     _show_results(row, tasks, directory, records)
@@ -116,16 +115,17 @@ def run(
 
 
 def _runner(workers: int | None, on: str | None) -> Any:
-    """How the runs are trained; None for one after another in this process."""
+    """How the runs are trained: each in a process of its own, so that its peak memory is its own too."""
     if on is not None:
         from kzoo.studies.on_ray import on_ray
 
         return on_ray(on, workers=workers)
-    if workers is not None:
-        from kzoo.studies.parallel import side_by_side
+    if workers is None and os.name != "posix":
+        import_keras()
+        return None
+    from kzoo.studies.parallel import side_by_side
 
-        return side_by_side(workers)
-    return None
+    return side_by_side(1 if workers is None else workers)
 
 
 def _numbers(text: str | None) -> list[int] | None:
