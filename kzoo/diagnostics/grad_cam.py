@@ -1,0 +1,271 @@
+"""Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017).
+
+A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and what
+speaks against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
+cannot be left out (a subclass with a call of its own), it is the logit less the mean of all logits, which is what the
+probabilities still tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kzoo.diagnostics.gradients import activation_gradients, find_layers, layer_outputs, prepare_images
+from kzoo.diagnostics.layers import find_layer
+from kzoo.errors import InputError
+from kzoo.models.outputs import before_softmax, has_graph
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SMALLEST_MAP = 4
+"""Rows and columns that the default layer has at least, if any layer does."""
+
+
+def grad_cam(
+    model: keras.Model,
+    images: np.ndarray,
+    layer: Any = None,
+    classes: int | Sequence[int] | np.ndarray | None = None,
+    *,
+    upsample: bool = True,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Maps of how much each place of an image speaks for a class.
+
+    Args:
+        model: a built Keras model from images (n, h, w, c) to (n, classes); nested and subclassed ones, and models with
+            preprocessing inside, too.
+        images: as the model takes them.
+        layer: path, name or layer (see `kzoo.diagnostics.gradients.find_layers`) with a map (n, h, w, channels);
+            default: see `last_map`.
+        classes: one class for all images, or one for each; default: those that the model predicts.
+        upsample: give maps of the images' size, bilinearly, else of the layer's.
+        batch_size: images worked on at once.
+
+    Returns:
+        float32 (n, h, w), each scaled so that its maximum at the layer is 1; all zero where nothing speaks for the
+        class.
+
+    Raises:
+        InputError: the images do not fit the model, or there is no such layer, map or class.
+    """
+    images = np.asarray(images)
+    prepare_images(model, images[:1])
+    if images.ndim != 4:
+        raise InputError(f"images of shape {images.shape}: (n, height, width, channels) is needed")
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: must be 1 or more")
+    layer = last_map(model, images[:1]) if layer is None else layer
+    chosen = _classes(model, images, classes, batch_size)
+    maps = []
+    with _score_of_logits(model, images[:4]) as score:
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            maps.append(_maps(model, layer, images[part], lambda y, of=chosen[part]: score(y, of)))
+    result = np.concatenate(maps)
+    return _resized(result, images.shape[1:3]) if upsample else result
+
+
+def last_map(model: keras.Model, images: np.ndarray) -> str:
+    """Path of the last layer with a map of 4x4 places or more; where there is none, of the last with the largest map.
+
+    Layers that only pad are passed over: their map is shifted against the image.
+
+    Raises:
+        InputError: no layer gives a map (n, h, w, channels).
+    """
+    best, largest = None, 0
+    for path, layer in reversed(find_layers(model)):
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            continue
+        try:
+            (output,) = layer_outputs(model, [path], images[:1])
+        except InputError:
+            continue  # a layer that is not used, or gives several tensors
+        if output.ndim == 4 and min(output.shape[1:3]) > largest:
+            best, largest = path, min(output.shape[1:3])
+            if largest >= SMALLEST_MAP:
+                break
+    if best is None:
+        raise InputError(f"model {model.name!r} has no layer that gives a map (n, height, width, channels)")
+    return best
+
+
+def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
+    """The class that a model gives each image, int64 (n,).
+
+    Raises:
+        InputError: its output is not (n, classes).
+    """
+    outputs = [
+        np.asarray(model.predict_on_batch(images[start : start + batch_size]))
+        for start in range(0, len(images), batch_size)
+    ]
+    if outputs[0].ndim != 2 or outputs[0].shape[0] != len(images[:batch_size]):
+        raise InputError(f"model {model.name!r} must give (images, classes), not {outputs[0].shape}")
+    return np.concatenate(outputs).argmax(-1)
+
+
+def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.ndarray:
+    """Pictures of images with maps laid over them: the brighter, the more there speaks for the class.
+
+    Args:
+        images: (n, h, w, c). uint8 as they are; other types are stretched from each image's minimum to its maximum.
+            One channel is shown grey, three as RGB, of other numbers the mean.
+        maps: (n, h, w) of any size, 0 to 1; scaled to the images'.
+        strength: how much of the picture the map covers where it is 1.
+
+    Returns:
+        uint8 (n, h, w, 3).
+
+    Raises:
+        InputError: the numbers of images and maps differ, or they have other axes.
+    """
+    import matplotlib
+
+    images, maps = np.asarray(images), np.asarray(maps, np.float32)
+    if images.ndim != 4 or maps.ndim != 3 or len(images) != len(maps):
+        raise InputError(
+            f"overlay needs images (n, h, w, c) and as many maps (n, h, w), not {images.shape}, {maps.shape}"
+        )
+    maps = _resized(maps, images.shape[1:3]).clip(0, 1)
+    colors = matplotlib.colormaps["inferno"](0.25 + 0.75 * maps)[..., :3] * 255
+    covered = strength * maps[..., None]
+    return np.round((1 - covered) * pictures(images) + covered * colors).astype(np.uint8)
+
+
+def pictures(images: np.ndarray) -> np.ndarray:
+    """Images (n, h, w, c) of any type as RGB, uint8 (n, h, w, 3): see `overlay`."""
+    if images.dtype != np.uint8:
+        values = np.nan_to_num(images.astype(np.float64))
+        low, high = (edge(values, axis=(1, 2, 3), keepdims=True) for edge in (np.min, np.max))
+        images = np.round((values - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
+    if images.shape[-1] == 3:
+        return images
+    return np.repeat(images.mean(-1, keepdims=True).round().astype(np.uint8), 3, axis=-1)
+
+
+def plot_grad_cam(
+    model: keras.Model,
+    images: np.ndarray,
+    layers: Sequence[Any] | None = None,
+    classes: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Figure:
+    """A grid: a row for each image and class, a column for each layer, the image itself first.
+
+    Args:
+        model: see `grad_cam`.
+        images: (n, h, w, c), a few.
+        layers: default: the one `grad_cam` takes.
+        classes: shown for every image; default: for each image the predicted one.
+        class_names: by label.
+    """
+    from kzoo.diagnostics.plots import new_figure
+
+    images = np.asarray(images)
+    prepare_images(model, images[:1])
+    layers = [last_map(model, images[:1])] if layers is None else list(layers)
+    paths = [find_layer(model, layer)[0] for layer in layers]
+    answers = _classes(model, images, None, 32)
+    rows = [(i, label) for i in range(len(images)) for label in (answers[i : i + 1] if classes is None else classes)]
+    repeated, labels = images[[i for i, _ in rows]], [int(label) for _, label in rows]
+    shown = [overlay(repeated, grad_cam(model, repeated, path, labels)) for path in paths]
+    plain = pictures(repeated)
+
+    def name(label: int) -> str:
+        return str(label) if class_names is None else str(class_names[label])
+
+    figure = new_figure(2.0 * (1 + len(paths)), 2.0 * len(rows) + 0.5)
+    grid = figure.subplots(len(rows), 1 + len(paths), squeeze=False)
+    for row, (i, label) in enumerate(rows):
+        grid[row, 0].imshow(plain[row])
+        grid[row, 0].set_ylabel(f"for {name(label)}")
+        grid[row, 0].set_title(f"predicted {name(int(answers[i]))}")
+        for axes, pictures_ in zip(grid[row, 1:], shown, strict=True):
+            axes.imshow(pictures_[row])
+    for axes, path in zip(grid[0, 1:], paths, strict=True):
+        axes.set_title(path, fontsize=9)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def _maps(model: keras.Model, layer: Any, images: np.ndarray, score: Callable[[Any], Any]) -> np.ndarray:
+    found = activation_gradients(model, layer, images, score)
+    if found.activations.ndim != 4:
+        raise InputError(
+            f"layer {find_layer(model, layer)[0]!r} gives {found.activations.shape[1:]} for an image: "
+            "one with a map (height, width, channels) is needed"
+        )
+    weights = found.gradients.mean((1, 2), keepdims=True)
+    maps = np.maximum((weights * found.activations).sum(-1), 0)
+    highest = maps.max((1, 2), keepdims=True)
+    return (maps / np.where(highest > 0, highest, 1)).astype(np.float32)
+
+
+def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: int) -> np.ndarray:
+    if classes is None:
+        return predicted(model, images, batch_size)
+    chosen = np.asarray(classes)
+    if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (len(images),)):
+        raise InputError(f"classes={classes!r}: one whole number, or one for each of {len(images)} images, is needed")
+    count = np.asarray(model.predict_on_batch(images[:1])).shape[-1]
+    if chosen.min() < 0 or chosen.max() >= count:
+        raise InputError(f"classes={classes!r}: allowed are 0..{count - 1}, the classes of {model.name!r}")
+    return np.broadcast_to(chosen, len(images)).astype(np.int64)
+
+
+@contextlib.contextmanager
+def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[Any, np.ndarray], Any]]:
+    """Within it the model gives logits, if that can be had; yields the score of classes, from what it gives."""
+    with _without_softmax(model):
+        _, logits = before_softmax(model, images)
+
+        def score(outputs: Any, classes: np.ndarray) -> Any:
+            outputs = ops.cast(outputs, "float32")
+            if not logits:
+                outputs = ops.log(ops.maximum(outputs, 1e-37))
+                outputs = outputs - ops.mean(outputs, axis=-1, keepdims=True)
+            chosen = ops.one_hot(classes, outputs.shape[-1], dtype="float32")
+            return ops.sum(outputs * chosen, axis=-1)
+
+        yield score
+
+
+@contextlib.contextmanager
+def _without_softmax(model: keras.Model) -> Iterator[None]:
+    """Within it, the softmax that ends a model, or a model nested at its end, lets everything through."""
+    last: Any = model
+    while has_graph(last):
+        last = last.outputs[0]._keras_history.operation
+    layers, softmax = keras.layers, keras.activations.softmax
+    if isinstance(last, layers.Dense | layers.Activation) and last.activation is softmax:
+        last.activation = keras.activations.linear
+        try:
+            yield
+        finally:
+            last.activation = softmax
+    elif type(last) is layers.Softmax and last.axis == -1:
+        last.__dict__["call"] = lambda inputs, mask=None: inputs  # as in kzoo.diagnostics.gradients
+        try:
+            yield
+        finally:
+            del last.__dict__["call"]
+    else:
+        yield
+
+
+def _resized(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Maps (n, h, w) stretched bilinearly to a size."""
+    if maps.shape[1:] == tuple(size):
+        return maps
+    stretched = ops.image.resize(maps[..., None], size, "bilinear", data_format="channels_last")
+    return np.asarray(ops.convert_to_numpy(stretched))[..., 0]
