@@ -1,0 +1,236 @@
+"""Runs of a study side by side, in child processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import filelock
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+from kzoo.studies.parallel import _Crew, in_use, side_by_side
+from kzoo.studies.running import Task, run_tasks
+from kzoo.workers import shares
+from kzoo.workers.supervisor import Event
+
+SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 20, "epochs": 2}
+FAST = {"delay": 0.05, "grace": 30}
+
+
+def recipe(name="test/a", **fields):
+    return Recipe(**{"name": name, "model": "lenet1-max", **SMALL, **fields})
+
+
+def task(row):
+    row = row.resolved()
+    return Task(row, row.digest(), (row.name,), Path("runs") / f"{row.name.replace('/', '-')}-{row.digest()}")
+
+
+def records(root="runs"):
+    return {path.parent.name: json.loads(path.read_text()) for path in Path(root).glob("*/result.json")}
+
+
+def segments(root="runs"):
+    return {name: len(record["segments"]) for name, record in records(root).items()}
+
+
+class Told:
+    """What a runner told."""
+
+    def __init__(self):
+        self.all = []
+
+    def __call__(self, one, status, reason=""):
+        self.all.append((one.recipe.name, status, reason))
+
+    def of(self, name):
+        return [status for other, status, _ in self.all if other == name]
+
+
+def test_a_run_has_one_claim_and_waits_for_its_directory():
+    one, told, other = task(recipe()), Told(), Told()
+    crew, rival = _Crew([one], None, told), _Crew([one], None, other)
+    job = crew.job(one)
+    assert crew.ready(job) is True
+    assert Recipe.from_file(Path("runs/.workers") / f"{one.directory.name}.json") == one.recipe
+    assert rival.ready(job) is False
+    assert (told.all, other.all) == ([], [("test/a", "elsewhere", "")])
+    assert rival.ready(job) is False
+    assert len(other.all) == 1  # told once
+    crew.release()
+
+    # The claim is free again, but a process still writes in the directory.
+    one.directory.mkdir()
+    lock = filelock.FileLock(one.directory / ".lock")
+    lock.acquire()
+    third = _Crew([one], None, Told())
+    assert in_use(one.directory)
+    assert third.ready(job) is False
+    failed = Event("failed", one.digest, pid=1, starts=1, code=2, tail="error: it is in use")
+    assert third.again(failed) is True
+    lock.release()
+    assert not in_use(one.directory)
+    assert third.again(failed) is False
+    (one.directory / "result.json").touch()
+    assert _Crew([one], None, Told()).ready(job) is None
+
+
+def test_children_get_the_modules_and_the_data_of_their_parent(monkeypatch):
+    monkeypatch.syspath_prepend("/a/place")
+    monkeypatch.syspath_prepend("")
+    job = _Crew([task(recipe())], Path("/data"), Told()).job(task(recipe()))
+    assert job.argv[-2:] == ["--data-dir", "/data"]
+    assert job.environment["PYTHONPATH"].split(os.pathsep)[:2] == [os.getcwd(), "/a/place"]
+
+
+def test_workers_must_be_positive():
+    for workers in (0, -2, True, 1.5):
+        with pytest.raises(InputError, match=f"workers must be a positive integer, not {workers!r}"):
+            side_by_side(workers)
+
+
+# A user's own network; the first process to train it is killed once an epoch's checkpoint is there.
+MORTAL = """
+import os, pathlib, signal, threading, time
+import keras
+
+def network(input_shape=(8, 8, 1), classes=10, **options):
+    def die():
+        while not list(pathlib.Path("runs").glob("*mortal*/checkpoint/00001-*.npz")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not pathlib.Path("dead").exists():
+        pathlib.Path("dead").touch()
+        threading.Thread(target=die, daemon=True).start()
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, keras.layers.Dense(classes)(keras.layers.Flatten()(inputs)), name="own")
+"""
+
+
+@pytest.mark.slow
+def test_runs_train_side_by_side_and_the_dead_are_taken_up(monkeypatch):
+    Path("mortal_network.py").write_text(MORTAL)
+    monkeypatch.syspath_prepend(os.getcwd())
+    mortal = recipe("test/mortal", model="mortal_network:network", epochs=40)
+    tasks, told = [task(mortal), task(recipe("test/b", seed=1)), task(recipe("test/c", seed=2))], Told()
+    ended = run_tasks(tasks, runner=side_by_side(2, **FAST), tell=told)
+    assert [one.status for one in ended] == ["recorded"] * 3
+    assert told.of("test/mortal") == ["running", "cut off", "running", "recorded"]
+    assert told.of("test/c") == ["running", "recorded"]
+    (reason,) = [reason for _, status, reason in told.all if status == "cut off"]
+    assert reason.startswith("killed by SIGKILL")
+    assert "it is taken up again" in reason
+    assert segments() == {one.directory.name: 2 if one is tasks[0] else 1 for one in tasks}
+    record = records()[tasks[0].directory.name]
+    assert (record["epochs"], len(record["history"]["loss"])) == (40, 40)
+    assert record["segments"][1]["first_epoch"] > 1
+    if hasattr(os, "sched_setaffinity"):
+        cores = {segment["cores"] for record in records().values() for segment in record["segments"]}
+        assert cores <= {len(share.cores) for share in shares(2)}
+
+
+@pytest.mark.slow
+def test_bad_input_is_told_once_and_failures_do_not_stop_others(monkeypatch, capsys):
+    Path("broken_network.py").write_text("def network(**options):\n    raise RuntimeError('no network today')\n")
+    monkeypatch.syspath_prepend(os.getcwd())
+    monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
+    tasks = [
+        task(recipe("test/broken", model="broken_network:network")),
+        task(recipe("test/absent", dataset="cifar10")),
+        task(recipe("test/good")),
+    ]
+    told = Told()
+    with pytest.raises(InputError, match=r"^test/absent, seed 0: .*cifar10"):
+        run_tasks(tasks, runner=side_by_side(2, restarts=1, **FAST), tell=told)
+    assert told.of("test/good") == ["running", "recorded"]
+    assert told.of("test/absent") == ["running", "failed"]
+    assert told.of("test/broken") == ["running", "cut off", "running", "failed"]
+    assert "no network today" in next(why for name, _, why in reversed(told.all) if name == "test/broken")
+    assert list(records()) == [tasks[2].directory.name]
+
+
+STUDY = [sys.executable, "-m", "kzoo", "study", "run", "rescue", "--only", "VGG-08", "--seeds", "0,1,2"]
+STUDY += ["--dataset", "digits", "--epochs", "12", "--set", "train_size=100", "--workers"]
+
+
+def start(workers, where):
+    Path(where).mkdir(exist_ok=True)
+    return subprocess.Popen([*STUDY, str(workers)], cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process):
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed.decode()[-3000:]
+    return printed.decode()
+
+
+def wait_for(check, process):
+    while not (found := check()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    return found
+
+
+def children(pid):
+    """Processes that train runs for a supervisor, by their parent's number."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    return [int(row[0]) for row in rows if int(row[1]) == pid and "kzoo train" in row[2]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_is_killed_trains_nothing_twice(number):
+    process = start(2, "here")
+    wait_for(lambda: list(Path("here/runs").glob("*/checkpoint/00001-*.npz")), process)
+    trainers = children(process.pid)
+    assert trainers
+    process.send_signal(number)
+    if number == signal.SIGINT:
+        process.communicate(timeout=120)
+        assert process.returncode == 130
+        assert not children(process.pid)
+    else:
+        process.communicate(timeout=120)
+    before = records("here/runs")
+    finish(start(2, "here"))  # at once: what is left of the first one's children writes its checkpoints meanwhile
+    after = records("here/runs")
+    assert len(after) == 3
+    assert {name: after[name] for name in before} == before
+    parts = segments("here/runs")
+    assert all(count <= 2 for count in parts.values())
+    assert 2 in parts.values()
+    for record in after.values():
+        assert (record["status"], record["epochs"], len(record["history"]["loss"])) == ("completed", 12, 12)
+        firsts = [segment["first_epoch"] for segment in record["segments"]]
+        assert firsts == sorted(firsts)
+        assert firsts[0] == 1
+    done = {path: path.stat().st_mtime_ns for path in Path("here/runs").glob("*/result.json")}
+    finish(start(2, "here"))
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+@pytest.mark.slow
+def test_two_studies_at_once_train_each_run_once():
+    pair = [start(2, "here"), start(1, "here")]
+    printed = [None, None]
+
+    def collect(i):
+        printed[i] = finish(pair[i])
+
+    threads = [threading.Thread(target=collect, args=[i]) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert None not in printed
+    assert list(segments("here/runs").values()) == [1, 1, 1]
+    assert all(text.count(": recorded") == 3 for text in printed), printed
+    assert any("elsewhere" in text for text in printed)
