@@ -50,7 +50,7 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=4096)
 def _frozen(recipe_json: str) -> Mapping[str, Any]:
     return leaves(Recipe.from_json(recipe_json))
 
@@ -64,6 +64,14 @@ def varied(study: Study) -> frozenset[str]:
 
     What goes with a dataset (its split, say) is not varied by entries that differ in it because of their datasets.
     """
+    known = study.__dict__.get("_varied")
+    if known is None:
+        known = _varied(study)
+        object.__setattr__(study, "_varied", known)  # asked for at every record; a study does not change
+    return known
+
+
+def _varied(study: Study) -> frozenset[str]:
     rows = [_leaves(entry.recipe) for entry in study.entries]
     keys = {key for row in rows for key in row}
     found = {key for key in keys if len({_text(row.get(key, _ABSENT)) for row in rows}) > 1}

@@ -6,7 +6,9 @@ from kzoo.recipes.schema import Recipe
 from kzoo.training.records import Result
 
 
-def make(recipe: Recipe, accuracy: float = 0.5, *, train: float | None = None, failed: bool = False, **fields) -> Result:
+def make(
+    recipe: Recipe, accuracy: float = 0.5, *, train: float | None = None, failed: bool = False, **fields
+) -> Result:
     """A record of a recipe whose test and validation accuracy are `accuracy` (in hundredths), one epoch or more."""
     recipe = recipe.resolved()
     correct = round(100 * accuracy)

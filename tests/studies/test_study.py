@@ -47,5 +47,10 @@ def test_studies_by_name(registry):
 
 def test_a_study_as_data():
     row = Study("mine", "ours", "Which?", (A, B), (Claim("x", "ours", higher("a", "b")),))
-    assert row.to_dict()["entries"][0] == {"label": "a", "recipe": "t/a", "reported": {"test_accuracy": 0.5}, "note": ""}
+    assert row.to_dict()["entries"][0] == {
+        "label": "a",
+        "recipe": "t/a",
+        "reported": {"test_accuracy": 0.5},
+        "note": "",
+    }
     assert row.claims[0].labels == ("a", "b")

@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.recipes import recipe
+from kzoo.studies import study
+from kzoo.studies.collecting import check_sums, collect
+from kzoo.studies.results import index, read_records
+from kzoo.studies.tables import heading, markdown, rich_tables, rows, to_dict
+
+RESCUE = study("rescue")
+RUNS, RESULTS = Path("runs"), Path("results")
+
+
+def tampered(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_records_are_grouped_by_budget(made, keep):
+    for seed in (0, 1):
+        keep(made(recipe("rescue/bn").override(seed=seed, epochs=15), 0.5 + seed / 10), RUNS)
+    keep(made(recipe("batchnorm/baseline"), 0.6), RESULTS / "batchnorm")
+    keep(made(recipe("rescue/vgg08").override(epochs=15), 0.4), RESULTS / "rescue")
+    keep(made(recipe("reduction/lenet1-max"), 0.4), RESULTS / "reduction")
+    found = index(RESCUE, read_records())
+    assert list(found.groups) == ["full", "epochs=15"]
+    assert found.groups["full"].recorded == ("BN",)
+    short = found.groups["epochs=15"]
+    assert short.recorded == ("VGG-08", "BN")
+    assert short.values("BN", "test_accuracy") == [0.5, 0.6]
+    assert short.mean("BN", "test_accuracy") == pytest.approx(0.55)
+    assert short.sd("BN", "test_accuracy") == pytest.approx(0.0707, abs=1e-4)
+    assert short.sd("VGG-08", "test_accuracy") is None
+    assert not short.has("BN", "residual")
+    assert found.problems == ()
+    with pytest.raises(InputError, match="has no test_accuracy of 'residual' at budget 'epochs=15'"):
+        short.mean("residual", "test_accuracy")
+    assert index(study("batch-size"), read_records()).groups["epochs=15"].values("100", "val_accuracy") == [0.5, 0.6]
+
+
+def test_one_record_a_run(made, keep):
+    keep(made(recipe("rescue/bn"), 0.6), RUNS)
+    keep(made(recipe("seeds/0"), 0.7), RESULTS / "seeds")
+    assert index(RESCUE, read_records([RESULTS, RUNS])).groups["full"].values("BN", "test_accuracy") == [0.7]
+    with pytest.raises(InputError, match="directory of records 'nowhere' does not exist"):
+        read_records([Path("nowhere")])
+
+
+def test_what_cannot_be_used_is_told_and_the_rest_shown(made, keep):
+    good = keep(made(recipe("rescue/bn"), 0.6), RUNS)
+    text = good.read_text()
+    cases = {
+        "rescue/vgg08": (lambda path: path.write_text(text[:100]), "cannot be read"),
+        "rescue/residual": (lambda path: tampered(path, schema_version=99), "newer than 1"),
+        "rescue/vgg38": (
+            lambda path: tampered(path, digest="0123456789"),
+            "digest '0123456789' does not fit its recipe",
+        ),
+        "rescue/bn-residual": (
+            lambda path: tampered(path, test={"loss": 1.0, "accuracy": 0.61}),
+            "test accuracy is not that of its confusion matrix",
+        ),
+        "batchnorm/baseline": (
+            lambda path: tampered(path, last={"loss": 1.0, "accuracy": 0.61}),
+            "its last loss is not that of its history",
+        ),
+    }
+    for name, (change, _) in cases.items():
+        change(keep(made(recipe(name), 0.6), RUNS))
+    other = keep(made(recipe("rescue/vgg08").derive("rescue/vgg38"), 0.6), RUNS)
+    found = index(RESCUE, read_records())
+    assert found.groups["full"].recorded == ("VGG-08", "BN")
+    assert len(found.problems) == len(cases)
+    for _, message in cases.values():
+        assert sum(message in problem for problem in found.problems) == 1, message
+    # VGG-08's content under VGG-38's name counts as VGG-08; what is no run of the study at all is a problem.
+    other.unlink()
+    foreign = keep(made(recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
+    (problem,) = set(index(RESCUE, read_records()).problems) - set(found.problems)
+    assert str(foreign) in problem
+    assert "is named 'rescue/bn' and is of another recipe" in problem
+
+
+def test_tables_show_ours_beside_theirs(made, keep):
+    keep(made(recipe("rescue/bn"), 0.5, train=0.9), RUNS)
+    keep(made(recipe("rescue/bn").override(seed=1), 0.6, train=0.9), RUNS)
+    keep(made(recipe("rescue/residual"), failed=True), RUNS)
+    found = index(RESCUE, read_records())
+    group = found.groups["full"]
+    assert heading(group) == "rescue at the full budget"
+    bn, residual = rows(group)
+    cells = {cell.metric: cell for cell in bn.cells}
+    assert cells["val_accuracy"].both() == "0.5500 ± 0.0707 (0.4616, +0.0884)"
+    assert cells["gap"].both() == "0.3500 ± 0.0707"
+    assert (bn.runs(), residual.runs()) == ("2", "1 (1 failed)")
+    assert {cell.ours() for cell in residual.cells} == {"-"}
+    text = markdown(group)
+    assert "| BN | 2 |" in text
+    assert "0.5500 ± 0.0707 (0.4616, +0.0884)" in text
+    assert "No record at this budget: VGG-08, VGG-38, BN+residual." in text
+    assert "cifar100 1,000 / 100 / 100" in text
+    claims = {claim["text"]: claim for claim in to_dict(RESCUE, found)["budgets"][0]["claims"]}
+    assert claims["Residual connections train better than BatchNorm"]["status"] == "does not hold"
+    data = to_dict(RESCUE, found)["budgets"][0]["rows"][0]
+    assert data["figures"]["val_accuracy"]["difference"] == pytest.approx(0.0884)
+    assert data["seeds"] == [0, 1]
+
+
+def test_tables_fit_the_terminal(made, keep):
+    keep(made(recipe("rescue/bn"), 0.5), RUNS)
+    group = index(RESCUE, read_records()).groups["full"]
+    wide, narrow = rich_tables(group, 300), rich_tables(group, 60)
+    assert (len(wide), len(narrow) > 1) == (1, True)
+    names = [column.header for column in wide[0].columns[2:]]
+    assert [column.header for table in narrow for column in table.columns[2:]] == names
+
+
+def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
+    keep(made(recipe("rescue/bn").override(epochs=15), 0.5), RUNS)
+    keep(made(recipe("batchnorm/baseline"), 0.5), RUNS)
+    new, problems = collect(RESCUE, RUNS, RESULTS)
+    digests = [recipe("batchnorm/baseline").digest(), recipe("rescue/bn").override(epochs=15).digest()]
+    assert sorted(path.as_posix() for path in new) == sorted(
+        [f"results/rescue/batchnorm-baseline-{digests[0]}.json", f"results/rescue/bn-{digests[1]}.json"]
+    )
+    assert problems == []
+    assert not any("private" in path.read_text() for path in new)
+    assert check_sums(RESULTS) == []
+    before = {path: path.read_text() for path in new}
+    assert collect(study("batchnorm"), RUNS, RESULTS) == ([], [])
+    assert {path: path.read_text() for path in new} == before
+    new[0].write_text(new[0].read_text().replace("1000", "1001", 1))
+    new[1].unlink()
+    (RESULTS / "rescue" / "extra.json").write_text("{}")
+    assert [problem.split("'")[2].strip() for problem in check_sums(RESULTS)] == [
+        "is missing",
+        "was changed: its checksum is not that of SHA256SUMS",
+        "has no checksum in SHA256SUMS: kzoo study collect writes them",
+    ]
+    with pytest.raises(InputError, match="is missing"):
+        collect(RESCUE, RUNS, RESULTS)

@@ -1,0 +1,101 @@
+"""Committed records, and the tables made from them: no digit changes unnoticed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kzoo.recipes import recipe
+from kzoo.studies import study
+from kzoo.studies.collecting import check_sums, collect
+from kzoo.studies.results import read, read_records
+from tests.studies.conftest import make
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+PAGE = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "study-results"))
+
+
+def generate(where, *words):
+    script = [sys.executable, str(where / "docs" / "generate.py"), *words]
+    return subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A checkout with records in it, whose tables are current: two seeds of report a's BN at 15 epochs, and VGG-08."""
+    where = tmp_path_factory.mktemp("site")
+    rows = [recipe("rescue/bn").override(seed=seed, epochs=15) for seed in (0, 1)]
+    for row, accuracy in zip([*rows, recipe("rescue/vgg08")], (0.5, 0.6, 0.4), strict=True):
+        place = where / "runs" / row.digest()
+        place.mkdir(parents=True)
+        (place / "result.json").write_text(make(row, accuracy).to_json())
+    (where / "docs").mkdir()
+    for name in ("generate.py", "recorded.py"):
+        shutil.copy(ROOT / "docs" / name, where / "docs")
+    (where / "README.md").write_text(PAGE)
+    collect(study("rescue"), where / "runs", where / "results")
+    assert generate(where).returncode == 0
+    assert generate(where, "--check").returncode == 0
+    return where
+
+
+@pytest.fixture
+def site(first, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(first, tmp_path / "site")
+
+
+def test_tables_hold_the_records(site):
+    text = (site / "README.md").read_text()
+    assert "| `rescue` | BN | validation accuracy, last epoch | 0.5500 ± 0.0707 (n=2) | 0.4616 | epochs=15 |" in text
+    assert "| `rescue` | VGG-08 | test accuracy | 0.4000 (n=1) | 0.4995 | full |" in text
+    assert "### rescue at epochs=15" in text
+    # report b's studies name the same network; the README shows a run once
+    assert "| `batch-size` |" not in text
+
+
+def test_a_digit_changed_in_a_page_is_found(site):
+    page = site / "README.md"
+    page.write_text(page.read_text().replace("0.5500", "0.5501", 1))
+    done = generate(site, "--check")
+    assert (done.returncode, "README.md" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("figure", ["test", "history", "peak_memory", "recipe", "fingerprint"])
+def test_a_digit_changed_in_a_record_is_found(site, figure):
+    path = sorted((site / "results").glob("*/*.json"))[0]
+    content = json.loads(path.read_text())
+    if figure == "test":
+        content["test"]["accuracy"] += 0.0001
+    elif figure == "history":
+        content["history"]["loss"][0] += 0.0001
+    elif figure == "peak_memory":
+        content["peak_memory"] += 1
+    elif figure == "recipe":
+        content["recipe"]["l2"] = 0.1
+    else:
+        content["data"]["fingerprint"] = "g" * 10
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    done = generate(site, "--check")
+    assert done.returncode == 1
+    assert "was changed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_records_the_tables_say_so(site):
+    shutil.rmtree(site / "results")
+    assert generate(site).returncode == 0
+    assert "No records are committed yet." in (site / "README.md").read_text()
+
+
+def test_committed_records_are_whole_and_name_no_machine():
+    assert check_sums(RESULTS) == []
+    found = read_records([RESULTS]) if RESULTS.is_dir() else None
+    assert found is None or found.problems == ()
+    for path in RESULTS.glob("**/*.json"):
+        if path.parent.name != "epoch_time":
+            assert "data_dir" not in read(path).record.data, path
