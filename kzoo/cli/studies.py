@@ -1,4 +1,4 @@
-"""Commands on studies: list, show, run, table, collect."""
+"""Commands on studies: list, show, run, table, report, collect."""
 
 from __future__ import annotations
 
@@ -155,6 +155,13 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
     for group in index.groups.values():
         if group.budget in wanted:
             _print_group(group)
+    _write_page(study, index, directory / f"{study.name}.html")
+
+
+def _write_page(study: Any, index: Any, path: Path) -> None:
+    from kzoo.pages import study_page
+
+    out.print(f"\npage: {study_page(study, index, path)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_group(group: Any) -> None:
@@ -200,6 +207,27 @@ def table(
             _print_group(group)
     if not index.groups:
         complain("warning", f"study {name!r} has no records: kzoo study run {name}")
+
+
+@studies.command()
+def report(
+    name: Name,
+    records: Records = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the page; runs/NAME.html by default.")] = None,
+) -> None:
+    """Make a study's page: one HTML file with its tables, verdicts, curves and runs."""
+    from kzoo.studies import results as found
+    from kzoo.studies import study as named
+
+    row = named(name)
+    index = found.index(row, found.read_records(records))
+    for problem in index.problems:
+        complain("warning", problem)
+    if not index.groups:
+        raise InputError(f"study {name!r} has no records: kzoo study run {name}")
+    place = output or found.RUNS / f"{name}.html"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _write_page(row, index, place)
 
 
 @studies.command()
