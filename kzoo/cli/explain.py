@@ -1,0 +1,167 @@
+"""Commands that show what a network looks at: explain, receptive-field, invariance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, DataDir, app, import_keras, load_keras, out
+from kzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from kzoo.diagnostics.field_table import FieldRow
+
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    layer: Annotated[str | None, typer.Option(help="Path or name of a layer; the last with a map of 4x4.")] = None,
+    class_: Annotated[str | None, typer.Option("--class", metavar="NAME", help="Class; the predicted one.")] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the pictures go.")] = Path("explained"),
+    feature_maps: Annotated[bool, typer.Option("--feature-maps", help="Draw what layers make of each image.")] = False,
+    force: Force = False,
+) -> None:
+    """Lay Grad-CAM maps over images: where the network sees a class."""
+    import_keras()
+    from kzoo.diagnostics.explaining import explain_files
+
+    model, names = _opened(target)
+    rows = explain_files(
+        model, images, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
+    )
+    for row in rows:
+        out.print(
+            f"{row.file}: predicted {row.predicted}, shown for {row.shown} at {row.layer}: "
+            f"{', '.join(str(path) for path in row.pictures)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command("receptive-field")
+def receptive_field(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|FILE|NAME", help="A run's directory, a .keras file, or a model's name.")
+    ],
+    effective: Annotated[bool, typer.Option("--effective/--exact", help="Measure effective fields as well.")] = True,
+    images: Annotated[int, typer.Option(min=1, help="Random images to measure with.")] = 8,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Their side in pixels, so that no field is cut off; the model's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of images, and of a named model's initial weights.")] = 0,
+    output: Figure = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show receptive fields layer by layer: exact, by report d's account, and effective."""
+    import_keras()
+    from kzoo.diagnostics.field_table import field_table, plot_field_table
+    from kzoo.diagnostics.plots import check_output, save_figure
+
+    if output is not None:
+        check_output(output, overwrite=force)
+        if not effective:
+            raise InputError("--output shows effective fields: leave out --exact")
+    model, _ = _opened(target, seed)
+    with out.status("") as status:
+        rows = field_table(
+            model,
+            effective=effective,
+            count=images,
+            image_size=image_size,
+            seed=seed,
+            progress=lambda name: status.update(f"measuring {name}"),
+        )
+    if as_json:
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+    else:
+        _print_fields(model.name, rows)
+    if output is not None:
+        out.print(f"figure: {save_figure(plot_field_table(rows), output, force)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def invariance(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many of the test images.")] = 1000,
+    fill: Annotated[str, typer.Option(help="What comes in from outside the image: edge or black.")] = "edge",
+    output: Figure = None,
+    force: Force = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure accuracy on shifted and rotated test images."""
+    import_keras()
+    from kzoo.diagnostics.invariance import invariance as measure
+    from kzoo.diagnostics.invariance import plot_invariance
+    from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.training.saved_run import Run
+
+    if output is not None:
+        check_output(output, overwrite=force)
+    opened = [Run(place) for place in runs]
+    names = [run.result.name for run in opened]
+    results = []
+    for run, name in zip(opened, names, strict=True):
+        part = run.part("test", data_dir)
+        label = name if names.count(name) == 1 else run.directory.name
+        results.append(measure(run.model, part.images[:limit], part.labels[:limit], fill=fill, name=label))
+    if as_json:
+        print(json.dumps([result.to_dict() for result in results], indent=1))
+    else:
+        for places, title in (("shift", "pixels"), ("rotation", "degrees")):
+            at = [result.shifts if places == "shift" else result.angles for result in results]
+            table = Table(title=f"accuracy by {places}, {title}", box=None, pad_edge=False)
+            for column in ("run", *(f"{place:g}" for place in at[0])):
+                table.add_column(column, justify="left" if column == "run" else "right")
+            for result in results:
+                table.add_row(result.name, *(f"{value:.3f}" for value in getattr(result, f"{places}_accuracy")))
+            out.print(table, highlight=False)
+    if output is not None:
+        path = save_figure(plot_invariance(results), output, force)
+        out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+
+
+def _print_fields(name: str, rows: list[FieldRow]) -> None:
+    table = Table(title=name, box=None, pad_edge=False)
+    table.add_column("layer", overflow="fold")
+    for column in ("type", "output", "exact", "report d", "95% radius", "deviation"):
+        table.add_column(column, justify="left" if column == "type" else "right")
+    for row in rows:
+        found = row.effective
+        table.add_row(
+            row.name,
+            row.type,
+            "x".join("?" if size is None else str(size) for size in row.output_shape),
+            "x".join(map(str, row.exact)),
+            "x".join(f"{side:.3g}" for side in row.report_d) if row.report_d else "",
+            f"{found.radius:.1f}" if found else "",
+            f"{found.deviation:.1f}" if found else "",
+        )
+    out.print(table, highlight=False)
+
+
+def _opened(target: str, seed: int | None = None) -> tuple[Any, tuple[str, ...] | None]:
+    """A model and the names of its classes, of a run, a file, or (with a seed for its weights) a name."""
+    if target.endswith(".keras"):
+        return load_keras(Path(target)), None
+    if seed is None or Path(target).is_dir():
+        from kzoo.training.saved_run import Run
+
+        run = Run(target)
+        return run.model, run.class_names
+    import keras
+
+    from kzoo.models.registry import create_model
+
+    keras.utils.set_random_seed(seed)
+    return create_model(target), None

@@ -1,0 +1,243 @@
+"""Effective receptive fields: how much each pixel really moves the unit in the middle of a map (Luo et al. 2016).
+
+The theoretical field says which pixels a unit can depend on; the mean size of its gradient says on which it does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.gradients import input_gradients, layer_outputs, prepare_images
+from kzoo.diagnostics.graph import calls
+from kzoo.diagnostics.layers import check_built, find_layer
+from kzoo.diagnostics.receptive_field import receptive_fields
+from kzoo.errors import InputError
+from kzoo.seeds import generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHARE = 0.95
+"""Of the map's mass that lies within `EffectiveField.radius`."""
+_LUO = 1 - 0.9545
+_CHUNK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveField:
+    """Where the gradient of a layer's centre unit with respect to the input lies.
+
+    Attributes:
+        model: the model's name.
+        layer: the layer's path.
+        map: float64 (h, w) of the input's size: mean absolute gradient, over images and channels, scaled to sum 1.
+        theoretical: rows and columns of the theoretical field; None where it is the whole input or unknown.
+        images: how many images the mean is over.
+    """
+
+    model: str
+    layer: str
+    map: np.ndarray
+    theoretical: tuple[int, ...] | None
+    images: int
+
+    @cached_property
+    def centre(self) -> tuple[float, float]:
+        """Row and column of the centre of mass."""
+        rows, columns = (np.arange(size) for size in self.map.shape)
+        return float(self.map.sum(1) @ rows), float(self.map.sum(0) @ columns)
+
+    @cached_property
+    def deviation(self) -> float:
+        """Standard deviation along one axis (root mean square of both), in pixels."""
+        variances = [
+            self.map.sum(1 - axis) @ (np.arange(size) - self.centre[axis]) ** 2
+            for axis, size in enumerate(self.map.shape)
+        ]
+        return float(np.sqrt(np.mean(variances)))
+
+    @cached_property
+    def radius(self) -> float:
+        """Smallest distance from the centre of mass, in pixels, within which 95% of the mass lies."""
+        rows, columns = np.indices(self.map.shape)
+        distance = np.hypot(rows - self.centre[0], columns - self.centre[1]).ravel()
+        order = np.argsort(distance, kind="stable")
+        reached = np.searchsorted(np.cumsum(self.map.ravel()[order]), SHARE - 1e-12)
+        return float(distance[order[min(reached, len(order) - 1)]])
+
+    @cached_property
+    def size(self) -> float:
+        """Luo et al.'s measure: the root of the number of pixels with more than 4.55% of the largest value."""
+        return float(np.sqrt((self.map > _LUO * self.map.max()).sum()))
+
+    @cached_property
+    def reached(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last row, and first and last column, with any gradient."""
+        spans = [np.flatnonzero(self.map.sum(1 - axis)) for axis in (0, 1)]
+        rows, columns = ((int(span[0]), int(span[-1])) if len(span) else (0, -1) for span in spans)
+        return rows, columns
+
+    @property
+    def support(self) -> tuple[int, int]:
+        """How many rows and columns that is, both ends included."""
+        (top, bottom), (left, right) = self.reached
+        return bottom - top + 1, right - left + 1
+
+
+def effective_field(
+    model: keras.Model,
+    layer: Any = None,
+    images: np.ndarray | None = None,
+    *,
+    count: int = 32,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> EffectiveField:
+    """Mean absolute gradient of a layer's centre unit, all channels added up, with respect to the input.
+
+    Args:
+        model: a built Keras model with one input (n, h, w, c), trained or not; nested ones too.
+        layer: path, name or layer with a map (n, h, w, channels); default: the last one, the classifier left out.
+        images: (n, h, w, c) to take the mean over; default: `count` of uniform noise from 0 to 255.
+        count: number of random images.
+        image_size: side of the random images, so that the theoretical field is not cut off at the image's border; the
+            model must be Functional or Sequential up to the layer. Default: the model's own, 64 where it is open.
+        seed: of the random images.
+
+    Raises:
+        InputError: no such layer, no map, images that do not fit, or a model that cannot take `image_size`.
+    """
+    check_built(model)
+    path = _last_map(model) if layer is None else find_layer(model, layer)[0]
+    field = theoretical_fields(model).get(path)
+    name = model.name
+    if image_size is not None:
+        if images is not None:
+            raise InputError("image_size is for random images: it cannot be given together with images")
+        model = _resized(model, path, image_size)
+        path = model.layers[-1].name
+    if images is None:
+        images = _noise(model, count, seed)
+    images = np.asarray(images)
+    (output,) = layer_outputs(model, [path], images[:1])
+    if output.ndim != 4 or images.ndim != 4:
+        raise InputError(
+            f"layer {path!r} gives {output.shape[1:]} for an image: a map (height, width, channels) is needed"
+        )
+    row, column = output.shape[1] // 2, output.shape[2] // 2
+
+    def score(given: Any) -> Any:
+        return keras.ops.sum(given[:, row, column], axis=-1)
+
+    total = np.zeros(images.shape[1:3])
+    for start in range(0, len(images), _CHUNK):
+        gradients = input_gradients(model, images[start : start + _CHUNK], score, layer=path)
+        total += np.abs(gradients.astype(np.float64)).sum((0, 3))
+    if not np.isfinite(total).all():
+        raise InputError(f"layer {path!r} of model {name!r} has gradients that are not finite")
+    mass = total.sum()
+    return EffectiveField(name, path, total / mass if mass else total, field, len(images))
+
+
+def mean_field(fields: Sequence[EffectiveField]) -> EffectiveField:
+    """The mean of one layer's fields, from models with other initial weights: a single draw's is lopsided."""
+    if len({(field.layer, field.map.shape) for field in fields}) != 1:
+        raise InputError("fields must be of one layer and one size of input, and at least one")
+    total = np.mean([field.map for field in fields], axis=0)
+    return dataclasses.replace(fields[0], map=total, images=sum(field.images for field in fields))
+
+
+def theoretical_fields(model: keras.Model) -> dict[str, tuple[int, ...] | None]:
+    """Rows and columns of each layer's theoretical field, by path; empty for models without a fixed graph."""
+    try:
+        steps = calls(model)
+    except InputError:
+        return {}
+    return {step.name: field for step, field in zip(steps, receptive_fields(steps), strict=True)}
+
+
+def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, notes: Sequence[str] = ()) -> Figure:
+    """Maps side by side, each with its theoretical field (square) and the circle that holds 95% of the mass.
+
+    Args:
+        fields: one panel each, row by row.
+        columns: panels a row.
+        notes: a line below each panel's title, or none.
+    """
+    from matplotlib.patches import Circle, Rectangle
+
+    from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
+
+    if not fields:
+        raise InputError("fields is empty: at least one is needed")
+    columns = min(columns, len(fields))
+    rows = -(-len(fields) // columns)
+    figure = new_figure(2.6 * columns, (3.7 if notes else 3.4) * rows + 0.4)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for number, (axes, field) in enumerate(zip(grid.flat, fields, strict=False)):
+        # The root makes the flanks visible: the middle is up to a thousand times as strong.
+        axes.imshow(np.sqrt(field.map), cmap=SEQUENTIAL)
+        row, column = field.centre
+        axes.add_patch(Circle((column, row), field.radius, fill=False, color="white", linestyle="--"))
+        size = "whole input"
+        if field.theoretical is not None:
+            height, width = field.theoretical
+            size = f"{height}x{width}"
+            (top, bottom), (left, right) = field.reached
+            corner = (left + right - width) / 2, (top + bottom - height) / 2
+            axes.add_patch(Rectangle(corner, width, height, fill=False, color=COLORS[1], linewidth=1.5))
+        axes.set_title(f"{field.model}\n{field.layer}", fontsize=9)
+        text = f"exact {size}, 95% radius {field.radius:.1f}, deviation {field.deviation:.1f}"
+        axes.set_xlabel("\n".join([text.replace(", 95", "\n95"), *notes[number : number + 1]]), fontsize=9)
+    marks = [
+        Rectangle((0, 0), 1, 1, fill=False, color=COLORS[1], label="theoretical field"),
+        Circle((0, 0), 1, fill=False, color="grey", linestyle="--", label="95% of the gradient"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    return figure
+
+
+def _noise(model: keras.Model, count: int, seed: int) -> np.ndarray:
+    if count < 1:
+        raise InputError(f"count={count}: must be 1 or more")
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise InputError(f"model {model.name!r} does not say what images it takes: give images")
+    if len(inputs) == 1 and len(inputs[0].shape) == 4:
+        shape = [64 if size is None else size for size in inputs[0].shape[1:]]
+        return generator(seed, "effective field").uniform(0, 255, (count, *shape)).astype(np.float32)
+    prepare_images(model, np.zeros((1, *(1 if n is None else n for n in inputs[0].shape[1:]))))  # several inputs
+    raise InputError(f"model {model.name!r} takes {inputs[0].shape[1:]}: images (height, width, channels) are needed")
+
+
+def _last_map(model: keras.Model) -> str:
+    known = [path for path, field in theoretical_fields(model).items() if field is not None and len(field) == 2]
+    if len(known) < 2:
+        raise InputError(f"model {model.name!r} has no layer with a known receptive field: name one")
+    return known[-1]
+
+
+def _resized(model: keras.Model, path: str, size: int) -> keras.Model:
+    """The model up to a layer, for other images, with the same weights."""
+    if size < 1:
+        raise InputError(f"image_size={size}: must be 1 or more")
+    if "/" in path:
+        raise InputError(f"layer {path!r} is in a nested model, which image_size cannot change")
+    try:
+        part = keras.Model(model.inputs[0], model.get_layer(path).output)
+        resized = keras.models.clone_model(part, input_tensors=keras.Input((size, size, part.inputs[0].shape[-1])))
+        resized.set_weights(part.get_weights())
+    except (AttributeError, ValueError, TypeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"model {model.name!r} cannot take images of {size}x{size} up to {path!r}: {first}") from error
+    return resized

@@ -1,0 +1,131 @@
+"""From image files to pictures of what a network sees in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from kzoo.data.images import read_image, resize
+from kzoo.diagnostics.feature_maps import plot_feature_maps
+from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, predicted
+from kzoo.diagnostics.gradients import prepare_images
+from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.plots import check_output, save_figure, write_output
+from kzoo.errors import InputError, unknown
+
+SMALLEST_PICTURE = 224
+"""Smaller images are enlarged by a whole factor, their pixels kept sharp."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What was made of one image file.
+
+    Attributes:
+        file: the image.
+        predicted: name (or number) of the class that the model gives it.
+        shown: of the class that the map is for.
+        layer: path of the layer that the map is of.
+        pictures: the files written.
+    """
+
+    file: Path
+    predicted: str
+    shown: str
+    layer: str
+    pictures: tuple[Path, ...]
+
+
+def explain_files(
+    model: keras.Model,
+    files: Sequence[Path],
+    folder: Path,
+    *,
+    layer: str | None = None,
+    class_: str | None = None,
+    class_names: Sequence[str] | None = None,
+    feature_maps: bool = False,
+    overwrite: bool = False,
+) -> list[Explained]:
+    """Write a picture for each image file, with a Grad-CAM map laid over it.
+
+    Args:
+        model: takes pixels from 0 to 255, (n, h, w, 1) or (n, h, w, 3); images are scaled to its size.
+        files: image files of any size.
+        folder: where the pictures go, made if need be: ``<name>-grad-cam.png`` and ``<name>-feature-maps.png``.
+        layer: see `kzoo.diagnostics.grad_cam.grad_cam`.
+        class_: name or number of the class to explain; default: for each image the predicted one.
+        class_names: by label.
+        feature_maps: write figures of what the convolutions (or `layer`) make of each image too.
+        overwrite: whether pictures that exist are replaced; nothing is written if one exists and this is False.
+
+    Raises:
+        InputError: a file is no image, a name is unknown, the model takes no such images, or a picture exists.
+    """
+    shape = _image_shape(model)
+    originals = [read_image(file, channels=shape[2]) for file in files]
+    scaled = [resize(image, (shape[0] or image.shape[0], shape[1] or image.shape[1])) for image in originals]
+    for image in scaled[:1]:
+        prepare_images(model, image[None])
+    path = last_map(model, scaled[0][None]) if layer is None else find_layer(model, layer)[0]
+    answers = [int(predicted(model, image[None])[0]) for image in scaled]
+    shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
+    maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]
+
+    kinds = ("grad-cam", "feature-maps") if feature_maps else ("grad-cam",)
+    names = [[f"{file.stem}-{kind}.png" for kind in kinds] for file in files]
+    for file, (first, *_) in zip(files, names, strict=True):
+        if [each[0] for each in names].count(first) > 1:
+            raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
+    folder = _made(folder)
+    targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
+    rows = []
+    for file, original, image, found, answer, label, paths in zip(
+        files, originals, scaled, maps, answers, shown, targets, strict=True
+    ):
+        write_output(paths[0], _png(original, found))
+        if feature_maps:
+            figure = plot_feature_maps(model, image, None if layer is None else [path])
+            save_figure(figure, paths[1], overwrite)
+        texts = [str(number) if class_names is None else class_names[number] for number in (answer, label)]
+        rows.append(Explained(file, texts[0], texts[1], path, tuple(paths)))
+    return rows
+
+
+def _image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
+        raise InputError(f"model {model.name!r} must take images (height, width, 1 or 3 channels), it takes {shape}")
+    return shape[1], shape[2], shape[3]
+
+
+def _label(text: str, names: Sequence[str] | None) -> int:
+    if names is not None and text in names:
+        return list(names).index(text)
+    if names is None and text.isdigit():
+        return int(text)
+    if names is None:
+        raise InputError(f"class {text!r}: a number is needed, since the file does not name its classes")
+    raise unknown("class", text, names)
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output {str(folder)!r} cannot be made: {error.strerror}") from None
+    return folder
+
+
+def _png(image: np.ndarray, found: np.ndarray) -> bytes:
+    factor = max(1, -(-SMALLEST_PICTURE // min(image.shape[:2])))
+    large = image.repeat(factor, 0).repeat(factor, 1)
+    content = BytesIO()
+    Image.fromarray(overlay(large[None], found[None])[0]).save(content, "PNG")
+    return content.getvalue()

@@ -1,0 +1,138 @@
+"""What a layer's channels show of an image, and the kernels of the first convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.gradients import find_layers, layer_outputs
+from kzoo.diagnostics.layers import find_layer
+from kzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -> dict[str, np.ndarray]:
+    """The maps that layers make of one image.
+
+    Args:
+        model: a built Keras model with one input; nested and subclassed ones too.
+        image: (h, w, c) as the model takes it, or (1, h, w, c).
+        layers: paths, names or layers (see `kzoo.diagnostics.gradients.find_layers`).
+
+    Returns:
+        By path, float32 (h, w, channels).
+
+    Raises:
+        InputError: the image does not fit, or a layer is unknown or gives no map.
+    """
+    image = np.asarray(image)
+    if image.ndim == 4 and len(image) != 1:
+        raise InputError(f"image of shape {image.shape}: feature maps are of one image, (height, width, channels)")
+    paths = [find_layer(model, layer)[0] for layer in layers]
+    if not paths:
+        raise InputError("layers is empty: at least one is needed")
+    outputs = layer_outputs(model, paths, image if image.ndim == 4 else image[None])
+    for path, output in zip(paths, outputs, strict=True):
+        if output.ndim != 4:
+            raise InputError(
+                f"layer {path!r} gives {output.shape[1:]} for an image: "
+                "one with a map (height, width, channels) is needed"
+            )
+    return {path: output[0] for path, output in zip(paths, outputs, strict=True)}
+
+
+def plot_feature_maps(
+    model: keras.Model, image: np.ndarray, layers: Sequence[Any] | None = None, channels: int = 12
+) -> Figure:
+    """A row for each layer, a column for each of its first channels, each stretched to its own range.
+
+    Args:
+        model: see `feature_maps`.
+        image: see `feature_maps`.
+        layers: default: the convolutions, evenly chosen where there are more than six.
+        channels: how many to show at most.
+    """
+    from kzoo.diagnostics.plots import SEQUENTIAL, new_figure
+
+    if channels < 1:
+        raise InputError(f"channels={channels}: must be 1 or more")
+    if layers is None:
+        convolutions = [path for path, layer in find_layers(model) if _is_convolution(layer)]
+        if not convolutions:
+            raise InputError(f"model {model.name!r} has no convolution: name layers")
+        places = np.unique(np.linspace(0, len(convolutions) - 1, 6).round().astype(int))
+        layers = [convolutions[place] for place in places]
+    maps = feature_maps(model, image, layers)
+    columns = min(channels, max(each.shape[-1] for each in maps.values()))
+    figure = new_figure(0.9 * columns + 1.2, 1.0 * len(maps) + 0.3)
+    grid = figure.subplots(len(maps), columns, squeeze=False)
+    for row, (path, found) in zip(grid, maps.items(), strict=True):
+        for channel, axes in enumerate(row):
+            _bare(axes)
+            if channel < found.shape[-1]:
+                axes.imshow(found[..., channel], cmap=SEQUENTIAL)
+        shown = f"{min(columns, found.shape[-1])} of {found.shape[-1]}"
+        label = f"{path}\n{found.shape[0]}x{found.shape[1]}, {shown}"
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+    return figure
+
+
+def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Figure:
+    """A convolution's kernels as pictures, all on one scale: zero is the middle of the colours.
+
+    Kernels over three channels are shown in colour, over one channel in shades, over others as the mean.
+
+    Args:
+        model: a built Keras model.
+        layer: a convolution in two dimensions; default: the first.
+        kernels: how many to show at most.
+
+    Raises:
+        InputError: there is no such layer, or it is none.
+    """
+    from matplotlib.colors import Normalize
+
+    from kzoo.diagnostics.plots import DIVERGING, new_figure
+
+    if layer is None:
+        path, chosen = next(((p, x) for p, x in find_layers(model) if _is_convolution(x)), (None, None))
+        if chosen is None:
+            raise InputError(f"model {model.name!r} has no convolution in two dimensions")
+    else:
+        path, chosen = find_layer(model, layer)
+        if not _is_convolution(chosen):
+            raise InputError(f"layer {path!r} is a {type(chosen).__name__}: a convolution in two dimensions is needed")
+    values = np.asarray(keras.ops.convert_to_numpy(chosen.kernel), np.float32)  # (rows, columns, in, out)
+    count, columns = min(kernels, values.shape[-1]), 8
+    largest = float(np.abs(values).max()) or 1.0
+    rows = -(-count // columns)
+    figure = new_figure(0.8 * columns + 1.2, 0.8 * rows + 0.6)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        _bare(axes)
+    shown: Any = None
+    for axes, kernel in zip(grid.flat, np.moveaxis(values, -1, 0)[:count], strict=False):
+        if kernel.shape[-1] == 3:
+            axes.imshow(0.5 + kernel / (2 * largest))
+        else:
+            shown = axes.imshow(kernel.mean(-1), cmap=DIVERGING, norm=Normalize(-largest, largest))
+    if shown is not None:
+        figure.colorbar(shown, ax=grid, shrink=0.8)
+    figure.suptitle(
+        f"{path}: {count} of {values.shape[-1]} kernels {'x'.join(map(str, values.shape[:3]))}", fontsize=11
+    )
+    return figure
+
+
+def _is_convolution(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Conv2D) and len(layer.kernel.shape) == 4
+
+
+def _bare(axes: Any) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

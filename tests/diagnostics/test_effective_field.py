@@ -1,0 +1,160 @@
+"""Effective fields: exact where the gradient is known, and their support is the theoretical field."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.diagnostics.effective_field import EffectiveField, effective_field, mean_field, plot_effective_fields
+from kzoo.diagnostics.field_table import field_table, lenet_fields, plot_field_table, plot_lenet_fields
+from kzoo.errors import InputError
+from kzoo.models import create_model, list_models
+
+L = keras.layers
+
+
+def linear(*kernels, size=11):
+    """Convolutions without bias or activation: the gradient is the kernels' convolution, whatever the image."""
+    model = keras.Sequential([keras.Input((size, size, 1)), *(L.Conv2D(1, 3, use_bias=False) for _ in kernels)])
+    for layer, kernel in zip(model.layers, kernels, strict=True):
+        layer.kernel.assign(np.asarray(kernel, "float32")[..., None, None])
+    return model
+
+
+def test_equals_the_kernel_of_a_linear_network():
+    kernel = np.array([[1, -2, 3], [0, 5, -1], [2, 2, -4]])
+    field = effective_field(linear(kernel))
+    expected = np.zeros((11, 11))
+    expected[4:7, 4:7] = np.abs(kernel) / 20
+    np.testing.assert_allclose(field.map, expected, atol=1e-6)
+    twice = effective_field(linear(np.ones((3, 3)), np.ones((3, 3))), count=3)
+    triangle = np.array([1, 2, 3, 2, 1]) / 9
+    middle = slice(twice.reached[0][0], twice.reached[0][1] + 1)
+    np.testing.assert_allclose(twice.map[middle, middle], np.outer(triangle, triangle), atol=1e-6)
+    assert twice.theoretical == twice.support == (5, 5)
+    assert twice.deviation == pytest.approx(np.sqrt(4 / 3), rel=1e-5)
+    assert (field.images, twice.images) == (32, 3)
+
+
+def made(weights):
+    return EffectiveField("m", "l", np.asarray(weights, float) / np.sum(weights), None, 1)
+
+
+def test_extent_counted_by_hand():
+    cross = np.zeros((7, 7))
+    cross[3, 3], cross[3, 1], cross[3, 5], cross[1, 3], cross[5, 3] = 88, 3, 3, 3, 3
+    field = made(cross)
+    assert field.centre == pytest.approx((3, 3))
+    assert field.radius == pytest.approx(2)  # the middle alone holds 88%
+    assert field.deviation == pytest.approx(np.sqrt(6 / 100 * 4))
+    assert field.size == 1  # the arms have 3.4% of the middle
+    assert (field.reached, field.support) == (((1, 5), (1, 5)), (5, 5))
+    cross[3, 3] = 988
+    assert made(cross).radius == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", [name for name in list_models("lenet*") if "max" not in name])
+def test_support_is_the_theoretical_field(name):
+    # Max pooling passes the gradient to one pixel alone, so its support is smaller.
+    model = create_model(name, filters=4)
+    for weight in model.trainable_weights:
+        weight.assign(np.full(weight.shape, 1 / np.prod(weight.shape[:-1])))
+    last = [layer.name for layer in model.layers if "reduction" in layer.name][-1]
+    field = effective_field(model, last, count=1, image_size=80)
+    assert field.support == field.theoretical
+    assert field.map.shape == (80, 80)
+
+
+def test_image_size_keeps_the_weights_and_the_model():
+    model = create_model("lenet1-dilated", filters=2)
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:  # positive: no unit is cut off, so the gradient is the same everywhere
+        weight.assign(rng.uniform(0.1, 1, weight.shape))
+    small, large = (effective_field(model, "block1_reduction_conv", count=1, image_size=n) for n in (12, 20))
+    assert small.theoretical == large.theoretical == (7, 7)
+    assert small.support == large.support == (7, 7)
+    cut = [field.map[slice(*(np.add(field.reached[0], (0, 1)))), slice(*(np.add(field.reached[1], (0, 1))))]
+           for field in (small, large)]  # fmt: skip
+    np.testing.assert_allclose(cut[0], cut[1], rtol=1e-4)
+    assert model.input_shape == (None, 28, 28, 1)
+
+
+def test_nested_models_and_images_of_ones_own():
+    inner = linear([[0, 0, 0], [0, 0, 1], [0, 0, 0]])
+    outer = keras.Sequential([keras.Input((11, 11, 1)), L.Rescaling(2.0), inner, L.Flatten(), L.Dense(2)])
+    field = effective_field(outer, inner.layers[0].name, images=np.ones((2, 11, 11, 1)))
+    assert field.layer == f"{inner.name}/{inner.layers[0].name}"
+    assert field.theoretical == (3, 3)
+    assert field.map[5, 6] == pytest.approx(1)
+    assert effective_field(outer).map[5, 6] == pytest.approx(1)  # the last layer with a known field
+    with pytest.raises(InputError, match="nested model"):
+        effective_field(outer, field.layer, image_size=20)
+
+
+def test_mean_of_several_draws():
+    one, two = made(np.eye(3)), made(np.ones((3, 3)))
+    mean = mean_field([one, two])
+    np.testing.assert_allclose(mean.map, (one.map + two.map) / 2)
+    assert mean.images == 2
+    with pytest.raises(InputError, match="one size"):
+        mean_field([one, made(np.eye(4))])
+
+
+def test_table_has_exact_report_and_effective_fields():
+    rows = field_table(create_model("lenet2-dilated"), count=1)
+    by_name = {row.name: row for row in rows}
+    assert by_name["block2_reduction_conv"].exact == (15, 15)
+    assert by_name["block1_reduction_conv"].report_d == (7, 7)
+    assert by_name["block2_reduction_conv"].report_d == pytest.approx((10.3137, 10.3137), abs=1e-4)
+    assert by_name["block2_conv"].report_d is None
+    assert by_name["block2_conv"].effective.radius < 7
+    assert by_name["block2_conv_act"].effective is None
+    assert "predictions" not in by_name
+    pooled = {row.name: row for row in field_table(create_model("lenet2-average"), effective=False)}
+    assert pooled["block2_reduction_pool"].exact == (10, 10)
+    assert pooled["block2_reduction_pool"].report_d == (8, 8)  # "does not change" it
+    assert all(row.effective is None for row in pooled.values())
+    shown = json.loads(json.dumps([row.to_dict() for row in rows]))
+    assert len(shown) == len(rows)
+    assert shown[0]["effective"].keys() == {"radius", "deviation", "size"}
+    assert len(plot_field_table(rows, at_most=3).axes) == 3
+    with pytest.raises(InputError, match="none was measured"):
+        plot_field_table(list(pooled.values()))
+
+
+def test_lenets_side_by_side():
+    fields = lenet_fields(layers=(1, 2), draws=2, count=1)
+    assert [field.theoretical for field in fields["average"]] == [(4, 4), (10, 10)]
+    assert [field.theoretical for field in fields["dilated"]] == [(7, 7), (15, 15)]
+    assert all(field.support == field.theoretical for field in fields["dilated"])
+    text = [axes.get_xlabel() for axes in plot_lenet_fields(fields, (1, 2)).axes]
+    assert "exact 10x10" in text[1]
+    assert "report d: 5x5, unchanged" in text[1]
+    assert "exact 15x15" in text[3]
+    assert "report d: 10.3x10.3 at rate 3" in text[3]
+
+
+CASES = {
+    "unbuilt": (lambda: keras.Sequential([L.Conv2D(2, 3)]), {}, "not built"),
+    "unknown layer": (lambda: linear(np.ones((3, 3))), {"layer": "conv"}, "unknown layer"),
+    "no image": (lambda: linear(np.ones((3, 3))), {"count": 0}, "count=0"),
+    "no size": (lambda: linear(np.ones((3, 3))), {"image_size": 0}, "image_size=0"),
+    "too small": (lambda: linear(np.ones((3, 3))), {"image_size": 2}, "cannot take images of 2x2"),
+    "both": (
+        lambda: linear(np.ones((3, 3))),
+        {"image_size": 20, "images": np.ones((1, 11, 11, 1))},
+        "together with images",
+    ),
+    "wrong images": (lambda: linear(np.ones((3, 3))), {"images": np.ones((1, 5, 5, 1))}, "images must be"),
+    "no map": (lambda: create_model("mlp"), {"layer": "flatten"}, "a map .height, width, channels. is needed"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_error(case):
+    build, options, message = CASES[case]
+    with pytest.raises(InputError, match=message):
+        effective_field(build(), **options)
+    with pytest.raises(InputError, match="fields is empty"):
+        plot_effective_fields([])
