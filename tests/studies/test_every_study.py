@@ -1,0 +1,98 @@
+"""Every study runs end to end: each of its runs for a few steps, on images of a size that its networks fit."""
+
+import fnmatch
+import json
+
+import numpy as np
+import pytest
+
+from kzoo.studies import list_studies, study
+from kzoo.studies.running import run_study
+
+# Smaller networks of the same kind, wherever a study does not compare their size.
+THIN_VGG = {"model_options.blocks": 1, "model_options.filters": 4}
+PRUNED = {"model_options.filters": [4, 4, 4, 4], "model_options.hidden": [8, 8]}
+SMALL_RESNET = {"model_options.blocks": [1, 1], "model_options.channels": [4, 4]}
+SMALLER = {
+    "rescue": {"model_options.filters": 4},
+    "batchnorm": {"model_options.filters": 4},
+    **dict.fromkeys(("regularise", "learning-rate", "batch-size", "seeds", "batchnorm-decay"), THIN_VGG),
+    **dict.fromkeys(("lossless-reduction", "kernel-stride"), THIN_VGG),
+    **dict.fromkeys(("depth", "batchnorm-cost", "dropout", "pooling-optimizer", "filter-size"), PRUNED),
+    **dict.fromkeys(("augmentation", "pruned-best"), PRUNED),
+    **dict.fromkeys(("resnet-schedules", "resnet-penalties", "resnet-activations", "resnet-blocks"), SMALL_RESNET),
+    **dict.fromkeys(("resnet-augmentation", "resnet-mixup"), SMALL_RESNET),
+}
+# Pixels a side where 8 are too few: four dilated convolutions, and an entry with stride 2 before three halvings.
+SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
+# One or two runs of one study of each report, and of a wish.
+FAST = {
+    "regularise": "+ dropout",
+    "seeds": "seed 10",
+    "depth": "E",
+    "dilation": "dilated L=4",
+    "resnet-schedules": "plateau",
+    "fully-connected": "MLP",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Files of 24 training and 8 test images in four classes, by size in pixels."""
+
+    def write(size):
+        path = tmp_path_factory.mktemp("tiny") / f"images{size}.npz"
+        rng = np.random.default_rng(size)
+        arrays = {
+            f"{letter}_{part}": rng.integers(0, top, shape, np.uint8)
+            for part, count in (("train", 24), ("test", 8))
+            for letter, top, shape in (("x", 256, (count, size, size, 3)), ("y", 4, (count,)))
+        }
+        arrays["y_train"][:4] = range(4)
+        np.savez(path, **arrays)
+        return path
+
+    return {size: write(size) for size in (8, 16, 24)}
+
+
+def run(command, tiny, name, only="*"):
+    """Train a study's runs in this process, which saves an import of Keras for each, and check its table."""
+    row = study(name)
+    changes = {"dataset": f"npz:{tiny[SIZES.get(name, 8)]}", "epochs": 1, **SMALLER.get(name, {})}
+    if name != "batch-size":
+        changes["batch_size"] = 8
+    tasks = run_study(row, only=only, changes=changes)
+    assert {task.status for task in tasks} == {"recorded"}
+    labels = {label for task in tasks for label in task.labels}
+    assert labels == {label for label in row.labels if fnmatch.fnmatchcase(label, only)}
+
+    code, text, err = command("study", "table", name, "--json")
+    assert (code, err) == (0, "")
+    (budget,) = json.loads(text)["budgets"]
+    assert "epochs=1, dataset=npz:" in budget["budget"]
+    found = {entry["label"]: entry["figures"] for entry in budget["rows"] if entry["seeds"]}
+    assert set(found) == labels
+    for label, figures in found.items():
+        assert {"train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy"} <= set(figures)
+        assert 0 <= figures["test_accuracy"]["mean"] <= 1
+        assert figures["test_accuracy"]["reported"] == row.entry(label).reported.get("test_accuracy")
+    assert [claim["text"] for claim in budget["claims"]] == [claim.text for claim in row.claims]
+
+    code, text, err = command("study", "table", name)
+    assert (code, err) == (0, "")
+    assert all(label in text for label in labels)
+    return tasks, changes
+
+
+@pytest.mark.parametrize(("name", "only"), FAST.items())
+def test_one_study_of_each_report(name, only, command, tiny):
+    tasks, changes = run(command, tiny, name, only)
+    times = [(task.directory / "result.json").stat().st_mtime_ns for task in tasks]
+    again = run_study(study(name), only=only, changes=changes)
+    assert [(task.directory / "result.json").stat().st_mtime_ns for task in again] == times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_studies())
+def test_every_study(name, command, tiny):
+    run(command, tiny, name)
