@@ -186,6 +186,9 @@ def test_a_long_lived_worker_comes_back_under_its_identity():
 
         (stopped,) = supervisor.stop(["w0"])
         assert (stopped.kind, supervisor.running, supervisor.free) == ("stopped", ("chief", "w1"), 1)
+        assert supervisor.stop(["w0"]) == []
+        with pytest.raises(InputError, match="unknown running job 'w0': did you mean 'w1'"):
+            supervisor.restart("w0")
         supervisor.start(job("w2", ask, environment={"NAME": "w2"}))
         pids = [restarted.pid, again.pid, first["chief"]]
     assert not any(map(alive, pids))

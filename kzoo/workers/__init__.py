@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from kzoo.workers.jobs import Event, Job
 from kzoo.workers.queue import run_jobs
 from kzoo.workers.resources import Share, divide, shares
-from kzoo.workers.supervisor import Event, Job, Supervisor
+from kzoo.workers.supervisor import Supervisor
 
 __all__ = ["Event", "Job", "Share", "Supervisor", "divide", "run_jobs", "shares"]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.workers.supervisor import Event, Job, Supervisor
+from kzoo.workers.jobs import Event, Job
+from kzoo.workers.supervisor import Supervisor
 
 
 def run_jobs(

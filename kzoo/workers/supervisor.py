@@ -9,67 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, unknown
 from kzoo.interrupts import interruptible
+from kzoo.workers.jobs import Event, Job, log_tail, reason
 from kzoo.workers.resources import Share, shares
 
 BAD_INPUT = 2  # the exit status of a child that would end the same way again
-TAIL = 20
-
-
-@dataclass(frozen=True)
-class Job:
-    """A command to run as a child process.
-
-    Attributes:
-        key: its identity, kept over restarts.
-        argv: program and arguments.
-        log: file that the child's output is appended to.
-        environment: variables added to this process's, over those that divide the cores.
-        directory: working directory; this process's if not given.
-        share: whether it gets a share of the cores; a process that only waits (a chief) needs none.
-    """
-
-    key: str
-    argv: Sequence[str]
-    log: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    directory: Path | None = None
-    share: bool = True
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a job.
-
-    Attributes:
-        kind: ``"started"``; ``"died"`` (it will be started again); or the end: ``"completed"`` (exit status 0),
-            ``"failed"`` or ``"stopped"`` (by its supervisor).
-        key: the job's.
-        pid: number of the process.
-        starts: how often it was started so far.
-        code: exit status, negative for a signal; None while it runs.
-        reason: why it died or failed, in words.
-        tail: the last lines of what this start of it printed, if it died or failed.
-    """
-
-    kind: Literal["started", "died", "completed", "failed", "stopped"]
-    key: str
-    pid: int
-    starts: int
-    code: int | None = None
-    reason: str = ""
-    tail: str = ""
-
-    @property
-    def final(self) -> bool:
-        """Whether the job is over."""
-        return self.kind in ("completed", "failed", "stopped")
 
 
 class _Child:
@@ -184,17 +133,25 @@ class Supervisor:
         return self._taken()
 
     def restart(self, key: str) -> None:
-        """End a job's process and start it anew under the same identity; that does not count as a death."""
-        child = self._children[key]
+        """End a job's process and start it anew under the same identity; that does not count as a death.
+
+        Raises:
+            InputError: no such job is running.
+        """
+        child = self._children.get(key)
+        if child is None:
+            raise unknown("running job", key, self._children)
         self._end([child], self.grace)
         self._spawn(child)
 
     def stop(self, keys: Iterable[str] | None = None, *, grace: float | None = None) -> list[Event]:
         """End some jobs, or all: SIGTERM, then SIGKILL for those that take longer than `grace` seconds.
 
-        A KeyboardInterrupt meanwhile kills them at once. Gives the events since the last call of `poll`.
+        Those that are over already are passed over. A KeyboardInterrupt meanwhile kills them at once. Gives the events
+        since the last call of `poll`.
         """
-        children = [self._children[key] for key in (self._children if keys is None else keys)]
+        wanted = self._children if keys is None else keys
+        children = [self._children[key] for key in wanted if key in self._children]
         try:
             self._end(children, self.grace if grace is None else grace)
         finally:
@@ -243,8 +200,9 @@ class Supervisor:
 
     def _ended(self, child: _Child, code: int) -> None:
         self._forget(child)
-        tail = _tail(child.job.log, child.log_start) if code else ""
-        event = Event("died", child.job.key, child.pid, child.starts, code, _reason(code, child, tail), tail)
+        tail = log_tail(child.job.log, child.log_start) if code else ""
+        why = reason(code, child.job, child.starts, tail)
+        event = Event("died", child.job.key, child.pid, child.starts, code, why, tail)
         if code == 0:
             self._settle(child, "completed", code)
         elif child.deaths >= self.restarts or not self._retry(event):
@@ -291,20 +249,3 @@ class Supervisor:
         with contextlib.suppress(OSError):  # someone killed the guard: go on without
             self._guard.stdin.write(f"{number}\n".encode())
             self._guard.stdin.flush()
-
-
-def _reason(code: int, child: _Child, tail: str) -> str:
-    how = f"exit status {code}"
-    if code < 0:
-        how = f"killed by {signal.Signals(-code).name}"
-    times = f" at start {child.starts}" if child.starts > 1 else ""
-    last = f": {tail.splitlines()[-1].strip()}" if tail else ""
-    return f"{how}{times}{last} (log: {child.job.log})"
-
-
-def _tail(log: Path, start: int) -> str:
-    """The last lines that were printed since a place in the log, blank ones left out."""
-    with open(log, "rb") as stream:
-        stream.seek(max(start, log.stat().st_size - 64 * 1024))
-        lines = stream.read().decode(errors="replace").splitlines()
-    return "\n".join([line for line in lines if line.strip()][-TAIL:])

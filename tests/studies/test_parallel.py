@@ -16,8 +16,7 @@ from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.parallel import _Crew, in_use, side_by_side
 from kzoo.studies.running import Task, run_tasks
-from kzoo.workers import shares
-from kzoo.workers.supervisor import Event
+from kzoo.workers import Event, shares
 
 SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 20, "epochs": 2}
 FAST = {"delay": 0.05, "grace": 30}
