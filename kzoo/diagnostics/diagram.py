@@ -1,0 +1,78 @@
+"""Architecture diagrams as SVG, drawn without the graphviz program (which keras.utils.plot_model needs)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.diagram_graph import build_graph
+from kzoo.diagnostics.diagram_layout import lay_out
+from kzoo.diagnostics.diagram_svg import HEADING, draw
+from kzoo.diagnostics.diagram_text import box_lines, box_size, shortened
+from kzoo.diagnostics.plots import check_output, write_output
+from kzoo.errors import InputError
+
+Detail = Literal["blocks", "layers"]
+
+
+def architecture_diagram(
+    model: keras.Model,
+    *,
+    detail: Detail = "blocks",
+    expand_nested: bool = False,
+    collapse: bool | None = None,
+) -> str:
+    """A model as a diagram: boxes from top to bottom, shortcuts at the side.
+
+    A box tells the first layer's name, what its layers do, its output's shape without the batch and its trainable
+    parameters; pointing at it shows all its layers' names.
+
+    Args:
+        model: any Functional or Sequential Keras model, built.
+        detail: ``"blocks"`` puts normalization, activation and dropout into the box of the layer that they follow,
+            and padding into that of the layer it precedes; ``"layers"`` gives every layer a box.
+        expand_nested: show the layers of nested models; otherwise each is one box.
+        collapse: show boxes that repeat, one after another and equal in all but their names, once, in a frame that
+            says how often. If not given, in ``"blocks"`` only.
+
+    Returns:
+        An SVG document.
+
+    Raises:
+        InputError: the model has no fixed graph (not built, or a subclass with its own `call`).
+    """
+    if detail not in ("blocks", "layers"):
+        raise InputError(f"detail must be 'blocks' or 'layers', not {detail!r}")
+    fuse = detail == "blocks"
+    graph = build_graph(model, fuse=fuse, expand_nested=expand_nested, collapse=fuse if collapse is None else collapse)
+    lines = [box_lines(box) for box in graph.boxes]
+    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    return draw(
+        shortened(model.name, HEADING, bold=True, widest=800),
+        f"{trainable:,} trainable of {model.count_params():,} parameters",
+        graph,
+        lines,
+        lay_out(graph, [box_size(text) for text in lines]),
+    )
+
+
+def save_diagram(
+    model: keras.Model,
+    path: str | Path,
+    overwrite: bool = False,
+    *,
+    detail: Detail = "blocks",
+    expand_nested: bool = False,
+    collapse: bool | None = None,
+) -> Path:
+    """Save `architecture_diagram` to a file whose name ends in ``.svg``.
+
+    Raises:
+        InputError: another suffix, no such folder, or the file exists; or the model has no fixed graph.
+    """
+    path = check_output(path, overwrite=overwrite, suffixes=(".svg",))
+    text = architecture_diagram(model, detail=detail, expand_nested=expand_nested, collapse=collapse)
+    return write_output(path, text.encode())

@@ -1,0 +1,220 @@
+"""What an architecture diagram shows: boxes, arrows between them, and boxes that repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.diagnostics.graph import Call, calls
+from kzoo.diagnostics.layer_words import kind_of, shape_words, words_for
+
+FOLLOWERS = {"normalization", "activation", "regularization"}
+PADDED = {"convolution", "pooling"}  # a padding before one of these goes into its box
+LONGEST_PERIOD = 8
+
+
+@dataclass
+class Box:
+    """One box.
+
+    Attributes:
+        kind: of its first layer, see `layer_words`.
+        title: its first layer's name.
+        words: what its layers do, in order.
+        shape: of its output.
+        parameters: trainable ones; 0 in a layer used for the second time.
+        frozen: parameters of layers that are not trained.
+        layers: names of all its layers.
+    """
+
+    kind: str
+    title: str
+    words: list[str]
+    shape: str
+    parameters: int
+    frozen: int
+    layers: list[str] = field(default_factory=list)
+
+    def signature(self) -> tuple[Any, ...]:
+        """What makes two boxes look the same but for their names."""
+        return (self.kind, tuple(self.words), self.shape, self.parameters, self.frozen)
+
+
+@dataclass
+class Graph:
+    """Boxes in topological order, arrows as pairs of their places, groups as (first, last, times)."""
+
+    boxes: list[Box]
+    edges: list[tuple[int, int]]
+    groups: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+def build_graph(model: keras.Model, *, fuse: bool, expand_nested: bool, collapse: bool) -> Graph:
+    """The boxes and arrows of a model.
+
+    Args:
+        model: Functional or Sequential, built; nested models included.
+        fuse: put normalizations, activations and dropout into the box of the layer that they follow, and a padding
+            into that of the convolution or pooling it precedes.
+        expand_nested: show the layers of nested models instead of one box.
+        collapse: show what repeats once.
+
+    Raises:
+        InputError: the model has no fixed graph.
+    """
+    graph = _boxes(calls(model), model, expand_nested)
+    if fuse:
+        graph = _fused(graph)
+    return _collapsed(graph) if collapse else graph
+
+
+def _boxes(found: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
+    boxes: list[Box] = []
+    edges: list[tuple[int, int]] = []
+    made_by: dict[int, int] = {}
+    open_box, inside = "", set[int]()  # the nested model that the last box stands for, and its layers so far
+    for call in found:
+        outer, _, inner = call.name.partition("/")
+        if inner and not expand_nested:
+            if outer != open_box or id(call.layer) in inside:
+                open_box, inside = outer, set()
+                nested = model.get_layer(outer)
+                boxes.append(Box("model", outer, [type(nested).__name__], "", 0, 0))
+            inside.add(id(call.layer))
+            box = boxes[-1]
+            box.layers.append(call.name)
+        else:
+            open_box = ""
+            boxes.append(Box(kind_of(call.layer), call.name, [_words(call)], "", 0, 0, [call.name]))
+            box = boxes[-1]
+        box.shape = ", ".join(map(shape_words, call.output_shapes))
+        if call.first:
+            trainable, frozen = _parameters(call.layer)
+            box.parameters += trainable
+            box.frozen += frozen
+        place = len(boxes) - 1
+        for tensor in call.inputs:
+            edge = (made_by[tensor], place)
+            if edge[0] != place and edge not in edges:
+                edges.append(edge)
+        made_by.update(dict.fromkeys(call.outputs, place))
+    return Graph(boxes, edges)
+
+
+def _words(call: Call) -> str:
+    return words_for(call.layer) if call.first else f"{words_for(call.layer)} (shared)"
+
+
+def _parameters(layer: Any) -> tuple[int, int]:
+    """Trainable parameters, and those of a layer that is not trained; operations have none."""
+    if not isinstance(layer, keras.Layer):
+        return 0, 0
+    if not layer.trainable:
+        return 0, int(layer.count_params())
+    return sum(int(np.prod(variable.shape)) for variable in layer.trainable_variables), 0
+
+
+def _fused(graph: Graph) -> Graph:
+    inputs, outputs = neighbours(graph)
+    home = list(range(len(graph.boxes)))
+    for place, box in enumerate(graph.boxes):
+        if len(inputs[place]) != 1 or len(outputs[inputs[place][0]]) != 1:
+            continue
+        before = home[inputs[place][0]]
+        first = graph.boxes[before]
+        if box.kind in FOLLOWERS and first.kind not in ("input", "model"):
+            first.words += box.words
+        elif box.kind in PADDED and first.words[0].startswith("ZeroPadding"):
+            first.kind, first.title = box.kind, box.title
+            first.words = [f"{box.words[0]}, padded"]
+        else:
+            continue
+        home[place] = before
+        first.layers += box.layers
+        first.shape = box.shape
+        first.parameters += box.parameters
+        first.frozen += box.frozen
+    return _kept(graph, home)
+
+
+def _kept(graph: Graph, home: list[int], groups: list[tuple[int, int, int]] | None = None) -> Graph:
+    """The graph without the boxes that others stand for; `home` gives the box that stands for each."""
+    kept = [place for place, other in enumerate(home) if other == place]
+    new = {place: number for number, place in enumerate(kept)}
+    edges = {(new[home[a]], new[home[b]]): None for a, b in graph.edges if home[a] < home[b]}
+    return Graph(
+        [graph.boxes[place] for place in kept],
+        list(edges),
+        [(new[first], new[last], times) for first, last, times in groups or []],
+    )
+
+
+def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
+    """For each box those with an arrow to it, and those that it has an arrow to."""
+    inputs: list[list[int]] = [[] for _ in graph.boxes]
+    outputs: list[list[int]] = [[] for _ in graph.boxes]
+    for before, after in graph.edges:
+        inputs[after].append(before)
+        outputs[before].append(after)
+    return inputs, outputs
+
+
+def _collapsed(graph: Graph) -> Graph:
+    """Segments lie between boxes that all paths pass; equal ones, one after another, are shown once."""
+    segments = _segments(graph)
+    signatures = [_signature(graph, *segment) for segment in segments]
+    home = list(range(len(graph.boxes)))
+    groups = []
+    i = 0
+    while i < len(segments):
+        period, times = _best_repeat(signatures, segments, i)
+        if times > 1:
+            first, last = segments[i][0], segments[i + period - 1][1]
+            end = segments[i + period * times - 1][1]
+            size = last - first + 1
+            for place in range(last + 1, end + 1):
+                home[place] = first + (place - first) % size
+                graph.boxes[home[place]].layers += graph.boxes[place].layers
+            groups.append((first, last, times))
+        i += period * times
+    # An arrow from one copy into the next leads backwards now, or is there already: `_kept` leaves both out.
+    return _kept(graph, home, groups)
+
+
+def _segments(graph: Graph) -> list[tuple[int, int]]:
+    inputs, outputs = neighbours(graph)
+    late = max(place for place, before in enumerate(inputs) if not before)  # the last of the inputs
+    reach = 0  # the farthest box that an arrow from an earlier box leads to
+    cuts = []
+    for place in range(len(graph.boxes)):
+        if reach <= place and place >= late:
+            cuts.append(place)
+        reach = max([reach, *outputs[place]])
+    segments, first = [], 0
+    for cut in cuts:
+        segments.append((first, cut))
+        first = cut + 1
+    if first < len(graph.boxes):
+        segments.append((first, len(graph.boxes) - 1))
+    return segments
+
+
+def _signature(graph: Graph, first: int, last: int) -> tuple[Any, ...]:
+    arrows = sorted((a - first, b - first) for a, b in graph.edges if first <= b <= last)
+    return (tuple(box.signature() for box in graph.boxes[first : last + 1]), tuple(arrows))
+
+
+def _best_repeat(signatures: list[Any], segments: list[tuple[int, int]], start: int) -> tuple[int, int]:
+    best, saved = (1, 1), 0
+    for period in range(1, LONGEST_PERIOD + 1):
+        pattern = signatures[start : start + period]
+        times = 1
+        while signatures[start + period * times : start + period * (times + 1)] == pattern:
+            times += 1
+        boxes = segments[min(start + period, len(segments)) - 1][1] - segments[start][0] + 1
+        if (times - 1) * boxes > saved:
+            best, saved = (period, times), (times - 1) * boxes
+    return best
