@@ -67,7 +67,7 @@ class Chart:
     @property
     def json(self) -> markupsafe.Markup:
         """The figure for a script element."""
-        return for_script(self.figure.to_json())
+        return for_script(self.figure.to_dict())
 
 
 def themes() -> dict[str, Any]:

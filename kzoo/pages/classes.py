@@ -31,16 +31,14 @@ def matrix_chart(counts: Confusion) -> Chart:
         text = [[str(count) if count else "" for count in row] for row in counts.matrix.tolist()]
         options = {"text": text, "texttemplate": "%{text}"}
     figure.add_heatmap(
-        # The square root, so that rare mistakes can be seen beside the diagonal.
-        z=np.round(np.sqrt(shares), 4).tolist(),
-        customdata=np.stack([counts.matrix, np.round(shares * 100, 2)], axis=-1).tolist(),
+        # The square root, so that rare mistakes can be seen beside the diagonal; arrays are written as base64.
+        z=np.rint(255 * np.sqrt(shares)).astype(np.uint8),
+        customdata=counts.matrix.astype(np.int32),
         x=names,
         y=names,
-        hovertemplate=(
-            "true: %{y}<br>taken for: %{x}<br>%{customdata[0]} images, %{customdata[1]}% of the class<extra></extra>"
-        ),
+        hovertemplate="true: %{y}<br>taken for: %{x}<br>%{customdata} images<extra></extra>",
         zmin=0,
-        zmax=1,
+        zmax=255,
         xgap=1 if len(names) <= 50 else 0,
         ygap=1 if len(names) <= 50 else 0,
         autocolorscale=True,
@@ -51,7 +49,7 @@ def matrix_chart(counts: Confusion) -> Chart:
             "y": 1.0,
             "yanchor": "bottom",
             "outlinewidth": 0,
-            "tickvals": np.sqrt(ticks).tolist(),
+            "tickvals": (255 * np.sqrt(ticks)).tolist(),
             "ticktext": [f"{tick:.0%}" for tick in ticks],
             "ticklabelposition": "outside top",
         },

@@ -34,12 +34,14 @@ class Table:
         header: names of the columns.
         rows: cells by row; the first names the row.
         numeric: places of the columns that are set flush right.
+        groups: headings over columns, each with the number of columns it spans; together they span all.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
+    groups: tuple[tuple[str, int], ...] = ()
 
 
 @functools.cache
@@ -58,7 +60,7 @@ def _environment() -> jinja2.Environment:
 
 def for_script(data: Any) -> markupsafe.Markup:
     """JSON data to stand within a script element, which no ``<`` in it can end."""
-    text = data if isinstance(data, str) else json.dumps(data)
+    text = json.dumps(data, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return markupsafe.Markup(text)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from kzoo.pages.charts import Chart, mode, new_chart, ordered_colors, rounded, spread
 from kzoo.pages.document import Absent
 from kzoo.training.records import Result
@@ -22,12 +24,12 @@ def flow_charts(record: Result) -> list[Chart] | Absent:
     charts = [_lines(layers, epochs, flow["gradients"])]
     if len(epochs) > 1:
         what = "mean absolute gradient"
-        charts.append(_map(layers, epochs, flow["gradients"], "Gradient by layer and epoch", what))
+        charts.append(power_map(layers, epochs, flow["gradients"], "Gradient by layer and epoch", what))
     ratios = flow.get("update_ratio")
     if ratios and any(value for row in ratios for value in row if value):
         title, what = "Update ratio by layer and epoch", "mean absolute update / mean absolute weight"
         caption = "How much of a kernel a step changes; about 0.001 is usual for networks that learn."
-        charts.append(_map(layers, epochs, ratios, title, what, caption))
+        charts.append(power_map(layers, epochs, ratios, title, what, caption))
     return charts
 
 
@@ -62,21 +64,33 @@ def _lines(layers: list[str], epochs: list[int], gradients: list[list[float]]) -
     return Chart(figure, "Gradient over depth", label, caption, "24rem")
 
 
-def _map(
-    layers: list[str], epochs: list[int], values: list[list[float]], title: str, what: str, caption: str = ""
-) -> Chart:
-    """A heat map with epochs across and layers down, the first layer on top, shaded by the power of ten."""
+def power_map(layers: list[str], epochs: list[int], values: Any, title: str, what: str, caption: str = "") -> Chart:
+    """A heat map with epochs across and layers down, the first layer on top, shaded by the power of ten.
+
+    Args:
+        layers: names.
+        epochs: one a row of `values`; those without any value are left out.
+        values: (epochs, layers); what is not above 0 is a gap.
+        title: of the chart.
+        what: is shown.
+        caption: how to read it.
+    """
+    table = np.array(values, np.float64).reshape(len(epochs), len(layers))
+    kept = np.isfinite(table).any(axis=1)
+    table = table[kept].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.log10(table)
+    powers[~np.isfinite(powers)] = np.nan
+    known = powers[np.isfinite(powers)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     figure = new_chart("epoch", "")
-    z = [[math.log10(row[i]) if row[i] and row[i] > 0 else None for row in values] for i in range(len(layers))]
-    known = [value for row in z for value in row if value is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
     step = max(1, math.ceil((high - low) / 6))
     ticks = list(range(math.floor(low), math.ceil(high) + 1, step))
     figure.add_heatmap(
-        x=[str(epoch) for epoch in epochs],
+        x=[str(epoch) for epoch, keep in zip(epochs, kept, strict=True) if keep],
         y=layers,
-        z=[rounded(row, 4) for row in z],
-        customdata=[rounded([row[i] for row in values], 4) for i in range(len(layers))],
+        z=powers.astype(np.float32),
+        customdata=table.astype(np.float32),
         autocolorscale=True,
         zmin=low,
         zmax=high if high > low else low + 1,
@@ -94,6 +108,6 @@ def _map(
     )
     figure.update_xaxes(type="category", showgrid=False, nticks=12, tickangle=0)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont_size=11)
-    text = caption or f"{what.capitalize()}, as a power of ten."
+    text = caption or f"{what[0].upper()}{what[1:]}, as a power of ten."
     height = f"{min(11 + 0.8 * len(layers), 34):.0f}rem"
     return Chart(figure, title, f"{title}: {what} of {len(layers)} layers at {len(epochs)} epochs", text, height)

@@ -65,16 +65,15 @@ class View(Recorded):
 def recorded(record: Result) -> dict[str, Any]:
     """The fields of `Recorded`."""
     counts = classes.confusion_of(record)
-    known = not isinstance(counts, Absent)
-    return {
-        "curves": run_curves(record),
-        "epochs": epoch_table(record),
-        "confusion": classes.matrix_chart(counts) if known else counts,
-        "per_class": classes.per_class_chart(counts) if known else None,
-        "confused": classes.confused_table(counts) if known else None,
-        "class_table": classes.class_table(counts) if known else None,
-        "flow": flow_charts(record),
-    }
+    fields: dict[str, Any] = {"confusion": counts, "per_class": None, "confused": None, "class_table": None}
+    if not isinstance(counts, Absent):
+        fields = {
+            "confusion": classes.matrix_chart(counts),
+            "per_class": classes.per_class_chart(counts),
+            "confused": classes.confused_table(counts),
+            "class_table": classes.class_table(counts),
+        }
+    return {"curves": run_curves(record), "epochs": epoch_table(record), "flow": flow_charts(record), **fields}
 
 
 def figures(record: Result) -> list[Figure]:
@@ -161,7 +160,7 @@ def run_view(record: Result, run: Run | None, data_dir: str | Path | None = None
         recipe=recipe_table(recipe),
         mistakes=samples.mistakes(record, run, data_dir),
         augmentation=samples.augmentation(record, run, data_dir),
-        weights=weight_charts(run),
+        weights=weight_charts(record, run),
         architecture=architecture(record, run),
         segments=segments_table(record),
         identity=f"Recipe {record.digest}, data {record.data['fingerprint'][:10]}{commit}.",

@@ -1,11 +1,173 @@
-"""The page of a study."""
+"""The page of a study: its question, tables, verdicts and curves by budget, and what each run's record shows."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from kzoo.pages.charts import Chart
+from kzoo.pages.curves import study_curves
+from kzoo.pages.document import Absent, Table, check_place, write_page
+from kzoo.pages.recipe import changes_table
+from kzoo.pages.run import Figure, Recorded, budget, figures, recorded
+from kzoo.studies import metrics, tables
+from kzoo.studies.budget import FULL
+from kzoo.studies.results import Index, Results
+from kzoo.studies.study import Claim, Study, Verdict
+from kzoo.training.records import Result
+
+KINDS = {"holds": "good", "does not hold": "bad", "not enough runs": "open"}
+SIGNS = {"holds": "✓", "does not hold": "✗", "not enough runs": "?"}
 
 
-def study_page(study: Any, results: Any, path: str | Path) -> Path:
-    """Write the page of a study."""
-    raise NotImplementedError
+@dataclass(frozen=True)
+class RunPart(Recorded):
+    """One run within a study's page."""
+
+    title: str
+    link: str
+    failed: str
+    text: str
+    changes: Table
+    figures: list[Figure]
+
+
+@dataclass(frozen=True)
+class BudgetPart:
+    """All that was found at one budget."""
+
+    identity: str
+    title: str
+    table: Table
+    notes: list[str]
+    verdicts: list[tuple[Claim, Verdict]]
+    curves: list[Chart] | Absent
+    runs: list[RunPart]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """All that the page of a study shows."""
+
+    name: str
+    question: str
+    source: str
+    parts: list[BudgetPart]
+    runs: Table
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    kinds: Mapping[str, str]
+    signs: Mapping[str, str]
+
+
+def results_table(results: Results) -> Table:
+    """Ours (mean ± deviation over seeds), reported and difference, by entry and metric."""
+    names = tables.columns(results)
+    rows = tables.rows(results)
+    reported = [any(row.cells[i].reported is not None for row in rows) for i in range(len(names))]
+    header, groups = ["run", "n"], [("", 2)]
+    for name, also in zip(names, reported, strict=True):
+        header += ["ours", "reported", "difference"] if also else ["ours"]
+        groups.append((metrics.metric(name).title, 3 if also else 1))
+    lines = []
+    for row in rows:
+        line = [row.label, row.runs()]
+        for cell, also in zip(row.cells, reported, strict=True):
+            line.append("–" if cell.mean is None else cell.ours())
+            if also:
+                line.append("" if cell.reported is None else metrics.write(cell.metric, cell.reported))
+                line.append("" if cell.difference is None else metrics.write_difference(cell.metric, cell.difference))
+        lines.append(tuple(line))
+    caption = "Mean ± standard deviation over n seeds"
+    return Table(caption, tuple(header), tuple(lines), tuple(range(1, len(header))), tuple(groups))
+
+
+def _budget_part(results: Results, number: int, links: Mapping[str, str]) -> BudgetPart:
+    records = {label: results.records(label) for label in results.recorded}
+    return BudgetPart(
+        identity=f"budget{number}",
+        title="At the full budget" if results.budget == FULL else f"At {results.budget}",
+        table=results_table(results),
+        notes=[note for note in (tables.sizes(results), tables.unrecorded(results)) if note],
+        verdicts=tables.verdicts(results),
+        curves=study_curves(records),
+        runs=[_run_part(label, record, links) for label, rows in records.items() for record in rows],
+    )
+
+
+def _run_part(label: str, record: Result, links: Mapping[str, str]) -> RunPart:
+    return RunPart(
+        title=f"{label}, seed {record.recipe['seed']}",
+        link=links.get(record.digest, ""),
+        failed=(record.reason or "no reason is recorded") if record.status == "failed" else "",
+        text=budget(record),
+        changes=changes_table(record.recipe),
+        figures=figures(record),
+        **recorded(record),
+    )
+
+
+def _links(index: Index, folder: Path) -> dict[str, str]:
+    """By digest: where a run's own page is, as seen from a folder, for those that have one."""
+    found = {}
+    for rows in index.found.values():
+        for item in rows:
+            page = item.path.with_name("report.html") if item.path.name == "result.json" else item.path
+            if page.suffix == ".html" and page.is_file():
+                try:
+                    found[item.record.digest] = Path(os.path.relpath(page, folder)).as_posix()
+                except ValueError:  # on another drive
+                    continue
+    return found
+
+
+def _entries_table(study: Study) -> Table:
+    """What the study consists of."""
+    rows = tuple(
+        (
+            entry.label,
+            entry.recipe.name,
+            entry.recipe.model,
+            entry.recipe.dataset,
+            f"{entry.recipe.epochs:,}",
+            "; ".join(f"{metrics.metric(k).title} {metrics.write(k, v)}" for k, v in entry.reported.items()) or "–",
+            entry.note,
+        )
+        for entry in study.entries
+    )
+    return Table("The study’s runs", ("run", "recipe", "model", "dataset", "epochs", "reported", "note"), rows, (4,))
+
+
+def study_page(study: Study, index: Index, path: str | Path) -> Path:
+    """Write the page of a study: one HTML file that needs no network.
+
+    Args:
+        study: the study.
+        index: its records by budget, of `kzoo.studies.results.index`. Budgets are never mixed: each has its own table,
+            verdicts and curves.
+        path: of the file; an earlier page of kzoo's is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another file is there.
+        RunFailed: the file cannot be written.
+    """
+    path = check_place(path)
+    links = _links(index, path.parent)
+    groups = enumerate(index.groups.values(), start=1)
+    view = StudyView(
+        name=study.name,
+        question=study.question,
+        source=f"report {study.report}" if len(study.report) == 1 else study.report,
+        parts=[_budget_part(results, number, links) for number, results in groups],
+        runs=_entries_table(study),
+        notes=study.notes,
+        problems=index.problems,
+        kinds=KINDS,
+        signs=SIGNS,
+    )
+    return write_page(path, "study.html", view=view)

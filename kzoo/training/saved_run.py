@@ -76,12 +76,9 @@ class Run:
 
     def _rebuild(self) -> keras.Model:
         path = self.directory / "best.weights.h5"
-        facts = self.result.data
         model = own_model(self.directory)
         if model is None:
-            statistics = facts["normalization"]
-            data = _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
-            model = build_model(self.recipe, data)  # type: ignore[arg-type]
+            model = recorded_model(self.result)
         try:
             model.load_weights(path)
         except (OSError, ValueError, KeyError) as error:
@@ -110,6 +107,22 @@ class Run:
         if not len(found):
             raise InputError(f"run {str(self.directory)!r} has no images in its {part} part")
         return found
+
+
+def recorded_model(record: records.Result) -> keras.Model:
+    """The model that a record's recipe names, for the data that the record describes, with initial weights.
+
+    Raises:
+        InputError: the recipe was of a model object of one's own, which its name does not give back.
+    """
+    recipe, facts = Recipe(**record.recipe), record.data
+    if recipe.model.startswith("keras:"):
+        raise InputError(
+            f"model {recipe.model!r} was a model of one's own: the record {record.name!r} does not hold it"
+        )
+    statistics = facts["normalization"]
+    data = _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
+    return build_model(recipe, data)  # type: ignore[arg-type]
 
 
 class _Shape:

@@ -15,7 +15,9 @@
       responsive: true,
       displaylogo: false,
       displayModeBar: touch ? false : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+      // A page sends nothing anywhere.
+      showSendToCloud: false,
+      modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
     });
   };
   const near = new IntersectionObserver(
