@@ -102,7 +102,7 @@ def contend(name: str, job: Job, pipe: Connection) -> None:
     {"kzoo": _kzoo, "keras": _keras, "pytorch": _pytorch}[name](job, Beat(pipe))
 
 
-def _callback(beat: Beat) -> Any:
+def callback(beat: Beat) -> Any:
     import keras
 
     class Timer(keras.callbacks.Callback):
@@ -122,7 +122,7 @@ def _kzoo(job: Job, beat: Beat) -> None:
 
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere, force_terminal=True)
-        kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[_callback(beat)], progress=console)
+        kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[callback(beat)], progress=console)
 
 
 def _keras(job: Job, beat: Beat) -> None:
@@ -140,7 +140,7 @@ def _keras(job: Job, beat: Beat) -> None:
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(data.batches("train", recipe), epochs=1, shuffle=False, verbose=0, callbacks=[_callback(beat)])
+    model.fit(data.batches("train", recipe), epochs=1, shuffle=False, verbose=0, callbacks=[callback(beat)])
 
 
 def _pytorch(job: Job, beat: Beat) -> None:
