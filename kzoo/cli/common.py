@@ -25,6 +25,8 @@ Set = Annotated[
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Folder prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
 
 
@@ -71,6 +73,23 @@ def load_keras(path: Path) -> Any:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {error}") from None
+
+
+def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """A model and the names of its classes, of a run, a file, or (with a seed for its weights) a name."""
+    if target.endswith(".keras"):
+        return load_keras(Path(target)), None
+    if seed is None or Path(target).is_dir():
+        from kzoo.training.saved_run import Run
+
+        run = Run(target)
+        return run.model, run.class_names
+    import keras
+
+    from kzoo.models.registry import create_model
+
+    keras.utils.set_random_seed(seed)
+    return create_model(target, **options), None
 
 
 def interruptible(function: Any, *args: Any, **options: Any) -> Any:

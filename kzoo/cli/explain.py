@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, app, import_keras, load_keras, out
+from kzoo.cli.common import AsJson, DataDir, Figure, Force, app, import_keras, opened, out
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
     from kzoo.diagnostics.field_table import FieldRow
-
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
-Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
 
 
 @app.command()
@@ -33,7 +30,7 @@ def explain(
     import_keras()
     from kzoo.diagnostics.explaining import explain_files
 
-    model, names = _opened(target)
+    model, names = opened(target)
     rows = explain_files(
         model, images, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
     )
@@ -71,7 +68,7 @@ def receptive_field(
         check_output(output, overwrite=force)
         if not effective:
             raise InputError("--output shows effective fields: leave out --exact")
-    model, _ = _opened(target, seed)
+    model, _ = opened(target, seed)
     with out.status("") as status:
         rows = field_table(
             model,
@@ -108,23 +105,22 @@ def invariance(
 
     if output is not None:
         check_output(output, overwrite=force)
-    opened = [Run(place) for place in runs]
-    names = [run.result.name for run in opened]
+    there = [Run(place) for place in runs]
+    names = [run.result.name for run in there]
     results = []
-    for run, name in zip(opened, names, strict=True):
+    for run, name in zip(there, names, strict=True):
         part = run.part("test", data_dir)
         label = name if names.count(name) == 1 else run.directory.name
         results.append(measure(run.model, part.images[:limit], part.labels[:limit], fill=fill, name=label))
     if as_json:
         print(json.dumps([result.to_dict() for result in results], indent=1))
     else:
-        for places, title in (("shift", "pixels"), ("rotation", "degrees")):
-            at = [result.shifts if places == "shift" else result.angles for result in results]
-            table = Table(title=f"accuracy by {places}, {title}", box=None, pad_edge=False)
-            for column in ("run", *(f"{place:g}" for place in at[0])):
-                table.add_column(column, justify="left" if column == "run" else "right")
-            for result in results:
-                table.add_row(result.name, *(f"{value:.3f}" for value in getattr(result, f"{places}_accuracy")))
+        for kind, unit in (("shift", "pixels"), ("rotation", "degrees")):
+            table = Table(title=f"accuracy by {kind}", box=None, pad_edge=False)
+            for column in (unit, *(result.name for result in results)):
+                table.add_column(column, justify="right", overflow="fold")
+            for row, place in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
+                table.add_row(f"{place:g}", *(f"{getattr(r, f'{kind}_accuracy')[row]:.3f}" for r in results))
             out.print(table, highlight=False)
     if output is not None:
         path = save_figure(plot_invariance(results), output, force)
@@ -132,12 +128,14 @@ def invariance(
 
 
 def _print_fields(name: str, rows: list[FieldRow]) -> None:
-    table = Table(title=name, box=None, pad_edge=False)
+    table = Table(title=f"{name}: layers that change the field", box=None, pad_edge=False)
     table.add_column("layer", overflow="fold")
     for column in ("type", "output", "exact", "report d", "95% radius", "deviation"):
         table.add_column(column, justify="left" if column == "type" else "right")
-    for row in rows:
+    for before, row in zip([None, *rows], rows, strict=False):
         found = row.effective
+        if before and before.exact == row.exact and not found and not row.report_d:
+            continue  # activations and the like; --json has them all
         table.add_row(
             row.name,
             row.type,
@@ -148,20 +146,3 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
             f"{found.deviation:.1f}" if found else "",
         )
     out.print(table, highlight=False)
-
-
-def _opened(target: str, seed: int | None = None) -> tuple[Any, tuple[str, ...] | None]:
-    """A model and the names of its classes, of a run, a file, or (with a seed for its weights) a name."""
-    if target.endswith(".keras"):
-        return load_keras(Path(target)), None
-    if seed is None or Path(target).is_dir():
-        from kzoo.training.saved_run import Run
-
-        run = Run(target)
-        return run.model, run.class_names
-    import keras
-
-    from kzoo.models.registry import create_model
-
-    keras.utils.set_random_seed(seed)
-    return create_model(target), None

@@ -165,12 +165,12 @@ class WeightHistograms(keras.callbacks.Callback):
         self._path = Path(directory) / FILE
         self._every = max(1, -(-epochs // RECORDED))
         self._epochs = epochs
-        self._last = 0
+        self._last, self._begun = 0, False
         self.history = WeightHistory(tuple(path for path, _ in kernels(model)), (), ())
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Record the weights that training begins with."""
-        if epoch == 0 and not self.history.epochs:
+        if epoch == 0 and not self._begun:
             self._record(0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -185,6 +185,7 @@ class WeightHistograms(keras.callbacks.Callback):
             self._record(self._last)
 
     def _record(self, epoch: int) -> None:
+        self._begun = True
         if epoch in self.history.epochs:
             return
         self.history = self.history.with_epoch(epoch, list(weight_histograms(self._recorded).values()))
@@ -196,11 +197,11 @@ class WeightHistograms(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """What has been recorded; the histograms themselves are in the file."""
-        return {"epochs": list(self.history.epochs), "last": self._last}
+        return {"epochs": list(self.history.epochs), "last": self._last, "begun": self._begun}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state: what the file holds beyond it is of epochs that will be trained again."""
-        self._last = state["last"]
+        self._last, self._begun = state["last"], state["begun"]
         try:
             there = read_weight_histograms(self._path)
         except InputError:

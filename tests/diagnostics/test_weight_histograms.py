@@ -123,7 +123,7 @@ def test_lost_or_damaged_file_does_not_stop_a_training(tmp_path):
     model = network()
     (tmp_path / FILE).write_text("{")
     recorder = WeightHistograms(model, tmp_path, 4)
-    recorder.restore({"epochs": [0, 1, 2], "last": 2})
+    recorder.restore({"epochs": [0, 1, 2], "last": 2, "begun": True})
     fit(model, recorder, 2, 4)
     assert read_weight_histograms(tmp_path).epochs == (3, 4)
 

@@ -1,0 +1,205 @@
+"""Commands that draw: a network's architecture, a run's mistakes, its calibration, its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    Figure,
+    Force,
+    RunPath,
+    app,
+    assignments,
+    import_keras,
+    opened,
+    out,
+)
+
+
+@app.command()
+def diagram(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|FILE|NAME", help="A run's directory, a .keras file, or a model's name.")
+    ],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give a named model's builder an option.")
+    ] = None,
+    detail: Annotated[str, typer.Option(help="blocks or layers.")] = "blocks",
+    expand_nested: Annotated[bool, typer.Option("--expand-nested", help="Show the layers of nested models.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file, .svg; NAME.svg here if not given.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Draw the architecture of a network as SVG."""
+    options = assignments(set_)
+    import_keras()
+    from kzoo.diagnostics.diagram import save_diagram
+
+    model, _ = opened(target, 0, **options)
+    path = save_diagram(
+        model,
+        output or Path(f"{model.name}.svg"),
+        force,
+        detail=detail,  # type: ignore[arg-type]
+        expand_nested=expand_nested,
+    )
+    out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def confusion(
+    run: RunPath,
+    top: Annotated[int, typer.Option(min=1, help="Pairs, classes and mistakes to show.")] = 10,
+    output: Figure = None,
+    per_class: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save a figure of every class's recall and precision.")
+    ] = None,
+    mistakes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Save the most confident mistakes as pictures; needs the data.")
+    ] = None,
+    data_dir: DataDir = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which classes a run's best weights take for which, on the test part."""
+    import_keras()
+    from kzoo.diagnostics.confusion import (
+        confident_mistakes,
+        plot_confusion,
+        plot_mistakes,
+        plot_per_class,
+        run_confusion,
+    )
+    from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.training.prediction import predict_part
+    from kzoo.training.saved_run import Run
+
+    for path in (output, per_class, mistakes):
+        if path is not None:
+            check_output(path, overwrite=force)
+    trained = Run(run)
+    counts = run_confusion(trained)
+    if as_json:
+        print(json.dumps(counts.to_dict(), indent=1))
+    else:
+        out.print(f"{trained.result.name}: accuracy {counts.accuracy:.4f} ({counts.images:,} images)", highlight=False)
+        pairs = Table("true", "predicted", "images", "of the class", box=None, pad_edge=False, title="most confused")
+        for pair in counts.most_confused(top):
+            pairs.add_row(pair.true, pair.predicted, f"{pair.images:,}", f"{pair.share:.1%}")
+        out.print(pairs, highlight=False)
+        figures = counts.per_class()
+        worst = Table("class", "recall", "precision", "images", box=None, pad_edge=False, title="lowest recall")
+        for i in figures["recall"].argsort()[:top]:
+            numbers = (f"{figures[name][i]:.3f}" for name in ("recall", "precision"))
+            worst.add_row(counts.class_names[i], *numbers, f"{figures['support'][i]:,}")
+        out.print(worst, highlight=False)
+    name = trained.result.name
+    if output is not None:
+        save_figure(plot_confusion(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), output, force)
+    if per_class is not None:
+        save_figure(plot_per_class(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), per_class, force)
+    if mistakes is not None:
+        found = predict_part(trained, "test", data_dir)
+        chosen = confident_mistakes(found.labels, found.probabilities, top)
+        save_figure(plot_mistakes(found.images, chosen, trained.class_names), mistakes, force)
+
+
+@app.command()
+def calibration(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    bins: Annotated[int, typer.Option(min=1, help="Of the reliability diagram.")] = 15,
+    data_dir: DataDir = None,
+    output: Figure = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare how sure a run's best weights are with how often they are right."""
+    import_keras()
+    from kzoo.diagnostics.calibration import at_temperature, fit_temperature, plot_reliability
+    from kzoo.diagnostics.calibration import calibration as measure
+    from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.training.prediction import predict_part
+    from kzoo.training.saved_run import Run
+
+    if output is not None:
+        check_output(output, overwrite=force)
+    trained = Run(run)
+    found = predict_part(trained, split, data_dir)
+    results = {"as trained": measure(found.labels, found.probabilities, bins=bins)}
+    temperature = None
+    # What is fitted on the validation part is judged on another.
+    if split == "test" and trained.result.sizes.get("validation"):
+        validation = predict_part(trained, "validation", data_dir)
+        temperature = fit_temperature(validation.labels, validation.probabilities)
+        scaled = at_temperature(found.probabilities, temperature)
+        results[f"at temperature {temperature:.2f}"] = measure(found.labels, scaled, bins=bins)
+    if as_json:
+        content = {"split": split, "temperature": temperature}
+        print(json.dumps({**content, "results": {k: v.to_dict() for k, v in results.items()}}, indent=1))
+    else:
+        table = Table(
+            f"{split}, {len(found.labels):,} images", *results, box=None, pad_edge=False, title=trained.result.name
+        )
+        for title, field in (
+            ("accuracy", "accuracy"),
+            ("mean confidence", "confidence"),
+            (f"calibration error, {bins} bins of equal width", "error"),
+            (f"calibration error, {bins} bins of equal mass", "equal_mass_error"),
+            ("negative log likelihood", "negative_log_likelihood"),
+            ("Brier score (0 to 2)", "brier"),
+        ):
+            table.add_row(title, *(f"{getattr(result, field):.4f}" for result in results.values()))
+        out.print(table, highlight=False)
+    if output is not None:
+        save_figure(plot_reliability(results, title=trained.result.name), output, force)
+
+
+@app.command()
+def histograms(
+    run: RunPath,
+    layer: Annotated[list[str] | None, typer.Option(help="Layers to show; all in the table, 12 in the figure.")] = None,
+    output: Figure = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the distribution of each layer's weights changed over a run."""
+    import_keras()
+    from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.diagnostics.weight_histograms import plot_weight_histograms, read_weight_histograms
+    from kzoo.errors import InputError, unknown
+    from kzoo.training.saved_run import Run
+
+    if output is not None:
+        check_output(output, overwrite=force)
+    trained = Run(run)
+    history = read_weight_histograms(trained.directory)
+    if not history.epochs:
+        raise InputError(f"run {str(run)!r} has recorded no weights yet")
+    for name in layer or ():
+        if name not in history.layers:
+            raise unknown("layer", name, history.layers)
+    if as_json:
+        print(json.dumps(history.to_dict()))
+    else:
+        first, last = history.histograms[0], history.histograms[-1]
+        table = Table("layer", title=f"{trained.recipe.name}: weights", box=None, pad_edge=False)
+        for name in ("deviation", "smallest", "largest"):
+            for epoch in dict.fromkeys((history.epochs[0], history.epochs[-1])):
+                table.add_column(f"{name}, epoch {epoch}", justify="right")
+        rows = (first, last) if len(history.epochs) > 1 else (first,)
+        for i, path in enumerate(history.layers):
+            if not layer or path in layer:
+                values = [getattr(row[i], field) for field in ("deviation", "low", "high") for row in rows]
+                table.add_row(path, *(f"{value:.4g}" for value in values))
+        out.print(table, highlight=False)
+    if output is not None:
+        save_figure(plot_weight_histograms(history, layer, title=trained.recipe.name), output, force)
