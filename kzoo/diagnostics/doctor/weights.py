@@ -50,7 +50,7 @@ def check_finite(patient: Patient, diagnosis: Diagnosis) -> bool:
 def check_constant(patient: Patient, diagnosis: Diagnosis) -> None:
     """Look for layers whose units all have the same weights."""
     layers = [(path, layer) for path, layer in find_layers(patient.model) if kernel(layer) is not None]
-    skipped = _harmless(patient.model, layers)
+    skipped = harmless(patient.model, layers)
     found = []
     for path, layer in layers:
         units = _by_unit(layer)
@@ -75,7 +75,7 @@ def check_constant(patient: Patient, diagnosis: Diagnosis) -> None:
     diagnosis.findings.append(Finding(CONSTANT, tuple(p for p, *_ in found), evidence, values, suggestion))
 
 
-def _harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
+def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
     """Layers that may start at zero: the classifier, whose outputs get different gradients, and ends of branches.
 
     Those are added to another branch (Zhang et al. 2019 start residual branches at zero).
