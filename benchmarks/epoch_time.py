@@ -180,9 +180,8 @@ def main() -> None:
     width = max(map(len, report["entries"]))
     for label, row in report["entries"].items():
         spread = f"(rounds {row['smallest']:.2f} to {row['largest']:.2f})"
-        print(
-            f"{label:{width}}  {row['ratio']:6.2f} {spread}  {1000 * row['step']:8.1f} ms a step, {row['steps']:,} steps"
-        )
+        step = f"{1000 * row['step']:,.1f} ms a step, {row['steps']:,} steps an epoch"
+        print(f"{label:{width}}  {row['ratio']:6.2f} {spread}  {step}")
     if options.json:
         keep(options.json, report)
 

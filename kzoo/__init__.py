@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
+    from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study
+    from kzoo.studies.running import run_study
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
 
@@ -73,6 +75,8 @@ _MODULES = {
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
+    "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
+    "kzoo.studies.running": ("run_study",),
     "kzoo.training.run": ("resume", "train"),
     "kzoo.training.saved_run": ("Run",),
 }

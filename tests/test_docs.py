@@ -30,11 +30,11 @@ def command(mark):
 @pytest.fixture
 def registries(monkeypatch):
     """What an example registers is gone when it ends."""
-    from kzoo import recipes
+    from kzoo import recipes, studies
     from kzoo.data import datasets
     from kzoo.models import registry
 
-    for module in (recipes, datasets, registry):
+    for module in (recipes, studies, datasets, registry):
         monkeypatch.setattr(module, "_registered", dict(module._registered))
 
 
@@ -96,20 +96,29 @@ def test_continuous_integration_takes_the_test_command_from_the_readme():
 
 
 def test_commands_need_nothing_but_python():
-    assert command("run").startswith("python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/kzoo train ")
+    assert command("run").startswith("python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/kzoo study run ")
     assert command("test").startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && ")
     assert command("test").endswith(".venv/bin/python -m pytest")
 
 
 @pytest.mark.slow
-def test_first_command_trains_well():
-    import kzoo
+def test_first_command_shows_what_lets_a_deep_network_train(capsys):
     from kzoo.cli import app
+    from kzoo.studies import study
+    from kzoo.studies.results import index, read_records
 
     arguments = shlex.split(command("run").rpartition(".venv/bin/kzoo")[2])
     app(arguments, standalone_mode=False)
-    (directory,) = Path("runs").iterdir()
-    assert kzoo.Run(directory).result.test.accuracy > 0.95
+    row = study("rescue")
+    (results,) = index(row, read_records([Path("runs")])).groups.values()
+    accuracy = {label: results.mean(label, "test_accuracy") for label in row.labels}
+    assert accuracy["VGG-38"] < 0.15
+    assert min(accuracy["BN"], accuracy["BN+residual"]) > 0.8
+    (climb,) = (record.history["val_accuracy"] for record in results.records("residual"))
+    assert climb[-1] > 0.6
+    assert climb[-1] > climb[5] + 0.2
+    assert "rescue at epochs=25, dataset=digits" in capsys.readouterr().out
+    assert Path("runs/rescue.html").stat().st_size > 100_000
 
 
 def test_pages_are_linked_and_links_lead_somewhere():

@@ -7,7 +7,7 @@ import pytest
 
 import kzoo
 
-HEAVY = ("keras", "tensorflow", "jax", "torch", "tensorflow_datasets", "keras_tuner", "sklearn")
+HEAVY = ("keras", "tensorflow", "jax", "torch", "tensorflow_datasets", "keras_tuner", "sklearn", "ray")
 
 STATEMENTS = [
     "import kzoo",
@@ -16,6 +16,9 @@ STATEMENTS = [
     "import sys; sys.argv = ['kzoo', 'list', 'vgg*']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'list', '--recipes']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'train', 'vgg09']; from kzoo.cli import main; main()",
+    "import sys; sys.argv = ['kzoo', 'study', 'list']; from kzoo.cli import main; main()",
+    "import sys; sys.argv = ['kzoo', 'study', 'table', 'rescue']; from kzoo.cli import main; main()",
+    "import kzoo.workers, kzoo.studies.parallel, kzoo.studies.on_ray",
 ]
 
 
