@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, import_keras, out
+from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, out
 
 
 @app.command()
@@ -37,3 +38,32 @@ def doctor(
     else:
         out.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if diagnosis.healthy else 3)
+
+
+@app.command()
+def gradients(
+    run: RunPath,
+    output: Annotated[Path | None, typer.Option(help="Draw it over depth and epochs: FILE.png or FILE.svg.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how large each layer's gradient was in a run, before training and after each epoch."""
+    import_keras()
+    from kzoo.diagnostics.flow_history import FlowHistory
+    from kzoo.diagnostics.gradient_plots import plot_gradient_flow
+    from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.errors import InputError
+    from kzoo.training.saved_run import Run
+
+    if output is not None:
+        check_output(output)
+    record = Run(run).result
+    if record.gradient_flow is None:
+        raise InputError(f"run {str(run)!r} has no gradient flow: it was trained without diagnostics")
+    if as_json:
+        print(json.dumps(record.gradient_flow, indent=1))
+    else:
+        history = FlowHistory.from_dict(record.gradient_flow)
+        out.print(f"{record.name}: mean absolute gradient of each layer's kernel", highlight=False)
+        out.print(history.table(), highlight=False, markup=False, soft_wrap=True)
+    if output is not None:
+        save_figure(plot_gradient_flow(record.gradient_flow, title=record.name), output)

@@ -27,6 +27,9 @@ def train(
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
+    no_diagnostics: Annotated[
+        bool, typer.Option("--no-diagnostics", help="Record no gradient flow and no histograms of weights.")
+    ] = False,
 ) -> None:
     """Train a recipe; the same command again goes on where it stopped, or prints the result."""
     shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
@@ -39,7 +42,8 @@ def train(
     import_keras()
     from kzoo.training.run import train as run_recipe
 
-    report(interruptible(run_recipe, row, data_dir=data_dir, directory=directory, fresh=fresh, progress=out))
+    options = {"data_dir": data_dir, "directory": directory, "fresh": fresh, "diagnostics": not no_diagnostics}
+    report(interruptible(run_recipe, row, progress=out, **options))
 
 
 @app.command()

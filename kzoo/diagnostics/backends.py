@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,7 +53,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, autograph=False)
+        # A partial, since TensorFlow warns of tracing "the same function" for each model where it sees the code is one.
+        return tf.function(functools.partial(function), autograph=False)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -67,6 +69,12 @@ def values(variables: list[Any]) -> list[Any]:
 
         return [tf.convert_to_tensor(variable.value) for variable in variables]
     return [variable.value for variable in variables]
+
+
+def sync(model: Any) -> None:
+    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
 
 
 @contextlib.contextmanager

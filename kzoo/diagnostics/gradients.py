@@ -102,7 +102,7 @@ class LossProbe:
             logs = ops.log_softmax(outputs, axis=-1)
         else:
             logs = ops.log(ops.maximum(outputs, keras.config.epsilon()))
-        return -ops.mean(ops.sum(ops.cast(self._targets, outputs.dtype) * logs, axis=-1))
+        return -ops.sum(ops.cast(self._targets, outputs.dtype) * logs) / len(self._targets)
 
 
 def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, training: bool = True) -> LossGradients:

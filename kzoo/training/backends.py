@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
+from kzoo.diagnostics.backends import sync
 from kzoo.seeds import derived_seed
 
-
-def sync(model: Any) -> None:
-    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
+__all__ = ["devices", "seed_step", "sync"]
 
 
 def seed_step(seed: int, epoch: int, step: int) -> None:
@@ -25,3 +20,11 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
         import torch
 
         torch.manual_seed(derived_seed(seed, "step", epoch, step))
+
+
+def devices() -> list[str]:
+    """What Keras can compute on; empty where it cannot tell."""
+    try:
+        return list(keras.distribution.list_devices())
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        return []

@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 import keras
 
-from kzoo.errors import InputError, InUse
+from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
 from kzoo.training.checkpoint import Checkpoint
@@ -97,3 +97,18 @@ def check_same_data(place: Path, before: str, now: str) -> None:
         raise InputError(
             f"the data of run {str(place)!r} has changed since it began (fingerprint {now[:10]}, it was {before[:10]})"
         )
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a model's weights to a ``.weights.h5`` file, whole or not at all.
+
+    Raises:
+        RunFailed: it cannot be written; an earlier file is intact.
+    """
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        model.save_weights(temporary, overwrite=True)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise RunFailed(f"cannot write {str(path)!r}: {error}; what was there before is intact") from None

@@ -66,6 +66,9 @@ class Result(_Record):
         train: training scores of the last epoch, as averaged while it ran.
         test: scores of the best epoch's weights on the test part.
         history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
+        gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
+            mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
+            (`update_ratio`), rows by epoch; see `kzoo.diagnostics.flow_history`. None without diagnostics.
         confusion: test images by true class (rows) and predicted class (columns).
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
@@ -87,6 +90,7 @@ class Result(_Record):
     train: Score | None = None
     test: Score | None = None
     history: dict[str, list[float]]
+    gradient_flow: dict[str, Any] | None = None
     confusion: list[list[int]] | None = None
     seconds: float
     peak_memory: int | None

@@ -1,7 +1,7 @@
 """`train`, `resume` and the `Run` they give: a recipe becomes a directory with a record in it.
 
 A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``best.weights.h5``, ``final.weights.h5``,
-``tensorboard/`` and, at the end, ``result.json``.
+``tensorboard/``, ``weight_histograms.json`` and, at the end, ``result.json``.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
+    diagnostics: bool = True,
     **changes: Any,
 ) -> Run:
     """Train a recipe, or go on with its run, or return it if it is finished.
@@ -54,6 +55,9 @@ def train(
         callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
+        diagnostics: whether to record gradient flow and weight histograms (see `kzoo.diagnostics.gradient_flow` and
+            `kzoo.diagnostics.weight_histograms`), which changes nothing of the training; a run that is gone on with
+            keeps to what it began with.
         **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``.
 
     Returns:
@@ -90,6 +94,7 @@ def train(
             callbacks=callbacks,
             progress=progress,
             checkpoint_minutes=checkpoint_minutes,
+            diagnostics=diagnostics,
         )
 
 
@@ -116,6 +121,7 @@ def _train_in(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
+    diagnostics: bool = True,
 ) -> Run:
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
@@ -138,7 +144,10 @@ def _train_in(
         load_initial_weights(model, row.initial_weights)
     digest = digest or (start.meta["digest"] if start else row.digest())
     lay_out(place, row, model)
+    if start is not None:
+        diagnostics = start.meta.get("diagnostics", False)
     meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}
+    meta["diagnostics"] = diagnostics
     console = progress if isinstance(progress, Console) else Console() if progress else None
     session = Session(
         model,
@@ -150,6 +159,7 @@ def _train_in(
         extra=callbacks,
         console=console,
         checkpoint_minutes=checkpoint_minutes,
+        diagnostics=diagnostics,
     )
     try:
         session.run()
@@ -195,6 +205,7 @@ def _record(session: Session, reason: str | None) -> None:
         },
         epochs=len(history.get("loss", [])),
         history=history,
+        gradient_flow=session.flow.history.to_dict() if session.flow and session.flow.history else None,
         seconds=round(sum(segment["seconds"] for segment in segments), 3),
         peak_memory=records.peak_memory(),
         segments=[records.Segment(**segment) for segment in segments],

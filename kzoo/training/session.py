@@ -13,15 +13,18 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kzoo.errors import InputError, RunFailed
+from kzoo.diagnostics.gradient_flow import PROBE_IMAGES, GradientFlowCallback, kernels
+from kzoo.diagnostics.weight_histograms import WeightHistograms
+from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.interrupts import interruptible
 from kzoo.recipes.schema import Recipe
 from kzoo.training import callbacks as cb
 from kzoo.training import records
-from kzoo.training.backends import seed_step, sync
+from kzoo.training.backends import devices, seed_step, sync
 from kzoo.training.build import Data
 from kzoo.training.checkpoint import Checkpoint, save
+from kzoo.training.directory import save_weights
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.guards import FiniteGuard
 from kzoo.training.optimizers import averaged, build_optimizer
@@ -49,6 +52,7 @@ class Session(keras.callbacks.Callback):
         extra: Sequence[Any] = (),
         console: Console | None = None,
         checkpoint_minutes: float = 3.0,
+        diagnostics: bool = True,
     ) -> None:
         """Prepare to train; `start` is the checkpoint to go on from, `meta` what every checkpoint carries."""
         super().__init__()
@@ -64,7 +68,8 @@ class Session(keras.callbacks.Callback):
         self._last_save = time.monotonic()
         self._segments = list(start.meta["segments"]) if start else []
         self._compile()
-        self._make_callbacks(extra, console)
+        self.flow: GradientFlowCallback | None = None
+        self._make_callbacks(extra, console, self._watchers() if diagnostics else [])
         self.segment = self._describe(start.epoch if start else 0)
 
     def _compile(self) -> None:
@@ -79,7 +84,16 @@ class Session(keras.callbacks.Callback):
             raise InputError(f"model {self.stock.name!r} has no weights to train")
         self.view.optimizer.build(self.view.trainable_variables)
 
-    def _make_callbacks(self, extra: Sequence[Any], console: Console | None) -> None:
+    def _watchers(self) -> list[Any]:
+        """What looks on and changes nothing; each has `state()` and `restore(state)`."""
+        if not kernels(self.view):
+            return []
+        train = self.data.train
+        images, labels = (np.array(part[:PROBE_IMAGES]) for part in (train.images, train.labels))
+        self.flow = GradientFlowCallback(images, labels, steps=lambda: len(self.batches), strict=False)
+        return [self.flow, WeightHistograms(self.stock, self.directory, self.recipe.epochs)]
+
+    def _make_callbacks(self, extra: Sequence[Any], console: Console | None, watchers: list[Any]) -> None:
         self.board = cb.TensorBoardLog(self.directory / "tensorboard")
         rate = cb.Rate(self.recipe)
         self.log = cb.Log(rate, self._write_history)
@@ -91,7 +105,7 @@ class Session(keras.callbacks.Callback):
             self.bar = ProgressBar(console, *args)
         guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
-        self.parts = [cb.Averaging(), self.log, rate, self.best]
+        self.parts = [cb.Averaging(), *watchers, self.log, rate, self.best]
         self.parts += [*([self.stopper] if self.stopper else []), *extra]
         self.extra = len(extra)
         bar = [self.bar] if self.bar else []
@@ -240,7 +254,7 @@ class Session(keras.callbacks.Callback):
             "backend": keras.backend.backend(),
             "versions": records.versions(),
             "python": platform.python_version(),
-            "devices": _devices(),
+            "devices": devices(),
             **records.hardware(),
         }
 
@@ -274,25 +288,3 @@ class _Opening(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         batches = self.session.batches
         seed_step(self.session.recipe.seed, batches.epoch, batches.first_step + batch)
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a model's weights to a ``.weights.h5`` file, whole or not at all.
-
-    Raises:
-        RunFailed: it cannot be written; an earlier file is intact.
-    """
-    temporary = path.with_name(f".tmp-{path.name}")
-    try:
-        model.save_weights(temporary, overwrite=True)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise RunFailed(f"cannot write {str(path)!r}: {error}; what was there before is intact") from None
-
-
-def _devices() -> list[str]:
-    try:
-        return list(keras.distribution.list_devices())
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-        return []

@@ -1,0 +1,106 @@
+"""Gradient flow over the epochs of a training, as a record keeps it (no Keras)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError
+
+
+@dataclass(frozen=True)
+class FlowHistory:
+    """Gradient flow over epochs; epoch 0 is before training.
+
+    Attributes:
+        layers: paths of the layers with a kernel, first layer first.
+        epochs: when it was measured.
+        gradients: mean absolute gradient, float64 (epochs, layers).
+        update_ratio: mean absolute change of the kernel by the last step of the epoch, divided by the kernel's mean
+            absolute value before that step, float64 (epochs, layers); nan at epoch 0.
+    """
+
+    layers: tuple[str, ...]
+    epochs: tuple[int, ...]
+    gradients: np.ndarray
+    update_ratio: np.ndarray
+
+    def with_epoch(self, epoch: int, gradients: np.ndarray, update_ratio: np.ndarray) -> FlowHistory:
+        """This and one epoch more."""
+        return FlowHistory(
+            self.layers,
+            (*self.epochs, epoch),
+            np.vstack([self.gradients, gradients]),
+            np.vstack([self.update_ratio, update_ratio]),
+        )
+
+    def table(self) -> str:
+        """The first and the last epoch as text: a line for each layer, then what sums them up."""
+        ends = [0, len(self.epochs) - 1] if len(self.epochs) > 1 else [0]
+        width = max(map(len, ("first / last layer", *self.layers)))
+        heads = ["before training" if self.epochs[i] == 0 else f"epoch {self.epochs[i]}" for i in ends]
+        lines = [f"{'layer':<{width}}" + "".join(f"{head:>17}" for head in heads) + f"{'update ratio':>15}"]
+        for j, layer in enumerate(self.layers):
+            figures = "".join(f"{self.gradients[i, j]:>17.2e}" for i in ends)
+            lines.append(f"{layer:<{width}}{figures}{self.update_ratio[-1, j]:>15.2e}")
+        for name, summary in (("first / last layer", first_last_ratio), ("factor a layer", layer_factor)):
+            figures = "".join(f"{summary(self.gradients[i]):>17.3g}" for i in ends)
+            lines.append(f"{name:<{width}}{figures}")
+        return "\n".join(lines)
+
+    def to_dict(self, digits: int = 4) -> dict[str, Any]:
+        """As JSON data, rounded to significant digits; what is not finite is None."""
+        return {
+            "layers": list(self.layers),
+            "epochs": list(self.epochs),
+            "gradients": _plain(self.gradients, digits),
+            "update_ratio": _plain(self.update_ratio, digits),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FlowHistory:
+        """The history that `to_dict` wrote.
+
+        Raises:
+            InputError: fields are missing or their sizes do not agree.
+        """
+        try:
+            layers, epochs = tuple(data["layers"]), tuple(data["epochs"])
+            tables = [np.array(data[key], np.float64) for key in ("gradients", "update_ratio")]
+        except (KeyError, TypeError, ValueError):
+            raise InputError("gradient_flow must have layers, epochs, gradients and update_ratio") from None
+        shape = (len(epochs), len(layers))
+        tables = [table.reshape(shape) if table.size == 0 else table for table in tables]
+        if any(table.shape != shape for table in tables):
+            raise InputError(f"gradient_flow must have tables of {shape[0]} epochs by {shape[1]} layers")
+        return cls(layers, epochs, *tables)
+
+
+def _plain(table: np.ndarray, digits: int) -> list[list[float | None]]:
+    return [[float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in row] for row in table]
+
+
+def first_last_ratio(mean_abs: Any) -> float:
+    """First divided by last; infinite if only the last is 0, nan if both are."""
+    first, last = float(mean_abs[0]), float(mean_abs[-1])
+    if last == 0:
+        return float("nan") if first == 0 else float("inf")
+    return first / last
+
+
+def layer_factor(mean_abs: Any) -> float:
+    """By what the gradient is multiplied on its way back through one layer.
+
+    It is 10 to the power of minus the slope of a straight line, fitted by least squares to log10 of the layers' mean
+    absolute gradients over their places: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
+    without any gradient are left out; with fewer than two others it is nan.
+    """
+    values = np.asarray(mean_abs, np.float64)
+    place = np.flatnonzero((values > 0) & np.isfinite(values))
+    if len(place) < 2:
+        return float("nan")
+    slope = np.polyfit(place, np.log10(values[place]), 1)[0]
+    return float(10**-slope)

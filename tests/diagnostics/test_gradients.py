@@ -1,0 +1,309 @@
+"""Gradients agree among backends and with finite differences, and looking at them changes nothing."""
+
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from kzoo.diagnostics.gradients import (
+    LossProbe,
+    activation_gradients,
+    find_layers,
+    input_gradients,
+    layer_outputs,
+    parameter_gradients,
+)
+from kzoo.errors import InputError
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (6, 8, 8, 2)).astype("uint8")
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def network(dtype="float32", dropout=0.0, softmax=True):
+    keras.utils.set_random_seed(1)
+    x = inputs = keras.Input((8, 8, 2), dtype=dtype.removeprefix("mixed_b").replace("float16", "float32"))
+    x = layers.Rescaling(1 / 64, offset=-2, dtype=dtype)(x)
+    x = layers.Conv2D(4, 3, padding="same", name="first", dtype=dtype)(x)
+    x = shortcut = layers.LeakyReLU(0.1, dtype=dtype)(x)
+    x = layers.BatchNormalization(momentum=0.9, name="norm", dtype=dtype)(x)
+    x = layers.Conv2D(4, 3, padding="same", name="second", dtype=dtype)(x)
+    x = layers.Dropout(dropout, seed=3, dtype=dtype)(x)
+    x = layers.Add(dtype=dtype)([x, shortcut])
+    x = layers.MaxPooling2D(dtype=dtype)(x)
+    x = layers.AveragePooling2D(2, dtype=dtype)(x)
+    x = layers.Dense(5, activation="tanh", name="hidden", dtype=dtype)(layers.Flatten(dtype=dtype)(x))
+    x = layers.Dense(3, name="classes", dtype=dtype)(x)
+    return keras.Model(inputs, layers.Softmax(dtype=dtype)(x) if softmax else x, name="small")
+
+
+def compute(folder: Path, backend: str) -> dict[str, dict[str, np.ndarray]]:
+    """The figures of `gradients_child` on a backend, by dtype."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("gradients_child.py")), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {dtype: dict(np.load(folder / f"{backend}-{dtype}.npz")) for dtype in ("float32", "float64")}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradients")
+    model = network()
+    model.save(folder / "float32.keras")
+    double = network("float64")
+    double.set_weights([weight.astype("float64") for weight in model.get_weights()])
+    double.save(folder / "float64.keras")
+    np.savez(folder / "data.npz", images=IMAGES, labels=LABELS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def here(saved):
+    return compute(saved, keras.backend.backend())
+
+
+def error(values: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(values - expected).max() / np.abs(expected).max())
+
+
+# Elsewhere Keras's mean and BatchNorm round to single precision; `test_backends_agree` does the rest.
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras has double precision on TensorFlow alone")
+def test_gradients_are_finite_differences(here):
+    of_weights, of_input = here["float64"]["difference weights"], here["float64"]["difference input"]
+    assert len(of_weights) == 10
+    # Every weight has an effect: behind the first BatchNorm comes a sum with what it does not see.
+    assert np.abs(of_weights).min() > 1e-4
+    np.testing.assert_allclose(of_weights[:, 0], of_weights[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(of_input[0], of_input[1], rtol=1e-5)
+
+
+def test_single_precision_is_double_precision_rounded(here):
+    for key, value in here["float32"].items():
+        assert error(value, here["float64"][key]) < 1e-5, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_backends_agree(saved, here, backend):
+    if backend == keras.backend.backend() or not importlib.util.find_spec(backend):
+        pytest.skip("the backend of this process" if importlib.util.find_spec(backend) else f"no {backend} here")
+    there = compute(saved, backend)
+    for dtype in ("float32", "float64"):
+        shared = there[dtype].keys() & here[dtype].keys()
+        assert len(shared) == 2 * (1 + 10) + 3
+        for key in shared:
+            assert error(there[dtype][key], here[dtype][key]) < 1e-5, (dtype, key)
+
+
+def global_state():
+    state = [random.getstate(), tuple(np.random.get_state()[1])]
+    if keras.backend.backend() == "torch":
+        import torch
+
+        state.append(torch.random.get_rng_state().numpy().tolist())
+    return state
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_nothing_changes(training):
+    model = network(dropout=0.5)
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+    model.train_on_batch(IMAGES, LABELS)
+    if keras.backend.backend() == "torch":
+        for variable in model.trainable_variables:
+            variable.value.grad = variable.value.detach() * 2
+    before = [np.array(ops.convert_to_numpy(v)) for v in model.variables]
+    random_before, calls = global_state(), [layer.__dict__.get("call") for _, layer in find_layers(model)]
+    probe = LossProbe(model, IMAGES, LABELS, training=training)
+    losses = [probe().loss, probe().loss, parameter_gradients(model, IMAGES, LABELS, training=training).loss]
+    layer_outputs(model, ["first", "hidden"], IMAGES, training=training)
+    activation_gradients(model, "second", IMAGES, lambda outputs: outputs[:, 0], training=training)
+    input_gradients(model, IMAGES, lambda outputs: outputs[:, 0])
+    assert random_before == global_state()
+    assert calls == [layer.__dict__.get("call") for _, layer in find_layers(model)]
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value, err_msg=variable.path)
+    if keras.backend.backend() == "torch":
+        for variable in model.trainable_variables:
+            assert (variable.value.grad == variable.value.detach() * 2).all()
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
+
+
+def test_training_mode_is_batch_statistics_and_dropout():
+    model = network()
+    expected = model(IMAGES, training=True)
+    loss = -np.log(ops.convert_to_numpy(expected)[np.arange(6), LABELS]).mean()
+    model = network()
+    assert parameter_gradients(model, IMAGES, LABELS).loss == pytest.approx(loss, rel=1e-5)
+    assert parameter_gradients(model, IMAGES, LABELS, training=False).loss != pytest.approx(loss, rel=1e-3)
+    model = network(dropout=0.5)
+    name = next(layer.name for layer in model.layers if isinstance(layer, layers.Dropout))
+    dropped, kept = (layer_outputs(model, [name], IMAGES, training=t)[0] for t in (True, False))
+    assert (dropped == 0).mean() == pytest.approx(0.5, abs=0.1)
+    assert (kept == 0).mean() < 0.01
+
+
+def test_a_compiled_probe_follows_the_weights():
+    model = network()
+    probe = LossProbe(model, IMAGES, LABELS)
+    before = probe()
+    model.set_weights([weight * 1.1 for weight in model.get_weights()])
+    after, once = probe(), parameter_gradients(model, IMAGES, LABELS)
+    assert after.loss != before.loss
+    assert after.loss == pytest.approx(once.loss, rel=1e-5)
+    for a, b in zip(after.gradients, once.gradients, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * np.abs(b).max())
+
+
+def test_logits_probabilities_and_soft_targets():
+    with_softmax, logits = network(), network(softmax=False)
+    inputs = with_softmax.input
+    dense = layers.Dense(3, activation="softmax")
+    probabilities = keras.Model(inputs, dense(with_softmax.get_layer("hidden").output))
+    dense.set_weights(with_softmax.get_layer("classes").get_weights())
+    all_ = [parameter_gradients(m, IMAGES, LABELS) for m in (with_softmax, logits, probabilities)]
+    soft = parameter_gradients(logits, IMAGES, np.eye(3)[LABELS])
+    for other in [*all_[1:], soft]:
+        assert other.loss == pytest.approx(all_[0].loss, rel=1e-5)
+        for a, b in zip(other.gradients, all_[0].gradients, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * np.abs(b).max())
+
+
+@keras.saving.register_keras_serializable("kzoo-tests")
+class Block(layers.Layer):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.convolution = layers.Conv2D(2, 3, padding="same", name="convolution")
+
+    def call(self, inputs):
+        return inputs + self.convolution(self.convolution(inputs))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="subclassed")
+        self.block, self.pool, self.top = Block(name="block"), layers.Flatten(), layers.Dense(3, name="top")
+        self.unused = layers.Dense(2, name="unused")
+
+    def call(self, inputs, training=None):
+        return self.top(self.pool(self.block(inputs)))
+
+
+def nested():
+    inputs = keras.Input((8, 8, 2))
+    inner = keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(2, 3, name="conv"), layers.ReLU()], name="inner")
+    x = layers.Dense(3, name="top")(layers.Flatten()(inner(Block(name="block")(inputs))))
+    return keras.Model(inputs, layers.Softmax()(x), name="outer")
+
+
+def test_layers_of_nested_and_subclassed_models():
+    paths = [path for path, _ in find_layers(nested())]
+    assert [path for path in paths if "/" in path][:2] == ["block/convolution", "inner/conv"]
+    assert len(paths) == 6
+    assert paths[-2] == "top"
+    model = Subclassed()
+    model(IMAGES.astype("float32"))
+    assert [path.split("/")[0] for path, _ in find_layers(model)][::2] == ["block", "top"]
+
+
+@pytest.mark.parametrize("make", [nested, Subclassed])
+def test_nested_and_subclassed_models(make):
+    keras.utils.set_random_seed(2)
+    model, images = make(), IMAGES.astype("float32") / 64 - 2
+    outputs = model(images)
+    loss, gradients = parameter_gradients(model, images, LABELS)
+    values = ops.convert_to_numpy(outputs if make is nested else ops.softmax(outputs))
+    assert loss == pytest.approx(-np.log(values[np.arange(6), LABELS]).mean(), rel=1e-4)
+    shapes = [tuple(variable.shape) for variable in model.trainable_variables]
+    assert [gradient.shape for gradient in gradients] == shapes
+    activations, gradient = activation_gradients(model, "top", images, lambda outputs: outputs[:, 0])
+    assert activations.shape == gradient.shape == (6, 3)
+    if make is Subclassed:
+        np.testing.assert_allclose(gradient, np.eye(3)[[0] * 6])
+    # The block's convolution is used twice; what counts is its last use, added to the block's input.
+    last, whole = layer_outputs(model, ["convolution", "block"], images)
+    np.testing.assert_allclose(whole, last + images, rtol=1e-4, atol=1e-3)
+    by_use = activation_gradients(model, "block/convolution", images, lambda outputs: outputs[:, 0]).gradients
+    by_block = activation_gradients(model, "block", images, lambda outputs: outputs[:, 0]).gradients
+    np.testing.assert_allclose(by_use, by_block, rtol=1e-4, atol=1e-7)
+
+
+def test_layer_objects_and_mixed_precision():
+    model = network()
+    by_name, by_object = layer_outputs(model, ["first", model.get_layer("first")], IMAGES)
+    np.testing.assert_array_equal(by_name, by_object)
+    mixed = network("mixed_bfloat16")
+    assert layer_outputs(mixed, ["first"], IMAGES)[0].dtype == np.float32
+    loss, gradients = parameter_gradients(mixed, IMAGES, LABELS)
+    assert loss == pytest.approx(parameter_gradients(model, IMAGES, LABELS).loss, rel=0.05)
+    assert all(np.isfinite(gradient).all() and gradient.dtype == np.float32 for gradient in gradients)
+
+
+def two_inputs():
+    inputs = [keras.Input((4,), name="left"), keras.Input((4,), name="right")]
+    return keras.Model(inputs, layers.Dense(3)(layers.Add()(inputs)), name="two")
+
+
+def two_outputs():
+    inputs = keras.Input((8, 8, 2))
+    flat = layers.Flatten()(inputs)
+    return keras.Model(inputs, [layers.Dense(3)(flat), layers.Dense(2)(flat)], name="two")
+
+
+def frozen():
+    model = network()
+    model.trainable = False
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: keras.Sequential([layers.Dense(3)], name="new"), "'new' is not built"),
+        (Subclassed, "'subclassed' is not built"),
+        (two_inputs, r"several inputs \('left', 'right'\)"),
+        (two_outputs, "must have one output"),
+        (frozen, "no weights to train"),
+        (lambda: "vgg08", "must be a keras.Model, not str"),
+    ],
+)
+def test_models_that_cannot_be_diagnosed(make, message):
+    with pytest.raises(InputError, match=message):
+        parameter_gradients(make(), IMAGES, LABELS)
+
+
+def test_bad_layers_images_and_targets():
+    model = network()
+    with pytest.raises(InputError, match="unknown layer 'secnd': did you mean 'second'"):
+        layer_outputs(model, ["secnd"], IMAGES)
+    with pytest.raises(InputError, match="'conv' is not part of model 'small'"):
+        layer_outputs(model, [layers.Dense(2, name="conv")], IMAGES)
+    for images in (IMAGES[:, :4], IMAGES[0], IMAGES[:0], [[1], [1, 2]], "cat.png", np.array(["cat.png"])):
+        with pytest.raises(InputError, match="images must"):
+            layer_outputs(model, ["first"], images)
+    for targets in ([0, 1], [0, 1, 2, 0, 1, 3], [-1] * 6, [0.5] * 6, np.zeros((6, 4))):
+        with pytest.raises(InputError, match="targets must be"):
+            parameter_gradients(model, IMAGES, targets)
+    other = Subclassed()
+    other(IMAGES.astype("float32"))
+    other.unused.build((None, 2))
+    with pytest.raises(InputError, match="'unused' is not used"):
+        layer_outputs(other, ["unused"], IMAGES)
+
+
+def test_names_that_several_layers_have():
+    inputs = keras.Input((8, 8, 2))
+    parts = [keras.Sequential([keras.Input((8, 8, 2)), layers.Conv2D(2, 3, padding="same", name="conv")]) for _ in "ab"]
+    x = layers.Flatten()(parts[1](parts[0](inputs)))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    with pytest.raises(InputError, match="give its path, one of sequential"):
+        layer_outputs(model, ["conv"], IMAGES)
+    assert layer_outputs(model, [f"{parts[1].name}/conv"], IMAGES)[0].shape == (6, 8, 8, 2)
