@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,21 +99,18 @@ def themes() -> dict[str, Any]:
     return found
 
 
-def new_chart(x: str, y: str, **layout: Any) -> go.Figure:
+def new_chart(x: str, y: str) -> go.Figure:
     """An empty figure with names of its axes; the theme is laid on when the page is shown."""
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        xaxis_title_text=x,
-        yaxis_title_text=y,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
-        hovermode="closest",
+    return go.Figure(
+        layout={
+            "template": "none",  # plotly's own is long, and the page lays its theme over any
+            "xaxis": {"title": {"text": x}},
+            "yaxis": {"title": {"text": y}},
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+            "hovermode": "closest",
+        }
     )
-    # "none" is a template of its own, with a white background that would win over the page's theme.
-    figure.layout.template = None
-    figure.update_layout(**layout)
-    return figure
 
 
 def color(place: int) -> str:
@@ -144,11 +141,18 @@ def mode(points: int) -> str:
     return "lines+markers" if points <= 30 else "lines"
 
 
+def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Round values between two positive ones for a logarithmic axis, and their texts: powers of ten where they do."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    if high > 200 * low:
+        step = max(1, math.ceil((last - first) / 7))
+        powers = range(first, last + 1, step)
+        return [10.0**power for power in powers], [f"10<sup>{power}</sup>" for power in powers]
+    values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
+    values = [value for value in values if low / 1.5 <= value <= high * 1.5]
+    return values, [f"{value:.0e}" if value < 1e-3 else f"{value:g}" for value in values]
+
+
 def rounded(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
     """Values short enough for a page; what is not finite becomes a gap."""
     return [None if v is None or v != v or abs(v) == float("inf") else float(f"{v:.{digits}g}") for v in values]
-
-
-def flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """All values of rows, one row after another."""
-    return list(itertools.chain.from_iterable(rows))

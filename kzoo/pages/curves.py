@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kzoo.pages.charts import COLORS, Chart, color, dash, mode, new_chart, rounded
+from kzoo.pages.charts import COLORS, Chart, color, dash, log_ticks, mode, new_chart, rounded
 from kzoo.pages.document import Absent, Table
 from kzoo.training.records import Result
 
@@ -51,7 +51,8 @@ def run_curves(record: Result) -> list[Chart] | Absent:
         _line(figure, rates, "learning rate", COLORS[2], "solid")
         positive = [rate for rate in rates if rate > 0]
         if positive and max(rates) > 20 * min(positive):
-            figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+            values, texts = log_ticks(min(positive), max(positive))
+            figure.update_yaxes(type="log", tickvals=values, ticktext=texts)
         else:
             figure.update_yaxes(rangemode="tozero")
         figure.update_layout(showlegend=False)

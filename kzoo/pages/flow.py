@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.pages.charts import Chart, mode, new_chart, ordered_colors, rounded, spread
+from kzoo.pages.charts import Chart, log_ticks, mode, new_chart, ordered_colors, rounded, spread
 from kzoo.pages.document import Absent
 from kzoo.training.records import Result
 
@@ -50,10 +50,11 @@ def _lines(layers: list[str], epochs: list[int], gradients: list[list[float]]) -
             marker={"size": 5},
             hovertemplate=f"%{{customdata}}, {name}: %{{y:.2e}}<extra></extra>",
         )
-    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_yaxes(type="log")
     positive = [value for row in gradients for value in row if value]
-    if positive and max(positive) < 100 * min(positive):
-        figure.update_yaxes(exponentformat="e", nticks=6)
+    if positive:
+        values, texts = log_ticks(min(positive), max(positive))
+        figure.update_yaxes(tickvals=values, ticktext=texts)
     figure.update_layout(legend={"yanchor": "top", "y": -0.2})
     label = f"Mean absolute gradient of {len(layers)} layers at {len(chosen)} of {len(epochs)} recorded epochs"
     first, last = gradients[0][0], gradients[0][-1]
@@ -76,18 +77,19 @@ def power_map(layers: list[str], epochs: list[int], values: Any, title: str, wha
         caption: how to read it.
     """
     table = np.array(values, np.float64).reshape(len(epochs), len(layers))
-    kept = np.isfinite(table).any(axis=1)
+    kept = np.flatnonzero(np.isfinite(table).any(axis=1))
     table = table[kept].T
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log10(table)
     powers[~np.isfinite(powers)] = np.nan
     known = powers[np.isfinite(powers)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    figure = new_chart("epoch", "")
-    step = max(1, math.ceil((high - low) / 6))
-    ticks = list(range(math.floor(low), math.ceil(high) + 1, step))
+    figure = new_chart("", "")
+    ticks, texts = log_ticks(10**low, 10**high)
+    every = -(-len(ticks) // 4)  # a phone has room for four
+    ticks, texts = ticks[::every], texts[::every]
     figure.add_heatmap(
-        x=[str(epoch) for epoch, keep in zip(epochs, kept, strict=True) if keep],
+        x=[str(epochs[place]) for place in kept],
         y=layers,
         z=powers.astype(np.float32),
         customdata=table.astype(np.float32),
@@ -100,14 +102,17 @@ def power_map(layers: list[str], epochs: list[int], values: Any, title: str, wha
             "y": 1.0,
             "yanchor": "bottom",
             "outlinewidth": 0,
-            "tickvals": ticks,
-            "ticktext": [f"10<sup>{tick}</sup>" for tick in ticks],
+            "tickvals": [math.log10(tick) for tick in ticks],
+            "ticktext": texts,
             "ticklabelposition": "outside top",
         },
         hovertemplate=f"%{{y}}, epoch %{{x}}<br>{what}: %{{customdata:.2e}}<extra></extra>",
     )
-    figure.update_xaxes(type="category", showgrid=False, nticks=12, tickangle=0)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont_size=11)
-    text = caption or f"{what[0].upper()}{what[1:]}, as a power of ten."
+    # plotly puts a title between the ticks of a map this low, so the first of them says what they are.
+    figure.update_xaxes(
+        type="category", showgrid=False, nticks=12, ticks="", tickprefix="epoch ", showtickprefix="first"
+    )
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont_size=11, ticks="")
+    text = caption or f"{what[0].upper()}{what[1:]}; the shade is logarithmic."
     height = f"{min(11 + 0.8 * len(layers), 34):.0f}rem"
     return Chart(figure, title, f"{title}: {what} of {len(layers)} layers at {len(epochs)} epochs", text, height)

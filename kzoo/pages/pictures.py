@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+SMALL, GAP, ROW_GAP = 64, 3, 10  # pixels
+
 
 def data_address(content: bytes, kind: str) -> str:
     """A file's content as an address."""
@@ -29,14 +31,15 @@ def png(image: np.ndarray) -> str:
     return data_address(content.getvalue(), "image/png")
 
 
-def sheet(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
-    """Rows of images (n, H, W, C) side by side, uint8, on grey."""
-    images = [np.clip(np.rint(row), 0, 255).astype(np.uint8) for row in rows]
+def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of images (n, H, W, C) side by side, uint8, on grey; small ones magnified by a whole number."""
+    times = max(1, -(-SMALL // max(rows[0].shape[1:3])))
+    images = [np.clip(np.rint(row), 0, 255).astype(np.uint8).repeat(times, 1).repeat(times, 2) for row in rows]
     count, height, width, channels = images[0].shape
-    shape = (len(rows) * (height + gap) - gap, count * (width + gap) - gap, channels)
+    shape = (len(rows) * (height + ROW_GAP) - ROW_GAP, count * (width + GAP) - GAP, channels)
     whole = np.full(shape, 127, np.uint8)
     for i, row in enumerate(images):
         for j, image in enumerate(row):
-            top, left = i * (height + gap), j * (width + gap)
+            top, left = i * (height + ROW_GAP), j * (width + GAP)
             whole[top : top + height, left : left + width] = image
     return whole
