@@ -1,0 +1,106 @@
+"""Pages in headless Chromium: no complaint, every picture and chart there, nothing fetched, numbers of the records."""
+
+import pytest
+
+from kzoo.pages import run_page, study_page
+from kzoo.studies import study, tables
+from kzoo.studies.results import index, read_records
+from tests.pages import browser as driver
+from tests.pages.conftest import full
+
+pytestmark = pytest.mark.skipif(driver.find() is None, reason="there is no Chromium (Debian: apt-get install chromium)")
+
+TABLE = """[...document.querySelectorAll("table[aria-label^='Mean'] tbody tr")].map(
+    (row) => [...row.cells].map((cell) => cell.innerText))"""
+PICTURES = "[...document.images].map((image) => image.complete && image.naturalWidth > 0)"
+WIDER = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    found = driver.Browser(tmp_path_factory.mktemp("browser"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def rescue(tmp_path_factory):
+    """The study of report a with made-up records of two budgets, and its page."""
+    place, row = tmp_path_factory.mktemp("study"), study("rescue")
+    for number, entry in enumerate(row.entries):
+        for seed in range(2 if number else 1):
+            record = full(entry.recipe.override(seed=seed))
+            path = place / "runs" / record.digest / "result.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(record.to_json())
+    found = index(row, read_records([place / "runs"]))
+    return study_page(row, found, place / "study.html"), found
+
+
+def looked_at(browser, page, width, dark):
+    """Open a page, have all of it drawn, and check what every page must be."""
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.open(page, width=width, dark=dark)
+    browser.draw_all()
+    assert browser.complaints == []
+    assert {address for address in browser.requests if not address.startswith("data:")} == {page.resolve().as_uri()}
+    assert all(browser.evaluate(PICTURES))
+    assert browser.evaluate(WIDER) <= 0
+    assert browser.evaluate("document.querySelectorAll('.plot .error, .js-plotly-plot .plotly-notifier').length") == 0
+    assert (
+        browser.evaluate(
+            "[...document.querySelectorAll('[data-title]')].filter((b) => /cloud|share/i.test(b.dataset.title)).length"
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_study_page(browser, rescue, width, dark):
+    page, found = rescue
+    looked_at(browser, page, width, dark)
+    shown = browser.evaluate(TABLE)
+    expected = [row for results in found.groups.values() for row in tables.rows(results)]
+    assert [row[0] for row in shown] == [row.label for row in expected]
+    for cells, row in zip(shown, expected, strict=True):
+        ours = [cell.ours() for cell in row.cells if cell.mean is not None]
+        assert [text for text in cells if text in ours] == ours
+        reported = [cell.theirs() for cell in row.cells if cell.reported is not None]
+        for pair in reported:
+            assert all(part in cells for part in pair.split(", "))
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
+def test_run_page(browser, trained, tmp_path, width, dark):
+    page = run_page(trained, tmp_path / "page.html")
+    looked_at(browser, page, width, dark)
+    assert browser.evaluate("document.images.length") > 4
+    values = browser.evaluate(
+        "[...document.querySelectorAll('.figures dd')].map((node) => node.firstChild.data.trim())"
+    )
+    assert values[0] == f"{trained.result.test.accuracy:.4f}"
+
+
+def test_charts_follow_the_theme(browser, rescue):
+    browser.open(rescue[0], width=1280, dark=False)
+    browser.draw_all()
+    shades = "[getComputedStyle(document.body).backgroundColor, document.querySelector('.xtick text').style.fill]"
+    light = browser.evaluate(shades)
+    browser.theme(dark=True)
+    browser.wait(f"JSON.stringify({shades}) !== {str(light).replace(chr(39), chr(34))!r}", seconds=30)
+    dark = browser.evaluate(shades)
+    assert all(before != after for before, after in zip(light, dark, strict=True))
+    assert browser.complaints == []
+
+
+def test_choosing_validation_hides_training(browser, rescue):
+    browser.open(rescue[0], width=1280)
+    browser.draw_all()
+    button = "document.querySelectorAll('.plot .updatemenu-button')[1]"
+    assert browser.evaluate(f"{button}.textContent") == "validation"
+    drawn = "document.querySelector('.plot').querySelectorAll('.scatterlayer .trace').length"
+    before = browser.evaluate(drawn)
+    browser.evaluate(f"{button}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+    browser.wait(f"{drawn} === {before // 2}")
+    assert browser.complaints == []

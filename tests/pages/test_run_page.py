@@ -1,0 +1,226 @@
+"""A run's page says what its record says, and what it cannot show."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.pages import run_page
+from kzoo.pages.charts import BACKGROUNDS, COLORS, ORDERED, log_ticks, ordered_colors, spread
+from kzoo.pages.recipe import changes_table
+from kzoo.recipes import recipe
+from kzoo.training.saved_run import Run
+from tests.pages.conftest import CLASSES, full
+from tests.pages.reading import Page
+
+
+@pytest.fixture
+def page(record, tmp_path):
+    return Page(run_page(record, tmp_path / "page.html"))
+
+
+def test_figures_are_those_of_the_record(page):
+    shown = dict(page.figures)
+    expected = {
+        "Test accuracy": "0.4667",
+        "Validation accuracy (best)": "0.4688",
+        "Validation accuracy": "0.4375",
+        "Train accuracy": "0.6250",
+        "Test loss": "1.211",
+        "Parameters": "336,196",
+        "Training time": "1 min",
+    }
+    assert {name: shown[name] for name in expected} == expected
+    assert "6 of 6 epochs on 1,000 training images of cifar100, 64 validation and 30 test images held out" in page.text
+
+
+def test_every_epoch_is_in_the_table_and_in_the_curves(page, record):
+    header, *rows = page.table("Figures of every epoch")
+    assert header == [
+        "epoch",
+        "training loss",
+        "training accuracy",
+        "validation loss",
+        "validation accuracy",
+        "learning rate",
+        "seconds",
+    ]
+    for i, row in enumerate(rows):
+        assert row[0] == str(i + 1)
+        *scores, rate, seconds = [values[i] for values in record.history.values()]
+        assert row[1:] == [*(f"{score:.4f}" for score in scores), f"{rate:g}", f"{seconds:.1f}"]
+    lines = {line["name"]: line["y"] for line in page.charts[0]["data"]}
+    assert lines["training"] == record.history["accuracy"]
+    assert lines["validation"] == record.history["val_accuracy"]
+    assert lines["best epoch"] == [0.46875]
+
+
+def test_classes_are_counted_as_in_the_confusion_matrix(page):
+    rows = page.table("Every class on the test images")[1:]
+    assert rows[0] == ["cat", "10", "8", "0.8000", "0.4000"]
+    assert rows[1][:4] == ["dog", "10", "5", "0.5000"]
+    assert rows[2] == [CLASSES[2], "10", "1", "0.1000", "1.0000"]
+    assert page.table("Most frequent mistakes")[1] == [CLASSES[2], "cat", "7", "70.0%"]
+
+
+def test_gradient_flow_is_drawn_from_the_record(page, record):
+    (lines,) = [chart for chart in page.charts if chart["data"][0].get("name") == "untrained"]
+    assert [line["y"] for line in lines["data"]] == [[1e-6, 1e-4, 1e-2], [2e-6, 2e-4, 2e-2], [None, 1e-4, 1e-2]]
+    assert "Before training the first layer’s gradient is 0.0001 times the last layer’s." in page.text
+
+
+def test_recipe_is_told_by_what_differs_from_the_family(record):
+    rows = changes_table(record.recipe).rows
+    assert rows == (("epochs", "6", "100"),)
+    changed = recipe("rescue/bn-residual").override(**{"optimizer.learning_rate": 0.01}).resolved()
+    names = {row[0]: row[1:] for row in changes_table(changed.model_dump(mode="json")).rows}
+    assert names["optimizer.learning_rate"] == ("0.01", "0.001")
+    assert "default of the model’s family" in changes_table(record.recipe).caption
+    same = recipe("rescue/vgg38").resolved().model_dump(mode="json")
+    assert changes_table(same).rows == ()
+
+
+def test_names_cannot_break_the_page(tmp_path):
+    name = '</script><img src="x" onerror="alert(1)">'
+    page = Page(run_page(full(data={**full().data, "class_names": [name, "b", "c"]}), tmp_path / "page.html"))
+    assert page.table("Every class on the test images")[1][0] == name
+    assert "img" not in page.tags
+
+
+def test_page_needs_nothing_else(page):
+    assert [address for address in page.addresses if not address.startswith(("data:", "#"))] == []
+    assert page.tags.count("h1") == 1
+
+
+def test_record_alone_says_what_it_lacks(page):
+    for text in (
+        "Only the record is here, and mistakes can be shown",
+        "Only the record is here; histograms",
+        "Images cannot be shown: dataset 'cifar100'",
+    ):
+        assert text in page.text
+    assert "svg" in page.tags  # the network is built anew
+
+
+def test_failed_run_says_so(tmp_path):
+    failed = {"status": "failed", "reason": "the loss is nan <at> step 3", "confusion": None, "test": None}
+    record = full(**failed, best=None, last=None, train=None, best_epoch=None)
+    page = Page(run_page(record, tmp_path / "page.html"))
+    assert "This run failed: the loss is nan <at> step 3" in page.text
+    assert "The run failed, so it was not tested." in page.text
+    assert "Test accuracy" not in dict(page.figures)
+    assert page.charts
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        {"history": {}, "epochs": 0, "best": None, "last": None, "train": None, "test": None, "status": "failed"},
+        {"confusion": None, "test": None},
+        {"confusion": [[0, 0, 0]] * 3},
+        {"gradient_flow": None},
+        {"gradient_flow": {"layers": ["a"], "epochs": [0], "gradients": [[0.0]], "update_ratio": [[None]]}},
+        {"segments": []},
+        {"peak_memory": None},
+        {"git_commit": "0" * 40},
+    ],
+    ids=lambda lack: next(iter(lack)),
+)
+def test_incomplete_records_have_a_page(lack, tmp_path):
+    assert Page(run_page(full(**lack), tmp_path / "page.html")).tags.count("h2") == 9
+
+
+def test_without_validation_there_are_training_curves_only(tmp_path):
+    history = {key: values for key, values in full().history.items() if not key.startswith("val_")}
+    page = Page(run_page(full(history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
+    assert [line["name"] for line in page.charts[0]["data"]] == ["training"]
+
+
+def test_real_run_shows_pictures(trained, tmp_path):
+    page = Page(run_page(trained, tmp_path / "page.html"))
+    wrong = sum(map(sum, trained.result.confusion)) - np.trace(trained.result.confusion)
+    assert f"mistake {wrong:,} of 359 test images" in page.text
+    before = sum("before (upper row) and after" in text for text in page.alternatives)
+    assert before == 4  # rotations, pad_crop, mixup, all together
+    assert len(page.alternatives) == min(wrong, 24) + before
+    assert all(page.alternatives)
+    assert page.text.count("cannot be shown") == (0 if (trained.directory / "weight_histograms.json").exists() else 1)
+
+
+def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
+    place = tmp_path / "copy"
+    shutil.copytree(trained.directory, place)
+    (place / "best.weights.h5").unlink()
+    text = Page(run_page(Run(place))).text
+    assert "weights are not here (best.weights.h5)" in text
+    assert (place / "report.html").is_file()
+    (place / "best.weights.h5").write_bytes(b"damaged")
+    assert "Mistakes cannot be shown: weights" in Page(run_page(Run(place))).text
+
+
+def test_only_pages_of_our_own_are_replaced(record, tmp_path):
+    path = tmp_path / "page.html"
+    run_page(record, path)
+    first = path.read_bytes()
+    run_page(record, path)
+    assert path.read_bytes() == first
+    path.write_text("my own notes")
+    with pytest.raises(InputError, match="is not a page of kzoo's"):
+        run_page(record, path)
+    assert path.read_text() == "my own notes"
+    with pytest.raises(InputError, match="does not exist"):
+        run_page(record, tmp_path / "nowhere" / "page.html")
+    with pytest.raises(InputError, match="path must be given"):
+        run_page(record)
+
+
+def test_command_makes_pages(trained, record, tmp_path, command):
+    code, out, err = command("report", trained.directory, "--output", tmp_path / "a.html")
+    assert (code, err) == (0, "")
+    assert f"page: {tmp_path / 'a.html'}" in out
+    (tmp_path / "record.json").write_text(record.to_json())
+    assert command("report", tmp_path / "record.json")[0] == 0
+    assert "rescue/vgg38" in Page(tmp_path / "record.html").text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "is not a run"), ("", "is not a run"), ("{}", "cannot be read")]
+)
+def test_command_refuses_what_is_no_run(content, message, tmp_path, command):
+    path = tmp_path / "thing"
+    if content == "":
+        path.mkdir()
+    elif content:
+        path.write_text(content)
+    code, out, err = command("report", path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def _luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("color", [*COLORS, *ORDERED])
+def test_colors_stand_out_from_both_backgrounds(color, background):
+    dark, light = sorted((_luminance(color), _luminance(background)))
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-14, 1e-1), (0.002, 0.03), (0.5, 0.6), (1e-3, 1e-3), (3.0, 4e5)])
+def test_ticks_lie_within_their_scale(low, high):
+    values, texts = log_ticks(low, high)
+    assert len(values) == len(texts) <= 12
+    assert any(low / 10 <= value <= high * 10 for value in values)
+    assert values == sorted(values)
+
+
+def test_epochs_are_spread_evenly_with_both_ends():
+    assert spread(5, 10) == [0, 1, 2, 3, 4]
+    assert spread(101, 5) == [0, 25, 50, 75, 100]
+    assert len(ordered_colors(1)) == 1
+    assert len(set(ordered_colors(7))) == 7

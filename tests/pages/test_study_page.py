@@ -1,0 +1,150 @@
+"""A study's page says what its records say, budget by budget."""
+
+import statistics
+
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.pages import study_page
+from kzoo.recipes import recipe
+from kzoo.studies import metrics, study
+from kzoo.studies.results import index, read_records
+from kzoo.studies.study import Entry, Study
+from tests.pages.conftest import full
+from tests.pages.reading import Page
+
+SHORT = "Mean ± standard deviation over n seeds"
+
+
+@pytest.fixture
+def row():
+    """Two entries of report a, with reported figures."""
+    reported = {"val_accuracy": 0.5728, "test_accuracy": 0.57}
+    entries = (
+        Entry(recipe("rescue/vgg38"), "VGG-38"),
+        Entry(recipe("rescue/residual"), "residual <b>", reported, "a note of its own"),
+    )
+    claims = study("rescue").claims[:0]
+    columns = ("train_accuracy", "val_accuracy", "test_accuracy")
+    return Study("mine", "a", "Does it learn <i>?", entries, claims, columns, ("Read with care.",))
+
+
+@pytest.fixture
+def runs(row, tmp_path):
+    """Three seeds of the second entry, one of the first, at six epochs; and one at the full budget that failed."""
+    place = tmp_path / "runs"
+    records = [full(row.entries[0].recipe)]
+    for seed, correct in enumerate((8, 7, 9)):
+        confusion = [[correct, 10 - correct, 0], [5, 5, 0], [7, 2, 1]]
+        test = {"loss": 1.2, "accuracy": (correct + 6) / 30}
+        records.append(full(row.entries[1].recipe.override(seed=seed), confusion=confusion, test=test))
+    for record in records:
+        path = place / record.digest / "result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(record.to_json())
+    return place
+
+
+@pytest.fixture
+def page(row, runs, tmp_path):
+    return Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+
+
+def test_table_is_made_of_the_records(page, row, runs):
+    groups, header, *rows = page.table(SHORT)
+    assert groups == ["", "train accuracy", "validation accuracy, last epoch", "test accuracy"]
+    assert header == ["run", "n", "ours", "ours", "reported", "difference", "ours", "reported", "difference"]
+    assert rows[0][:3] == ["VGG-38", "1", "0.6250"]
+    assert rows[0][4:6] == ["", ""]
+    tests = [14 / 30, 13 / 30, 15 / 30]
+    mean, sd = statistics.fmean(tests), statistics.stdev(tests)
+    assert rows[1] == [
+        "residual <b>",
+        "3",
+        "0.6250 ± 0.0000",
+        "0.4375 ± 0.0000",
+        "0.5728",
+        metrics.write_difference("val_accuracy", 0.4375 - 0.5728),
+        f"{mean:.4f} ± {sd:.4f}",
+        "0.5700",
+        metrics.write_difference("test_accuracy", mean - 0.57),
+    ]
+
+
+def test_page_tells_question_budget_entries_and_notes(page):
+    for text in ("Does it learn <i>?", "At epochs=6", "Read with care.", "a note of its own", "report a"):
+        assert text in page.text
+    assert page.tags.count("details") == 4 * 3  # four runs, each with two tables to open
+    assert "i" not in page.tags
+    assert page.tags.count("b") == 0
+
+
+def test_curves_of_all_runs_are_on_one_axis(page):
+    accuracy = page.charts[0]
+    lines = accuracy["data"]
+    assert len(lines) == 4 * 2
+    assert [line["name"] for line in lines if line["showlegend"]] == ["VGG-38", "residual <b>"]
+    assert {line["opacity"] for line in lines if "validation" in line["hovertemplate"]} == {1.0, 0.5}
+    buttons = accuracy["layout"]["updatemenus"][0]["buttons"]
+    assert [button["label"] for button in buttons] == ["both", "validation", "training"]
+    assert [sum(button["args"][1]) for button in buttons] == [8, 4, 4]
+
+
+def test_budgets_have_tables_of_their_own(row, runs, tmp_path):
+    record = full(row.entries[0].recipe)
+    failed = {"status": "failed", "reason": "the loss is nan", "confusion": None, "test": None}
+    fields = record.model_dump() | failed | {"best": None, "last": None, "train": None, "best_epoch": None}
+    whole = row.entries[0].recipe.resolved()
+    fields |= {"recipe": whole.model_dump(mode="json"), "digest": whole.digest()}
+    place = runs / "failed" / "result.json"
+    place.parent.mkdir()
+    place.write_text(type(record)(**fields).to_json())
+    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    tables = page.tables[SHORT]
+    assert len(tables) == 2
+    assert tables[0][2] == ["VGG-38", "1 (1 failed)", "–", "–", "–"]
+    assert "This run failed: the loss is nan" in page.text
+    assert "No record at this budget: residual <b>." in page.text
+
+
+def test_claims_stand_with_their_verdicts(tmp_path):
+    from kzoo.studies import tables
+
+    rescue = study("rescue")
+    place = tmp_path / "runs" / "one" / "result.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(full(rescue.entries[0].recipe).to_json())
+    found = index(rescue, read_records([tmp_path / "runs"]))
+    page = Page(study_page(rescue, found, tmp_path / "page.html"))
+    (results,) = found.groups.values()
+    for claim, verdict in tables.verdicts(results):
+        assert f"{claim.text}. {claim.source}" in page.text
+        assert verdict.evidence.replace("; ", " ") in page.text
+    assert page.text.count("not enough runs") == sum(v.status == "not enough runs" for _, v in tables.verdicts(results))
+
+
+def test_runs_with_pages_are_linked(row, runs, tmp_path):
+    (runs / full(row.entries[0].recipe).digest / "report.html").write_text("<html></html>")
+    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    links = [address for address in page.addresses if not address.startswith(("data:", "#"))]
+    assert links == [f"runs/{full(row.entries[0].recipe).digest}/report.html"]
+
+
+def test_damaged_records_are_named(row, runs, tmp_path):
+    next(runs.glob("*/result.json")).write_text("{}")
+    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    assert "Records that were left out" in page.text
+    assert "restore it or move its run aside" in page.text
+
+
+def test_study_without_records_has_a_page(row, tmp_path):
+    (tmp_path / "runs").mkdir()
+    page = Page(study_page(row, index(row, read_records([tmp_path / "runs"])), tmp_path / "page.html"))
+    assert "No run of this study is recorded yet. kzoo study run mine trains them." in page.text
+
+
+def test_other_files_are_kept(row, runs, tmp_path):
+    (tmp_path / "page.html").write_text("<html>mine</html>")
+    with pytest.raises(InputError, match="is not a page of kzoo's"):
+        study_page(row, index(row, read_records([runs])), tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == "<html>mine</html>"
