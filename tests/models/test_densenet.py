@@ -13,7 +13,7 @@ def small(**options):
     return DenseNet(**{"depth": 10, "growth_rate": 4, "input_shape": (8, 8, 3), "classes": 3, **options})
 
 
-@pytest.mark.parametrize(("classes", "count"), [(10, 769_162), (100, 800_032)])
+@pytest.mark.parametrize(("classes", "count"), [pytest.param(10, 769_162, marks=pytest.mark.slow), (100, 800_032)])
 def test_published_counts(classes, count):
     assert parameters(create_model("densenet-bc-100-12", classes=classes)) == count
 
