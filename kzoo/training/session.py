@@ -195,6 +195,7 @@ class Session(keras.callbacks.Callback):
         meta = {
             **self.meta,
             "paths": [variable.path for variable in self._variables("model")],
+            "parts": self._own_parts(),
             "callbacks": states,
             "stopped": bool(self.stopper and self.stopper.stopped),
             "segments": self.segments(),
@@ -227,6 +228,11 @@ class Session(keras.callbacks.Callback):
     def _restore_callbacks(self) -> None:
         assert self.start is not None
         states = self.start.meta["callbacks"]
+        if self.start.meta.get("parts") != self._own_parts():
+            raise InputError(
+                f"the checkpoint in {str(self.directory)!r} was written by another version of kzoo, which keeps other "
+                "states: finish the run with that version, or start anew with fresh=True (--fresh)"
+            )
         if len(states) != len(self.parts):
             own = len(self.parts) - self.extra
             raise InputError(
@@ -238,6 +244,10 @@ class Session(keras.callbacks.Callback):
         self.best.weights = self.start.arrays.get("best", [])
         if self.best.weights:
             self._rewrite_best()
+
+    def _own_parts(self) -> list[str]:
+        """What keeps states, but for the user's callbacks."""
+        return [type(part).__name__ for part in self.parts[: len(self.parts) - self.extra]]
 
     def _rewrite_best(self) -> None:
         """The file may be of a later epoch than the checkpoint: epochs are run again from here."""

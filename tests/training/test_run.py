@@ -239,3 +239,18 @@ def test_really_full_disk(tmp_path):
         assert kzoo.resume(disk / "run", progress=False).result.epochs == 5
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_checkpoint_of_a_kzoo_with_other_states_is_refused(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(directory="cut", epochs=2, callbacks=[Stop()])
+    for path in checkpoint.files(tmp_path / "work" / "cut" / "checkpoint"):
+        found = checkpoint.load(path)
+        found.meta["parts"] = found.meta["parts"][1:]
+        checkpoint.save(path.parent, found)
+    with pytest.raises(kzoo.InputError, match="written by another version of kzoo"):
+        kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
