@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kzoo.diagnostics.gradients import find_layers, layer_outputs, parameter_gradients, prepare_images
-from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.layers import check_built, find_layer
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.errors import InputError
 from kzoo.seeds import generator
@@ -145,7 +145,10 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
         InputError: the model is not built, has several inputs or nothing to train.
     """
     pixels = random_images(model, images, seed)
-    targets = generator(seed, "random classes").integers(0, model.output_shape[-1], images)
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2:
+        raise InputError(f"model {model.name!r} must have one output (batch, classes), it gives {shape}")
+    targets = generator(seed, "random classes").integers(0, shape[-1], images)
     rows = activation_statistics(model, pixels, training=True).layers
     found = kernel_gradients(model, parameter_gradients(model, pixels, targets).gradients)
     variance = {row.path: row.std**2 for row in rows}
@@ -171,8 +174,11 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
 
     Returns:
         float32 (count, height, width, channels), or whatever other shape the model takes.
+
+    Raises:
+        InputError: the model is not built, has several inputs, or does not tell the shape of its input.
     """
-    shape = [size or 64 for size in model.input_shape[1:]]
+    shape = [size or 64 for size in input_shape(model)]
     rng = generator(seed, "random images")
     values = rng.normal(size=(count, *shape))
     if len(shape) == 3:
@@ -182,6 +188,22 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
     if has_input_scaling(model):
         values = np.clip(np.round(127.5 + 64 * values), 0, 255)
     return values.astype(np.float32)
+
+
+def input_shape(model: keras.Model) -> tuple[int | None, ...]:
+    """Shape of one image as a model takes it, None for what is open.
+
+    Raises:
+        InputError: the model is not built, has several inputs, or does not tell (a subclass may not).
+    """
+    check_built(model)
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        names = ", ".join(repr(tensor.name) for tensor in inputs)
+        raise InputError(f"model {model.name!r} has several inputs ({names}): only models with one can be diagnosed")
+    if not inputs:
+        raise InputError(f"model {model.name!r} does not tell the shape of its input: give images")
+    return tuple(inputs[0].shape[1:])
 
 
 def has_input_scaling(model: keras.Model) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.activations import random_images
-from kzoo.diagnostics.gradients import find_layers
+from kzoo.diagnostics.activations import input_shape, random_images
+from kzoo.diagnostics.gradients import find_layers, prepare_images
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
@@ -58,10 +59,24 @@ class Patient:
         """Why a check of the data could not be done."""
         return f"needs labelled images: {self.no_data}"
 
-    @property
+    @functools.cached_property
     def classes(self) -> int:
-        """Number of outputs."""
-        return int(self.model.output_shape[-1])
+        """Number of outputs.
+
+        Raises:
+            InputError: the model gives something else than one figure for each class.
+        """
+        shape: Any = None
+        if getattr(self.model, "outputs", None):
+            shape = self.model.output_shape
+        elif self.images is not None:
+            with keras.StatelessScope():
+                outputs = self.model(prepare_images(self.model, self.images[:1]), training=False)
+            shape = tuple(outputs.shape) if hasattr(outputs, "shape") else None
+        if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] is None:
+            given = "several outputs" if isinstance(shape, list) else f"outputs of shape {shape}"
+            raise InputError(f"model {self.model.name!r} has {given}: a classifier's (images, classes) is needed")
+        return int(shape[-1])
 
     def name(self, label: int) -> str:
         """A class in words: its index, and its name where that says more."""
@@ -86,23 +101,17 @@ def check_fits(patient: Patient) -> None:
         raise InputError(
             f"model {model.name!r} has no trainable weights: there is nothing to learn, set trainable=True"
         )
-    shape = getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] is None:
-        raise InputError(
-            f"model {model.name!r} has outputs of shape {shape}: a classifier's (images, classes) is needed"
-        )
     images, labels = patient.images, patient.labels
     if images is None:
+        input_shape(model)
+    elif images.dtype.kind not in "fiub":
+        raise InputError(f"images must be numbers, not {images.dtype}")
+    else:
+        prepare_images(model, images[:1])
+    if patient.classes < 2:
+        raise InputError(f"model {model.name!r} has one output: a classifier with one for each class is needed")
+    if images is None:
         return
-    expected = tuple(model.input_shape)[1:]
-    fits = len(images.shape[1:]) == len(expected) and all(
-        size is None or size == given for size, given in zip(expected, images.shape[1:], strict=True)
-    )
-    if not len(images) or not fits or images.dtype.kind not in "fiub":
-        raise InputError(
-            f"images have shape {images.shape} and type {images.dtype}, model {model.name!r} takes numbers of shape "
-            f"{('n', *expected)}".replace("'", "")
-        )
     if labels is None:
         return
     if labels.ndim == 2:

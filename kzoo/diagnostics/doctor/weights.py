@@ -124,7 +124,7 @@ def check_batch_norm(patient: Patient, diagnosis: Diagnosis) -> None:
     if _check_settings(patient, layers, diagnosis):
         return
     moved = [path for path, layer in layers if _moved(layer)]
-    learned = any(_learned(layer) for _, layer in layers)
+    learned = all(_learned(layer) for _, layer in layers)
     trained = bool(patient.steps) or (patient.steps is None and (bool(moved) or learned))
     if not trained:
         text = f"momentum of all {len(layers)} layers is fine; their averages are still those of an untrained network"

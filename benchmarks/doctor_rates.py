@@ -1,0 +1,162 @@
+"""How often the doctor is right: hit rates on planted faults, false alarms on healthy networks.
+
+    python benchmarks/doctor_rates.py                      20 draws of everything, writes docs/doctor-rates.json
+    python benchmarks/doctor_rates.py --draws 3 --json /tmp/rates.json
+
+Three parts: the five VGG networks of reports a and b as they are before training, on fresh seeds, without data; eight
+faults and a variant of one, drawn in severity, place and base network (`planted_faults.py`); and healthy networks:
+fresh ones with data, every model of the zoo without, keras.applications' MobileNetV2 and ResNet50 with weights=None,
+and short runs on digits. Limits in the doctor were chosen on seeds below 1000, what is reported is of seeds from 1000
+on. After each part `python docs/generate.py` puts the table into docs/doctor.md. About 12 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+from planted_faults import FAULTS, healthy, plant
+
+import kzoo
+from kzoo.diagnostics.doctor import Diagnosis, doctor
+from kzoo.training import records
+
+VERDICTS = {"vgg08": None, "vgg38": "vanishing gradients", "vgg38-bn": None, "vgg38-res": None, "vgg38-bn-res": None}
+RUNS = ("lenet1-max", "lenet2-average", "lenet3-strided", "mlp", "vgg08-bn")
+FLOW = ("vanishing gradients", "exploding gradients")
+
+
+def verdicts(seeds: range) -> Iterator[dict[str, Any]]:
+    """The five VGG networks before training: right if exactly the expected one of the two kinds is found."""
+    for name, expected in VERDICTS.items():
+        found = [doctor(name, seed=seed) for seed in progress(seeds, name)]
+        right = [[kind for kind in d.kinds if kind in FLOW] == ([expected] if expected else []) for d in found]
+        ratios = sorted(_ratio(d) for d in found)
+        yield {
+            "network": name,
+            "expected": expected or "neither",
+            "right": sum(right),
+            "draws": len(found),
+            "first_to_last": [ratios[0], ratios[-1]],
+            "other_findings": sum(any(kind not in FLOW for kind in d.kinds) for d in found),
+        }
+
+
+def _ratio(diagnosis: Diagnosis) -> float:
+    """First layer's gradient by the last one's, of the finding or of the words that say it is fine."""
+    for finding in diagnosis.findings:
+        if "first_to_last" in finding.values:
+            return float(finding.values["first_to_last"])
+    text = next(note.text for note in diagnosis.fine if "gradients" in note.check)
+    return float(text.partition(", is ")[2].split()[0])
+
+
+def faults(seeds: range) -> Iterator[dict[str, Any]]:
+    """Each fault: a hit is a diagnosis whose findings hold the right kind."""
+    for fault in FAULTS:
+        hits, extra, missed, kinds = 0, 0, [], set()
+        for seed in progress(seeds, fault):
+            case = plant(fault, seed)
+            found = case.examine(seed).kinds
+            hit = bool(set(found) & set(case.kinds))
+            hits += hit
+            extra += bool(set(found) - set(case.kinds))
+            kinds |= set(case.kinds)
+            if not hit:
+                missed.append(f"seed {seed}: {case.detail}")
+            clear()
+        yield {
+            "fault": fault,
+            "kinds": sorted(kinds),
+            "hits": hits,
+            "draws": len(seeds),
+            "with_other_findings": extra,
+            "missed": missed,
+        }
+
+
+def controls(seeds: range) -> Iterator[dict[str, Any]]:
+    """Healthy networks: any finding is a false alarm."""
+    few = max(2, len(seeds) // 5)
+    groups: dict[str, list[Callable[[], Diagnosis]]] = {
+        "fresh networks with digits": [lambda s=s: healthy(s).examine(s) for s in seeds],  # type: ignore[misc]
+        "models of the zoo, no data": [
+            lambda n=n: doctor(n, seed=seeds[0])  # type: ignore[misc]
+            for n in kzoo.list_models()
+            if n != "vgg38"
+        ],
+        "MobileNetV2 and ResNet50, weights=None": [
+            lambda s=s, b=b: _application(b, s)  # type: ignore[misc]
+            for s in seeds[:few]
+            for b in ("MobileNetV2", "ResNet50")
+        ],
+        "runs of 4 to 8 epochs on digits": [lambda s=s: _run(s) for s in seeds],  # type: ignore[misc]
+    }
+    for group, examinations in groups.items():
+        alarms, false = [], 0
+        for examine in progress(examinations, group):
+            diagnosis = examine()
+            false += not diagnosis.healthy
+            alarms += [f"{diagnosis.subject}: {finding.kind}" for finding in diagnosis.findings]
+            clear()
+        yield {"group": group, "networks": len(examinations), "false_alarms": false, "alarms": alarms}
+
+
+def _application(builder: str, seed: int) -> Diagnosis:
+    keras.utils.set_random_seed(seed)
+    model = getattr(keras.applications, builder)(weights=None, input_shape=(96, 96, 3), classes=100)
+    return doctor(model, seed=seed)
+
+
+def _run(seed: int) -> Diagnosis:
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"dataset": "digits", "epochs": 4 + seed % 5, "seed": seed, "progress": False}
+        run = kzoo.train(RUNS[seed % len(RUNS)], directory=f"{folder}/run", **options)  # type: ignore[arg-type]
+        return doctor(run, seed=seed)
+
+
+def clear() -> None:
+    """Forget the last network."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def progress(things: Any, what: str) -> Iterator[Any]:
+    """Say where it is, as this takes minutes."""
+    for place, thing in enumerate(things, 1):
+        print(f"\r{what}: {place} of {len(things)}   ", end="", flush=True)
+        yield thing
+    print()
+
+
+def main() -> None:
+    """Measure, and write what was found after each part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--json", type=Path, default=Path(__file__).parents[1] / "docs" / "doctor-rates.json")
+    parser.add_argument("--only", choices=("verdicts", "faults", "controls"), help="measure one part, keep the others")
+    given = parser.parse_args()
+    seeds = range(given.first_seed, given.first_seed + given.draws)
+    kept = json.loads(given.json.read_text(encoding="utf-8")) if given.json.exists() and given.only else {}
+    for part, measure in {"faults": faults, "verdicts": verdicts, "controls": controls}.items():
+        if given.only in (None, part):
+            began = time.process_time()
+            kept[part] = list(measure(seeds))
+            kept.setdefault("processor_seconds", {})[part] = round(time.process_time() - began)
+    kept["seeds"] = [seeds[0], seeds[-1]]
+    kept["where"] = {"backend": keras.backend.backend(), "versions": records.versions()}
+    given.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    for row in [*kept.get("faults", []), *kept.get("verdicts", []), *kept.get("controls", [])]:
+        print({key: value for key, value in row.items() if key not in ("missed", "alarms") or value})
+
+
+if __name__ == "__main__":
+    main()

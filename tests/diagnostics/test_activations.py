@@ -1,0 +1,130 @@
+"""Activation statistics against figures known beforehand, and signal propagation against theory."""
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.diagnostics.activations import activation_statistics, plot_activations, random_images, signal_propagation
+from kzoo.errors import InputError
+
+
+def stack(depth, gain, activation="linear", width=64):
+    """Dense layers whose kernels have variance gain / fan-in, so that each multiplies the variance by `gain`."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((width,))
+    for place in range(depth):
+        kernel = keras.initializers.VarianceScaling(gain, "fan_in", "normal")
+        x = keras.layers.Dense(width, activation=activation, kernel_initializer=kernel, name=f"dense{place}")(x)
+    return keras.Model(inputs, x)
+
+
+def test_figures_are_those_of_the_output():
+    model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.ReLU(name="relu")])
+    images = np.random.default_rng(0).normal(size=(10, 4, 4, 2)).astype("float32")
+    images[..., 1] = -1
+    (row,) = activation_statistics(model, images).layers
+    output = np.maximum(images, 0).astype("float64")
+    assert (row.path, row.type, row.units, row.rectifies, row.dead) == ("relu", "ReLU", 2, True, 1)
+    assert row.mean == pytest.approx(output.mean())
+    assert row.std == pytest.approx(output.std())
+    assert row.zeros == (output == 0).mean()
+    assert row.spread == pytest.approx(np.sqrt(output.var(axis=0).mean()))
+
+
+def test_units_of_a_leaky_relu_or_a_sigmoid_do_not_die():
+    images = -np.ones((3, 4, 4, 2), "float32")
+    for layer, dead in (
+        (keras.layers.ReLU(), 2),
+        (keras.layers.ReLU(negative_slope=0.01), 0),
+        (keras.layers.LeakyReLU(), 0),
+        (keras.layers.Activation("relu"), 2),
+        (keras.layers.Activation("relu6"), 2),
+        (keras.layers.Activation("sigmoid"), 0),
+        (keras.layers.Conv2D(5, 1, activation="relu", kernel_initializer="ones"), 5),
+    ):
+        (row,) = activation_statistics(keras.Sequential([keras.Input((4, 4, 2)), layer]), images).layers
+        assert row.dead == dead, layer
+
+
+@pytest.mark.parametrize("gain", [0.25, 1.0, 3.0])
+def test_variance_changes_by_the_gain_of_the_kernels(gain):
+    model = stack(6, gain)
+    found = signal_propagation(model, seed=1, images=256)
+    assert len(found.layers) == 6
+    assert found.forward_factor == pytest.approx(gain, rel=0.2)
+    rows = activation_statistics(model, random_images(model, 256, 1)).layers
+    assert rows[0].decay is None
+    assert np.prod([row.decay for row in rows[1:]]) == pytest.approx(found.forward[-1] / found.forward[0], rel=1e-3)
+
+
+def test_plain_vgg38_loses_its_signal_and_residual_does_not():
+    plain, residual = (signal_propagation(kzoo.VGG38(residual=r), images=8) for r in (False, True))
+    assert plain.backward_factor > 2 > residual.backward_factor
+    assert len(plain.layers) == 38
+    assert plain.backward[0] < 1e-20 * plain.backward[-1]
+
+
+def test_nested_models_and_unused_layers():
+    inner = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu", name="conv")])
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inner(inputs))))
+    rows = activation_statistics(model, np.ones((2, 8, 8, 1))).layers
+    assert next(row.path for row in rows if row.has_kernel).endswith("/conv")
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = keras.layers.Dense(3), keras.layers.Dense(3)
+            self.unused.build((None, 4))
+
+        def call(self, x):
+            return self.used(x)
+
+    model = Own()
+    model(np.ones((1, 4)))
+    assert [row.path for row in activation_statistics(model, np.ones((2, 4))).layers] == [model.used.name]
+
+
+def test_groups_give_the_same_figures(monkeypatch):
+    model, images = kzoo.LeNet(input_shape=(8, 8, 1), classes=10), np.random.default_rng(0).random((6, 8, 8, 1))
+    whole = activation_statistics(model, images)
+    monkeypatch.setattr("kzoo.diagnostics.activations.MEMORY", 1)
+    assert activation_statistics(model, images) == whole
+
+
+def test_nothing_changes():
+    model = kzoo.VGG08(batch_norm=True, dropout=0.5)
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+    signal_propagation(model, images=4)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+def test_random_images_have_the_scale_that_the_model_takes():
+    raw = random_images(kzoo.VGG08(mean=0.5, std=0.25), 16)
+    assert (raw.shape, raw.min() >= 0, raw.max() <= 255, raw.std() > 40) == ((16, 32, 32, 3), True, True, True)
+    unit = random_images(kzoo.VGG08(), 16)
+    assert unit.std() == pytest.approx(1, abs=0.1)
+    assert not np.array_equal(unit, random_images(kzoo.VGG08(), 16, seed=1))
+
+
+def test_plot_shows_layers_with_a_kernel_or_a_relu():
+    statistics = activation_statistics(stack(3, 2.0, "relu"), np.random.default_rng(0).normal(size=(5, 64)))
+    figure = plot_activations(statistics)
+    assert len(figure.axes) == 2
+    assert len(figure.axes[1].patches) == 3
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="not built"):
+        activation_statistics(keras.Sequential([keras.layers.Dense(2)]), np.ones((1, 2)))
+    with pytest.raises(InputError, match="shape"):
+        activation_statistics(stack(1, 1.0), np.ones((2, 3)))
+    one, other = keras.Input((2,)), keras.Input((2,))
+    with pytest.raises(InputError, match="several inputs"):
+        activation_statistics(keras.Model([one, other], keras.layers.Add()([one, other])), np.ones((1, 2)))
+    with pytest.raises(InputError, match="no layer with a kernel"):
+        plot_activations(
+            activation_statistics(keras.Sequential([keras.Input((2,)), keras.layers.Softmax()]), np.ones((1, 2)))
+        )

@@ -1,0 +1,203 @@
+"""The doctor's verdicts: report b's networks, planted faults, healthy networks, and bad input."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from benchmarks.planted_faults import FAULTS, healthy, plant
+from kzoo.errors import InputError
+
+# Seeds whose base network is a small one.
+SEEDS = {
+    "sigmoid stack": 0,
+    "learning rate x1000": 1,
+    "dead ReLU by bias -10": 0,
+    "labels shuffled": 1,
+    "inputs x255": 1,
+    "inputs /255": 1,
+    "BatchNorm momentum 1.0": 0,
+    "zero-initialised layer": 1,
+    "duplicated class index": 1,
+}
+FLOW = {"vanishing gradients", "exploding gradients"}
+
+
+def values(model):
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_is_found(fault):
+    case = plant(fault, SEEDS[fault])
+    before = values(case.model)
+    diagnosis = case.examine()
+    assert set(case.kinds) & set(diagnosis.kinds), str(diagnosis)
+    for old, new in zip(before, values(case.model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_of_other_severity_are_found(fault):
+    hits = []
+    for seed in range(300, 305):
+        case = plant(fault, seed)
+        hits.append(bool(set(case.kinds) & set(case.examine(seed).kinds)))
+    assert sum(hits) >= 4
+
+
+def test_verdicts_on_vgg08_and_vgg38():
+    assert not kzoo.doctor("vgg08", seed=5).findings
+    (finding,) = kzoo.doctor("vgg38", seed=5).findings
+    assert finding.kind == "vanishing gradients"
+    assert finding.values["first_to_last"] < 1e-10
+    assert 0.3 < finding.values["factor_per_layer"] < 0.7
+    assert finding.layers[0] == "entry_conv"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["vgg38-bn", "vgg38-res", "vgg38-bn-res", "vgg08-bn"])
+def test_verdicts_on_the_networks_that_train(name, seed):
+    assert kzoo.doctor(name, seed=seed).healthy
+
+
+def test_exploding_gradients():
+    keras.utils.set_random_seed(0)
+    wide = keras.initializers.VarianceScaling
+    x = inputs = keras.Input((8, 8, 1))
+    for _ in range(8):
+        x = keras.layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer=wide(60.0))(x)
+    x = keras.layers.Dense(5, kernel_initializer=wide(60.0))(keras.layers.GlobalAveragePooling2D()(x))
+    diagnosis = kzoo.doctor(keras.Model(inputs, x))
+    assert diagnosis.kinds == ("exploding gradients",)
+
+
+def test_healthy_network_and_what_was_checked():
+    diagnosis = healthy(2, ("lenet2-average",)).examine()
+    assert diagnosis.healthy, str(diagnosis)
+    assert {"learning rate", "dead units", "inputs out of range"} <= {note.check for note in diagnosis.fine}
+    assert {note.check for note in diagnosis.unchecked} == {"loss not moving", "train/validation gap"}
+    assert json.loads(json.dumps(diagnosis.to_dict()))["healthy"] is True
+
+
+def test_nested_model_and_one_without_shape():
+    keras.utils.set_random_seed(0)
+    inner = kzoo.LeNet(include_top=False, pooling="avg", input_shape=(8, 8, 1), mean=0.3, std=0.4)
+    inputs = keras.Input((8, 8, 1))
+    nested = keras.Model(inputs, keras.layers.Dense(10)(inner(inputs)))
+    case = healthy(0)
+    nested.get_layer(inner.name).get_layer("block2_conv").kernel.assign(np.zeros((3, 3, 32, 32)))
+    diagnosis = kzoo.doctor(nested, images=case.images, labels=case.labels)
+    assert diagnosis.findings[0].kind == "constant layer"
+    assert diagnosis.findings[0].layers == (f"{inner.name}/block2_conv",)
+
+
+def test_subclassed_model():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = [keras.layers.Flatten(), *(keras.layers.Dense(10, "sigmoid") for _ in range(9))]
+
+        def call(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    case, model = healthy(0), Own()
+    model(case.images[:1])
+    images = case.images / 255.0
+    assert "vanishing gradients" in kzoo.doctor(model, images=images, labels=case.labels).kinds
+    with pytest.raises(InputError, match="give images"):
+        kzoo.doctor(model)
+
+
+def test_weights_that_may_start_at_zero_are_left_alone():
+    case = healthy(1, ("resnet10",))
+    model = case.model
+    model.get_layer("logits").kernel.assign(np.zeros(model.get_layer("logits").kernel.shape))
+    model.get_layer("stage2_block1_conv2").kernel.assign(np.zeros(model.get_layer("stage2_block1_conv2").kernel.shape))
+    assert "constant layer" not in kzoo.doctor(model).kinds
+
+
+def test_weights_that_are_not_finite():
+    model = healthy(1, ("mlp",)).model
+    kernel = np.array(keras.ops.convert_to_numpy(model.get_layer("hidden2").kernel))
+    kernel[0, 0] = np.nan
+    model.get_layer("hidden2").kernel.assign(kernel)
+    diagnosis = kzoo.doctor(model)
+    assert diagnosis.findings[0].kind == "loss not finite"
+    assert diagnosis.findings[0].layers == ("hidden2",)
+
+
+def test_compiled_model_is_tried_with_its_own_optimizer():
+    case = healthy(1, ("lenet1-max",))
+    for rate, kinds in ((0.01, ()), (1e-9, ("learning rate too low",)), (1e5, ("learning rate too high",))):
+        case.model.compile(optimizer=keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
+        diagnosis = kzoo.doctor(case.model, images=case.images, labels=case.labels)
+        assert diagnosis.kinds == kinds, rate
+
+
+def test_batch_norm_settings_and_averages():
+    case = healthy(0, ("vgg08-bn",))
+    given = {"images": case.images, "labels": case.labels}
+    layer = case.model.get_layer("entry_conv_bn")
+    layer.momentum = 0.1
+    finding = kzoo.doctor(case.model, **given).findings[0]
+    assert (finding.kind, finding.layers) == ("BatchNorm statistics", ("entry_conv_bn",))
+    assert "0.9" in finding.suggestion
+    layer.momentum = 0.9
+    layer.trainable = False
+    assert "frozen" in kzoo.doctor(case.model, **given).findings[0].evidence
+    layer.trainable = True
+    layer.moving_variance.assign(-np.ones(layer.moving_variance.shape))
+    assert "below zero" in kzoo.doctor(case.model, **given).findings[0].evidence
+    layer.moving_variance.assign(np.ones(layer.moving_variance.shape))
+    for one in case.model.layers:
+        if isinstance(one, keras.layers.BatchNormalization):
+            one.beta.assign(np.full(one.beta.shape, 0.1))  # it was trained, and yet its averages are the initial ones
+    assert "as they were made" in kzoo.doctor(case.model, **given).findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "not built"),
+        (lambda: keras.Sequential([keras.Input((4,)), keras.layers.Softmax()]), "no trainable weights"),
+        (lambda: 3, "cannot be examined"),
+        (lambda: "nothing.keras", "does not exist"),
+        (lambda: "vgg09", "did you mean"),
+        (lambda: ".", "cannot be examined"),
+    ],
+)
+def test_bad_targets(make, message):
+    with pytest.raises(InputError, match=message):
+        kzoo.doctor(make())
+
+
+def test_several_inputs_or_no_classes_are_refused():
+    one, other = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(keras.layers.Add()([one, other])))
+    with pytest.raises(InputError, match="several inputs"):
+        kzoo.doctor(keras.Model([one, other], x))
+    with pytest.raises(InputError, match="classifier"):
+        kzoo.doctor(kzoo.LeNet(include_top=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"labels": [1]}, "without images"),
+        ({"images": np.ones((2, 9, 9, 1))}, "must be one or more of shape"),
+        ({"images": np.ones((2, 8, 8, 1)), "labels": [1]}, "2 integers"),
+        ({"images": np.ones((2, 8, 8, 1)), "labels": [1, 10]}, "outputs 0 to 9"),
+        ({"images": np.ones((2, 8, 8, 1)), "dataset": "digits"}, "give one of them"),
+        ({"images": np.full((2, 8, 8, 1), "a")}, "must be numbers"),
+    ],
+)
+def test_bad_data(given, message):
+    with pytest.raises(InputError, match=message):
+        kzoo.doctor(kzoo.LeNet(input_shape=(8, 8, 1), classes=10), **given)

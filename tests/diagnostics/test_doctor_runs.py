@@ -1,0 +1,137 @@
+"""The doctor on runs and files, and its command."""
+
+import json
+
+import keras
+import pytest
+
+import kzoo
+from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
+from kzoo.errors import InputError, RunFailed
+
+
+def train(directory, **changes):
+    options = {"dataset": "digits", "epochs": 2, "progress": False, **changes}
+    return kzoo.train("lenet1-max", directory=directory, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("runs") / "healthy", epochs=9)
+
+
+def test_healthy_run(run, command):
+    diagnosis = kzoo.doctor(run)
+    assert diagnosis.healthy, str(diagnosis)
+    assert "9 epochs" in diagnosis.subject
+    fine = {note.check: note.text for note in diagnosis.fine}
+    assert {"loss not moving", "train/validation gap", "learning rate"} <= set(fine)
+    code, out, _ = command("doctor", run.directory)
+    assert (code, "healthy" in out) == (0, True)
+
+
+def test_file_with_a_dataset(run, command):
+    run.model.save("trained.keras")
+    diagnosis = kzoo.doctor("trained.keras", dataset="digits")
+    assert diagnosis.healthy, str(diagnosis)
+    assert kzoo.doctor("trained.keras", images=run.part("test").images).healthy
+    code, out, _ = command("doctor", "trained.keras", "--dataset", "digits", "--json")
+    assert (code, json.loads(out)["healthy"]) == (0, True)
+
+
+def test_command_tells_findings_and_exits_with_3(command):
+    code, out, _ = command("doctor", "lenet1-max", "--dataset", "digits", "--set", "optimizer.learning_rate=3")
+    assert code == 3
+    for word in ("1 finding", "Learning rate too high", "Seen:", "Try:", "Fine:", "Not checked:"):
+        assert word in out
+    code, out, _ = command("doctor", "vgg38", "--json", "--seed", 2)
+    assert code == 3
+    assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["vanishing gradients"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "no run's directory, no .keras file, and the name of no model or recipe"),
+        (["vgg39"], "did you mean 'vgg38'"),
+        (["missing.keras"], "does not exist"),
+        (["lenet1-max", "--dataset", "digit"], "did you mean 'digits'"),
+        (["lenet1-max", "--set", "epoch=3"], "did you mean 'epochs'"),
+        (["lenet1-max", "--dataset", "cifar10", "--data-dir", "nowhere"], "cifar10"),
+    ],
+)
+def test_bad_input_exits_with_2(command, words, message):
+    code, out, err = command("doctor", *words)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+
+
+def test_file_that_is_no_model(command, tmp_path):
+    (tmp_path / "text.keras").write_text("no model")
+    code, _, err = command("doctor", tmp_path / "text.keras")
+    assert (code, "not a Keras model" in err) == (2, True)
+
+
+def test_run_whose_loss_does_not_move():
+    run = train("still", epochs=9, optimizer={"kind": "sgd", "learning_rate": 1e-9})
+    diagnosis = kzoo.doctor("still")
+    assert set(diagnosis.kinds) == {"loss not moving", "learning rate too low"}
+    assert diagnosis.findings[0].values["epochs"] == 9
+    assert diagnosis.to_dict() == kzoo.doctor(run).to_dict()
+
+
+def test_run_that_failed(command):
+    with pytest.raises(RunFailed):
+        train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30})
+    diagnosis = kzoo.doctor("failed")
+    assert diagnosis.kinds[0] == "loss not finite"
+    assert "finding" in command("doctor", "failed")[1]
+
+
+def test_gap_between_training_and_validation():
+    train("gap", epochs=20, train_size=20, optimizer={"kind": "adam", "learning_rate": 0.02})
+    diagnosis = kzoo.doctor("gap")
+    assert "train/validation gap" in diagnosis.kinds, str(diagnosis)
+
+
+def test_unfinished_run():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", callbacks=[Stop()])
+    diagnosis = kzoo.doctor("cut")
+    assert "not finished, 1 epoch;" in diagnosis.subject
+    assert any(note.check == "loss not moving" for note in diagnosis.unchecked)
+
+
+def test_run_of_an_own_model():
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    for _ in range(7):
+        x = keras.layers.Dense(16, "sigmoid")(x)
+    model = keras.Model(inputs, keras.layers.Dense(10)(x), name="mine")
+    kzoo.train(
+        kzoo.recipe("lenet1-max").override(dataset="digits", epochs=1), model=model, directory="own", progress=False
+    )
+    assert "vanishing gradients" in kzoo.doctor("own").kinds
+
+
+def test_a_run_has_its_own_recipe(run):
+    with pytest.raises(InputError, match="its own recipe"):
+        kzoo.doctor(run, dataset="digits")
+
+
+def test_words():
+    assert percent(0.9999) == "over 99.9%"
+    assert percent(0.0001) == "under 0.1%"
+    assert (percent(1), percent(0), percent(0.034)) == ("100%", "0.0%", "3.4%")
+    assert shortened(("a", "b")) == "a, b"
+    assert shortened(tuple("abcdefg")) == "a, b, c ... g (7 in all)"
+    notes = [Note("one", "no data"), Note("other", "no data")]
+    assert "- one, other: no data" in str(Diagnosis("x", unchecked=notes))
+    with pytest.raises(AssertionError):
+        Finding("bad mood", (), "", {}, "")
+    assert all(text.endswith(".") for text in KINDS.values())
