@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from kzoo.data.datasets import list_datasets, register_dataset
     from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
     from kzoo.diagnostics.doctor import doctor
+    from kzoo.diagnostics.effective_field import effective_field
+    from kzoo.diagnostics.feature_maps import feature_maps
+    from kzoo.diagnostics.grad_cam import grad_cam
+    from kzoo.diagnostics.invariance import invariance
     from kzoo.diagnostics.layer_table import layer_table
     from kzoo.errors import InputError, KzooError, RunFailed
     from kzoo.models import (
@@ -53,6 +57,10 @@ _MODULES = {
     "kzoo.data.datasets": ("list_datasets", "register_dataset"),
     "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
     "kzoo.diagnostics.doctor": ("doctor",),
+    "kzoo.diagnostics.effective_field": ("effective_field",),
+    "kzoo.diagnostics.feature_maps": ("feature_maps",),
+    "kzoo.diagnostics.grad_cam": ("grad_cam",),
+    "kzoo.diagnostics.invariance": ("invariance",),
     "kzoo.diagnostics.layer_table": ("layer_table",),
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
     "kzoo.models": (

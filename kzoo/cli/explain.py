@@ -83,7 +83,7 @@ def receptive_field(
     else:
         _print_fields(model.name, rows)
     if output is not None:
-        out.print(f"figure: {save_figure(plot_field_table(rows), output, force)}", highlight=False, soft_wrap=True)
+        _say_where(save_figure(plot_field_table(rows), output, force), as_json)
 
 
 @app.command()
@@ -123,8 +123,12 @@ def invariance(
                 table.add_row(f"{place:g}", *(f"{getattr(r, f'{kind}_accuracy')[row]:.3f}" for r in results))
             out.print(table, highlight=False)
     if output is not None:
-        path = save_figure(plot_invariance(results), output, force)
-        out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+        _say_where(save_figure(plot_invariance(results), output, force), as_json)
+
+
+def _say_where(figure: Path, as_json: bool) -> None:
+    if not as_json:  # which is all that standard output then holds
+        out.print(f"figure: {figure}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_fields(name: str, rows: list[FieldRow]) -> None:

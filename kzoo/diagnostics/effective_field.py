@@ -69,7 +69,7 @@ class EffectiveField:
         rows, columns = np.indices(self.map.shape)
         distance = np.hypot(rows - self.centre[0], columns - self.centre[1]).ravel()
         order = np.argsort(distance, kind="stable")
-        reached = np.searchsorted(np.cumsum(self.map.ravel()[order]), SHARE - 1e-12)
+        reached = int(np.searchsorted(np.cumsum(self.map.ravel()[order]), SHARE - 1e-12))
         return float(distance[order[min(reached, len(order) - 1)]])
 
     @cached_property

@@ -54,7 +54,7 @@ def plot_feature_maps(
     Args:
         model: see `feature_maps`.
         image: see `feature_maps`.
-        layers: default: the convolutions, evenly chosen where there are more than six.
+        layers: default: the convolutions with a map of 2x2 or more, evenly chosen where there are more than six.
         channels: how many to show at most.
     """
     from kzoo.diagnostics.plots import SEQUENTIAL, new_figure
@@ -63,11 +63,14 @@ def plot_feature_maps(
         raise InputError(f"channels={channels}: must be 1 or more")
     if layers is None:
         convolutions = [path for path, layer in find_layers(model) if _is_convolution(layer)]
-        if not convolutions:
-            raise InputError(f"model {model.name!r} has no convolution: name layers")
-        places = np.unique(np.linspace(0, len(convolutions) - 1, 6).round().astype(int))
-        layers = [convolutions[place] for place in places]
-    maps = feature_maps(model, image, layers)
+        every = feature_maps(model, image, convolutions) if convolutions else {}
+        shown = [path for path, found in every.items() if min(found.shape[:2]) > 1]
+        if not shown:
+            raise InputError(f"model {model.name!r} has no convolution with a map: name layers")
+        places = np.unique(np.linspace(0, len(shown) - 1, 6).round().astype(int))
+        maps = {shown[place]: every[shown[place]] for place in places}
+    else:
+        maps = feature_maps(model, image, layers)
     columns = min(channels, max(each.shape[-1] for each in maps.values()))
     figure = new_figure(0.9 * columns + 1.2, 1.0 * len(maps) + 0.3)
     grid = figure.subplots(len(maps), columns, squeeze=False)
@@ -76,8 +79,8 @@ def plot_feature_maps(
             _bare(axes)
             if channel < found.shape[-1]:
                 axes.imshow(found[..., channel], cmap=SEQUENTIAL)
-        shown = f"{min(columns, found.shape[-1])} of {found.shape[-1]}"
-        label = f"{path}\n{found.shape[0]}x{found.shape[1]}, {shown}"
+        count = f"{min(columns, found.shape[-1])} of {found.shape[-1]}"
+        label = f"{path}\n{found.shape[0]}x{found.shape[1]}, {count}"
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     return figure
 

@@ -9,6 +9,7 @@ probabilities still tell.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def grad_cam(
     with _score_of_logits(model, images[:4]) as score:
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
-            maps.append(_maps(model, layer, images[part], lambda y, of=chosen[part]: score(y, of)))
+            maps.append(_maps(model, layer, images[part], functools.partial(score, chosen[part])))
     result = np.concatenate(maps)
     return _resized(result, images.shape[1:3]) if upsample else result
 
@@ -136,7 +137,7 @@ def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.n
             f"overlay needs images (n, h, w, c) and as many maps (n, h, w), not {images.shape}, {maps.shape}"
         )
     maps = _resized(maps, images.shape[1:3]).clip(0, 1)
-    colors = matplotlib.colormaps["inferno"](0.25 + 0.75 * maps)[..., :3] * 255
+    colors = matplotlib.colormaps["plasma"](0.3 + 0.6 * maps)[..., :3] * 255
     covered = strength * maps[..., None]
     return np.round((1 - covered) * pictures(images) + covered * colors).astype(np.uint8)
 
@@ -224,12 +225,12 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 
 
 @contextlib.contextmanager
-def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[Any, np.ndarray], Any]]:
-    """Within it the model gives logits, if that can be had; yields the score of classes, from what it gives."""
+def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
+    """Within it the model gives logits, if that can be had; yields the score of classes, of them and what it gives."""
     with _without_softmax(model):
         _, logits = before_softmax(model, images)
 
-        def score(outputs: Any, classes: np.ndarray) -> Any:
+        def score(classes: np.ndarray, outputs: Any) -> Any:
             outputs = ops.cast(outputs, "float32")
             if not logits:
                 outputs = ops.log(ops.maximum(outputs, 1e-37))

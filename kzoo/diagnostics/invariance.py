@@ -67,7 +67,8 @@ class Invariance:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Invariance:
         """Back from `to_dict`."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**values)
 
 
 def invariance(
@@ -228,7 +229,8 @@ def _answers(model: keras.Model, images: np.ndarray, change: Change = None, fill
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
         if change:
-            part = (shifted if change[0] == "shift" else turned)(part, *change[1:], fill)
+            moved = change[0] == "shift"
+            part = shifted(part, change[1], change[2], fill) if moved else turned(part, change[1], fill)
         outputs = np.asarray(model.predict_on_batch(part))
         if outputs.ndim != 2:
             raise InputError(f"model {model.name!r} must give (images, classes), not {outputs.shape}")
