@@ -3,6 +3,7 @@
 import fnmatch
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -34,6 +35,19 @@ FAST = {
     "resnet-schedules": "plateau",
     "fully-connected": "MLP",
 }
+
+
+@pytest.fixture(autouse=True)
+def _eagerly():
+    """On TensorFlow, without graphs: making one takes longer than the few steps for which it would be used."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")
