@@ -21,12 +21,18 @@ from kzoo.backend import quiet_import as _quiet_import
 if TYPE_CHECKING:
     from kzoo.data.datasets import list_datasets, register_dataset
     from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
+    from kzoo.diagnostics.calibration import calibration
+    from kzoo.diagnostics.confusion import confusion
+    from kzoo.diagnostics.curves import plot_learning_curves
+    from kzoo.diagnostics.diagram import architecture_diagram, save_diagram
     from kzoo.diagnostics.doctor import doctor
     from kzoo.diagnostics.effective_field import effective_field
     from kzoo.diagnostics.feature_maps import feature_maps
     from kzoo.diagnostics.grad_cam import grad_cam
     from kzoo.diagnostics.invariance import invariance
     from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.diagnostics.plots import save_figure
+    from kzoo.diagnostics.weight_histograms import weight_histograms
     from kzoo.errors import InputError, KzooError, RunFailed
     from kzoo.models import (
         MLP,
@@ -47,8 +53,10 @@ if TYPE_CHECKING:
     )
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
+    from kzoo.pages import run_page, study_page
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
-    from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study
+    from kzoo.studies import Claim, Entry, Study, list_studies, register_study
+    from kzoo.studies import study as study
     from kzoo.studies.running import run_study
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
@@ -56,12 +64,18 @@ if TYPE_CHECKING:
 _MODULES = {
     "kzoo.data.datasets": ("list_datasets", "register_dataset"),
     "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
+    "kzoo.diagnostics.calibration": ("calibration",),
+    "kzoo.diagnostics.confusion": ("confusion",),
+    "kzoo.diagnostics.curves": ("plot_learning_curves",),
+    "kzoo.diagnostics.diagram": ("architecture_diagram", "save_diagram"),
     "kzoo.diagnostics.doctor": ("doctor",),
     "kzoo.diagnostics.effective_field": ("effective_field",),
     "kzoo.diagnostics.feature_maps": ("feature_maps",),
     "kzoo.diagnostics.grad_cam": ("grad_cam",),
     "kzoo.diagnostics.invariance": ("invariance",),
     "kzoo.diagnostics.layer_table": ("layer_table",),
+    "kzoo.diagnostics.plots": ("save_figure",),
+    "kzoo.diagnostics.weight_histograms": ("weight_histograms",),
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
     "kzoo.models": (
         "MLP",
@@ -82,6 +96,7 @@ _MODULES = {
     ),
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
+    "kzoo.pages": ("run_page", "study_page"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
     "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
     "kzoo.studies.running": ("run_study",),

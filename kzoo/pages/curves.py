@@ -12,7 +12,7 @@ from kzoo.pages.document import Absent, Table
 from kzoo.training.records import Result
 
 TRAIN, VALIDATION = COLORS[1], COLORS[0]
-ALL = "All runs, validation and training"
+LEGEND = 170  # pixels; a longer one scrolls
 
 
 def run_curves(record: Result) -> list[Chart] | Absent:
@@ -99,7 +99,7 @@ def epoch_table(record: Result) -> Table:
 
 
 def study_curves(records: Mapping[str, Sequence[Result]]) -> list[Chart] | Absent:
-    """Accuracy and loss of all runs by epoch: a colour an entry, its further seeds lighter, training dashed.
+    """Accuracy and loss of all runs by epoch: a colour an entry, its further seeds lighter, training thin.
 
     Args:
         records: of each entry by its label, by seed.
@@ -121,16 +121,24 @@ def study_curves(records: Mapping[str, Sequence[Result]]) -> list[Chart] | Absen
                         kinds.append(kind)
         figure.update_layout(
             updatemenus=[_choice(kinds)],
-            legend={"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "groupclick": "togglegroup"},
+            legend={
+                "orientation": "h",
+                "yanchor": "top",
+                "y": -0.16,
+                "x": 0,
+                "groupclick": "togglegroup",
+                "maxheight": LEGEND,
+            },
             margin={"t": 44},
         )
         _whole_epochs(figure, longest)
         seeds = " Further seeds of an entry are lighter." if any(len(rows) > 1 for rows in drawn.values()) else ""
         caption = (
-            "Validation solid, training dashed. A click on a name hides or shows a run, a double click shows it alone."
+            "Validation is thick, training thin and dotted. A click on a name hides or shows a run, a double click "
+            "shows it alone."
         )
         label = f"{title} of {runs} runs over up to {longest} epochs: {', '.join(drawn)}"
-        height = f"{24 + 1.6 * (len(drawn) // 4):.0f}rem"
+        height = "26rem" if len(drawn) <= 8 else "34rem"
         charts.append(Chart(figure, title, label, caption + seeds, height))
     return charts
 

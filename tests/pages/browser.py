@@ -125,7 +125,8 @@ class Browser:
             time.sleep(0.1)
 
     def draw_all(self):
-        """Have every chart of a page drawn, as printing does."""
+        """Unfold a page and have every chart drawn, as printing does."""
+        self.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
         self.evaluate("dispatchEvent(new Event('beforeprint'))")
         self.wait("[...document.querySelectorAll('.plot')].every((node) => node.querySelector('.main-svg'))")
 

@@ -26,8 +26,5 @@
   );
   plots.forEach((node) => near.observe(node));
   dark.addEventListener("change", () => drawn.forEach((node) => Plotly.relayout(node, { template: theme() })));
-  addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((node) => (node.open = true));
-    plots.forEach(draw);
-  });
+  addEventListener("beforeprint", () => plots.filter((node) => node.checkVisibility()).forEach(draw));
 })();
