@@ -55,8 +55,7 @@ if TYPE_CHECKING:
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.pages import run_page, study_page
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
-    from kzoo.studies import Claim, Entry, Study, list_studies, register_study
-    from kzoo.studies import study as study
+    from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study  # type: ignore[no-redef]
     from kzoo.studies.running import run_study
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
