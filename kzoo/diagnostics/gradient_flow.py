@@ -249,8 +249,8 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """What was measured so far, exactly."""
-        return {"history": self.history and self.history.to_dict(digits=17)}
+        return {"flow": self.history and self.history.to_dict(digits=17)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self.history = FlowHistory.from_dict(state["history"]) if state["history"] else None
+        self.history = FlowHistory.from_dict(state["flow"]) if state["flow"] else None

@@ -17,6 +17,7 @@ from kzoo.errors import InputError
 MOST_LINES = 12
 LEGEND_UP_TO = 8
 """More lines than these are told by a colour bar."""
+USUAL_UPDATE = 1e-3
 
 
 def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
@@ -46,17 +47,11 @@ def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "")
     history = _history(flow)
     if not np.isfinite(history.update_ratio).any():
         raise InputError("gradient_flow has no update ratios: no epoch was trained")
-    figure = _lines(history, history.update_ratio, "mean |change in a step| / mean |weight|", title)
+    figure = _lines(history, history.update_ratio, "update / weight (mean absolute)", title)
     axes = figure.axes[0]
-    axes.axhline(1e-3, color="#666666", linewidth=0.8, linestyle=":", zorder=0)
-    axes.annotate(
-        "0.001: usual",
-        (1, 1e-3),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color="#666666",
+    axes.axhline(USUAL_UPDATE, color="#444444", linewidth=1.0, linestyle=":", zorder=0)
+    axes.set_xlabel(
+        "; ".join(filter(None, [f"dotted: {USUAL_UPDATE:g}, usual where a network learns", axes.get_xlabel()]))
     )
     return figure
 
@@ -121,6 +116,8 @@ def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> F
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_ylabel(label)
+    if (table[places] == 0).any():
+        axes.set_xlabel("no point: exactly 0")
     thin_ticks(axes.xaxis, history.layers, at_most=20, rotation=90, fontsize=8)
     axes.set_title(title)
     return figure
