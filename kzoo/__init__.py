@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kzoo.diagnostics.effective_field import effective_field
     from kzoo.diagnostics.feature_maps import feature_maps
     from kzoo.diagnostics.grad_cam import grad_cam
+    from kzoo.diagnostics.gradient_flow import GradientFlowCallback, gradient_flow
     from kzoo.diagnostics.invariance import invariance
     from kzoo.diagnostics.layer_table import layer_table
     from kzoo.diagnostics.plots import save_figure
@@ -71,6 +72,7 @@ _MODULES = {
     "kzoo.diagnostics.effective_field": ("effective_field",),
     "kzoo.diagnostics.feature_maps": ("feature_maps",),
     "kzoo.diagnostics.grad_cam": ("grad_cam",),
+    "kzoo.diagnostics.gradient_flow": ("GradientFlowCallback", "gradient_flow"),
     "kzoo.diagnostics.invariance": ("invariance",),
     "kzoo.diagnostics.layer_table": ("layer_table",),
     "kzoo.diagnostics.plots": ("save_figure",),
