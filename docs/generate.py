@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- ([a-z-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- ([a-z0-9-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
 
 def markdown(header: str, rows: Iterable[Iterable[object]], align: str = "") -> str:
@@ -276,6 +276,22 @@ def _kinds(module: str, union: str) -> Callable[[], str]:
     return table
 
 
+def figures() -> dict[str, Callable[[], str]]:
+    """The figures that docs/figures.py has made, each with its caption."""
+    folder = ROOT / "docs" / "images"
+    if not (folder / "captions.json").exists():
+        return {}
+    captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
+
+    def block(entry: dict[str, str]) -> Callable[[], str]:
+        path, caption = folder / entry["file"], entry["caption"]
+        if path.suffix == ".txt":
+            return lambda: f"\n{caption}\n\n```text\n{path.read_text(encoding='utf-8')}```\n\n"
+        return lambda: f"\n![{caption.replace('`', '')}](images/{path.name})\n\n*{caption}*\n\n"
+
+    return {f"figure-{name}": block(entry) for name, entry in captions.items()}
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     **{
@@ -292,6 +308,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "augmentations": _kinds("kzoo.data.augment", "AugmentationSpec"),
     "datasets": datasets,
     "commands": commands,
+    **figures(),
     **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results")},
 }
 

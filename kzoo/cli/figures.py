@@ -194,7 +194,7 @@ def histograms(
         table = Table("layer", title=f"{trained.recipe.name}: weights", box=None, pad_edge=False)
         for name in ("deviation", "smallest", "largest"):
             for epoch in dict.fromkeys((history.epochs[0], history.epochs[-1])):
-                table.add_column(f"{name}, epoch {epoch}", justify="right")
+                table.add_column(f"{name}\nepoch {epoch}", justify="right")
         rows = (first, last) if len(history.epochs) > 1 else (first,)
         for i, path in enumerate(history.layers):
             if not layer or path in layer:

@@ -38,6 +38,7 @@ def plot_learning_curves(
         raise InputError("there is no history to show")
     figure = new_figure(9.0, 3.8)
     panels = figure.subplots(1, 2)
+    longest = 1
     for (name, history), color in zip(runs.items(), _cycle(len(runs)), strict=True):
         if not any(history.get(key) for key in ("loss", "accuracy", "val_loss", "val_accuracy")):
             raise InputError(
@@ -47,12 +48,14 @@ def plot_learning_curves(
             for line, style in ((key, "--"), (f"val_{key}", "-")):
                 values = history.get(line)
                 if values:
-                    epochs = np.arange(1, len(values) + 1)
-                    # One epoch alone would be a line of no length.
-                    marker = "o" if len(values) == 1 else None
-                    axes.plot(epochs, values, style, color=color, marker=marker, markersize=4)
+                    longest = max(longest, len(values))
+                    # One epoch alone would be a line of no length: a ring for training, a dot for validation.
+                    fill = color if style == "-" else "none"
+                    marker = {"marker": "o", "markersize": 6, "markerfacecolor": fill} if len(values) == 1 else {}
+                    axes.plot(np.arange(1, len(values) + 1), values, style, color=color, **marker)
     for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
         axes.set(xlabel="epoch", ylabel=key)
+        axes.set_xlim(0.5, longest + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color="0.92", linewidth=0.8)
         axes.set_axisbelow(True)

@@ -6,16 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from kzoo.diagnostics.layers import find_layers
-from kzoo.diagnostics.plots import new_figure, sequential_colors
 from kzoo.errors import InputError, unknown
 from kzoo.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE = "weight_histograms.json"
 BINS = 32
@@ -228,6 +229,8 @@ def plot_weight_histograms(
     Raises:
         InputError: a layer is not in the history, or nothing was recorded.
     """
+    from kzoo.diagnostics.plots import new_figure  # training needs this module, and no Matplotlib
+
     if not history.epochs or not history.layers:
         raise InputError("there are no weight histograms to show")
     for layer in layers or ():
@@ -254,18 +257,20 @@ def plot_weight_histograms(
 
 
 def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
+    from kzoo.diagnostics.plots import sequential_colors
+
     found = [row[layer] for row in history.histograms]
     densities = []
     for one in found:
         width = max(one.high - one.low, 1e-12) / len(one.counts)
         densities.append(np.asarray(one.counts) / max(sum(one.counts), 1) / width)
-    # The tallest ridge spans three steps.
+    steps = min(3.0, 1.0 + len(found) / 8)  # that the tallest ridge spans
     heights = [np.sqrt(density) for density in densities]
     tallest = max(float(height.max()) for height in heights) or 1.0
     for place, (one, height, color) in enumerate(zip(found, heights, sequential_colors(len(found)), strict=True)):
         edges = np.linspace(one.low, one.high, len(one.counts) + 1)
         middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
-        ridge = -place + 3.0 * np.concatenate([[0.0], height, [0.0]]) / tallest
+        ridge = -place + steps * np.concatenate([[0.0], height, [0.0]]) / tallest
         axes.fill_between(middles, -place, ridge, color=color, zorder=place + 1, linewidth=0)
         axes.plot(middles, ridge, color="white", linewidth=0.6, zorder=place + 1.5)
     shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), 6)).round().astype(int))

@@ -1,0 +1,349 @@
+"""Makes the figures of docs/diagnosis.md, from networks that are trained for it and from networks as they are built.
+
+    python docs/figures.py --data-dir DIR                        all of them
+    python docs/figures.py --data-dir DIR --only gradients-vgg38 this one, and what it needs
+    python docs/figures.py --data-dir DIR --list                 their names, and what would be trained
+
+Figures and ``captions.json`` go to docs/images/; then run ``python docs/generate.py``, which puts the captions into the
+page. Runs stay in a folder of their own: a second call goes on with them, or takes them as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kzoo
+from kzoo.backend import quiet_import
+
+IMAGES = Path(__file__).parent / "images"
+LARGEST = 150_000  # bytes of a figure
+DOTS_PER_INCH = 110
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: its recipe, and how many times the images and epochs of the command it takes."""
+
+    recipe: str
+    images: int = 1
+    epochs: int = 1
+    dataset: str | None = None
+
+
+# Report b's three networks on CIFAR-100 learn little in a few epochs; what is shown of answers needs a network that
+# gives some, so it is small, has ten classes and trains longer.
+PLANS = {
+    "vgg08": Plan("rescue/vgg08"),
+    "vgg38": Plan("rescue/vgg38"),
+    "vgg38-bn": Plan("rescue/bn"),
+    "cifar10": Plan("vgg08-bn", images=4, epochs=2, dataset="cifar10"),
+    **{f"lenet2-{kind}": Plan(f"reduction/lenet2-{kind}", images=8) for kind in ("max", "average", "dilated")},
+}
+
+
+class Runs:
+    """Trains what is asked for, once."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Train with the options of the command line."""
+        self.options = options
+        self.done: dict[str, Any] = {}
+
+    def changes(self, name: str) -> dict[str, Any]:
+        """The budget of a run, as recipe fields."""
+        plan = PLANS[name]
+        changes = {"train_size": self.options.train_size * plan.images, "epochs": self.options.epochs * plan.epochs}
+        return {**changes, **({"dataset": plan.dataset} if plan.dataset else {})}
+
+    def __call__(self, name: str) -> Any:
+        """The finished run of that name."""
+        if name not in self.done:
+            changes = self.changes(name)
+            place = self.options.runs / f"{name}-{changes['train_size']}x{changes['epochs']}"
+            print(f"training {PLANS[name].recipe}: {changes}", flush=True)
+            self.done[name] = kzoo.train(
+                PLANS[name].recipe, data_dir=self.options.data_dir, directory=place, progress=False, **changes
+            )
+        return self.done[name]
+
+
+def budget(run: Any) -> str:
+    """What a run's record says of its length, for captions."""
+    result = run.result
+    epochs = f"{result.epochs} epoch{'s' if result.epochs > 1 else ''}"
+    return f"`{result.name}` on {result.recipe['dataset']}, {result.sizes['train']:,} images, {epochs}"
+
+
+def convolutions(model: Any) -> list[str]:
+    """Paths of a model's convolutions, in order."""
+    from kzoo.diagnostics.weight_histograms import kernels
+
+    return [path for path, variable in kernels(model) if len(variable.shape) == 4]
+
+
+Made = tuple[Any, str, str]  # a Matplotlib figure, or the text of an SVG or of a listing; its suffix; its caption
+MAKERS: dict[str, tuple[Callable[[Runs], Made], tuple[str, ...]]] = {}
+
+
+def figure(name: str, *runs: str) -> Callable[[Callable[[Runs], Made]], Callable[[Runs], Made]]:
+    """Registers a maker of a figure that needs some runs."""
+
+    def register(maker: Callable[[Runs], Made]) -> Callable[[Runs], Made]:
+        MAKERS[name] = (maker, runs)
+        return maker
+
+    return register
+
+
+def _gradient_figures() -> None:
+    for network in ("vgg08", "vgg38", "vgg38-bn"):
+
+        def lines(runs: Runs, network: str = network) -> Made:
+            from kzoo.diagnostics.gradient_plots import plot_gradient_flow
+
+            run = runs(network)
+            drawn = plot_gradient_flow(run.result.gradient_flow, title=network)
+            return drawn, ".svg", f"Mean absolute gradient by layer and epoch: {budget(run)}."
+
+        figure(f"gradients-{network}", network)(lines)
+
+
+_gradient_figures()
+
+
+@figure("gradients-heatmap", "vgg38-bn")
+def gradients_heatmap(runs: Runs) -> Made:
+    """The same as a map."""
+    from kzoo.diagnostics.gradient_plots import plot_gradient_heatmap
+
+    run = runs("vgg38-bn")
+    return plot_gradient_heatmap(run.result.gradient_flow), ".png", f"The last one as a map: {budget(run)}."
+
+
+@figure("update-ratio", "vgg38-bn")
+def update_ratio(runs: Runs) -> Made:
+    """Updates against weights."""
+    from kzoo.diagnostics.gradient_plots import plot_update_ratio
+
+    run = runs("vgg38-bn")
+    drawn = plot_update_ratio(run.result.gradient_flow)
+    return drawn, ".svg", f"Update-to-weight ratio of each layer: {budget(run)}."
+
+
+@figure("learning-curves", "vgg08", "vgg38", "vgg38-bn")
+def learning_curves(runs: Runs) -> Made:
+    """Report b's networks side by side."""
+    from kzoo.diagnostics.curves import plot_learning_curves
+
+    networks = [runs(name) for name in ("vgg08", "vgg38", "vgg38-bn")]
+    drawn = plot_learning_curves({run.recipe.model: run.history for run in networks})
+    return drawn, ".svg", f"Loss and accuracy; each line as {budget(networks[0])}."
+
+
+@figure("weights", "vgg38-bn")
+def weights(runs: Runs) -> Made:
+    """Weight histograms."""
+    from kzoo.diagnostics.weight_histograms import plot_weight_histograms, read_weight_histograms
+
+    run = runs("vgg38-bn")
+    drawn = plot_weight_histograms(read_weight_histograms(run.directory), at_most=8)
+    return drawn, ".png", f"Weights by epoch, from before training (dark) to the last epoch (light): {budget(run)}."
+
+
+@figure("activations")
+def activations(runs: Runs) -> Made:
+    """Signal at initialisation."""
+    import keras
+
+    from kzoo.diagnostics.activations import activation_statistics, plot_activations, random_images
+
+    keras.utils.set_random_seed(0)
+    model = kzoo.create_model("vgg38")
+    drawn = plot_activations(activation_statistics(model, random_images(model, 32)))
+    return drawn, ".svg", "Activations of an untrained VGG-38 on 32 random images, by layer; nothing was trained."
+
+
+@figure("doctor")
+def doctor(runs: Runs) -> Made:
+    """The doctor's words."""
+    text = f"$ kzoo doctor vgg38\n{kzoo.doctor('vgg38')}"
+    return text, ".txt", "The doctor on VGG-38 before training, without data."
+
+
+@figure("confusion", "cifar10")
+def confusion(runs: Runs) -> Made:
+    """The confusion matrix."""
+    from kzoo.diagnostics.confusion import plot_confusion, run_confusion
+
+    run = runs("cifar10")
+    return plot_confusion(run_confusion(run)), ".png", f"Confusion on the test part: {budget(run)}."
+
+
+@figure("per-class", "cifar10")
+def per_class(runs: Runs) -> Made:
+    """Recall and precision."""
+    from kzoo.diagnostics.confusion import plot_per_class, run_confusion
+
+    run = runs("cifar10")
+    return plot_per_class(run_confusion(run)), ".svg", f"Recall and precision by class: {budget(run)}."
+
+
+@figure("mistakes", "cifar10")
+def mistakes(runs: Runs) -> Made:
+    """The most confident mistakes."""
+    from kzoo.diagnostics.confusion import confident_mistakes, plot_mistakes
+    from kzoo.training.prediction import predict_part
+
+    run = runs("cifar10")
+    found = predict_part(run, "test")
+    chosen = confident_mistakes(found.labels, found.probabilities, 10)
+    drawn = plot_mistakes(found.images, chosen, run.class_names)
+    return drawn, ".png", f"The ten most confident mistakes on the test part: {budget(run)}."
+
+
+@figure("calibration", "cifar10")
+def calibration(runs: Runs) -> Made:
+    """Reliability before and after temperature scaling."""
+    from kzoo.diagnostics import calibration as measures
+    from kzoo.training.prediction import predict_part
+
+    run = runs("cifar10")
+    test, validation = predict_part(run, "test"), predict_part(run, "validation")
+    temperature = measures.fit_temperature(validation.labels, validation.probabilities)
+    scaled = measures.at_temperature(test.probabilities, temperature)
+    panels = {
+        "as trained": measures.calibration(test.labels, test.probabilities),
+        f"at temperature {temperature:.2f}": measures.calibration(test.labels, scaled),
+    }
+    caption = f"Reliability on the test part; the temperature is fitted on the validation part: {budget(run)}."
+    return measures.plot_reliability(panels), ".svg", caption
+
+
+@figure("grad-cam", "cifar10")
+def grad_cam(runs: Runs) -> Made:
+    """Where the network looks."""
+    import numpy as np
+
+    from kzoo.diagnostics.grad_cam import plot_grad_cam
+    from kzoo.training.prediction import predict_part
+
+    run = runs("cifar10")
+    found = predict_part(run, "test")
+    right = np.flatnonzero(found.probabilities.argmax(-1) == found.labels)
+    surest = right[np.argsort(-found.probabilities[right].max(-1))]
+    _, first = np.unique(found.labels[surest], return_index=True)  # one image a class
+    pictures = found.images[surest[np.sort(first)[:4]]]
+    drawn = plot_grad_cam(run.model, pictures, convolutions(run.model)[1::2], class_names=run.class_names)
+    caption = f"Grad-CAM of the predicted class at three depths, on images that are classified well: {budget(run)}."
+    return drawn, ".png", caption
+
+
+@figure("feature-maps", "cifar10")
+def feature_maps(runs: Runs) -> Made:
+    """What layers make of an image."""
+    from kzoo.diagnostics.feature_maps import plot_feature_maps
+
+    run = runs("cifar10")
+    image = run.part("test").images[0]
+    caption = f"Feature maps of one test image, first channels of each layer: {budget(run)}."
+    return plot_feature_maps(run.model, image, convolutions(run.model)[::2], channels=8), ".png", caption
+
+
+@figure("receptive-fields")
+def receptive_fields(runs: Runs) -> Made:
+    """Average pooling against dilation."""
+    from kzoo.diagnostics.field_table import lenet_fields, plot_lenet_fields
+
+    caption = (
+        "Effective receptive fields of untrained LeNets with average pooling and with dilation, 1 to 4 blocks, mean of "
+        "5 draws of weights and 8 random images each; squares: the exact field; titles: report d's formula beside it."
+    )
+    return plot_lenet_fields(lenet_fields()), ".png", caption
+
+
+@figure("invariance", "lenet2-max", "lenet2-average", "lenet2-dilated")
+def invariance(runs: Runs) -> Made:
+    """Shift and rotation."""
+    from kzoo.diagnostics.invariance import invariance as measure
+    from kzoo.diagnostics.invariance import plot_invariance
+
+    results = []
+    for kind in ("max", "average", "dilated"):
+        run = runs(f"lenet2-{kind}")
+        part = run.part("test")
+        results.append(measure(run.model, part.images[:1000], part.labels[:1000], name=f"lenet2-{kind}"))
+    caption = f"Accuracy on 1,000 test images, shifted and turned; each line as {budget(run)}."
+    return plot_invariance(results), ".svg", caption
+
+
+def _diagrams() -> None:
+    for name in ("vgg38-bn-res", "lenet2-dilated"):
+
+        def draw(runs: Runs, name: str = name) -> Made:
+            from kzoo.diagnostics.diagram import architecture_diagram
+
+            return architecture_diagram(kzoo.create_model(name)), ".svg", f"`kzoo diagram {name}`."
+
+        figure(f"diagram-{name}")(draw)
+
+
+_diagrams()
+
+
+def save(name: str, made: Made) -> dict[str, str]:
+    """Write a figure and return its entry in captions.json."""
+    from PIL import Image
+
+    from kzoo.diagnostics.plots import figure_to_array, save_figure
+
+    content, suffix, caption = made
+    path = IMAGES / f"{name}{suffix}"
+    if isinstance(content, str):
+        path.write_text(content if content.endswith("\n") else f"{content}\n", encoding="utf-8")
+    elif suffix == ".png":
+        # A palette keeps the pictures small; none of them has more than a few hundred colours that matter.
+        Image.fromarray(figure_to_array(content, DOTS_PER_INCH)).quantize(256).save(path, optimize=True)
+    else:
+        save_figure(content, path, overwrite=True)
+    if path.stat().st_size > LARGEST:
+        sys.exit(f"{path} has {path.stat().st_size:,} bytes: more than {LARGEST:,}")
+    return {"file": path.name, "caption": caption}
+
+
+def main() -> None:
+    """Make the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data-dir", help="prepared by tensorflow-datasets; $KZOO_DATA_DIR if not given")
+    parser.add_argument("--runs", type=Path, default=Path("runs/figures"), help="where the runs are kept")
+    parser.add_argument("--train-size", type=int, default=5000, help="images of a run (4 or 8 times as many in some)")
+    parser.add_argument("--epochs", type=int, default=3, help="of a run (twice as many in one)")
+    parser.add_argument("--only", nargs="+", choices=sorted(MAKERS), metavar="NAME", help="make these alone")
+    parser.add_argument("--list", action="store_true", help="print names and budgets, train nothing")
+    options = parser.parse_args()
+    runs = Runs(options)
+    if options.list:
+        for name, (_, needed) in MAKERS.items():
+            print(f"{name}: {', '.join(needed) or 'trains nothing'}")
+        costs = {name: runs.changes(name)["train_size"] * runs.changes(name)["epochs"] for name in PLANS}
+        print(f"images trained: {costs}, {sum(costs.values()):,} in all")
+        return
+    with quiet_import():
+        import keras  # noqa: F401
+    IMAGES.mkdir(exist_ok=True)
+    captions_file = IMAGES / "captions.json"
+    captions = json.loads(captions_file.read_text(encoding="utf-8")) if captions_file.exists() else {}
+    for name in options.only or MAKERS:
+        captions[name] = save(name, MAKERS[name][0](runs))
+        print(f"{name}: {captions[name]['file']}", flush=True)
+        ordered = {known: captions[known] for known in MAKERS if known in captions}
+        captions_file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
