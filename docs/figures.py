@@ -73,11 +73,12 @@ class Runs:
         return self.done[name]
 
 
-def budget(run: Any) -> str:
+def budget(run: Any, *, named: bool = True) -> str:
     """What a run's record says of its length, for captions."""
     result = run.result
     epochs = f"{result.epochs} epoch{'s' if result.epochs > 1 else ''}"
-    return f"`{result.name}` on {result.recipe['dataset']}, {result.sizes['train']:,} images, {epochs}"
+    text = f"{result.recipe['dataset']}, {result.sizes['train']:,} images, {epochs}"
+    return f"`{result.name}` on {text}" if named else text
 
 
 def convolutions(model: Any) -> list[str]:
@@ -143,7 +144,7 @@ def learning_curves(runs: Runs) -> Made:
 
     networks = [runs(name) for name in ("vgg08", "vgg38", "vgg38-bn")]
     drawn = plot_learning_curves({run.recipe.model: run.history for run in networks})
-    return drawn, ".svg", f"Loss and accuracy; each line as {budget(networks[0])}."
+    return drawn, ".svg", f"Loss and accuracy; each run: {budget(networks[0], named=False)}."
 
 
 @figure("weights", "vgg38-bn")
@@ -278,7 +279,7 @@ def invariance(runs: Runs) -> Made:
         run = runs(f"lenet2-{kind}")
         part = run.part("test")
         results.append(measure(run.model, part.images[:1000], part.labels[:1000], name=f"lenet2-{kind}"))
-    caption = f"Accuracy on 1,000 test images, shifted and turned; each line as {budget(run)}."
+    caption = f"Accuracy on 1,000 test images, shifted and turned; each run: {budget(run, named=False)}."
     return plot_invariance(results), ".svg", caption
 
 

@@ -56,7 +56,7 @@ def plot_learning_curves(
     for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
         axes.set(xlabel="epoch", ylabel=key)
         axes.set_xlim(0.5, longest + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(color="0.92", linewidth=0.8)
         axes.set_axisbelow(True)
         if best_epoch is not None and len(runs) == 1:

@@ -80,6 +80,7 @@ def assert_same_bits(one: Path, other: Path) -> None:
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b, err_msg=f"{kind} {i}")
     assert record == other_record
+    assert (one / "weight_histograms.json").read_bytes() == (other / "weight_histograms.json").read_bytes()
 
 
 def check_kills(kills: list[dict], recipes: list[dict], folder: Path, backend: str | None = None) -> None:
