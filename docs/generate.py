@@ -252,6 +252,47 @@ def _recorded(name: str) -> Callable[[], str]:
     return lambda: getattr(importlib.import_module("recorded"), name)(ROOT / "results")
 
 
+def doctor_kinds() -> str:
+    """Every kind of the doctor's findings."""
+    from kzoo.diagnostics.doctor.report import KINDS
+
+    return markdown("finding | meaning", KINDS.items())
+
+
+def doctor_rates() -> str:
+    """How often the doctor was right, as benchmarks/doctor_rates.py measured it."""
+    path = ROOT / "docs" / "doctor-rates.json"
+    if not path.exists():
+        return "\nNot measured yet.\n\n"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    hits = [
+        (row["fault"], ", ".join(row["kinds"]), f"{row['hits']} of {row['draws']}", f"{row['hits'] / row['draws']:.0%}")
+        for row in found["faults"]
+    ]
+    verdicts = [
+        (
+            f"`{row['network']}`",
+            row["expected"],
+            f"{row['right']} of {row['draws']}",
+            " to ".join(f"{ratio:.2g}" for ratio in row["first_to_last"]),
+        )
+        for row in found["verdicts"]
+    ]
+    alarms = [
+        (row["group"], f"{row['false_alarms']} of {row['networks']}", "; ".join(row["alarms"]) or "-")
+        for row in found["controls"]
+    ]
+    networks, false = (sum(row[key] for row in found["controls"]) for key in ("networks", "false_alarms"))
+    alarms.append(("all", f"{false} of {networks}", f"{false / networks:.1%}"))
+    first, last = found["seeds"]
+    return (
+        f"\nSeeds {first} to {last}; {found['where']['backend']}, Keras {found['where']['versions']['keras']}.\n"
+        + markdown("planted fault | a hit is | hits | rate", hits, "llrr")
+        + markdown("network before training | expected | right | first / last gradient", verdicts, "llrr")
+        + markdown("healthy networks | with a finding | which", alarms, "lrl")
+    )
+
+
 def _recipe_fields() -> str:
     from kzoo.recipes import Recipe
 
@@ -308,6 +349,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "augmentations": _kinds("kzoo.data.augment", "AugmentationSpec"),
     "datasets": datasets,
     "commands": commands,
+    "doctor-kinds": doctor_kinds,
+    "doctor-rates": doctor_rates,
     **figures(),
     **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results")},
 }

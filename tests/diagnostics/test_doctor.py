@@ -151,7 +151,7 @@ def test_batch_norm_settings_and_averages():
     assert "0.9" in finding.suggestion
     layer.momentum = 0.9
     layer.trainable = False
-    assert "frozen" in kzoo.doctor(case.model, **given).findings[0].evidence
+    assert "Frozen" in kzoo.doctor(case.model, **given).findings[0].evidence
     layer.trainable = True
     layer.moving_variance.assign(-np.ones(layer.moving_variance.shape))
     assert "below zero" in kzoo.doctor(case.model, **given).findings[0].evidence

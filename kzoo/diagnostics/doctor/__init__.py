@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,22 @@ def doctor(
 
 def _examine_flow(patient: Patient, diagnosis: Diagnosis) -> None:
     """The checks that send images through the network; after a cause was found, those of its effects are left out."""
-    cause = diagnosis.kinds[-1] if "constant layer" in diagnosis.kinds else None
+    cause = "constant layer" if "constant layer" in diagnosis.kinds else None
+    left_out = []
     if not signal.check_inputs(patient, diagnosis):
         cause = signal.INPUTS
-    if cause != signal.INPUTS:
-        weights.check_batch_norm(patient, diagnosis)
-    if cause is None and not signal.check_dead(patient, diagnosis):
-        cause = signal.DEAD
-    if cause is None and not signal.check_gradients(patient, diagnosis):
-        cause = diagnosis.kinds[-1]
-    if cause is None:
-        training.check_steps(patient, diagnosis)
+        left_out.append(weights.BATCH_NORM)
     else:
-        text = f"would show the effects of the finding {cause!r}: see to that first"
-        diagnosis.unchecked.append(Note("what follows from it", text))
+        weights.check_batch_norm(patient, diagnosis)
+    steps: dict[str, Callable[[Patient, Diagnosis], bool]] = {
+        signal.DEAD: signal.check_dead,
+        signal.GRADIENTS: signal.check_gradients,
+        training.RATE: training.check_steps,
+    }
+    for name, check in steps.items():
+        if cause is not None:
+            left_out.append(name)
+        elif not check(patient, diagnosis):
+            cause = diagnosis.findings[-1].kind
+    for name in left_out:
+        diagnosis.unchecked.append(Note(name, f"left out, as it would show the effects of the finding {cause!r}"))

@@ -96,11 +96,11 @@ class Diagnosis:
         count = len(self.findings)
         lines = [f"{self.subject}: {'healthy' if not count else f'{count} finding' + 's' * (count > 1)}"]
         for number, finding in enumerate(self.findings, 1):
-            lines.append(f"\n{number}. {finding.kind.capitalize() if finding.kind[0].islower() else finding.kind}")
+            lines.append(f"\n{number}. {sentence(finding.kind)}")
             lines += _wrapped("Seen:   ", finding.evidence)
             if finding.layers:
                 lines += _wrapped("Layers: ", shortened(finding.layers))
-            lines += _wrapped("Try:    ", finding.suggestion)
+            lines += _wrapped("Try:    ", sentence(finding.suggestion))
         for title, notes in (("Fine", self.fine), ("Not checked", self.unchecked)):
             if notes:
                 lines.append(f"\n{title}:")
@@ -117,9 +117,14 @@ def shortened(layers: tuple[str, ...], most: int = 4) -> str:
     return f"{', '.join(layers[: most - 1])} ... {layers[-1]} ({len(layers)} in all)"
 
 
+def sentence(text: str) -> str:
+    """With a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def figure(value: float) -> str:
     """A number with the three digits that matter."""
-    return f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -17,11 +17,12 @@ from kzoo.diagnostics.activations import (
     rectifies,
 )
 from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
 from kzoo.diagnostics.gradients import find_layers, parameter_gradients
 
 INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"
 VANISHING, EXPLODING = "vanishing gradients", "exploding gradients"
+GRADIENTS = "vanishing or exploding gradients"
 LOWEST, HIGHEST = 0.03, 10.0
 """Limits of the inputs' standard deviation from image to image, as the first layer with weights sees them."""
 DEAD_SHARE = 0.8
@@ -65,7 +66,7 @@ def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
             diagnosis.fine.append(Note(INPUTS, seen))
         return True
     expects = "raw pixels from 0 to 255, which it scales itself" if own else "values of about -2 to 2"
-    evidence = f"{seen[0].upper()}{seen[1:]}. The network expects {expects}: these are too {factor}."
+    evidence = f"{sentence(seen)}. The network expects {expects}: these are too {factor}."
     if not own:
         suggestion = "divide the pixels by 255 (keras.layers.Rescaling(1/255) as the first layer does it for good)."
         if factor == "small" or high > 1.02 * 255:
@@ -170,7 +171,7 @@ def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
     paths = tuple(path for path, _, _ in rows)
     if len(rows) < 2 or not np.isfinite(means).all() or means.max() == 0:
         text = "all gradients are zero" if len(rows) > 1 else "the network has one layer with a kernel"
-        diagnosis.unchecked.append(Note(VANISHING, text))
+        diagnosis.unchecked.append(Note(GRADIENTS, text))
         return True
     ratio = float(means[0] / means[-1]) if means[-1] > 0 else float("inf")
     factor = 1 / fitted_factor(means) if (means > 0).all() else float("nan")
@@ -190,20 +191,20 @@ def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
         if small and ratio >= VANISHED:
             told += f"; all are tiny, that of {paths[0]} is {figure(float(relative[0]))} of its weights"
         smallest = tuple(path for path, mean in zip(paths, means, strict=True) if mean < 1e-3 * means.max())
-        evidence = f"{told[0].upper()}{told[1:]}: the first layers learn nothing."
+        evidence = f"{sentence(told)}: the first layers learn nothing."
         values |= {"gradient_to_weight": float(relative[0])}
         suggestion = _against_vanishing(patient.model)
         diagnosis.findings.append(Finding(VANISHING, smallest or paths, evidence, values, suggestion))
         return False
     if ratio > EXPLODED or (loss > 5 * guess and np.median(relative) > 100):
-        evidence = f"{told[0].upper()}{told[1:]}; the loss is {figure(loss)}, where guessing gives {figure(guess)}."
+        evidence = f"{sentence(told)}; the loss is {figure(loss)}, where guessing gives {figure(guess)}."
         suggestion = (
             "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
             "convolutions, or clip gradients (clipnorm=1)."
         )
         diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, suggestion))
         return False
-    diagnosis.fine.append(Note("vanishing or exploding gradients", told))
+    diagnosis.fine.append(Note(GRADIENTS, told))
     return True
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from kzoo.diagnostics.activations import kernel
 from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
 from kzoo.diagnostics.gradients import LossProbe, find_layers
 from kzoo.training.schedules import learning_rate
 
 MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"
-HIGH, LOW = "learning rate too high", "learning rate too low"
+RATE, HIGH, LOW = "learning rate", "learning rate too high", "learning rate too low"
 STEPS = 10
 """Trial steps on one batch."""
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
@@ -60,7 +60,7 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
             "that images and labels belong together."
         )
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
-        evidence = f"{told[0].upper()}{told[1:]}: nothing was learned."
+        evidence = f"{sentence(told)}: nothing was learned."
         diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
     else:
         diagnosis.fine.append(Note(MOVING, told))
@@ -82,21 +82,20 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
             "give it more variety (augmentation, mixup), a stronger penalty (l2=1e-3) or dropout, or stop earlier; "
             "more training images help most."
         )
-        evidence = f"{told[0].upper()}{told[1:]}."
+        evidence = f"{sentence(told)}."
         diagnosis.findings.append(Finding(GAP, (), evidence, values, suggestion))
     else:
         diagnosis.fine.append(Note(GAP, told))
 
 
-def check_steps(patient: Patient, diagnosis: Diagnosis) -> None:
-    """Take a few steps with the optimizer on one batch, and put everything back."""
-    check = "learning rate"
+def check_steps(patient: Patient, diagnosis: Diagnosis) -> bool:
+    """Take a few steps on one batch and put everything back; whether the learning rate is fine, or not known."""
     if patient.images is None or patient.labels is None:
-        diagnosis.unchecked.append(Note(check, patient.needs_images))
-        return
+        diagnosis.unchecked.append(Note(RATE, patient.needs_images))
+        return True
     if patient.optimizer is None:
-        diagnosis.unchecked.append(Note(check, "needs a recipe or a compiled model, to know the optimizer"))
-        return
+        diagnosis.unchecked.append(Note(RATE, "needs a recipe or a compiled model, to know the optimizer"))
+        return True
     fresh = patient.initial is not None and patient.steps != 0
     model = patient.initial() if fresh and patient.initial is not None else patient.model
     images, labels = patient.probe(min(patient.recipe.batch_size if patient.recipe else 32, 64))
@@ -119,16 +118,18 @@ def check_steps(patient: Patient, diagnosis: Diagnosis) -> None:
     start = max(losses[0], guess)
     settled = losses[len(losses) // 2 :]
     if not np.isfinite(losses).all() or min(settled) > 1.5 * start or change > RATIO_HIGH:
-        evidence = f"{told[0].upper()}{told[1:]}; 0.001 to 0.1 times is usual."
+        evidence = f"{sentence(told)}; 0.001 to 0.1 times is usual."
         lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
         suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
         diagnosis.findings.append(Finding(HIGH, (), evidence, values, suggestion))
-    elif change < RATIO_LOW and losses[-1] > 0.99 * losses[0]:
-        evidence = f"{told[0].upper()}{told[1:]}; 0.001 to 0.1 times is usual."
+        return False
+    if change < RATIO_LOW and losses[-1] > 0.99 * losses[0]:
+        evidence = f"{sentence(told)}; 0.001 to 0.1 times is usual."
         suggestion = f"raise the learning rate, to about {_rounded(min(rate * 0.005 / max(change, 1e-12), 1.0))} first."
         diagnosis.findings.append(Finding(LOW, (), evidence, values, suggestion))
-    else:
-        diagnosis.fine.append(Note(check, told))
+        return False
+    diagnosis.fine.append(Note(RATE, told))
+    return True
 
 
 def trial_steps(

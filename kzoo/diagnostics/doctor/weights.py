@@ -9,7 +9,7 @@ import numpy as np
 
 from kzoo.diagnostics.activations import kernel
 from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
 from kzoo.diagnostics.gradients import find_layers, layer_outputs
 from kzoo.diagnostics.graph import calls
 from kzoo.errors import InputError
@@ -127,7 +127,7 @@ def check_batch_norm(patient: Patient, diagnosis: Diagnosis) -> None:
     learned = all(_learned(layer) for _, layer in layers)
     trained = bool(patient.steps) or (patient.steps is None and (bool(moved) or learned))
     if not trained:
-        text = f"momentum of all {len(layers)} layers is fine; their averages are still those of an untrained network"
+        text = f"momentum is fine ({layers[0][1].momentum:g}); the averages are still those of an untrained network"
         diagnosis.fine.append(Note(BATCH_NORM, text))
         return
     still = [path for path, layer in layers if not _moved(layer)]
@@ -160,26 +160,26 @@ def _check_settings(patient: Patient, layers: list[tuple[str, Any]], diagnosis: 
         else:
             effect = f"they need some {1 / (1 - worst):,.0f} steps to follow the data"
         evidence = (
-            f"{len(slow)} of {len(layers)} BatchNorm layers have momentum {worst:.7g}, the share of the old value that "
-            f"moving averages keep at each step: {effect}, so that the network in use is not the one that was trained."
+            f"In {len(slow)} of {len(layers)} BatchNorm layers momentum, the share of the old value that averages keep "
+            f"at each step, is {worst:.7g}: {effect}, and the network in use is not the one that was trained."
         )
         _append(diagnosis, slow, evidence, worst, "set momentum to 0.9 (PyTorch's 0.1) or 0.99 (Keras's default).")
     elif fast:
         worst = min(momentum for _, momentum in fast)
         evidence = (
-            f"{len(fast)} of {len(layers)} BatchNorm layers have momentum {worst:g}: their moving averages remember "
+            f"In {len(fast)} of {len(layers)} BatchNorm layers momentum is {worst:g}: their moving averages remember "
             f"about {1 / (1 - worst):.1f} batches, so the network in use depends on the last few images it saw."
         )
         suggestion = f"set momentum to {1 - worst:g}: PyTorch's momentum is one minus Keras's."
         _append(diagnosis, fast, evidence, worst, suggestion)
     elif broken:
-        evidence = f"{len(broken)} of {len(layers)} BatchNorm layers have moving variances below zero."
+        evidence = f"In {len(broken)} of {len(layers)} BatchNorm layers moving variances are below zero."
         suggestion = "load the weights again: the order of BatchNorm's four arrays was probably mixed up."
         _append(diagnosis, [(path, 0.0) for path in broken], evidence, None, suggestion)
-    elif frozen and len(frozen) < len(layers) + 1 and any(layer.trainable for _, layer in find_layers(patient.model)):
+    elif frozen and any(layer.trainable for _, layer in find_layers(patient.model)):
         evidence = (
-            f"{len(frozen)} of {len(layers)} BatchNorm layers are frozen while their moving averages are as they were "
-            "made (mean 0, variance 1): frozen layers use these, also in training, and normalise nothing."
+            f"Frozen BatchNorm layers: {len(frozen)} of {len(layers)}, with moving averages as they were made (mean 0, "
+            "variance 1). Frozen layers use these, also in training, and normalise nothing."
         )
         suggestion = "set trainable=True on them, or load weights whose averages come from data."
         _append(diagnosis, [(path, 0.0) for path in frozen], evidence, None, suggestion)
@@ -219,7 +219,7 @@ def _check_modes(patient: Patient, layers: list[tuple[str, Any]], diagnosis: Dia
         "lower momentum (0.9), train longer at a lower rate at the end, or run training batches through the network "
         "once more with a learning rate of zero, so that the averages catch up."
     )
-    evidence = f"{shown[0].upper()}{shown[1:]}: the averages do not fit the weights."
+    evidence = f"{sentence(shown)}: the averages do not fit the weights."
     diagnosis.findings.append(Finding(BATCH_NORM, tuple(p for p, _ in layers), evidence, values, suggestion))
 
 
