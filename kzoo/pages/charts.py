@@ -148,6 +148,9 @@ def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
         step = max(1, math.ceil((last - first) / 7))
         powers = range(first, last + 1, step)
         return [10.0**power for power in powers], [f"10<sup>{power}</sup>" for power in powers]
+    if high < 2.5 * low:
+        values = sorted({low, high})
+        return values, [f"{value:.4g}" for value in values]
     values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
     values = [value for value in values if low / 1.5 <= value <= high * 1.5]
     return values, [f"{value:.0e}" if value < 1e-3 else f"{value:g}" for value in values]

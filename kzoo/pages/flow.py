@@ -61,7 +61,7 @@ def _lines(layers: list[str], epochs: list[int], gradients: list[list[float]]) -
     caption = ""
     if first and last:
         when = "Before training" if epochs[0] == 0 else f"At epoch {epochs[0]}"
-        caption = f"{when} the first layer’s gradient is {first / last:.2g} times the last layer’s."
+        caption = f"{when} the first layer’s gradient is {first / last:.3g} times the last layer’s."
     return Chart(figure, "Gradient over depth", label, caption, "24rem")
 
 

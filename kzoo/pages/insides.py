@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import markupsafe
+import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.pages.charts import Chart, new_chart, ordered_colors, rounded, spread
@@ -43,9 +44,11 @@ def weight_charts(record: Result, run: Run | None) -> list[Chart] | Absent:
         return Absent("No histogram of weights was recorded.")
     charts = [_histograms(history)]
     if len(history.epochs) > 1:
-        deviations = [[one.deviation for one in row] for row in history.histograms]
-        title = "Spread of weights by layer and epoch"
-        chart = power_map(list(history.layers), list(history.epochs), deviations, title, "standard deviation")
+        deviations = np.array([[one.deviation for one in row] for row in history.histograms])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            growth = deviations / deviations[0]
+        title, what = "Growth of the weights by layer and epoch", "standard deviation / the first one"
+        chart = power_map(list(history.layers), list(history.epochs), growth, title, what)
         charts.append(chart)
     return charts
 
