@@ -162,7 +162,8 @@ def test_training_ends_with_the_same_bits():
 def test_a_failing_probe_is_told_once_and_ends_no_training():
     with pytest.warns(UserWarning, match="gradient flow is not recorded: images must") as warned:
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5], strict=False)])
-    assert len(warned) == 1
+    told = [str(warning.message) for warning in warned]  # PyTorch's own deprecations among them
+    assert sum("gradient flow is not recorded" in text for text in told) == 1, told
     with pytest.raises(InputError, match="images must"):
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5])])
 
