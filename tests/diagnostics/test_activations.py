@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.diagnostics.activations import activation_statistics, plot_activations, random_images, signal_propagation
+from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
+from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
 
 

@@ -84,7 +84,7 @@ def test_run_that_failed(command):
     with pytest.raises(RunFailed):
         train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30})
     diagnosis = kzoo.doctor("failed")
-    assert diagnosis.kinds[0] == "loss not finite"
+    assert diagnosis.kinds == ("loss not finite", "learning rate too high")
     assert "finding" in command("doctor", "failed")[1]
 
 

@@ -15,6 +15,13 @@ from kzoo.recipes.schema import Recipe
 
 __all__ = ["KINDS", "Diagnosis", "Finding", "Note", "doctor"]
 
+FLOW: dict[str, Callable[[Patient, Diagnosis], bool]] = {
+    signal.DEAD: signal.check_dead,
+    signal.GRADIENTS: signal.check_gradients,
+    training.RATE: training.check_steps,
+}
+"""Checks in which a fault shows as a cause of faults in those that follow."""
+
 
 def doctor(
     target: Any,
@@ -50,11 +57,14 @@ def doctor(
     """
     patient = admit(target, dataset=dataset, images=images, labels=labels, recipe=recipe, data_dir=data_dir, seed=seed)
     diagnosis = Diagnosis(patient.title)
-    finite = training.check_history(patient, diagnosis)
-    finite = weights.check_finite(patient, diagnosis) and finite
+    training.check_history(patient, diagnosis)
+    finite = weights.check_finite(patient, diagnosis)
     weights.check_constant(patient, diagnosis)
-    if finite or not diagnosis.findings:
+    if finite:
         _examine_flow(patient, diagnosis)
+    else:
+        for name in (signal.INPUTS, weights.BATCH_NORM, *FLOW):
+            diagnosis.unchecked.append(Note(name, "the weights are not finite"))
     label_checks.check_labels(patient, diagnosis)
     return diagnosis
 
@@ -68,12 +78,7 @@ def _examine_flow(patient: Patient, diagnosis: Diagnosis) -> None:
         left_out.append(weights.BATCH_NORM)
     else:
         weights.check_batch_norm(patient, diagnosis)
-    steps: dict[str, Callable[[Patient, Diagnosis], bool]] = {
-        signal.DEAD: signal.check_dead,
-        signal.GRADIENTS: signal.check_gradients,
-        training.RATE: training.check_steps,
-    }
-    for name, check in steps.items():
+    for name, check in FLOW.items():
         if cause is not None:
             left_out.append(name)
         elif not check(patient, diagnosis):

@@ -11,7 +11,6 @@ from kzoo.diagnostics.activations import (
     ActivationStatistics,
     activation_statistics,
     fitted_factor,
-    has_input_scaling,
     kernel,
     kernel_gradients,
     rectifies,
@@ -19,6 +18,7 @@ from kzoo.diagnostics.activations import (
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
 from kzoo.diagnostics.gradients import find_layers, parameter_gradients
+from kzoo.diagnostics.random_images import has_input_scaling
 
 INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"
 VANISHING, EXPLODING = "vanishing gradients", "exploding gradients"
@@ -197,11 +197,18 @@ def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
         diagnosis.findings.append(Finding(VANISHING, smallest or paths, evidence, values, suggestion))
         return False
     if ratio > EXPLODED or (loss > 5 * guess and np.median(relative) > 100):
-        evidence = f"{sentence(told)}; the loss is {figure(loss)}, where guessing gives {figure(guess)}."
+        evidence = f"{sentence(told)}."
+        if ratio <= EXPLODED:
+            evidence = (
+                f"The loss on {len(images)} images is {figure(loss)}, where guessing gives {figure(guess)}: outputs "
+                f"grow from layer to layer. Gradients are {figure(float(np.median(relative)))} times their weights "
+                "(median of layers)."
+            )
         suggestion = (
             "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
             "convolutions, or clip gradients (clipnorm=1)."
         )
+        values |= {"gradient_to_weight": float(np.median(relative))}
         diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, suggestion))
         return False
     diagnosis.fine.append(Note(GRADIENTS, told))

@@ -20,8 +20,8 @@ STEPS = 10
 """Trial steps on one batch."""
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step by its own size (mean absolute values, median over layers)."""
-FEWEST_STEPS = 100
-"""Steps before which a loss that stays at chance is no surprise."""
+STILL, FEWEST_STEPS = 0.985, 100
+"""A loss above this share of guessing's has not moved; before so many steps that is no surprise."""
 
 
 def check_history(patient: Patient, diagnosis: Diagnosis) -> bool:
@@ -51,10 +51,12 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
     last, best = losses[-1], min(losses)
     told = f"training loss {figure(losses[0])} in the first epoch, {figure(last)} in epoch {len(losses)}"
     told += f"; guessing gives {figure(guess)}"
-    if patient.steps is not None and patient.steps < FEWEST_STEPS:
+    if best <= STILL * guess:
+        diagnosis.fine.append(Note(MOVING, told))
+    elif patient.steps is not None and patient.steps < FEWEST_STEPS:
         text = f"only {patient.steps} steps so far, {FEWEST_STEPS} are needed to judge ({told})"
         diagnosis.unchecked.append(Note(MOVING, text))
-    elif best > 0.985 * guess:
+    else:
         suggestion = (
             "see the other findings; without any, change the learning rate tenfold, first down, then up, and check "
             "that images and labels belong together."
@@ -62,8 +64,6 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
         evidence = f"{sentence(told)}: nothing was learned."
         diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
-    else:
-        diagnosis.fine.append(Note(MOVING, told))
 
 
 def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:

@@ -23,17 +23,12 @@ FASTEST = 0.5
 
 def check_finite(patient: Patient, diagnosis: Diagnosis) -> bool:
     """Look for weights that are not finite; whether all are."""
-    bad = [
-        (path, weight.name)
-        for path, layer in find_layers(patient.model)
-        for weight in layer.weights
-        if not np.isfinite(_array(weight)).all()
-    ]
+    every = [(path, weight) for path, layer in find_layers(patient.model) for weight in layer.weights]
+    bad = [(path, weight.name) for path, weight in every if not np.isfinite(_array(weight)).all()]
     if not bad:
         return True
     names = ", ".join(f"{path} ({name})" for path, name in bad[:3]) + (" ..." if len(bad) > 3 else "")
-    count = f"{len(bad)} weight{' holds' if len(bad) == 1 else 's hold'}"
-    evidence = f"{count} values that are not finite numbers, first {names}."
+    evidence = f"Values that are no finite numbers in {len(bad)} of {len(every)} arrays of weights: {names}."
     diagnosis.findings.append(
         Finding(
             FINITE,
