@@ -1,7 +1,9 @@
 """Every study runs end to end: each of its runs for a few steps, on images of a size that its networks fit."""
 
 import fnmatch
+import html
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -75,7 +77,7 @@ def tiny(tmp_path_factory):
 
 
 def run(command, tiny, name, only="*"):
-    """Train a study's runs in this process, which saves an import of Keras for each, and check its table."""
+    """Train a study's runs in this process, which saves an import of Keras for each, and check its table and its page."""
     row = study(name)
     changes = {"dataset": f"npz:{tiny[SIZES.get(name, 8)]}", "epochs": 1, **SMALLER.get(name, {})}
     if name not in OWN_BATCHES:
@@ -100,6 +102,13 @@ def run(command, tiny, name, only="*"):
     code, text, err = command("study", "table", name)
     assert (code, err) == (0, "")
     assert all(label in text for label in labels)
+
+    code, text, err = command("study", "report", name)
+    assert (code, err) == (0, "")
+    page = html.unescape(Path(text.split(":", 1)[1].strip()).read_text(encoding="utf-8"))
+    assert row.question in page
+    assert all(label in page for label in labels)
+    assert all(claim.text in page for claim in row.claims)
     return tasks, changes
 
 
