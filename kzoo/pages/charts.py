@@ -11,7 +11,7 @@ import markupsafe
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from kzoo.pages.document import for_script
+from kzoo.pages.scripts import for_script
 
 BACKGROUNDS = ("#ffffff", "#14171c")
 """Of the light and the dark page."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import markupsafe
 from kzoo._version import __version__
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
+from kzoo.pages.charts import themes
+from kzoo.pages.scripts import for_script
 
 MARK = '<meta name="generator" content="kzoo page'
 
@@ -56,14 +57,6 @@ def _environment() -> jinja2.Environment:
     environment.tests["absent"] = lambda value: isinstance(value, Absent)
     environment.filters["number"] = "{:,}".format
     return environment
-
-
-def for_script(data: Any) -> markupsafe.Markup:
-    """JSON data to stand within a script element, which no ``<`` in it can end."""
-    text = json.dumps(data, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return markupsafe.Markup(text)
 
 
 @functools.cache
@@ -110,8 +103,6 @@ def write_page(path: str | Path, template: str, **context: Any) -> Path:
         InputError: see `check_place`.
         RunFailed: the file cannot be written; an earlier one is intact.
     """
-    from kzoo.pages.charts import themes
-
     path = check_place(path)
     text = (
         _environment()
