@@ -77,7 +77,7 @@ def tiny(tmp_path_factory):
 
 
 def run(command, tiny, name, only="*"):
-    """Train a study's runs in this process, which saves an import of Keras for each, and check its table and its page."""
+    """Train a study's runs in this process, which saves importing Keras for each; check its table and its page."""
     row = study(name)
     changes = {"dataset": f"npz:{tiny[SIZES.get(name, 8)]}", "epochs": 1, **SMALLER.get(name, {})}
     if name not in OWN_BATCHES:
