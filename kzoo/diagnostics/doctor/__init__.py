@@ -66,6 +66,7 @@ def doctor(
         for name in (signal.INPUTS, weights.BATCH_NORM, *FLOW):
             diagnosis.unchecked.append(Note(name, "the weights are not finite"))
     label_checks.check_labels(patient, diagnosis)
+    diagnosis.findings.sort(key=lambda finding: list(KINDS).index(finding.kind))
     return diagnosis
 
 

@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KINDS: dict[str, str] = {
+    "inputs out of range": "Pixels are on another scale than the network expects.",
+    "labels not explained by pixels": "A linear classifier does no better than guessing.",
+    "class never occurs": "The network has an output for a class that no image shows.",
+    "indistinguishable classes": "Two classes cannot be told apart though all others can.",
+    "constant layer": "All units of a layer have the same weights, often zero, so they compute the same thing.",
+    "dead units": "Units behind a ReLU give zero for every image, so no gradient reaches their weights.",
     "vanishing gradients": "Gradients shrink from the last layer to the first until the first ones learn nothing.",
     "exploding gradients": "Gradients or outputs grow from layer to layer until a step destroys the weights.",
-    "dead units": "Units behind a ReLU give zero for every image, so no gradient reaches their weights.",
-    "constant layer": "All units of a layer have the same weights, often zero, so they compute the same thing.",
     "BatchNorm statistics": "BatchNorm's moving averages are not those of the data, or cannot become so.",
-    "loss not moving": "The training loss stays where guessing is.",
-    "loss not finite": "The loss or the weights are no finite numbers any more.",
     "learning rate too high": "A step changes the weights by as much as they are large, or the loss goes up.",
     "learning rate too low": "A step changes next to nothing.",
+    "loss not finite": "The loss or the weights are no finite numbers any more.",
+    "loss not moving": "The training loss stays where guessing is.",
     "train/validation gap": "The network knows its training images much better than others.",
-    "labels not explained by pixels": "A linear classifier does no better than guessing.",
-    "class never occurs": "No image has a label that the network has an output for.",
-    "indistinguishable classes": "Two classes cannot be told apart though all others can.",
-    "inputs out of range": "Pixels are on another scale than the network expects.",
 }
-"""Every kind of finding, and what it means."""
+"""Every kind of finding, and what it means: causes before what follows from them, the order in which they are told."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Diagnosis:
 
     Attributes:
         subject: what was examined, in words.
-        findings: what is wrong, the likeliest cause first.
+        findings: what is wrong, in the order of `KINDS`.
         fine: checks without a finding.
         unchecked: checks that could not be done, and what they need.
     """
