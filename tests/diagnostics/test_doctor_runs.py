@@ -124,6 +124,13 @@ def test_a_run_has_its_own_recipe(run):
         kzoo.doctor(run, dataset="digits")
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("recipe", ["rescue/bn", "reduction/lenet2-max", "resnet/resnet10", "depth/vgg-d"])
+def test_real_data_is_healthy(recipe, data_dir):
+    diagnosis = kzoo.doctor(recipe, dataset=kzoo.recipe(recipe).dataset, data_dir=data_dir)
+    assert diagnosis.healthy, str(diagnosis)
+
+
 def test_words():
     assert percent(0.9999) == "over 99.9%"
     assert percent(0.0001) == "under 0.1%"
