@@ -7,7 +7,7 @@ Three parts: the five VGG networks of reports a and b as they are before trainin
 faults and a variant of one, drawn in severity, place and base network (`planted_faults.py`); and healthy networks:
 fresh ones with data, every model of the zoo without, keras.applications' MobileNetV2 and ResNet50 with weights=None,
 and short runs on digits. Limits in the doctor were chosen on seeds below 1000, what is reported is of seeds from 1000
-on. `python docs/generate.py` then puts the tables into docs/doctor.md. About seven minutes of processor time.
+on. `python docs/generate.py` then puts the tables into docs/doctor.md. About twelve minutes of processor time.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def doctor_rates() -> str:
             f"`{row['network']}`",
             row["expected"],
             f"{row['right']} of {row['draws']}",
-            " to ".join(f"{ratio:.2g}" for ratio in row["first_to_last"]),
+            " to ".join(f"{float(f'{ratio:.2g}'):g}" for ratio in row["first_to_last"]),
         )
         for row in found["verdicts"]
     ]
