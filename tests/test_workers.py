@@ -276,6 +276,23 @@ def test_a_second_signal_kills_at_once(supervisor):
     eventually(lambda: not any(map(alive, pids)))
 
 
+def test_a_second_signal_before_all_children_were_told_kills_them_too(monkeypatch):
+    with Supervisor(2) as supervisor:
+        supervisor.start(job("a", "import time; time.sleep(60)"))
+        supervisor.start(job("b", "import time; time.sleep(60)"))
+        pids = [event.pid for event in supervisor.poll()]
+        terminate = subprocess.Popen.terminate
+
+        def interrupted(process):
+            terminate(process)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(subprocess.Popen, "terminate", interrupted)
+            supervisor.stop(grace=600.0)
+        assert not any(map(alive, pids))
+
+
 def test_children_of_a_killed_supervisor_save_and_end(supervisor):
     process, pids = supervisor(0.5)
     process.kill()

@@ -67,18 +67,19 @@ def results_table(results: Results) -> Table:
     names = tables.columns(results)
     rows = tables.rows(results)
     reported = [any(row.cells[i].reported is not None for row in rows) for i in range(len(names))]
+    apart = ["difference"] if any(cell.difference is not None for row in rows for cell in row.cells) else []
     header, groups = ["run", "n"], [("", 2)]
     for name, also in zip(names, reported, strict=True):
-        header += ["ours", "reported", "difference"] if also else ["ours"]
-        groups.append((metrics.metric(name).title, 3 if also else 1))
+        header += ["ours", "reported", *apart] if also else ["ours"]
+        groups.append((metrics.metric(name).title, 2 + len(apart) if also else 1))
     lines = []
     for row in rows:
         line = [row.label, row.runs()]
         for cell, also in zip(row.cells, reported, strict=True):
             line.append("–" if cell.mean is None else cell.ours())
             if also:
-                line.append("" if cell.reported is None else metrics.write(cell.metric, cell.reported))
-                line.append("" if cell.difference is None else metrics.write_difference(cell.metric, cell.difference))
+                line.append(cell.theirs())
+                line += [cell.apart()] * len(apart)
         lines.append(tuple(line))
     caption = "Mean ± standard deviation over n seeds"
     return Table(caption, tuple(header), tuple(lines), tuple(range(1, len(header))), tuple(groups))
@@ -90,7 +91,7 @@ def _budget_part(results: Results, number: int, links: Mapping[str, str]) -> Bud
         identity=f"budget{number}",
         title="At the full budget" if results.budget == FULL else f"At {results.budget}",
         table=results_table(results),
-        notes=[note for note in (tables.sizes(results), tables.unrecorded(results)) if note],
+        notes=tables.notes(results),
         verdicts=tables.verdicts(results),
         curves=study_curves(records),
         runs=[_run_part(label, record, links) for label, rows in records.items() for record in rows],

@@ -26,11 +26,13 @@ class Cell:
     Attributes:
         values: ours, one a seed.
         reported: the report's figure.
+        comparable: whether ours less the reported figure means anything: it does not on another dataset.
     """
 
     metric: str
     values: tuple[float, ...]
     reported: float | None
+    comparable: bool = True
 
     @property
     def mean(self) -> float | None:
@@ -44,8 +46,10 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the reported figure."""
-        return None if self.mean is None or self.reported is None else self.mean - self.reported
+        """Ours less the reported figure; None where there is none, or where they are of different datasets."""
+        if self.mean is None or self.reported is None or not self.comparable:
+            return None
+        return self.mean - self.reported
 
     def ours(self) -> str:
         """Our figure as text."""
@@ -108,10 +112,11 @@ def rows(results: Results) -> list[Row]:
     found = []
     for label in results.recorded:
         records = results.records(label)
-        reported = results.study.entry(label).reported
-        if "dataset=" in results.budget:
+        entry = results.study.entry(label)
+        reported, same = entry.reported, all(record.recipe["dataset"] == entry.recipe.dataset for record in records)
+        if not same:
             reported = {key: value for key, value in reported.items() if key != "parameters"}  # of other classes
-        cells = tuple(Cell(name, tuple(results.values(label, name)), reported.get(name)) for name in names)
+        cells = tuple(Cell(name, tuple(results.values(label, name)), reported.get(name), same) for name in names)
         seeds = tuple(record.recipe["seed"] for record in records)
         failed = tuple(record.recipe["seed"] for record in records if record.status == "failed")
         found.append(Row(label, seeds, failed, cells))
@@ -132,6 +137,20 @@ def unrecorded(results: Results) -> str:
     if len(missing) > 8:
         return f"{len(missing)} of {len(results.study.labels)} runs have no record at this budget."
     return f"No record at this budget: {', '.join(missing)}."
+
+
+def other_dataset(results: Results) -> str:
+    """That the reported figures are of another dataset, as a sentence; empty where they are not."""
+    theirs = {results.study.entry(label).recipe.dataset for label in results.recorded}
+    ours = {record.recipe["dataset"] for label in results.recorded for record in results.records(label)}
+    if ours <= theirs or not any(results.study.entry(label).reported for label in results.recorded):
+        return ""
+    return f"The reported figures are of {', '.join(sorted(theirs))}: no difference to them is formed."
+
+
+def notes(results: Results) -> list[str]:
+    """What a reader of a table should know, as sentences."""
+    return [note for note in (sizes(results), other_dataset(results), unrecorded(results)) if note]
 
 
 def sizes(results: Results) -> str:
@@ -174,6 +193,7 @@ def _rich_table(results: Results, names: Sequence[str]) -> RichTable:
         table.add_row(row.label, row.runs(), *(cell.ours() for cell in cells))
         if any(cell.reported is not None for cell in cells):
             table.add_row("  reported", "", *(cell.theirs() for cell in cells), style="dim")
+        if any(cell.difference is not None for cell in cells):
             table.add_row("  difference", "", *(cell.apart() for cell in cells), style="dim")
     return table
 
@@ -193,8 +213,7 @@ def markdown(results: Results) -> str:
     for row in rows(results):
         lines.append((row.label, row.runs(), *(cell.both() for cell in row.cells)))
     text = markdown_table(["run", "n", *(metrics.heading(name) for name in names)], lines, "lr" + "r" * len(names))
-    notes = [note for note in (sizes(results), unrecorded(results)) if note]
-    text += "\n" + " ".join(notes) + "\n"
+    text += "\n" + " ".join(notes(results)) + "\n"
     claims = [(claim.text, claim.source, verdict.status, verdict.evidence) for claim, verdict in verdicts(results)]
     if claims:
         text += "\n" + markdown_table(["claim", "source", "verdict", "evidence"], claims)

@@ -225,10 +225,10 @@ class Supervisor:
 
     def _end(self, children: Sequence[_Child], grace: float) -> None:
         processes = [child.process for child in children if child.process is not None]
-        for process in processes:
-            process.terminate()
-        deadline = time.monotonic() + grace
         try:
+            for process in processes:
+                process.terminate()
+            deadline = time.monotonic() + grace
             for process in processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(max(deadline - time.monotonic(), 0))

@@ -1,7 +1,9 @@
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from kzoo.errors import InputError
 from kzoo.recipes import recipe
@@ -106,6 +108,22 @@ def test_tables_show_ours_beside_theirs(made, keep):
     data = to_dict(RESCUE, found)["budgets"][0]["rows"][0]
     assert data["figures"]["val_accuracy"]["difference"] == pytest.approx(0.0884)
     assert data["seeds"] == [0, 1]
+
+
+def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
+    keep(made(recipe("rescue/bn").override(dataset="digits"), 0.5), RUNS)
+    found = index(RESCUE, read_records())
+    (group,) = found.groups.values()
+    (row,) = rows(group)
+    cells = {cell.metric: cell for cell in row.cells}
+    assert cells["val_accuracy"].both() == "0.5000 (0.4616)"
+    text = markdown(group)
+    assert "The reported figures are of cifar100: no difference to them is formed." in text
+    assert to_dict(RESCUE, found)["budgets"][0]["rows"][0]["figures"]["val_accuracy"]["difference"] is None
+    printed = Console(width=300, record=True, file=io.StringIO())
+    printed.print(*rich_tables(group, 300))
+    words = printed.export_text()
+    assert ("reported" in words, "difference" in words) == (True, False)
 
 
 def test_tables_fit_the_terminal(made, keep):
