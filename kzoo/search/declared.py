@@ -1,0 +1,219 @@
+"""A search's space as a whole: checked against its recipe, in an order in which conditions come first (no Keras)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from kzoo.data.splits import Split
+from kzoo.errors import InputError, unknown
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
+from kzoo.search.space import Choice, Condition, Entry, IntRange, Range, rounded
+
+NOT_VARIED = ("name", "schema_version")
+PARTS: dict[str, tuple[type, ...]] = {
+    "optimizer": get_args(AnyOptimizer),
+    "schedule": get_args(AnySchedule),
+    "split": (Split,),
+    "early_stop": (EarlyStop,),
+}
+"""Fields with entries of their own, and the settings that they may hold."""
+
+
+class Space(Mapping[str, Entry]):
+    """Fields of a recipe and what each may be.
+
+    Attributes:
+        recipe: what the fields belong to; it gives the values of those that a condition switches off.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], recipe: Recipe, *, may_be_empty: bool = False) -> None:
+        """Check `entries` against `recipe`.
+
+        Raises:
+            InputError: a field that no recipe has, a value that the recipe refuses, a condition on a field that is
+                not varied, or nothing to vary.
+        """
+        if not isinstance(entries, Mapping) or not (entries or may_be_empty):
+            raise InputError(f"space must map recipe fields to Choice, Range or IntRange, not {entries!r}")
+        self.recipe = recipe
+        for name, entry in entries.items():
+            _check_name(name)
+            if not isinstance(entry, Choice | Range | IntRange):
+                raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
+        self._entries = dict(entries)
+        self._conditions = {name: self._read_conditions(name, entry) for name, entry in entries.items()}
+        self._entries = {name: self._entries[name] for name in self._order()}
+        for name, entry in self._entries.items():
+            self._check_values(name, entry)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def declare(self, hp: Any, *, grid: bool = False) -> None:
+        """Make all entries known to keras-tuner's `hp`; the recipe's own values are the defaults.
+
+        Args:
+            hp: keras-tuner's hyper-parameters.
+            grid: give ranges as choices between the values of their grids.
+        """
+        for name, entry in self._entries.items():
+            with contextlib.ExitStack() as scopes:
+                for condition in self._conditions[name]:
+                    scopes.enter_context(hp.conditional_scope(condition.parent, list(condition.keys)))
+                entry.declare(hp, name, self._own(name), grid)
+
+    def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What to override in the recipe, from keras-tuner's values; names that are not the space's are left out."""
+        return {name: self._entries[name].read(value) for name, value in self.keys_of(values).items()}
+
+    def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keras-tuner's values of the fields that are active among them, as they were before they were sent."""
+        active: dict[str, Any] = {}
+        for name, entry in self._entries.items():
+            if values.get(name) is None or not self._active(name, active):
+                continue
+            active[name] = entry.find(values[name]) if isinstance(entry, Choice) else entry.read(values[name])
+        return active
+
+    def baseline(self) -> dict[str, Any] | None:
+        """The recipe's own values as keras-tuner holds them; None where the space does not contain them."""
+        values: dict[str, Any] = {}
+        for name in self._entries:
+            if self._active(name, values):
+                own = self._own(name)
+                if own is None:
+                    return None
+                values[name] = own
+        return values
+
+    def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
+        """Entries that are left when fields get fixed values, those of `recipe`: conditions on them are settled."""
+        left: dict[str, Entry] = {}
+        for name, entry in self._entries.items():
+            if name in names or any(name.startswith(f"{other}.") for other in names):
+                continue
+            kept = {}
+            for field, wanted in entry.when.items():
+                if field not in names:
+                    kept[field] = wanted
+                elif not _holds(self._entries[field], wanted, own_value(recipe, field)):
+                    break
+            else:
+                left[name] = _with_conditions(entry, kept)
+        return left
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {name: entry.to_dict() for name, entry in self._entries.items()}
+
+    def _own(self, name: str) -> Any:
+        """The key of the recipe's own value, or None."""
+        with contextlib.suppress(InputError):
+            return self._entries[name].find(own_value(self.recipe, name))
+        return None
+
+    def _active(self, name: str, values: Mapping[str, Any]) -> bool:
+        return all(values.get(c.parent) in c.keys for c in self._conditions[name])
+
+    def _read_conditions(self, name: str, entry: Entry) -> tuple[Condition, ...]:
+        found = []
+        for field, wanted in entry.when.items():
+            if field not in self._entries:
+                raise unknown(f"field in `when` of space entry {name!r}:", field, self._entries)
+            try:
+                found.append(Condition(field, tuple(_wanted_keys(self._entries[field], wanted))))
+            except InputError as error:
+                raise InputError(f"`when` of space entry {name!r} on {field!r}: {error}") from None
+        return tuple(found)
+
+    def _order(self) -> list[str]:
+        """Names, what others depend on first."""
+        order: list[str] = []
+
+        def place(name: str, path: tuple[str, ...]) -> None:
+            if name in path:
+                raise InputError(f"conditions of the space run in a circle: {' -> '.join((*path, name))}")
+            for condition in self._conditions[name]:
+                place(condition.parent, (*path, name))
+            if name not in order:
+                order.append(name)
+
+        for name in self._entries:
+            place(name, ())
+        return order
+
+    def _check_values(self, name: str, entry: Entry) -> None:
+        around = self._switched_on(name)
+        for value in entry.extremes():
+            try:
+                self.recipe.override(**{**around, name: value}).resolved()
+            except InputError as error:
+                raise InputError(f"space entry {name!r}: {error}") from None
+
+    def _switched_on(self, name: str) -> dict[str, Any]:
+        """Values of other fields with which a field is active."""
+        values: dict[str, Any] = {}
+        for condition in self._conditions[name]:
+            values |= self._switched_on(condition.parent)
+            values[condition.parent] = self._entries[condition.parent].read(condition.keys[0])
+        return values
+
+
+def own_value(recipe: Recipe, name: str) -> Any:
+    """A recipe's value of a dotted field, plain data; None where it has no such entry."""
+    value: Any = recipe.resolved().model_dump(mode="json")
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise InputError(f"space must map names of recipe fields, not {name!r}")
+    top, _, rest = name.partition(".")
+    fields = [field for field in Recipe.model_fields if field not in NOT_VARIED]
+    if top not in fields:
+        raise unknown("recipe field in the space:", top, fields)
+    if rest and top in PARTS:
+        entries = {field for setting in PARTS[top] for field in setting.model_fields}  # type: ignore[attr-defined]
+        if rest not in entries:
+            raise unknown(f"entry of {top!r} in the space:", rest, entries)
+
+
+def _wanted_keys(entry: Entry, wanted: Any) -> list[Any]:
+    if isinstance(wanted, list | tuple | set):
+        try:
+            return [entry.find(value) for value in wanted]
+        except InputError:
+            if isinstance(wanted, set) or not wanted:
+                raise
+    return [entry.find(list(wanted) if isinstance(wanted, tuple) else wanted)]
+
+
+def _holds(entry: Entry, wanted: Any, value: Any) -> bool:
+    try:
+        return entry.find(value) in _wanted_keys(entry, wanted)
+    except InputError:
+        return False
+
+
+def _with_conditions(entry: Entry, when: dict[str, Any]) -> Entry:
+    if isinstance(entry, Choice):
+        copy: Entry = Choice(*entry.values, when=when)
+        copy.keys = entry.keys
+        return copy
+    return type(entry)(entry.low, entry.high, step=entry.step, log=entry.log, when=when)
+
+
+def rounded_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras-tuner's values with its numbers as they survive its protocol."""
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in values.items()}

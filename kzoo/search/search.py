@@ -1,0 +1,205 @@
+"""The description of a search, and where a file keeps one (no Keras)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kzoo.errors import InputError, KzooError, unknown
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+from kzoo.search.declared import Space
+from kzoo.search.space import Entry
+
+TUNERS = ("random", "grid", "bayesian", "hyperband")
+OBJECTIVES = {"val_accuracy": "max", "val_loss": "min", "accuracy": "max", "loss": "min"}
+"""Figures of a run's history, and their better end."""
+TRIALS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is tried and what for. Plain data; nothing runs until `kzoo.run_search` or ``kzoo search FILE``.
+
+    Attributes:
+        name: labels it; part of its directory's name.
+        recipe: what every trial begins from, a `Recipe` or what stands for one (see `kzoo.recipe`).
+        space: recipe fields (dotted for entries of one) and what each may be.
+        model: builds the model in the recipe's stead: a function of keras-tuner's `hp` or ``module:function``; it may
+            ask `hp` for more.
+        tuner: ``random``, ``grid``, ``bayesian`` or ``hyperband`` (Li et al. 2018; up to the recipe's epochs).
+        objective: ``val_accuracy`` or ``val_loss`` of the best epoch; ``accuracy`` and ``loss`` are of training.
+        trials: budget, those that a limit rejects left out; None is 20 for random and bayesian (unless `minutes` is
+            given), the whole grid, or all of Hyperband's brackets.
+        minutes: no trial begins once so much time has been spent, by all processes that worked on the search.
+        max_parameters: a model with more trainable parameters is rejected, not trained.
+        max_multiply_adds: likewise, per image.
+        stop_poor: ``"median"`` ends a trial whose best score so far is worse than the median of what those before it
+            had on average by the same epoch (Golovin et al. 2017); None lets all run. Hyperband does without.
+        failures_in_a_row: give the search up after so many failed trials in a row; None never does.
+        seed: of the tuner's draws. A trial's own seed is the recipe's.
+        baseline: whether the first trial has the recipe's own values, where the space contains them (grid and
+            hyperband order their trials themselves).
+        own_process: whether each trial gets a process of its own, so that all its memory is given back.
+        memory: how much a trial's process may allocate, in GiB; needs `own_process` and Linux.
+        source: the file that it was read from.
+    """
+
+    name: str
+    recipe: str | Recipe
+    space: Mapping[str, Entry]
+    _: dataclasses.KW_ONLY
+    model: Callable[..., Any] | str | None = None
+    tuner: str = "random"
+    objective: str = "val_accuracy"
+    trials: int | None = None
+    minutes: float | None = None
+    max_parameters: int | None = None
+    max_multiply_adds: int | None = None
+    stop_poor: str | None = None
+    failures_in_a_row: int | None = None
+    seed: int = 0
+    baseline: bool = True
+    own_process: bool = False
+    memory: float | None = None
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check all of it.
+
+        Raises:
+            InputError: a value is not allowed, or the space does not fit the recipe.
+        """
+        if not isinstance(self.name, str) or not re.fullmatch(r"[^\s/]+", self.name):
+            raise InputError(f"name of a search must be text without spaces and slashes, not {self.name!r}")
+        row = self.recipe if isinstance(self.recipe, Recipe) else named_recipe(self.recipe)
+        object.__setattr__(self, "recipe", row)
+        for what, value, allowed in (
+            ("tuner", self.tuner, TUNERS),
+            ("objective", self.objective, OBJECTIVES),
+            ("stop_poor", self.stop_poor or "median", ("median",)),
+        ):
+            if value not in allowed:
+                raise unknown(what, value, allowed)
+        for what in ("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"):
+            _check_whole(what, getattr(self, what), 1)
+        _check_whole("seed", self.seed, 0)
+        for what in ("minutes", "memory"):
+            value = getattr(self, what)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise InputError(f"{what} of a search must be a positive number, not {value!r}")
+        if self.memory is not None and not self.own_process:
+            raise InputError("memory limits a trial's process: set own_process=True too")
+        if self.model is not None and not callable(self.model) and ":" not in str(self.model):
+            raise InputError(f"model of a search must be a function or 'module:function', not {self.model!r}")
+        if self.tuner == "hyperband" and self.stop_poor:
+            raise InputError("stop_poor is not for tuner 'hyperband', which stops poor trials itself")
+        space = Space(self.space, row, may_be_empty=self.model is not None)
+        if self.tuner == "hyperband" and "epochs" in space:
+            raise InputError("tuner 'hyperband' chooses epochs itself: take 'epochs' out of the space")
+        if self.objective.startswith("val_") and row.split.validation == 0:
+            raise InputError(f"objective {self.objective!r} needs validation images, but split.validation is 0")
+        object.__setattr__(self, "space", space)
+
+    @property
+    def direction(self) -> str:
+        """Which end of the objective is better, ``"max"`` or ``"min"``."""
+        return OBJECTIVES[self.objective]
+
+    @property
+    def budget(self) -> int | None:
+        """Trials that count before the search is over; None if something else ends it."""
+        if self.trials is None and self.minutes is None and self.tuner in ("random", "bayesian"):
+            return TRIALS
+        return self.trials
+
+    @property
+    def base(self) -> Recipe:
+        """The recipe itself."""
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe
+
+    @property
+    def checked_space(self) -> Space:
+        """The space, checked against the recipe."""
+        assert isinstance(self.space, Space)
+        return self.space
+
+    def replace(self, **options: Any) -> Search:
+        """This search with some of its own attributes changed; Hyperband drops `stop_poor`."""
+        for option in options:
+            if option not in {field.name for field in dataclasses.fields(self)}:
+                raise unknown("option of a search", option, [field.name for field in dataclasses.fields(self)])
+        if options.get("tuner") == "hyperband":
+            options.setdefault("stop_poor", None)
+        return dataclasses.replace(self, **options)
+
+    def override(self, **changes: Any) -> Search:
+        """This search from a recipe with fields replaced, as ``--set`` does; a field that is set is varied no more."""
+        row = self.base.override(**changes)
+        fixed = {name for name in self.space if any(_reaches(change, name) for change in changes)}
+        space = self.checked_space.without(fixed, row)
+        if fixed and not space and self.model is None:
+            raise InputError(f"setting {', '.join(sorted(fixed))} leaves nothing to search")
+        return dataclasses.replace(self, recipe=row, space=space)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; budgets and what does not change any trial are left out."""
+        model = self.model if isinstance(self.model, str) or self.model is None else self.model.__qualname__
+        names = ("name", "tuner", "objective", "max_parameters", "max_multiply_adds", "stop_poor", "seed", "baseline")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "model": model,
+            "recipe": self.base.resolved().model_dump(mode="json"),
+            "space": self.checked_space.to_dict(),
+        }
+
+    @property
+    def digest(self) -> str:
+        """Ten hexadecimal digits that identify the search by content; its name and budgets take no part."""
+        content = {key: value for key, value in self.to_dict().items() if key != "name"}
+        content["recipe"] = {key: value for key, value in content["recipe"].items() if key != "name"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def load_search(path: str | Path) -> Search:
+    """The search that a Python file keeps as its module-level ``search``.
+
+    Raises:
+        InputError: there is no such file, it cannot be run, or it has no `search`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"search file {str(path)!r} does not exist")
+    spec = importlib.util.spec_from_file_location(f"kzoo_search_{path.stem}", path)
+    if path.suffix != ".py" or spec is None or spec.loader is None:
+        raise InputError(f"search file {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except KzooError as error:
+        raise InputError(f"search file {str(path)!r}: {error}") from None
+    except Exception as error:
+        raise InputError(f"search file {str(path)!r} cannot be run: {type(error).__name__}: {error}") from error
+    found = getattr(module, "search", None)
+    if not isinstance(found, Search):
+        has = "has no `search`" if found is None else f"has a `search` that is {type(found).__name__}"
+        raise InputError(f"search file {str(path)!r} {has}: give it one line `search = kzoo.Search(...)`")
+    return dataclasses.replace(found, source=path.resolve())
+
+
+def _check_whole(what: str, value: Any, least: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise InputError(f"{what} of a search must be a whole number of at least {least}, not {value!r}")
+
+
+def _reaches(change: str, name: str) -> bool:
+    return change == name or name.startswith(f"{change}.") or change.startswith(f"{name}.")
