@@ -24,10 +24,8 @@ from keras_tuner.src.engine.trial import TrialStatus
 
 from kzoo.errors import InputError, RunFailed
 from kzoo.search.addresses import Address
+from kzoo.search.link import BEAT, INTERVAL, SERVICE
 
-SERVICE, BEAT = "kzoo.Search", "Beat"
-INTERVAL = 2.0
-"""Seconds between two beats of a worker."""
 RECONNECT = 15.0
 """Seconds after its start within which a chief that was started again must have heard from a worker."""
 FAREWELL = 5.0

@@ -38,7 +38,7 @@ def run_cluster(
     *,
     tell: Tell = lambda text: None,
     tick: Callable[[], object] = lambda: None,
-    restarts: int = 3,
+    restarts: int = 5,
     delay: float = 1.0,
     grace: float = 60.0,
 ) -> None:

@@ -20,7 +20,7 @@ from keras_tuner.src.engine.trial import Trial, TrialStatus
 from kzoo.files import write_atomically
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
-MOST_LOSSES = 5
+MOST_LOSSES = 3
 """A trial whose worker died so often is failed: it is likely to be the reason, by the memory that it takes, say."""
 
 
