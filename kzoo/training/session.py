@@ -53,9 +53,14 @@ class Session(keras.callbacks.Callback):
         console: Console | None = None,
         checkpoint_minutes: float = 3.0,
         diagnostics: bool = True,
+        until: int | None = None,
     ) -> None:
-        """Prepare to train; `start` is the checkpoint to go on from, `meta` what every checkpoint carries."""
+        """Prepare to train; `start` is the checkpoint to go on from, `meta` what every checkpoint carries.
+
+        With `until`, the run ends after so many of the recipe's epochs.
+        """
         super().__init__()
+        self.end = min(recipe.epochs, until or recipe.epochs)
         self.stock, self.recipe, self.data, self.directory = stock, recipe, data, directory
         self.meta, self.interval = meta, checkpoint_minutes * 60
         self.start = start
@@ -122,7 +127,7 @@ class Session(keras.callbacks.Callback):
         stopped = bool(self.start and self.start.meta.get("stopped"))
         if self.start is None:
             self._save(0, 0)
-        if self.start is not None and (first >= self.recipe.epochs or stopped):
+        if self.start is not None and (first >= self.end or stopped):
             self.restore_variables()
             self._restore_callbacks()
         else:
@@ -135,9 +140,9 @@ class Session(keras.callbacks.Callback):
                     if step:  # the rest of an epoch begun elsewhere has fewer steps than Keras expects later
                         self._fit(first, first + 1)
                         first += 1
-                    if first < self.recipe.epochs and not (self.stopper and self.stopper.stopped):
+                    if first < self.end and not self.view.stop_training:
                         self.batches.position(first)
-                        self._fit(first, self.recipe.epochs)
+                        self._fit(first, self.end)
                 finally:
                     if self.bar is not None:
                         self.bar.close()
@@ -197,7 +202,7 @@ class Session(keras.callbacks.Callback):
             "paths": [variable.path for variable in self._variables("model")],
             "parts": self._own_parts(),
             "callbacks": states,
-            "stopped": bool(self.stopper and self.stopper.stopped),
+            "stopped": step == 0 and bool(self.view.stop_training),  # by whichever callback
             "segments": self.segments(),
         }
         save(self.directory / "checkpoint", Checkpoint(epoch, step, arrays, meta))
@@ -228,18 +233,24 @@ class Session(keras.callbacks.Callback):
     def _restore_callbacks(self) -> None:
         assert self.start is not None
         states = self.start.meta["callbacks"]
+        other = InputError(
+            f"the checkpoint in {str(self.directory)!r} was written by another version of kzoo, which keeps other "
+            "states: finish the run with that version, or start anew with fresh=True (--fresh)"
+        )
         if self.start.meta.get("parts") != self._own_parts():
-            raise InputError(
-                f"the checkpoint in {str(self.directory)!r} was written by another version of kzoo, which keeps other "
-                "states: finish the run with that version, or start anew with fresh=True (--fresh)"
-            )
+            raise other
+        own = len(self.parts) - self.extra
         if len(states) != len(self.parts):
-            own = len(self.parts) - self.extra
             raise InputError(
                 f"run {str(self.directory)!r} was trained with {len(states) - own} callbacks of your own and is "
                 f"resumed with {self.extra}: pass as many, in the same order"
             )
-        for part, state in zip(self.parts, states, strict=True):
+        try:
+            for part, state in zip(self.parts[:own], states[:own], strict=True):
+                cb.restore_state(part, state)
+        except (KeyError, TypeError) as error:
+            raise other from error
+        for part, state in zip(self.parts[own:], states[own:], strict=True):
             cb.restore_state(part, state)
         self.best.weights = self.start.arrays.get("best", [])
         if self.best.weights:

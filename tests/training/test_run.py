@@ -241,7 +241,16 @@ def test_really_full_disk(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_checkpoint_of_a_kzoo_with_other_states_is_refused(tmp_path):
+def without_a_part(meta):
+    meta["parts"] = meta["parts"][1:]
+
+
+def with_other_names(meta):
+    meta["callbacks"][1] = {f"old_{key}": value for key, value in meta["callbacks"][1].items()}
+
+
+@pytest.mark.parametrize("change", [without_a_part, with_other_names])
+def test_checkpoint_of_a_kzoo_with_other_states_is_refused(tmp_path, change):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             raise KeyboardInterrupt
@@ -250,7 +259,7 @@ def test_checkpoint_of_a_kzoo_with_other_states_is_refused(tmp_path):
         train(directory="cut", epochs=2, callbacks=[Stop()])
     for path in checkpoint.files(tmp_path / "work" / "cut" / "checkpoint"):
         found = checkpoint.load(path)
-        found.meta["parts"] = found.meta["parts"][1:]
+        change(found.meta)
         checkpoint.save(path.parent, found)
     with pytest.raises(kzoo.InputError, match="written by another version of kzoo"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])

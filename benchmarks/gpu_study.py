@@ -1,0 +1,161 @@
+r"""Train a list of recipes one after another within a time limit, on a machine that has little but an accelerator.
+
+Where the data were prepared by tensorflow-datasets, pack them; elsewhere, unpack and train:
+
+    python benchmarks/gpu_study.py pack cifar100 cifar10 --to packed
+    KERAS_BACKEND=jax python benchmarks/gpu_study.py run --packed packed --minutes 9 --out out \
+        rescue/bn-residual rescue/bn 'batchnorm/baseline seed=1' 'reduction/lenet2-max epochs=20'
+
+Each argument is a recipe's name and changes of its fields. The packs fill kzoo's cache, from which datasets are read
+without TensorFlow. Runs are kzoo's own, in `--directory`, so that the same command goes on where the limit stopped it.
+In `--out` are left, by run: the record and best weights of what is finished, the whole directory of what is not, which
+`--directory` takes when it is copied back. Precision is a field that the record tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kzoo
+from kzoo.data import cache, load
+from kzoo.data.arrays import Arrays
+from kzoo.data.datasets import dataset
+from kzoo.errors import InUse, KzooError, RunFailed
+from kzoo.recipes.schema import Recipe
+from kzoo.training.records import folder_name
+
+PARTS = ("images", "labels", "test_images", "test_labels", "class_names")
+
+
+def pack(names: list[str], folder: Path) -> None:
+    """Write each dataset as one compressed .npz file, ``NAME.npz``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = folder / f"{name}.npz"
+        if path.exists():
+            raise SystemExit(f"{path} exists: move it aside")
+        arrays = load(name)
+        content = {part: getattr(arrays, part) for part in PARTS if getattr(arrays, part) is not None}
+        np.savez_compressed(path, **content)
+        print(f"{path}: {len(arrays.images):,} training images, {path.stat().st_size / 2**20:.0f} MiB")
+
+
+def unpack(folder: Path) -> None:
+    """Fill kzoo's cache from packs, as if tensorflow-datasets' files had been decoded here."""
+    for path in sorted(folder.glob("*.npz")):
+        prepared = dataset(path.stem).prepared
+        if prepared is None:
+            raise SystemExit(f"{path}: {path.stem!r} is no dataset that tensorflow-datasets prepares")
+
+        def build(path: Path = path) -> Arrays:
+            arrays = load(f"npz:{path}")
+            return dataclasses.replace(arrays, class_names=tuple(map(str, arrays.class_names)))
+
+        prefix = prepared.replace("/", "-") + "-"
+        if not list(cache.entries(prefix)):
+            cache.cached(prefix + "packed", build)
+
+
+def chosen(words: list[str], precision: str) -> list[Recipe]:
+    """The recipes that the arguments name, changes made."""
+    rows = []
+    for word in words:
+        name, *changes = word.split()
+        fields: dict[str, Any] = {"precision": precision}
+        for change in changes:
+            key, equals, value = change.partition("=")
+            if not equals:
+                raise SystemExit(f"{word!r}: {change!r} is not FIELD=VALUE")
+            try:
+                fields[key] = json.loads(value)
+            except ValueError:
+                fields[key] = value
+        rows.append(kzoo.recipe(name).override(**fields).resolved())
+    return rows
+
+
+def leave(place: Path, out: Path) -> None:
+    """Copy what is worth bringing back from a run's directory."""
+    target = out / place.name
+    if (place / "result.json").exists():
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in ("result.json", "recipe.json", "best.weights.h5"):
+            if (place / name).exists():  # a run that failed has no weights
+                shutil.copy2(place / name, target / name)
+    elif place.exists():
+        shutil.copytree(place, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("tensorboard"))
+
+
+def train(row: Recipe, place: Path) -> str:
+    """Bring one run to its end; one line that says what came of it."""
+    began = time.monotonic()
+    try:
+        run = kzoo.train(row, directory=place, progress=False, checkpoint_minutes=2.0)
+    except InUse as error:
+        return str(error)
+    except RunFailed as error:
+        return f"failed: {error}"
+    result = run.result
+    images = result.sizes["train"] * result.epochs
+    speed = images / sum(result.history["seconds"])
+    score = f"test accuracy {result.test.accuracy:.4f}" if result.test else "no test part"
+    return f"{score}, {result.epochs} epochs, {speed:,.0f} images/s, {time.monotonic() - began:.0f} s now"
+
+
+def main() -> None:
+    """Pack, or train what is named until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack")
+    packing.add_argument("datasets", nargs="+")
+    packing.add_argument("--to", type=Path, required=True)
+    running = commands.add_parser("run")
+    running.add_argument("recipes", nargs="+", metavar="'RECIPE [FIELD=VALUE ...]'")
+    running.add_argument("--packed", type=Path, help="folder of packs")
+    running.add_argument("--minutes", type=float, default=9.0, help="after them a checkpoint is written, and all ends")
+    running.add_argument("--directory", type=Path, default=Path("runs"))
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--precision", default="mixed_bfloat16")
+    options = parser.parse_args()
+    try:
+        if options.command == "pack":
+            return pack(options.datasets, options.to)
+        if options.packed is not None:
+            unpack(options.packed)
+        rows = chosen(options.recipes, options.precision)
+    except KzooError as error:
+        parser.error(str(error))
+    limit = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
+    limit.daemon = True
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # between runs, too, the end is a KeyboardInterrupt
+    limit.start()
+    place = Path()
+    try:
+        for row in rows:
+            place = options.directory / folder_name(row.name, row.digest())
+            print(f"{row.name} seed {row.seed}: ", end="", flush=True)
+            print(train(row, place), flush=True)
+            leave(place, options.out)
+    except KeyboardInterrupt:
+        print("cut off; the same command goes on", flush=True)
+        leave(place, options.out)
+    except KzooError as error:
+        parser.error(str(error))
+    finally:
+        limit.cancel()
+
+
+if __name__ == "__main__":
+    main()
