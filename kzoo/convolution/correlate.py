@@ -1,0 +1,103 @@
+"""Convolution pair by pair: three loops around SciPy's 2-D functions (report a, section 2; report d, section 2.3).
+
+For each image, channel and filter one call of a function T: the time is ``batch x filters x channels x T``. T sees one
+map and one kernel and knows neither stride nor dilation, so it computes every place and every pixel between the taps:
+a stride s wastes s^2 of the work, a dilation d as much of it. Operations of the forward pass:
+``batch filters channels`` times (places at stride 1) x (kernel with its holes).
+Extra storage: one padded map and one result of T at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import convolve2d, correlate2d
+
+from kzoo.convolution.geometry import Geometry
+
+
+def _spread(maps: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
+    """A map (height, width) with zeros between its pixels, each `steps` from the next."""
+    if steps == (1, 1):
+        return maps
+    shape = [(size - 1) * step + 1 for size, step in zip(maps.shape, steps, strict=True)]
+    spread = np.zeros(shape, maps.dtype)
+    spread[:: steps[0], :: steps[1]] = maps
+    return spread
+
+
+def _dilation(geometry: Geometry) -> tuple[int, int]:
+    return geometry.height.dilation, geometry.width.dilation
+
+
+def _stride(geometry: Geometry) -> tuple[int, int]:
+    return geometry.height.stride, geometry.width.stride
+
+
+def _padded(image: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """One map with its zeros, without the pixels that a stride leaves at the end."""
+    height, width = geometry.height, geometry.width
+    if not geometry.is_padded:
+        return image[: height.used, : width.used]
+    padded = np.zeros((height.padded, width.padded), image.dtype)
+    padded[geometry.inner] = image
+    return padded[: height.used, : width.used]
+
+
+def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The output: for each image and filter, the sum over channels of one cross-correlation each."""
+    y = np.zeros(geometry.output_shape, x.dtype)
+    every = tuple(slice(None, None, step) for step in _stride(geometry))
+    for b in range(geometry.batch):
+        for c in range(geometry.channels):
+            image = _padded(x[b, :, :, c], geometry)
+            for o in range(geometry.filters):
+                weights = _spread(kernel[:, :, c, o], _dilation(geometry))
+                y[b, :, :, o] += correlate2d(image, weights, mode="valid")[every]
+    return y
+
+
+def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The gradient by the input: the full convolution, which flips the kernel, of the gradient with it."""
+    x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
+    # The padded map's part that the windows reach, less the zeros before it.
+    height, width = geometry.height, geometry.width
+    rows, columns = (
+        slice(axis.before, max(axis.before, min(axis.before + axis.size, axis.used))) for axis in (height, width)
+    )
+    reached = (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start))
+    for b in range(geometry.batch):
+        for o in range(geometry.filters):
+            came = _spread(gradient[b, :, :, o], _stride(geometry))
+            for c in range(geometry.channels):
+                weights = _spread(kernel[:, :, c, o], _dilation(geometry))
+                x_gradient[b, *reached, c] += convolve2d(came, weights, mode="full")[rows, columns]
+    return x_gradient
+
+
+def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The gradient by the kernel: each input map correlated with each output map's gradient, summed over images."""
+    kernel_gradient = np.zeros(geometry.kernel_shape, x.dtype)
+    every = tuple(slice(None, None, step) for step in _dilation(geometry))
+    for b in range(geometry.batch):
+        for c in range(geometry.channels):
+            image = _padded(x[b, :, :, c], geometry)
+            for o in range(geometry.filters):
+                came = _spread(gradient[b, :, :, o], _stride(geometry))
+                kernel_gradient[:, :, c, o] += correlate2d(image, came, mode="valid")[every]
+    return kernel_gradient
+
+
+def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
+    """Bytes at the peak beyond arguments and result, of each function: a map or two of one image and channel."""
+    height, width = geometry.height, geometry.width
+    padded = height.padded * width.padded * geometry.is_padded
+    image = height.used * width.used
+    kernel = height.extent * width.extent
+    strided = ((height.places - 1) * height.stride + 1) * ((width.places - 1) * width.stride + 1)
+    spread_kernel = kernel * (_dilation(geometry) != (1, 1))
+    spread_gradient = strided * (_stride(geometry) != (1, 1))
+    return {
+        "forward": itemsize * (padded + spread_kernel + strided),
+        "input_gradient": itemsize * (spread_gradient + spread_kernel + image),
+        "kernel_gradient": itemsize * (padded + spread_gradient + kernel),
+    }

@@ -1,0 +1,264 @@
+"""Shapes of a convolution or a pooling: padding in numbers, and one clear error where nothing can be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError
+
+Pair = int | Sequence[int]
+Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction, height or width, of a window that slides over a map.
+
+    Attributes:
+        size: of the map, in pixels, without padding.
+        window: of the kernel or pool, in taps.
+        stride: pixels from one place of the window to the next.
+        dilation: pixels from one tap to the next.
+        before: zeros put before the first pixel.
+        after: zeros put after the last.
+    """
+
+    size: int
+    window: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the window's first tap to its last, both counted."""
+        return (self.window - 1) * self.dilation + 1
+
+    @property
+    def padded(self) -> int:
+        """The map's size with its zeros."""
+        return self.size + self.before + self.after
+
+    @property
+    def places(self) -> int:
+        """How many places the window has: the size of the result."""
+        return (self.padded - self.extent) // self.stride + 1
+
+    @property
+    def used(self) -> int:
+        """Pixels of the padded map that the window reaches; a stride may leave some at the end."""
+        return (self.places - 1) * self.stride + self.extent
+
+    def taps(self, tap: int) -> slice:
+        """The padded map's pixels that one tap meets, one for each place of the window."""
+        start = tap * self.dilation
+        return slice(start, start + (self.places - 1) * self.stride + 1, self.stride)
+
+    def inside(self, tap: int) -> tuple[slice, slice]:
+        """As `taps`, without the zeros: the places at which the tap meets the map itself, and the pixels it meets."""
+        shift = tap * self.dilation - self.before
+        first = max(0, -(shift // self.stride))
+        last = min(self.places - 1, (self.size - 1 - shift) // self.stride)
+        count = max(last - first + 1, 0)
+        start = shift + first * self.stride
+        return slice(first, first + count), slice(start, start + max((count - 1) * self.stride + 1, 0), self.stride)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Batch and channels, and the two axes of a sliding window.
+
+    Attributes:
+        batch: images.
+        channels: of the input.
+        filters: channels of the output.
+        height: the vertical axis.
+        width: the horizontal axis.
+    """
+
+    batch: int
+    channels: int
+    filters: int
+    height: Axis
+    width: Axis
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(batch, height, width, channels)."""
+        return (self.batch, self.height.size, self.width.size, self.channels)
+
+    @property
+    def padded_shape(self) -> tuple[int, int, int, int]:
+        """The input's with its zeros."""
+        return (self.batch, self.height.padded, self.width.padded, self.channels)
+
+    @property
+    def kernel_shape(self) -> tuple[int, int, int, int]:
+        """(kernel height, kernel width, channels, filters)."""
+        return (self.height.window, self.width.window, self.channels, self.filters)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        """(batch, rows, columns, filters)."""
+        return (self.batch, self.height.places, self.width.places, self.filters)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there are zeros on any side."""
+        return any((self.height.before, self.height.after, self.width.before, self.width.after))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products that are added up by the definition, those with zeros of the padding included."""
+        return int(np.prod(self.output_shape[:3])) * int(np.prod(self.kernel_shape))
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        """Where the map lies in its padded self: rows and columns."""
+        return tuple(slice(axis.before, axis.before + axis.size) for axis in (self.height, self.width))  # type: ignore[return-value]
+
+    def offsets(self) -> Iterator[tuple[int, int]]:
+        """Rows and columns of the window's taps, row by row."""
+        return ((i, j) for i in range(self.height.window) for j in range(self.width.window))
+
+    def images(self, count: int) -> Geometry:
+        """The same for another number of images."""
+        return Geometry(count, self.channels, self.filters, self.height, self.width)
+
+
+def pad(x: np.ndarray, geometry: Geometry, value: float = 0.0) -> np.ndarray:
+    """The input with its zeros (or another value) around it; the input itself where there are none."""
+    if not geometry.is_padded:
+        return x
+    padded = np.full(geometry.padded_shape, value, x.dtype) if value else np.zeros(geometry.padded_shape, x.dtype)
+    rows, columns = geometry.inner
+    padded[:, rows, columns] = x
+    return padded
+
+
+def pair(name: str, value: Any) -> tuple[int, int]:
+    """A positive integer or two as two.
+
+    Raises:
+        InputError: it is neither.
+    """
+    both = (value, value) if isinstance(value, int | np.integer) else value
+    good = isinstance(both, Sequence) and not isinstance(both, str) and len(both) == 2
+    if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in both):
+        raise InputError(f"{name} must be a positive integer or two of them, not {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def _given(padding: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Explicit padding as ((top, bottom), (left, right)); None where it is nothing of the kind."""
+    if isinstance(padding, int | np.integer):
+        padding = (padding, padding)
+    if isinstance(padding, str) or not isinstance(padding, Sequence) or len(padding) != 2:
+        return None
+    sides = [(side, side) if isinstance(side, int | np.integer) else side for side in padding]
+    for side in sides:
+        if isinstance(side, str) or not isinstance(side, Sequence) or len(side) != 2:
+            return None
+        if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0 for n in side):
+            return None
+    return tuple((int(first), int(last)) for first, last in sides)  # type: ignore[return-value]
+
+
+def axes(
+    shape: Sequence[int], window: Pair, stride: Pair, padding: Padding, dilation: Pair = 1, *, what: str = "kernel"
+) -> tuple[Axis, Axis]:
+    """Both axes of a window over a map.
+
+    Args:
+        shape: the map's height and width.
+        window: the window's height and width in taps, or one number for both.
+        stride: pixels from place to place, vertically and horizontally.
+        padding: ``"valid"`` (none), ``"same"`` (so that at stride 1 the result has the map's size; at others its size
+            over the stride, rounded up; an odd zero goes to the end, as in Keras), a number of zeros for every side,
+            two numbers for height and width, or ((top, bottom), (left, right)).
+        dilation: pixels from tap to tap.
+        what: the window's name in messages.
+
+    Raises:
+        InputError: a value is not of these kinds, or the window is larger than the padded map.
+    """
+    windows, strides, dilations = pair(what, window), pair("stride", stride), pair("dilation", dilation)
+    explicit = _given(padding)
+    if explicit is None and padding not in ("same", "valid"):
+        raise InputError(
+            f"padding must be 'same', 'valid', a number of zeros that is not negative, two of them, or "
+            f"((top, bottom), (left, right)), not {padding!r}"
+        )
+    found = []
+    for i, name in enumerate(("height", "width")):
+        before, after = explicit[i] if explicit else (0, 0)
+        if padding == "same":
+            needed = (-(-shape[i] // strides[i]) - 1) * strides[i] + (windows[i] - 1) * dilations[i] + 1
+            total = max(needed - shape[i], 0)
+            before, after = total // 2, total - total // 2
+        axis = Axis(shape[i], windows[i], strides[i], dilations[i], before, after)
+        if axis.extent > axis.padded:
+            spread = f" with dilation {axis.dilation} reaches over {axis.extent} pixels and" if axis.dilation > 1 else ""
+            raise InputError(
+                f"{what} of {name} {axis.window}{spread} does not fit into a map of {name} {axis.size}"
+                f" with {before} + {after} zeros of padding"
+            )
+        found.append(axis)
+    return found[0], found[1]
+
+
+def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any = None) -> np.ndarray:
+    """An array of the right kind.
+
+    Raises:
+        InputError: no NumPy array, not float32 or float64 (or not `dtype`), or not of so many dimensions, none empty.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
+        kind = value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
+        raise InputError(f"{name} must be a NumPy array of {' or '.join(DTYPES)}, not {kind}")
+    if value.ndim != dimensions or 0 in value.shape:
+        raise InputError(f"{name} must have the shape {meaning}, none of them 0, not {value.shape}")
+    if dtype is not None and value.dtype != dtype:
+        raise InputError(f"{name} must be {np.dtype(dtype).name} as the other arrays are, not {value.dtype.name}")
+    return value
+
+
+def check_shape(name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
+    """That an array has the shape that the others ask for.
+
+    Raises:
+        InputError: it has another.
+    """
+    if value.shape != shape:
+        raise InputError(f"{name} must have the shape {shape} here, not {value.shape}")
+
+
+IMAGES = "(batch, height, width, channels)"
+KERNEL = "(height, width, channels, filters)"
+
+
+def of_convolution(
+    input_shape: Any, kernel_shape: Any, stride: Pair, padding: Padding, dilation: Pair
+) -> Geometry:
+    """The geometry of a convolution.
+
+    Raises:
+        InputError: the shapes do not fit each other, see `axes`.
+    """
+    for name, shape, meaning in (("input_shape", input_shape, IMAGES), ("kernel_shape", kernel_shape, KERNEL)):
+        good = isinstance(shape, Sequence) and len(shape) == 4
+        if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+            raise InputError(f"{name} must be four positive integers, {meaning}, not {shape!r}")
+    if kernel_shape[2] != input_shape[3]:
+        raise InputError(
+            f"kernel of shape {tuple(kernel_shape)} takes {kernel_shape[2]} channels, "
+            f"but the input of shape {tuple(input_shape)} has {input_shape[3]}"
+        )
+    height, width = axes(input_shape[1:3], tuple(kernel_shape[:2]), stride, padding, dilation)
+    return Geometry(input_shape[0], input_shape[3], kernel_shape[3], height, width)

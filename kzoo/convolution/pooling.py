@@ -1,0 +1,181 @@
+"""Max and average pooling, forward and backward (report d, section 2.3).
+
+Both go over the window's taps rather than its places: each tap is one strided view of the whole batch, so that a pool
+of k x k takes k^2 passes over the output and no copy of the windows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kzoo.convolution.geometry import (
+    IMAGES,
+    Geometry,
+    Padding,
+    Pair,
+    axes,
+    check_array,
+    check_shape,
+    pad,
+)
+from kzoo.errors import InputError
+
+
+def _geometry(shape: tuple[int, ...], size: Pair, stride: Pair | None, padding: Padding) -> Geometry:
+    height, width = axes(shape[1:3], size, size if stride is None else stride, padding, what="pool")
+    for name, axis in (("height", height), ("width", width)):
+        if max(axis.before, axis.after) >= axis.window:
+            raise InputError(
+                f"padding of {axis.before} + {axis.after} is too much for a pool of {name} {axis.window}: "
+                "some pools would hold no pixel"
+            )
+    return Geometry(shape[0], shape[3], shape[3], height, width)
+
+
+def max_pool2d(
+    x: np.ndarray, size: Pair = 2, *, stride: Pair | None = None, padding: Padding = "valid"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest pixel of each window, and where it was.
+
+    Args:
+        x: (batch, height, width, channels), float32 or float64.
+        size: of the window, height and width or one number.
+        stride: `size` if not given.
+        padding: as in `conv2d`; pixels of the padding are never the largest.
+
+    Returns:
+        The output (batch, rows, columns, channels), and the argmax of the same shape, uint8 (uint32 for windows of more
+        than 256 pixels): the number of the window's tap, row by row, that held the largest pixel, the first of equals.
+        Operations: size^2 comparisons an output. Extra storage: the padded input, one comparison of each output.
+
+    Raises:
+        InputError: shapes do not fit, or a window could lie in the padding alone.
+    """
+    check_array("x", x, 4, IMAGES)
+    geometry = _geometry(x.shape, size, stride, padding)
+    padded = pad(x, geometry, -np.inf)
+    taps = list(geometry.offsets())
+    best = padded[:, geometry.height.taps(0), geometry.width.taps(0)].copy()
+    argmax = np.zeros(best.shape, np.uint8 if len(taps) <= 256 else np.uint32)
+    for number, (i, j) in enumerate(taps[1:], start=1):
+        pixels = padded[:, geometry.height.taps(i), geometry.width.taps(j)]
+        larger = pixels > best
+        np.copyto(best, pixels, where=larger)
+        argmax[larger] = number
+    return best, argmax
+
+
+def max_pool2d_gradient(
+    gradient: np.ndarray,
+    argmax: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+) -> np.ndarray:
+    """The gradient by the input: each window's goes to the pixel that was largest, all else gets none.
+
+    Args:
+        gradient: by the output, (batch, rows, columns, channels).
+        argmax: what `max_pool2d` remembered, of the same shape.
+        input_shape: of `max_pool2d`'s input.
+        size: as it was.
+        stride: as it was.
+        padding: as it was.
+
+    Returns:
+        Of the input's shape and the gradient's dtype. Operations: size^2 products an output.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    check_array("gradient", gradient, 4, IMAGES)
+    geometry = _geometry(input_shape, size, stride, padding)
+    check_shape("gradient", gradient, geometry.output_shape)
+    check_shape("argmax", argmax, geometry.output_shape)
+    padded = np.zeros(geometry.padded_shape, gradient.dtype)
+    for number, (i, j) in enumerate(geometry.offsets()):
+        padded[:, geometry.height.taps(i), geometry.width.taps(j)] += gradient * (argmax == number)
+    return padded[:, *geometry.inner]
+
+
+def _pixels(geometry: Geometry, dtype: np.dtype, count_padding: bool) -> np.ndarray | int:
+    """What each window is divided by: (rows, columns, 1), or one number."""
+    whole = geometry.height.window * geometry.width.window
+    if count_padding or not geometry.is_padded:
+        return whole
+    counts = []
+    for axis in (geometry.height, geometry.width):
+        inside = np.zeros(axis.padded, dtype)
+        inside[axis.before : axis.before + axis.size] = 1
+        counts.append(sum(inside[axis.taps(tap)] for tap in range(axis.window)))
+    return (counts[0][:, None] * counts[1])[..., None]
+
+
+def average_pool2d(
+    x: np.ndarray,
+    size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    count_padding: bool = False,
+) -> np.ndarray:
+    """The mean of each window.
+
+    Args:
+        x: (batch, height, width, channels), float32 or float64.
+        size: of the window, height and width or one number.
+        stride: `size` if not given.
+        padding: as in `conv2d`.
+        count_padding: whether the padding's zeros count as pixels (report d, PyTorch) or not (Keras).
+
+    Returns:
+        (batch, rows, columns, channels). Operations: size^2 sums an output. Extra storage: the padded input.
+
+    Raises:
+        InputError: shapes do not fit, or a window could lie in the padding alone.
+    """
+    check_array("x", x, 4, IMAGES)
+    geometry = _geometry(x.shape, size, stride, padding)
+    padded = pad(x, geometry)
+    total = np.zeros(geometry.output_shape, x.dtype)
+    for i, j in geometry.offsets():
+        total += padded[:, geometry.height.taps(i), geometry.width.taps(j)]
+    total /= _pixels(geometry, x.dtype, count_padding)
+    return total
+
+
+def average_pool2d_gradient(
+    gradient: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    size: Pair = 2,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    count_padding: bool = False,
+) -> np.ndarray:
+    """The gradient by the input: each window's is shared equally by its pixels.
+
+    Args:
+        gradient: by the output, (batch, rows, columns, channels).
+        input_shape: of `average_pool2d`'s input.
+        size: as it was.
+        stride: as it was.
+        padding: as it was.
+        count_padding: as it was.
+
+    Returns:
+        Of the input's shape and the gradient's dtype. Operations: size^2 sums an output.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    check_array("gradient", gradient, 4, IMAGES)
+    geometry = _geometry(input_shape, size, stride, padding)
+    check_shape("gradient", gradient, geometry.output_shape)
+    share = gradient / _pixels(geometry, gradient.dtype, count_padding)
+    padded = np.zeros(geometry.padded_shape, gradient.dtype)
+    for i, j in geometry.offsets():
+        padded[:, geometry.height.taps(i), geometry.width.taps(j)] += share
+    return padded[:, *geometry.inner]
