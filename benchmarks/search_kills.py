@@ -50,6 +50,7 @@ class Outcome:
         target: what was killed.
         moment: when, in seconds after the command was given.
         seconds: until the search was over.
+        hit: names of the parts that were killed; none if the search was over before.
         restarts: how often the command had to be given again.
         resumed: trials of more than one process.
         problems: what should not be; empty if all is well.
@@ -58,6 +59,7 @@ class Outcome:
     target: str
     moment: float
     seconds: float = 0.0
+    hit: list[str] = field(default_factory=list)
     restarts: int = 0
     resumed: int = 0
     problems: list[str] = field(default_factory=list)
@@ -98,19 +100,20 @@ def parts(command: int) -> dict[str, int]:
     return found
 
 
-def kill(command: int, target: str, generator: np.random.Generator) -> list[str]:
-    """Send SIGKILL; gives the names of those that were hit."""
-    if target == "command":
-        os.kill(command, signal.SIGKILL)
-        return [target]
-    there = parts(command)
+def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Generator) -> list[str]:
+    """Send SIGKILL; gives the names of those that were hit, none if the search is over."""
+    there: dict[str, int] = {}
+    while len(there) <= WORKERS:  # all have been started
+        if command.poll() is not None:
+            return []
+        time.sleep(0.05)
+        there = parts(command.pid)
     workers = sorted(name for name in there if name != "chief")
     count = {"worker": 1, "two workers": 2}.get(target, 0)
-    names = ["chief"] if target == "chief" else [str(name) for name in generator.permutation(workers)[:count]]
+    names = [str(name) for name in generator.permutation(workers)[:count]] if count else [target]
     for name in names:
-        if name in there:
-            os.kill(there[name], signal.SIGKILL)
-    return [name for name in names if name in there]
+        os.kill({**there, "command": command.pid}[name], signal.SIGKILL)
+    return names
 
 
 def check(directory: Path, trials: int, epochs: int) -> tuple[list[str], int]:
@@ -153,7 +156,7 @@ def repetition(
     try:
         if target != "nothing":
             time.sleep(moment)
-            kill(command.pid, target, generator)
+            outcome.hit = kill(command, target, generator)
         while True:
             code = command.wait(limit - (time.monotonic() - began))
             if code == 0:
@@ -191,18 +194,19 @@ def main() -> int:
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
         path = write_search(Path(folder), given.trials, given.epochs)
-        for index in range(given.repetitions + 1):
-            target = TARGETS[(index - 1) % len(TARGETS)] if index else "nothing"
+        for index in range(2 * given.repetitions):
+            killed = [outcome for outcome in outcomes if outcome.hit]
+            if len(killed) == given.repetitions:
+                break
+            target = TARGETS[len(killed) % len(TARGETS)] if index else "nothing"
             moment = float(generator.uniform(0.1, 0.95) * outcomes[0].seconds) if index else 0.0
             outcome = repetition(path, Path(folder) / f"search{index}", target, moment, generator, **sizes)
             outcomes.append(outcome)
+            what = f"{', '.join(outcome.hit) or 'nothing'} killed at {moment:.1f} s"
             how = "; ".join(outcome.problems) or f"completed, {outcome.restarts} commands more"
-            print(
-                f"{index:3d}  {target + ' killed':18s} at {moment:5.1f} s  over after {outcome.seconds:5.1f} s  "
-                f"{outcome.resumed} trials resumed  {how}",
-                flush=True,
-            )
-    killed = outcomes[1:]
+            times = f"over after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed"
+            print(f"{index:3d}  {what:30s} {times}  {how}", flush=True)
+    killed = [outcome for outcome in outcomes if outcome.hit]
     good = [outcome for outcome in killed if not outcome.problems]
     print(f"{len(good)} of {len(killed)} completed with every trial exactly once;", end=" ")
     print(f"{sum(outcome.restarts == 0 for outcome in good)} by themselves, the rest after one command more")
