@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from kzoo.diagnostics.plots import save_figure
     from kzoo.diagnostics.weight_histograms import weight_histograms
     from kzoo.errors import InputError, KzooError, RunFailed
+    from kzoo.exporting.export import export
+    from kzoo.exporting.fold import fold_batch_norm
     from kzoo.models import (
         MLP,
         VGG,
@@ -56,6 +58,11 @@ if TYPE_CHECKING:
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.pages import run_page, study_page
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
+    from kzoo.search.hypermodel import RecipeHyperModel
+    from kzoo.search.results import read_search
+    from kzoo.search.running import run_search
+    from kzoo.search.search import Search, load_search
+    from kzoo.search.space import Choice, IntRange, Range
     from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study  # type: ignore[no-redef]
     from kzoo.studies.running import run_study
     from kzoo.training.run import resume, train
@@ -78,6 +85,8 @@ _MODULES = {
     "kzoo.diagnostics.plots": ("save_figure",),
     "kzoo.diagnostics.weight_histograms": ("weight_histograms",),
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
+    "kzoo.exporting.export": ("export",),
+    "kzoo.exporting.fold": ("fold_batch_norm",),
     "kzoo.models": (
         "MLP",
         "VGG",
@@ -99,6 +108,11 @@ _MODULES = {
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.pages": ("run_page", "study_page"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
+    "kzoo.search.hypermodel": ("RecipeHyperModel",),
+    "kzoo.search.results": ("read_search",),
+    "kzoo.search.running": ("run_search",),
+    "kzoo.search.search": ("Search", "load_search"),
+    "kzoo.search.space": ("Choice", "IntRange", "Range"),
     "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
     "kzoo.studies.running": ("run_study",),
     "kzoo.training.run": ("resume", "train"),

@@ -1,4 +1,4 @@
-"""Commands on runs: train, resume, evaluate, predict."""
+"""Commands on runs: train, resume, evaluate."""
 
 from __future__ import annotations
 
@@ -73,27 +73,6 @@ def evaluate(
         out.print(
             f"{split}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)", highlight=False
         )
-
-
-@app.command()
-def predict(
-    run: RunPath,
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """Say which classes images show, with probabilities."""
-    import_keras()
-    from kzoo.training.prediction import predict_files
-    from kzoo.training.saved_run import Run
-
-    rows = predict_files(Run(run), images, top)
-    if as_json:
-        print(json.dumps([{"file": str(file), "classes": dict(best)} for file, best in rows], indent=1))
-        return
-    for file, best in rows:
-        text = ", ".join(f"{name} {share:.3f}" for name, share in best)
-        out.print(f"{file}: {text}", highlight=False, soft_wrap=True)
 
 
 def report(run: Run) -> None:

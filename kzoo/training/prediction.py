@@ -1,17 +1,14 @@
-"""From images to classes: of image files, and of a part of a run's data."""
+"""From images to classes: of a part of a run's data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 
-from kzoo.data.images import read_image, resize
 from kzoo.errors import RunFailed
-from kzoo.models.transfer import top_k
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.saved_run import Run
 
@@ -48,23 +45,3 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
     if not np.isfinite(outputs).all():
         raise RunFailed(f"run {str(run.directory)!r} gives outputs that are not finite")
     return Predictions(found.images, found.labels, softmax(outputs, axis=-1) if logits else outputs)
-
-
-def predict_files(run: Run, paths: Sequence[Path], top: int = 3) -> list[tuple[Path, list[tuple[str, float]]]]:
-    """The most probable classes of image files.
-
-    Args:
-        run: a finished run.
-        paths: image files of any size; they are scaled to the model's, and turned grey or RGB as it needs.
-        top: classes for each, most probable first.
-
-    Returns:
-        For each file its path and (class name, probability) pairs.
-
-    Raises:
-        InputError: a file is missing or no image; it is named.
-    """
-    height, width, channels = run.result.data["image_shape"]
-    images = np.stack([resize(read_image(path, channels=channels), (height, width)) for path in paths])
-    probabilities = run.model.predict(images, verbose=0)
-    return list(zip(paths, top_k(probabilities, run.class_names, min(top, len(run.class_names))), strict=True))

@@ -1,0 +1,114 @@
+"""Commands for networks in use: export, predict."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kzoo.cli.common import AsJson, DataDir, Force, app, import_keras, out
+from kzoo.errors import InputError
+
+
+@app.command()
+def export(
+    target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="savedmodel, onnx, litert or keras.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="File, or folder of a SavedModel; NAME.SUFFIX here if not given."),
+    ] = None,
+    input: Annotated[str, typer.Option(help="Type of the pixels, 0 to 255: float32 or uint8.")] = "float32",
+    quantize: Annotated[str | None, typer.Option(metavar="int8", help="Compute in int8 (litert, of a run).")] = None,
+    logits: Annotated[
+        bool | None, typer.Option("--logits/--probabilities", help="What it gives; probabilities for a run.")
+    ] = None,
+    fold: Annotated[bool, typer.Option("--fold/--no-fold", help="Fold BatchNorm, leave out dropout.")] = True,
+    data_dir: DataDir = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a network as a file for use elsewhere; it is loaded again and compared first."""
+    suffixes = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite", "keras": ".keras"}
+    if to not in suffixes:
+        from kzoo.errors import unknown
+
+        raise unknown("format", to, suffixes)
+    name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name
+    path = output or Path(f"{name}{suffixes[to] or '-savedmodel'}")
+    import_keras()
+    from kzoo.exporting.export import export as write
+
+    done = write(
+        target,
+        path,
+        to,
+        input=input,
+        outputs=None if logits is None else ("logits" if logits else "probabilities"),
+        quantize=quantize,
+        fold=fold,
+        data_dir=data_dir,
+        overwrite=force,
+    )
+    if as_json:
+        print(json.dumps(done.to_dict(), indent=1))
+        return
+    parity, layers = done.parity, done.layers
+    out.print(
+        f"{done.path}: {done.format}, {done.bytes / 1e6:.2f} MB, {layers['before']} layers became {layers['after']}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity.images.items())
+    out.print(
+        f"  compared on {kinds}: largest difference {parity.largest_difference:.2g}, "
+        f"same class {parity.same_class:.2%}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if parity.scored is not None and parity.accuracy_before is not None and parity.accuracy_after is not None:
+        count, part = parity.scored
+        out.print(
+            f"  accuracy on {count:,} {part} images: {parity.accuracy_before:.4f} before, "
+            f"{parity.accuracy_after:.4f} after",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def predict(
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|FILE", help="A run, a SavedModel's folder, a .keras, .onnx or .tflite file."),
+    ],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank, class, probability.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which classes images show, with probabilities."""
+    if as_csv and as_json:
+        raise InputError("--csv and --json: choose one")
+    if target.suffix.lower() not in (".onnx", ".tflite"):
+        import_keras()
+    from kzoo.exporting.predicting import Classifier, predict_files
+
+    rows = predict_files(Classifier(target), images, top=top, batch_size=batch_size)
+    if as_json:
+        print(json.dumps([{"file": str(file), "classes": dict(best)} for file, best in rows], indent=1))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["file", "rank", "class", "probability"])
+        for file, best in rows:
+            writer.writerows([file, rank, name, f"{share:.6f}"] for rank, (name, share) in enumerate(best, 1))
+    else:
+        for file, best in rows:
+            text = ", ".join(f"{name} {share:.3f}" for name, share in best)
+            out.print(f"{file}: {text}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,245 @@
+"""`export`: from a model or a run to a file that is known to compute the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo._version import __version__
+from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.exporting import interface
+from kzoo.exporting.formats import Format, chosen_format
+from kzoo.exporting.making import Order, Pictures, make
+from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
+from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
+from kzoo.seeds import generator
+from kzoo.training.saved_run import Run
+
+COMPARED = 16
+"""Random images, and as many real ones, that an export is compared on."""
+CALIBRATION = 256
+"""Training images that int8 is fitted to."""
+SCORED = 2000
+"""Test images, at most, on which int8 is scored."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported file.
+
+    Attributes:
+        path: the file or folder.
+        format: its format.
+        bytes: its size, of a folder all files together.
+        layers: how many layers the network has, ``before`` and ``after`` folding, with input and output.
+        output: name of what it gives.
+        parity: how it compares with the model.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    layers: dict[str, int]
+    output: str
+    parity: Parity
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def export(
+    model_or_run: keras.Model | Run | str | Path,
+    path: str | Path,
+    format: str | None = None,
+    *,
+    input: str = "float32",
+    outputs: str | None = None,
+    quantize: str | None = None,
+    fold: bool = True,
+    class_names: Sequence[str] | None = None,
+    calibration: np.ndarray | None = None,
+    data_dir: str | Path | None = None,
+    overwrite: bool = False,
+) -> Export:
+    """Write a network as a file that needs no kzoo, load it in its own runtime, and compare it with the network.
+
+    It takes raw 0-255 pixels, any number of images at once, and computes in float32 whatever the network was trained
+    in. SavedModel, ONNX and LiteRT files are made by TensorFlow, in a process of its own where Keras runs on another
+    backend. The file takes its place only when it has been compared; on a mismatch an earlier one is left.
+
+    Args:
+        model_or_run: a built Keras model, a `Run`, or the path of a run or of a .keras file.
+        path: of the file (.onnx, .tflite, .keras) or of a SavedModel's folder.
+        format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; what the path ends in, if not given.
+        input: dtype of the pixels, ``"float32"`` or ``"uint8"``.
+        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own; a run's are probabilities.
+        quantize: ``"int8"`` (LiteRT) or None.
+        fold: fold BatchNorm and leave out what does nothing after training; see `fold_batch_norm`.
+        class_names: to embed; a run brings its own.
+        calibration: images (n, height, width, channels), 0-255, for int8; a run takes them from its training part.
+        data_dir: where a run's data are, if not where it found them.
+        overwrite: whether what is at `path` may be replaced.
+
+    Raises:
+        InputError: an argument or the model does not fit, TensorFlow or another package is missing, or `path` exists.
+        RunFailed: the file's outputs differ from the model's by more than rounding.
+    """
+    target = Path(path)
+    row = chosen_format(target, format)
+    _check_options(row, input, outputs, quantize)
+    _check_target(target, overwrite)
+    source, run, names = _opened(model_or_run)
+    class_names = class_names or names
+    if run is not None:
+        outputs = outputs or "probabilities"
+    pictures, order_part, counts = _pictures(source, run, quantize, calibration, data_dir)
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "kzoo_version": __version__,
+        "name": source.name if run is None else run.result.name,
+        "class_names": None if class_names is None else list(class_names),
+        "recipe": None if run is None else run.result.recipe,
+    }
+    _check_names(source, class_names)
+    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
+    _remove(temporary)
+    try:
+        order = Order(str(temporary), row.name, input, outputs, fold, metadata, counts, order_part)
+        made = make(source, order, pictures)
+        size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
+        _put_in_place(temporary, target)
+    except OSError as error:
+        raise RunFailed(f"cannot write {str(target)!r}: {error.strerror or error}; nothing was replaced") from None
+    finally:
+        _remove(temporary)
+    return Export(target, row.name, size, made["layers"], made["output"], Parity(**made["parity"]))
+
+
+def _check_options(row: Format, input: str, outputs: str | None, quantize: str | None) -> None:
+    if input not in interface.INPUTS:
+        raise unknown("input", input, interface.INPUTS)
+    if outputs is not None and outputs not in interface.OUTPUTS:
+        raise unknown("outputs", outputs, interface.OUTPUTS)
+    if quantize not in (None, "int8"):
+        raise unknown("quantize", quantize, ["int8"])
+    if quantize is not None and row.name != "litert":
+        raise InputError(f"quantize={quantize!r}: only format 'litert' has it, not {row.name!r}")
+    if row.tensorflow and importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            f"format {row.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
+            "(format 'keras' needs none)"
+        )
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"path {str(target)!r}: folder {str(target.parent)!r} does not exist")
+    if target.exists() and not overwrite:
+        raise InputError(f"path {str(target)!r} exists: choose another, or overwrite it (--force)")
+    if target.is_dir() and not (target / "saved_model.pb").is_file():
+        raise InputError(f"path {str(target)!r} is a folder and no SavedModel: choose another")
+
+
+def _opened(given: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
+    """The model, the run it is of, and the names of its classes."""
+    if isinstance(given, keras.Model):
+        return given, None, None
+    if isinstance(given, Run) or Path(given).suffix != ".keras":
+        run = given if isinstance(given, Run) else Run(given)
+        return run.model, run, run.class_names
+    path = Path(given)
+    if not path.is_file():
+        raise InputError(f"file {str(path)!r} does not exist")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
+    return model, None, read_metadata(path).get("class_names")
+
+
+def _check_names(model: keras.Model, names: Sequence[str] | None) -> None:
+    shape = model.outputs[0].shape
+    if names is not None and shape[-1] != len(names):
+        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {shape[-1]} outputs")
+
+
+def _pictures(
+    model: keras.Model, run: Run | None, quantize: str | None, calibration: np.ndarray | None, data_dir: Any
+) -> tuple[Pictures, str, dict[str, int]]:
+    if len(getattr(model, "inputs", None) or []) != 1:
+        raise InputError(f"model {model.name!r} must be built and have one input to be exported")
+    shape = tuple(model.inputs[0].shape[1:])
+    if len(shape) != 3 or shape[2] is None:
+        raise InputError(f"model {model.name!r} takes {shape}: images (height, width, channels) are needed")
+    labels = np.zeros(0, np.int64)
+    real, part = photographs(shape, COMPARED), "photographs"
+    held = None if run is None else _held_out(run, data_dir, required=quantize is not None)
+    if held is not None:
+        found, part = held
+        count = min(len(found), SCORED if quantize else COMPARED)
+        real, labels = found.images[:count], found.labels[: count if quantize else 0]
+    chosen = np.zeros((0, *(size or OPEN_SIZE for size in shape)), np.uint8)
+    if quantize:
+        chosen = _calibration(model, run, calibration, data_dir)
+    drawn = random_pictures(shape, COMPARED)
+    # Random pictures say nothing about the classes that int8 gives.
+    drawn = drawn[:0] if quantize and len(real) else drawn
+    counts = {kind: len(images) for kind, images in (("random", drawn), (part, real)) if len(images)}
+    return Pictures(np.concatenate([drawn, real]), labels, chosen), part, counts
+
+
+def _held_out(run: Run, data_dir: Any, *, required: bool) -> tuple[Any, str] | None:
+    part = next((part for part in ("test", "validation") if run.result.sizes.get(part)), "validation")
+    try:
+        return run.part(part, data_dir), part
+    except InputError:
+        if required:
+            raise
+        return None  # a run whose data is elsewhere now is compared on photographs
+
+
+def _calibration(model: keras.Model, run: Run | None, given: np.ndarray | None, data_dir: Any) -> np.ndarray:
+    if given is None and run is None:
+        raise InputError("quantize='int8' needs calibration: images of the training data; a run brings its own")
+    if given is None:
+        assert run is not None
+        images = run.part("train", data_dir).images
+        order = generator(0, "calibration images").permutation(len(images))[:CALIBRATION]
+        return images[order]
+    values = np.asarray(given)
+    shape = tuple(model.inputs[0].shape[1:])
+    fits = (
+        values.ndim == 4 and len(values) and all(b in (None, a) for a, b in zip(values.shape[1:], shape, strict=True))
+    )
+    if not fits or values.min() < 0 or values.max() > 255:
+        raise InputError(f"calibration of shape {values.shape}: images (n, *{shape}) of pixels 0 to 255 are needed")
+    return values.astype(np.uint8)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """A file is replaced in one step; a folder cannot be, so the old one steps aside first."""
+    if not target.is_dir():
+        os.replace(temporary, target)
+        return
+    aside = target.with_name(f".{target.name}.old")
+    _remove(aside)
+    os.replace(target, aside)
+    os.replace(temporary, target)
+    _remove(aside)

@@ -1,0 +1,205 @@
+"""BatchNorm folded into the layers beside it, and layers that do nothing after training left out.
+
+A trained BatchNorm is a scale and a shift of each channel: report b's inference algorithm (algorithm 3) has
+``y = gamma / sqrt(Var[x] + eps) * x + (beta - gamma * E[x] / sqrt(Var[x] + eps))`` with the averages of training.
+After a convolution both go into its kernel and bias; before one, where no padding stands between, likewise.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kzoo.exporting.replay import Change, Graph, copy_model
+from kzoo.models.outputs import has_graph
+
+_layers = keras.layers
+CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+DEPTHWISE = (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D)
+SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
+TRANSPOSED = (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose)
+FOLDED_INTO = (_layers.Dense, *CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *TRANSPOSED)
+IDLE = (
+    _layers.Identity, _layers.Dropout, _layers.SpatialDropout1D, _layers.SpatialDropout2D, _layers.SpatialDropout3D,
+    _layers.AlphaDropout, _layers.GaussianDropout, _layers.GaussianNoise, _layers.ActivityRegularization,
+    _layers.RandomFlip, _layers.RandomRotation, _layers.RandomTranslation, _layers.RandomZoom,
+    _layers.RandomContrast, _layers.RandomBrightness,
+)  # fmt: skip
+"""Layers that hand on their input outside training."""
+
+
+class Affine(NamedTuple):
+    """``scale * x + shift`` by channel, float64 (channels,)."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """The same function with fewer operations, for inference only.
+
+    Each BatchNorm after a convolution or dense layer without activation goes into that layer (which gets a bias), if
+    nothing else uses the layer's output; each one before a dense layer or an unpadded convolution goes into that, if
+    nothing else uses the BatchNorm's output. Others, such as those after an addition or beside a shared layer, are
+    kept. Dropout, noise, identity and random augmentation layers are left out. Models within models are folded too.
+
+    Args:
+        model: any model. It is not changed; the copy has weights of its own.
+
+    Returns:
+        A copy, or the model itself where it has no fixed graph or cannot be copied. Outputs differ by rounding alone.
+    """
+    if not has_graph(model):
+        return model
+    try:
+        return copy_model(planned(model), fold_batch_norm)
+    except (TypeError, ValueError, NotImplementedError):  # a layer of one's own without a configuration
+        return model
+
+
+def planned(model: keras.Model, dtype: str | None = None) -> Graph:
+    """A model's graph with a plan that says what is folded and left out.
+
+    Args:
+        model: one for which `has_graph` is true.
+        dtype: what the copy will compute in, if not in the layers' own types. Only float32 is folded.
+    """
+    graph = Graph(model, dtype)
+    graph.plan.passed.update(node for node in graph.nodes if _is_idle(node))
+    after: dict[Any, list[Affine]] = {}
+    before: dict[Any, list[Affine]] = {}
+    for node in graph.nodes:
+        affine = _as_affine(node, graph)
+        if affine is None:
+            continue
+        maker = graph.maker(node.input_tensors[0])
+        if _takes_after(maker, node, graph):
+            after.setdefault(maker.operation, []).append(affine)
+            graph.plan.passed.add(node)
+    for node in reversed(graph.nodes):
+        affine = _as_affine(node, graph)
+        if affine is None or node in graph.plan.passed:
+            continue
+        users = graph.users(node.outputs[0])
+        if len(users) == 1 and _takes_before(users[0], node, graph):
+            before.setdefault(users[0].operation, []).insert(0, affine)
+            graph.plan.passed.add(node)
+    for layer in {**after, **before}:
+        graph.plan.changes[layer] = _folded(layer, before.get(layer, []), after.get(layer, []))
+    return graph
+
+
+def _single(node: Any) -> bool:
+    """Whether a call takes one tensor, gives one, and is not told to behave as in training."""
+    return len(node.input_tensors) == 1 and len(node.outputs) == 1 and not node.arguments.kwargs.get("training")
+
+
+def _is_idle(node: Any) -> bool:
+    layer = node.operation
+    linear = type(layer) is _layers.Activation and layer.activation is keras.activations.linear
+    if not _single(node) or not (linear or type(layer) in IDLE):
+        return False
+    source, result = node.input_tensors[0], node.outputs[0]
+    return source.shape == result.shape and source.dtype == result.dtype
+
+
+def _as_affine(node: Any, graph: Graph) -> Affine | None:
+    """What a BatchNorm does to each channel; None for any other call."""
+    layer = node.operation
+    if type(layer) is not _layers.BatchNormalization or not _single(node) or graph.computes_in(layer) != "float32":
+        return None
+    mean, variance = (_array(weight) for weight in (layer.moving_mean, layer.moving_variance))
+    scale = 1 / np.sqrt(variance + layer.epsilon)
+    if layer.scale:
+        scale = scale * _array(layer.gamma)
+    shift = -mean * scale
+    if layer.center:
+        shift = shift + _array(layer.beta)
+    return Affine(scale, shift) if np.isfinite(scale).all() and np.isfinite(shift).all() else None
+
+
+def _array(weight: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(weight), np.float64)
+
+
+def _can_change(node: Any, graph: Graph) -> bool:
+    if node is None or not _single(node):
+        return False
+    layer = node.operation
+    plain = not getattr(layer, "lora_enabled", False) and getattr(layer, "quantization_mode", None) is None
+    return type(layer) in FOLDED_INTO and graph.calls[layer] == 1 and graph.computes_in(layer) == "float32" and plain
+
+
+def _same_axis(layer: Any, norm: Any, dimensions: int) -> bool:
+    """Whether BatchNorm works on the axis that the layer has its channels on."""
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    return norm.axis % dimensions == (1 if first else dimensions - 1)
+
+
+def _takes_after(node: Any, norm: Any, graph: Graph) -> bool:
+    if not _can_change(node, graph) or node.operation.activation is not keras.activations.linear:
+        return False
+    tensor = node.outputs[0]
+    return _same_axis(node.operation, norm.operation, len(tensor.shape)) and graph.users(tensor) == [norm]
+
+
+def _takes_before(node: Any, norm: Any, graph: Graph) -> bool:
+    """A padded convolution would see shifted zeros at the border; a transposed one has partial sums there."""
+    if not _can_change(node, graph) or type(node.operation) in TRANSPOSED:
+        return False
+    layer = node.operation
+    unpadded = type(layer) is _layers.Dense or layer.padding == "valid"
+    return unpadded and _same_axis(layer, norm.operation, len(node.input_tensors[0].shape))
+
+
+def _folded(layer: Any, before: list[Affine], after: list[Affine]) -> Change:
+    """The layer with those scales and shifts in it, computed in float64."""
+    *kernels, bias = [np.asarray(value, np.float64) for value in layer.get_weights()] + (
+        [] if layer.use_bias else [np.zeros(1)]
+    )
+    filters = _filters(layer, kernels)
+    bias = np.broadcast_to(bias, filters)
+    for affine in reversed(before):
+        bias = bias + _response(layer, kernels, affine.shift)
+        kernels = [_scaled_inside(layer, kernels[0], affine.scale), *kernels[1:]]
+    for affine in after:
+        bias = bias * affine.scale + affine.shift
+        kernels = [*kernels[:-1], _scaled_outside(layer, kernels[-1], affine.scale)]
+    return Change({"use_bias": True}, [np.asarray(value, np.float32) for value in (*kernels, bias)])
+
+
+def _filters(layer: Any, kernels: list[np.ndarray]) -> int:
+    if type(layer) in DEPTHWISE:
+        return int(np.prod(kernels[0].shape[-2:]))
+    return int(kernels[-1].shape[-2 if type(layer) in TRANSPOSED else -1])
+
+
+def _by_group(layer: Any, kernel: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values by input channel in the shape of the kernel's last two axes, (inputs of a group, filters)."""
+    groups = getattr(layer, "groups", 1)
+    return np.repeat(values.reshape(groups, -1).T, kernel.shape[-1] // groups, axis=1)
+
+
+def _scaled_inside(layer: Any, kernel: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    if type(layer) in (*DEPTHWISE, *SEPARABLE):
+        return kernel * scale[:, None]
+    return kernel * _by_group(layer, kernel, scale)
+
+
+def _scaled_outside(layer: Any, kernel: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    if type(layer) in DEPTHWISE:
+        return kernel * scale.reshape(kernel.shape[-2:])
+    return kernel * (scale[:, None] if type(layer) in TRANSPOSED else scale)
+
+
+def _response(layer: Any, kernels: list[np.ndarray], values: np.ndarray) -> np.ndarray:
+    """What a layer without bias makes of a map that has the same values by channel everywhere: (filters,)."""
+    space = tuple(range(kernels[0].ndim - 2))
+    if type(layer) in DEPTHWISE:
+        return (kernels[0].sum(space) * values[:, None]).reshape(-1)
+    if type(layer) in SEPARABLE:
+        inner = (kernels[0].sum(space) * values[:, None]).reshape(-1)
+        return inner @ kernels[1].reshape(kernels[1].shape[-2:])
+    return (kernels[0].sum(space) * _by_group(layer, kernels[0], values)).sum(0)

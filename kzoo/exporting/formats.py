@@ -1,0 +1,134 @@
+"""The formats a network is exported to, one row each; the work is done by Keras's own `export` and `save`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.backend import quiet_import
+from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.exporting.metadata import as_properties, write_beside, write_inside
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+        name: as in ``format=``.
+        suffix: of its files; "" for a folder.
+        write: writes a model with an interface: ``write(model, path, metadata, calibration)``; `calibration` are
+            images for int8, or None for float32.
+        tensorflow: whether TensorFlow makes it.
+    """
+
+    name: str
+    suffix: str
+    write: Callable[[keras.Model, Path, Mapping[str, Any], np.ndarray | None], None]
+    tensorflow: bool = True
+
+
+def _signature(model: keras.Model) -> list[keras.InputSpec]:
+    """Given, as Keras asks a model that it makes one for to have been called."""
+    return [keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
+
+
+def _saved_model(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+    model.export(path, format="tf_saved_model", verbose=False, input_signature=_signature(model))
+    write_beside(path, metadata)
+
+
+def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+    import onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that NumPy gave up
+        model.export(path, format="onnx", verbose=False, input_signature=_signature(model))
+    made = onnx.load(path)
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx calls it unk__48, or so
+    onnx.helper.set_model_props(made, as_properties(metadata))
+    onnx.checker.check_model(made)
+    onnx.save(made, path)
+
+
+def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: np.ndarray | None) -> None:
+    options: dict[str, Any] = {}
+    if calibration is not None:
+        import tensorflow as tf
+
+        # The enumeration's members: a string would be taken without a word and change nothing.
+        options = {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: ([calibration[i : i + 1]] for i in range(len(calibration))),
+            "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
+        }
+    model.export(path, format="litert", verbose=False, input_signature=_signature(model), **options)
+    write_inside(path, metadata)
+
+
+def _keras(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+    model.save(path)
+    write_inside(path, metadata)
+
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format("savedmodel", "", _saved_model),
+        Format("onnx", ".onnx", _onnx),
+        Format("litert", ".tflite", _litert),
+        Format("keras", ".keras", _keras, tensorflow=False),
+    )
+}
+
+
+def chosen_format(path: Path, name: str | None) -> Format:
+    """The format of a name, or else of a path's suffix (none: a SavedModel's folder).
+
+    Raises:
+        InputError: there is no such format, or the path does not end as its files do.
+    """
+    if name is not None and name not in FORMATS:
+        raise unknown("format", name, FORMATS)
+    by_suffix = {row.suffix: row for row in FORMATS.values()}
+    suffix = path.suffix.lower()
+    if name is None:
+        if suffix not in by_suffix:
+            raise InputError(f"path {str(path)!r} ends in {suffix!r}, which is no format: name one of {_names()}")
+        return by_suffix[suffix]
+    row = FORMATS[name]
+    wrong = suffix != row.suffix if row.suffix else suffix in by_suffix and suffix != ""
+    if wrong:
+        ending = f"end in {row.suffix}" if row.suffix else "be a folder's, without the suffix of another format"
+        raise InputError(f"path {str(path)!r}: for format {name!r} it must {ending}")
+    return row
+
+
+def _names() -> str:
+    return ", ".join(FORMATS)
+
+
+def write(model: keras.Model, path: Path, row: Format, metadata: Mapping[str, Any], calibration: Any = None) -> None:
+    """Write a model with an interface in a format, without what the converters print.
+
+    Raises:
+        InputError: a package that the format needs is not installed.
+        RunFailed: the format's converter cannot convert the model.
+    """
+    try:
+        with quiet_import():
+            row.write(model, path, metadata, calibration)
+    except ImportError as error:
+        extra = {"onnx": "onnx", "litert": "litert"}.get(row.name)
+        package = f"'kzoo[{extra}]'" if extra else "tensorflow"
+        raise InputError(f"format {row.name!r} needs {error.name or error}: pip install {package}") from None
+    except Exception as error:  # each converter has errors of its own for a layer that it does not know
+        first = str(error).strip().partition("\n")[0][:300]
+        raise RunFailed(f"model {model.name!r} cannot be converted to {row.name}: {first}") from error

@@ -1,0 +1,158 @@
+"""Makes an exported file and compares it with the model, in this process or in one where Keras runs on TensorFlow.
+
+As a script it does the latter: ``python -m kzoo.exporting.making FOLDER``, whose answer is ``answer.json`` there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError, KzooError, RunFailed
+from kzoo.exporting.formats import FORMATS, write
+from kzoo.exporting.interface import with_interface
+from kzoo.exporting.parity import compare, outputs_of
+from kzoo.exporting.runtimes import Exported
+
+_ERRORS: dict[str, type[KzooError]] = {"InputError": InputError, "RunFailed": RunFailed}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made.
+
+    Attributes:
+        target: path of the file, which does not exist.
+        format: name of its format.
+        input: dtype of the pixels.
+        outputs: as for `with_interface`.
+        fold: whether to fold BatchNorm.
+        metadata: to embed; what goes in and comes out is added.
+        images: how many images are compared, by kind.
+        part: where the labelled ones come from.
+    """
+
+    target: str
+    format: str
+    input: str
+    outputs: str | None
+    fold: bool
+    metadata: dict[str, Any]
+    images: dict[str, int] = field(default_factory=dict)
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images that an export is compared on, uint8, all (n, height, width, channels).
+
+    Attributes:
+        compared: random and real ones.
+        labels: int64, of the last of these; empty if none are labelled.
+        calibration: what int8 is fitted to; empty: float32 it stays.
+    """
+
+    compared: np.ndarray
+    labels: np.ndarray
+    calibration: np.ndarray
+
+
+def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]:
+    """Make the file in a process where that can be done.
+
+    Args:
+        model: any built model.
+        order: what to make of it.
+        pictures: what to compare it on.
+
+    Returns:
+        ``parity`` (see `kzoo.exporting.parity.Parity`), and ``layers``: how many the file has and the model had.
+
+    Raises:
+        InputError: a package is missing, or the model cannot be exported.
+        RunFailed: the file's outputs are not the model's.
+    """
+    plain, _ = with_interface(model, outputs=order.outputs, fold=False, named=False)
+    expected = np.asarray(plain.predict(pictures.compared.astype("float32"), batch_size=64, verbose=0))
+    here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow
+    made = _make_here(model, order, pictures, expected) if here else _make_there(model, order, pictures, expected)
+    made["layers"]["before"] = len(plain.layers)
+    return made
+
+
+def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
+    row = FORMATS[order.format]
+    ready, output = with_interface(
+        model, input=order.input, outputs=order.outputs, fold=order.fold, named=row.name != "keras"
+    )
+    shape = list(ready.inputs[0].shape[1:])
+    described = {
+        "input": {"name": "image", "dtype": order.input, "shape": shape, "pixels": "0 to 255"},
+        "output": {"name": output, "shape": list(expected.shape[1:])},
+        "folded": order.fold,
+        "quantized": "int8" if len(pictures.calibration) else None,
+    }
+    calibration = pictures.calibration.astype(order.input) if len(pictures.calibration) else None
+    write(ready, Path(order.target), row, {**order.metadata, **described}, calibration)
+    found = outputs_of(Exported(order.target), pictures.compared)
+    parity = compare(
+        expected, found, output=output, images=order.images, labels=pictures.labels, part=order.part,
+        quantized=calibration is not None,
+    )  # fmt: skip
+    return {"parity": asdict(parity), "layers": {"after": len(ready.layers)}, "output": output}
+
+
+def _make_there(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="kzoo-export-") as name:
+        folder = Path(name)
+        model.save(folder / "model.keras")
+        np.savez(folder / "pictures.npz", expected=expected, **vars(pictures))
+        modules = {type(layer).__module__ for layer in model._flatten_layers()}
+        own = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
+        (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": own}), encoding="utf-8")
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
+        command = [sys.executable, "-m", "kzoo.exporting.making", str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if not (folder / "answer.json").exists():
+            last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+            raise RunFailed(f"the process that exports on TensorFlow ended with status {done.returncode}: {last}")
+        answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    if "error" in answer:
+        raise _ERRORS[answer["error"]](answer["message"])
+    return dict(answer)
+
+
+def main(folder: Path) -> None:
+    """Do what the order in a folder says."""
+    content = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+    try:
+        for module in content["modules"]:
+            importlib.import_module(module)  # which registers its layers
+        with np.load(folder / "pictures.npz", allow_pickle=False) as arrays:
+            expected = arrays["expected"]
+            pictures = Pictures(arrays["compared"], arrays["labels"], arrays["calibration"])
+        try:
+            model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+        except (TypeError, ValueError) as error:
+            first = str(error).strip().partition("\n")[0]
+            raise InputError(f"the model cannot be loaded on TensorFlow: {first}") from None
+        answer = _make_here(model, Order(**content["order"]), pictures, expected)
+    except KzooError as error:
+        kind = "RunFailed" if isinstance(error, RunFailed) else "InputError"
+        answer = {"error": kind, "message": str(error)}
+    (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

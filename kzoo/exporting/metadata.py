@@ -1,0 +1,91 @@
+"""What a file says of itself: class names, recipe, what goes in and comes out. Imports no Keras.
+
+A SavedModel has it as ``assets.extra/kzoo.json`` (TensorFlow's place for files that travel along), ONNX as
+``metadata_props``, one property a field; LiteRT and Keras files have ``kzoo.json`` in a zip archive, which the former
+have at their end (as LiteRT's own metadata has its associated files) and the latter are.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kzoo.errors import InputError
+
+SCHEMA_VERSION = 1
+FILE = "kzoo.json"
+LABELS = "labels.txt"
+
+
+def write_beside(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Put metadata into a SavedModel's folder."""
+    extra = folder / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    for name, text in _texts(metadata).items():
+        (extra / name).write_text(text, encoding="utf-8")
+
+
+def write_inside(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Append metadata to a LiteRT or Keras file as members of a zip archive."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in _texts(metadata).items():
+            archive.writestr(name, text)
+
+
+def as_properties(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata as ONNX has it: text by name; what is no text is JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
+
+
+def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:
+    """The reverse of `as_properties`."""
+    found: dict[str, Any] = {}
+    for name, text in properties.items():
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Metadata of a SavedModel's folder, a LiteRT or a Keras file; empty if it has none.
+
+    Raises:
+        InputError: it is damaged, or a newer kzoo wrote it.
+    """
+    text: str | None = None
+    try:
+        if path.is_dir():
+            place = path / "assets.extra" / FILE
+            text = place.read_text(encoding="utf-8") if place.is_file() else None
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read(FILE).decode() if FILE in archive.namelist() else None
+        return checked({} if text is None else json.loads(text), path)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"file {str(path)!r}: its metadata cannot be read ({error})") from None
+
+
+def checked(metadata: Any, path: Path) -> dict[str, Any]:
+    """The metadata, if this kzoo can read it."""
+    if not isinstance(metadata, dict):
+        raise InputError(f"file {str(path)!r}: its metadata must be a mapping")
+    version = metadata.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"file {str(path)!r} has metadata of schema version {version!r}, this kzoo reads up to {SCHEMA_VERSION}"
+        )
+    return metadata
+
+
+def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    texts = {FILE: json.dumps(metadata, indent=1) + "\n"}
+    if metadata.get("class_names"):
+        texts[LABELS] = "".join(f"{name}\n" for name in metadata["class_names"])
+    return texts

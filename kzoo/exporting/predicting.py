@@ -1,0 +1,112 @@
+"""From image files to classes, by a run, a Keras model, or an exported file without Keras. Imports no Keras itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import softmax
+
+from kzoo.data.images import read_image, resize
+from kzoo.errors import InputError, RunFailed
+from kzoo.exporting.runtimes import Exported
+
+
+class Classifier:
+    """Anything that gives images classes.
+
+    Attributes:
+        image_shape: (height, width, channels), None for what is open.
+        class_names: by label; numbers where the file does not tell.
+    """
+
+    def __init__(self, target: str | Path) -> None:
+        """Open a run's directory, a .keras, .onnx or .tflite file, or a SavedModel's folder.
+
+        Raises:
+            InputError: it is none of them, it cannot be opened, or takes no grey or RGB images.
+        """
+        self.target = Path(target)
+        exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
+        self._names: Sequence[str] | None
+        if exported or (self.target / "saved_model.pb").is_file():
+            file = Exported(self.target)
+            self.image_shape, self._names, self._logits = file.image_shape, file.metadata.get("class_names"), None
+            if file.output in ("probabilities", "logits"):
+                self._logits = file.output == "logits"
+            self._outputs = file.__call__
+        else:
+            self._open_run()
+        if self.image_shape[2] not in (1, 3):
+            raise InputError(f"{str(target)!r} takes images of shape {self.image_shape}: 1 or 3 channels are needed")
+
+    def _open_run(self) -> None:
+        from kzoo.training.saved_run import Run
+
+        run = Run(self.target)
+        self.image_shape = tuple(run.result.data["image_shape"])
+        self._names, self._logits = run.class_names, None
+        self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Of a batch of images, pixels 0-255: float64 (batch, classes).
+
+        Raises:
+            InputError: the outputs are those of no classifier.
+            RunFailed: they are not finite.
+        """
+        outputs = np.asarray(self._outputs(images), np.float64)
+        if outputs.ndim != 2:
+            raise InputError(f"{str(self.target)!r} gives outputs of shape {outputs.shape}: it is no classifier")
+        if not np.isfinite(outputs).all():
+            raise RunFailed(f"{str(self.target)!r} gives outputs that are not finite")
+        if self._logits is None:  # the file does not tell: what can be probabilities are taken for them
+            self._logits = bool((outputs < 0).any() or not np.allclose(outputs.sum(-1), 1, atol=1e-3))
+        return softmax(outputs, axis=-1) if self._logits else outputs
+
+    def names(self, classes: int) -> Sequence[str]:
+        """The names of that many classes.
+
+        Raises:
+            InputError: the file names another number of them.
+        """
+        if self._names is not None and len(self._names) != classes:
+            raise InputError(f"{str(self.target)!r} names {len(self._names)} classes and gives {classes} outputs")
+        return self._names or [str(i) for i in range(classes)]
+
+
+class Prediction(NamedTuple):
+    """The most probable classes of one image file, from the likeliest down: (name, probability)."""
+
+    file: Path
+    classes: list[tuple[str, float]]
+
+
+def predict_files(
+    classifier: Classifier, paths: Sequence[Path], *, top: int = 3, batch_size: int = 64
+) -> Iterator[Prediction]:
+    """The most probable classes of image files, as they are computed, a batch at a time.
+
+    Args:
+        classifier: what to ask.
+        paths: image files of any size; they are scaled to what it takes, and turned grey or RGB as it needs.
+        top: classes for each, at most.
+        batch_size: images in memory at once.
+
+    Raises:
+        InputError: a file is missing or no image; it is named.
+    """
+    height, width, channels = classifier.image_shape
+    if height is None or width is None:
+        batch_size = 1  # images of any size, which need not be alike
+    for start in range(0, len(paths), batch_size):
+        chosen = paths[start : start + batch_size]
+        images = [read_image(path, channels=channels) for path in chosen]
+        scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for image in images]
+        probabilities = classifier.probabilities(np.stack(scaled))
+        names = classifier.names(probabilities.shape[1])
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        for path, row, best in zip(chosen, probabilities, order, strict=True):
+            yield Prediction(path, [(names[i], float(row[i])) for i in best])

@@ -1,0 +1,139 @@
+"""Exported files opened in their own runtimes: TensorFlow, ONNX Runtime, LiteRT, Keras. Imports none until asked to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kzoo.backend import quiet_import
+from kzoo.errors import InputError
+from kzoo.exporting.metadata import checked, from_properties, read_metadata
+
+
+class Exported:
+    """A file that turns images into a classifier's outputs.
+
+    Attributes:
+        path: the file, or a SavedModel's folder.
+        format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``.
+        input_dtype: ``"uint8"`` or ``"float32"``; pixels are 0-255 in both.
+        image_shape: (height, width, channels), None for what is open.
+        output: ``"probabilities"``, ``"logits"``, or another name that the file has for what it gives.
+        metadata: what the file says of itself, empty for one that kzoo did not write.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+        """Open a file, by its suffix.
+
+        Args:
+            path: a SavedModel's folder, or a file ending in .onnx, .tflite or .keras.
+            threads: to compute with; the runtime's choice if not given. TensorFlow's are a setting of the process.
+
+        Raises:
+            InputError: there is no such file, it cannot be read, takes no images, or its runtime is not installed.
+        """
+        self.path = Path(path)
+        self.format = format_of(self.path)
+        self.metadata: dict[str, Any] = {}
+        opener = {"savedmodel": _saved_model, "onnx": _onnx, "litert": _litert, "keras": _keras}[self.format]
+        try:
+            with quiet_import():
+                parts = opener(self, threads)
+        except InputError:
+            raise
+        except Exception as error:  # each runtime has errors of its own for a damaged file
+            first = str(error).strip().partition("\n")[0][:300]
+            raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
+        self._run, shape, self.input_dtype, self.output = parts
+        if len(shape) != 4 or self.input_dtype not in ("uint8", "float32"):
+            raise InputError(
+                f"{str(path)!r} takes {self.input_dtype} of shape {tuple(shape)}: images "
+                "(batch, height, width, channels), uint8 or float32, are needed"
+            )
+        self.image_shape = tuple(shape[1:])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...)."""
+        return np.asarray(self._run(np.ascontiguousarray(images, dtype=self.input_dtype)))
+
+
+Opened = tuple[Callable[[np.ndarray], Any], tuple[int | None, ...], str, str]
+
+
+def format_of(path: Path) -> str:
+    """The format of an exported file.
+
+    Raises:
+        InputError: there is no such file, or it is in none of them.
+    """
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        return "savedmodel"
+    if not path.exists():
+        raise InputError(f"file {str(path)!r} does not exist")
+    known = {".onnx": "onnx", ".tflite": "litert", ".keras": "keras"}
+    if path.is_dir() or path.suffix.lower() not in known:
+        raise InputError(f"{str(path)!r} is no SavedModel folder and no file ending in {', '.join(known)}")
+    return known[path.suffix.lower()]
+
+
+def _module(name: str, extra: str | None, what: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = f"'kzoo[{extra}]'" if extra else name
+        raise InputError(f"{what} needs {name.partition('.')[0]}: pip install {package}") from None
+
+
+def _saved_model(file: Exported, threads: int | None) -> Opened:
+    tf = _module("tensorflow", None, "a SavedModel")
+    loaded = tf.saved_model.load(str(file.path))
+    signature = loaded.signatures["serving_default"]
+    ((key, spec),) = signature.structured_input_signature[1].items()
+    (output,) = signature.structured_outputs
+    file.metadata = read_metadata(file.path)
+
+    # The loaded object is kept alive here: the signature only refers to its variables.
+    def run(images: np.ndarray, kept: Any = loaded) -> Any:
+        return signature(**{key: tf.constant(images)})[output].numpy()
+
+    return run, tuple(spec.shape), spec.dtype.name, output
+
+
+def _onnx(file: Exported, threads: int | None) -> Opened:
+    onnxruntime = _module("onnxruntime", "onnx", "an ONNX file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
+    (given,), (output,) = session.get_inputs(), session.get_outputs()
+    file.metadata = checked(from_properties(session.get_modelmeta().custom_metadata_map), file.path)
+    shape = tuple(size if isinstance(size, int) else None for size in given.shape)
+    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(given.type, given.type)
+    return lambda images: session.run([output.name], {given.name: images})[0], shape, dtype, output.name
+
+
+def _litert(file: Exported, threads: int | None) -> Opened:
+    module = _module("ai_edge_litert.interpreter", "litert", "a LiteRT file")
+    interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
+    interpreter.allocate_tensors()  # now, while what it prints is hidden
+    runner = interpreter.get_signature_runner()
+    ((name, given),) = runner.get_input_details().items()
+    (output,) = runner.get_output_details()
+    file.metadata = read_metadata(file.path)
+    shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"])
+    return lambda images: runner(**{name: images})[output], shape, np.dtype(given["dtype"]).name, output
+
+
+def _keras(file: Exported, threads: int | None) -> Opened:
+    keras = _module("keras", None, "a Keras file")
+    model = keras.saving.load_model(file.path, compile=False, safe_mode=True)
+    file.metadata = read_metadata(file.path)
+    given = model.inputs[0]
+    output = file.metadata.get("output", {}).get("name", "outputs")
+    run = lambda images: keras.ops.convert_to_numpy(model(images, training=False))  # noqa: E731
+    return run, tuple(given.shape), keras.backend.standardize_dtype(given.dtype), output
