@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
+from kzoo.models.weight_sets import full_name, is_file, list_weights, open_set
 
 if TYPE_CHECKING:
     import keras
@@ -85,12 +86,14 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
 
     Args:
         pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
-        pretrained: only those for which trained weights are published (so far none are).
+        pretrained: only those for which trained weights come with kzoo, see `list_weights`.
     """
     plugins.load()
+    names = [*_BUILT_IN, *_registered]
     if pretrained:
-        return []
-    return sorted(fnmatch.filter([*_BUILT_IN, *_registered], pattern), key=_natural)
+        with_weights = {name.partition(":")[0] for name in list_weights()}
+        names = [name for name in names if name in with_weights]
+    return sorted(fnmatch.filter(names, pattern), key=_natural)
 
 
 def create_model(name: str, /, **options: Any) -> keras.Model:
@@ -99,22 +102,30 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     Args:
         name: a name of `list_models`, or ``"module:function"``.
         **options: passed to the builder, over the variant's own: `classes`, `input_shape`, `weights`,
-            `include_top`, `name` (of the Keras model), ... and the family's options.
+            `include_top`, `name` (of the Keras model), ... and the family's options. A set of trained weights (a tag
+            of `list_weights`, a folder, the URL of a ``set.json``) brings the options that it was trained with.
 
     Raises:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
             rejects its value.
     """
     row = variant(name)
-    builder = _resolve(row.builder)
+    builder = resolve(row.builder)
     parameters = _parameters(builder)
     given = {**row.options, **options}
+    trained = isinstance(row.builder, str) and row.builder.startswith("kzoo.") and _is_set(given.get("weights"))
+    if trained:
+        given["weights"] = full_name(row.name, str(given["weights"]))
+        found, _ = open_set(given["weights"])
+        if found.model == row.name:
+            given = {**found.options, **given}
     if parameters is not None:
         for option in given:
             if option not in parameters:
                 raise unknown(f"option of model {row.name!r}", option, parameters)
-    defaults: dict[str, Any] = {"classes": row.classes}
-    if given.get("input_tensor") is None:
+    # A set of weights has its own classes and input shape.
+    defaults: dict[str, Any] = {} if trained else {"classes": row.classes}
+    if given.get("input_tensor") is None and not trained:
         defaults["input_shape"] = row.input_shape
     if ":" not in row.name:
         defaults["name"] = row.name
@@ -124,10 +135,29 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     return builder(**given)
 
 
+def _is_set(weights: Any) -> bool:
+    return weights is not None and not is_file(str(weights))
+
+
 def takes(name: str, option: str) -> bool:
     """Whether a model's builder takes an option (a builder of one's own need not take `mean` and `std`)."""
-    parameters = _parameters(_resolve(variant(name).builder))
+    parameters = builder_options(name)
     return parameters is None or option in parameters
+
+
+def builder_options(name: str) -> list[str] | None:
+    """Names of the options that a model's builder takes; None if any, or if it does not say."""
+    return _parameters(resolve(variant(name).builder))
+
+
+def builder_defaults(name: str) -> dict[str, Any]:
+    """What a model's options are if nobody gives them."""
+    row = variant(name)
+    try:
+        parameters = inspect.signature(resolve(row.builder)).parameters.values()
+    except (TypeError, ValueError):
+        return dict(row.options)
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(row.options)
 
 
 def _parameters(builder: Callable[..., Any]) -> list[str] | None:
@@ -141,8 +171,12 @@ def _parameters(builder: Callable[..., Any]) -> list[str] | None:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def _resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The function that ``"module:function"`` stands for; a callable is returned as it is."""
+def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that ``"module:function"`` stands for; a callable is returned as it is.
+
+    Raises:
+        InputError: there is no such module, or no such function in it.
+    """
     if not isinstance(builder, str):
         return builder
     module_name, _, function = builder.partition(":")

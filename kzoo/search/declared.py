@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from kzoo.data.splits import Split
 from kzoo.errors import InputError, unknown
+from kzoo.models.registry import variant
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
 from kzoo.search.space import Choice, Condition, Entry, IntRange, Range, rounded
@@ -27,6 +28,8 @@ class Space(Mapping[str, Entry]):
 
     Attributes:
         recipe: what the fields belong to; it gives the values of those that a condition switches off.
+        options: values of model options that the recipe does not name: its model's, and once Keras is loaded its
+            builder's defaults too.
     """
 
     def __init__(self, entries: Mapping[str, Entry], recipe: Recipe, *, may_be_empty: bool = False) -> None:
@@ -39,6 +42,7 @@ class Space(Mapping[str, Entry]):
         if not isinstance(entries, Mapping) or not (entries or may_be_empty):
             raise InputError(f"space must map recipe fields to Choice, Range or IntRange, not {entries!r}")
         self.recipe = recipe
+        self.options = dict(variant(recipe.model).options)
         for name, entry in entries.items():
             _check_name(name)
             if not isinstance(entry, Choice | Range | IntRange):
@@ -117,8 +121,11 @@ class Space(Mapping[str, Entry]):
 
     def _own(self, name: str) -> Any:
         """The key of the recipe's own value, or None."""
+        value = own_value(self.recipe, name)
+        if value is None:
+            value = self.options.get(name.removeprefix("model_options."))
         with contextlib.suppress(InputError):
-            return self._entries[name].find(own_value(self.recipe, name))
+            return self._entries[name].find(value)
         return None
 
     def _active(self, name: str, values: Mapping[str, Any]) -> bool:
@@ -208,12 +215,29 @@ def _holds(entry: Entry, wanted: Any, value: Any) -> bool:
 
 def _with_conditions(entry: Entry, when: dict[str, Any]) -> Entry:
     if isinstance(entry, Choice):
-        copy: Entry = Choice(*entry.values, when=when)
-        copy.keys = entry.keys
-        return copy
+        return _choice(entry.values, entry.keys, when)
     return type(entry)(entry.low, entry.high, step=entry.step, log=entry.log, when=when)
 
 
 def rounded_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Keras-tuner's values with its numbers as they survive its protocol."""
     return {name: rounded(value) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:
+    """The entries that `Space.to_dict` gave."""
+    entries: dict[str, Entry] = {}
+    for name, fields in data.items():
+        when = fields.get("when")
+        if fields["kind"] == "choice":
+            entries[name] = _choice(fields["values"], fields["keys"], when)
+        else:
+            kind = Range if fields["kind"] == "range" else IntRange
+            entries[name] = kind(fields["low"], fields["high"], step=fields["step"], log=fields["log"], when=when)
+    return entries
+
+
+def _choice(values: Any, keys: Any, when: Any) -> Choice:
+    choice = Choice(*values, labels=[str(i) for i in range(len(values))], when=when)
+    choice.keys = tuple(keys)
+    return choice

@@ -1,28 +1,279 @@
-"""What a search has come to: its record, read while it runs or afterwards (no Keras)."""
+"""What a search has come to: its record, read while it runs or afterwards (no Keras).
+
+keras-tuner keeps ``trial_*/trial.json``, whoever runs a trial leaves ``outcome.json`` beside it, and the record
+``search.json`` is made of them at every change.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kzoo.errors import InputError
+from kzoo.files import write_atomically
+from kzoo.recipes.schema import Recipe, check_version
+
+SCHEMA_VERSION = 1
+RECORD, OUTCOME, RUN = "search.json", "outcome.json", "run"
+Status = Literal["waiting", "running", "completed", "failed", "rejected"]
+ENDED = ("completed", "failed", "rejected")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Outcome(_Record):
+    """How a trial ended.
+
+    Attributes:
+        status: ``"completed"``, ``"failed"`` (with a reason), or ``"rejected"`` by a limit.
+        reason: why it failed or was rejected.
+        score: the objective at its best epoch.
+        best_epoch: counted from 1.
+        epochs: how many were trained.
+        seconds: training time of all processes that worked on it.
+        parameters, multiply_adds: of its model; None if nobody counted.
+        segments: processes that worked on its run.
+        resumed: whether it was cut off and went on from a checkpoint.
+        stopped: whether it was stopped before its last epoch.
+        continues: the trial whose run it went on with (Hyperband).
+        worker: who ran it.
+        changes: what it changed in the search's recipe.
+    """
+
+    status: Literal["completed", "failed", "rejected"]
+    reason: str | None = None
+    score: float | None = None
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    segments: int = 0
+    resumed: bool = False
+    stopped: bool = False
+    continues: str | None = None
+    worker: str = ""
+    changes: dict[str, Any] = {}
+
+
+class Trial(_Record):
+    """One trial of a record.
+
+    Attributes:
+        number: keras-tuner's name for it, counted from 0.
+        status: of the trial; ``"waiting"`` if it was cut off and waits for a worker.
+        values: what tables show for the fields that are varied.
+        outcome: how it ended; None before that.
+        directory: of its run, in the search's directory.
+    """
+
+    number: str
+    status: Status
+    values: dict[str, Any]
+    outcome: Outcome | None = None
+    directory: str
+
+    @property
+    def score(self) -> float | None:
+        """The objective at the best epoch, if it was completed."""
+        return self.outcome.score if self.outcome and self.status == "completed" else None
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was rejected."""
+        return (self.outcome.reason or "") if self.outcome else ""
+
+
+class Record(_Record):
+    """A search's record.
+
+    Attributes:
+        schema_version: of this schema.
+        name, digest: the search's name and identity.
+        search: its description, see `kzoo.Search`.
+        budget: what ends it: trials, minutes, failures_in_a_row.
+        status: ``"running"`` (or cut off), ``"completed"``, or ``"given up"`` for a `reason`.
+        seconds: wall-clock time that was spent on it.
+        baseline: number of the trial with the recipe's own values, if there is one.
+        trials: in the order in which they began.
+        environment: backend, versions and hardware of the process that kept the record.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    digest: str
+    search: dict[str, Any]
+    budget: dict[str, Any]
+    status: Literal["running", "completed", "given up"] = "running"
+    reason: str | None = None
+    seconds: float = 0.0
+    baseline: str | None = None
+    trials: list[Trial] = []
+    environment: dict[str, Any] = {}
+
+    def to_json(self) -> str:
+        """The record as JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
 class SearchResult:
-    """A search's record, ``search.json`` in its directory.
+    """A search's record and where it is.
 
     Attributes:
-        directory: where it is.
-        status: ``"running"`` (or cut off), ``"completed"`` or ``"given up"``, with a `reason`.
-        trials: in the order in which they began; each has number, status (waiting, running, completed, failed,
-            rejected), reason, values, changes, score, best_epoch, epochs, seconds, parameters, multiply_adds,
-            segments, resumed, stopped, worker, directory.
+        directory: of the search, or the folder of a record that was copied elsewhere.
+        record: all that is known.
     """
 
-    directory: Path
-    status: str
-    reason: str
-    trials: tuple[Any, ...]
+    def __init__(self, directory: Path, record: Record) -> None:
+        """See `read_search`."""
+        self.directory, self.record = directory, record
+
+    @property
+    def trials(self) -> list[Trial]:
+        """In the order in which they began."""
+        return self.record.trials
+
+    @property
+    def status(self) -> str:
+        """``"running"`` (or cut off), ``"completed"`` or ``"given up"``."""
+        return self.record.status
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up."""
+        return self.record.reason or ""
+
+    @property
+    def objective(self) -> str:
+        """What the scores are."""
+        return str(self.record.search["objective"])
+
+    @property
+    def fields(self) -> list[str]:
+        """What is varied: the space's fields, then those that a model function asked for."""
+        names = dict.fromkeys(self.record.search["space"])
+        for trial in self.trials:
+            names |= dict.fromkeys(trial.values)
+        return list(names)
+
+    def ranked(self) -> list[Trial]:
+        """Completed trials, the best first, ties in the order in which they began."""
+        done = [trial for trial in self.trials if trial.score is not None]
+        sign = -1 if self.objective.endswith("accuracy") else 1
+        return sorted(done, key=lambda trial: sign * (trial.score or 0.0))
+
+    @property
+    def best(self) -> Trial:
+        """The best trial.
+
+        Raises:
+            InputError: none was completed.
+        """
+        ranked = self.ranked()
+        if not ranked:
+            raise InputError(f"search {self.record.name!r} has no completed trial")
+        return ranked[0]
+
+    def recipe(self, trial: Trial | None = None) -> Recipe:
+        """The recipe of a trial, the best one's if none is given, under the search's name.
+
+        Raises:
+            InputError: none was completed, or the model came from a function, which a recipe cannot name.
+        """
+        chosen = trial or self.best
+        if self.record.search["model"] is not None:
+            raise InputError(
+                f"search {self.record.name!r} is over a model function: no recipe stands for its models. "
+                f"Its run is in {str(self.directory / chosen.directory)!r}"
+            )
+        base = Recipe(**self.record.search["recipe"])
+        assert chosen.outcome is not None
+        return base.override(**chosen.outcome.changes).derive(f"{self.record.name}/best")
 
 
-def read_search(directory: str | Path) -> SearchResult:
-    """The record of a finished or running search."""
-    raise NotImplementedError
+def read_search(path: str | Path) -> SearchResult:
+    """The record of a search, finished or not.
+
+    Args:
+        path: a search's directory, or a record's file.
+
+    Raises:
+        InputError: there is none, or it is damaged or of a newer schema.
+    """
+    path = Path(path)
+    file = path / RECORD if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{str(path)!r} is not a search: it has no {RECORD}")
+    record = _read(file, Record, "search")
+    if path.is_dir() and (path / "oracle.json").exists():
+        record = record.model_copy(update={"trials": read_trials(path)})
+    return SearchResult(file.parent, record)
+
+
+def read_trials(directory: Path) -> list[Trial]:
+    """The trials in a search's directory, from the files of keras-tuner and of those who ran them."""
+    state = _json(directory / "oracle.json")
+    if state is None:
+        return []
+    running = set(state["ongoing_trials"].values())
+    trials = []
+    for number in state["start_order"]:
+        folder = directory / f"trial_{number}"
+        facts = _json(folder / "trial.json")
+        if facts is None:
+            continue
+        outcome = read_outcome(folder / OUTCOME) if (folder / OUTCOME).exists() else None
+        if facts["status"] not in ("COMPLETED", "FAILED"):
+            outcome = None
+            status: Status = "running" if number in running else "waiting"
+        elif outcome is None:  # ended by the chief: its worker is gone for good
+            outcome = Outcome(status="failed", reason=(facts.get("message") or "no reason was left").splitlines()[-1])
+            status = "failed"
+        else:
+            status = outcome.status
+        values = {k: v for k, v in facts["hyperparameters"]["values"].items() if not k.startswith("tuner/")}
+        trials.append(
+            Trial(number=number, status=status, values=values, outcome=outcome, directory=f"{folder.name}/{RUN}")
+        )
+    return trials
+
+
+def read_outcome(path: Path) -> Outcome:
+    """How a trial ended.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return _read(path, Outcome, "outcome")
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    write_atomically(path, lambda stream: stream.write((json.dumps(data, indent=1) + "\n").encode()))
+
+
+def _read(path: Path, schema: Any, what: str) -> Any:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        check_version(fields, f"{what} {str(path)!r}", SCHEMA_VERSION)
+        return schema(**fields)
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{what} {str(path)!r} cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def _json(path: Path) -> Any:
+    """A file's JSON, or None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} cannot be read ({error}): restore it, or start the search anew") from None

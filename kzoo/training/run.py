@@ -69,23 +69,12 @@ def train(
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
     row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
-    row = row.override(**changes)
-    content = []
-    if model is not None:
-        row = row.override(model=f"keras:{model.name}", model_options={})
-        if not model.built:
-            raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")
-        content.append(build.model_digest(model))
-    row = row.resolved()
-    if row.initial_weights is not None:
-        path = initial_weights_file(row.initial_weights)
-        content.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    digest = row.digest(*content)
+    row, digest = identify(row.override(**changes), model)
     place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
     if fresh:
         place = new_place(place)
     with claimed(place):
-        return _train_in(
+        return train_in(
             place,
             row,
             digest,
@@ -108,10 +97,29 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, **optio
     """
     row = Run(directory).recipe
     with claimed(Path(directory)):
-        return _train_in(Path(directory), row, None, None, data_dir, **options)
+        return train_in(Path(directory), row, None, None, data_dir, **options)
 
 
-def _train_in(
+def identify(row: Recipe, model: keras.Model | None = None) -> tuple[Recipe, str]:
+    """A recipe resolved, for a model of one's own if there is one, and its identity.
+
+    Raises:
+        InputError: the model is not built, or a file that the recipe names is not there.
+    """
+    content = []
+    if model is not None:
+        row = row.override(model=f"keras:{model.name}", model_options={})
+        if not model.built:
+            raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")
+        content.append(build.model_digest(model))
+    row = row.resolved()
+    if row.initial_weights is not None:
+        path = initial_weights_file(row.initial_weights)
+        content.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    return row, row.digest(*content)
+
+
+def train_in(
     place: Path,
     row: Recipe,
     digest: str | None,
@@ -122,7 +130,21 @@ def _train_in(
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
     diagnostics: bool = True,
+    data: build.Data | None = None,
+    test: bool = True,
+    until: int | None = None,
 ) -> Run:
+    """Train in a directory that is claimed, or go on there; see `train`.
+
+    Args:
+        place: the directory.
+        row, digest: as `identify` gives them; no digest to go on with whatever is there.
+        model: the one to train, with its initial weights; made from the recipe if not given.
+        data_dir, callbacks, progress, checkpoint_minutes, diagnostics: as for `train`.
+        data: the recipe's, if it is loaded already.
+        test: whether to read the test part at the end. A search does not: it would look at it once a trial.
+        until: end after so many of the recipe's epochs.
+    """
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
         check_same_recipe(place, row, digest, start)
@@ -132,7 +154,7 @@ def _train_in(
             raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
         return run
     data_dir = data_dir or (start.meta.get("data_dir") if start else None)
-    data = build.load_parts(row, data_dir)
+    data = data or build.load_parts(row, data_dir)
     if start is not None:
         check_same_data(place, start.meta["fingerprint"], data.fingerprint)
     if model is None:
@@ -160,6 +182,7 @@ def _train_in(
         console=console,
         checkpoint_minutes=checkpoint_minutes,
         diagnostics=diagnostics,
+        until=until,
     )
     try:
         session.run()
@@ -167,12 +190,12 @@ def _train_in(
         _record(session, reason=str(error))
         raise
     session.finish()
-    _record(session, reason=None)
+    _record(session, reason=None, test=test)
     return Run(place, model=model)
 
 
-def _record(session: Session, reason: str | None) -> None:
-    """Write a run's record; the test part is read here, once."""
+def _record(session: Session, reason: str | None, test: bool = True) -> None:
+    """Write a run's record; the test part is read here, once, if at all."""
     row, data, history = session.recipe, session.data, session.log.history
     scores: dict[str, Any] = {}
     if reason is None:
@@ -182,10 +205,10 @@ def _record(session: Session, reason: str | None) -> None:
         if len(data.validation):
             scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
             scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
-        if len(data.test):
-            test = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
-            scores["test"] = {"loss": test.loss, "accuracy": test.accuracy}
-            scores["confusion"] = test.confusion.tolist()
+        if test and len(data.test):
+            found = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
+            scores["test"] = {"loss": found.loss, "accuracy": found.accuracy}
+            scores["confusion"] = found.confusion.tolist()
     statistics = data.normalization
     segments = session.segments()
     result = records.Result(

@@ -1,0 +1,256 @@
+"""A recipe and a space as a keras-tuner hyper-model: `build` returns our model, `fit` is our training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.errors import FailedTrialError, FatalError
+from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
+
+from kzoo.diagnostics.layer_table import layer_table
+from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.models.registry import builder_defaults, builder_options, resolve
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+from kzoo.search.declared import Space
+from kzoo.search.guests import Guests
+from kzoo.search.places import continue_from, in_turn
+from kzoo.search.space import Entry
+from kzoo.seeds import derived_seed
+from kzoo.training import build
+from kzoo.training.directory import own_model
+from kzoo.training.records import folder_name
+from kzoo.training.run import RUNS, identify, train_in
+from kzoo.training.saved_run import Run
+
+
+class Rejected(FailedTrialError):
+    """A model exceeds a limit and is not trained; that is no failure.
+
+    Attributes:
+        parameters: its trainable parameters.
+        multiply_adds: per image, if they were counted.
+    """
+
+    def __init__(self, message: str, parameters: int, multiply_adds: int | None = None) -> None:
+        """Say what exceeds what."""
+        super().__init__(message)
+        self.parameters, self.multiply_adds = parameters, multiply_adds
+
+
+class _Misuse(InputError, FatalError):
+    """What no trial can do anything about: keras-tuner ends the search at once."""
+
+
+class RecipeHyperModel(keras_tuner.HyperModel):
+    """What keras-tuner's tuners take: a recipe of which some fields vary, or a model function with its training.
+
+    A trial is a run in the trial's directory: it has checkpoints, and goes on where it stopped if it is trained
+    again. The recipe brings its own data, so ``tuner.search()`` takes none.
+
+    Attributes:
+        recipe: what every trial begins from.
+        space: what varies.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        space: Mapping[str, Entry] | None = None,
+        *,
+        model: Callable[..., Any] | str | None = None,
+        max_parameters: int | None = None,
+        max_multiply_adds: int | None = None,
+        data_dir: str | Path | None = None,
+        checkpoint_minutes: float = 3.0,
+        diagnostics: bool = False,
+        grid: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Describe the models and how they are trained.
+
+        Args:
+            recipe: a `Recipe` or what stands for one.
+            space: see `kzoo.search.space`; may be empty if `model` asks `hp` itself.
+            model: builds the model in the recipe's stead: a function of `hp`, or ``module:function``.
+            max_parameters: a model with more trainable parameters is rejected before it is trained.
+            max_multiply_adds: likewise, per image.
+            data_dir, checkpoint_minutes, diagnostics: as for `kzoo.train`.
+            grid: declare ranges as choices between the values of a grid.
+            name: of the hyper-model.
+
+        Raises:
+            InputError: the space does not fit the recipe or the model's builder.
+        """
+        super().__init__(name=name)
+        self.recipe = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+        self.space = space if isinstance(space, Space) else Space(space or {}, self.recipe, may_be_empty=True)
+        self.model_function = resolve(model) if isinstance(model, str) else model
+        if self.model_function is None:
+            check_options(self.space, self.recipe)
+            self.space.options = builder_defaults(self.recipe.model)
+        self.max_parameters, self.max_multiply_adds = max_parameters, max_multiply_adds
+        self.data_dir, self.checkpoint_minutes, self.diagnostics = data_dir, checkpoint_minutes, diagnostics
+        self.grid = grid
+        self._data: tuple[str, build.Data] | None = None
+        self._saver: Any = None
+        self._execution = 0
+
+    def declare_hyperparameters(self, hp: Any) -> None:
+        """Make the space known to `hp`, batch size and all."""
+        self.space.declare(hp, grid=self.grid)
+
+    def recipe_of(self, hp: Any) -> Recipe:
+        """The recipe of a trial."""
+        return self.recipe.override(**self.space.changes(hp.values)).resolved()
+
+    def data_of(self, recipe: Recipe) -> build.Data:
+        """A recipe's data, kept until another's is asked for.
+
+        Raises:
+            InputError: it is missing or does not fit the recipe.
+        """
+        fields = ("dataset", "class_names", "split", "train_size", "image_size", "expansions", "normalization")
+        key = json.dumps(recipe.resolved().model_dump(mode="json", include=set(fields)), sort_keys=True)
+        if self._data is None or self._data[0] != key:
+            self._data = None  # not both in memory
+            self._data = (key, build.load_parts(recipe.resolved(), self.data_dir))
+        return self._data[1]
+
+    def build(self, hp: Any) -> keras.Model:
+        """The model of a trial, with the initial weights that its recipe's seed gives."""
+        self.declare_hyperparameters(hp)
+        return self._build_with(hp, self.recipe_of(hp))
+
+    def _build_with(self, hp: Any, recipe: Recipe) -> keras.Model:
+        data = self.data_of(recipe)
+        if self.model_function is None:
+            return build.build_model(recipe, data)
+        keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
+        with build.precision(recipe.precision):
+            return self.model_function(hp)
+
+    def check_limits(self, model: keras.Model) -> tuple[int, int | None]:
+        """Trainable parameters and multiply-adds of a model (None where nobody asks).
+
+        Raises:
+            Rejected: they exceed a limit.
+        """
+        parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+        if self.max_parameters is not None and parameters > self.max_parameters:
+            raise Rejected(f"{parameters:,} parameters, {self.max_parameters:,} are allowed", parameters)
+        if self.max_multiply_adds is None:
+            return parameters, None
+        work = layer_table(model).multiply_adds
+        if work > self.max_multiply_adds:
+            raise Rejected(f"{work:,} multiply-adds, {self.max_multiply_adds:,} are allowed", parameters, work)
+        return parameters, work
+
+    def fit(
+        self,
+        hp: Any,
+        model: keras.Model,
+        *args: Any,
+        callbacks: Sequence[Any] = (),
+        epochs: int | None = None,
+        initial_epoch: int | None = None,
+        verbose: Any = None,
+        directory: str | Path | None = None,
+        **options: Any,
+    ) -> keras.callbacks.History:
+        """Train the model of a trial, or go on with its run.
+
+        Args:
+            hp: the trial's values.
+            model: what `build` has made of them.
+            *args: nothing: the recipe brings its data.
+            callbacks: keras-tuner's, the user's.
+            epochs: in the recipe's stead; with `initial_epoch` (Hyperband) the epoch to stop at, while schedules
+                follow the recipe's.
+            initial_epoch: given by Hyperband; a promoted trial goes on with the run that it was promoted from.
+            verbose: not used.
+            directory: of the run; in the trial's directory if a tuner calls, else as for `kzoo.train`.
+            **options: nothing.
+
+        Returns:
+            The run's history, for keras-tuner.
+
+        Raises:
+            Rejected: the model exceeds a limit.
+            keras_tuner.errors.FailedTrialError: the run failed (a loss that is not finite, a full disk).
+        """
+        if args or options:
+            given = ", ".join([*(["data"] if args else []), *sorted(options)])
+            raise _Misuse(f"a recipe brings its own data and settings: search() takes no {given}")
+        _, work = self.check_limits(model)
+        recipe = self.recipe_of(hp)
+        if epochs is not None and initial_epoch is None:
+            recipe, epochs = recipe.override(epochs=epochs), None
+        callbacks = list(callbacks)
+        tuning = next((c for c in callbacks if isinstance(c, TunerCallback)), None)
+        if tuning is not None and directory is None:
+            directory = Path(tuning.tuner.get_trial_dir(tuning.trial.trial_id)) / "run"
+            if self._count_execution(callbacks):
+                directory = directory.with_name(f"run-{self._execution + 1}")
+                recipe = recipe.override(seed=recipe.seed + self._execution)
+                model = self._build_with(hp, recipe)
+            self.continue_trial(hp, Path(tuning.tuner.get_trial_dir(tuning.trial.trial_id)), directory.name)
+        try:
+            run = self._train(recipe, model, directory, callbacks, epochs)
+        except RunFailed as error:
+            raise FailedTrialError(str(error)) from error
+        history = keras.callbacks.History()
+        history.history = dict(run.history)
+        history.multiply_adds = work
+        return history
+
+    def continue_trial(self, hp: Any, place: Path, run: str = "run") -> None:
+        """Let a promoted trial of Hyperband, in `place`, begin where the one that it comes from has stopped."""
+        before = hp.values.get("tuner/trial_id")
+        if before is not None:
+            continue_from(place.with_name(f"trial_{before}") / run, place / run)
+
+    def _train(
+        self, recipe: Recipe, model: keras.Model | None, directory: Any, callbacks: list[Any], until: int | None
+    ) -> Run:
+        data = self.data_of(recipe)
+        place = Path(directory) if directory is not None else None
+        digest: str | None = None
+        if self.model_function is not None and place is not None and (place / "recipe.json").exists():
+            recipe, model = Run(place).recipe, own_model(place)  # what it began with
+        else:
+            recipe, digest = identify(recipe, model if self.model_function is not None else None)
+        place = place or RUNS / folder_name(recipe.name, digest or "")
+        options: dict[str, Any] = {"progress": False, "checkpoint_minutes": self.checkpoint_minutes}
+        options |= {"diagnostics": self.diagnostics, "data": data, "test": False, "until": until}
+        with in_turn(place):
+            return train_in(
+                place, recipe, digest, model, self.data_dir, callbacks=[Guests(callbacks, model)], **options
+            )
+
+    def _count_execution(self, callbacks: Sequence[Any]) -> int:
+        """How often this trial was executed before, where keras-tuner trains each several times."""
+        saver = next((c for c in callbacks if isinstance(c, SaveBestEpoch)), None)
+        self._execution = self._execution + 1 if saver is not None and saver is self._saver else 0
+        self._saver = saver
+        return self._execution
+
+
+def check_options(space: Space, recipe: Recipe) -> None:
+    """Refuse a space with model options that a builder does not take (this loads Keras, unlike the other checks).
+
+    Raises:
+        InputError: the message suggests the nearest option.
+    """
+    models = set(space["model"].extremes()) if "model" in space else {recipe.model}
+    for name in (name for name in space if name.startswith("model_options.")):
+        option = name.split(".")[1]
+        allowed = [builder_options(model) for model in models]
+        if all(options is not None and option not in options for options in allowed):
+            raise unknown(f"option of model {'/'.join(sorted(models))!r} in the space:", option, allowed[0] or [])

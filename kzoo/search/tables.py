@@ -1,0 +1,128 @@
+"""A search's results in tables, and the files that a finished search leaves for its readers (no Keras)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from kzoo.errors import InputError
+from kzoo.files import write_atomically
+from kzoo.search.results import SearchResult, Trial
+
+BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
+STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
+
+
+def cell(value: Any) -> str:
+    """A value as tables show it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def in_words(trial: Trial, objective: str) -> str:
+    """A trial's status and what came of it."""
+    if trial.score is not None:
+        assert trial.outcome is not None
+        more = ", stopped early" if trial.outcome.stopped else ""
+        more += ", resumed" if trial.outcome.resumed else ""
+        return f"{objective} {trial.score:.4f} (epoch {trial.outcome.best_epoch} of {trial.outcome.epochs}{more})"
+    return f"{trial.status}{': ' + trial.reason if trial.reason else ''}"
+
+
+def in_order(result: SearchResult) -> list[Trial]:
+    """All trials, the best first, then those without a score."""
+    ranked = result.ranked()
+    best = {trial.number for trial in ranked}
+    return ranked + [trial for trial in result.trials if trial.number not in best]
+
+
+def columns(result: SearchResult) -> list[str]:
+    """Titles of the columns."""
+    return ["trial", *result.fields, result.objective, "epochs", "parameters", "seconds", "status"]
+
+
+def row(result: SearchResult, trial: Trial, epochs: str) -> list[str]:
+    """A trial's cells."""
+    outcome = trial.outcome
+    score = "" if trial.score is None else f"{trial.score:.4f}"
+    parameters = "" if outcome is None or outcome.parameters is None else f"{outcome.parameters:,}"
+    seconds = "" if outcome is None or not outcome.seconds else f"{outcome.seconds:,.0f}"
+    name = f"{trial.number} (the recipe's own)" if trial.number == result.record.baseline else trial.number
+    values = [cell(trial.values.get(field)) for field in result.fields]
+    status: str = trial.status
+    if outcome is not None and trial.score is not None:
+        status = "stopped early" if outcome.stopped else status
+        status += ", resumed" if outcome.resumed else ""
+    elif trial.reason:
+        status = f"{status}: {trial.reason}"
+    return [name, *values, score, epochs, parameters, seconds, status]
+
+
+def _epochs(trial: Trial) -> str:
+    return "" if trial.outcome is None or not trial.outcome.epochs else str(trial.outcome.epochs)
+
+
+def rich_table(
+    result: SearchResult,
+    trials: Sequence[Trial] | None = None,
+    *,
+    title: str | None = None,
+    epochs: Callable[[Trial], str] = _epochs,
+) -> Table:
+    """Trials, all and the best first if not given, as a table for a terminal."""
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    numbers = {result.objective, "epochs", "parameters", "seconds"}
+    for column in columns(result):
+        table.add_column(_short(column), justify="right" if column in numbers else "left", overflow="fold")
+    for trial in in_order(result) if trials is None else trials:
+        table.add_row(*row(result, trial, epochs(trial)), style=STYLES[trial.status])
+    return table
+
+
+def markdown(result: SearchResult) -> str:
+    """All trials, the best first, as a Markdown table."""
+    titles = columns(result)
+    numbers = {result.objective, "epochs", "parameters", "seconds"}
+    lines = [titles, ["---:" if title in numbers else "---" for title in titles]]
+    lines += [row(result, trial, _epochs(trial)) for trial in in_order(result)]
+    return "\n".join(f"| {' | '.join(part.replace('|', '/') for part in line)} |" for line in lines) + "\n"
+
+
+def _short(column: str) -> str:
+    """A field's last part, as a terminal has little room."""
+    return column.rpartition(".")[2] if column.startswith("model_options.") else column
+
+
+def summary(result: SearchResult) -> str:
+    """How the search went, in one or two lines."""
+    counts = {status: sum(trial.status == status for trial in result.trials) for status in STYLES}
+    parts = [f"{count} {status}" for status, count in counts.items() if count]
+    text = f"{result.record.name}: {len(result.trials)} trials ({', '.join(parts) or 'none yet'})"
+    text += f", {result.record.seconds:,.0f} s"
+    if result.ranked():
+        best = result.best
+        text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"
+        own = next((trial for trial in result.trials if trial.number == result.record.baseline), None)
+        if own is not None and own.number != best.number:
+            text += f"; the recipe's own values: {in_words(own, result.objective)}"
+    return text
+
+
+def write_summary(result: SearchResult) -> None:
+    """Write table, picture and the best recipe into the search's directory, anew at each end."""
+    from kzoo.diagnostics.plots import save_figure
+    from kzoo.search.pictures import plot_search
+
+    folder = result.directory
+    write_atomically(folder / TABLE, lambda stream: stream.write(markdown(result).encode()))
+    with contextlib.suppress(InputError):  # nothing was completed, or the model is a function
+        text = result.recipe().to_json().encode()
+        write_atomically(folder / BEST, lambda stream: stream.write(text))
+    with contextlib.suppress(InputError):  # nothing to draw
+        save_figure(plot_search(result), folder / PICTURE, overwrite=True)
