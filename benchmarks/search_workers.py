@@ -41,7 +41,7 @@ def rate(directory: Path, workers: int) -> float:
     ends: dict[str, list[float]] = {}
     for trial in read_search(directory).trials:
         moment = (directory / trial.directory / "result.json").stat().st_mtime
-        ends.setdefault(trial.worker, []).append(moment)
+        ends.setdefault(trial.outcome.worker if trial.outcome else "", []).append(moment)
     moments = [sorted(of_one) for of_one in ends.values()]
     begin, end = max(one[0] for one in moments), min(one[-1] for one in moments)
     total = 0.0

@@ -184,7 +184,7 @@ def serve(
     patience: float,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Give out an oracle's trials until the search is over.
+    """Give out an oracle's trials until there are no more (``oracle.stopped_because`` if too many have failed).
 
     Args:
         oracle: made steady.
@@ -196,7 +196,7 @@ def serve(
 
     Raises:
         InputError: the address is taken, or not of this machine.
-        RunFailed: too many trials failed in a row, no worker came, or the oracle raised.
+        RunFailed: no worker came, or the oracle raised.
         KeyboardInterrupt: interrupted; all that is needed to go on is saved.
     """
     desk = Desk(oracle, token, timeout)
@@ -225,5 +225,3 @@ def serve(
             time.sleep(0.1)
     finally:
         server.stop(grace=1.0).wait()
-    if oracle.stopped_because:
-        raise RunFailed(f"the search was stopped: {oracle.stopped_because}")

@@ -48,7 +48,7 @@ def run_cluster(
     given up, and the others finish its trial. The chief is started again too; its workers go on meanwhile.
 
     Args:
-        command: arguments of kzoo that every process gets: ``["search", FILE, ...]``.
+        command: what every process is called with: program and arguments of ``kzoo search FILE``.
         directory: the search's.
         workers: how many; cores and GPUs are divided between them.
         tell: called with a line about what has happened.
@@ -97,7 +97,7 @@ class _Crew:
     def jobs(self) -> list[Job]:
         """The chief, which only waits and gets no cores and no GPU, and the workers."""
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        base = [sys.executable, "-m", "kzoo", *self.command, "--directory", str(self.directory)]
+        base = [*self.command, "--directory", str(self.directory)]
         logs = self.directory / FOLDER
         without = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
         argv = [*base, "--role", "chief", "--bind", str(self.place)]

@@ -19,6 +19,7 @@ from kzoo.files import write_atomically
 from kzoo.interrupts import interruptible
 from kzoo.search.addresses import Address, address, check_free
 from kzoo.search.cluster import CHIEF, FOLDER
+from kzoo.search.results import SearchResult
 from kzoo.search.search import Search
 
 TIMEOUT = 30.0
@@ -39,8 +40,8 @@ def run_chief(
     timeout: float = TIMEOUT,
     patience: float = PATIENCE,
     **options: Any,
-) -> Path:
-    """Give out a search's trials to workers, until it is over; gives the search's directory.
+) -> SearchResult:
+    """Give out a search's trials to workers, until it is over.
 
     The service has no authentication: whoever reaches the port can take part, and can say what trials give.
 
@@ -63,17 +64,19 @@ def run_chief(
     _role(place, CHIEF)
     from kzoo.search import running
     from kzoo.search.chief import serve
+    from kzoo.search.steady import steady
 
     where = running.open_directory(search, directory)
     with _claimed(where):
         tuner = running.make_tuner(search, where, **options)
+        steady(tuner.oracle, keep=True)
         token = uuid.uuid4().hex
         note = json.dumps({"address": str(place), "token": token})
         (where / FOLDER).mkdir(exist_ok=True)
         write_atomically(where / FOLDER / "chief.json", lambda stream: stream.write(note.encode()))
         with interruptible() as interrupted:
             serve(tuner.oracle, place, token, timeout=timeout, patience=patience, interrupted=interrupted)
-    return where
+        return running.finish(tuner.oracle, search, where)
 
 
 def run_worker(
@@ -121,6 +124,8 @@ def run_worker(
             where = running.open_directory(search, directory)
             _check_shared(where, token, place)
             tuner = running.make_tuner(search, where, **options)
+            if not search.own_process and "dataset" not in search.space:
+                tuner.hypermodel.data_of(search.base)  # what is wrong with the data is wrong in all trials
             tuner.oracle = Client(tuner.oracle._oracle, heart, patience)
             tuner.search()
     except KeyboardInterrupt:
