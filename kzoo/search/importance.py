@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from kzoo.errors import InputError
 from kzoo.search.results import SearchResult
 
@@ -46,6 +44,7 @@ def importances(result: SearchResult, seed: int = 0) -> tuple[list[Importance], 
     Raises:
         InputError: too few trials were completed, or all had the same values.
     """
+    import numpy as np
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
 

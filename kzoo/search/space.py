@@ -262,7 +262,7 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if _numbers((a, b)):
-        return math.isclose(a, b, rel_tol=10.0**-DIGITS)
+        return math.isclose(float(a), float(b), rel_tol=10.0**-DIGITS)
     return bool(a == b)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
+from kzoo.search.importance import Importance
 from kzoo.search.results import SearchResult, Trial
 
 BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
@@ -112,6 +113,22 @@ def summary(result: SearchResult) -> str:
         if own is not None and own.number != best.number:
             text += f"; the recipe's own values: {in_words(own, result.objective)}"
     return text
+
+
+def importance_table(rows: Sequence[Importance]) -> Table:
+    """What mattered, as a table for a terminal."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("field")
+    table.add_column("importance", justify="right")
+    for item in rows:
+        table.add_row(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}")
+    return table
+
+
+def fit_in_words(fit: float) -> str:
+    """How far importances can be believed."""
+    text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
+    return text if fit > 0.2 else f"{text}: these trials are too few, or too much alike, to tell"
 
 
 def write_summary(result: SearchResult) -> None:
