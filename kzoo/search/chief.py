@@ -152,8 +152,8 @@ class Desk(OracleServicer):
     def _look(self) -> None:
         now = time.monotonic()
         if now - self.looked > INTERVAL:  # it was this process that stood still, so nobody could be heard
-            for worker in self.workers.values():
-                worker.last += now - self.looked
+            for known in self.workers.values():
+                known.last += now - self.looked
             self.began += now - self.looked
         self.looked = now
         for name in list(self.oracle.ongoing_trials):

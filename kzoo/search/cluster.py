@@ -32,10 +32,11 @@ def default_workers(environment: Mapping[str, str] | None = None) -> int | None:
 
 
 def run_cluster(
-    command: Sequence[str],
+    words: Sequence[str],
     directory: Path,
     workers: int,
     *,
+    program: Sequence[str] = (sys.executable, "-m", "kzoo"),
     tell: Tell = lambda text: None,
     tick: Callable[[], object] = lambda: None,
     restarts: int = 5,
@@ -48,9 +49,10 @@ def run_cluster(
     given up, and the others finish its trial. The chief is started again too; its workers go on meanwhile.
 
     Args:
-        command: what every process is called with: program and arguments of ``kzoo search FILE``.
+        words: of the command line that every process gets: ``["search", FILE, ...]``.
         directory: the search's.
         workers: how many; cores and GPUs are divided between them.
+        program: what the words are given to.
         tell: called with a line about what has happened.
         tick: called about every 0.1 s, to refresh what is shown.
         restarts: how often a process that dies is started again.
@@ -62,7 +64,7 @@ def run_cluster(
         RunFailed: the chief stopped the search, or no worker is left.
         KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written.
     """
-    crew = _Crew(list(command), directory, workers, tell)
+    crew = _Crew([*program, *words, "--directory", str(directory)], directory, workers, tell)
     options = {"restarts": restarts, "delay": delay, "grace": grace}
     with Supervisor(workers, retry=crew.retry, **options) as supervisor:  # type: ignore[arg-type]
         for job in crew.jobs():
@@ -97,13 +99,22 @@ class _Crew:
     def jobs(self) -> list[Job]:
         """The chief, which only waits and gets no cores and no GPU, and the workers."""
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        base = [*self.command, "--directory", str(self.directory)]
         logs = self.directory / FOLDER
         without = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-        argv = [*base, "--role", "chief", "--bind", str(self.place)]
+        argv = [*self.command, "--role", "chief", "--bind", str(self.place)]
         jobs = [Job(CHIEF, argv, logs / "chief.log", {"PYTHONPATH": path, **without}, share=False)]
         for name in sorted(self.running, key=lambda name: int(name[1:])):
-            argv = [*base, "--role", "worker", "--chief", str(self.place), "--name", name, "--wait", f"{WAIT:g}"]
+            argv = [
+                *self.command,
+                "--role",
+                "worker",
+                "--chief",
+                str(self.place),
+                "--name",
+                name,
+                "--wait",
+                f"{WAIT:g}",
+            ]
             jobs.append(Job(name, argv, logs / f"{name}.log", {"PYTHONPATH": path}))
         return jobs
 

@@ -31,7 +31,7 @@ class Client(OracleClient):
         """Ask for the trials of `oracle`; `patience` is how many seconds the chief may be away."""
         super().__init__(oracle)
         self.heart = heart
-        self.stub = _Patient(self.stub, heart.place, patience)
+        self.stub: Any = _Patient(self.stub, heart.place, patience)
 
     def create_trial(self, tuner_id: str) -> Trial:
         """The next trial; waits until there is one, or no more."""

@@ -50,9 +50,9 @@ def play(lines, workers=2, **options):
     Path("play.py").write_text(PLAY + lines)
     told = []
     options = {"delay": 0.05, "grace": 5.0} | options
-    command = [sys.executable, "-S", "play.py"]
+    program = [sys.executable, "-S"]
     try:
-        run_cluster(command, Path("search"), workers, tell=told.append, **options)
+        run_cluster(["play.py"], Path("search"), workers, program=program, tell=told.append, **options)
     except BaseException as error:
         error.told = told
         raise
@@ -104,9 +104,8 @@ def test_what_the_chief_refuses_or_gives_up_is_told():
 
 
 def test_a_chief_killed_when_all_was_done_is_no_failure():
-    play(
-        "if name == 'chief':\n  if not first: time.sleep(30)\n  wait()\n  die()\nelse:\n  time.sleep(0.5)\n  over.touch()"
-    )
+    chief = "if name == 'chief':\n  if not first: time.sleep(30)\n  wait()\n  die()\n"
+    play(f"{chief}time.sleep(0.5)\nover.touch()")
     assert starts("chief") == 2
 
 
