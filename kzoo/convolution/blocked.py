@@ -28,9 +28,7 @@ class _Block:
         # Zeros stay around what is written into the middle.
         shape = (self.images, *geometry.padded_shape[1:])
         self.padded = np.zeros(shape, dtype)
-        self._columns = np.empty(
-            (self.images, self.rows, geometry.width.places, *geometry.kernel_shape[:3]), dtype
-        )
+        self._columns = np.empty((self.images, self.rows, geometry.width.places, *geometry.kernel_shape[:3]), dtype)
 
     def parts(self) -> Iterator[slice]:
         """The images of each block."""

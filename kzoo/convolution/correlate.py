@@ -15,14 +15,14 @@ from scipy.signal import convolve2d, correlate2d
 from kzoo.convolution.geometry import Geometry
 
 
-def _spread(maps: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
+def spread(maps: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
     """A map (height, width) with zeros between its pixels, each `steps` from the next."""
     if steps == (1, 1):
         return maps
     shape = [(size - 1) * step + 1 for size, step in zip(maps.shape, steps, strict=True)]
-    spread = np.zeros(shape, maps.dtype)
-    spread[:: steps[0], :: steps[1]] = maps
-    return spread
+    wide = np.zeros(shape, maps.dtype)
+    wide[:: steps[0], :: steps[1]] = maps
+    return wide
 
 
 def _dilation(geometry: Geometry) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def _stride(geometry: Geometry) -> tuple[int, int]:
     return geometry.height.stride, geometry.width.stride
 
 
-def _padded(image: np.ndarray, geometry: Geometry) -> np.ndarray:
+def padded_map(image: np.ndarray, geometry: Geometry) -> np.ndarray:
     """One map with its zeros, without the pixels that a stride leaves at the end."""
     height, width = geometry.height, geometry.width
     if not geometry.is_padded:
@@ -49,9 +49,9 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
     every = tuple(slice(None, None, step) for step in _stride(geometry))
     for b in range(geometry.batch):
         for c in range(geometry.channels):
-            image = _padded(x[b, :, :, c], geometry)
+            image = padded_map(x[b, :, :, c], geometry)
             for o in range(geometry.filters):
-                weights = _spread(kernel[:, :, c, o], _dilation(geometry))
+                weights = spread(kernel[:, :, c, o], _dilation(geometry))
                 y[b, :, :, o] += correlate2d(image, weights, mode="valid")[every]
     return y
 
@@ -67,9 +67,9 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
     reached = (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start))
     for b in range(geometry.batch):
         for o in range(geometry.filters):
-            came = _spread(gradient[b, :, :, o], _stride(geometry))
+            came = spread(gradient[b, :, :, o], _stride(geometry))
             for c in range(geometry.channels):
-                weights = _spread(kernel[:, :, c, o], _dilation(geometry))
+                weights = spread(kernel[:, :, c, o], _dilation(geometry))
                 x_gradient[b, *reached, c] += convolve2d(came, weights, mode="full")[rows, columns]
     return x_gradient
 
@@ -80,9 +80,9 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
     every = tuple(slice(None, None, step) for step in _dilation(geometry))
     for b in range(geometry.batch):
         for c in range(geometry.channels):
-            image = _padded(x[b, :, :, c], geometry)
+            image = padded_map(x[b, :, :, c], geometry)
             for o in range(geometry.filters):
-                came = _spread(gradient[b, :, :, o], _stride(geometry))
+                came = spread(gradient[b, :, :, o], _stride(geometry))
                 kernel_gradient[:, :, c, o] += correlate2d(image, came, mode="valid")[every]
     return kernel_gradient
 

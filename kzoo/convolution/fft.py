@@ -25,7 +25,7 @@ Sizes = tuple[int, int]
 
 def transform_sizes(geometry: Geometry) -> Sizes:
     """F_h and F_w: the least fast sizes that hold the padded map."""
-    return tuple(fft.next_fast_len(axis.padded, real=True) for axis in (geometry.height, geometry.width))  # type: ignore[return-value]
+    return tuple(fft.next_fast_len(axis.padded, real=True) for axis in (geometry.height, geometry.width))
 
 
 def _workers() -> int:
@@ -135,5 +135,3 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
         )
         found[name] = itemsize * (peak - c * kept)
     return found
-
-

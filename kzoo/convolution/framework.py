@@ -33,7 +33,9 @@ class Framework:
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
         stride, padding, dilation = self._options
         if not isinstance(padding, str):
-            geometry = of_convolution(tuple(map(int, x.shape)), tuple(map(int, kernel.shape)), stride, padding, dilation)
+            geometry = of_convolution(
+                tuple(map(int, x.shape)), tuple(map(int, kernel.shape)), stride, padding, dilation
+            )
             zeros = [(axis.before, axis.after) for axis in (geometry.height, geometry.width)]
             x, padding = ops.pad(x, [(0, 0), *zeros, (0, 0)]), "valid"
         return ops.conv(x, kernel, stride, padding, data_format="channels_last", dilation_rate=dilation) + bias

@@ -2,9 +2,9 @@
 
     python -m kzoo.convolution.framework_memory '{"batch": 8, "channels": 16, ...}'
 
-NumPy's memory is counted by `tracemalloc`; a backend's is not its to see. So a child process makes the arrays, convolves
-a tiny image, so that libraries are loaded, and takes its largest resident size during one forward pass, and one forward
-and backward pass, less its size before.
+NumPy's memory is counted by `tracemalloc`; a backend's is not its to see. So a child process makes the arrays,
+convolves a tiny image, so that libraries are loaded, and takes its largest resident size during one forward pass, and
+one forward and backward pass, less its size before.
 """
 
 from __future__ import annotations

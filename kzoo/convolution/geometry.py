@@ -204,7 +204,9 @@ def axes(
             before, after = total // 2, total - total // 2
         axis = Axis(shape[i], windows[i], strides[i], dilations[i], before, after)
         if axis.extent > axis.padded:
-            spread = f" with dilation {axis.dilation} reaches over {axis.extent} pixels and" if axis.dilation > 1 else ""
+            spread = (
+                f" with dilation {axis.dilation} reaches over {axis.extent} pixels and" if axis.dilation > 1 else ""
+            )
             raise InputError(
                 f"{what} of {name} {axis.window}{spread} does not fit into a map of {name} {axis.size}"
                 f" with {before} + {after} zeros of padding"
@@ -243,9 +245,7 @@ IMAGES = "(batch, height, width, channels)"
 KERNEL = "(height, width, channels, filters)"
 
 
-def of_convolution(
-    input_shape: Any, kernel_shape: Any, stride: Pair, padding: Padding, dilation: Pair
-) -> Geometry:
+def of_convolution(input_shape: Any, kernel_shape: Any, stride: Pair, padding: Padding, dilation: Pair) -> Geometry:
     """The geometry of a convolution.
 
     Raises:

@@ -109,8 +109,9 @@ def _pixels(geometry: Geometry, dtype: np.dtype, count_padding: bool) -> np.ndar
     for axis in (geometry.height, geometry.width):
         inside = np.zeros(axis.padded, dtype)
         inside[axis.before : axis.before + axis.size] = 1
-        counts.append(sum(inside[axis.taps(tap)] for tap in range(axis.window)))
-    return (counts[0][:, None] * counts[1])[..., None]
+        counts.append(np.sum([inside[axis.taps(tap)] for tap in range(axis.window)], axis=0))
+    found: np.ndarray = (counts[0][:, None] * counts[1])[..., None]
+    return found
 
 
 def average_pool2d(

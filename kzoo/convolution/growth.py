@@ -1,0 +1,122 @@
+"""What a comparison's figures come to: growth along a field, ratios, and where one algorithm overtakes another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from kzoo.convolution.compare import Comparison, Measured
+from kzoo.convolution.points import STANDARD
+
+# Exponents that the cost formulas give, as powers of each field, where a convolution is large.
+EXPECTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "loops": {"batch": "1", "channels": "2", "size": "2", "kernel": "2", "dilation": "0"},
+        "correlate2d": {"batch": "1", "channels": "2", "size": "2", "kernel": "2", "dilation": "2"},
+        "im2col": {"batch": "1", "channels": "1 to 2", "size": "2", "kernel": "2", "dilation": "0"},
+        "im2col-blocked": {"batch": "1", "channels": "1 to 2", "size": "2", "kernel": "2", "dilation": "0"},
+        "fft": {"batch": "1", "channels": "1 to 2", "size": "2", "kernel": "0", "dilation": "0"},
+    }
+)
+FIELDS = ("batch", "channels", "size", "kernel", "dilation")
+
+
+def curve(comparison: Comparison, name: str, contender: str, kind: str = "total") -> tuple[list[int], list[float]]:
+    """A series' values and a contender's median seconds, where it was timed."""
+    field = comparison.series[name].field
+    rows = [(getattr(row.point, field), row.seconds(contender, kind)) for row in comparison.along(name)]
+    known = [(value, seconds) for value, seconds in rows if seconds is not None]
+    return [value for value, _ in known], [seconds for _, seconds in known]
+
+
+def exponent(values: list[int], seconds: list[float]) -> float | None:
+    """The power of the value that seconds grow with: a least-squares line through the logarithms.
+
+    Of the larger half of the points, three at least: small convolutions show what a call costs. None for fewer.
+    """
+    if len(values) < 3:
+        return None
+    kept = max(3, math.ceil(len(values) / 2))
+    slope, _ = np.polyfit(np.log(values[-kept:]), np.log(seconds[-kept:]), 1)
+    return float(slope)
+
+
+def exponents(comparison: Comparison) -> dict[str, dict[str, float | None]]:
+    """By contender and field."""
+    return {
+        contender: {field: exponent(*curve(comparison, field, contender)) for field in FIELDS}
+        for contender in comparison.contenders
+    }
+
+
+def crossing(comparison: Comparison, name: str, winner: str, loser: str) -> dict[str, Any]:
+    """From where on `winner` is faster than `loser` up to a series' end.
+
+    Returns:
+        ``from``: the first value from which on it is always faster, None if it never is; ``before``: the last value
+        at which it is not, None if there is none; ``at``: between them, where the lines through the logarithms cross.
+    """
+    field = comparison.series[name].field
+    rows = [
+        (getattr(row.point, field), median(ratios))
+        for row in comparison.along(name)
+        if (ratios := row.ratios(loser, winner))
+    ]
+    first = len(rows)
+    while first > 0 and rows[first - 1][1] > 1:
+        first -= 1
+    found: dict[str, Any] = {"from": None, "before": None, "at": None}
+    if first < len(rows):
+        found["from"] = rows[first][0]
+    if first > 0:
+        found["before"] = rows[first - 1][0]
+    if 0 < first < len(rows):
+        (low, under), (high, over) = rows[first - 1], rows[first]
+        share = math.log(1 / under) / math.log(over / under)
+        found["at"] = math.exp(math.log(low) + share * math.log(high / low))
+    return found
+
+
+def standard(comparison: Comparison) -> Measured:
+    """The standard point."""
+    return comparison.points[STANDARD]
+
+
+def ratio(values: list[float]) -> dict[str, float] | None:
+    """Median, smallest and largest of a ratio's rounds."""
+    return {"median": median(values), "smallest": min(values), "largest": max(values)} if values else None
+
+
+def ratios(comparison: Comparison) -> dict[str, dict[str, float] | None]:
+    """The ratios at the standard point, forward and backward, of ``"slower / faster"``."""
+    from kzoo.convolution.measuring import FRAMEWORK
+
+    row = standard(comparison)
+    pairs = [("loops", "im2col-blocked"), ("loops", "im2col"), ("correlate2d", "im2col-blocked")]
+    pairs += [("im2col", "im2col-blocked"), ("fft", "im2col-blocked")]
+    pairs += [(name, FRAMEWORK) for name in ("im2col-blocked", "im2col", "fft", "correlate2d")]
+    return {
+        f"{comparison.title(slower)} / {comparison.title(faster)}": ratio(row.ratios(slower, faster))
+        for slower, faster in pairs
+    }
+
+
+def derived(comparison: Comparison) -> dict[str, Any]:
+    """All that follows from the measurement, as plain data."""
+    from kzoo.convolution.claims import verdicts
+
+    names = ("kernel", "dilation", "size", "channels")
+    return {
+        "exponents": exponents(comparison),
+        "ratios": ratios(comparison),
+        "fft_overtakes": {
+            other: {name: crossing(comparison, name, "fft", other) for name in names}
+            for other in ("im2col", "im2col-blocked")
+        },
+        "claims": [found.to_dict() for found in verdicts(comparison)],
+    }

@@ -1,0 +1,120 @@
+"""A comparison as tables, for the command line and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kzoo.convolution.claims import verdicts
+from kzoo.convolution.compare import Comparison
+from kzoo.convolution.growth import EXPECTED, FIELDS, crossing, exponents, ratios
+from kzoo.convolution.measuring import FRAMEWORK
+from kzoo.convolution.points import TITLES
+
+TableRows = tuple[str, Sequence[str], list[list[str]]]
+RATIOS, GROWTH, CROSSING, CLAIMS = (
+    "ratios at batch 32, 32 channels, 32x32, 3x3",
+    "growth of the time: measured power (power by the cost formula)",
+    "from where on FFT is faster",
+    "claims",
+)
+MEMORY = "extra memory at batch 32, 32 channels, 32x32, 3x3, beyond the result"
+
+
+def seconds(value: float | None) -> str:
+    """A time in a unit that suits it."""
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} µs"
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that suits them."""
+    return f"{count / 2**20:.2f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+
+
+def times(found: Comparison, name: str) -> TableRows:
+    """Median seconds along a series."""
+    field = found.series[name].field
+    rows = [
+        [str(getattr(row.point, field)), *(seconds(row.seconds(contender)) for contender in found.contenders)]
+        for row in found.along(name)
+    ]
+    return f"time by {TITLES[name]}", [field, *map(found.title, found.contenders)], rows
+
+
+def memory(found: Comparison) -> TableRows:
+    """Predicted and measured storage at the standard point."""
+    rows = []
+    (row,) = found.along("standard")
+    for algorithm, functions in row.memory.items():
+        for function, numbers in functions.items():
+            share = f"{numbers['measured'] / numbers['predicted']:.3f}" if numbers["predicted"] else "-"
+            words = function.replace("_", " ")
+            rows.append([algorithm, words, size(numbers["predicted"]), size(numbers["measured"]), share])
+    if row.framework_memory:
+        for function, number in row.framework_memory.items():
+            words = "forward, with result" if function == "forward" else "forward and backward, with results"
+            rows.append([found.title(FRAMEWORK), words, "-", size(number), "-"])
+    return MEMORY, ["algorithm", "pass", "predicted", "measured", "ratio"], rows
+
+
+def ratio_rows(found: Comparison) -> TableRows:
+    """The ratios at the standard point."""
+    rows = [
+        [name, f"{value['median']:.3g}", f"{value['smallest']:.3g} to {value['largest']:.3g}"]
+        for name, value in ratios(found).items()
+        if value
+    ]
+    return RATIOS, ["time / time", "median", "rounds"], rows
+
+
+def growth_rows(found: Comparison) -> TableRows:
+    """Measured and expected exponents."""
+    rows = []
+    for contender, powers in exponents(found).items():
+        expected = EXPECTED.get(contender, {})
+        cells = []
+        for field in FIELDS:
+            power = powers[field]
+            claim = f" ({expected[field]})" if field in expected else ""
+            cells.append("-" if power is None else f"{power:.2f}{claim}")
+        rows.append([found.title(contender), *cells])
+    return GROWTH, ["", *FIELDS], rows
+
+
+def crossing_rows(found: Comparison) -> TableRows:
+    """Where FFT overtakes."""
+    rows = []
+    others = [name for name in ("im2col", "im2col-blocked", FRAMEWORK) if name in found.contenders]
+    for name in ("kernel", "dilation", "size", "channels"):
+        cells = []
+        for other in others:
+            place = crossing(found, name, "fft", other)
+            if place["from"] is None:
+                cells.append("nowhere measured")
+            elif place["before"] is None:
+                cells.append("at all measured")
+            else:
+                cells.append(f"between {place['before']} and {place['from']}, about {place['at']:.1f}")
+        rows.append([TITLES[name], *cells])
+    return CROSSING, ["as it grows", *(f"than {found.title(name)}" for name in others)], rows
+
+
+def claim_rows(found: Comparison) -> TableRows:
+    """Every claim with its verdict."""
+    rows = [[row.claim, row.source, row.status, row.evidence] for row in verdicts(found)]
+    return CLAIMS, ["claim", "source", "verdict", "evidence"], rows
+
+
+def all_tables(found: Comparison) -> Iterator[TableRows]:
+    """All of them."""
+    for name in found.series:
+        yield times(found, name)
+    yield ratio_rows(found)
+    yield memory(found)
+    yield growth_rows(found)
+    yield crossing_rows(found)
+    yield claim_rows(found)
