@@ -49,7 +49,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         model: any model. It is not changed; the copy has weights of its own.
 
     Returns:
-        A copy, or the model itself where it has no fixed graph or cannot be copied. Outputs differ by rounding alone.
+        A copy, or the model itself where it has no fixed graph or cannot be copied. What it gives differs from
+        ``model(images, training=False)`` by rounding alone.
     """
     if not has_graph(model):
         return model
@@ -92,8 +93,8 @@ def planned(model: keras.Model, dtype: str | None = None) -> Graph:
 
 
 def _single(node: Any) -> bool:
-    """Whether a call takes one tensor, gives one, and is not told to behave as in training."""
-    return len(node.input_tensors) == 1 and len(node.outputs) == 1 and not node.arguments.kwargs.get("training")
+    """Whether a call takes one tensor and gives one."""
+    return len(node.input_tensors) == 1 and len(node.outputs) == 1
 
 
 def _is_idle(node: Any) -> bool:
@@ -111,10 +112,11 @@ def _as_affine(node: Any, graph: Graph) -> Affine | None:
     if type(layer) is not _layers.BatchNormalization or not _single(node) or graph.computes_in(layer) != "float32":
         return None
     mean, variance = (_array(weight) for weight in (layer.moving_mean, layer.moving_variance))
-    scale = 1 / np.sqrt(variance + layer.epsilon)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 1 / np.sqrt(variance + layer.epsilon)
     if layer.scale:
         scale = scale * _array(layer.gamma)
-    shift = -mean * scale
+    shift = -mean * np.where(np.isfinite(scale), scale, 0)
     if layer.center:
         shift = shift + _array(layer.beta)
     return Affine(scale, shift) if np.isfinite(scale).all() and np.isfinite(shift).all() else None

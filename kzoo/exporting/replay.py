@@ -94,7 +94,9 @@ class Graph:
 
 
 def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]) -> Any:
-    """Build a graph again, as its plan says; layers are copied with their weights, so the model stays as it is.
+    """Build a graph again for inference, as its plan says.
+
+    Layers are copied with their weights, so the model stays as it is.
 
     Args:
         graph: the graph.
@@ -112,15 +114,16 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
             continue
         operation = node.operation
         args, kwargs = node.arguments.fill_in(tensors)
-        # A model that is told to behave as in training keeps all its layers.
-        whole = isinstance(operation, keras.Model) and has_graph(operation) and not kwargs.get("training")
-        fresh = (operation, whole) not in copies
+        if kwargs.get("training"):
+            # Image augmentation says so unasked. `predict` overrules it, an exported file would not.
+            kwargs["training"] = False
+        whole = isinstance(operation, keras.Model) and has_graph(operation)
+        fresh = operation not in copies
         if fresh:
-            copies[operation, whole] = nested(operation) if whole else _copy(operation, graph)
-        copy = copies[operation, whole]
-        results = copy(*args, **kwargs)
+            copies[operation] = nested(operation) if whole else _copy(operation, graph)
+        results = copies[operation](*args, **kwargs)
         if fresh and not whole and isinstance(operation, keras.layers.Layer):
-            _give_weights(copy, operation, graph.plan.changes.get(operation))
+            _give_weights(copies[operation], operation, graph.plan.changes.get(operation))
         tensors.update(zip(map(id, node.outputs), keras.tree.flatten(results), strict=True))
     outputs = [tensors[id(tensor)] for tensor in graph.outputs]
     return keras.tree.pack_sequence_as(graph.structure, outputs)
