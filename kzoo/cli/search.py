@@ -50,8 +50,9 @@ def search(
     bind: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where a chief listens.")] = None,
     chief: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where a worker's chief is.")] = None,
     name: Annotated[str | None, typer.Option(help="A worker's, unlike those of the others.")] = None,
-    wait: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="For a worker to find its chief.")
+    wait: Annotated[float | None, typer.Option(metavar="SECONDS", help="For a worker to find its chief [10].")] = None,
+    worker_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="After which a silent worker's trial is another's [30].")
     ] = None,
 ) -> None:
     """Search a space of recipes; the same command goes on where it stopped. Fields that are set are varied no more."""
@@ -65,8 +66,10 @@ def search(
     options |= {"own_process": own_process or None}
     plan = plan.override(**changes).replace(**{key: value for key, value in options.items() if value is not None})
     _check_role(role, bind, chief, name, wait, workers)
+    if role == "worker" and worker_timeout is not None:
+        raise InputError("--worker-timeout is for --role chief and --workers")
     if role is not None:
-        parts = {"bind": bind, "chief": chief, "name": name, "wait": wait}
+        parts = {"bind": bind, "chief": chief, "name": name, "wait": wait, "timeout": worker_timeout}
         _run_part(role, plan, directory, data_dir, {key: value for key, value in parts.items() if value is not None})
         return
     from kzoo.search.cluster import default_workers
@@ -74,7 +77,7 @@ def search(
     count = workers if workers is not None else default_workers()
     if count is not None and count != 1:
         words = _words(file, plan, options, changes, data_dir)
-        result = interruptible(_with_workers, plan, words, directory, count, fresh)
+        result = interruptible(_with_workers, plan, words, directory, count, fresh, worker_timeout)
     else:
         import_keras()
         from kzoo.search.running import run_search
@@ -99,6 +102,7 @@ def _check_role(
 
 
 def _run_part(role: str, plan: Any, directory: Path | None, data_dir: Path | None, options: dict[str, Any]) -> None:
+    import_keras()
     from kzoo.search.roles import run_chief, run_worker
 
     run = run_chief if role == "chief" else run_worker
@@ -119,21 +123,25 @@ def _words(file: Path, plan: Any, options: dict[str, Any], changes: dict[str, An
     return words + (["--data-dir", str(data_dir)] if data_dir is not None else [])
 
 
-def _with_workers(plan: Any, words: list[str], directory: Path | None, workers: int, fresh: bool) -> Any:
+def _with_workers(
+    plan: Any, words: list[str], directory: Path | None, workers: int, fresh: bool, timeout: float | None
+) -> Any:
     from kzoo.search.cluster import run_cluster
     from kzoo.search.live import SearchProgress
-    from kzoo.search.results import read_search
-    from kzoo.search.running import place
-    from kzoo.training.directory import new_place
+    from kzoo.search.results import place, read_search
 
     folder = place(plan, directory)
-    folder = new_place(folder) if fresh else folder
+    if fresh:
+        import_keras()
+        from kzoo.training.directory import new_place
+
+        folder = new_place(folder)
 
     def tell(text: str) -> None:
         out.print(text, highlight=False, markup=False, soft_wrap=True)
 
     with SearchProgress(out, plan, folder):
-        run_cluster(words, folder, workers, tell=tell)
+        run_cluster(words, folder, workers, timeout=timeout, tell=tell)
     return read_search(folder)
 
 

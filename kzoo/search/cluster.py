@@ -37,6 +37,7 @@ def run_cluster(
     workers: int,
     *,
     program: Sequence[str] = (sys.executable, "-m", "kzoo"),
+    timeout: float | None = None,
     tell: Tell = lambda text: None,
     tick: Callable[[], object] = lambda: None,
     restarts: int = 5,
@@ -53,6 +54,7 @@ def run_cluster(
         directory: the search's.
         workers: how many; cores and GPUs are divided between them.
         program: what the words are given to.
+        timeout: seconds after which the chief takes a silent worker for dead; its default if not given.
         tell: called with a line about what has happened.
         tick: called about every 0.1 s, to refresh what is shown.
         restarts: how often a process that dies is started again.
@@ -64,7 +66,9 @@ def run_cluster(
         RunFailed: the chief stopped the search, or no worker is left.
         KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written.
     """
-    crew = _Crew([*program, *words, "--directory", str(directory)], directory, workers, tell)
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout of workers must be a positive number of seconds, not {timeout!r}")
+    crew = _Crew([*program, *words, "--directory", str(directory)], directory, workers, tell, timeout)
     options = {"restarts": restarts, "delay": delay, "grace": grace}
     with Supervisor(workers, retry=crew.retry, **options) as supervisor:  # type: ignore[arg-type]
         for job in crew.jobs():
@@ -87,8 +91,8 @@ def run_cluster(
 class _Crew:
     """What has become of the processes of one search."""
 
-    def __init__(self, command: list[str], directory: Path, workers: int, tell: Tell) -> None:
-        self.command, self.directory, self.tell = command, directory, tell
+    def __init__(self, command: list[str], directory: Path, workers: int, tell: Tell, timeout: float | None) -> None:
+        self.command, self.directory, self.tell, self.timeout = command, directory, tell, timeout
         self.place: Address = free_port()
         self.running = {f"w{i + 1}" for i in range(workers)}
         self.ends: dict[str, Event] = {}
@@ -102,6 +106,7 @@ class _Crew:
         logs = self.directory / FOLDER
         without = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
         argv = [*self.command, "--role", "chief", "--bind", str(self.place)]
+        argv += ["--worker-timeout", f"{self.timeout:g}"] if self.timeout is not None else []
         jobs = [Job(CHIEF, argv, logs / "chief.log", {"PYTHONPATH": path, **without}, share=False)]
         for name in sorted(self.running, key=lambda name: int(name[1:])):
             argv = [
@@ -171,7 +176,7 @@ class _Crew:
             return
         if self.chief is None and any(end.kind == "completed" for end in self.ends.values()):
             return  # it was killed when all was done, and has nobody to tell
-        ends = [self.chief] if self.chief is not None else list(self.ends.values())
+        ends = [self.chief] if self.chief is not None else [self.ends[name] for name in sorted(self.ends)]
         said = list(dict.fromkeys(_said(end) for end in ends))
         if all(end.code == BAD_INPUT for end in ends):
             raise InputError("; ".join(said))

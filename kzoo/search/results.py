@@ -16,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe, check_version
+from kzoo.search.search import Search
+from kzoo.training.records import folder_name
 
 SCHEMA_VERSION = 1
 RECORD, OUTCOME, RUN = "search.json", "outcome.json", "run"
+SEARCHES = Path("searches")
 Status = Literal["waiting", "running", "completed", "failed", "rejected"]
 ENDED = ("completed", "failed", "rejected")
 
@@ -195,6 +198,11 @@ class SearchResult:
         base = Recipe(**self.record.search["recipe"])
         assert chosen.outcome is not None
         return base.override(**chosen.outcome.changes).derive(f"{self.record.name}/best")
+
+
+def place(search: Search, directory: str | Path | None = None) -> Path:
+    """Where a search is: `directory`, or ``searches/<name>-<digest>``."""
+    return Path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
 
 def read_search(path: str | Path) -> SearchResult:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kzoo.backend import quiet_import
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.interrupts import interruptible
@@ -62,9 +63,10 @@ def run_chief(
     place = address(bind, "--bind")
     check_free(place)
     _role(place, CHIEF)
-    from kzoo.search import running
-    from kzoo.search.chief import serve
-    from kzoo.search.steady import steady
+    with quiet_import():
+        from kzoo.search import running
+        from kzoo.search.chief import serve
+        from kzoo.search.steady import steady
 
     where = running.open_directory(search, directory)
     with _claimed(where):
@@ -115,8 +117,9 @@ def run_worker(
     from kzoo.search.link import Heart
 
     heart = Heart(place, name, _stop_training)
-    from kzoo.search import running  # loads Keras, which takes seconds, while the chief is called
-    from kzoo.search.worker import Client
+    with quiet_import():  # Keras, which takes seconds; the chief is called meanwhile
+        from kzoo.search import running
+        from kzoo.search.worker import Client
 
     token = heart.begin(max(deadline - time.monotonic(), 1.0))
     try:

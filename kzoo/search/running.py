@@ -13,21 +13,15 @@ from rich.console import Console
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.search.live import SearchProgress
-from kzoo.search.results import RECORD, Record, SearchResult, read_search, read_trials
+from kzoo.search.results import RECORD, Record, SearchResult, place, read_search, read_trials
 from kzoo.search.search import Search
 from kzoo.training.directory import new_place
-from kzoo.training.records import folder_name, git_commit, hardware, versions
+from kzoo.training.records import git_commit, hardware, versions
 
 if TYPE_CHECKING:
     from kzoo.search.tuner import SearchTuner
 
-SEARCHES = Path("searches")
 BUDGETS = ("trials", "minutes", "failures_in_a_row")
-
-
-def place(search: Search, directory: str | Path | None = None) -> Path:
-    """Where a search is: `directory`, or ``searches/<name>-<digest>``."""
-    return Path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
 
 def open_directory(search: Search, directory: str | Path | None = None) -> Path:
