@@ -37,6 +37,7 @@ def complain(kind: str, message: str) -> None:
         style="red" if kind == "error" else "yellow",
         highlight=False,
         markup=False,
+        emoji=False,
         soft_wrap=True,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,17 @@ from kzoo.search.search import Search
 from kzoo.search.stopping import MedianStop
 from kzoo.training.records import Result, read_result
 
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OutOfMemory", "out of memory", "bad_alloc", "MemoryError")
+TRACEBACK = "traceback.txt"
+LONGEST = 300
+OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "ResourceExhausted",
+    "OutOfMemory",
+    "out of memory",
+    "bad_alloc",
+    "MemoryError",
+    "allocate memory",
+)
 
 
 def hyper_model(search: Search, data_dir: str | Path | None, checkpoint_minutes: float) -> RecipeHyperModel:
@@ -66,6 +78,7 @@ def attempt(train: Callable[[], Any], place: Path, search: Search, facts: dict[s
         counted = {"parameters": error.parameters, "multiply_adds": error.multiply_adds}
         return Outcome(status="rejected", reason=str(error), **counted, **facts), None
     except Exception as error:
+        (place / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         return Outcome(status="failed", reason=told(error), **_facts(place, search, facts), **facts), None
     own = _facts(place, search, facts) | {"multiply_adds": history.multiply_adds}
     values = history.history[search.objective]
@@ -75,12 +88,13 @@ def attempt(train: Callable[[], Any], place: Path, search: Search, facts: dict[s
 
 def told(error: BaseException) -> str:
     """An error's reason in one line; memory that ran out is called so."""
-    name, text = type(error).__name__, " ".join(str(error).split())
+    text = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of nodes
+    name, text = type(error).__name__, " ".join(text.split())
     if any(sign in f"{name} {text}" for sign in OUT_OF_MEMORY):
-        return f"out of memory: {name}: {text}"[:500]
+        return f"out of memory: {name}: {text}"[:LONGEST]
     if isinstance(error, keras_tuner.errors.FailedTrialError | ValueError | RuntimeError) and text:
-        return text[:500]
-    return f"{name}: {text}"[:500]
+        return text[:LONGEST]
+    return f"{name}: {text}"[:LONGEST]
 
 
 def _facts(place: Path, search: Search, facts: dict[str, Any]) -> dict[str, Any]:

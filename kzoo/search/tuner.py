@@ -10,6 +10,7 @@ from typing import Any
 
 import keras_tuner
 from keras_tuner.errors import FailedTrialError
+from keras_tuner.src.engine.trial import TrialStatus
 from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 from kzoo.search.attempt import attempt, hyper_model, watchers
@@ -61,6 +62,17 @@ class SearchTuner(keras_tuner.Tuner):
         if outcome.status != "completed":
             raise FailedTrialError(outcome.reason)
         return history
+
+    def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        """Run a trial and note its end. keras-tuner prints the traceback of one that failed; ours is in its directory.
+
+        Only what concerns all trials is raised.
+        """
+        try:
+            self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = TrialStatus.COMPLETED
+        except FailedTrialError as error:
+            trial.status, trial.message = TrialStatus.FAILED, str(error)
 
     def _train(self, trial: Any, place: Path) -> Any:
         """Build and train as keras-tuner's tuners do, with its callbacks and ours."""

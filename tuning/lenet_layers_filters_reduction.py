@@ -1,0 +1,21 @@
+"""Report d's layers x filters x reduction: LeNets on EMNIST (balanced classes).
+
+    kzoo search tuning/lenet_layers_filters_reduction.py --workers 2
+
+The report compares max, average and dilated reduction at one to four layers with 32 filters, and max and average at 64:
+dilated beats both, and is best at two layers. All 32 combinations are few enough for a grid; "strided" is in the
+framework that the report was written on. `--trials 12` takes the first dozen, `--tuner random` any.
+"""
+
+import kzoo
+
+search = kzoo.Search(
+    "lenet-layers-filters-reduction",
+    "reduction/lenet2-max",
+    {
+        "model_options.reduction": kzoo.Choice("max", "average", "strided", "dilated"),
+        "model_options.layers": kzoo.IntRange(1, 4),
+        "model_options.filters": kzoo.Choice(32, 64),
+    },
+    tuner="grid",
+)

@@ -1,0 +1,29 @@
+"""Report c's dropout x pool x optimizer: VGG E with BatchNorm on CIFAR-10.
+
+    kzoo search tuning/vgg_ade_dropout_pool_optimizer.py --workers 2
+
+The report says that Adam beats momentum and RMSprop, that average pooling is better for Adam and max pooling for the
+other two, and that a dropout of 0.4 is best. Where dropout is on, so is its placement: the report tried "separately and
+simultaneously". Rates of momentum SGD and RMSprop are Chainer's defaults, our reading of the report.
+"""
+
+import kzoo
+from kzoo.recipes.settings import Adam, Momentum, RMSprop
+
+RATES = (0.2, 0.3, 0.4, 0.5)
+
+search = kzoo.Search(
+    "vgg-ade-dropout-pool-optimizer",
+    "batchnorm-cost/vgg-e-bn",
+    {
+        "model_options.dropout": kzoo.Choice(0.0, *RATES),
+        "model_options.dropout_placement": kzoo.Choice(
+            "both", "pools", "hidden", when={"model_options.dropout": RATES}
+        ),
+        "model_options.pooling_type": kzoo.Choice("max", "average"),
+        "optimizer": kzoo.Choice(Adam(), Momentum(), RMSprop()),
+    },
+    tuner="random",
+    trials=30,
+    stop_poor="median",
+)
