@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from kzoo.convolution.points import FULL, QUICK, Point, Series
+from kzoo.convolution.points import FULL, QUICK, TITLES, Point, Series
 from kzoo.errors import InputError
 
 SCHEMA = 1
@@ -134,6 +134,7 @@ class Comparison:
                 name: Series(name, row["field"], Point(**row["base"]), tuple(row["values"]))
                 for name, row in content["series"].items()
             }
+            _check(series)
             rows = [Measured(**{**row, "point": Point(**row["point"])}) for row in content["points"]]
             points = {row.point: row for row in rows}
             fields = {name: content[name] for name in ("backend", "quick", "rounds", "where")}
@@ -155,8 +156,17 @@ class Comparison:
         return cls.from_dict(content)
 
 
+def _check(series: Mapping[str, Series]) -> None:
+    if set(series) != set(TITLES) or not all(row.values for row in series.values()):
+        raise InputError(f"a comparison has the series {', '.join(TITLES)}, not {', '.join(series) or 'none'}")
+
+
 def compare(
-    *, quick: bool = False, framework: bool = True, progress: Callable[[str, int, int], None] | None = None
+    *,
+    quick: bool = False,
+    framework: bool = True,
+    series: Mapping[str, Series] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Measure the time and memory of every algorithm, and of the active Keras backend, as convolutions grow.
 
@@ -166,16 +176,22 @@ def compare(
     Args:
         quick: fewer points and rounds, under a minute.
         framework: whether to compare with the active Keras backend.
+        series: other points than those of `kzoo.convolution.points`, under the same names.
         progress: called before each step with what it is, its number from 0, and how many there are.
 
     Returns:
         All that was measured.
+
+    Raises:
+        InputError: the series have other names.
+        RunFailed: the process that measures the backend's memory failed.
     """
     from kzoo.convolution import framework_memory
     from kzoo.convolution.measuring import FULL_BUDGET, QUICK_BUDGET
     from kzoo.training import records
 
-    series = QUICK if quick else FULL
+    series = series or (QUICK if quick else FULL)
+    _check(series)
     budget = QUICK_BUDGET if quick else FULL_BUDGET
     where = {
         "hardware": records.hardware(),
@@ -195,7 +211,7 @@ def compare(
     points = list(dict.fromkeys(point for row in series.values() for point in row.points))
     weighed = list(dict.fromkeys((series["standard"] if quick else series["batch"]).points + series["standard"].points))
     weighed = weighed if framework else []
-    measurer = _Measurer(budget, framework)
+    measurer = _Measurer(budget, framework, series["standard"].points)
     done: dict[Point, Measured] = {}
     for i, (what, point) in enumerate(steps := [("time", p) for p in points] + [("memory", p) for p in weighed]):
         if progress:
@@ -217,8 +233,8 @@ def _words(point: Point) -> str:
 class _Measurer:
     """Measures points one by one, and leaves out what would take too long by what took how long before."""
 
-    def __init__(self, budget: Any, framework: bool) -> None:
-        self.budget, self.framework = budget, framework
+    def __init__(self, budget: Any, framework: bool, wanted: tuple[Point, ...]) -> None:
+        self.budget, self.framework, self.wanted = budget, framework, wanted
         self.rates: dict[str, float] = {}
 
     def _estimate(self, point: Point, name: str) -> float:
@@ -228,11 +244,10 @@ class _Measurer:
 
     def _left_out(self, point: Point, name: str) -> str | None:
         from kzoo.convolution.conv import predicted_storage
-        from kzoo.convolution.points import STANDARD
 
         if max(predicted_storage(point.geometry, name).values()) > self.budget.memory:
             return "would take too much memory"
-        wanted = point == STANDARD and name == "loops"
+        wanted = point in self.wanted and name == "loops"
         if name in ("loops", "correlate2d") and not wanted and self._estimate(point, name) > self.budget.longest:
             return f"would take about {self._estimate(point, name):.0f} s"
         return None

@@ -94,8 +94,7 @@ def plot_crossing(comparison: Comparison) -> Figure:
         if known:
             axes.plot(*zip(*known, strict=True), label=comparison.title(contender), **STYLE[contender])
     axes.axhline(1, color="grey", linewidth=0.8)
-    axes.set_yscale("log")
-    axes.set_xlabel(TITLES["kernel"])
+    _axis(axes, comparison, "kernel")
     axes.set_ylabel("time / time of FFT")
     found = crossing(comparison, "kernel", "fft", "im2col")
     if found["at"] is not None:

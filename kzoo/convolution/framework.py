@@ -23,12 +23,16 @@ Tensors = list[Any]
 class Framework:
     """One convolution on the active backend: stride, padding and dilation are fixed, arrays are given at each call."""
 
-    def __init__(self, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1) -> None:
-        """See `kzoo.convolution.conv2d` for the arguments."""
+    def __init__(
+        self, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1, compile: bool = True
+    ) -> None:
+        """See `kzoo.convolution.conv2d` for the arguments; compiling takes longer than one call without."""
         self.name = keras.backend.backend()
         self._options = (stride, padding, dilation)
-        self._forward = compiled(self._convolve)
-        self._gradients = compiled(functools.partial(_PULLBACKS[self.name], self._convolve))
+        self._forward = self._convolve
+        self._gradients = functools.partial(_PULLBACKS[self.name], self._convolve)
+        if compile:
+            self._forward, self._gradients = compiled(self._forward), compiled(self._gradients)
 
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
         stride, padding, dilation = self._options

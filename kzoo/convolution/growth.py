@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from kzoo.convolution.compare import Comparison, Measured
-from kzoo.convolution.points import STANDARD
 
 # Exponents that the cost formulas give, as powers of each field, where a convolution is large.
 EXPECTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -84,7 +83,7 @@ def crossing(comparison: Comparison, name: str, winner: str, loser: str) -> dict
 
 def standard(comparison: Comparison) -> Measured:
     """The standard point."""
-    return comparison.points[STANDARD]
+    return comparison.along("standard")[0]
 
 
 def ratio(values: list[float]) -> dict[str, float] | None:

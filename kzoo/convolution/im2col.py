@@ -75,6 +75,8 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 def sum_buffers(rows: int, geometry: Geometry) -> int:
     """Numbers that NumPy itself buffers as it adds one strided array of so many rows of places to another."""
+    if is_plain(geometry) and not geometry.is_padded:
+        return 0  # nothing is strided
     return 3 * min(np.getbufsize(), rows * geometry.width.places * geometry.channels)
 
 

@@ -16,7 +16,7 @@ from kzoo.convolution.im2col import columns, input_gradient
 from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
 
 SIZE, TAPS = 4, 3
-SHOWN = (1, 2)  # the place of the output that is picked out
+SHOWN = (2, 3)  # the place of the output that is picked out
 BLUE, RED, GREEN = COLORS[0], COLORS[1], COLORS[2]
 
 

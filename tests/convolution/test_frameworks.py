@@ -1,0 +1,155 @@
+"""The active Keras backend's convolution, pooling and BatchNorm, and their gradients by autodiff, are the same."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from kzoo.convolution import (
+    ALGORITHMS,
+    average_pool2d,
+    average_pool2d_gradient,
+    batch_norm,
+    batch_norm_gradients,
+    conv2d,
+    conv2d_bias_gradient,
+    conv2d_input_gradient,
+    conv2d_kernel_gradient,
+    max_pool2d,
+    max_pool2d_gradient,
+)
+from kzoo.convolution.framework import Framework
+from kzoo.convolution.geometry import of_convolution
+from kzoo.diagnostics.backends import differentiate
+from tests.convolution.strategies import close, convolutions, sides
+
+BACKEND = keras.backend.backend()
+DTYPES = ("float32",) if BACKEND == "jax" else ("float32", "float64")  # JAX has no float64 unless set up for it
+FASTER = [name for name in ALGORITHMS if name != "loops"]
+
+
+def array(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def by_pytorch(x, kernel, bias, gradient, options):
+    """For stride and dilation together, which Keras refuses."""
+    torch = pytest.importorskip("torch", reason="Keras refuses strides with dilations; PyTorch is not installed")
+    geometry = of_convolution(x.shape, kernel.shape, *options.values())
+    zeros = [side for axis in (geometry.width, geometry.height) for side in (axis.before, axis.after)]
+    given = (x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), bias)
+    leaves = [torch.tensor(np.ascontiguousarray(one), requires_grad=True) for one in given]
+    padded = torch.nn.functional.pad(leaves[0], zeros)
+    y = torch.nn.functional.conv2d(padded, *leaves[1:], stride=options["stride"], dilation=options["dilation"])
+    came = torch.tensor(np.ascontiguousarray(gradient.transpose(0, 3, 1, 2)))
+    found = [y.detach(), *torch.autograd.grad(y, leaves, came)]
+    orders = ((0, 2, 3, 1), (0, 2, 3, 1), (2, 3, 1, 0), (0,))
+    return [one.numpy().transpose(order) for one, order in zip(found, orders, strict=True)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(drawn=convolutions(DTYPES, equal_steps=True))
+def test_convolutions_and_their_gradients(drawn):
+    x, kernel, bias, gradient, options = drawn
+    if max(options["stride"]) > 1 and max(options["dilation"]) > 1:
+        expected = by_pytorch(*drawn)
+    else:
+        framework = Framework(**options, compile=False)
+        expected = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
+        close(array(framework.forward(*framework.tensors(x, kernel, bias))), expected[0])
+    for algorithm in FASTER:
+        more = {**options, "algorithm": algorithm}
+        found = (
+            conv2d(x, kernel, bias, **more),
+            conv2d_input_gradient(gradient, kernel, x.shape, **more),
+            conv2d_kernel_gradient(x, gradient, kernel.shape, **more),
+            conv2d_bias_gradient(gradient),
+        )
+        for one, wanted in zip(found, expected, strict=True):
+            assert wanted.dtype == x.dtype
+            close(one, wanted)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=convolutions(("float32",)))
+def test_steps_that_differ_by_direction(drawn):
+    for found, wanted in zip(
+        (conv2d(*drawn[:3], **drawn[4]), conv2d_input_gradient(drawn[3], drawn[1], drawn[0].shape, **drawn[4])),
+        by_pytorch(*drawn)[:2],
+        strict=True,
+    ):
+        close(found, wanted)
+
+
+def test_compiled_is_the_same():
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(s).astype("float32") for s in ((2, 6, 6, 3), (3, 3, 3, 4), (4,), (2, 6, 6, 4))]
+    quick, slow = (Framework(padding=1, compile=compile) for compile in (True, False))
+    for one, two in zip(quick.gradients(*quick.tensors(*arrays)), slow.gradients(*slow.tensors(*arrays)), strict=True):
+        close(array(one), array(two))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(4, 9), st.integers(4, 9), st.integers(1, 3)),
+    size=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    padding=st.sampled_from(["same", "valid"]),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
+    random = np.random.default_rng(0)
+    x = random.permutation(int(np.prod(shape))).reshape(shape).astype(dtype)
+    options = {"size": size, "stride": stride, "padding": padding}
+    y, argmax = max_pool2d(x, **options)
+    gradient = random.standard_normal(y.shape).astype(dtype)
+    found = {
+        "max": (y, max_pool2d_gradient(gradient, argmax, shape, **options)),
+        "average": (average_pool2d(x, **options), average_pool2d_gradient(gradient, shape, **options)),
+    }
+    for name, pool in (("max", ops.max_pool), ("average", ops.average_pool)):
+
+        def weighed(tensors, pool=pool):
+            pooled = pool(tensors[0], size, stride, padding, data_format="channels_last")
+            return ops.sum(pooled * ops.convert_to_tensor(gradient)), [pooled]
+
+        _, (pooled,), (back,) = differentiate(weighed, [ops.convert_to_tensor(x)])
+        close(found[name][0], array(pooled))
+        close(found[name][1], array(back))
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=sides(4), padding=sides(2), count=st.booleans())
+def test_zeros_that_count_in_an_average(size, padding, count):
+    torch = pytest.importorskip("torch", reason="Keras has no explicit padding for pools")
+    if any(2 * zeros > side for zeros, side in zip(padding, size, strict=True)):
+        return
+    x = np.random.default_rng(0).standard_normal((2, 7, 8, 3))
+    wanted = torch.nn.functional.avg_pool2d(
+        torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), size, 1, padding, count_include_pad=count
+    )
+    found = average_pool2d(x, size, stride=1, padding=padding, count_padding=count)
+    close(found, wanted.numpy().transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (3, 4, 5, 2)])
+def test_batch_norm_and_its_gradients(shape):
+    random = np.random.default_rng(2)
+    x, gradient = random.standard_normal((2, *shape)).astype("float32")
+    gamma, beta = random.uniform(0.5, 2, (2, shape[-1])).astype("float32")
+    layer = keras.layers.BatchNormalization(epsilon=1e-5)
+    layer.build(shape)
+
+    def weighed(tensors):
+        y, _ = layer.stateless_call(
+            tensors[1:], [v.value for v in layer.non_trainable_variables], tensors[0], training=True
+        )
+        return ops.sum(y * ops.convert_to_tensor(gradient)), [y]
+
+    _, (y,), back = differentiate(weighed, [ops.convert_to_tensor(one) for one in (x, gamma, beta)])
+    found = batch_norm(x, gamma, beta)
+    close(found.y, array(y))
+    for one, wanted in zip(batch_norm_gradients(gradient, found, gamma), back, strict=True):
+        close(one, array(wanted))
