@@ -352,7 +352,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "doctor-kinds": doctor_kinds,
     "doctor-rates": doctor_rates,
     **figures(),
-    **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results")},
+    **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results", "weights")},
 }
 
 

@@ -91,3 +91,16 @@ def study_results(place: Path) -> str:
             notes = "".join(f"\n{note}\n" for note in study.notes)
             text += f"\n## {study.name}\n\n{study.question}\n{notes}{''.join(parts)}"
     return f"{text}\n" if text else "\nNo records are committed yet.\n\n"
+
+
+def weights(place: Path) -> str:
+    """Every set of weights that comes with the package."""
+    from kzoo.models.weight_sets import PACKAGED, describe, list_weights
+
+    rows = []
+    for name in list_weights():
+        found = describe(PACKAGED.joinpath(*name.split(":")), name)
+        shape = "x".join(map(str, found.input_shape))
+        figures = (f"{found.parameters:,}", f"{found.images:,}", found.epochs, f"{found.metrics['test_accuracy']:.4f}")
+        rows.append((f"`{name}`", shape, len(found.class_names), *figures))
+    return _markdown("weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr")

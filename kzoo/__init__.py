@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
+    from kzoo.models.weight_sets import list_weights
     from kzoo.pages import run_page, study_page
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
     from kzoo.search.hypermodel import RecipeHyperModel
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from kzoo.search.space import Choice, IntRange, Range
     from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study  # type: ignore[no-redef]
     from kzoo.studies.running import run_study
+    from kzoo.training.publishing import save_weights_set
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
 
@@ -106,6 +108,7 @@ _MODULES = {
     ),
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
+    "kzoo.models.weight_sets": ("list_weights",),
     "kzoo.pages": ("run_page", "study_page"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
     "kzoo.search.hypermodel": ("RecipeHyperModel",),
@@ -115,6 +118,7 @@ _MODULES = {
     "kzoo.search.space": ("Choice", "IntRange", "Range"),
     "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
     "kzoo.studies.running": ("run_study",),
+    "kzoo.training.publishing": ("save_weights_set",),
     "kzoo.training.run": ("resume", "train"),
     "kzoo.training.saved_run": ("Run",),
 }

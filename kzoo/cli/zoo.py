@@ -17,6 +17,7 @@ from kzoo.errors import InputError
 def list_(
     pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*",
     recipes: Annotated[bool, typer.Option("--recipes", help="List recipes instead of models.")] = False,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models with trained weights.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List models, or recipes."""
@@ -33,10 +34,11 @@ def list_(
     else:
         rows = [
             {"name": v.name, "classes": v.classes, "input": v.input_shape, "recipe": v.recipe}
-            for v in map(variant, list_models(pattern))
+            for v in map(variant, list_models(pattern, pretrained=pretrained))
         ]
     if not rows:
-        raise InputError(f"pattern {pattern!r} matches no {'recipe' if recipes else 'model'}")
+        what = "recipe" if recipes else "model with trained weights" if pretrained else "model"
+        raise InputError(f"pattern {pattern!r} matches no {what}")
     if as_json:
         print(json.dumps(rows, indent=1))
         return

@@ -17,6 +17,8 @@ from kzoo.errors import InputError
 from kzoo.models.checks import choice
 
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "swish", "silu")
+ADAPTIVE = "pool2x2"
+"""Name of `adaptive_average_2x2` in every network."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def space_to_depth(x: Any, name: str) -> Any:
     return keras.layers.Reshape((height, width, 4 * channels), name=name)(x)
 
 
-def adaptive_average_2x2(x: Any, name: str) -> Any:
+def adaptive_average_2x2(x: Any, name: str = ADAPTIVE) -> Any:
     """Average pooling to 2x2 with overlapping windows from floor to ceil, as PyTorch's AdaptiveAvgPool2d(2).
 
     For two outputs of n inputs these are the windows of size ceil(n/2) and stride floor(n/2), so the plain

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
 from kzoo.models.checks import choice, whole
+from kzoo.models.trained import load_file, load_set
+from kzoo.models.weight_sets import WeightSet, full_name, is_file, open_set
 
 # Above this no kzoo network is too small for its image, so the search for the smallest one ends.
 _LARGEST_MINIMUM = 4096
@@ -26,7 +27,9 @@ class Frame:
 
     Attributes:
         include_top: end in a classifier; otherwise in the last feature map, or its `pooling`.
-        weights: None, or the path of a weights file (``.weights.h5`` or ``.keras``) of this very model.
+        weights: None; a set of trained weights (`kzoo.models.weight_sets`: a tag where the model has a name, else
+            ``MODEL:TAG``, a folder, or the URL of a ``set.json``), which brings its classes, normalization and input
+            shape; or the path of a weights file (``.weights.h5`` or ``.keras``) of this very model.
         input_tensor: a Keras tensor to build upon, or None.
         input_shape: (height, width, channels) of the images, None for the default.
         pooling: without top: None, ``"avg"`` or ``"max"`` (global).
@@ -38,6 +41,7 @@ class Frame:
         std: as `mean`.
         default: the catalogue's row that has the default classes and input shape.
         inputs: the Keras inputs that `start` builds upon.
+        trained: what the set of weights says of itself, and its weights file, if `weights` is one.
     """
 
     include_top: bool
@@ -52,6 +56,7 @@ class Frame:
     std: Sequence[float] | float | None
     default: catalog.Variant
     inputs: list[Any] = field(default_factory=list, init=False)
+    trained: tuple[WeightSet, Path] | None = field(default=None, init=False)
 
     def start(self, final_size: Callable[[int], int], *, any_size: bool = True) -> Any:
         """Check the shared arguments and make input and normalization.
@@ -69,6 +74,7 @@ class Frame:
         """
         if keras.config.image_data_format() != "channels_last":
             raise InputError("image_data_format is 'channels_first': kzoo's models need 'channels_last'")
+        self._open_weights()
         if self.pooling is not None:
             choice("pooling", self.pooling, ("avg", "max"))
         if self.classes is not None:
@@ -121,9 +127,34 @@ class Frame:
             kind = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[self.pooling]
             x = kind(name="global_pool")(x)
         model = keras.Model(self.inputs[0] if len(self.inputs) == 1 else self.inputs, x, name=self.name)
-        if self.weights is not None:
-            _load(model, self.weights)
+        if self.trained is not None:
+            load_set(model, self.trained[0].outline, self.trained[1], str(self.weights))
+        elif self.weights is not None:
+            if not Path(self.weights).is_file():
+                raise InputError(f"weights={str(self.weights)!r}: there is no such file")
+            load_file(model, Path(self.weights), str(self.weights))
         return model
+
+    def _open_weights(self) -> None:
+        """Take classes, input shape and normalization from a set of weights where they were not given."""
+        if self.weights is None or is_file(str(self.weights)):
+            return
+        self.trained = open_set(str(self.weights))
+        found = self.trained[0]
+        if self.classes is None:
+            self.classes = len(found.class_names)
+        elif self.include_top and self.classes != len(found.class_names):
+            raise InputError(
+                f"classes={self.classes}: the weights {str(self.weights)!r} are of {len(found.class_names)} classes; "
+                "leave classes out, or start without their classifier: include_top=False"
+            )
+        if self.input_shape is None and self.input_tensor is None:
+            self.input_shape = found.input_shape
+        for option, given, theirs in (("mean", self.mean, found.mean), ("std", self.std, found.std)):
+            own = None if given is None else tuple(_per_channel(option, given, found.input_shape[-1]))
+            if own is not None and own != theirs:
+                raise InputError(f"{option}={given!r}: the weights {str(self.weights)!r} were trained with {theirs}")
+        self.mean, self.std = found.mean, found.std
 
     def _normalize(self, x: Any, channels: int) -> Any:
         if self.mean is None and self.std is None:
@@ -154,6 +185,8 @@ def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[
     def build(*args: Any, **options: Any) -> keras.Model:
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
+        if bound.arguments.get("weights") is not None:
+            bound.arguments["weights"] = full_name(row.name, str(bound.arguments["weights"]))
         return family(*bound.args, **bound.kwargs)
 
     build.__name__ = build.__qualname__ = function
@@ -180,17 +213,3 @@ def _check_shape(shape: tuple[int | None, ...], final_size: Callable[[int], int]
     if any(n is not None and n < smallest for n in shape[:2]):
         fits = (smallest, smallest, shape[2])
         raise InputError(f"input_shape={shape}: too small for this network; the smallest that fits is {fits}")
-
-
-def _load(model: keras.Model, weights: str | Path) -> None:
-    path = Path(weights)
-    if not path.is_file():
-        raise InputError(f"weights={str(weights)!r}: there is no such file (sets of weights by name do not exist yet)")
-    try:
-        with warnings.catch_warnings():
-            # Keras warns of each list of layers before it raises for the layers themselves.
-            warnings.filterwarnings("ignore", message="Skipping nested container")
-            model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"weights={str(weights)!r}: cannot be loaded into {model.name!r}: {first}") from error

@@ -42,7 +42,7 @@ def LeNet(
     Args:
         include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The adaptive pooling
             belongs to the top.
-        weights: None or the path of a weights file.
+        weights: None, a set of trained weights, or the path of a weights file.
         input_tensor: a Keras tensor to build upon.
         input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
         pooling: without top: None, ``"avg"`` or ``"max"``.
@@ -93,7 +93,7 @@ def LeNet(
         x = _reduce(x, make, filters, kernel_size, reduction, block)
 
     def flat(x: Any) -> Any:
-        return keras.layers.Flatten(name="flatten")(adaptive_average_2x2(x, "pool2x2"))
+        return keras.layers.Flatten(name="flatten")(adaptive_average_2x2(x))
 
     return frame.finish(x, make, pool=False, hidden=flat, bias=False)
 

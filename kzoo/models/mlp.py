@@ -39,7 +39,7 @@ def MLP(
     Args:
         include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. Without it, the model ends
             in the last hidden layer.
-        weights: None or the path of a weights file.
+        weights: None, a set of trained weights, or the path of a weights file.
         input_tensor: a Keras tensor to build upon.
         input_shape: (height, width, channels), of any size but fixed; default (32, 32, 3).
         pooling: must be None, as there is no map.

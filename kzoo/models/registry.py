@@ -113,12 +113,15 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     builder = resolve(row.builder)
     parameters = _parameters(builder)
     given = {**row.options, **options}
-    trained = isinstance(row.builder, str) and row.builder.startswith("kzoo.") and _is_set(given.get("weights"))
+    trained = _is_set(given.get("weights"))
+    if trained and parameters is not None and "weights" not in parameters:
+        return _with_weights(row, parameters, options)
+    trained = trained and isinstance(row.builder, str) and row.builder.startswith("kzoo.")
     if trained:
-        given["weights"] = full_name(row.name, str(given["weights"]))
-        found, _ = open_set(given["weights"])
-        if found.model == row.name:
-            given = {**found.options, **given}
+        source = full_name(row.name, str(given["weights"]))
+        found, _ = open_set(source)
+        with_it = found.options if found.model == row.name else {}
+        given = {**row.options, **with_it, **options, "weights": source}
     if parameters is not None:
         for option in given:
             if option not in parameters:
@@ -137,6 +140,20 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 def _is_set(weights: Any) -> bool:
     return weights is not None and not is_file(str(weights))
+
+
+def _with_weights(row: Variant, parameters: list[str], options: Mapping[str, Any]) -> keras.Model:
+    """A model whose builder knows nothing of weights, with those of a set."""
+    from kzoo.models.trained import load_set
+
+    source = full_name(row.name, str(options["weights"]))
+    found, path = open_set(source)
+    theirs = {"classes": len(found.class_names), "input_shape": found.input_shape, "mean": found.mean, "std": found.std}
+    theirs = {option: value for option, value in theirs.items() if option in parameters and value is not None}
+    rest = {option: value for option, value in options.items() if option != "weights"}
+    model = create_model(row.name, **{**found.options, **theirs, **rest})
+    load_set(model, found.outline, path, source)
+    return model
 
 
 def takes(name: str, option: str) -> bool:

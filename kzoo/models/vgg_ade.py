@@ -50,7 +50,7 @@ def VGGADE(
     Args:
         include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The hidden dense layers
             belong to the top.
-        weights: None or the path of a weights file.
+        weights: None, a set of trained weights, or the path of a weights file.
         input_tensor: a Keras tensor to build upon.
         input_shape: (height, width, channels); default (32, 32, 3). Without top, None for height and width is allowed.
         pooling: without top: None, ``"avg"`` or ``"max"``.

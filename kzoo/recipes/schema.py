@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,6 +29,7 @@ from kzoo.recipes.settings import (
     Setting,
     Share,
 )
+from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
@@ -67,7 +67,8 @@ class Recipe(Setting):
         epochs: passes over the training part.
         batch_size: images a step; the last, smaller batch of an epoch is kept.
         seed: of initial weights, order, augmentation and dropout (the split has its own).
-        initial_weights: a run's directory (its best weights) or a ``.weights.h5`` or ``.keras`` file.
+        initial_weights: a run's directory (its best weights), a set of weights (``MODEL:TAG``, its folder or URL), or a
+            ``.weights.h5`` or ``.keras`` file.
         freeze: wildcards of layer names that are not trained.
         early_stop: when to end before the last epoch.
     """
@@ -202,17 +203,6 @@ class Recipe(Setting):
 
     def _fields(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in type(self).model_fields}
-
-
-def check_version(fields: Mapping[str, Any], what: str, supported: int) -> None:
-    """Refuse data written under a schema that this version of kzoo does not know."""
-    version = fields.get("schema_version", supported)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise InputError(f"schema_version of a {what} must be a positive integer, not {version!r}")
-    if version > supported:
-        raise InputError(
-            f"{what} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
-        )
 
 
 def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:

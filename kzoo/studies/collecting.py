@@ -10,15 +10,10 @@ from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.studies.results import Found, index, read_records
 from kzoo.studies.study import Study
-from kzoo.training.records import Result
+from kzoo.training.records import public
 
 SUMS = "SHA256SUMS"
 """In `results/`: a line for each record, as ``sha256sum`` writes it, so that no digit changes unnoticed."""
-
-
-def public(record: Result) -> Result:
-    """A record without the paths of the machine that made it."""
-    return record.model_copy(update={"data": {k: v for k, v in record.data.items() if k != "data_dir"}})
 
 
 def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[str]]:

@@ -1,4 +1,4 @@
-"""Weights that a run starts from: another run's best, or a file."""
+"""Weights that a run starts from: another run's best, a set of weights, or a file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from pathlib import Path
 import keras
 
 from kzoo.errors import InputError
+from kzoo.models.registry import create_model
+from kzoo.models.weight_sets import DESCRIPTION, open_set
 from kzoo.training.saved_run import Run
 
 
+def _is_set(source: str) -> bool:
+    """Whether this is MODEL:TAG, a URL, or the folder of a set of weights."""
+    path = Path(source)
+    return (path / DESCRIPTION).is_file() or path.name == DESCRIPTION or (":" in source and not path.exists())
+
+
 def initial_weights_file(source: str) -> Path:
-    """The file that `initial_weights` names: itself, or a run directory's best weights.
+    """The file that `initial_weights` names: itself, a run directory's best weights, or a set's.
 
     Raises:
         InputError: there is no such file, or it is of no known kind.
     """
+    if _is_set(source):
+        return open_set(source)[1]
     path = Path(source)
     if path.is_dir():
         path = path / "best.weights.h5"
@@ -29,15 +39,17 @@ def initial_weights_file(source: str) -> Path:
 def load_initial_weights(model: keras.Model, source: str) -> None:
     """Copy weights into a model.
 
-    From a run or a ``.keras`` file they are copied layer by layer, by name, and the classifier (the last layer with
-    weights) keeps its own where the number of classes differs. A ``.weights.h5`` file must fit as a whole.
+    From a run, a set or a ``.keras`` file they are copied layer by layer, by name, and the classifier (the last layer
+    with weights) keeps its own where the number of classes differs. A ``.weights.h5`` file must fit as a whole.
 
     Raises:
         InputError: the file is missing or damaged, or its weights belong to another network.
     """
     path = initial_weights_file(source)
     try:
-        if Path(source).is_dir():
+        if _is_set(source):
+            _copy(create_model(open_set(source)[0].model, weights=source), model, source)
+        elif Path(source).is_dir():
             _copy(Run(source).model, model, source)
         elif path.name.endswith(".keras"):
             _copy(keras.saving.load_model(path, compile=False), model, source)

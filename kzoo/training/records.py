@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo.errors import InputError
-from kzoo.recipes.schema import check_version
+from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
@@ -117,6 +117,11 @@ def read_result(path: Path) -> Result:
             raise
         first = str(error).splitlines()[0]
         raise InputError(f"record {str(path)!r} cannot be read ({first}): restore it or move its run aside") from None
+
+
+def public(record: Result) -> Result:
+    """A record without the paths of the machine that made it."""
+    return record.model_copy(update={"data": {k: v for k, v in record.data.items() if k != "data_dir"}})
 
 
 def folder_name(name: str, digest: str) -> str:

@@ -33,7 +33,7 @@ RUNS = Path("runs")
 def train(
     recipe: str | Recipe,
     *,
-    model: keras.Model | None = None,
+    model: keras.Model | str | None = None,
     data_dir: str | Path | None = None,
     directory: str | Path | None = None,
     fresh: bool = False,
@@ -48,7 +48,8 @@ def train(
     Args:
         recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe) or a JSON file's path.
         model: a compiled or uncompiled Keras model of one's own to train instead of the recipe's, which takes images
-            (batch, height, width, channels) of 0-255 pixels and gives logits or probabilities (batch, classes).
+            (batch, height, width, channels) of 0-255 pixels and gives logits or probabilities (batch, classes). A
+            name stands for the recipe's field.
         data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
         directory: of the run; ``runs/<name>-<digest>`` if not given.
         fresh: start anew, in a new directory, even if there is a run already.
@@ -69,6 +70,8 @@ def train(
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
     row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+    if isinstance(model, str):
+        changes, model = {**changes, "model": model}, None
     row, digest = identify(row.override(**changes), model)
     place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
     if fresh:

@@ -30,7 +30,8 @@ def test_wildcards_and_natural_order():
     assert list_models("vgg38*") == ["vgg38", "vgg38-bn", "vgg38-bn-res", "vgg38-res"]
     assert list_models("lenet?-max") == [f"lenet{i}-max" for i in (1, 2, 3, 4)]
     assert list_models("no-such*") == []
-    assert list_models(pretrained=True) == []
+    assert list_models("lenet1-m*", pretrained=True) == ["lenet1-max"]
+    assert list_models("vgg38*", pretrained=True) == []
     register_model("resnet9", linear, classes=3, input_shape=(8, 8, 1))
     assert list_models("resnet*")[:2] == ["resnet9", "resnet10"]
 

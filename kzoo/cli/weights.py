@@ -1,0 +1,67 @@
+"""Commands on sets of trained weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, app, import_keras, out
+from kzoo.errors import InputError
+
+weights = typer.Typer(no_args_is_help=True, help="Sets of trained weights.")
+app.add_typer(weights, name="weights")
+
+
+@weights.command("list")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Wildcard on MODEL:TAG, or on models.")] = "*",
+    as_json: AsJson = False,
+) -> None:
+    """List the sets of weights that come with kzoo."""
+    from kzoo.models.weight_sets import PACKAGED, describe, list_weights
+
+    found = [describe(PACKAGED.joinpath(*name.split(":")), name) for name in list_weights(pattern)]
+    if not found:
+        raise InputError(f"pattern {pattern!r} matches no set of weights")
+    rows: list[dict[str, Any]] = [
+        {
+            "weights": row.name,
+            "classes": len(row.class_names),
+            "input": "x".join(map(str, row.input_shape)),
+            "parameters": row.parameters,
+            "test accuracy": round(row.metrics["test_accuracy"], 4),
+            "epochs": row.epochs,
+            "training images": row.images,
+        }
+        for row in found
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(
+            column, justify="left" if column in ("weights", "input") else "right", no_wrap=column == "weights"
+        )
+    for line in rows:
+        table.add_row(
+            *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in line.values())
+        )
+    out.print(table, highlight=False)
+
+
+@weights.command()
+def save(
+    run: Annotated[Path, typer.Argument(help="A finished run's directory.")],
+    tag: Annotated[str | None, typer.Option(help="The set's name among the model's; default: the dataset's.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder; default weights/MODEL/TAG.")] = None,
+) -> None:
+    """Make a set of weights, with a model card, of a finished run."""
+    import_keras()
+    from kzoo.training.publishing import save_weights_set
+
+    out.print(str(save_weights_set(run, output, tag=tag)), highlight=False, soft_wrap=True)

@@ -1,0 +1,233 @@
+"""Sets of trained weights: a folder each, described by its ``set.json``, checked by sha256 when it is read (no Keras).
+
+A set is called ``MODEL:TAG``, e.g. ``lenet2-average:emnist``; the tag is the dataset's name unless its maker chose
+another. The small ones come with the package; others are folders or URLs of a ``set.json``. A folder holds
+
+- ``set.json``: a `WeightSet`;
+- ``model.weights.h5``: the weights as Keras writes them;
+- ``record.json``: the record of the run that made them;
+- ``README.md``: a model card.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kzoo.data.cache import cache_folder
+from kzoo.errors import InputError, unknown
+from kzoo.files import write_atomically
+from kzoo.schemas import check_version
+
+SCHEMA_VERSION = 1
+PACKAGED = Path(__file__).with_name("sets")
+DESCRIPTION = "set.json"
+WEIGHTS, RECORD, CARD = "model.weights.h5", "record.json", "README.md"
+SECONDS = 30.0
+"""How long a download may stand still."""
+
+
+class WeightSet(BaseModel):
+    """What ``set.json`` says.
+
+    Attributes:
+        schema_version: version of this schema; a newer one is refused.
+        model: the registered model's name.
+        tag: names the set among the model's.
+        options: of the model's builder, beside the variant's own.
+        class_names: by label.
+        input_shape: (height, width, channels) of the images that it was trained on.
+        mean, std: what the model's first layer subtracts and divides by, in units of pixels / 255; None for raw pixels.
+        outline: of the trained model, see `kzoo.models.outline`: what a model must be to take the weights.
+        parameters: trainable ones.
+        size, sha256: of the weights file.
+        metrics: test and best validation accuracy (shares), and losses, of the record.
+        epochs: completed epochs of training.
+        images: training images, expansions included.
+        digest: the run's identity.
+        recipe: the run's, resolved.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    tag: str
+    options: dict[str, Any]
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    outline: dict[str, list[Any]]
+    parameters: int
+    size: int
+    sha256: str
+    metrics: dict[str, float]
+    epochs: int
+    images: int
+    digest: str
+    recipe: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """``MODEL:TAG``."""
+        return f"{self.model}:{self.tag}"
+
+
+def list_weights(pattern: str = "*") -> list[str]:
+    """Names ``MODEL:TAG`` of the sets that come with the package.
+
+    Args:
+        pattern: wildcard on names; one without a colon is on models.
+    """
+    names = [f"{path.parent.parent.name}:{path.parent.name}" for path in PACKAGED.glob(f"*/*/{DESCRIPTION}")]
+    return sorted(fnmatch.filter(names, pattern if ":" in pattern else f"{pattern}:*"))
+
+
+def full_name(model: str, weights: str) -> str:
+    """A set's reference, with a bare tag completed by the model's name."""
+    return weights if is_file(weights) or is_reference(weights) else f"{model}:{weights}"
+
+
+def is_file(weights: str) -> bool:
+    """Whether this is meant as a weights file, which describes nothing but itself."""
+    return weights.endswith((".weights.h5", ".keras"))
+
+
+def is_reference(source: str) -> bool:
+    """Whether this is written as a set's full name, folder, ``set.json`` or URL."""
+    return _is_url(source) or "/" in source or ":" in source or Path(source, DESCRIPTION).is_file()
+
+
+def open_set(source: str, model: str | None = None) -> tuple[WeightSet, Path]:
+    """A set and its verified weights file.
+
+    Args:
+        source: ``MODEL:TAG``; a folder; the path or URL (http, https, file) of a ``set.json``.
+        model: the name that a bare tag belongs to.
+
+    Returns:
+        What the set says of itself, and the path of its weights file, whose size and sha256 were checked.
+
+    Raises:
+        InputError: there is no such set, it cannot be downloaded, or a file of it is missing or damaged.
+    """
+    if _is_url(source):
+        folder = _downloaded(source)
+    elif ":" in source and not Path(source).exists():
+        folder = _packaged(source)
+    elif "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():
+        folder = Path(source).parent if Path(source).name == DESCRIPTION else Path(source)
+    elif model is None:
+        raise InputError(f"weights={source!r}: a set's name is MODEL:TAG; there are {_names()}")
+    else:
+        folder = _packaged(f"{model}:{source}")
+    found = describe(folder, source)
+    _verify(found, folder / WEIGHTS)
+    return found, folder / WEIGHTS
+
+
+def describe(folder: Path, source: str) -> WeightSet:
+    """What a folder's ``set.json`` says.
+
+    Raises:
+        InputError: it is missing, damaged, or of a newer schema; `source` names it.
+    """
+    path = folder / DESCRIPTION
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise InputError(
+            f"weights={source!r}: there is no readable {str(path)!r}, so this is no set of weights"
+        ) from None
+    return _parsed(content, source)
+
+
+def _parsed(content: bytes, source: str) -> WeightSet:
+    try:
+        fields = json.loads(content)
+        check_version(fields, f"set of weights {source!r}", SCHEMA_VERSION)
+        return WeightSet(**fields)
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"weights={source!r}: its {DESCRIPTION} is damaged ({first}): get the set again") from None
+
+
+def _verify(found: WeightSet, path: Path) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"weights file {str(path)!r} cannot be read ({error.strerror}): get the set again") from None
+    _check(content, found, repr(str(path)))
+
+
+def _check(content: bytes, found: WeightSet, what: str) -> None:
+    if len(content) != found.size:
+        raise InputError(f"weights file {what} has {len(content):,} bytes, not {found.size:,}: get the set again")
+    if hashlib.sha256(content).hexdigest() != found.sha256:
+        raise InputError(f"weights file {what} was changed: its sha256 is not {found.sha256}; get the set again")
+
+
+def _names() -> str:
+    return ", ".join(list_weights()) or "none"
+
+
+def _packaged(name: str) -> Path:
+    model, _, tag = name.partition(":")
+    if name not in list_weights():
+        own = [known.partition(":")[2] for known in list_weights(model)]
+        if own:
+            raise unknown(f"weights of model {model!r}", tag, own)
+        raise InputError(f"weights={name!r}: no set of weights of {model!r} comes with kzoo; there are {_names()}")
+    return PACKAGED / model / tag
+
+
+def _is_url(source: str) -> bool:
+    return urllib.parse.urlsplit(source).scheme in ("http", "https", "file")
+
+
+def _downloaded(url: str) -> Path:
+    """The folder in the cache that a URL's set is in, filled if it is not.
+
+    A set is fetched once: what a URL holds is taken not to change.
+    """
+    folder = cache_folder() / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    if not (folder / DESCRIPTION).is_file():
+        if PurePosixPath(urllib.parse.urlsplit(url).path).name != DESCRIPTION:
+            raise InputError(f"weights={url!r}: a URL must end in {DESCRIPTION}")
+        description = _fetch(url, url)
+        content = _fetch(urllib.parse.urljoin(url, WEIGHTS), url)
+        _check(content, _parsed(description, url), repr(urllib.parse.urljoin(url, WEIGHTS)))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cache folder {str(folder)!r} (set KZOO_CACHE) cannot be made: {error.strerror}"
+            ) from None
+        write_atomically(folder / WEIGHTS, lambda stream: stream.write(content))
+        # The description comes last: a folder that has one is complete.
+        write_atomically(folder / DESCRIPTION, lambda stream: stream.write(description))
+    return folder
+
+
+def _fetch(url: str, source: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+            content: bytes = answer.read()
+            return content
+    except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"weights={source!r}: {url!r} cannot be downloaded ({reason}) and is not in the cache "
+            f"{str(cache_folder() / 'weights')!r}. Offline, give the path of a copied folder"
+        ) from None

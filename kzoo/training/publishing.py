@@ -1,0 +1,143 @@
+"""A finished run's weights as a set that others can load by name, folder or URL, with its model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from kzoo.errors import InputError
+from kzoo.files import write_atomically
+from kzoo.models.registry import variant
+from kzoo.models.trained import outline
+from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
+from kzoo.recipes import recipe as named_recipe
+from kzoo.training.directory import save_weights
+from kzoo.training.records import public
+from kzoo.training.saved_run import Run
+
+SHOWN = (
+    "optimizer",
+    "schedule",
+    "l1",
+    "l2",
+    "augmentation",
+    "expansions",
+    "batch_size",
+    "epochs",
+    "train_size",
+    "seed",
+)
+
+
+def save_weights_set(run: Run | str | Path, directory: str | Path | None = None, *, tag: str | None = None) -> Path:
+    """Write a run's best weights as a set, see `kzoo.models.weight_sets`.
+
+    Args:
+        run: a finished run of a registered model, or its directory.
+        directory: the set's folder; ``weights/MODEL/TAG`` if not given.
+        tag: names the set among the model's; the dataset's name if not given.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    result, recipe = run.result, run.recipe
+    where = f"run {str(run.directory)!r}"
+    if result.status != "completed" or result.test is None or result.best is None:
+        raise InputError(f"{where} has no test and validation figures, so no set of weights can be made of it")
+    if ":" in recipe.model or not isinstance(variant(recipe.model).builder, str):
+        raise InputError(f"{where} trained {recipe.model!r}, which is no registered name: export it as .keras instead")
+    tag = recipe.dataset if tag is None else tag
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", tag):
+        raise InputError(f"tag {tag!r}: letters, digits, '.', '_' and '-' are allowed; give one with tag= (--tag)")
+    folder = Path(directory) if directory else Path("weights") / recipe.model / tag
+    if folder.exists():
+        raise InputError(f"directory {str(folder)!r} exists: choose another, nothing is overwritten")
+    temporary = folder.with_name(f".tmp-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"directory {str(folder)!r} cannot be made: {error.strerror}") from None
+    try:
+        save_weights(run.model, temporary / WEIGHTS)
+        found = _described(run, tag, (temporary / WEIGHTS).read_bytes())
+        description = json.dumps(found.model_dump(mode="json"), indent=1) + "\n"
+        texts = {RECORD: public(result).to_json(), CARD: model_card(found, run), DESCRIPTION: description}
+        for name, text in texts.items():
+            write_atomically(temporary / name, lambda stream, text=text: stream.write(text.encode()))  # type: ignore[misc]
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _described(run: Run, tag: str, content: bytes) -> WeightSet:
+    result = run.result
+    statistics = result.data["normalization"]
+    assert result.test is not None
+    assert result.best is not None
+    return WeightSet(
+        model=run.recipe.model,
+        tag=tag,
+        options=run.recipe.model_options,
+        class_names=tuple(result.data["class_names"]),
+        input_shape=tuple(result.data["image_shape"]),
+        mean=statistics and tuple(statistics[0]),
+        std=statistics and tuple(statistics[1]),
+        outline=outline(run.model),
+        parameters=result.parameters,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        metrics={
+            "test_accuracy": result.test.accuracy,
+            "test_loss": result.test.loss,
+            "best_val_accuracy": result.best.accuracy,
+            "best_val_loss": result.best.loss,
+        },
+        epochs=result.epochs,
+        images=result.sizes["train"],
+        digest=result.digest,
+        recipe=result.recipe,
+    )
+
+
+def model_card(found: WeightSet, run: Run) -> str:
+    """The card of a set, in the form that Hugging Face reads."""
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    template = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    recipe, segment = found.recipe, run.result.segments[-1]
+    options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
+    packages = [name for name in ("kzoo", "keras", segment.backend) if name in segment.versions]
+    return template.get_template("model_card.md").render(
+        set=found,
+        recipe=recipe,
+        sizes=run.result.sizes,
+        options=f" with {options}" if options else "",
+        normalization="" if found.mean else " not: it was trained on them as they are",
+        fields={key: json.dumps(recipe[key]) for key in SHOWN},
+        versions=", ".join(f"{name} {segment.versions[name]}" for name in packages),
+        processor=segment.processor or "an unnamed processor",
+        shortened=_shortened(recipe),
+    )
+
+
+def _shortened(recipe: dict[str, Any]) -> str:
+    """That a run was shorter than the recipe of its name."""
+    try:
+        full = named_recipe(recipe["name"])
+    except InputError:
+        return ""
+    if recipe["epochs"] >= full.epochs and recipe["train_size"] == full.train_size:
+        return ""
+    images = f" on {recipe['train_size']:,} images" if recipe["train_size"] else ""
+    return f", for {recipe['epochs']} epochs{images} where the recipe means {full.epochs}"

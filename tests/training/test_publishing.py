@@ -1,0 +1,256 @@
+"""Sets of weights: made of a run, loaded by folder and URL, refused when anything is wrong with them."""
+
+import functools
+import hashlib
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.models.weight_sets import list_weights, open_set
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("published")
+    changes = {"model": "lenet2-average", "model_options": {"filters": 8}, "epochs": 2, "image_size": 16}
+    return kzoo.train("reduction/lenet2-average", dataset="digits", directory=place / "run", progress=False, **changes)
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    return kzoo.save_weights_set(run, tmp_path / "set")
+
+
+def edited(folder, **fields):
+    path = folder / "set.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    return str(folder)
+
+
+def images(count=3, size=16):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 1)).astype("float32")
+
+
+def test_a_set_gives_the_run_back(run, folder):
+    model = kzoo.create_model("lenet2-average", weights=str(folder))
+    assert model.name == "lenet2-average"
+    np.testing.assert_array_equal(model.predict(images(), verbose=0), run.model.predict(images(), verbose=0))
+    found, path = open_set(str(folder))
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.metrics["test_accuracy"] == run.result.test.accuracy
+    assert (found.class_names, found.input_shape, found.digest) == (run.class_names, (16, 16, 1), run.result.digest)
+    record = json.loads((folder / "record.json").read_text())
+    assert record["test"]["accuracy"] == run.result.test.accuracy
+    assert "data_dir" not in record["data"]
+
+
+def test_the_family_takes_a_set_too(run, folder):
+    model = kzoo.LeNet(filters=8, reduction="average", weights=folder / "set.json")
+    np.testing.assert_array_equal(model.predict(images(), verbose=0), run.model.predict(images(), verbose=0))
+
+
+def test_features_without_the_classifier_and_other_image_sizes(run, folder):
+    features = kzoo.create_model("lenet2-average", weights=str(folder), include_top=False, pooling="avg")
+    assert features.output_shape == (None, 8)
+    inner = kzoo.feature_extractor(run.model, "block2_reduction_pool").predict(images(), verbose=0)
+    np.testing.assert_allclose(features.predict(images(), verbose=0), inner.mean((1, 2)), rtol=1e-5)
+    larger = kzoo.create_model("lenet2-average", weights=str(folder), input_shape=(28, 28, 1))
+    for one, other in zip(larger.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("lenet2-average", {"classes": 7}, "classes=7: the weights .* are of 10 classes; leave classes out"),
+        ("lenet2-average", {"mean": 0.5, "std": 0.5}, "mean=0.5: the weights .* were trained with"),
+        ("lenet2-average", {"filters": 16}, "another network than 'lenet2-average': layer 'block1_conv' is"),
+        ("lenet2-average", {"activation": "elu"}, "another network than 'lenet2-average'"),
+        ("lenet2-max", {"filters": 8}, "layer 'block1_reduction_pool' is .'MaxPooling2D'"),
+        ("lenet3-average", {"filters": 8}, "it has a layer 'block3_conv', which they were not trained with"),
+        ("vgg08", {"input_shape": (16, 16, 1)}, "another network than 'vgg08'"),
+    ],
+)
+def test_another_network_is_refused(folder, name, options, message):
+    with pytest.raises(kzoo.InputError, match=message):
+        kzoo.create_model(name, weights=str(folder), **options)
+
+
+def test_tampered_truncated_and_missing_files_are_refused(folder):
+    weights = folder / "model.weights.h5"
+    content = weights.read_bytes()
+    middle = len(content) // 2
+    cases = {
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]: "was changed: its sha256 is not",
+        content[:-100]: "bytes, not",
+    }
+    for damaged, message in cases.items():
+        weights.write_bytes(damaged)
+        with pytest.raises(kzoo.InputError, match=message):
+            kzoo.create_model("lenet2-average", weights=str(folder))
+    weights.unlink()
+    with pytest.raises(kzoo.InputError, match=r"cannot be read \(No such file"):
+        kzoo.create_model("lenet2-average", weights=str(folder))
+
+
+def test_descriptions_of_newer_or_damaged_sets_are_refused(folder):
+    with pytest.raises(kzoo.InputError, match=r"schema_version 2, newer than 1.*upgrade kzoo"):
+        kzoo.create_model("lenet2-average", weights=edited(folder, schema_version=2))
+    with pytest.raises(kzoo.InputError, match=r"its set.json is damaged \(.* validation error"):
+        kzoo.create_model("lenet2-average", weights=edited(folder, schema_version=1, parameters="many"))
+    (folder / "set.json").write_text("{")
+    with pytest.raises(kzoo.InputError, match=r"its set\.json is damaged"):
+        kzoo.create_model("lenet2-average", weights=str(folder))
+
+
+def test_names_that_are_none():
+    with pytest.raises(
+        kzoo.InputError, match="unknown weights of model 'lenet2-average' 'emnst': did you mean 'emnist'"
+    ):
+        kzoo.create_model("lenet2-average", weights="emnst")
+    with pytest.raises(kzoo.InputError, match="no set of weights of 'resnet10' comes with kzoo"):
+        kzoo.ResNet10(weights="cifar10")
+    with pytest.raises(kzoo.InputError, match=r"a set's name is MODEL:TAG"):
+        kzoo.LeNet(weights="emnist")
+    with pytest.raises(kzoo.InputError, match=r"there is no readable 'no/where/set\.json'"):
+        kzoo.create_model("lenet2-average", weights="no/where")
+    with pytest.raises(kzoo.InputError, match="there is no such file"):
+        kzoo.create_model("lenet2-average", weights="gone.weights.h5")
+
+
+@pytest.fixture
+def server(folder):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    handler.log_message = lambda *arguments: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}/set.json", running
+        running.shutdown()
+        thread.join()
+
+
+def test_a_url_is_fetched_once_and_then_works_offline(run, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
+    url, running = server
+    expected = run.model.predict(images(), verbose=0)
+    model = kzoo.create_model("lenet2-average", weights=url)
+    np.testing.assert_array_equal(model.predict(images(), verbose=0), expected)
+    running.shutdown()
+    running.server_close()
+    model = kzoo.create_model("lenet2-average", weights=url)
+    np.testing.assert_array_equal(model.predict(images(), verbose=0), expected)
+    with pytest.raises(kzoo.InputError, match=r"cannot be downloaded \(.*Connection refused.*Offline, give the path"):
+        kzoo.create_model("lenet2-average", weights=url.replace("set.json", "other/set.json"))
+
+
+def test_what_a_url_gives_is_checked_before_it_is_kept(server, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
+    url, _ = server
+    edited(folder, sha256="0" * 64)
+    with pytest.raises(kzoo.InputError, match="was changed: its sha256 is not 000"):
+        kzoo.create_model("lenet2-average", weights=url)
+    assert not list((tmp_path / "cache").glob("weights/*/*"))
+    with pytest.raises(kzoo.InputError, match=r"a URL must end in set.json"):
+        kzoo.create_model("lenet2-average", weights=url.replace("set.json", "README.md"))
+
+
+def test_card_is_one_that_hugging_face_reads(run, folder):
+    yaml = pytest.importorskip("yaml")
+    _, front, text = (folder / "README.md").read_text().split("---\n", 2)
+    data = yaml.safe_load(front)
+    assert (data["library_name"], data["license"], data["datasets"]) == ("keras", "mit", ["digits"])
+    (result,) = data["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == round(run.result.test.accuracy, 4)
+    assert f"| test accuracy | {run.result.test.accuracy:.4f} (359 images) |" in text
+    assert "for 2 epochs where the recipe means 100" in text
+
+
+def test_nothing_is_overwritten_and_only_finished_runs_are_published(run, folder):
+    with pytest.raises(kzoo.InputError, match="exists: choose another"):
+        kzoo.save_weights_set(run, folder)
+    with pytest.raises(kzoo.InputError, match=r"tag '\.\./up'"):
+        kzoo.save_weights_set(run, tag="../up")
+    with pytest.raises(kzoo.InputError, match="'nowhere' is not a run"):
+        kzoo.save_weights_set("nowhere")
+    assert not Path("weights").exists()
+
+
+def test_fine_tuning_from_a_set_through_a_recipe(run, folder):
+    tuned = kzoo.train(
+        "reduction/lenet2-average",
+        dataset="digits",
+        class_names=("0", "1", "2"),
+        image_size=16,
+        epochs=1,
+        initial_weights=str(folder),
+        freeze=("block1_conv",),
+        progress=False,
+        model_options={"filters": 8},
+    )
+    before, after = (
+        dict(zip([w.path for w in m.weights], m.get_weights(), strict=True)) for m in (run.model, tuned.model)
+    )
+    np.testing.assert_array_equal(after["block1_conv/kernel"], before["block1_conv/kernel"])
+    assert not np.array_equal(after["block2_conv/kernel"], before["block2_conv/kernel"])
+    assert after["logits/kernel"].shape[1] == 3
+
+
+def plain(classes=3, input_shape=(8, 8, 1)):
+    layers = [keras.layers.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, name="top")]
+    return keras.Sequential(layers, name="plain")
+
+
+def test_a_registered_model_that_knows_nothing_of_weights(tmp_path):
+    kzoo.register_model("plain", f"{__name__}:plain", classes=3, input_shape=(8, 8, 1))
+    run = kzoo.train("reduction/lenet1-max", model="plain", dataset="digits", epochs=1, progress=False)
+    folder = kzoo.save_weights_set(run, tmp_path / "set")
+    model = kzoo.create_model("plain", weights=str(folder))
+    np.testing.assert_array_equal(model.get_weights()[0], run.model.get_weights()[0])
+    with pytest.raises(kzoo.InputError, match="another network than 'plain': layer 'top' is"):
+        kzoo.create_model("plain", weights=str(folder), classes=7)
+
+
+def test_command_line(run, command):
+    code, out, _ = command("weights", "save", run.directory, "--tag", "small")
+    assert (code, out.strip()) == (0, "weights/lenet2-average/small")
+    code, _, err = command("weights", "save", run.directory, "--tag", "small")
+    assert (code, "exists: choose another" in err) == (2, True)
+    code, out, _ = command("weights", "list", "lenet2-*", "--json")
+    assert (code, [row["weights"] for row in json.loads(out)]) == (0, list_weights("lenet2-*"))
+    code, out, _ = command("list", "lenet*", "--pretrained", "--json")
+    assert {row["name"] for row in json.loads(out)} == {name.partition(":")[0] for name in list_weights("lenet*")}
+
+
+@pytest.mark.parametrize("name", list_weights())
+def test_packaged_sets_are_whole_and_small(name):
+    found, path = open_set(name)
+    assert found.name == name
+    record = json.loads(path.with_name("record.json").read_text())
+    assert found.metrics["test_accuracy"] == record["test"]["accuracy"]
+    assert found.recipe == record["recipe"]
+    assert "/" not in json.dumps(record["data"])
+    assert f"{found.metrics['test_accuracy']:.4f}" in path.with_name("README.md").read_text()
+
+
+def test_packaged_sets_stay_small():
+    places = [open_set(name)[1].parent for name in list_weights()]
+    assert 0 < sum(path.stat().st_size for place in places for path in place.iterdir()) < 5_000_000
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", list_weights())
+def test_accuracy_evaluated_again_is_that_of_the_record(name, data_dir):
+    from kzoo.training.build import load_parts
+
+    found, _ = open_set(name)
+    model = kzoo.create_model(found.model, weights=found.tag)
+    test = load_parts(kzoo.Recipe(**found.recipe), data_dir).test
+    right = model.predict(test.images, batch_size=500, verbose=0).argmax(1) == test.labels
+    assert right.mean() == pytest.approx(found.metrics["test_accuracy"], abs=2e-4)
