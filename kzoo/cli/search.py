@@ -102,7 +102,6 @@ def _check_role(
 
 
 def _run_part(role: str, plan: Any, directory: Path | None, data_dir: Path | None, options: dict[str, Any]) -> None:
-    import_keras()
     from kzoo.search.roles import run_chief, run_worker
 
     run = run_chief if role == "chief" else run_worker

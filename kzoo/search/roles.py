@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ WAIT = 10.0
 """Seconds within which a worker must find its chief."""
 HANDOVER = 15.0
 """Seconds that a chief waits for the one before it to end."""
+
+
+VARIABLES = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
 
 
 def run_chief(
@@ -62,7 +65,19 @@ def run_chief(
     _check_seconds(timeout=timeout, patience=patience)
     place = address(bind, "--bind")
     check_free(place)
-    _role(place, CHIEF)
+    with _role(place, CHIEF), interruptible() as interrupted:
+        return _serve(search, directory, place, timeout, patience, interrupted, options)
+
+
+def _serve(
+    search: Search,
+    directory: str | Path | None,
+    place: Address,
+    timeout: float,
+    patience: float,
+    interrupted: Callable[[], bool],
+    options: dict[str, Any],
+) -> SearchResult:
     with quiet_import():
         from kzoo.search import running
         from kzoo.search.chief import serve
@@ -76,8 +91,7 @@ def run_chief(
         note = json.dumps({"address": str(place), "token": token})
         (where / FOLDER).mkdir(exist_ok=True)
         write_atomically(where / FOLDER / "chief.json", lambda stream: stream.write(note.encode()))
-        with interruptible() as interrupted:
-            serve(tuner.oracle, place, token, timeout=timeout, patience=patience, interrupted=interrupted)
+        serve(tuner.oracle, place, token, timeout=timeout, patience=patience, interrupted=interrupted)
         return running.finish(tuner.oracle, search, where)
 
 
@@ -113,7 +127,6 @@ def run_worker(
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or "chief" in name:
         # keras-tuner takes a worker with "chief" in its name for one.
         raise InputError(f"name of a worker is of letters, digits, '_', '-' and '.', without 'chief', not {name!r}")
-    _role(place, name)
     from kzoo.search.link import Heart
 
     heart = Heart(place, name, _stop_training)
@@ -123,7 +136,7 @@ def run_worker(
 
     token = heart.begin(max(deadline - time.monotonic(), 1.0))
     try:
-        with _terminable():
+        with _terminable(), _role(place, name):
             where = running.open_directory(search, directory)
             _check_shared(where, token, place)
             tuner = running.make_tuner(search, where, **options)
@@ -161,10 +174,19 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _role(place: Address, name: str) -> None:
+@contextmanager
+def _role(place: Address, name: str) -> Iterator[None]:
     """Tell keras-tuner which part this process has."""
     host = f"[{place.host}]" if ":" in place.host else place.host
+    before = dict(os.environ)
     os.environ.update(KERASTUNER_ORACLE_IP=host, KERASTUNER_ORACLE_PORT=str(place.port), KERASTUNER_TUNER_ID=name)
+    try:
+        yield
+    finally:
+        for variable in VARIABLES:
+            os.environ.pop(variable, None)
+            if variable in before:
+                os.environ[variable] = before[variable]
 
 
 @contextmanager
