@@ -47,7 +47,7 @@ class Space(Mapping[str, Entry]):
             _check_name(name)
             if not isinstance(entry, Choice | Range | IntRange):
                 raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
-        self._entries = dict(entries)
+        self._entries = {name: self._settled(name, entry) for name, entry in entries.items()}
         self._conditions = {name: self._read_conditions(name, entry) for name, entry in entries.items()}
         self._entries = {name: self._entries[name] for name in self._order()}
         for name, entry in self._entries.items():
@@ -118,6 +118,16 @@ class Space(Mapping[str, Entry]):
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
         return {name: entry.to_dict() for name, entry in self._entries.items()}
+
+    def _settled(self, name: str, entry: Entry) -> Entry:
+        """A choice of settings with all their entries: ``"adam"`` is what the recipe makes of it."""
+        if name not in PARTS or not isinstance(entry, Choice):
+            return entry
+        try:
+            values = [own_value(self.recipe.override(**{name: value}), name) for value in entry.values]
+        except InputError as error:
+            raise InputError(f"space entry {name!r}: {error}") from None
+        return _choice(values, entry.keys, entry.when)
 
     def _own(self, name: str) -> Any:
         """The key of the recipe's own value, or None."""

@@ -143,7 +143,7 @@ def finish(oracle: Any, search: Search, folder: Path) -> SearchResult:
     """Write the record of a search that is over, and the files for its readers.
 
     Raises:
-        RunFailed: it was given up.
+        RunFailed: it was given up, or no trial was completed.
     """
     from kzoo.search.tables import write_summary
 
@@ -151,6 +151,11 @@ def finish(oracle: Any, search: Search, folder: Path) -> SearchResult:
     write_summary(result)
     if oracle.stopped_because:
         raise RunFailed(f"search {search.name!r} was given up: {oracle.stopped_because}")
+    if not result.ranked():
+        last = f"; the last one: {result.trials[-1].reason}" if result.trials else ""
+        raise RunFailed(
+            f"search {search.name!r} is over and none of its {len(result.trials)} trials was completed{last}"
+        )
     return result
 
 

@@ -1,0 +1,152 @@
+"""What a space may hold, how its values reach keras-tuner and come back, and what is refused."""
+
+import pytest
+
+import kzoo
+from kzoo import Choice, InputError, IntRange, Range
+from kzoo.recipes.settings import Adam, Cosine, Momentum
+from kzoo.search.declared import Space, from_dict
+
+RECIPE = kzoo.recipe("reduction/lenet2-max")
+
+
+def test_labels_stand_for_what_keras_tuner_cannot_hold():
+    choice = Choice(Adam(), Momentum(learning_rate=0.1), None, [3, 5], True)
+    assert choice.keys == ("adam", "momentum", "none", "[3, 5]", "true")
+    assert choice.read("momentum") == {"kind": "momentum", "learning_rate": 0.1, "momentum": 0.9}
+    assert choice.read("none") is None
+    assert choice.read("[3, 5]") == [3, 5]
+    assert choice.find(Adam()) == "adam"
+    alike = Choice(Adam(), Adam(learning_rate=0.1))
+    assert len(set(alike.keys)) == 2
+    assert all("learning_rate" in key for key in alike.keys)
+
+
+def test_numbers_come_back_from_32_bits():
+    import numpy as np
+
+    choice, range_ = Choice(1e-4, 4.5e-2), Range(1e-4, 1e-1, log=True)
+    for value in (1e-4, 4.5e-2):
+        assert choice.read(float(np.float32(value))) == value
+    for value in (0.000123457, 0.0450001, 0.1):
+        assert range_.read(float(np.float32(value))) == value
+    assert Choice(0, 0.5).keys == (0.0, 0.5)  # one type for keras-tuner
+    assert Choice(0, 0.5).read(0.0) == 0
+
+
+def test_grid_of_a_range():
+    assert Range(0.0, 0.5, step=0.1).grid() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert Range(1e-4, 1e-1, step=10, log=True).grid() == [1e-4, 1e-3, 1e-2, 1e-1]
+    assert len(Range(1e-4, 1e-1, log=True).grid()) == 10
+    assert IntRange(1, 7, step=3).grid() == [1, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Choice(), "at least one"),
+        (lambda: Choice(1, 1), "alike"),
+        (lambda: Choice(1, 2, labels=("a",)), "as many labels"),
+        (lambda: Range(1.0, 1.0), "from a lower to a higher"),
+        (lambda: Range(0, 1, log=True), "begin above 0"),
+        (lambda: Range(1, 8, step=1, log=True), "above 1"),
+        (lambda: Range(0, float("inf")), "finite"),
+        (lambda: IntRange(1, 2.5), "whole number"),
+        (lambda: IntRange(1, 5, step=-1), "above 0"),
+    ],
+)
+def test_bad_entries_are_refused(make, says):
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({}, "must map"),
+        ({"learning_rate": Choice(1)}, "unknown recipe field"),
+        ({"batch_sise": Choice(1)}, "batch_size"),
+        ({"optimizer.learning_rat": Choice(1)}, "learning_rate"),
+        ({"optimizer.momentum": Choice(0.5)}, "optimizer.momentum"),  # the recipe's Adam has none
+        ({"batch_size": Choice(100, -1)}, "greater than or equal to 1"),
+        ({"optimizer": Choice("adam", "adamm")}, "adamm"),
+        ({"batch_size": [1, 2]}, "Choice, Range or IntRange"),
+        ({"name": Choice("a/b", "c/d")}, "unknown recipe field"),
+        ({"l2": Choice(0.0, when={"l1": 0.0})}, "l1"),
+        ({"l1": Choice(0.0, 1.0), "l2": Choice(0.0, when={"l1": 2.0})}, "2.0 is not one of"),
+        ({"l1": Choice(0.0, when={"l2": 0.0}), "l2": Choice(0.0, when={"l1": 0.0})}, "circle"),
+    ],
+)
+def test_bad_spaces_are_refused(entries, says):
+    with pytest.raises(InputError, match=says):
+        Space(entries, RECIPE)
+
+
+def test_conditions_switch_fields_on():
+    space = Space(
+        {
+            "optimizer.momentum": Range(0.5, 0.99, when={"optimizer": "momentum"}),
+            "l1": Choice(0.0, 1e-5, when={"l2": 0.0}),
+            "l2": Choice(0.0, 1e-5),
+            "optimizer": Choice(Adam(), Momentum()),
+        },
+        RECIPE,
+    )
+    assert list(space).index("optimizer") < list(space).index("optimizer.momentum")
+    changes = space.changes({"optimizer": "momentum", "optimizer.momentum": 0.75, "l2": 1e-5, "l1": 1e-5, "tuner/x": 1})
+    assert "l1" not in changes
+    row = RECIPE.override(**changes)
+    assert (row.optimizer.kind, row.optimizer.momentum, row.l2) == ("momentum", 0.75, 1e-5)
+    assert space.baseline() == {"optimizer": "adam", "l2": 1e-5}
+    again = Space(from_dict(space.to_dict()), RECIPE)
+    assert again.to_dict() == space.to_dict()
+    assert again.changes({"optimizer": "adam", "l2": 0.0, "l1": 1e-5}) == {
+        "optimizer": Adam().model_dump(),
+        "l2": 0.0,
+        "l1": 1e-5,
+    }
+
+
+def test_keras_tuner_draws_what_the_space_allows():
+    import keras_tuner
+
+    entries = {
+        "optimizer": Choice(Adam(), Momentum()),
+        "optimizer.momentum": Range(0.5, 0.99, when={"optimizer": "momentum"}),
+        "model_options.layers": IntRange(1, 3),
+        "schedule": Choice(Cosine(), "constant"),
+    }
+    space, seen = Space(entries, RECIPE), set()
+    for grid in (False, True):
+        hp = keras_tuner.HyperParameters()
+        space.declare(hp, grid=grid)
+        assert (hp.get("optimizer"), hp.get("schedule")) == ("adam", "constant")  # the recipe's own
+        oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", max_trials=20, seed=1, hyperparameters=hp)
+        oracle._set_project_dir(".", f"draws-{grid}")
+        oracle.verbose = 0
+        for number in range(20):
+            values = oracle.create_trial(f"w{number}").hyperparameters.values
+            changes = space.changes(values)
+            row = RECIPE.override(**changes)
+            seen.add(row.optimizer.kind)
+            assert ("optimizer.momentum" in changes) == (row.optimizer.kind == "momentum")
+    assert seen == {"adam", "momentum"}
+
+
+def test_what_is_set_is_varied_no_more():
+    search = kzoo.Search(
+        "own",
+        RECIPE,
+        {
+            "optimizer": Choice(Adam(), Momentum()),
+            "optimizer.momentum": Range(0.5, 0.99, when={"optimizer": "momentum"}),
+            "l2": Choice(0.0, 1e-3),
+        },
+    )
+    assert list(search.override(optimizer="momentum").space) == ["l2"]
+    assert list(search.override(**{"optimizer.momentum": 0.9, "optimizer": "momentum"}).space) == ["l2"]
+    assert list(search.override(l2=0.5).space) == ["optimizer", "optimizer.momentum"]
+    kept = search.override(epochs=3)
+    assert (list(kept.space), kept.base.epochs) == (list(search.space), 3)
+    with pytest.raises(InputError, match="nothing to search"):
+        search.override(optimizer="adam", l2=0.0)
