@@ -39,7 +39,6 @@ def run_cluster(
     program: Sequence[str] = (sys.executable, "-m", "kzoo"),
     timeout: float | None = None,
     tell: Tell = lambda text: None,
-    tick: Callable[[], object] = lambda: None,
     restarts: int = 5,
     delay: float = 1.0,
     grace: float = 60.0,
@@ -56,7 +55,6 @@ def run_cluster(
         program: what the words are given to.
         timeout: seconds after which the chief takes a silent worker for dead; its default if not given.
         tell: called with a line about what has happened.
-        tick: called about every 0.1 s, to refresh what is shown.
         restarts: how often a process that dies is started again.
         delay: seconds before the first restart of a process, doubled for each further one.
         grace: seconds that a worker has to write a checkpoint when it is told to end.
@@ -81,7 +79,6 @@ def run_cluster(
             for event in supervisor.poll():
                 crew.note(event)
             crew.report_dead()
-            tick()
             time.sleep(0.1)
         if crew.chief is None or crew.chief.kind == "failed":
             supervisor.stop([key for key in supervisor.running if key != CHIEF])

@@ -83,6 +83,8 @@ def _serve(
         from kzoo.search.chief import serve
         from kzoo.search.steady import steady
 
+    if interrupted():  # while Keras was loaded
+        raise KeyboardInterrupt("interrupted; the same command goes on where it stopped")
     where = running.open_directory(search, directory)
     with _claimed(where):
         tuner = running.make_tuner(search, where, **options)
