@@ -56,6 +56,14 @@ def assignments(pairs: list[str] | None) -> dict[str, Any]:
     return changes
 
 
+def numbers(option: str, text: str) -> list[int]:
+    """``"0,1,2"`` as a list."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} takes integers with commas between them, not {text!r}") from None
+
+
 def import_keras() -> None:
     """Load Keras without the lines that a backend prints."""
     from kzoo.backend import quiet_import

@@ -20,6 +20,7 @@ from kzoo.cli.common import (
     complain,
     import_keras,
     interruptible,
+    numbers,
     out,
 )
 from kzoo.errors import InputError
@@ -147,6 +148,7 @@ def _with_workers(
 def _show(result: Any) -> None:
     """Print a search's table, what mattered, and where the rest is."""
     from kzoo.search import tables
+    from kzoo.search.confirming import verdict
     from kzoo.search.importance import importances
 
     console = out if out.is_terminal else Console(width=160)
@@ -162,6 +164,8 @@ def _show(result: Any) -> None:
         console.print(tables.fit_in_words(fit), highlight=False, soft_wrap=True)
         console.print()
     out.print(tables.summary(result), highlight=False, markup=False, soft_wrap=True)
+    if result.record.confirmed:
+        out.print(verdict(result), highlight=False, markup=False, soft_wrap=True)
     for name in (tables.BEST, tables.TABLE, tables.PICTURE):
         if (result.directory / name).exists():
             out.print(f"  {result.directory / name}", highlight=False, markup=False, soft_wrap=True)
@@ -176,6 +180,11 @@ def trials(
     best: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the best trial's recipe, for kzoo train.")
     ] = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(metavar="SEEDS", help="Train the best and the recipe's own values with other seeds, e.g. 1,2,3."),
+    ] = None,
+    data_dir: DataDir = None,
     force: Force = False,
 ) -> None:
     """Show what a search has come to, finished or not."""
@@ -183,6 +192,12 @@ def trials(
     from kzoo.search.results import read_search
 
     result = read_search(directory)
+    if confirm is not None:
+        seeds = numbers("--confirm", confirm)
+        import_keras()
+        from kzoo.search.confirming import confirm as train_again
+
+        result = interruptible(train_again, directory, seeds, data_dir=data_dir, progress=out)
     if figure is not None:
         from kzoo.diagnostics.plots import check_output, save_figure
         from kzoo.search.pictures import plot_search

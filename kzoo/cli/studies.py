@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, out
+from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, numbers, out
 from kzoo.errors import InputError
 
 studies = typer.Typer(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
@@ -104,7 +104,14 @@ def run(
     given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
     changes = assignments([*(set_ or []), *given])
     row = named(name)
-    tasks = running.plan(row, only=only, seeds=_numbers(seeds), changes=changes, directory=directory, records=records)
+    tasks = running.plan(
+        row,
+        only=only,
+        seeds=numbers("--seeds", seeds) if seeds is not None else None,
+        changes=changes,
+        directory=directory,
+        records=records,
+    )
     runner = _runner(workers, on)
     with StudyProgress(out, row.question, tasks) as shown:
         ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, runner=runner, tell=shown.tell)
@@ -126,15 +133,6 @@ def _runner(workers: int | None, on: str | None) -> Any:
     from kzoo.studies.parallel import side_by_side
 
     return side_by_side(1 if workers is None else workers)
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds takes integers with commas between them, not {text!r}") from None
 
 
 def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:

@@ -93,6 +93,26 @@ class Trial(_Record):
         return (self.outcome.reason or "") if self.outcome else ""
 
 
+class Confirmation(_Record):
+    """A run with another seed, see `kzoo.search.confirming`.
+
+    Attributes:
+        which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's own.
+        seed: of the run.
+        val_accuracy: of the best epoch.
+        test_accuracy: of the best epoch's weights.
+        epochs, parameters, seconds: of the run.
+    """
+
+    which: Literal["best", "recipe"]
+    seed: int
+    val_accuracy: float | None
+    test_accuracy: float | None
+    epochs: int
+    parameters: int
+    seconds: float
+
+
 class Record(_Record):
     """A search's record.
 
@@ -105,6 +125,7 @@ class Record(_Record):
         seconds: wall-clock time that was spent on it.
         baseline: number of the trial with the recipe's own values, if there is one.
         trials: in the order in which they began.
+        confirmed: runs with other seeds, of the best trial's recipe and of the search's own.
         environment: backend, versions and hardware of the process that kept the record.
     """
 
@@ -118,6 +139,7 @@ class Record(_Record):
     seconds: float = 0.0
     baseline: str | None = None
     trials: list[Trial] = []
+    confirmed: list[Confirmation] = []
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:

@@ -133,10 +133,17 @@ def write_record(oracle: Any, search: Search, folder: Path, status: str = "runni
             "seconds": oracle.seconds,
             "baseline": first,
             "trials": trials,
+            "confirmed": _confirmed(folder, status),
         }
     )
     _write(folder, record)
     return SearchResult(folder, record)
+
+
+def _confirmed(folder: Path, status: str) -> Any:
+    """Runs with other seeds that were made of the same winner: another trial may change who wins."""
+    before = read_search(folder).record
+    return before.confirmed if status != "running" and before.status == status else []
 
 
 def finish(oracle: Any, search: Search, folder: Path) -> SearchResult:
