@@ -293,6 +293,11 @@ def doctor_rates() -> str:
     )
 
 
+def _convolution(block: str) -> Callable[[], str]:
+    """A table of `docs/measured.py`, from the measurement in docs/convolution.json."""
+    return lambda: importlib.import_module("measured").convolution(block, markdown)
+
+
 def _recipe_fields() -> str:
     from kzoo.recipes import Recipe
 
@@ -333,7 +338,32 @@ def figures() -> dict[str, Callable[[], str]]:
     return {f"figure-{name}": block(entry) for name, entry in captions.items()}
 
 
+def searches() -> str:
+    """The committed records of searches, each with its table, its picture, and what other seeds say of its winner."""
+    from kzoo.search import tables
+    from kzoo.search.confirming import verdict
+    from kzoo.search.results import read_search
+
+    parts = []
+    for path in sorted((ROOT / "docs" / "searches").glob("*.json")):
+        result = read_search(path)
+        record = result.record
+        recipe, environment = record.search["recipe"], record.environment
+        size = f"{recipe['train_size']:,} training images, " if recipe["train_size"] else ""
+        budget = f"{recipe['dataset']}, {size}{recipe['epochs']} epochs, tuner {record.search['tuner']}"
+        where = f"{environment['backend']} on {environment['cores']} cores, {record.seconds / 60:,.0f} minutes"
+        parts += [f"### {record.name}", f"From `{recipe['name']}`: {budget}; {where}. {verdict(result)}"]
+        parts += [tables.markdown(result).rstrip()]
+        if record.confirmed:
+            parts += [tables.confirmed(result).rstrip()]
+        picture = f"search-{path.stem}.svg"
+        if (ROOT / "docs" / "images" / picture).exists():
+            parts += [f"![{record.name}: parallel coordinates of all completed trials](images/{picture})"]
+    return "\n" + "\n\n".join(parts or ["No search is committed yet."]) + "\n\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "searches": searches,
     "models": models,
     **{
         f"{family.lower()}-options": options(family)
@@ -351,6 +381,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "doctor-kinds": doctor_kinds,
     "doctor-rates": doctor_rates,
+    **{f"convolution-{x}": _convolution(x) for x in ("where", "ratios", "growth", "crossing", "memory", "claims")},
     **figures(),
     **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results", "weights")},
 }

@@ -12,6 +12,7 @@ from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.search.importance import Importance
 from kzoo.search.results import SearchResult, Trial
+from kzoo.studies.tables import markdown_table
 
 BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
 STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
@@ -78,9 +79,9 @@ def rich_table(
 ) -> Table:
     """Trials, all and the best first if not given, as a table for a terminal."""
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    numbers = {result.objective, "epochs", "parameters", "seconds"}
     for column in columns(result):
-        table.add_column(_short(column), justify="right" if column in numbers else "left", overflow="fold")
+        side = "right" if column in _numbers(result) else "left"
+        table.add_column(_short(column), justify=side, overflow="fold")  # type: ignore[arg-type]
     for trial in in_order(result) if trials is None else trials:
         table.add_row(*row(result, trial, epochs(trial)), style=STYLES[trial.status])
     return table
@@ -89,10 +90,22 @@ def rich_table(
 def markdown(result: SearchResult) -> str:
     """All trials, the best first, as a Markdown table."""
     titles = columns(result)
-    numbers = {result.objective, "epochs", "parameters", "seconds"}
-    lines = [titles, ["---:" if title in numbers else "---" for title in titles]]
-    lines += [row(result, trial, _epochs(trial)) for trial in in_order(result)]
-    return "\n".join(f"| {' | '.join(part.replace('|', '/') for part in line)} |" for line in lines) + "\n"
+    align = "".join("r" if title in _numbers(result) else "l" for title in titles)
+    return markdown_table(titles, [row(result, trial, _epochs(trial)) for trial in in_order(result)], align)
+
+
+def _numbers(result: SearchResult) -> set[str]:
+    return {result.objective, "epochs", "parameters", "seconds"}
+
+
+def confirmed(result: SearchResult) -> str:
+    """Runs with other seeds, as a Markdown table."""
+    names = {"best": "the best trial's", "recipe": "the recipe's own"}
+    rows = []
+    for item in sorted(result.record.confirmed, key=lambda item: (item.which, item.seed)):
+        scores = ("" if score is None else f"{score:.4f}" for score in (item.val_accuracy, item.test_accuracy))
+        rows.append((names[item.which], str(item.seed), *scores, f"{item.parameters:,}"))
+    return markdown_table(["values", "seed", "validation accuracy", "test accuracy", "parameters"], rows, "lrrrr")
 
 
 def _short(column: str) -> str:
