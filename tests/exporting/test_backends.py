@@ -1,0 +1,62 @@
+"""A run that was trained on one backend exports in a process of another."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.errors import InputError, RunFailed
+from kzoo.exporting.export import export
+from kzoo.exporting.runtimes import Exported
+from tests.exporting.conftest import on_tensorflow
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
+def test_runs_of_this_backend_export_through_a_tensorflow_process(run):
+    pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
+    done = export(run, "digits.onnx")
+    assert done.parity.images == {"random": 16, "test": 16}
+    assert done.parity.largest_difference < 1e-4
+    images = run.part("test").images
+    np.testing.assert_allclose(Exported("digits.onnx")(images), run.model.predict(images, verbose=0), atol=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
+def test_a_failure_in_the_second_process_is_told(model, monkeypatch):
+    pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(RunFailed, match="ended with status"):
+        export(model, "net.onnx")
+
+
+@pytest.mark.slow
+@on_tensorflow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_runs_of_other_backends(backend):
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+
+    def kzoo(*words):
+        command = [sys.executable, "-m", "kzoo", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    kzoo("train", "vgg08-bn", "--dataset", "digits", "--epochs", "2", "--directory", "run", "--no-diagnostics")
+    for format, path in (("savedmodel", "net"), ("onnx", "net.onnx"), ("litert", "net.tflite")):
+        for fold in ("--fold", "--no-fold"):
+            text = kzoo("export", "run", "--to", format, "--output", path, fold, "--force", "--json")
+            parity = json.loads(text)["parity"]
+            assert parity["images"] == {"random": 16, "test": 16}
+            assert parity["largest_difference"] < 1e-4
+    assert json.loads(Path("run/result.json").read_text())["segments"][0]["backend"] == backend
+
+
+def test_unfinished_run(tmp_path):
+    with pytest.raises(InputError, match="is not a run"):
+        export(tmp_path, "net.keras")

@@ -1,0 +1,105 @@
+"""`kzoo predict` on exported files: the same answers as from the run, as text, CSV or JSON, without Keras."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from kzoo.errors import InputError, RunFailed
+from kzoo.exporting.export import export
+from kzoo.exporting.predicting import Classifier, predict_files
+from tests.exporting.conftest import on_tensorflow
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Seven digits as PNG files."""
+    paths = [tmp_path / f"{i}.png" for i in range(7)]
+    for path, image in zip(paths, load_digits().images, strict=False):
+        Image.fromarray(np.round(image * 255 / 16).astype("uint8")).save(path)
+    return paths
+
+
+@on_tensorflow
+def test_same_answers_from_every_file(run, files, command):
+    targets = [run.directory, "digits", "digits.onnx", "digits.tflite", "digits.keras", "logits.onnx"]
+    for target in targets[1:]:
+        export(run, target, outputs="logits" if target == "logits.onnx" else None)
+    answers = []
+    for target in targets:
+        code, text, errors = command("predict", target, *files, "--json", "--top", 10, "--batch-size", 3)
+        assert code == 0, errors
+        answers.append(json.loads(text))
+    for answer in answers:
+        assert [row["file"] for row in answer] == [str(path) for path in files]
+        for row, expected in zip(answer, answers[0], strict=True):
+            assert sum(row["classes"].values()) == pytest.approx(1)
+            for name, probability in row["classes"].items():
+                assert probability == pytest.approx(expected["classes"][name], abs=1e-4)
+
+
+def test_csv(run, files, command):
+    code, text, errors = command("predict", run.directory, *files, "--csv", "--top", 2)
+    assert code == 0, errors
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["file"], row["rank"]) for row in rows[:3]] == [
+        (str(files[0]), "1"),
+        (str(files[0]), "2"),
+        (str(files[1]), "1"),
+    ]
+    assert all(1 >= float(row["probability"]) >= 0 for row in rows)
+    code, _, errors = command("predict", run.directory, files[0], "--csv", "--json")
+    assert (code, errors) == (2, "error: --csv and --json: choose one\n")
+
+
+@on_tensorflow
+def test_light_files_load_no_keras(run, files):
+    for target in ("digits.onnx", "digits.tflite"):
+        export(run, target)
+        code = (
+            f"import sys; sys.argv = ['kzoo', 'predict', {target!r}, {str(files[0])!r}, '--top', '1']\n"
+            "from kzoo.cli import main\n"
+            "try:\n    main()\nfinally:\n    print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        first, last = done.stdout.splitlines()
+        assert first.startswith(f"{files[0]}: 0 ")
+        assert last == "[]"
+
+
+def test_files_that_do_not_name_classes_or_kind():
+    image = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    keras.Model(image, pooled).save("means.keras")
+    for i, size in enumerate([(4, 6), (9, 5)]):
+        Image.fromarray(np.full((*size, 3), (0, 255, 100 + 50 * i), np.uint8)).save(f"{i}.png")
+    found = list(predict_files(Classifier("means.keras"), ["0.png", "1.png"], top=2))
+    assert [name for row in found for name, _ in row.classes] == ["1", "2", "1", "2"]
+    odds = np.exp([0, 1, 100 / 255])
+    odds /= odds.sum()
+    assert found[0].classes[0][1] == pytest.approx(odds[1])
+
+
+def test_files_that_are_no_classifier(model):
+    image = keras.Input((8, 8, 3))
+    keras.Model(image, keras.layers.Conv2D(2, 3)(image)).save("map.keras")
+    with pytest.raises(InputError, match="it is no classifier"):
+        Classifier("map.keras").probabilities(np.zeros((1, 8, 8, 3)))
+    keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten()]).save("two.keras")
+    with pytest.raises(InputError, match="1 or 3 channels"):
+        Classifier("two.keras")
+    export(model, "net.keras", class_names=list("abcde"))
+    with pytest.raises(InputError, match="names 5 classes and gives 4 outputs"):
+        Classifier("net.keras").names(4)
+    model = keras.models.clone_model(model)
+    model.layers[-2].kernel.assign(np.full(model.layers[-2].kernel.shape, np.nan))
+    model.save("nan.keras")
+    with pytest.raises(RunFailed, match="not finite"):
+        Classifier("nan.keras").probabilities(np.zeros((1, 8, 8, 3)))
