@@ -20,7 +20,7 @@ FUNCTIONS = ("forward", "input_gradient", "kernel_gradient")
 
 
 def tiny_series():
-    values = {"batch": (1, 2, 4), "channels": (1, 2, 4), "size": (6, 8, 12), "kernel": (1, 3, 5), "dilation": (1, 2)}
+    values = {"batch": (1, 2, 4), "channels": (1, 2), "size": (6, 8), "kernel": (1, 3), "dilation": (1, 2)}
     rows = {name: Series(name, name, TINY, numbers) for name, numbers in values.items()}
     one = dataclasses.replace(TINY, batch=1)
     return rows | {
@@ -79,7 +79,6 @@ def test_figures(measured, command, tmp_path):
     assert "FFT" in Path("convolution-crossing.svg").read_text()
     code, _, error = command("compare-convolution", "--from", file, "--figures", ".")
     assert (code, "exists" in error) == (2, True)
-    assert command("compare-convolution", "--from", file, "--figures", ".", "--force")[0] == 0
 
 
 @pytest.mark.parametrize(
