@@ -2,10 +2,11 @@
 
     python benchmarks/search_kills.py --repetitions 12 --seed 0
 
-A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL, at a moment drawn from the time that an
-undisturbed search takes, to one worker, to two, to the chief, or to the command itself. The search must then end by
-itself, or after the same command is given once more, within a time limit; every trial must be completed, its record
-must be there, and its epochs must have been trained once each.
+A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one worker, to two,
+to the chief, or to the command itself: when a part of all epochs, drawn from 0 to 95%, has been trained, or in one of
+six, a few seconds after the start. The search must then end by itself, or after the same command is given once more,
+within a time limit; every trial must be completed, its record must be there, and its epochs must have been trained once
+each.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Outcome:
 
     Attributes:
         target: what was killed.
-        moment: when, in seconds after the command was given.
+        moment: when, as the part of all epochs that had to be trained; negative for seconds after the start.
         seconds: until the search was over.
         hit: names of the parts that were killed; none if the search was over before.
         restarts: how often the command had to be given again.
@@ -98,6 +99,11 @@ def parts(command: int) -> dict[str, int]:
             role = words[words.index("--role") + 1]
             found[words[words.index("--name") + 1] if role == "worker" else role] = int(stat.parent.name)
     return found
+
+
+def trained(directory: Path) -> int:
+    """Epochs of all trials so far."""
+    return sum(max(path.read_text().count("\n") - 1, 0) for path in directory.glob("trial_*/run/metrics.csv"))
 
 
 def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Generator) -> list[str]:
@@ -155,7 +161,11 @@ def repetition(
     command = start(path, directory)
     try:
         if target != "nothing":
-            time.sleep(moment)
+            if moment < 0:
+                time.sleep(-moment)
+            while command.poll() is None and trained(directory) < moment * trials * epochs:
+                time.sleep(0.05)
+            time.sleep(generator.uniform(0.0, 0.5))  # anywhere within an epoch, not at its end
             outcome.hit = kill(command, target, generator)
         while True:
             code = command.wait(limit - (time.monotonic() - began))
@@ -199,13 +209,15 @@ def main() -> int:
             if len(killed) == given.repetitions:
                 break
             target = TARGETS[len(killed) % len(TARGETS)] if index else "nothing"
-            moment = float(generator.uniform(0.1, 0.95) * outcomes[0].seconds) if index else 0.0
+            early = generator.random() < 1 / 6
+            moment = -float(generator.uniform(0.0, 10.0)) if early else float(generator.uniform(0.0, 0.95))
             outcome = repetition(path, Path(folder) / f"search{index}", target, moment, generator, **sizes)
             outcomes.append(outcome)
-            what = f"{', '.join(outcome.hit) or 'nothing'} killed at {moment:.1f} s"
+            when = f"{-moment:.1f} s" if early else f"{moment:.0%} of the epochs"
+            what = f"{', '.join(outcome.hit)} killed at {when}" if outcome.hit else "nothing killed"
             how = "; ".join(outcome.problems) or f"completed, {outcome.restarts} commands more"
             times = f"over after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed"
-            print(f"{index:3d}  {what:30s} {times}  {how}", flush=True)
+            print(f"{index:3d}  {what:38s} {times}  {how}", flush=True)
     killed = [outcome for outcome in outcomes if outcome.hit]
     good = [outcome for outcome in killed if not outcome.problems]
     print(f"{len(good)} of {len(killed)} completed with every trial exactly once;", end=" ")

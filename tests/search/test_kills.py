@@ -20,6 +20,21 @@ LIMIT = 600  # seconds, of machines that do other things too
 TRIALS, EPOCHS = 5, 10
 
 
+@pytest.fixture
+def begin():
+    """Gives the command; what is left of it in the end is stopped."""
+    commands = []
+
+    def give(path, directory, workers=3):
+        commands.append(start(path, directory, workers))
+        return commands[-1]
+
+    yield give
+    for command in commands:
+        command.terminate()
+        command.wait(90)
+
+
 def wait_for(found, process=None, limit=LIMIT):
     """Look until it is there."""
     deadline = time.monotonic() + limit
@@ -50,9 +65,9 @@ def completed(directory):
 
 
 @pytest.mark.slow
-def test_workers_and_then_the_chief_are_killed(tmp_path):
+def test_workers_and_then_the_chief_are_killed(begin, tmp_path):
     path, directory = write_search(tmp_path, TRIALS, EPOCHS), tmp_path / "search"
-    command = start(path, directory)
+    command = begin(path, directory)
     wait_for(lambda: running(directory, 2), command)
     assert len(kill(command, "two workers", np.random.default_rng(0))) == 2
     wait_for(lambda: completed(directory) >= 2, command)
@@ -64,14 +79,14 @@ def test_workers_and_then_the_chief_are_killed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_command_that_was_killed_or_interrupted_goes_on(tmp_path):
+def test_a_command_that_was_killed_or_interrupted_goes_on(begin, tmp_path):
     path, directory = write_search(tmp_path, TRIALS, EPOCHS), tmp_path / "search"
-    for number in (signal.SIGKILL, signal.SIGINT):
-        command = start(path, directory, 2)
-        wait_for(lambda: running(directory), command)
+    for number, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        command = begin(path, directory, 2)
+        wait_for(lambda command=command: running(directory) and len(parts(command.pid)) == 3, command)
         command.send_signal(number)
-        assert command.wait(90) == (130 if number == signal.SIGINT else -number)
-    command = start(path, directory, 2)
+        assert command.wait(90) == code
+    command = begin(path, directory, 2)
     assert command.wait(LIMIT) == 0, directory.with_suffix(".log").read_text()
     problems, resumed = check(directory, TRIALS, EPOCHS)
     assert not problems
