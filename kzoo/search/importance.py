@@ -10,7 +10,7 @@ from kzoo.search.results import SearchResult
 
 LEAST = 5
 """Completed trials without which nothing can be said (ours)."""
-TREES, REPEATS = 200, 30
+TREES, REPEATS = 100, 20
 
 
 @dataclasses.dataclass(frozen=True)

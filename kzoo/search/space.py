@@ -133,7 +133,7 @@ class _Between:
         near = 1e-6 * (self.high - self.low)
         if not number or not self.low - near <= value <= self.high + near:
             raise InputError(f"{value!r} is not in {self!r}")
-        if self.step is not None and not any(math.isclose(value, own, rel_tol=1e-5) for own in self.grid()):
+        if self.step is not None and not any(math.isclose(value, float(own), rel_tol=1e-5) for own in self.grid()):
             raise InputError(f"{value!r} is not on the steps of {self!r}")
         return self.read(value)
 

@@ -1,0 +1,171 @@
+"""Records of searches: reading, ranking, tables, pictures, importances, and the winner on other seeds."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo import Choice, InputError, Range, Search
+from kzoo.search.confirming import verdict
+from kzoo.search.importance import importances
+from kzoo.search.pictures import plot_search
+from kzoo.search.results import Confirmation, Outcome, Record, SearchResult, Trial, read_search
+from kzoo.search.tables import markdown, summary
+
+SEARCH = Search(
+    "own",
+    "lenet1-max",
+    {
+        "optimizer.learning_rate": Range(1e-4, 1e-1, log=True),
+        "model_options.reduction": Choice("max", "average"),
+        "l2": Choice(0.0, 1e-3),
+        "l1": Choice(0.0, 1e-5, when={"l2": 0.0}),
+    },
+)
+
+
+def made(count=12, **changes):
+    """Scores that depend on the rate most, on the reduction a little, on l2 not at all."""
+    rng, trials = np.random.default_rng(0), []
+    for number in range(count):
+        values = {
+            "optimizer.learning_rate": float(f"{10 ** rng.uniform(-4, -1):.6g}"),
+            "model_options.reduction": str(rng.choice(["max", "average"])),
+            "l2": float(rng.choice([0.0, 1e-3])),
+        }
+        if values["l2"] == 0.0:
+            values["l1"] = 1e-5
+        score = 0.9 - 0.1 * abs(np.log10(values["optimizer.learning_rate"]) + 2.5)
+        score += 0.02 * (values["model_options.reduction"] == "max")
+        outcome = Outcome(
+            status="completed", score=score, best_epoch=2, epochs=3, seconds=4.0, parameters=100, segments=1, changes=values
+        )  # fmt: skip
+        name = f"{number:04d}"
+        trials.append(
+            Trial(number=name, status="completed", values=values, outcome=outcome, directory=f"trial_{name}/run")
+        )
+    record = Record(name="own", digest="d", search=SEARCH.to_dict(), budget={}, status="completed", trials=trials)
+    return SearchResult(Path("."), record.model_copy(update=changes))
+
+
+def failed(number):
+    outcome = Outcome(status="failed", reason="the loss | is nan")
+    return Trial(number=number, status="failed", values={"l2": 0.0}, outcome=outcome, directory=f"trial_{number}/run")
+
+
+def test_record_is_read_as_it_was_written():
+    result = made()
+    Path("search.json").write_text(result.record.to_json())
+    assert read_search("search.json").record == read_search(".").record == result.record
+    text = json.loads(result.record.to_json())
+    Path("search.json").write_text(json.dumps({**text, "schema_version": 2}))
+    with pytest.raises(InputError, match="newer than 1"):
+        read_search("search.json")
+    Path("search.json").write_text(result.record.to_json()[:-50])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_search(".")
+
+
+def test_best_recipe_has_the_best_trials_values():
+    result = made()
+    best = max(result.trials, key=lambda trial: trial.score)
+    assert result.best == best
+    recipe = result.recipe()
+    assert recipe.name == "own/best"
+    assert recipe.optimizer.learning_rate == best.values["optimizer.learning_rate"]
+    assert recipe.model_options["reduction"] == best.values["model_options.reduction"]
+    assert kzoo.Recipe.from_json(recipe.to_json()) == recipe
+    smaller = {**result.record.search, "objective": "val_loss"}
+    least = SearchResult(Path("."), result.record.model_copy(update={"search": smaller}))
+    assert least.best == min(result.trials, key=lambda trial: trial.score)
+    with pytest.raises(InputError, match="no completed trial"):
+        _ = made(0).best
+
+
+def test_table_has_every_trial_the_best_first():
+    result = made(3)
+    result.record.trials.append(failed("0003"))
+    text = markdown(result)
+    rows = [line for line in text.splitlines() if line.startswith("| 0")]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {t.number}" for t in result.ranked()] + ["| 0003"]
+    assert rows[-1].count(" | ") == rows[0].count(" | ")
+    assert "failed: the loss" in rows[-1]
+    assert "3 completed, 1 failed" in summary(result)
+
+
+def test_importance_finds_what_matters():
+    rows, fit = importances(made(60))
+    assert [row.field for row in rows][:2] == ["optimizer.learning_rate", "model_options.reduction"]
+    assert rows[0].importance > 5 * max(row.importance for row in rows if row.field.startswith("l"))
+    assert fit > 0.5
+    with pytest.raises(InputError, match="needs 5"):
+        importances(made(4))
+
+
+def test_picture_has_an_axis_a_field_and_a_line_a_trial():
+    figure = plot_search(made(12))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "optimizer.\nlearning_rate", "model_options.\nreduction", "l2", "l1", "val_accuracy",
+    ]  # fmt: skip
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 5]
+    assert len(lines) == 12
+    heights = np.array([line.get_ydata() for line in lines])
+    assert (heights >= 0).all()
+    assert (heights <= 1.001).all()
+    best = max(lines, key=lambda line: line.get_linewidth())
+    assert best.get_ydata()[-1] == heights[:, -1].max() == 1.0
+    assert "not varied" in {text.get_text() for text in axes.texts}
+    with pytest.raises(InputError, match="needs two"):
+        plot_search(made(1))
+
+
+def test_other_seeds_confirm_or_do_not():
+    def told(best, own):
+        rows = [(which, seed, score) for which, scores in (("best", best), ("recipe", own)) for seed, score in scores]
+        confirmed = [
+            Confirmation(which=w, seed=s, val_accuracy=0.0, test_accuracy=x, epochs=1, parameters=1, seconds=1.0)
+            for w, s, x in rows
+        ]
+        return verdict(made(2, confirmed=confirmed))
+
+    assert "confirmed, by +0.1000" in told([(1, 0.80), (2, 0.82)], [(1, 0.70), (2, 0.72)])
+    assert "refuted, by -0.1000" in told([(1, 0.70), (2, 0.72)], [(1, 0.80), (2, 0.82)])
+    assert "within twice" in told([(1, 0.70), (2, 0.80)], [(1, 0.72), (2, 0.74)])
+    assert "one seed decides nothing" in told([(1, 0.9)], [(1, 0.1)])
+    assert verdict(made(2)) == ""
+
+
+def test_command_line_shows_a_record(command):
+    Path("search.json").write_text(made(12).record.to_json())
+    code, out, _ = command("trials", ".", "--figure", "own.svg", "--best", "best.json")
+    assert code == 0
+    assert "best: trial" in out
+    assert "importance" in out
+    assert ET.parse("own.svg").getroot().tag.endswith("svg")
+    assert kzoo.Recipe.from_file("best.json").name == "own/best"
+    code, _, err = command("trials", ".", "--best", "best.json")
+    assert (code, "exists" in err) == (2, True)
+    code, out, _ = command("trials", ".", "--json")
+    assert json.loads(out)["trials"][0]["number"] == "0000"
+    code, _, err = command("trials", ".", "--confirm", "one")
+    assert (code, "--confirm takes integers" in err) == (2, True)
+    code, _, err = command("trials", ".", "--confirm", "0")
+    assert (code, "without the search's own 0" in err) == (2, True)
+
+
+def test_confirming_trains_both_and_keeps_the_scores(command):
+    changes = {"dataset": "digits", "train_size": 60, "epochs": 1}
+    search = SEARCH.override(**changes)
+    result = made(2, search=search.to_dict())
+    Path("search.json").write_text(result.record.to_json())
+    code, out, err = command("trials", ".", "--confirm", "1")
+    assert code == 0, err
+    assert "one seed decides nothing" in out
+    rows = read_search(".").record.confirmed
+    assert [(row.which, row.seed) for row in rows] == [("best", 1), ("recipe", 1)]
+    record = json.loads(Path("confirmed/best-1/result.json").read_text())
+    assert record["test"]["accuracy"] == rows[0].test_accuracy
