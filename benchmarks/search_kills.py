@@ -2,9 +2,9 @@
 
     python benchmarks/search_kills.py --repetitions 12 --seed 0
 
-A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one worker, to two,
-to the chief, or to the command itself: when a part of all epochs, drawn from 0 to 95%, has been trained, or in one of
-six, a few seconds after the start. The search must then end by itself, or after the same command is given once more,
+A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one worker, to
+two, to the chief, or to the command itself: when a part of all epochs, drawn from 0 to 95%, has been trained, or in one
+of six, a few seconds after the start. The search must then end by itself, or after the same command is given once more,
 within a time limit; every trial must be completed, its record must be there, and its epochs must have been trained once
 each.
 """
