@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ def export(
     class_names = class_names or names
     if run is not None:
         outputs = outputs or "probabilities"
-    pictures, order_part, counts = _pictures(source, run, quantize, calibration, data_dir)
+    pictures, part, counts = _pictures(source, run, quantize, calibration, data_dir)
     metadata = {
         "schema_version": SCHEMA_VERSION,
         "kzoo_version": __version__,
@@ -110,17 +110,16 @@ def export(
         "recipe": None if run is None else run.result.recipe,
     }
     _check_names(source, class_names)
-    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
-    _remove(temporary)
     try:
-        order = Order(str(temporary), row.name, input, outputs, fold, metadata, counts, order_part)
-        made = make(source, order, pictures)
-        size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
-        _put_in_place(temporary, target)
+        # In the same folder, so that it can be renamed; in one of its own, so that two exports do not meet.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+            temporary = Path(folder) / target.name
+            order = Order(str(temporary), row.name, input, outputs, fold, metadata, counts, part)
+            made = make(source, order, pictures)
+            size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
+            _put_in_place(temporary, target)
     except OSError as error:
         raise RunFailed(f"cannot write {str(target)!r}: {error.strerror or error}; nothing was replaced") from None
-    finally:
-        _remove(temporary)
     return Export(target, row.name, size, made["layers"], made["output"], Parity(**made["parity"]))
 
 
@@ -226,20 +225,15 @@ def _calibration(model: keras.Model, run: Run | None, given: np.ndarray | None, 
     return values.astype(np.uint8)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _put_in_place(temporary: Path, target: Path) -> None:
     """A file is replaced in one step; a folder cannot be, so the old one steps aside first."""
     if not target.is_dir():
         os.replace(temporary, target)
         return
-    aside = target.with_name(f".{target.name}.old")
-    _remove(aside)
+    aside = temporary.with_name(f"{temporary.name}-before")
     os.replace(target, aside)
-    os.replace(temporary, target)
-    _remove(aside)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.replace(aside, target)
+        raise

@@ -60,19 +60,21 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         return model
 
 
-def planned(model: keras.Model, dtype: str | None = None) -> Graph:
+def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = False) -> Graph:
     """A model's graph with a plan that says what is folded and left out.
 
     Args:
         model: one for which `has_graph` is true.
         dtype: what the copy will compute in, if not in the layers' own types. Only float32 is folded.
+        rescaling: whether `Rescaling` layers are folded as well. The kernels are no longer of the size that training
+            gave them then.
     """
     graph = Graph(model, dtype)
     graph.plan.passed.update(node for node in graph.nodes if _is_idle(node))
     after: dict[Any, list[Affine]] = {}
     before: dict[Any, list[Affine]] = {}
     for node in graph.nodes:
-        affine = _as_affine(node, graph)
+        affine = _as_affine(node, graph, rescaling)
         if affine is None:
             continue
         maker = graph.maker(node.input_tensors[0])
@@ -80,11 +82,11 @@ def planned(model: keras.Model, dtype: str | None = None) -> Graph:
             after.setdefault(maker.operation, []).append(affine)
             graph.plan.passed.add(node)
     for node in reversed(graph.nodes):
-        affine = _as_affine(node, graph)
+        affine = _as_affine(node, graph, rescaling)
         if affine is None or node in graph.plan.passed:
             continue
         users = graph.users(node.outputs[0])
-        if len(users) == 1 and _takes_before(users[0], node, graph):
+        if len(users) == 1 and _takes_before(users[0], node, affine.shift, graph):
             before.setdefault(users[0].operation, []).insert(0, affine)
             graph.plan.passed.add(node)
     for layer in {**after, **before}:
@@ -106,9 +108,11 @@ def _is_idle(node: Any) -> bool:
     return source.shape == result.shape and source.dtype == result.dtype
 
 
-def _as_affine(node: Any, graph: Graph) -> Affine | None:
-    """What a BatchNorm does to each channel; None for any other call."""
+def _as_affine(node: Any, graph: Graph, rescaling: bool) -> Affine | None:
+    """What a BatchNorm or a rescaling does to each channel; None for any other call."""
     layer = node.operation
+    if rescaling and type(layer) is _layers.Rescaling:
+        return _rescaling(node, graph)
     if type(layer) is not _layers.BatchNormalization or not _single(node) or graph.computes_in(layer) != "float32":
         return None
     mean, variance = (_array(weight) for weight in (layer.moving_mean, layer.moving_variance))
@@ -120,6 +124,18 @@ def _as_affine(node: Any, graph: Graph) -> Affine | None:
     if layer.center:
         shift = shift + _array(layer.beta)
     return Affine(scale, shift) if np.isfinite(scale).all() and np.isfinite(shift).all() else None
+
+
+def _rescaling(node: Any, graph: Graph) -> Affine | None:
+    layer, source = node.operation, node.input_tensors[0]
+    floats = source.dtype == node.outputs[0].dtype and graph.computes_in(layer) == "float32"
+    if not floats or len(source.shape) < 2 or keras.config.image_data_format() != "channels_last":
+        return None
+    channels = source.shape[-1]
+    values = [np.asarray(value, np.float64) for value in (layer.scale, layer.offset)]
+    if channels is None or any(value.shape not in ((), (1,), (channels,)) for value in values):
+        return None
+    return Affine(*(np.broadcast_to(value, channels) for value in values))
 
 
 def _array(weight: Any) -> np.ndarray:
@@ -137,7 +153,7 @@ def _can_change(node: Any, graph: Graph) -> bool:
 def _same_axis(layer: Any, norm: Any, dimensions: int) -> bool:
     """Whether BatchNorm works on the axis that the layer has its channels on."""
     first = getattr(layer, "data_format", "channels_last") == "channels_first"
-    return norm.axis % dimensions == (1 if first else dimensions - 1)
+    return getattr(norm, "axis", -1) % dimensions == (1 if first else dimensions - 1)
 
 
 def _takes_after(node: Any, norm: Any, graph: Graph) -> bool:
@@ -147,12 +163,15 @@ def _takes_after(node: Any, norm: Any, graph: Graph) -> bool:
     return _same_axis(node.operation, norm.operation, len(tensor.shape)) and graph.users(tensor) == [norm]
 
 
-def _takes_before(node: Any, norm: Any, graph: Graph) -> bool:
-    """A padded convolution would see shifted zeros at the border; a transposed one has partial sums there."""
+def _takes_before(node: Any, norm: Any, shift: np.ndarray, graph: Graph) -> bool:
+    """Without a shift always; with one, a padded convolution would have other zeros at the border.
+
+    A transposed one has partial sums there.
+    """
     if not _can_change(node, graph) or type(node.operation) in TRANSPOSED:
         return False
     layer = node.operation
-    unpadded = type(layer) is _layers.Dense or layer.padding == "valid"
+    unpadded = type(layer) is _layers.Dense or layer.padding == "valid" or not shift.any()
     return unpadded and _same_axis(layer, norm.operation, len(node.input_tensors[0].shape))
 
 
@@ -169,6 +188,8 @@ def _folded(layer: Any, before: list[Affine], after: list[Affine]) -> Change:
     for affine in after:
         bias = bias * affine.scale + affine.shift
         kernels = [*kernels[:-1], _scaled_outside(layer, kernels[-1], affine.scale)]
+    if not layer.use_bias and not bias.any():
+        return Change({}, [np.asarray(kernel, np.float32) for kernel in kernels])
     return Change({"use_bias": True}, [np.asarray(value, np.float32) for value in (*kernels, bias)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -25,7 +26,8 @@ def with_interface(
         input: dtype of the pixels.
         outputs: ``"probabilities"``, ``"logits"``, or None for the model's own.
         fold: whether to fold BatchNorm and leave out what does nothing; see `fold_batch_norm`.
-        named: whether the copy gives a dictionary ``{name: outputs}``, else the outputs alone.
+        named: whether the copy gives a dictionary ``{name: outputs}`` (all formats but Keras's own; then the scaling
+            of the pixels is folded too, where that can be), else the outputs alone.
 
     Returns:
         The copy and the name of its outputs: ``"probabilities"`` or ``"logits"`` as asked for;
@@ -40,9 +42,9 @@ def with_interface(
     if not has_graph(model):
         y, name = _opaque(model, x, outputs)
     else:
-        graph = _graph(model, fold)
+        graph = _graph(model, fold, named)
         name, softmax = _ending(model, graph, outputs)
-        nested = _nested(fold)
+        nested = _nested(fold, named)
         y = keras.tree.flatten(replay(graph, [x], nested))[0]
         y = keras.layers.Softmax(dtype="float32", name="probabilities")(y) if softmax else y
     return keras.Model(image, {name: y} if named else y, name=model.name), name
@@ -57,15 +59,24 @@ def _check(model: keras.Model) -> None:
         )
 
 
-def _nested(fold: bool) -> Any:
+def _nested(fold: bool, final: bool) -> Any:
     def copied(model: keras.Model) -> keras.Model:
-        return copy_model(_graph(model, fold), copied)
+        return copy_model(_graph(model, fold, final), copied)
 
     return copied
 
 
-def _graph(model: keras.Model, fold: bool) -> Graph:
-    return planned(model, "float32") if fold else Graph(model, "float32")
+def _graph(model: keras.Model, fold: bool, final: bool) -> Graph:
+    """A graph and its plan; a final one need not be fit for any further training."""
+    if not fold:
+        return Graph(model, "float32")
+    graph = planned(model, "float32", rescaling=final)
+    for node in graph.nodes if final else ():
+        layer, size = node.operation, node.outputs[0].shape[-1]
+        if type(layer) is keras.layers.Flatten and layer.data_format == "channels_last" and size is not None:
+            # Flatten asks for the size of the batch, which is seven operations in ONNX.
+            graph.plan.replaced[node] = functools.partial(keras.ops.reshape, newshape=(-1, size))
+    return graph
 
 
 def _opaque(model: keras.Model, x: Any, outputs: str | None) -> tuple[Any, str]:

@@ -37,10 +37,12 @@ class Plan:
 
     Attributes:
         passed: calls that are left out: what goes in is handed on.
+        replaced: calls that another function of one tensor stands in for.
         changes: layers that are made differently.
     """
 
     passed: set[Any] = field(default_factory=set)
+    replaced: dict[Any, Callable[[Any], Any]] = field(default_factory=dict)
     changes: dict[Any, Change] = field(default_factory=dict)
 
 
@@ -111,6 +113,9 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
     for node in graph.nodes:
         if node in graph.plan.passed:
             tensors[id(node.outputs[0])] = tensors[id(node.input_tensors[0])]
+            continue
+        if node in graph.plan.replaced:
+            tensors[id(node.outputs[0])] = graph.plan.replaced[node](tensors[id(node.input_tensors[0])])
             continue
         operation = node.operation
         args, kwargs = node.arguments.fill_in(tensors)

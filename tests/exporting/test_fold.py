@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from kzoo.exporting.fold import IDLE, fold_batch_norm
+from kzoo.exporting.fold import IDLE, fold_batch_norm, planned
+from kzoo.exporting.replay import copy_model
 from kzoo.models import create_model
 from tests.exporting.graphs import build, choices, norms, outputs, randomize
 from tests.harness import images as pictures
@@ -204,3 +205,16 @@ def test_normalization_with_adapted_statistics_is_kept():
     norm = layers.Normalization()
     norm.adapt(RNG.normal(3, 2, (50, 9, 9, 4)).astype("float32"))
     assert folded_norms(sequence((9, 9, 4), norm, layers.Conv2D(3, 3), layers.BatchNormalization())) == 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "padding", "left"),
+    [(1 / 255, 0.0, "same", 0), (1 / 255, -1.0, "same", 1), ([1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 1.0, 0.0], "valid", 0)],
+)
+def test_exports_fold_the_scaling_of_pixels_too(scale, offset, padding, left):
+    model = sequence((9, 9, 4), layers.Rescaling(scale, offset), layers.Conv2D(3, 3, padding=padding, use_bias=False))
+    folded = copy_model(planned(model, rescaling=True), fold_batch_norm)
+    assert sum(isinstance(layer, layers.Rescaling) for layer in folded.layers) == left
+    assert folded.layers[-1].use_bias == (padding == "valid")
+    check_same(model, folded, RNG.uniform(0, 255, (2, 9, 9, 4)).astype("float32"))
+    assert len(fold_batch_norm(model).layers) == 3
