@@ -14,7 +14,7 @@ from typing import Literal
 
 from kzoo.convolution.compare import Comparison, Measured
 from kzoo.convolution.fft import transform_sizes
-from kzoo.convolution.growth import crossing, standard
+from kzoo.convolution.growth import crossing, number, standard
 from kzoo.convolution.measuring import FRAMEWORK
 
 Status = Literal["holds", "does not hold", "not enough runs"]  # the words of kzoo.studies
@@ -86,7 +86,7 @@ def _range(values: Sequence[float]) -> str:
 
 def _compared(measured: Measured, slower: str, faster: str) -> str:
     found = measured.ratios(slower, faster)
-    return f"{slower} / {faster} {median(found):.3g}" if found else f"{slower} or {faster} left out"
+    return f"{slower} / {faster} {number(median(found))}" if found else f"{slower} or {faster} left out"
 
 
 def _three_loops(comparison: Comparison) -> Answer:
@@ -258,7 +258,7 @@ def _less_storage(comparison: Comparison) -> Answer:
     ]
     if not ratios:
         return "not enough runs", "not measured"
-    text = f"im2col's extra / correlate2d's: {min(ratios):.3g} to {max(ratios):.3g}, at kernels above 1x1"
+    text = f"im2col's extra / correlate2d's: {number(min(ratios))} to {number(max(ratios))}, at kernels above 1x1"
     return "holds" if min(ratios) > 1 else "does not hold", text
 
 
@@ -266,7 +266,7 @@ def _framework(comparison: Comparison) -> Answer:
     row = standard(comparison)
     others = [name for name in ("loops", "correlate2d") if name in row.times and FRAMEWORK in row.times]
     text = ", ".join(
-        f"{name} / {comparison.title(FRAMEWORK)} {median(row.ratios(name, FRAMEWORK)):.3g}" for name in others
+        f"{name} / {comparison.title(FRAMEWORK)} {number(median(row.ratios(name, FRAMEWORK)))}" for name in others
     )
     return every(longer(row.ratios(name, FRAMEWORK)) for name in others), text or "not measured"
 

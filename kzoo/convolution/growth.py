@@ -81,6 +81,11 @@ def crossing(comparison: Comparison, name: str, winner: str, loser: str) -> dict
     return found
 
 
+def number(value: float) -> str:
+    """A ratio to three digits."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def standard(comparison: Comparison) -> Measured:
     """The standard point."""
     return comparison.along("standard")[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kzoo.convolution.claims import verdicts
 from kzoo.convolution.compare import Comparison
-from kzoo.convolution.growth import EXPECTED, FIELDS, crossing, exponents, ratios
+from kzoo.convolution.growth import EXPECTED, FIELDS, crossing, exponents, number, ratios
 from kzoo.convolution.measuring import FRAMEWORK
 from kzoo.convolution.points import TITLES
 
@@ -64,7 +64,7 @@ def memory(found: Comparison) -> TableRows:
 def ratio_rows(found: Comparison) -> TableRows:
     """The ratios at the standard point."""
     rows = [
-        [name, f"{value['median']:.3g}", f"{value['smallest']:.3g} to {value['largest']:.3g}"]
+        [name, number(value["median"]), f"{number(value['smallest'])} to {number(value['largest'])}"]
         for name, value in ratios(found).items()
         if value
     ]

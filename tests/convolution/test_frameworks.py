@@ -49,16 +49,26 @@ def by_pytorch(x, kernel, bias, gradient, options):
     return [one.numpy().transpose(order) for one, order in zip(found, orders, strict=True)]
 
 
-@settings(max_examples=60, deadline=None)
+def by_keras(x, kernel, bias, gradient, options):
+    """Output and gradients by the active backend, None where it refuses."""
+    if max(options["stride"]) > 1 and max(options["dilation"]) > 1:
+        return None
+    framework = Framework(**options, compile=False)
+    try:
+        found = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
+    except RuntimeError as error:
+        if "must be contiguous" in str(error):  # PyTorch, with the kernel's axes as Keras orders them, for 1x1 images
+            return None
+        raise
+    close(array(framework.forward(*framework.tensors(x, kernel, bias))), found[0])
+    return found
+
+
+@settings(max_examples=50, deadline=None)
 @given(drawn=convolutions(DTYPES, equal_steps=True))
 def test_convolutions_and_their_gradients(drawn):
     x, kernel, bias, gradient, options = drawn
-    if max(options["stride"]) > 1 and max(options["dilation"]) > 1:
-        expected = by_pytorch(*drawn)
-    else:
-        framework = Framework(**options, compile=False)
-        expected = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
-        close(array(framework.forward(*framework.tensors(x, kernel, bias))), expected[0])
+    expected = by_keras(*drawn) or by_pytorch(*drawn)
     for algorithm in FASTER:
         more = {**options, "algorithm": algorithm}
         found = (
@@ -110,6 +120,8 @@ def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
         "average": (average_pool2d(x, **options), average_pool2d_gradient(gradient, shape, **options)),
     }
     for name, pool in (("max", ops.max_pool), ("average", ops.average_pool)):
+        if name == "average" and padding == "same" and BACKEND == "torch":
+            continue  # Keras repeats the border there instead of leaving the padding out
 
         def weighed(tensors, pool=pool):
             pooled = pool(tensors[0], size, stride, padding, data_format="channels_last")
