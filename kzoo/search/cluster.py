@@ -36,9 +36,9 @@ def run_cluster(
     directory: Path,
     workers: int,
     *,
-    program: Sequence[str] = (sys.executable, "-m", "kzoo"),
+    program: Sequence[str] | None = None,
     timeout: float | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell | None = None,
     restarts: int = 5,
     delay: float = 1.0,
     grace: float = 60.0,
@@ -52,7 +52,7 @@ def run_cluster(
         words: of the command line that every process gets: ``["search", FILE, ...]``.
         directory: the search's.
         workers: how many; cores and GPUs are divided between them.
-        program: what the words are given to.
+        program: what the words are given to; this Python's kzoo if not given.
         timeout: seconds after which the chief takes a silent worker for dead; its default if not given.
         tell: called with a line about what has happened.
         restarts: how often a process that dies is started again.
@@ -66,7 +66,8 @@ def run_cluster(
     """
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout of workers must be a positive number of seconds, not {timeout!r}")
-    crew = _Crew([*program, *words, "--directory", str(directory)], directory, workers, tell, timeout)
+    command = [*(program or [sys.executable, "-m", "kzoo"]), *words, "--directory", str(directory)]
+    crew = _Crew(command, directory, workers, tell or (lambda text: None), timeout)
     options = {"restarts": restarts, "delay": delay, "grace": grace}
     with Supervisor(workers, retry=crew.retry, **options) as supervisor:  # type: ignore[arg-type]
         for job in crew.jobs():
