@@ -76,3 +76,16 @@ def test_what_needs_tensorflow_says_so(python, tmp_path):
     text = kzoo(python, "train", "vgg08", "--dataset", "cifar10", "--data-dir", tmp_path, code=2)
     assert "tensorflow" in text.lower()
     assert "Traceback" not in text
+
+
+def test_searches_once_keras_tuner_is_there(python, tmp_path):
+    """keras-tuner is not among the light packages, but it does not need TensorFlow either."""
+    pip = [str(python), "-m", "pip", "install", "-q", "--no-warn-script-location", "keras-tuner", "six"]
+    subprocess.run(pip, check=True, timeout=600)
+    file = ROOT / "tuning" / "lenet_layers_filters_reduction.py"
+    words = ["--dataset", "digits", "--epochs", "1", "--set", "train_size=40", "--trials", "2", "--tuner", "random"]
+    text = kzoo(python, "search", file, *words, "--directory", tmp_path / "search")
+    assert "2 trials (2 completed)" in text
+    record = json.loads((tmp_path / "search" / "search.json").read_text())
+    assert record["environment"]["backend"] == "jax"
+    assert "tensorflow" not in record["environment"]["versions"]

@@ -40,13 +40,10 @@ def made(count=12, **changes):
             values["l1"] = 1e-5
         score = 0.9 - 0.1 * abs(np.log10(values["optimizer.learning_rate"]) + 2.5)
         score += 0.02 * (values["model_options.reduction"] == "max")
-        outcome = Outcome(
-            status="completed", score=score, best_epoch=2, epochs=3, seconds=4.0, parameters=100, segments=1, changes=values
-        )  # fmt: skip
-        name = f"{number:04d}"
-        trials.append(
-            Trial(number=name, status="completed", values=values, outcome=outcome, directory=f"trial_{name}/run")
-        )
+        facts = {"best_epoch": 2, "epochs": 3, "seconds": 4.0, "parameters": 100, "segments": 1, "changes": values}
+        outcome = Outcome(status="completed", score=score, **facts)
+        name, place = f"{number:04d}", f"trial_{number:04d}/run"
+        trials.append(Trial(number=name, status="completed", values=values, outcome=outcome, directory=place))
     record = Record(name="own", digest="d", search=SEARCH.to_dict(), budget={}, status="completed", trials=trials)
     return SearchResult(Path("."), record.model_copy(update=changes))
 

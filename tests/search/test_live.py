@@ -1,0 +1,28 @@
+"""What is shown while a search runs."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from kzoo import Choice, Search, run_search
+from kzoo.search.live import SearchProgress
+
+SEARCH = Search("shown", "lenet1-max", {"batch_size": Choice(20, 50)}, tuner="grid").override(
+    dataset="digits", train_size=60, epochs=1
+)
+
+
+def test_lines_where_there_is_no_terminal_and_a_table_where_there_is():
+    text = io.StringIO()
+    run_search(SEARCH, "shown", progress=Console(file=text, width=200))
+    lines = text.getvalue().splitlines()
+    assert [line for line in lines if "val_accuracy" in line] == [line for line in lines if "(epoch 1 of 1)" in line]
+    assert sum("val_accuracy" in line for line in lines) == 2
+    again = io.StringIO()
+    run_search(SEARCH, "shown", progress=Console(file=again, width=200))
+    assert "trial 000" not in again.getvalue()  # what is over is not told again
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with SearchProgress(terminal, SEARCH, Path("shown")) as shown:
+        terminal.print(shown.table())
+    assert "shown: 2 trials, grid" in terminal.file.getvalue()
