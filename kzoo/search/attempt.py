@@ -13,7 +13,8 @@ from keras_tuner.errors import FatalError
 from keras_tuner.src.engine.tuner_utils import SaveBestEpoch
 
 from kzoo.search.hypermodel import RecipeHyperModel, Rejected
-from kzoo.search.results import OUTCOME, RUN, Outcome, read_outcome
+from kzoo.search.records import OUTCOME, RUN, Outcome
+from kzoo.search.results import read_outcome
 from kzoo.search.search import Search
 from kzoo.search.stopping import MedianStop
 from kzoo.training.records import Result, read_result

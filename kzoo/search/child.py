@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError, KzooError
-from kzoo.search.results import OUTCOME, Outcome, read_outcome, write_json
+from kzoo.search.records import OUTCOME, Outcome
+from kzoo.search.results import read_outcome, write_json
 from kzoo.search.search import Search, load_search
 from kzoo.workers import Event, Job, Supervisor
 from kzoo.workers.supervisor import BAD_INPUT

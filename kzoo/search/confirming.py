@@ -11,7 +11,8 @@ from typing import Any
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
-from kzoo.search.results import RECORD, Confirmation, SearchResult, read_search
+from kzoo.search.records import RECORD, Confirmation
+from kzoo.search.results import SearchResult, read_search
 
 FOLDER = "confirmed"
 

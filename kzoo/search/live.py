@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 
 from kzoo.errors import KzooError
-from kzoo.search.results import ENDED, Record, SearchResult, Trial, read_search
+from kzoo.search.records import ENDED, Record, Trial
+from kzoo.search.results import SearchResult, read_search
 from kzoo.search.search import Search
 from kzoo.search.tables import cell, in_words, rich_table
 from kzoo.studies.live import progress

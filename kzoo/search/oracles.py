@@ -12,7 +12,8 @@ from keras_tuner import oracles
 from keras_tuner.src.engine.trial import TrialStatus
 
 from kzoo.search.declared import rounded_values
-from kzoo.search.results import OUTCOME, read_outcome
+from kzoo.search.records import OUTCOME
+from kzoo.search.results import read_outcome
 from kzoo.search.search import Search
 from kzoo.seeds import derived_seed
 

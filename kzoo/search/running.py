@@ -13,7 +13,8 @@ from rich.console import Console
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.search.live import SearchProgress
-from kzoo.search.results import RECORD, Record, SearchResult, place, read_search, read_trials
+from kzoo.search.records import RECORD, Record
+from kzoo.search.results import SearchResult, place, read_search, read_trials
 from kzoo.search.search import Search
 from kzoo.training.directory import new_place
 from kzoo.training.records import git_commit, hardware, versions

@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from kzoo.search.results import OUTCOME, RUN, read_outcome
+from kzoo.search.records import OUTCOME, RUN
+from kzoo.search.results import read_outcome
 
 LEAST = 3
 """Completed trials that it takes to speak of a median (ours)."""

@@ -11,7 +11,8 @@ from rich.table import Table
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.search.importance import Importance
-from kzoo.search.results import SearchResult, Trial
+from kzoo.search.records import Trial
+from kzoo.search.results import SearchResult
 from kzoo.studies.tables import markdown_table
 
 BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"

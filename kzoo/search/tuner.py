@@ -16,7 +16,8 @@ from keras_tuner.src.engine.tuner_utils import TunerCallback
 from kzoo.search.attempt import attempt, hyper_model, watchers
 from kzoo.search.child import in_child
 from kzoo.search.oracles import make_oracle
-from kzoo.search.results import OUTCOME, Outcome, write_json
+from kzoo.search.records import OUTCOME, Outcome
+from kzoo.search.results import write_json
 from kzoo.search.search import Search
 
 PAUSE = 0.5
