@@ -29,8 +29,8 @@ class Framework:
         """See `kzoo.convolution.conv2d` for the arguments; compiling takes longer than one call without."""
         self.name = keras.backend.backend()
         self._options = (stride, padding, dilation)
-        self._forward = self._convolve
-        self._gradients = functools.partial(_PULLBACKS[self.name], self._convolve)
+        self._forward: Callable[..., Any] = self._convolve
+        self._gradients: Callable[..., Any] = functools.partial(_PULLBACKS[self.name], self._convolve)
         if compile:
             self._forward, self._gradients = compiled(self._forward), compiled(self._gradients)
 

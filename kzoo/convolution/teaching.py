@@ -85,7 +85,8 @@ class BatchNorm(Layer):
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
         """Of the input's shape."""
         if not training:
-            return batch_norm_inference(x, *self.weights, self.mean, self.variance)
+            gamma, beta = self.weights
+            return batch_norm_inference(x, gamma, beta, self.mean, self.variance)
         self.found = batch_norm(x, *self.weights)
         m = x.size // x.shape[-1]
         self.mean += (1 - self.momentum) * (self.found.mean - self.mean)
@@ -122,7 +123,7 @@ class MaxPool(Layer):
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """To the pixels that were largest."""
-        return max_pool2d_gradient(gradient, self.argmax, self.shape)  # type: ignore[arg-type]
+        return max_pool2d_gradient(gradient, self.argmax, self.shape)
 
 
 class Dense(Layer):
@@ -219,7 +220,8 @@ def train(
     parts = split(load("digits"), Split(), dataset("digits"))
     pixels = [((part.images.astype(np.float32) / 255) - 0.3) / 0.37 for part in (parts.train, parts.test)]
     images, labels = pixels[0], parts.train.labels
-    network, velocities = LeNet(seed, algorithm=algorithm), {}
+    network = LeNet(seed, algorithm=algorithm)
+    velocities: dict[int, np.ndarray] = {}
     for epoch in range(epochs):
         start, losses = time.perf_counter(), []
         order = generator(seed, "teaching: order", epoch).permutation(len(images))
@@ -228,7 +230,7 @@ def train(
             loss, gradient = cross_entropy(network.forward(images[chosen], training=True), labels[chosen])
             network.backward(gradient)
             for i, (weights, by_weights) in enumerate(network.parameters()):
-                velocities[i] = 0.9 * velocities.get(i, 0.0) - rate * by_weights
+                velocities[i] = 0.9 * velocities.get(i, np.zeros_like(weights)) - rate * by_weights
                 weights += velocities[i]
             losses.append(loss)
         took = time.perf_counter() - start
