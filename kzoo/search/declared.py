@@ -11,7 +11,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.models.registry import variant
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
-from kzoo.search.space import Choice, Condition, Entry, IntRange, Range, rounded
+from kzoo.search.space import Choice, Condition, Entry, IntRange, Range
 
 NOT_VARIED = ("name", "schema_version")
 PARTS: dict[str, tuple[type, ...]] = {
@@ -87,6 +87,11 @@ class Space(Mapping[str, Entry]):
                 continue
             active[name] = entry.find(values[name]) if isinstance(entry, Choice) else entry.read(values[name])
         return active
+
+    def lasting(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keras-tuner's values with numbers of ranges as they survive its protocol; those of a choice are left."""
+        ranges = {name: entry for name, entry in self._entries.items() if not isinstance(entry, Choice)}
+        return {name: ranges[name].read(value) if name in ranges else value for name, value in values.items()}
 
     def baseline(self) -> dict[str, Any] | None:
         """The recipe's own values as keras-tuner holds them; None where the space does not contain them."""
@@ -227,11 +232,6 @@ def _with_conditions(entry: Entry, when: dict[str, Any]) -> Entry:
     if isinstance(entry, Choice):
         return _choice(entry.values, entry.keys, when)
     return type(entry)(entry.low, entry.high, step=entry.step, log=entry.log, when=when)
-
-
-def rounded_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keras-tuner's values with its numbers as they survive its protocol."""
-    return {name: rounded(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:

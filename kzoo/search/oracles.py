@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from keras_tuner import oracles
 from keras_tuner.src.engine.trial import TrialStatus
 
-from kzoo.search.declared import rounded_values
 from kzoo.search.records import OUTCOME
 from kzoo.search.results import read_outcome
 from kzoo.search.search import Search
@@ -63,9 +63,12 @@ class Planned:
         else:
             if isinstance(self, oracles.BayesianOptimizationOracle):  # its own generator is not saved
                 self._random_state = np.random.RandomState(derived_seed(search.seed, "bayesian", len(self.trials)))
-            answer = super().populate_space(trial_id)  # type: ignore[misc]
+            with warnings.catch_warnings():
+                # From the Gaussian process, about length scales: nothing that a user could do about.
+                warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
+                answer = super().populate_space(trial_id)  # type: ignore[misc]
         if answer["status"] == TrialStatus.RUNNING and search.tuner != "grid":  # a grid's are rounded already
-            answer["values"] = rounded_values(answer["values"])
+            answer["values"] = search.checked_space.lasting(answer["values"])
         return answer
 
     def end_trial(self: Any, trial: Any) -> None:
