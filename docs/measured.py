@@ -26,7 +26,7 @@ def convolution(block: str, markdown: Callable[..., str]) -> str:
         names = ", ".join(f"{name} {version}" for name, version in versions.items())
         return (
             f"\nMeasured on {hardware['processor']} ({', '.join(hardware['processor_features'])}), "
-            f"{hardware['cores']} cores, float32, {found.rounds} rounds; {names}. "
+            f"{hardware['cores']} cores, float32, {found.rounds} rounds{' (--quick)' if found.quick else ''}; {names}. "
             f"The load was {found.where['load_at_start']} at the start.\n\n"
         )
     makers = {

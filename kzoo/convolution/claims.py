@@ -20,7 +20,8 @@ from kzoo.convolution.measuring import FRAMEWORK
 Status = Literal["holds", "does not hold", "not enough runs"]  # the words of kzoo.studies
 DIFFERENCE = 1.05
 AGREEING = 0.8
-COUNTED = 100_000  # bytes: below, what Python's own objects take is no longer small beside them
+COUNTED = 10**6  # bytes of a result: beside a smaller one, a single map is no longer small
+LITTLE = 100_000  # bytes: what Python's own objects take is less
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def _storage(function: str, words: str) -> Callable[[Comparison], Answer]:
             if (peak := _peaks(row, "correlate2d", function)) is not None
             and row.memory["correlate2d"][function]["result"] >= COUNTED
         ]
-        return _within(ratios, 0.1), f"measured peak / {words}: {_range(ratios)}; within 10% counts"
+        return _within(
+            ratios, 0.1
+        ), f"measured peak / {words}: {_range(ratios)}, for results of 1 MB or more; within 10% counts"
 
     return answer
 
@@ -130,7 +133,7 @@ def _no_extra(comparison: Comparison) -> Answer:
                 shares.append(found["measured"] / found["result"])
     if not shares:
         return "not enough runs", "not measured"
-    text = f"beyond the result it takes {min(shares):.1%} to {max(shares):.1%} of the result's size; up to 10% counts"
+    text = f"extra {min(shares):.1%} to {max(shares):.1%} of the result, for results of 1 MB or more; up to 10% counts"
     return "holds" if max(shares) <= 0.1 else "does not hold", text
 
 
@@ -246,7 +249,7 @@ def _loops_storage(comparison: Comparison) -> Answer:
     if not found:
         return "not enough runs", "not measured"
     text = f"at most {max(found) / 2**10:.1f} KiB beyond the result, nothing that grows"
-    return "does not hold" if max(found) < COUNTED else "holds", text
+    return "does not hold" if max(found) < LITTLE else "holds", text
 
 
 def _less_storage(comparison: Comparison) -> Answer:
