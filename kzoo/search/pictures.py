@@ -16,30 +16,38 @@ from kzoo.search.tables import cell
 INACTIVE = "not varied"
 
 
+BOTTOM = 0.15
+"""Where a scale begins above the place of trials in which the field was not varied."""
+
+
 class _Axis:
     """Where values lie on an axis from 0 to 1, and what is written at which place."""
 
-    def __init__(self, values: list[Any], log: bool) -> None:
+    def __init__(self, values: list[Any], entry: dict[str, Any]) -> None:
         present = [value for value in values if value is not None]
-        numbers = present and all(isinstance(v, int | float) and not isinstance(v, bool) for v in present)
-        levels = sorted(set(present)) if numbers else sorted(set(present), key=str)
+        self.missing = len(present) < len(values)
         self.levels: list[Any] | None = None
-        if not numbers or len(levels) <= 6 or len(present) < len(values):
-            self.levels = ([None] if len(present) < len(values) else []) + levels
+        if entry.get("kind", "choice") == "choice":
+            numbers = all(isinstance(value, int | float) for value in present)
+            self.levels = [None] * self.missing + sorted(set(present), key=None if numbers else str)
         else:
-            self.scale = math.log10 if log else float
-            self.low, self.high = self.scale(levels[0]), self.scale(levels[-1])
+            self.scale, self.back = (math.log10, lambda x: 10.0**x) if entry["log"] else (float, float)
+            self.low, self.high = self.scale(min(present)), self.scale(max(present))
+            self.bottom = BOTTOM if self.missing else 0.0
 
     def place(self, value: Any) -> float:
         if self.levels is not None:
             return (self.levels.index(value) + 0.5) / len(self.levels)
-        return (self.scale(value) - self.low) / ((self.high - self.low) or 1.0)
+        if value is None:
+            return 0.0
+        return self.bottom + (1 - self.bottom) * (self.scale(value) - self.low) / ((self.high - self.low) or 1.0)
 
     def ticks(self) -> list[tuple[float, str]]:
         if self.levels is not None:
             return [(self.place(level), INACTIVE if level is None else cell(level)) for level in self.levels]
-        back = (lambda x: 10**x) if self.scale is math.log10 else float
-        return [(part, cell(float(back(self.low + part * (self.high - self.low))))) for part in (0.0, 0.5, 1.0)]
+        numbers = [self.back(self.low + part * (self.high - self.low)) for part in (0.0, 0.5, 1.0)]
+        found = [(self.place(number), cell(float(number))) for number in dict.fromkeys(numbers)]
+        return [(0.0, INACTIVE), *found] if self.missing else found
 
 
 def plot_search(result: SearchResult) -> Figure:
@@ -58,10 +66,7 @@ def plot_search(result: SearchResult) -> Figure:
     if len(trials) < 2:
         raise InputError(f"search {result.record.name!r} has {len(trials)} completed trials: a picture needs two")
     space = result.record.search["space"]
-    axes = [
-        (name, _Axis([trial.values.get(name) for trial in trials], bool(space.get(name, {}).get("log"))))
-        for name in result.fields
-    ]
+    axes = [(name, _Axis([trial.values.get(name) for trial in trials], space.get(name, {}))) for name in result.fields]
     scores = [trial.score or 0.0 for trial in trials]
     low, high = min(scores), max(scores)
     figure = new_figure(max(6.4, 1.6 * (len(axes) + 1)), 4.2)
@@ -100,12 +105,12 @@ def _draw_axis(plot: Any, place: int, ticks: list[tuple[float, str]]) -> None:
         plot.annotate(
             text,
             (place, height),
-            xytext=(4, 0),
+            xytext=(4, 6),
             textcoords="offset points",
             va="center",
             fontsize=9,
             zorder=4,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
         )
 
 
