@@ -31,7 +31,7 @@ class _Axis:
             numbers = all(isinstance(value, int | float) for value in present)
             self.levels = [None] * self.missing + sorted(set(present), key=None if numbers else str)
         else:
-            self.scale, self.back = (math.log10, lambda x: 10.0**x) if entry["log"] else (float, float)
+            self.log: bool = entry["log"]
             self.low, self.high = self.scale(min(present)), self.scale(max(present))
             self.bottom = BOTTOM if self.missing else 0.0
 
@@ -42,10 +42,14 @@ class _Axis:
             return 0.0
         return self.bottom + (1 - self.bottom) * (self.scale(value) - self.low) / ((self.high - self.low) or 1.0)
 
+    def scale(self, value: float) -> float:
+        return math.log10(value) if self.log else float(value)
+
     def ticks(self) -> list[tuple[float, str]]:
         if self.levels is not None:
             return [(self.place(level), INACTIVE if level is None else cell(level)) for level in self.levels]
-        numbers = [self.back(self.low + part * (self.high - self.low)) for part in (0.0, 0.5, 1.0)]
+        scaled = [self.low + part * (self.high - self.low) for part in (0.0, 0.5, 1.0)]
+        numbers = [10.0**number if self.log else number for number in scaled]
         found = [(self.place(number), cell(float(number))) for number in dict.fromkeys(numbers)]
         return [(0.0, INACTIVE), *found] if self.missing else found
 
