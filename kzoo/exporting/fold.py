@@ -7,6 +7,7 @@ After a convolution both go into its kernel and bias; before one, where no paddi
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -89,9 +90,28 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
         if len(users) == 1 and _takes_before(users[0], node, affine.shift, graph):
             before.setdefault(users[0].operation, []).insert(0, affine)
             graph.plan.passed.add(node)
+    for node in graph.nodes:
+        if _is_fused_wrongly(node, graph):
+            graph.plan.replaced[node] = functools.partial(_leaky_relu, slope=node.operation.negative_slope)
     for layer in {**after, **before}:
         graph.plan.changes[layer] = _folded(layer, before.get(layer, []), after.get(layer, []))
     return graph
+
+
+def _is_fused_wrongly(node: Any, graph: Graph) -> bool:
+    """Whether a call is a leaky ReLU after an addition.
+
+    Where a convolution with bias goes before both, as folding makes it, TensorFlow 2.21 fuses the four for the
+    processor and loses the slope on the way.
+    """
+    if type(node.operation) is not _layers.LeakyReLU or not 0 <= node.operation.negative_slope <= 1:
+        return False
+    maker = graph.maker(node.input_tensors[0])
+    return maker is not None and type(maker.operation) is _layers.Add
+
+
+def _leaky_relu(x: Any, slope: float) -> Any:
+    return keras.ops.maximum(x, keras.ops.multiply(x, slope))
 
 
 def _single(node: Any) -> bool:

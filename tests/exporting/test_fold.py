@@ -218,3 +218,14 @@ def test_exports_fold_the_scaling_of_pixels_too(scale, offset, padding, left):
     assert folded.layers[-1].use_bias == (padding == "valid")
     check_same(model, folded, RNG.uniform(0, 255, (2, 9, 9, 4)).astype("float32"))
     assert len(fold_batch_norm(model).layers) == 3
+
+
+def test_compiled_prediction_of_a_leaky_residual_block_keeps_the_slope():
+    image = keras.Input((9, 9, 4))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(image))
+    x = layers.LeakyReLU(negative_slope=0.01)(layers.Add()([x, image]))
+    model = keras.Model(image, x)
+    randomize(model, np.random.default_rng(5))
+    images = RNG.normal(size=(4, 9, 9, 4)).astype("float32")
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(fold_batch_norm(model).predict(images, verbose=0), expected, atol=1e-5)
