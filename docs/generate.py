@@ -338,6 +338,9 @@ def figures() -> dict[str, Callable[[], str]]:
     return {f"figure-{name}": block(entry) for name, entry in captions.items()}
 
 
+SELECTION = {"emnist": " (of a selection of 109,405, not the report's 131,600)"}
+
+
 def searches() -> str:
     """The committed records of searches, each with its table, its picture, and what other seeds say of its winner."""
     from kzoo.search import tables
@@ -349,7 +352,9 @@ def searches() -> str:
         result = read_search(path)
         record = result.record
         recipe, environment = record.search["recipe"], record.environment
-        size = f"{recipe['train_size']:,} training images, " if recipe["train_size"] else ""
+        counts = {"training": recipe["train_size"], **{part: recipe["split"][part] for part in ("validation", "test")}}
+        sizes = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count and count >= 1)
+        size = f"{sizes} images{SELECTION.get(recipe['dataset'], '')}, " if sizes else ""
         budget = f"{recipe['dataset']}, {size}{recipe['epochs']} epochs, tuner {record.search['tuner']}"
         where = f"{environment['backend']} on {environment['cores']} cores, {record.seconds / 60:,.0f} minutes"
         parts += [f"### {record.name}", f"From `{recipe['name']}`: {budget}; {where}. {verdict(result)}"]
