@@ -103,4 +103,6 @@ def weights(place: Path) -> str:
         shape = "x".join(map(str, found.input_shape))
         figures = (f"{found.parameters:,}", f"{found.images:,}", found.epochs, f"{found.metrics['test_accuracy']:.4f}")
         rows.append((f"`{name}`", shape, len(found.class_names), *figures))
-    return _markdown("weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr")
+    return _markdown(
+        "weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr"
+    )
