@@ -48,7 +48,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "message"), BAD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("builder", "options", "message"), BAD, ids=lambda value: getattr(value, "__name__", str(value)[:60]))
 def test_refused(builder, options, message):
     with pytest.raises(InputError, match=message):
         builder(**options)
@@ -75,7 +75,7 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "smallest"), SMALLEST, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("builder", "options", "smallest"), SMALLEST, ids=lambda value: getattr(value, "__name__", str(value)[:60]))
 def test_smallest_image_fits_and_a_smaller_one_is_told_so(builder, options, smallest):
     model = builder(**options, input_shape=(smallest, smallest + 1, 2), classes=3)
     assert model.output_shape == (None, 3)

@@ -18,7 +18,7 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: getattr(value, "__name__", str(value)[:40]))
 def test_without_top(builder, options, features):
     shape = (32, 32, 3)
     assert builder(include_top=False, input_shape=shape, **options).output_shape == (None, *features)
@@ -30,7 +30,7 @@ def test_without_top(builder, options, features):
         np.testing.assert_allclose(call(model, x), reduce(call(inner, x), axis=(1, 2)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: getattr(value, "__name__", str(value)[:40]))
 def test_feature_map_of_any_size(builder, options, features):
     model = builder(include_top=False, input_shape=(None, None, 3), **options)
     x = np.zeros((1, 32, 32, 3), "float32")
