@@ -5,6 +5,12 @@ import pytest
 from kzoo.errors import InputError
 from kzoo.models import MLP, VGG, VGGADE, VGGE, LeNet, ResNet
 
+
+def named(value):
+    """A test's name, the same in every process: a function's own, else the value."""
+    return getattr(value, "__name__", str(value)[:60])
+
+
 BAD = [
     (VGG, {"reduction": "avg"}, "unknown reduction 'avg'.*average"),
     (VGG, {"shortcut": "pool"}, "unknown shortcut 'pool'.*pooled"),
@@ -48,7 +54,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "message"), BAD, ids=lambda value: getattr(value, "__name__", str(value)[:60]))
+@pytest.mark.parametrize(("builder", "options", "message"), BAD, ids=named)
 def test_refused(builder, options, message):
     with pytest.raises(InputError, match=message):
         builder(**options)
@@ -75,7 +81,7 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "smallest"), SMALLEST, ids=lambda value: getattr(value, "__name__", str(value)[:60]))
+@pytest.mark.parametrize(("builder", "options", "smallest"), SMALLEST, ids=named)
 def test_smallest_image_fits_and_a_smaller_one_is_told_so(builder, options, smallest):
     model = builder(**options, input_shape=(smallest, smallest + 1, 2), classes=3)
     assert model.output_shape == (None, 3)

@@ -10,6 +10,12 @@ from harness import call, images, randomize
 from kzoo.errors import InputError
 from kzoo.models import MLP, VGG08, VGG38, VGGADE, VGGE, LeNet, ResNet, ResNet24
 
+
+def named(value):
+    """A test's name, the same in every process: a function's own, else the value."""
+    return getattr(value, "__name__", str(value)[:60])
+
+
 SMALL = [
     (VGG08, {}, (4, 4, 32)),
     (VGGADE, {"convs": (1, 1, 1), "filters": (8, 8, 16)}, (4, 4, 16)),
@@ -18,7 +24,7 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: getattr(value, "__name__", str(value)[:40]))
+@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=named)
 def test_without_top(builder, options, features):
     shape = (32, 32, 3)
     assert builder(include_top=False, input_shape=shape, **options).output_shape == (None, *features)
@@ -30,7 +36,7 @@ def test_without_top(builder, options, features):
         np.testing.assert_allclose(call(model, x), reduce(call(inner, x), axis=(1, 2)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=lambda value: getattr(value, "__name__", str(value)[:40]))
+@pytest.mark.parametrize(("builder", "options", "features"), SMALL, ids=named)
 def test_feature_map_of_any_size(builder, options, features):
     model = builder(include_top=False, input_shape=(None, None, 3), **options)
     x = np.zeros((1, 32, 32, 3), "float32")
