@@ -98,7 +98,7 @@ def test_continuous_integration_takes_the_test_command_from_the_readme():
 def test_commands_need_nothing_but_python():
     assert command("run").startswith("python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/kzoo study run ")
     assert command("test").startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && ")
-    assert command("test").endswith(".venv/bin/python -m pytest")
+    assert ".venv/bin/python -m pytest" in command("test")
 
 
 @pytest.mark.slow

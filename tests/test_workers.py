@@ -214,7 +214,8 @@ def test_a_child_that_will_not_stop_is_killed_and_so_are_its_own():
 
 # A supervisor of its own process: two children that write "saved" when asked to stop, one that ignores it.
 SUPERVISOR = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 from pathlib import Path
 from kzoo.workers import Job, run_jobs
 polite = '''
