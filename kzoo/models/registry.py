@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
-from kzoo.models.weight_sets import full_name, is_file, list_weights, open_set
+from kzoo.models.weight_sets import describe, find_set, full_name, is_file, list_weights, open_set
 
 if TYPE_CHECKING:
     import keras
@@ -119,7 +119,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     trained = trained and isinstance(row.builder, str) and row.builder.startswith("kzoo.")
     if trained:
         source = full_name(row.name, str(given["weights"]))
-        found, _ = open_set(source)
+        found = describe(find_set(source), source)  # the builder verifies the weights as it loads them
         with_it = found.options if found.model == row.name else {}
         given = {**row.options, **with_it, **options, "weights": source}
     if parameters is not None:

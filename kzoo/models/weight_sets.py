@@ -107,12 +107,11 @@ def is_reference(source: str) -> bool:
     return _is_url(source) or "/" in source or ":" in source or Path(source, DESCRIPTION).is_file()
 
 
-def open_set(source: str, model: str | None = None) -> tuple[WeightSet, Path]:
+def open_set(source: str) -> tuple[WeightSet, Path]:
     """A set and its verified weights file.
 
     Args:
         source: ``MODEL:TAG``; a folder; the path or URL (http, https, file) of a ``set.json``.
-        model: the name that a bare tag belongs to.
 
     Returns:
         What the set says of itself, and the path of its weights file, whose size and sha256 were checked.
@@ -120,19 +119,25 @@ def open_set(source: str, model: str | None = None) -> tuple[WeightSet, Path]:
     Raises:
         InputError: there is no such set, it cannot be downloaded, or a file of it is missing or damaged.
     """
-    if _is_url(source):
-        folder = _downloaded(source)
-    elif ":" in source and not Path(source).exists():
-        folder = _packaged(source)
-    elif "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():
-        folder = Path(source).parent if Path(source).name == DESCRIPTION else Path(source)
-    elif model is None:
-        raise InputError(f"weights={source!r}: a set's name is MODEL:TAG; there are {_names()}")
-    else:
-        folder = _packaged(f"{model}:{source}")
+    folder = find_set(source)
     found = describe(folder, source)
     _verify(found, folder / WEIGHTS)
     return found, folder / WEIGHTS
+
+
+def find_set(source: str) -> Path:
+    """The folder of a set, downloaded if need be; `source` as for `open_set`.
+
+    Raises:
+        InputError: there is no such set, or it cannot be downloaded.
+    """
+    if _is_url(source):
+        return _downloaded(source)
+    if ":" in source and not Path(source).exists():
+        return _packaged(source)
+    if "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():
+        return Path(source).parent if Path(source).name == DESCRIPTION else Path(source)
+    raise InputError(f"weights={source!r}: a set's name is MODEL:TAG; there are {_names()}")
 
 
 def describe(folder: Path, source: str) -> WeightSet:
