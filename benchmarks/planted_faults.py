@@ -16,9 +16,9 @@ import numpy as np
 import kzoo
 from kzoo.data.datasets import dataset
 from kzoo.data.loading import load
-from kzoo.diagnostics.activations import kernel, rectifies
+from kzoo.diagnostics.activations import rectifies
 from kzoo.diagnostics.doctor.weights import harmless
-from kzoo.diagnostics.gradients import find_layers
+from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 

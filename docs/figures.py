@@ -83,9 +83,9 @@ def budget(run: Any, *, named: bool = True) -> str:
 
 def convolutions(model: Any) -> list[str]:
     """Paths of a model's convolutions, in order."""
-    from kzoo.diagnostics.weight_histograms import kernels
+    from kzoo.diagnostics.layers import find_kernels
 
-    return [path for path, variable in kernels(model) if len(variable.shape) == 4]
+    return [path for path, own in find_kernels(model) if len(own[0].shape) == 4]
 
 
 Made = tuple[Any, str, str]  # a Matplotlib figure, or the text of an SVG or of a listing; its suffix; its caption

@@ -35,8 +35,8 @@ def compare_convolution(
 ) -> None:
     """Compare ways to convolve: time, memory and their growth, with verdicts on the reports' claims."""
     from kzoo.convolution.compare import Comparison, compare
+    from kzoo.convolution.derived import derived
     from kzoo.convolution.figures_saved import check_figures, save_figures
-    from kzoo.convolution.growth import derived
     from kzoo.diagnostics.plots import check_output, write_output
 
     if source is not None and (quick or save is not None):

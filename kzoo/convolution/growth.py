@@ -108,19 +108,3 @@ def ratios(comparison: Comparison) -> dict[str, dict[str, float] | None]:
         f"{comparison.title(slower)} / {comparison.title(faster)}": ratio(row.ratios(slower, faster))
         for slower, faster in pairs
     }
-
-
-def derived(comparison: Comparison) -> dict[str, Any]:
-    """All that follows from the measurement, as plain data."""
-    from kzoo.convolution.claims import verdicts
-
-    names = ("kernel", "dilation", "size", "channels")
-    return {
-        "exponents": exponents(comparison),
-        "ratios": ratios(comparison),
-        "fft_overtakes": {
-            other: {name: crossing(comparison, name, "fft", other) for name in names}
-            for other in ("im2col", "im2col-blocked")
-        },
-        "claims": [found.to_dict() for found in verdicts(comparison)],
-    }

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from kzoo.diagnostics.gradients import find_layers, layer_outputs, parameter_gradients, prepare_images
-from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.gradients import layer_outputs, parameter_gradients, prepare_images
+from kzoo.diagnostics.layers import find_layer, find_layers, kernel
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
@@ -162,11 +162,6 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
         fitted_factor(forward),
         fitted_factor(backward),
     )
-
-
-def kernel(layer: Any) -> Any:
-    """The layer's trainable kernel, its first trainable weight with two axes or more; None if it has none."""
-    return next((weight for weight in layer.trainable_weights if len(weight.shape) > 1), None)
 
 
 def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tuple[str, Any, np.ndarray]]:

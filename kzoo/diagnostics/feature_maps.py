@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.gradients import find_layers, layer_outputs
-from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.gradients import layer_outputs
+from kzoo.diagnostics.layers import find_layer, find_layers
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:

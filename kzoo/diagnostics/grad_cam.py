@@ -17,8 +17,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.diagnostics.gradients import activation_gradients, find_layers, layer_outputs, prepare_images
-from kzoo.diagnostics.layers import find_layer
+from kzoo.diagnostics.gradients import activation_gradients, layer_outputs, prepare_images
+from kzoo.diagnostics.layers import find_layer, find_layers
 from kzoo.errors import InputError
 from kzoo.models.outputs import before_softmax, has_graph
 

@@ -12,29 +12,14 @@ import numpy as np
 
 from kzoo.diagnostics.backends import sync
 from kzoo.diagnostics.flow_history import FlowHistory, first_last_ratio, layer_factor
-from kzoo.diagnostics.gradients import LossGradients, LossProbe, find_layers
+from kzoo.diagnostics.gradients import LossGradients, LossProbe
+from kzoo.diagnostics.layers import find_kernels
 from kzoo.errors import InputError
 
-__all__ = ["FlowHistory", "GradientFlow", "GradientFlowCallback", "gradient_flow", "kernels"]
+__all__ = ["FlowHistory", "GradientFlow", "GradientFlowCallback", "gradient_flow"]
 
 PROBE_IMAGES = 64
 """Images of the probe batch of a run, at most."""
-
-
-def kernels(model: keras.Model) -> list[tuple[str, list[Any]]]:
-    """Paths of layers that have kernels to train, in the order of `find_layers`, and these kernels.
-
-    A kernel is a trainable weight of two dimensions or more whose name ends in "kernel"; a layer may have several (a
-    separable convolution, a recurrent layer).
-    """
-    trained, found = {id(variable) for variable in model.trainable_variables}, []
-    for path, layer in find_layers(model):
-        own = [v for v in layer.trainable_variables if v.name.endswith("kernel") and len(v.shape) > 1]
-        own = [variable for variable in own if id(variable) in trained]
-        if own:
-            found.append((path, own))
-            trained -= {id(variable) for variable in own}
-    return found
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,7 @@ class _FlowProbe:
 
     def __init__(self, model: Any, images: Any, labels: Any, *, training: bool = True, compiled: bool = True) -> None:
         self._probe = LossProbe(model, images, labels, training=training, compiled=compiled)
-        rows = kernels(model)
+        rows = find_kernels(model)
         if not rows:
             raise InputError(f"model {model.name!r} has no layer with a kernel to train")
         place = {id(variable): i for i, variable in enumerate(model.trainable_variables)}

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from kzoo.diagnostics import backends
-from kzoo.diagnostics.layers import check_built, find_layer, find_layers
+from kzoo.diagnostics.layers import check_built, find_layer
 from kzoo.errors import InputError
 from kzoo.models.outputs import before_softmax
 
@@ -25,7 +25,6 @@ __all__ = [
     "LossGradients",
     "LossProbe",
     "activation_gradients",
-    "find_layers",
     "input_gradients",
     "layer_outputs",
     "parameter_gradients",

@@ -51,6 +51,39 @@ def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
     return chosen[0]
 
 
+def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:
+    """A layer's kernels: its floating-point weights of two axes or more, those it trains or, if `frozen`, all."""
+    weights = layer.weights if frozen else layer.trainable_weights
+    return [weight for weight in weights if len(weight.shape) > 1 and "float" in str(weight.dtype)]
+
+
+def kernel(layer: Any) -> Any:
+    """The first of a layer's kernels that it trains; None if it has none."""
+    return next(iter(kernels(layer)), None)
+
+
+def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str, list[Any]]]:
+    """Paths of the layers that have kernels, in the order of `find_layers`, and these kernels, each once.
+
+    A layer may have several (a separable convolution, a recurrent layer).
+
+    Args:
+        model: a built Keras model; nested ones are unfolded.
+        frozen: whether kernels that the model does not train count as well.
+
+    Raises:
+        InputError: the model is not built.
+    """
+    left = {id(variable) for variable in (model.weights if frozen else model.trainable_variables)}
+    found = []
+    for path, layer in find_layers(model):
+        own = [variable for variable in kernels(layer, frozen=frozen) if id(variable) in left]
+        if own:
+            found.append((path, own))
+            left -= {id(variable) for variable in own}
+    return found
+
+
 def check_built(model: keras.Model) -> None:
     """Refuse what is no Keras model, and one that has no weights yet."""
     if not isinstance(model, keras.Model):

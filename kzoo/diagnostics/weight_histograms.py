@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.layers import find_layers
+from kzoo.diagnostics.layers import find_kernels
 from kzoo.errors import InputError, unknown
 from kzoo.files import write_atomically
 
@@ -137,20 +137,18 @@ def histogram(weights: np.ndarray, bins: int = BINS) -> Histogram:
     )
 
 
-def kernels(model: keras.Model) -> list[tuple[str, Any]]:
-    """(path, variable) of all weights of two or more dimensions, by layer; nested models are unfolded."""
-    found: list[tuple[str, Any]] = []
-    seen: set[int] = set()
-    for path, layer in find_layers(model):
-        own = [v for v in layer.weights if len(v.shape) >= 2 and id(v) not in seen and "float" in str(v.dtype)]
-        seen.update(map(id, own))
-        found += [(path if len(own) == 1 else f"{path}/{v.name}", v) for v in own]
-    return found
+def _kernels(model: keras.Model) -> list[tuple[str, Any]]:
+    """(path, variable), frozen ones as well; where a layer has several, the variable's name ends the path."""
+    return [
+        (path if len(own) == 1 else f"{path}/{variable.name}", variable)
+        for path, own in find_kernels(model, frozen=True)
+        for variable in own
+    ]
 
 
 def weight_histograms(model: keras.Model) -> dict[str, Histogram]:
     """The histogram of every kernel of a built model, by layer."""
-    return {path: histogram(keras.ops.convert_to_numpy(variable)) for path, variable in kernels(model)}
+    return {path: histogram(keras.ops.convert_to_numpy(variable)) for path, variable in _kernels(model)}
 
 
 class WeightHistograms(keras.callbacks.Callback):
@@ -167,7 +165,7 @@ class WeightHistograms(keras.callbacks.Callback):
         self._every = max(1, -(-epochs // RECORDED))
         self._epochs = epochs
         self._last, self._begun = 0, False
-        self.history = WeightHistory(tuple(path for path, _ in kernels(model)), (), ())
+        self.history = WeightHistory(tuple(path for path, _ in _kernels(model)), (), ())
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Record the weights that training begins with."""

@@ -153,7 +153,7 @@ def finish(oracle: Any, search: Search, folder: Path) -> SearchResult:
     Raises:
         RunFailed: it was given up, or no trial was completed.
     """
-    from kzoo.search.tables import write_summary
+    from kzoo.search.summary import write_summary
 
     result = write_record(oracle, search, folder, "given up" if oracle.stopped_because else "completed")
     write_summary(result)

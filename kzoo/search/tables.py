@@ -1,21 +1,17 @@
-"""A search's results in tables, and the files that a finished search leaves for its readers (no Keras)."""
+"""A search's results in tables (no Keras)."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from kzoo.errors import InputError
-from kzoo.files import write_atomically
 from kzoo.search.importance import Importance
 from kzoo.search.records import Trial
 from kzoo.search.results import SearchResult
 from kzoo.studies.tables import markdown_table
 
-BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
 STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
 
 
@@ -143,17 +139,3 @@ def fit_in_words(fit: float) -> str:
     """How far importances can be believed."""
     text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
     return text if fit > 0.2 else f"{text}: these trials are too few, or too much alike, to tell"
-
-
-def write_summary(result: SearchResult) -> None:
-    """Write table, picture and the best recipe into the search's directory, anew at each end."""
-    from kzoo.diagnostics.plots import save_figure
-    from kzoo.search.pictures import plot_search
-
-    folder = result.directory
-    write_atomically(folder / TABLE, lambda stream: stream.write(markdown(result).encode()))
-    with contextlib.suppress(InputError):  # nothing was completed, or the model is a function
-        text = result.recipe().to_json().encode()
-        write_atomically(folder / BEST, lambda stream: stream.write(text))
-    with contextlib.suppress(InputError):  # nothing to draw
-        save_figure(plot_search(result), folder / PICTURE, overwrite=True)

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kzoo.diagnostics.gradient_flow import PROBE_IMAGES, GradientFlowCallback, kernels
+from kzoo.diagnostics.gradient_flow import PROBE_IMAGES, GradientFlowCallback
+from kzoo.diagnostics.layers import find_kernels
 from kzoo.diagnostics.weight_histograms import WeightHistograms
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
@@ -91,7 +92,7 @@ class Session(keras.callbacks.Callback):
 
     def _watchers(self) -> list[Any]:
         """What looks on and changes nothing; each has `state()` and `restore(state)`."""
-        if not kernels(self.view):
+        if not find_kernels(self.view):
             return []
         train = self.data.train
         images, labels = (np.array(part[:PROBE_IMAGES]) for part in (train.images, train.labels))

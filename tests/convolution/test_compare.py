@@ -11,6 +11,7 @@ import pytest
 from kzoo.convolution import claims, growth
 from kzoo.convolution.compare import Comparison, Measured, compare
 from kzoo.convolution.conv import ALGORITHMS, predicted_storage
+from kzoo.convolution.derived import derived
 from kzoo.convolution.measuring import FRAMEWORK
 from kzoo.convolution.points import FULL, QUICK, TITLES, Point, Series
 from kzoo.errors import InputError
@@ -57,7 +58,7 @@ def test_kept_and_read_again(measured, command, tmp_path):
     content = json.loads(json.dumps(found.to_dict()))
     again = Comparison.from_dict(content)
     assert again.to_dict() == content
-    assert growth.derived(again) == growth.derived(Comparison.from_dict(again.to_dict()))
+    assert derived(again) == derived(Comparison.from_dict(again.to_dict()))
     file = tmp_path / "measured.json"
     file.write_text(json.dumps(content))
     code, out, _ = command("compare-convolution", "--from", file)

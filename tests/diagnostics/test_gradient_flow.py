@@ -9,8 +9,9 @@ from keras import layers
 
 import kzoo
 from kzoo.diagnostics.flow_history import FlowHistory, first_last_ratio, layer_factor
-from kzoo.diagnostics.gradient_flow import GradientFlowCallback, gradient_flow, kernels
+from kzoo.diagnostics.gradient_flow import GradientFlowCallback, gradient_flow
 from kzoo.diagnostics.gradients import parameter_gradients
+from kzoo.diagnostics.layers import find_kernels
 from kzoo.errors import InputError
 from kzoo.training import checkpoint
 from kzoo.training.records import Result, read_result
@@ -104,7 +105,7 @@ def test_models_without_kernels():
         gradient_flow(model, IMAGES, LABELS % 2)
     frozen = network()
     frozen.get_layer("conv").trainable = False
-    assert [path for path, _ in kernels(frozen)] == ["separable", "top"]
+    assert [path for path, _ in find_kernels(frozen)] == ["separable", "top"]
 
 
 def fit(callbacks, epochs=3, **options):

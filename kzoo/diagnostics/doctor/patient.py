@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.gradients import find_layers, prepare_images
+from kzoo.diagnostics.gradients import prepare_images
+from kzoo.diagnostics.layers import find_layers
 from kzoo.diagnostics.random_images import input_shape, random_images
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe

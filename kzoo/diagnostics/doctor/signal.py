@@ -11,13 +11,13 @@ from kzoo.diagnostics.activations import (
     ActivationStatistics,
     activation_statistics,
     fitted_factor,
-    kernel,
     kernel_gradients,
     rectifies,
 )
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import find_layers, parameter_gradients
+from kzoo.diagnostics.gradients import parameter_gradients
+from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.diagnostics.random_images import has_input_scaling
 
 INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.activations import kernel
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import LossProbe, find_layers
+from kzoo.diagnostics.gradients import LossProbe
+from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.training.schedules import learning_rate
 
 MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"

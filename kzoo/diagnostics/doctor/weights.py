@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.activations import kernel
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import find_layers, layer_outputs
+from kzoo.diagnostics.gradients import layer_outputs
 from kzoo.diagnostics.graph import calls
+from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.errors import InputError
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"

@@ -1,0 +1,23 @@
+"""All that a comparison comes to, as plain data: growth, ratios, crossings and verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kzoo.convolution.claims import verdicts
+from kzoo.convolution.compare import Comparison
+from kzoo.convolution.growth import crossing, exponents, ratios
+
+
+def derived(comparison: Comparison) -> dict[str, Any]:
+    """All that follows from the measurement, as plain data."""
+    names = ("kernel", "dilation", "size", "channels")
+    return {
+        "exponents": exponents(comparison),
+        "ratios": ratios(comparison),
+        "fft_overtakes": {
+            other: {name: crossing(comparison, name, "fft", other) for name in names}
+            for other in ("im2col", "im2col-blocked")
+        },
+        "claims": [found.to_dict() for found in verdicts(comparison)],
+    }
