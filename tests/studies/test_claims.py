@@ -138,6 +138,9 @@ def test_overfitting(made):
     assert overfits_more("a", "b")(results).status == HOLDS
     assert results.values("a", "lowest_loss_epoch") == [2]
     assert overfits_sooner("a", "b")(results).status == HOLDS
+    neither = Results(STUDY, "full", {label: [made(RECIPES[label], 0.5)] for label in ("a", "b")})
+    assert overfits_sooner("a", "b")(neither).status == FEW
+    assert "none has begun to overfit" in overfits_sooner("a", "b")(neither).evidence
 
 
 def test_hardest_classes(made):
