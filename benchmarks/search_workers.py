@@ -2,10 +2,14 @@
 
     python benchmarks/search_workers.py
 
-Both searches have the same trials, all of one size, on synthetic images. Start-up is left out: throughput is that of
-the time from when every worker has ended its first trial until one of them has ended its last. What a trial needs
-beside its training (to build the model and trace it, to write its record) belongs to it. The two searches take turns in
-rounds, as the machine's speed drifts; the ratio is that of a round, and the median of the rounds is printed.
+All searches have trials of one size, on digits. Start-up is left out: throughput is that of the time from when every
+worker has ended its first trial until one of them has ended its last. What a trial needs beside its training (to build
+the model and trace it, to write its record) belongs to it.
+
+Two cores of a machine are seldom twice as fast as one: they share a cache, memory, or the time of a host. So a third
+contender says what the machine allows: two searches of one worker each, side by side, that know nothing of each other.
+The contenders take turns in rounds, as the machine's speed drifts; a ratio is that of a round, and the median of the
+rounds is printed.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from kzoo.search.results import read_search
 from kzoo.workers.resources import THREADS
@@ -36,12 +41,13 @@ search = kzoo.Search(
 """
 
 
-def rate(directory: Path, workers: int) -> float:
-    """Trials a second while all workers are at work."""
-    ends: dict[str, list[float]] = {}
-    for trial in read_search(directory).trials:
-        moment = (directory / trial.directory / "result.json").stat().st_mtime
-        ends.setdefault(trial.outcome.worker if trial.outcome else "", []).append(moment)
+def rate(directories: list[Path], workers: int) -> float:
+    """Trials a second while all workers are at work, of which there are so many in all."""
+    ends: dict[tuple[Path, str], list[float]] = {}
+    for directory in directories:
+        for trial in read_search(directory).trials:
+            moment = (directory / trial.directory / "result.json").stat().st_mtime
+            ends.setdefault((directory, trial.outcome.worker if trial.outcome else ""), []).append(moment)
     moments = [sorted(of_one) for of_one in ends.values()]
     begin, end = max(one[0] for one in moments), min(one[-1] for one in moments)
     total = 0.0
@@ -53,44 +59,55 @@ def rate(directory: Path, workers: int) -> float:
     return total
 
 
-def search(path: Path, directory: Path, workers: int) -> float:
-    """Run a search and give its rate."""
-    words = [sys.executable, "-m", "kzoo", "search", str(path), "--workers", str(workers)]
-    threads = dict.fromkeys(THREADS, "1")
-    with open(directory.with_suffix(".log"), "wb") as log:
-        done = subprocess.run(
-            [*words, "--directory", str(directory)], env={**os.environ, **threads}, stdout=log, stderr=log, check=False
-        )
-    if done.returncode:
-        raise SystemExit(directory.with_suffix(".log").read_text())
-    return rate(directory, workers)
+def search(settings: dict[str, Any], folder: Path, workers: int, copies: int, trials: int) -> float:
+    """Run as many copies of a search side by side, and give their rate together."""
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+    running = []
+    for copy in range(copies):
+        path, directory = folder / f"search{copy}.py", folder / f"search{copy}"
+        folder.mkdir(exist_ok=True)
+        path.write_text(SEARCH.format(**settings, trials=trials))
+        words = [sys.executable, "-m", "kzoo", "search", str(path), "--workers", str(workers)]
+        log = open(directory.with_suffix(".log"), "wb")  # noqa: SIM115  (open as long as the process runs)
+        process = subprocess.Popen([*words, "--directory", str(directory)], env=environment, stdout=log, stderr=log)
+        running.append((directory, process))
+    for directory, process in running:
+        if process.wait():
+            raise SystemExit(directory.with_suffix(".log").read_text())
+    return rate([directory for directory, _ in running], workers * copies)
 
 
 def main() -> None:
-    """Print a line for each round, and the ratio."""
+    """Print a line for each round, and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="lenet2-max")
-    parser.add_argument("--trials", type=int, default=8, help="of the search with one worker; with two, twice as many")
+    parser.add_argument("--trials", type=int, default=8, help="for each worker")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     given = parser.parse_args()
+    settings = {"model": given.model, "epochs": given.epochs}
+    contenders = {"one": (1, 1), "two": (2, 1), "apart": (1, 2)}  # workers of a search, searches
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         for index in range(given.rounds):
+            order = list(contenders)[index % 3 :] + list(contenders)[: index % 3]
             rates = {}
-            for workers in (1, 2) if index % 2 == 0 else (2, 1):
-                path = Path(folder) / f"search{workers}.py"
-                trials = given.trials * workers
-                path.write_text(SEARCH.format(model=given.model, epochs=given.epochs, trials=trials))
-                rates[workers] = search(path, Path(folder) / f"round{index}-{workers}", workers)
+            for name in order:
+                workers, copies = contenders[name]
+                place = Path(folder) / f"round{index}-{name}"
+                rates[name] = search(settings, place, workers, copies, given.trials * workers)
             rounds.append(rates)
-            one, two = rates[1], rates[2]
-            print(f"round {index + 1}: {one:.3f} and {two:.3f} trials/s, ratio {two / one:.2f}", flush=True)
-    ratio = statistics.median(rates[2] / rates[1] for rates in rounds)
-    print(f"two workers of one thread over one worker of one thread: {ratio:.2f} times the throughput")
+            text = ", ".join(f"{name} {rates[name]:.3f} trials/s" for name in contenders)
+            print(f"round {index + 1}: {text}; two / one {rates['two'] / rates['one']:.2f}", flush=True)
+    ratios = {
+        f"{a} / {b}": statistics.median(rates[a] / rates[b] for rates in rounds)
+        for a, b in (("two", "one"), ("apart", "one"), ("two", "apart"))
+    }
+    for pair, ratio in ratios.items():
+        print(f"{pair}: {ratio:.2f} times the throughput")
     if given.json:
-        given.json.write_text(json.dumps({"ratio": ratio, "rounds": rounds, "cores": os.cpu_count()}, indent=1))
+        given.json.write_text(json.dumps({"ratios": ratios, "rounds": rounds, "cores": os.cpu_count()}, indent=1))
 
 
 if __name__ == "__main__":

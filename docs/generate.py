@@ -386,6 +386,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "doctor-kinds": doctor_kinds,
     "doctor-rates": doctor_rates,
+    "inference": lambda: importlib.import_module("measured").inference(markdown),
     **{f"convolution-{x}": _convolution(x) for x in ("where", "ratios", "growth", "crossing", "memory", "claims")},
     **figures(),
     **{name: _recorded(name.replace("-", "_")) for name in ("results", "studies", "study-results", "weights")},

@@ -1,16 +1,20 @@
-"""Tables of docs/convolution.md, from the measurement in docs/convolution.json (used by docs/generate.py).
+"""Tables of docs/convolution.md and docs/export.md, from measurements beside them (used by docs/generate.py).
 
-The measurement and the pictures are made by
+They are made, with the pictures, by
 
     kzoo compare-convolution --save docs/convolution.json --figures docs/images --force
+    python benchmarks/inference.py --rounds 7 --json docs/inference.json
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 FILE = Path(__file__).with_name("convolution.json")
+INFERENCE = Path(__file__).with_name("inference.json")
 
 
 def convolution(block: str, markdown: Callable[..., str]) -> str:
@@ -41,3 +45,28 @@ def convolution(block: str, markdown: Callable[..., str]) -> str:
     left = {"claims": 4, "memory": 2}.get(block, 1)
     align = "l" * left + "r" * (len(header) - left)
     return caption + markdown(" | ".join(name or "algorithm" for name in header), rows, align)
+
+
+def inference(markdown: Callable[..., str]) -> str:
+    """How long a call takes in each format: median milliseconds, and how many times as fast as `predict`."""
+    found = json.loads(INFERENCE.read_text(encoding="utf-8"))
+    networks, versions = found["networks"], found["versions"]
+    where = ", ".join(f"{name} {version}" for name, version in versions.items() if name not in ("kzoo", "jax"))
+    text = (
+        f"\nMeasured on {found['hardware']['processor']}, {found['settings']['threads']} threads, float32, "
+        f"{found['settings']['rounds']} rounds; {where}. Median milliseconds a call, and how many times as fast as "
+        "`predict` (median of the rounds' ratios).\n"
+    )
+    for batch in ("1", "64"):
+        calls = {name: network["milliseconds"][batch] for name, network in networks.items()}
+        rows = []
+        for contender in next(iter(calls.values())):
+            cells = []
+            for timed in calls.values():
+                ratio = statistics.median(a / b for a, b in zip(timed["predict"], timed[contender], strict=True))
+                places = 2 if ratio < 2 else 1 if ratio < 100 else 0
+                cells.append(f"{statistics.median(timed[contender]):.3g} ({ratio:,.{places}f}x)")
+            rows.append((contender, *cells))
+        header = " | ".join([f"batch {batch}", *calls])
+        text += "\n" + markdown(header, rows, "l" + "r" * len(calls)).strip() + "\n"
+    return text + "\n"

@@ -105,7 +105,7 @@ def test_of_a_run():
         run_confusion(run)
 
 
-@pytest.mark.parametrize("classes", [10, 47, 100])
+@pytest.mark.parametrize("classes", [10, 47, pytest.param(100, marks=pytest.mark.slow)])
 def test_matrix_shows_every_class_and_its_shares(classes):
     labels, predicted = answers(classes, 100 * classes)
     counts = confusion(labels, predicted, [f"class{i}" for i in range(classes)])

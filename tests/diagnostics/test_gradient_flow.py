@@ -256,7 +256,7 @@ class Cut(keras.callbacks.Callback):
         pass
 
 
-@pytest.mark.parametrize("at", [(0, 1), (1, 3)])
+@pytest.mark.parametrize("at", [(0, 1), pytest.param((1, 3), marks=pytest.mark.slow)])
 def test_a_resumed_run_has_the_same_flow(whole, at):
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(RECIPE, directory="cut", progress=False, checkpoint_minutes=0, callbacks=[Cut(*at)])

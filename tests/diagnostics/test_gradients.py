@@ -15,11 +15,11 @@ from keras import layers, ops
 from kzoo.diagnostics.gradients import (
     LossProbe,
     activation_gradients,
-    find_layers,
     input_gradients,
     layer_outputs,
     parameter_gradients,
 )
+from kzoo.diagnostics.layers import find_layers
 from kzoo.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -51,6 +51,7 @@ def test_each_family_in_each_format(name):
             np.testing.assert_allclose(opened(batch), call(model, batch), atol=1e-4)
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_unfolded_and_folded_are_the_same(model):
     randomize(model)

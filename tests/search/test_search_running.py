@@ -78,6 +78,7 @@ def test_budget_leaves_rejected_trials_out_and_a_larger_one_goes_on():
         run_search(tiny(), "small", progress=False)
 
 
+@pytest.mark.slow
 def test_failures_in_a_row_end_it_only_if_asked():
     rates = {"optimizer.learning_rate": Choice(1e30, 2e30, 3e30)}
     search = tiny(rates, trials=3, failures_in_a_row=2, changes={"epochs": 1})
@@ -91,6 +92,7 @@ def test_failures_in_a_row_end_it_only_if_asked():
     assert [trial.status for trial in read_search("row").trials] == ["failed"] * 3
 
 
+@pytest.mark.slow
 def test_hyperband_goes_on_with_what_it_promotes():
     search = tiny(tuner="hyperband", changes={"epochs": 3})
     result = run_search(search, "band", progress=False)

@@ -222,6 +222,7 @@ def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path):
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small file system")
 def test_really_full_disk(tmp_path):
     disk = tmp_path / "disk"
