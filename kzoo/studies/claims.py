@@ -80,7 +80,10 @@ def overfits_more(a: str, b: str) -> Compare:
 
 
 def overfits_sooner(a: str, b: str) -> Compare:
-    """`a`'s validation loss is lowest at an earlier epoch than `b`'s."""
+    """`a`'s validation loss is lowest at an earlier epoch than `b`'s.
+
+    Where it is lowest at the last epoch of every run there are not enough: none has been trained for long enough.
+    """
     return Compare(a, b, "lowest_loss_epoch", "lower")
 
 
