@@ -62,10 +62,10 @@ def rate(directories: list[Path], workers: int) -> float:
 def search(settings: dict[str, Any], folder: Path, workers: int, copies: int, trials: int) -> float:
     """Run as many copies of a search side by side, and give their rate together."""
     environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+    folder.mkdir()
     running = []
     for copy in range(copies):
         path, directory = folder / f"search{copy}.py", folder / f"search{copy}"
-        folder.mkdir(exist_ok=True)
         path.write_text(SEARCH.format(**settings, trials=trials))
         words = [sys.executable, "-m", "kzoo", "search", str(path), "--workers", str(workers)]
         log = open(directory.with_suffix(".log"), "wb")  # noqa: SIM115  (open as long as the process runs)
@@ -91,7 +91,7 @@ def main() -> None:
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         for index in range(given.rounds):
-            order = list(contenders)[index % 3 :] + list(contenders)[: index % 3]
+            order = [*contenders][index % len(contenders) :] + [*contenders][: index % len(contenders)]
             rates = {}
             for name in order:
                 workers, copies = contenders[name]

@@ -147,9 +147,10 @@ def _with_workers(
 
 def _show(result: Any) -> None:
     """Print a search's table, what mattered, and where the rest is."""
-    from kzoo.search import summary, tables
+    from kzoo.search import tables
     from kzoo.search.confirming import verdict
     from kzoo.search.importance import importances
+    from kzoo.search.records import BEST, PICTURE, TABLE
 
     console = out if out.is_terminal else Console(width=160)
     console.print()
@@ -166,7 +167,7 @@ def _show(result: Any) -> None:
     out.print(tables.summary(result), highlight=False, markup=False, soft_wrap=True)
     if result.record.confirmed:
         out.print(verdict(result), highlight=False, markup=False, soft_wrap=True)
-    for name in (summary.BEST, summary.TABLE, summary.PICTURE):
+    for name in (BEST, TABLE, PICTURE):
         if (result.directory / name).exists():
             out.print(f"  {result.directory / name}", highlight=False, markup=False, soft_wrap=True)
 

@@ -102,7 +102,9 @@ def _three_loops(comparison: Comparison) -> Answer:
                     median(all_of / (calls * one) for all_of, one in zip(taken, row.pair["total"], strict=False))
                 )
     text = f"measured / (B F_out F_in T), forward and backward, T timed on its own: {_range(ratios)}"
-    return _within(ratios, 0.25), f"{text} at {len(ratios)} convolutions of 64 calls or more; within 25% counts"
+    return _within(
+        ratios, 0.25
+    ), f"{text} at {len(ratios)} convolutions of 64 calls and 3 rounds or more; within 25% counts"
 
 
 def _peaks(measured: Measured, algorithm: str, function: str) -> float | None:

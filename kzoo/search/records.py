@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
 RECORD, OUTCOME, RUN = "search.json", "outcome.json", "run"
+BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
 Status = Literal["waiting", "running", "completed", "failed", "rejected"]
 ENDED = ("completed", "failed", "rejected")
 

@@ -8,10 +8,9 @@ from kzoo.diagnostics.plots import save_figure
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.search.pictures import plot_search
+from kzoo.search.records import BEST, PICTURE, TABLE
 from kzoo.search.results import SearchResult
 from kzoo.search.tables import markdown
-
-BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
 
 
 def write_summary(result: SearchResult) -> None:

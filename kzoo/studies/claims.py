@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from kzoo.studies.study import Verdict
 from kzoo.studies.verdicts import (
+    LOWEST_LOSS,
     Alike,
     Bounded,
     Combined,
@@ -84,7 +85,7 @@ def overfits_sooner(a: str, b: str) -> Compare:
 
     Where it is lowest at the last epoch of every run there are not enough: none has been trained for long enough.
     """
-    return Compare(a, b, "lowest_loss_epoch", "lower")
+    return Compare(a, b, LOWEST_LOSS, "lower")
 
 
 def alike(labels: Sequence[str], *, metric: str = "test_accuracy", within: float = 0.02) -> Alike:

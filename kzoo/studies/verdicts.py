@@ -76,8 +76,8 @@ def _image_error(results: Results, label: str, metric: str) -> float:
 
 def _still_falls(record: Any) -> bool:
     """Whether a run's validation loss is lowest at its last epoch, so that it has not begun to overfit."""
-    losses = record.history.get("val_loss")
-    return bool(losses) and losses.index(min(losses)) == len(losses) - 1
+    turn = metrics.metric(LOWEST_LOSS).read(record)
+    return turn is not None and turn == len(record.history["val_loss"])
 
 
 @dataclass(frozen=True)
