@@ -33,9 +33,8 @@ def first(tmp_path_factory):
         place = where / "runs" / row.digest()
         place.mkdir(parents=True)
         (place / "result.json").write_text(make(row, accuracy).to_json())
-    (where / "docs").mkdir()
-    for name in ("generate.py", "recorded.py"):
-        shutil.copy(ROOT / "docs" / name, where / "docs")
+    shutil.copytree(ROOT / "docs" / "tables", where / "docs" / "tables")
+    shutil.copy(ROOT / "docs" / "generate.py", where / "docs")
     (where / "README.md").write_text(PAGE)
     collect(study("rescue"), where / "runs", where / "results")
     assert generate(where).returncode == 0

@@ -1,4 +1,4 @@
-"""The tables that `docs/generate.py` makes from studies and from the records committed under `results/`."""
+"""Tables of studies, searches and weights, from the records under `results/`, `docs/searches/` and in the package."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-
-def _markdown(header: str, rows: Iterable[Iterable[object]], align: str) -> str:
-    from kzoo.studies.tables import markdown_table
-
-    return f"\n{markdown_table(header.split(' | '), rows, align)}\n"
+from tables.text import markdown
 
 
 def _records(place: Path) -> Any:
@@ -56,7 +52,7 @@ def results(place: Path) -> str:
                 rows.append((f"`{study.name}`", row.label, metric, ours, cell.theirs(), group.budget))
     if not rows:
         return "\nNo records are committed yet.\n\n"
-    return _markdown("study | run | figure | ours | reported | budget", rows, "lllrrl")
+    return markdown("study | run | figure | ours | reported | budget", rows, "lllrrl")
 
 
 def _headline(row: Any) -> Iterable[Any]:
@@ -65,7 +61,7 @@ def _headline(row: Any) -> Iterable[Any]:
     return sorted(row.cells, key=lambda cell: first.index(cell.metric) if cell.metric in first else len(first))
 
 
-def studies(place: Path) -> str:
+def studies() -> str:
     """Every study."""
     from kzoo.studies import list_studies, study
 
@@ -73,7 +69,7 @@ def studies(place: Path) -> str:
         (f"`{row.name}`", row.report, len(row.entries), row.question, len(row.claims))
         for row in map(study, list_studies())
     ]
-    return _markdown("study | report | runs | question | claims", rows, "llrlr")
+    return markdown("study | report | runs | question | claims", rows, "llrlr")
 
 
 def study_results(place: Path) -> str:
@@ -93,7 +89,36 @@ def study_results(place: Path) -> str:
     return f"{text}\n" if text else "\nNo records are committed yet.\n\n"
 
 
-def weights(place: Path) -> str:
+SELECTION = {"emnist": " (of a selection of 109,405, not the report's 131,600)"}
+
+
+def searches(docs: Path) -> str:
+    """The committed records of searches, each with its table, its picture, and what other seeds say of its winner."""
+    from kzoo.search import tables
+    from kzoo.search.confirming import verdict
+    from kzoo.search.results import read_search
+
+    parts = []
+    for path in sorted((docs / "searches").glob("*.json")):
+        result = read_search(path)
+        record = result.record
+        recipe, environment = record.search["recipe"], record.environment
+        counts = {"training": recipe["train_size"], **{part: recipe["split"][part] for part in ("validation", "test")}}
+        sizes = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count and count >= 1)
+        size = f"{sizes} images{SELECTION.get(recipe['dataset'], '')}, " if sizes else ""
+        budget = f"{recipe['dataset']}, {size}{recipe['epochs']} epochs, tuner {record.search['tuner']}"
+        where = f"{environment['backend']} on {environment['cores']} cores, {record.seconds / 60:,.0f} minutes"
+        parts += [f"### {record.name}", f"From `{recipe['name']}`: {budget}; {where}. {verdict(result)}"]
+        parts += [tables.markdown(result).rstrip()]
+        if record.confirmed:
+            parts += [tables.confirmed(result).rstrip()]
+        picture = f"search-{path.stem}.svg"
+        if (docs / "images" / picture).exists():
+            parts += [f"![{record.name}: parallel coordinates of all completed trials](images/{picture})"]
+    return "\n" + "\n\n".join(parts or ["No search is committed yet."]) + "\n\n"
+
+
+def weights() -> str:
     """Every set of weights that comes with the package."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
 
@@ -103,6 +128,6 @@ def weights(place: Path) -> str:
         shape = "x".join(map(str, found.input_shape))
         figures = (f"{found.parameters:,}", f"{found.images:,}", found.epochs, f"{found.metrics['test_accuracy']:.4f}")
         rows.append((f"`{name}`", shape, len(found.class_names), *figures))
-    return _markdown(
+    return markdown(
         "weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr"
     )

@@ -1,30 +1,29 @@
-"""Tables of docs/convolution.md and docs/export.md, from measurements beside them (used by docs/generate.py).
+"""Tables of docs/convolution.md, docs/doctor.md and docs/export.md, from the measurements in docs/.
 
-They are made, with the pictures, by
+These are made, with the pictures, by
 
     kzoo compare-convolution --save docs/convolution.json --figures docs/images --force
     python benchmarks/inference.py --rounds 7 --json docs/inference.json
+    python benchmarks/doctor_rates.py
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 
-FILE = Path(__file__).with_name("convolution.json")
-INFERENCE = Path(__file__).with_name("inference.json")
+from tables.text import markdown
+
+DOCS = Path(__file__).parents[1]
 
 
-def convolution(block: str, markdown: Callable[..., str]) -> str:
+def convolution(block: str) -> str:
     """One block: how it was measured, or a table."""
-    if not FILE.exists():
-        return "\nNot measured yet.\n\n"
     from kzoo.convolution import tables
     from kzoo.convolution.compare import Comparison
 
-    found = Comparison.from_file(FILE)
+    found = Comparison.from_file(DOCS / "convolution.json")
     if block == "where":
         hardware, versions = found.where["hardware"], found.where["versions"]
         names = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -47,9 +46,9 @@ def convolution(block: str, markdown: Callable[..., str]) -> str:
     return caption + markdown(" | ".join(name or "algorithm" for name in header), rows, align)
 
 
-def inference(markdown: Callable[..., str]) -> str:
+def inference() -> str:
     """How long a call takes in each format: median milliseconds, and how many times as fast as `predict`."""
-    found = json.loads(INFERENCE.read_text(encoding="utf-8"))
+    found = json.loads((DOCS / "inference.json").read_text(encoding="utf-8"))
     networks, versions = found["networks"], found["versions"]
     where = ", ".join(f"{name} {version}" for name, version in versions.items() if name not in ("kzoo", "jax"))
     text = (
@@ -70,3 +69,34 @@ def inference(markdown: Callable[..., str]) -> str:
         header = " | ".join([f"batch {batch}", *calls])
         text += "\n" + markdown(header, rows, "l" + "r" * len(calls)).strip() + "\n"
     return text + "\n"
+
+
+def doctor_rates() -> str:
+    """How often the doctor was right, as benchmarks/doctor_rates.py measured it."""
+    found = json.loads((DOCS / "doctor-rates.json").read_text(encoding="utf-8"))
+    hits = [
+        (row["fault"], ", ".join(row["kinds"]), f"{row['hits']} of {row['draws']}", f"{row['hits'] / row['draws']:.0%}")
+        for row in found["faults"]
+    ]
+    verdicts = [
+        (
+            f"`{row['network']}`",
+            row["expected"],
+            f"{row['right']} of {row['draws']}",
+            " to ".join(f"{float(f'{ratio:.2g}'):g}" for ratio in row["first_to_last"]),
+        )
+        for row in found["verdicts"]
+    ]
+    alarms = [
+        (row["group"], f"{row['false_alarms']} of {row['networks']}", "; ".join(row["alarms"]) or "-")
+        for row in found["controls"]
+    ]
+    networks, false = (sum(row[key] for row in found["controls"]) for key in ("networks", "false_alarms"))
+    alarms.append(("all", f"{false} of {networks}", f"{false / networks:.1%}"))
+    first, last = found["seeds"]
+    return (
+        f"\nSeeds {first} to {last}; {found['where']['backend']}, Keras {found['where']['versions']['keras']}.\n"
+        + markdown("planted fault | a hit is | hits | rate", hits, "llrr")
+        + markdown("network before training | expected | right | first / last gradient", verdicts, "llrr")
+        + markdown("healthy networks | with a finding | which", alarms, "lrl")
+    )

@@ -1,0 +1,1 @@
+"""The tables that `docs/generate.py` writes."""

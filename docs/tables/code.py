@@ -1,0 +1,129 @@
+"""Tables of what kzoo has: models and their options, recipes, datasets, commands, the doctor's findings."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from tables.text import described, markdown, plain, summary, times
+
+
+def models() -> str:
+    """Every variant, counted on the model itself."""
+    from kzoo.backend import quiet_import
+
+    with quiet_import():
+        import keras  # noqa: F401
+    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.models.catalog import VARIANTS
+    from kzoo.models.registry import create_model
+
+    rows = []
+    for variant in VARIANTS:
+        table = layer_table(create_model(variant.name))
+        counts = (f"{table.trainable_parameters:,}", f"{table.multiply_adds:,}")
+        rows.append((f"`{variant.name}`", *counts, variant.classes, times(variant.input_shape)))
+    return markdown("model | trainable parameters | multiply-adds | classes | input", rows, "lrrrl")
+
+
+def options(family: str) -> str:
+    """What a family's builder takes besides what all of them do."""
+    import kzoo
+
+    builder = getattr(kzoo, family)
+    texts = described(builder, "Args")
+    parameters = list(inspect.signature(builder).parameters.values())
+    own = parameters[[parameter.name for parameter in parameters].index("std") + 1 :]
+    rows = [(f"`{p.name}`", f"`{p.default!r}`", texts[p.name]) for p in own]
+    return markdown("option | default | meaning", rows)
+
+
+def default_recipes() -> str:
+    """Which recipe trains which models by default (MODEL: the one of the model's own name)."""
+    from kzoo.models.catalog import VARIANTS
+
+    trained: dict[str, list[str]] = {}
+    for variant in VARIANTS:
+        trained.setdefault(str(variant.recipe), []).append(variant.name)
+    rows: dict[str, list[str]] = {}
+    for recipe, names in trained.items():
+        family = recipe.partition("/")[0]
+        label = f"{family}/MODEL" if [recipe] == [f"{family}/{name}" for name in names] else recipe
+        rows.setdefault(label, []).extend(f"`{name}`" for name in names)
+    return markdown("default recipe | models", [(f"`{recipe}`", ", ".join(names)) for recipe, names in rows.items()])
+
+
+def recipes() -> str:
+    """Every recipe, by the report that it is from."""
+    from kzoo.recipes import MODULES
+
+    text = ""
+    for name in MODULES:
+        module = importlib.import_module(f"kzoo.recipes.{name}")
+        groups: dict[str, list[str]] = {}
+        for row in module.RECIPES:
+            family, _, rest = row.name.partition("/")
+            groups.setdefault(family, []).append(f"`{rest}`")
+        text += f"\n{summary(module)}\n"
+        text += markdown("family | recipes", [(f"`{family}/`", ", ".join(rows)) for family, rows in groups.items()])
+    return text
+
+
+def datasets() -> str:
+    """Every built-in dataset."""
+    from kzoo.data.datasets import DATASETS
+
+    def amount(value: float | None) -> str:
+        return "own" if value is None else f"{value:.0%}" if value < 1 else f"{value:,}"
+
+    rows = []
+    for row in DATASETS:
+        changes = ", ".join(f"`{change.kind}`" for change in row.augmentation) or "none"
+        source = f"`{row.prepared}`" if row.prepared else "scikit-learn"
+        statistics = [", ".join(f"{value:g}" for value in values or ()) for values in (row.mean, row.std)]
+        sizes = (amount(row.validation), amount(row.test))
+        rows.append((f"`{row.name}`", row.classes, times(row.image_shape), *statistics, *sizes, changes, source))
+    return markdown("name | classes | images | mean | std | validation | test | augmentation | source", rows, "lr")
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    import typer
+
+    from kzoo.cli import app
+
+    text = ""
+    for name, command in _all_commands(typer.main.get_command(app)):
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = ["kzoo", name, "[OPTIONS]"]
+        for item in arguments:
+            label = (item.metavar or item.name.upper()) + ("..." if item.nargs == -1 else "")
+            usage.append(label if item.required else f"[{label}]")
+        text += f"\n## {name}\n\n{plain(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"
+        rows = []
+        for item in command.params:
+            given = item.default not in (None, False) and not item.required
+            label = item.metavar or item.name.upper()
+            if item.param_type_name == "option":
+                label = item.opts[0] if item.is_flag else f"{item.opts[0]} {label}"
+            rows.append((f"`{label}`", f"`{item.default}`" if given else "", plain(item.help or "")))
+        text += markdown("argument or option | default | meaning", rows)
+    return text + "\n"
+
+
+def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every command of a group with its full name, those of groups within it included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _all_commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+def doctor_kinds() -> str:
+    """Every kind of the doctor's findings."""
+    from kzoo.diagnostics.doctor.report import KINDS
+
+    return markdown("finding | meaning", KINDS.items())

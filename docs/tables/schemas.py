@@ -1,0 +1,82 @@
+"""Tables of pydantic schemas: the fields of a recipe and its parts, the kinds of optimizers, schedules and so on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import types
+import typing
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from tables.text import attributes, markdown, summary
+
+
+def type_name(annotation: Any) -> str:
+    """What a field takes, with its limits, in words short enough for a table."""
+    if annotation is type(None):
+        return "null"
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is typing.Annotated:
+        base, *notes = parts
+        if any(getattr(note, "discriminator", None) for note in notes):
+            return "a kind"
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        notes = [inner for note in notes for inner in getattr(note, "metadata", [note])]
+        limits = [f"{signs[key]} {getattr(n, key)}" for n in notes for key in signs if hasattr(n, key)]
+        return f"{type_name(base)} {', '.join(limits)}".strip()
+    if origin is Literal:
+        return " or ".join(f'`"{value}"`' for value in parts)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(type_name(part) for part in parts)
+    if origin is tuple:
+        inner = [type_name(part) for part in parts if part is not Ellipsis]
+        return f"list of {inner[0]}" if Ellipsis in parts else f"list of {len(parts)}: {', '.join(inner)}"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    if origin is dict:
+        return "object"
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def field_type(schema: type[BaseModel], name: str) -> str:
+    """`type_name` of a pydantic field (whose own limits pydantic keeps apart from its annotation)."""
+    field = schema.model_fields[name]
+    limits = [note for note in field.metadata if any(hasattr(note, key) for key in ("ge", "gt", "le", "lt"))]
+    if field.discriminator:
+        return "a kind"
+    return type_name(typing.Annotated[field.annotation, *limits] if limits else field.annotation)
+
+
+def default(schema: type[BaseModel], name: str) -> str:
+    """A field's default as JSON."""
+    field = schema.model_fields[name]
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{value.model_dump_json()}`"
+    return f"`{json.dumps(value)}`"
+
+
+def fields(module: str, name: str) -> str:
+    """One row a field of a schema of this module."""
+    schema = getattr(importlib.import_module(module), name)
+    texts = attributes(schema)
+    rows = [
+        (f"`{field}`", field_type(schema, field), default(schema, field), texts.get(field, ""))
+        for field in schema.model_fields
+    ]
+    return markdown("field | type | default | meaning", rows)
+
+
+def kinds(module: str, name: str) -> str:
+    """One row a kind of a discriminated union of this module: its fields with defaults, and what it is."""
+    union = getattr(importlib.import_module(module), name)
+    if get_origin(union) is typing.Annotated:
+        union = get_args(union)[0]
+    rows = []
+    for kind in get_args(union):
+        options = [f"`{n}` {default(kind, n)}" for n in kind.model_fields if n != "kind"]
+        rows.append((f"`{kind.model_fields['kind'].default}`", ", ".join(options) or "-", summary(kind)))
+    return markdown("kind | fields and defaults | meaning", rows)
