@@ -64,7 +64,7 @@ def check_sums(results: Path) -> list[str]:
     problems = [f"record {str(results / name)!r} is missing" for name in sums if name not in there]
     for name, path in there.items():
         if name not in sums:
-            problems.append(f"record {str(path)!r} has no checksum in {SUMS}: kzoo study collect writes them")
+            problems.append(f"record {str(path)!r} has no checksum in {SUMS}, which comes with each record")
         elif _sha256(path) != sums[name]:
             problems.append(f"record {str(path)!r} was changed: its checksum is not that of {SUMS}")
     return problems

@@ -155,7 +155,7 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     assert [problem.split("'")[2].strip() for problem in check_sums(RESULTS)] == [
         "is missing",
         "was changed: its checksum is not that of SHA256SUMS",
-        "has no checksum in SHA256SUMS: kzoo study collect writes them",
+        "has no checksum in SHA256SUMS, which comes with each record",
     ]
     with pytest.raises(InputError, match="is missing"):
         collect(RESCUE, RUNS, RESULTS)
