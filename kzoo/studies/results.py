@@ -249,6 +249,7 @@ def index(study: Study, records: Records) -> Index:
     """
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[Result]]] = {}
+    others: set[str] = set()  # on other images, so that times measured on the study's own say nothing
     found: dict[str, list[Found]] = {}
     problems = list(records.problems)
     for item in records.found:
@@ -265,13 +266,14 @@ def index(study: Study, records: Records) -> Index:
         for label, changes in fitting.items():
             if len(changes) == fewest:
                 group = budget.label(changes)
+                others.update({group} if {"dataset", "image_size"} & changes.keys() else ())
                 groups.setdefault(group, {}).setdefault(label, []).append(item.record)
                 if item not in found.setdefault(group, []):
                     found[group].append(item)
     order = sorted(groups, key=lambda name: (name != budget.FULL, -sum(map(len, groups[name].values())), name))
     ratios = records.ratios.get(study.name, {})
     return Index(
-        {name: Results(study, name, groups[name], ratios) for name in order},
+        {name: Results(study, name, groups[name], {} if name in others else ratios) for name in order},
         {name: tuple(found[name]) for name in order},
         tuple(problems),
     )

@@ -9,8 +9,9 @@ from kzoo.errors import InputError
 from kzoo.recipes import recipe
 from kzoo.studies import study
 from kzoo.studies.collecting import check_sums, collect
-from kzoo.studies.results import index, read_records
+from kzoo.studies.results import Found, Records, index, read_records
 from kzoo.studies.tables import heading, markdown, rich_tables, rows, to_dict
+from tests.studies.conftest import make
 
 RESCUE = study("rescue")
 RUNS, RESULTS = Path("runs"), Path("results")
@@ -159,3 +160,13 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     ]
     with pytest.raises(InputError, match="is missing"):
         collect(RESCUE, RUNS, RESULTS)
+
+
+def test_times_of_the_studys_images_are_not_shown_for_others():
+    row = recipe("rescue/bn")
+    rows = [row.override(epochs=2), row.override(dataset="digits", epochs=2), row.override(image_size=16, epochs=2)]
+    found = tuple(Found(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in rows)
+    groups = index(study("rescue"), Records(found, {"rescue": {"BN": 6.4}}, ())).groups
+    assert len(groups) == 3
+    timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
+    assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
