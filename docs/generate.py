@@ -80,7 +80,8 @@ def main() -> None:
 
     def fill(block: re.Match[str]) -> str:
         name = block[2]
-        made.setdefault(name, TABLES[name]())
+        if name not in made:  # a table may stand on several pages
+            made[name] = TABLES[name]()
         return block[1] + made[name] + block[3]
 
     stale = []

@@ -266,7 +266,8 @@ def index(study: Study, records: Records) -> Index:
         for label, changes in fitting.items():
             if len(changes) == fewest:
                 group = budget.label(changes)
-                others.update({group} if {"dataset", "image_size"} & changes.keys() else ())
+                if {"dataset", "image_size"} & changes.keys():
+                    others.add(group)
                 groups.setdefault(group, {}).setdefault(label, []).append(item.record)
                 if item not in found.setdefault(group, []):
                     found[group].append(item)

@@ -166,7 +166,7 @@ def test_times_of_the_studys_images_are_not_shown_for_others():
     row = recipe("rescue/bn")
     rows = [row.override(epochs=2), row.override(dataset="digits", epochs=2), row.override(image_size=16, epochs=2)]
     found = tuple(Found(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in rows)
-    groups = index(study("rescue"), Records(found, {"rescue": {"BN": 6.4}}, ())).groups
+    groups = index(RESCUE, Records(found, {"rescue": {"BN": 6.4}}, ())).groups
     assert len(groups) == 3
     timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
     assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
