@@ -29,7 +29,7 @@ from kzoo.recipes.settings import (
     Setting,
     Share,
 )
-from kzoo.schemas import check_version
+from kzoo.schemas import check_version, identity_fields
 
 SCHEMA_VERSION = 1
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
@@ -161,10 +161,14 @@ class Recipe(Setting):
     def digest(self, *content: str) -> str:
         """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).
 
+        Fields added to the schema later count only where they differ from their default (see `kzoo.schemas.later`),
+        so a recipe keeps its digest as the schema grows.
+
         Args:
             content: digests of files or models that the recipe names but does not contain.
         """
-        fields = self.resolved().model_dump(mode="json", exclude={"name"})
+        fields = identity_fields(self.resolved())
+        del fields["name"]
         if not self.model.startswith("keras:"):
             row = variant(self.model)
             if isinstance(row.builder, str):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.models.registry import variant
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import budget, metrics
 from kzoo.studies.study import Study
@@ -188,23 +185,12 @@ def read(path: Path) -> Found:
     record = read_result(path)
     recipe = Recipe.from_json(json.dumps(record.recipe), source=f"recipe of record {str(path)!r}")
     own = recipe.initial_weights is None and not recipe.model.startswith("keras:")
-    if own and stored_digest(record.recipe) != record.digest:
+    if own and recipe.digest() != record.digest:
         raise InputError(f"record {str(path)!r} was changed: its digest {record.digest!r} does not fit its recipe")
     problem = _contradiction(record)
     if problem:
         raise InputError(f"record {str(path)!r} was changed: {problem}")
-    return Found(path, record, recipe, recipe.digest() if own else record.digest)
-
-
-def stored_digest(fields: Mapping[str, Any]) -> str:
-    """The digest of a resolved recipe as it was written, also by a kzoo whose recipes had fewer fields."""
-    fields = {key: value for key, value in fields.items() if key != "name"}
-    row = variant(str(fields.get("model")))
-    if isinstance(row.builder, str):
-        fields["model"], options = row.builder, fields.get("model_options", {})
-        fields["model_options"] = {**row.options, **options}
-    canonical = json.dumps([fields], sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+    return Found(path, record, recipe, record.digest)
 
 
 def _contradiction(record: Result) -> str:

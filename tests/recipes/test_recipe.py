@@ -1,14 +1,19 @@
 """Recipes: validation, overriding, identity, JSON, and the reports' rows."""
 
 import json
+from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from kzoo.data.augment import Flip, PadCrop
 from kzoo.errors import InputError
 from kzoo.models.registry import list_models, variant
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
+from kzoo.schemas import identity_fields, later
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -137,3 +142,28 @@ def test_files(tmp_path):
     path.write_text(json.dumps({**json.loads(recipe("rescue/bn").to_json()), "schema_version": 99}))
     with pytest.raises(InputError, match="upgrade kzoo"):
         recipe(str(path))
+
+
+def test_digests_are_those_of_the_first_version():
+    """Records, runs and weight sets are found by them: a new field of the schema must not change one."""
+    known = json.loads((Path(__file__).parent / "digests.json").read_text())
+    assert {name: recipe(name).digest() for name in known} == known
+    sets = [json.loads(path.read_text()) for path in (ROOT / "kzoo" / "models" / "sets").glob("*/*/record.json")]
+    records = [json.loads(path.read_text()) for path in (ROOT / "results").glob("[!e]*/*.json")]
+    assert len(sets) >= 11
+    assert len(records) >= 33
+    for record in sets + records:
+        assert Recipe(**record["recipe"]).digest() == record["digest"], record["name"]
+
+
+def test_a_later_field_counts_only_where_it_is_used():
+    class Inner(BaseModel):
+        old: int = 1
+        new: int = later(0)
+
+    class Outer(BaseModel):
+        inner: tuple[Inner, ...] = (Inner(),)
+        new: str | None = later(None)
+
+    assert identity_fields(Outer()) == {"inner": [{"old": 1}]}
+    assert identity_fields(Outer(inner=(Inner(new=3),), new="x")) == {"inner": [{"old": 1, "new": 3}], "new": "x"}
