@@ -21,22 +21,43 @@ def check_version(fields: Mapping[str, Any], what: str, supported: int) -> None:
         )
 
 
-def later(default: Any, **options: Any) -> Any:
-    """A field that a schema gained after its first release: `identity_fields` leaves it out at its default.
+UNSET = object()
 
-    So a recipe that does not use the field keeps the digest it had before the field existed. The default must
-    never change afterwards: it stands for what was done before. `options` are those of `pydantic.Field`.
+
+def later(default: Any, *, before: Any = UNSET, since: int = 0, **options: Any) -> Any:
+    """A field that a schema gained after its first release: `identity_fields` leaves it out where it changes nothing.
+
+    So a recipe that does not use the field keeps the digest it had before the field existed.
+
+    Args:
+        default: the field's value where none is given.
+        before: the value that stands for what was done before the field existed; `default` if not given. It must
+            never change afterwards.
+        since: the schema version from which on `default` holds; data of an earlier version is read with `before`
+            (see `upgraded`). Only needed where the two differ.
+        **options: of `pydantic.Field`.
     """
-    return Field(default, json_schema_extra={"later": True}, **options)
+    before = default if before is UNSET else before
+    return Field(default, json_schema_extra={"before": before, "since": since}, **options)
+
+
+def upgraded(model: type[BaseModel], fields: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """`fields` written under schema `version`, with what later fields of `model` stood for then filled in."""
+    added = dict(fields)
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and name not in fields and version < int(str(extra.get("since", 0))):
+            added[name] = extra["before"]
+    return added
 
 
 def identity_fields(model: BaseModel) -> dict[str, Any]:
-    """A model's fields as JSON-ready data, without the `later` ones that hold their default, at every depth."""
+    """A model's fields as JSON-ready data, at every depth without the `later` ones that stand for what was before."""
     kept = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("later") and value == field.get_default(call_default_factory=True):
+        if isinstance(extra, dict) and "before" in extra and value == extra["before"]:
             continue
         kept[name] = value
     dumped = model.model_dump(mode="json", include=set(kept))

@@ -29,9 +29,9 @@ from kzoo.recipes.settings import (
     Setting,
     Share,
 )
-from kzoo.schemas import check_version, identity_fields
+from kzoo.schemas import check_version, identity_fields, upgraded
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
 # What belongs to one dataset and is set back to the next one's default when only the dataset changes.
 TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names")
@@ -105,6 +105,11 @@ class Recipe(Setting):
         if name is not None:
             fields["name"] = name
         check_version(fields, "recipe", SCHEMA_VERSION)
+        version = fields.get("schema_version", SCHEMA_VERSION)
+        if version < SCHEMA_VERSION:
+            fields = upgraded(type(self), {**fields, "schema_version": SCHEMA_VERSION}, version)
+            if isinstance(fields.get("split", {}), dict):
+                fields["split"] = upgraded(Split, fields.get("split", {}), version)
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -167,7 +172,7 @@ class Recipe(Setting):
         Args:
             content: digests of files or models that the recipe names but does not contain.
         """
-        fields = identity_fields(self.resolved())
+        fields = {**identity_fields(self.resolved()), "schema_version": 1}  # what later versions added is left out
         del fields["name"]
         if not self.model.startswith("keras:"):
             row = variant(self.model)

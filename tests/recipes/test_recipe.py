@@ -11,7 +11,7 @@ from kzoo.errors import InputError
 from kzoo.models.registry import list_models, variant
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
-from kzoo.schemas import identity_fields, later
+from kzoo.schemas import identity_fields, later, upgraded
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,7 @@ BAD = [
     ({"label_smoothing": 1.5}, "'label_smoothing' is 1.5"),
     ({"seed": -1}, "'seed' is -1"),
     ({"normalization": {"mean": [0.5], "std": [0.2, 0.2]}}, "as many means as standard deviations"),
-    ({"schema_version": 2}, "schema_version 2, newer than 1"),
+    ({"schema_version": 3}, "schema_version 3, newer than 2"),
     ({"schema_version": "x"}, "schema_version of a recipe must be a positive integer"),
     ({"model_options": {"activation": len}}, "model_options must hold what JSON can hold"),
     ({"expansions": ["mirorr"]}, "'expansions.0' is 'mirorr'"),
@@ -164,6 +164,14 @@ def test_a_later_field_counts_only_where_it_is_used():
     class Outer(BaseModel):
         inner: tuple[Inner, ...] = (Inner(),)
         new: str | None = later(None)
+        best: str = later("loss", before="first", since=2)
 
-    assert identity_fields(Outer()) == {"inner": [{"old": 1}]}
-    assert identity_fields(Outer(inner=(Inner(new=3),), new="x")) == {"inner": [{"old": 1, "new": 3}], "new": "x"}
+    assert identity_fields(Outer()) == {"inner": [{"old": 1}], "best": "loss"}
+    assert identity_fields(Outer(inner=(Inner(new=3),), new="x", best="first")) == {
+        "inner": [{"old": 1, "new": 3}],
+        "new": "x",
+    }
+    # Data written before the field existed means what was done then.
+    assert upgraded(Outer, {}, 1) == {"best": "first"}
+    assert upgraded(Outer, {"best": "loss"}, 1) == {"best": "loss"}
+    assert upgraded(Outer, {}, 2) == {}
