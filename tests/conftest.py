@@ -5,11 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kzoo.cli import main
 
 # Tests that start other processes pass this on; two threads are what continuous integration has.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Few examples, the same each time, in the default run; many new ones in .ci/full (pytest --hypothesis-profile=many).
+settings.register_profile("few", max_examples=15, deadline=None, derandomize=True)
+settings.register_profile("many", max_examples=200, deadline=None)
+settings.load_profile("few")
 
 
 @pytest.fixture(autouse=True)

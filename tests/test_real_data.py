@@ -17,6 +17,7 @@ def test_vgg08_bn_starts_to_learn_cifar100(data_dir):
     assert run.result.last.accuracy > 0.03
 
 
+@pytest.mark.representative
 def test_lenet_learns_emnist_within_an_epoch(data_dir):
     run = kzoo.train("lenet2-max", epochs=1, data_dir=data_dir, directory="run", progress=False)
     pool = 90_605 + 18_800

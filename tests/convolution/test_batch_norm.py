@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kzoo.convolution import (
@@ -29,7 +29,6 @@ def drawn(shape, seed=0, dtype=np.float64):
 
 
 @given(shape=SHAPES, seed=st.integers(0, 1000), dtype=st.sampled_from([np.float32, np.float64]))
-@settings(max_examples=50, deadline=None)
 def test_training_normalizes(shape, seed, dtype):
     x, gamma, beta = drawn(shape, seed, dtype)
     found = batch_norm(x, gamma, beta, epsilon=0)
@@ -42,7 +41,6 @@ def test_training_normalizes(shape, seed, dtype):
 
 
 @given(shape=SHAPES, seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
 def test_gradients_are_those_of_finite_differences(shape, seed):
     arrays = drawn(shape, seed)
     random = np.random.default_rng(seed)
@@ -72,7 +70,6 @@ def test_inference_uses_the_unbiased_variance_of_the_population():
 
 
 @given(shape=SHAPES, seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
 def test_inference_is_one_product_and_one_sum(shape, seed):
     x, gamma, beta = drawn(shape, seed)
     mean, variance = x.mean() + gamma, gamma**2
@@ -94,7 +91,6 @@ def test_folded_into_a_convolution():
 
 
 @given(factor=st.floats(0.01, 100), seed=st.integers(0, 1000))
-@settings(max_examples=50, deadline=None)
 def test_scaled_weights_change_nothing_but_shrink_their_own_gradient(factor, seed):
     """Report b, section 3: BN((a W) u) = BN(W u), its gradient by u too, and its gradient by a W is 1 / a of W's."""
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from kzoo.convolution import (
     ALGORITHMS,
@@ -29,7 +29,6 @@ def results(x, kernel, bias, gradient, options, algorithm):
     )
 
 
-@settings(max_examples=150, deadline=None)
 @given(drawn=convolutions())
 def test_algorithms_agree_with_the_definition(drawn):
     x, kernel, bias, gradient, _ = drawn
@@ -44,7 +43,6 @@ def test_algorithms_agree_with_the_definition(drawn):
         np.testing.assert_array_equal(array, kept)
 
 
-@settings(max_examples=60, deadline=None)
 @given(drawn=convolutions())
 def test_blocks_of_any_size_give_the_same(drawn):
     expected = results(*drawn, "im2col")

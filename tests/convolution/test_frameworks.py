@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -25,9 +25,10 @@ from kzoo.convolution.geometry import of_convolution
 from kzoo.diagnostics.backends import differentiate
 from tests.convolution.strategies import close, convolutions, sides
 
+pytestmark = pytest.mark.backend
+
 BACKEND = keras.backend.backend()
 DTYPES = ("float32",) if BACKEND == "jax" else ("float32", "float64")  # JAX has no float64 unless set up for it
-EXAMPLES = 16 if BACKEND == "jax" else 50  # JAX compiles for every shape anew
 FASTER = [name for name in ALGORITHMS if name != "loops"]
 
 
@@ -65,7 +66,6 @@ def by_keras(x, kernel, bias, gradient, options):
     return found
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(drawn=convolutions(DTYPES, equal_steps=True))
 def test_convolutions_and_their_gradients(drawn):
     x, kernel, bias, gradient, options = drawn
@@ -83,7 +83,6 @@ def test_convolutions_and_their_gradients(drawn):
             close(one, wanted)
 
 
-@settings(max_examples=25, deadline=None)
 @given(drawn=convolutions(("float32",)))
 def test_steps_that_differ_by_direction(drawn):
     for found, wanted in zip(
@@ -102,7 +101,6 @@ def test_compiled_is_the_same():
         close(array(one), array(two))
 
 
-@settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(4, 9), st.integers(4, 9), st.integers(1, 3)),
     size=st.integers(1, 4),
@@ -133,7 +131,6 @@ def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
         close(found[name][1], array(back))
 
 
-@settings(max_examples=20, deadline=None)
 @given(size=sides(4), padding=sides(2), count=st.booleans())
 def test_zeros_that_count_in_an_average(size, padding, count):
     torch = pytest.importorskip("torch", reason="Keras has no explicit padding for pools")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kzoo.convolution import average_pool2d, average_pool2d_gradient, max_pool2d, max_pool2d_gradient
@@ -38,7 +38,6 @@ def windows(x, options):
             yield (b, p, q, c), {(r, s): x[b, r, s, c] for r, s in inside}
 
 
-@settings(max_examples=100, deadline=None)
 @given(drawn=pools())
 def test_pools_are_what_their_windows_say(drawn):
     x, options = drawn

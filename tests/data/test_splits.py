@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -85,7 +85,6 @@ def test_the_seed_decides_and_nothing_else() -> None:
     cut=st.none() | st.floats(0.05, 0.4) | st.integers(0, 5),
     share=st.floats(0.01, 1),
 )
-@settings(max_examples=60, deadline=None)
 def test_parts_are_disjoint_and_smaller_training_sets_nest(
     train: int, test: int | None, validation: float | int | None, cut: float | int | None, share: float
 ) -> None:

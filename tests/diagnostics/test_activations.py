@@ -20,6 +20,7 @@ def stack(depth, gain, activation="linear", width=64):
     return keras.Model(inputs, x)
 
 
+@pytest.mark.backend
 def test_figures_are_those_of_the_output():
     model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.ReLU(name="relu")])
     images = np.random.default_rng(0).normal(size=(10, 4, 4, 2)).astype("float32")
@@ -87,6 +88,7 @@ def test_nested_models_and_unused_layers():
     assert [row.path for row in activation_statistics(model, np.ones((2, 4))).layers] == [model.used.name]
 
 
+@pytest.mark.backend
 def test_groups_give_the_same_figures(monkeypatch):
     model, images = kzoo.LeNet(input_shape=(8, 8, 1), classes=10), np.random.default_rng(0).random((6, 8, 8, 1))
     whole = activation_statistics(model, images)
@@ -94,6 +96,7 @@ def test_groups_give_the_same_figures(monkeypatch):
     assert activation_statistics(model, images) == whole
 
 
+@pytest.mark.backend
 def test_nothing_changes():
     model = kzoo.VGG08(batch_norm=True, dropout=0.5)
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kzoo
@@ -149,7 +149,6 @@ def check_layout(graph, layout):
                 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_graph_is_drawn_without_overlaps(data):
     count = data.draw(st.integers(1, 14))

@@ -27,6 +27,7 @@ def model():
     )
 
 
+@pytest.mark.backend
 def test_maps_are_what_the_layers_give(model):
     maps = feature_maps(model, IMAGE, ["second", "act"])
     assert list(maps) == ["second", "act"]

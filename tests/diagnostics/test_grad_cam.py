@@ -125,6 +125,7 @@ def class_map(model, images, weights):
     return maps / np.maximum(maps.max((1, 2), keepdims=True), 1e-30)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("top", ["logits", "dense", "activation", "softmax", "nested", "saturated"])
 def test_equals_class_activation_maps(top):
     scale = 3000.0 if top == "saturated" else 1.0
@@ -142,6 +143,7 @@ def test_equals_class_activation_maps(top):
     np.testing.assert_allclose(each[1], grad_cam(outer, images, "map", 1, upsample=False)[1], atol=1e-6)
 
 
+@pytest.mark.backend
 def test_where_the_softmax_cannot_be_left_out_its_logarithm_is_taken():
     class Wrapped(keras.Model):
         def __init__(self, inner):

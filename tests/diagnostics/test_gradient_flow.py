@@ -38,6 +38,7 @@ def network(dropout=0.0):
     )
 
 
+@pytest.mark.backend
 def test_one_shot():
     model = network()
     flow = gradient_flow(model, IMAGES, LABELS)
@@ -73,6 +74,7 @@ def test_plain_vgg38_vanishes_and_vgg08_does_not():
     assert gradient_flow(kzoo.create_model("vgg08"), images, labels).first_last_ratio > 1e-3
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("used", [False, True])
 def test_ratio_of_one_step_is_that_of_the_optimizer(used):
     model = network()
@@ -115,6 +117,7 @@ def fit(callbacks, epochs=3, **options):
     return model
 
 
+@pytest.mark.backend
 def test_callback_in_any_training():
     flow = GradientFlowCallback(IMAGES[:5], LABELS[:5])
     model = fit([flow])
@@ -154,6 +157,7 @@ def test_every_second_epoch():
         GradientFlowCallback(IMAGES, LABELS, every=0)
 
 
+@pytest.mark.backend
 def test_training_ends_with_the_same_bits():
     models = [fit(callbacks) for callbacks in ([], [GradientFlowCallback(IMAGES[:5], LABELS[:5])])]
     for a, b in zip(*(model.variables for model in models), strict=True):

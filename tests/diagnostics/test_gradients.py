@@ -22,6 +22,8 @@ from kzoo.diagnostics.gradients import (
 from kzoo.diagnostics.layers import find_layers
 from kzoo.errors import InputError
 
+pytestmark = pytest.mark.backend
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 8, 8, 2)).astype("uint8")
 LABELS = np.array([0, 1, 2, 0, 1, 2])

@@ -16,6 +16,7 @@ from kzoo.exporting.runtimes import Exported
 from tests.exporting.conftest import on_tensorflow
 
 
+@pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
 def test_runs_of_this_backend_export_through_a_tensorflow_process(run):
     pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
@@ -26,6 +27,7 @@ def test_runs_of_this_backend_export_through_a_tensorflow_process(run):
     np.testing.assert_allclose(Exported("digits.onnx")(images), run.model.predict(images, verbose=0), atol=1e-4)
 
 
+@pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
 def test_a_failure_in_the_second_process_is_told(model, monkeypatch):
     pytest.importorskip("tensorflow", reason="TensorFlow makes the file")

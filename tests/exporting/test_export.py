@@ -169,6 +169,7 @@ def _content(path):
     return {str(file): file.read_bytes() for file in [Path(path), *Path(path).rglob("*")] if file.is_file()}
 
 
+@pytest.mark.backend
 def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
     done = export(model, "net.keras", class_names=list("abcde"))
     assert done.layers["after"] == done.layers["before"] - 8
@@ -179,6 +180,7 @@ def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
     assert Exported("second.keras").metadata["class_names"] == list("abcde")
 
 
+@pytest.mark.backend
 def test_mixed_precision_is_exported_in_float32():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -191,6 +193,7 @@ def test_mixed_precision_is_exported_in_float32():
     assert {layer.compute_dtype for layer in keras.saving.load_model("net.keras").layers} == {"float32"}
 
 
+@pytest.mark.backend
 def test_ends_that_are_no_softmax_layer():
     image = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))

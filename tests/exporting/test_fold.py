@@ -34,19 +34,19 @@ def check_random_graph(chosen):
         np.testing.assert_array_equal(before, after)
 
 
-common = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+slow_to_draw = settings(suppress_health_check=list(HealthCheck))
 
 
-@settings(max_examples=25, **common)
+@slow_to_draw
 @given(choices(largest=6))
 def test_random_graphs(chosen):
     check_random_graph(chosen)
 
 
 @pytest.mark.slow
-@settings(max_examples=200, **common)
+@slow_to_draw
 @given(choices())
-def test_two_hundred_random_graphs(chosen):
+def test_larger_random_graphs(chosen):
     check_random_graph(chosen)
 
 

@@ -36,13 +36,14 @@ COUNTS = {
     },
     "mlp": (32 * 32 * 3 + 1) * 512 + 513 * 512 + 513 * 10,
 }
-FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "lenet2-dilated", "mlp")
+FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "densenet-bc-40-16", "lenet2-dilated", "mlp")
 
 
 def test_counts_cover_the_catalogue():
     assert sorted(COUNTS) == sorted(row.name for row in VARIANTS)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", FAMILIES)
 def test_one_variant_per_family(name, tmp_path):
     check_model(lambda: create_model(name), tmp_path, COUNTS[name])

@@ -23,6 +23,7 @@ def test_stands_beside_vgg38():
     assert 0.9 < parameters(model) / parameters(peer) < 1.1
 
 
+@pytest.mark.backend
 def test_logits_equal_pytorchs():
     pytest.importorskip("torch", reason="the reference is a PyTorch network")
     from torch_references import MEAN, STD, BottleneckDenseNet, copy_weights, logits

@@ -8,6 +8,7 @@ from harness import call, images
 from kzoo.models import LeNet
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("reduction", ["max", "average", "strided", "dilated"])
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_logits_equal_pytorchs(layers, reduction):

@@ -9,6 +9,7 @@ from kzoo.models import ResNet, ResNet24
 from kzoo.models.resnet import BLOCK_ORDERS
 
 
+@pytest.mark.backend
 def test_logits_equal_pytorchs():
     pytest.importorskip("torch", reason="the reference is a PyTorch network")
     from torch_references import MEAN, STD, BasicResNet, copy_weights, logits

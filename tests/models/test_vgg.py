@@ -10,6 +10,7 @@ from kzoo.models import VGG, VGG08, VGG38
 FLAGS = [(False, False), (True, False), (False, True), (True, True)]
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     ("builder", "blocks", "flags"), [(VGG08, 0, FLAGS[0]), (VGG08, 0, FLAGS[1]), *((VGG38, 5, f) for f in FLAGS)]
 )

@@ -8,6 +8,7 @@ from harness import call, images, randomize
 from kzoo.models import VGGA, VGGADE, VGGD, VGGE
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_logits_equal_pytorchs(batch_norm):
     pytest.importorskip("torch", reason="the reference is a PyTorch network")

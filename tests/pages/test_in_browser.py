@@ -8,7 +8,11 @@ from kzoo.studies.results import index, read_records
 from tests.pages import browser as driver
 from tests.pages.conftest import full
 
-pytestmark = pytest.mark.skipif(driver.find() is None, reason="there is no Chromium (Debian: apt-get install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.representative,
+    pytest.mark.skipif(driver.find() is None, reason="there is no Chromium (Debian: apt-get install chromium)"),
+]
 
 TABLE = """[...document.querySelectorAll("table[aria-label^='Mean'] tbody tr")].map(
     (row) => [...row.cells].map((cell) => cell.innerText))"""

@@ -79,6 +79,7 @@ def test_workers_and_then_the_chief_are_killed(begin, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.representative
 def test_a_command_that_was_killed_or_interrupted_goes_on(begin, tmp_path):
     path, directory = write_search(tmp_path, TRIALS, EPOCHS), tmp_path / "search"
     for number, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):

@@ -237,6 +237,7 @@ def test_bad_input_at_the_command_line(command, tiny, made, keep):
 
 
 @pytest.mark.slow
+@pytest.mark.representative
 def test_a_study_that_is_killed_ends_with_the_same_records():
     words = ["study", "run", "rescue", "--dataset", "digits", "--only", "VGG-08", "--seeds", "0,1", "--epochs", "3"]
     words += ["--set", "train_size=200", "--batch-size", "20"]

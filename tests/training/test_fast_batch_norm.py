@@ -7,6 +7,8 @@ import pytest
 import kzoo
 from kzoo.training.fast_batch_norm import training_view
 
+pytestmark = pytest.mark.backend
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3)).astype("uint8")
 LABELS = np.random.default_rng(1).integers(0, 4, 24)
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}

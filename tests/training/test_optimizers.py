@@ -8,6 +8,8 @@ from kzoo.recipes import Recipe
 from kzoo.recipes.settings import SGD, Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 from kzoo.training.optimizers import averaged, build_optimizer
 
+pytestmark = pytest.mark.backend
+
 ROWS, COLUMNS = 30, 7
 
 

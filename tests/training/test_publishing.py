@@ -245,7 +245,11 @@ def test_packaged_sets_stay_small():
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", list_weights())
+@pytest.mark.parametrize(
+    "name",
+    # One set's stands for all in .ci/run.
+    [pytest.param(name, marks=[pytest.mark.representative] * (name == "lenet1-max:emnist")) for name in list_weights()],
+)
 def test_accuracy_evaluated_again_is_that_of_the_record(name, data_dir):
     from kzoo.training.build import load_parts
 

@@ -101,6 +101,9 @@ def check_kills(kills: list[dict], recipes: list[dict], folder: Path, backend: s
         assert len(segments) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.representative
+@pytest.mark.backend
 def test_killed_within_an_epoch_and_within_a_write(tmp_path):
     kills = [{"epoch": 1, "step": 3}, {"write": 18}]
     check_kills(kills, [{**BASE, "schedule": SCHEDULES["plateau"]}, {**BASE, "seed": 1}], tmp_path)

@@ -22,6 +22,7 @@ def train(**changes):
     return kzoo.train("vgg08-bn", **{**SMALL, "epochs": 2, "model_options.filters": 8, **changes})
 
 
+@pytest.mark.backend
 def test_directory_and_record(tmp_path):
     run = train()
     assert run.directory.parent.name == "runs"
@@ -58,6 +59,7 @@ def test_asked_again_a_finished_run_is_returned_untouched():
     assert train(seed=1).history["loss"] != first.history["loss"]
 
 
+@pytest.mark.backend
 def test_evaluate_agrees_with_the_record_and_with_keras():
     run = train()
     reopened = kzoo.Run(run.directory)
@@ -82,6 +84,7 @@ def test_weights_on_disk_are_those_of_the_stock_model():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.backend
 def test_diverged_run_fails_naming_a_layer_and_stays_failed():
     options = {"optimizer": "sgd", "optimizer.learning_rate": 1e30, "epochs": 3}
     with pytest.raises(kzoo.RunFailed, match=r"training loss is (nan|inf).*first layer .* is '\w+'"):
@@ -99,6 +102,7 @@ def test_early_stop_ends_the_run_and_best_epoch_is_kept():
     assert run.result.best_epoch <= run.result.epochs
 
 
+@pytest.mark.backend
 def test_ema_is_what_is_validated_and_kept():
     run = train(ema=0.99, epochs=3)
     last = checkpoint.load_latest(run.directory / "checkpoint")
@@ -125,6 +129,7 @@ def test_initial_weights_and_freezing_for_transfer():
         kzoo.train("mlp", **SMALL, epochs=1, initial_weights=str(source.directory))
 
 
+@pytest.mark.backend
 def test_own_model_is_trained_and_resumed(tmp_path):
     def own():
         keras.utils.set_random_seed(5)
@@ -183,6 +188,7 @@ def test_no_validation_part_keeps_the_last_epoch():
         train(**{"split.validation": 0, "schedule": "plateau"})
 
 
+@pytest.mark.backend
 def test_mixed_precision_trains():
     run = train(precision="mixed_bfloat16", epochs=3)
     assert run.result.recipe["precision"] == "mixed_bfloat16"

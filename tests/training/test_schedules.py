@@ -7,6 +7,8 @@ from kzoo.recipes.settings import Constant, Cosine, CosineRestarts, Exponential,
 from kzoo.training.schedules import PlateauRate, learning_rate
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
+
+pytestmark = pytest.mark.backend
 EPOCHS, BASE = 100, 0.1
 
 

@@ -22,6 +22,7 @@ CASES = {
 }
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", CASES)
 def test_vgg08(name):
     rng = np.random.default_rng(0)
