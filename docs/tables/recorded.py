@@ -49,7 +49,7 @@ def results(place: Path) -> str:
                 shown.add(runs)
                 ours = f"{cell.ours()} (n={len(cell.values)})" if cell.values else "failed"
                 metric = metrics.metric(cell.metric).title
-                rows.append((f"`{study.name}`", row.label, metric, ours, cell.theirs(), group.budget))
+                rows.append((f"`{study.name}`", row.label, metric, ours, cell.theirs(), row.budget))
     if not rows:
         return "\nNo records are committed yet.\n\n"
     return markdown("study | run | figure | ours | reported | budget", rows, "lllrrl")

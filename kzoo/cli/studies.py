@@ -170,7 +170,7 @@ def _print_group(group: Any) -> None:
     for part in tables.rich_tables(group, console.width):
         console.print()
         console.print(part, highlight=False)
-    for note in tables.notes(group):
+    for note in [*tables.notes(group), *tables.reasons(group)]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     verdicts = tables.rich_verdicts(group)
     if verdicts is not None:

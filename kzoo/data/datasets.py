@@ -32,6 +32,7 @@ class Dataset:
         prepared: its name in tensorflow-datasets, or None.
         transpose: whether the prepared images are stored with rows and columns swapped.
         class_names: names of the classes; None where the data tell them.
+        published: training and test images of the published dataset, where its classes are of equal size; else None.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     prepared: str | None = None
     transpose: bool = False
     class_names: tuple[str, ...] | None = None
+    published: tuple[int, int] | None = None
 
 
 TEN_DIGITS = tuple("0123456789")
@@ -88,6 +90,7 @@ DATASETS = (
         transpose=True,
         # Cohen et al. 2017: letters whose two cases look alike share a class
         class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
+        published=(112_800, 18_800),
     ),
     Dataset(
         "cifar10",
@@ -99,6 +102,7 @@ DATASETS = (
         augmentation=PAD_CROP_FLIP,
         validation=5000,
         prepared="cifar10",
+        published=(50_000, 10_000),
     ),
     Dataset(
         "cifar100",
@@ -110,6 +114,7 @@ DATASETS = (
         augmentation=PAD_CROP_FLIP,
         validation=2500,
         prepared="cifar100",
+        published=(50_000, 10_000),
     ),
 )
 

@@ -89,31 +89,49 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
         if spec.test is not None:
             images = np.concatenate([images, own_test.images])
             labels = np.concatenate([labels, own_test.labels])
-    total = len(labels)
-    order = generator(spec.seed, "split").permutation(total)
-
-    cut = dataset_row.test if spec.test is None and own_test is None else spec.test
-    if cut is None and own_test is None:
-        raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
-    test_count = 0 if cut is None else _count("test", cut, total)
-    validation = dataset_row.validation if spec.validation is None else spec.validation
-    validation_count = _count("validation", validation, total if spec.test is not None else total - test_count)
-    train_count = total - test_count - validation_count
-    if train_count < 1:
-        raise InputError(
-            f"split of {total} images leaves none for training: "
-            f"{validation_count} for validation (validation={validation!r}), {test_count} for testing (test={cut!r})"
-        )
+    order = generator(spec.seed, "split").permutation(len(labels))
+    own_images = None if own_test is None else len(own_test)
+    train_count, validation_count, test_count = part_sizes(spec, dataset_row, len(arrays.labels), own_images)
+    kept = own_test if spec.test is None else None
     if train_size is not None and not 1 <= train_size <= train_count:
         raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
 
     def part(chosen: np.ndarray) -> Part:
         return Part(images[chosen], labels[chosen])
 
-    test = own_test if cut is None and own_test is not None else part(order[:test_count])
-    after = test_count + validation_count
+    held = test_count if kept is None else 0
+    test = part(order[:held]) if kept is None else kept
+    after = held + validation_count
     stop = None if train_size is None else after + train_size
-    return Splits(part(order[after:stop]), part(order[test_count:after]), test)
+    return Splits(part(order[after:stop]), part(order[held:after]), test)
+
+
+def part_sizes(spec: Split, dataset_row: Dataset, train: int, test: int | None) -> tuple[int, int, int]:
+    """How many images a split gives to training, validation and testing.
+
+    Args:
+        spec: sizes.
+        dataset_row: gives the sizes that `spec` leaves open.
+        train: images of the dataset, its own test split left out.
+        test: images of its own test split; None where it has none.
+
+    Raises:
+        InputError: more images are asked for than there are, or none is left to train on.
+    """
+    total = train + (test or 0 if spec.test is not None else 0)
+    cut = dataset_row.test if spec.test is None and test is None else spec.test
+    if cut is None and test is None:
+        raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
+    cut_count = 0 if cut is None else _count("test", cut, total)
+    validation = dataset_row.validation if spec.validation is None else spec.validation
+    validation_count = _count("validation", validation, total if spec.test is not None else total - cut_count)
+    train_count = total - cut_count - validation_count
+    if train_count < 1:
+        raise InputError(
+            f"split of {total} images leaves none for training: "
+            f"{validation_count} for validation (validation={validation!r}), {cut_count} for testing (test={cut!r})"
+        )
+    return train_count, validation_count, test if cut is None and test is not None else cut_count
 
 
 def _count(what: str, amount: float | int, total: int) -> int:

@@ -40,6 +40,7 @@ class BudgetPart:
 
     identity: str
     title: str
+    folded: bool
     table: Table
     notes: list[str]
     verdicts: list[tuple[Claim, Verdict]]
@@ -68,13 +69,14 @@ def results_table(results: Results) -> Table:
     rows = tables.rows(results)
     reported = [any(row.cells[i].reported is not None for row in rows) for i in range(len(names))]
     apart = ["difference"] if any(cell.difference is not None for row in rows for cell in row.cells) else []
-    header, groups = ["run", "n"], [("", 2)]
+    budgets = tables.shows_budget(rows, results)
+    header, groups = ["run", "n", *["budget"] * budgets], [("", 2 + budgets)]
     for name, also in zip(names, reported, strict=True):
         header += ["ours", "reported", *apart] if also else ["ours"]
         groups.append((metrics.metric(name).title, 2 + len(apart) if also else 1))
     lines = []
     for row in rows:
-        line = [row.label, row.runs()]
+        line = [row.label, row.runs(), *[row.budget] * budgets]
         for cell, also in zip(row.cells, reported, strict=True):
             line.append("–" if cell.mean is None else cell.ours())
             if also:
@@ -82,16 +84,17 @@ def results_table(results: Results) -> Table:
                 line += [cell.apart()] * len(apart)
         lines.append(tuple(line))
     caption = "Mean ± standard deviation over n seeds"
-    return Table(caption, tuple(header), tuple(lines), tuple(range(1, len(header))), tuple(groups))
+    return Table(caption, tuple(header), tuple(lines), (1, *range(2 + budgets, len(header))), tuple(groups))
 
 
-def _budget_part(results: Results, number: int, links: Mapping[str, str]) -> BudgetPart:
+def _budget_part(results: Results, number: int, links: Mapping[str, str], folded: bool) -> BudgetPart:
     records = {label: results.records(label) for label in results.recorded}
     return BudgetPart(
         identity=f"budget{number}",
         title="At the full budget" if results.budget == FULL else f"At {results.budget}",
+        folded=folded,
         table=results_table(results),
-        notes=tables.notes(results),
+        notes=[*tables.notes(results), *tables.reasons(results)],
         verdicts=tables.verdicts(results),
         curves=study_curves(records),
         runs=[_run_part(label, record, links) for label, rows in records.items() for record in rows],
@@ -147,7 +150,7 @@ def study_page(study: Study, index: Index, path: str | Path) -> Path:
     Args:
         study: the study.
         index: its records by budget, of `kzoo.studies.results.index`. Budgets are never mixed: each has its own table,
-            verdicts and curves.
+            verdicts and curves. Where some have runs of one's own, the kept records of others are folded below them.
         path: of the file; an earlier page of kzoo's is replaced.
 
     Returns:
@@ -160,11 +163,13 @@ def study_page(study: Study, index: Index, path: str | Path) -> Path:
     path = check_place(path)
     links = _links(index, path.parent)
     groups = enumerate(index.groups.values(), start=1)
+    kept = {name for name in index.groups if not index.own(name)}
+    folded = kept if len(kept) < len(index.groups) else set()
     view = StudyView(
         name=study.name,
         question=study.question,
         source=f"report {study.report}" if len(study.report) == 1 else study.report,
-        parts=[_budget_part(results, number, links) for number, results in groups],
+        parts=[_budget_part(results, number, links, results.budget in folded) for number, results in groups],
         runs=_entries_table(study),
         notes=study.notes,
         problems=index.problems,

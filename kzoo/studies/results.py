@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.studies import budget, metrics
+from kzoo.studies import budget, metrics, selection
 from kzoo.studies.study import Study
 from kzoo.training.records import Result, read_result
 
@@ -27,6 +27,11 @@ class Found:
     record: Result
     recipe: Recipe
     digest: str
+
+    @property
+    def own(self) -> bool:
+        """Whether it lies in its run's directory, not among records that somebody keeps."""
+        return self.path.name == "result.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +116,10 @@ class Results:
         """Images in a part of an entry's data; 0 where the record does not say."""
         return self.records(label)[0].sizes.get(part, 0)
 
+    def on_other_images(self, label: str) -> bool:
+        """Whether an entry's runs saw another selection of the dataset than the published one."""
+        return any(map(selection.on_other_images, self.records(label)))
+
     @property
     def recorded(self) -> tuple[str, ...]:
         """Labels of the entries that have records, in the study's order."""
@@ -122,7 +131,8 @@ class Index:
     """The records of one study.
 
     Attributes:
-        groups: by budget label, the full budget first, then those with most records.
+        groups: by budget label: those with runs of one's own before those with kept records only; among these the
+            full budget first, then those with most records.
         found: the records' files, by budget label.
         problems: one sentence for each file that cannot be used here.
     """
@@ -130,6 +140,10 @@ class Index:
     groups: Mapping[str, Results]
     found: Mapping[str, tuple[Found, ...]]
     problems: tuple[str, ...]
+
+    def own(self, label: str) -> bool:
+        """Whether a budget has a run of one's own: one that lies in its directory."""
+        return any(item.own for item in self.found[label])
 
 
 def read_records(directories: Sequence[Path] | None = None) -> Records:
@@ -257,7 +271,12 @@ def index(study: Study, records: Records) -> Index:
                 groups.setdefault(group, {}).setdefault(label, []).append(item.record)
                 if item not in found.setdefault(group, []):
                     found[group].append(item)
-    order = sorted(groups, key=lambda name: (name != budget.FULL, -sum(map(len, groups[name].values())), name))
+
+    def place(name: str) -> tuple[bool, bool, int, str]:
+        own = any(item.own for item in found[name])
+        return not own, name != budget.FULL, -sum(map(len, groups[name].values())), name
+
+    order = sorted(groups, key=place)
     ratios = records.ratios.get(study.name, {})
     return Index(
         {name: Results(study, name, groups[name], {} if name in others else ratios) for name in order},

@@ -38,12 +38,15 @@ class Entry:
         label: names the run within the study.
         reported: the report's figures, by the names of `kzoo.studies.metrics`.
         note: what a reader of the figures should know.
+        why: why our figure at the full budget is further from the reported one than the number of test images
+            explains, or what was tried to find out; see `kzoo.studies.differences`.
     """
 
     recipe: Recipe
     label: str
     reported: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from kzoo.studies import metrics
+from kzoo.studies import metrics, selection
+from kzoo.studies.differences import differences
 from kzoo.studies.results import Index, Results
 from kzoo.studies.study import Claim, Study, Verdict
 
 WIDTH = 10
 """Characters after which a column's heading goes on in the next line."""
+APART = "Further from the report than two standard errors of the held-out images"
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry's line of a table; a run that failed has `failed` and no figures."""
+    """An entry's line of a table; a run that failed has `failed` and no figures.
+
+    Attributes:
+        budget: the table's, and whether the images are others than the published dataset's.
+    """
 
     label: str
+    budget: str
     seeds: tuple[int, ...]
     failed: tuple[int, ...]
     cells: tuple[Cell, ...]
@@ -119,8 +126,14 @@ def rows(results: Results) -> list[Row]:
         cells = tuple(Cell(name, tuple(results.values(label, name)), reported.get(name), same) for name in names)
         seeds = tuple(record.recipe["seed"] for record in records)
         failed = tuple(record.recipe["seed"] for record in records if record.status == "failed")
-        found.append(Row(label, seeds, failed, cells))
+        budget = f"{results.budget}, {selection.OTHER}" if results.on_other_images(label) else results.budget
+        found.append(Row(label, budget, seeds, failed, cells))
     return found
+
+
+def shows_budget(lines: Iterable[Row], results: Results) -> bool:
+    """Whether a table's lines have a budget of their own beside its heading's: some runs are on other images."""
+    return any(row.budget != results.budget for row in lines)
 
 
 def heading(results: Results) -> str:
@@ -153,15 +166,22 @@ def notes(results: Results) -> list[str]:
     return [note for note in (sizes(results), other_dataset(results), unrecorded(results)) if note]
 
 
+def reasons(results: Results) -> list[str]:
+    """Why each figure is further from the reported one than the images explain, see `kzoo.studies.differences`."""
+    return [difference.text for difference in differences(results)]
+
+
 def sizes(results: Results) -> str:
     """How many images the runs saw, as a sentence."""
-    seen: dict[tuple[object, ...], None] = {}
+    seen: dict[str, None] = {}
     for label in results.recorded:
         for record in results.records(label):
-            parts = {key: record.sizes.get(key, 0) for key in ("train", "validation", "test")}
-            seen[(record.recipe["dataset"], *parts.values())] = None
-    texts = ["{} {:,} / {:,} / {:,}".format(*parts) for parts in seen]
-    return f"Training / validation / test images: {'; '.join(texts)}."
+            text = f"{record.recipe['dataset']} {selection.write_sizes(selection.sizes(record))}"
+            theirs = selection.published_sizes(record)
+            if theirs is not None and selection.on_other_images(record):
+                text += f" ({selection.OTHER}: the published data set has {selection.write_sizes(theirs)})"
+            seen[text] = None
+    return f"Training / validation / test images: {'; '.join(seen)}."
 
 
 def rich_tables(results: Results, width: int) -> list[RichTable]:
@@ -186,15 +206,19 @@ def _rich_table(results: Results, names: Sequence[str]) -> RichTable:
     table = RichTable(box=None, pad_edge=False, title_justify="left", padding=(0, 1))
     table.add_column("run", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
+    lines = rows(results)
+    budgeted = shows_budget(lines, results)
+    if budgeted:
+        table.add_column("budget")
     for name in names:
         table.add_column(textwrap.fill(metrics.heading(name), WIDTH), justify="right", no_wrap=True)
-    for row in rows(results):
+    for row in lines:
         cells = [cell for cell in row.cells if cell.metric in names]
-        table.add_row(row.label, row.runs(), *(cell.ours() for cell in cells))
+        table.add_row(row.label, row.runs(), *([row.budget] * budgeted), *(cell.ours() for cell in cells))
         if any(cell.reported is not None for cell in cells):
-            table.add_row("  reported", "", *(cell.theirs() for cell in cells), style="dim")
+            table.add_row("  reported", "", *([""] * budgeted), *(cell.theirs() for cell in cells), style="dim")
         if any(cell.difference is not None for cell in cells):
-            table.add_row("  difference", "", *(cell.apart() for cell in cells), style="dim")
+            table.add_row("  difference", "", *([""] * budgeted), *(cell.apart() for cell in cells), style="dim")
     return table
 
 
@@ -208,12 +232,17 @@ def markdown_table(header: Iterable[str], lines: Iterable[Iterable[object]], ali
 
 def markdown(results: Results) -> str:
     """The table, what it leaves out, and the verdicts, in Markdown without a heading."""
-    names = columns(results)
+    names, found = columns(results), rows(results)
+    extra = ["budget"] * shows_budget(found, results)
     lines = []
-    for row in rows(results):
-        lines.append((row.label, row.runs(), *(cell.both() for cell in row.cells)))
-    text = markdown_table(["run", "n", *(metrics.heading(name) for name in names)], lines, "lr" + "r" * len(names))
+    for row in found:
+        lines.append((row.label, row.runs(), *([row.budget] * len(extra)), *(cell.both() for cell in row.cells)))
+    header = ["run", "n", *extra, *(metrics.heading(name) for name in names)]
+    text = markdown_table(header, lines, "lr" + "l" * len(extra) + "r" * len(names))
     text += "\n" + " ".join(notes(results)) + "\n"
+    apart = reasons(results)
+    if apart:
+        text += f"\n{APART}:\n\n" + "".join(f"- {reason}\n" for reason in apart)
     claims = [(claim.text, claim.source, verdict.status, verdict.evidence) for claim, verdict in verdicts(results)]
     if claims:
         text += "\n" + markdown_table(["claim", "source", "verdict", "evidence"], claims)
@@ -248,6 +277,7 @@ def to_dict(study: Study, index: Index) -> dict[str, Any]:
                 "rows": [
                     {
                         "label": row.label,
+                        "budget": row.budget,
                         "recipe": study.entry(row.label).recipe.name,
                         "seeds": list(row.seeds),
                         "failed": list(row.failed),
@@ -255,6 +285,7 @@ def to_dict(study: Study, index: Index) -> dict[str, Any]:
                     }
                     for row in rows(results)
                 ],
+                "reasons": reasons(results),
                 "claims": [
                     {"text": claim.text, "source": claim.source, "status": verdict.status, "evidence": verdict.evidence}
                     for claim, verdict in verdicts(results)

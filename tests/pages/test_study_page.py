@@ -53,14 +53,16 @@ def page(row, runs, tmp_path):
 def test_table_is_made_of_the_records(page, row, runs):
     groups, header, *rows = page.table(SHORT)
     assert groups == ["", "train accuracy", "validation accuracy, last epoch", "test accuracy"]
-    assert header == ["run", "n", "ours", "ours", "reported", "difference", "ours", "reported", "difference"]
-    assert rows[0][:3] == ["VGG-38", "1", "0.6250"]
-    assert rows[0][4:6] == ["", ""]
+    assert header == ["run", "n", "budget", "ours", "ours", "reported", "difference", "ours", "reported", "difference"]
+    budget = "epochs=6, other images"  # CIFAR-100 has more of them than these records
+    assert rows[0][:4] == ["VGG-38", "1", budget, "0.6250"]
+    assert rows[0][5:7] == ["", ""]
     tests = [14 / 30, 13 / 30, 15 / 30]
     mean, sd = statistics.fmean(tests), statistics.stdev(tests)
     assert rows[1] == [
         "residual <b>",
         "3",
+        budget,
         "0.6250 ± 0.0000",
         "0.4375 ± 0.0000",
         "0.5728",
@@ -102,9 +104,27 @@ def test_budgets_have_tables_of_their_own(row, runs, tmp_path):
     page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
     tables = page.tables[SHORT]
     assert len(tables) == 2
-    assert tables[0][2] == ["VGG-38", "1 (1 failed)", "–", "–", "–"]
+    assert tables[0][2] == ["VGG-38", "1 (1 failed)", "full, other images", "–", "–", "–"]
     assert "This run failed: the loss is nan" in page.text
     assert "No record at this budget: residual <b>." in page.text
+
+
+def test_ones_own_runs_come_first_and_kept_records_are_folded_below(row, runs, tmp_path):
+    kept = tmp_path / "results" / "mine" / "record.json"
+    kept.parent.mkdir(parents=True)
+    whole = row.entries[0].recipe.resolved()
+    record = full(row.entries[0].recipe)
+    fields = record.model_dump() | {"recipe": whole.model_dump(mode="json"), "digest": whole.digest()}
+    kept.write_text(type(record)(**fields).to_json())
+    alone, both = ([kept.parents[1]], [runs, kept.parents[1]])
+
+    page = Page(study_page(row, index(row, read_records(both)), tmp_path / "page.html"))
+    assert page.text.index("At epochs=6") < page.text.index("At the full budget: records that come with kzoo")
+    assert page.tags.count("details") == 1 + 5 * 3
+    # without runs of one's own there is nothing to fold them below
+    page = Page(study_page(row, index(row, read_records(alone)), tmp_path / "page.html"))
+    assert "records that come with kzoo" not in page.text
+    assert page.tags.count("details") == 3
 
 
 def test_claims_stand_with_their_verdicts(tmp_path):

@@ -28,7 +28,8 @@ def test_records_are_grouped_by_budget(made, keep):
     keep(made(recipe("rescue/vgg08").override(epochs=15), 0.4), RESULTS / "rescue")
     keep(made(recipe("reduction/lenet1-max"), 0.4), RESULTS / "reduction")
     found = index(RESCUE, read_records())
-    assert list(found.groups) == ["full", "epochs=15"]
+    assert list(found.groups) == ["epochs=15", "full"]  # one's own runs before kept records
+    assert [found.own(name) for name in found.groups] == [True, False]
     assert found.groups["full"].recorded == ("BN",)
     short = found.groups["epochs=15"]
     assert short.recorded == ("VGG-08", "BN")
@@ -100,10 +101,10 @@ def test_tables_show_ours_beside_theirs(made, keep):
     assert (bn.runs(), residual.runs()) == ("2", "1 (1 failed)")
     assert {cell.ours() for cell in residual.cells} == {"-"}
     text = markdown(group)
-    assert "| BN | 2 |" in text
     assert "0.5500 ± 0.0707 (0.4616, +0.0884)" in text
     assert "No record at this budget: VGG-08, VGG-38, BN+residual." in text
-    assert "cifar100 1,000 / 100 / 100" in text
+    assert "cifar100 1,000 / 100 / 100 (other images: the published data set has 47,500 / 2,500 / 10,000)" in text
+    assert "| BN | 2 | full, other images |" in text
     claims = {claim["text"]: claim for claim in to_dict(RESCUE, found)["budgets"][0]["claims"]}
     assert claims["Residual connections train better than BatchNorm"]["status"] == "does not hold"
     data = to_dict(RESCUE, found)["budgets"][0]["rows"][0]
@@ -132,8 +133,8 @@ def test_tables_fit_the_terminal(made, keep):
     group = index(RESCUE, read_records()).groups["full"]
     wide, narrow = rich_tables(group, 300), rich_tables(group, 60)
     assert (len(wide), len(narrow) > 1) == (1, True)
-    names = [column.header for column in wide[0].columns[2:]]
-    assert [column.header for table in narrow for column in table.columns[2:]] == names
+    names = [column.header for column in wide[0].columns[3:]]
+    assert [column.header for table in narrow for column in table.columns[3:]] == names
 
 
 def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
