@@ -2,7 +2,7 @@
 
 These are made, with the pictures, by
 
-    kzoo compare-convolution --save docs/convolution.json --figures docs/images --force
+    python -m benchmarks.convolution --save docs/convolution.json --figures docs/images --force
     python benchmarks/inference.py --rounds 7 --json docs/inference.json
     python benchmarks/doctor_rates.py
 """
@@ -20,8 +20,8 @@ DOCS = Path(__file__).parents[1]
 
 def convolution(block: str) -> str:
     """One block: how it was measured, or a table."""
-    from kzoo.convolution import tables
-    from kzoo.convolution.compare import Comparison
+    from benchmarks.convolution import tables
+    from benchmarks.convolution.compare import Comparison
 
     found = Comparison.from_file(DOCS / "convolution.json")
     if block == "where":

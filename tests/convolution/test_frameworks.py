@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
+from benchmarks.convolution.framework import Framework
 from kzoo.convolution import (
     ALGORITHMS,
     average_pool2d,
@@ -20,7 +21,6 @@ from kzoo.convolution import (
     max_pool2d,
     max_pool2d_gradient,
 )
-from kzoo.convolution.framework import Framework
 from kzoo.convolution.geometry import of_convolution
 from kzoo.diagnostics.backends import differentiate
 from tests.convolution.strategies import close, convolutions, sides

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kzoo.convolution.claims import verdicts
-from kzoo.convolution.compare import Comparison
-from kzoo.convolution.growth import crossing, exponents, ratios
+from benchmarks.convolution.claims import verdicts
+from benchmarks.convolution.compare import Comparison
+from benchmarks.convolution.growth import crossing, exponents, ratios
 
 
 def derived(comparison: Comparison) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kzoo.convolution.claims import verdicts
-from kzoo.convolution.compare import Comparison
-from kzoo.convolution.growth import EXPECTED, FIELDS, crossing, exponents, number, ratios
-from kzoo.convolution.measuring import FRAMEWORK
-from kzoo.convolution.points import TITLES
+from benchmarks.convolution.claims import verdicts
+from benchmarks.convolution.compare import Comparison
+from benchmarks.convolution.growth import EXPECTED, FIELDS, crossing, exponents, number, ratios
+from benchmarks.convolution.measuring import FRAMEWORK
+from benchmarks.convolution.points import TITLES
 
 TableRows = tuple[str, Sequence[str], list[list[str]]]
 RATIOS, GROWTH, CROSSING, CLAIMS = (

@@ -1,8 +1,9 @@
-"""The command that compares ways to convolve."""
+"""The command: measure, print, save."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +11,17 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, Force, app, err, import_keras, interruptible, out
-from kzoo.errors import InputError
+from kzoo.cli.common import AsJson, Force, complain, err, import_keras, interruptible, out
+from kzoo.errors import InputError, KzooError
 
 if TYPE_CHECKING:
-    from kzoo.convolution.compare import Comparison
+    from benchmarks.convolution.compare import Comparison
 
 
-@app.command("compare-convolution")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def compare_convolution(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer points and rounds: under a minute.")] = False,
     framework: Annotated[
@@ -34,9 +38,9 @@ def compare_convolution(
     as_json: AsJson = False,
 ) -> None:
     """Compare ways to convolve: time, memory and their growth, with verdicts on the reports' claims."""
-    from kzoo.convolution.compare import Comparison, compare
-    from kzoo.convolution.derived import derived
-    from kzoo.convolution.figures_saved import check_figures, save_figures
+    from benchmarks.convolution.compare import Comparison, compare
+    from benchmarks.convolution.derived import derived
+    from benchmarks.convolution.figures_saved import check_figures, save_figures
     from kzoo.diagnostics.plots import check_output, write_output
 
     if source is not None and (quick or save is not None):
@@ -69,8 +73,17 @@ def compare_convolution(
         out.print(f"figure: {path}", highlight=False, soft_wrap=True) if not as_json else None
 
 
+def main() -> None:
+    """Run the command; an error is one line on standard error and exit status 2."""
+    try:
+        app(prog_name="python -m benchmarks.convolution")
+    except KzooError as error:
+        complain("error", str(error))
+        sys.exit(2)
+
+
 def _show(found: Comparison) -> None:
-    from kzoo.convolution import tables
+    from benchmarks.convolution import tables
 
     hardware = found.where["hardware"]
     out.print(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.convolution.compare import Comparison, Measured
+from benchmarks.convolution.compare import Comparison, Measured
 
 # Exponents that the cost formulas give, as powers of each field, where a convolution is large.
 EXPECTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -98,7 +98,7 @@ def ratio(values: list[float]) -> dict[str, float] | None:
 
 def ratios(comparison: Comparison) -> dict[str, dict[str, float] | None]:
     """The ratios at the standard point, forward and backward, of ``"slower / faster"``."""
-    from kzoo.convolution.measuring import FRAMEWORK
+    from benchmarks.convolution.measuring import FRAMEWORK
 
     row = standard(comparison)
     pairs = [("loops", "im2col-blocked"), ("loops", "im2col"), ("correlate2d", "im2col-blocked")]

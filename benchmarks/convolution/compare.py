@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from kzoo.convolution.points import FULL, QUICK, TITLES, Point, Series
+from benchmarks.convolution.points import FULL, QUICK, TITLES, Point, Series
 from kzoo.errors import InputError
 
 SCHEMA = 1
@@ -87,7 +87,7 @@ class Comparison:
 
     def title(self, contender: str) -> str:
         """A contender's name for readers."""
-        from kzoo.convolution.measuring import FRAMEWORK
+        from benchmarks.convolution.measuring import FRAMEWORK
 
         names = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
         return names.get(self.backend, self.backend) if contender == FRAMEWORK else contender
@@ -144,7 +144,7 @@ class Comparison:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Comparison:
-        """From a file that ``kzoo compare-convolution --save`` wrote.
+        """From a file that ``python -m benchmarks.convolution --save`` wrote.
 
         Raises:
             InputError: it cannot be read, or is no such file.
@@ -176,7 +176,7 @@ def compare(
     Args:
         quick: fewer points and rounds, under a minute.
         framework: whether to compare with the active Keras backend.
-        series: other points than those of `kzoo.convolution.points`, under the same names.
+        series: other points than those of `benchmarks.convolution.points`, under the same names.
         progress: called before each step with what it is, its number from 0, and how many there are.
 
     Returns:
@@ -186,8 +186,8 @@ def compare(
         InputError: the series have other names.
         RunFailed: the process that measures the backend's memory failed.
     """
-    from kzoo.convolution import framework_memory
-    from kzoo.convolution.measuring import FULL_BUDGET, QUICK_BUDGET
+    from benchmarks.convolution import framework_memory
+    from benchmarks.convolution.measuring import FULL_BUDGET, QUICK_BUDGET
     from kzoo.training import records
 
     series = series or (QUICK if quick else FULL)
@@ -238,7 +238,7 @@ class _Measurer:
         self.rates: dict[str, float] = {}
 
     def _estimate(self, point: Point, name: str) -> float:
-        from kzoo.convolution import measuring
+        from benchmarks.convolution import measuring
 
         return self.rates.get(name, 0.0) * measuring.work(point, name)
 
@@ -253,7 +253,7 @@ class _Measurer:
         return None
 
     def __call__(self, point: Point) -> Measured:
-        from kzoo.convolution import measuring
+        from benchmarks.convolution import measuring
         from kzoo.convolution.conv import ALGORITHMS
 
         reasons = {name: self._left_out(point, name) for name in ALGORITHMS}
@@ -281,6 +281,6 @@ class _Measurer:
 
 
 def _maker(calls: Any, budget: Any, scale: float = 1.0) -> Callable[[], Any]:
-    from kzoo.convolution.measuring import Turn
+    from benchmarks.convolution.measuring import Turn
 
     return lambda: Turn(calls, budget, scale)

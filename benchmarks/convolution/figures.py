@@ -6,10 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from kzoo.convolution.compare import Comparison
-from kzoo.convolution.growth import crossing, curve, exponent
-from kzoo.convolution.measuring import FRAMEWORK
-from kzoo.convolution.points import TITLES
+from benchmarks.convolution.compare import Comparison
+from benchmarks.convolution.growth import crossing, curve, exponent
+from benchmarks.convolution.measuring import FRAMEWORK
+from benchmarks.convolution.points import TITLES
 from kzoo.diagnostics.plots import COLORS, new_figure
 
 ORDER = ("loops", "correlate2d", "im2col", "im2col-blocked", "fft", FRAMEWORK)

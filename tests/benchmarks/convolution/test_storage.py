@@ -2,8 +2,9 @@
 
 import pytest
 
-from kzoo.convolution import ALGORITHMS, measuring
-from kzoo.convolution.points import STANDARD, Point
+from benchmarks.convolution import measuring
+from benchmarks.convolution.points import STANDARD, Point
+from kzoo.convolution import ALGORITHMS
 
 POINTS = [
     STANDARD,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.signal import convolve2d, correlate2d
 
+from benchmarks.convolution.points import Point
 from kzoo.convolution import correlate
 from kzoo.convolution.conv import (
     ALGORITHMS,
@@ -22,7 +23,6 @@ from kzoo.convolution.conv import (
     conv2d_kernel_gradient,
     predicted_storage,
 )
-from kzoo.convolution.points import Point
 
 FRAMEWORK = "framework"
 SHORTEST = 1e-3  # seconds: what is faster is repeated until it takes so long
@@ -73,7 +73,7 @@ def passes(point: Point, algorithm: str, batch: int | None = None) -> Passes:
 
 def framework_passes(point: Point) -> Passes:
     """One forward pass of the active Keras backend, and one forward and backward pass."""
-    from kzoo.convolution.framework import Framework
+    from benchmarks.convolution.framework import Framework
 
     framework = Framework(padding="same", dilation=point.dilation)
     tensors = framework.tensors(*point.arrays())

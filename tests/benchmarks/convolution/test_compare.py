@@ -2,18 +2,20 @@
 
 import dataclasses
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kzoo.convolution import claims, growth
-from kzoo.convolution.compare import Comparison, Measured, compare
+from benchmarks.convolution import claims, growth
+from benchmarks.convolution.command import main
+from benchmarks.convolution.compare import Comparison, Measured, compare
+from benchmarks.convolution.derived import derived
+from benchmarks.convolution.measuring import FRAMEWORK
+from benchmarks.convolution.points import FULL, QUICK, TITLES, Point, Series
 from kzoo.convolution.conv import ALGORITHMS, predicted_storage
-from kzoo.convolution.derived import derived
-from kzoo.convolution.measuring import FRAMEWORK
-from kzoo.convolution.points import FULL, QUICK, TITLES, Point, Series
 from kzoo.errors import InputError
 
 TINY = Point(batch=2, channels=2, size=8)
@@ -28,6 +30,20 @@ def tiny_series():
         "small": Series("small", "channels", one, (1, 2)),
         "standard": Series("standard", "batch", TINY, (4,)),
     }
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the benchmark's command line in this process; gives exit status, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["benchmarks.convolution", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        text = capsys.readouterr()
+        return caught.value.code or 0, text.out, text.err
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +77,10 @@ def test_kept_and_read_again(measured, command, tmp_path):
     assert derived(again) == derived(Comparison.from_dict(again.to_dict()))
     file = tmp_path / "measured.json"
     file.write_text(json.dumps(content))
-    code, out, _ = command("compare-convolution", "--from", file)
+    code, out, _ = command("--from", file)
     assert code == 0
     assert all(word in out for word in ("im2col-blocked", "claims", "predicted", "growth of the time", "holds"))
-    code, out, _ = command("compare-convolution", "--from", file, "--json")
+    code, out, _ = command("--from", file, "--json")
     told = json.loads(out)
     assert told["points"] == content["points"]
     assert len(told["claims"]) == len(claims.CLAIMS)
@@ -73,12 +89,12 @@ def test_kept_and_read_again(measured, command, tmp_path):
 def test_figures(measured, command, tmp_path):
     file = tmp_path / "measured.json"
     file.write_text(json.dumps(measured[0].to_dict()))
-    code, out, _ = command("compare-convolution", "--from", file, "--figures", ".")
+    code, out, _ = command("--from", file, "--figures", ".")
     assert (code, out.count("figure: ")) == (0, 8)
     for path in Path().glob("*.svg"):
         ET.parse(path)
     assert "FFT" in Path("convolution-crossing.svg").read_text()
-    code, _, error = command("compare-convolution", "--from", file, "--figures", ".")
+    code, _, error = command("--from", file, "--figures", ".")
     assert (code, "exists" in error) == (2, True)
 
 
@@ -97,7 +113,7 @@ def test_figures(measured, command, tmp_path):
 def test_bad_input(words, message, command):
     Path("bad.json").write_text('{"schema": 1}')
     Path("new.json").write_text('{"schema": 99}')
-    code, _, error = command("compare-convolution", *words)
+    code, _, error = command(*words)
     assert (code, message in error.replace("\n", " ")) == (2, True), error
 
 
@@ -226,7 +242,7 @@ TINY_STANDARD = FULL["standard"].points[0]
 @pytest.mark.slow
 def test_the_command_measures(command):
     """Shows 2, on whatever machine this is: the loops' ratio has a wide margin, the framework's is only reported."""
-    code, out, error = command("compare-convolution", "--quick", "--numpy-only", "--save", "found.json", "--json")
+    code, out, error = command("--quick", "--numpy-only", "--save", "found.json", "--json")
     assert code == 0, error
     content = json.loads(out)
     assert content["ratios"]["loops / im2col-blocked"]["median"] > 100

@@ -1,6 +1,6 @@
 """How much memory the active backend's own convolution takes, measured in a process of its own.
 
-    python -m kzoo.convolution.framework_memory '{"batch": 8, "channels": 16, ...}'
+    python -m benchmarks.convolution.framework_memory '{"batch": 8, "channels": 16, ...}'
 
 NumPy's memory is counted by `tracemalloc`; a backend's is not its to see. So a child process makes the arrays,
 convolves a tiny image, so that libraries are loaded, and takes its largest resident size during one forward pass, and
@@ -36,8 +36,8 @@ def measure_here(point: dict[str, Any]) -> dict[str, int]:
     from kzoo.backend import quiet_import
 
     with quiet_import():
-        from kzoo.convolution.framework import Framework
-    from kzoo.convolution.points import Point
+        from benchmarks.convolution.framework import Framework
+    from benchmarks.convolution.points import Point
 
     place = Point(**point)
     tiny = Point(batch=1, channels=1, size=place.kernel * place.dilation, kernel=place.kernel, dilation=place.dilation)
@@ -65,7 +65,8 @@ def measure(point: dict[str, Any]) -> dict[str, int] | None:
     if not os.access(CLEAR, os.W_OK) or not STATUS.exists():
         return None
     child = subprocess.run(
-        [sys.executable, "-m", "kzoo.convolution.framework_memory", json.dumps(point)],
+        [sys.executable, "-m", "benchmarks.convolution.framework_memory", json.dumps(point)],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

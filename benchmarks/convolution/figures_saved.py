@@ -1,4 +1,4 @@
-"""Which figures `kzoo compare-convolution --figures` saves, and under what names."""
+"""Which figures `python -m benchmarks.convolution --figures` saves, and under what names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kzoo.diagnostics.plots import check_output, save_figure
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
-    from kzoo.convolution.compare import Comparison
+    from benchmarks.convolution.compare import Comparison
 
 PICTURES = {
     "convolution-loops.svg": "picture_loops",
@@ -39,7 +39,7 @@ def check_figures(folder: Path, *, overwrite: bool = False) -> None:
 
 def save_figures(comparison: Comparison, folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Draw and save all of them; see `check_figures` for errors."""
-    from kzoo.convolution import figures, pictures
+    from benchmarks.convolution import figures, pictures
 
     check_figures(folder, overwrite=overwrite)
     drawn = {name: getattr(pictures, maker)() for name, maker in PICTURES.items()}

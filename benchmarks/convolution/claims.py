@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from kzoo.convolution.compare import Comparison, Measured
+from benchmarks.convolution.compare import Comparison, Measured
+from benchmarks.convolution.growth import crossing, number, standard
+from benchmarks.convolution.measuring import FRAMEWORK
 from kzoo.convolution.fft import transform_sizes
-from kzoo.convolution.growth import crossing, number, standard
-from kzoo.convolution.measuring import FRAMEWORK
 
 Status = Literal["holds", "does not hold", "not enough runs"]  # the words of kzoo.studies
 DIFFERENCE = 1.05

@@ -1,0 +1,5 @@
+"""``python -m benchmarks.convolution``."""
+
+from benchmarks.convolution.command import main
+
+main()
