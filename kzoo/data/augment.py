@@ -12,10 +12,11 @@ from pydantic import Field
 
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.data.expansions import EXPANSIONS, expand
-from kzoo.data.geometry import Flip, PadCrop, Rotation
+from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
 from kzoo.data.pixels import ContrastStretch, GaussianNoise, MedianFilter, RandomErasing
 
 __all__ = [
+    "AlternatingFlip",
     "Augmentation",
     "AugmentationSpec",
     "ContrastStretch",
@@ -28,6 +29,7 @@ __all__ = [
     "PadCrop",
     "RandomErasing",
     "Rotation",
+    "Translate",
     "UNIT",
     "expand",
 ]
@@ -52,6 +54,7 @@ class Mixup(Augmentation):
 
     kind: Literal["mixup"] = "mixup"
     gives_float = True
+    mixes = True
     alpha: Annotated[float, Field(gt=0)] = 1.0
 
     def draw(
@@ -90,7 +93,16 @@ class Mixup(Augmentation):
 
 
 AugmentationSpec = Annotated[
-    PadCrop | Flip | RandomErasing | GaussianNoise | Rotation | ContrastStretch | MedianFilter | Mixup,
+    PadCrop
+    | Translate
+    | Flip
+    | AlternatingFlip
+    | RandomErasing
+    | GaussianNoise
+    | Rotation
+    | ContrastStretch
+    | MedianFilter
+    | Mixup,
     Field(discriminator="kind"),
 ]
 """Any augmentation, told apart by its `kind`."""

@@ -32,10 +32,12 @@ class Augmentation(BaseModel):
 
     Attributes:
         gives_float: whether uint8 images come out as float32.
+        mixes: whether targets are changed too, by `mix(images, targets, rng)`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     gives_float: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
 
     def draw(
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kzoo.data.augment import UNIT, Augmentation, Mixup, Normalization
+from kzoo.data.augment import UNIT, AlternatingFlip, Augmentation, Normalization
 from kzoo.errors import InputError
 from kzoo.seeds import generator
 
@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):
                 the dtype.
             augmentation: changes, in order.
             normalization: the network's, for changes given in its units; None if it sees pixels / 255.
-            soft: whether targets are one-hot, which mixup and label smoothing need.
+            soft: whether targets are one-hot, which mixup, cutmix and label smoothing need.
             label_smoothing: share of each one-hot target that is spread evenly over all classes.
 
         Raises:
@@ -64,8 +64,8 @@ class Batches(keras.utils.PyDataset):
             raise InputError(f"batch_size must be 1 or more, not {batch_size}")
         if not 0 <= label_smoothing < 1:
             raise InputError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")
-        if not soft and (label_smoothing or any(isinstance(change, Mixup) for change in augmentation)):
-            raise InputError("mixup and label smoothing need soft=True, one-hot targets")
+        if not soft and (label_smoothing or any(change.mixes for change in augmentation)):
+            raise InputError("mixup, cutmix and label smoothing need soft=True, one-hot targets")
         self._images, self._labels = images, labels
         self._batch_size, self._classes, self._seed = batch_size, classes, seed
         self._augmentation = tuple(augmentation)
@@ -73,6 +73,8 @@ class Batches(keras.utils.PyDataset):
         self.soft, self._smoothing = soft, label_smoothing
         self._float = any(change.gives_float for change in self._augmentation)
         self.steps = -(-len(images) // batch_size)
+        if seed is not None:
+            self._starts_mirrored = AlternatingFlip().draw(len(labels), (1, 1, 1), generator(seed, "alternating flip"))
         self.position(0)
 
     def position(self, epoch: int, first_step: int = 0) -> None:
@@ -111,8 +113,10 @@ class Batches(keras.utils.PyDataset):
         if self._seed is not None:
             rng = generator(self._seed, "augment", self.epoch, step)
             for change in self._augmentation:
-                if isinstance(change, Mixup):
+                if change.mixes:
                     images, targets = change.mix(images, targets, rng)
+                elif isinstance(change, AlternatingFlip):
+                    images = change.apply(images, self._starts_mirrored[chosen] ^ bool(self.epoch % 2))
                 else:
                     images = change(images, rng, self._normalization)
         return (images.astype(np.float32) if self._float else images), targets

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from pydantic import Field
 
 from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
+from kzoo.errors import InputError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -41,19 +42,51 @@ class PadCrop(Augmentation):
 
     def apply(self, images: np.ndarray, drawn: CropDraw) -> np.ndarray:
         """The windows cut out of the padded images."""
-        count, height, width, channels = images.shape
-        pad, places = self.padding, 2 * self.padding + 1
-        padded = np.zeros((count, height + 2 * pad, width + 2 * pad, channels), images.dtype)
-        padded[:, pad : pad + height, pad : pad + width] = images
-        # A view of all windows, of which one per image is copied: 12 times faster than gathering pixels.
-        image, row, column, channel = padded.strides
-        windows = as_strided(
-            padded,
-            (count, places, places, height, width, channels),
-            (image, row, column, row, column, channel),
-            writeable=False,
-        )
-        return windows[np.arange(count), drawn.top, drawn.left]
+        return _windows(images, self.padding, drawn, "constant")
+
+
+class Translate(Augmentation):
+    """Move each image by up to `pixels` in each direction, a uniformly drawn whole number; reflect what is missing.
+
+    The border is the image's own, mirrored about its edge pixels (Jordan 2024, section 3.4: 2 or 4 pixels at 32x32).
+
+    Attributes:
+        pixels: the largest move, smaller than the image's sides.
+        border: ``"reflect"``, or ``"black"`` as in `PadCrop`.
+    """
+
+    kind: Literal["translate"] = "translate"
+    pixels: Annotated[int, Field(ge=0)] = 2
+    border: Literal["reflect", "black"] = "reflect"
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> CropDraw:
+        """Corners for `count` images."""
+        if self.border == "reflect" and self.pixels >= min(shape[:2]):
+            raise InputError(f"translate: pixels={self.pixels} must be smaller than the images' sides, {shape[:2]}")
+        top, left = rng.integers(0, 2 * self.pixels + 1, (2, count))
+        return CropDraw(top, left)
+
+    def apply(self, images: np.ndarray, drawn: CropDraw) -> np.ndarray:
+        """The images, moved."""
+        return _windows(images, self.pixels, drawn, "reflect" if self.border == "reflect" else "constant")
+
+
+def _windows(images: np.ndarray, pad: int, drawn: CropDraw, border: Literal["constant", "reflect"]) -> np.ndarray:
+    """Windows of the images' size, cut out of the images padded on every side."""
+    count, height, width, channels = images.shape
+    places = 2 * pad + 1
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=border)
+    # A view of all windows, of which one per image is copied: 12 times faster than gathering pixels.
+    image, row, column, channel = padded.strides
+    windows = as_strided(
+        padded,
+        (count, places, places, height, width, channels),
+        (image, row, column, row, column, channel),
+        writeable=False,
+    )
+    return windows[np.arange(count), drawn.top, drawn.left]
 
 
 class FlipDraw(NamedTuple):
@@ -87,14 +120,39 @@ class Flip(Augmentation):
         result = images.copy()
         upside_down = np.flatnonzero(drawn.vertical)
         result[upside_down] = images[upside_down, ::-1]
-        mirrored = np.flatnonzero(drawn.horizontal)
-        chosen = result[mirrored]
-        # Channel by channel: NumPy copies runs of one stride four times faster than runs of three bytes.
-        turned = np.empty_like(chosen)
-        for channel in range(images.shape[3]):
-            turned[..., channel] = chosen[:, :, ::-1, channel]
-        result[mirrored] = turned
-        return result
+        return mirrored(result, drawn.horizontal)
+
+
+class AlternatingFlip(Augmentation):
+    """Mirror each image left-right in every other epoch; a coin says once whether it begins mirrored.
+
+    So two epochs in a row show both sides of every image, which coin tosses in each epoch do not (Jordan 2024,
+    section 3.6). Which images begin mirrored depends on the run's seed.
+    """
+
+    kind: Literal["alternating_flip"] = "alternating_flip"
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> np.ndarray:
+        """Which images begin mirrored, bool (count,)."""
+        return rng.random(count) < 0.5
+
+    def apply(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """The images, mirrored where drawn."""
+        return mirrored(images.copy(), drawn)
+
+
+def mirrored(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The images, which are overwritten, with the chosen ones (bool, one per image) mirrored left-right."""
+    places = np.flatnonzero(chosen)
+    before = images[places]
+    # Channel by channel: NumPy copies runs of one stride four times faster than runs of three bytes.
+    turned = np.empty_like(before)
+    for channel in range(images.shape[3]):
+        turned[..., channel] = before[:, :, ::-1, channel]
+    images[places] = turned
+    return images
 
 
 class Rotation(Augmentation):

@@ -17,6 +17,7 @@ _LAZY = {
     "resnet": ("ResNet", "ResNet10", "ResNet16", "ResNet24", "ResNet48"),
     "densenet": ("DenseNet",),
     "lenet": ("LeNet",),
+    "fastnet": ("FastNet", "FastNetS", "FastNetM", "FastNetL"),
     "mlp": ("MLP",),
     "transfer": ("feature_extractor", "top_k"),
 }

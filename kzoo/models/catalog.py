@@ -63,6 +63,15 @@ def _densenet(name: str, depth: int, growth_rate: int, **options: Any) -> Varian
     return Variant(name, "kzoo.models.densenet:DenseNet", options, 10, _CIFAR, f"densenet/{name}")
 
 
+def _fastnet(size: str, **options: Any) -> Variant:
+    """Jordan (2024): the networks that reach 94, 95 and 96% on CIFAR-10."""
+    return Variant(f"fastnet-{size}", "kzoo.models.fastnet:FastNet", options, 10, _CIFAR, f"fast/cifar10-{FAST[size]}")
+
+
+FAST = {"s": 94, "m": 95, "l": 96}
+"""Percent on CIFAR-10 that each size of FastNet is meant for."""
+
+
 def _lenet(layers: int, reduction: str) -> Variant:
     """Report d, with 32 filters."""
     name = f"lenet{layers}-{reduction}"
@@ -91,6 +100,9 @@ VARIANTS: tuple[Variant, ...] = (
     _densenet("densenet-bc-40-16", 40, 16),
     _densenet("densenet-bc-100-12", 100, 12),
     *(_lenet(layers, reduction) for layers in (1, 2, 3, 4) for reduction in ("max", "average", "strided", "dilated")),
+    _fastnet("s", widths=(64, 256, 256)),
+    _fastnet("m", widths=(128, 384, 384)),
+    _fastnet("l", widths=(128, 384, 512), convs=3, residual=True),
     Variant("mlp", "kzoo.models.mlp:MLP", {}, 10, _CIFAR, "fully-connected/mlp"),
 )
 

@@ -12,7 +12,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.models.registry import list_models, variant
 from kzoo.recipes.schema import Recipe
 
-MODULES = ("vgg38", "vgg_ade", "lenet", "resnet", "densenet", "fully_connected")
+MODULES = ("vgg38", "vgg_ade", "lenet", "resnet", "densenet", "fully_connected", "fast")
 
 _registered: dict[str, Recipe] = {}
 

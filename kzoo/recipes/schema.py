@@ -24,12 +24,13 @@ from kzoo.recipes.settings import (
     ChannelStatistics,
     Constant,
     EarlyStop,
+    Multiplier,
     Optimizer,
     Schedule,
     Setting,
     Share,
 )
-from kzoo.schemas import check_version, identity_fields, upgraded
+from kzoo.schemas import check_version, identity_fields, later, upgraded
 
 SCHEMA_VERSION = 2
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
@@ -71,6 +72,11 @@ class Recipe(Setting):
             ``.weights.h5`` or ``.keras`` file.
         freeze: wildcards of layer names that are not trained.
         early_stop: when to end before the last epoch.
+        rate_multipliers: factors on the learning rate by wildcards of variable paths (``"*bias": 64``, or with first
+            and last epoch, see `RateMultiplier`); of several that fit, the last one counts.
+        tta: test-time augmentation, a second score of the test part beside the plain one: the mean over each image and
+            its mirror image (``"flip"``), and for one half over both moved by one pixel along the diagonal
+            (``"flip-shift"``; Jordan 2024, section 3.5).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -99,6 +105,8 @@ class Recipe(Setting):
     initial_weights: str | None = None
     freeze: tuple[str, ...] = ()
     early_stop: EarlyStop | None = None
+    rate_multipliers: dict[str, Multiplier] = later({})
+    tta: Literal["flip", "flip-shift"] | None = later(None)
 
     def __init__(self, name: str | None = None, **fields: Any) -> None:
         """Validate the fields; a `kzoo.errors.InputError` names the first that is wrong and what is allowed."""

@@ -85,6 +85,34 @@ class Adadelta(Setting):
     epsilon: Positive = 1e-6
 
 
+class Muon(Setting):
+    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): orthogonalised momentum for kernels.
+
+    A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
+    BatchNorm are trained by SGD with Nesterov momentum. Losses are means over the batch here, sums in the author's
+    code: the second rate is its 0.053 times its batch of 2,000. Keras's own Muon treats 2-D variables only.
+
+    Attributes:
+        learning_rate: of the kernels.
+        momentum: of the kernels.
+        iterations: Newton-Schulz steps of each orthogonalisation.
+        normalize: before each update, bring every kernel's norm to the root of its number of filters.
+        sgd_rate: learning rate of everything else; the schedule scales both rates alike.
+        sgd_momentum: of everything else.
+        sgd_decay: share of everything else that one step at full rate takes off; like PyTorch's weight decay it goes
+            through the momentum, unlike it it does not grow with the rate.
+    """
+
+    kind: Literal["muon"] = "muon"
+    learning_rate: Positive = 0.24
+    momentum: Share = 0.6
+    iterations: Annotated[int, Field(ge=1, le=20)] = 3
+    normalize: bool = True
+    sgd_rate: Positive = 106.0
+    sgd_momentum: Share = 0.85
+    sgd_decay: Share = 0.004
+
+
 class Constant(Setting):
     """The optimizer's rate throughout."""
 
@@ -134,6 +162,51 @@ class Plateau(Setting):
     threshold: ClassVar[float] = 1e-4
 
 
+class Linear(Setting):
+    """From the optimizer's rate in a straight line, step by step, to `end` times it (PyTorch's LinearLR)."""
+
+    kind: Literal["linear"] = "linear"
+    end: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Polynomial(Setting):
+    """The rate times (1 - progress) to the power of `power`, step by step (PyTorch's PolynomialLR)."""
+
+    kind: Literal["polynomial"] = "polynomial"
+    power: Positive = 2.0
+
+
+class OneCycle(Setting):
+    """Up to the optimizer's rate and down again, step by step (Smith and Topin 2018; PyTorch's OneCycleLR).
+
+    Attributes:
+        peak: share of all steps after which the rate is at its height.
+        start: rate of the first step as a share of the highest.
+        end: rate of the last step as a share of the highest.
+        anneal: ``"cosine"``, or ``"linear"`` for a triangle.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    start: Annotated[float, Field(ge=0, le=1)] = 0.04
+    end: Annotated[float, Field(ge=0, le=1)] = 4e-6
+    anneal: Literal["cosine", "linear"] = "cosine"
+
+
+class RateMultiplier(Setting):
+    """What the learning rate of some variables is multiplied with, in some epochs; outside them they stand still.
+
+    Attributes:
+        factor: 0 leaves them as they are.
+        first_epoch: from the beginning of this epoch on, counted from 1.
+        last_epoch: to the end of this one; None for the run's last.
+    """
+
+    factor: Annotated[float, Field(ge=0)] = 1.0
+    first_epoch: Annotated[int, Field(ge=1)] = 1
+    last_epoch: Annotated[int, Field(ge=1)] | None = None
+
+
 class EarlyStop(Setting):
     """End a run once a figure on the validation part has not improved for some epochs.
 
@@ -159,8 +232,15 @@ def _kind_alone(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-AnyOptimizer = Union[Adam, AdamW, SGD, Momentum, Nesterov, RMSprop, Adagrad, Adadelta]  # noqa: UP007
-AnySchedule = Union[Constant, Cosine, CosineRestarts, Exponential, Step, Plateau]  # noqa: UP007
+def _factor_alone(value: Any) -> Any:
+    return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+AnyOptimizer = Union[Adam, AdamW, SGD, Momentum, Nesterov, RMSprop, Adagrad, Adadelta, Muon]  # noqa: UP007
+AnySchedule = Union[  # noqa: UP007
+    Constant, Cosine, CosineRestarts, Exponential, Step, Plateau, Linear, Polynomial, OneCycle
+]
+Multiplier = Annotated[RateMultiplier, BeforeValidator(_factor_alone)]
 Optimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
 Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
 

@@ -21,6 +21,7 @@ from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError
 from kzoo.models.registry import create_model, takes
+from kzoo.models.whitening import adapt
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics, Plateau
 from kzoo.seeds import derived_seed
@@ -56,7 +57,7 @@ class Data:
         """Batches of ``"train"`` (shuffled, augmented), ``"validation"`` or ``"test"`` (in order, as they are)."""
         images = getattr(self, part)
         augmentation = recipe.augmentation or ()
-        soft = recipe.label_smoothing > 0 or any(step.kind == "mixup" for step in augmentation)
+        soft = recipe.label_smoothing > 0 or any(step.mixes for step in augmentation)
         common: dict[str, Any] = {"batch_size": recipe.batch_size, "classes": len(self.class_names), "soft": soft}
         if part == "train":
             common |= {"seed": recipe.seed, "augmentation": augmentation, "label_smoothing": recipe.label_smoothing}
@@ -124,8 +125,9 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def build_model(recipe: Recipe, data: Data) -> keras.Model:
-    """The model of a recipe for its data, with initial weights that depend on the recipe's seed alone.
+    """The model of a recipe for its data, with initial weights that depend on the recipe's seed and data alone.
 
+    A whitening layer is adapted to the training images (see `kzoo.models.whitening`).
     Seeds the generators of Keras, NumPy and Python, from which Keras draws initial weights.
     """
     options = dict(recipe.model_options)
@@ -140,6 +142,8 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
         model = create_model(recipe.model, **options)
     if not isinstance(model, keras.Model):
         raise InputError(f"model {recipe.model!r} must return a keras.Model, not {type(model).__name__}")
+    if isinstance(data, Data) and options.get("weights") is None:
+        adapt(model, data.train.images)
     return model
 
 

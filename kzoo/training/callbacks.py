@@ -20,7 +20,7 @@ import numpy as np
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import EarlyStop, Plateau
 from kzoo.training.optimizers import averaged
-from kzoo.training.schedules import PlateauRate, learning_rate
+from kzoo.training.schedules import PlateauRate, learning_rate, rates_by_step
 
 
 class OnceList(keras.callbacks.CallbackList):
@@ -73,18 +73,26 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
 
 
 class Rate(keras.callbacks.Callback):
-    """Sets the learning rate of each epoch from the recipe's schedule."""
+    """Sets the learning rate of each epoch from the recipe's schedule, unless the optimizer knows it step by step.
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Follow a resolved recipe."""
+    Attributes:
+        now: the rate of this epoch (of its first step).
+    """
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        """Follow a resolved recipe, with so many steps an epoch."""
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.steps = recipe, steps
+        self.by_step = rates_by_step(recipe.schedule, recipe.optimizer.learning_rate, recipe.epochs, steps)
         base = recipe.optimizer.learning_rate
         self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
         self.now = base
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
+        if self.by_step is not None:
+            self.now = float(self.by_step[epoch * self.steps])
+            return
         if self.plateau:
             self.now = self.plateau.rate
         else:

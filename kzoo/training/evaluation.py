@@ -40,6 +40,32 @@ class Evaluation:
         }
 
 
+def augmented_evaluation(
+    view: keras.Model, logits: bool, labels: np.ndarray, images: np.ndarray, kind: str, batch_size: int
+) -> Evaluation:
+    """Score a model on the mean of its logits over changed copies of each image (test-time augmentation).
+
+    Args:
+        view, logits, labels: as for `evaluate`.
+        images: (n, height, width, channels), in the labels' order.
+        kind: ``"flip"``: the image and its mirror image; ``"flip-shift"``: these with one half of the weight, and with
+            the other half both moved by one pixel up and left and down and right, the border reflected
+            (Jordan 2024, section 3.5).
+        batch_size: images at a time.
+    """
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    moved = [(padded[:, top : top + height, top : top + width], 0.25) for top in (0, 2)]
+    copies = [(images, 1.0)] if kind == "flip" else [(images, 0.5), *moved]
+    total: Any = 0.0
+    for copy, weight in copies:
+        for side in (copy, copy[:, :, ::-1]):
+            outputs = view.predict(np.ascontiguousarray(side), batch_size=batch_size, verbose=0)
+            scores = np.asarray(outputs, np.float64)
+            total = total + weight / 2 * (scores if logits else np.log(np.maximum(scores, 1e-12)))
+    return _scores(view, total, labels)
+
+
 def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batches) -> Evaluation:
     """Score a model.
 
@@ -50,12 +76,16 @@ def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batch
         batches: the images in the labels' order.
     """
     outputs = np.asarray(view.predict(batches, verbose=0), np.float64)
-    log_probabilities = log_softmax(outputs, axis=-1) if logits else np.log(np.maximum(outputs, 1e-12))
+    return _scores(view, outputs if logits else np.log(np.maximum(outputs, 1e-12)), labels)
+
+
+def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """Scores of logits (or log probabilities), float64 (n, classes)."""
     if not np.isfinite(outputs).all():
         raise RunFailed(f"model {view.name!r} gives outputs that are not finite")
     predicted = outputs.argmax(-1)
     return Evaluation(
-        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        loss=float(-log_softmax(outputs, axis=-1)[np.arange(len(labels)), labels].mean()),
         accuracy=float((predicted == labels).mean()),
         confusion=confusion_matrix(labels, predicted, labels=np.arange(outputs.shape[-1])),
         images=len(labels),

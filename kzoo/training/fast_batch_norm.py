@@ -43,7 +43,6 @@ def _can_be_fused(layer: Any) -> bool:
         and layer.input_spec is not None
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
-        and layer.scale
         and layer.center
         and not layer.renorm
         and not layer.synchronized
@@ -87,7 +86,7 @@ def _fused_class() -> type:
             inputs = tf.cast(inputs, self.compute_dtype)
             outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
                 x=inputs,
-                scale=tf.convert_to_tensor(self.gamma),
+                scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(tf.convert_to_tensor(self.beta)),
                 offset=tf.convert_to_tensor(self.beta),
                 mean=tf.zeros([0], tf.float32),
                 variance=tf.zeros([0], tf.float32),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
+from kzoo.errors import InputError
+from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from kzoo.training.muon import Muon
+from kzoo.training.schedules import rates_by_step
 
 
 @functools.cache
@@ -22,9 +29,26 @@ def coupled(base: type) -> type:
     """
 
     class Coupled(base):
-        def __init__(self, *args: Any, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        def __init__(
+            self, *args: Any, l1: float = 0.0, l2: float = 0.0, multipliers: Any = None, **kwargs: Any
+        ) -> None:
             super().__init__(*args, **kwargs)
-            self.l1, self.l2 = l1, l2
+            self.l1, self.l2, self.multipliers = l1, l2, multipliers or Multipliers({}, 1)
+
+        def build(self, variables: Any) -> None:
+            self.multipliers.match(variables)
+            super().build(variables)
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            chosen = self.multipliers.rows.get(self._get_variable_index(variable))
+            if chosen is None:
+                return super().update_step(gradient, variable, learning_rate)
+            before = ops.convert_to_tensor(variable)
+            super().update_step(gradient, variable, learning_rate * chosen.factor)
+            if (moves := self.multipliers.moves(chosen, self.iterations)) is not None:
+                # Momentum alone would carry it on: it stands still.
+                self.assign(variable, ops.where(moves, ops.convert_to_tensor(variable), before))
+            return None
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
             variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
@@ -55,8 +79,74 @@ def coupled(base: type) -> type:
     return Coupled
 
 
-def build_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """The optimizer of a resolved recipe; its rate is set anew at each epoch by the schedule."""
+class Multipliers:
+    """A recipe's `rate_multipliers`, matched to the variables of a model.
+
+    Attributes:
+        rows: by the variable's index, for those that have one.
+    """
+
+    def __init__(self, patterns: dict[str, settings.RateMultiplier], steps: int) -> None:
+        """Take wildcards of variable paths, and the steps of an epoch."""
+        self.patterns, self.steps = patterns, steps
+        self.rows: dict[int, settings.RateMultiplier] = {}
+
+    def match(self, variables: Sequence[Any]) -> None:
+        """Find each variable's multiplier.
+
+        Raises:
+            InputError: a wildcard fits none.
+        """
+        paths = [variable.path for variable in variables]
+        for pattern, row in self.patterns.items():
+            fitting = [i for i, path in enumerate(paths) if fnmatch.fnmatchcase(path, pattern)]
+            if not fitting:
+                raise InputError(
+                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(paths)}"
+                )
+            self.rows |= dict.fromkeys(fitting, row)
+
+    def moves(self, row: settings.RateMultiplier, iterations: Any) -> Any:
+        """Whether a variable moves in this step, as a tensor; None if it always does."""
+        first, last = (row.first_epoch - 1) * self.steps, row.last_epoch and row.last_epoch * self.steps
+        if not first and not last:
+            return None
+        step = ops.convert_to_tensor(iterations)
+        moves = step >= first
+        return moves if not last else ops.logical_and(moves, step < last)
+
+
+class ByStep(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate for every step, known in advance; `kzoo.training.schedules` computes them.
+
+    A callback cannot set it: on JAX what it assigns within an epoch is not seen.
+
+    Attributes:
+        peak: the optimizer's own rate, of which the rates are shares.
+        rates: float (steps,).
+    """
+
+    def __init__(self, peak: float, rates: np.ndarray) -> None:
+        """Follow `rates`."""
+        self.peak, self.rates = peak, np.asarray(rates, np.float32)
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of a step; after the last one its rate stays."""
+        last = len(self.rates) - 1
+        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32"), last))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"peak": self.peak, "rates": self.rates.tolist()}
+
+
+def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer:
+    """The optimizer of a resolved recipe; its rate is set anew at each epoch, or step, by the schedule.
+
+    Args:
+        recipe: resolved.
+        steps: of an epoch.
+    """
     choice = recipe.optimizer
     base: type
     match choice:
@@ -73,10 +163,15 @@ def build_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
             options = {"initial_accumulator_value": 0.0, "epsilon": choice.epsilon}
         case Adadelta():
             base, options = keras.optimizers.Adadelta, choice.model_dump(include={"rho", "epsilon"})
+        case settings.Muon():
+            base, options = Muon, choice.model_dump(exclude={"kind", "learning_rate"})
         case _:
             base, options = keras.optimizers.SGD, {}
+    rate: Any = choice.learning_rate
+    by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps)
     return coupled(base)(
-        learning_rate=choice.learning_rate,
+        learning_rate=rate if by_step is None else ByStep(rate, by_step),
+        multipliers=Multipliers(recipe.rate_multipliers, steps),
         weight_decay=recipe.weight_decay or None,
         use_ema=recipe.ema is not None,
         ema_momentum=recipe.ema if recipe.ema is not None else 0.99,

@@ -65,6 +65,7 @@ class Result(_Record):
         best, last: validation scores of the best and of the last epoch.
         train: training scores of the last epoch, as averaged while it ran.
         test: scores of the best epoch's weights on the test part.
+        test_tta: likewise with the recipe's test-time augmentation; None without.
         history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
         gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
@@ -89,6 +90,7 @@ class Result(_Record):
     last: Score | None = None
     train: Score | None = None
     test: Score | None = None
+    test_tta: Score | None = None
     history: dict[str, list[float]]
     gradient_flow: dict[str, Any] | None = None
     confusion: list[list[int]] | None = None

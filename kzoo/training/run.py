@@ -21,7 +21,7 @@ from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, records
 from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
-from kzoo.training.evaluation import evaluate
+from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.guards import NotFinite
 from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
 from kzoo.training.saved_run import Run
@@ -212,6 +212,10 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
             found = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
             scores["test"] = {"loss": found.loss, "accuracy": found.accuracy}
             scores["confusion"] = found.confusion.tolist()
+            if row.tta is not None:
+                args = (data.test.labels, data.test.images, row.tta, row.batch_size)
+                found = augmented_evaluation(session.view, session.logits, *args)
+                scores["test_tta"] = {"loss": found.loss, "accuracy": found.accuracy}
     statistics = data.normalization
     segments = session.segments()
     result = records.Result(

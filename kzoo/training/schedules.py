@@ -1,4 +1,4 @@
-"""The learning rate of each epoch, as the reports set it: a function of the epoch (no Keras).
+"""The learning rate of each epoch, as the reports set it, or of each step: a function of its number (no Keras).
 
 Each agrees with the scheduler of the same name in PyTorch, which reports a, b, d and e trained with.
 """
@@ -7,7 +7,22 @@ from __future__ import annotations
 
 import math
 
-from kzoo.recipes.settings import AnySchedule, Constant, Cosine, CosineRestarts, Exponential, Plateau, Step
+import numpy as np
+
+from kzoo.recipes.settings import (
+    AnySchedule,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Linear,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Step,
+)
+
+BY_STEP = (Linear, Polynomial, OneCycle)
 
 
 def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -> float:
@@ -31,6 +46,52 @@ def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -
         case Step(every=every, factor=factor):
             return base * factor ** (epoch // every)
     raise TypeError(f"no rate by epoch for {schedule!r}")
+
+
+def rates_by_step(
+    schedule: AnySchedule, base: float, epochs: int, steps: int, warmup_epochs: float = 0.0
+) -> np.ndarray | None:
+    """The rate of every step of a run, where it changes within epochs; else None.
+
+    Args:
+        schedule: the recipe's.
+        base: the optimizer's rate.
+        epochs: of the whole run.
+        steps: of an epoch.
+        warmup_epochs: in which the rate rises in a straight line to the one that the schedule begins with; the schedule
+            itself fills the rest of the run (PyTorch's LinearLR with ``start_factor=1 / (w + 1)`` over the w steps of
+            the warm-up, then the schedule, in a SequentialLR).
+
+    Returns:
+        float64 (epochs * steps,).
+    """
+    if not warmup_epochs and not isinstance(schedule, BY_STEP):
+        return None
+    warm = round(warmup_epochs * steps)
+    rest = epochs * steps - warm
+    if isinstance(schedule, BY_STEP):
+        main = [base * _share(schedule, step, rest) for step in range(rest)]
+    else:
+        main = [learning_rate(schedule, base, step // steps, max(1, -(-rest // steps))) for step in range(rest)]
+    rise = [main[0] * (step + 1) / (warm + 1) for step in range(warm)]
+    return np.array([*rise, *main])
+
+
+def _share(schedule: Linear | Polynomial | OneCycle, step: int, steps: int) -> float:
+    """The rate of a step as a share of the optimizer's."""
+    match schedule:
+        case Linear(end=end):
+            return 1 + (end - 1) * step / steps
+        case Polynomial(power=power):
+            return float((1 - step / steps) ** power)
+    top = schedule.peak * steps - 1  # as in PyTorch, the first step is 0 and the last one ends the cycle
+    if step <= top:
+        first, last, progress = schedule.start, 1.0, step / top
+    else:
+        first, last, progress = 1.0, schedule.end, (step - top) / max(1.0, steps - 1 - top)
+    if schedule.anneal == "cosine":
+        return _cosine(first, last, progress)
+    return first + (last - first) * progress
 
 
 def _cosine(base: float, minimum: float, progress: float) -> float:

@@ -82,7 +82,7 @@ class Session(keras.callbacks.Callback):
         kind = "Categorical" if self.batches.soft else "SparseCategorical"
         with_logits = {"from_logits": self.logits}
         self.view.compile(
-            optimizer=build_optimizer(self.recipe),
+            optimizer=build_optimizer(self.recipe, self.batches.steps),
             loss=getattr(keras.losses, f"{kind}Crossentropy")(**with_logits),
             metrics=[getattr(keras.metrics, f"{kind}Accuracy")(name="accuracy")],
         )
@@ -101,7 +101,7 @@ class Session(keras.callbacks.Callback):
 
     def _make_callbacks(self, extra: Sequence[Any], console: Console | None, watchers: list[Any]) -> None:
         self.board = cb.TensorBoardLog(self.directory / "tensorboard")
-        rate = cb.Rate(self.recipe)
+        rate = cb.Rate(self.recipe, self.batches.steps)
         self.log = cb.Log(rate, self._write_history)
         self.best = cb.Best(self.stock, lambda: save_weights(self.stock, self.directory / "best.weights.h5"))
         self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None

@@ -1,0 +1,42 @@
+"""Recipes of short training: 94% on CIFAR-10 and more, after Jordan (2024, arXiv 2404.00498) with Muon.
+
+The network, the augmentation and the rates are those of the paper and of its successor with Muon (0.29 PFLOP for 94.0%
+with test-time augmentation, the mean of 200 runs there). All 50,000 training images are used: nothing is selected, so
+no validation images are held back.
+
+What differs from the author's code: float32 here and half precision there; whitening from the images in our order; the
+bias of the whitening convolution follows the common schedule until its last epoch instead of one of its own.
+"""
+
+from __future__ import annotations
+
+from kzoo.data.augment import AlternatingFlip, Translate
+from kzoo.data.splits import Split
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import Linear, Muon, RateMultiplier
+
+CIFAR10_94 = Recipe(
+    "fast/cifar10-94",
+    model="fastnet-s",
+    dataset="cifar10",
+    split=Split(validation=0),
+    augmentation=(AlternatingFlip(), Translate(pixels=2)),
+    optimizer=Muon(),
+    schedule=Linear(),
+    label_smoothing=0.2,
+    # 0.67 of the author's for the classifier, 0.053 for biases.
+    rate_multipliers={"logits/kernel": 0.67 / 0.053, "whitening/bias": RateMultiplier(last_epoch=3)},
+    tta="flip-shift",
+    epochs=8,
+    batch_size=2000,
+)
+CIFAR10_95 = CIFAR10_94.derive("fast/cifar10-95", model="fastnet-m", epochs=15)
+CIFAR10_96 = CIFAR10_94.derive(
+    "fast/cifar10-96", model="fastnet-l", augmentation=(AlternatingFlip(), Translate(pixels=4)), epochs=40
+)
+CIFAR100 = CIFAR10_95.derive("fast/cifar100", dataset="cifar100", epochs=30)
+EMNIST = CIFAR10_94.derive(
+    "fast/emnist", dataset="emnist", augmentation=(Translate(pixels=2),), split=Split(validation=0)
+)
+
+RECIPES = (CIFAR10_94, CIFAR10_95, CIFAR10_96, CIFAR100, EMNIST)

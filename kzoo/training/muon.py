@@ -1,0 +1,91 @@
+"""Muon for Keras: convolution kernels as matrices, whose momentum is orthogonalised (Jordan et al. 2024)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the quintic Newton-Schulz iteration: the author's, chosen for the steepest slope at zero."""
+
+
+def orthogonalized(matrix: Any, iterations: int) -> Any:
+    """About the nearest matrix with orthonormal rows or columns: singular values come to lie between 0.5 and 1.5.
+
+    Args:
+        matrix: (rows, columns), of any scale.
+        iterations: Newton-Schulz steps.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if tall else matrix
+    x = x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7)
+    for _ in range(iterations):
+        square = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+    return ops.transpose(x) if tall else x
+
+
+class Muon(keras.optimizers.Optimizer):
+    """See `kzoo.recipes.settings.Muon`; every argument beyond its fields is that of Keras's optimizers.
+
+    Which variables are kernels: those of four axes, and of those with two all but the last, the classifier's.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.24,
+        *,
+        momentum: float = 0.6,
+        iterations: int = 3,
+        normalize: bool = True,
+        sgd_rate: float = 106.0,
+        sgd_momentum: float = 0.85,
+        sgd_decay: float = 0.004,
+        **options: Any,
+    ) -> None:
+        """Set up."""
+        super().__init__(learning_rate=learning_rate, **options)
+        self.momentum, self.orthogonalizing_steps, self.normalize = momentum, iterations, normalize
+        self.sgd_rate, self.sgd_momentum, self.sgd_decay = sgd_rate, sgd_momentum, sgd_decay
+        self.peak = float(getattr(learning_rate, "peak", learning_rate))
+
+    def build(self, variables: list[Any]) -> None:
+        """Make the momenta and tell the kernels from the rest."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momenta = self.add_optimizer_variables(variables, "momentum")
+        matrices = [index for index, variable in enumerate(variables) if len(variable.shape) == 2]
+        self._kernels = {index for index, variable in enumerate(variables) if len(variable.shape) == 4}
+        self._kernels |= set(matrices[:-1])
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step of one variable."""
+        index = self._get_variable_index(variable)
+        moment = self._momenta[index]
+        gradient = ops.cast(gradient, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype)
+        value = ops.convert_to_tensor(variable)
+        if index in self._kernels:
+            new = self.momentum * ops.convert_to_tensor(moment) + gradient
+            self.assign(moment, new)
+            ahead = ops.reshape(gradient + self.momentum * new, (-1, variable.shape[-1]))
+            if self.normalize:
+                value = value * (variable.shape[-1] ** 0.5 / ops.sqrt(ops.sum(ops.square(value))))
+            update = ops.reshape(orthogonalized(ahead, self.orthogonalizing_steps), variable.shape)
+            self.assign(variable, value - rate * update)
+            return
+        gradient = gradient + (self.sgd_decay / self.sgd_rate) * value
+        new = self.sgd_momentum * ops.convert_to_tensor(moment) + gradient
+        self.assign(moment, new)
+        rate = rate * (self.sgd_rate / self.peak)
+        self.assign(variable, value - rate * (gradient + self.sgd_momentum * new))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"momentum": self.momentum, "iterations": self.orthogonalizing_steps, "normalize": self.normalize}
+        own |= {"sgd_rate": self.sgd_rate, "sgd_momentum": self.sgd_momentum, "sgd_decay": self.sgd_decay}
+        return {**super().get_config(), **own}
