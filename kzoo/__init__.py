@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.models.weight_sets import list_weights
-    from kzoo.pages import run_page, study_page
+    from kzoo.pages import compare_page, run_page, study_page
     from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
     from kzoo.search.hypermodel import RecipeHyperModel
     from kzoo.search.results import read_search
@@ -69,10 +69,13 @@ if TYPE_CHECKING:
     from kzoo.search.search import Search, load_search
     from kzoo.search.space import Choice, IntRange, Range
     from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study  # type: ignore[no-redef]
+    from kzoo.studies.run_comparison import compare
     from kzoo.studies.running import run_study
+    from kzoo.training.listing import runs
     from kzoo.training.publishing import save_weights_set
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
+    from kzoo.training.seeds import train_seeds
 
 _MODULES = {
     "kzoo.data.datasets": ("list_datasets", "register_dataset"),
@@ -117,7 +120,7 @@ _MODULES = {
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.models.weight_sets": ("list_weights",),
-    "kzoo.pages": ("run_page", "study_page"),
+    "kzoo.pages": ("compare_page", "run_page", "study_page"),
     "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
     "kzoo.search.hypermodel": ("RecipeHyperModel",),
     "kzoo.search.results": ("read_search",),
@@ -125,10 +128,13 @@ _MODULES = {
     "kzoo.search.search": ("Search", "load_search"),
     "kzoo.search.space": ("Choice", "IntRange", "Range"),
     "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
+    "kzoo.studies.run_comparison": ("compare",),
     "kzoo.studies.running": ("run_study",),
+    "kzoo.training.listing": ("runs",),
     "kzoo.training.publishing": ("save_weights_set",),
     "kzoo.training.run": ("resume", "train"),
     "kzoo.training.saved_run": ("Run",),
+    "kzoo.training.seeds": ("train_seeds",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

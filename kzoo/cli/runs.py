@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, interruptible, out
+from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, interruptible, numbers, out
+from kzoo.errors import InputError
 
 if TYPE_CHECKING:
     from kzoo.training.evaluation import Evaluation
     from kzoo.training.saved_run import Run
+    from kzoo.training.seeds import SeedRuns
 
 
 @app.command()
@@ -24,6 +27,7 @@ def train(
     epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
     batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
     seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
@@ -37,12 +41,19 @@ def train(
     changes = assignments([*(set_ or []), *given])
     from kzoo.recipes import recipe as named_recipe
 
+    if seeds is not None and "seed" in changes:
+        raise InputError("--seed and --seeds: choose one")
     row = named_recipe(recipe).override(**changes)
     row.resolved()  # unknown names are told at once, before the seconds that Keras takes to load
     import_keras()
     from kzoo.training.run import train as run_recipe
 
     options = {"data_dir": data_dir, "directory": directory, "fresh": fresh, "diagnostics": not no_diagnostics}
+    if seeds is not None:
+        from kzoo.training.seeds import train_seeds
+
+        report_seeds(interruptible(train_seeds, row, numbers("--seeds", seeds), progress=out, **options))
+        return
     report(interruptible(run_recipe, row, progress=out, **options))
 
 
@@ -73,6 +84,15 @@ def evaluate(
         out.print(
             f"{split}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)", highlight=False
         )
+
+
+def report_seeds(runs: SeedRuns) -> None:
+    table = Table(*runs.header(), title=f"\n{runs[0].recipe.name}", title_justify="left", box=None, pad_edge=False)
+    for row in runs.rows():
+        table.add_row(*row)
+    out.print(table, highlight=False)
+    for run in runs:
+        out.print(f"  record: {run.directory / 'result.json'}", highlight=False, markup=False, soft_wrap=True)
 
 
 def report(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.pages.charts import Chart, log_ticks, mode, new_chart, ordered_colors, rounded, spread
+from kzoo.pages.charts import Chart, color, dash, log_ticks, mode, new_chart, ordered_colors, rounded, spread
 from kzoo.pages.document import Absent
 from kzoo.training.records import Result
 
@@ -63,6 +63,40 @@ def _lines(layers: list[str], epochs: list[int], gradients: list[list[float]]) -
         when = "Before training" if epochs[0] == 0 else f"At epoch {epochs[0]}"
         caption = f"{when} the first layer’s gradient is {first / last:.3g} times the last layer’s."
     return Chart(figure, "Gradient over depth", label, caption, "24rem")
+
+
+def flow_of_runs(records: Mapping[str, Result]) -> Chart | Absent:
+    """Gradient over depth of several runs by their labels: untrained dotted, after the last epoch as a line."""
+    flows = {label: getattr(record, "gradient_flow", None) for label, record in records.items()}
+    drawn = {label: flow for label, flow in flows.items() if flow and flow.get("layers") and flow.get("epochs")}
+    if not drawn:
+        return Absent("No record has gradient flow: the runs were trained without diagnostics.")
+    figure = new_chart("layer with weights, first to last", "mean absolute gradient")
+    positive = [value for flow in drawn.values() for row in flow["gradients"] for value in row if value]
+    for label, flow in drawn.items():
+        place = list(flows).index(label)  # the colour that the run has in the other charts
+        for which in dict.fromkeys((0, len(flow["epochs"]) - 1)):
+            epoch = flow["epochs"][which]
+            name = f"{label}, {'untrained' if epoch == 0 else f'epoch {epoch}'}"
+            figure.add_scatter(
+                x=list(range(1, len(flow["layers"]) + 1)),
+                y=rounded([value or None for value in flow["gradients"][which]], 4),
+                name=name,
+                mode=mode(len(flow["layers"])),
+                customdata=list(flow["layers"]),
+                line={"color": color(place), "width": 2, "dash": "dot" if which == 0 else dash(place)},
+                marker={"size": 4},
+                hovertemplate=f"%{{customdata}}, {name}: %{{y:.2e}}<extra></extra>",
+            )
+    figure.update_yaxes(type="log")
+    if positive:
+        values, texts = log_ticks(min(positive), max(positive))
+        figure.update_yaxes(tickvals=values, ticktext=texts)
+    figure.update_layout(legend={"yanchor": "top", "y": -0.2, "maxheight": 170})
+    without = [label for label in flows if label not in drawn]
+    caption = f"Without a record of their gradients: {', '.join(without)}." if without else ""
+    label = f"Mean absolute gradient over the depth of {len(drawn)} runs, untrained and at the end"
+    return Chart(figure, "Gradient over depth", label, caption, "26rem")
 
 
 def power_map(layers: list[str], epochs: list[int], values: Any, title: str, what: str, caption: str = "") -> Chart:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,33 +10,9 @@ from kzoo.models.registry import variant
 from kzoo.pages.document import Table
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
+from kzoo.recipes.text import flat, write
 
 HIDDEN = ("name", "schema_version")
-
-
-def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields as ``{"optimizer.learning_rate": 0.001, ...}``; lists are kept whole."""
-    found: dict[str, Any] = {}
-    for key, value in fields.items():
-        if isinstance(value, Mapping) and value:
-            found.update(flat(value, f"{prefix}{key}."))
-        elif not isinstance(value, Mapping):
-            found[prefix + key] = value
-    return found
-
-
-def write(value: Any) -> str:
-    """A field's value, short: ``pad_crop(padding=4), flip()`` for a list of kinds."""
-    if value is None or value == []:
-        return "none"
-    if isinstance(value, list):
-        return ", ".join(map(write, value))
-    if isinstance(value, Mapping):
-        value = dict(value)
-        kind = value.pop("kind", "")
-        inner = ", ".join(f"{key}={write(entry)}" for key, entry in value.items())
-        return f"{kind}({inner})" if inner else kind
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -97,14 +97,19 @@ def _budget_part(results: Results, number: int, links: Mapping[str, str], folded
         notes=[*tables.notes(results), *tables.reasons(results)],
         verdicts=tables.verdicts(results),
         curves=study_curves(records),
-        runs=[_run_part(label, record, links) for label, rows in records.items() for record in rows],
+        runs=[
+            run_part(f"{label}, seed {record.recipe['seed']}", links.get(record.digest, ""), record)
+            for label, rows in records.items()
+            for record in rows
+        ],
     )
 
 
-def _run_part(label: str, record: Result, links: Mapping[str, str]) -> RunPart:
+def run_part(title: str, link: str, record: Result) -> RunPart:
+    """What a page of several runs shows of one of them; `link` leads to its own page, if it has one."""
     return RunPart(
-        title=f"{label}, seed {record.recipe['seed']}",
-        link=links.get(record.digest, ""),
+        title=title,
+        link=link,
         failed=(record.reason or "no reason is recorded") if record.status == "failed" else "",
         text=budget(record),
         changes=changes_table(record.recipe),
@@ -120,11 +125,16 @@ def _links(index: Index, folder: Path) -> dict[str, str]:
         for item in rows:
             page = item.path.with_name("report.html") if item.path.name == "result.json" else item.path
             if page.suffix == ".html" and page.is_file():
-                try:
-                    found[item.record.digest] = Path(os.path.relpath(page, folder)).as_posix()
-                except ValueError:  # on another drive
-                    continue
+                found[item.record.digest] = link_to(page, folder)
     return found
+
+
+def link_to(page: Path, folder: Path) -> str:
+    """Where a file is, as seen from a folder; nothing where that cannot be said."""
+    try:
+        return Path(os.path.relpath(page, folder)).as_posix()
+    except ValueError:  # on another drive
+        return ""
 
 
 def _entries_table(study: Study) -> Table:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from kzoo.pages import run_page, study_page
+from kzoo.pages import compare_page, run_page, study_page
+from kzoo.recipes import Recipe
 from kzoo.studies import study, tables
 from kzoo.studies.results import index, read_records
+from kzoo.studies.run_comparison import compare
 from tests.pages import browser as driver
 from tests.pages.conftest import full
 
@@ -37,6 +39,7 @@ def rescue(tmp_path_factory):
             path = place / "runs" / record.digest / "result.json"
             path.parent.mkdir(parents=True)
             path.write_text(record.to_json())
+            path.with_name("recipe.json").write_text(Recipe(**record.recipe).to_json())
     found = index(row, read_records([place / "runs"]))
     return study_page(row, found, place / "study.html"), found
 
@@ -73,6 +76,18 @@ def test_study_page(browser, rescue, width, dark):
         reported = [cell.theirs() for cell in row.cells if cell.reported is not None]
         for pair in reported:
             assert all(part in cells for part in pair.split(", "))
+
+
+def test_comparison_page(browser, rescue, tmp_path):
+    found = compare(*(item.path.parent for items in rescue[1].found.values() for item in items[:3]))
+    page = compare_page(found, tmp_path / "compared.html")
+    looked_at(browser, page, 390, True)
+    rows = browser.evaluate(
+        """[...document.querySelectorAll("table[aria-label='What came of the runs'] tbody tr")].map(
+        (row) => [...row.cells].map((cell) => cell.innerText))"""
+    )
+    assert [tuple(row) for row in rows] == found.results()
+    assert browser.evaluate("document.querySelectorAll('#gradients .scatterlayer .trace').length") == 6
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])

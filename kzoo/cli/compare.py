@@ -1,0 +1,81 @@
+"""Commands on many runs: runs, compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, app, complain, out
+from kzoo.errors import InputError
+
+
+@app.command()
+def runs(
+    pattern: Annotated[str, typer.Argument(metavar="WILDCARD", help="On recipe, model or directory.")] = "*",
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List runs, finished or not, the newest first."""
+    from kzoo.training.listing import COLUMNS
+    from kzoo.training.listing import runs as found_runs
+
+    found = found_runs(pattern, directory)
+    for problem in found.problems:
+        complain("warning", problem)
+    if as_json:
+        print(json.dumps([row.to_dict() for row in found], indent=1))
+    elif not found:
+        raise InputError(f"pattern {pattern!r} matches no run in {str(directory)!r}")
+    else:
+        numbers = ("best", "test")
+        _show(COLUMNS, [row.cells() for row in found], right=[COLUMNS.index(name) for name in numbers])
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of finished runs, or records.")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Make a page of it too, .html.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put runs side by side: in what their recipes differ, what came of it, curves and gradients on a page."""
+    from kzoo.studies.run_comparison import compare as put_together
+
+    if output is not None:
+        from kzoo.pages.document import check_place
+
+        check_place(output)
+    found = put_together(*runs)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        differences = found.differences()
+        if differences:
+            _show(("field", *found.labels), differences)
+            out.print()
+        else:
+            out.print("The recipes are the same.\n", highlight=False)
+        _show(("", *found.labels), found.results(), right=range(1, len(found.labels) + 1))
+        for note in found.notes():
+            out.print(note, highlight=False, markup=False, soft_wrap=True)
+    if output is not None:
+        from kzoo.pages import compare_page
+
+        path = compare_page(found, output)
+        if not as_json:
+            out.print(f"page: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show(header: tuple[str, ...], rows: list[tuple[str, ...]], right: object = ()) -> None:
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place in right else "left", overflow="fold")  # type: ignore[operator]
+    for row in rows:
+        table.add_row(*row)
+    # Piped, lines may be longer than those of a terminal.
+    console = out if out.is_terminal else Console(width=max(out.width, 200))
+    console.print(table, highlight=False, markup=False)

@@ -1,0 +1,93 @@
+"""Short HTML for notebooks: tables, small curves and pictures, in the notebook's own colours (no Keras)."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+_CELL = "padding: 0.15em 0.7em; vertical-align: top;"
+LIMIT = 100
+"""Rows of a table that are shown; a notebook's cell is no place for more."""
+
+
+def heading(text: str, detail: str = "") -> str:
+    """A line above what is shown: the thing in bold, then what is to be known of it."""
+    return f"<div><strong>{html.escape(text)}</strong>{'&ensp;' if detail else ''}{html.escape(detail)}</div>"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, left: Sequence[int] = (0,)) -> str:
+    """A table; what is no text is set flush right unless its column is in `left`.
+
+    Args:
+        header: names of the columns.
+        rows: cells by row: text, which is escaped, `Markup`, or anything whose `str` is shown.
+        left: places of the columns that are set flush left.
+    """
+    rows = list(rows)
+
+    def line(cells: Sequence[Any], tag: str) -> str:
+        sides = ("left" if place in left else "right" for place in range(len(cells)))
+        found = (
+            f'<{tag} style="{_CELL} text-align: {side};">{_text(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr>{''.join(found)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows[:LIMIT])
+    more = f"<div>and {len(rows) - LIMIT:,} more</div>" if len(rows) > LIMIT else ""
+    return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>{more}"
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+
+def escape(text: str) -> Markup:
+    """Text as HTML shows it."""
+    return Markup(html.escape(text))
+
+
+def curve(values: Sequence[float | None], *, width: int = 120, height: int = 24) -> Markup:
+    """A line of one value an epoch, as wide and as high (in pixels) as given; what is not finite is left out."""
+    points = [(i, v) for i, v in enumerate(values) if v is not None and np.isfinite(v)]
+    if not points:
+        return Markup("")
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    across, up = max(len(values) - 1, 1), (high - low) or 1.0
+    text = " ".join(
+        f"{2 + (width - 4) * i / across:.1f},{height - 2 - (height - 4) * (v - low) / up:.1f}" for i, v in points
+    )
+    label = f"from {points[0][1]:.4g} to {points[-1][1]:.4g}"
+    return Markup(
+        f'<svg width="{width}" height="{height}" role="img" aria-label="{label}">'
+        f'<polyline points="{text}" fill="none" stroke="#2b7bba" stroke-width="1.5"/></svg>'
+    )
+
+
+def picture(image: np.ndarray, *, side: int = 56) -> Markup:
+    """A small image with sharp pixels.
+
+    Args:
+        image: uint8 (height, width, 1 or 3).
+        side: pixels of its longer side on the screen.
+    """
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(content, "PNG")
+    scale = side / max(image.shape[:2])
+    width, height = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    data = base64.b64encode(content.getvalue()).decode()
+    return Markup(
+        f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="" '
+        'style="image-rendering: pixelated; display: inline-block; margin: 2px;">'
+    )
+
+
+def _text(cell: Any) -> str:
+    return str(cell) if isinstance(cell, Markup) else html.escape("–" if cell is None else str(cell))

@@ -1,0 +1,165 @@
+"""The runs of a directory, finished or not, as a list that prints as a table (no Keras)."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import fnmatch
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kzoo import notebook
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+from kzoo.training.records import read_result
+
+State = Literal["finished", "failed", "unfinished"]
+COLUMNS = ("run", "model", "data", "budget", "best", "test", "when", "state")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run in a line.
+
+    Attributes:
+        directory: where it is.
+        name: its recipe's.
+        model, dataset, seed: the recipe's.
+        budget: what was trained on, e.g. ``"5 of 100 epochs, 10,000 images"``.
+        best: the best validation accuracy so far, None where there is none.
+        test: the test accuracy, None until the end.
+        when: when it began; of an unfinished one, when it last got on.
+        state: ``"finished"``, ``"failed"`` or ``"unfinished"`` (running, or cut off).
+        curve: validation accuracy by epoch, training accuracy where there is no validation part.
+    """
+
+    directory: Path
+    name: str
+    model: str
+    dataset: str
+    seed: int
+    budget: str
+    best: float | None
+    test: float | None
+    when: datetime.datetime
+    state: State
+    curve: tuple[float, ...]
+
+    def cells(self) -> tuple[str, ...]:
+        """As text, by `COLUMNS`."""
+        numbers = ("-" if value is None else f"{value:.4f}" for value in (self.best, self.test))
+        when = self.when.astimezone().strftime("%Y-%m-%d %H:%M")
+        return (str(self.directory), self.model, self.dataset, self.budget, *numbers, when, self.state)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        fields = {**asdict(self), "directory": str(self.directory), "when": self.when.isoformat()}
+        return {**fields, "curve": list(self.curve)}
+
+
+class RunList(list[RunSummary]):
+    """Runs, the newest first; a notebook shows them as a table.
+
+    Attributes:
+        problems: one sentence for each directory that holds a run which cannot be read.
+    """
+
+    def __init__(self, rows: Iterable[RunSummary] = (), problems: Iterable[str] = ()) -> None:
+        """Hold `rows`."""
+        super().__init__(rows)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [COLUMNS, *(row.cells() for row in self)]
+        widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def __repr__(self) -> str:
+        return f"RunList of {len(self)} runs"
+
+    def _repr_html_(self) -> str:
+        rows = [(*row.cells(), notebook.curve(row.curve)) for row in self]
+        problems = "".join(notebook.heading("left out", problem) for problem in self.problems)
+        return notebook.table((*COLUMNS, "accuracy"), rows, left=(0, 1, 2, 3, 6, 7)) + problems
+
+
+def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
+    """The runs in a directory, the newest first.
+
+    Args:
+        pattern: wildcard on the recipe's name, the model, or the run's directory within `directory`.
+        directory: which holds runs, each a directory with a ``recipe.json``.
+
+    Raises:
+        InputError: there is no such directory.
+    """
+    place = Path(directory)
+    if not place.is_dir():
+        raise InputError(f"directory of runs {str(place)!r} does not exist: kzoo train makes it")
+    found, problems = [], []
+    for path in sorted(place.glob("*/recipe.json")):
+        try:
+            row = summary(path.parent)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if any(fnmatch.fnmatchcase(text, pattern) for text in (row.name, row.model, row.directory.name)):
+            found.append(row)
+    return RunList(sorted(found, key=lambda row: row.when, reverse=True), problems)
+
+
+def summary(directory: Path) -> RunSummary:
+    """A run in a line.
+
+    Raises:
+        InputError: its recipe or record is damaged.
+    """
+    recipe = Recipe.from_file(directory / "recipe.json")
+    state: State = "unfinished"
+    best = test = None
+    if (directory / "result.json").exists():
+        record = read_result(directory / "result.json")
+        state = "finished" if record.status == "completed" else "failed"
+        history, epochs = record.history, record.epochs
+        best, test = (None if score is None else score.accuracy for score in (record.best, record.test))
+        started = [datetime.datetime.fromisoformat(segment.started) for segment in record.segments]
+    else:
+        started = []
+        history = _history(directory / "metrics.csv")
+        epochs = len(history.get("loss", ()))
+    if not started:
+        files = [path for path in (directory / "metrics.csv", directory / "recipe.json") if path.exists()]
+        started = [datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in files), datetime.UTC)]
+    curve = tuple(history.get("val_accuracy") or history.get("accuracy") or ())
+    if best is None and history.get("val_accuracy"):
+        best = max(value for value in (*history["val_accuracy"], -math.inf) if value == value)
+    images = f", {recipe.train_size:,} images" if recipe.train_size else ""
+    count = f"{recipe.epochs:,}" if epochs == recipe.epochs else f"{epochs:,} of {recipe.epochs:,}"
+    return RunSummary(
+        directory=directory,
+        name=recipe.name,
+        model=recipe.model,
+        dataset=recipe.dataset,
+        seed=recipe.seed,
+        budget=f"{count} {'epoch' if recipe.epochs == 1 else 'epochs'}{images}",
+        best=best if best is None or math.isfinite(best) else None,
+        test=test,
+        when=min(started),
+        state=state,
+        curve=curve,
+    )
+
+
+def _history(path: Path) -> dict[str, list[float]]:
+    """What a run that is not finished has written so far; nothing where that cannot be read."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        return {key: [float(row[key]) for row in rows] for key in rows[0]} if rows else {}
+    except (OSError, ValueError, TypeError):
+        return {}

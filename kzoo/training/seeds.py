@@ -1,0 +1,101 @@
+"""One recipe with several seeds, and the mean and standard deviation of what comes of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kzoo import notebook
+from kzoo.errors import InputError, RunFailed
+from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes.schema import Recipe
+from kzoo.training.run import train
+from kzoo.training.saved_run import Run
+
+SCORES = {"best": "validation accuracy, best epoch", "last": "validation accuracy, last epoch", "test": "test accuracy"}
+
+
+class SeedRuns(list[Run]):
+    """Finished runs of one recipe that differ in the seed alone."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        """Hold `runs`."""
+        super().__init__(runs)
+
+    def values(self, score: str) -> list[float]:
+        """The accuracies of ``"best"``, ``"last"`` or ``"test"``, one a seed, of the runs that have it."""
+        if score not in SCORES:
+            raise InputError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+        found = (getattr(run.result, score) for run in self)
+        return [float(value.accuracy) for value in found if value is not None]
+
+    def mean(self, score: str = "test") -> float:
+        """The mean over seeds.
+
+        Raises:
+            InputError: no run has that score.
+        """
+        values = self.values(score)
+        if not values:
+            raise InputError(f"none of {len(self)} runs has a score of {score!r}")
+        return statistics.fmean(values)
+
+    def sd(self, score: str = "test") -> float | None:
+        """The standard deviation over seeds (n - 1 in the denominator); None for fewer than two."""
+        values = self.values(score)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """As a table: the score, its value for each seed, mean and standard deviation as text."""
+        rows = []
+        for score, title in SCORES.items():
+            values = self.values(score)
+            if values:
+                sd = self.sd(score)
+                mean = f"{self.mean(score):.4f}" + ("" if sd is None else f" ± {sd:.4f}")
+                rows.append((title, *(f"{value:.4f}" for value in values), mean))
+        return rows
+
+    def header(self) -> tuple[str, ...]:
+        """The columns of `rows`."""
+        return ("", *(f"seed {run.recipe.seed}" for run in self), f"mean ± sd (n={len(self)})")
+
+    def __repr__(self) -> str:
+        if not self:
+            return "SeedRuns of no run"
+        shown = "; ".join(f"{row[0]} {row[-1]}" for row in self.rows())
+        return f"SeedRuns of {self[0].recipe.name!r}, n={len(self)}: {shown}"
+
+    def _repr_html_(self) -> str:
+        return notebook.table(self.header(), self.rows())
+
+
+def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> SeedRuns:
+    """Train a recipe once for each seed, one after the other; what is finished already is taken as it is.
+
+    Args:
+        recipe: as for `train`.
+        seeds: of initial weights, order, augmentation and dropout; the split has its own and stays.
+        **options: as for `train`, but for `directory`, which names one run.
+
+    Raises:
+        InputError: a seed is given twice or there is none, or the recipe is not usable.
+        RunFailed: runs failed; the others were trained all the same.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds must be one or more different integers, not {list(seeds)!r}")
+    for option in ("directory", "seed"):
+        if options.get(option) is not None:
+            raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")
+    row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+    done, failed = [], {}
+    for seed in seeds:
+        try:
+            done.append(train(row, **{**options, "seed": seed}))
+        except RunFailed as error:
+            failed[seed] = str(error)
+    if failed:
+        seed, reason = next(iter(failed.items()))
+        raise RunFailed(f"{len(failed)} of {len(seeds)} seeds failed ({', '.join(map(str, failed))}); {seed}: {reason}")
+    return SeedRuns(done)

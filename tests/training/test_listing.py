@@ -1,0 +1,174 @@
+"""Runs as a body of work: the list of them, several seeds, several runs side by side."""
+
+import datetime
+import json
+import statistics
+
+import pytest
+
+import kzoo
+from kzoo.recipes import recipe
+from kzoo.studies.run_comparison import compare
+from kzoo.training.listing import runs
+from tests.pages.conftest import full
+from tests.studies.conftest import make
+
+
+def put(place, record, finished=True):
+    """A run's directory as training leaves it, without weights."""
+    from kzoo.recipes import Recipe
+
+    place.mkdir(parents=True)
+    (place / "recipe.json").write_text(Recipe(**record.recipe).to_json())
+    if finished:
+        (place / "result.json").write_text(record.to_json())
+    return place
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A finished run, one that failed, and one that was cut off after two of its epochs."""
+    base = recipe("rescue/vgg38")
+    put(tmp_path / "runs" / "good", full(base))
+    put(tmp_path / "runs" / "bad", make(base.override(seed=1), failed=True))
+    cut = put(tmp_path / "runs" / "cut", make(recipe("vgg08").override(train_size=500)), finished=False)
+    (cut / "metrics.csv").write_text("epoch,loss,val_accuracy\n1,2.0,0.25\n2,1.5,0.125\n")
+    return tmp_path / "runs"
+
+
+def test_list_tells_finished_failed_and_cut_off_apart(three):
+    found = {row.directory.name: row for row in runs("*", three)}
+    assert {name: row.state for name, row in found.items()} == {
+        "good": "finished",
+        "bad": "failed",
+        "cut": "unfinished",
+    }
+    good, cut = found["good"], found["cut"]
+    assert (good.best, good.test, good.budget) == (0.46875, 14 / 30, "6 epochs")
+    assert good.when == datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    assert (cut.best, cut.test, cut.curve) == (0.25, None, (0.25, 0.125))
+    assert cut.budget == f"2 of {recipe('vgg08').epochs} epochs, 500 images"
+    assert found["bad"].test is None
+    assert runs("*", three)[-1].directory.name == "good"  # the oldest
+
+
+def test_wildcard_is_on_recipe_model_and_directory(three):
+    assert {row.directory.name for row in runs("vgg38", three)} == {"good", "bad"}
+    assert {row.directory.name for row in runs("rescue/*", three)} == {"good", "bad"}
+    assert {row.directory.name for row in runs("cut*", three)} == {"cut"}
+    assert runs("resnet*", three) == []
+
+
+def test_damaged_runs_are_told_and_left_out(three):
+    (three / "good" / "result.json").write_text("{}")
+    found = runs("*", three)
+    assert {row.directory.name for row in found} == {"bad", "cut"}
+    assert len(found.problems) == 1
+    assert "good" in found.problems[0]
+    with pytest.raises(kzoo.InputError, match="does not exist"):
+        runs("*", three / "elsewhere")
+
+
+def test_list_is_a_table_in_a_notebook_and_in_print(three):
+    found = runs("*", three)
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["run", "model", "data", "budget", "best", "test", "when", "state"]
+    assert len(lines) == 4
+    page = found._repr_html_()
+    assert page.count("<tr>") == 4
+    assert page.count("<polyline") == 3
+    assert str(three / "good") in page
+
+
+def test_command_lists_runs(three, command):
+    code, text, errors = command("runs", "--directory", three)
+    assert (code, errors) == (0, "")
+    assert sum(" finished" in line for line in text.splitlines()) == 1
+    code, text, _ = command("runs", "vgg08", "--directory", three, "--json")
+    assert [row["state"] for row in json.loads(text)] == ["unfinished"]
+    code, _, errors = command("runs", "resnet*", "--directory", three)
+    assert (code, errors.count("\n")) == (2, 1)
+    code, _, errors = command("runs")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "does not exist" in errors
+
+
+def test_compared_runs_show_what_differs(tmp_path):
+    base = recipe("rescue/vgg38")
+    one = put(tmp_path / "one", full(base))
+    two = put(tmp_path / "two", full(recipe("rescue/bn"), test={"loss": 1.0, "accuracy": 0.5}, confusion=None))
+    found = compare(one, two)
+    assert found.labels == ("rescue/vgg38", "rescue/bn")
+    assert found.differences() == [("model", "vgg38", "vgg38-bn")]
+    rows = {row[0]: row[1:] for row in found.results()}
+    assert rows["test accuracy"] == ("0.4667", "0.5000")
+    assert found.notes() == []
+    assert "0.4667" in found._repr_html_()
+    other = put(tmp_path / "other", full(base.override(seed=3), data={**full().data, "fingerprint": "other"}))
+    named = compare(one, other)
+    assert named.labels == ("rescue/vgg38 seed 0", "rescue/vgg38 seed 3")
+    assert named.differences() == [("seed", "0", "3")]
+    assert "different data" in named.notes()[0]
+
+
+def test_comparison_command_and_page(three, command, tmp_path):
+    other = put(three / "other", full(recipe("rescue/bn")))
+    code, text, errors = command("compare", three / "good", other, three / "bad", "--output", tmp_path / "c.html")
+    assert (code, errors) == (0, "")
+    assert "vgg38-bn" in text
+    assert "failed: the training loss is nan" in text
+    page = (tmp_path / "c.html").read_text()
+    assert page.count("Gradient over depth") > 1
+    assert 'id="gradients"' in page
+    code, text, _ = command("compare", three / "good", other, "--json")
+    assert json.loads(text)["results"]["test accuracy"] == {"rescue/vgg38": "0.4667", "rescue/bn": "0.4667"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("good",), "two runs or more"),
+        (("good", "good"), "same run twice"),
+        (("good", "cut"), "is not finished: kzoo resume"),
+        (("good", "nowhere"), "is not a run"),
+    ],
+)
+def test_wrong_comparisons_are_one_line(three, command, words, message):
+    code, _, errors = command("compare", *(three / word for word in words))
+    assert (code, errors.count("\n")) == (2, 1)
+    assert message in errors
+
+
+def test_seeds_give_mean_and_deviation(command):
+    small = ("--dataset", "digits", "--epochs", 1, "--set", "train_size=100", "--no-diagnostics")
+    code, text, errors = command("train", "lenet1-max", *small, "--seeds", "0,1")
+    assert code == 0, errors
+    found = runs("*")
+    assert sorted(row.seed for row in found) == [0, 1]
+    tests = [row.test for row in found]
+    assert f"{statistics.fmean(tests):.4f} ± {statistics.stdev(tests):.4f}" in text
+    assert "mean ± sd (n=2)" in text
+    before = {row.directory: row.directory.stat().st_mtime_ns for row in found}
+    options = {"dataset": "digits", "epochs": 1, "train_size": 100, "progress": False}
+    again = kzoo.train_seeds("lenet1-max", [0, 1], **options)  # finished: nothing is trained again
+    assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before
+    assert again.mean() == pytest.approx(statistics.fmean(tests))
+    assert again.sd("test") == pytest.approx(statistics.stdev(tests))
+    for words in (("--seeds", "0,1", "--seed", 3), ("--seeds", "0,0"), ("--seeds", "0,1", "--directory", "here")):
+        code, _, errors = command("train", "lenet1-max", *small, *words)
+        assert (code, errors.count("\n")) == (2, 1), words
+
+
+def test_a_failed_seed_does_not_keep_the_others_from_training():
+    rate = {"kind": "sgd", "learning_rate": 1e30}
+    options = {
+        "dataset": "digits",
+        "epochs": 2,
+        "train_size": 100,
+        "optimizer": rate,
+        "progress": False,
+        "diagnostics": False,
+    }
+    with pytest.raises(kzoo.RunFailed, match=r"2 of 2 seeds failed \(4, 5\); 4: the training loss"):
+        kzoo.train_seeds("lenet1-max", [4, 5], **options)
+    assert [row.state for row in runs("*")] == ["failed", "failed"]
