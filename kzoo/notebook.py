@@ -47,6 +47,13 @@ class Markup(str):
     """Text that is HTML already."""
 
 
+class Svg(str):
+    """An SVG document, which a notebook shows as a picture."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
 def escape(text: str) -> Markup:
     """Text as HTML shows it."""
     return Markup(html.escape(text))

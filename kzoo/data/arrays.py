@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from kzoo import notebook
 from kzoo.errors import InputError, unknown
+
+SHOWN = 6
+"""Images of each class that a notebook shows."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +39,22 @@ class Arrays:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     fingerprint: str
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape[1:]))
+        test = f", {len(self.test_images):,} of them for testing" if self.test_images is not None else ""
+        total = len(self.images) + (0 if self.test_images is None else len(self.test_images))
+        return f"Arrays({total:,} images of {shape}{test}, {len(self.class_names)} classes)"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for label, name in enumerate(self.class_names[: notebook.LIMIT]):
+            places = np.flatnonzero(self.labels == label)
+            drawn = self.images.shape[-1] in (1, 3)
+            shown = "".join(notebook.picture(self.images[i]) for i in places[:SHOWN]) if drawn else ""
+            rows.append((name, f"{len(places):,}", notebook.Markup(shown)))
+        table = notebook.table(("class", "images", "the first"), rows, left=(0, 2))
+        return notebook.heading(repr(self)) + table
 
 
 def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:

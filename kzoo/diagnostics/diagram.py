@@ -14,6 +14,7 @@ from kzoo.diagnostics.diagram_svg import HEADING, draw
 from kzoo.diagnostics.diagram_text import box_lines, box_size, shortened
 from kzoo.diagnostics.plots import check_output, write_output
 from kzoo.errors import InputError
+from kzoo.notebook import Svg
 
 Detail = Literal["blocks", "layers"]
 
@@ -39,7 +40,7 @@ def architecture_diagram(
             says how often. If not given, in ``"blocks"`` only.
 
     Returns:
-        An SVG document.
+        An SVG document, as text; a notebook shows it as a picture.
 
     Raises:
         InputError: the model has no fixed graph (not built, or a subclass with its own `call`).
@@ -50,13 +51,14 @@ def architecture_diagram(
     graph = build_graph(model, fuse=fuse, expand_nested=expand_nested, collapse=fuse if collapse is None else collapse)
     lines = [box_lines(box) for box in graph.boxes]
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return draw(
+    drawing = draw(
         shortened(model.name, HEADING, bold=True, widest=800),
         f"{trainable:,} trainable of {model.count_params():,} parameters",
         graph,
         lines,
         lay_out(graph, [box_size(text) for text in lines]),
     )
+    return Svg(drawing)
 
 
 def save_diagram(

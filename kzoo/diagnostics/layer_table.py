@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from kzoo import notebook
 from kzoo.diagnostics.graph import Call, calls
 from kzoo.diagnostics.receptive_field import receptive_fields
 from kzoo.errors import InputError
@@ -78,6 +79,28 @@ class LayerTable:
     def multiply_adds(self) -> int:
         """Multiply-adds per image, without those of the `uncounted` layers."""
         return sum(row.multiply_adds for row in self.rows)
+
+    def __repr__(self) -> str:
+        return (
+            f"LayerTable({self.name!r}: {len(self.rows)} layers, {self.trainable_parameters:,} trainable of "
+            f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds an image)"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                row.name,
+                row.type,
+                "x".join(map(str, row.output_shape)),
+                f"{row.activation_bytes:,} B",
+                f"{row.parameters:,}",
+                f"{row.multiply_adds:,}",
+                "x".join(map(str, row.receptive_field)) if row.receptive_field else None,
+            )
+            for row in self.rows
+        ]
+        header = ("layer", "type", "output", "memory/image", "parameters", "multiply-adds", "receptive field")
+        return notebook.heading(repr(self)) + notebook.table(header, rows, left=(0, 1))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON: name, totals, uncounted, layers."""

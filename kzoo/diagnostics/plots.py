@@ -35,6 +35,12 @@ class _Figure(Figure):
     def add_subplot(self, *args: Any, **options: Any) -> Any:
         return _styled(super().add_subplot(*args, **options))
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows of it."""
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=100)
+        return content.getvalue()
+
 
 def _styled(axes: Any) -> Any:
     axes.set_prop_cycle(cycler(color=COLORS))

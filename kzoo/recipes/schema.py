@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from kzoo import notebook
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.datasets import dataset
 from kzoo.data.splits import Split
@@ -30,6 +31,7 @@ from kzoo.recipes.settings import (
     Setting,
     Share,
 )
+from kzoo.recipes.text import flat, write
 from kzoo.schemas import check_version, identity_fields, later, upgraded
 
 SCHEMA_VERSION = 2
@@ -190,6 +192,20 @@ class Recipe(Setting):
                 fields["model_options"] = {**row.options, **self.model_options}
         canonical = json.dumps([fields, *content], sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+
+    def __repr__(self) -> str:
+        data = self.dataset if self.train_size is None else f"{self.train_size:,} images of {self.dataset}"
+        epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}"
+        return f"Recipe({self.name!r}: {self.model} on {data}, {epochs}, seed {self.seed})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        usual = flat(type(self)("-", model="-").model_dump(mode="json"))
+        fields = flat(self.model_dump(mode="json"))
+        chosen = [(key, write(value)) for key, value in fields.items() if key != "name" and usual.get(key) != value]
+        text = "fields that differ from their defaults"
+        return notebook.heading(self.name, text) + notebook.table(("field", "value"), chosen, left=(0, 1))
 
     def to_json(self) -> str:
         """The recipe as indented JSON; `Recipe.from_json` gives it back equal."""

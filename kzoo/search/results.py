@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe, check_version
@@ -34,6 +35,22 @@ class SearchResult:
     def __init__(self, directory: Path, record: Record) -> None:
         """See `read_search`."""
         self.directory, self.record = directory, record
+
+    def __repr__(self) -> str:
+        ranked = self.ranked()
+        best = f", best {self.objective} {ranked[0].score:.4f}" if ranked else ""
+        return f"SearchResult({self.record.name!r}: {self.status}, {len(self.trials)} trials{best})"
+
+    def _repr_html_(self) -> str:
+        ranked = self.ranked()
+        others = [trial for trial in self.trials if trial not in ranked]
+        rows = [
+            (trial.number, *(trial.values.get(field) for field in self.fields), trial.score, trial.status)
+            for trial in [*ranked, *others]
+        ]
+        rows = [tuple(f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row) for row in rows]
+        header = ("trial", *self.fields, self.objective, "status")
+        return notebook.heading(repr(self)) + notebook.table(header, rows)
 
     @property
     def trials(self) -> list[Trial]:

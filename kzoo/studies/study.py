@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import metrics
@@ -126,6 +127,20 @@ class Study:
             if entry.label == label:
                 return entry
         raise InputError(f"study {self.name!r} has no entry {label!r}: it has {', '.join(map(repr, self.labels))}")
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}: {len(self.entries)} runs, {len(self.claims)} claims; {self.question})"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for entry in self.entries:
+            told = "; ".join(f"{metrics.metric(k).title} {metrics.write(k, v)}" for k, v in entry.reported.items())
+            recipe = entry.recipe
+            rows.append((entry.label, recipe.name, recipe.model, recipe.dataset, f"{recipe.epochs:,}", told or None))
+        header = ("run", "recipe", "model", "dataset", "epochs", "reported")
+        claims = notebook.table(("claim", "source"), [(c.text, c.source) for c in self.claims], left=(0, 1))
+        table = notebook.table(header, rows, left=(0, 1, 2, 3, 5))
+        return notebook.heading(self.name, self.question) + table + (claims if self.claims else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The study as JSON data; recipes by name."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.schemas import check_version
 
@@ -98,6 +99,38 @@ class Result(_Record):
     peak_memory: int | None
     segments: list[Segment]
     git_commit: str | None
+
+    def in_words(self) -> str:
+        """What came of the run, short: ``"100 epochs, seed 0, test accuracy 0.4976"``."""
+        epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}, seed {self.recipe['seed']}"
+        if self.status == "failed":
+            return f"failed after {epochs}: {self.reason}"
+        for part, title in ((self.test, "test"), (self.best, "best validation"), (self.train, "train")):
+            if part is not None:
+                return f"{epochs}, {title} accuracy {part.accuracy:.4f}"
+        return epochs
+
+    def __repr__(self) -> str:
+        return f"Result({self.name!r}: {self.in_words()})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (title, score and f"{score.accuracy:.4f}", score and f"{score.loss:.4f}", curves)
+            for title, score, curves in (
+                ("train, last epoch", self.train, notebook.curve(self.history.get("accuracy", ()))),
+                (
+                    "validation, best epoch",
+                    self.best,
+                    notebook.curve(self.history.get("val_accuracy", ())),
+                ),
+                ("test", self.test, ""),
+            )
+            if score is not None or curves
+        ]
+        what = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters:,} parameters; {self.in_words()}"
+        return notebook.heading(self.name, what) + notebook.table(("", "accuracy", "loss", "accuracy by epoch"), rows)
 
     def to_json(self) -> str:
         """The record as JSON."""

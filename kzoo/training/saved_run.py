@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kzoo import notebook
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
 from kzoo.data.splits import Part
@@ -73,6 +74,15 @@ class Run:
         if self._model is None:
             self._model = self._rebuild()
         return self._model
+
+    def __repr__(self) -> str:
+        what = self.result.in_words() if self.finished else "unfinished"
+        return f"Run({str(self.directory)!r}: {self.recipe.model} on {self.recipe.dataset}, {what})"
+
+    def _repr_html_(self) -> str:
+        if self.finished:
+            return self.result._repr_html_()
+        return notebook.heading(self.recipe.name, f"unfinished: kzoo resume {self.directory}")
 
     def _rebuild(self) -> keras.Model:
         path = self.directory / "best.weights.h5"

@@ -7,6 +7,8 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
+from kzoo import notebook
+
 KINDS: dict[str, str] = {
     "inputs out of range": "Pixels are on another scale than the network expects.",
     "labels not explained by pixels": "A linear classifier does no better than guessing.",
@@ -91,6 +93,21 @@ class Diagnosis:
             "fine": [dataclasses.asdict(note) for note in self.fine],
             "unchecked": [dataclasses.asdict(note) for note in self.unchecked],
         }
+
+    def __repr__(self) -> str:
+        found = ", ".join(self.kinds) or "healthy"
+        return f"Diagnosis({self.subject!r}: {found}, {len(self.fine)} checks fine, {len(self.unchecked)} not done)"
+
+    def _repr_html_(self) -> str:
+        rows = [(f.kind, f.evidence, shortened(f.layers), sentence(f.suggestion)) for f in self.findings]
+        text = ", ".join(self.kinds) or "healthy"
+        parts = [notebook.heading(self.subject, text)]
+        if rows:
+            parts.append(notebook.table(("finding", "seen", "layers", "try"), rows, left=(0, 1, 2, 3)))
+        for title, notes in (("Fine", self.fine), ("Not checked", self.unchecked)):
+            if notes:
+                parts.append(notebook.table((title, ""), [(n.check, n.text) for n in notes], left=(0, 1)))
+        return "".join(parts)
 
     def __str__(self) -> str:
         count = len(self.findings)

@@ -1,0 +1,147 @@
+"""What objects say of themselves in a line, and what notebooks show of them."""
+
+import html.parser
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo import notebook
+from kzoo.data import load
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note
+from tests.pages.conftest import full
+from tests.studies.conftest import make
+
+SEARCH = next((Path(__file__).parents[1] / "docs" / "searches").glob("*.json"))
+
+
+def record():
+    return full(kzoo.recipe("rescue/vgg38"))
+
+
+def diagnosis():
+    finding = Finding("dead units", ("conv1", "conv2"), "12 of <32> units", {"units": 12}, "a lower learning rate")
+    return Diagnosis("vgg08 as it is built", [finding], [Note("inputs", "in range")], [])
+
+
+def run(tmp_path, finished):
+    (tmp_path / "recipe.json").write_text(kzoo.recipe("rescue/vgg38").to_json())
+    if finished:
+        (tmp_path / "result.json").write_text(record().to_json())
+    return kzoo.Run(tmp_path)
+
+
+OBJECTS = {
+    "recipe": (lambda: kzoo.recipe("rescue/bn"), "Recipe('rescue/bn': vgg38-bn on cifar100, 100 epochs, seed 0)"),
+    "record": (record, "Result('rescue/vgg38': 6 epochs, seed 0, test accuracy 0.4667)"),
+    "failed": (
+        lambda: make(kzoo.recipe("rescue/bn"), failed=True),
+        "Result('rescue/bn': failed after 5 epochs, seed 0: the training loss is nan)",
+    ),
+    "study": (lambda: kzoo.study("rescue"), "Study('rescue': "),
+    "search": (lambda: kzoo.read_search(SEARCH), "SearchResult("),
+    "arrays": (lambda: load("digits"), "Arrays(1,797 images of 8x8x1, 10 classes)"),
+    "diagnosis": (diagnosis, "Diagnosis('vgg08 as it is built': dead units, 1 checks fine, 0 not done)"),
+    "layers": (lambda: kzoo.layer_table(kzoo.create_model("lenet1-max")), "LayerTable('lenet1-max': "),
+}
+
+
+class Checked(html.parser.HTMLParser):
+    """Every tag is closed in order; gathers the text and counts tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.tags = [], "", []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_a_line_and_a_table(kind):
+    make_one, line = OBJECTS[kind]
+    shown = make_one()
+    assert repr(shown).startswith(line)
+    assert "\n" not in repr(shown)
+    assert len(repr(shown)) < 250
+    page = Checked(shown._repr_html_())
+    assert "table" in page.tags
+    assert "None" not in page.text
+
+
+def test_runs(tmp_path):
+    cut = run(tmp_path, finished=False)
+    assert repr(cut) == f"Run({str(tmp_path)!r}: vgg38 on cifar100, unfinished)"
+    assert f"kzoo resume {tmp_path}" in Checked(cut._repr_html_()).text
+    done = run(tmp_path, finished=True)
+    assert repr(done).endswith("6 epochs, seed 0, test accuracy 0.4667)")
+    page = Checked(done._repr_html_())
+    assert "0.4667" in page.text
+    assert page.tags.count("polyline") == 2
+
+
+def test_what_is_shown_is_escaped_and_of_these_things():
+    assert "<32>" not in diagnosis()._repr_html_()
+    assert "12 of <32> units" in Checked(diagnosis()._repr_html_()).text
+    pictures = Checked(load("digits")._repr_html_())
+    assert pictures.tags.count("img") == 60
+
+
+def test_recipe_shows_only_what_differs():
+    text = Checked(kzoo.recipe("rescue/bn").derive("own/x", seed=7)._repr_html_()).text
+    assert "seed" in text
+    assert "label_smoothing" not in text
+
+
+def test_long_tables_and_gaps_in_curves():
+    text = notebook.table(("n",), [(i,) for i in range(250)])
+    assert Checked(text).tags.count("tr") == 101
+    assert "and 150 more" in text
+    assert notebook.curve([]) == ""
+    line = notebook.curve([1.0, float("nan"), None, 3.0])
+    assert len(line.split('points="')[1].split('"')[0].split()) == 2
+
+
+def test_picture_is_the_image():
+    import base64
+    import io
+
+    from PIL import Image
+
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    data = notebook.picture(image).split("base64,")[1].split('"')[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), image)
+
+
+def test_no_backend_is_loaded():
+    code = (
+        "import kzoo, sys; kzoo.recipe('rescue/bn')._repr_html_(); kzoo.study('rescue')._repr_html_()\n"
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_figures_and_diagrams_are_pictures():
+    from kzoo.diagnostics.plots import new_figure
+
+    assert new_figure(1, 1)._repr_png_().startswith(b"\x89PNG")
+    drawing = kzoo.architecture_diagram(kzoo.create_model("lenet1-max"))
+    assert drawing._repr_svg_() == drawing
+    assert drawing.startswith("<svg")
