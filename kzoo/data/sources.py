@@ -92,11 +92,11 @@ def folder(path: str, image_size: int | None = None) -> Arrays:
         if name not in names:
             raise InputError(f"class folder {str(root / 'test' / name)!r} has no counterpart below train/")
 
-    # Time of change and size stand for the content, as they do for make and rsync.
+    # Size and times stand for the content; tools that copy set the time of the content, but not that of the entry.
     listing = hashlib.sha256(f"{root.resolve()};{image_size};".encode())
     for file in (file for part in files.values() for group in part.values() for file in group):
         status = file.stat()
-        listing.update(f"{file.relative_to(root)}:{status.st_size}:{status.st_mtime_ns};".encode())
+        listing.update(f"{file.relative_to(root)}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
 
     def decode() -> Arrays:
         content: dict[str, Any] = {"class_names": tuple(names)}

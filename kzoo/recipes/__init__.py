@@ -69,4 +69,5 @@ def recipe(name: str) -> Recipe:
     if default is None:
         return Recipe(f"default/{name}", model=name)
     base = rows.get(default) or _registered[default]
-    return base.derive(f"default/{name}", model=name, model_options={})
+    # What the reports' recipes keep only for the sake of their figures is no default for other runs.
+    return base.derive(f"default/{name}", model=name, model_options={}, ties="loss")

@@ -19,6 +19,7 @@ MLP = Recipe(
     schedule=Cosine(),
     epochs=20,
     batch_size=100,
+    ties="first",
 )
 RECIPES = (
     MLP,

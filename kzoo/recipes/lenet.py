@@ -20,6 +20,7 @@ LENET = Recipe(
     l2=1e-5,
     epochs=100,
     batch_size=100,
+    ties="first",
 )
 REDUCTIONS = ("max", "average", "strided", "dilated")
 REDUCTION = tuple(

@@ -36,6 +36,7 @@ RESNET24 = Recipe(
     l2=1e-3,
     epochs=50,
     batch_size=128,
+    ties="first",
 )
 RESNETS = tuple(RESNET24.derive(f"resnet/resnet{depth}", model=f"resnet{depth}") for depth in (10, 16, 24, 48))
 

@@ -79,6 +79,8 @@ class Recipe(Setting):
         tta: test-time augmentation, a second score of the test part beside the plain one: the mean over each image and
             its mirror image (``"flip"``), and for one half over both moved by one pixel along the diagonal
             (``"flip-shift"``; Jordan 2024, section 3.5).
+        ties: which of several epochs with the best validation accuracy is kept: ``"loss"``, the one with the lowest
+            validation loss, or ``"first"``, as the reports' recipes have it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -109,6 +111,7 @@ class Recipe(Setting):
     early_stop: EarlyStop | None = None
     rate_multipliers: dict[str, Multiplier] = later({})
     tta: Literal["flip", "flip-shift"] | None = later(None)
+    ties: Literal["loss", "first"] = later("loss", before="first", since=2)
 
     def __init__(self, name: str | None = None, **fields: Any) -> None:
         """Validate the fields; a `kzoo.errors.InputError` names the first that is wrong and what is allowed."""

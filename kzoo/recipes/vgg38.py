@@ -25,6 +25,7 @@ VGG38 = Recipe(
     schedule=Cosine(minimum=2e-5),
     epochs=100,
     batch_size=100,
+    ties="first",
 )
 RESCUE = (
     VGG38.derive("rescue/vgg08", model="vgg08"),

@@ -23,6 +23,7 @@ VGGA = Recipe(
     optimizer=Adam(learning_rate=1e-3),
     epochs=400,
     batch_size=500,
+    ties="first",
 )
 VGGE_BN = VGGA.derive("batchnorm-cost/vgg-e-bn", model="vgg-e-bn")
 

@@ -100,6 +100,11 @@ class Rate(keras.callbacks.Callback):
             self.now = learning_rate(self.recipe.schedule, base, epoch, self.recipe.epochs)
         self.model.optimizer.learning_rate = self.now
 
+    def used(self) -> float:
+        """The optimizer's rate as it is now: a callback of the user's may have set another than the schedule's."""
+        found = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return self.now if found == float(np.float32(self.now)) else found
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tell the plateau schedule how validation went."""
         if self.plateau:
@@ -134,7 +139,7 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Append an epoch."""
         figures = {key: float(value) for key, value in logs.items()}
-        entry = {**figures, "learning_rate": self._rate.now, "seconds": self._seconds()}
+        entry = {**figures, "learning_rate": self._rate.used(), "seconds": self._seconds()}
         for key, value in entry.items():
             self.history.setdefault(key, []).append(value)
         self._before, self._start = 0.0, time.monotonic()
@@ -156,36 +161,39 @@ class Log(keras.callbacks.Callback):
 
 
 class Best(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best validation accuracy (the earliest such), in memory and on disk.
+    """Keeps the weights of the epoch with the best validation accuracy, in memory and on disk.
 
+    Of epochs with the same accuracy the one with the lower loss is the best, or the earliest, see `Recipe.ties`.
     Without a validation part the last epoch counts as the best.
     """
 
-    def __init__(self, stock: keras.Model, write: Callable[[], None]) -> None:
+    def __init__(self, stock: keras.Model, write: Callable[[], None], ties: str = "loss") -> None:
         """Keep the weights of `stock`; call `write` while it holds new best ones (averaged, if EMA is on)."""
         super().__init__()
-        self.stock = stock
-        self.accuracy = -math.inf
+        self.stock, self.ties = stock, ties
+        self.accuracy, self.loss = -math.inf, math.inf
         self.epoch: int | None = None
         self.weights: list[np.ndarray] = []
         self._write = write
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare."""
-        accuracy = float(logs.get("val_accuracy", math.inf))
-        if accuracy > self.accuracy or "val_accuracy" not in logs:
-            self.accuracy, self.epoch = accuracy, epoch + 1
+        accuracy, loss = float(logs.get("val_accuracy", math.inf)), float(logs.get("val_loss", 0.0))
+        tied = self.ties == "loss" and accuracy == self.accuracy and loss < self.loss
+        if accuracy > self.accuracy or tied or "val_accuracy" not in logs:
+            self.accuracy, self.loss, self.epoch = accuracy, loss, epoch + 1
             with averaged(self.model.optimizer):
                 self.weights = self.stock.get_weights()
                 self._write()
 
     def state(self) -> dict[str, Any]:
         """Which epoch was best."""
-        return {"accuracy": self.accuracy, "epoch": self.epoch}
+        return {"accuracy": self.accuracy, "loss": self.loss, "epoch": self.epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.accuracy, self.epoch = state["accuracy"], state["epoch"]
+        self.loss = state.get("loss", math.inf)  # runs of an earlier kzoo keep the earliest anyway
 
 
 class EarlyStopper(keras.callbacks.Callback):

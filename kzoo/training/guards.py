@@ -18,7 +18,7 @@ class NotFinite(RunFailed):
 
 
 class FiniteGuard(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer a finite number, naming the first layer that is not."""
+    """Ends a run whose training or validation loss is no finite number, naming the first layer that is not."""
 
     def __init__(self, stock: keras.Model, images: np.ndarray, every: float = 1.0) -> None:
         """Look at the loss about every `every` seconds and at each epoch's end; `images` is a batch to trace."""
@@ -33,15 +33,16 @@ class FiniteGuard(keras.callbacks.Callback):
             self._next = time.monotonic() + self.every
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the epoch's loss."""
+        """Look at the epoch's losses."""
         self._check(logs)
+        self._check(logs, "validation", "val_loss")
 
-    def _check(self, logs: Any) -> None:
-        loss = float(logs["loss"])
+    def _check(self, logs: Any, part: str = "training", name: str = "loss") -> None:
+        loss = float(logs.get(name, 0.0))
         if not math.isfinite(loss):
             sync(self.model)
             where = first_not_finite(self.stock, self.images)
-            raise NotFinite(f"the training loss is {loss}; {where}. A lower learning rate is the usual remedy")
+            raise NotFinite(f"the {part} loss is {loss}; {where}. A lower learning rate is the usual remedy")
 
 
 def first_not_finite(model: keras.Model, images: np.ndarray) -> str:

@@ -72,6 +72,8 @@ class Result(_Record):
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
             (`update_ratio`), rows by epoch; see `kzoo.diagnostics.flow_history`. None without diagnostics.
         confusion: test images by true class (rows) and predicted class (columns).
+        origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of
+            the zoo stands for it) and ``callbacks``. None in records made before it was kept.
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
     """
@@ -95,6 +97,7 @@ class Result(_Record):
     history: dict[str, list[float]]
     gradient_flow: dict[str, Any] | None = None
     confusion: list[list[int]] | None = None
+    origin: dict[str, Any] | None = None
     seconds: float
     peak_memory: int | None
     segments: list[Segment]

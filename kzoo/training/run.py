@@ -6,8 +6,11 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Sequence
+import sys
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, checkpoint, records
+from kzoo.training import build, checkpoint, origin, records
+from kzoo.training.asked_again import check_begun, check_finished, finished_line
 from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
 from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.guards import NotFinite
@@ -31,7 +35,7 @@ RUNS = Path("runs")
 
 
 def train(
-    recipe: str | Recipe,
+    recipe: str | Path | Recipe | Callable[..., Any],
     *,
     model: keras.Model | str | None = None,
     data_dir: str | Path | None = None,
@@ -46,10 +50,12 @@ def train(
     """Train a recipe, or go on with its run, or return it if it is finished.
 
     Args:
-        recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe) or a JSON file's path.
-        model: a compiled or uncompiled Keras model of one's own to train instead of the recipe's, which takes images
-            (batch, height, width, channels) of 0-255 pixels and gives logits or probabilities (batch, classes). A
-            name stands for the recipe's field.
+        recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe), a JSON file's path, or
+            a function of a module that builds the model (``module:function`` as text), for a recipe of defaults.
+        model: a Keras model of one's own to train instead of the recipe's, which takes images (batch, height, width,
+            channels) of 0-255 pixels and gives logits or probabilities (batch, classes). A copy is trained: the model
+            stays as it is. What it was compiled with is not used, as the recipe says how to train. A name stands for
+            the recipe's field.
         data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
         directory: of the run; ``runs/<name>-<digest>`` if not given.
         fresh: start anew, in a new directory, even if there is a run already.
@@ -62,17 +68,21 @@ def train(
         **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``.
 
     Returns:
-        The finished run, its model holding the weights of the best epoch.
+        The finished run, its model holding the weights of the best epoch. One that was finished before is returned
+        as it is if model, data and callbacks are what it was made of.
 
     Raises:
-        InputError: recipe, data or directory are not usable; nothing was overwritten.
+        InputError: recipe, data or directory are not usable, or the run that is there was made of another model (its
+            code has changed, say), other data or with other callbacks; nothing was overwritten.
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
-    row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+    row = _recipe(recipe)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
     row, digest = identify(row.override(**changes), model)
+    if model is not None:
+        model = _copied(model)
     place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
     if fresh:
         place = new_place(place)
@@ -99,8 +109,52 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, **optio
         **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
     """
     row = Run(directory).recipe
+    if Run(directory).finished:
+        # What is finished is named by its directory: callbacks are compared only if some are given.
+        options = {**options, "callbacks": options.get("callbacks") or None}
     with claimed(Path(directory)):
         return train_in(Path(directory), row, None, None, data_dir, **options)
+
+
+def _recipe(given: Any) -> Recipe:
+    """The recipe that the first argument of `train` stands for."""
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, str | Path):
+        return named_recipe(str(given))
+    if isinstance(given, keras.Model):
+        raise InputError(f"recipe is the model {given.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
+    if not callable(given):
+        raise InputError(f"recipe must be a Recipe, a name or the path of a JSON file, not {type(given).__name__}")
+    module, name = getattr(given, "__module__", None), getattr(given, "__qualname__", type(given).__name__)
+    if getattr(sys.modules.get(str(module)), name, None) is not given:
+        raise InputError(
+            f"recipe is {name!r}, a function that cannot be found by its name, so no later process could build its "
+            "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
+        )
+    return named_recipe(f"{module}:{name}")
+
+
+def _copied(model: keras.Model) -> keras.Model:
+    """A copy of the user's own model to train, so that the same call again begins with the same weights."""
+    if model.compiled:
+        warnings.warn(
+            f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",
+            stacklevel=3,
+        )
+    try:
+        copy = keras.models.clone_model(model)
+        if not copy.built:
+            copy.build(model.input_shape)
+        copy.set_weights(model.get_weights())
+    except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"model {model.name!r} cannot be copied, and would not load again after training ({first}): give its "
+            "class a get_config(), or train it as 'module:function'"
+        ) from None
+    copy.name = model.name
+    return copy
 
 
 def identify(row: Recipe, model: keras.Model | None = None) -> tuple[Recipe, str]:
@@ -129,7 +183,7 @@ def train_in(
     model: keras.Model | None,
     data_dir: str | Path | None,
     *,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] | None = (),
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
     diagnostics: bool = True,
@@ -143,7 +197,8 @@ def train_in(
         place: the directory.
         row, digest: as `identify` gives them; no digest to go on with whatever is there.
         model: the one to train, with its initial weights; made from the recipe if not given.
-        data_dir, callbacks, progress, checkpoint_minutes, diagnostics: as for `train`.
+        data_dir, callbacks, progress, checkpoint_minutes, diagnostics: as for `train`. With None for callbacks, a
+            finished run's are not compared.
         data: the recipe's, if it is loaded already.
         test: whether to read the test part at the end. A search does not: it would look at it once a trial.
         until: end after so many of the recipe's epochs.
@@ -151,20 +206,32 @@ def train_in(
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
         check_same_recipe(place, row, digest, start)
+    console = progress if isinstance(progress, Console) else Console() if progress else None
     if (place / "result.json").exists():
         run = Run(place)
         if run.result.status == "failed":
             raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
+        check_finished(run, model, data_dir, callbacks, data)
+        if console is not None:
+            console.print(finished_line(run.result), markup=False, highlight=False, soft_wrap=True)
         return run
+
+    # Data and model, as they are now; a run that has begun must be of the same.
+    callbacks = callbacks or ()
     data_dir = data_dir or (start.meta.get("data_dir") if start else None)
     data = data or build.load_parts(row, data_dir)
     if start is not None:
         check_same_data(place, start.meta["fingerprint"], data.fingerprint)
+    make = None if row.model.startswith("keras:") else functools.partial(build.build_model, row, data)
     if model is None:
-        model = own_model(place) if row.model.startswith("keras:") else build.build_model(row, data)
+        model = own_model(place) if make is None else make()
     if model is None:
         raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
     build.prepare_model(model, row, data)
+    made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
+    made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
+    if start is not None:
+        check_begun(place, start.meta, made_of, make, row, data)
     if row.initial_weights is not None and start is None:
         load_initial_weights(model, row.initial_weights)
     digest = digest or (start.meta["digest"] if start else row.digest())
@@ -172,8 +239,7 @@ def train_in(
     if start is not None:
         diagnostics = start.meta.get("diagnostics", False)
     meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}
-    meta["diagnostics"] = diagnostics
-    console = progress if isinstance(progress, Console) else Console() if progress else None
+    meta |= {"diagnostics": diagnostics, "origin": made_of}
     session = Session(
         model,
         row,
@@ -240,6 +306,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         peak_memory=records.peak_memory(),
         segments=[records.Segment(**segment) for segment in segments],
         git_commit=records.git_commit(),
+        origin={name: session.meta["origin"][name] for name in ("model", "callbacks")},
         **scores,
     )
     path = session.directory / "result.json"

@@ -125,18 +125,23 @@ def recorded_model(record: records.Result) -> keras.Model:
     Raises:
         InputError: the recipe was of a model object of one's own, which its name does not give back.
     """
-    recipe, facts = Recipe(**record.recipe), record.data
+    recipe = Recipe(**record.recipe)
     if recipe.model.startswith("keras:"):
         raise InputError(
             f"model {recipe.model!r} was a model of one's own: the record {record.name!r} does not hold it"
         )
+    return build_model(recipe, recorded_data(record))  # type: ignore[arg-type]
+
+
+def recorded_data(record: records.Result) -> DataFacts:
+    """What a record says of the data, as far as building a model asks for it."""
+    facts = record.data
     statistics = facts["normalization"]
-    data = _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
-    return build_model(recipe, data)  # type: ignore[arg-type]
+    return DataFacts(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
 
 
-class _Shape:
-    """What `build_model` asks of the data, taken from a record."""
+class DataFacts:
+    """What building a model asks of the data, without the images."""
 
     def __init__(self, image_shape: tuple[int, ...], class_names: tuple[str, ...], statistics: Any) -> None:
         self.image_shape, self.class_names = image_shape, class_names

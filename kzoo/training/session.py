@@ -103,7 +103,8 @@ class Session(keras.callbacks.Callback):
         self.board = cb.TensorBoardLog(self.directory / "tensorboard")
         rate = cb.Rate(self.recipe, self.batches.steps)
         self.log = cb.Log(rate, self._write_history)
-        self.best = cb.Best(self.stock, lambda: save_weights(self.stock, self.directory / "best.weights.h5"))
+        best = self.directory / "best.weights.h5"
+        self.best = cb.Best(self.stock, lambda: save_weights(self.stock, best), self.recipe.ties)
         self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None
         self.bar = None
         if console is not None:

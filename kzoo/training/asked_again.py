@@ -1,0 +1,150 @@
+"""What happens when a run is asked for that is there already: is it still what was asked for?"""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+from kzoo.training import build, origin, records
+from kzoo.training.saved_run import Run, recorded_data
+
+AGAIN = "fresh=True (--fresh) trains anew beside it, or choose another directory"
+
+
+def check_finished(
+    run: Run,
+    model: keras.Model | None,
+    data_dir: str | Path | None,
+    callbacks: Sequence[Any] | None,
+    data: build.Data | None = None,
+) -> None:
+    """Compare a finished run with what is asked for now: model, data and callbacks.
+
+    Only what a name of the zoo does not stand for is built or read.
+
+    Args:
+        run: the finished run, of the same recipe.
+        model: the user's own, where one is asked for.
+        data_dir: as for `kzoo.train`.
+        callbacks: asked for; None where the question is not asked, as by ``kzoo resume``.
+        data: the recipe's, if it is loaded already.
+
+    Raises:
+        InputError: something differs; the message says what.
+    """
+    recipe, record = run.recipe, run.result
+    before = {"data": origin.describe_data(record.data["fingerprint"], record.data["class_names"])}
+    before |= record.origin or {}
+    now: dict[str, Any] = {}
+
+    # Data: images of one's own are read again.
+    if data is not None or not origin.names_data(recipe):
+        data = data or build.load_parts(recipe, data_dir or record.data.get("data_dir"))
+        now["data"] = origin.describe_data(data.fingerprint, data.class_names)
+
+    # Model: one that code of one's own gives is built again, for the images of the record.
+    make: Callable[[], keras.Model] | None = None
+    if not recipe.model.startswith("keras:"):
+        make = lambda: build.build_model(recipe, recorded_data(record))  # type: ignore[arg-type]  # noqa: E731
+    if model is None and make is not None and not origin.names_model(recipe):
+        model = make()
+    if model is not None:
+        build.prepare_model(model, recipe, recorded_data(record))  # type: ignore[arg-type]
+        now["model"] = origin.describe_model(recipe, model)
+
+    if callbacks is not None:
+        now["callbacks"] = origin.describe_callbacks(callbacks)
+    _say_what_is_unknown(run.directory, record.origin, now)
+    refuse_differences(run.directory, before, now, lambda: _again(recipe, make, record))
+
+
+def check_begun(
+    place: Path,
+    meta: Mapping[str, Any],
+    now: Mapping[str, Any],
+    again: Callable[[], keras.Model] | None,
+    recipe: Recipe,
+    data: build.Data,
+) -> None:
+    """Compare a run that is gone on with, by the `meta` of its checkpoint, with what is there `now`.
+
+    With a warning, a callback whose code alone has changed may go on (a mistake in it may be why the run stopped), and
+    `keras.callbacks.Callback` itself, which does nothing, may stand in the place of one that is to be left out.
+
+    Raises:
+        InputError: model or callbacks differ.
+    """
+    before = meta.get("origin")
+    if before is None:
+        # Whether there are as many callbacks as before, the states in the checkpoint tell.
+        _say_what_is_unknown(place, before, {**now, "callbacks": None})
+        return
+    old, new = before["callbacks"], list(now["callbacks"])
+    for index, one in enumerate(old[: len(new)]):
+        if new[index]["kind"].endswith(f".{keras.callbacks.Callback.__name__}") and new[index]["code"] is None:
+            new[index] = one
+            warnings.warn(f"run {str(place)!r} goes on without its callback {one['kind']}", stacklevel=2)
+    if origin.same_callbacks(old, new):
+        for text in origin.callback_differences(old, new):
+            warnings.warn(f"run {str(place)!r} goes on with {text} than it began with", stacklevel=2)
+        before = {**before, "callbacks": None}
+    refuse_differences(place, before, now, lambda: _again(recipe, again, data))
+
+
+def refuse_differences(
+    place: Path,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    again: Callable[[], Mapping[str, Any] | None] = lambda: None,
+) -> None:
+    """Raise an `InputError` that says what differs, if anything does.
+
+    Initial weights that differ are looked at twice: `again` describes the model once more, and where that differs
+    too, its code draws new weights each time, which is said and no reason to refuse.
+    """
+    found = origin.differences(before, now)
+    weights = [text for text in found if text.startswith("other initial weights")]
+    if weights and (other := again()) is not None and not origin.same_weights(other, now["model"]):
+        warnings.warn(
+            f"the model of run {str(place)!r} has other initial weights whenever it is built, so whether it has "
+            "changed cannot be told by them: draw them from Keras's generators, which the recipe's seed sets",
+            stacklevel=2,
+        )
+        found = [text for text in found if text not in weights]
+    if found:
+        raise InputError(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {AGAIN}")
+
+
+def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:
+    if make is None:
+        return None
+    shape = recorded_data(facts) if isinstance(facts, records.Result) else facts
+    model = make()
+    build.prepare_model(model, recipe, shape)
+    return origin.describe_model(recipe, model)
+
+
+def _say_what_is_unknown(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+    """One line for a run that was made before runs kept what they are made of, where that would be compared."""
+    asked = [name for name in ("model", "callbacks") if now.get(name)]
+    if before is None and asked:
+        warnings.warn(
+            f"run {str(place)!r} was made by an earlier kzoo, which did not keep what it was made of: whether its "
+            f"{' and '.join(asked)} have changed cannot be checked",
+            stacklevel=2,
+        )
+
+
+def finished_line(record: records.Result) -> str:
+    """When a run was finished, and that nothing was trained now."""
+    last = record.segments[-1]
+    end = datetime.datetime.fromisoformat(last.started) + datetime.timedelta(seconds=last.seconds)
+    when = end.astimezone(datetime.UTC).strftime("%Y-%m-%d at %H:%M UTC")
+    return f"finished on {when}, nothing was trained; --fresh (fresh=True) trains anew"

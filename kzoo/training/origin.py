@@ -1,0 +1,244 @@
+"""What a run is made of beyond its recipe: the code and data that its recipe names, and the callbacks.
+
+A recipe holds names (``module:function``, a folder's path), and what they stand for may change behind the same recipe.
+So a run describes what it was made of, in every checkpoint and in its record, as JSON data; whoever asks for the same
+run again has what is there now compared with it, see `differences`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.data.datasets import DATASETS
+from kzoo.models.registry import variant
+from kzoo.recipes.schema import Recipe
+from kzoo.seeds import generator
+from kzoo.training.code import class_digest, function_digest, is_custom
+
+# Two backends, or two processors, may round the same initial weights differently.
+TOLERANCE = 1e-3
+NAMED = ("name", "keras_history", "input_layers", "output_layers")
+"""Where a configuration holds names of layers."""
+
+
+def names_model(recipe: Recipe) -> bool:
+    """Whether the name of a recipe's model stands for the model: the zoo's does, a builder of one's own may change."""
+    if recipe.model.startswith("keras:"):
+        return False
+    builder = variant(recipe.model).builder
+    return isinstance(builder, str) and builder.startswith("kzoo.")
+
+
+def names_data(recipe: Recipe) -> bool:
+    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own."""
+    return recipe.dataset in {row.name for row in DATASETS}
+
+
+def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
+    """A built model with its initial weights; None where its name stands for it.
+
+    Returns:
+        ``layers``: name, class and a digest of each layer's configuration and inputs. ``weights``: of each weight, its
+        root mean square and its projection on a fixed random direction. ``code``: digests of custom classes and
+        functions. ``made_with``: the versions that the rest can depend on.
+    """
+    if names_model(recipe):
+        return None
+    versions = {
+        "keras": keras.version(),
+        "backend": keras.backend.backend(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+    weights = [_summary(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
+    return {"layers": _layers(model), "weights": weights, "code": dict(_code(model)), "made_with": versions}
+
+
+def describe_data(fingerprint: str, class_names: Sequence[str]) -> dict[str, Any]:
+    """The data of a run: the fingerprint of its images and labels, and the classes' names."""
+    return {"fingerprint": fingerprint, "class_names": list(class_names)}
+
+
+def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
+    """The user's callbacks, in order: class, settings as far as they are plain data, and a digest of custom code."""
+    found = []
+    for callback in callbacks:
+        kind = type(callback)
+        names = inspect.signature(kind).parameters
+        settings = {name: _setting(vars(callback)[name]) for name in names if name in vars(callback)}
+        code = class_digest(kind) if is_custom(kind) else None
+        found.append({"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "code": code})
+    return found
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two descriptions, each part in a few words; a part that either of them lacks is left out.
+
+    Args:
+        before, now: mappings with any of ``"model"``, ``"data"`` and ``"callbacks"``, as the functions above give them.
+    """
+    found = []
+    if before.get("model") and now.get("model"):
+        found += _model_differences(before["model"], now["model"])
+    if before.get("data") and now.get("data"):
+        one, other = before["data"], now["data"]
+        if one["fingerprint"] != other["fingerprint"]:
+            found.append(f"other data (fingerprint {other['fingerprint'][:10]}, it was {one['fingerprint'][:10]})")
+        elif one["class_names"] != other["class_names"]:
+            changed = [pair for pair in zip(one["class_names"], other["class_names"], strict=False) if len({*pair}) > 1]
+            found.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
+    if before.get("callbacks") is not None and now.get("callbacks") is not None:
+        found += callback_differences(before["callbacks"], now["callbacks"])
+    return found
+
+
+def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What differs between two lists of callbacks, code included."""
+    if not same_callbacks(before, now):
+        return [f"other callbacks ({_callbacks(now)}; it was trained with {_callbacks(before)})"]
+    kinds = [one["kind"] for one, other in zip(before, now, strict=True) if one["code"] != other["code"]]
+    return [f"other code of callback {kind.rpartition('.')[2]}" for kind in kinds]
+
+
+def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether two lists of callbacks are alike in number, classes and settings."""
+    return [(one["kind"], one["settings"]) for one in before] == [(one["kind"], one["settings"]) for one in now]
+
+
+def same_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two descriptions of a model tell of the same initial weights, up to rounding."""
+    one, other = (np.array(part["weights"], float).reshape(-1, 2) for part in (before, now))
+    if one.shape != other.shape:
+        return False
+    scale = np.maximum(one[:, :1], other[:, :1])
+    return bool(np.all(np.abs(one - other) <= TOLERANCE * scale + 1e-12))
+
+
+def _callbacks(described: Sequence[Mapping[str, Any]]) -> str:
+    texts = []
+    for one in described:
+        settings = ", ".join(f"{name}={value!r}" for name, value in one["settings"].items())
+        texts.append(f"{one['kind'].rpartition('.')[2]}({settings})")
+    return ", ".join(texts) or "no callback"
+
+
+def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    # Another version of Keras may write another configuration, another backend draws other numbers.
+    made_alike = before["made_with"] == now["made_with"]
+    same_keras = before["made_with"]["keras"] == now["made_with"]["keras"]
+    one, other = before["layers"], now["layers"]
+    if len(one) != len(other):
+        return [f"another model ({len(other) - 1} layers, it had {len(one) - 1})"]
+    for old, new in zip(one, other, strict=True):
+        if old[1:] != new[1:] if same_keras else old[1] != new[1]:
+            what = f"{new[0]!r} ({new[1]})" if old[1] == new[1] else f"{new[0]!r} ({new[1]}, it was {old[1]})"
+            return [f"another model (layer {what} differs)"]
+    if before["made_with"]["python"] == now["made_with"]["python"] and before["code"] != now["code"]:
+        names = sorted(k for k in {*before["code"], *now["code"]} if before["code"].get(k) != now["code"].get(k))
+        return [f"another model (the code of {', '.join(names)} has changed)"]
+    if made_alike and not same_weights(before, now):
+        return ["other initial weights of its model"]
+    return []
+
+
+def _layers(model: keras.Model) -> list[list[str]]:
+    """Label, class and digest of each layer; the last row stands for how the whole is put together."""
+    try:
+        content = json.loads(model.to_json())
+    except (NotImplementedError, TypeError, ValueError):  # a subclass that cannot be written down
+        kinds = [*model.layers, model]
+        return [[layer.name, type(layer).__name__, ""] for layer in kinds]
+    labels = [layer["config"].get("name", "") for layer in content["config"].get("layers", [])]
+    content = _without_counters(content, _automatic_names(content))
+    layers = content["config"].pop("layers", [])
+    rows = [[label, layer["class_name"], _digest(layer)] for label, layer in zip(labels, layers, strict=True)]
+    return [*rows, [model.name, content["class_name"], _digest(content)]]
+
+
+def _automatic_names(content: Any) -> dict[str, str]:
+    """Names that Keras made up, which count on within a process: each with one that does not."""
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for item in _dicts(content):
+        config = item.get("config")
+        name = config.get("name") if isinstance(config, dict) else None
+        if not isinstance(name, str) or name in names:
+            continue
+        base = _snake(str(item.get("class_name")))
+        if re.fullmatch(rf"{re.escape(base)}(_\d+)?", name):
+            names[name] = f"{base}#{counts.setdefault(base, 0)}"
+            counts[base] += 1
+    return names
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)).lower()
+
+
+def _dicts(content: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(content, dict):
+        yield content
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        yield from _dicts(value)
+
+
+def _without_counters(content: Any, names: Mapping[str, str], inside: bool = False) -> Any:
+    """The configuration with automatic names replaced, and without what says nothing of what is computed."""
+    if isinstance(content, str):
+        return names.get(content, content) if inside else content
+    if isinstance(content, list):
+        return [_without_counters(item, names, inside) for item in content]
+    if not isinstance(content, dict):
+        return content
+    if content.get("class_name") == "__lambda__":
+        return "__lambda__"  # its bytes hold line numbers; `_code` looks at what it does
+    kept = {key: value for key, value in content.items() if key not in ("build_config", "compile_config")}
+    return {key: _without_counters(value, names, inside or key in NAMED) for key, value in kept.items()}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _summary(value: np.ndarray) -> list[float]:
+    flat = np.asarray(value, np.float64).ravel()
+    if not flat.size:
+        return [0.0, 0.0]
+    size = math.sqrt(flat.size)
+    direction = generator(0, "projection of weights").standard_normal(flat.size)
+    return [float(np.linalg.norm(flat) / size), float(flat @ direction / size)]
+
+
+def _code(model: keras.Model) -> Iterator[tuple[str, str]]:
+    """Digests of the custom classes and functions among a model's layers and what these hold."""
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        for item in [layer, *vars(layer).values()]:
+            kind = item if inspect.isfunction(item) else type(item)
+            if is_custom(kind):
+                digest = class_digest(kind) if inspect.isclass(kind) else function_digest(kind)
+                yield f"{kind.__module__}.{kind.__qualname__}", digest
+
+
+def _setting(value: Any) -> Any:
+    """A callback's setting as JSON data. Numbers without their signs, which Keras's callbacks turn as they begin."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return abs(value) if math.isfinite(value) else str(abs(value))
+    if isinstance(value, Mapping):
+        return {str(key): _setting(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_setting(item) for item in value]
+    if inspect.isfunction(value):
+        return f"{value.__qualname__} {function_digest(value)}"
+    return type(value).__qualname__

@@ -1,0 +1,344 @@
+"""The same command with something changed behind it: code, data, callbacks. Never the old result without a word."""
+
+import importlib
+import json
+import os
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import kzoo
+from kzoo.training import checkpoint
+
+NETS = """
+import keras
+
+SCALE = 2.0
+
+def helper(x):
+    return x * 3.0
+
+class Scaled(keras.layers.Layer):
+    def call(self, x):
+        return helper(x) * SCALE
+
+def net(classes, input_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(Scaled()(keras.layers.Rescaling(1 / 255)(inputs)))
+    x = keras.layers.Dense(8, activation="relu")(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, kernel_initializer="he_normal")(x))
+
+def images(data_dir):
+    import numpy as np
+    images = np.random.default_rng(1).integers(0, 255, (60, 8, 8, 1)).astype("uint8")
+    return {"images": images, "labels": np.arange(60) % 3, "class_names": ["a", "b", "c"]}
+"""
+QUICK = {"epochs": 1, "batch_size": 20, "progress": False, "diagnostics": False}
+
+
+def write_module(place, text):
+    """The module as a new process would find it."""
+    place.mkdir(exist_ok=True)
+    (place / "nets_under_test.py").write_text(textwrap.dedent(text))
+    sys.modules.pop("nets_under_test", None)
+    shutil.rmtree(place / "__pycache__", ignore_errors=True)
+    importlib.invalidate_caches()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One run whose model and dataset are functions of a module; tests copy it."""
+    folder = tmp_path_factory.mktemp("asked-again")
+    write_module(folder / "code", NETS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "code"))
+        run = ask(folder / "run")
+    sys.modules.pop("nets_under_test", None)
+    return run.directory
+
+
+@pytest.fixture
+def there(trained, tmp_path, monkeypatch):
+    """A copy of the run, with the module on the path as it was."""
+    write_module(tmp_path / "code", NETS)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    yield Path(shutil.copytree(trained, tmp_path / "run"))
+    sys.modules.pop("nets_under_test", None)
+
+
+def ask(directory, **changes):
+    options = {"dataset": "nets_under_test:images", **QUICK, **changes}
+    return kzoo.train("nets_under_test:net", directory=directory, **options)
+
+
+def edit(tmp_path, before, after):
+    assert before in NETS
+    write_module(tmp_path / "code", NETS.replace(before, after))
+
+
+def test_nothing_changed_is_said_and_returned(there, tmp_path, command):
+    # Other line numbers, a comment and a docstring are no change; nor are the names that Keras counts up.
+    edit(tmp_path, "    def call(self, x):\n", '    # A comment.\n    def call(self, x):\n        """A docstring."""\n')
+    keras.layers.Dense(1)
+    before = (there / "result.json").read_bytes()
+    assert ask(there).result.epochs == 1
+    words = ["train", "nets_under_test:net", "--dataset", "nets_under_test:images", "--epochs", 1, "--batch-size", 20]
+    code, out, errors = command(*words, "--directory", there)
+    assert (code, errors) == (0, "")
+    assert "finished on 20" in out
+    assert "nothing was trained; --fresh" in out
+    assert (there / "result.json").read_bytes() == before
+
+
+CHANGES = {
+    "a layer's setting": ('activation="relu"', 'activation="tanh"', r"layer 'dense\w*' \(Dense\) differs"),
+    "a layer more": (
+        "keras.layers.Dense(8",
+        "keras.layers.Dense(8)(x)\n    x = keras.layers.Dense(8",
+        "7 layers, it had 6",
+    ),
+    "another layer": ("keras.layers.Flatten()", "keras.layers.GlobalAveragePooling2D()", "it was Flatten"),
+    "an initializer": ("he_normal", "glorot_uniform", "differs"),
+    "code of a layer": ("helper(x) * SCALE", "helper(x) + SCALE", "code of nets_under_test.Scaled has changed"),
+    "a constant that it uses": ("SCALE = 2.0", "SCALE = 4.0", "code of nets_under_test.Scaled has changed"),
+    "a function that it calls": ("x * 3.0", "x * 5.0", "code of nets_under_test.Scaled has changed"),
+    "how layers are joined": ("(keras.layers.Rescaling(1 / 255)(inputs))", "(inputs)", "5 layers, it had 6"),
+    "images of a dataset": ("default_rng(1)", "default_rng(2)", "other data"),
+    "labels of a dataset": ("np.arange(60) % 3", "np.arange(60)[::-1] % 3", "other data"),
+    "names of classes": ('["a", "b", "c"]', '["a", "x", "c"]', "other names of classes \\('x', it was 'b'\\)"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_changed_code_or_data_is_refused(there, tmp_path, what):
+    before, after, message = CHANGES[what]
+    edit(tmp_path, before, after)
+    with pytest.raises(kzoo.InputError, match="is not what is asked for now") as caught:
+        ask(there)
+    assert caught.match(message)
+    assert caught.match("--fresh")
+    with pytest.raises(kzoo.InputError, match="is not what is asked for now"):
+        kzoo.resume(there, progress=False)
+
+
+def test_the_default_directory_is_refused_too_and_fresh_trains_anew(there, tmp_path):
+    first = ask(None)
+    edit(tmp_path, 'activation="relu"', 'activation="tanh"')
+    with pytest.raises(kzoo.InputError, match="--fresh"):
+        ask(None)
+    again = ask(None, fresh=True)
+    assert again.directory.name == first.directory.name + "-2"
+    assert again.model.layers[4].activation is keras.activations.tanh
+
+
+def test_other_callbacks_are_refused(there, tmp_path):
+    class Mine(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = epoch
+
+    with pytest.raises(kzoo.InputError, match=r"other callbacks \(Mine\(\); it was trained with no callback\)"):
+        ask(there, callbacks=[Mine()])
+    with pytest.raises(kzoo.InputError, match="other callbacks"):
+        kzoo.resume(there, progress=False, callbacks=[Mine()])
+
+    stopper = keras.callbacks.EarlyStopping("val_accuracy", patience=3, min_delta=0.1)
+    place = tmp_path / "with"
+    ask(place, callbacks=[stopper])
+    assert ask(place, callbacks=[stopper]).result.epochs == 1  # the same object, changed by its training
+    assert ask(place, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=3, min_delta=0.1)])
+    assert kzoo.resume(place, progress=False).result.epochs == 1
+    with pytest.raises(kzoo.InputError, match="patience=4"):
+        ask(place, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=4, min_delta=0.1)])
+    with pytest.raises(kzoo.InputError, match="it was trained with EarlyStopping"):
+        ask(place)
+
+
+def test_code_of_a_callback(there, tmp_path):
+    def made(rate):
+        return keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 * rate)
+
+    place = tmp_path / "scheduled"
+    run = ask(place, callbacks=[made(0.02)])
+    assert run.history["learning_rate"] == [pytest.approx(0.01, rel=1e-6)]  # what was used, not the recipe's 0.001
+    assert ask(place, callbacks=[made(0.02)]).result == run.result
+    with pytest.raises(kzoo.InputError, match="other callbacks"):
+        ask(place, callbacks=[made(0.03)])
+    with pytest.raises(kzoo.InputError, match="other callbacks"):
+        ask(place, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.01)])
+
+
+def test_pictures_replaced_by_others_of_the_same_name_and_size(tmp_path):
+    def draw(seed):
+        for name in "ab":
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            for index in range(12):
+                pixels = np.random.default_rng([seed, index, ord(name)]).integers(0, 255, (8, 8)).astype("uint8")
+                Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.bmp")  # no compression: equal sizes
+
+    def ask_folder():
+        dataset = f"folder:{tmp_path / 'photos'}"
+        return kzoo.train("mlp", dataset=dataset, directory="run", **{"model_options.hidden": [4]}, **QUICK)
+
+    draw(0)
+    run = ask_folder()
+    assert ask_folder().result == run.result
+    draw(1)
+    with pytest.raises(kzoo.InputError, match="other data"):
+        ask_folder()
+    draw(0)
+    assert ask_folder().result == run.result
+
+    # Touched by a tool that keeps times, as rsync and unzip do.
+    file = tmp_path / "photos" / "a" / "0.bmp"
+    times = file.stat()
+    Image.fromarray(np.full((8, 8), 7, "uint8")).save(file)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(kzoo.InputError, match="other data"):
+        ask_folder()
+
+
+def test_npz_with_other_pixels(tmp_path):
+    def write(seed):
+        images = np.random.default_rng(seed).integers(0, 255, (60, 8, 8, 1)).astype("uint8")
+        np.savez(tmp_path / "data.npz", images=images, labels=np.arange(60) % 3)
+
+    def ask_npz():
+        dataset = f"npz:{tmp_path / 'data.npz'}"
+        return kzoo.train("mlp", dataset=dataset, directory="run", **{"model_options.hidden": [4]}, **QUICK)
+
+    write(0)
+    first = ask_npz()
+    assert ask_npz().result == first.result
+    write(1)
+    with pytest.raises(kzoo.InputError, match="other data"):
+        ask_npz()
+
+
+def test_functions_of_a_notebook(tmp_path, monkeypatch):
+    """What a cell defines belongs to `__main__`, and is defined anew when the cell is run again."""
+    import __main__
+
+    def cell(units):
+        def net(classes, input_shape):
+            inputs = keras.Input(input_shape)
+            x = keras.layers.Dense(units)(keras.layers.Flatten()(inputs))
+            return keras.Model(inputs, keras.layers.Dense(classes)(x))
+
+        net.__module__, net.__qualname__ = "__main__", "net"
+        monkeypatch.setattr(__main__, "net", net, raising=False)
+        return net
+
+    options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK}
+    cell(4)
+    first = kzoo.train("__main__:net", **options)
+    assert kzoo.train(cell(4), **options).result == first.result  # the function itself stands for its name
+    cell(5)
+    with pytest.raises(kzoo.InputError, match=r"layer 'dense\w*' \(Dense\) differs"):
+        kzoo.train("__main__:net", **options)
+
+
+def test_what_is_no_recipe_is_refused_in_words():
+    def local(classes):
+        raise AssertionError
+
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)], name="mine")
+    for given, message in (
+        (local, "cannot be found by its name"),
+        (lambda: model, "cannot be found by its name"),
+        (model, "recipe is the model 'mine': give a recipe first"),
+        (None, "not NoneType"),
+        ({"model": "mlp"}, "not dict"),
+    ):
+        with pytest.raises(kzoo.InputError, match=message):
+            kzoo.train(given, dataset="digits", progress=False)
+
+
+def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0 and not Path("go on").exists():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask("cut", epochs=2, callbacks=[Stop()])
+    edit(tmp_path, "x * 3.0", "x * 5.0")
+    with pytest.raises(kzoo.InputError, match=r"code of nets_under_test\.Scaled has changed"):
+        kzoo.resume("cut", progress=False, callbacks=[Stop()])
+    edit(tmp_path, "x * 3.0", "x * 3.0")
+    with pytest.raises(kzoo.InputError, match="other callbacks"):
+        kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.CSVLogger("log.csv")])
+
+    # A mistake in a callback may be what the run stopped for: its code may change, and this is said.
+    Path("go on").touch()
+    Stop.on_epoch_begin = lambda self, epoch, logs=None: None
+    with pytest.warns(UserWarning, match="other code of callback"):
+        assert kzoo.resume("cut", progress=False, callbacks=[Stop()]).result.epochs == 2
+
+
+def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):
+    record = json.loads((there / "result.json").read_text())
+    del record["origin"]
+    (there / "result.json").write_text(json.dumps(record))
+    with pytest.warns(UserWarning, match="whether its model have changed cannot be checked"):
+        ask(there)
+    # One whose model is the zoo's needs no check.
+    run = kzoo.train("mlp", dataset="digits", train_size=60, directory="zoo", **{"model_options.hidden": [4]}, **QUICK)
+    record = json.loads((run.directory / "result.json").read_text())
+    assert record.pop("origin")["model"] is None
+    (run.directory / "result.json").write_text(json.dumps(record))
+    kzoo.resume("zoo", progress=False)
+
+
+def test_initial_weights_of_unknown_origin(there, tmp_path):
+    drawn = 'initializer="he_normal"', "initializer=keras.initializers.Constant(0.1)"
+    edit(tmp_path, *drawn)
+    ask("constant")
+    # A file of weights that the builder loads, as it were.
+    text = NETS.replace(*drawn).replace("    return keras.Model(inputs, ", "    model = keras.Model(inputs, ")
+    loaded = "\n    model.layers[-2].set_weights([w + 0.5 for w in model.layers[-2].get_weights()])\n    return model\n"
+    write_module(tmp_path / "code", text.replace("\n\ndef images", f"{loaded}\ndef images"))
+    with pytest.raises(kzoo.InputError, match="other initial weights"):
+        ask("constant")
+    # Drawn from a generator that no seed sets: told apart from a change.
+    text = NETS.replace("import keras\n", "import keras, os\n", 1)
+    text = text.replace('"he_normal"', "keras.initializers.RandomNormal(seed=int.from_bytes(os.urandom(3), 'big'))")
+    write_module(tmp_path / "code", text)
+    ask("unseeded")
+    with pytest.raises(kzoo.InputError, match="differs"):
+        ask("unseeded")  # here the configuration itself holds another seed
+
+
+def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
+    keras.utils.set_random_seed(3)
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(10)]
+    model = keras.Sequential(layers, name="mine")
+    before = [value.copy() for value in model.get_weights()]
+    recipe = kzoo.Recipe("mine/digits", model="mlp", dataset="digits", train_size=60, epochs=1, normalization="none")
+    first = kzoo.train(recipe, model=model, progress=False)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(before[0], first.model.get_weights()[0])
+    assert kzoo.train(recipe, model=model, progress=False).result == first.result
+    assert [path.name for path in Path("runs").iterdir()] == [first.directory.name]
+
+    # Its own training is not used, which is said.
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="is compiled: its optimizer, loss and metrics are not used"):
+        kzoo.train(recipe, model=model, progress=False)
+    # Another model of that name is another run.
+    model.layers[-1].set_weights([value + 1 for value in before])
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    assert kzoo.train(recipe, model=other, progress=False).directory != first.directory
+
+
+def test_checkpoints_hold_what_the_run_is_made_of(there):
+    last = checkpoint.load_latest(there / "checkpoint")
+    assert [layer[1] for layer in last.meta["origin"]["model"]["layers"]][:3] == ["InputLayer", "Rescaling", "Scaled"]
+    assert last.meta["origin"]["callbacks"] == []
