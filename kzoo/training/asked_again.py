@@ -75,7 +75,7 @@ def check_begun(
 ) -> None:
     """Compare a run that is gone on with, by the `meta` of its checkpoint, with what is there `now`.
 
-    With a warning, a callback whose code alone has changed may go on (a mistake in it may be why the run stopped), and
+    A callback whose code alone has changed may go on, with a warning: a mistake in it may be why the run stopped. And
     `keras.callbacks.Callback` itself, which does nothing, may stand in the place of one that is to be left out.
 
     Raises:
@@ -90,7 +90,6 @@ def check_begun(
     for index, one in enumerate(old[: len(new)]):
         if new[index]["kind"].endswith(f".{keras.callbacks.Callback.__name__}") and new[index]["code"] is None:
             new[index] = one
-            warnings.warn(f"run {str(place)!r} goes on without its callback {one['kind']}", stacklevel=2)
     if origin.same_callbacks(old, new):
         for text in origin.callback_differences(old, new):
             warnings.warn(f"run {str(place)!r} goes on with {text} than it began with", stacklevel=2)
@@ -125,7 +124,7 @@ def refuse_differences(
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:
     if make is None:
         return None
-    shape = recorded_data(facts) if isinstance(facts, records.Result) else facts
+    shape: Any = recorded_data(facts) if isinstance(facts, records.Result) else facts
     model = make()
     build.prepare_model(model, recipe, shape)
     return origin.describe_model(recipe, model)
