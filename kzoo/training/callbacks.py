@@ -102,6 +102,8 @@ class Rate(keras.callbacks.Callback):
 
     def used(self) -> float:
         """The optimizer's rate as it is now: a callback of the user's may have set another than the schedule's."""
+        if self.by_step is not None:
+            return self.now  # the optimizer's own schedule, which nobody can set
         found = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return self.now if found == float(np.float32(self.now)) else found
 
