@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kzoo.diagnostics.plots import COLORS, new_figure
 from kzoo.errors import InputError
+from kzoo.models.output_kinds import as_probabilities
 
 NUMBERED = 20  # classes up to which a cell's count can be read
 ROWS = 50  # classes in one column of the per-class figure
@@ -145,6 +146,8 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     count = len(class_names) if class_names is not None else None
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = as_probabilities(predicted, "sigmoid")
     if predicted.ndim == 2:
         if count not in (None, predicted.shape[1]):
             raise InputError(f"{count} class names for outputs of {predicted.shape[1]} classes")

@@ -3,7 +3,8 @@
 A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and what
 speaks against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
 cannot be left out (a subclass with a call of its own), it is the logit less the mean of all logits, which is what the
-probabilities still tell.
+probabilities still tell. Of one sigmoid, what speaks for one of the two classes speaks against the other; of several,
+each label has a logit of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from keras import ops
 from kzoo.diagnostics.gradients import activation_gradients, layer_outputs, prepare_images
 from kzoo.diagnostics.layers import find_layer, find_layers
 from kzoo.errors import InputError
-from kzoo.models.outputs import before_softmax, has_graph
+from kzoo.models.output_kinds import as_probabilities
+from kzoo.models.outputs import read_outputs, without_ending
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,18 +102,17 @@ def last_map(model: keras.Model, images: np.ndarray) -> str:
 
 
 def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """The class that a model gives each image, int64 (n,).
+    """The class (the likeliest label) that a model gives each image, int64 (n,).
 
     Raises:
-        InputError: its output is not (n, classes).
+        InputError: its outputs are not those of a classifier, see `kzoo.models.outputs`.
     """
+    kind = read_outputs(model, images[:4]).kind
     outputs = [
         np.asarray(model.predict_on_batch(images[start : start + batch_size]))
         for start in range(0, len(images), batch_size)
     ]
-    if outputs[0].ndim != 2 or outputs[0].shape[0] != len(images[:batch_size]):
-        raise InputError(f"model {model.name!r} must give (images, classes), not {outputs[0].shape}")
-    return np.concatenate(outputs).argmax(-1)
+    return as_probabilities(np.concatenate(outputs), kind).argmax(-1)
 
 
 def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.ndarray:
@@ -218,7 +219,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
     chosen = np.asarray(classes)
     if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (len(images),)):
         raise InputError(f"classes={classes!r}: one whole number, or one for each of {len(images)} images, is needed")
-    count = np.asarray(model.predict_on_batch(images[:1])).shape[-1]
+    count = read_outputs(model, images[:4]).classes
     if chosen.min() < 0 or chosen.max() >= count:
         raise InputError(f"classes={classes!r}: allowed are 0..{count - 1}, the classes of {model.name!r}")
     return np.broadcast_to(chosen, len(images)).astype(np.int64)
@@ -227,41 +228,23 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 @contextlib.contextmanager
 def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
     """Within it the model gives logits, if that can be had; yields the score of classes, of them and what it gives."""
-    with _without_softmax(model):
-        _, logits = before_softmax(model, images)
+    found = read_outputs(model, images)
+    apart = found.kind in ("sigmoid", "sigmoids")
+    given = found.kind == "logits" or found.ending is not None
 
-        def score(classes: np.ndarray, outputs: Any) -> Any:
-            outputs = ops.cast(outputs, "float32")
-            if not logits:
-                outputs = ops.log(ops.maximum(outputs, 1e-37))
-                outputs = outputs - ops.mean(outputs, axis=-1, keepdims=True)
-            chosen = ops.one_hot(classes, outputs.shape[-1], dtype="float32")
-            return ops.sum(outputs * chosen, axis=-1)
+    def score(classes: np.ndarray, outputs: Any) -> Any:
+        outputs = ops.cast(outputs, "float32")
+        if not given:
+            logarithms = ops.log(ops.maximum(outputs, 1e-37))
+            against = ops.log(ops.maximum(1 - outputs, 1e-37)) if apart else ops.mean(logarithms, -1, keepdims=True)
+            outputs = logarithms - against
+        if found.kind == "sigmoid":
+            outputs = ops.concatenate([-outputs, outputs], axis=-1)
+        chosen = ops.one_hot(classes, outputs.shape[-1], dtype="float32")
+        return ops.sum(outputs * chosen, axis=-1)
 
+    with without_ending(found.ending):
         yield score
-
-
-@contextlib.contextmanager
-def _without_softmax(model: keras.Model) -> Iterator[None]:
-    """Within it, the softmax that ends a model, or a model nested at its end, lets everything through."""
-    last: Any = model
-    while has_graph(last):
-        last = last.outputs[0]._keras_history.operation
-    layers, softmax = keras.layers, keras.activations.softmax
-    if isinstance(last, layers.Dense | layers.Activation) and last.activation is softmax:
-        last.activation = keras.activations.linear
-        try:
-            yield
-        finally:
-            last.activation = softmax
-    elif type(last) is layers.Softmax and last.axis == -1:
-        last.__dict__["call"] = lambda inputs, mask=None: inputs  # as in kzoo.diagnostics.gradients
-        try:
-            yield
-        finally:
-            del last.__dict__["call"]
-    else:
-        yield
 
 
 def _resized(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

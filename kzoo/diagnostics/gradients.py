@@ -18,7 +18,7 @@ from keras import ops
 from kzoo.diagnostics import backends
 from kzoo.diagnostics.layers import check_built, find_layer
 from kzoo.errors import InputError
-from kzoo.models.outputs import before_softmax
+from kzoo.models.outputs import class_outputs
 
 __all__ = [
     "ActivationGradients",
@@ -60,9 +60,10 @@ class LossProbe:
         if not model.trainable_variables:
             raise InputError(f"model {model.name!r} has no weights to train, so there are no gradients to look at")
         self.model, self._training = model, training
-        self._targets = _one_hot(model, targets, self._classes(), len(self._images))
         with backends.own_random():
-            self._called, self._logits = before_softmax(model, self._images[:4])
+            found = class_outputs(model, self._images[:4])
+        self._called, self._logits = found.model, found.logits
+        self._targets = _one_hot(model, targets, found.classes, len(self._images))
         self._trained = list(model.trainable_variables)
         chosen = {id(variable) for variable in self._trained}
         self._others = [variable for variable in model.variables if id(variable) not in chosen]
@@ -73,16 +74,6 @@ class LossProbe:
         with backends.own_random():
             loss, gradients = self._compute(backends.values(self._trained), backends.values(self._others))
         return LossGradients(float(_numpy(loss)), [_numpy(gradient) for gradient in gradients])
-
-    def _classes(self) -> int:
-        shape = self.model.output_shape if getattr(self.model, "outputs", None) else None
-        if shape is None:
-            with backends.own_random(), keras.StatelessScope():
-                outputs = self.model(self._images[:1], training=False)
-            shape = tuple(outputs.shape) if hasattr(outputs, "shape") else type(outputs).__name__
-        if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[-1], int):
-            raise InputError(f"model {self.model.name!r} must have one output (batch, classes), it gives {shape}")
-        return shape[-1]
 
     def _gradients(self, trained: list[Any], others: list[Any]) -> tuple[Any, list[Any]]:
         def function(values: list[Any]) -> tuple[Any, list[Any]]:
@@ -108,8 +99,8 @@ def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, traini
     """Mean cross entropy of a classifier and its gradients with respect to all trainable weights.
 
     Args:
-        model: a built Keras model with one input and one output (batch, classes), logits or probabilities; nested and
-            subclassed ones too. A softmax layer at its end is left out and the loss computed from the logits.
+        model: a built Keras model with one input and one output (batch, classes), logits or probabilities, or one
+            sigmoid; nested and subclassed ones too. A softmax at its end is left out, the loss computed from logits.
         images: (n, ...) as the model takes them, of any type.
         targets: integers (n,), or shares of each class (n, classes).
         training: whether BatchNorm uses the statistics of this batch and dropout is on.

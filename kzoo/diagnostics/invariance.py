@@ -19,6 +19,8 @@ import numpy as np
 from kzoo.data.geometry import rotate
 from kzoo.diagnostics.gradients import prepare_images
 from kzoo.errors import InputError
+from kzoo.models.output_kinds import as_probabilities
+from kzoo.models.outputs import read_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -225,14 +227,11 @@ def _turn(degrees: float) -> Change:
 
 def _answers(model: keras.Model, images: np.ndarray, change: Change = None, fill: str = "edge") -> np.ndarray:
     """The class that the model gives each image, after a change."""
-    answers = []
+    answers, kind = [], read_outputs(model, images[:4]).kind
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
         if change:
             moved = change[0] == "shift"
             part = shifted(part, change[1], change[2], fill) if moved else turned(part, change[1], fill)
-        outputs = np.asarray(model.predict_on_batch(part))
-        if outputs.ndim != 2:
-            raise InputError(f"model {model.name!r} must give (images, classes), not {outputs.shape}")
-        answers.append(outputs.argmax(-1))
+        answers.append(as_probabilities(np.asarray(model.predict_on_batch(part)), kind).argmax(-1))
     return np.concatenate(answers)

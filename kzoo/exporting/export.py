@@ -20,6 +20,7 @@ from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import Order, Pictures, make
 from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
+from kzoo.models.outputs import read_outputs
 from kzoo.seeds import generator
 from kzoo.training.saved_run import Run
 
@@ -167,9 +168,11 @@ def _opened(given: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
 
 
 def _check_names(model: keras.Model, names: Sequence[str] | None) -> None:
-    shape = model.outputs[0].shape
-    if names is not None and shape[-1] != len(names):
-        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {shape[-1]} outputs")
+    if names is None:
+        return
+    count = read_outputs(model).classes if len(model.outputs) == 1 else len(model.outputs)
+    if count != len(names):
+        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {count} outputs")
 
 
 def _pictures(

@@ -10,7 +10,8 @@ import keras
 from kzoo.errors import InputError
 from kzoo.exporting.fold import planned
 from kzoo.exporting.replay import Change, Graph, copy_model, replay
-from kzoo.models.outputs import before_softmax, has_graph
+from kzoo.models.output_kinds import Kind
+from kzoo.models.outputs import Outputs, has_graph, read_outputs
 
 INPUTS = ("float32", "uint8")
 OUTPUTS = ("probabilities", "logits")
@@ -18,36 +19,74 @@ OUTPUTS = ("probabilities", "logits")
 
 def with_interface(
     model: keras.Model, *, input: str = "float32", outputs: str | None = None, fold: bool = True, named: bool = True
-) -> tuple[keras.Model, str]:
+) -> tuple[keras.Model, str, Kind | None]:
     """A copy of a classifier with a certain interface, which computes in float32.
 
     Args:
-        model: a built model with one input, images (batch, height, width, channels), and one output.
+        model: a built model with one input, images (batch, height, width, channels), and one output (batch, outputs).
         input: dtype of the pixels.
-        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own.
+        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own. Asked for, one sigmoid becomes two
+            columns, one for each class.
         fold: whether to fold BatchNorm and leave out what does nothing; see `fold_batch_norm`.
         named: whether the copy gives a dictionary ``{name: outputs}`` (all formats but Keras's own; then the scaling
             of the pixels is folded too, where that can be), else the outputs alone.
 
     Returns:
-        The copy and the name of its outputs: ``"probabilities"`` or ``"logits"`` as asked for;
-        for its own ``"probabilities"`` if the model ends in a softmax, else ``"outputs"``.
+        The copy; the name of its outputs: ``"probabilities"`` or ``"logits"`` as asked for, for its own
+        ``"probabilities"`` if the model ends in a softmax, else ``"outputs"``; and the kind of its outputs, see
+        `kzoo.models.output_kinds`, None if they are not a classifier's.
 
     Raises:
         InputError: the model is of another kind, or its logits cannot be had.
     """
     _check(model)
+    found = _read(model, outputs)
+    dropped = _dropped(model, found, outputs)
     image = keras.Input(model.inputs[0].shape[1:], dtype=input, name="image")
     x = image if input == "float32" else keras.ops.cast(image, "float32")
-    if not has_graph(model):
-        y, name = _opaque(model, x, outputs)
+
+    # The network itself, without its softmax or sigmoid where logits are wanted.
+    if has_graph(model):
+        nested = _nested(fold, named, dropped)
+        y = keras.tree.flatten(replay(_graph(model, fold, named, dropped), [x], nested))[0]
     else:
-        graph = _graph(model, fold, named)
-        name, softmax = _ending(model, graph, outputs)
-        nested = _nested(fold, named)
-        y = keras.tree.flatten(replay(graph, [x], nested))[0]
-        y = keras.layers.Softmax(dtype="float32", name="probabilities")(y) if softmax else y
-    return keras.Model(image, {name: y} if named else y, name=model.name), name
+        y = model(x, training=False)
+
+    # Then what was asked for and it does not give.
+    kind = found.kind if found is not None else None
+    if outputs == "probabilities" and kind == "logits":
+        y, kind = keras.layers.Softmax(dtype="float32", name="probabilities")(y), "softmax"
+    elif outputs == "probabilities" and kind == "sigmoid":
+        y, kind = keras.ops.concatenate([1 - y, y], axis=-1), "softmax"
+    elif outputs == "logits" and kind == "sigmoid":
+        y, kind = keras.ops.concatenate([keras.ops.zeros_like(y), y], axis=-1), "logits"
+    elif outputs == "logits":
+        kind = "logits"
+    name = outputs or ("probabilities" if kind == "softmax" else "outputs")
+    return keras.Model(image, {name: y} if named else y, name=model.name), name, kind
+
+
+def _read(model: keras.Model, outputs: str | None) -> Outputs | None:
+    """What the outputs are; None for a network that is no classifier and of which nothing else is asked."""
+    try:
+        return read_outputs(model)
+    except InputError:
+        if outputs is not None:
+            raise
+        return None
+
+
+def _dropped(model: keras.Model, found: Outputs | None, outputs: str | None) -> Any:
+    """The softmax or sigmoid that is to be left out, or None."""
+    if outputs != "logits" or found is None or found.kind == "logits":
+        return None
+    if found.kind == "sigmoids":
+        raise InputError(
+            f"outputs='logits': model {model.name!r} gives several labels, not classes: take probabilities"
+        )
+    if found.ending is None:
+        raise InputError(f"outputs='logits': model {model.name!r} ends in no softmax or sigmoid that could be left out")
+    return found.ending
 
 
 def _check(model: keras.Model) -> None:
@@ -59,54 +98,35 @@ def _check(model: keras.Model) -> None:
         )
 
 
-def _nested(fold: bool, final: bool) -> Any:
+def _nested(fold: bool, final: bool, dropped: Any) -> Any:
     def copied(model: keras.Model) -> keras.Model:
-        return copy_model(_graph(model, fold, final), copied)
+        return copy_model(_graph(model, fold, final, dropped), copied)
 
     return copied
 
 
-def _graph(model: keras.Model, fold: bool, final: bool) -> Graph:
-    """A graph and its plan; a final one need not be fit for any further training."""
-    if not fold:
-        return Graph(model, "float32")
-    graph = planned(model, "float32", rescaling=final)
-    for node in graph.nodes if final else ():
+def _graph(model: keras.Model, fold: bool, final: bool, dropped: Any = None) -> Graph:
+    """A graph and its plan; a final one need not be fit for any further training.
+
+    Args:
+        model: whose graph it is.
+        fold: whether to fold BatchNorm.
+        final: whether it is for use only.
+        dropped: a softmax or sigmoid to leave out, if it is in this graph.
+    """
+    graph = planned(model, "float32", rescaling=final) if fold else Graph(model, "float32")
+    for node in graph.nodes if final and fold else ():
         layer, size = node.operation, node.outputs[0].shape[-1]
         if type(layer) is keras.layers.Flatten and layer.data_format == "channels_last" and size is not None:
             # Flatten asks for the size of the batch, which is seven operations in ONNX.
             graph.plan.replaced[node] = functools.partial(keras.ops.reshape, newshape=(-1, size))
-    return graph
-
-
-def _opaque(model: keras.Model, x: Any, outputs: str | None) -> tuple[Any, str]:
-    """A model with code of its own is called as it is."""
-    logits = before_softmax(model)[1]
-    y = model(x, training=False)
-    if outputs == "logits" and not logits:
-        raise InputError(f"outputs='logits': model {model.name!r} has code of its own that gives probabilities")
-    if outputs == "probabilities" and logits:
-        y = keras.layers.Softmax(dtype="float32", name="probabilities")(y)
-    return y, outputs or ("outputs" if logits else "probabilities")
-
-
-def _ending(model: keras.Model, graph: Graph, outputs: str | None) -> tuple[str, bool]:
-    """The outputs' name, and whether a softmax must be added; a plan that leaves one out, if it is not wanted."""
-    _, kind = before_softmax(model)
-    own = graph.maker(graph.outputs[0])
-    layer = own.operation if own is not None else None
-    softmax = getattr(layer, "activation", None) is keras.activations.softmax or isinstance(layer, keras.layers.Softmax)
-    if outputs is None:
-        return ("probabilities" if softmax or not kind else "outputs"), False
-    if outputs == "probabilities":
-        return outputs, kind and not softmax
-    if softmax:
-        if isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
-            graph.plan.passed.add(own)
-        else:
-            change = graph.plan.changes.get(layer)
+    for node in graph.nodes if dropped is not None else ():
+        if node.operation is not dropped:
+            continue
+        if getattr(dropped, "weights", ()):
+            change = graph.plan.changes.get(dropped)
             config = {**(change.config if change else {}), "activation": "linear"}
-            graph.plan.changes[layer] = Change(config, change.weights if change else None)
-    elif not kind:
-        raise InputError(f"outputs='logits': model {model.name!r} ends in no softmax layer that could be left out")
-    return outputs, False
+            graph.plan.changes[dropped] = Change(config, change.weights if change else None)
+        else:
+            graph.plan.passed.add(node)
+    return graph

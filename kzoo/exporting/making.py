@@ -21,7 +21,8 @@ import numpy as np
 from kzoo.errors import InputError, KzooError, RunFailed
 from kzoo.exporting.formats import FORMATS, write
 from kzoo.exporting.interface import with_interface
-from kzoo.exporting.parity import compare, outputs_of
+from kzoo.exporting.parity import check_own, compare, outputs_of
+from kzoo.exporting.replay import LOW_PRECISION
 from kzoo.exporting.runtimes import Exported
 
 _ERRORS: dict[str, type[KzooError]] = {"InputError": InputError, "RunFailed": RunFailed}
@@ -82,8 +83,13 @@ def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]
         InputError: a package is missing, or the model cannot be exported.
         RunFailed: the file's outputs are not the model's.
     """
-    plain, _ = with_interface(model, outputs=order.outputs, fold=False, named=False)
-    expected = np.asarray(plain.predict(pictures.compared.astype("float32"), batch_size=64, verbose=0))
+    images = pictures.compared.astype("float32")
+    plain, _, kind = with_interface(model, outputs=order.outputs, fold=False, named=False)
+    expected = np.asarray(plain.predict(images, batch_size=64, verbose=0))
+    own = np.asarray(model.predict(images, batch_size=64, verbose=0))
+    low = any(layer.compute_dtype in LOW_PRECISION for layer in model._flatten_layers())
+    if kind is not None:
+        check_own(own, expected, logits=kind == "logits", low_precision=low)
     here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow
     made = _make_here(model, order, pictures, expected) if here else _make_there(model, order, pictures, expected)
     made["layers"]["before"] = len(plain.layers)
@@ -92,13 +98,13 @@ def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]
 
 def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
     row = FORMATS[order.format]
-    ready, output = with_interface(
+    ready, output, kind = with_interface(
         model, input=order.input, outputs=order.outputs, fold=order.fold, named=row.name != "keras"
     )
     shape = list(ready.inputs[0].shape[1:])
     described = {
         "input": {"name": "image", "dtype": order.input, "shape": shape, "pixels": "0 to 255"},
-        "output": {"name": output, "shape": list(expected.shape[1:])},
+        "output": {"name": output, "shape": list(expected.shape[1:]), "kind": kind},
         "folded": order.fold,
         "quantized": "int8" if len(pictures.calibration) else None,
     }

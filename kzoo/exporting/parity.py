@@ -10,6 +10,7 @@ import numpy as np
 
 from kzoo.data.images import resize
 from kzoo.errors import RunFailed
+from kzoo.models.output_kinds import as_probabilities, kind_of
 from kzoo.seeds import generator
 
 TOLERANCE = 1e-4
@@ -83,6 +84,37 @@ def outputs_of(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batc
     return np.concatenate([run(images[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
+def check_own(own: np.ndarray, expected: np.ndarray, *, logits: bool, low_precision: bool) -> None:
+    """Check that what an exported file is to give means what the network itself gives.
+
+    What the network's numbers are is told here from the numbers alone, on all images, and not from how the export read
+    the network: a softmax put upon a softmax is seen.
+
+    Args:
+        own: the network's outputs, (images, outputs).
+        expected: what the file is to give of the same images.
+        logits: whether those are logits.
+        low_precision: whether the network computes in fewer digits than the file.
+
+    Raises:
+        RunFailed: they differ by more than rounding.
+    """
+    if own.shape == expected.shape and np.allclose(own, expected, rtol=TOLERANCE, atol=TOLERANCE):
+        return
+    probabilities = as_probabilities(own, kind_of([own]))
+    given = as_probabilities(expected, "logits") if logits else np.asarray(expected, np.float64)
+    if given.shape != probabilities.shape:
+        raise RunFailed(f"the exported file would give outputs of shape {expected.shape}, the model gives {own.shape}")
+    apart = np.abs(given - probabilities).max(-1)
+    # Rounding in half precision grows with depth, but not on most images.
+    differs, allowed = (float(np.median(apart)), 0.1) if low_precision else (float(apart.max()), 10 * TOLERANCE)
+    if not differs < allowed:
+        raise RunFailed(
+            f"the exported file's probabilities would differ from the model's own by up to {float(apart.max()):.3g} on "
+            f"{len(own)} images: what the model's outputs are was misread; nothing was written"
+        )
+
+
 def compare(
     expected: np.ndarray,
     found: np.ndarray,
@@ -111,7 +143,8 @@ def compare(
         raise RunFailed(f"the exported file gives outputs of shape {found.shape}, the model {expected.shape}")
     tolerance = TOLERANCE * (1.0 if output == "probabilities" else max(1.0, float(np.abs(expected).max())))
     largest = float(np.abs(expected - found).max())
-    classes = expected.argmax(-1), found.argmax(-1)
+    # Of one sigmoid, the second class is the answer above one half.
+    classes = [each[:, 0] > 0.5 if each.shape[1:] == (1,) else each.argmax(-1) for each in (expected, found)]
     result = Parity(
         images=dict(images),
         largest_difference=largest,

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from kzoo.data.images import read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
+from kzoo.models.output_kinds import Kind, as_probabilities, kind_of
+
+NOISE_IMAGES, NOISE_SIZE = 4, 64
 
 
 class Classifier:
@@ -20,6 +22,7 @@ class Classifier:
     Attributes:
         image_shape: (height, width, channels), None for what is open.
         class_names: by label; numbers where the file does not tell.
+        kind: of its outputs, see `kzoo.models.output_kinds`; None until the first images where the file does not tell.
     """
 
     def __init__(self, target: str | Path) -> None:
@@ -33,9 +36,7 @@ class Classifier:
         self._names: Sequence[str] | None
         if exported or (self.target / "saved_model.pb").is_file():
             file = Exported(self.target)
-            self.image_shape, self._names, self._logits = file.image_shape, file.metadata.get("class_names"), None
-            if file.output in ("probabilities", "logits"):
-                self._logits = file.output == "logits"
+            self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
             self._outputs = file.__call__
         else:
             self._open_run()
@@ -43,15 +44,16 @@ class Classifier:
             raise InputError(f"{str(target)!r} takes images of shape {self.image_shape}: 1 or 3 channels are needed")
 
     def _open_run(self) -> None:
+        from kzoo.models.outputs import read_outputs
         from kzoo.training.saved_run import Run
 
         run = Run(self.target)
         self.image_shape = tuple(run.result.data["image_shape"])
-        self._names, self._logits = run.class_names, None
+        self._names, self.kind = run.class_names, read_outputs(run.model).kind
         self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Of a batch of images, pixels 0-255: float64 (batch, classes).
+        """Of a batch of images, pixels 0-255: float64 (batch, classes), or (batch, labels) where those have sigmoids.
 
         Raises:
             InputError: the outputs are those of no classifier.
@@ -62,9 +64,18 @@ class Classifier:
             raise InputError(f"{str(self.target)!r} gives outputs of shape {outputs.shape}: it is no classifier")
         if not np.isfinite(outputs).all():
             raise RunFailed(f"{str(self.target)!r} gives outputs that are not finite")
-        if self._logits is None:  # the file does not tell: what can be probabilities are taken for them
-            self._logits = bool((outputs < 0).any() or not np.allclose(outputs.sum(-1), 1, atol=1e-3))
-        return softmax(outputs, axis=-1) if self._logits else outputs
+        if self.kind is None:
+            self.kind = self._guessed(outputs)
+        return as_probabilities(outputs, self.kind)
+
+    def _guessed(self, outputs: np.ndarray) -> Kind:
+        """What the outputs of a file that does not tell can be: of these images, and of noise."""
+        shape = [size or NOISE_SIZE for size in self.image_shape]
+        noise = np.random.default_rng(0).integers(0, 256, [NOISE_IMAGES, *shape]).astype(np.uint8)
+        kind = kind_of([outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))])
+        if outputs.shape[1] == 1 and kind != "sigmoid":
+            raise InputError(f"{str(self.target)!r} gives one number that is no probability: it is no classifier")
+        return kind
 
     def names(self, classes: int) -> Sequence[str]:
         """The names of that many classes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError
 from kzoo.exporting.metadata import checked, from_properties, read_metadata
+from kzoo.models.output_kinds import Kind
 
 
 class Exported:
@@ -24,6 +26,7 @@ class Exported:
         image_shape: (height, width, channels), None for what is open.
         output: ``"probabilities"``, ``"logits"``, or another name that the file has for what it gives.
         metadata: what the file says of itself, empty for one that kzoo did not write.
+        kind: of its outputs, see `kzoo.models.output_kinds`; None where it does not tell.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -39,6 +42,7 @@ class Exported:
         self.path = Path(path)
         self.format = format_of(self.path)
         self.metadata: dict[str, Any] = {}
+        self.kind: Kind | None = None
         opener = {"savedmodel": _saved_model, "onnx": _onnx, "litert": _litert, "keras": _keras}[self.format]
         try:
             with quiet_import():
@@ -49,6 +53,8 @@ class Exported:
             first = str(error).strip().partition("\n")[0][:300]
             raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
         self._run, shape, self.input_dtype, self.output = parts
+        by_name = {"probabilities": "softmax", "logits": "logits"}.get(self.output)
+        self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
         if len(shape) != 4 or self.input_dtype not in ("uint8", "float32"):
             raise InputError(
                 f"{str(path)!r} takes {self.input_dtype} of shape {tuple(shape)}: images "
@@ -132,6 +138,9 @@ def _litert(file: Exported, threads: int | None) -> Opened:
 def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
     model = keras.saving.load_model(file.path, compile=False, safe_mode=True)
+    outputs = importlib.import_module("kzoo.models.outputs")  # which needs Keras
+    with contextlib.suppress(InputError):  # no classifier
+        file.kind = outputs.read_outputs(model).kind
     file.metadata = read_metadata(file.path)
     given = model.inputs[0]
     output = file.metadata.get("output", {}).get("name", "outputs")

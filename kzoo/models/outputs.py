@@ -1,33 +1,94 @@
-"""What a classifier's outputs are: logits or probabilities, and the same model without its softmax."""
+"""What a classifier's outputs are, told once for training, evaluation, diagnosis, prediction and export.
+
+A network is judged by what it computes. From its output back, each operation without weights is tried on numbers: a
+softmax is one however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in a layer), and
+what changes nothing, such as a linear activation in float32 behind it, is passed over. Where that does not tell, the
+whole network is tried on a few images, with its own weights and with others: see `kzoo.models.output_kinds`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
+from scipy.special import expit, softmax
+
+from kzoo.errors import InputError
+from kzoo.models.output_kinds import Kind, kind_of
+
+PUSH = 30.0
+"""How far the weights of the last layers are moved in a trial: a logit then leaves 0 to 1, a probability cannot."""
 
 
-def before_softmax(model: keras.Model, images: Any = None) -> tuple[keras.Model, bool]:
-    """The model without the softmax layer at its end, and whether its outputs are logits.
+@dataclass(frozen=True)
+class Outputs:
+    """What a classifier gives.
+
+    Attributes:
+        kind: ``"softmax"``, ``"logits"``, ``"sigmoid"`` or ``"sigmoids"``, see `kzoo.models.output_kinds`.
+        classes: how many classes (labels, for ``"sigmoids"``); 2 for one sigmoid.
+        model: a model that shares the network's layers and has one output for each class: the network itself, or up to
+            the softmax or sigmoid at its end.
+        logits: whether that gives logits, else probabilities.
+        ending: the layer or operation that computes the softmax or sigmoid; None where it cannot be taken out.
+    """
+
+    kind: Kind
+    classes: int
+    model: keras.Model
+    logits: bool
+    ending: Any = None
+
+
+def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
+    """Find out what a network's outputs are.
 
     Args:
-        model: any Keras model with one output of shape (batch, classes).
-        images: a few inputs to try it with, where its layers do not tell; drawn from 0-255 if not given.
+        model: a built Keras model with one output of shape (batch, outputs).
+        images: a few inputs to try it with; drawn from 0-255 if not given.
 
-    Returns:
-        A model that shares its layers (`model` itself if it ends in no softmax layer), and True if its outputs are
-        logits, False if probabilities.
+    Raises:
+        InputError: it has several outputs or others than (batch, outputs), or they are neither logits nor
+            probabilities.
     """
-    if not has_graph(model):
-        return model, not _gives_probabilities(model, images)  # its graph is not all there is to know of it
-    last = model.outputs[0]._keras_history.operation
-    if _is_softmax(last):
-        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
-        return keras.Model(inputs, last.input, name=model.name), True
-    if isinstance(last, keras.layers.Dense | keras.layers.Activation):
-        return model, last.activation is not keras.activations.softmax
-    return model, not _gives_probabilities(model, images)
+    shape = _output_shape(model, images)
+    ending, kind, below = _ending(model) if has_graph(model) else (None, None, None)
+    if kind is None:
+        trials = _trials(model, images, shape[-1])
+        kind = kind_of(trials)
+        if below is not None and kind != below and not (kind == "logits" and _logarithms(trials)):
+            raise InputError(
+                f"model {model.name!r} computes something after its {below.rstrip('s')}, so its outputs are neither "
+                f"logits nor probabilities ({_range(trials[0])}): leave that out"
+            )
+    if shape[-1] == 1 and kind in ("softmax", "logits"):
+        what = "a softmax over one output is always 1" if kind == "softmax" else "one output without a sigmoid"
+        raise InputError(
+            f"model {model.name!r}: {what}. Of two classes give one output with a sigmoid, or one output for each class"
+        )
+    classes = 2 if kind == "sigmoid" else shape[-1]
+    view, logits = _view(model, kind, ending, shape)
+    return Outputs(kind, classes, view, logits, ending)
+
+
+def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
+    """What a network's outputs are, if they are of classes that exclude each other; see `read_outputs`.
+
+    Raises:
+        InputError: they are several sigmoids.
+    """
+    found = read_outputs(model, images)
+    if found.kind == "sigmoids":
+        raise InputError(
+            f"model {model.name!r} ends in {found.classes} sigmoids, that is several labels for one image; data has "
+            "one class for each: end it in a softmax, or in logits"
+        )
+    return found
 
 
 def has_graph(model: keras.Model) -> bool:
@@ -35,16 +96,185 @@ def has_graph(model: keras.Model) -> bool:
     return type(model).__name__ in ("Functional", "Sequential") and model.built
 
 
-def _is_softmax(layer: Any) -> bool:
-    if isinstance(layer, keras.layers.Softmax):
-        return layer.axis == -1
-    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.softmax
+@contextlib.contextmanager
+def without_ending(ending: Any) -> Iterator[None]:
+    """Within it, a softmax or sigmoid that `read_outputs` found lets everything through.
+
+    Args:
+        ending: `Outputs.ending`; None changes nothing.
+    """
+    if ending is None:
+        yield
+        return
+    # On the instance itself, as PyTorch's modules take no function in the place of a layer.
+    name = "activation" if hasattr(ending, "activation") else "call"
+    own, before = name in ending.__dict__, ending.__dict__.get(name)
+    ending.__dict__[name] = keras.activations.linear if name == "activation" else _first
+    try:
+        yield
+    finally:
+        del ending.__dict__[name]
+        if own:
+            ending.__dict__[name] = before
 
 
-def _gives_probabilities(model: keras.Model, images: Any) -> bool:
-    if images is None:
-        shape = [size or 32 for size in model.input_shape[1:]]
-        images = np.random.default_rng(0).uniform(0, 255, [4, *shape]).astype("float32")
-    with keras.StatelessScope():
-        output = keras.ops.convert_to_numpy(model(images, training=False))
-    return bool((output >= 0).all() and np.allclose(output.sum(-1), 1, atol=1e-3))
+def _first(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    return inputs
+
+
+def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
+    """(batch, outputs) of a model's one output."""
+    wanted = "one output (batch, classes) is needed"
+    shape: Any = getattr(model, "output_shape", None) if getattr(model, "outputs", None) else None
+    structure = getattr(model, "_outputs_struct", None)
+    if isinstance(structure, dict):
+        shape = structure
+    if shape is None:
+        outputs = _call(model, _images(model, images))
+        shape = tuple(outputs.shape) if hasattr(outputs, "shape") else outputs
+    if (
+        isinstance(shape, dict)
+        or not isinstance(shape, tuple)
+        or any(isinstance(size, (tuple, list)) for size in shape)
+    ):
+        names = f" ({', '.join(map(str, shape))})" if isinstance(shape, dict) else ""
+        raise InputError(f"model {model.name!r} gives a dictionary or several outputs{names}: {wanted}")
+    if len(shape) != 2 or not isinstance(shape[-1], int):
+        hint = ": end it in global pooling or Flatten" if len(shape) > 2 else ""
+        raise InputError(f"model {model.name!r} gives outputs of shape {shape[1:]}: {wanted}{hint}")
+    return shape
+
+
+def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
+    """The operation that ends a graph in a softmax or sigmoid, and the kind of outputs, as far as the graph tells.
+
+    Returns:
+        The operation; the kind, or None if it must be tried; and, then, the kind below what was not understood.
+    """
+    tensor, changed = model.outputs[0], False
+    while True:
+        operation, index = tensor._keras_history.operation, tensor._keras_history.node_index
+        # A model within is looked into.
+        if isinstance(operation, keras.Model):
+            if not has_graph(operation) or len(operation.outputs) != 1:
+                return None, None, None
+            tensor = operation.outputs[0]
+            continue
+        node = operation._inbound_nodes[index]
+        effect = _effect(operation, node, tensor.shape)
+        if effect in ("softmax", "sigmoid"):
+            kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
+            return (None, None, kind) if changed else (operation, kind, None)
+        if effect == "logits" and not changed:
+            return None, "logits", None
+        if effect in ("logits", "unknown") or len(node.input_tensors) != 1:
+            return None, None, None
+        changed = changed or effect == "changes"
+        tensor = node.input_tensors[0]
+
+
+def _effect(operation: Any, node: Any, shape: Any) -> str:
+    """What an operation does to the outputs: "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"."""
+    weighted = bool(getattr(operation, "weights", ()))
+    if weighted and not type(operation).__module__.startswith("keras."):
+        return "unknown"
+    if weighted:
+        activation = getattr(operation, "activation", None)
+        effect = "nothing" if activation is None or len(shape) != 2 else _tried(activation, shape[-1])
+        return effect if effect in ("softmax", "sigmoid") else "logits"
+    if len(node.input_tensors) != 1:
+        return "unknown"
+    (tensor,) = node.input_tensors
+    if tuple(tensor.shape) != tuple(shape) or len(shape) != 2:
+        return "changes"
+
+    def call(x: Any) -> Any:
+        args, kwargs = node.arguments.fill_in({id(tensor): x})
+        return operation(*args, **kwargs)
+
+    return _tried(call, shape[-1])
+
+
+def _tried(function: Any, count: int) -> str:
+    """What a function of (n, count) numbers does, by trying it."""
+    x = np.random.default_rng(0).normal(0, 4, (16, count)).astype("float32")
+    try:
+        with keras.StatelessScope():
+            y = np.asarray(ops.convert_to_numpy(ops.cast(function(ops.convert_to_tensor(x)), "float32")))
+    except Exception:  # whatever a user's function raises
+        return "unknown"
+    for name, expected in (("nothing", x), ("softmax", softmax(x, axis=-1)), ("sigmoid", expit(x))):
+        if y.shape == expected.shape and np.allclose(y, expected, rtol=2e-2, atol=5e-3):  # bfloat16 too
+            return name
+    return "changes"
+
+
+def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[keras.Model, bool]:
+    """A model with one output for each class, and whether it gives logits."""
+    own = has_graph(model) and ending is not None and not getattr(ending, "weights", ())
+    own = own and any(ending is operation for operation in _operations(model))
+    if kind in ("logits", "sigmoids") or (kind == "softmax" and not own):
+        return model, kind == "logits"
+    if has_graph(model):
+        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
+        y = ending._inbound_nodes[-1].input_tensors[0] if own else model.outputs[0]
+    else:
+        inputs = keras.Input(_input_shape(model)[1:])
+        y = model(inputs)
+    if kind == "sigmoid":
+        y = ops.concatenate([ops.zeros_like(y) if own else 1 - y, y], axis=-1)
+    return keras.Model(inputs, y, name=model.name), own
+
+
+def _operations(model: Any) -> list[Any]:
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    return list(graph.operations)
+
+
+def _images(model: keras.Model, images: Any) -> Any:
+    if images is not None:
+        return images
+    shape = [size or 32 for size in _input_shape(model)[1:]]
+    return np.random.default_rng(0).uniform(0, 255, [4, *shape]).astype("float32")
+
+
+def _input_shape(model: keras.Model) -> tuple[int | None, ...]:
+    try:
+        return tuple(model.input_shape)
+    except AttributeError:  # of the user's own class, which remembers what it was called on
+        shapes = getattr(model, "_build_shapes_dict", None)
+    if not shapes:
+        raise InputError(f"model {model.name!r} does not tell what it takes: call it once on images")
+    return tuple(next(iter(shapes.values())))
+
+
+def _call(model: keras.Model, images: Any, changed: Any = ()) -> Any:
+    with keras.StatelessScope(list(changed)):
+        return model(images, training=False)
+
+
+def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
+    """Outputs (n, count) with the network's own weights, and with those of its last layers moved up and down."""
+    given, rng = _images(model, images), np.random.default_rng(0)
+    last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
+    steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) * PUSH for variable in last]
+    trials = []
+    for sign in (0, 1, -1):
+        changed = []
+        for variable, step in zip(last, steps, strict=True):
+            if sign < 0 and "variance" in variable.name:
+                continue  # its root is taken
+            value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * step
+            changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
+        outputs = _call(model, given, changed)
+        trials.append(np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32"))))
+    return trials
+
+
+def _logarithms(trials: list[np.ndarray]) -> bool:
+    """Whether outputs are logarithms of probabilities, which are logits too."""
+    return bool(np.allclose(np.exp(trials[0].astype(np.float64)).sum(-1), 1, atol=5e-3))
+
+
+def _range(outputs: np.ndarray) -> str:
+    return f"they run from {outputs.min():.3g} to {outputs.max():.3g}, rows add up to {outputs[0].sum():.3g}"

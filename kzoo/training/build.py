@@ -20,6 +20,7 @@ from kzoo.data.datasets import dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError
+from kzoo.models.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
 from kzoo.recipes.schema import Recipe
@@ -170,17 +171,17 @@ def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> None:
 
 
 def _check_fits(model: keras.Model, data: Data) -> None:
-    if len(getattr(model, "inputs", None) or [0]) != 1 or len(getattr(model, "outputs", None) or [0]) != 1:
-        raise InputError(f"model {model.name!r} must have one input and one output to be trained on labelled images")
+    if len(getattr(model, "inputs", None) or [0]) != 1:
+        raise InputError(f"model {model.name!r} must have one input to be trained on labelled images")
     if not model.built:
         model.build((None, *data.image_shape))
-    inputs, outputs = model.input_shape, model.output_shape
+    inputs = model.input_shape
     if len(inputs) != 4 or any(a is not None and a != b for a, b in zip(inputs[1:], data.image_shape, strict=True)):
         raise InputError(f"model {model.name!r} takes images of shape {inputs[1:]}, the data has {data.image_shape}")
-    if len(outputs) != 2 or outputs[-1] != len(data.class_names):
-        raise InputError(
-            f"model {model.name!r} gives outputs of shape {outputs[1:]}, the data has {len(data.class_names)} classes"
-        )
+    found = class_outputs(model, data.train.images[:4])
+    if found.classes != len(data.class_names):
+        given = "one sigmoid, so two classes" if found.kind == "sigmoid" else f"{found.classes} outputs"
+        raise InputError(f"model {model.name!r} gives {given}, the data has {len(data.class_names)} classes")
 
 
 def model_digest(model: keras.Model) -> str:

@@ -11,22 +11,27 @@ from typing import Any
 
 import keras
 
-from kzoo.models.outputs import before_softmax, has_graph
+from kzoo.models.outputs import class_outputs, has_graph
 
 
 def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
-    """The model to call `fit` on, and whether its output are logits.
+    """The model to call `fit` on, with one output for each class, and whether its outputs are logits.
 
-    A softmax at the end is left out (the loss computes it from logits, exactly and in one step). Layers are shared
-    with `model`, except BatchNorm layers on TensorFlow, which share its variables.
+    A softmax or sigmoid at the end is left out (the loss computes it from logits, exactly and in one step); one sigmoid
+    becomes two columns. Layers are shared with `model`, except BatchNorm layers on TensorFlow, which share its
+    variables.
 
     Args:
-        model: any Keras model with one output of shape (batch, classes).
+        model: any Keras model with one output, see `kzoo.models.outputs`.
 
     Returns:
-        A model and True if its output are logits, False if probabilities.
+        A model and True if its outputs are logits, False if probabilities.
+
+    Raises:
+        InputError: the outputs are not those of a classifier of one class an image.
     """
-    target, logits = before_softmax(model)
+    found = class_outputs(model)
+    target, logits = found.model, found.logits
     # Nothing between the parts of a nested model can be exchanged from outside.
     nested = any(isinstance(layer, keras.Model) for layer in model.layers)
     fusable = has_graph(model) and not nested and keras.backend.backend() == "tensorflow"

@@ -28,6 +28,7 @@ from kzoo.training.directory import check_same_data, check_same_recipe, claimed,
 from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.guards import NotFinite
 from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
+from kzoo.training.loadable import check_loadable
 from kzoo.training.saved_run import Run
 from kzoo.training.session import Session
 
@@ -228,6 +229,8 @@ def train_in(
     if model is None:
         raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
     build.prepare_model(model, row, data)
+    if row.model.startswith("keras:") and not (place / "initial.keras").exists():
+        check_loadable(model)
     made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
     made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
     if start is not None:

@@ -272,7 +272,7 @@ def frozen():
         (lambda: keras.Sequential([layers.Dense(3)], name="new"), "'new' is not built"),
         (Subclassed, "'subclassed' is not built"),
         (two_inputs, r"several inputs \('left', 'right'\)"),
-        (two_outputs, "must have one output"),
+        (two_outputs, "several outputs"),
         (frozen, "no weights to train"),
         (lambda: "vgg08", "must be a keras.Model, not str"),
     ],

@@ -136,5 +136,5 @@ def test_unbuilt_models_and_other_outputs_are_refused():
     images, labels = np.zeros((3, SIZE, SIZE, 1)), np.zeros(3, int)
     with pytest.raises(InputError, match="is not built"):
         invariance(keras.Sequential([L.Flatten(), L.Dense(2)]), images, labels)
-    with pytest.raises(InputError, match="must give"):
+    with pytest.raises(InputError, match="gives outputs of shape"):
         invariance(keras.Sequential([keras.Input((SIZE, SIZE, 1)), L.Conv2D(2, 3)]), images, labels)

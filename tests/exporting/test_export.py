@@ -72,7 +72,7 @@ def test_bytes_go_in_logits_come_out_and_metadata_tells(model, format):
     metadata = opened.metadata
     assert metadata["class_names"] == list(names)
     assert metadata["input"] == {"name": "image", "dtype": "uint8", "shape": [8, 8, 3], "pixels": "0 to 255"}
-    assert metadata["output"] == {"name": "logits", "shape": [5]}
+    assert metadata["output"] == {"name": "logits", "shape": [5], "kind": "logits"}
     assert (metadata["schema_version"], metadata["recipe"], metadata["folded"]) == (1, None, True)
     x = images(model, 3).astype("uint8")
     logits = np.asarray(opened(x), np.float64)

@@ -76,13 +76,13 @@ def test_light_files_load_no_keras(run, files):
 
 def test_files_that_do_not_name_classes_or_kind():
     image = keras.Input((None, None, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 50)(image))
     keras.Model(image, pooled).save("means.keras")
     for i, size in enumerate([(4, 6), (9, 5)]):
         Image.fromarray(np.full((*size, 3), (0, 255, 100 + 50 * i), np.uint8)).save(f"{i}.png")
     found = list(predict_files(Classifier("means.keras"), ["0.png", "1.png"], top=2))
     assert [name for row in found for name, _ in row.classes] == ["1", "2", "1", "2"]
-    odds = np.exp([0, 1, 100 / 255])
+    odds = np.exp([0, 255 / 50, 100 / 50])
     odds /= odds.sum()
     assert found[0].classes[0][1] == pytest.approx(odds[1])
 

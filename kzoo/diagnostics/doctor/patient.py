@@ -14,6 +14,7 @@ from kzoo.diagnostics.gradients import prepare_images
 from kzoo.diagnostics.layers import find_layers
 from kzoo.diagnostics.random_images import input_shape, random_images
 from kzoo.errors import InputError
+from kzoo.models.outputs import class_outputs
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 
@@ -62,22 +63,13 @@ class Patient:
 
     @functools.cached_property
     def classes(self) -> int:
-        """Number of outputs.
+        """Number of classes.
 
         Raises:
-            InputError: the model gives something else than one figure for each class.
+            InputError: the model's outputs are not those of a classifier.
         """
-        shape: Any = None
-        if getattr(self.model, "outputs", None):
-            shape = self.model.output_shape
-        elif self.images is not None:
-            with keras.StatelessScope():
-                outputs = self.model(prepare_images(self.model, self.images[:1]), training=False)
-            shape = tuple(outputs.shape) if hasattr(outputs, "shape") else None
-        if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] is None:
-            given = "several outputs" if isinstance(shape, list) else f"outputs of shape {shape}"
-            raise InputError(f"model {self.model.name!r} has {given}: a classifier's (images, classes) is needed")
-        return int(shape[-1])
+        images = None if self.images is None else prepare_images(self.model, self.images[:4])
+        return class_outputs(self.model, images).classes
 
     def name(self, label: int) -> str:
         """A class in words: its index, and its name where that says more."""
@@ -109,18 +101,13 @@ def check_fits(patient: Patient) -> None:
         raise InputError(f"images must be numbers, not {images.dtype}")
     else:
         prepare_images(model, images[:1])
-    if patient.classes < 2:
-        raise InputError(f"model {model.name!r} has one output: a classifier with one for each class is needed")
-    if images is None:
-        return
-    if labels is None:
+    classes = patient.classes  # asked for here, so that what is no classifier is refused
+    if images is None or labels is None:
         return
     if labels.ndim == 2:
         labels = labels.argmax(-1) if labels.shape[1] > 1 else labels[:, 0]
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise InputError(f"labels have shape {labels.shape} and type {labels.dtype}: {len(images)} integers are needed")
-    if labels.min() < 0 or labels.max() >= patient.classes:
-        raise InputError(
-            f"labels run from {labels.min()} to {labels.max()}, the model has outputs 0 to {patient.classes - 1}"
-        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"labels run from {labels.min()} to {labels.max()}, the model has outputs 0 to {classes - 1}")
     patient.labels = labels.astype(np.int64)

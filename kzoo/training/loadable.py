@@ -1,0 +1,44 @@
+"""Whether a network of the user's own can be saved and loaded again, asked before it is trained."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+
+
+def check_loadable(model: keras.Model) -> None:
+    """Save a model, load it again, and compare.
+
+    Raises:
+        InputError: it cannot be saved or loaded, or what is loaded computes something else.
+    """
+    what = f"model {model.name!r} cannot be saved and loaded again, so a run of it would be lost"
+    with tempfile.TemporaryDirectory(prefix="kzoo-model-") as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+            loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # whatever layers of the user's own raise
+            first = str(error).strip().partition("\n")[0]
+            raise InputError(
+                f"{what}: {first} Give classes of your own a get_config, decorate them with "
+                "@keras.saving.register_keras_serializable(), and use no Lambda layers"
+            ) from None
+
+    before, after = ([tuple(weight.shape) for weight in each.weights] for each in (model, loaded))
+    if before != after:
+        raise InputError(f"{what}: it has {len(before)} weights, and {len(after)} or others when it is loaded")
+    try:
+        shape = [size or 32 for size in model.input_shape[1:]]
+    except AttributeError:
+        return  # of the user's own class, which does not tell what it takes
+    images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
+    outputs = [np.asarray(each.predict_on_batch(images), np.float64) for each in (model, loaded)]
+    if not np.allclose(*outputs, rtol=1e-2, atol=1e-3, equal_nan=True):
+        apart = np.abs(outputs[0] - outputs[1]).max()
+        raise InputError(f"{what}: it gives other outputs when it is loaded, by up to {apart:.3g}")

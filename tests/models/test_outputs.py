@@ -1,0 +1,169 @@
+"""What outputs are is told by what a network computes, and the class probabilities are the network's own."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from scipy.special import softmax
+
+from kzoo.errors import InputError
+from kzoo.models.output_kinds import as_probabilities
+from kzoo.models.outputs import class_outputs, read_outputs, without_ending
+
+IMAGES = np.random.default_rng(1).uniform(0, 255, (6, 8, 8, 3)).astype("float32")
+
+
+def network(end=lambda y: y, outputs=4, activation=None):
+    """A small network that ends in a dense layer and what `end` makes of it."""
+    x = keras.Input((8, 8, 3))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(x)))
+    wide = keras.initializers.RandomNormal(stddev=5)
+    y = layers.Dense(outputs, activation=activation, kernel_initializer=wide, bias_initializer=wide)(y)
+    return keras.Model(x, end(y))
+
+
+def of_own_class(outputs, end):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.dense = layers.Flatten(), layers.Dense(outputs)
+
+        def call(self, x):
+            return end(self.dense(self.flat(x / 255.0)))
+
+    model = Own()
+    model(IMAGES)
+    return model
+
+
+def stack(*parts):
+    return keras.Sequential([layers.Input((8, 8, 3)), *parts])
+
+
+def float32():
+    return layers.Activation("linear", dtype="float32")
+
+
+CASES = {
+    "logits": ("logits", lambda: network()),
+    "two logits": ("logits", lambda: network(outputs=2)),
+    "logits in float32": ("logits", lambda: network(float32())),
+    "logits by a temperature": ("logits", lambda: network(lambda y: y / 300)),
+    "log softmax": ("logits", lambda: network(ops.log_softmax)),
+    "logarithm of a softmax": ("logits", lambda: network(lambda y: ops.log(ops.softmax(y) + 1e-9))),
+    "map and pooling": ("logits", lambda: stack(layers.Conv2D(4, 3), layers.GlobalAveragePooling2D())),
+    "own class, small logits": ("logits", lambda: of_own_class(2, lambda y: y * 0.001)),
+    "Softmax": ("softmax", lambda: network(layers.Softmax())),
+    "Activation": ("softmax", lambda: network(layers.Activation("softmax"))),
+    "ops.softmax": ("softmax", lambda: network(ops.softmax)),
+    "Lambda": ("softmax", lambda: network(layers.Lambda(lambda y: ops.softmax(y)))),
+    "dense softmax": ("softmax", lambda: network(activation="softmax")),
+    "dense Softmax()": ("softmax", lambda: network(activation=layers.Softmax())),
+    "dense ops.softmax": ("softmax", lambda: network(activation=ops.softmax)),
+    "softmax, then float32": ("softmax", lambda: network(lambda y: float32()(layers.Softmax()(y)))),
+    "dense softmax, then float32": ("softmax", lambda: network(float32(), activation="softmax")),
+    "softmax, then dropout": ("softmax", lambda: network(lambda y: layers.Dropout(0.5)(layers.Softmax()(y)))),
+    "softmax, then rescaled by 1": ("softmax", lambda: network(lambda y: layers.Rescaling(1.0)(layers.Softmax()(y)))),
+    "temperature": ("softmax", lambda: network(lambda y: layers.Softmax()(layers.Rescaling(1 / 3)(y)))),
+    "smoothed": ("softmax", lambda: network(lambda y: layers.Softmax()(y) * 0.9 + 0.025)),
+    "two softmaxes": ("softmax", lambda: network(lambda y: layers.Softmax()(layers.Softmax()(y)))),
+    "ensemble": ("softmax", lambda: network(lambda y: layers.Average()([ops.softmax(y), ops.softmax(-y)]))),
+    "softmax of a map": ("softmax", lambda: stack(layers.Conv2D(4, 8, activation="softmax"), layers.Flatten())),
+    "nested": ("softmax", lambda: stack(network(layers.Softmax()))),
+    "nested softmax alone": (
+        "softmax",
+        lambda: stack(network(), keras.Sequential([layers.Input((4,)), layers.Softmax()])),
+    ),
+    "own class, softmax": ("softmax", lambda: of_own_class(4, ops.softmax)),
+    "dense sigmoid": ("sigmoid", lambda: network(outputs=1, activation="sigmoid")),
+    "sigmoid layer": ("sigmoid", lambda: network(layers.Activation("sigmoid"), outputs=1)),
+    "sigmoid, then float32": ("sigmoid", lambda: network(lambda y: float32()(ops.sigmoid(y)), outputs=1)),
+    "nested sigmoid": ("sigmoid", lambda: stack(network(ops.sigmoid, outputs=1))),
+    "own class, sigmoid": ("sigmoid", lambda: of_own_class(1, ops.sigmoid)),
+    "sigmoids": ("sigmoids", lambda: network(activation="sigmoid")),
+    "two sigmoids": ("sigmoids", lambda: network(ops.sigmoid, outputs=2)),
+    "own class, sigmoids": ("sigmoids", lambda: of_own_class(3, ops.sigmoid)),
+}
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    CASES["tf.nn.softmax in a layer"] = ("softmax", lambda: network(layers.Activation(tf.nn.softmax)))
+    CASES["dense tf.nn.softmax"] = ("softmax", lambda: network(activation=tf.nn.softmax))
+    CASES["Lambda tf.nn.softmax"] = ("softmax", lambda: network(layers.Lambda(tf.nn.softmax)))
+    CASES["tf.nn.sigmoid"] = ("sigmoid", lambda: network(outputs=1, activation=tf.nn.sigmoid))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kind_and_probabilities(case):
+    kind, make = CASES[case]
+    model = make()
+    found = read_outputs(model)
+    assert found.kind == kind
+    own = np.asarray(ops.convert_to_numpy(model(IMAGES)))
+    assert found.classes == (2 if kind == "sigmoid" else own.shape[-1])
+
+    # What the view gives, by its own account, are the probabilities of the network's own outputs.
+    given = np.asarray(ops.convert_to_numpy(found.model(IMAGES)))
+    of_view = as_probabilities(given, "logits" if found.logits else "sigmoids" if kind == "sigmoids" else "softmax")
+    expected = softmax(own, axis=-1) if kind == "logits" else own
+    expected = np.concatenate([1 - own, own], -1) if kind == "sigmoid" else expected
+    assert of_view == pytest.approx(expected, abs=1e-4)
+
+    # An ending that is let through leaves logits, and is put back.
+    with without_ending(found.ending):
+        let_through = np.asarray(ops.convert_to_numpy(model(IMAGES)))
+    if found.ending is not None and kind == "softmax":
+        assert as_probabilities(let_through, "logits") == pytest.approx(expected, abs=1e-4)
+    if found.ending is not None and kind in ("sigmoid", "sigmoids"):
+        assert 1 / (1 + np.exp(-let_through)) == pytest.approx(own, abs=1e-4)
+    assert np.asarray(ops.convert_to_numpy(model(IMAGES))) == pytest.approx(own, abs=1e-6)
+
+
+def _two_outputs():
+    x = keras.Input((8, 8, 3))
+    y = layers.Flatten()(x)
+    return x, layers.Dense(2, name="a")(y), layers.Dense(3, name="b")(y)
+
+
+REFUSED = {
+    "percentages": ("something after its softmax", lambda: network(lambda y: layers.Rescaling(100.0)(ops.softmax(y)))),
+    "one logit": ("one output without a sigmoid", lambda: network(outputs=1)),
+    "a softmax over one": (
+        "a softmax over one output is always 1",
+        lambda: network(lambda y: layers.Lambda(lambda v: v * 0 + 1)(y), outputs=1, activation="softmax"),
+    ),
+    "a map": (r"outputs of shape \(6, 6, 4\)", lambda: stack(layers.Conv2D(4, 3, activation="softmax"))),
+    "two outputs": (
+        "a dictionary or several outputs",
+        lambda: (lambda x, a, b: keras.Model(x, [a, b]))(*_two_outputs()),
+    ),
+    "a dictionary": (r"several outputs \(a\)", lambda: (lambda x, a, b: keras.Model(x, {"a": a}))(*_two_outputs())),
+}
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")
+@pytest.mark.parametrize("case", REFUSED)
+def test_one_error_for_what_is_neither(case):
+    message, make = REFUSED[case]
+    with pytest.raises(InputError, match=message):
+        read_outputs(make())
+
+
+def test_several_sigmoids_are_no_classes():
+    with pytest.raises(InputError, match="ends in 4 sigmoids, that is several labels for one image"):
+        class_outputs(network(activation="sigmoid"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_the_same_on_every_backend(backend, monkeypatch):
+    if backend == keras.backend.backend():
+        pytest.skip("this process")
+    pytest.importorskip(backend)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", __file__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -1,0 +1,119 @@
+"""Networks with other ends than a softmax: what trains gives the right classes, what cannot is refused first."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import kzoo
+from kzoo.diagnostics.grad_cam import grad_cam, predicted
+from kzoo.diagnostics.gradients import parameter_gradients
+from kzoo.diagnostics.invariance import _answers
+from kzoo.errors import InputError
+from kzoo.exporting.predicting import Classifier
+from kzoo.training.prediction import predict_part
+
+
+def network(outputs, end):
+    x = keras.Input((8, 8, 1), name="image")
+    y = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(x))
+    return keras.Model(x, end(layers.Dense(outputs, name="dense")(layers.Flatten()(y))), name="own")
+
+
+SIGMOID = {"layer": layers.Activation, "operation": lambda name: ops.sigmoid}
+CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.learning_rate": 0.01, "batch_size": 32}
+
+
+@pytest.fixture(scope="module", params=SIGMOID)
+def run(request, tmp_path_factory):
+    """Zeros and ones told apart by one sigmoid."""
+    keras.utils.set_random_seed(1)
+    model = network(1, SIGMOID[request.param]("sigmoid"))
+    place = tmp_path_factory.mktemp("runs") / "sigmoid"
+    return kzoo.train("vgg08-bn", model=model, directory=place, progress=False, **CHANGES)
+
+
+def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path):
+    assert run.result.test.accuracy > 0.95
+    found = predict_part(run)
+    own = np.asarray(run.model.predict(found.images, verbose=0))
+    assert own.shape == (len(found.labels), 1)
+    assert found.probabilities == pytest.approx(np.concatenate([1 - own, own], -1), abs=1e-5)
+    assert (found.probabilities.argmax(-1) == found.labels).mean() == run.result.test.accuracy
+    assert run.evaluate().accuracy == run.result.test.accuracy
+    assert Classifier(run.directory).probabilities(found.images) == pytest.approx(found.probabilities, abs=1e-5)
+    assert (predicted(run.model, found.images) == found.probabilities.argmax(-1)).all()
+    assert (_answers(run.model, found.images) == found.probabilities.argmax(-1)).all()
+
+    # The loss of its gradients is the binary cross entropy, in both forms of asking.
+    loss = parameter_gradients(run.model, found.images[:8], found.labels[:8], training=False).loss
+    of_label = found.probabilities[np.arange(8), found.labels[:8]]
+    assert loss == pytest.approx(-np.log(of_label).mean(), rel=1e-3)
+
+    # What speaks for one class speaks against the other.
+    for_one, for_zero = (grad_cam(run.model, found.images[:8], "conv", label, upsample=False) for label in (1, 0))
+    assert ((for_one > 0) & (for_zero > 0)).sum() == 0
+    assert for_one.max() > 0
+
+
+def test_exported_with_two_columns(run, tmp_path):
+    done = kzoo.export(run, tmp_path / "net.keras")
+    found = predict_part(run)
+    opened = Classifier(done.path)
+    assert opened.probabilities(found.images) == pytest.approx(found.probabilities, abs=1e-4)
+    assert list(opened.names(2)) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "end", "message"),
+    [
+        (10, ops.sigmoid, "ends in 10 sigmoids, that is several labels for one image"),
+        (1, ops.sigmoid, "gives one sigmoid, so two classes, the data has 10 classes"),
+        (1, layers.Identity(), "one output without a sigmoid"),
+        (10, lambda y: layers.Rescaling(100.0)(ops.softmax(y)), "neither logits nor probabilities"),
+        (10, lambda y: layers.Reshape((1, 1, 10))(y), r"outputs of shape \(1, 1, 10\)"),
+        (10, lambda y: {"digit": y}, r"a dictionary or several outputs \(digit\)"),
+        (10, layers.Lambda(lambda y: ops.softmax(y)), "cannot be saved and loaded again"),
+    ],
+)
+def test_refused_before_it_trains(outputs, end, message, tmp_path):
+    place = tmp_path / "run"
+    with pytest.raises(InputError, match=message):
+        kzoo.train("vgg08-bn", model=network(outputs, end), dataset="digits", epochs=1, directory=place, progress=False)
+    assert not (place / "recipe.json").exists()
+    assert not (place / "initial.keras").exists()
+
+
+def test_a_layer_that_forgets_what_it_was_made_with_is_refused(tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Times(layers.Layer):
+        def __init__(self, factor=1.0, **options):
+            super().__init__(**options)
+            self.factor = factor
+
+        def call(self, x):
+            return x * self.factor
+
+        def get_config(self):
+            return super().get_config()
+
+    model = network(10, lambda y: ops.softmax(Times(7.0)(y)))
+    with pytest.raises(InputError, match="gives other outputs when it is loaded"):
+        kzoo.train("vgg08-bn", model=model, dataset="digits", epochs=1, directory=tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("end", [layers.Softmax, lambda: ops.softmax, lambda: layers.Activation("linear")])
+def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
+    """Trained with a rate of nearly nothing, the record's loss is the cross entropy of the network's probabilities."""
+    keras.utils.set_random_seed(0)
+    model = network(10, end())
+    changes = {"dataset": "digits", "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}
+    run = kzoo.train("vgg08-bn", model=model, directory=tmp_path / "run", progress=False, diagnostics=False, **changes)
+    found = predict_part(run)
+    outputs = np.asarray(run.model.predict(found.images, verbose=0), np.float64)
+    own = outputs if np.allclose(outputs.sum(-1), 1, atol=1e-4) else np.exp(outputs) / np.exp(outputs).sum(-1)[:, None]
+    expected = -np.log(own[np.arange(len(own)), found.labels]).mean()
+    assert run.result.test.loss == pytest.approx(expected, rel=1e-4)
+    assert Path(run.directory, "result.json").exists()
