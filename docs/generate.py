@@ -5,6 +5,7 @@ of that name in `TABLES`.
 
     python docs/generate.py            rewrite the pages
     python docs/generate.py --check    exit 1 and name the pages that differ from the code
+    python docs/generate.py docs/claims.md README.md    only these
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # for benchmarks, which is not installed
 
-from tables import code, measured, recorded, schemas  # noqa: E402
+from tables import claims, code, measured, recorded, schemas  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- ([a-z0-9-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
@@ -66,6 +67,8 @@ TABLES: dict[str, Callable[[], str]] = {
     },
     "results": partial(recorded.results, ROOT / "results"),
     "study-results": partial(recorded.study_results, ROOT / "results"),
+    "claim-counts": partial(claims.counts, ROOT / "results"),
+    "claims": partial(claims.claims, ROOT / "results"),
     "studies": recorded.studies,
     "searches": partial(recorded.searches, ROOT / "docs"),
     "weights": recorded.weights,
@@ -77,7 +80,9 @@ def main() -> None:
     """Rewrite the pages, or with ``--check`` only compare."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="exit 1 where a page differs from the code")
-    check = parser.parse_args().check
+    parser.add_argument("pages", nargs="*", type=Path, help="only these pages; README.md and all of docs/ if not given")
+    options = parser.parse_args()
+    check = options.check
     made: dict[str, str] = {}
 
     def fill(block: re.Match[str]) -> str:
@@ -87,7 +92,7 @@ def main() -> None:
         return block[1] + made[name] + block[3]
 
     stale = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in map(Path.resolve, options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]):
         before = page.read_text(encoding="utf-8")
         after = BLOCK.sub(fill, before)
         if after != before:

@@ -1,6 +1,7 @@
 """Committed records, and the tables made from them: no digit changes unnoticed."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from kzoo.recipes import recipe
-from kzoo.studies import study
+from kzoo.studies import list_studies, study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.results import read, read_records
 from tests.studies.conftest import make
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
-PAGE = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "study-results"))
+PAGE = "".join(
+    f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "study-results", "claim-counts", "claims")
+)
 
 
 def generate(where, *words):
@@ -56,6 +59,32 @@ def test_tables_hold_the_records(site):
     assert "### rescue at epochs=15" in text
     # report b's studies name the same network; the README shows a run once
     assert "| `batch-size` |" not in text
+
+
+def test_every_claim_of_the_reports_has_one_row_and_is_counted(site):
+    text = (site / "README.md").read_text()
+    counts = re.search(r"<!-- claim-counts:begin -->(.*)<!-- claim-counts:end -->", text, re.DOTALL)[1]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if "](studies.md#" in line]
+    claims = [claim.text for row in map(study, list_studies()) if row.report in "abcde" for claim in row.claims]
+    assert sorted(row[0] for row in rows) == sorted(claims)
+
+    # A verdict at a small budget is marked as one, and no count mixes it with the others.
+    (fits,) = [row for row in rows if row[0].startswith("It does so without overfitting")]
+    assert fits[2:4] == ["holds at a small budget", "epochs=15, other images"]
+    totals = [int(cell) for cell in counts.strip().splitlines()[-1].split("|")[2:-1]]
+    verdicts = [row[2] for row in rows]
+    kinds = ("**holds**", "**does not hold**", "holds at a small budget", "does not hold at a small budget")
+    assert totals == [len(rows), *map(verdicts.count, kinds), len(rows) - sum(map(verdicts.count, kinds))]
+    assert verdicts.count("**does not hold**") >= 2  # by arithmetic
+
+    # Each link leads to the heading of a table.
+    slugs = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^### (.*)$", text, re.M)
+    }
+    targets = {row[4].partition("#")[2].strip(")") for row in rows}
+    assert "all-studies" in targets
+    assert len(targets & slugs) > 1
+    assert targets <= slugs | {"all-studies"}
 
 
 def test_a_digit_changed_in_a_page_is_found(site):

@@ -24,7 +24,7 @@ def _records(place: Path) -> Any:
     return records
 
 
-def _indices(place: Path) -> Iterable[tuple[Any, Any]]:
+def indices(place: Path) -> Iterable[tuple[Any, Any]]:
     """Every study with the index of its committed records, those of recipes that no study has left out."""
     from kzoo.studies import list_studies, study
     from kzoo.studies.results import index
@@ -39,7 +39,7 @@ def results(place: Path) -> str:
     from kzoo.studies import metrics, tables
 
     rows, shown = [], set()
-    for study, found in _indices(place):
+    for study, found in indices(place):
         for group in found.groups.values():
             for row in tables.rows(group):
                 runs = tuple(record.digest for record in group.records(row.label))
@@ -72,16 +72,25 @@ def studies() -> str:
     return markdown("study | report | runs | question | claims", rows, "llrlr")
 
 
+def shown(study: Any, found: Any, group: Any) -> bool:
+    """Whether a budget of a study has a table: not where its only record is another study's and decides no claim."""
+    from kzoo.studies.standing import standings
+
+    own = any(item.path.parent.name == study.name for item in found.found[group.budget])
+    if own or len(group.recorded) > 1:
+        return True
+    return any(row.decided and row.group == group.budget for row in standings(study, found))
+
+
 def study_results(place: Path) -> str:
-    """The tables and verdicts of every study that has records; a study whose only record is another's is left out."""
+    """The tables and verdicts of every study that has records; see `shown` for those that are left out."""
     from kzoo.studies import tables
 
     text = ""
-    for study, found in _indices(place):
+    for study, found in indices(place):
         parts = []
         for group in found.groups.values():
-            own = any(item.path.parent.name == study.name for item in found.found[group.budget])
-            if own or len(group.recorded) > 1:
+            if shown(study, found, group):
                 parts.append(f"\n### {tables.heading(group)}\n\n{tables.markdown(group)}")
         if parts:
             notes = "".join(f"\n{note}\n" for note in study.notes)

@@ -1,0 +1,54 @@
+"""One verdict a claim: the full budget's where it decides, another one's marked as such, none at all."""
+
+from kzoo.recipes import recipe
+from kzoo.studies import Claim, Entry, Study
+from kzoo.studies.claims import higher
+from kzoo.studies.comparisons import arithmetic
+from kzoo.studies.results import Index, Results
+from kzoo.studies.standing import standings
+
+ROWS = {label: recipe(f"rescue/{name}") for label, name in (("a", "bn"), ("b", "residual"), ("c", "vgg08"))}
+CIFAR100 = {"drawn": 47_500, "train": 47_500, "validation": 2_500, "test": 10_000}
+STUDY = Study(
+    "t",
+    "a",
+    "Which?",
+    tuple(Entry(row, label) for label, row in ROWS.items()),
+    (
+        Claim("a above b", "report a", higher("a", "b")),
+        Claim("b above c", "report a", higher("b", "c")),
+        Claim("two and two are five", "report a", arithmetic(lambda: (False, "they are four"))),
+    ),
+)
+
+
+def index(made, *, sizes=CIFAR100, **budgets):
+    groups = {}
+    for name, accuracies in budgets.items():
+        name = name.replace("_", "=")
+        records = {label: [made(ROWS[label], value, sizes=sizes)] for label, value in accuracies.items()}
+        groups[name] = Results(STUDY, name, records)
+    return Index(groups, dict.fromkeys(groups, ()), ())
+
+
+def said(found):
+    return [(row.verdict.status, row.budget, row.decided, row.small) for row in standings(STUDY, found)]
+
+
+def test_the_full_budget_decides_wherever_it_can(made):
+    found = index(made, epochs_3={"a": 0.2, "b": 0.9, "c": 0.1}, full={"a": 0.9, "b": 0.5})
+    assert said(found) == [
+        ("holds", "full", True, False),
+        ("holds", "epochs=3", True, True),
+        ("does not hold", "no run needed", True, False),
+    ]
+
+
+def test_without_enough_runs_nothing_is_decided(made):
+    assert [row[0] for row in said(index(made))][:2] == ["not enough runs"] * 2
+    assert said(index(made, epochs_3={"a": 0.5}))[0] == ("not enough runs", "epochs=3", False, True)
+
+
+def test_other_images_are_told(made):
+    fewer = {**CIFAR100, "test": 5_000}
+    assert said(index(made, sizes=fewer, full={"a": 0.9, "b": 0.5}))[0][1] == "full, other images"
