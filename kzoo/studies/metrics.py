@@ -13,6 +13,7 @@ from kzoo.errors import unknown
 
 EPOCHS_TO = re.compile(r"epochs_to_([1-9][0-9]?)")
 AT_EPOCH = re.compile(r"((?:train|val)_(?:accuracy|loss))_at_([1-9][0-9]*)")
+CHANGED = re.compile(r"(accuracy|agreement)_at_(shift|angle)_([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ METRICS: dict[str, Metric] = {
     "gradient_change": Metric("gradient, last epoch / untrained, mean over layers", "ratio", _gradient_change),
     "peak_memory": Metric("peak memory", "bytes", lambda record: record.peak_memory),
     "parameters": Metric("parameters", "count", lambda record: record.parameters),
-    # Not from records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
+    # Not from runs' records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
     "seconds_per_epoch_ratio": Metric("seconds an epoch, as a ratio", "ratio", lambda record: None),
 }
 
@@ -116,7 +117,10 @@ SHORT = {
 
 def heading(name: str) -> str:
     """What a metric's column is called: its title, or something shorter."""
-    match = EPOCHS_TO.fullmatch(name)
+    match, moved = EPOCHS_TO.fullmatch(name), CHANGED.fullmatch(name)
+    if moved:
+        change = f"shift {moved[3]} px" if moved[2] == "shift" else f"turn {moved[3]}°"
+        return f"{'same answer' if moved[1] == 'agreement' else 'test acc'}, {change}"
     return f"epochs to {match[1]}%" if match else SHORT.get(name) or metric(name).title
 
 
@@ -137,11 +141,30 @@ def _at_epoch(field: str, epoch: int) -> Metric:
     return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read)
 
 
+def changed_images(name: str) -> tuple[str, str, int] | None:
+    """What a metric of `kzoo.studies.invariance` measures, after which change, and its size; None for all others."""
+    match = CHANGED.fullmatch(name)
+    return (match[1], match[2], int(match[3])) if match else None
+
+
+def measured_apart(name: str) -> bool:
+    """Whether a metric is not read from runs' records but measured by a benchmark, for some runs."""
+    return name == "seconds_per_epoch_ratio" or changed_images(name) is not None
+
+
+def _changed(measure: str, change: str, size: int) -> Metric:
+    what = "test accuracy" if measure == "accuracy" else "share of test images answered as before"
+    unit = f"shifted by {size} pixel{'s' * (size > 1)}" if change == "shift" else f"turned by {size} degrees"
+    return Metric(f"{what}, {unit}", "share", lambda record: None)
+
+
 def metric(name: str) -> Metric:
     """A metric by name.
 
     ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%; ``train_loss_at_5`` the training
-    loss of epoch 5 (so too ``train_accuracy``, ``val_accuracy``, ``val_loss``).
+    loss of epoch 5 (so too ``train_accuracy``, ``val_accuracy``, ``val_loss``). ``agreement_at_shift_1`` is the share
+    of test images that are answered as before when they are shifted by a pixel, ``accuracy_at_angle_15`` the accuracy
+    on images turned by 15 degrees.
 
     Raises:
         InputError: there is none of that name.
@@ -151,9 +174,12 @@ def metric(name: str) -> Metric:
     place = AT_EPOCH.fullmatch(name)
     if place:
         return _at_epoch(place[1], int(place[2]))
+    moved = changed_images(name)
+    if moved:
+        return _changed(*moved)
     match = EPOCHS_TO.fullmatch(name)
     if not match:
-        raise unknown("metric", name, [*METRICS, "epochs_to_45", "train_loss_at_5"])
+        raise unknown("metric", name, [*METRICS, "epochs_to_45", "train_loss_at_5", "agreement_at_shift_1"])
     return _epochs_to(int(match[1]))
 
 

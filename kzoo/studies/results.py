@@ -11,6 +11,8 @@ from pathlib import Path
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import budget, metrics, selection
+from kzoo.studies.invariance import FOLDER as INVARIANCE
+from kzoo.studies.invariance import InvarianceRecord, read_invariance
 from kzoo.studies.study import Study
 from kzoo.training.records import Result, read_result
 
@@ -42,11 +44,13 @@ class Records:
         found: the records.
         ratios: by study and label: seconds an epoch, as a ratio to the study's first entry.
         problems: one sentence for each file that cannot be used.
+        invariance: by the digest of the run that they belong to.
     """
 
     found: tuple[Found, ...]
     ratios: Mapping[str, Mapping[str, float]]
     problems: tuple[str, ...]
+    invariance: Mapping[str, InvarianceRecord] = dataclasses.field(default_factory=dict)
 
 
 class Results:
@@ -63,11 +67,13 @@ class Results:
         budget: str = budget.FULL,
         records: Mapping[str, Sequence[Result]] | None = None,
         ratios: Mapping[str, float] | None = None,
+        invariance: Mapping[str, InvarianceRecord] | None = None,
     ) -> None:
-        """Hold `records` by the labels of the study's entries."""
+        """Hold `records` by the labels of the study's entries, `invariance` by their digests."""
         self.study, self.budget = study, budget
         self._records = {label: list(rows) for label, rows in (records or {}).items()}
         self._ratios = dict(ratios or {})
+        self._invariance = dict(invariance or {})
 
     def records(self, label: str) -> list[Result]:
         """The records of an entry, one a seed, by seed."""
@@ -88,6 +94,11 @@ class Results:
         if metric == "seconds_per_epoch_ratio":
             self.study.entry(label)
             return [self._ratios[label]] if label in self._ratios else []
+        moved = metrics.changed_images(metric)
+        if moved is not None:
+            measured = [self._invariance.get(record.digest) for record in self.records(label)]
+            shares = [record.at(*moved) for record in measured if record is not None]
+            return [share for share in shares if share is not None]
         read = metrics.metric(metric).read
         found = [read(record) for record in self.records(label) if record.status == "completed"]
         return [float(value) for value in found if value is not None]
@@ -166,9 +177,14 @@ def read_records(directories: Sequence[Path] | None = None) -> Records:
     found: dict[str, Found] = {}
     ratios: dict[str, Mapping[str, float]] = {}
     problems: list[str] = []
+    invariance: dict[str, InvarianceRecord] = {}
     for place in places:
         for path in _files(place):
             try:
+                if path.parent.name == INVARIANCE:
+                    measured = read_invariance(path)
+                    invariance.setdefault(measured.digest, measured)
+                    continue
                 if path.parent.name == EPOCH_TIME:
                     name, row = read_ratios(path)
                     ratios.setdefault(name, row)
@@ -177,7 +193,7 @@ def read_records(directories: Sequence[Path] | None = None) -> Records:
                 found.setdefault(item.digest, item)
             except InputError as error:
                 problems.append(str(error))
-    return Records(tuple(found.values()), ratios, tuple(problems))
+    return Records(tuple(found.values()), ratios, tuple(problems), invariance)
 
 
 def _files(place: Path) -> Iterable[Path]:
@@ -278,8 +294,9 @@ def index(study: Study, records: Records) -> Index:
 
     order = sorted(groups, key=place)
     ratios = records.ratios.get(study.name, {})
+    times = {name: {} if name in others else ratios for name in order}
     return Index(
-        {name: Results(study, name, groups[name], {} if name in others else ratios) for name in order},
+        {name: Results(study, name, groups[name], times[name], records.invariance) for name in order},
         {name: tuple(found[name]) for name in order},
         tuple(problems),
     )

@@ -102,15 +102,14 @@ class Row:
 
 
 def columns(results: Results) -> tuple[str, ...]:
-    """The metrics that a study's table shows: its own, those reported, and the ratio of times where it was measured."""
+    """The metrics that a study's table shows: its own, those reported, and what benchmarks measured of its runs."""
     study = results.study
-    names = [*study.columns, *(name for entry in study.entries for name in entry.reported)]
-    ratio = "seconds_per_epoch_ratio"
-    if any(results.values(label, ratio) for label in study.labels):
-        names.append(ratio)
-    elif ratio in names:
-        names = [name for name in names if name != ratio]
-    return tuple(dict.fromkeys(names))
+    names = [*study.columns, *(name for entry in study.entries for name in entry.reported), "seconds_per_epoch_ratio"]
+
+    def shown(name: str) -> bool:
+        return not metrics.measured_apart(name) or any(results.values(label, name) for label in study.labels)
+
+    return tuple(filter(shown, dict.fromkeys(names)))
 
 
 def rows(results: Results) -> list[Row]:
