@@ -17,8 +17,10 @@ class Batches(keras.utils.PyDataset):
 
     Batch b of epoch e holds images at places ``b * batch_size`` and on of the permutation drawn from
     (seed, "order", e), changed as drawn from (seed, "augment", e, b). The last, smaller batch is kept.
-    A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation may give that; targets
-    int64 (B,), or one-hot float32 (B, classes) when `soft`.
+    A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation may give that;
+    targets int64 (B,), or one-hot float32 (B, classes) when `soft`. With class weights it is
+    ``(images, targets, weights)``: each
+    image's own, float32 (B,), where targets are mixed the mean of its classes' by their shares.
 
     Attributes:
         steps: batches of a whole epoch; ``len()`` is what is left of it from `first_step` on.
@@ -38,6 +40,7 @@ class Batches(keras.utils.PyDataset):
         normalization: Normalization | None = None,
         soft: bool = False,
         label_smoothing: float = 0.0,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         """Set up; epoch 0 from its first step.
 
@@ -52,6 +55,7 @@ class Batches(keras.utils.PyDataset):
             normalization: the network's, for changes given in its units; None if it sees pixels / 255.
             soft: whether targets are one-hot, which mixup, cutmix and label smoothing need.
             label_smoothing: share of each one-hot target that is spread evenly over all classes.
+            class_weights: float (classes,), or None.
 
         Raises:
             InputError: no images, unequal lengths, a batch size below 1, or soft targets needed and not asked for.
@@ -70,7 +74,7 @@ class Batches(keras.utils.PyDataset):
         self._batch_size, self._classes, self._seed = batch_size, classes, seed
         self._augmentation = tuple(augmentation)
         self._normalization = normalization or UNIT
-        self.soft, self._smoothing = soft, label_smoothing
+        self.soft, self._smoothing, self._weights = soft, label_smoothing, class_weights
         self._float = any(change.gives_float for change in self._augmentation)
         self.steps = -(-len(images) // batch_size)
         if seed is not None:
@@ -97,7 +101,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.steps - self.first_step
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         step = self.first_step + index
@@ -119,4 +123,13 @@ class Batches(keras.utils.PyDataset):
                     images = change.apply(images, self._starts_mirrored[chosen] ^ bool(self.epoch % 2))
                 else:
                     images = change(images, rng, self._normalization)
-        return (images.astype(np.float32) if self._float else images), targets
+        images = images.astype(np.float32) if self._float else images
+        return (images, targets) if self._weights is None else (images, targets, self._image_weights(targets))
+
+    def _image_weights(self, targets: np.ndarray) -> np.ndarray:
+        """Each image's weight, from its classes' shares without the smoothing."""
+        assert self._weights is not None
+        if not self.soft:
+            return self._weights[targets].astype(np.float32)
+        shares = (targets - self._smoothing / self._classes) / (1 - self._smoothing)
+        return (shares @ self._weights).astype(np.float32)

@@ -191,14 +191,37 @@ def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     Returns:
         Images of the same shape and dtype, uint8 rounded to the nearest integer.
     """
-    count, height, width, channels = images.shape
-    angles = np.deg2rad(np.atleast_1d(np.asarray(degrees, float)))[:, None, None]
+    angles = np.deg2rad(np.atleast_1d(np.asarray(degrees, float)))
     cos, sin = np.cos(angles), np.sin(angles)
+    return affine(images, (cos, sin), (-sin, cos))
+
+
+def affine(
+    images: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
+    columns: tuple[np.ndarray, np.ndarray],
+    shift: tuple[np.ndarray | float, np.ndarray | float] = (0.0, 0.0),
+) -> np.ndarray:
+    """Images resampled bilinearly: a pixel comes from where a linear map of its distance from the centre says.
+
+    Args:
+        images: (B, H, W, C), uint8 or float32.
+        rows: the source's row as factors, each (B,) or (1,), of the rows and of the columns from the centre.
+        columns: the source's column likewise.
+        shift: rows and columns added to the source's, each (B,) or one number.
+
+    Returns:
+        Images of the same shape and dtype, uint8 rounded to the nearest integer; black comes from outside.
+    """
+    count, height, width, channels = images.shape
     down = (np.arange(height) - (height - 1) / 2)[:, None]
     right = np.arange(width) - (width - 1) / 2
-    rows, row_part = _neighbours(right * sin + down * cos + (height - 1) / 2, height)
-    columns, column_part = _neighbours(right * cos - down * sin + (width - 1) / 2, width)
-    upper_left = rows * (width + 2) + columns
+    by_row, by_column = ([np.asarray(factor)[:, None, None] for factor in pair] for pair in (rows, columns))
+    more = [np.reshape(np.asarray(part, float), (-1, 1, 1)) for part in shift]
+    places = right * by_row[1] + down * by_row[0] + (height - 1) / 2 + more[0]
+    row, row_part = _neighbours(places, height)
+    column, column_part = _neighbours(right * by_column[1] + down * by_column[0] + (width - 1) / 2 + more[1], width)
+    upper_left = row * (width + 2) + column
 
     result = np.empty_like(images)
     padded = np.zeros((count, height + 2, width + 2), np.float32)

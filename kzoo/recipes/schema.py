@@ -27,6 +27,7 @@ from kzoo.recipes.settings import (
     EarlyStop,
     Multiplier,
     Optimizer,
+    Plateau,
     Schedule,
     Setting,
     Share,
@@ -76,6 +77,11 @@ class Recipe(Setting):
         early_stop: when to end before the last epoch.
         rate_multipliers: factors on the learning rate by wildcards of variable paths (``"*bias": 64``, or with first
             and last epoch, see `RateMultiplier`); of several that fit, the last one counts.
+        warmup_epochs: in which the learning rate rises in a straight line, step by step, to the one that the schedule
+            begins with (Goyal et al. 2017); the schedule then fills the rest of the run.
+        clip_norm: the largest norm of all gradients together; greater ones are scaled down to it (Pascanu et al. 2013).
+        class_weights: what an image's loss is multiplied with, by the name of its class (1 where none is given), or
+            ``"balanced"``: images / (classes * images of the class), of the training part (King and Zeng 2001).
         tta: test-time augmentation, a second score of the test part beside the plain one: the mean over each image and
             its mirror image (``"flip"``), and for one half over both moved by one pixel along the diagonal
             (``"flip-shift"``; Jordan 2024, section 3.5).
@@ -110,6 +116,9 @@ class Recipe(Setting):
     freeze: tuple[str, ...] = ()
     early_stop: EarlyStop | None = None
     rate_multipliers: dict[str, Multiplier] = later({})
+    warmup_epochs: Annotated[float, Field(ge=0)] = later(0.0)
+    clip_norm: Annotated[float, Field(gt=0)] | None = later(None)
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = later(None)
     tta: Literal["flip", "flip-shift"] | None = later(None)
     ties: Literal["loss", "first"] = later("loss", before="first", since=2)
 
@@ -134,6 +143,11 @@ class Recipe(Setting):
             mean, std = self.normalization.mean, self.normalization.std
             if not mean or len(mean) != len(std):
                 raise ValueError(f"normalization needs as many means as standard deviations, not {mean!r} and {std!r}")
+        if self.warmup_epochs:
+            if isinstance(self.schedule, Plateau):
+                raise ValueError("warmup_epochs needs a schedule known in advance, not 'plateau'")
+            if self.warmup_epochs >= self.epochs:
+                raise ValueError(f"warmup_epochs={self.warmup_epochs:g} must be less than epochs={self.epochs}")
         try:
             json.dumps(self.model_options)
         except (TypeError, ValueError):

@@ -19,7 +19,7 @@ from kzoo.data.batches import Batches
 from kzoo.data.datasets import dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
-from kzoo.errors import InputError
+from kzoo.errors import InputError, unknown
 from kzoo.models.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
@@ -63,7 +63,31 @@ class Data:
         if part == "train":
             common |= {"seed": recipe.seed, "augmentation": augmentation, "label_smoothing": recipe.label_smoothing}
             common["normalization"] = self.normalization
+            common["class_weights"] = self.class_weights(recipe)
         return Batches(images.images, images.labels, **common)
+
+    def class_weights(self, recipe: Recipe) -> np.ndarray | None:
+        """The recipe's class weights, float32 (classes,); None without.
+
+        Raises:
+            InputError: a name is no class, or "balanced" is asked for and a class has no training image.
+        """
+        chosen = recipe.class_weights
+        if chosen is None:
+            return None
+        if chosen == "balanced":
+            counts = np.bincount(self.train.labels, minlength=len(self.class_names))
+            empty = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+            if empty:
+                raise InputError(
+                    f"class_weights='balanced': there is no training image of {', '.join(map(repr, empty[:5]))}; give "
+                    "weights by name, or leave the class out with class_names"
+                )
+            return (counts.sum() / (len(counts) * counts)).astype(np.float32)
+        for name in chosen:
+            if name not in self.class_names:
+                raise unknown("class in class_weights", name, self.class_names)
+        return np.array([chosen.get(name, 1.0) for name in self.class_names], np.float32)
 
 
 def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:

@@ -83,8 +83,8 @@ class Rate(keras.callbacks.Callback):
         """Follow a resolved recipe, with so many steps an epoch."""
         super().__init__()
         self.recipe, self.steps = recipe, steps
-        self.by_step = rates_by_step(recipe.schedule, recipe.optimizer.learning_rate, recipe.epochs, steps)
         base = recipe.optimizer.learning_rate
+        self.by_step = rates_by_step(recipe.schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
         self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
         self.now = base
 

@@ -15,7 +15,7 @@ from keras import ops
 from kzoo.errors import InputError
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from kzoo.recipes.settings import Adagrad, Nesterov
 from kzoo.training.muon import Muon
 from kzoo.training.schedules import rates_by_step
 
@@ -140,6 +140,22 @@ class ByStep(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "rates": self.rates.tolist()}
 
 
+_MAKERS: dict[str, tuple[type, tuple[str, ...]]] = {
+    "adam": (keras.optimizers.Adam, ("beta_1", "beta_2", "epsilon")),
+    "adamw": (keras.optimizers.AdamW, ("beta_1", "beta_2", "epsilon")),
+    "nadam": (keras.optimizers.Nadam, ("beta_1", "beta_2", "epsilon")),
+    "lion": (keras.optimizers.Lion, ("beta_1", "beta_2")),
+    "sgd": (keras.optimizers.SGD, ()),
+    "momentum": (keras.optimizers.SGD, ("momentum",)),
+    "nesterov": (keras.optimizers.SGD, ("momentum",)),
+    "rmsprop": (keras.optimizers.RMSprop, ("rho", "epsilon")),
+    "adagrad": (keras.optimizers.Adagrad, ("epsilon",)),
+    "adadelta": (keras.optimizers.Adadelta, ("rho", "epsilon")),
+    "muon": (Muon, tuple(name for name in settings.Muon.model_fields if name not in ("kind", "learning_rate"))),
+}
+"""By kind: Keras's optimizer, and which of the setting's fields it takes under the same name."""
+
+
 def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer:
     """The optimizer of a resolved recipe; its rate is set anew at each epoch, or step, by the schedule.
 
@@ -148,31 +164,19 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         steps: of an epoch.
     """
     choice = recipe.optimizer
-    base: type
-    match choice:
-        case Adam():
-            base = keras.optimizers.AdamW if isinstance(choice, AdamW) else keras.optimizers.Adam
-            options = choice.model_dump(include={"beta_1", "beta_2", "epsilon"})
-        case Momentum() | Nesterov():
-            base = keras.optimizers.SGD
-            options = {"momentum": choice.momentum, "nesterov": isinstance(choice, Nesterov)}
-        case RMSprop():
-            base, options = keras.optimizers.RMSprop, choice.model_dump(include={"rho", "epsilon"})
-        case Adagrad():
-            base = keras.optimizers.Adagrad
-            options = {"initial_accumulator_value": 0.0, "epsilon": choice.epsilon}
-        case Adadelta():
-            base, options = keras.optimizers.Adadelta, choice.model_dump(include={"rho", "epsilon"})
-        case settings.Muon():
-            base, options = Muon, choice.model_dump(exclude={"kind", "learning_rate"})
-        case _:
-            base, options = keras.optimizers.SGD, {}
+    base, names = _MAKERS[choice.kind]
+    options: dict[str, Any] = choice.model_dump(include=set(names))
+    if isinstance(choice, Adagrad):
+        options["initial_accumulator_value"] = 0.0
+    if isinstance(choice, Nesterov):
+        options["nesterov"] = True
     rate: Any = choice.learning_rate
-    by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps)
+    by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps, recipe.warmup_epochs)
     return coupled(base)(
         learning_rate=rate if by_step is None else ByStep(rate, by_step),
         multipliers=Multipliers(recipe.rate_multipliers, steps),
         weight_decay=recipe.weight_decay or None,
+        global_clipnorm=recipe.clip_norm,
         use_ema=recipe.ema is not None,
         ema_momentum=recipe.ema if recipe.ema is not None else 0.99,
         l1=recipe.l1,

@@ -285,7 +285,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
                 args = (data.test.labels, data.test.images, row.tta, row.batch_size)
                 found = augmented_evaluation(session.view, session.logits, *args)
                 scores["test_tta"] = {"loss": found.loss, "accuracy": found.accuracy}
-    statistics = data.normalization
+    statistics, class_weights = data.normalization, data.class_weights(row)
     segments = session.segments()
     result = records.Result(
         name=row.name,
@@ -301,6 +301,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
             "image_shape": list(data.image_shape),
             "normalization": statistics and [list(statistics.mean), list(statistics.std)],
             "data_dir": session.meta["data_dir"],
+            **({} if class_weights is None else {"class_weights": [float(weight) for weight in class_weights]}),
         },
         epochs=len(history.get("loss", [])),
         history=history,
