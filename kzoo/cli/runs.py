@@ -70,6 +70,7 @@ def resume(run: RunPath, data_dir: DataDir = None) -> None:
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    tta: Annotated[str | None, typer.Option(help="Test-time augmentation: flip or flip-shift.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,12 +78,14 @@ def evaluate(
     import_keras()
     from kzoo.training.saved_run import Run
 
-    score: Evaluation = Run(run).evaluate(split, data_dir)
+    score: Evaluation = Run(run).evaluate(split, data_dir, tta=tta)
     if as_json:
-        print(json.dumps({"split": split, **score.to_dict()}, indent=1))
+        print(json.dumps({"split": split, "tta": tta, **score.to_dict()}, indent=1))
     else:
+        what = f"{split} with {tta}" if tta else split
         out.print(
-            f"{split}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)", highlight=False
+            f"{what}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)",
+            highlight=False,
         )
 
 
@@ -106,6 +109,7 @@ def report(run: Run) -> None:
         (f"validation (best, epoch {result.best_epoch})", result.best),
         ("validation (last epoch)", result.last),
         ("test (best epoch's weights)", result.test),
+        (f"test with {result.recipe.get('tta')}", result.test_tta),
     ):
         if score is not None:
             out.print(f"  {title:<34} loss {score.loss:.4f}  accuracy {score.accuracy:.4f}", highlight=False)

@@ -13,6 +13,9 @@ from sklearn.metrics import confusion_matrix
 from kzoo.data.batches import Batches
 from kzoo.errors import RunFailed
 
+KINDS = ("flip", "flip-shift")
+"""Of test-time augmentation."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

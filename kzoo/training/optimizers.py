@@ -43,11 +43,12 @@ def coupled(base: type) -> type:
             chosen = self.multipliers.rows.get(self._get_variable_index(variable))
             if chosen is None:
                 return super().update_step(gradient, variable, learning_rate)
-            before = ops.convert_to_tensor(variable)
+            moves = self.multipliers.moves(chosen, self.iterations)
+            before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
             super().update_step(gradient, variable, learning_rate * chosen.factor)
-            if (moves := self.multipliers.moves(chosen, self.iterations)) is not None:
+            if moves is not None:
                 # Momentum alone would carry it on: it stands still.
-                self.assign(variable, ops.where(moves, ops.convert_to_tensor(variable), before))
+                self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
             return None
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:

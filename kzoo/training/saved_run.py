@@ -12,12 +12,12 @@ from kzoo import notebook
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
 from kzoo.data.splits import Part
-from kzoo.errors import InputError
+from kzoo.errors import InputError, unknown
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, own_model
-from kzoo.training.evaluation import Evaluation, evaluate
+from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
 from kzoo.training.fast_batch_norm import training_view
 
 
@@ -95,12 +95,25 @@ class Run:
             raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
         return model
 
-    def evaluate(self, part: str = "test", data_dir: str | Path | None = None) -> Evaluation:
-        """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are."""
+    def evaluate(self, part: str = "test", data_dir: str | Path | None = None, *, tta: str | None = None) -> Evaluation:
+        """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are.
+
+        Args:
+            part: of the run's data.
+            data_dir: as for `kzoo.train`.
+            tta: None, or test-time augmentation, ``"flip"`` or ``"flip-shift"`` (see `Recipe`).
+
+        Raises:
+            InputError: there is no such part or test-time augmentation, or the data is not the run's.
+        """
+        if tta is not None and tta not in KINDS:
+            raise unknown("tta", tta, KINDS)
         found = self.part(part, data_dir)
         classes = len(self.result.data["class_names"])
         batches = Batches(found.images, found.labels, batch_size=self.recipe.batch_size, classes=classes)
         view, logits = training_view(self.model)
+        if tta is not None:
+            return augmented_evaluation(view, logits, found.labels, found.images, tta, self.recipe.batch_size)
         return evaluate(view, logits, found.labels, batches)
 
     def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:

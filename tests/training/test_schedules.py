@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 
-from kzoo.recipes.settings import Constant, Cosine, CosineRestarts, Exponential, Plateau, Step
-from kzoo.training.schedules import PlateauRate, learning_rate
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.recipes.settings import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Linear,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Step,
+)
+from kzoo.training.schedules import PlateauRate, learning_rate, rates_by_step
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
 
@@ -71,3 +83,66 @@ def test_plateau_goes_on_from_a_state():
     for loss in losses[3:]:
         second.update(loss)
     assert second.state() == whole.state() != PlateauRate(Plateau(patience=1), BASE).state()
+
+
+STEPS = 7
+ALL_STEPS = EPOCHS * STEPS
+LR = torch.optim.lr_scheduler
+
+
+def one_cycle(o, anneal):
+    options = {"pct_start": 0.3, "div_factor": 25, "final_div_factor": 1e4, "cycle_momentum": False}
+    return LR.OneCycleLR(o, BASE, total_steps=ALL_STEPS, anneal_strategy=anneal, **options)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (Linear(), lambda o: LR.LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=ALL_STEPS)),
+        (Linear(end=0.2), lambda o: LR.LinearLR(o, start_factor=1.0, end_factor=0.2, total_iters=ALL_STEPS)),
+        (Polynomial(power=2), lambda o: LR.PolynomialLR(o, total_iters=ALL_STEPS, power=2)),
+        (OneCycle(), lambda o: one_cycle(o, "cos")),
+        (OneCycle(anneal="linear"), lambda o: one_cycle(o, "linear")),
+    ],
+    ids=["linear", "linear-to-a-fifth", "polynomial", "one-cycle", "triangle"],
+)
+def test_rates_by_step_equal_pytorch(ours, theirs):
+    opt = optimizer()
+    scheduler, expected = theirs(opt), []
+    for step in range(ALL_STEPS):
+        expected.append(opt.param_groups[0]["lr"])
+        opt.step()
+        if step < ALL_STEPS - 1:
+            scheduler.step()
+    assert len(set(expected)) > ALL_STEPS / 2
+    found = rates_by_step(ours, BASE, EPOCHS, STEPS)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_warm_up_equals_pytorchs_linear_then_the_schedule():
+    warm = 2 * STEPS
+    opt = optimizer()
+    first = LR.LinearLR(opt, start_factor=1 / (warm + 1), total_iters=warm)
+    then = LR.LinearLR(opt, start_factor=1.0, end_factor=0.0, total_iters=ALL_STEPS - warm)
+    scheduler, expected = LR.SequentialLR(opt, [first, then], milestones=[warm]), []
+    for _ in range(ALL_STEPS):
+        expected.append(opt.param_groups[0]["lr"])
+        opt.step()
+        scheduler.step()
+    np.testing.assert_allclose(rates_by_step(Linear(), BASE, EPOCHS, STEPS, 2.0), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_warm_up_before_a_schedule_by_epoch():
+    found = rates_by_step(Cosine(), BASE, 10, STEPS, 1.5)
+    warm = round(1.5 * STEPS)
+    np.testing.assert_allclose(found[:warm], BASE * np.arange(1, warm + 1) / (warm + 1))
+    rest = [learning_rate(Cosine(), BASE, step // STEPS, 9) for step in range(10 * STEPS - warm)]
+    np.testing.assert_allclose(found[warm:], rest)
+    assert rates_by_step(Cosine(), BASE, 10, STEPS) is None
+
+
+def test_warm_up_must_fit():
+    with pytest.raises(InputError, match="warmup_epochs needs a schedule known in advance, not 'plateau'"):
+        Recipe("a/b", model="mlp", schedule="plateau", warmup_epochs=1)
+    with pytest.raises(InputError, match="warmup_epochs=3 must be less than epochs=3"):
+        Recipe("a/b", model="mlp", epochs=3, warmup_epochs=3)

@@ -1,0 +1,136 @@
+"""Muon's update equals an independent NumPy computation; rate multipliers, rates by step and clipping as told."""
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.recipes.settings import SGD, Linear, Muon, RateMultiplier
+from kzoo.training.muon import orthogonalized
+from kzoo.training.optimizers import build_optimizer
+
+SHAPES = {"conv/kernel": (3, 3, 4, 6), "tall/kernel": (12, 5), "conv/bias": (6,), "logits/kernel": (6, 3)}
+STEPS = 6
+
+
+def numpy_orthogonalized(matrix, steps):
+    """The quintic iteration, on the singular values alone."""
+    u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    s = s / np.sqrt((matrix**2).sum())
+    for _ in range(steps):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s) @ v
+
+
+def numpy_muon(starts, gradients, rates, setting):
+    """All steps, variable by variable, in float64."""
+    found = {}
+    for path, start in starts.items():
+        w, moment = start.astype(float), 0.0
+        kernel = path in ("conv/kernel", "tall/kernel")
+        for gradient, rate in zip(gradients[path], rates, strict=True):
+            if kernel:
+                moment = setting.momentum * moment + gradient
+                ahead = (gradient + setting.momentum * moment).reshape(-1, w.shape[-1])
+                w = w * np.sqrt(w.shape[-1]) / np.linalg.norm(w)
+                w = w - rate * numpy_orthogonalized(ahead, setting.iterations).reshape(w.shape)
+            else:
+                share = rate / setting.learning_rate
+                decayed = gradient + setting.sgd_decay / setting.sgd_rate * w
+                moment = setting.sgd_momentum * moment + decayed
+                w = w - share * setting.sgd_rate * (decayed + setting.sgd_momentum * moment)
+        found[path] = w
+    return found
+
+
+def variables(rng):
+    starts = {path: rng.normal(size=shape).astype("float32") for path, shape in SHAPES.items()}
+    made = {}
+    for path, start in starts.items():
+        layer, name = path.split("/")
+        with keras.name_scope(layer):
+            made[path] = keras.Variable(start, name=name)
+    return starts, made
+
+
+@pytest.mark.backend
+def test_muon_equals_numpy():
+    rng = np.random.default_rng(0)
+    starts, made = variables(rng)
+    gradients = {p: rng.normal(size=(STEPS, *shape)).astype("float32") for p, shape in SHAPES.items()}
+    setting = Muon(learning_rate=0.1, sgd_rate=0.05, sgd_decay=0.01)
+    recipe = Recipe("test/muon", model="mlp", optimizer=setting, schedule=Linear(), epochs=2).resolved()
+    optimizer = build_optimizer(recipe, STEPS // 2)
+    optimizer.build(list(made.values()))
+    for step in range(STEPS):
+        optimizer.apply([keras.ops.convert_to_tensor(gradients[p][step]) for p in made], list(made.values()))
+    wanted = numpy_muon(starts, gradients, 0.1 * (1 - np.arange(STEPS) / STEPS), setting)
+    for path, variable in made.items():
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), wanted[path], rtol=2e-4, atol=2e-5)
+
+
+def test_orthogonalizing_brings_singular_values_near_one():
+    matrix = np.random.default_rng(1).normal(size=(40, 9)).astype("float32") * 1e-3
+    singular = np.linalg.svd(keras.ops.convert_to_numpy(orthogonalized(matrix, 5)), compute_uv=False)
+    assert singular.min() > 0.5
+    assert singular.max() < 1.5
+
+
+def stepped(fields, steps=4, epoch=2):
+    """Values of two weights after each of some steps with gradient 1, from 0 on."""
+    recipe = Recipe("test/steps", model="mlp", optimizer=SGD(learning_rate=0.5), **fields).resolved()
+    made = []
+    for layer in ("first", "second"):
+        with keras.name_scope(layer):
+            made.append(keras.Variable(np.zeros(1, "float32"), name="bias"))
+    optimizer = build_optimizer(recipe, epoch)
+    optimizer.build(made)
+    found = []
+    for _ in range(steps):
+        optimizer.apply([keras.ops.ones(1), keras.ops.ones(1)], made)
+        found.append([keras.ops.convert_to_numpy(v).item() for v in made])
+    return np.array(found).T
+
+
+@pytest.mark.backend
+def test_rate_multipliers():
+    first, second = stepped({"rate_multipliers": {"second/*": 4}})
+    np.testing.assert_allclose(first, -0.5 * np.arange(1, 5))
+    np.testing.assert_allclose(second, 4 * first)
+    window = RateMultiplier(factor=2, first_epoch=2, last_epoch=2)
+    first, second = stepped({"rate_multipliers": {"second/bias": window}, "epochs": 3}, steps=6)
+    np.testing.assert_allclose(second, [0, 0, -1, -2, -2, -2])
+    with pytest.raises(InputError, match=r"'third/\*'.* fits no trained variable; there are first/bias, second/bias"):
+        stepped({"rate_multipliers": {"third/*": 1}})
+
+
+def test_a_variable_out_of_its_epochs_has_no_momentum_left_to_go_on():
+    recipe = Recipe(
+        "test/still", model="mlp", optimizer="momentum", rate_multipliers={"*": RateMultiplier(last_epoch=1)}
+    ).resolved()
+    variable = keras.Variable(np.zeros(1, "float32"), name="w")
+    optimizer = build_optimizer(recipe, 1)
+    optimizer.build([variable])
+    seen = []
+    for _ in range(3):
+        optimizer.apply([keras.ops.ones(1)], [variable])
+        seen.append(keras.ops.convert_to_numpy(variable).item())
+    assert seen[0] != 0
+    assert seen[1] == seen[2] == seen[0]
+
+
+def test_gradients_are_clipped_together():
+    (first, second) = stepped({"clip_norm": 0.1}, steps=1)
+    np.testing.assert_allclose([*first, *second], -0.5 * 0.1 / np.sqrt(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["nadam", "lion"])
+def test_other_optimizers_descend(kind):
+    recipe = Recipe("test/descend", model="mlp", optimizer={"kind": kind, "learning_rate": 0.05}).resolved()
+    variable = keras.Variable(np.array([1.0, -2.0], "float32"), name="w")
+    optimizer = build_optimizer(recipe)
+    optimizer.build([variable])
+    for _ in range(100):
+        optimizer.apply([2 * keras.ops.convert_to_tensor(variable)], [variable])
+    assert np.abs(keras.ops.convert_to_numpy(variable)).max() < 0.2
