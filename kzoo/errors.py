@@ -25,7 +25,16 @@ class RunFailed(KzooError, RuntimeError):
     """A run started well and could not go on (command line: exit status 1)."""
 
 
-def unknown(kind: str, value: object, choices: Iterable[str], *, hint: str = "") -> InputError:
+FEW = 12
+"""So many names are listed in an error."""
+ALIKE = 0.72
+"""How alike two names must be (`difflib`) for one to be suggested for the other: "cifar11" for "cifar10", but not
+"class_weight" for "class_names"."""
+
+
+def unknown(
+    kind: str, value: object, choices: Iterable[str], *, hint: str = "", everything: bool = False
+) -> InputError:
     """The error for a name that is not one of a known set, with the nearest one suggested.
 
     Args:
@@ -33,15 +42,16 @@ def unknown(kind: str, value: object, choices: Iterable[str], *, hint: str = "")
         value: the name that was given.
         choices: the names there are.
         hint: a sentence appended to the message.
+        everything: list the names however many there are, where none is alike.
 
     Returns:
         An `InputError`, to be raised by the caller.
     """
     names = sorted(choices)
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=ALIKE)
     if near:
         message = f"unknown {kind} {value!r}: did you mean {near[0]!r}?"
-    elif len(names) <= 12:
+    elif everything or len(names) <= FEW:
         message = f"unknown {kind} {value!r}: allowed are {', '.join(names) or 'none'}"
     else:
         message = f"unknown {kind} {value!r}"

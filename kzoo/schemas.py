@@ -41,6 +41,11 @@ def later(default: Any, *, before: Any = UNSET, since: int = 0, **options: Any) 
     return Field(default, json_schema_extra={"before": before, "since": since}, **options)
 
 
+def kind_alone(value: Any) -> Any:
+    """A kind's name stands for the kind with its defaults: ``"adam"`` for ``{"kind": "adam"}``."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 def upgraded(model: type[BaseModel], fields: Mapping[str, Any], version: int) -> dict[str, Any]:
     """`fields` written under schema `version`, with what later fields of `model` stood for then filled in."""
     added = dict(fields)

@@ -11,7 +11,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, Force, complain, err, import_keras, interruptible, out
+from kzoo.cli.common import AsJson, Force, complain, import_keras, interruptible, out
+from kzoo.console import err
 from kzoo.errors import InputError, KzooError
 
 if TYPE_CHECKING:

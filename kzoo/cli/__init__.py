@@ -11,6 +11,8 @@ import warnings
 
 from kzoo.cli import compare, diagnosis, explain, export, figures, pages, runs, search, studies, weights, zoo  # noqa: F401  (their commands register themselves, in this order)
 from kzoo.cli.common import app, complain
+from kzoo.cli.parsing import UsageError, complain_of_usage
+from kzoo.console import replace_what_cannot_be_written
 from kzoo.errors import KzooError, RunFailed
 
 __all__ = ["app", "main"]
@@ -18,13 +20,18 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; an error is one line on standard error and an exit status."""
+    replace_what_cannot_be_written()
     sys.path.append(os.getcwd())  # for module:function in a file of one's own
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
-        app()
+        status = app(prog_name="kzoo", standalone_mode=False)
+    except UsageError as error:
+        complain_of_usage(error)
+        sys.exit(error.exit_code)
     except RunFailed as error:
         complain("error", str(error))
         sys.exit(1)
     except KzooError as error:
         complain("error", str(error))
         sys.exit(2)
+    sys.exit(status or 0)

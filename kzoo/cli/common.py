@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from kzoo.cli.parsing import App
+from kzoo.console import complain, plain_console
 from kzoo.errors import InputError
 
-app = typer.Typer(
+app = App(
     help="Small-image model zoo for Keras: exact architectures, resumable runs, results from records.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out, err = Console(), Console(stderr=True)
+out = plain_console()
 
 Set = Annotated[
     list[str] | None,
@@ -27,19 +29,27 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder prepared by tensorflo
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
 
 
-def complain(kind: str, message: str) -> None:
-    """Print an error or warning on standard error."""
-    err.print(
-        f"{kind}: {message}",
-        style="red" if kind == "error" else "yellow",
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=True,
-    )
+def _check_run(run: Path | None) -> Path | None:
+    from kzoo.training.finding import check_run
+
+    return run and check_run(run)
+
+
+def checked_target(**kinds: bool) -> Any:
+    """A callback for an argument that takes a run's directory and other things, see `check_target`."""
+
+    def check(target: Any) -> Any:
+        from kzoo.training.finding import check_target
+
+        check_target(target, **kinds)
+        return target
+
+    return check
+
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", callback=_check_run)]
 
 
 def assignments(pairs: list[str] | None) -> dict[str, Any]:
@@ -49,10 +59,12 @@ def assignments(pairs: list[str] | None) -> dict[str, Any]:
         field, equals, text = pair.partition("=")
         if not equals or not field:
             raise InputError(f"--set takes FIELD=VALUE, not {pair!r}")
-        try:
-            changes[field] = json.loads(text)
-        except ValueError:
-            changes[field] = text
+        value: Any = text
+        with contextlib.suppress(ValueError):
+            value = json.loads(text)
+        if field in changes and changes[field] != value:
+            raise InputError(f"{field} is given twice: {changes[field]!r} and {value!r}")
+        changes[field] = value
     return changes
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kzoo.cli.common import AsJson, app, complain, out
+from kzoo.console import plain_console
 from kzoo.errors import InputError
 
 
@@ -77,5 +77,5 @@ def _show(header: tuple[str, ...], rows: list[tuple[str, ...]], right: object = 
     for row in rows:
         table.add_row(*row)
     # Piped, lines may be longer than those of a terminal.
-    console = out if out.is_terminal else Console(width=max(out.width, 200))
+    console = out if out.is_terminal else plain_console(width=max(out.width, 200))
     console.print(table, highlight=False, markup=False)

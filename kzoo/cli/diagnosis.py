@@ -26,9 +26,15 @@ def doctor(
 ) -> None:
     """Say why a network does not learn; exit 0 if it is healthy, 3 with findings."""
     from kzoo.recipes import recipe as named_recipe
+    from kzoo.training.finding import check_target, named_or_refused
 
     changes = assignments(set_)
     row = named_recipe(recipe or target).override(**changes) if recipe or changes else None
+    if row is None and not (Path(target) / "recipe.json").is_file():
+        if target.endswith(".keras"):
+            check_target(target)
+        elif not Path(target).exists():
+            named_or_refused(target)
     import_keras()
     from kzoo.diagnostics.doctor import doctor as examine
 

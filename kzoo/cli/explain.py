@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, Figure, Force, app, import_keras, opened, out
+from kzoo.cli.common import AsJson, DataDir, Figure, Force, app, checked_target, import_keras, opened, out
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def explain(
-    target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.", callback=checked_target())
+    ],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     layer: Annotated[str | None, typer.Option(help="Path or name of a layer; the last with a map of 4x4.")] = None,
     class_: Annotated[str | None, typer.Option("--class", metavar="NAME", help="Class; the predicted one.")] = None,
@@ -47,7 +49,12 @@ def explain(
 @app.command("receptive-field")
 def receptive_field(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|FILE|NAME", help="A run's directory, a .keras file, or a model's name.")
+        str,
+        typer.Argument(
+            metavar="RUN|FILE|NAME",
+            help="A run's directory, a .keras file, or a model's name.",
+            callback=checked_target(names=True),
+        ),
     ],
     effective: Annotated[bool, typer.Option("--effective/--exact", help="Measure effective fields as well.")] = True,
     images: Annotated[int, typer.Option(min=1, help="Random images to measure with.")] = 8,

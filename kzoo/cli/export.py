@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, Force, app, import_keras, out
+from kzoo.cli.common import AsJson, DataDir, Force, app, checked_target, import_keras, out
 from kzoo.errors import InputError
 
 
 @app.command()
 def export(
-    target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.", callback=checked_target())
+    ],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="savedmodel, onnx, litert or keras.")],
     output: Annotated[
         Path | None,
@@ -85,7 +87,11 @@ def export(
 def predict(
     target: Annotated[
         Path,
-        typer.Argument(metavar="RUN|FILE", help="A run, a SavedModel's folder, a .keras, .onnx or .tflite file."),
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="A run, a SavedModel's folder, a .keras, .onnx or .tflite file.",
+            callback=checked_target(exported=True),
+        ),
     ],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,

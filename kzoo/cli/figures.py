@@ -17,6 +17,7 @@ from kzoo.cli.common import (
     RunPath,
     app,
     assignments,
+    checked_target,
     import_keras,
     opened,
     out,
@@ -26,7 +27,12 @@ from kzoo.cli.common import (
 @app.command()
 def diagram(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|FILE|NAME", help="A run's directory, a .keras file, or a model's name.")
+        str,
+        typer.Argument(
+            metavar="RUN|FILE|NAME",
+            help="A run's directory, a .keras file, or a model's name.",
+            callback=checked_target(names=True),
+        ),
     ],
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give a named model's builder an option.")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kzoo.cli.common import DataDir, app, import_keras, out
-from kzoo.errors import InputError
 
 
 @app.command("report")
@@ -21,6 +20,7 @@ def report(
 ) -> None:
     """Make the page of a run: one HTML file with its figures, curves, mistakes and insides."""
     from kzoo.pages.document import check_place
+    from kzoo.training.finding import check_run
     from kzoo.training.records import Result, read_result
 
     source: Result | None = None
@@ -28,7 +28,7 @@ def report(
         source = read_result(run)
         output = output or run.with_suffix(".html")
     elif not (run / "recipe.json").is_file():
-        raise InputError(f"{str(run)!r} is not a run: it has no recipe.json")
+        check_run(run)
     check_place(output or run / "report.html")
     import_keras()
     from kzoo.pages import run_page

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kzoo.cli.common import (
     AsJson,
@@ -23,6 +22,7 @@ from kzoo.cli.common import (
     numbers,
     out,
 )
+from kzoo.console import plain_console
 from kzoo.errors import InputError
 
 Role = Annotated[str | None, typer.Option(metavar="chief|worker", help="Run one part, on this machine.")]
@@ -152,7 +152,7 @@ def _show(result: Any) -> None:
     from kzoo.search.importance import importances
     from kzoo.search.records import BEST, PICTURE, TABLE
 
-    console = out if out.is_terminal else Console(width=160)
+    console = out if out.is_terminal else plain_console(width=160)
     console.print()
     console.print(tables.rich_table(result), highlight=False)
     console.print()

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, numbers, out
+from kzoo.cli.parsing import App
+from kzoo.console import plain_console
 from kzoo.errors import InputError
 
-studies = typer.Typer(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
+studies = App(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
 app.add_typer(studies, name="study")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.")]
@@ -81,7 +82,10 @@ def _source(report: str) -> str:
 @studies.command()
 def run(
     name: Name,
-    only: Annotated[str, typer.Option(metavar="WILDCARD", help="Only runs whose label or recipe matches.")] = "*",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WILDCARD", help="Only runs whose label or recipe matches; may be repeated."),
+    ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2.")] = None,
     set_: Set = None,
     dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
@@ -106,7 +110,7 @@ def run(
     row = named(name)
     tasks = running.plan(
         row,
-        only=only,
+        only=only or "*",
         seeds=numbers("--seeds", seeds) if seeds is not None else None,
         changes=changes,
         directory=directory,
@@ -166,7 +170,7 @@ def _print_group(group: Any) -> None:
     from kzoo.studies import tables
 
     # Piped, lines may be longer than those of a terminal.
-    console = out if out.is_terminal else Console(width=160)
+    console = out if out.is_terminal else plain_console(width=160)
     for part in tables.rich_tables(group, console.width):
         console.print()
         console.print(part, highlight=False)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, import_keras, out
+from kzoo.cli.common import AsJson, RunPath, app, import_keras, out
+from kzoo.cli.parsing import App
 from kzoo.errors import InputError
 
-weights = typer.Typer(no_args_is_help=True, help="Sets of trained weights.")
+weights = App(no_args_is_help=True, help="Sets of trained weights.")
 app.add_typer(weights, name="weights")
 
 
@@ -56,7 +57,7 @@ def list_(
 
 @weights.command()
 def save(
-    run: Annotated[Path, typer.Argument(help="A finished run's directory.")],
+    run: RunPath,
     tag: Annotated[str | None, typer.Option(help="The set's name among the model's; default: the dataset's.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder; default weights/MODEL/TAG.")] = None,
 ) -> None:

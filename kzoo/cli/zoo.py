@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, app, assignments, import_keras, load_keras, out
+from kzoo.cli.common import AsJson, DataDir, app, assignments, checked_target, import_keras, load_keras, out
 from kzoo.errors import InputError
 
 
@@ -54,7 +54,12 @@ def list_(
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model's name, or a .keras file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="A model's name, or a .keras file.", callback=checked_target(names=True)
+        ),
+    ],
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give the model's builder an option.")
     ] = None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.data.color import ColorJitter
@@ -16,6 +16,7 @@ from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Transla
 from kzoo.data.mixing import CutMix, Mixup
 from kzoo.data.pixels import ContrastStretch, Cutout, GaussianNoise, MedianFilter, RandomErasing
 from kzoo.data.policies import RandAugment, TrivialAugment
+from kzoo.schemas import kind_alone
 
 __all__ = [
     "AlternatingFlip",
@@ -58,5 +59,6 @@ AugmentationSpec = Annotated[
     | Mixup
     | CutMix,
     Field(discriminator="kind"),
+    BeforeValidator(kind_alone),
 ]
-"""Any augmentation, told apart by its `kind`."""
+"""Any augmentation, told apart by its `kind`; a kind's name alone stands for it with its defaults."""

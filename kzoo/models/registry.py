@@ -77,8 +77,19 @@ def variant(name: str) -> Variant:
         return Variant(name, name)
     found = _BUILT_IN.get(name) or _registered.get(name)
     if found is None:
+        _refuse_recipe(name)
         raise unknown("model", name, [*_BUILT_IN, *_registered], hint="(kzoo list shows all models)")
     return found
+
+
+def _refuse_recipe(name: str) -> None:
+    """Say of a recipe's name that it is one, and which model it trains."""
+    if "/" not in name:
+        return
+    from kzoo.recipes import list_recipes, recipe  # recipes know of models, not the other way round
+
+    if name in list_recipes():
+        raise InputError(f"{name!r} is a recipe, not a model; its model is {recipe(name).model!r}")
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:

@@ -17,7 +17,7 @@ from kzoo import notebook
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.datasets import dataset
 from kzoo.data.splits import Split
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError
 from kzoo.models.registry import variant
 from kzoo.recipes.settings import (
     Adam,
@@ -33,6 +33,7 @@ from kzoo.recipes.settings import (
     Share,
 )
 from kzoo.recipes.text import flat, write
+from kzoo.recipes.words import optional_setting, readable, unknown_field
 from kzoo.schemas import check_version, identity_fields, later, upgraded
 
 SCHEMA_VERSION = 2
@@ -135,7 +136,7 @@ class Recipe(Setting):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise _readable(error, type(self)) from None
+            raise readable(error, type(self)) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -168,10 +169,13 @@ class Recipe(Setting):
         top = {key.split(".")[0] for key in changes}
         if changes.get("dataset", self.dataset) != self.dataset:
             fields.update({key: type(self).model_fields[key].default for key in TIED_TO_DATASET})
+        for key in sorted(top - set(type(self).model_fields)):
+            raise unknown_field(key, type(self))
+        for key in top:
+            if fields[key] is None and optional_setting(type(self), key):
+                fields[key] = {}  # early_stop.patience=6 asks for early stopping
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             _assign(fields, key.split("."), value)
-        for key in top - set(type(self).model_fields):
-            raise unknown("recipe field", key, type(self).model_fields)
         return Recipe(**fields)
 
     def resolved(self) -> Recipe:
@@ -270,24 +274,3 @@ def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
         raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
     fields[head] = inner = dict(inner)
     _assign(inner, rest, value)
-
-
-def _readable(error: ValidationError, schema: type[Recipe]) -> InputError:
-    """The first problem of a pydantic error as one sentence."""
-    problem = error.errors()[0]
-    location = ".".join(str(part) for part in problem["loc"])
-    field = str(problem["loc"][0]) if problem["loc"] else ""
-    value = problem.get("input")
-    if problem["type"] == "extra_forbidden":
-        if len(problem["loc"]) == 1:
-            return unknown("recipe field", field, schema.model_fields)
-        return InputError(f"recipe field {location!r} does not exist")
-    if problem["type"] == "union_tag_invalid":
-        allowed = [tag.strip("' ") for tag in str(problem["ctx"]["expected_tags"]).split(",")]
-        return unknown(field, problem["ctx"]["tag"], allowed)
-    if problem["type"] == "missing":
-        return InputError(f"recipe field {location!r} is missing")
-    if problem["type"] == "value_error":
-        return InputError(str(problem["ctx"]["error"]))
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return InputError(f"recipe field {location!r} is {value!r}: {message}")

@@ -35,6 +35,7 @@ from kzoo.recipes.schedules import (
     Step,
 )
 from kzoo.recipes.setting import Positive, Setting, Share
+from kzoo.schemas import kind_alone
 
 __all__ = [
     "Adadelta",
@@ -107,10 +108,6 @@ class ChannelStatistics(Setting):
     std: tuple[Positive, ...]
 
 
-def _kind_alone(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 def _factor_alone(value: Any) -> Any:
     return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -120,8 +117,8 @@ AnySchedule = Union[  # noqa: UP007
     Constant, Cosine, CosineRestarts, Exponential, Step, Plateau, Linear, Polynomial, OneCycle
 ]
 Multiplier = Annotated[RateMultiplier, BeforeValidator(_factor_alone)]
-Optimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
-Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(_kind_alone)]
+Optimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), BeforeValidator(kind_alone)]
+Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(kind_alone)]
 
 
 def kinds(union: Any) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 from rich.console import Console
 
+from kzoo.console import plain_console
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.search.live import SearchProgress
@@ -194,7 +195,7 @@ def run_search(
     """
     folder = place(search, directory)
     folder = open_directory(search, new_place(folder) if fresh else folder)
-    console = progress if isinstance(progress, Console) else Console() if progress else None
+    console = progress if isinstance(progress, Console) else plain_console() if progress else None
     with claimed(folder):
         tuner = make_tuner(search, folder, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
         if not search.own_process and "dataset" not in search.space:

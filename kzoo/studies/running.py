@@ -13,7 +13,7 @@ from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
 from kzoo.studies.results import RESULTS, RUNS, read, read_records
-from kzoo.studies.study import Study
+from kzoo.studies.study import Entry, Study
 from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
@@ -66,7 +66,7 @@ it once checkpoints are written. How far a run has come is read from its directo
 def plan(
     study: Study,
     *,
-    only: str = "*",
+    only: str | Sequence[str] = "*",
     seeds: Sequence[int] | None = None,
     changes: Mapping[str, Any] | None = None,
     directory: Path = RUNS,
@@ -76,7 +76,7 @@ def plan(
 
     Args:
         study: whose.
-        only: wildcard on entries' labels or recipes' names.
+        only: wildcard on entries' labels or recipes' names, or several.
         seeds: of each entry; the recipe's own where not given.
         changes: recipe fields that make up the budget, as `Recipe.override` takes them.
         directory: where runs are.
@@ -89,10 +89,7 @@ def plan(
     check_changes(study, changes)
     if seeds is not None:
         _check_seeds(study, seeds)
-    entries = [e for e in study.entries if any(fnmatch.fnmatchcase(name, only) for name in (e.label, e.recipe.name))]
-    if not entries:
-        runs = ", ".join(study.labels)
-        raise InputError(f"wildcard {only!r} matches no run of study {study.name!r}: its runs are {runs}")
+    entries = _chosen(study, [only] if isinstance(only, str) else only)
     recorded = _recorded(records)
     tasks: dict[str, Task] = {}
     for entry in entries:
@@ -106,6 +103,23 @@ def plan(
             else:
                 tasks[digest] = _locate(recipe, digest, entry.label, directory, recorded)
     return list(tasks.values())
+
+
+def _chosen(study: Study, wildcards: Sequence[str]) -> list[Entry]:
+    """The entries whose label or recipe matches any of the wildcards, each of which must match one."""
+    chosen = set()
+    for wildcard in wildcards:
+        found = {e.label for e in study.entries if any(_matches(name, wildcard) for name in (e.label, e.recipe.name))}
+        if not found:
+            runs = ", ".join(study.labels)
+            raise InputError(f"wildcard {wildcard!r} matches no run of study {study.name!r}: its runs are {runs}")
+        chosen |= found
+    return [entry for entry in study.entries if entry.label in chosen]
+
+
+def _matches(name: str, wildcard: str) -> bool:
+    """Whether a name is the wildcard, square brackets and all, or matches it."""
+    return name == wildcard or fnmatch.fnmatchcase(name, wildcard)
 
 
 def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
@@ -154,7 +168,7 @@ def _holds(place: Path, digest: str) -> bool:
 def run_study(
     study: Study,
     *,
-    only: str = "*",
+    only: str | Sequence[str] = "*",
     seeds: Sequence[int] | None = None,
     changes: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,

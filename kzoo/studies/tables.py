@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from kzoo.studies import metrics, selection
 from kzoo.studies.differences import differences
@@ -262,7 +263,7 @@ def rich_verdicts(results: Results) -> RichTable | None:
     for column in ("claim", "verdict", "evidence"):
         table.add_column(column, overflow="fold")
     for claim, verdict in verdicts(results):
-        table.add_row(claim.text, f"[{styles[verdict.status]}]{verdict.status}[/]", verdict.evidence)
+        table.add_row(claim.text, Text(verdict.status, styles[verdict.status]), verdict.evidence)
     return table
 
 

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from rich.console import Console
 
+from kzoo.console import plain_console
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes import recipe as named_recipe
@@ -207,7 +208,7 @@ def train_in(
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
         check_same_recipe(place, row, digest, start)
-    console = progress if isinstance(progress, Console) else Console() if progress else None
+    console = progress if isinstance(progress, Console) else plain_console() if progress else None
     if (place / "result.json").exists():
         run = Run(place)
         if run.result.status == "failed":

@@ -19,6 +19,7 @@ from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, own_model
 from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
 from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.finding import check_run
 
 
 class Run:
@@ -35,9 +36,7 @@ class Run:
         Raises:
             InputError: the directory holds no run.
         """
-        self.directory = Path(directory)
-        if not (self.directory / "recipe.json").is_file():
-            raise InputError(f"{str(directory)!r} is not a run: it has no recipe.json")
+        self.directory = check_run(directory)
         self.recipe = Recipe.from_file(self.directory / "recipe.json")
         self._model = model
 

@@ -20,6 +20,7 @@ from kzoo.recipes.settings import ChannelStatistics
 from kzoo.training.build import Data, build_model, load_parts, prepare_model
 from kzoo.training.checkpoint import load_latest
 from kzoo.training.directory import own_model
+from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.saved_run import Run
 
@@ -55,7 +56,7 @@ def admit(
     elif isinstance(target, str | Path) and str(target).endswith(".keras"):
         patient = _of_model(str(target), _loaded(Path(target)), row, dataset, data_dir, seed)
     elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
-        patient = _of_name(row or _named(target), dataset, data_dir, seed, title=target)
+        patient = _of_name(row or named_or_refused(target), dataset, data_dir, seed, title=target)
     else:
         what = f"{str(target)!r}" if isinstance(target, str | Path) else type(target).__name__
         raise InputError(f"{what} cannot be examined: give a run's directory, a .keras file, a model or a model's name")
@@ -65,17 +66,6 @@ def admit(
         patient.no_data = "give labels with the images"
     check_fits(patient)
     return patient
-
-
-def _named(name: str) -> Recipe:
-    try:
-        return named_recipe(name)
-    except InputError as error:
-        if not str(error).startswith("unknown recipe"):
-            raise
-        near = str(error).partition(": ")[2]
-        message = f"{name!r} is no run's directory, no .keras file, and the name of no model or recipe"
-        raise InputError(f"{message}: {near}" if near else message) from None
 
 
 def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: bool) -> Patient:

@@ -1,0 +1,68 @@
+"""How command lines are parsed: what click would pass over or tell in a box is one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from kzoo.console import complain
+from kzoo.errors import InputError
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""Of whichever click typer brings along."""
+
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice, of which click takes the last without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and say in one line what is wrong.
+
+        Raises:
+            InputError: an option is unknown, or given twice.
+        """
+        try:
+            *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        except UsageError as error:
+            if hasattr(error, "option_name") and hasattr(error, "possibilities"):
+                raise self._unknown(error.option_name) from None
+            raise
+        for param in order:
+            single = param.param_type_name == "option" and not param.multiple and not getattr(param, "is_flag", False)
+            if single and order.count(param) > 1:
+                raise InputError(f"option {param.opts[0]} is given twice: it takes one value")
+        return super().parse_args(ctx, args)
+
+    def _unknown(self, name: str) -> InputError:
+        from kzoo.recipes.words import meant
+
+        options = [text for param in self.params for text in param.opts if text.startswith("--")]
+        near = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
+        field = meant(name.lstrip("-").replace("-", "_")) if "--set" in options else None
+        if field is not None:
+            own = f"--{field.replace('_', '-')}"
+            return InputError(f"no such option {name}: did you mean {own if own in options else f'--set {field}=...'}?")
+        if near:
+            return InputError(f"no such option {name}: did you mean {near[0]}?")
+        return InputError(f"no such option {name}: kzoo {self.name} has {', '.join([*options, '--help'])}")
+
+
+class App(typer.Typer):
+    """A typer app whose commands are of class `Command`."""
+
+    def command(self, *args: Any, **options: Any) -> Callable[..., Any]:
+        """As typer's."""
+        return super().command(*args, **{"cls": Command, **options})
+
+
+def complain_of_usage(error: Any) -> None:
+    """Print what click finds wrong with a command line, in one line, and where its help is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return  # its message is the help, which is printed already
+    text = " ".join(error.format_message().split())
+    hint = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
+    complain("error", f"{text[:1].lower()}{text[1:].rstrip('.')}{hint}")

@@ -1,0 +1,37 @@
+"""How kzoo prints: text as it is, on whatever encoding the output has."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+
+
+def plain_console(**options: Any) -> Console:
+    """A console that prints names, paths and classes as they are: square brackets are no markup, colons no emoji.
+
+    Args:
+        **options: of `rich.console.Console`.
+    """
+    replace_what_cannot_be_written()
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def replace_what_cannot_be_written() -> None:
+    """Have standard output and error print a question mark for a character that their encoding lacks.
+
+    Else ASCII, Latin-1 or a Windows code page would end a finished run in an error while its result is printed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and getattr(stream, "errors", None) in (None, "strict", "surrogateescape"):
+            reconfigure(errors="replace")
+
+
+err = plain_console(stderr=True)
+
+
+def complain(kind: str, message: str) -> None:
+    """Print an ``"error"`` or ``"warning"`` on standard error."""
+    err.print(f"{kind}: {message}", style="red" if kind == "error" else "yellow", soft_wrap=True)

@@ -1,0 +1,117 @@
+"""Words for a recipe's fields: what other tools call them, and errors that say what a field may be (no Keras)."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from kzoo.errors import InputError, unknown
+
+# What people write who come from other tools, by the field that does it here.
+MEANT = {
+    "optimizer.learning_rate": "lr learning_rate rate base_lr init_lr initial_learning_rate step_size",
+    "optimizer.momentum": "momentum",
+    "optimizer": "optim opt solver",
+    "schedule": "scheduler lr_scheduler lr_schedule lr_policy learning_rate_schedule decay",
+    "weight_decay": "wd",
+    "l2": "l2_reg weight_penalty",
+    "early_stop": "early_stopping earlystopping",
+    "early_stop.patience": "patience",
+    "batch_size": "batch bs batchsize minibatch",
+    "epochs": "num_epochs n_epochs nb_epoch max_epochs max_epoch",
+    "seed": "random_seed random_state rng",
+    "model_options.dropout": "dropout drop_rate dropout_rate",
+    "dataset": "data dataset_name data_path data_folder",
+    "class_names": "classes labels class_list",
+    "image_size": "img_size size resolution resize input_size input_shape image_shape crop_size",
+    "split.validation": "validation val validation_split val_split val_size validation_size",
+    "split.test": "test test_split test_size",
+    "train_size": "subset limit max_images num_images",
+    "augmentation": "augment aug augmentations transform transforms data_augmentation",
+    "normalization": "normalize normalise normalisation norm",
+    "label_smoothing": "smoothing",
+    "initial_weights": "weights pretrained checkpoint init_weights",
+    "precision": "dtype amp fp16 bf16 mixed_precision",
+    "ema": "ema_decay ema_momentum moving_average",
+    "model": "arch architecture network net backbone",
+    "freeze": "frozen freeze_layers",
+}
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_MEANT = {word: field for field, words in MEANT.items() for word in words.split()}
+
+
+def meant(word: str) -> str | None:
+    """The recipe field (dotted, if it is inside one) that another tool's word stands for, or None."""
+    return _MEANT.get(word.lower())
+
+
+def unknown_field(field: str, schema: type[BaseModel]) -> InputError:
+    """The error for a name that is no recipe field."""
+    other = meant(field)
+    if other is not None:
+        return InputError(f"unknown recipe field {field!r}: did you mean {other!r}?")
+    return unknown("recipe field", field, schema.model_fields, everything=True)
+
+
+def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
+    """The first problem of a pydantic error as one sentence that names field and value, and what is allowed."""
+    problem = error.errors()[0]
+    location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))  # pydantic's own words left out
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    value = _SHORT.repr(problem.get("input"))
+    match problem["type"]:
+        case "extra_forbidden":
+            if len(problem["loc"]) == 1:
+                return unknown_field(field, schema)
+            *path, _ = problem["loc"]
+            fields = ", ".join(_fields(schema, path))
+            return InputError(f"recipe field {location!r} does not exist: {'.'.join(map(str, path))} has {fields}")
+        case "union_tag_invalid":
+            return unknown(field, problem["ctx"]["tag"], _tags(problem), everything=True)
+        case "union_tag_not_found" | "model_attributes_type" | "model_type" if field in schema.model_fields:
+            kinds, fields = _kinds(schema, problem["loc"]), ", ".join(_fields(schema, problem["loc"]))
+            allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}" if kinds else fields
+            return InputError(f"recipe field {location!r} is {value}: it takes {allowed}")
+        case "tuple_type":
+            return InputError(f"recipe field {location!r} is {value}: it takes a list")
+        case "missing":
+            return InputError(f"recipe field {location!r} is missing")
+        case "value_error":
+            return InputError(str(problem["ctx"]["error"]))
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return InputError(f"recipe field {location!r} is {value}: {message}")
+
+
+def optional_setting(schema: type[BaseModel], field: str) -> bool:
+    """Whether a field holds a setting of one kind, or None: its entries can be set where it is None."""
+    members = list(_members(schema.model_fields[field].annotation)) if field in schema.model_fields else []
+    return len(members) == 1 and "kind" not in members[0].model_fields
+
+
+def _tags(problem: Any) -> list[str]:
+    return [tag.strip("' ") for tag in str(problem["ctx"]["expected_tags"]).split(",")]
+
+
+def _kinds(schema: type[BaseModel], path: Any) -> list[str]:
+    members = _members(schema.model_fields[str(path[0])].annotation)
+    return [str(member.model_fields["kind"].default) for member in members if "kind" in member.model_fields]
+
+
+def _fields(schema: type[BaseModel], path: Any) -> list[str]:
+    """The fields that a nested setting has; `path` names the kind after the field where there are several."""
+    members = list(_members(schema.model_fields[str(path[0])].annotation))
+    kinds = [member for member in members if "kind" in member.model_fields]
+    chosen = [member for member in kinds if member.model_fields["kind"].default in path] or members
+    return [name for member in chosen for name in member.model_fields if name != "kind"]
+
+
+def _members(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models inside an annotation such as ``tuple[A | B, ...] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _members(part)

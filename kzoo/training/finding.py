@@ -1,0 +1,76 @@
+"""Whether what a command is given is there: told at once, before the seconds that Keras takes to load (no Keras)."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from kzoo.errors import ALIKE, InputError
+from kzoo.models.registry import variant
+from kzoo.recipes import Recipe
+from kzoo.recipes import recipe as named_recipe
+
+RUNS = Path("runs")
+EXPORTED = (".onnx", ".tflite")
+
+
+def check_run(directory: str | Path) -> Path:
+    """The path of a run's directory.
+
+    Raises:
+        InputError: there is none, or it holds no run; the message suggests the nearest run.
+    """
+    path = Path(directory)
+    if (path / "recipe.json").is_file():
+        return path
+    why = (
+        "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such directory"
+    )
+    near = _nearest_run(path)
+    raise InputError(f"{str(directory)!r} is not a run: {why}" + (f"; did you mean {near!r}?" if near else ""))
+
+
+def _nearest_run(path: Path) -> str | None:
+    there = {found.parent.name: str(found.parent) for found in sorted(RUNS.glob("*/recipe.json"))}
+    begun = [name for name in there if path.name and name.startswith(path.name)]
+    near = begun[:1] or difflib.get_close_matches(path.name, there, n=1, cutoff=ALIKE)
+    return there[near[0]] if near else None
+
+
+def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:
+    """Refuse what is no run's directory and no file that can be opened.
+
+    Args:
+        target: what a command is given.
+        names: whether it may be a model's name, too.
+        exported: whether it may be an exported file or a SavedModel's folder, too.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    path = Path(target)
+    if path.suffix.lower() in (".keras", *(EXPORTED if exported else ())):
+        if not path.is_file():
+            raise InputError(f"file {str(target)!r} does not exist")
+    elif exported and (path / "saved_model.pb").is_file():
+        return
+    elif names and not path.is_dir():
+        variant(str(target))
+    else:
+        check_run(path)
+
+
+def named_or_refused(name: str) -> Recipe:
+    """The recipe that a name stands for, where a run's directory or a file would do as well.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    try:
+        return named_recipe(name)
+    except InputError as error:
+        if not str(error).startswith("unknown recipe"):
+            raise
+        near = str(error).partition(": ")[2]
+        message = f"{name!r} is no run's directory, no .keras file, and the name of no model or recipe"
+        raise InputError(f"{message}: {near}" if near else message) from None

@@ -1,0 +1,83 @@
+"""Words that lead on: what a field is called, what it may be, no suggestion where words mean something else."""
+
+import pytest
+
+from kzoo.data.augment import PadCrop
+from kzoo.errors import InputError, unknown
+from kzoo.models.registry import create_model, variant
+from kzoo.recipes import Recipe, recipe
+from kzoo.recipes.settings import EarlyStop
+from kzoo.recipes.words import MEANT, meant
+
+CASES = [
+    ({"lr": 0.1}, "unknown recipe field 'lr': did you mean 'optimizer.learning_rate'?"),
+    ({"dropout": 0.1}, "did you mean 'model_options.dropout'?"),
+    ({"classes": ["a"]}, "did you mean 'class_names'?"),
+    ({"epoch": 5}, "did you mean 'epochs'?"),
+    ({"optimizer": {}}, "kinds are adam, adamw, sgd"),
+    ({"optimizer": {"learning_rate": 0.1}}, "kinds are adam, adamw, sgd"),
+    ({"optimizer": 5}, "kinds are adam, adamw, sgd"),
+    (
+        {"optimizer.clipvalues": 1},
+        "'optimizer.adam.clipvalues' does not exist: optimizer.adam has learning_rate, beta_1",
+    ),
+    ({"schedule.rate": 1}, "schedule.cosine has minimum"),
+    ({"split.val": 5}, "split has validation, test, seed"),
+    ({"early_stop": 5}, "it takes monitor, patience, min_delta"),
+    ({"augmentation": "flip"}, "'augmentation' is 'flip': it takes a list"),
+    ({"augmentation": [{"padding": 1}]}, "kinds are pad_crop"),
+    ({"augmentation": ["pad_crp"]}, "unknown augmentation 'pad_crp': did you mean 'pad_crop'?"),
+    ({"augmentation": [{"kind": "flip", "p": 1}]}, "augmentation.0.flip has horizontal, vertical"),
+    ({"normalization": "imagenet"}, "recipe field 'normalization' is 'imagenet': input should be 'dataset' or 'none'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), CASES, ids=[str(changes) for changes, _ in CASES])
+def test_an_error_says_what_is_meant_or_allowed(changes, message):
+    with pytest.raises(InputError) as caught:
+        recipe("vgg08").override(**changes)
+    assert message in str(caught.value)
+
+
+def test_only_words_that_mean_alike_are_suggested():
+    assert "did you mean" not in str(unknown("field", "class_weight", Recipe.model_fields))
+    assert "did you mean" not in str(unknown("field", "best_of", ["best_epoch", "batch_size"]))
+    assert "did you mean 'batch_size'" in str(unknown("field", "batchsize", Recipe.model_fields))
+    with pytest.raises(InputError, match="allowed are augmentation, batch_size"):
+        recipe("vgg08").override(zzz=1)
+
+
+def test_every_field_that_a_word_stands_for_is_there():
+    for field in MEANT:
+        top, _, inner = field.partition(".")
+        assert top in Recipe.model_fields
+        if inner and top not in ("model_options",):
+            row = recipe("vgg08").override(early_stop={}, optimizer="momentum")
+            assert hasattr(getattr(row, top), inner), field
+    assert not {word for words in MEANT.values() for word in words.split()} & set(Recipe.model_fields)
+    assert meant("LR") == "optimizer.learning_rate"
+    assert meant("vgg") is None
+
+
+def test_values_are_shown_in_short():
+    with pytest.raises(InputError) as caught:
+        recipe("vgg08").override(epochs=list(range(10_000)))
+    assert len(str(caught.value)) < 150
+
+
+def test_early_stopping_is_asked_for_by_one_of_its_entries():
+    assert recipe("vgg08").early_stop is None
+    assert recipe("vgg08").override(**{"early_stop.patience": 6}).early_stop == EarlyStop(patience=6)
+
+
+def test_augmentation_by_bare_names():
+    row = Recipe("a/b", model="vgg08", augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}])
+    assert row.augmentation[0] == PadCrop()
+    assert row.augmentation[1].vertical == 0.5
+    assert row.digest() == row.override(augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}]).digest()
+
+
+def test_a_recipe_in_a_models_place():
+    for ask in (variant, create_model):
+        with pytest.raises(InputError, match="'rescue/bn' is a recipe, not a model; its model is 'vgg38-bn'"):
+            ask("rescue/bn")
