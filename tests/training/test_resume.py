@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
+import kzoo
 from kzoo.training import checkpoint
 
 JOBS = Path(__file__).with_name("jobs.py")
@@ -99,6 +101,40 @@ def check_kills(kills: list[dict], recipes: list[dict], folder: Path, backend: s
         assert_same_bits(folder / f"whole{i}", folder / f"killed{i}")
         segments = json.loads((folder / f"killed{i}" / "result.json").read_text())["segments"]
         assert len(segments) == 2
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C after the fourth step of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.at = (epoch, 3)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.now, batch) == self.at:
+            raise KeyboardInterrupt
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+
+@pytest.mark.backend
+def test_interrupted_within_an_epoch():
+    """Everything that is restored after a kill, without the cost of processes."""
+    recipe = kzoo.Recipe(**{**BASE, "train_size": 100, "epochs": 2, "schedule": SCHEDULES["plateau"]})
+    options = {"progress": False, "checkpoint_minutes": 0}
+    whole = kzoo.train(recipe, directory="whole", callbacks=[Interrupt(9)], **options)
+    with pytest.raises(KeyboardInterrupt):
+        kzoo.train(recipe, directory="cut", callbacks=[Interrupt(1)], **options)
+    resumed = kzoo.resume("cut", callbacks=[Interrupt(9)], **options)
+    assert len(resumed.result.segments) == 2
+    assert_same_bits(whole.directory, resumed.directory)
 
 
 @pytest.mark.slow
