@@ -11,14 +11,14 @@ import pytest
 import kzoo
 from kzoo.training import checkpoint
 
-TINY = ["train", "vgg08", "--dataset", "digits", "--epochs", "1", "--set", "train_size=100"]
+TINY = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "1", "--set", "train_size=100"]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run; tests copy it before they damage it."""
     place = tmp_path_factory.mktemp("module") / "run"
-    return kzoo.train("vgg08", dataset="digits", epochs=1, train_size=100, directory=place, progress=False).directory
+    return kzoo.train("lenet1-max", dataset="digits", epochs=1, train_size=100, directory=place, progress=False).directory
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_data_that_changed_is_refused(command, tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (60, 8, 8, 1)).astype("uint8")
     np.savez(path, images=images, labels=np.arange(60) % 5)
-    code, _, errors = command("train", "vgg08", "--dataset", f"npz:{path}", "--epochs", 1, "--directory", place)
+    code, _, errors = command("train", "lenet1-max", "--dataset", f"npz:{path}", "--epochs", 1, "--directory", place)
     assert code == 0, errors
     images[0] = 0
     np.savez(path, images=images, labels=np.arange(60) % 5)
@@ -195,7 +195,7 @@ def test_second_process_is_refused_and_interrupt_writes_a_checkpoint(command, tm
     import time
 
     place = tmp_path / "run"
-    words = ["train", "vgg08-bn", "--dataset", "digits", "--epochs", "500", "--directory", str(place)]
+    words = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "500", "--directory", str(place)]
     process = subprocess.Popen(
         [sys.executable, "-m", "kzoo", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

@@ -18,6 +18,7 @@ FENCE = re.compile(
     r"^```(?:\{code-block\} )?(?P<kind>python|pycon|console)\n(?::caption: (?P<file>\S+)\n\n?)?(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+LONG = (pytest.mark.slow, pytest.mark.representative)
 WITH_EXAMPLES = [page for page in PAGES if FENCE.search(page.read_text(encoding="utf-8"))]
 
 
@@ -39,7 +40,10 @@ def registries(monkeypatch):
         monkeypatch.setattr(module, "_registered", dict(module._registered))
 
 
-@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if page == README else LONG, id=page.name) for page in WITH_EXAMPLES],
+)
 def test_examples_run(page, registries, monkeypatch):
     from kzoo.cli import app
 
@@ -68,6 +72,8 @@ def test_examples_run(page, registries, monkeypatch):
                 app(arguments, standalone_mode=False)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_tables_match_the_code():
     script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)

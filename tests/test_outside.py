@@ -13,6 +13,8 @@ import pytest
 
 from kzoo.training import checkpoint
 
+pytestmark = [pytest.mark.slow, pytest.mark.representative]
+
 SOURCE = Path(__file__).with_name("outside")
 
 

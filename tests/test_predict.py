@@ -14,7 +14,7 @@ import kzoo
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("predict") / "run"
-    return kzoo.train("vgg08-bn", dataset="digits", epochs=5, directory=place, progress=False)
+    return kzoo.train("lenet2-max", dataset="digits", epochs=5, directory=place, progress=False, diagnostics=False)
 
 
 @pytest.fixture

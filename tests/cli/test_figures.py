@@ -10,7 +10,7 @@ import pytest
 
 import kzoo
 
-FIELDS = {"train_size": 200, "epochs": 2, "model_options": {"filters": 4}}
+FIELDS = {"train_size": 200, "epochs": 2, "model_options": {"filters": 4, "blocks": [0]}}
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_unfinished_run():
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train("cut", callbacks=[Stop()])
+        train("cut", train_size=60, callbacks=[Stop()])
     diagnosis = kzoo.doctor("cut")
     assert "not finished, 1 epoch;" in diagnosis.subject
     assert any(note.check == "loss not moving" for note in diagnosis.unchecked)

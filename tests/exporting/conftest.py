@@ -14,7 +14,7 @@ on_tensorflow = pytest.mark.skipif(
 def run(tmp_path_factory):
     """A LeNet that knows the digits."""
     place = tmp_path_factory.mktemp("exports") / "digits"
-    options = {"epochs": 6, "batch_size": 20, "directory": place}
+    options = {"epochs": 4, "batch_size": 20, "train_size": 800, "directory": place}
     return kzoo.train("lenet2-average", dataset="digits", progress=False, diagnostics=False, **options)
 
 

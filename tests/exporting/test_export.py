@@ -25,6 +25,7 @@ FAMILIES = {
     "lenet2-dilated": {},
     "mlp": {"input_shape": (8, 8, 3)},
 }
+LONG = (pytest.mark.slow, pytest.mark.representative)
 PATHS = {"savedmodel": "net", "onnx": "net.onnx", "litert": "net.tflite", "keras": "net.keras"}
 
 
@@ -36,7 +37,10 @@ def network(name, **options):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "lenet2-dilated" else LONG) for name in FAMILIES],
+)
 def test_each_family_in_each_format(name):
     model = network(name, **FAMILIES[name])
     x = images(model, 5)
@@ -119,6 +123,8 @@ def test_a_run_brings_recipe_classes_and_test_images(run, command):
     assert "largest difference" in text
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @on_tensorflow
 def test_int8_is_calibrated_smaller_and_nearly_as_accurate(run):
     whole = export(run, "digits.tflite")

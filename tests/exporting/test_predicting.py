@@ -59,6 +59,8 @@ def test_csv(run, files, command):
     assert (code, errors) == (2, "error: --csv and --json: choose one\n")
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @on_tensorflow
 def test_light_files_load_no_keras(run, files):
     for target in ("digits.onnx", "digits.tflite"):

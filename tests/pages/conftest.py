@@ -75,5 +75,5 @@ def trained(tmp_path_factory):
 
     place = tmp_path_factory.mktemp("pages") / "run"
     augmentation = [{"kind": "pad_crop", "padding": 1}, {"kind": "mixup"}]
-    options = {"dataset": "digits", "epochs": 2, "train_size": 200, "augmentation": augmentation}
-    return kzoo.train("vgg08-bn", directory=place, progress=False, expansions=["rotations"], **options)
+    options = {"dataset": "digits", "epochs": 2, "train_size": 100, "augmentation": augmentation}
+    return kzoo.train("lenet2-max", directory=place, progress=False, expansions=["rotations"], **options)
