@@ -18,7 +18,9 @@ TINY = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "1", "--set", 
 def finished(tmp_path_factory):
     """A finished run; tests copy it before they damage it."""
     place = tmp_path_factory.mktemp("module") / "run"
-    return kzoo.train("lenet1-max", dataset="digits", epochs=1, train_size=100, directory=place, progress=False).directory
+    return kzoo.train(
+        "lenet1-max", dataset="digits", epochs=1, train_size=100, directory=place, progress=False
+    ).directory
 
 
 @pytest.fixture

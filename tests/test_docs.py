@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.generating import generate
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -85,12 +87,11 @@ def test_stale_table_is_found(tmp_path):
     shutil.copy(ROOT / "docs" / "generate.py", tmp_path / "docs")
     page = tmp_path / "README.md"
     page.write_text("<!-- schedules:begin -->\nold\n<!-- schedules:end -->\n", encoding="utf-8")
-    run = [sys.executable, str(tmp_path / "docs" / "generate.py")]
-    stale = subprocess.run([*run, "--check"], capture_output=True, text=True, check=False)
+    stale = generate(tmp_path, "--check")
     assert (stale.returncode, "README.md" in stale.stdout, "old" in page.read_text()) == (1, True, True)
-    assert subprocess.run(run, check=False).returncode == 0
+    assert generate(tmp_path).returncode == 0
     assert "cosine_restarts" in page.read_text()
-    assert subprocess.run([*run, "--check"], check=False).returncode == 0
+    assert generate(tmp_path, "--check").returncode == 0
 
 
 def test_continuous_integration_takes_the_test_command_from_the_readme():

@@ -14,7 +14,7 @@ import kzoo
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("predict") / "run"
-    return kzoo.train("lenet2-max", dataset="digits", epochs=5, directory=place, progress=False, diagnostics=False)
+    return kzoo.train("lenet2-max", dataset="digits", epochs=6, batch_size=20, directory=place, progress=False)
 
 
 @pytest.fixture

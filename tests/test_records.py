@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from kzoo.recipes import recipe
 from kzoo.studies import list_studies, study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.results import EPOCH_TIME, INVARIANCE, read, read_records
+from tests.generating import generate
 from tests.studies.conftest import make
 
 ROOT = Path(__file__).parents[1]
@@ -20,11 +19,6 @@ RESULTS = ROOT / "results"
 PAGE = "".join(
     f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "study-results", "claim-counts", "claims")
 )
-
-
-def generate(where, *words):
-    script = [sys.executable, str(where / "docs" / "generate.py"), *words]
-    return subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture(scope="module")
