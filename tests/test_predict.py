@@ -14,7 +14,7 @@ import kzoo
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("predict") / "run"
-    return kzoo.train("lenet2-max", dataset="digits", epochs=6, batch_size=20, directory=place, progress=False)
+    return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_digits_as_png_are_recognised(run, printed, tmp_path):
         Image.fromarray(pixels).save(files[-1])
     rows = json.loads(printed("predict", run.directory, *files, "--json", "--top", 2))
     assert [row["file"] for row in rows] == [str(file) for file in files]
-    assert np.mean([next(iter(row["classes"])) == str(label) for row, label in zip(rows, labels, strict=False)]) > 0.8
+    assert np.mean([next(iter(row["classes"])) == str(label) for row, label in zip(rows, labels, strict=False)]) > 0.7
     for row in rows:
         first, second = row["classes"].values()
         assert 1 >= first >= second >= 0
