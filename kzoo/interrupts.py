@@ -8,15 +8,24 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+HANGUP: Any = getattr(signal, "SIGHUP", None)
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, SIGINT and SIGTERM set a flag, read by the function it gives; a second one acts as ever."""
+    """Within it, a signal that asks to stop sets a flag, read by the function it gives; a second one acts as ever.
+
+    These are SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
+    """
     flag = {"set": False}
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread may handle signals
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows lacks some
+    before = {number: signal.getsignal(number) for number in numbers}
+    if before.get(HANGUP) is signal.SIG_IGN:
+        del before[HANGUP]  # by nohup
 
     def handle(number: int, frame: Any) -> None:
         flag["set"] = True

@@ -109,6 +109,9 @@ def predict_files(
     Raises:
         InputError: a file is missing or no image; it is named.
     """
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"image {str(path)!r} is a directory: give the files in it, {path / '*'!s}")
     height, width, channels = classifier.image_shape
     if height is None or width is None:
         batch_size = 1  # images of any size, which need not be alike

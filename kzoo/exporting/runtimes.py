@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,22 @@ def _module(name: str, extra: str | None, what: str) -> Any:
         raise InputError(f"{what} needs {name.partition('.')[0]}: pip install {package}") from None
 
 
+@contextlib.contextmanager
+def _without_wildcards(path: Path) -> Iterator[Path]:
+    """The path, or a link to it where TensorFlow would take square brackets in it for a wildcard and find nothing."""
+    if not any(sign in str(path.resolve()) for sign in "[]*?"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="kzoo-") as folder:
+        link = Path(folder) / "model"
+        link.symlink_to(path.resolve(), target_is_directory=True)
+        yield link
+
+
 def _saved_model(file: Exported, threads: int | None) -> Opened:
     tf = _module("tensorflow", None, "a SavedModel")
-    loaded = tf.saved_model.load(str(file.path))
+    with _without_wildcards(file.path) as path:
+        loaded = tf.saved_model.load(str(path))
     signature = loaded.signatures["serving_default"]
     ((key, spec),) = signature.structured_input_signature[1].items()
     (output,) = signature.structured_outputs

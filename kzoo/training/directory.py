@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import reprlib
+import shutil
 from pathlib import Path
 
 import filelock
@@ -11,6 +14,7 @@ from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
 from kzoo.training.checkpoint import Checkpoint
+from kzoo.training.records import read_result
 
 
 def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
@@ -35,22 +39,28 @@ def own_model(place: Path) -> keras.Model | None:
 
 
 class claimed:
-    """Within it, this process alone may write to a run's directory; the system frees it when the process dies."""
+    """Within it, this process alone may write to a run's directory; the system frees it when the process dies.
+
+    A directory that was empty, or not there, is so again if an error ends it before anything was trained.
+    """
 
     def __init__(self, place: Path) -> None:
         """Claim `place`, which is made if it is not there."""
         self.place = place
 
     def __enter__(self) -> None:
+        self.made: list[Path] = []  # by this process, innermost first
         for folder in [self.place, *self.place.parents]:
             if folder.exists():
                 if not folder.is_dir():
                     raise InputError(f"directory {str(self.place)!r} cannot be made: {str(folder)!r} is a file")
                 break
+            self.made.append(folder)
         try:
             self.place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"directory {str(self.place)!r} cannot be made: {error.strerror}") from None
+        self.empty = not any(self.place.iterdir())
         strangers = [path.name for path in self.place.iterdir() if not path.name.startswith(".")]
         if strangers and not (self.place / "recipe.json").exists() and "initial.keras" not in strangers:
             raise InputError(f"directory {str(self.place)!r} holds {strangers[0]!r} and no recipe.json: choose another")
@@ -63,7 +73,18 @@ class claimed:
             raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is not None and self.empty and not (self.place / "checkpoint").exists():
+            self._leave_nothing()
         self.lock.release()
+
+    def _leave_nothing(self) -> None:
+        """Remove what this process has written and made; whatever else is there stays."""
+        shutil.rmtree(self.place / "tensorboard", ignore_errors=True)
+        for name in ("recipe.json", "initial.keras", ".initial.keras", ".lock"):
+            (self.place / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            for folder in self.made:
+                folder.rmdir()
 
 
 def new_place(place: Path) -> Path:
@@ -79,16 +100,46 @@ def new_place(place: Path) -> Path:
 def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Checkpoint | None) -> None:
     """Refuse a directory whose run began with another recipe, or whose recipe was edited since."""
     there = Recipe.from_file(place / "recipe.json")
-    same = there.override(name=row.name) == row
-    if same and digest and start and start.meta["digest"] != digest:
-        same = False  # files or models that the recipe names have changed
-    if not same:
+    differing = [name for name in type(row).model_fields if getattr(there, name) != getattr(row, name)]
+    differing = [name for name in differing if name != "name"]
+    before = start.meta["digest"] if start else _recorded_digest(place)
+    if not differing and digest and before and before != digest:
+        files = "the file of initial_weights" if row.initial_weights is not None else "the model or a file it names"
         raise InputError(
-            f"directory {str(place)!r} holds the run of another recipe ({there.name!r}): choose another directory"
+            f"directory {str(place)!r} holds the run of another recipe: {files} is another one now; choose another "
+            "directory"
+        )
+    if differing:
+        found = "; ".join(_difference(name, there, row) for name in differing)
+        raise InputError(
+            f"directory {str(place)!r} holds the run of another recipe ({there.name!r}): {found}. Choose another "
+            f"directory{_more(there, row)}"
         )
     named = row.initial_weights is None and not row.model.startswith("keras:")
     if digest is None and start and named and row.digest() != start.meta["digest"]:
         raise InputError(f"recipe {str(place / 'recipe.json')!r} was changed after the run began: put it back")
+
+
+def _difference(name: str, there: Recipe, row: Recipe) -> str:
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = 60
+    old, new = (getattr(recipe, name) for recipe in (there, row))
+    return f"{name} is {shown.repr(old)} there and {shown.repr(new)} here"
+
+
+def _more(there: Recipe, row: Recipe) -> str:
+    """How to train a run for more epochs than its recipe says."""
+    if row.epochs <= there.epochs:
+        return ""
+    return (
+        "; a run ends with its last epoch, as its schedule and its best epoch are of all of them: to go on from its "
+        "weights in a run of its own, set initial_weights to the directory"
+    )
+
+
+def _recorded_digest(place: Path) -> str | None:
+    path = place / "result.json"
+    return read_result(path).digest if path.exists() else None
 
 
 def check_same_data(place: Path, before: str, now: str) -> None:

@@ -1,0 +1,79 @@
+"""What is printed: names, paths and classes as they are, on whatever encoding the output has."""
+
+import io
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from rich.table import Table
+
+import kzoo
+from kzoo.console import complain, plain_console
+from kzoo.exporting.runtimes import Exported
+
+CLASSES = ["[red]", "[/]", "na\u00efve \u2603"]
+CHILD = """
+import sys
+from kzoo.cli import main
+run = "runs [1]/[bold]x"
+train = ["train", "mlp", "--dataset", "npz:data [1].npz", "--epochs", "1", "--set", "model_options.hidden=[4]"]
+train += ["--directory", run]
+commands = (
+    train,
+    train,
+    ["evaluate", run], ["confusion", run], ["histograms", run], ["gradients", run], ["report", run],
+    ["predict", run, "[a].png"],
+    ["export", run, "--to", "savedmodel", "--output", "[b]"],
+    ["predict", "[b]", "[a].png"],
+    ["evaluate", "[bold]\\u2603"],
+)
+for words in commands:
+    sys.argv = ["kzoo", *words]
+    try:
+        main()
+    except SystemExit as error:
+        print(words[0], "ends with", error.code or 0, flush=True)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
+    images = np.random.default_rng(0).integers(0, 255, (90, 8, 8, 1)).astype("uint8")
+    np.savez("data [1].npz", images=images, labels=np.arange(90) % 3, class_names=CLASSES)
+    Image.fromarray(images[0, :, :, 0]).save("[a].png")
+    environment = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict", "PYTHONUTF8": "0"}
+    result = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, env=environment, timeout=300)
+    out, errors = result.stdout.decode(encoding), result.stderr.decode(encoding)
+    assert "Traceback" not in errors, errors
+    ends = [line.rpartition(" ")[2] for line in out.splitlines() if " ends with " in line]
+    assert ends == ["0"] * 10 + ["2"], out + errors
+    assert "na?ve ?" in out if encoding == "ascii" else "na\u00efve ?" in out
+    for text in ("[red]", "[/]", "[a].png: ", "runs [1]/[bold]x/result.json", "nothing was trained"):
+        assert text in out, out
+    assert "'[bold]?' is not a run" in errors
+
+
+def test_square_brackets_are_no_markup(capsys):
+    console = plain_console(file=io.StringIO(), width=80)
+    table = Table("[bold]column", title="[red]title")
+    table.add_row("[/]")
+    console.print("a [red]b[/red] :smile: [/]")
+    console.print(table)
+    text = console.file.getvalue()
+    for part in ("a [red]b[/red] :smile: [/]", "[bold]column", "[red]title", "[/]"):
+        assert part in text
+    complain("error", "in [/x] [bold]y")
+    assert capsys.readouterr().err == "error: in [/x] [bold]y\n"
+
+
+def test_saved_model_below_a_path_with_brackets(tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    (tmp_path / "a[1]").mkdir()
+    place = tmp_path / "a[1]" / "model*"
+    kzoo.export(model, place, "savedmodel")
+    images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 1)).astype("float32")
+    np.testing.assert_allclose(Exported(place)(images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-3)

@@ -1,0 +1,155 @@
+"""How runs end: signals, losses that are no numbers, equal accuracies; and what a refused command leaves behind."""
+
+import os
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.recipes import recipe
+from kzoo.training import checkpoint
+from kzoo.training.callbacks import Best
+from kzoo.training.records import read_result
+
+TINY = {"dataset": "digits", "train_size": 60, "batch_size": 20, "progress": False, "diagnostics": False}
+
+
+def train(**changes):
+    return kzoo.train("mlp", **{**TINY, "epochs": 2, "model_options.hidden": [4], **changes})
+
+
+class Signal(keras.callbacks.Callback):
+    """Sends this process a signal after a step of the first epoch."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0 and not Path("sent").exists():
+            Path("sent").touch()
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP"])
+def test_signals_write_a_checkpoint_and_end_the_run(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match="'run' can be resumed"):
+        train(directory="run", callbacks=[Signal(number)])
+    last = checkpoint.load_latest(Path("run/checkpoint"))
+    assert (last.epoch, last.step) == (0, 1)
+    assert signal.getsignal(number) is before
+    assert kzoo.resume("run", progress=False, callbacks=[Signal(number)]).result.epochs == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+def test_a_hangup_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert train(directory="run", callbacks=[Signal(signal.SIGHUP)]).result.epochs == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Overflow(keras.callbacks.Callback):
+    """Makes the weights such that validation overflows and the training loss, which is over, does not."""
+
+    def on_test_begin(self, logs=None):
+        layer = next(layer for layer in self.model.layers if layer.weights)
+        layer.set_weights([np.full_like(value, np.inf) for value in layer.get_weights()])
+
+
+def test_a_validation_loss_that_is_not_finite_fails_the_run():
+    with pytest.raises(kzoo.RunFailed, match=r"the validation loss is (nan|inf); the first layer"):
+        train(directory="run", callbacks=[Overflow()])
+    record = read_result(Path("run/result.json"))
+    assert (record.status, record.test, record.best) == ("failed", None, None)
+    assert "validation loss" in record.reason
+    with pytest.raises(kzoo.RunFailed, match="--fresh"):
+        train(directory="run", callbacks=[Overflow()])
+
+
+def best_epoch(ties, epochs):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    best = Best(model, lambda: None, ties)
+    best.set_model(model)
+    for epoch, (accuracy, loss) in enumerate(epochs):
+        best.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+        kept = Best(model, lambda: None, ties)
+        kept.restore(best.state())
+        assert kept.state() == best.state()
+    return best.epoch
+
+
+def test_of_equal_accuracies_the_lower_loss_is_the_best():
+    epochs = [(0.5, 1.4), (0.7, 1.25), (0.7, 0.93), (0.7, 1.0), (0.6, 0.1)]
+    assert best_epoch("loss", epochs) == 3
+    assert best_epoch("first", epochs) == 2
+    assert best_epoch("loss", [*epochs, (0.71, 3.0)]) == 6
+
+
+def test_the_reports_recipes_keep_the_earliest_and_others_do_not():
+    for name in ("rescue/vgg08", "depth/vgg-a", "reduction/lenet1-max", "resnet/resnet24", "fully-connected/mlp"):
+        assert recipe(name).ties == "first", name
+    assert recipe("vgg08-bn").ties == recipe("mlp").ties == kzoo.Recipe("a/b", model="mlp").ties == "loss"
+    old = kzoo.Recipe("a/b", model="mlp", schema_version=1)
+    assert old.ties == "first"  # what was done when it was written
+    assert old.digest() == kzoo.Recipe("a/b", model="mlp", ties="first").digest()
+
+
+def nothing(place):
+    return list(Path(place).rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_size": 100_000},
+        {"model_options.colour": 1},
+        {"model_options.classes": 7},
+        {"freeze": ("*",)},
+        {"freeze": ("nothing*",)},
+        {"dataset": "npz:absent.npz"},
+    ],
+    ids=str,
+)
+def test_a_refused_command_leaves_nothing_behind(changes):
+    with pytest.raises(kzoo.InputError):
+        train(**changes)
+    assert nothing(".")
+    with pytest.raises(kzoo.InputError):
+        train(**changes, directory="deep/er/run")
+    assert nothing(".")
+    Path("mine").mkdir()
+    with pytest.raises(kzoo.InputError):
+        train(**changes, directory="mine")
+    assert nothing("mine")
+    assert Path("mine").is_dir()
+
+
+def test_a_refused_own_model_leaves_nothing_behind_and_a_run_stays():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(kzoo.InputError, match="10 classes"):
+        kzoo.train(kzoo.Recipe("a/b", model="mlp"), model=model, progress=False)
+    assert nothing(".")
+    run = train(directory="run")
+    before = sorted(path.name for path in Path("run").iterdir())
+    with pytest.raises(kzoo.InputError):
+        train(directory="run", seed=3)
+    assert sorted(path.name for path in Path("run").iterdir()) == before
+    assert kzoo.Run("run").result == run.result
+
+
+def test_more_epochs_are_explained():
+    train(directory="run")
+    with pytest.raises(kzoo.InputError) as caught:
+        train(directory="run", epochs=5, seed=1)
+    assert "epochs is 2 there and 5 here; seed is 0 there and 1 here" in str(caught.value)
+    assert "set initial_weights to the directory" in str(caught.value)
+    assert train(epochs=1, initial_weights="run").result.epochs == 1
