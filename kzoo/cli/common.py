@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
 
+Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGES]", help="Image files, or folders of them.")]
+Split = Annotated[
+    str | None, typer.Option(metavar="PART", help="Instead of images: the run's own train, validation or test.")
+]
+First = Annotated[int | None, typer.Option(metavar="N", min=1, help="With --split: only the first so many images.")]
+
 
 def _check_run(run: Path | None) -> Path | None:
     from kzoo.training.finding import check_run
@@ -49,6 +56,14 @@ def checked_target(**kinds: bool) -> Any:
     return check
 
 
+RunOrSet = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|SET",
+        help="A run's directory, or a set of weights, MODEL:TAG or its folder.",
+        callback=checked_target(),
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", callback=_check_run)]
 
 
@@ -96,21 +111,41 @@ def load_keras(path: Path) -> Any:
         raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {error}") from None
 
 
-def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, tuple[str, ...] | None]:
-    """A model and the names of its classes, of a run, a file, or (with a seed for its weights) a name."""
+def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
+    """A model and the names of its classes, of a run, a set, a file, or (with a seed for its weights) a name."""
     if target.endswith(".keras"):
-        return load_keras(Path(target)), None
-    if seed is None or Path(target).is_dir():
-        from kzoo.training.saved_run import Run
+        from kzoo.exporting.metadata import read_metadata
 
-        run = Run(target)
+        return load_keras(Path(target)), read_metadata(Path(target)).get("class_names")
+    from kzoo.models.registry import create_model, names_set
+
+    if seed is None or Path(target).is_dir() or names_set(target):
+        from kzoo.training.saved_set import open_run
+
+        run = open_run(target)
         return run.model, run.class_names
     import keras
 
-    from kzoo.models.registry import create_model
-
     keras.utils.set_random_seed(seed)
     return create_model(target, **options), None
+
+
+def check_images(images: list[Path] | None, split: str | None, first: int | None) -> None:
+    """Refuse no images, images and a part of the data, or --first without a part."""
+    if bool(images) == (split is not None):
+        raise InputError("give image files or folders, or --split with a part of the run's own data")
+    if first is not None and split is None:
+        raise InputError("--first is of the images of --split: leave it out, or give --split")
+
+
+def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
+    """Images of a part of a run's or set's data, called ``test/0-3``: their place and their true class."""
+    from kzoo.training.saved_set import open_run
+
+    run = open_run(target)
+    part, names = run.part(split, data_dir), run.class_names
+    chosen = zip(part.images[:first], part.labels[:first], strict=True)
+    return [(Path(split, f"{place}-{names[label]}"), image) for place, (image, label) in enumerate(chosen)]
 
 
 def interruptible(function: Any, *args: Any, **options: Any) -> Any:

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, Figure, Force, app, checked_target, import_keras, opened, out
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    Figure,
+    First,
+    Force,
+    Images,
+    Split,
+    app,
+    check_images,
+    checked_target,
+    import_keras,
+    opened,
+    out,
+    part_images,
+)
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +34,17 @@ if TYPE_CHECKING:
 @app.command()
 def explain(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.", callback=checked_target())
+        str,
+        typer.Argument(
+            metavar="RUN|SET|FILE",
+            help="A run's directory, a set of weights, or a .keras file.",
+            callback=checked_target(),
+        ),
     ],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Images = None,
+    split: Split = None,
+    first: First = None,
+    data_dir: DataDir = None,
     layer: Annotated[str | None, typer.Option(help="Path or name of a layer; the last with a map of 4x4.")] = None,
     class_: Annotated[str | None, typer.Option("--class", metavar="NAME", help="Class; the predicted one.")] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where the pictures go.")] = Path("explained"),
@@ -29,12 +52,21 @@ def explain(
     force: Force = False,
 ) -> None:
     """Lay Grad-CAM maps over images: where the network sees a class."""
+    check_images(images, split, first)
     import_keras()
-    from kzoo.diagnostics.explaining import explain_files
+    from kzoo.data.image_files import Unreadable, image_files
+    from kzoo.diagnostics.explaining import explain_images, image_shape
 
     model, names = opened(target)
-    rows = explain_files(
-        model, images, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
+    unreadable, paths = Unreadable(), image_files(images or [])
+    if split is None:
+        shown = list(unreadable.readable(paths, image_shape(model)[2]))
+    else:
+        shown = part_images(target, split, first, data_dir)
+    if not shown:
+        unreadable.check(len(paths))
+    rows = explain_images(
+        model, shown, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
     )
     for row in rows:
         out.print(
@@ -44,6 +76,7 @@ def explain(
             markup=False,
             soft_wrap=True,
         )
+    unreadable.check(len(paths))
 
 
 @app.command("receptive-field")

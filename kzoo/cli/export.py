@@ -10,14 +10,32 @@ from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, Force, app, checked_target, import_keras, out
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    First,
+    Force,
+    Images,
+    Split,
+    app,
+    check_images,
+    checked_target,
+    import_keras,
+    out,
+    part_images,
+)
 from kzoo.errors import InputError
 
 
 @app.command()
 def export(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|FILE", help="A run's directory, or a .keras file.", callback=checked_target())
+        str,
+        typer.Argument(
+            metavar="RUN|SET|FILE",
+            help="A run's directory, a set of weights, or a .keras file.",
+            callback=checked_target(),
+        ),
     ],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="savedmodel, onnx, litert or keras.")],
     output: Annotated[
@@ -40,7 +58,7 @@ def export(
         from kzoo.errors import unknown
 
         raise unknown("format", to, suffixes)
-    name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name
+    name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name.replace(":", "-")
     path = output or Path(f"{name}{suffixes[to] or '-savedmodel'}")
     import_keras()
     from kzoo.exporting.export import export as write
@@ -86,14 +104,17 @@ def export(
 @app.command()
 def predict(
     target: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="RUN|FILE",
-            help="A run, a SavedModel's folder, a .keras, .onnx or .tflite file.",
+            metavar="RUN|SET|FILE",
+            help="A run, a set, a SavedModel, a .keras, .onnx or .tflite file.",
             callback=checked_target(exported=True),
         ),
     ],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Images = None,
+    split: Split = None,
+    first: First = None,
+    data_dir: DataDir = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank, class, probability.")] = False,
@@ -102,11 +123,19 @@ def predict(
     """Say which classes images show, with probabilities."""
     if as_csv and as_json:
         raise InputError("--csv and --json: choose one")
-    if target.suffix.lower() not in (".onnx", ".tflite"):
+    check_images(images, split, first)
+    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
         import_keras()
-    from kzoo.exporting.predicting import Classifier, predict_files
+    from kzoo.data.image_files import Unreadable, image_files
+    from kzoo.exporting.predicting import Classifier, predict_files, predict_images
 
-    rows = predict_files(Classifier(target), images, top=top, batch_size=batch_size)
+    unreadable, paths = Unreadable(), image_files(images or [])
+    classifier = Classifier(target)
+    if split is None:
+        rows = predict_files(classifier, paths, top=top, batch_size=batch_size, unreadable=unreadable)
+    else:
+        shown = part_images(target, split, first, data_dir)
+        rows = predict_images(classifier, shown, top=top, batch_size=batch_size)
     if as_json:
         print(json.dumps([{"file": str(file), "classes": dict(best)} for file, best in rows], indent=1))
     elif as_csv:
@@ -118,3 +147,4 @@ def predict(
         for file, best in rows:
             text = ", ".join(f"{name} {share:.3f}" for name, share in best)
             out.print(f"{file}: {text}", highlight=False, markup=False, soft_wrap=True)
+    unreadable.check(len(paths))

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, interruptible, numbers, out
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    RunOrSet,
+    RunPath,
+    Set,
+    app,
+    assignments,
+    import_keras,
+    interruptible,
+    numbers,
+    out,
+)
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,17 +80,17 @@ def resume(run: RunPath, data_dir: DataDir = None) -> None:
 
 @app.command()
 def evaluate(
-    run: RunPath,
+    run: RunOrSet,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     tta: Annotated[str | None, typer.Option(help="Test-time augmentation: flip or flip-shift.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run's best weights on a part of its data."""
+    """Score a run's best weights, or a set's, on a part of its data."""
     import_keras()
-    from kzoo.training.saved_run import Run
+    from kzoo.training.saved_set import open_run
 
-    score: Evaluation = Run(run).evaluate(split, data_dir, tta=tta)
+    score: Evaluation = open_run(run).evaluate(split, data_dir, tta=tta)
     if as_json:
         print(json.dumps({"split": split, "tta": tta, **score.to_dict()}, indent=1))
     else:

@@ -57,7 +57,9 @@ def info(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|FILE", help="A model's name, or a .keras file.", callback=checked_target(names=True)
+            metavar="NAME|SET|FILE",
+            help="A model's name, a set of weights, or a .keras file.",
+            callback=checked_target(names=True),
         ),
     ],
     set_: Annotated[
@@ -68,9 +70,16 @@ def info(
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
     import_keras()
     from kzoo.diagnostics.layer_table import layer_table
-    from kzoo.models.registry import create_model
+    from kzoo.models.registry import create_model, names_set
 
-    model = load_keras(Path(name)) if name.endswith(".keras") else create_model(name, **assignments(set_))
+    if name.endswith(".keras"):
+        model = load_keras(Path(name))
+    elif names_set(name):
+        from kzoo.models.weight_sets import describe, find_set
+
+        model = create_model(describe(find_set(name), name).model, weights=name, **assignments(set_))
+    else:
+        model = create_model(name, **assignments(set_))
     table = layer_table(model)
     if as_json:
         print(json.dumps(table.to_dict(), indent=1))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from PIL import Image
 
 from kzoo.data.images import read_image, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
-from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, predicted
+from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
 from kzoo.diagnostics.gradients import prepare_images
 from kzoo.diagnostics.layers import find_layer
-from kzoo.diagnostics.plots import check_output, save_figure, write_output
+from kzoo.diagnostics.plots import check_output, new_figure, save_figure
 from kzoo.errors import InputError, unknown
+from kzoo.models.output_kinds import as_probabilities
+from kzoo.models.outputs import read_outputs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SMALLEST_PICTURE = 224
 """Smaller images are enlarged by a whole factor, their pixels kept sharp."""
@@ -42,9 +46,19 @@ class Explained:
     pictures: tuple[Path, ...]
 
 
-def explain_files(
+def explain_files(model: keras.Model, files: Sequence[Path], folder: Path, **options: Any) -> list[Explained]:
+    """As `explain_images`, of image files of any size.
+
+    Raises:
+        InputError: a file is missing or no image, too.
+    """
+    channels = image_shape(model)[2]
+    return explain_images(model, [(file, read_image(file, channels=channels)) for file in files], folder, **options)
+
+
+def explain_images(
     model: keras.Model,
-    files: Sequence[Path],
+    images: Sequence[tuple[Path, np.ndarray]],
     folder: Path,
     *,
     layer: str | None = None,
@@ -53,11 +67,11 @@ def explain_files(
     feature_maps: bool = False,
     overwrite: bool = False,
 ) -> list[Explained]:
-    """Write a picture for each image file, with a Grad-CAM map laid over it.
+    """Write a picture for each image: the image, its Grad-CAM map, and the one laid over the other.
 
     Args:
         model: takes pixels from 0 to 255, (n, h, w, 1) or (n, h, w, 3); images are scaled to its size.
-        files: image files of any size.
+        images: by name, uint8 (H, W, C) of any size, with as many channels as the model takes.
         folder: where the pictures go, made if need be: ``<name>-grad-cam.png`` and ``<name>-feature-maps.png``.
         layer: see `kzoo.diagnostics.grad_cam.grad_cam`.
         class_: name or number of the class to explain; default: for each image the predicted one.
@@ -68,13 +82,14 @@ def explain_files(
     Raises:
         InputError: a file is no image, a name is unknown, the model takes no such images, or a picture exists.
     """
-    shape = _image_shape(model)
-    originals = [read_image(file, channels=shape[2]) for file in files]
+    shape = image_shape(model)
+    files, originals = [file for file, _ in images], [image for _, image in images]
     scaled = [resize(image, (shape[0] or image.shape[0], shape[1] or image.shape[1])) for image in originals]
-    for image in scaled[:1]:
-        prepare_images(model, image[None])
+    prepare_images(model, scaled[0][None])
     path = last_map(model, scaled[0][None]) if layer is None else find_layer(model, layer)[0]
-    answers = [int(predicted(model, image[None])[0]) for image in scaled]
+    kind = read_outputs(model, scaled[0][None]).kind
+    shares = [as_probabilities(model.predict_on_batch(image[None]), kind)[0] for image in scaled]
+    answers = [int(share.argmax()) for share in shares]
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]
 
@@ -86,19 +101,26 @@ def explain_files(
     folder = _made(folder)
     targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
     rows = []
-    for file, original, image, found, answer, label, paths in zip(
-        files, originals, scaled, maps, answers, shown, targets, strict=True
+    for file, original, image, found, share, answer, label, paths in zip(
+        files, originals, scaled, maps, shares, answers, shown, targets, strict=True
     ):
-        write_output(paths[0], _png(original, found))
+        texts = [str(number) if class_names is None else class_names[number] for number in (answer, label)]
+        title = f"predicted {texts[0]} ({share[answer]:.3f})"
+        title += "" if answer == label else f", shown for {texts[1]} ({share[label]:.3f})"
+        save_figure(plot_explained(original, found, f"{title}\n{path}"), paths[0], overwrite)
         if feature_maps:
             figure = plot_feature_maps(model, image, None if layer is None else [path])
             save_figure(figure, paths[1], overwrite)
-        texts = [str(number) if class_names is None else class_names[number] for number in (answer, label)]
         rows.append(Explained(file, texts[0], texts[1], path, tuple(paths)))
     return rows
 
 
-def _image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
+def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
+    """(height, width, channels) of the images that a model takes, None for what is open.
+
+    Raises:
+        InputError: it takes no grey or RGB images.
+    """
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
         raise InputError(f"model {model.name!r} must take images (height, width, 1 or 3 channels), it takes {shape}")
@@ -123,9 +145,23 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _png(image: np.ndarray, found: np.ndarray) -> bytes:
+def plot_explained(image: np.ndarray, found: np.ndarray, title: str) -> Figure:
+    """An image, its Grad-CAM map with a scale, and the map laid over the image, side by side.
+
+    Args:
+        image: uint8 (H, W, 1 or 3).
+        found: the map, float (h, w), 0 to 1.
+        title: above them.
+    """
     factor = max(1, -(-SMALLEST_PICTURE // min(image.shape[:2])))
     large = image.repeat(factor, 0).repeat(factor, 1)
-    content = BytesIO()
-    Image.fromarray(overlay(large[None], found[None])[0]).save(content, "PNG")
-    return content.getvalue()
+    figure = new_figure(9.6, 3.6)
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(1, 3)
+    axes[0].imshow(pictures(large[None])[0])
+    scale = axes[1].imshow(found, cmap="plasma", vmin=0, vmax=1, interpolation="nearest")
+    axes[2].imshow(overlay(large[None], found[None])[0])
+    for place, text in zip(axes, ("image", "speaks for the class", "laid over"), strict=True):
+        place.set(xticks=[], yticks=[], title=text)
+    figure.colorbar(scale, ax=axes[1], fraction=0.046)
+    return figure

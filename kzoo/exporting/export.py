@@ -23,6 +23,7 @@ from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_picture
 from kzoo.models.outputs import read_outputs
 from kzoo.seeds import generator
 from kzoo.training.saved_run import Run
+from kzoo.training.saved_set import open_run
 
 COMPARED = 16
 """Random images, and as many real ones, that an export is compared on."""
@@ -78,7 +79,8 @@ def export(
     backend. The file takes its place only when it has been compared; on a mismatch an earlier one is left.
 
     Args:
-        model_or_run: a built Keras model, a `Run`, or the path of a run or of a .keras file.
+        model_or_run: a built Keras model, a `Run`, or what names one: a run's directory, a .keras file,
+            a set of weights (``MODEL:TAG``, its folder or URL).
         path: of the file (.onnx, .tflite, .keras) or of a SavedModel's folder.
         format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; what the path ends in, if not given.
         input: dtype of the pixels, ``"float32"`` or ``"uint8"``.
@@ -154,7 +156,7 @@ def _opened(given: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
     if isinstance(given, keras.Model):
         return given, None, None
     if isinstance(given, Run) or Path(given).suffix != ".keras":
-        run = given if isinstance(given, Run) else Run(given)
+        run = open_run(given)
         return run.model, run, run.class_names
     path = Path(given)
     if not path.is_file():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kzoo.data.image_files import Unreadable
 from kzoo.data.images import read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
@@ -26,12 +28,12 @@ class Classifier:
     """
 
     def __init__(self, target: str | Path) -> None:
-        """Open a run's directory, a .keras, .onnx or .tflite file, or a SavedModel's folder.
+        """Open a run's directory, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel's folder.
 
         Raises:
             InputError: it is none of them, it cannot be opened, or takes no grey or RGB images.
         """
-        self.target = Path(target)
+        self.name, self.target = str(target), Path(target)
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
         self._names: Sequence[str] | None
         if exported or (self.target / "saved_model.pb").is_file():
@@ -45,10 +47,10 @@ class Classifier:
 
     def _open_run(self) -> None:
         from kzoo.models.outputs import read_outputs
-        from kzoo.training.saved_run import Run
+        from kzoo.training.saved_set import open_run
 
-        run = Run(self.target)
-        self.image_shape = tuple(run.result.data["image_shape"])
+        run = open_run(self.name)
+        self.image_shape = tuple(run.model.input_shape[1:])
         self._names, self.kind = run.class_names, read_outputs(run.model).kind
         self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)
 
@@ -96,7 +98,12 @@ class Prediction(NamedTuple):
 
 
 def predict_files(
-    classifier: Classifier, paths: Sequence[Path], *, top: int = 3, batch_size: int = 64
+    classifier: Classifier,
+    paths: Sequence[Path],
+    *,
+    top: int = 3,
+    batch_size: int = 64,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[Prediction]:
     """The most probable classes of image files, as they are computed, a batch at a time.
 
@@ -105,22 +112,31 @@ def predict_files(
         paths: image files of any size; they are scaled to what it takes, and turned grey or RGB as it needs.
         top: classes for each, at most.
         batch_size: images in memory at once.
+        unreadable: takes the errors of files that cannot be read, which are then left out.
 
     Raises:
-        InputError: a file is missing or no image; it is named.
+        InputError: a file is missing or no image (it is named), and `unreadable` was not given.
     """
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"image {str(path)!r} is a directory: give the files in it, {path / '*'!s}")
-    height, width, channels = classifier.image_shape
+    channels = classifier.image_shape[2]
+    if unreadable is None:
+        images = ((path, read_image(path, channels=channels)) for path in paths)
+    else:
+        images = unreadable.readable(paths, channels)
+    yield from predict_images(classifier, images, top=top, batch_size=batch_size)
+
+
+def predict_images(
+    classifier: Classifier, images: Iterable[tuple[Path, np.ndarray]], *, top: int = 3, batch_size: int = 64
+) -> Iterator[Prediction]:
+    """As `predict_files`, of images with names: uint8 (H, W, C), with as many channels as the classifier takes."""
+    height, width, _ = classifier.image_shape
     if height is None or width is None:
         batch_size = 1  # images of any size, which need not be alike
-    for start in range(0, len(paths), batch_size):
-        chosen = paths[start : start + batch_size]
-        images = [read_image(path, channels=channels) for path in chosen]
-        scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for image in images]
+    rest = iter(images)
+    while chosen := list(itertools.islice(rest, batch_size)):
+        scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for _, image in chosen]
         probabilities = classifier.probabilities(np.stack(scaled))
         names = classifier.names(probabilities.shape[1])
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        for path, row, best in zip(chosen, probabilities, order, strict=True):
+        for (path, _), row, best in zip(chosen, probabilities, order, strict=True):
             yield Prediction(path, [(names[i], float(row[i])) for i in best])

@@ -10,12 +10,13 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
-from kzoo.models.weight_sets import describe, find_set, full_name, is_file, list_weights, open_set
+from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
 
 if TYPE_CHECKING:
     import keras
@@ -147,6 +148,14 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         if value is not None and given.get(option) is None and (parameters is None or option in parameters):
             given[option] = value
     return builder(**given)
+
+
+def names_set(text: str) -> bool:
+    """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
+    if "://" in text or Path(text, DESCRIPTION).is_file() or Path(text).name == DESCRIPTION:
+        return True
+    model, colon, _ = text.partition(":")
+    return bool(colon) and not Path(text).exists() and model in list_models()
 
 
 def _is_set(weights: Any) -> bool:

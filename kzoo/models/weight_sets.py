@@ -11,6 +11,7 @@ another. The small ones come with the package; others are folders or URLs of a `
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import http.client
@@ -219,6 +220,9 @@ def _downloaded(url: str) -> Path:
             raise InputError(
                 f"cache folder {str(folder)!r} (set KZOO_CACHE) cannot be made: {error.strerror}"
             ) from None
+        with contextlib.suppress(InputError):  # a set can be used without its record
+            record = _fetch(urllib.parse.urljoin(url, RECORD), url)
+            write_atomically(folder / RECORD, lambda stream: stream.write(record))
         write_atomically(folder / WEIGHTS, lambda stream: stream.write(content))
         # The description comes last: a folder that has one is complete.
         write_atomically(folder / DESCRIPTION, lambda stream: stream.write(description))

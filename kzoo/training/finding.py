@@ -6,7 +6,8 @@ import difflib
 from pathlib import Path
 
 from kzoo.errors import ALIKE, InputError
-from kzoo.models.registry import variant
+from kzoo.models.registry import names_set, variant
+from kzoo.models.weight_sets import describe, find_set
 from kzoo.recipes import Recipe
 from kzoo.recipes import recipe as named_recipe
 
@@ -38,7 +39,7 @@ def _nearest_run(path: Path) -> str | None:
 
 
 def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:
-    """Refuse what is no run's directory and no file that can be opened.
+    """Refuse what is no run's directory, no set of weights and no file that can be opened.
 
     Args:
         target: what a command is given.
@@ -49,7 +50,10 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
         InputError: it is none of these.
     """
     path = Path(target)
-    if path.suffix.lower() in (".keras", *(EXPORTED if exported else ())):
+    if not (path / "recipe.json").is_file() and names_set(str(target)):
+        if "://" not in str(target):
+            describe(find_set(str(target)), str(target))
+    elif path.suffix.lower() in (".keras", *(EXPORTED if exported else ())):
         if not path.is_file():
             raise InputError(f"file {str(target)!r} does not exist")
     elif exported and (path / "saved_model.pb").is_file():

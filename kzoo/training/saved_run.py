@@ -53,6 +53,16 @@ class Run:
         return records.read_result(path)
 
     @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"run {str(self.directory)!r}"
+
+    @property
+    def weights(self) -> Path:
+        """The file with the weights of the best epoch."""
+        return self.directory / "best.weights.h5"
+
+    @property
     def finished(self) -> bool:
         """Whether there is a record."""
         return (self.directory / "result.json").exists()
@@ -84,7 +94,7 @@ class Run:
         return notebook.heading(self.recipe.name, f"unfinished: kzoo resume {self.directory}")
 
     def _rebuild(self) -> keras.Model:
-        path = self.directory / "best.weights.h5"
+        path = self.weights
         model = own_model(self.directory)
         if model is None:
             model = recorded_model(self.result)
@@ -127,7 +137,7 @@ class Run:
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
         found: Part = getattr(data, part)
         if not len(found):
-            raise InputError(f"run {str(self.directory)!r} has no images in its {part} part")
+            raise InputError(f"{self.title} has no images in its {part} part")
         return found
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import kzoo
+from kzoo.diagnostics.explaining import plot_explained
 from kzoo.diagnostics.grad_cam import grad_cam, overlay
 
 L = keras.layers
@@ -38,13 +39,18 @@ def test_pictures_of_a_run(run, files, command):
     assert code == 0, errors
     lines = output.splitlines()
     assert lines[0].startswith(f"{files[0]}: predicted 0, shown for 0 at block2_conv_act: ")
-    small, large = (np.asarray(Image.open(f"seen/{name}-grad-cam.png")) for name in ("zero", "one"))
-    assert small.shape == (224, 224, 3)
-    assert large.shape == (320, 320, 3)
-    pixels = np.asarray(Image.open(files[0]))[None, ..., None]
-    found = grad_cam(run.model, pixels)
-    enlarged = pixels.repeat(28, 1).repeat(28, 2)
-    np.testing.assert_array_equal(small, overlay(enlarged, found)[0])
+    pixels = np.asarray(Image.open(files[0]))[..., None]
+    found = grad_cam(run.model, pixels[None])[0]
+    figure = plot_explained(pixels, found, "title")
+    image, heat, laid_over = (axes.images[0].get_array() for axes in figure.axes[:3])
+    enlarged = pixels.repeat(28, 0).repeat(28, 1)
+    np.testing.assert_array_equal(image, enlarged.repeat(3, -1))
+    np.testing.assert_array_equal(heat, found)
+    np.testing.assert_array_equal(laid_over, overlay(enlarged[None], found[None])[0])
+    assert len(figure.axes) == 4  # the scale
+    for name in ("zero", "one"):
+        picture = np.asarray(Image.open(f"seen/{name}-grad-cam.png"))
+        assert picture.shape[1] > 2 * picture.shape[0]
     assert Image.open("seen/one-feature-maps.png").size[0] > 500
 
 

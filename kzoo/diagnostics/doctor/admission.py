@@ -13,7 +13,7 @@ from kzoo.data.augment import Normalization
 from kzoo.data.datasets import dataset as dataset_row
 from kzoo.diagnostics.doctor.patient import Patient, check_fits
 from kzoo.errors import InputError
-from kzoo.models.registry import create_model, variant
+from kzoo.models.registry import create_model, names_set, variant
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics
@@ -23,6 +23,7 @@ from kzoo.training.directory import own_model
 from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.saved_run import Run
+from kzoo.training.saved_set import open_run
 
 
 def admit(
@@ -45,8 +46,8 @@ def admit(
     if dataset is not None and images is not None:
         raise InputError(f"images and dataset={dataset!r} were given: give one of them")
     row = named_recipe(recipe) if isinstance(recipe, str) else recipe
-    if isinstance(target, str | Path) and (Path(target) / "recipe.json").is_file():
-        target = Run(target)
+    if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
+        target = open_run(target)
     if isinstance(target, Run):
         if dataset is not None or row is not None:
             raise InputError("a run has its own recipe and dataset: leave recipe and dataset out")
@@ -89,8 +90,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: boo
         return made
 
     model = initial()
-    weights = run.directory / "best.weights.h5"
-    title = f"run {str(run.directory)!r}"
+    weights, title = run.weights, run.title
     history = result.history if result else _history(run.directory / "metrics.csv")
     if weights.is_file():
         try:

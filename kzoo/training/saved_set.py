@@ -1,0 +1,84 @@
+"""A set of trained weights, opened as the run that made it: wherever a run is asked what it knows, so is a set."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import keras
+
+from kzoo.errors import InputError
+from kzoo.models.registry import create_model, names_set
+from kzoo.models.weight_sets import RECORD, WEIGHTS, describe, find_set
+from kzoo.recipes.schema import Recipe
+from kzoo.training import records
+from kzoo.training.saved_run import Run
+
+
+class SetRun(Run):
+    """A set of weights as a finished run: its recipe, record and model.
+
+    Attributes:
+        source: what names the set: ``MODEL:TAG``, its folder or URL.
+        set: what it says of itself.
+    """
+
+    def __init__(self, source: str) -> None:
+        """Open a set.
+
+        Raises:
+            InputError: there is no such set.
+        """
+        self.source = source
+        self.directory = find_set(source)
+        self.set = describe(self.directory, source)
+        self.recipe = Recipe(**self.set.recipe)
+        self._model = None
+
+    @functools.cached_property
+    def result(self) -> records.Result:
+        """The record of the run that made it.
+
+        Raises:
+            InputError: the set came without it, or it is damaged.
+        """
+        path = self.directory / RECORD
+        if not path.exists():
+            raise InputError(f"set {self.source!r} came without its {RECORD}: copy that beside its weights")
+        return records.read_result(path)
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"set {self.source!r}"
+
+    @property
+    def weights(self) -> Path:
+        """The weights file."""
+        return self.directory / WEIGHTS
+
+    @property
+    def finished(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label."""
+        return self.set.class_names
+
+    def _rebuild(self) -> keras.Model:
+        return create_model(self.set.model, weights=self.source)
+
+
+def open_run(target: Run | str | Path) -> Run:
+    """A run by its directory, or a set of weights by its name ``MODEL:TAG``, folder or URL.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(target, Run):
+        return target
+    if not (Path(target) / "recipe.json").is_file() and names_set(str(target)):
+        return SetRun(str(target))
+    return Run(target)

@@ -1,0 +1,130 @@
+"""Sets of weights, folders of images and parts of the data at the command line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import kzoo
+from kzoo.models.weight_sets import PACKAGED
+from kzoo.training.saved_set import SetRun, open_run
+
+NAME = "lenet1-max:emnist"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A set of one's own on digits, and the run that it is of."""
+    place = tmp_path_factory.mktemp("sets")
+    options = {"dataset": "digits", "epochs": 2, "train_size": 300, "progress": False}
+    run = kzoo.train("lenet1-max", directory=place / "run", **options)
+    return kzoo.save_weights_set(run, place / "set"), run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two digits in a folder, one in a folder within it, and a text that pretends to be a picture."""
+    place = tmp_path / "pictures"
+    (place / "more").mkdir(parents=True)
+    for name, image in zip(("b.png", "a.png", "more/c.png"), load_digits().images, strict=False):
+        Image.fromarray(np.round(image * 255 / 16).astype("uint8")).save(place / name)
+    (place / "notes.txt").write_text("no picture")
+    return place
+
+
+def test_a_set_is_opened_as_its_run(made):
+    folder, run = made
+    found = open_run(folder)
+    assert isinstance(found, SetRun)
+    assert found.class_names == run.class_names
+    assert found.result.test == run.result.test
+    for ours, theirs in zip(found.model.weights, run.model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert found.evaluate("test").accuracy == pytest.approx(run.result.test.accuracy)
+    packaged = open_run(NAME)
+    assert packaged.directory == PACKAGED / "lenet1-max" / "emnist"
+    assert len(packaged.class_names) == 47
+    assert open_run(folder.as_uri() + "/set.json").result.test == run.result.test
+
+
+def test_a_set_without_its_record_says_so(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "bare")
+    (tmp_path / "bare" / "record.json").unlink()
+    found = open_run(tmp_path / "bare")
+    assert found.model.output_shape == (None, 10)
+    with pytest.raises(kzoo.InputError, match=r"came without its record\.json"):
+        found.evaluate()
+
+
+def test_every_command_takes_a_set(made, folder, command):
+    place, run = made
+    code, text, errors = command("evaluate", place, "--json")
+    assert code == 0, errors
+    assert json.loads(text)["accuracy"] == pytest.approx(run.result.test.accuracy)
+    code, text, errors = command("predict", NAME, folder / "a.png", "--json")
+    assert code == 0, errors
+    assert len(json.loads(text)[0]["classes"]) == 3
+    code, text, errors = command("explain", NAME, folder / "a.png")
+    assert code == 0, errors
+    code, text, errors = command("info", NAME)
+    assert "6,304 trainable" in text
+    code, text, errors = command("export", place, "--to", "keras", "--output", "set.keras")
+    assert code == 0, errors
+    code, text, errors = command("predict", "set.keras", folder / "a.png", "--json")
+    assert list(json.loads(text)[0]["classes"])[0] in run.class_names
+    code, text, errors = command("doctor", place)
+    assert code in (0, 3), errors
+    assert text.startswith(f"set {str(place)!r} (finished, 2 epochs")
+
+
+def test_wrong_sets_are_one_line(command, folder):
+    for words, message in (
+        (("evaluate", "lenet1-max:mnist"), "did you mean 'emnist'"),
+        (("predict", "lenet9:emnist", folder), "is not a run"),
+        (("info", "lenet1-max:mnist"), "did you mean 'emnist'"),
+        (("export", "vgg38:emnist", "--to", "keras"), "no set of weights of 'vgg38'"),
+    ):
+        code, _, errors = command(*words)
+        assert (code, errors.count("\n")) == (2, 1), (words, errors)
+        assert message in errors
+
+
+def test_folders_are_searched_in_order(made, folder, command):
+    code, text, errors = command("predict", made[0], folder, "--json")
+    assert code == 0, errors
+    assert [row["file"] for row in json.loads(text)] == [str(folder / n) for n in ("a.png", "b.png", "more/c.png")]
+    (folder / "empty").mkdir()
+    code, _, errors = command("predict", made[0], folder / "empty")
+    assert (code, "holds no image file" in errors) == (2, True)
+
+
+def test_a_bad_file_does_not_keep_the_others_from_being_read(made, folder, command):
+    (folder / "aa.png").write_text("no picture")
+    code, text, errors = command("predict", made[0], folder)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert len(text.splitlines()) == 3
+    assert "aa.png" in errors
+    (folder / "ab.png").write_text("no picture either")
+    code, text, errors = command("explain", made[0], folder)
+    assert (code, len(text.splitlines())) == (2, 3)
+    assert "2 of 5 images cannot be read" in errors
+
+
+def test_parts_of_the_data(made, command):
+    place, run = made
+    code, text, errors = command("predict", place, "--split", "test", "--first", 4, "--json")
+    assert code == 0, errors
+    part = run.part("test")
+    rows = json.loads(text)
+    assert [row["file"] for row in rows] == [f"test/{i}-{label}" for i, label in enumerate(part.labels[:4])]
+    expected = run.model.predict(part.images[:4], verbose=0).argmax(-1)
+    assert [next(iter(row["classes"])) for row in rows] == [str(label) for label in expected]
+    code, text, errors = command("explain", run.directory, "--split", "validation", "--first", 2)
+    assert code == 0, errors
+    assert len(text.splitlines()) == 2
+    for words in ((), ("--first", 3), ("a.png", "--split", "test"), ("a.png", "--first", 3)):
+        code, _, errors = command("predict", place, *words)
+        assert (code, errors.count("\n")) == (2, 1), words
