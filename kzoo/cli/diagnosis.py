@@ -15,7 +15,7 @@ from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, imp
 def doctor(
     target: Annotated[
         str,
-        typer.Argument(metavar="RUN|FILE|NAME", help="A run's directory, a .keras file, a model's or recipe's name."),
+        typer.Argument(metavar="RUN|SET|FILE|NAME", help="A run, a set of weights, a .keras file, a model or recipe."),
     ],
     dataset: Annotated[str | None, typer.Option(help="What a model is or will be trained on.")] = None,
     recipe: Annotated[str | None, typer.Option(help="How a model is trained; a model's name brings its own.")] = None,
@@ -25,13 +25,14 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say why a network does not learn; exit 0 if it is healthy, 3 with findings."""
+    from kzoo.models.registry import names_set
     from kzoo.recipes import recipe as named_recipe
     from kzoo.training.finding import check_target, named_or_refused
 
     changes = assignments(set_)
     row = named_recipe(recipe or target).override(**changes) if recipe or changes else None
     if row is None and not (Path(target) / "recipe.json").is_file():
-        if target.endswith(".keras"):
+        if target.endswith(".keras") or names_set(target):
             check_target(target)
         elif not Path(target).exists():
             named_or_refused(target)

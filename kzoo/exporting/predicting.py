@@ -118,6 +118,7 @@ def predict_files(
         InputError: a file is missing or no image (it is named), and `unreadable` was not given.
     """
     channels = classifier.image_shape[2]
+    images: Iterable[tuple[Path, np.ndarray]]
     if unreadable is None:
         images = ((path, read_image(path, channels=channels)) for path in paths)
     else:

@@ -74,7 +74,7 @@ def test_every_command_takes_a_set(made, folder, command):
     code, text, errors = command("export", place, "--to", "keras", "--output", "set.keras")
     assert code == 0, errors
     code, text, errors = command("predict", "set.keras", folder / "a.png", "--json")
-    assert list(json.loads(text)[0]["classes"])[0] in run.class_names
+    assert next(iter(json.loads(text)[0]["classes"])) in run.class_names
     code, text, errors = command("doctor", place)
     assert code in (0, 3), errors
     assert text.startswith(f"set {str(place)!r} (finished, 2 epochs")
