@@ -33,7 +33,7 @@ class Unreadable(list[InputError]):
     """The errors of files that could not be read, while the others were worked on."""
 
     def readable(self, files: Sequence[Path], channels: int | None) -> Iterator[tuple[Path, np.ndarray]]:
-        """Every file that can be read with its image, uint8 (H, W, C), channels as for `read_image`; the errors of the others are kept."""
+        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept."""
         for file in files:
             try:
                 yield file, read_image(file, channels=channels)
