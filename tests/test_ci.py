@@ -1,6 +1,7 @@
 """The scripts of continuous integration: what .ci/full records of its parts, and what it refuses."""
 
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 
@@ -35,3 +36,15 @@ def test_unknown_part_is_refused():
     done = subprocess.run([CI / "full", "slow", "everything"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "unknown part 'everything'; there are: lint fast slow data jax torch" in done.stderr
+
+
+def test_tests_that_are_named_exist():
+    found = {path.name: path.read_text(encoding="utf-8") for path in CI.parent.glob("tests/**/test_*.py")}
+    text = (CI / "README.md").read_text(encoding="utf-8")
+    files = re.findall(r"`(?:\w+/)?(test_\w+\.py)", text)
+    assert len(files) > 20
+    assert set(files) <= set(found)
+    for file, name in re.findall(r"`(?:\w+/)?(test_\w+\.py)?(?:::)?(test_\w+)?[^`]*`", text):
+        if name:
+            code = found[file] if file else "".join(found.values())
+            assert f"def {name}(" in code, (file, name)

@@ -39,6 +39,7 @@ def test_logits_equal_pytorchs():
     np.testing.assert_allclose(ours, logits(reference, x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("bottleneck", [False, True])
 def test_a_small_one_passes_all_checks(bottleneck, tmp_path):
     check_model(lambda: small(bottleneck=bottleneck, dropout=0.2), tmp_path)
