@@ -129,13 +129,17 @@ def searches(docs: Path) -> str:
 
 def weights() -> str:
     """Every set of weights that comes with the package."""
-    from kzoo.models.weight_sets import PACKAGED, describe, list_weights
+    from kzoo.models.weight_sets import PACKAGED, RECORD, describe, list_weights
+    from kzoo.studies.selection import OTHER, on_other_images
+    from kzoo.training.records import read_result
 
     rows = []
     for name in list_weights():
-        found = describe(PACKAGED.joinpath(*name.split(":")), name)
+        folder = PACKAGED.joinpath(*name.split(":"))
+        found = describe(folder, name)
         shape = "x".join(map(str, found.input_shape))
-        figures = (f"{found.parameters:,}", f"{found.images:,}", found.epochs, f"{found.metrics['test_accuracy']:.4f}")
+        images = f"{found.images:,}{f' ({OTHER})' if on_other_images(read_result(folder / RECORD)) else ''}"
+        figures = (f"{found.parameters:,}", images, found.epochs, f"{found.metrics['test_accuracy']:.4f}")
         rows.append((f"`{name}`", shape, len(found.class_names), *figures))
     return markdown(
         "weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr"

@@ -78,7 +78,7 @@ def differences(results: Results) -> list[Difference]:
 def _why(entry: Entry, records: list[Result], metric: str) -> str:
     """The entry's reason, else what can be said without one."""
     said = []
-    theirs = selection.published_sizes(records[0])
+    theirs = selection.published_sizes(records[0].recipe)
     if theirs is not None and selection.on_other_images(records[0]):
         said.append(
             f"The images are another selection of {records[0].recipe['dataset']}: {selection.write_sizes(theirs)} for "

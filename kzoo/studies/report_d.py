@@ -12,7 +12,7 @@ from kzoo.studies.study import Claim, Entry, Study
 
 DEPTHS = (1, 2, 3, 4)
 EMNIST_NOTE = (
-    "EMNIST: the records under results/ are of 90,605 + 18,800 images, another selection of the data set than the "
+    "EMNIST: the records under results/ are of 90,605 + 18,800 images, another selection of the dataset than the "
     "report's 131,600. Training, validation and test have the report's shares of them, 76, 12 and 12%; each record "
     "holds the sizes."
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kzoo.data.datasets import dataset
 from kzoo.data.splits import Split, part_sizes
 from kzoo.errors import InputError
@@ -17,9 +20,8 @@ def sizes(record: Result) -> tuple[int, int, int]:
     return found.get("drawn", found.get("train", 0)), found.get("validation", 0), found.get("test", 0)
 
 
-def published_sizes(record: Result) -> tuple[int, int, int] | None:
-    """The sizes that a record's split has on the published dataset; None where the dataset's row does not say."""
-    recipe = record.recipe
+def published_sizes(recipe: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """The sizes that a resolved recipe's split has on the published dataset; None where its row does not say."""
     try:
         row = dataset(recipe["dataset"])
     except InputError:  # a dataset of one's own that is not registered here
@@ -39,7 +41,7 @@ def published_sizes(record: Result) -> tuple[int, int, int] | None:
 
 def on_other_images(record: Result) -> bool:
     """Whether a run's images are certainly not those that its recipe has on the published dataset."""
-    theirs = published_sizes(record)
+    theirs = published_sizes(record.recipe)
     return theirs is not None and sizes(record) != theirs
 
 

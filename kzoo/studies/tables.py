@@ -177,9 +177,9 @@ def sizes(results: Results) -> str:
     for label in results.recorded:
         for record in results.records(label):
             text = f"{record.recipe['dataset']} {selection.write_sizes(selection.sizes(record))}"
-            theirs = selection.published_sizes(record)
+            theirs = selection.published_sizes(record.recipe)
             if theirs is not None and selection.on_other_images(record):
-                text += f" ({selection.OTHER}: the published data set has {selection.write_sizes(theirs)})"
+                text += f" ({selection.OTHER}: the published dataset has {selection.write_sizes(theirs)})"
             seen[text] = None
     return f"Training / validation / test images: {'; '.join(seen)}."
 

@@ -34,7 +34,7 @@ def results(made, accuracies, *, reported, why="", sizes=CIFAR100, budget="full"
 def test_sizes_on_the_published_dataset_follow_from_the_recipe(made, name, changes, sizes):
     row = recipe(name).override(**changes)
     record = made(row)
-    assert published_sizes(record) == sizes
+    assert published_sizes(record.recipe) == sizes
     assert on_other_images(record) == (sizes is not None)  # made-up records have 1,000 / 100 / 100
     if sizes is not None:
         drawn, validation, test = sizes

@@ -103,7 +103,7 @@ def test_tables_show_ours_beside_theirs(made, keep):
     text = markdown(group)
     assert "0.5500 ± 0.0707 (0.4616, +0.0884)" in text
     assert "No record at this budget: VGG-08, VGG-38, BN+residual." in text
-    assert "cifar100 1,000 / 100 / 100 (other images: the published data set has 47,500 / 2,500 / 10,000)" in text
+    assert "cifar100 1,000 / 100 / 100 (other images: the published dataset has 47,500 / 2,500 / 10,000)" in text
     assert "| BN | 2 | full, other images |" in text
     claims = {claim["text"]: claim for claim in to_dict(RESCUE, found)["budgets"][0]["claims"]}
     assert claims["Residual connections train better than BatchNorm"]["status"] == "does not hold"
