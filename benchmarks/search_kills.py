@@ -1,12 +1,13 @@
-"""Kills parts of a search with three workers at random moments, and counts what becomes of the search.
+"""Kills processes of a search with three workers at random moments, and counts what becomes of the search.
 
-    python benchmarks/search_kills.py --repetitions 12 --seed 0
+    python benchmarks/search_kills.py --repetitions 20 --seed 0
 
-A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one worker, to
-two, to the chief, or to the command itself: when a part of all epochs, drawn from 0 to 95%, has been trained, or in one
-of six, a few seconds after the start. The search must then end by itself, or after the same command is given once more,
-within a time limit; every trial must be completed, its record must be there, and its epochs must have been trained once
-each.
+A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one trial's
+process, to two at once, to the owner of the search, or to all of them: when a part of all epochs, drawn from 0 to 95%,
+has been trained, or in one of six, a few seconds after the start. Where the owner was killed, the same command is given
+again. Then the search must end by itself within a time limit. Every trial must be completed, once; its directory must
+hold every epoch once; and no process may train again what was in a checkpoint when another one was killed: each segment
+of a run begins where the one before it had come to, or within the epoch after that.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ search = kzoo.Search(
     trials={trials},
 )
 """
-TARGETS = ("worker", "two workers", "chief", "worker", "chief", "command")
+TARGETS = {"one": 1, "two": 2, "owner": 0, "all": 0}
 WORKERS = 3
 
 
@@ -51,8 +52,8 @@ class Outcome:
         target: what was killed.
         moment: when, as the part of all epochs that had to be trained; negative for seconds after the start.
         seconds: until the search was over.
-        hit: names of the parts that were killed; none if the search was over before.
-        restarts: how often the command had to be given again.
+        hit: whether anything was killed; not if the search was over before.
+        commands: how often the command was given.
         resumed: trials of more than one process.
         problems: what should not be; empty if all is well.
     """
@@ -60,8 +61,8 @@ class Outcome:
     target: str
     moment: float
     seconds: float = 0.0
-    hit: list[str] = field(default_factory=list)
-    restarts: int = 0
+    hit: bool = False
+    commands: int = 1
     resumed: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -86,18 +87,17 @@ def start(path: Path, directory: Path, workers: int = WORKERS, *options: str) ->
         )
 
 
-def parts(command: int) -> dict[str, int]:
-    """Process numbers of a command's chief and workers, by name (Linux)."""
-    found = {}
+def children(command: int) -> list[int]:
+    """Numbers of the processes that train a command's trials (Linux)."""
+    found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             words = (stat.parent / "cmdline").read_bytes().decode().split("\0")
         except (OSError, IndexError):
             continue
-        if parent == command and "--role" in words:
-            role = words[words.index("--role") + 1]
-            found[words[words.index("--name") + 1] if role == "worker" else role] = int(stat.parent.name)
+        if parent == command and "kzoo.pool.child" in words:
+            found.append(int(stat.parent.name))
     return found
 
 
@@ -106,24 +106,45 @@ def trained(directory: Path) -> int:
     return sum(max(path.read_text().count("\n") - 1, 0) for path in directory.glob("trial_*/run/metrics.csv"))
 
 
-def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Generator) -> list[str]:
-    """Send SIGKILL; gives the names of those that were hit, none if the search is over."""
-    there: dict[str, int] = {}
-    while len(there) <= WORKERS:  # all have been started
+def checkpoints(directory: Path) -> dict[str, int]:
+    """Epochs that each trial's newest checkpoint holds, for trials that have one."""
+    found: dict[str, int] = {}
+    for path in directory.glob("trial_*/run/checkpoint/*.npz"):
+        epochs = int(path.name.partition("-")[0])
+        found[path.parts[-4]] = max(found.get(path.parts[-4], 0), epochs)
+    return found
+
+
+def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Generator) -> bool:
+    """Send SIGKILL to what the target names; whether there was anything left to kill."""
+    there: list[int] = []
+    while len(there) < max(TARGETS[target], target == "all"):
         if command.poll() is not None:
-            return []
-        time.sleep(0.05)
-        there = parts(command.pid)
-    workers = sorted(name for name in there if name != "chief")
-    count = {"worker": 1, "two workers": 2}.get(target, 0)
-    names = [str(name) for name in generator.permutation(workers)[:count]] if count else [target]
-    for name in names:
-        os.kill({**there, "command": command.pid}[name], signal.SIGKILL)
-    return names
+            return False
+        time.sleep(0.02)
+        there = children(command.pid)
+    chosen = [int(pid) for pid in generator.permutation(there)[: TARGETS[target]]]
+    if target in ("owner", "all"):
+        chosen = [command.pid, *(there if target == "all" else [])]
+    hit = False
+    for pid in chosen:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            hit = True
+        except ProcessLookupError:
+            pass
+    return hit
 
 
-def check(directory: Path, trials: int, epochs: int) -> tuple[list[str], int]:
-    """What is wrong with a search that should be complete, and how many of its trials were resumed."""
+def check(directory: Path, trials: int, epochs: int, kept: dict[str, int] | None = None) -> tuple[list[str], int]:
+    """What is wrong with a search that should be complete, and how many of its trials were resumed.
+
+    Args:
+        directory: the search's.
+        trials: how many there should be.
+        epochs: of each.
+        kept: epochs that each trial's checkpoint held when something was killed.
+    """
     result = read_search(directory)
     problems = [] if result.status == "completed" else [f"the search is {result.status!r}"]
     counts = Counter(trial.status for trial in result.trials)
@@ -133,14 +154,20 @@ def check(directory: Path, trials: int, epochs: int) -> tuple[list[str], int]:
     for trial in result.trials:
         try:
             with open(directory / trial.directory / "metrics.csv", encoding="utf-8") as stream:
-                trained = [int(row["epoch"]) for row in csv.DictReader(stream)]
+                rows = [int(row["epoch"]) for row in csv.DictReader(stream)]
             record = json.loads((directory / trial.directory / "result.json").read_text(encoding="utf-8"))
         except OSError as error:
             problems.append(f"trial {trial.number}: {error}")
             continue
-        if trained != list(range(1, epochs + 1)) or record["epochs"] != epochs:
-            problems.append(f"trial {trial.number}: epochs {trained}")
-        resumed += len(record["segments"]) > 1
+        if rows != list(range(1, epochs + 1)) or record["epochs"] != epochs:
+            problems.append(f"trial {trial.number}: epochs {rows}")
+        firsts = [segment["first_epoch"] for segment in record["segments"]]
+        if firsts[0] != 1 or firsts != sorted(firsts):
+            problems.append(f"trial {trial.number}: its processes began with epochs {firsts}")
+        before = (kept or {}).get(f"trial_{trial.number}", 0)
+        if 0 < before < epochs and len(firsts) > 1 and firsts[1] <= before:
+            problems.append(f"trial {trial.number}: epoch {before} was in a checkpoint and was trained again")
+        resumed += len(firsts) > 1
     return problems, resumed
 
 
@@ -155,28 +182,28 @@ def repetition(
     epochs: int,
     limit: float,
 ) -> Outcome:
-    """Run the search once, with a kill at a moment (none if `target` is ``"nothing"``)."""
+    """Run the search once, with a kill at a moment."""
     outcome = Outcome(target, moment)
     began = time.monotonic()
     command = start(path, directory)
     try:
-        if target != "nothing":
-            if moment < 0:
-                time.sleep(-moment)
-            while command.poll() is None and trained(directory) < moment * trials * epochs:
-                time.sleep(0.05)
-            time.sleep(generator.uniform(0.0, 0.5))  # anywhere within an epoch, not at its end
-            outcome.hit = kill(command, target, generator)
-        while True:
-            code = command.wait(limit - (time.monotonic() - began))
-            if code == 0:
-                break
-            if outcome.restarts or target == "nothing":
+        # Wait for the moment, which may be anywhere within an epoch.
+        if moment < 0:
+            time.sleep(-moment)
+        while command.poll() is None and trained(directory) < moment * trials * epochs:
+            time.sleep(0.02)
+        time.sleep(generator.uniform(0.0, 0.5))
+        kept = checkpoints(directory)
+        outcome.hit = kill(command, target, generator)
+
+        # Only a search whose owner was killed needs the command again.
+        while (code := command.wait(limit - (time.monotonic() - began))) != 0:
+            if outcome.commands > 1 or target not in ("owner", "all"):
                 outcome.problems.append(f"exit status {code}")
                 break
-            outcome.restarts += 1
+            outcome.commands += 1
             command = start(path, directory)
-        problems, outcome.resumed = check(directory, trials, epochs)
+        problems, outcome.resumed = check(directory, trials, epochs, kept)
         outcome.problems += problems
     except subprocess.TimeoutExpired:
         outcome.problems.append(f"not over after {limit:g} s")
@@ -192,39 +219,45 @@ def repetition(
 def main() -> int:
     """Print a line for each repetition and the counts; exit status 1 if any search did not end well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=12)
+    parser.add_argument("--repetitions", type=int, default=20, help="of each target")
+    parser.add_argument("--targets", default=",".join(TARGETS), help="which of one, two, owner and all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trials", type=int, default=6)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds after which a search counts as hanging")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all numbers")
     given = parser.parse_args()
     generator = np.random.default_rng(given.seed)
     sizes = {"trials": given.trials, "epochs": given.epochs, "limit": given.limit}
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
         path = write_search(Path(folder), given.trials, given.epochs)
-        for index in range(2 * given.repetitions):
-            killed = [outcome for outcome in outcomes if outcome.hit]
-            if len(killed) == given.repetitions:
-                break
-            target = TARGETS[len(killed) % len(TARGETS)] if index else "nothing"
-            early = generator.random() < 1 / 6
-            moment = -float(generator.uniform(0.0, 10.0)) if early else float(generator.uniform(0.0, 0.95))
-            outcome = repetition(path, Path(folder) / f"search{index}", target, moment, generator, **sizes)
-            outcomes.append(outcome)
-            when = f"{-moment:.1f} s" if early else f"{moment:.0%} of the epochs"
-            what = f"{', '.join(outcome.hit)} killed at {when}" if outcome.hit else "nothing killed"
-            how = "; ".join(outcome.problems) or f"completed, {outcome.restarts} commands more"
-            times = f"over after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed"
-            print(f"{index:3d}  {what:38s} {times}  {how}", flush=True)
+        for target in given.targets.split(","):
+            hits = 0
+            for attempt in range(2 * given.repetitions):
+                early = generator.random() < 1 / 6
+                moment = -float(generator.uniform(0.0, 10.0)) if early else float(generator.uniform(0.0, 0.95))
+                directory = Path(folder) / f"{target}{attempt}"
+                outcome = repetition(path, directory, target, moment, generator, **sizes)
+                outcomes.append(outcome)
+                hits += outcome.hit
+                when = f"{-moment:.1f} s" if early else f"{moment:.0%} of the epochs"
+                what = f"{target} killed at {when}" if outcome.hit else "nothing killed"
+                how = "; ".join(outcome.problems) or f"completed by {outcome.commands} command(s)"
+                print(
+                    f"{what:34s} over after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed  {how}",
+                    flush=True,
+                )
+                if hits == given.repetitions:
+                    break
     killed = [outcome for outcome in outcomes if outcome.hit]
-    good = [outcome for outcome in killed if not outcome.problems]
-    print(f"{len(good)} of {len(killed)} completed with every trial exactly once;", end=" ")
-    print(f"{sum(outcome.restarts == 0 for outcome in good)} by themselves, the rest after one command more")
+    for target in given.targets.split(","):
+        mine = [outcome for outcome in killed if outcome.target == target]
+        good = sum(not outcome.problems for outcome in mine)
+        print(f"{target}: {good} of {len(mine)} completed with every trial and every epoch exactly once")
     if given.json:
         given.json.write_text(json.dumps([vars(outcome) for outcome in outcomes], indent=1))
-    return int(len(good) < len(killed) or bool(outcomes[0].problems))
+    return int(any(outcome.problems for outcome in outcomes))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from kzoo.pool.resources import THREADS
 from kzoo.search.results import read_search
-from kzoo.workers.resources import THREADS
 
 SEARCH = """
 import kzoo

@@ -18,7 +18,7 @@ STATEMENTS = [
     "import sys; sys.argv = ['kzoo', 'train', 'vgg09']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'study', 'list']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'study', 'table', 'rescue']; from kzoo.cli import main; main()",
-    "import kzoo.workers, kzoo.studies.parallel, kzoo.studies.on_ray",
+    "import kzoo.pool.child, kzoo.pool.on_ray, kzoo.studies.progress, kzoo.search.results, kzoo.search.trial",
 ]
 
 

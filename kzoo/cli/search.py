@@ -25,7 +25,8 @@ from kzoo.cli.common import (
 from kzoo.console import plain_console
 from kzoo.errors import InputError
 
-Role = Annotated[str | None, typer.Option(metavar="chief|worker", help="Run one part, on this machine.")]
+Gone = Annotated[str | None, typer.Option(hidden=True)]
+"""An option of the search over gRPC that there was; using it says what to do instead."""
 
 
 @app.command()
@@ -34,7 +35,10 @@ def search(
     tuner: Annotated[str | None, typer.Option(help="random, grid, bayesian or hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, rejected ones left out.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="N", help="No trial begins after so long.")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Trials at a time, one each GPU [1].")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Trials at a time, in child processes.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
+    ] = None,
     own_process: Annotated[bool, typer.Option("--own-process", help="Each trial in a process of its own.")] = False,
     memory: Annotated[
         float | None, typer.Option(metavar="GIB", help="Memory of a trial's process; with --own-process.")
@@ -47,18 +51,23 @@ def search(
     seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
     data_dir: DataDir = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
-    role: Role = None,
-    bind: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where a chief listens.")] = None,
-    chief: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where a worker's chief is.")] = None,
-    name: Annotated[str | None, typer.Option(help="A worker's, unlike those of the others.")] = None,
-    wait: Annotated[float | None, typer.Option(metavar="SECONDS", help="For a worker to find its chief [10].")] = None,
-    worker_timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="After which a silent worker's trial is another's [30].")
-    ] = None,
+    role: Gone = None,
+    bind: Gone = None,
+    chief: Gone = None,
+    name: Gone = None,
+    wait: Gone = None,
+    worker_timeout: Gone = None,
 ) -> None:
-    """Search a space of recipes; the same command goes on where it stopped. Fields that are set are varied no more."""
+    """Search a space of recipes. The same command resumes what was cut off. Fields that are set are varied no more."""
     from kzoo.search.search import load_search
 
+    gone = {"role": role, "bind": bind, "chief": chief, "name": name, "wait": wait, "worker-timeout": worker_timeout}
+    for option, value in gone.items():
+        if value is not None:
+            raise InputError(
+                f"--{option} is gone, and so are chief and workers: for several machines, `ray start` on each of them, "
+                "then one `kzoo search FILE --on auto` (docs/workers.md); on this machine, --workers N"
+            )
     plan = load_search(file)
     shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
     given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
@@ -66,83 +75,14 @@ def search(
     options: dict[str, Any] = {"tuner": tuner, "trials": trials, "minutes": minutes, "memory": memory}
     options |= {"own_process": own_process or None}
     plan = plan.override(**changes).replace(**{key: value for key, value in options.items() if value is not None})
-    _check_role(role, bind, chief, name, wait, workers)
-    if role == "worker" and worker_timeout is not None:
-        raise InputError("--worker-timeout is for --role chief and --workers")
-    if role is not None:
-        parts = {"bind": bind, "chief": chief, "name": name, "wait": wait, "timeout": worker_timeout}
-        _run_part(role, plan, directory, data_dir, {key: value for key, value in parts.items() if value is not None})
-        return
-    from kzoo.search.cluster import default_workers
+    import_keras()
+    from kzoo.pool.resources import default_workers
+    from kzoo.search.running import run_search
 
-    count = workers if workers is not None else default_workers()
-    if count is not None and count != 1:
-        words = _words(file, plan, options, changes, data_dir)
-        result = interruptible(_with_workers, plan, words, directory, count, fresh, worker_timeout)
-    else:
-        import_keras()
-        from kzoo.search.running import run_search
-
-        result = interruptible(run_search, plan, directory, data_dir=data_dir, progress=out, fresh=fresh)
-    _show(result)
-
-
-def _check_role(
-    role: str | None, bind: str | None, chief: str | None, name: str | None, wait: float | None, workers: int | None
-) -> None:
-    if role not in (None, "chief", "worker"):
-        raise InputError(f"--role is chief or worker, not {role!r}")
-    if role is not None and workers is not None:
-        raise InputError("--workers starts chief and workers on this machine: leave it out with --role")
-    mine = {"chief": {"--bind"}, "worker": {"--chief", "--name", "--wait"}, None: set()}[role]
-    for option, value in {"--bind": bind, "--chief": chief, "--name": name, "--wait": wait}.items():
-        if value is not None and option not in mine:
-            raise InputError(f"{option} is for --role {'chief' if option == '--bind' else 'worker'}")
-    if role == "worker" and (chief is None or name is None):
-        raise InputError("a worker needs --chief HOST:PORT and --name NAME")
-
-
-def _run_part(role: str, plan: Any, directory: Path | None, data_dir: Path | None, options: dict[str, Any]) -> None:
-    from kzoo.search.roles import run_chief, run_worker
-
-    run = run_chief if role == "chief" else run_worker
-    result = interruptible(run, plan, directory, data_dir=data_dir, **options)
-    if role == "chief":
-        _show(result)
-
-
-def _words(file: Path, plan: Any, options: dict[str, Any], changes: dict[str, Any], data_dir: Path | None) -> list[str]:
-    """The command line that chief and workers get."""
-    words = ["search", str(file)]
-    for option in ("tuner", "trials", "minutes", "memory"):
-        if options[option] is not None:
-            words += [f"--{option}", str(options[option])]
-    words += ["--own-process"] if plan.own_process else []
-    for field, value in changes.items():
-        words += ["--set", f"{field}={json.dumps(value)}"]
-    return words + (["--data-dir", str(data_dir)] if data_dir is not None else [])
-
-
-def _with_workers(
-    plan: Any, words: list[str], directory: Path | None, workers: int, fresh: bool, timeout: float | None
-) -> Any:
-    from kzoo.search.cluster import run_cluster
-    from kzoo.search.live import SearchProgress
-    from kzoo.search.results import place, read_search
-
-    folder = place(plan, directory)
-    if fresh:
-        import_keras()
-        from kzoo.training.directory import new_place
-
-        folder = new_place(folder)
-
-    def tell(text: str) -> None:
-        out.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    with SearchProgress(out, plan, folder):
-        run_cluster(words, folder, workers, timeout=timeout, tell=tell)
-    return read_search(folder)
+    if workers is None and on is None:
+        workers = default_workers()
+    options = {"data_dir": data_dir, "workers": workers, "on": on, "progress": out, "fresh": fresh}
+    _show(interruptible(run_search, plan, directory, **options))
 
 
 def _show(result: Any) -> None:
@@ -216,4 +156,4 @@ def trials(
     else:
         _show(result)
         if result.status == "running":
-            complain("warning", "this search runs, or was cut off: kzoo search FILE goes on with it")
+            complain("warning", "this search runs, or was cut off: kzoo search FILE resumes it")

@@ -99,10 +99,10 @@ def run(
         str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
     ] = None,
 ) -> None:
-    """Train what a study needs and is not recorded yet; the same command goes on where it stopped."""
+    """Train what a study needs and is not recorded yet. The same command resumes what was cut off."""
     from kzoo.studies import running
     from kzoo.studies import study as named
-    from kzoo.studies.live import StudyProgress
+    from kzoo.studies.progress import StudyProgress
 
     shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size}
     given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
@@ -116,27 +116,23 @@ def run(
         directory=directory,
         records=records,
     )
-    runner = _runner(workers, on)
+    pool = _pool(workers, on)
     with StudyProgress(out, row.question, tasks) as shown:
-        ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, runner=runner, tell=shown.tell)
+        ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, pool=pool, tell=shown.tell)
     _show_results(row, tasks, directory, records)
     failure = running.failures(ended)
     if failure:
         raise failure
 
 
-def _runner(workers: int | None, on: str | None) -> Any:
-    """How the runs are trained: each in a process of its own, so that its peak memory is its own too."""
-    if on is not None:
-        from kzoo.studies.on_ray import on_ray
+def _pool(workers: int | None, on: str | None) -> Any:
+    """What trains the runs: each in a process of its own, so that its peak memory is its own too."""
+    from kzoo.pool import make_pool
 
-        return on_ray(on, workers=workers)
-    if workers is None and os.name != "posix":
+    if on is None and workers is None and os.name != "posix":
         import_keras()
-        return None
-    from kzoo.studies.parallel import side_by_side
-
-    return side_by_side(1 if workers is None else workers)
+        return make_pool()
+    return make_pool(1 if on is None and workers is None else workers, on)
 
 
 def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:

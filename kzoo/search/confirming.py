@@ -41,7 +41,7 @@ def confirm(
 
     result = read_search(directory)
     if result.status == "running":
-        raise InputError(f"search {str(directory)!r} is not over: kzoo search FILE goes on with it")
+        raise InputError(f"search {str(directory)!r} is not over: kzoo search FILE resumes it")
     base, best = Recipe(**result.record.search["recipe"]), result.recipe()
     if base.seed in seeds or len(set(seeds)) < len(seeds) or not seeds:
         raise InputError(f"seeds must be different ones, without the search's own {base.seed}, not {list(seeds)}")

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
-from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
 from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.models.registry import builder_defaults, builder_options, resolve
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
+from kzoo.search.callbacks import SaveBestEpoch, TunerCallback, TunerCallbacks
 from kzoo.search.declared import Space
-from kzoo.search.guests import Guests
-from kzoo.search.places import continue_from, in_turn
+from kzoo.search.records import RUN
+from kzoo.search.search import Search
 from kzoo.search.space import Entry
+from kzoo.search.stopping import MedianStop
+from kzoo.search.trial_directory import continue_from, in_turn
 from kzoo.seeds import derived_seed
 from kzoo.training import build
 from kzoo.training.directory import own_model
@@ -102,9 +104,59 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self._saver: Any = None
         self._execution = 0
 
+    @classmethod
+    def of(cls, search: Search, data_dir: str | Path | None, checkpoint_minutes: float) -> Self:
+        """The hyper-model of a search."""
+        return cls(
+            search.base,
+            search.checked_space,
+            model=search.model,
+            max_parameters=search.max_parameters,
+            max_multiply_adds=search.max_multiply_adds,
+            data_dir=data_dir,
+            checkpoint_minutes=checkpoint_minutes,
+            grid=search.tuner == "grid",
+            name=search.name,
+        )
+
+    def train_trial(self, hp: Any, directory: Path, search: Search) -> keras.callbacks.History:
+        """Train a trial of a search in its directory, or resume it; the arguments are those of `fit`."""
+        epochs = {}
+        if "tuner/epochs" in hp.values:
+            epochs = {"epochs": hp.values["tuner/epochs"], "initial_epoch": hp.values["tuner/initial_epoch"]}
+        callbacks = []
+        if search.stop_poor:
+            callbacks = [MedianStop(directory.parent, directory, search.objective, search.direction)]
+        self._continue_trial(hp, directory)
+        return self.fit(hp, self.build(hp), callbacks=callbacks, directory=directory / RUN, **epochs)
+
     def declare_hyperparameters(self, hp: Any) -> None:
         """Make the space known to `hp`, batch size and all."""
         self.space.declare(hp, grid=self.grid)
+
+    def explore(self, oracle: Any) -> None:
+        """Make the whole space known to an oracle, with what a model function asks for under each condition."""
+        hp = oracle.get_space()
+        self.declare_hyperparameters(hp)
+        oracle.update_space(hp)
+        if self.model_function is None:
+            return
+        once_active: list[Any] = []
+        waiting: list[Any] = []
+        while True:
+            # Call the function with defaults, or as the first scope that was not active yet asks.
+            hp = oracle.get_space()
+            for condition in waiting[0] if waiting else []:
+                hp.values[condition.name] = condition.values[0]
+            hp.ensure_active_values()
+            self.build(hp)
+            oracle.update_space(hp)
+            once_active += [scope for scope in hp.active_scopes if scope not in once_active]
+            if waiting and waiting[0] not in once_active:  # it cannot be reached
+                once_active.append(waiting[0])
+            waiting = [scope for scope in [*waiting, *hp.inactive_scopes] if scope not in once_active]
+            if not waiting:
+                return
 
     def recipe_of(self, hp: Any) -> Recipe:
         """The recipe of a trial."""
@@ -195,12 +247,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         callbacks = list(callbacks)
         tuning = next((c for c in callbacks if isinstance(c, TunerCallback)), None)
         if tuning is not None and directory is None:
-            directory = Path(tuning.tuner.get_trial_dir(tuning.trial.trial_id)) / "run"
+            directory = Path(tuning.tuner.get_trial_dir(tuning.trial.trial_id)) / RUN
             if self._count_execution(callbacks):
-                directory = directory.with_name(f"run-{self._execution + 1}")
+                directory = directory.with_name(f"{RUN}-{self._execution + 1}")
                 recipe = recipe.override(seed=recipe.seed + self._execution)
                 model = self._build_with(hp, recipe)
-            self.continue_trial(hp, Path(tuning.tuner.get_trial_dir(tuning.trial.trial_id)), directory.name)
+            self._continue_trial(hp, directory.parent, directory.name)
         try:
             run = self._train(recipe, model, directory, callbacks, epochs)
         except RunFailed as error:
@@ -210,28 +262,28 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         history.multiply_adds = work
         return history
 
-    def continue_trial(self, hp: Any, place: Path, run: str = "run") -> None:
-        """Let a promoted trial of Hyperband, in `place`, begin where the one that it comes from has stopped."""
+    def _continue_trial(self, hp: Any, directory: Path, run: str = RUN) -> None:
+        """Let a promoted trial of Hyperband begin where the one that it comes from has stopped."""
         before = hp.values.get("tuner/trial_id")
         if before is not None:
-            continue_from(place.with_name(f"trial_{before}") / run, place / run)
+            continue_from(directory.with_name(f"trial_{before}") / run, directory / run)
 
     def _train(
         self, recipe: Recipe, model: keras.Model | None, directory: Any, callbacks: list[Any], until: int | None
     ) -> Run:
         data = self.data_of(recipe)
-        place = Path(directory) if directory is not None else None
+        directory = Path(directory) if directory is not None else None
         digest: str | None = None
-        if self.model_function is not None and place is not None and (place / "recipe.json").exists():
-            recipe, model = Run(place).recipe, own_model(place)  # what it began with
+        if self.model_function is not None and directory is not None and (directory / "recipe.json").exists():
+            recipe, model = Run(directory).recipe, own_model(directory)  # what it began with
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
-        place = place or RUNS / folder_name(recipe.name, digest or "")
+        directory = directory or RUNS / folder_name(recipe.name, digest or "")
         options: dict[str, Any] = {"progress": False, "checkpoint_minutes": self.checkpoint_minutes}
         options |= {"diagnostics": self.diagnostics, "data": data, "test": False, "until": until}
-        with in_turn(place):
+        with in_turn(directory):
             return train_in(
-                place, recipe, digest, model, self.data_dir, callbacks=[Guests(callbacks, model)], **options
+                directory, recipe, digest, model, self.data_dir, callbacks=[TunerCallbacks(callbacks, model)], **options
             )
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:

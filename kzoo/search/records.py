@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
-RECORD, OUTCOME, RUN = "search.json", "outcome.json", "run"
+RECORD, STATE, OUTCOME, RUN = "search.json", "oracle_state.json", "outcome.json", "run"
 BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
 Status = Literal["waiting", "running", "completed", "failed", "rejected"]
 ENDED = ("completed", "failed", "rejected")
@@ -33,7 +33,7 @@ class Outcome(_Record):
         resumed: whether it was cut off and went on from a checkpoint.
         stopped: whether it was stopped before its last epoch.
         continues: the trial whose run it went on with (Hyperband).
-        worker: who ran it.
+        worker: the process that trained it.
         changes: what it changed in the search's recipe.
     """
 
@@ -57,8 +57,8 @@ class Trial(_Record):
     """One trial of a record.
 
     Attributes:
-        number: keras-tuner's name for it, counted from 0.
-        status: of the trial; ``"waiting"`` if it was cut off and waits for a worker.
+        number: counted from 0.
+        status: of the trial; ``"waiting"`` if it waits for a process that trains it.
         values: what tables show for the fields that are varied.
         outcome: how it ended; None before that.
         directory: of its run, in the search's directory.
@@ -109,12 +109,14 @@ class Record(_Record):
         name, digest: the search's name and identity.
         search: its description, see `kzoo.Search`.
         budget: what ends it: trials, minutes, failures_in_a_row.
-        status: ``"running"`` (or cut off), ``"completed"``, or ``"given up"`` for a `reason`.
+        status: ``"running"`` (or cut off), ``"completed"``, or ``"given up"``.
+        reason: why it ended.
+        skipped: configurations that the tuner proposed and that were skipped because a trial had had them.
         seconds: wall-clock time that was spent on it.
         baseline: number of the trial with the recipe's own values, if there is one.
         trials: in the order in which they began.
         confirmed: runs with other seeds, of the best trial's recipe and of the search's own.
-        environment: backend, versions and hardware of the process that kept the record.
+        environment: backend, versions and hardware of the process that began it; each run's record has its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -125,6 +127,7 @@ class Record(_Record):
     status: Literal["running", "completed", "given up"] = "running"
     reason: str | None = None
     seconds: float = 0.0
+    skipped: int = 0
     baseline: str | None = None
     trials: list[Trial] = []
     confirmed: list[Confirmation] = []

@@ -1,7 +1,7 @@
 """What a search has come to: its record, read while it runs or afterwards (no Keras).
 
-keras-tuner keeps ``trial_*/trial.json``, whoever runs a trial leaves ``outcome.json`` beside it, and the record
-``search.json`` is made of them at every change.
+The process that trains a trial leaves ``trial_*/outcome.json``; the owner of the search writes the record
+``search.json`` at every change.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
-from kzoo.recipes.schema import Recipe, check_version
-from kzoo.search.records import OUTCOME, RECORD, RUN, SCHEMA_VERSION, Outcome, Record, Status, Trial
+from kzoo.recipes.schema import Recipe
+from kzoo.schemas import check_version
+from kzoo.search.records import RECORD, SCHEMA_VERSION, Outcome, Record, Trial
 from kzoo.search.search import Search
 from kzoo.training.records import folder_name
 
@@ -64,7 +65,7 @@ class SearchResult:
 
     @property
     def reason(self) -> str:
-        """Why it was given up."""
+        """Why it ended or was given up."""
         return self.record.reason or ""
 
     @property
@@ -81,10 +82,13 @@ class SearchResult:
         return list(names)
 
     def ranked(self) -> list[Trial]:
-        """Completed trials, the best first, ties in the order in which they began."""
+        """Completed trials, the best first.
+
+        Of equal ones, those that went on with another trial's run (Hyperband) come first, then in order of beginning.
+        """
         done = [trial for trial in self.trials if trial.score is not None]
         sign = -1 if self.objective.endswith("accuracy") else 1
-        return sorted(done, key=lambda trial: sign * (trial.score or 0.0))
+        return sorted(done, key=lambda trial: (sign * (trial.score or 0.0), -_carried(trial)))
 
     @property
     def best(self) -> Trial:
@@ -115,7 +119,12 @@ class SearchResult:
         return base.override(**chosen.outcome.changes).derive(f"{self.record.name}/best")
 
 
-def place(search: Search, directory: str | Path | None = None) -> Path:
+def _carried(trial: Trial) -> int:
+    """Epochs of a trial that went on with another one's run."""
+    return trial.outcome.epochs if trial.outcome is not None and trial.outcome.continues is not None else 0
+
+
+def search_directory(search: Search, directory: str | Path | None = None) -> Path:
     """Where a search is: `directory`, or ``searches/<name>-<digest>``."""
     return Path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
@@ -133,38 +142,7 @@ def read_search(path: str | Path) -> SearchResult:
     file = path / RECORD if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{str(path)!r} is not a search: it has no {RECORD}")
-    record = _read(file, Record, "search")
-    if path.is_dir() and (path / "oracle.json").exists():
-        record = record.model_copy(update={"trials": read_trials(path)})
-    return SearchResult(file.parent, record)
-
-
-def read_trials(directory: Path) -> list[Trial]:
-    """The trials in a search's directory, from the files of keras-tuner and of those who ran them."""
-    state = _json(directory / "oracle.json")
-    if state is None:
-        return []
-    running = set(state["ongoing_trials"].values())
-    trials = []
-    for number in state["start_order"]:
-        folder = directory / f"trial_{number}"
-        facts = _json(folder / "trial.json")
-        if facts is None:
-            continue
-        outcome = read_outcome(folder / OUTCOME) if (folder / OUTCOME).exists() else None
-        if facts["status"] not in ("COMPLETED", "FAILED"):
-            outcome = None
-            status: Status = "running" if number in running else "waiting"
-        elif outcome is None:  # ended by the chief: its worker is gone for good
-            outcome = Outcome(status="failed", reason=(facts.get("message") or "no reason was left").splitlines()[-1])
-            status = "failed"
-        else:
-            status = outcome.status
-        values = {k: v for k, v in facts["hyperparameters"]["values"].items() if not k.startswith("tuner/")}
-        trials.append(
-            Trial(number=number, status=status, values=values, outcome=outcome, directory=f"{folder.name}/{RUN}")
-        )
-    return trials
+    return SearchResult(file.parent, _read(file, Record, "search"))
 
 
 def read_outcome(path: Path) -> Outcome:
@@ -192,11 +170,13 @@ def _read(path: Path, schema: Any, what: str) -> Any:
         raise InputError(f"{what} {str(path)!r} cannot be read ({str(error).splitlines()[0]})") from None
 
 
-def _json(path: Path) -> Any:
-    """A file's JSON, or None where there is none."""
+def read_json(path: Path) -> Any:
+    """A file's JSON.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)!r} cannot be read ({error}): restore it, or start the search anew") from None

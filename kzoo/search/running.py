@@ -1,11 +1,11 @@
-"""Running a search: its directory, its tuner, and all its trials in this process."""
+"""Running a search: its owner asks the oracle for trials, hands them to a pool, and tells the oracle how they ended."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 from rich.console import Console
@@ -13,159 +13,17 @@ from rich.console import Console
 from kzoo.console import plain_console
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
-from kzoo.search.live import SearchProgress
-from kzoo.search.records import RECORD, Record
-from kzoo.search.results import SearchResult, place, read_search, read_trials
+from kzoo.pool import Event, Job, Pool, make_pool
+from kzoo.pool.resources import leave_gpus_alone
+from kzoo.search.progress import SearchProgress
+from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Trial
+from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_json
 from kzoo.search.search import Search
+from kzoo.search.trial import SPACE, describe, train_trial
 from kzoo.training.directory import new_place
 from kzoo.training.records import git_commit, hardware, versions
 
-if TYPE_CHECKING:
-    from kzoo.search.tuner import SearchTuner
-
 BUDGETS = ("trials", "minutes", "failures_in_a_row")
-
-
-def open_directory(search: Search, directory: str | Path | None = None) -> Path:
-    """Make a search's directory and its record, or find that it holds this very search.
-
-    Safe to call by several processes.
-
-    Raises:
-        InputError: it cannot be made, or holds something else.
-    """
-    folder = place(search, directory)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        there = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"directory {str(folder)!r} cannot be made: {error.strerror}") from None
-    with filelock.FileLock(folder / ".record.lock"):
-        if (folder / RECORD).exists():
-            record = read_search(folder).record
-            if record.digest != search.digest:
-                raise InputError(
-                    f"directory {str(folder)!r} holds another search ({record.name!r}, or it was changed since): "
-                    "choose another directory"
-                )
-        elif there:
-            raise InputError(f"directory {str(folder)!r} holds {there[0]!r} and no {RECORD}: choose another")
-        else:
-            _write(folder, _new_record(search))
-    return folder
-
-
-@contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Within it, this process alone runs the search in a directory (a chief's, or a search without workers).
-
-    Raises:
-        InUse: another process has it.
-    """
-    lock = filelock.FileLock(directory / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InUse(f"directory {str(directory)!r} is in use: another process searches there") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def make_tuner(
-    search: Search,
-    directory: str | Path,
-    *,
-    data_dir: str | Path | None = None,
-    checkpoint_minutes: float = 3.0,
-) -> SearchTuner:
-    """The keras-tuner tuner of a search, in whatever state its directory is.
-
-    By KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT it is the chief or a worker, as for any
-    keras-tuner tuner; without them it does all itself. ``tuner.search()`` runs it. Its oracle, where it is not a
-    worker's client, is steady (`kzoo.search.steady`): at the limit of failures in a row nothing is raised,
-    ``oracle.stopped_because`` says why no further trial begins. Every change is written to ``search.json``.
-
-    Args:
-        search: what to search.
-        directory: made by `open_directory`.
-        data_dir: as for `kzoo.train`.
-        checkpoint_minutes: as for `kzoo.train`.
-
-    Raises:
-        InputError: the space does not fit the model's builder, or what is in the directory is damaged.
-    """
-    from kzoo.search.steady import steady
-    from kzoo.search.tuner import SearchTuner
-
-    folder = Path(directory)
-    try:
-        tuner = SearchTuner(search, folder, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, InputError) or not (folder / "oracle.json").exists():
-            raise
-        raise InputError(f"search {str(folder)!r} cannot be gone on with: {type(error).__name__}: {error}") from error
-    if not tuner._is_worker():
-        steady(tuner.oracle)
-        keep_record(tuner.oracle, search, folder)
-    return tuner
-
-
-def keep_record(oracle: Any, search: Search, folder: Path) -> None:
-    """Write the search's record whenever a steady oracle saves its state."""
-    save = oracle.save
-
-    def both() -> None:
-        save()
-        write_record(oracle, search, folder)
-
-    oracle.save = both
-
-
-def write_record(oracle: Any, search: Search, folder: Path, status: str = "running") -> SearchResult:
-    """Write the record as things stand now."""
-    trials = read_trials(folder)
-    own = search.checked_space.baseline()
-    first = next((trial.number for trial in trials if own and trial.values == own), None)
-    record = _new_record(search).model_copy(
-        update={
-            "status": status,
-            "reason": oracle.stopped_because,
-            "seconds": oracle.seconds,
-            "baseline": first,
-            "trials": trials,
-            "confirmed": _confirmed(folder, status),
-        }
-    )
-    _write(folder, record)
-    return SearchResult(folder, record)
-
-
-def _confirmed(folder: Path, status: str) -> Any:
-    """Runs with other seeds that were made of the same winner: another trial may change who wins."""
-    before = read_search(folder).record
-    return before.confirmed if status != "running" and before.status == status else []
-
-
-def finish(oracle: Any, search: Search, folder: Path) -> SearchResult:
-    """Write the record of a search that is over, and the files for its readers.
-
-    Raises:
-        RunFailed: it was given up, or no trial was completed.
-    """
-    from kzoo.search.summary import write_summary
-
-    result = write_record(oracle, search, folder, "given up" if oracle.stopped_because else "completed")
-    write_summary(result)
-    if oracle.stopped_because:
-        raise RunFailed(f"search {search.name!r} was given up: {oracle.stopped_because}")
-    if not result.ranked():
-        last = f"; the last one: {result.trials[-1].reason}" if result.trials else ""
-        raise RunFailed(
-            f"search {search.name!r} is over and none of its {len(result.trials)} trials was completed{last}"
-        )
-    return result
 
 
 def run_search(
@@ -173,47 +31,290 @@ def run_search(
     directory: str | Path | None = None,
     *,
     data_dir: str | Path | None = None,
+    workers: int | None = None,
+    on: str | None = None,
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
     fresh: bool = False,
 ) -> SearchResult:
-    """Run a search in this process, or go on with it, or return its result if it is over.
+    """Run a search, or resume it, or return its result if it is over.
 
     Args:
         search: what to search. Its budgets may be larger than before.
         directory: of the search; ``searches/<name>-<digest>`` if not given.
         data_dir: as for `kzoo.train`.
+        workers: trials at a time, in child processes of this machine; one after another in this process if not given.
+        on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
         progress: whether to show a live table, or the console to show it on.
         checkpoint_minutes: as for `kzoo.train`.
         fresh: start anew, in a new directory, even if there is a search already.
 
     Raises:
         InputError: the search, the data or the directory are not usable.
-        InUse: another process searches there.
+        InUse: another process owns the search.
         RunFailed: too many trials failed in a row, or none was completed.
-        KeyboardInterrupt: after SIGINT or SIGTERM; the trial under way has written a checkpoint.
+        KeyboardInterrupt: after SIGINT or SIGTERM; the trials under way have written checkpoints.
     """
-    folder = place(search, directory)
-    folder = open_directory(search, new_place(folder) if fresh else folder)
-    console = progress if isinstance(progress, Console) else plain_console() if progress else None
-    with claimed(folder):
-        tuner = make_tuner(search, folder, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
-        if not search.own_process and "dataset" not in search.space:
-            tuner.hypermodel.data_of(search.base)  # what is wrong with the data is wrong in all trials
-        with SearchProgress(console, search, folder) if console else contextlib.nullcontext():
-            tuner.search(verbose=0)
-        return finish(tuner.oracle, search, folder)
+    folder = search_directory(search, directory)
+    pool = _pool(search, workers, on)
+    with claimed(open_directory(search, new_place(folder) if fresh else folder)) as folder:
+        if (folder / "oracle.json").exists() and not (folder / STATE).exists():
+            return _of_an_older_kzoo(search, read_search(folder))
+        owner = Owner(search, folder, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
+        console = progress if isinstance(progress, Console) else plain_console() if progress else None
+        with SearchProgress(console, search, folder, owner.record) as shown:
+            owner.run(shown.show)
+        return owner.finish()
+
+
+def _pool(search: Search, workers: int | None, on: str | None) -> Pool:
+    if search.own_process and workers is None and on is None:
+        workers = 1
+    return make_pool(workers, on, reuse=not search.own_process)
+
+
+class Owner:
+    """The process that owns a search: it alone touches the oracle and writes the record.
+
+    Attributes:
+        record: the search's record as it stands.
+    """
+
+    def __init__(
+        self, search: Search, directory: Path, pool: Pool, *, data_dir: str | Path | None, checkpoint_minutes: float
+    ) -> None:
+        """Take up a search in whatever state its directory is.
+
+        Raises:
+            InputError: the space does not fit the model's builder, or what is in the directory is damaged.
+        """
+        self.search, self.directory, self.pool = search, directory, pool
+        self.options: dict[str, Any] = {
+            "data_dir": str(data_dir) if data_dir else None,
+            "checkpoint_minutes": checkpoint_minutes,
+        }
+        if not pool.here:
+            self.options["data_dir"] = str(Path(data_dir).absolute()) if data_dir else None
+            self.described = describe(search)
+        self.outcomes: dict[str, Outcome] = {}
+        self.begun: set[str] = set()
+        changes = {"name": search.name, "search": search.to_dict(), "budget": _budget(search)}
+        self.record = read_search(directory).record.model_copy(update=changes)
+
+    def run(self, show: Any) -> None:
+        """Train trials until there are no more; `show` is called with the record after each change."""
+        with self.pool:
+            if not self.pool.here:
+                leave_gpus_alone()
+            self._prepare()
+            self._write()
+            for trial in list(self.oracle.ongoing_trials.values()):
+                self._submit(trial)
+            while True:
+                # Ask while there is room; a trial that cannot be chosen yet waits for others to end.
+                while self.pool.free > 0 and (trial := self.oracle.ask()) is not None:
+                    self._write()
+                    self._submit(trial)
+                if not self.pool.running:
+                    break
+                events = self.pool.wait()
+                for event in events:
+                    self._note(event)
+                if events:
+                    self._write()
+                    show(self.record)
+        self._write()
+
+    def _prepare(self) -> None:
+        """Load Keras, and make the oracle with the space that it chooses from."""
+        from kzoo.backend import quiet_import
+
+        with quiet_import():
+            from kzoo.search.hypermodel import RecipeHyperModel
+            from kzoo.search.oracles import make_oracle
+
+        options = self.options
+        self.hyper_model = RecipeHyperModel.of(self.search, options["data_dir"], options["checkpoint_minutes"])
+        if self.pool.here and "dataset" not in self.search.space:
+            self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
+        self.oracle = make_oracle(self.search, self.directory)
+        if not self.oracle.path.exists():
+            self.hyper_model.explore(self.oracle)
+        for number in self.oracle.end_order:
+            self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
+
+    def _outcome(self, number: str) -> Outcome | None:
+        path = self._trial_directory(number) / OUTCOME
+        return read_outcome(path) if path.exists() else None
+
+    def _trial_directory(self, number: str) -> Path:
+        return self.directory / f"trial_{number}"
+
+    def _submit(self, trial: Any) -> None:
+        """Hand a trial to the pool."""
+        folder = self._trial_directory(trial.trial_id)
+        folder.mkdir(exist_ok=True)
+        if not self.pool.here:
+            folder = folder.absolute()
+        hp = trial.hyperparameters
+        arguments: dict[str, Any] = {"hyperparameters": hp.get_config(), "directory": str(folder), **self.options}
+        arguments["changes"] = self.hyper_model.space.changes(hp.values)
+        if self.pool.here:
+            arguments |= {"search": self.hyper_model, "plan": self.search}
+        else:
+            arguments["search"] = self.described
+        function: Any = train_trial if self.pool.here else f"{train_trial.__module__}:{train_trial.__name__}"
+        record = folder / OUTCOME
+        self.pool.submit(Job(trial.trial_id, function, arguments, folder / RUN, record, folder / "log.txt"))
+
+    def _note(self, event: Event) -> None:
+        """Take in what has happened to a trial; its outcome is on the disk before the oracle is told."""
+        number = event.job.key
+        (self.begun.add if event.kind == "started" else self.begun.discard)(number)
+        if not event.final:
+            return
+        outcome = self._outcome(number)
+        if outcome is None:
+            if event.kind == "refused":
+                raise InputError(event.reason)
+            changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
+            reason = _why(event, self.search.memory) if event.reason else "it left no outcome"
+            outcome = Outcome(status="failed", reason=reason, changes=changes)
+            write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
+        space = self._trial_directory(number) / SPACE
+        self.outcomes[number] = outcome
+        self.oracle.tell(number, outcome, read_json(space) if space.exists() else None)
+
+    def _write(self, status: str = "running") -> None:
+        """Write the record as things stand now."""
+        trials = [self._trial(number) for number in self.oracle.start_order]
+        baseline = self.search.checked_space.baseline()
+        changes = {
+            "status": status,
+            "reason": self.oracle.ended or None,
+            "seconds": self.oracle.seconds,
+            "skipped": self.oracle.skipped,
+            "baseline": next((trial.number for trial in trials if baseline and trial.values == baseline), None),
+            "trials": trials,
+        }
+        before, self.record = self.record, self.record.model_copy(update=changes)
+        if _winner(self.record) != _winner(before):  # runs with other seeds were of the one before
+            self.record = self.record.model_copy(update={"confirmed": []})
+        _write(self.directory, self.record)
+
+    def _trial(self, number: str) -> Trial:
+        outcome = self.outcomes.get(number)
+        status: Any = outcome.status if outcome else "running" if number in self.begun else "waiting"
+        values = self.oracle.trials[number].hyperparameters.values
+        shown = {name: value for name, value in values.items() if not name.startswith("tuner/")}
+        place = f"trial_{number}/{RUN}"
+        return Trial(number=number, status=status, values=shown, outcome=outcome, directory=place)
+
+    def finish(self) -> SearchResult:
+        """Write the record of a search that is over, and the files for its readers.
+
+        Raises:
+            RunFailed: it was given up, or no trial was completed.
+        """
+        from kzoo.search.summary import write_summary
+
+        self._write("given up" if self.oracle.given_up else "completed")
+        result = SearchResult(self.directory, self.record)
+        write_summary(result)
+        if self.oracle.given_up:
+            raise RunFailed(f"search {self.search.name!r} was given up: {self.oracle.ended}")
+        if not result.ranked():
+            last = f"; the last one: {result.trials[-1].reason}" if result.trials else ""
+            count = len(result.trials)
+            raise RunFailed(f"search {self.search.name!r} is over and none of its {count} trials was completed{last}")
+        return result
+
+
+def open_directory(search: Search, directory: Path) -> Path:
+    """Make a search's directory and its record, or find that it holds this very search; safe for several processes.
+
+    Raises:
+        InputError: it cannot be made, or holds something else.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"directory {str(directory)!r} cannot be made: {error.strerror}") from None
+    with filelock.FileLock(directory / ".record.lock"):
+        if (directory / RECORD).exists():
+            record = read_search(directory).record
+            if record.digest != search.digest:
+                raise InputError(
+                    f"directory {str(directory)!r} holds another search ({record.name!r}, or it was changed since): "
+                    "choose another directory"
+                )
+        elif there:
+            raise InputError(f"directory {str(directory)!r} holds {there[0]!r} and no {RECORD}: choose another")
+        else:
+            _write(directory, _new_record(search))
+    return directory
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[Path]:
+    """Within it, this process alone owns the search in a directory.
+
+    Raises:
+        InUse: another process does.
+    """
+    lock = filelock.FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InUse(f"directory {str(directory)!r} is in use: another process searches there") from None
+    try:
+        yield directory
+    finally:
+        lock.release()
+
+
+def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
+    """The result of a search that is over, and whose trials an older kzoo chose."""
+    if result.status == "completed" and result.record.budget == _budget(search):
+        return result
+    raise InputError(
+        f"search {str(result.directory)!r} was begun by an older kzoo, which kept its state otherwise: resume it with "
+        "that one, or start anew with fresh=True (--fresh) or in another directory"
+    )
+
+
+def _why(event: Event, memory: float | None) -> str:
+    """Why a trial has failed, if its processes died."""
+    if event.code is None or event.code >= 0:
+        return event.reason
+    if memory or any(word in event.reason for word in ("SIGKILL", "alloc", "memory")):
+        limit = f" (limit: {memory:g} GiB)" if memory else ""
+        return f"out of memory, most likely{limit}: {event.reason}"
+    return event.reason
+
+
+def _winner(record: Record) -> str | None:
+    ranked = SearchResult(Path(), record).ranked()
+    return ranked[0].number if ranked else None
+
+
+def _budget(search: Search) -> dict[str, Any]:
+    return {name: getattr(search, name) for name in BUDGETS} | {"trials": search.budget}
 
 
 def _new_record(search: Search) -> Record:
     import keras
 
     environment = {"backend": keras.backend.backend(), "versions": versions(), **hardware(), "git_commit": git_commit()}
-    budget = {name: getattr(search, name) for name in BUDGETS} | {"trials": search.budget}
     return Record(
-        name=search.name, digest=search.digest, search=search.to_dict(), budget=budget, environment=environment
+        name=search.name,
+        digest=search.digest,
+        search=search.to_dict(),
+        budget=_budget(search),
+        environment=environment,
     )
 
 
-def _write(folder: Path, record: Record) -> None:
-    write_atomically(folder / RECORD, lambda stream: stream.write(record.to_json().encode()))
+def _write(directory: Path, record: Record) -> None:
+    write_atomically(directory / RECORD, lambda stream: stream.write(record.to_json().encode()))

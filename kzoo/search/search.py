@@ -15,6 +15,7 @@ from typing import Any
 from kzoo.errors import InputError, KzooError, unknown
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
+from kzoo.schemas import identity_fields
 from kzoo.search.declared import Space
 from kzoo.search.space import Entry
 
@@ -165,7 +166,8 @@ class Search:
     def digest(self) -> str:
         """Ten hexadecimal digits that identify the search by content; its name and budgets take no part."""
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
-        content["recipe"] = {key: value for key, value in content["recipe"].items() if key != "name"}
+        fields = {**identity_fields(self.base.resolved()), "schema_version": 1}  # as for a recipe's own digest
+        content["recipe"] = {key: value for key, value in fields.items() if key != "name"}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 

@@ -116,6 +116,10 @@ def summary(result: SearchResult) -> str:
     parts = [f"{count} {status}" for status, count in counts.items() if count]
     text = f"{result.record.name}: {len(result.trials)} trials ({', '.join(parts) or 'none yet'})"
     text += f", {result.record.seconds:,.0f} s"
+    if result.status != "running" and result.reason:
+        text += f"; ended because {result.reason}" if result.status == "completed" else f"; {result.reason}"
+    if result.record.skipped:
+        text += f"\n{result.record.skipped} proposed configurations had been tried before, and were skipped"
     if result.ranked():
         best = result.best
         text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"

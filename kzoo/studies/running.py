@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from kzoo.errors import InputError, InUse, RunFailed
+from kzoo.errors import InputError, RunFailed
+from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
 from kzoo.studies.results import RESULTS, RUNS, read, read_records
@@ -17,8 +18,8 @@ from kzoo.studies.study import Entry, Study
 from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
-WAIT = 2.0
-"""Seconds between two looks at a run that another process trains."""
+LOGS = ".workers"
+"""Beside the runs: what the processes that train them print."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +55,7 @@ class Task:
 
 
 Tell = Callable[[Task, Status, str], None]
-Runner = Callable[[Sequence[Task], Path | None, Tell], None]
-"""Brings tasks to their ends: ``runner(tasks, data_dir, tell)``.
-
-It tells of each task ``tell(task, "running", "")`` when it begins, then ``"recorded"`` or ``"failed"`` (and why), and
-``"elsewhere"`` for one that another process trains. A failed task does not stop the others. A KeyboardInterrupt leaves
-it once checkpoints are written. How far a run has come is read from its directory, not told.
-"""
+"""Called with each change: ``tell(task, status, reason)``."""
 
 
 def plan(
@@ -174,37 +169,46 @@ def run_study(
     data_dir: str | Path | None = None,
     directory: str | Path = RUNS,
     records: Sequence[Path] | None = None,
-    runner: Runner | None = None,
+    workers: int | None = None,
+    on: str | None = None,
     tell: Tell | None = None,
 ) -> list[Task]:
-    """Train what a study needs and is not yet recorded; what was cut off goes on, what is finished is skipped.
+    """Train what a study needs and is not yet recorded. Runs that were cut off resume, finished ones are skipped.
 
     Args:
         study: whose runs.
         only, seeds, changes, directory, records: see `plan`.
         data_dir: as for `kzoo.train`.
-        runner: how to train the tasks that are left; `in_turn` if not given.
-        tell: told of every change.
+        workers: runs at a time, each in a process of its own; one after another in this process if not given.
+        on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
+        tell: called with every change.
 
     Returns:
         The tasks, each ``"recorded"`` or ``"failed"``.
 
     Raises:
         InputError: see `plan`; or data or a directory are not usable.
-        KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
+        KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written first.
     """
     tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=Path(directory), records=records)
-    return run_tasks(tasks, data_dir=data_dir, runner=runner, tell=tell)
+    return run_tasks(tasks, data_dir=data_dir, pool=make_pool(workers, on), tell=tell)
 
 
 def run_tasks(
     tasks: Sequence[Task],
     *,
     data_dir: str | Path | None = None,
-    runner: Runner | None = None,
+    pool: Pool | None = None,
     tell: Tell | None = None,
 ) -> list[Task]:
-    """Bring tasks that `plan` gave to their ends, see `run_study`."""
+    """Bring the tasks that `plan` gave to their ends, see `run_study`.
+
+    Args:
+        tasks: of one study; a failed one does not stop the others.
+        data_dir: as for `kzoo.train`.
+        pool: trains them; one after another in this process if not given.
+        tell: called with every change. How far a run has come is read from its directory, not told.
+    """
     states = {task.digest: (task.status, task.reason) for task in tasks}
 
     def note(task: Task, status: Status, reason: str = "") -> None:
@@ -212,47 +216,70 @@ def run_tasks(
         if tell is not None:
             tell(task, status, reason)
 
-    left = [task for task in tasks if not task.over]
+    left = {task.digest: task for task in tasks if not task.over}
     if left:
-        (runner or in_turn)(left, Path(data_dir) if data_dir else None, note)
+        _train(left, pool or Here(), data_dir, note)
     ended = ((task, *states[task.digest]) for task in tasks)
     return [dataclasses.replace(task, status=status, reason=reason) for task, status, reason in ended]
 
 
-def in_turn(tasks: Sequence[Task], data_dir: Path | None, tell: Tell) -> None:
-    """The simplest runner: one task after another, in this process.
-
-    The peak memory in a record is then that of all runs so far: compare memory from runs in processes of their own.
-    """
-    left = list(tasks)
-    while left:
-        elsewhere = []
-        for task in left:
-            tell(task, "running", "")
-            try:
-                _train(task, data_dir)
-            except InUse:
-                tell(task, "elsewhere", "")
-                elsewhere.append(task)
-            except RunFailed as error:
-                tell(task, "failed", str(error))
-            except KeyboardInterrupt:
-                tell(task, "cut off", "")
-                raise
-            else:
-                tell(task, "recorded", "")
-        if len(elsewhere) == len(left):
-            time.sleep(WAIT)
-        left = elsewhere
+def _train(tasks: Mapping[str, Task], pool: Pool, data_dir: str | Path | None, note: Tell) -> None:
+    """Hand all tasks to a pool, and note what becomes of them."""
+    begun: set[str] = set()
+    refused: dict[str, list[str]] = defaultdict(list)  # tasks by what was wrong with their input
+    with pool:
+        for task in tasks.values():
+            pool.submit(_job(task, data_dir, pool))
+        try:
+            while pool.running:
+                for event in pool.wait():
+                    task = tasks[event.job.key]
+                    (begun.add if event.kind == "started" else begun.discard)(task.digest)
+                    if event.kind == "refused":
+                        refused[event.reason].append(task.name)
+                    note(task, *_status_after(event))
+        except KeyboardInterrupt:
+            for digest in sorted(begun):
+                note(tasks[digest], "cut off", "")
+            raise
+    if refused:
+        raise InputError("; ".join(f"{', '.join(names)}: {text}" for text, names in refused.items()))
 
 
-def _train(task: Task, data_dir: Path | None) -> None:
+def _job(task: Task, data_dir: str | Path | None, pool: Pool) -> Job:
+    directory = task.directory.absolute()
+    arguments = {
+        "recipe": task.recipe.to_json(),
+        "directory": str(task.directory if pool.here else directory),
+        "data_dir": str(Path(data_dir).absolute()) if data_dir else None,
+        "progress": not pool.here,  # it goes to a log
+    }
+    log = directory.parent / LOGS / f"{task.directory.name}.log"
+    return Job(task.digest, f"{__name__}:train_task", arguments, directory, directory / "result.json", log)
+
+
+def _status_after(event: Event) -> tuple[Status, str]:
+    """What a task is after an event, by its record if it has one."""
+    if event.kind in ("started", "elsewhere"):
+        return ("running" if event.kind == "started" else "elsewhere"), ""
+    if event.kind == "died":
+        return "cut off", f"{event.reason}; it starts again"
+    if not event.job.record.exists():
+        return "failed", event.reason or f"it left no record (log: {event.job.log})"
+    try:
+        return _status(read(event.job.record).record)
+    except InputError as error:
+        return "failed", str(error)
+
+
+def train_task(recipe: str, directory: str, data_dir: str | None, progress: bool) -> None:
+    """Train one task, in whichever process."""
     import keras
 
     from kzoo.training.run import train
 
     try:
-        train(task.recipe, data_dir=data_dir, directory=task.directory, progress=False)
+        train(Recipe.from_json(recipe), data_dir=data_dir, directory=directory, progress=progress)
     finally:
         keras.utils.clear_session()  # one run's graphs are of no use to the next
 

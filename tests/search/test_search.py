@@ -76,10 +76,11 @@ def test_a_bad_file_is_one_clear_error(command, text, says):
         (["--set", "epoch=3"], "epochs"),
         (["--trials", "0"], "trials of a search"),
         (["--memory", "2"], "own_process"),
-        (["--role", "boss"], "chief or worker"),
-        (["--role", "chief", "--workers", "2"], "leave it out with --role"),
-        (["--bind", "127.0.0.1:7300"], "--role chief"),
-        (["--role", "worker"], "--chief HOST:PORT and --name"),
+        (["--workers", "0"], "workers must be a positive integer, not 0"),
+        (["--on", "nowhere"], "--on takes auto, local, HOST:PORT"),
+        (["--role", "chief"], "--role is gone"),
+        (["--bind", "127.0.0.1:7300"], "`ray start` on each"),
+        (["--worker-timeout", "5"], "kzoo search FILE --on auto"),
     ],
 )
 def test_bad_options_are_one_clear_error(command, words, says):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import kzoo
-from kzoo import Choice, InputError, IntRange, Range, RunFailed, Search
+from kzoo import Choice, InputError, IntRange, RunFailed, Search
 from kzoo.search.results import read_search
 from kzoo.search.running import claimed, open_directory, run_search
 
@@ -118,25 +118,6 @@ def test_poor_trials_are_stopped_at_the_median():
     assert not {3e-2, 2e-2} & stopped
     assert all(trial.status == "completed" for trial in result.trials)
     assert all((trial.outcome.epochs < 4) == trial.outcome.stopped for trial in result.trials)
-
-
-@pytest.mark.parametrize("tuner", ["random", "bayesian"])
-def test_numbers_are_drawn_as_they_are_kept(tuner):
-    from kzoo.search.oracles import make_oracle
-
-    space = {"l2": Choice(1 / 3, 2 / 3), "optimizer.learning_rate": Range(1e-4, 1e-1, log=True)}
-    oracle = make_oracle(Search("drawn", "lenet1-max", space, tuner=tuner, trials=12))
-    oracle._set_project_dir(".", "drawn")
-    oracle.search.checked_space.declare(oracle.hyperparameters)
-    for number in range(12):
-        trial = oracle.create_trial("w")
-        values = trial.hyperparameters.values
-        assert values["l2"] in (1 / 3, 2 / 3)
-        assert values["optimizer.learning_rate"] == float(f"{values['optimizer.learning_rate']:.6g}")
-        oracle.update_trial(trial.trial_id, {"val_accuracy": number / 12})
-        trial.status = "COMPLETED"
-        oracle.end_trial(trial)
-    assert oracle.create_trial("w").status == "STOPPED"
 
 
 def test_one_process_searches_at_a_time(tmp_path):

@@ -9,17 +9,15 @@ import threading
 import time
 from pathlib import Path
 
-import filelock
 import pytest
 
 from kzoo.errors import InputError
+from kzoo.pool import Children, shares
 from kzoo.recipes.schema import Recipe
-from kzoo.studies.parallel import _Crew, in_use, side_by_side
 from kzoo.studies.running import Task, run_tasks
-from kzoo.workers import Event, shares
 
 SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 20, "epochs": 2}
-FAST = {"delay": 0.05, "grace": 30}
+FAST = {"delay": 0.05, "grace": 30.0}
 
 
 def recipe(name="test/a", **fields):
@@ -52,48 +50,6 @@ class Told:
         return [status for other, status, _ in self.all if other == name]
 
 
-def test_a_run_has_one_claim_and_waits_for_its_directory():
-    one, told, other = task(recipe()), Told(), Told()
-    crew, rival = _Crew([one], None, told), _Crew([one], None, other)
-    job = crew.job(one)
-    assert crew.ready(job) is True
-    assert Recipe.from_file(Path("runs/.workers") / f"{one.directory.name}.json") == one.recipe
-    assert rival.ready(job) is False
-    assert (told.all, other.all) == ([], [("test/a", "elsewhere", "")])
-    assert rival.ready(job) is False
-    assert len(other.all) == 1  # told once
-    crew.release()
-
-    # The claim is free again, but a process still writes in the directory.
-    one.directory.mkdir()
-    lock = filelock.FileLock(one.directory / ".lock")
-    lock.acquire()
-    third = _Crew([one], None, Told())
-    assert in_use(one.directory)
-    assert third.ready(job) is False
-    failed = Event("failed", one.digest, pid=1, starts=1, code=2, tail="error: it is in use")
-    assert third.again(failed) is True
-    lock.release()
-    assert not in_use(one.directory)
-    assert third.again(failed) is False
-    (one.directory / "result.json").touch()
-    assert _Crew([one], None, Told()).ready(job) is None
-
-
-def test_children_get_the_modules_and_the_data_of_their_parent(monkeypatch):
-    monkeypatch.syspath_prepend("/a/place")
-    monkeypatch.syspath_prepend("")
-    job = _Crew([task(recipe())], Path("/data"), Told()).job(task(recipe()))
-    assert job.argv[-2:] == ["--data-dir", "/data"]
-    assert job.environment["PYTHONPATH"].split(os.pathsep)[:2] == [os.getcwd(), "/a/place"]
-
-
-def test_workers_must_be_positive():
-    for workers in (0, -2, True, 1.5):
-        with pytest.raises(InputError, match=f"workers must be a positive integer, not {workers!r}"):
-            side_by_side(workers)
-
-
 # A user's own network; the first process to train it is killed once an epoch's checkpoint is there.
 MORTAL = """
 import os, pathlib, signal, threading, time
@@ -119,13 +75,13 @@ def test_runs_train_side_by_side_and_the_dead_are_taken_up(monkeypatch):
     monkeypatch.syspath_prepend(os.getcwd())
     mortal = recipe("test/mortal", model="mortal_network:network", epochs=40)
     tasks, told = [task(mortal), task(recipe("test/b", seed=1)), task(recipe("test/c", seed=2))], Told()
-    ended = run_tasks(tasks, runner=side_by_side(2, **FAST), tell=told)
+    ended = run_tasks(tasks, pool=Children(2, **FAST), tell=told)
     assert [one.status for one in ended] == ["recorded"] * 3
     assert told.of("test/mortal") == ["running", "cut off", "running", "recorded"]
     assert told.of("test/c") == ["running", "recorded"]
     (reason,) = [reason for _, status, reason in told.all if status == "cut off"]
-    assert reason.startswith("killed by SIGKILL")
-    assert "it is taken up again" in reason
+    assert reason.startswith("its process died (killed by SIGKILL)")
+    assert reason.endswith("it starts again")
     assert segments() == {one.directory.name: 2 if one is tasks[0] else 1 for one in tasks}
     record = records()[tasks[0].directory.name]
     assert (record["epochs"], len(record["history"]["loss"])) == (40, 40)
@@ -147,10 +103,10 @@ def test_bad_input_is_told_once_and_failures_do_not_stop_others(monkeypatch, cap
     ]
     told = Told()
     with pytest.raises(InputError, match=r"^test/absent, seed 0: .*cifar10"):
-        run_tasks(tasks, runner=side_by_side(2, restarts=1, **FAST), tell=told)
+        run_tasks(tasks, pool=Children(2, **FAST), tell=told)
     assert told.of("test/good") == ["running", "recorded"]
     assert told.of("test/absent") == ["running", "failed"]
-    assert told.of("test/broken") == ["running", "cut off", "running", "failed"]
+    assert told.of("test/broken") == ["running", "failed"]
     assert "no network today" in next(why for name, _, why in reversed(told.all) if name == "test/broken")
     assert list(records()) == [tasks[2].directory.name]
 
@@ -181,7 +137,7 @@ def children(pid):
     """Processes that train runs for a supervisor, by their parent's number."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-    return [int(row[0]) for row in rows if int(row[1]) == pid and "kzoo train" in row[2]]
+    return [int(row[0]) for row in rows if int(row[1]) == pid and "kzoo.pool.child" in row[2]]
 
 
 @pytest.mark.slow

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from kzoo import studies
 from kzoo.errors import InputError
+from kzoo.pool.progress import read_progress
 from kzoo.recipes import Recipe, recipe
 from kzoo.studies import Entry, Study, study
 from kzoo.studies.collecting import collect
-from kzoo.studies.live import StudyProgress, progress
+from kzoo.studies.progress import StudyProgress
 from kzoo.studies.running import failures, plan, run_study
 from kzoo.training.directory import claimed
 
@@ -128,7 +129,7 @@ def test_a_failed_run_does_not_stop_the_others():
 
 
 def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
-    from kzoo.studies import running
+    from kzoo.pool import here
 
     small = plan(TINY)[0]
     lock = claimed(small.directory)
@@ -139,22 +140,23 @@ def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
         waits.append(seconds)
         lock.__exit__()
 
-    monkeypatch.setattr(running, "time", SimpleNamespace(sleep=release))
+    monkeypatch.setattr(here, "time", SimpleNamespace(sleep=release))
+    monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.0)
     told = Told()
     ended = run_study(TINY, tell=told)
     assert [task.status for task in ended] == ["recorded", "recorded"]
-    assert told[:4] == [("small", "running"), ("small", "elsewhere"), ("wide", "running"), ("wide", "recorded")]
-    assert told[-1] == ("small", "recorded")
-    assert waits == [running.WAIT]
+    assert told[:3] == [("small", "elsewhere"), ("wide", "running"), ("wide", "recorded")]
+    assert told[3:] == [("small", "running"), ("small", "recorded")]
+    assert waits == [here.WAIT]
 
 
 def test_progress_is_read_from_the_runs_directory(tmp_path):
-    assert progress(tmp_path, 10).epoch == 0
+    assert read_progress(tmp_path, 10).epoch == 0
     (tmp_path / "metrics.csv").write_text("epoch,val_accuracy,seconds\n1,0.25,4\n2,0.5,4\n")
-    far = progress(tmp_path, 10)
-    assert (far.epoch, far.val_accuracy) == (2, 0.5)
-    assert 28 <= far.seconds_left <= 32
-    assert progress(tmp_path, 2).seconds_left == 0
+    so_far = read_progress(tmp_path, 10)
+    assert (so_far.epoch, so_far.val_accuracy) == (2, 0.5)
+    assert 28 <= so_far.seconds_left <= 32
+    assert read_progress(tmp_path, 2).seconds_left == 0
 
 
 @pytest.mark.parametrize("terminal", [True, False])

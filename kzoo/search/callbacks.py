@@ -1,4 +1,4 @@
-"""The tuner's and the user's callbacks in a run, as one: a resumed run may have others than it began with."""
+"""A tuner's callbacks in a run, as one: a resumed run may have others than it began with."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras_tuner.src.engine.tuner_utils import SaveBestEpoch
+
+# Private: keras-tuner exports neither, and passes both to a hyper-model's `fit`. Tested with keras-tuner 1.4.8.
+from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
 from kzoo.training.callbacks import restore_state, state_of
 from kzoo.training.optimizers import averaged
 
+__all__ = ["SAVERS", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]
+
 SAVERS = (SaveBestEpoch, keras.callbacks.ModelCheckpoint)
 
 
-class Guests(keras.callbacks.Callback):
+class TunerCallbacks(keras.callbacks.Callback):
     """Passes everything on to other callbacks.
 
     Those that save weights are given the model that is saved everywhere else, not the view of it that is trained (their
@@ -22,7 +26,7 @@ class Guests(keras.callbacks.Callback):
     """
 
     def __init__(self, callbacks: Sequence[Any], stock: keras.Model | None) -> None:
-        """Serve `callbacks`; `stock` is the model to save."""
+        """Pass on to `callbacks`; `stock` is the model to save."""
         super().__init__()
         self.callbacks, self.stock = list(callbacks), stock
 
@@ -60,7 +64,7 @@ class Guests(keras.callbacks.Callback):
 
 
 def _passes_on(name: str) -> Any:
-    def hook(self: Guests, *args: Any, **options: Any) -> None:
+    def hook(self: TunerCallbacks, *args: Any, **options: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, name)(*args, **options)
 
@@ -72,4 +76,4 @@ for _name in (
     "on_epoch_begin",
     *(f"on_{part}{moment}" for part in ("train", "test", "train_batch", "test_batch") for moment in ("_begin", "_end")),
 ):
-    setattr(Guests, _name, _passes_on(_name))
+    setattr(TunerCallbacks, _name, _passes_on(_name))

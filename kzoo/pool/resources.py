@@ -81,3 +81,15 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 def _lower(present: str | None, count: int) -> str:
     return str(min(int(present), count)) if present and present.isdigit() and int(present) > 0 else str(count)
+
+
+def default_workers() -> int | None:
+    """How many workers there are if nobody says: one a visible GPU where there are several, else None."""
+    gpus = visible_gpus(os.environ)
+    return len(gpus) if len(gpus) > 1 else None
+
+
+def leave_gpus_alone() -> None:
+    """Keep this process, which only waits for others, from taking the memory of GPUs. Call it before Keras uses one."""
+    if visible_gpus(os.environ):
+        os.environ.update(CUDA_VISIBLE_DEVICES="-1", JAX_PLATFORMS="cpu")

@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import statistics
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from kzoo.pool.progress import read_progress
 from kzoo.studies.running import Status, Task
 
 STYLES = {"recorded": "green", "failed": "red", "running": "bold", "cut off": "yellow"}
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        epoch: epochs done.
-        val_accuracy: of the last of them.
-        seconds_left: estimated from the epochs so far; None before the first is done.
-    """
-
-    epoch: int = 0
-    val_accuracy: float | None = None
-    seconds_left: float | None = None
-
-
-def progress(directory: Path, epochs: int) -> Progress:
-    """How far the run in a directory has come, read from its metrics.csv."""
-    path = directory / "metrics.csv"
-    try:
-        written = path.stat().st_mtime
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError:
-        return Progress()
-    if not rows:
-        return Progress()
-    epoch, accuracy = int(rows[-1]["epoch"]), rows[-1].get("val_accuracy")
-    each = statistics.median(float(row["seconds"]) for row in rows[-5:])
-    left = max((epochs - epoch) * each - min(time.time() - written, each), 0.0)
-    return Progress(epoch, float(accuracy) if accuracy else None, left)
-
-
 class StudyProgress:
-    """Shows tasks while they run; a context manager whose `tell` a runner calls."""
+    """Shows tasks while they run; a context manager whose `tell` is called with every change."""
 
     def __init__(self, console: Console, title: str, tasks: Sequence[Task], interval: float = 1.0) -> None:
         """Show `tasks` on `console`, refreshed every `interval` seconds."""
@@ -98,10 +63,10 @@ class StudyProgress:
         table.add_column("time left", justify="right")
         for task in self.tasks:
             status = self.states[task.digest]
-            far = progress(task.directory, task.recipe.epochs)
-            left = _clock(far.seconds_left) if status == "running" else ""
-            accuracy = "" if far.val_accuracy is None else f"{far.val_accuracy:.4f}"
-            epoch = f"{far.epoch}/{task.recipe.epochs}" if far.epoch or status != "recorded" else ""
+            so_far = read_progress(task.directory, task.recipe.epochs)
+            left = _clock(so_far.seconds_left) if status == "running" else ""
+            accuracy = "" if so_far.val_accuracy is None else f"{so_far.val_accuracy:.4f}"
+            epoch = f"{so_far.epoch}/{task.recipe.epochs}" if so_far.epoch or status != "recorded" else ""
             row = (", ".join(task.labels), str(task.recipe.seed), status, epoch, accuracy, left)
             table.add_row(*row, style=STYLES.get(status, "dim"))
         return table
@@ -114,15 +79,15 @@ class StudyProgress:
 
     def _epochs(self, task: Task) -> None:
         """Print how far a run has come, at most ten times a run."""
-        far = progress(task.directory, task.recipe.epochs)
+        so_far = read_progress(task.directory, task.recipe.epochs)
         each = max(task.recipe.epochs // 10, 1)
-        if far.epoch // each > self._printed.get(task.digest, 0) // each:
-            self._printed[task.digest] = far.epoch
-            text = f"{task.name}: epoch {far.epoch}/{task.recipe.epochs}"
-            if far.val_accuracy is not None:
-                text += f", val accuracy {far.val_accuracy:.4f}"
-            if far.epoch < task.recipe.epochs:
-                text += f", {_clock(far.seconds_left)} left"
+        if so_far.epoch // each > self._printed.get(task.digest, 0) // each:
+            self._printed[task.digest] = so_far.epoch
+            text = f"{task.name}: epoch {so_far.epoch}/{task.recipe.epochs}"
+            if so_far.val_accuracy is not None:
+                text += f", val accuracy {so_far.val_accuracy:.4f}"
+            if so_far.epoch < task.recipe.epochs:
+                text += f", {_clock(so_far.seconds_left)} left"
             self._print(text)
 
     def _print(self, text: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from kzoo import Choice, Search, run_search
-from kzoo.search.live import SearchProgress
+from kzoo.search.progress import SearchProgress
+from kzoo.search.results import read_search
 
 SEARCH = Search("shown", "lenet1-max", {"batch_size": Choice(20, 50)}, tuner="grid").override(
     dataset="digits", train_size=60, epochs=1
@@ -23,6 +24,6 @@ def test_lines_where_there_is_no_terminal_and_a_table_where_there_is():
     run_search(SEARCH, "shown", progress=Console(file=again, width=200))
     assert "trial 000" not in again.getvalue()  # what is over is not told again
     terminal = Console(file=io.StringIO(), force_terminal=True, width=200)
-    with SearchProgress(terminal, SEARCH, Path("shown")) as shown:
+    with SearchProgress(terminal, SEARCH, Path("shown"), read_search("shown").record) as shown:
         terminal.print(shown.table())
     assert "shown: 2 trials, grid" in terminal.file.getvalue()

@@ -1,0 +1,59 @@
+"""A process of `kzoo.pool.children`: ``python -m kzoo.pool.child FD GRACE`` (no Keras until a job loads it).
+
+It reads jobs from its standard input, one JSON object a line, and writes how each ended to the file descriptor FD. When
+the input ends, its parent needs it no more or is gone: a job under way is then interrupted as by Ctrl-C, so that it
+writes a checkpoint, and after GRACE seconds the process and those that it started are killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from kzoo.pool.jobs import perform
+
+PARENT = os.getppid()
+
+
+def main(answers: int, grace: float) -> int:
+    """Perform jobs until there are no more."""
+    jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    busy = threading.Event()
+
+    def read() -> None:
+        for line in sys.stdin:
+            busy.set()
+            jobs.put(json.loads(line))
+        jobs.put(None)
+        if busy.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (job := jobs.get()) is not None:
+        log = os.open(job["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        kind, reason = perform(job["function"], job["arguments"])
+        sys.stdout.flush()
+        busy.clear()
+        os.write(answers, (json.dumps([kind, reason]) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.append(os.getcwd())
+    try:
+        sys.exit(main(int(sys.argv[1]), float(sys.argv[2])))
+    except KeyboardInterrupt:
+        if os.getppid() != PARENT:  # nobody is left to end what this process has started
+            os.killpg(0, signal.SIGKILL)
+        sys.exit(130)

@@ -1,0 +1,209 @@
+"""What a pool is given, what it reports, and what all pools share: the queue, and one writer a directory (no Keras)."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import filelock
+
+from kzoo.errors import InputError, InUse, RunFailed
+
+INTERVAL = 0.5
+"""Seconds for which `Pool.wait` waits at most, if nothing happens."""
+WAIT = 2.0
+"""Seconds between two looks at a directory that another process holds."""
+DEATHS = 3
+"""A job fails when its process has died so often."""
+INTERRUPTED = "interrupted; the same command resumes it"
+
+Kind = Literal["started", "died", "elsewhere", "done", "failed", "refused"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to train.
+
+    Attributes:
+        key: identifies it within the pool.
+        function: what trains it: ``module:function``, or for a pool in this process (`Pool.here`) any callable.
+        arguments: keyword arguments of the function: JSON data, or for a pool in this process any objects.
+        directory: what it writes; only one process at a time may hold its lock.
+        record: a file that exists once the job is over, whoever did it.
+        log: a file to which the output of its process is appended.
+    """
+
+    key: str
+    function: str | Callable[..., Any]
+    arguments: Mapping[str, Any]
+    directory: Path
+    record: Path
+    log: Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a job.
+
+    Attributes:
+        kind: ``"started"``; ``"died"`` (its process did; it starts again); ``"elsewhere"`` (another process holds its
+            directory; it is looked at again); or its end: ``"done"``, ``"failed"`` (the run did, or its process died
+            too often), ``"refused"`` (its input is bad, so that others of its kind would end likewise).
+        job: the job.
+        reason: why it died, failed or was refused.
+        where: the process that it started in.
+        code: exit status of the process that died, negative for a signal; None if unknown.
+    """
+
+    kind: Kind
+    job: Job
+    reason: str = ""
+    where: str = ""
+    code: int | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the job is over."""
+        return self.kind in ("done", "failed", "refused")
+
+
+class Pool:
+    """Trains jobs; a context manager. This base class keeps the queue; `kzoo.pool` describes its use.
+
+    Attributes:
+        here: whether jobs run in this process, so that they may hold any objects.
+        slots: how many jobs run at a time.
+    """
+
+    here = False
+
+    def __init__(self, slots: int) -> None:
+        """Begin without jobs."""
+        self.slots = slots
+        self._jobs: dict[str, Job] = {}  # those that are not over
+        self._queue: deque[Job] = deque()  # those of them that do not run
+        self._look_again: dict[str, float] = {}  # when to look at the directories that others hold
+        self._elsewhere: set[str] = set()
+        self._events: list[Event] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave no process behind."""
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Keys of the jobs that are not over."""
+        return tuple(self._jobs)
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could run now; a job that is submitted beyond that waits."""
+        return self.slots - len(self._jobs)
+
+    def submit(self, job: Job) -> None:
+        """Take a job.
+
+        Raises:
+            InputError: one of its key is not over yet.
+        """
+        if job.key in self._jobs:
+            raise InputError(f"job {job.key!r} is in the pool already")
+        self._jobs[job.key] = job
+        self._queue.append(job)
+
+    def wait(self, seconds: float = INTERVAL) -> list[Event]:
+        """What has happened since the last call; waits at most so long for something to happen.
+
+        Raises:
+            KeyboardInterrupt: SIGINT or SIGTERM came; checkpoints were written.
+        """
+        raise NotImplementedError
+
+    def _next(self) -> Job | None:
+        """The first job of the queue that may start now."""
+        for _ in range(len(self._queue)):
+            job = self._queue.popleft()
+            if job.record.exists():
+                self._end("done", job)
+            elif time.monotonic() < self._look_again.get(job.key, 0.0):
+                self._queue.append(job)
+            elif in_use(job.directory):
+                self._later(job)
+            else:
+                self._elsewhere.discard(job.key)
+                return job
+        return None
+
+    def _later(self, job: Job) -> None:
+        """Put back a job whose directory another process holds."""
+        self._look_again[job.key] = time.monotonic() + WAIT
+        self._queue.append(job)
+        if job.key not in self._elsewhere:
+            self._elsewhere.add(job.key)
+            self._events.append(Event("elsewhere", job))
+
+    def _end(self, kind: Kind, job: Job, reason: str = "", code: int | None = None) -> None:
+        del self._jobs[job.key]
+        self._events.append(Event(kind, job, reason, code=code))
+
+    def _ended(self, job: Job, kind: str, reason: str) -> None:
+        """Note how a call of `perform` has ended."""
+        if kind == "elsewhere":
+            self._later(job)
+        else:
+            self._end(kind, job, reason)  # type: ignore[arg-type]
+
+    def _taken(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, str]:
+    """Call a job's function, in whichever process.
+
+    Returns:
+        How it ended, ``"done"``, ``"failed"``, ``"refused"`` or ``"elsewhere"``, and why. A traceback is printed where
+        the error is none of kzoo's.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    try:
+        call: Any = function
+        if isinstance(function, str):
+            module, _, name = function.partition(":")
+            call = getattr(importlib.import_module(module), name)
+        call(**arguments)
+    except InUse:
+        return "elsewhere", ""
+    except InputError as error:
+        return "refused", str(error)
+    except RunFailed as error:
+        return "failed", str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", f"{type(error).__name__}: {error}"
+    return "done", ""
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a process trains in a run's directory at this moment."""
+    if not directory.is_dir():
+        return False
+    lock = filelock.FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False  # whoever trains there will say what is wrong with the directory
+    lock.release()
+    return False

@@ -1,0 +1,232 @@
+"""A pool on a Ray cluster: one Ray task a job. Scheduling, retries and the failure of machines are Ray's.
+
+Every machine of the cluster must have kzoo installed and see the directories of the jobs under the same paths. Ray is
+imported here and nowhere else (no Keras).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from kzoo.errors import InputError
+from kzoo.files import write_atomically
+from kzoo.interrupts import interruptible
+from kzoo.pool.jobs import DEATHS, INTERRUPTED, INTERVAL, WAIT, Event, Job, Pool, perform
+from kzoo.pool.resources import THREADS, usable_cores, visible_gpus
+
+PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KERAS_HOME", "XLA_FLAGS")
+"""Variables that a run depends on, and that a cluster's machines may have set otherwise."""
+STORE = 100 * 2**20
+"""Bytes of Ray's object store: what goes through it is a few kilobytes a job."""
+GRACE = 60.0
+"""Seconds that jobs have to write checkpoints when they are interrupted."""
+
+
+class OnRay(Pool):
+    """Hands each job to a Ray cluster as one task. Within the context, signals act as for `Children`."""
+
+    def __init__(
+        self,
+        address: str,
+        workers: int | None = None,
+        *,
+        reuse: bool = False,
+        deaths: int = DEATHS,
+        patience: float = 60.0,
+    ) -> None:
+        """Describe the cluster; the context connects to it.
+
+        Args:
+            address: ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for one that is started on
+                this machine for the time being, ``"host:port"`` of a cluster's head as seen from one of its machines,
+                or ``"ray://host:port"`` from elsewhere.
+            workers: jobs at a time; the cluster's cores are divided between them. If not given, one job a GPU, or,
+                where there is none, one job a machine.
+            reuse: whether a process may run several jobs, one after another (never where they use GPUs).
+            deaths: a job fails when its process or machine has died so often.
+            patience: seconds that a task waits for a directory that another process still holds.
+
+        Raises:
+            InputError: Ray is not installed, or the address is none.
+        """
+        if importlib.util.find_spec("ray") is None:
+            raise InputError(f"--on {address} needs Ray, which is not installed: pip install 'kzoo[ray]'")
+        if not re.fullmatch(r"auto|local|(ray://)?[^/:\s]+:\d+", address):
+            raise InputError(f"--on takes auto, local, HOST:PORT or ray://HOST:PORT, not {address!r}")
+        super().__init__(workers or 1)
+        self.address, self.workers, self.reuse, self.deaths, self.patience = address, workers, reuse, deaths, patience
+        self._tasks: dict[Any, Job] = {}  # by Ray's reference
+        self._started: dict[str, str] = {}  # what each job's task wrote when it started
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self._ray = self._stack.enter_context(_connected(self.address))
+        cores, gpus, fitting = resources(self._ray.nodes(), self.workers)
+        self.slots = self.workers or fitting
+        options = {"num_cpus": cores, "num_gpus": gpus, "max_retries": self.deaths - 1}
+        options["max_calls"] = 0 if self.reuse and not gpus else 1
+        self._remote = self._ray.remote(**options)(_perform)
+        self._threads = max(int(cores), 1)
+        self._interrupted = self._stack.enter_context(interruptible())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._cancel()
+        finally:
+            self._stack.close()
+
+    def wait(self, seconds: float = INTERVAL) -> list[Event]:
+        """See `Pool.wait`."""
+        # Ray has a queue of its own: it gets all that may start.
+        while (job := self._next()) is not None:
+            _started_file(job).unlink(missing_ok=True)
+            self._tasks[self._remote.remote(self._order(job), self.patience)] = job
+        if not self._tasks:
+            time.sleep(0.0 if self._events else seconds)
+            return self._taken()
+
+        done, _ = self._ray.wait(list(self._tasks), timeout=0.0 if self._events else seconds)
+        for job in self._tasks.values():
+            self._look_for_start(job)
+        for reference in done:
+            job = self._tasks.pop(reference)
+            try:
+                kind, reason = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                kind, reason = "failed", str(error).strip().splitlines()[-1]
+            self._ended(job, "done" if job.record.exists() else kind, reason)
+
+        if self._interrupted():
+            self._cancel()
+            raise KeyboardInterrupt(INTERRUPTED)
+        return self._taken()
+
+    def _look_for_start(self, job: Job) -> None:
+        """Report a job's start, and its restart by Ray."""
+        try:
+            text = _started_file(job).read_text(encoding="utf-8")
+        except OSError:
+            return
+        before = self._started.get(job.key)
+        if text != before:
+            self._started[job.key] = text
+            if before is not None:
+                self._events.append(Event("died", job, "its process or machine is gone", where=before))
+            self._events.append(Event("started", job, where=text))
+
+    def _cancel(self) -> None:
+        """Interrupt what runs, so that it writes checkpoints; a KeyboardInterrupt meanwhile ends the waiting."""
+        references, self._tasks = list(self._tasks), {}
+        for reference in references:
+            self._ray.cancel(reference, force=False)
+        if references:
+            self._ray.wait(references, num_returns=len(references), timeout=GRACE)
+
+    def _order(self, job: Job) -> dict[str, Any]:
+        """A job as it is sent to another machine; paths are absolute."""
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        return {
+            "function": job.function,
+            "arguments": dict(job.arguments),
+            "started": str(_started_file(job).absolute()),
+            "working_directory": os.getcwd(),
+            "path": [entry or os.getcwd() for entry in sys.path],
+            "environment": environment | dict.fromkeys(THREADS, str(self._threads)),
+        }
+
+
+def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
+    """Perform a job on some machine of the cluster; gives what `perform` gives."""
+    os.environ.update(order["environment"])
+    if os.path.isdir(order["working_directory"]):
+        os.chdir(order["working_directory"])
+    sys.path.extend(entry for entry in order["path"] if entry not in sys.path)
+
+    # The line differs from one start to the next.
+    line = f"{socket.gethostname()}, process {os.getpid()}, {time.strftime('%H:%M:%S')}"
+    write_atomically(Path(order["started"]), lambda stream: stream.write(line.encode()))
+
+    # The process of a machine that was cut off may hold the directory a little longer.
+    deadline = time.monotonic() + patience
+    while True:
+        kind, reason = perform(order["function"], order["arguments"])
+        if kind != "elsewhere" or time.monotonic() > deadline:
+            return kind, reason
+        time.sleep(WAIT)
+
+
+def _started_file(job: Job) -> Path:
+    try:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"directory {str(job.log.parent)!r} cannot be made: {error.strerror}") from None
+    return job.log.with_suffix(".started")
+
+
+def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, float, int]:
+    """Cores and GPUs of one job, and how many jobs fit on a cluster's nodes.
+
+    Raises:
+        InputError: the cluster has no machine with a core.
+    """
+    machines = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    if not machines:
+        raise InputError("the Ray cluster has no machine with a free core")
+    cores = sum(machine["CPU"] for machine in machines)
+    gpus = sum(machine.get("GPU", 0) for machine in machines)
+    smallest = min(machine["CPU"] for machine in machines)
+    if workers is None:
+        each = [machine["CPU"] // max(machine.get("GPU", 0), 1) for machine in machines]
+        return max(min(each), 1), 1 if gpus else 0, max(int(gpus), 1) if gpus else len(machines)
+    share = min(max(cores // workers, 1), smallest)
+    # Ray takes a part of a GPU as one over a whole number.
+    return share, 0 if not gpus else 1 if workers <= gpus else 1 / -(-workers // gpus), workers
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Ray, connected; a connection that was there before stays open."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # By default a task that was stopped for want of memory is retried without end.
+    os.environ.setdefault("RAY_task_oom_retries", "3")
+    import ray
+
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address == "local":
+        gpus = len(visible_gpus(os.environ))
+        own: dict[str, Any] = {"num_cpus": len(usable_cores()), "num_gpus": gpus, "include_dashboard": False}
+        ray.init(address, object_store_memory=STORE, **own, **quiet)
+    else:
+        if address != "auto":
+            _check_reachable(address)
+        try:
+            ray.init(address, **quiet)
+        except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise InputError(f"no Ray cluster at {address!r} ({first}): start one with ray start --head") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Tell within seconds what Ray tells after minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster at {address!r} ({error}): start one with ray start --head") from None

@@ -1,0 +1,225 @@
+"""What a search asks of keras-tuner's oracles: no configuration twice, and one file that a kill leaves whole.
+
+An oracle chooses the trials of a search. `Planned.ask` gives the next one, `Planned.tell` takes its outcome.
+keras-tuner saves its state in several files, one after another; here all that is known is one file, written atomically
+at each change.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from kzoo.errors import InputError
+from kzoo.schemas import check_version
+from kzoo.search.combinations import Endless, Values, all_values, combinations
+from kzoo.search.records import STATE, Outcome
+from kzoo.search.results import read_json, write_json
+from kzoo.search.search import Search
+from kzoo.seeds import derived_seed, generator
+
+SCHEMA_VERSION = 1
+REJECTED_IN_A_ROW = 100
+"""After so many rejected trials with none between them, the limits leave nothing to find."""
+DRAWS = 20
+"""Configurations drawn at random, all tried before, after which those that are left are listed."""
+LISTED = 20_000
+"""A space with more configurations than this is not listed."""
+
+
+class Planned:
+    """Mixed into an oracle of keras-tuner's: what the search's budgets and a kill ask of it.
+
+    Attributes:
+        search: the search.
+        path: file of the state.
+        skipped: how often a configuration that had been tried was proposed, and another one chosen instead.
+        rejected: numbers of the trials whose models exceed a limit.
+        given_up: whether trials failed or were rejected too often.
+        ended: why there are no more trials; empty before that.
+    """
+
+    def plan(self: Any, search: Search, directory: Path) -> None:
+        """Follow a search, from the state that is in its directory if there is one.
+
+        Raises:
+            InputError: the state is damaged or of a newer schema.
+        """
+        self.search, self.path, self.verbose = search, directory / STATE, 0
+        self.skipped, self.given_up, self.ended = 0, False, ""
+        self.rejected: set[str] = set()
+        self.spent, self.began = 0.0, time.monotonic()
+        self._keys: dict[str, str] = {}
+        self._exhausted_at = -1
+        if self.path.exists():
+            try:
+                self._restore(read_json(self.path))
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{str(self.path)!r} is damaged ({type(error).__name__}: {error})") from None
+
+    @property
+    def seconds(self: Any) -> float:
+        """Wall-clock time that was spent on the search, by all processes that owned it."""
+        return round(self.spent + time.monotonic() - self.began, 3)
+
+    def ask(self: Any) -> Trial | None:
+        """The next trial; None if there is none now (others have to end first) or no more (`ended` says why)."""
+        trial = self.create_trial(f"trial {len(self.start_order)}")
+        return trial if trial.status == TrialStatus.RUNNING else None
+
+    def tell(self: Any, number: str, outcome: Outcome, space: Values | None = None) -> None:
+        """Take the outcome of a trial; `space` is what a model function has made of its hyper-parameters."""
+        given = self.trials[number]
+        hyperparameters = given.hyperparameters if space is None else keras_tuner.HyperParameters.from_config(space)
+        trial = Trial(hyperparameters, number, TrialStatus.FAILED, outcome.reason)
+        if outcome.status == "completed":
+            trial.status = TrialStatus.COMPLETED
+            self.update_trial(number, {self.search.objective: outcome.score})
+        elif outcome.status == "rejected":
+            self.rejected.add(number)
+        self.end_trial(trial)
+
+    def save(self: Any) -> None:
+        """Write all that is known, whole or not at all. keras-tuner calls this at each change."""
+        trials = []
+        for number in self.start_order:
+            trial = self.trials[number]
+            fields = {name: getattr(trial, name) for name in ("status", "score", "message")}
+            trials.append({"number": number, **fields, "values": trial.hyperparameters.values})
+        state = {"schema_version": SCHEMA_VERSION, "seconds": self.seconds, "skipped": self.skipped}
+        state |= {"space": self.hyperparameters.get_config(), "trials": trials, "end_order": self.end_order}
+        write_json(self.path, state | {"rejected": sorted(self.rejected)})
+
+    def _save_trial(self: Any, trial: Trial) -> None:
+        """Do nothing: trials are in the state. keras-tuner 1.4.8 writes a file for each, before the state."""
+
+    def _restore(self: Any, state: Values) -> None:
+        check_version(state, f"state {str(self.path)!r}", SCHEMA_VERSION)
+        self.hyperparameters = keras_tuner.HyperParameters.from_config(state["space"])
+        self.spent, self.skipped, self.rejected = state["seconds"], state["skipped"], set(state["rejected"])
+        self.end_order = list(state["end_order"])
+        for fields in state["trials"]:
+            hyperparameters = self.hyperparameters.copy()
+            hyperparameters.values = fields["values"]
+            trial = Trial(hyperparameters, fields["number"], fields["status"], fields["message"])
+            trial.score = fields["score"]
+            self.trials[trial.trial_id] = trial
+            self.start_order.append(trial.trial_id)
+            if trial.status == TrialStatus.RUNNING:
+                self.ongoing_trials[trial.trial_id] = trial
+
+    def populate_space(self: Any, trial_id: str) -> Values:
+        """What keras-tuner asks an oracle for: the next trial's values, or why there is none."""
+        self.ended = self._failures() or self._budget()
+        if not self.ended:
+            first = not self.trials and self.search.baseline and self.search.tuner in ("random", "bayesian")
+            values = (self.search.checked_space.baseline() if first else None) or self.propose(trial_id)
+            if values is not None:
+                return {"status": TrialStatus.RUNNING, "values": self.search.checked_space.lasting(values)}
+            self.ended = self._why_no_more()
+        if self.ongoing_trials and not self.given_up:  # one that is rejected leaves its place to another
+            self.ended = ""
+            return {"status": TrialStatus.IDLE, "values": None}
+        return {"status": TrialStatus.STOPPED, "values": None}
+
+    def propose(self: Any, trial_id: str) -> Values | None:
+        """Values that were not tried yet; None if there are none (now)."""
+        values: Values | None = super().populate_space(trial_id)["values"]  # type: ignore[misc]
+        return values
+
+    def _budget(self: Any) -> str:
+        minutes, trials = self.search.minutes, self.search.budget
+        if minutes and self.seconds >= minutes * 60:
+            return f"its {minutes:g} minutes are over"
+        if trials and len(self.trials) - len(self.rejected) >= trials:
+            return f"its budget of {trials} trials is used up"
+        return ""
+
+    def _why_no_more(self: Any) -> str:
+        return f"its space is exhausted: all {len(self._known())} configurations have been tried"
+
+    def _failures(self: Any) -> str:
+        """Why the search is given up, if it is."""
+        self.given_up, rejected, failed = True, 0, 0
+        limit = self.search.failures_in_a_row
+        for number in self.end_order:
+            trial = self.trials[number]
+            if number in self.rejected:
+                rejected += 1
+            else:
+                rejected, failed = 0, failed + 1 if trial.status == TrialStatus.FAILED else 0
+            if limit is not None and failed >= limit:
+                return f"{failed} trials in a row failed, the last one: {trial.message}"
+            if rejected >= REJECTED_IN_A_ROW:
+                return f"{rejected} trials in a row were rejected, the last one: {trial.message}"
+        self.given_up = False
+        return ""
+
+    def configuration(self: Any, values: Values) -> str:
+        """What a trial with these values trains, as a key: the identity of its recipe, and what it asks of a model."""
+        own = {name: value for name, value in values.items() if not name.startswith("tuner/")}
+        text = json.dumps(own, sort_keys=True)
+        if text not in self._keys:
+            space = self.search.checked_space
+            try:
+                identity = self.search.base.override(**space.changes(own)).resolved().digest()
+            except InputError:  # such a trial fails
+                identity = json.dumps(space.keys_of(own), sort_keys=True, default=str)
+            rest = {name: value for name, value in own.items() if name not in space}
+            self._keys[text] = f"{identity} {json.dumps(rest, sort_keys=True)}" if rest else identity
+        return str(self._keys[text])
+
+    def _known(self: Any) -> set[str]:
+        """Configurations that trials have had, so that their results are known."""
+        return {self.configuration(trial.hyperparameters.values) for trial in self.trials.values()}
+
+    def _random_values(self: Any) -> Values | None:
+        """Values drawn at random that were not tried; None where the space is exhausted.
+
+        keras-tuner 1.4.8 takes a space for exhausted after 20 draws of tried values, and calls this where it draws.
+        """
+        size = len(self.hyperparameters.space)  # a model function may add to it
+        if self._exhausted_at == size:
+            return None
+        known = self._known()
+        for attempt in range(DRAWS):
+            values = self._draw(attempt)
+            if self.configuration(values) not in known:
+                self.skipped += attempt > 0
+                return values
+        left = self._untried(known)
+        if left is None:
+            self._exhausted_at = size
+        else:
+            self.skipped += 1
+        return left
+
+    def _draw(self: Any, attempt: int) -> Values:
+        """Values at random, the same after a restart."""
+        hp = keras_tuner.HyperParameters()
+        for index, entry in enumerate(self.hyperparameters.space):
+            if hp.is_active(entry):
+                hp.values[entry.name] = entry.random_sample(
+                    derived_seed(self.search.seed, "draw", len(self.trials), attempt, index)
+                )
+        return dict(hp.values)
+
+    def _untried(self: Any, known: set[str]) -> Values | None:
+        """One of the configurations that are not known; None if there is none."""
+        try:
+            listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
+        except Endless:
+            listed = []
+        candidates: Iterable[Values] = listed
+        if not listed or len(listed) > LISTED:  # only a space of few configurations has none left
+            candidates = map(self._draw, range(DRAWS, LISTED))
+        else:
+            generator(self.search.seed, "left", len(self.trials)).shuffle(listed)
+        return next((values for values in candidates if self.configuration(values) not in known), None)

@@ -1,0 +1,110 @@
+"""Jobs that cost nothing: functions of a module that the processes of a pool can import."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from kzoo.pool import Job
+
+WORK = '''
+import os, signal, subprocess, sys, time
+from pathlib import Path
+
+from kzoo.errors import InputError, InUse, RunFailed
+
+
+def start(directory):
+    """Count the starts, in the job's directory."""
+    folder = Path(directory)
+    folder.mkdir(exist_ok=True)
+    starts = folder / "starts"
+    count = len(starts.read_text()) + 1 if starts.exists() else 1
+    starts.write_text("x" * count)
+    return folder, count
+
+
+def finish(directory, seconds=0.0):
+    folder, _ = start(directory)
+    time.sleep(seconds)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    (folder / "record").write_text(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')} {cores}")
+
+
+def die(directory, times):
+    folder, count = start(directory)
+    print("about to die", flush=True)
+    if count <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / "record").touch()
+
+
+def fail(directory, error):
+    folder, count = start(directory)
+    if error == "InUse" and count > 1:
+        (folder / "record").touch()
+        return
+    raise {"InUse": InUse, "InputError": InputError, "RunFailed": RunFailed, "other": OSError}[error]("no luck today")
+
+
+def save(directory, deaf=False):
+    """What training does when it is interrupted: it saves, unless it is deaf. Starts a process of its own too."""
+    folder, _ = start(directory)
+    inner = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+
+    def stop(*_):
+        (folder / "saved").touch()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else stop)
+    (folder / "pids").write_text(f"{os.getpid()} {inner.pid}")
+    (folder / "ready").touch()
+    time.sleep(60)
+'''
+
+
+@pytest.fixture
+def job(monkeypatch):
+    """Makes a job of one of the functions above."""
+    Path("pool_work.py").write_text(WORK)
+    Path("runs").mkdir()
+    monkeypatch.syspath_prepend(".")
+
+    def make(key, function, **arguments):
+        directory = Path("runs", key).absolute()
+        arguments["directory"] = str(directory)
+        return Job(key, f"pool_work:{function}", arguments, directory, directory / "record", Path("logs", f"{key}.log"))
+
+    return make
+
+
+@pytest.fixture
+def finish():
+    """Runs jobs to their ends; gives the events of each."""
+
+    def run(pool, jobs):
+        events = {one.key: [] for one in jobs}
+        with pool:
+            for one in jobs:
+                pool.submit(one)
+            while pool.running:
+                for event in pool.wait():
+                    events[event.job.key].append(event)
+        return events
+
+    return run
+
+
+def eventually(check, seconds=20.0):
+    """What `check` gives as soon as it gives something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := check():
+            return result
+        time.sleep(0.02)
+    raise AssertionError("did not come about in time")
+
+
+def kinds(events):
+    """What kinds of events there were."""
+    return [event.kind for event in events]

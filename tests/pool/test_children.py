@@ -1,0 +1,156 @@
+"""The pool of child processes, with jobs that cost nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+from kzoo.pool import Children, shares
+from tests.pool.conftest import eventually, kinds
+
+FAST = {"delay": 0.05, "grace": 20.0}
+
+
+def alive(pid):
+    """Whether a process runs (one that has ended and is not yet waited for does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_all_jobs_run_each_within_its_share(job, finish, reuse):
+    jobs = [job(str(i), "finish", seconds=0.2) for i in range(4)]
+    events = finish(Children(2, reuse=reuse, **FAST), jobs)
+    assert {key: kinds(ends) for key, ends in events.items()} == {str(i): ["started", "done"] for i in range(4)}
+    written = [one.record.read_text().split(" ", 2) for one in jobs]
+    assert len({pid for pid, _, _ in written}) == (2 if reuse else 4)
+    parts = {str(list(share.cores)): str(len(share.cores)) for share in shares(2)}
+    for _, threads, cores in written:
+        assert cores == "[]" or parts[cores] == threads
+    assert "pool_work:finish in" in Path("logs/3.log").read_text()
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
+    jobs = [job("once", "die", times=1), job("always", "die", times=9), job("good", "finish")]
+    events = finish(Children(1, reuse=reuse, **FAST), jobs)
+    assert kinds(events["once"]) == ["started", "died", "started", "done"]
+    assert kinds(events["always"]) == ["started", "died"] * 2 + ["started", "failed"]
+    assert kinds(events["good"]) == ["started", "done"]
+    log = Path("logs/always.log")
+    end = events["always"][-1]
+    assert end.reason == f"its process died (killed by SIGKILL), for the 3. time: about to die (log: {log})"
+    assert end.code == -signal.SIGKILL
+    assert log.read_text().count("--- ") == 3
+
+
+def test_ends_that_are_no_deaths_are_final(job, finish):
+    jobs = [job(error, "fail", error=error) for error in ("RunFailed", "InputError", "other")]
+    events = finish(Children(2, reuse=True, **FAST), jobs)
+    assert {key: (kinds(ends), ends[-1].reason) for key, ends in events.items()} == {
+        "RunFailed": (["started", "failed"], "no luck today (log: logs/RunFailed.log)"),
+        "InputError": (["started", "refused"], "no luck today"),
+        "other": (["started", "failed"], "OSError: no luck today (log: logs/other.log)"),
+    }
+    assert "Traceback" in Path("logs/other.log").read_text()
+
+
+def test_a_directory_that_another_process_holds_is_waited_for(job, finish, monkeypatch):
+    monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.05)
+    held, lost = job("held", "finish"), job("lost", "fail", error="InUse")
+    held.directory.mkdir()
+    lock = filelock.FileLock(held.directory / ".lock")
+    lock.acquire()
+    pool = Children(1, reuse=True, **FAST)
+    wait = pool.wait
+
+    def wait_and_release(*seconds):
+        events = wait(*seconds)
+        if any(event.final for event in events):
+            lock.release()
+        return events
+
+    pool.wait = wait_and_release
+    events = finish(pool, [held, lost])
+    assert kinds(events["held"]) == ["elsewhere", "started", "done"]
+    assert kinds(events["lost"]) == ["started", "elsewhere", "started", "done"]
+
+
+OWNER = """
+import sys
+from pathlib import Path
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+from kzoo.pool import Children, Job
+
+with Children(2, reuse=True, grace=float(sys.argv[1])) as pool:
+    for key in "ab":
+        directory = Path("runs", key)
+        arguments = {"directory": str(directory), "deaf": key == "b"}
+        pool.submit(Job(key, "pool_work:save", arguments, directory, directory / "record", Path(f"{key}.log")))
+    try:
+        while True:
+            pool.wait()
+    except KeyboardInterrupt as error:
+        print(error)
+        sys.exit(130)
+"""
+
+
+@pytest.fixture
+def owner(job):
+    """Starts a process that owns two children, of which one is deaf; gives it and all their process numbers."""
+    started = []
+
+    def start(grace):
+        process = subprocess.Popen([sys.executable, "-c", OWNER, str(grace)], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        eventually(lambda: all(Path("runs", key, "ready").exists() for key in "ab"))
+        return process, [int(pid) for key in "ab" for pid in Path("runs", key, "pids").read_text().split()]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def saved():
+    return [Path("runs", key, "saved").exists() for key in "ab"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_children_save_and_leaves_none(owner, number):
+    process, pids = owner(0.5)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (130, "interrupted; the same command resumes it\n")
+    assert saved() == [True, False]
+    assert not any(map(alive, pids))
+
+
+def test_a_second_signal_kills_at_once(owner):
+    process, pids = owner(600.0)
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: saved()[0])
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    eventually(lambda: not any(map(alive, pids)))
+
+
+def test_children_of_a_killed_owner_save_and_end(owner):
+    process, pids = owner(0.5)
+    process.kill()
+    eventually(lambda: not any(map(alive, pids)))
+    assert saved() == [True, False]

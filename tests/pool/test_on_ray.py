@@ -1,0 +1,188 @@
+"""The pool on a Ray cluster, with jobs that cost nothing; and a run that is really trained."""
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.pool import Job, OnRay
+from kzoo.pool.on_ray import resources
+from kzoo.recipes.schema import Recipe
+from kzoo.studies.running import Task, run_tasks
+from tests.pool.conftest import kinds
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'kzoo[ray]'")
+
+
+def test_without_ray_one_error_names_the_extra(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else find(name, *more))
+    with pytest.raises(InputError, match=r"--on auto needs Ray, which is not installed: pip install 'kzoo\[ray\]'"):
+        OnRay("auto")
+
+
+@needs_ray
+def test_addresses_that_are_none():
+    for address in ("", "nowhere", "ray://", "host:", "http://host:80"):
+        with pytest.raises(InputError, match="--on takes auto, local, HOST:PORT or ray://HOST:PORT, not"):
+            OnRay(address)
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_cluster_that_is_not_there_is_told_within_seconds():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = time.monotonic()
+    for scheme in ("", "ray://"):
+        with (
+            pytest.raises(InputError, match=rf"no Ray cluster at '{scheme}127.0.0.1:{port}' .*ray start --head"),
+            OnRay(f"{scheme}127.0.0.1:{port}"),
+        ):
+            pass
+    assert time.monotonic() - start < 30
+
+
+def test_cores_and_gpus_are_divided():
+    def node(cores, gpus=0, alive=True):
+        return {"Alive": alive, "Resources": {"CPU": float(cores), "GPU": float(gpus)}}
+
+    assert resources([node(8), node(4), node(1, alive=False)], None) == (4, 0, 2)
+    assert resources([node(8), node(4)], 6) == (2, 0, 6)
+    assert resources([node(8), node(4)], 2) == (4, 0, 2)
+    assert resources([node(2)], 8) == (1, 0, 8)
+    assert resources([node(16, 4)], None) == (4, 1, 4)
+    assert resources([node(16, 2)], 4) == (4, 0.5, 4)
+    with pytest.raises(InputError, match="no machine with a free core"):
+        resources([node(4, alive=False)], None)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A cluster of two nodes of one core each, on this machine."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # Ray's sockets need short paths
+    options = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
+    cluster.second = cluster.add_node(**options)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+COUNTING = """
+import json, os, time
+from pathlib import Path
+
+
+def count(directory):
+    '''Like training: resumes after the last epoch that it has written, and holds the directory's lock.'''
+    import filelock
+    from kzoo.errors import InUse
+
+    folder = Path(directory)
+    folder.mkdir(exist_ok=True)
+    try:
+        lock = filelock.FileLock(folder / ".lock", timeout=0).acquire()
+    except filelock.Timeout:
+        raise InUse("in use")
+    with lock:
+        log = folder / "epochs.txt"
+        for epoch in range(len(log.read_text().splitlines()) if log.exists() else 0, 12):
+            time.sleep(0.5)
+            with open(log, "a") as stream:
+                stream.write(f"{epoch} {os.getpid()}\\n")
+        (folder / "record").touch()
+"""
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_node_dies_and_its_job_resumes_on_another(cluster, job, finish, monkeypatch):
+    Path("ray_counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(os.getcwd())
+
+    def counting(key):
+        directory = Path("runs", key).absolute()
+        function, arguments = "ray_counting:count", {"directory": str(directory)}
+        return Job(key, function, arguments, directory, directory / "record", Path("logs", f"{key}.log"))
+
+    def kill():
+        # Both nodes are at work.
+        while sum(len(path.read_text().splitlines()) > 2 for path in Path("runs").glob("*/epochs.txt")) < 2:
+            time.sleep(0.1)
+        cluster.remove_node(cluster.second, allow_graceful=False)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    events = finish(OnRay(cluster.address, reuse=True), [counting(key) for key in "abc"])
+    killer.join(timeout=60)
+    assert {key: ends[-1].kind for key, ends in events.items()} == dict.fromkeys("abc", "done")
+    restarted = [key for key, ends in events.items() if "died" in kinds(ends)]
+    assert len(restarted) == 1
+    for key in "abc":
+        rows = [line.split() for line in Path("runs", key, "epochs.txt").read_text().splitlines()]
+        assert [int(epoch) for epoch, _ in rows] == list(range(12))
+        assert len({pid for _, pid in rows}) == (2 if key in restarted else 1)
+
+
+@pytest.mark.slow
+@needs_ray
+def test_ends_on_ray_are_those_of_every_pool(job, finish):
+    jobs = [
+        job("good", "finish"),
+        job("always", "die", times=9),
+        job("refused", "fail", error="InputError"),
+        job("bad", "fail", error="RunFailed"),
+    ]
+    events = finish(OnRay("local", 2), jobs)
+    ends = {key: events[key][-1] for key in events}
+    assert {key: end.kind for key, end in ends.items()} == {
+        "good": "done", "always": "failed", "refused": "refused", "bad": "failed",
+    }  # fmt: skip
+    assert (ends["refused"].reason, ends["bad"].reason) == ("no luck today", "no luck today")
+    assert Path("runs/always/starts").read_text() == "xxx"
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_study_on_this_machine_with_a_custom_network_and_interrupted(monkeypatch):
+    code = (
+        "import keras\n"
+        "def network(input_shape=(8, 8, 1), classes=10, **options):\n"
+        "    inputs = keras.Input(input_shape)\n"
+        "    x = keras.layers.Conv2D(8, 3, padding='same')(inputs)\n"
+        "    return keras.Model(inputs, keras.layers.Dense(classes)(keras.layers.Flatten()(x)), name='custom')\n"
+    )
+    Path("ray_network.py").write_text(code)
+    monkeypatch.syspath_prepend(os.getcwd())
+    monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
+
+    fields = {"dataset": "digits", "train_size": 100, "batch_size": 20, "epochs": 60}
+    row = Recipe(**{"name": "test/ray", "model": "ray_network:network", **fields}).resolved()
+    tasks = [Task(row, row.digest(), ("ray",), Path("runs") / f"test-ray-{row.digest()}")]
+
+    def interrupt():
+        while not list(Path("runs").glob("*/checkpoint/00001-*.npz")):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    told = []
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt, match="the same command resumes it"):
+        run_tasks(tasks, pool=OnRay("local"), tell=lambda one, *rest: told.append(rest))
+    assert ("cut off", "") in told
+    assert not list(Path("runs").glob("*/result.json"))
+    (ended,) = run_tasks(tasks, pool=OnRay("local", 2))
+    assert ended.status == "recorded"
+    record = json.loads((tasks[0].directory / "result.json").read_text())
+    assert len(record["segments"]) == 2
+    assert record["segments"][1]["first_epoch"] > 1

@@ -1,0 +1,34 @@
+"""How a machine is divided between processes."""
+
+from kzoo.pool import divide, shares
+
+
+def test_cores_are_divided_evenly():
+    assert divide(range(4), 2) == [(0, 1), (2, 3)]
+    assert divide(range(5), 2) == [(0, 1), (2, 3, 4)]
+    assert divide([2, 6], 4) == [(2,), (2,), (6,), (6,)]
+    assert divide(range(8), 1) == [tuple(range(8))]
+    assert sorted(core for part in divide(range(7), 3) for core in part) == list(range(7))
+
+
+def test_threads_follow_the_cores_and_a_lower_limit_stays(monkeypatch):
+    monkeypatch.setattr("kzoo.pool.resources.usable_cores", lambda: tuple(range(8)))
+    (one, two) = shares(2, {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "16", "OPENBLAS_NUM_THREADS": "dynamic"})
+    assert (one.cores, two.cores) == ((0, 1, 2, 3), (4, 5, 6, 7))
+    assert one.environment == {
+        "OMP_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "4",
+        "OPENBLAS_NUM_THREADS": "4",
+        "TF_NUM_INTRAOP_THREADS": "4",
+        "TF_NUM_INTEROP_THREADS": "4",
+    }
+
+
+def test_gpus_are_handed_out_and_shared():
+    own = shares(2, {"CUDA_VISIBLE_DEVICES": "3,5"})
+    assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in own] == ["3", "5"]
+    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in own[0].environment
+    shared = shares(3, {"CUDA_VISIBLE_DEVICES": "3,5"})
+    assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in shared] == ["3", "5", "3"]
+    assert shared[1].environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.45"
+    assert "CUDA_VISIBLE_DEVICES" not in shares(1, {"CUDA_VISIBLE_DEVICES": "-1"})[0].environment

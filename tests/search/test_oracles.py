@@ -1,0 +1,224 @@
+"""What an oracle chooses, and that a search killed at any write ends as if it had not been. Nothing is trained."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import kzoo
+from kzoo import Choice, IntRange, Range, Search
+from kzoo.pool import Event, Pool
+from kzoo.search.records import Outcome
+from kzoo.search.results import read_search, write_json
+from kzoo.search.running import Owner, open_directory
+
+BASE = kzoo.recipe("lenet1-max").override(dataset="digits", epochs=9)
+SPACES = {
+    "few": {"batch_size": Choice(10, 20)},
+    "four": {"batch_size": Choice(10, 20), "l2": Choice(0.0, 1e-4)},
+    "rates": {"optimizer.learning_rate": Range(1e-4, 1e-1, log=True), "l2": Choice(1 / 3, 2 / 3)},
+    "same": {"optimizer": Choice("adam", {"kind": "adam", "learning_rate": 1e-3}, labels=("a", "b"))},
+}
+
+
+def score(values):
+    """Of a trial: larger batches and rates are better."""
+    return values.get("batch_size", 1) / 100 + values.get("optimizer.learning_rate", 0.0) + values.get("l2", 0.0)
+
+
+class Fake(Pool):
+    """Trains nothing: a trial's score is a function of its values. Two trials are under way at a time."""
+
+    here = True
+
+    def __init__(self, statuses=()):
+        super().__init__(2)
+        self.at_work, self.statuses = [], dict(statuses)
+
+    def wait(self, seconds=0.0):
+        while len(self.at_work) < self.slots and (job := self._next()) is not None:
+            self.at_work.append(job)
+            self._events.append(Event("started", job))
+        if self.at_work:
+            job = self.at_work.pop(0)
+            values = job.arguments["hyperparameters"]["values"]
+            status = self.statuses.get(job.key, "completed")
+            outcome = {"status": status, "score": score(values) if status == "completed" else None}
+            outcome |= {"epochs": values.get("tuner/epochs", 9), "continues": values.get("tuner/trial_id")}
+            write_json(job.record, Outcome(**outcome).model_dump(mode="json"))
+            self._end("done", job)
+        return self._taken()
+
+
+def search_for(space, tuner, **options):
+    options.setdefault("trials", None if tuner in ("grid", "hyperband") else 8)
+    return Search("fake", BASE, SPACES[space], tuner=tuner, **options)
+
+
+def run(search, directory="s", statuses=()):
+    """Run a search to its end, or go on with it; gives its owner."""
+    folder = open_directory(search, Path(directory))
+    owner = Owner(search, folder, Fake(statuses), data_dir=None, checkpoint_minutes=3.0)
+    owner.run(lambda record: None)
+    return owner
+
+
+def shown(owner):
+    """Each trial's values and epochs."""
+    return [(tuple(trial.values.items()), trial.outcome.epochs) for trial in owner.record.trials]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Lets the write of a number fail as if the process had been killed; counts the outcomes that were written."""
+    state, replace = {"left": 0, "outcomes": Counter()}, os.replace
+
+    def counted(source, target):
+        state["left"] -= 1
+        if state["left"] == 0:
+            raise Killed
+        replace(source, target)
+        state["outcomes"][str(target)] += Path(target).name == "outcome.json"
+
+    monkeypatch.setattr("kzoo.files.os.replace", counted)
+    monkeypatch.setattr("kzoo.files.os.fsync", lambda descriptor: None)
+    return state
+
+
+@pytest.mark.parametrize(("tuner", "space"), [("random", "rates"), ("grid", "four"), ("hyperband", "four")])
+def test_killed_at_any_write_a_search_ends_as_if_it_had_not_been(tuner, space, kill_at):
+    search = search_for(space, tuner, trials=4 if tuner == "random" else None)
+    open_directory(search, Path("whole"))
+    kill_at["left"] = 0
+    whole = run(search, "whole")
+    writes = -kill_at["left"]
+    assert {trial.status for trial in whole.record.trials} == {"completed"}
+    for moment in range(1, writes + 1):
+        directory = f"killed{moment}"
+        open_directory(search, Path(directory))
+        kill_at["left"], kill_at["outcomes"] = moment, Counter()
+        with pytest.raises(Killed):
+            run(search, directory)
+        kill_at["left"] = 0
+        owner = run(search, directory)
+        assert sorted(shown(owner)) == sorted(shown(whole))
+        numbers = [trial.number for trial in owner.record.trials]
+        assert numbers == sorted(owner.oracle.end_order) == [trial.number for trial in read_search(directory).trials]
+        assert [count for path, count in kill_at["outcomes"].items() if "outcome" in path] == [1] * len(numbers)
+        assert owner.oracle.ended
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_no_configuration_is_tried_twice_and_an_exhausted_space_ends_a_search(tuner):
+    owner = run(search_for("four", tuner))
+    assert len(set(shown(owner))) == len(shown(owner)) == 4
+    assert owner.record.reason == "its space is exhausted: all 4 configurations have been tried"
+    assert read_search("s").record.skipped == owner.oracle.skipped
+
+
+def test_values_that_make_the_same_recipe_are_one_configuration():
+    for tuner in ("grid", "random"):
+        owner = run(search_for("same", tuner), tuner)
+        assert len(owner.record.trials) == 1
+        assert owner.record.reason == "its space is exhausted: all 1 configurations have been tried"
+    assert run(search_for("same", "grid"), "grid").record.skipped == 1
+
+
+def test_a_proposal_that_was_tried_is_replaced_and_counted():
+    space = {"batch_size": IntRange(1, 30)}
+    owner = run(Search("many", BASE, space, trials=30))
+    assert len({values for values, _ in shown(owner)}) == 30
+    assert owner.record.skipped > 5
+
+
+def test_hyperband_carries_the_best_to_all_epochs_however_few_there_are():
+    owner = run(search_for("few", "hyperband"))
+    epochs = Counter(trial.outcome.epochs for trial in owner.record.trials)
+    assert epochs == {1: 2, 3: 1, 9: 1}
+    best = read_search("s").best
+    assert (best.outcome.epochs, best.values) == (9, {"batch_size": 20})
+    assert owner.record.reason == "its space is exhausted: all 2 configurations have been tried"
+
+
+def test_hyperbands_brackets_and_their_promotions():
+    owner = run(search_for("rates", "hyperband"))
+    members = {}
+    for trial in owner.oracle.trials.values():
+        values = trial.hyperparameters.values
+        members.setdefault((values["tuner/bracket"], values["tuner/round"]), []).append(trial)
+    counts = {place: len(trials) for place, trials in members.items()}
+    assert counts == {(2, 0): 9, (2, 1): 3, (2, 2): 1, (1, 0): 5, (1, 1): 2, (0, 0): 3}
+    best = sorted(members[2, 0], key=lambda trial: -trial.score)[:3]
+    promoted = {trial.hyperparameters.values["tuner/trial_id"] for trial in members[2, 1]}
+    assert promoted == {trial.trial_id for trial in best}
+    assert owner.record.reason == "all its brackets are done"
+
+
+def test_hyperband_goes_on_with_the_rest_when_trials_fail():
+    failing = {f"{number:04d}": "failed" for number in range(6)}
+    owner = run(search_for("rates", "hyperband"), statuses=failing)
+    epochs = Counter(trial.outcome.epochs for trial in owner.record.trials if trial.status == "completed")
+    assert epochs[9] >= 4
+
+
+def test_a_rejected_trial_leaves_its_place_to_another():
+    owner = run(search_for("rates", "random", trials=3), statuses={"0001": "rejected", "0002": "rejected"})
+    assert [trial.status for trial in owner.record.trials] == ["completed", "rejected", "rejected"] + ["completed"] * 2
+    assert owner.record.reason == "its budget of 3 trials is used up"
+
+
+def test_too_many_failures_give_a_search_up():
+    search = search_for("rates", "random", failures_in_a_row=2)
+    owner = run(search, statuses={"0001": "failed", "0002": "failed"})
+    assert owner.oracle.given_up
+    assert owner.record.reason.startswith("2 trials in a row failed")
+    assert [trial.status for trial in owner.record.trials][:3] == ["completed", "failed", "failed"]
+    assert len(owner.record.trials) == 4  # one was under way
+
+
+def test_numbers_are_drawn_as_they_are_kept():
+    for trial in run(search_for("rates", "bayesian")).record.trials:
+        assert trial.values["l2"] in (1 / 3, 2 / 3)
+        rate = trial.values["optimizer.learning_rate"]
+        assert rate == float(f"{rate:.6g}")
+
+
+def test_what_an_older_kzoo_began_is_refused_or_shown():
+    search = search_for("four", "grid")
+    owner = run(search)
+    Path("s/oracle_state.json").rename("s/oracle.json")
+    with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
+        kzoo.run_search(search, "s", progress=False)
+    done = owner.record.model_copy(update={"status": "completed"})
+    Path("s/search.json").write_text(done.to_json())
+    assert kzoo.run_search(search, "s", progress=False).record == done
+    with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
+        kzoo.run_search(search.replace(trials=9), "s", progress=False)
+
+
+def test_a_damaged_state_is_one_clear_error():
+    search = search_for("four", "grid")
+    run(search)
+    Path("s/oracle_state.json").write_text("{}")
+    with pytest.raises(kzoo.InputError, match=r"oracle_state\.json' is damaged"):
+        kzoo.run_search(search, "s", progress=False)
+
+
+def test_committed_searches_keep_their_identity():
+    from kzoo.search.declared import from_dict
+
+    for path in (Path(__file__).parents[2] / "docs" / "searches").glob("*.json"):
+        record = read_search(path).record
+        fields = {name: value for name, value in record.search.items() if name not in ("recipe", "space")}
+        search = Search(
+            recipe=kzoo.Recipe.from_json(json.dumps(record.search["recipe"])),
+            space=from_dict(record.search["space"]),
+            **fields,
+        )
+        assert search.digest == record.digest
