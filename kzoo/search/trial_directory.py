@@ -24,16 +24,14 @@ def in_turn(directory: Path) -> Iterator[None]:
 
     A worker of keras-tuner's that was taken for dead may still be at its trial; when it has ended, so has the trial.
     """
-    claim = claimed(directory)
-    while True:
-        with contextlib.suppress(InUse):
-            claim.__enter__()
-            break
-        time.sleep(WAIT)
-    try:
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(claimed(directory))
+                break
+            except InUse:
+                time.sleep(WAIT)
         yield
-    finally:
-        claim.__exit__(None, None, None)
 
 
 def continue_from(before: Path, directory: Path) -> None:

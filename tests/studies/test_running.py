@@ -138,7 +138,7 @@ def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
 
     def release(seconds):
         waits.append(seconds)
-        lock.__exit__()
+        lock.__exit__(None, None, None)
 
     monkeypatch.setattr(here, "time", SimpleNamespace(sleep=release))
     monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.0)
