@@ -132,7 +132,7 @@ class Frame:
         elif self.weights is not None:
             if not Path(self.weights).is_file():
                 raise InputError(f"weights={str(self.weights)!r}: there is no such file")
-            load_file(model, Path(self.weights), str(self.weights))
+            load_file(model, Path(self.weights), str(self.weights), whole=self.include_top)
         return model
 
     def _open_weights(self) -> None:

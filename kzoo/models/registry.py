@@ -223,13 +223,25 @@ def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise InputError(f"model {builder!r}: there is no module {error.name!r} on the Python path") from error
+            raise InputError(f"model {builder!r}: {_no_module(builder, str(error.name))}") from error
         raise
     found = getattr(module, function, None)
     if not callable(found):
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise unknown(f"function of module {module_name!r}", function, public)
     return found
+
+
+def _no_module(builder: str, module: str) -> str:
+    name, _, tag = builder.partition(":")
+    if name not in _BUILT_IN and name not in _registered:
+        return f"there is no module {module!r} on the Python path"
+    if builder in list_weights():
+        return (
+            f"this is a set of weights of model {name!r}: create_model({name!r}, weights={tag!r}), or a recipe with "
+            f"model={name!r} and initial_weights={builder!r}"
+        )
+    return f"{name!r} is a model, and {tag!r} none of its sets of weights ({', '.join(list_weights(name)) or 'none'})"
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from kzoo.errors import InputError
 from kzoo.models.blocks import ADAPTIVE
+from kzoo.models.weight_transfer import transfer
 
 # What shapes do not tell: max and average pooling, say, or another stride, have the same weights.
 TOLD = ("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups")
@@ -42,23 +44,56 @@ def _plain(value: Any) -> Any:
 
 
 def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
-    """Where a model is another network than `trained`, the outline of one; empty where all its layers are in that."""
-    for name, line in outline(model).items():
+    """Where a model is another network than `trained`, the outline of one; empty where they agree.
+
+    A model without the top may lack the last layers.
+    """
+    own = outline(model)
+    for name, line in own.items():
         if name not in trained:
             if not line[-1]:
                 continue  # without weights, and perhaps named by Keras, which counts on
             return f"it has a layer {name!r}, which they were not trained with"
         if line != list(trained[name]):
             return f"layer {name!r} is {line}, they were trained in {list(trained[name])}"
+    names = [name for name, line in trained.items() if line[-1]]
+    left = [name for name in names if name not in own]
+    if left and names[-1] in own:
+        return f"it lacks the layer {left[0]!r}, which they were trained with"
     return ""
 
 
-def load_file(model: keras.Model, path: Path, source: str) -> None:
-    """Load a ``.weights.h5`` or ``.keras`` file into a model; `source` names it in errors.
+def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True) -> None:
+    """Load a ``.weights.h5`` or ``.keras`` file into a model.
+
+    Of a ``.keras`` file the structure is compared; of a ``.weights.h5`` file shapes and number: it holds no more.
+
+    Args:
+        model: to be filled.
+        path: the file.
+        source: names it in errors.
+        whole: whether the model must take all the weights; one without the top does not.
 
     Raises:
         InputError: it cannot be read, or does not fit.
     """
+    if path.suffix == ".keras":
+        try:
+            trained = keras.saving.load_model(path, compile=False)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            first = str(error).strip().partition("\n")[0]
+            raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
+        done = transfer(trained, model, what=f"weights={source!r}", partial=not whole)
+        if done.afresh:
+            why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.afresh)}"])
+            raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {why}")
+        return
+    count = _weights_in(path)
+    if whole and count is not None and count > len(model.weights):
+        raise InputError(
+            f"weights={source!r}: they are of another network than {model.name!r}: the file has {count} weights, the "
+            f"model {len(model.weights)}"
+        )
     try:
         with warnings.catch_warnings():
             # Keras warns of each list of layers before it raises for the layers themselves.
@@ -67,6 +102,17 @@ def load_file(model: keras.Model, path: Path, source: str) -> None:
     except (ValueError, OSError, KeyError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
+
+
+def _weights_in(path: Path) -> int | None:
+    """How many weights a ``.weights.h5`` file holds; None where that cannot be told, or it is no such file."""
+    names: list[str] = []
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    except OSError:
+        return None
+    return sum("/vars/" in f"/{name}" and not name.startswith("optimizer") for name in names)
 
 
 def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, source: str) -> None:
@@ -84,4 +130,4 @@ def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, s
     other = difference(model, trained)
     if other:
         raise InputError(f"weights={source!r}: they are of another network than {model.name!r}: {other}")
-    load_file(model, path, source)
+    load_file(model, path, source, whole=False)  # what is left over was compared

@@ -74,7 +74,9 @@ class Recipe(Setting):
         seed: of initial weights, order, augmentation and dropout (the split has its own).
         initial_weights: a run's directory (its best weights), a set of weights (``MODEL:TAG``, its folder or URL), or a
             ``.weights.h5`` or ``.keras`` file.
-        freeze: wildcards of layer names that are not trained.
+        initial_weights_partial: take of `initial_weights` the layers that fit; else all but the classifier must.
+        freeze: wildcards of layer names that are not trained. With `initial_weights`, the rest may be of another
+            network, but each frozen layer must be among those that are taken.
         early_stop: when to end before the last epoch.
         rate_multipliers: factors on the learning rate by wildcards of variable paths (``"*bias": 64``, or with first
             and last epoch, see `RateMultiplier`); of several that fit, the last one counts.
@@ -114,6 +116,7 @@ class Recipe(Setting):
     batch_size: Annotated[int, Field(ge=1)] = 100
     seed: Annotated[int, Field(ge=0)] = 0
     initial_weights: str | None = None
+    initial_weights_partial: bool = later(False)
     freeze: tuple[str, ...] = ()
     early_stop: EarlyStop | None = None
     rate_multipliers: dict[str, Multiplier] = later({})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import reprlib
 import shutil
 from pathlib import Path
@@ -12,9 +13,13 @@ import keras
 
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
+from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
 from kzoo.training.checkpoint import Checkpoint
 from kzoo.training.records import read_result
+
+STRUCTURE = "structure.json"
+"""What the model was made of when the run began."""
 
 
 def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
@@ -25,6 +30,30 @@ def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
         temporary.replace(place / "initial.keras")
     if not (place / "recipe.json").exists():
         write_atomically(place / "recipe.json", lambda stream: stream.write(row.to_json().encode()))
+    if not row.model.startswith("keras:") and not (place / STRUCTURE).exists():
+        text = json.dumps(structure(model)) + "\n"
+        write_atomically(place / STRUCTURE, lambda stream: stream.write(text.encode()))
+
+
+def check_structure(place: Path, model: keras.Model) -> None:
+    """Refuse a model that is built otherwise now than when its run began; runs of before kept no structure.
+
+    Raises:
+        InputError: it is; the message says where.
+    """
+    path = place / STRUCTURE
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        found = difference(structure(model), before)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from None
+    if found:
+        raise InputError(
+            f"run {str(place)!r}: the code of its model {model.name!r} has changed since it began: {found}. Put the "
+            "code back, or train anew (--fresh)"
+        )
 
 
 def own_model(place: Path) -> keras.Model | None:

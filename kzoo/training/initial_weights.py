@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+from rich.console import Console
 
 from kzoo.errors import InputError
 from kzoo.models.registry import create_model
-from kzoo.models.weight_sets import DESCRIPTION, open_set
+from kzoo.models.trained import load_file
+from kzoo.models.weight_sets import DESCRIPTION, WEIGHTS, list_weights, open_set
+from kzoo.models.weight_transfer import Transfer, transfer
+from kzoo.recipes.schema import Recipe
 from kzoo.training.saved_run import Run
 
 
@@ -30,47 +36,93 @@ def initial_weights_file(source: str) -> Path:
     if path.is_dir():
         path = path / "best.weights.h5"
     if not path.is_file():
-        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}")
+        near = [name for name in list_weights() if source in (name.partition(":")[0], name.partition(":")[2])]
+        hint = f"; did you mean the set {' or '.join(map(repr, near))}?" if near else ""
+        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}{hint}")
     if not path.name.endswith((".weights.h5", ".keras")):
         raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
     return path
 
 
-def load_initial_weights(model: keras.Model, source: str) -> None:
-    """Copy weights into a model.
+def load_initial_weights(
+    model: keras.Model, source: str, *, class_names: Sequence[str] | None = None, partial: bool = False
+) -> Transfer:
+    """Copy weights into a model, see `kzoo.models.weight_transfer`.
 
-    From a run, a set or a ``.keras`` file they are copied layer by layer, by name, and the classifier (the last layer
-    with weights) keeps its own where the number of classes differs. A ``.weights.h5`` file must fit as a whole.
+    A bare ``.weights.h5`` file must fit as a whole; one in the directory of a run or set is read as that.
+
+    Args:
+        model: to be filled.
+        source: a run's directory, a set of weights, or a ``.weights.h5`` or ``.keras`` file.
+        class_names: of the model's classes, by label.
+        partial: take the layers that fit.
+
+    Returns:
+        What was taken.
 
     Raises:
-        InputError: the file is missing or damaged, or its weights belong to another network.
+        InputError: the file is missing or damaged, its weights belong to another network, or none of them fits.
     """
+    what = f"initial_weights {source!r}"
     path = initial_weights_file(source)
     try:
-        if _is_set(source):
-            _copy(create_model(open_set(source)[0].model, weights=source), model, source)
-        elif Path(source).is_dir():
-            _copy(Run(source).model, model, source)
-        elif path.name.endswith(".keras"):
-            _copy(keras.saving.load_model(path, compile=False), model, source)
-        else:
-            model.load_weights(path)
-    except (OSError, KeyError, ValueError) as error:
+        opened = _opened(source, path)
+        if opened is not None:
+            given, names = opened
+            return transfer(given, model, what=what, source_names=names, target_names=class_names, partial=partial)
+        if partial:
+            raise InputError(
+                f"{what}: a .weights.h5 file names no layers, so they cannot be taken in part: give a .keras"
+            )
+        load_file(model, path, source)
+    except (OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"initial_weights {source!r} cannot be read into {model.name!r}: {error}") from None
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"{what} cannot be read into {model.name!r}: {first}") from None
+    note = "the file holds shapes alone: that strides, padding and activations are the same is taken on trust"
+    return Transfer([layer.name for layer in model.layers if layer.weights], notes=[note])
 
 
-def _copy(source: keras.Model, target: keras.Model, name: str) -> None:
-    given = {layer.name: layer.get_weights() for layer in source.layers}
-    layers = [layer for layer in target.layers if layer.weights]
-    fits = [[v.shape for v in given.get(layer.name, [])] == [tuple(w.shape) for w in layer.weights] for layer in layers]
-    for layer, fit in zip(layers[:-1], fits[:-1], strict=True):
-        if not fit:
-            raise InputError(
-                f"initial_weights {name!r} belong to another network than {target.name!r}: they have none of the "
-                f"right shapes for layer {layer.name!r}"
-            )
-    for layer, fit in zip(layers, fits, strict=True):
-        if fit:
-            layer.set_weights(given[layer.name])
+def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None] | None:
+    """The trained model and its classes' names, if known; None for a file that does not tell its network."""
+    folder = path.parent
+    if _is_set(source) or (path.name == WEIGHTS and (folder / DESCRIPTION).is_file()):
+        reference = source if _is_set(source) else str(folder / DESCRIPTION)
+        found = open_set(reference)[0]
+        return create_model(found.model, weights=reference), found.class_names
+    if path.name in ("best.weights.h5", "final.weights.h5") and (folder / "recipe.json").is_file():
+        run = Run(folder)
+        model = run.model
+        if path.name != "best.weights.h5":
+            model.load_weights(path)
+        return model, run.class_names
+    if path.suffix == ".keras":
+        from kzoo.exporting.metadata import read_metadata  # which needs no Keras, and none of what is above training
+
+        return keras.saving.load_model(path, compile=False), read_metadata(path).get("class_names")
+    return None
+
+
+def begin_with_weights(
+    model: keras.Model, recipe: Recipe, class_names: Sequence[str], console: Console | None = None
+) -> None:
+    """Give a run's model the weights that its recipe names, and say what was taken.
+
+    Raises:
+        InputError: as for `load_initial_weights`, or a layer that is to be frozen was not taken.
+    """
+    source = str(recipe.initial_weights)
+    partial = recipe.initial_weights_partial or bool(recipe.freeze)
+    done = load_initial_weights(model, source, class_names=class_names, partial=partial)
+    frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    missing = [name for name in frozen if name in done.afresh]
+    if missing:
+        raise InputError(
+            f"freeze: layer {missing[0]!r} would keep random weights, as initial_weights {source!r} have none for it"
+        )
+    line = done.line(repr(source))
+    if console is not None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif done.afresh or done.notes:
+        warnings.warn(line, stacklevel=3)

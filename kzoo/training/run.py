@@ -25,10 +25,18 @@ from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, origin, records
 from kzoo.training.asked_again import check_begun, check_finished, finished_line
-from kzoo.training.directory import check_same_data, check_same_recipe, claimed, lay_out, new_place, own_model
+from kzoo.training.directory import (
+    check_same_data,
+    check_same_recipe,
+    check_structure,
+    claimed,
+    lay_out,
+    new_place,
+    own_model,
+)
 from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.guards import NotFinite
-from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
+from kzoo.training.initial_weights import begin_with_weights, initial_weights_file
 from kzoo.training.loadable import check_loadable
 from kzoo.training.saved_run import Run
 from kzoo.training.session import Session
@@ -234,10 +242,11 @@ def train_in(
         check_loadable(model)
     made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
     made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
+    check_structure(place, model)
     if start is not None:
         check_begun(place, start.meta, made_of, make, row, data)
     if row.initial_weights is not None and start is None:
-        load_initial_weights(model, row.initial_weights)
+        begin_with_weights(model, row, data.class_names, console)
     digest = digest or (start.meta["digest"] if start else row.digest())
     lay_out(place, row, model)
     if start is not None:

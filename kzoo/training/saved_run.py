@@ -16,7 +16,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
-from kzoo.training.directory import check_same_data, own_model
+from kzoo.training.directory import check_same_data, check_structure, own_model
 from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.finding import check_run
@@ -98,6 +98,7 @@ class Run:
         model = own_model(self.directory)
         if model is None:
             model = recorded_model(self.result)
+            check_structure(self.directory, model)
         try:
             model.load_weights(path)
         except (OSError, ValueError, KeyError) as error:

@@ -19,7 +19,7 @@ from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics
 from kzoo.training.build import Data, build_model, load_parts, prepare_model
 from kzoo.training.checkpoint import load_latest
-from kzoo.training.directory import own_model
+from kzoo.training.directory import check_structure, own_model
 from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.saved_run import Run
@@ -84,7 +84,10 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: boo
     facts = _shape_of_record(result.data) if result else None
 
     def initial() -> keras.Model:
-        made = own_model(run.directory) or build_model(run.recipe, data or facts)  # type: ignore[arg-type]
+        made = own_model(run.directory)
+        if made is None:
+            made = build_model(run.recipe, data or facts)  # type: ignore[arg-type]
+            check_structure(run.directory, made)
         if data is not None:
             prepare_model(made, run.recipe, data)  # freezes what the recipe freezes
         return made

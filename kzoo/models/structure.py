@@ -1,0 +1,167 @@
+"""What a network is made of, as plain data: to tell whether weights belong to it, and whether its code has changed.
+
+Shapes do not tell: max and average pooling, another stride, padding or activation have the same weights. So a structure
+lists every call of a layer with its whole configuration and what goes into it. Names are no part of what is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from kzoo.models.blocks import ADAPTIVE
+from kzoo.models.outputs import has_graph
+
+Structure = list[dict[str, Any]]
+"""An entry for each call: ``name``, ``class``, ``config``, ``weights`` (shapes), ``inputs`` (indices of entries)."""
+
+UNTOLD = ("name", "dtype", "trainable", "seed", "build_config", "autocast", "optional", "ragged", "sparse", "momentum")
+"""What changes nothing of what a trained network computes; initializers and the like are found by their names."""
+IDLE = ("InputLayer", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
+IDLE += ("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Cast")
+IDLE += ("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness")
+"""Layers that may come and go: the input, and what only training has; so may the scaling of pixels, the data's."""
+
+ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
+
+
+def structure(model: keras.Model) -> Structure:
+    """The structure of a built model; JSON data. Models within are taken apart."""
+    entries: Structure = []
+    if has_graph(model):
+        _follow(model, entries, [None] * len(model.inputs))
+    else:
+        layers = list(model._flatten_layers(include_self=False, recursive=True))
+        entries += [_entry(layer, []) for layer in layers if not isinstance(layer, keras.Model)]
+    return entries
+
+
+def essential(entries: Sequence[Mapping[str, Any]]) -> Structure:
+    """A structure without the layers that may come and go, and without the softmax or other activation at its end."""
+    kept: Structure = []
+    place: dict[int, int | None] = {}
+    for index, entry in enumerate(entries):
+        inputs = [place.get(i) if i is not None else None for i in entry["inputs"]]
+        if entry["class"] in IDLE or _linear(entry) or (entry["class"] == "Rescaling" and inputs == [None]):
+            place[index] = inputs[0] if inputs else None
+            continue
+        place[index] = len(kept)
+        kept.append({**entry, "inputs": inputs})
+    while kept and (kept[-1]["class"] in ENDS or kept[-1]["config"].get("activation") in ("softmax", "sigmoid")):
+        if kept[-1]["weights"]:
+            break
+        kept.pop()
+    return kept
+
+
+def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, outputs: bool = True) -> str:
+    """How a call differs from another, in words; "" where it does not.
+
+    Args:
+        one, other: entries of structures.
+        outputs: whether the number of outputs counts: filters, units, and the last axis of the weights.
+    """
+    if one["class"] != other["class"]:
+        return f"{one['class']} instead of {other['class']}"
+    free = () if outputs else ("units", "filters", "activation")
+    for key in one["config"].keys() & other["config"].keys():  # another version of Keras may write others
+        adaptive = str(one.get("name")).startswith(ADAPTIVE) and key in ("pool_size", "strides")
+        if key not in free and not adaptive and one["config"][key] != other["config"][key]:
+            return f"{key} {one['config'][key]!r} instead of {other['config'][key]!r}"
+    cut = None if outputs else -1
+    shapes = [[shape[:cut] for shape in entry["weights"]] for entry in (one, other)]
+    if shapes[0] != shapes[1]:
+        return f"weights of shapes {one['weights']} instead of {other['weights']}"
+    if one["inputs"] != other["inputs"]:
+        return "other layers go into it"
+    return ""
+
+
+def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> str:
+    """Where a structure is not what another one is, in words; "" where they agree."""
+    for index, (one, other) in enumerate(zip(now, before, strict=False)):
+        found = entry_difference(one, other)
+        if found:
+            named = f" (it was called {other['name']!r})" if other["name"] != one["name"] else ""
+            return f"layer {one['name']!r}{named}, number {index + 1}, has {found}"
+    if len(now) > len(before):
+        return f"it has a layer {now[len(before)]['name']!r} that was not there"
+    if len(now) < len(before):
+        return f"it lacks the layer {before[len(now)]['name']!r} and {len(before) - len(now) - 1} more"
+    return ""
+
+
+def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -> list[int | None]:
+    """Add a graph's calls from its outputs back, so that their order is that of no layer's making.
+
+    Args:
+        model: a model with a graph.
+        entries: added to.
+        sources: the entries that its inputs are.
+
+    Returns:
+        The entries that its outputs are.
+    """
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    places: dict[int, int | None] = dict(zip(map(id, graph.inputs), sources, strict=True))
+    waiting = list(reversed(graph.outputs))
+    while waiting:
+        tensor = waiting[-1]
+        if id(tensor) in places:
+            waiting.pop()
+            continue
+        history = tensor._keras_history
+        node = history.operation._inbound_nodes[history.node_index]
+        missing = [given for given in node.input_tensors if id(given) not in places]
+        if missing:
+            waiting += reversed(missing)
+            continue
+        inputs = [places[id(given)] for given in node.input_tensors]
+        operation = history.operation
+        if isinstance(operation, keras.Model) and has_graph(operation):
+            outputs = _follow(operation, entries, inputs)
+        else:
+            entries.append(_entry(operation, inputs, node))
+            outputs = [len(entries) - 1] * len(node.outputs)
+        places.update(zip(map(id, node.outputs), outputs, strict=True))
+    return [places[id(tensor)] for tensor in graph.outputs]
+
+
+def _entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if isinstance(operation, keras.Layer):
+        try:
+            config = dict(operation.get_config())
+        except NotImplementedError:  # of the user's own
+            config = {}
+    else:
+        config = {key: value for key, value in vars(operation).items() if not key.startswith("_")}
+        constants = keras.tree.flatten([*node.arguments.args, node.arguments.kwargs])
+        config["constants"] = [str(value) for value in constants if not keras.backend.is_keras_tensor(value)]
+    kept = {key: _plain(value) for key, value in config.items() if _tells(key)}
+    shapes = [list(weight.shape) for weight in getattr(operation, "weights", ())]
+    name = str(operation.name)
+    return {"name": name, "class": type(operation).__name__, "config": kept, "weights": shapes, "inputs": inputs}
+
+
+def _tells(key: str) -> bool:
+    words = ("initializer", "regularizer", "constraint", "lora", "quantization", "batch_shape", "renorm")
+    return key not in UNTOLD and not any(word in key for word in words)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping) and "class_name" in value:  # a serialized object
+        inner = value.get("config")
+        name = value["class_name"] if value["class_name"] != "function" else inner
+        return [str(name), _plain(inner)] if isinstance(inner, Mapping) else str(name)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if _tells(str(key))}
+    return value if isinstance(value, (bool, int, float, str)) or value is None else str(value)
+
+
+def _linear(entry: Mapping[str, Any]) -> bool:
+    return entry["class"] == "Activation" and entry["config"].get("activation") == "linear"

@@ -1,0 +1,205 @@
+"""Weights of one network for another: whether they belong, which are taken, and which layers start afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.models.outputs import read_outputs
+from kzoo.models.structure import Structure, entry_difference, essential, structure
+
+AFFINE = ("BatchNormalization", "PReLU")
+"""Layers that may stand behind a classifier's last dense layer or convolution, with weights for each class."""
+
+
+@dataclass
+class Transfer:
+    """What was taken.
+
+    Attributes:
+        taken: names of the target's layers that got weights.
+        afresh: names of those with weights that kept their own.
+        notes: what else is to be said, a sentence each.
+    """
+
+    taken: list[str] = field(default_factory=list)
+    afresh: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def line(self, source: str) -> str:
+        """The whole in one line."""
+        parts = [f"weights of {source}: {len(self.taken)} layers taken"]
+        if self.afresh:
+            parts[0] += f" ({_shortened(self.taken)}), {len(self.afresh)} start afresh ({_shortened(self.afresh)})"
+        return "; ".join([*parts, *self.notes])
+
+
+def transfer(
+    source: keras.Model,
+    target: keras.Model,
+    *,
+    what: str,
+    source_names: Sequence[str] | None = None,
+    target_names: Sequence[str] | None = None,
+    partial: bool = False,
+) -> Transfer:
+    """Copy weights from one model to another of the same structure, whatever their layers are called.
+
+    The classifier is taken class by class, by name: classes that the source does not know start afresh, all of them if
+    the number of classes differs and the source has no names.
+
+    Args:
+        source: the trained model.
+        target: the one to fill.
+        what: names the weights in errors.
+        source_names, target_names: the classes' names by label, where they are known.
+        partial: take the layers that fit, by name, or, where no name fits, from the first one on.
+
+    Raises:
+        InputError: the structures differ and `partial` was not asked for, or nothing fits.
+    """
+    given, wanted = (essential(structure(model)) for model in (source, target))
+    heads = [_head(part, model) for part, model in ((given, source), (wanted, target))]
+    pairs: list[tuple[int, int]]
+    if partial:
+        pairs, whole = _fitting(given, wanted, heads)
+        other = ""
+    else:
+        other = _difference(wanted, given, heads)
+        pairs, whole = list(zip(range(len(wanted)), range(len(given)), strict=False)), True
+    if other:
+        raise InputError(
+            f"{what} belong to another network than {target.name!r}: {other}; to take the layers that fit, set "
+            "initial_weights_partial=true"
+        )
+
+    # All but the classifier as it is, then the classifier by its classes' names.
+    done, layers = Transfer(), [_layers(model) for model in (target, source)]
+    head = set(heads[1])
+    for index, from_index in pairs:
+        if wanted[index]["weights"] and index not in head:
+            layers[0][wanted[index]["name"]].set_weights(layers[1][given[from_index]["name"]].get_weights())
+            done.taken.append(wanted[index]["name"])
+    places = dict(pairs)
+    if whole and head and all(index in places for index in head):
+        chosen, note = _class_rows(source, target, source_names, target_names)
+        done.notes += [note] if note else []
+        for index in heads[1] if chosen else ():
+            name = wanted[index]["name"]
+            _set_rows(layers[0][name], layers[1][given[places[index]]["name"]], chosen)
+            done.taken.append(name)
+    named = {entry["name"] for entry in wanted if entry["weights"]}
+    done.taken = list(dict.fromkeys(done.taken))
+    done.afresh = [name for name in dict.fromkeys(e["name"] for e in wanted) if name in named - set(done.taken)]
+    if not done.taken:
+        raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
+    return done
+
+
+def _layers(model: keras.Model) -> dict[str, Any]:
+    """Layers by name, those of models within too."""
+    found = {}
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if not isinstance(layer, keras.Model):
+            found.setdefault(layer.name, layer)
+    return found
+
+
+def _head(entries: Structure, model: keras.Model) -> list[int]:
+    """The classifier: the last layer with weights, if it has one output for each of the model's, and what is behind."""
+    shape = model.output_shape
+    count, found = shape[-1] if len(shape) == 2 else None, []
+    for index in reversed([i for i, entry in enumerate(entries) if entry["weights"]]):
+        shapes = entries[index]["weights"]
+        if any(shape[-1] != count for shape in shapes):
+            break
+        found.append(index)
+        if entries[index]["class"] not in AFFINE:
+            return found[::-1]
+    return []
+
+
+def _difference(wanted: Structure, given: Structure, heads: list[list[int]]) -> str:
+    for index, (one, other) in enumerate(zip(wanted, given, strict=False)):
+        found = entry_difference(one, other, outputs=index not in heads[1] or index not in heads[0])
+        if found:
+            return f"layer {one['name']!r} has {found}"
+    if len(wanted) > len(given):
+        return f"it has a layer {wanted[len(given)]['name']!r} that they were not trained with"
+    if len(wanted) < len(given):
+        left = given[len(wanted)]["name"]
+        return f"they are of {len(given) - len(wanted)} layers more than it has ({left!r} and what follows)"
+    return ""
+
+
+def _fitting(given: Structure, wanted: Structure, heads: list[list[int]]) -> tuple[list[tuple[int, int]], bool]:
+    """Pairs of calls that fit, and whether the classifiers do."""
+    both = bool(heads[0]) and len(heads[0]) == len(heads[1])
+
+    def fits(index: int, other: int) -> bool:
+        one, two = {**wanted[index], "inputs": []}, {**given[other], "inputs": []}
+        as_head = both and index in heads[1] and other in heads[0]
+        return not entry_difference(one, two, outputs=not as_head)
+
+    by_name = {entry["name"]: index for index, entry in enumerate(given)}
+    pairs = [(i, by_name[e["name"]]) for i, e in enumerate(wanted) if e["weights"] and e["name"] in by_name]
+    pairs = [pair for pair in pairs if fits(*pair)]
+    if not pairs:
+        for index in range(min(len(given), len(wanted))):
+            if not fits(index, index):
+                break
+            pairs.append((index, index))
+    return pairs, both and all(index in dict(pairs) for index in heads[1])
+
+
+def _class_rows(
+    source: keras.Model, target: keras.Model, given: Sequence[str] | None, wanted: Sequence[str] | None
+) -> tuple[list[tuple[int, int]] | None, str]:
+    """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and what to say."""
+    counts = [model.output_shape[-1] for model in (source, target)]
+    known = given is not None and wanted is not None and len(given) == max(counts[0], 2) == max(counts[0], len(given))
+    if not known:
+        if counts[0] != counts[1]:
+            return None, f"they are of {counts[0]} classes, so the classifier starts afresh"
+        return [(i, i) for i in range(counts[1])], "they name no classes, so the classifier is taken in their order"
+    assert given is not None
+    assert wanted is not None
+    if counts[0] == counts[1] == 1 and read_outputs(target).kind == "sigmoid":  # the second class's probability
+        if list(given) == list(wanted):
+            return [(0, 0)], ""
+        return None, "they are of other classes, or in another order, so the classifier starts afresh"
+    if 1 in counts:
+        return None, "the classifier starts afresh: one of the two has a single output"
+    places = {name: index for index, name in enumerate(given)}
+    rows = [(index, places[name]) for index, name in enumerate(wanted) if name in places]
+    fresh = [name for name in wanted if name not in places]
+    if not rows:
+        return None, "they know none of the classes, so the classifier starts afresh"
+    told = []
+    if fresh:
+        told.append(f"{len(fresh)} classes that they do not know start afresh ({_shortened(fresh)})")
+    if any(a != b for a, b in rows):
+        told.append(
+            f"the classifier's {len(rows)} other classes are taken by name" if fresh else "classes are taken by name"
+        )
+    return rows, "; ".join(told)
+
+
+def _set_rows(layer: Any, trained: Any, rows: list[tuple[int, int]]) -> None:
+    """Give some outputs of a layer the weights of a trained one's."""
+    to, of = (list(part) for part in zip(*rows, strict=True))
+    values = []
+    for own, theirs in zip(layer.get_weights(), trained.get_weights(), strict=True):
+        value = np.array(own)
+        value[..., to] = theirs[..., of]
+        values.append(value)
+    layer.set_weights(values)
+
+
+def _shortened(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

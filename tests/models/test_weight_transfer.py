@@ -1,0 +1,180 @@
+"""Weights go into the network that they belong to, class by class, and into no other without a word."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kzoo
+from kzoo.errors import InputError
+from kzoo.models.structure import difference, structure
+from kzoo.models.weight_transfer import transfer
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype("float32")
+
+
+def network(
+    classes=3,
+    prefix="",
+    kernels=4,
+    dropout=None,
+    end="softmax",
+    pool=layers.MaxPooling2D,
+    extra=0,
+    epsilon=1e-3,
+    **conv,
+):
+    x = keras.Input((8, 8, 1))
+    y = layers.Rescaling(1 / 255)(x)
+    conv = {"padding": "same", "activation": "relu", **conv}
+    y = layers.Conv2D(kernels, 3, name=f"{prefix}conv1", **conv)(y)
+    y = layers.BatchNormalization(name=f"{prefix}norm", epsilon=epsilon)(y)
+    y = pool(2)(y)
+    for i in range(extra):
+        y = layers.Conv2D(kernels, 3, padding="same", name=f"{prefix}extra{i}")(y)
+    if dropout:
+        y = layers.Dropout(dropout)(y)
+    y = layers.GlobalAveragePooling2D()(y)
+    model = keras.Model(x, layers.Dense(classes, activation=end, name=f"{prefix}head")(y), name="net")
+    rng = np.random.default_rng(classes + extra)
+    model.set_weights([rng.uniform(0.1, 1, value.shape) for value in model.get_weights()])
+    return model
+
+
+def outputs(model):
+    return np.asarray(model.predict_on_batch(IMAGES))
+
+
+ALIKE = {
+    "other names": {"prefix": "b_"},
+    "dropout": {"dropout": 0.5},
+    "logits": {"end": None},
+}
+
+
+@pytest.mark.parametrize("options", ALIKE.values(), ids=ALIKE)
+def test_the_same_network_takes_them_all(options):
+    trained, new = network(), network(**options)
+    new.set_weights([value * 0 + 0.5 for value in new.get_weights()])
+    done = transfer(trained, new, what="weights", source_names="abc", target_names="abc")
+    assert (done.afresh, done.notes) == ([], [])
+    assert len(done.taken) == 3
+    expected = outputs(network(end=options.get("end", "softmax")))
+    np.testing.assert_allclose(outputs(new), expected, rtol=1e-5)
+
+
+OTHERS = {
+    "stride": ({"strides": 2}, r"strides \[2, 2\] instead of \[1, 1\]"),
+    "dilation": ({"dilation_rate": 2}, "dilation_rate"),
+    "padding": ({"padding": "valid"}, "padding 'valid' instead of 'same'"),
+    "pooling": ({"pool": layers.AveragePooling2D}, "AveragePooling2D instead of MaxPooling2D"),
+    "activation": ({"activation": "elu"}, "activation 'elu' instead of 'relu'"),
+    "slope": ({"activation": layers.LeakyReLU(negative_slope=0.3)}, "activation"),
+    "kernels": ({"kernels": 5}, "filters 5 instead of 4"),
+    "epsilon": ({"epsilon": 1e-5}, "epsilon 1e-05 instead of 0.001"),
+    "no bias": ({"use_bias": False}, "use_bias False instead of True"),
+    "one layer more": ({"extra": 1}, "Conv2D instead of GlobalAveragePooling2D"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_another_network_is_refused_both_ways(case):
+    options, message = OTHERS[case]
+    with pytest.raises(InputError, match=message):
+        transfer(network(), network(**options), what="weights")
+    before = network().get_weights()
+    target = network()
+    with pytest.raises(InputError, match="belong to another network than 'net'"):
+        transfer(network(**options), target, what="weights")
+    assert all(map(np.array_equal, before, target.get_weights()))
+
+
+@pytest.mark.parametrize("names", ["cab", "ab", "abcd", "xcay", "bx"])
+def test_classes_are_taken_by_name(names):
+    trained, new = network(), network(len(names))
+    own = new.get_layer("head").get_weights()
+    done = transfer(trained, new, what="weights", source_names="abc", target_names=names)
+    kernel, bias = trained.get_layer("head").get_weights()
+    for index, name in enumerate(names):
+        of = (
+            (kernel[:, "abc".index(name)], bias["abc".index(name)])
+            if name in "abc"
+            else (own[0][:, index], own[1][index])
+        )
+        np.testing.assert_array_equal(new.get_layer("head").get_weights()[0][:, index], of[0])
+        assert new.get_layer("head").get_weights()[1][index] == of[1]
+    fresh = [name for name in names if name not in "abc"]
+    assert (f"{len(fresh)} classes that they do not know start afresh ({', '.join(fresh)})" in done.line("w")) == bool(
+        fresh
+    )
+
+
+def test_classes_without_names_and_without_any_in_common():
+    trained, same, fewer = network(), network(), network(2)
+    assert "they name no classes" in transfer(trained, same, what="weights").line("w")
+    done = transfer(trained, fewer, what="weights")
+    assert done.afresh == ["head"]
+    assert "they are of 3 classes, so the classifier starts afresh" in done.line("w")
+    done = transfer(trained, network(), what="weights", source_names="abc", target_names="xyz")
+    assert (done.taken, done.afresh) == (["conv1", "norm"], ["head"])
+    one = network(1, end="sigmoid")
+    assert transfer(one, network(1, end="sigmoid"), what="w", source_names="ab", target_names="ab").afresh == []
+    done = transfer(one, network(1, end="sigmoid"), what="w", source_names="ab", target_names="ba")
+    assert done.afresh == ["head"]
+
+
+def test_in_part_if_asked_for():
+    trained, new = network(), network(extra=1)
+    fresh = new.get_layer("extra0").get_weights()
+    done = transfer(trained, new, what="weights", partial=True)
+    assert (done.taken, done.afresh) == (["conv1", "norm", "head"], ["extra0"])
+    assert done.line("'a.keras'").startswith(
+        "weights of 'a.keras': 3 layers taken (conv1, norm, head), 1 start afresh (extra0)"
+    )
+    np.testing.assert_array_equal(new.get_layer("conv1").get_weights()[0], trained.get_layer("conv1").get_weights()[0])
+    np.testing.assert_array_equal(new.get_layer("extra0").get_weights()[0], fresh[0])
+
+    # A layer of the same name that computes something else is left, and other names are tried in their order.
+    assert "conv1" in transfer(trained, network(strides=2), what="weights", partial=True).afresh
+    assert transfer(trained, network(prefix="b_", extra=1), what="weights", partial=True).taken == ["b_conv1", "b_norm"]
+    with pytest.raises(InputError, match="no layer of 'net' fits them"):
+        transfer(trained, network(prefix="b_", kernels=7, strides=2), what="weights", partial=True)
+
+
+def test_a_structure_knows_no_names_and_finds_constants():
+    assert difference(structure(network(prefix="x")), structure(network())) == ""
+    x = keras.Input((4,))
+    once, twice = (keras.Model(x, layers.Dense(2, name="d")(x) * factor) for factor in (1.5, 2.5))
+    assert "constants ['2.5'] instead of ['1.5']" in difference(structure(twice), structure(once))
+    nested = keras.Sequential([keras.Input((8, 8, 1)), network()])
+    assert [entry["class"] for entry in structure(nested)] == [entry["class"] for entry in structure(network())]
+    branches = layers.Add()([layers.Dense(4, name="l")(x), layers.Dense(4, name="r", activation="relu")(x)])
+    turned = layers.Add()([layers.Dense(4, name="r", activation="relu")(x), layers.Dense(4, name="l")(x)])
+    assert difference(structure(keras.Model(x, turned)), structure(keras.Model(x, branches))) != ""
+
+
+@pytest.mark.parametrize("ending", ["net.keras", "net.weights.h5"])
+def test_files_with_layers_to_spare_are_refused(ending, tmp_path):
+    options = {"classes": 10, "input_shape": (32, 32, 1)}
+    larger, smaller = (kzoo.create_model(f"lenet{n}-max", **options) for n in (3, 2))
+    path = str(tmp_path / ending)
+    (larger.save if ending == "net.keras" else larger.save_weights)(path)
+    with pytest.raises(InputError, match="another network than 'lenet2-max'"):
+        kzoo.create_model("lenet2-max", weights=path, **options)
+    assert kzoo.create_model("lenet3-max", weights=path, **options).count_params() == larger.count_params()
+    assert smaller.name == "lenet2-max"
+
+
+def test_files_of_another_pooling_or_dilation(tmp_path):
+    options = {"classes": 10, "input_shape": (32, 32, 1)}
+    path = str(tmp_path / "net.keras")
+    kzoo.create_model("lenet2-max", **options).save(path)
+    with pytest.raises(InputError, match="AveragePooling2D instead of MaxPooling2D"):
+        kzoo.create_model("lenet2-average", weights=path, **options)
+
+
+def test_a_set_is_named_where_a_builder_was_looked_for():
+    with pytest.raises(InputError, match="is a set of weights of model 'vgg08'"):
+        kzoo.create_model("vgg08:cifar10")
+    with pytest.raises(InputError, match=r"'emnist' none of its sets of weights .*vgg08:cifar10"):
+        kzoo.create_model("vgg08:emnist")
