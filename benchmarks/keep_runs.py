@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import kzoo
 from kzoo.errors import KzooError
@@ -31,6 +30,7 @@ from kzoo.studies import metrics
 from kzoo.studies.collecting import collect
 from kzoo.studies.invariance import FOLDER
 from kzoo.studies.results import Found, read_records
+from kzoo.studies.standing import leaves
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,11 +86,6 @@ def asked_for() -> set[str]:
             if metrics.changed_images(getattr(test, "metric", "")):
                 found |= {row.entry(label).recipe.digest() for label in test.labels}
     return found
-
-
-def leaves(test: Any) -> list[Any]:
-    """The single tests of a claim's test."""
-    return [leaf for part in test.tests for leaf in leaves(part)] if hasattr(test, "tests") else [test]
 
 
 def told(item: Found) -> str:

@@ -141,6 +141,10 @@ def _at_epoch(field: str, epoch: int) -> Metric:
     return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read)
 
 
+AT_ANY_BUDGET = ("parameters", "seconds_per_epoch_ratio", "gradient_ratio_start")
+"""Metrics that no budget changes: counted on the network, timed at the recipe's own size, or of it untrained."""
+
+
 def changed_images(name: str) -> tuple[str, str, int] | None:
     """What a metric of `kzoo.studies.invariance` measures, after which change, and its size; None for all others."""
     match = CHANGED.fullmatch(name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from kzoo.studies import selection
+from kzoo.studies import metrics, selection
 from kzoo.studies.budget import FULL
 from kzoo.studies.results import Index, Results
 from kzoo.studies.study import Claim, Study, Verdict
@@ -12,6 +13,8 @@ from kzoo.studies.study import Claim, Study, Verdict
 DECIDED = ("holds", "does not hold")
 NO_RUN = "no run needed"
 """Stands for the budget of a claim that follows from the architectures alone."""
+ANY = "any"
+"""Stands for the budget where only figures are compared that no budget changes."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Standing:
     Attributes:
         verdict: of the records of `group`.
         group: the label of their budget; `NO_RUN`, or empty where the study has no records.
-        budget: the same as a reader should see it: with `kzoo.studies.selection.OTHER` where that is so.
+        budget: the same as a reader should see it: `ANY`, or with `kzoo.studies.selection.OTHER` where that is so.
     """
 
     claim: Claim
@@ -37,7 +40,12 @@ class Standing:
     @property
     def small(self) -> bool:
         """Whether the verdict rests on runs at another budget than the report's."""
-        return self.group not in (FULL, NO_RUN, "")
+        return self.group not in (FULL, NO_RUN, "") and self.budget != ANY
+
+
+def leaves(test: Any) -> list[Any]:
+    """The single tests that a claim's test combines."""
+    return [leaf for part in test.tests for leaf in leaves(part)] if hasattr(test, "tests") else [test]
 
 
 def standings(study: Study, index: Index) -> list[Standing]:
@@ -59,5 +67,7 @@ def _standing(claim: Claim, nothing: Results, groups: list[Results]) -> Standing
     if not found:
         return Standing(claim, bare, "", "")
     group, verdict = (decided or found)[0]
+    if all(getattr(test, "metric", "") in metrics.AT_ANY_BUDGET for test in leaves(claim.test)):
+        return Standing(claim, verdict, group.budget, ANY)
     elsewhere = any(group.has(label) and group.on_other_images(label) for label in claim.labels)
     return Standing(claim, verdict, group.budget, f"{group.budget}, {selection.OTHER}" if elsewhere else group.budget)

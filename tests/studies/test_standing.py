@@ -17,6 +17,7 @@ STUDY = Study(
     (
         Claim("a above b", "report a", higher("a", "b")),
         Claim("b above c", "report a", higher("b", "c")),
+        Claim("a has more parameters", "report a", higher("a", "b", metric="parameters")),
         Claim("two and two are five", "report a", arithmetic(lambda: (False, "they are four"))),
     ),
 )
@@ -40,6 +41,7 @@ def test_the_full_budget_decides_wherever_it_can(made):
     assert said(found) == [
         ("holds", "full", True, False),
         ("holds", "epochs=3", True, True),
+        ("does not hold", "any", True, False),
         ("does not hold", "no run needed", True, False),
     ]
 
