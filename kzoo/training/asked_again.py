@@ -56,8 +56,7 @@ def check_finished(
     if model is None and make is not None and not origin.names_model(recipe):
         model = make()
     if model is not None:
-        build.prepare_model(model, recipe, recorded_data(record))  # type: ignore[arg-type]
-        now["model"] = origin.describe_model(recipe, model)
+        now["model"] = _described(recipe, model, record.data["image_shape"])
 
     if callbacks is not None:
         now["callbacks"] = origin.describe_callbacks(callbacks)
@@ -124,9 +123,14 @@ def refuse_differences(
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:
     if make is None:
         return None
-    shape: Any = recorded_data(facts) if isinstance(facts, records.Result) else facts
-    model = make()
-    build.prepare_model(model, recipe, shape)
+    shape = facts.data["image_shape"] if isinstance(facts, records.Result) else facts.image_shape
+    return _described(recipe, make(), shape)
+
+
+def _described(recipe: Recipe, model: keras.Model, image_shape: Sequence[int]) -> dict[str, Any] | None:
+    if not model.built:
+        model.build((None, *image_shape))
+    build.seed_and_freeze(model, recipe)
     return origin.describe_model(recipe, model)
 
 

@@ -179,6 +179,15 @@ def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> None:
         InputError: the model does not fit the data, or no layer has a name that is to be frozen.
     """
     _check_fits(model, data)
+    seed_and_freeze(model, recipe)
+
+
+def seed_and_freeze(model: keras.Model, recipe: Recipe) -> None:
+    """Seed a built model's dropout and freeze layers as the recipe says.
+
+    Raises:
+        InputError: no layer has a name that is to be frozen.
+    """
     weights = {id(weight) for weight in model.weights}
     states = [variable for variable in model.variables if id(variable) not in weights]  # of seed generators
     for index, variable in enumerate(states):

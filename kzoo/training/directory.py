@@ -102,7 +102,7 @@ class claimed:
             raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is not None and self.empty and not (self.place / "checkpoint").exists():
+        if any(error) and self.empty and not (self.place / "checkpoint").exists():
             self._leave_nothing()
         self.lock.release()
 
