@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,11 +16,11 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 _GREY = ("1", "L", "LA")
 
 
-def read_image(path: str | Path, *, channels: int | None = None) -> np.ndarray:
+def read_image(path: str | Path | BinaryIO, *, channels: int | None = None) -> np.ndarray:
     """One image file, upright.
 
     Args:
-        path: a file that Pillow can read; of an animation, the first frame is taken.
+        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken.
         channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB, transparency is
             dropped).
 
@@ -29,17 +30,18 @@ def read_image(path: str | Path, *, channels: int | None = None) -> np.ndarray:
     Raises:
         InputError: the file is missing, broken, or of more than 8 bits a channel.
     """
+    name = f"image {str(path)!r}" if isinstance(path, str | Path) else "image"
     try:
         with Image.open(path) as file:
             upright = ImageOps.exif_transpose(file)
             if upright.mode.startswith(("I", "F")):
-                raise InputError(f"image {str(path)!r} has more than 8 bits a channel (Pillow mode {upright.mode})")
+                raise InputError(f"{name} has more than 8 bits a channel (Pillow mode {upright.mode})")
             grey = channels == 1 if channels else upright.mode in _GREY
             pixels = np.asarray(upright.convert("L" if grey else "RGB"))
     except InputError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
-        raise InputError(f"cannot read image {str(path)!r}: {error}") from None
+        raise InputError(f"cannot read {name}: {error}") from None
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

@@ -32,6 +32,9 @@ CALIBRATION = 256
 SCORED = 2000
 """Test images, at most, on which int8 is scored."""
 
+RESIZE = "bilinear with antialiasing to the whole size, without keeping the aspect ratio"
+"""How images of another size become what the network takes, see `kzoo.data.images.resize`."""
+
 
 @dataclass(frozen=True)
 class Export:
@@ -110,6 +113,7 @@ def export(
         "kzoo_version": __version__,
         "name": source.name if run is None else run.result.name,
         "class_names": None if class_names is None else list(class_names),
+        "resize": RESIZE,
         "recipe": None if run is None else run.result.recipe,
     }
     _check_names(source, class_names)

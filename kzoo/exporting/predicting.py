@@ -25,6 +25,7 @@ class Classifier:
         image_shape: (height, width, channels), None for what is open.
         class_names: by label; numbers where the file does not tell.
         kind: of its outputs, see `kzoo.models.output_kinds`; None until the first images where the file does not tell.
+        model: the Keras model of a run or a set, None of a file.
     """
 
     def __init__(self, target: str | Path) -> None:
@@ -33,7 +34,7 @@ class Classifier:
         Raises:
             InputError: it is none of them, it cannot be opened, or takes no grey or RGB images.
         """
-        self.name, self.target = str(target), Path(target)
+        self.name, self.target, self.model = str(target), Path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
         self._names: Sequence[str] | None
         if exported or (self.target / "saved_model.pb").is_file():
@@ -50,6 +51,7 @@ class Classifier:
         from kzoo.training.saved_set import open_run
 
         run = open_run(self.name)
+        self.model = run.model
         self.image_shape = tuple(run.model.input_shape[1:])
         self._names, self.kind = run.class_names, read_outputs(run.model).kind
         self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)

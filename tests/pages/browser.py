@@ -96,13 +96,13 @@ class Browser:
         self._events.append(method)
 
     def open(self, path, *, width=1280, height=900, dark=False):
-        """Open a file and wait until it is loaded."""
+        """Open a file, or an address, and wait until it is loaded."""
         mobile = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Emulation.setTouchEmulationEnabled", enabled=mobile)
         self.theme(dark)
         self._events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         while "Page.loadEventFired" not in self._events:
             self._receive()
 

@@ -1,0 +1,83 @@
+"""Commands for those who use networks: benchmark, publish, demo."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, app, checked_target, import_keras, numbers, out
+
+Usable = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|SET|FILE",
+        help="A run, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel.",
+        callback=checked_target(exported=True),
+    ),
+]
+
+
+@app.command()
+def benchmark(
+    target: Usable,
+    batches: Annotated[str, typer.Option("--batch", metavar="LIST", help="Images a call.")] = "1,64",
+    seconds: Annotated[float, typer.Option(help="To spend on each batch size in each runtime.")] = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Time a classifier: latency and throughput in each runtime that is installed."""
+    sizes = numbers("--batch", batches)
+    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
+        import_keras()
+    from kzoo.exporting.benchmark import benchmark as measure
+    from kzoo.training.records import hardware
+
+    rows = measure(target, batches=sizes, seconds=seconds)
+    where = hardware()
+    if as_json:
+        print(json.dumps({"hardware": where, "timings": [row.to_dict() for row in rows]}, indent=1))
+        return
+    table = Table("runtime", "batch", "ms a call", "95% within", "images/s", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        times = (f"{row.milliseconds:,.3g}", f"{row.slowest:,.3g} ms", f"{row.images_per_second:,.0f}")
+        table.add_row(row.runtime, str(row.batch), *times)
+    out.print(table)
+    out.print(f"{where['processor']}, {where['cores']} cores; medians, random pixels", soft_wrap=True)
+
+
+@app.command()
+def publish(
+    source: Annotated[
+        str, typer.Argument(metavar="SET", help="A set of weights: MODEL:TAG, its folder, or the URL of its set.json.")
+    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+) -> None:
+    """Write a folder for Hugging Face: card, weights, config.json. Nothing is uploaded."""
+    from kzoo.models.huggingface import publish as write
+
+    folder = write(source, directory)
+    out.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", soft_wrap=True)
+    out.print(f"to upload it: hf upload USER/NAME {folder}", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    target: Usable,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 for any that is free.")] = 8000,
+) -> None:
+    """Open a page on this machine to draw on or drop pictures on: the likeliest classes, and the Grad-CAM map."""
+    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
+        import_keras()
+    from kzoo.demo.server import demo_server
+
+    with demo_server(target, port) as server:
+        host, bound = server.server_address[:2]
+        out.print(f"http://{host!s}:{bound}/  (Ctrl-C ends it)", soft_wrap=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -1,0 +1,116 @@
+"""The demo's server: this machine alone, two addresses, nothing kept (standard library)."""
+
+from __future__ import annotations
+
+import html
+import http.server
+import json
+from pathlib import Path
+from typing import Any
+
+from kzoo.demo.network import Network
+from kzoo.demo.pictures import LARGEST
+from kzoo.errors import InputError, KzooError
+
+HOST = "127.0.0.1"
+POLICY = (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers ``GET /`` with the page and ``POST /predict`` with what the network makes of a picture."""
+
+    network: Network
+    timeout = 30
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """The page; of no other address, and of no file."""
+        if not self._is_local():
+            return
+        if self.path != "/":
+            self._send(404, "text/plain", b"there is nothing here")
+            return
+        page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+        page = page.replace("TITLE", html.escape(self.network.title))
+        self._send(200, "text/html; charset=utf-8", page.replace("DRAWS", json.dumps(self.network.draws)).encode())
+
+    def do_POST(self) -> None:
+        """What the network makes of the picture in the request's body."""
+        if not self._is_local():
+            return
+        if self.path not in ("/predict", "/predict?drawn"):
+            self._refuse(404, "there is nothing here")
+            return
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit():
+            self._refuse(411, "the length of the picture must be given")
+        elif int(length) > LARGEST:
+            self._refuse(413, f"this is larger than {LARGEST // 10**6} MB")
+        else:
+            content = self.rfile.read(int(length))
+            try:
+                found = self.network.answer(content, drawn=self.path.endswith("?drawn"))
+            except InputError as error:
+                self._refuse(415, str(error))
+            except KzooError as error:
+                self._refuse(500, str(error))
+            else:
+                self._json(200, found)
+
+    def _is_local(self) -> bool:
+        """Refuse another name for this machine, by which a page from elsewhere could ask as if it were ours."""
+        port = self.server.server_address[1]
+        names = (f"{HOST}:{port}", f"localhost:{port}")
+        origin = self.headers.get("Origin")
+        if self.headers.get("Host") in names and origin in (None, *(f"http://{name}" for name in names)):
+            return True
+        self._refuse(403, "only this machine's own page is answered")
+        return False
+
+    def _refuse(self, status: int, text: str) -> None:
+        self.close_connection = True  # what is left of the body is not read
+        self._json(status, {"error": text})
+
+    def _json(self, status: int, content: dict[str, Any]) -> None:
+        self._send(status, "application/json", json.dumps(content).encode())
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(len(content)),
+            "Content-Security-Policy": POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+        if self.close_connection:
+            headers["Connection"] = "close"
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet: what is asked is nobody's business."""
+
+
+def demo_server(target: str, port: int = 8000) -> http.server.ThreadingHTTPServer:
+    """The server of a network's page, bound to this machine alone; `serve_forever` runs it.
+
+    Args:
+        target: a run's directory, a set of weights (``MODEL:TAG``), or an exported file.
+        port: to listen on; 0 for any that is free.
+
+    Raises:
+        InputError: the target is none of these, or the port is taken.
+    """
+    handler = type("NetworkHandler", (Handler,), {"network": Network(target)})
+    try:
+        return http.server.ThreadingHTTPServer((HOST, port), handler)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"port {port} cannot be listened on ({reason}): choose another (--port)") from None

@@ -1,0 +1,130 @@
+"""How long a classifier takes in each runtime that is installed: latency of one image, throughput of many."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.exporting.parity import OPEN_SIZE
+from kzoo.exporting.runtimes import Exported
+
+BATCHES = (1, 64)
+RUNTIMES = {"onnx": ("onnxruntime", ".onnx"), "litert": ("ai_edge_litert", ".tflite"), "savedmodel": ("tensorflow", "")}
+"""By format: the package that runs it, and what its files end in."""
+LEAST = 10
+"""Calls that are timed, however long they take."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One batch size in one runtime.
+
+    Attributes:
+        runtime: the format of the file, or ``"keras"`` for the model's own `predict_on_batch`.
+        batch: images a call.
+        calls: how many were timed.
+        milliseconds: the median of a call.
+        slowest: milliseconds of the slowest of twenty calls (the 95th percentile).
+        images_per_second: by the median.
+    """
+
+    runtime: str
+    batch: int
+    calls: int
+    milliseconds: float
+    slowest: float
+    images_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def time_calls(runtime: str, call: Callable[[np.ndarray], Any], images: np.ndarray, seconds: float) -> Timing:
+    """Time calls on one batch, after two that are not counted.
+
+    Args:
+        runtime: names it.
+        call: what is timed.
+        images: (batch, height, width, channels).
+        seconds: to spend, at least `LEAST` calls.
+    """
+    for _ in range(2):
+        call(images)
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < LEAST or time.perf_counter() < end:
+        start = time.perf_counter()
+        call(images)
+        taken.append(time.perf_counter() - start)
+    median = statistics.median(taken)
+    slowest = float(np.quantile(taken, 0.95))
+    return Timing(runtime, len(images), len(taken), 1e3 * median, 1e3 * slowest, len(images) / median)
+
+
+def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: float = 2.0) -> list[Timing]:
+    """Time a classifier in its runtimes, on random pixels.
+
+    Args:
+        target: an exported file, which is timed in its own runtime; or a run's directory, a set of weights or a .keras
+            file, which is timed in Keras, and in each other runtime that is installed, in a file made for it.
+        batches: images a call.
+        seconds: to spend on each batch size in each runtime.
+
+    Raises:
+        InputError: the target is none of these, or a number is not above 0.
+    """
+    if not batches or min(batches) < 1:
+        raise InputError(f"batches must be positive integers, not {list(batches)!r}")
+    if not seconds > 0:
+        raise InputError(f"seconds must be above 0, not {seconds!r}")
+    place = Path(target)
+    if place.suffix.lower() in (".onnx", ".tflite") or (place / "saved_model.pb").is_file():
+        file = Exported(place)
+        return [_timed(file.format, file, file, batch, seconds) for batch in batches]
+    return _every_runtime(str(target), batches, seconds)
+
+
+def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
+    import keras
+
+    from kzoo.exporting.export import export
+    from kzoo.training.saved_set import open_run
+
+    own = target.endswith(".keras")
+    model = keras.saving.load_model(target, compile=False) if own else open_run(target).model
+    shape = tuple(size or OPEN_SIZE for size in model.input_shape[1:])
+    found = []
+    for batch in batches:
+        images = _pictures(batch, shape, "float32")
+        found.append(time_calls("keras", model.predict_on_batch, images, seconds))
+    if importlib.util.find_spec("tensorflow") is None:  # which makes the files
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (package, suffix) in RUNTIMES.items():
+            needed = (package, "tf2onnx") if name == "onnx" else (package,)
+            if any(importlib.util.find_spec(module) is None for module in needed):
+                continue
+            path = Path(folder) / f"model{suffix}"
+            export(target, path, name)
+            file = Exported(path)
+            found += [_timed(name, file, file, batch, seconds) for batch in batches]
+    return found
+
+
+def _timed(name: str, file: Exported, call: Callable[[np.ndarray], Any], batch: int, seconds: float) -> Timing:
+    fixed = tuple(size or OPEN_SIZE for size in file.image_shape)
+    return time_calls(name, call, _pictures(batch, fixed, file.input_dtype), seconds)
+
+
+def _pictures(batch: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (batch, *shape)).astype(dtype)

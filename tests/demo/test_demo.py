@@ -1,0 +1,174 @@
+"""The page on which one draws: answers as `kzoo predict` gives, what is refused, and a digit drawn in Chromium."""
+
+import http.client
+import io
+import itertools
+import json
+import socket
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from kzoo.demo.pictures import LARGEST, centered
+from kzoo.demo.server import demo_server
+from kzoo.errors import InputError
+from kzoo.exporting.predicting import Classifier
+from tests.pages import browser as driver
+
+NAME = "lenet2-average:emnist"
+
+
+@pytest.fixture(scope="module")
+def served():
+    with demo_server(NAME, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(server, method, path, body=None, **headers):
+    """Status, headers and body of an answer."""
+    connection = http.client.HTTPConnection(*server.server_address, timeout=60)
+    try:
+        connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def png(image):
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_answers_are_those_of_predict(served):
+    image = np.round(np.kron(load_digits().images[3], np.ones((5, 5))) * 255 / 16).astype("uint8")
+    status, _, body = ask(served, "POST", "/predict", png(image))
+    assert status == 200
+    found = json.loads(body)
+    small = np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR))[None, ..., None]
+    classifier = Classifier(NAME)
+    (expected,) = classifier.probabilities(small)
+    names = classifier.names(47)
+    assert [name for name, _ in found["classes"]] == [names[i] for i in np.argsort(-expected)[:5]]
+    assert [share for _, share in found["classes"]] == pytest.approx(np.sort(expected)[::-1][:5], abs=1e-5)
+    assert found["seen"].startswith("data:image/png")
+    assert found["map"].startswith("data:image/png")
+    assert found["map"] != found["seen"]
+
+
+def test_it_listens_on_this_machine_alone(served):
+    assert served.server_address[0] == "127.0.0.1"
+    assert served.socket.getsockname()[0] == "127.0.0.1"
+    try:
+        addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    except OSError:
+        addresses = set()
+    for address in addresses - {"127.0.0.1"}:
+        with pytest.raises(ConnectionError):
+            socket.create_connection((address, served.server_address[1]), timeout=2).close()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/../../etc/passwd", "/server.py", "/page.html", "/predict", "/?a=b"])
+def test_no_file_is_served(served, path):
+    status, _, body = ask(served, "GET", path)
+    assert (status, body) == (404, b"there is nothing here")
+    assert path == "/predict" or ask(served, "POST", path, b"x")[0] == 404
+
+
+def test_what_is_no_picture_is_refused(served):
+    status, _, body = ask(served, "POST", "/predict", b"just a text")
+    assert status == 415
+    assert "no picture" in json.loads(body)["error"]
+    damaged = png(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))[:900]
+    assert ask(served, "POST", "/predict", damaged)[0] == 415
+    assert ask(served, "POST", "/predict?drawn", png(np.zeros((50, 50), np.uint8)))[0] == 415
+    huge = png(np.zeros((9000, 9000), np.uint8))  # a few kilobytes that become many pixels
+    assert len(huge) < LARGEST
+    assert "pixels" in json.loads(ask(served, "POST", "/predict", huge)[2])["error"]
+
+
+def test_a_large_upload_is_refused_unread(served):
+    with socket.create_connection(served.server_address, timeout=20) as connection:
+        host = f"127.0.0.1:{served.server_address[1]}"
+        head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: {50 * 10**6}\r\n\r\n"
+        connection.sendall(head.encode())  # and none of the 50 MB
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 413")
+    status, _, _ = ask(served, "POST", "/predict", png(np.full((9, 9), 200, np.uint8)))
+    assert status == 200  # it goes on
+
+
+def test_other_pages_cannot_ask(served):
+    picture = png(np.full((9, 9), 200, np.uint8))
+    assert ask(served, "POST", "/predict", picture, Origin="http://elsewhere.example")[0] == 403
+    assert ask(served, "GET", "/", Host="elsewhere.example")[0] == 403
+    status, headers, _ = ask(served, "GET", "/")
+    assert status == 200
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_drawings_are_centred():
+    drawing = np.zeros((100, 100, 1), np.uint8)
+    drawing[10:34, 60:72] = 255
+    found = centered(drawing)
+    rows, columns = (np.flatnonzero((found[..., 0] > 0).any(axis)) for axis in (1, 0))
+    assert found.shape[0] == found.shape[1] == 28
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (2, 25, 8, 19)
+
+
+def test_wrong_use_is_one_line(served, command):
+    port = served.server_address[1]
+    for words, message in (
+        (("demo", "nowhere"), "is not a run"),
+        (("demo", NAME, "--port", port), "cannot be listened on"),
+        (("demo", NAME, "--port", 70000), "65535"),
+    ):
+        code, _, errors = command(*words)
+        assert (code, errors.count("\n")) == (2, 1), errors
+        assert message in errors
+    with pytest.raises(InputError, match="is not a run"):
+        demo_server("nowhere", 0)
+
+
+@pytest.mark.skipif(driver.find() is None, reason="there is no Chromium (Debian: apt-get install chromium)")
+def test_a_digit_is_drawn(served, tmp_path):
+    browser = driver.Browser(tmp_path)
+    try:
+        browser.open(f"http://127.0.0.1:{served.server_address[1]}/", width=900)
+        draw(browser, [(0.25, 0.2), (0.75, 0.2), (0.6, 0.5), (0.45, 0.85)])
+        browser.wait("document.querySelectorAll('#classes .row').length === 5")
+        assert browser.evaluate("document.querySelector('#classes b').textContent") == "7"
+        browser.wait("[...document.images].length === 2 && [...document.images].every((i) => i.naturalWidth === 224)")
+        browser.evaluate("document.getElementById('clear').click()")
+        assert browser.evaluate("document.querySelectorAll('#classes .row').length") == 0
+        browser.evaluate("ask(new Blob(['a text']), false)")
+        assert "no picture" in browser.evaluate("document.getElementById('error').textContent")
+        assert browser.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        refused = [text for text in browser.complaints if "415" not in text]
+        assert refused == []
+        hosts = {address.split("/")[2] for address in browser.requests if address.startswith("http")}
+        assert hosts == {f"127.0.0.1:{served.server_address[1]}"}
+    finally:
+        browser.close()
+
+
+def draw(browser, points):
+    """Draw a line through points, as shares of the field's sides, with the mouse."""
+    box = browser.evaluate("JSON.parse(JSON.stringify(field.getBoundingClientRect()))")
+    places = [(box["left"] + x * box["width"], box["top"] + y * box["height"]) for x, y in points]
+    mouse = {"button": "left", "buttons": 1, "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", x=places[0][0], y=places[0][1], **mouse)
+    for start, end in itertools.pairwise(places):
+        for step in np.linspace(0, 1, 9)[1:]:
+            x, y = ((1 - step) * a + step * b for a, b in zip(start, end, strict=True))
+            browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, **mouse)
+    browser.call("Input.dispatchMouseEvent", type="mouseReleased", x=places[-1][0], y=places[-1][1], **mouse)
