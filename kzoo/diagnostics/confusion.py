@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from scipy.sparse import coo_array
 
 from kzoo.diagnostics.plots import COLORS, new_figure
 from kzoo.errors import InputError
 from kzoo.models.output_kinds import as_probabilities
+from kzoo.training import counts
 
 NUMBERED = 20  # classes up to which a cell's count can be read
 ROWS = 50  # classes in one column of the per-class figure
@@ -44,11 +44,12 @@ class Confusion:
     """A confusion matrix and what follows from it.
 
     Attributes:
-        matrix: int64 (classes, classes), true class by row, predicted class by column.
+        matrix: int64 (classes, classes), true class by row, predicted class by column; a sparse array where there are
+            many classes, see `kzoo.training.counts`.
         class_names: names by label.
     """
 
-    matrix: np.ndarray
+    matrix: Any
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Confusion:
         shape = np.shape(self.matrix)
         if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
             raise InputError(f"a confusion matrix has the shape (classes, classes), not {shape}")
-        if np.min(self.matrix) < 0 or not np.sum(self.matrix):
+        if self.matrix.min() < 0 or not self.matrix.sum():
             raise InputError("a confusion matrix holds counts of images, of one at least")
         if len(self.class_names) != shape[0]:
             raise InputError(f"{len(self.class_names)} class names for a confusion matrix of {shape[0]} classes")
@@ -73,7 +74,12 @@ class Confusion:
     @property
     def accuracy(self) -> float:
         """Share of images on the diagonal."""
-        return float(np.trace(self.matrix) / self.matrix.sum())
+        return float(self.right.sum() / self.matrix.sum())
+
+    @property
+    def right(self) -> np.ndarray:
+        """Images of each class that were recognized, int64 (classes,)."""
+        return np.asarray(self.matrix.diagonal())
 
     def per_class(self) -> dict[str, np.ndarray]:
         """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
@@ -81,29 +87,22 @@ class Confusion:
         Recall is a class's own accuracy. What is undefined is NaN: the recall of a class with no image, the
         precision of one that is never predicted.
         """
-        places = np.indices(self.matrix.shape).reshape(2, -1)
-        found = precision_recall_fscore_support(
-            *places,
-            labels=np.arange(len(self.matrix)),
-            sample_weight=self.matrix.ravel(),
-            zero_division=np.nan,
-        )
-        names = ("precision", "recall", "f1", "support")
-        values = dict(zip(names, map(np.asarray, found), strict=True))
-        return {**values, "support": self.matrix.sum(axis=1)}
+        right, support, answers = self.right, np.asarray(self.matrix.sum(axis=1)), np.asarray(self.matrix.sum(axis=0))
+        with np.errstate(invalid="ignore"):
+            shares = {"precision": right / answers, "recall": right / support, "f1": 2 * right / (support + answers)}
+        return {**shares, "support": support}
 
     def most_confused(self, top: int = 10) -> list[Pair]:
         """The pairs of classes with the most mistakes, in one direction, most first."""
-        off = self.matrix.copy()
-        np.fill_diagonal(off, 0)
-        support = self.matrix.sum(axis=1)
-        order = np.argsort(-off, axis=None, kind="stable")[:top]
+        cells = coo_array(self.matrix)
+        off = (cells.row != cells.col) & (cells.data > 0)
+        true, predicted, images = cells.row[off], cells.col[off], cells.data[off]
+        order = np.lexsort((predicted, true, -images))[:top]
+        support = np.asarray(self.matrix.sum(axis=1))
         pairs = []
-        for true, predicted in zip(*np.unravel_index(order, off.shape), strict=True):
-            count = int(off[true, predicted])
-            if count:
-                names = (self.class_names[true], self.class_names[predicted])
-                pairs.append(Pair(*names, count, count / int(support[true])))
+        for i in order:
+            names = (self.class_names[true[i]], self.class_names[predicted[i]])
+            pairs.append(Pair(*names, int(images[i]), int(images[i]) / int(support[true[i]])))
         return pairs
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class Confusion:
             "images": self.images,
             "classes": rows,
             "most_confused": [pair._asdict() for pair in self.most_confused()],
-            "matrix": self.matrix.tolist(),
+            "matrix": counts.to_json(self.matrix),
         }
 
 
@@ -130,7 +129,7 @@ def run_confusion(run: Any) -> Confusion:
     """
     if run.result.confusion is None:
         raise InputError(f"run {str(run.directory)!r} has no confusion matrix: it failed, or has no test part")
-    return Confusion(np.asarray(run.result.confusion, np.int64), tuple(run.class_names))
+    return Confusion(counts.from_json(run.result.confusion), tuple(run.class_names))
 
 
 def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = None) -> Confusion:
@@ -155,10 +154,7 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
         predicted = predicted.argmax(-1)
     check_labels(labels, count, predicted)
     classes = count or int(max(labels.max(), predicted.max())) + 1
-    with warnings.catch_warnings():
-        # scikit-learn warns of a single label, which is what a model that always says the same gives.
-        warnings.filterwarnings("ignore", "A single label was found")
-        matrix = confusion_matrix(labels, predicted, labels=np.arange(classes))
+    matrix = counts.count(labels, predicted, classes)
     return Confusion(matrix, tuple(class_names or map(str, range(classes))))
 
 
@@ -207,24 +203,26 @@ def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[M
     ]
 
 
-def plot_confusion(counts: Confusion, *, title: str = "") -> Figure:
+def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     """The matrix, each row as shares of its true class; with few classes the shares are written in percent.
 
     Colours follow the square root, so that rare mistakes can be seen beside the diagonal.
     """
-    classes = len(counts.class_names)
+    classes = len(found.class_names)
+    if classes > counts.DENSE:
+        raise InputError(f"a matrix of {classes:,} classes is too large to be drawn: --top lists the worst")
     size = float(np.clip(0.16 * classes + 2.5, 5.0, 15.0))
     figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
-    support = counts.matrix.sum(axis=1, keepdims=True)
-    shares = counts.matrix / np.maximum(support, 1)
+    support = found.matrix.sum(axis=1, keepdims=True)
+    shares = found.matrix / np.maximum(support, 1)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
     bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1])
     bar.ax.set_yticklabels(["0", "1%", "5%", "10%", "20%", "40%", "70%", "100%"])
     bar.set_label("share of the true class", fontsize=11)
     text = 10 if classes <= NUMBERED else 8 if classes <= ROWS else 7
-    axes.set_xticks(range(classes), counts.class_names, rotation=90, fontsize=text)
-    axes.set_yticks(range(classes), counts.class_names, fontsize=text)
+    axes.set_xticks(range(classes), found.class_names, rotation=90, fontsize=text)
+    axes.set_yticks(range(classes), found.class_names, fontsize=text)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
@@ -233,18 +231,20 @@ def plot_confusion(counts: Confusion, *, title: str = "") -> Figure:
     axes.tick_params(which="minor", length=0)
     if classes <= NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
-            if counts.matrix[row, column]:
+            if found.matrix[row, column]:
                 color = "white" if share > 0.35 else "black"
                 label = f"{100 * share:.0f}" if share >= 0.01 else "<1"
                 axes.text(column, row, label, ha="center", va="center", fontsize=8, color=color)
-    axes.set_title(title or f"accuracy {counts.accuracy:.1%} of {counts.images:,} images", fontsize=12)
+    axes.set_title(title or f"accuracy {found.accuracy:.1%} of {found.images:,} images", fontsize=12)
     return figure
 
 
-def plot_per_class(counts: Confusion, *, title: str = "") -> Figure:
+def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
     """Recall (a class's own accuracy) as a bar and precision as a dot, from the best class to the worst."""
-    figures = counts.per_class()
+    figures = found.per_class()
     order = np.argsort(-np.nan_to_num(figures["recall"], nan=-1.0), kind="stable")
+    if len(order) > counts.DENSE:  # of thousands those that are recognized least
+        order = order[-2 * ROWS :]
     columns = -(-len(order) // ROWS)
     rows = -(-len(order) // columns)
     figure = new_figure(6.4 if columns == 1 else 4.6 * columns, 1.6 + 0.2 * rows)
@@ -253,12 +253,12 @@ def plot_per_class(counts: Confusion, *, title: str = "") -> Figure:
         places = np.arange(len(part))
         axes.barh(places, figures["recall"][part], color=COLORS[4], height=0.75, label="recall")
         axes.plot(figures["precision"][part], places, "o", color=COLORS[1], markersize=4.5, label="precision")
-        axes.axvline(counts.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
-        axes.set_yticks(places, [counts.class_names[i] for i in part], fontsize=9)
+        axes.axvline(found.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
+        axes.set_yticks(places, [found.class_names[i] for i in part], fontsize=9)
         axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(title or f"{len(order)} classes, accuracy {counts.accuracy:.1%}", fontsize=12)
+    figure.suptitle(title or f"{len(order)} classes, accuracy {found.accuracy:.1%}", fontsize=12)
     return figure
 
 

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kzoo.diagnostics.confusion import NUMBERED, Confusion
 from kzoo.pages.charts import COLORS, Chart, new_chart
 from kzoo.pages.document import Absent, Table
+from kzoo.training import counts
 from kzoo.training.records import Result
+
+WORST = 100
+"""Classes that are shown one by one where there are too many for all."""
 
 
 def confusion_of(record: Result) -> Confusion | Absent:
     """The confusion matrix of a record, or why there is none."""
     if record.status == "failed":
         return Absent("The run failed, so it was not tested.")
-    if not record.confusion or not np.sum(record.confusion):
+    matrix = counts.from_json(record.confusion) if record.confusion else None
+    if matrix is None or not matrix.sum():
         return Absent("The data has no test part, so there is no confusion matrix.")
-    return Confusion(np.asarray(record.confusion, np.int64), tuple(record.data["class_names"]))
+    return Confusion(matrix, tuple(record.data["class_names"]))
 
 
-def matrix_chart(counts: Confusion) -> Chart:
+def matrix_chart(found: Confusion) -> Chart | Absent:
     """The matrix: shade by share of the true class, the number of images in each cell where they fit."""
-    names = list(counts.class_names)
-    support = counts.matrix.sum(axis=1, keepdims=True)
-    shares = counts.matrix / np.maximum(support, 1)
+    names = list(found.class_names)
+    if len(names) > counts.DENSE:
+        return Absent(
+            f"A matrix of {len(names):,} classes is too large to be seen: the most frequent mistakes are below."
+        )
+    support = found.matrix.sum(axis=1, keepdims=True)
+    shares = found.matrix / np.maximum(support, 1)
     figure = new_chart("predicted class", "true class")
     ticks = [0, 0.01, 0.1, 0.3, 0.6, 1]
     options = {}
     if len(names) <= NUMBERED:
-        text = [[str(count) if count else "" for count in row] for row in counts.matrix.tolist()]
+        text = [[str(count) if count else "" for count in row] for row in found.matrix.tolist()]
         options = {"text": text, "texttemplate": "%{text}"}
     figure.add_heatmap(
         # The square root, so that rare mistakes can be seen beside the diagonal; arrays are written as base64.
         z=np.rint(255 * np.sqrt(shares)).astype(np.uint8),
-        customdata=counts.matrix.astype(np.int32),
+        customdata=found.matrix.astype(np.int32),
         x=names,
         y=names,
         hovertemplate="true: %{y}<br>taken for: %{x}<br>%{customdata} images<extra></extra>",
@@ -59,19 +70,25 @@ def matrix_chart(counts: Confusion) -> Chart:
     figure.update_xaxes(type="category", showgrid=False, tickangle=-90, tickfont_size=size, ticks="")
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed", tickfont_size=size, ticks="")
     caption = "Each row’s shares of its true class; the shade follows the square root, to show rare mistakes."
-    label = f"Confusion matrix of {len(names)} classes, {counts.images:,} images, accuracy {counts.accuracy:.4f}"
+    label = f"Confusion matrix of {len(names)} classes, {found.images:,} images, accuracy {found.accuracy:.4f}"
     return Chart(figure, "Confusion matrix", label, caption, height="square")
 
 
-def per_class_chart(counts: Confusion) -> Chart:
-    """Each class's own accuracy as a bar, from the best class to the worst."""
-    figures = counts.per_class()
+def _shown(figures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The classes that are shown one by one, worst first: all, or of thousands those that are recognized least."""
     order = np.argsort(np.nan_to_num(figures["recall"], nan=-1.0), kind="stable")
-    right = np.diag(counts.matrix)
+    return order if len(order) <= counts.DENSE else order[:WORST]
+
+
+def per_class_chart(found: Confusion) -> Chart:
+    """Each class's own accuracy as a bar, from the best class to the worst."""
+    figures = found.per_class()
+    order = _shown(figures)
+    right = found.right
     figure = new_chart("accuracy of the class", "")
     figure.add_bar(
         orientation="h",
-        y=[counts.class_names[i] for i in order],
+        y=[found.class_names[i] for i in order],
         x=[round(float(figures["recall"][i]), 5) if figures["support"][i] else None for i in order],
         customdata=[[int(right[i]), int(figures["support"][i])] for i in order],
         marker_color=COLORS[0],
@@ -81,21 +98,25 @@ def per_class_chart(counts: Confusion) -> Chart:
     figure.update_xaxes(range=[0, 1], side="top")
     figure.update_yaxes(type="category", dtick=1, tickfont_size=12, showgrid=False)
     height = f"{5 + 1.45 * len(order):.1f}rem"
-    label = f"Accuracy of each of {len(order)} classes, best first"
+    more = len(found.class_names) - len(order)
+    label = f"Accuracy of each of {len(order)} classes, best first" + (
+        f"; {more:,} better ones left out" if more else ""
+    )
     return Chart(figure, "Accuracy by class", label, "", height, scroll=len(order) > 20)
 
 
-def confused_table(counts: Confusion) -> Table:
+def confused_table(found: Confusion) -> Table:
     """The pairs with the most mistakes."""
-    rows = tuple((p.true, p.predicted, f"{p.images:,}", f"{p.share:.1%}") for p in counts.most_confused(10))
+    rows = tuple((p.true, p.predicted, f"{p.images:,}", f"{p.share:.1%}") for p in found.most_confused(10))
     header = ("true class", "taken for", "images", "share of the class")
     return Table("Most frequent mistakes", header, rows, (2, 3))
 
 
-def class_table(counts: Confusion) -> Table:
-    """Accuracy, precision and images of each class."""
-    figures = counts.per_class()
-    right = np.diag(counts.matrix)
+def class_table(found: Confusion) -> Table:
+    """Accuracy, precision and images of each class, of thousands those that are recognized least."""
+    figures = found.per_class()
+    shown = _shown(figures)
+    right = found.right
 
     def share(value: float) -> str:
         return "–" if np.isnan(value) else f"{value:.4f}"
@@ -108,7 +129,10 @@ def class_table(counts: Confusion) -> Table:
             share(figures["recall"][i]),
             share(figures["precision"][i]),
         )
-        for i, name in enumerate(counts.class_names)
+        for i, name in ((i, found.class_names[i]) for i in sorted(shown))
     )
+    title = "Every class on the test images"
+    if len(shown) < len(found.class_names):
+        title = f"The {len(shown)} classes of {len(found.class_names):,} that are recognized least"
     header = ("class", "images", "correct", "accuracy (recall)", "precision")
-    return Table("Every class on the test images", header, rows, (1, 2, 3, 4))
+    return Table(title, header, rows, (1, 2, 3, 4))

@@ -14,6 +14,7 @@ from kzoo.studies import budget, metrics, selection
 from kzoo.studies.invariance import FOLDER as INVARIANCE
 from kzoo.studies.invariance import InvarianceRecord, read_invariance
 from kzoo.studies.study import Study
+from kzoo.training.counts import from_json
 from kzoo.training.records import Result, read_result
 
 RUNS, RESULTS = Path("runs"), Path("results")
@@ -237,8 +238,8 @@ def _contradiction(record: Result) -> str:
             if score is not None and getattr(score, key) != history[prefix + key][index]:
                 return f"its {part} {key} is not that of its history"
     if test is not None and record.confusion is not None:
-        images = sum(map(sum, record.confusion))
-        right = sum(row[i] for i, row in enumerate(record.confusion))
+        matrix = from_json(record.confusion)
+        images, right = int(matrix.sum()), int(matrix.diagonal().sum())
         if images and abs(right / images - test.accuracy) > 1e-6:
             return "its test accuracy is not that of its confusion matrix"
     return ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kzoo.studies import metrics
 from kzoo.studies.study import Status, Verdict
+from kzoo.training.counts import from_json
 
 if TYPE_CHECKING:
     from kzoo.studies.results import Results
@@ -241,9 +242,10 @@ class HardestClasses:
         count: dict[str, int] = {}
         tables = [(r.confusion, r.data["class_names"]) for r in results.records(self.label) if r.confusion]
         for confusion, class_names in tables:
-            for i, (name, row) in enumerate(zip(class_names, confusion, strict=True)):
-                right[name] = right.get(name, 0) + row[i]
-                count[name] = count.get(name, 0) + sum(row)
+            matrix = from_json(confusion)
+            for name, hits, images in zip(class_names, matrix.diagonal(), matrix.sum(axis=1), strict=True):
+                right[name] = right.get(name, 0) + int(hits)
+                count[name] = count.get(name, 0) + int(images)
         unknown = [name for name in self.names if not count.get(name)]
         if unknown:
             return Verdict("not enough runs", f"{self.label}: no test image of class {', '.join(unknown)}")

@@ -8,13 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import confusion_matrix
 
 from kzoo.data.batches import Batches
 from kzoo.errors import RunFailed
+from kzoo.training import counts
 
 KINDS = ("flip", "flip-shift")
 """Of test-time augmentation."""
+ROWS = 10_000
+"""Images whose loss is computed at once."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Evaluation:
     Attributes:
         loss: mean cross entropy, in nats.
         accuracy: share of images whose most probable class is their label.
-        confusion: int64 (classes, classes), true class by row, predicted class by column.
+        confusion: int64 (classes, classes), true class by row, predicted class by column; see `kzoo.training.counts`.
         images: how many there were.
     """
 
     loss: float
     accuracy: float
-    confusion: np.ndarray
+    confusion: Any
     images: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class Evaluation:
             "loss": self.loss,
             "accuracy": self.accuracy,
             "images": self.images,
-            "confusion": self.confusion.tolist(),
+            "confusion": counts.to_json(self.confusion),
         }
 
 
@@ -78,18 +80,24 @@ def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batch
         labels: int64 (n,).
         batches: the images in the labels' order.
     """
-    outputs = np.asarray(view.predict(batches, verbose=0), np.float64)
-    return _scores(view, outputs if logits else np.log(np.maximum(outputs, 1e-12)), labels)
+    outputs = np.asarray(view.predict(batches, verbose=0))
+    return _scores(view, outputs, labels, logits)
 
 
-def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Scores of logits (or log probabilities), float64 (n, classes)."""
+def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray, logits: bool = True) -> Evaluation:
+    """Scores of logits (or log probabilities), or else of probabilities: (n, classes)."""
     if not np.isfinite(outputs).all():
         raise RunFailed(f"model {view.name!r} gives outputs that are not finite")
     predicted = outputs.argmax(-1)
+    total = 0.0
+    for start in range(0, len(labels), ROWS):  # in float64 not all at once: there may be thousands of classes
+        part = np.asarray(outputs[start : start + ROWS], np.float64)
+        part = part if logits else np.log(np.maximum(part, 1e-12))
+        chosen = labels[start : start + ROWS]
+        total += float(log_softmax(part, axis=-1)[np.arange(len(chosen)), chosen].sum())
     return Evaluation(
-        loss=float(-log_softmax(outputs, axis=-1)[np.arange(len(labels)), labels].mean()),
+        loss=-total / len(labels),
         accuracy=float((predicted == labels).mean()),
-        confusion=confusion_matrix(labels, predicted, labels=np.arange(outputs.shape[-1])),
+        confusion=counts.count(labels, predicted, outputs.shape[-1]),
         images=len(labels),
     )

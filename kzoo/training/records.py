@@ -71,7 +71,8 @@ class Result(_Record):
         gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
             (`update_ratio`), rows by epoch; see `kzoo.diagnostics.flow_history`. None without diagnostics.
-        confusion: test images by true class (rows) and predicted class (columns).
+        confusion: test images by true class (rows) and predicted class (columns); sparse above some
+            hundred classes, see `kzoo.training.counts`.
         origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of
             the zoo stands for it) and ``callbacks``. None in records made before it was kept.
         seconds: training time of all segments, validation and start-up included.
@@ -96,7 +97,7 @@ class Result(_Record):
     test_tta: Score | None = None
     history: dict[str, list[float]]
     gradient_flow: dict[str, Any] | None = None
-    confusion: list[list[int]] | None = None
+    confusion: list[list[int]] | dict[str, Any] | None = None
     origin: dict[str, Any] | None = None
     seconds: float
     peak_memory: int | None

@@ -23,7 +23,7 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, checkpoint, origin, records
+from kzoo.training import build, checkpoint, counts, origin, records
 from kzoo.training.asked_again import check_begun, check_finished, finished_line
 from kzoo.training.directory import (
     check_same_data,
@@ -290,7 +290,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         if test and len(data.test):
             found = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
             scores["test"] = {"loss": found.loss, "accuracy": found.accuracy}
-            scores["confusion"] = found.confusion.tolist()
+            scores["confusion"] = counts.to_json(found.confusion)
             if row.tta is not None:
                 args = (data.test.labels, data.test.images, row.tta, row.batch_size)
                 found = augmented_evaluation(session.view, session.logits, *args)

@@ -1,0 +1,39 @@
+"""Confusion counts in proportion to what there is to count: dense for some hundred classes, sparse above (no Keras)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+DENSE = 200
+"""Classes up to which a record holds the whole matrix."""
+
+Counts = list[list[int]] | dict[str, Any]
+"""Rows of a matrix, or ``{"classes": n, "cells": [[true, predicted, images], ...]}`` with the cells that are not 0."""
+
+
+def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Any:
+    """Images by true class (rows) and predicted class: an array int64 (classes, classes), sparse above `DENSE`."""
+    ones = np.ones(len(labels), np.int64)
+    found = csr_array((ones, (np.asarray(labels), np.asarray(predicted))), shape=(classes, classes))
+    return found.toarray() if classes <= DENSE else found
+
+
+def to_json(matrix: Any) -> Counts:
+    """A matrix as JSON data."""
+    if not issparse(matrix):
+        return [[int(value) for value in row] for row in matrix]
+    cells = matrix.tocoo()
+    order = np.lexsort((cells.col, cells.row))
+    found = np.stack([cells.row, cells.col, cells.data], axis=1)[order]
+    return {"classes": matrix.shape[0], "cells": found.tolist()}
+
+
+def from_json(counts: Counts) -> Any:
+    """The matrix of JSON data, dense or sparse as it was written."""
+    if not isinstance(counts, dict):
+        return np.asarray(counts, np.int64)
+    cells = np.asarray(counts["cells"], np.int64).reshape(-1, 3)
+    return csr_array((cells[:, 2], (cells[:, 0], cells[:, 1])), shape=(counts["classes"],) * 2)

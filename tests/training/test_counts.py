@@ -1,0 +1,67 @@
+"""Confusion counts of thousands of classes take room in proportion to the images; old dense records stay readable."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.sparse import issparse
+from sklearn.metrics import precision_recall_fscore_support
+
+from kzoo.diagnostics.confusion import Confusion, confusion, plot_confusion
+from kzoo.errors import InputError
+from kzoo.pages.classes import class_table, confused_table, matrix_chart, per_class_chart
+from kzoo.pages.document import Absent
+from kzoo.training import counts
+
+
+@pytest.mark.parametrize("classes", [3, counts.DENSE, counts.DENSE + 1])
+def test_to_json_and_back(classes):
+    rng = np.random.default_rng(classes)
+    labels, predicted = rng.integers(0, classes, (2, 900))
+    matrix = counts.count(labels, predicted, classes)
+    assert issparse(matrix) == (classes > counts.DENSE)
+    expected = np.zeros((classes, classes), int)
+    np.add.at(expected, (labels, predicted), 1)
+    again = counts.from_json(json.loads(json.dumps(counts.to_json(matrix))))
+    for found in (matrix, again):
+        np.testing.assert_array_equal(found.toarray() if issparse(found) else found, expected)
+
+
+def test_dense_and_sparse_give_the_same_figures():
+    classes = counts.DENSE + 20
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes - 2, 3000)
+    predicted = np.where(rng.random(3000) < 0.6, labels, rng.integers(0, classes - 1, 3000))
+    found = confusion(labels, predicted, list(map(str, range(classes))))
+    dense = Confusion(found.matrix.toarray(), found.class_names)
+    assert issparse(found.matrix)
+    assert found.accuracy == dense.accuracy == (labels == predicted).mean()
+    assert found.most_confused(20) == dense.most_confused(20)
+    names = ("precision", "recall", "f1", "support")
+    expected = precision_recall_fscore_support(labels, predicted, labels=np.arange(classes), zero_division=np.nan)
+    for name, values in zip(names, expected, strict=True):
+        np.testing.assert_allclose(found.per_class()[name], values)
+        np.testing.assert_array_equal(found.per_class()[name], dense.per_class()[name])
+
+
+def test_five_thousand_classes_are_small():
+    classes, images = 5000, 20_000
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, images)
+    predicted = np.where(rng.random(images) < 0.5, labels, rng.integers(0, classes, images))
+    tracemalloc.start()
+    matrix = counts.count(labels, predicted, classes)
+    text = json.dumps(counts.to_json(matrix))
+    found = Confusion(counts.from_json(json.loads(text)), tuple(map(str, range(classes))))
+    tables = [confused_table(found), class_table(found), per_class_chart(found)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(text) < 500_000
+    assert peak < 50e6
+    assert isinstance(matrix_chart(found), Absent)
+    assert len(tables[0].rows) == 10
+    assert len(tables[1].rows) == 100
+    assert "the 100 classes of 5,000 that are recognized least" in tables[1].caption.lower()
+    with pytest.raises(InputError, match="5,000 classes is too large to be drawn"):
+        plot_confusion(found)
