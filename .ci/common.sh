@@ -14,9 +14,9 @@ two=(-n 2 --dist loadfile)
 
 step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
-chromium() {
+browser() {
     step "Chromium, in which the tests open pages"
-    command -v chromium && return
+    type -P chromium && return
     timeout 300 sh -c "apt-get update -qq && apt-get install -y -qq chromium" >/dev/null 2>&1 ||
         echo "no chromium: its tests will skip"
 }
