@@ -109,7 +109,7 @@ class claimed:
     def _leave_nothing(self) -> None:
         """Remove what this process has written and made; whatever else is there stays."""
         shutil.rmtree(self.place / "tensorboard", ignore_errors=True)
-        for name in ("recipe.json", "initial.keras", ".initial.keras", ".lock"):
+        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", ".lock"):
             (self.place / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self.made:
