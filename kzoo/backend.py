@@ -11,13 +11,18 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from kzoo.files import home
 
 
 def choose_backend() -> None:
     """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if home() is None:  # TensorFlow would make a folder named ~ where it is run; this is where Keras looks then
+        os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))
     if "KERAS_BACKEND" in os.environ or "keras" in sys.modules or importlib.util.find_spec("tensorflow"):
         return
     if _configured_backend() not in (None, "tensorflow"):
@@ -29,9 +34,9 @@ def choose_backend() -> None:
 
 
 def _configured_backend() -> str | None:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # as Keras does; it stays so without a home
     try:
-        backend = json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend")
+        backend = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8")).get("backend")
     except (OSError, ValueError, AttributeError):
         return None
     return str(backend) if backend else None

@@ -56,3 +56,19 @@ def unknown(
     else:
         message = f"unknown {kind} {value!r}"
     return InputError(f"{message} {hint}".strip() if hint else message)
+
+
+def some(items: Iterable[object], most: int = 10) -> str:
+    """The first items with commas between them, and how many more there are: ``"a, b and 3 more"``."""
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
+
+
+def shown(value: object, most: int = 120) -> str:
+    """A value for a message: its repr, but what is long, as arrays are, by its type and shape alone."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from kzoo.errors import RunFailed
+from kzoo.errors import InputError, RunFailed
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -34,3 +34,23 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise RunFailed(
             f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
         ) from None
+
+
+def user_path(text: str | Path) -> Path:
+    """A path as a user writes it, with ``~`` and ``~name`` filled in.
+
+    Raises:
+        InputError: there is no home directory to fill in.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"path {str(text)!r}: there is no such home directory, write the path in full") from None
+
+
+def home() -> Path | None:
+    """The user's home directory; None where there is none, as in a container with a user id of its own."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from kzoo import notebook
-from kzoo.errors import InputError, unknown
+from kzoo.data.array_names import understood
+from kzoo.data.labels import class_index, texts, whole_labels
+from kzoo.errors import InputError, some
 
 SHOWN = 6
 """Images of each class that a notebook shows."""
@@ -29,6 +31,9 @@ class Arrays:
         mean: per channel, in units of pixels / 255, as the dataset's row gives it, else None.
         std: likewise.
         fingerprint: SHA-256 of the content, in hexadecimal.
+        validation_images: the validation part that came with the dataset, or None where it has none.
+        validation_labels: its labels.
+        notes: what was left out or guessed when it was read, a line each.
     """
 
     images: np.ndarray
@@ -39,12 +44,17 @@ class Arrays:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     fingerprint: str
+    validation_images: np.ndarray | None = None
+    validation_labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.images.shape[1:]))
-        test = f", {len(self.test_images):,} of them for testing" if self.test_images is not None else ""
-        total = len(self.images) + (0 if self.test_images is None else len(self.test_images))
-        return f"Arrays({total:,} images of {shape}{test}, {len(self.class_names)} classes)"
+        parts = {"validation": self.validation_images, "testing": self.test_images}
+        held_out = {use: len(images) for use, images in parts.items() if images is not None}
+        total = len(self.images) + sum(held_out.values())
+        uses = "".join(f", {count:,} of them for {use}" for use, count in held_out.items())
+        return f"Arrays({total:,} images of {shape}{uses}, {len(self.class_names)} classes)"
 
     def _repr_html_(self) -> str:
         rows = []
@@ -61,39 +71,52 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     """Arrays from what a loader gave, or a clear error.
 
     Args:
-        content: a mapping (or object with attributes) with `images` and `labels`, optionally `test_images` and
-            `test_labels`, and `class_names`. Images of shape (N, H, W) get a channel axis.
+        content: a mapping (or object with attributes) with `images` and `labels`, optionally `validation_images`,
+            `validation_labels`, `test_images`, `test_labels`, and `class_names`; a mapping may have them under other
+            usual names (see `kzoo.data.array_names`). Images of shape (N, H, W) get a channel axis.
         source: where it comes from, for messages.
 
     Raises:
-        InputError: something is missing, of the wrong type or shape, or does not fit the rest.
+        InputError: something is missing, of the wrong type or shape, not understood, or does not fit the rest.
     """
+    given = understood(content, source) if isinstance(content, Mapping) else None
 
     def get(key: str) -> Any:
-        return content.get(key) if isinstance(content, Mapping) else getattr(content, key, None)
+        return getattr(content, key, None) if given is None else given.get(key)
 
     if get("images") is None or get("labels") is None:
-        raise InputError(f"{source} must give 'images' and 'labels', the test split as 'test_images' and 'test_labels'")
+        holds = "" if given is None else f"; it holds {some(given) or 'nothing'}"
+        raise InputError(f"{source} must give 'images' and 'labels', or 'x_train' and 'y_train'{holds}")
     images, labels = _part(get("images"), get("labels"), source, "")
-    names = get("class_names")
+    names = texts(get("class_names"), source)
     classes = _classes(labels, names, source)
-    class_names = tuple(str(index) for index in range(classes)) if names is None else tuple(map(str, names))
+    class_names = tuple(str(index) for index in range(classes)) if names is None else names
 
-    test_images = test_labels = None
-    if (get("test_images") is None) != (get("test_labels") is None):
-        raise InputError(f"{source} gives test images or test labels without the other: give both or neither")
-    if get("test_images") is not None:
-        test_images, test_labels = _part(get("test_images"), get("test_labels"), source, "test ")
-        if test_images.shape[1:] != images.shape[1:]:
-            raise InputError(
-                f"{source}: test images have shape {test_images.shape[1:]}, training images {images.shape[1:]}"
-            )
-        if test_labels.max() >= classes:
-            raise InputError(
-                f"{source}: test label {test_labels.max()} is out of range, the training labels are 0..{classes - 1}"
-            )
-    digest = fingerprint(images, labels, test_images, test_labels)
-    return Arrays(images, labels, test_images, test_labels, class_names, None, None, digest)
+    held_out: dict[str, tuple[np.ndarray, np.ndarray] | tuple[None, None]] = {}
+    for part in ("validation", "test"):
+        held_out[part] = _held_out(part, get(f"{part}_images"), get(f"{part}_labels"), images, classes, source)
+    tests, validations = held_out["test"], held_out["validation"]
+    # A validation part that is not there leaves no trace, as before there was such a thing.
+    digest = fingerprint(images, labels, *tests, *(validations if validations[0] is not None else ()))
+    return Arrays(images, labels, *tests, class_names, None, None, digest, *validations)
+
+
+def _held_out(
+    part: str, images: Any, labels: Any, training: np.ndarray, classes: int, source: str
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """A validation or test part that fits the training images, or nothing."""
+    if images is None and labels is None:
+        return None, None
+    if images is None or labels is None:
+        raise InputError(f"{source} gives {part} images or {part} labels without the other: give both or neither")
+    images, labels = _part(images, labels, source, f"{part} ")
+    if images.shape[1:] != training.shape[1:]:
+        raise InputError(f"{source}: {part} images have shape {images.shape[1:]}, training images {training.shape[1:]}")
+    if labels.max() >= classes:
+        raise InputError(
+            f"{source}: {part} label {labels.max()} is out of range, the training labels are 0..{classes - 1}"
+        )
+    return images, labels
 
 
 def fingerprint(*arrays: np.ndarray | None) -> str:
@@ -131,12 +154,12 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
     Args:
         arrays: what to choose from.
-        classes: names (text) or numbers (integers) of at least two classes.
+        classes: names (text) or numbers (integers; one that is also a name means the name) of at least two classes.
 
     Raises:
         InputError: an unknown class, one named twice, or fewer than two.
     """
-    indices = [_class_index(item, arrays.class_names) for item in classes]
+    indices = [class_index(item, arrays.class_names) for item in classes]
     if len(indices) < 2 or len(set(indices)) < len(indices):
         raise InputError(f"classes must name two or more different classes, not {tuple(classes)!r}")
     number = np.full(len(arrays.class_names), -1, np.int64)
@@ -147,38 +170,30 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
         return images[chosen], number[labels[chosen]]
 
     images, labels = keep(arrays.images, arrays.labels)
-    test_images = test_labels = None
-    if arrays.test_images is not None and arrays.test_labels is not None:
-        test_images, test_labels = keep(arrays.test_images, arrays.test_labels)
-        if not len(test_labels):
-            raise InputError(f"the test split has no image of the classes {tuple(classes)!r}")
+    parts: dict[str, np.ndarray | None] = {}
+    for part in ("validation", "test"):
+        held_out, owners = getattr(arrays, f"{part}_images"), getattr(arrays, f"{part}_labels")
+        if held_out is not None:
+            held_out, owners = keep(held_out, owners)
+            if not len(owners):
+                raise InputError(f"the {part} part has no image of the classes {tuple(classes)!r}")
+        parts |= {f"{part}_images": held_out, f"{part}_labels": owners}
     # Derived, not hashed again: what is kept follows from the whole and the choice.
     digest = hashlib.sha256(f"{arrays.fingerprint}:{indices}".encode()).hexdigest()
     return dataclasses.replace(
         arrays,
         images=images,
         labels=labels,
-        test_images=test_images,
-        test_labels=test_labels,
+        **parts,
         class_names=tuple(arrays.class_names[index] for index in indices),
         fingerprint=digest,
     )
 
 
-def _class_index(item: str | int, names: tuple[str, ...]) -> int:
-    if isinstance(item, int | np.integer) and not isinstance(item, bool):
-        if not 0 <= item < len(names):
-            raise InputError(f"class number {item} is out of range: allowed are 0..{len(names) - 1}")
-        return int(item)
-    if item not in names:
-        raise unknown("class", item, names)
-    return names.index(str(item))
-
-
 def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
     # A memory-mapped array stays one: np.asarray would lose the subclass, not the mapping, but equally copy nothing.
-    images, labels = np.asarray(images), np.asarray(labels)
+    images = np.asarray(images)
     if images.dtype != np.uint8:
         hint = " (images in [0, 1]? multiply by 255 and round)" if images.dtype.kind == "f" else ""
         raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{hint}")
@@ -186,19 +201,17 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise InputError(f"{source}: {part}images must have shape (N, H, W, C) or (N, H, W), not {images.shape}")
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    labels = whole_labels(labels, source, part)
+    if images.shape[1] in (1, 3) and images.shape[3] > 4 and images.shape[2] > 4:
         raise InputError(
-            f"{source}: {part}labels must be integers of shape (N,), not {labels.dtype} of shape {labels.shape}"
+            f"{source}: {part}images of shape {images.shape} look like (N, C, H, W): give (N, H, W, C), as of "
+            "images.transpose(0, 2, 3, 1)"
         )
     if len(images) != len(labels):
         raise InputError(f"{source}: {len(images)} {part}images but {len(labels)} {part}labels")
     if not len(images):
         raise InputError(f"{source}: there are no {part}images")
-    if labels.min() < 0:
-        raise InputError(f"{source}: {part}labels must be 0 or more, the smallest is {labels.min()}")
-    return images, labels.astype(np.int64)
+    return images, labels
 
 
 def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> int:
@@ -214,6 +227,6 @@ def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> in
         )
     if classes < 2:
         raise InputError(f"{source}: there must be at least two classes, not {classes}")
-    if names is not None and len(set(map(str, names))) < classes:
+    if names is not None and len(set(names)) < classes:
         raise InputError(f"{source}: class_names holds a name twice")
     return classes

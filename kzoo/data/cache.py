@@ -6,10 +6,12 @@ processes write it at a time or one is killed.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,27 +20,69 @@ import numpy as np
 
 from kzoo.data.arrays import Arrays
 from kzoo.errors import InputError
+from kzoo.files import home, user_path
 
 VERSION = 1
-_PARTS = ("images", "labels", "test_images", "test_labels")
+_PARTS = ("images", "labels", "test_images", "test_labels", "validation_images", "validation_labels")
 
 
-def cache_folder() -> Path:
-    """``$KZOO_CACHE``, else ``~/.cache/kzoo``."""
-    return Path(os.environ.get("KZOO_CACHE") or Path.home() / ".cache" / "kzoo")
+def cache_folder() -> Path | None:
+    """``$KZOO_CACHE``, else ``~/.cache/kzoo``; None where that needs a home directory and there is none."""
+    named = os.environ.get("KZOO_CACHE")
+    try:
+        if named:
+            return user_path(named)
+    except InputError:
+        return None
+    found = home()
+    return None if found is None else found / ".cache" / "kzoo"
+
+
+def described() -> str:
+    """The cache folder for messages, or why there is none."""
+    folder, named = cache_folder(), os.environ.get("KZOO_CACHE")
+    if folder is not None:
+        return repr(str(folder))
+    return f"KZOO_CACHE={named!r}: there is no such home directory" if named else "no home directory: set KZOO_CACHE"
+
+
+def folder_for(*names: str) -> Path:
+    """A folder in the cache, made if need be; one for this process alone, with a warning, where that cannot be."""
+    root = cache_folder()
+    if root is not None:
+        folder = root.joinpath(*names)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+            _warn(f"cannot write to {str(folder)!r}")
+        except OSError as error:
+            _warn(f"cannot write to {str(folder)!r} ({error.strerror or error})")
+    else:
+        _warn(described())
+    scratch = tempfile.mkdtemp(prefix="kzoo-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return Path(scratch)
+
+
+def _warn(why: str) -> None:
+    warnings.warn(f"nothing is kept in the cache: {why}", stacklevel=3)
 
 
 def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
     """The entry `key`, built and stored first where it is missing or damaged.
 
+    A cache that cannot be written to is done without, with a warning.
+
     Args:
         key: a name that is safe as a folder's, and that determines the content.
         build: gives the content; its `mean` and `std` are not stored.
-
-    Raises:
-        InputError: the cache folder cannot be written to.
     """
-    folder = cache_folder() / "datasets" / key
+    root = cache_folder()
+    if root is None:
+        _warn(described())
+        return build()
+    folder = root / "datasets" / key
     found = read(folder)
     if found is not None:
         return found
@@ -46,7 +90,8 @@ def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
     try:
         _write(folder, arrays)
     except OSError as error:
-        raise InputError(f"cannot write to the cache folder {str(folder)!r} (set KZOO_CACHE): {error}") from None
+        _warn(f"cannot write to {str(folder)!r} ({error.strerror or error}); set KZOO_CACHE to another folder")
+        return arrays
     return read(folder) or arrays
 
 
@@ -62,24 +107,25 @@ def read(folder: Path) -> Arrays | None:
             if parts[part].shape != tuple(shape):
                 return None
         return Arrays(
-            parts["images"],
-            parts["labels"],
-            parts["test_images"],
-            parts["test_labels"],
-            tuple(meta["class_names"]),
-            None,
-            None,
-            meta["fingerprint"],
+            **parts,
+            class_names=tuple(meta["class_names"]),
+            mean=None,
+            std=None,
+            fingerprint=meta["fingerprint"],
+            notes=tuple(meta.get("notes", ())),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
 
 def entries(prefix: str) -> Iterator[Path]:
     """The folders of all readable entries whose key starts with `prefix`."""
-    root = cache_folder() / "datasets"
-    if root.is_dir():
-        yield from (folder for folder in sorted(root.iterdir()) if folder.name.startswith(prefix) and read(folder))
+    root = cache_folder()
+    try:
+        folders = [] if root is None else sorted((root / "datasets").iterdir())
+    except OSError:  # not there, or out of reach
+        folders = []
+    yield from (folder for folder in folders if folder.name.startswith(prefix) and read(folder))
 
 
 def _write(folder: Path, arrays: Arrays) -> None:
@@ -98,6 +144,7 @@ def _write(folder: Path, arrays: Arrays) -> None:
             "shapes": shapes,
             "class_names": arrays.class_names,
             "fingerprint": arrays.fingerprint,
+            "notes": arrays.notes,
         }
         (scratch / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
         if folder.exists() and read(folder) is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
 from kzoo import plugins
 from kzoo.data.augmentation import Augmentation
 from kzoo.data.geometry import Flip, PadCrop
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, shown, unknown
 
 Loader = Callable[[str | None], Any]
 
@@ -48,6 +49,11 @@ class Dataset:
     transpose: bool = False
     class_names: tuple[str, ...] | None = None
     published: tuple[int, int] | None = None
+
+    @property
+    def stratified(self) -> bool:
+        """Whether parts are drawn class by class by default; published datasets are split as was published."""
+        return self.prepared is None
 
 
 TEN_DIGITS = tuple("0123456789")
@@ -185,17 +191,31 @@ def dataset(name: str) -> Dataset:
             rows hold defaults: one tenth for validation, a fifth for testing if there is no test split.
 
     Raises:
-        InputError: the name is unknown.
+        InputError: the name is unknown, or no name.
     """
     plugins.load()
+    if not isinstance(name, str):
+        raise _unknown(name)
     row = _BUILT_IN.get(name) or _registered.get(name)
     if row is not None:
         return row
     kind, colon, place = name.partition(":")
     if colon and kind and place:
         return Dataset(name, test=DEFAULT_TEST, loader=None if kind in ("folder", "npz") else name)
+    raise _unknown(name)
+
+
+def _unknown(name: Any) -> InputError:
+    if not isinstance(name, str):
+        return InputError(
+            f"dataset must be a name, not {shown(name)}: save arrays with numpy.savez and name them npz:PATH, or give "
+            "them a name with kzoo.register_dataset"
+        )
+    for kind, there in (("folder", os.path.isdir(name)), ("npz", os.path.isfile(name))):
+        if there and (kind == "folder" or name.endswith(".npz")):
+            return InputError(f"unknown dataset {name!r}: did you mean '{kind}:{name}', the {kind} of that name?")
     hint = "One's own: folder:PATH, npz:PATH, module:function, or register_dataset."
-    raise unknown("dataset", name, [*_BUILT_IN, *_registered], hint=hint)
+    return unknown("dataset", name, [*_BUILT_IN, *_registered], hint=hint)
 
 
 def list_datasets() -> list[str]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kzoo.data.images import SUFFIXES, read_image
+from kzoo.data.images import WHITE, Colour, Remarks, UnreadableImage, all_broken, decode, is_image
+from kzoo.data.layout import OTHER_FILES, files_below
 from kzoo.errors import InputError
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """The files that paths stand for: a folder for the image files in it and below, in the order of their names.
+
+    What a folder holds beside them is said in one line.
 
     Raises:
         InputError: a folder holds no image file.
@@ -22,31 +26,52 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        files, left_out = files_below(path)
+        inside = [file for file in files if is_image(file)]
+        for file in files:
+            if file not in inside:
+                left_out.add(OTHER_FILES, file)
         if not inside:
-            raise InputError(f"folder {str(path)!r} holds no image file ({', '.join(SUFFIXES)})")
+            raise InputError(f"folder {str(path)!r} holds no image file")
+        for line in left_out.line():
+            warnings.warn(line, stacklevel=2)
         found += inside
     return found
 
 
-class Unreadable(list[InputError]):
+class Unreadable(list[UnreadableImage]):
     """The errors of files that could not be read, while the others were worked on."""
 
-    def readable(self, files: Sequence[Path], channels: int | None) -> Iterator[tuple[Path, np.ndarray]]:
-        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._remarks = Remarks()
+
+    def readable(
+        self, files: Sequence[Path], channels: int | None, background: Colour | None = WHITE
+    ) -> Iterator[tuple[Path, np.ndarray]]:
+        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept.
+
+        Args:
+            files: image files.
+            channels: 1 for grey, 3 for RGB, or None for what a file holds.
+            background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
+        """
         for file in files:
             try:
-                yield file, read_image(file, channels=channels)
-            except InputError as error:
+                decoded = decode(file, channels=channels, background=background)
+            except UnreadableImage as error:
                 self.append(error)
+            else:
+                self._remarks.add(file, decoded)
+                yield file, decoded.pixels
 
     def check(self, total: int) -> None:
-        """Say that files could not be read, when the others are done.
+        """Say that files could not be read, when the others are done, and what was made of those.
 
         Raises:
-            InputError: there were such files; of one the error is its own, of more the first is told.
+            InputError: there were such files, of which the first ten are named.
         """
-        if len(self) == 1:
-            raise self[0]
+        for line in self._remarks.lines():
+            warnings.warn(line, stacklevel=2)
         if self:
-            raise InputError(f"{len(self)} of {total} images cannot be read; the first: {self[0]}")
+            raise all_broken(self, total)

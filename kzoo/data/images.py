@@ -2,47 +2,253 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, some
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""File names that count as images, in lower case."""
+Colour = tuple[int, int, int]
+Source = str | Path | BinaryIO
+WHITE: Colour = (255, 255, 255)
 
-_GREY = ("1", "L", "LA")
+_GREY = ("1", "L", "LA", "La")
+# What an EXIF orientation asks for (TIFF 6.0, tag 274): how the stored pixels become the upright image.
+_ORIENTATION = 0x0112
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+_BITS_PER_SAMPLE = 0x0102
+# Told by a signature that no text or other data has by chance; other formats are guessed by Pillow from less.
+_SIGNED = frozenset({"AVIF", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
+# Pillow knows these by name only: it needs help from elsewhere to decode them.
+_NAMED_ONLY = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", *(() if sys.platform == "win32" else ("WMF",))})
+
+FRAMES = "several frames, of which the first is taken"
+DEEP = "16 bits a channel, scaled to 8"
 
 
-def read_image(path: str | Path | BinaryIO, *, channels: int | None = None) -> np.ndarray:
+class UnreadableImage(InputError):
+    """An image file that cannot be read: `path`, `reason`, and whether it is no image at all (`foreign`)."""
+
+    def __init__(self, path: Source, reason: str, *, foreign: bool = False) -> None:
+        super().__init__(f"cannot read image{_called(path)}: {reason}")
+        self.path, self.reason, self.foreign = path, reason, foreign
+
+
+class Decoded(NamedTuple):
+    """Pixels, uint8 (H, W, 1 or 3), and what was made of the file that its reader should know (`FRAMES`, `DEEP`)."""
+
+    pixels: np.ndarray
+    remarks: tuple[str, ...]
+
+
+def read_image(path: Source, *, channels: int | None = None, background: Colour | None = WHITE) -> np.ndarray:
     """One image file, upright.
 
     Args:
-        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken.
-        channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB, transparency is
-            dropped).
+        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken. 16 bits
+            a channel are scaled to 8.
+        channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB).
+        background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
     Returns:
         uint8 (H, W, 1) or (H, W, 3).
 
     Raises:
-        InputError: the file is missing, broken, or of more than 8 bits a channel.
+        InputError: the file is missing, broken, or of 32 bits a channel.
     """
-    name = f"image {str(path)!r}" if isinstance(path, str | Path) else "image"
+    return read_images([path], channels=channels, background=background)[0]
+
+
+def read_images(
+    paths: Sequence[Source], *, channels: int | None = None, background: Colour | None = WHITE
+) -> list[np.ndarray]:
+    """Several image files: see `read_image`.
+
+    Raises:
+        InputError: some cannot be read; the first ten of them are named.
+    """
+    images, broken, remarks = [], [], Remarks()
+    for path in paths:
+        try:
+            decoded = decode(path, channels=channels, background=background)
+        except UnreadableImage as error:
+            broken.append(error)
+        else:
+            images.append(decoded.pixels)
+            remarks.add(path, decoded)
+    if broken:
+        raise all_broken(broken)
+    for line in remarks.lines():
+        warnings.warn(line, stacklevel=3)
+    return images
+
+
+def all_broken(errors: Sequence[UnreadableImage], total: int | None = None) -> InputError:
+    """One error for all files, of so many, that cannot be read: the first ten by name, and how many there are."""
+    if len(errors) == 1:
+        return errors[0]
+    named = some([f"{str(error.path)!r} ({error.reason})" for error in errors])
+    return InputError(f"{len(errors)}{'' if total is None else f' of {total}'} images cannot be read: {named}")
+
+
+class Remarks:
+    """What decoding files called for, counted: for one line that says so, whatever the number of files."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def add(self, path: Source, decoded: Decoded) -> None:
+        """Count a file's remarks."""
+        for remark in decoded.remarks:
+            self._files.setdefault(remark, []).append(_called(path))
+
+    def lines(self) -> list[str]:
+        """A line for each kind of remark, with a count and an example."""
+        return [
+            f"{len(files)} image{'s have' if len(files) > 1 else ' has'} {remark}{f' (e.g.{files[0]})' if files[0] else ''}"
+            for remark, files in self._files.items()
+        ]
+
+
+def decode(path: Source, *, channels: int | None = None, background: Colour | None = WHITE) -> Decoded:
+    """One image file and what it took to read it: see `read_image`.
+
+    Raises:
+        UnreadableImage: it cannot be read, with the reason.
+    """
+    if isinstance(path, str | Path) and os.path.isdir(path):
+        raise UnreadableImage(path, "it is a folder: give its files", foreign=True)
+    form = None
+    # Whatever is wrong with a file, Pillow's plugins raise nearly every exception there is, and warn of oddities.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path, formats=_formats()) as file:
+                form = file.format
+                file.load()
+                pixels, deep = _pixels(file, channels, background)
+                turn = _TURNS.get(_orientation(file))
+                remarks = (*((FRAMES,) if _frames(file) else ()), *((DEEP,) if deep else ()))
+                return Decoded(pixels if turn is None else np.ascontiguousarray(turn(pixels)), remarks)
+        except Exception as error:
+            named = isinstance(path, str | Path) and Path(path).suffix.lower() in suffixes()
+            foreign = not named and form not in _SIGNED and not isinstance(error, FileNotFoundError | PermissionError)
+            raise UnreadableImage(path, _reason(path, error), foreign=foreign) from None
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file is called like an image, or begins like one."""
+    if Path(path).suffix.lower() in suffixes():
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path, formats=_formats()):
+                return True
+        except Exception:  # see `decode`
+            return False
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in Image.OPEN if name not in _NAMED_ONLY)
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """What the names of image files end in, in lower case: a file so called that is no image is a broken one."""
+    readable = _formats()
+    return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in readable)
+
+
+def _called(path: Source) -> str:
+    """A file's name for messages; a stream has none."""
+    return f" {str(path)!r}" if isinstance(path, str | Path) else ""
+
+
+def _reason(path: Source, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more pixels than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} that Pillow decodes"
     try:
-        with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file)
-            if upright.mode.startswith(("I", "F")):
-                raise InputError(f"{name} has more than 8 bits a channel (Pillow mode {upright.mode})")
-            grey = channels == 1 if channels else upright.mode in _GREY
-            pixels = np.asarray(upright.convert("L" if grey else "RGB"))
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
-        raise InputError(f"cannot read {name}: {error}") from None
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+        if isinstance(path, str | Path) and not Path(path).stat().st_size:
+            return "it is empty"
+    except (OSError, ValueError):
+        pass
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image in a format that Pillow reads"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _frames(file: Image.Image) -> bool:
+    if file.format == "MPO":  # a photograph with a second view or a preview of itself
+        return False
+    try:
+        return int(getattr(file, "n_frames", 1)) > 1
+    except Exception:  # the first frame is whole, what follows is not
+        return True
+
+
+def _orientation(file: Image.Image) -> int:
+    try:
+        value = file.getexif().get(_ORIENTATION)
+    except Exception:  # the pixels are fine, what a camera or an editor noted beside them is not
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
+    """Uint8 (H, W, 1 or 3), and whether they had 16 bits."""
+    # Pillow reads 16 bits of a PNG or PGM file as 32; of other files, nobody knows which values are black and white.
+    if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        raise ValueError(f"it has 32 bits a channel (Pillow mode {image.mode}): save it with 8")
+    deep = image.mode.startswith("I")
+    grey = image.mode in _GREY or deep
+    clear = None
+    if deep:
+        image, clear = _eight_bits(image)
+    elif image.has_transparency_data and background is not None:
+        image = image.convert("RGBA")
+        clear = image.getchannel("A")
+
+    # Laid over in RGB; a grey image stays grey if its ground is.
+    if clear is not None and background is not None:
+        ground = Image.new("RGB", image.size, background)
+        ground.paste(image.convert("RGB"), mask=clear)
+        image = ground
+        grey = grey and len(set(background)) == 1
+    grey = channels == 1 if channels else grey
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), deep
+
+
+def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """A grey image of more than 8 bits a pixel in 8, and the mask of its one transparent value, if it has that."""
+    values = np.asarray(image).astype(np.int64)
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    most = 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1
+    eight = np.clip((values * 255 + most // 2) // most, 0, 255).astype(np.uint8)
+    clear = image.info.get("transparency")
+    mask = None if not isinstance(clear, int) else Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+    return Image.fromarray(eight), mask
 
 
 def resize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple
 from kzoo.data import cache, sources
 from kzoo.data.arrays import Arrays, checked, restricted
 from kzoo.data.datasets import Dataset, dataset, list_datasets
-from kzoo.data.images import resize_all
-from kzoo.data.prepared import data_folder, find, instructions, load_prepared
+from kzoo.data.images import WHITE, Colour, resize_all
+from kzoo.data.npz import npz
+from kzoo.data.prepared import load_prepared, located
 from kzoo.errors import InputError
 
 
@@ -31,15 +33,18 @@ def load(
     data_dir: str | Path | None = None,
     classes: Sequence[str | int] | None = None,
     image_size: int | None = None,
+    background: Colour | None = WHITE,
 ) -> Arrays:
-    """Load a dataset.
+    """Load a dataset; what was left out or guessed is said as a warning.
 
     Args:
         name: see `kzoo.data.dataset`.
         data_dir: where tensorflow-datasets prepared it; default ``$KZOO_DATA_DIR``, else ``$TFDS_DATA_DIR``, else
             ``~/tensorflow_datasets``. Handed to one's own loader.
-        classes: only these classes, by name (text) or number (integer), renumbered in this order.
+        classes: only these classes, by name (text) or number (integer; one that is also a name means the name),
+            renumbered in this order.
         image_size: scale the images to this many pixels a side (once: the result is cached).
+        background: RGB, 0-255, that transparent image files are laid over; None drops their transparency.
 
     Returns:
         The arrays, with the row's mean and std.
@@ -50,7 +55,9 @@ def load(
     row = dataset(name)
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
         raise InputError(f"image_size must be a positive number of pixels, not {image_size!r}")
-    arrays = _load(row, data_dir, image_size)
+    arrays = _load(row, data_dir, image_size, background)
+    for note in arrays.notes:
+        warnings.warn(note, stacklevel=2)
     if image_size is not None and arrays.images.shape[1:3] != (image_size, image_size):
         arrays = _resized(arrays, image_size)
     if classes is not None:
@@ -59,35 +66,40 @@ def load(
 
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:
-    """Each dataset by name: whether it is there, and where, or how to get it."""
-    place, _ = data_folder(data_dir)
-    return [_available(dataset(name), place) for name in list_datasets()]
+    """Each dataset by name: whether it can be read, as far as can be told without reading it, and where or why not."""
+    return [_available(dataset(name), data_dir) for name in list_datasets()]
 
 
-def _available(row: Dataset, place: Path) -> Availability:
-    if row.prepared is None:
-        module = "sklearn" if row.name == "digits" else ""
-        if module and importlib.util.find_spec(module) is None:
-            return Availability(row.name, False, "needs scikit-learn")
-        return Availability(row.name, True, "comes with scikit-learn" if module else f"loader {_label(row.loader)}")
-    found = find(row.prepared, place)
-    if found is None:
-        return Availability(row.name, False, f"not in {place}: {instructions(row.prepared, place)}")
-    return Availability(row.name, True, str(found))
+def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
+    if row.prepared is not None:
+        try:
+            return Availability(row.name, True, located(row.prepared, data_dir).description())
+        except InputError as error:
+            return Availability(row.name, False, str(error))
+    if row.name == "digits" and importlib.util.find_spec("sklearn") is None:
+        return Availability(row.name, False, "needs scikit-learn")
+    if isinstance(row.loader, str):
+        try:
+            _imported(row.loader)
+        except InputError as error:
+            return Availability(row.name, False, str(error))
+    return Availability(
+        row.name, True, "comes with scikit-learn" if row.name == "digits" else f"loader {_label(row.loader)}"
+    )
 
 
 def _label(loader: Any) -> str:
     return loader if isinstance(loader, str) else f"{loader.__module__}:{getattr(loader, '__qualname__', loader)}"
 
 
-def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None) -> Arrays:
+def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, background: Colour | None) -> Arrays:
     if row.prepared is not None:
         return load_prepared(row.prepared, data_dir, class_names=row.class_names, transpose=row.transpose)
     kind, _, place = row.name.partition(":")
     if kind == "folder" and place:
-        return sources.folder(place, image_size)
+        return sources.folder(place, image_size, background)
     if kind == "npz" and place:
-        return sources.npz(place)
+        return npz(place)
     loader = _imported(row.loader) if isinstance(row.loader, str) else row.loader
     if loader is None:
         raise InputError(f"dataset {row.name!r} has no loader")
@@ -125,15 +137,18 @@ def _imported(reference: str) -> Any:
 def _resized(arrays: Arrays, size: int) -> Arrays:
     def build() -> Arrays:
         test = None if arrays.test_images is None else resize_all(arrays.test_images, size)
+        validation = None if arrays.validation_images is None else resize_all(arrays.validation_images, size)
         content = {
             "images": resize_all(arrays.images, size),
             "labels": arrays.labels,
             "test_images": test,
             "test_labels": arrays.test_labels,
+            "validation_images": validation,
+            "validation_labels": arrays.validation_labels,
             "class_names": arrays.class_names,
         }
         return checked(content, f"images scaled to {size}")
 
     resized = cache.cached(f"resized-{arrays.fingerprint[:16]}-{size}", build)
     # Class names are no part of the fingerprint: another dataset of equal content may have its own.
-    return dataclasses.replace(resized, class_names=arrays.class_names)
+    return dataclasses.replace(resized, class_names=arrays.class_names, notes=arrays.notes)

@@ -1,10 +1,10 @@
-"""Loaders of datasets that need no TensorFlow: scikit-learn's digits, .npz files, folders of images."""
+"""Loaders of datasets that need no TensorFlow: scikit-learn's digits, and folders of images (.npz files: `npz`)."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import zipfile
-import zlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,14 @@ import numpy as np
 
 from kzoo.data.arrays import Arrays, checked
 from kzoo.data.cache import cached
-from kzoo.data.images import SUFFIXES, read_image, resize
+from kzoo.data.images import WHITE, Colour, Remarks, UnreadableImage, all_broken, decode, resize
+from kzoo.data.layout import EMPTY, OTHER_FILES, Layout, layout
+from kzoo.data.part_names import TRAIN
 from kzoo.errors import InputError
+from kzoo.files import user_path
+
+DECODING = 2
+"""Raised when files come out otherwise than before, so that what was cached is decoded anew."""
 
 
 def digits(data_dir: str | None = None) -> dict[str, Any]:
@@ -27,121 +33,102 @@ def digits(data_dir: str | None = None) -> dict[str, Any]:
     return {"images": images, "labels": bunch.target, "class_names": tuple(map(str, range(10)))}
 
 
-def npz(path: str) -> Arrays:
-    """Arrays from an .npz file.
-
-    Args:
-        path: a file with ``x_train``, ``y_train`` and optionally ``x_test``, ``y_test``, or with ``images`` and
-            ``labels``; optionally ``class_names``. Images uint8 (N, H, W, C) or (N, H, W).
-
-    Raises:
-        InputError: missing, truncated, not an .npz file, or without these arrays.
-    """
-    source = f"npz file {path!r}"
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputError(f"{source} does not exist")
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            content = {key: stored[key] for key in stored.files}
-    # TypeError: a lone .npy file gives an array, which is no context manager.
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{source} is damaged or not an .npz archive: {error}") from None
-    names = {"x_train": "images", "y_train": "labels", "x_test": "test_images", "y_test": "test_labels"}
-    if "x_train" in content or "y_train" in content:
-        content = {names.get(key, key): value for key, value in content.items()}
-    if "images" not in content or "labels" not in content:
-        held = ", ".join(sorted(content)) or "nothing"
-        raise InputError(f"{source} must hold x_train and y_train, or images and labels; it holds {held}")
-    return checked(content, source)
-
-
-def folder(path: str, image_size: int | None = None) -> Arrays:
+def folder(path: str, image_size: int | None = None, background: Colour | None = WHITE) -> Arrays:
     """Images sorted into one folder per class, decoded once and cached.
 
     Args:
-        path: a folder with ``train/<class>/`` and optionally ``test/<class>/``, or with ``<class>/``. Class names
-            are the folders' names, in alphabetical order.
+        path: a folder with ``<class>/``, or with ``train/<class>/`` and optionally ``validation/`` and ``test/`` alike,
+            by any of their usual names (`kzoo.data.part_names`). Class names are the folders' names, in alphabetical
+            order.
         image_size: scale every image to this many pixels a side.
+        background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
     Returns:
-        Arrays with one channel if all images are grey, else three.
+        Arrays with one channel if all images are grey, else three. Its notes say what was left out or guessed.
 
     Raises:
-        InputError: no such folder, no images, a broken one (named), or images of several sizes and no `image_size`.
+        InputError: no such folder, no images, broken ones (named), images of several sizes and no `image_size`, or
+            parts and folds that cannot be read as such.
     """
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        raise InputError(f"image folder {path!r} does not exist")
-    parts = {"": root}
-    if (root / "train").is_dir():
-        parts = {"": root / "train", "test_": root / "test"}
-        others = sorted(entry.name for entry in _folders(root) if entry.name not in ("train", "test"))
-        if others:
-            raise InputError(
-                f"image folder {path!r} has train/ and also {others[0]!r}: only train/ and test/ are read "
-                "(validation images are drawn from train/)"
-            )
-        if not parts["test_"].is_dir():
-            del parts["test_"]
-    elif (root / "test").is_dir():
-        raise InputError(f"image folder {path!r} has test/ but no train/")
-    files = {part: _files_by_class(place) for part, place in parts.items()}
-    names = sorted(files[""])
-    for name in files.get("test_", {}):
-        if name not in names:
-            raise InputError(f"class folder {str(root / 'test' / name)!r} has no counterpart below train/")
-
-    # Size and times stand for the content; tools that copy set the time of the content, but not that of the entry.
-    listing = hashlib.sha256(f"{root.resolve()};{image_size};".encode())
-    for file in (file for part in files.values() for group in part.values() for file in group):
-        status = file.stat()
-        listing.update(f"{file.relative_to(root)}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
-
-    def decode() -> Arrays:
-        content: dict[str, Any] = {"class_names": tuple(names)}
-        order = [(part, name, file) for part, group in files.items() for name in group for file in group[name]]
-        images = _alike([file for _, _, file in order], image_size)
-        for part in files:
-            chosen = [index for index, (owner, _, _) in enumerate(order) if owner == part]
-            content[f"{part}images"] = images[chosen]
-            content[f"{part}labels"] = np.array([names.index(order[index][1]) for index in chosen], np.int64)
-        return checked(content, f"image folder {path!r}")
-
-    return cached(f"folder-{listing.hexdigest()[:16]}", decode)
+    root = user_path(path)
+    if not os.path.isdir(root):
+        raise InputError(f"image folder {path!r} does not exist" if not os.path.exists(root) else f"{path!r} is a file")
+    found = layout(path, root)
+    return cached(
+        f"folder-{_listing(root, found, image_size, background)}",
+        lambda: _decoded(f"image folder {path!r}", found, image_size, background),
+    )
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _listing(root: Path, found: Layout, *options: Any) -> str:
+    """A key that changes with any file: size and times stand for the content, as they do for make and rsync."""
+    listing = hashlib.sha256(f"{DECODING};{options};".encode())
+    for line in (str(root.resolve()), *found.left_out.line(), *found.remarks):
+        listing.update(os.fsencode(line) + b";")
+    for part, classes in found.parts.items():
+        for name, files in classes.items():
+            listing.update(f"{part}:{name};".encode())
+            for file in files:
+                try:
+                    status = file.stat()
+                except OSError:  # gone since, or out of reach: to be named when it is read
+                    continue
+                times = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+                listing.update(os.fsencode(file.relative_to(root)) + f":{times};".encode())
+    return listing.hexdigest()[:16]
 
 
-def _files_by_class(root: Path) -> dict[str, list[Path]]:
-    classes = {
-        entry.name: sorted(
-            file
-            for file in entry.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
-        for entry in _folders(root)
-    }
-    if not classes:
-        raise InputError(f"image folder {str(root)!r} has no class folders: put each class's images into one")
-    for name, files in classes.items():
-        if not files:
-            raise InputError(
-                f"class folder {str(root / name)!r} has no images (files that end in {', '.join(SUFFIXES)})"
-            )
-    return classes
-
-
-def _alike(files: list[Path], image_size: int | None) -> np.ndarray:
-    """The images of all files as uint8 (N, H, W, 1 or 3)."""
+def _decoded(source: str, found: Layout, image_size: int | None, background: Colour | None) -> Arrays:
+    # Read every file once, noting what is no image and what is a broken one.
     images: list[np.ndarray] = []
-    for file in files:
-        image = read_image(file)
-        images.append(resize(image, image_size) if image_size else image)
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            (height, width), (other_height, other_width) = images[0].shape[:2], images[-1].shape[:2]
+    shown: list[Path] = []
+    labels: dict[str, list[tuple[str, int]]] = {}
+    broken, remarks = [], Remarks()
+    for part, classes in found.parts.items():
+        labels[part] = []
+        for name, files in classes.items():
+            for file in files:
+                try:
+                    decoded = decode(file, background=background)
+                except UnreadableImage as error:
+                    if error.foreign:
+                        found.left_out.add(OTHER_FILES, file)
+                    else:
+                        broken.append(error)
+                    continue
+                remarks.add(file, decoded)
+                labels[part].append((name, len(images)))
+                images.append(resize(decoded.pixels, image_size) if image_size else decoded.pixels)
+                shown.append(file)
+    if broken:
+        raise all_broken(broken)
+
+    # A folder without an image is no class.
+    names = sorted({name for name, _ in labels[TRAIN]})
+    for part, classes in found.parts.items():
+        for name, files in classes.items():
+            if name not in {owner for owner, _ in labels[part]}:
+                found.left_out.add(EMPTY, files[0].parent)
+    if not names:
+        raise InputError(f"{source} has no images: {'; '.join(found.left_out.line())}")
+    number = {name: index for index, name in enumerate(names)}
+    pixels = _alike(images, shown)
+    content: dict[str, Any] = {"class_names": tuple(names)}
+    for part, chosen in labels.items():
+        prefix = "" if part == TRAIN else f"{part}_"
+        for name in {name for name, _ in chosen} - set(names):
+            raise InputError(f"{source} has {part} images of class {name!r} and none to train on")
+        content[f"{prefix}images"] = pixels[[index for _, index in chosen]]
+        content[f"{prefix}labels"] = np.array([number[name] for name, _ in chosen], np.int64)
+    notes = (*found.left_out.line(), *found.remarks, *(f"{source}: {line}" for line in remarks.lines()))
+    return dataclasses.replace(checked(content, source), notes=notes)
+
+
+def _alike(images: list[np.ndarray], files: list[Path]) -> np.ndarray:
+    """All images as uint8 (N, H, W, 1 or 3); `files` are where they come from."""
+    for image, file in zip(images, files, strict=True):
+        if image.shape[:2] != images[0].shape[:2]:
+            (height, width), (other_height, other_width) = images[0].shape[:2], image.shape[:2]
             raise InputError(
                 f"images have different sizes: {str(files[0])!r} is {height}x{width}, {str(file)!r} is "
                 f"{other_height}x{other_width}: set image_size to scale all of them to one"

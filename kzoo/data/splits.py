@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.datasets import Dataset
-from kzoo.errors import InputError
+from kzoo.data.strata import drawn_at_once, drawn_by_class
+from kzoo.errors import InputError, some
+from kzoo.schemas import later
 from kzoo.seeds import generator
 
 
@@ -34,18 +37,24 @@ class Split(BaseModel):
     A share is rounded to the nearest number of images (halves to even).
 
     Attributes:
-        validation: a share (below 1) or a count; None takes the dataset's default, 0 gives no validation images.
+        validation: a share (below 1) or a count; None takes the dataset's own validation part, or where it has none
+            its default share; 0 gives no validation images. If given, a validation part of the dataset's own is pooled
+            with its training images.
             A share is one of all images where `test` is given (so 0.12 and 0.12 leave 0.76), else one of the images
             that are not for testing.
         test: None keeps the dataset's own test split, or cuts off the share its row gives where it has none. If
             given, the dataset's train and test images are pooled and cut anew: a share or a count of the pool.
         seed: of the drawing; the run's seed has no part in it.
+        stratified: draw class by class, so that each part, and each `train_size` subset, has the classes in the same
+            proportions; False draws from all images at once, as published splits of published datasets do. None is
+            False for the datasets that tensorflow-datasets prepares and True for all others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     validation: Amount | None = None
     test: Amount | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    stratified: bool | None = later(None, before=False, since=2)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,70 +77,119 @@ class Splits(NamedTuple):
 
 
 def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | None = None) -> Splits:
-    """Cut a dataset as told.
+    """Cut a dataset as told; a class without an image in a part is named in a warning.
 
     Args:
         arrays: the dataset.
         spec: sizes and seed.
-        dataset_row: gives the sizes that `spec` leaves open.
+        dataset_row: gives what `spec` leaves open.
         train_size: only so many training images; a smaller subset is contained in every larger one.
 
     Returns:
-        Training, validation and test images, each in a seeded random order (a dataset's own test split in its own).
+        Training, validation and test images, each in a seeded random order (parts of a dataset's own in their own).
 
     Raises:
-        InputError: more images are asked for than there are, or none is left to train on.
+        InputError: more images are asked for than there are, none is left to train on, or, in a stratified split, none
+            of some class.
     """
+    # Parts of the dataset's own stay as they are unless their size is asked for; then they are drawn anew.
     images, labels = arrays.images, arrays.labels
-    own_test = None
-    if arrays.test_images is not None and arrays.test_labels is not None:
-        own_test = Part(arrays.test_images, arrays.test_labels)
-        if spec.test is not None:
-            images = np.concatenate([images, own_test.images])
-            labels = np.concatenate([labels, own_test.labels])
-    order = generator(spec.seed, "split").permutation(len(labels))
-    own_images = None if own_test is None else len(own_test)
-    train_count, validation_count, test_count = part_sizes(spec, dataset_row, len(arrays.labels), own_images)
-    kept = own_test if spec.test is None else None
+    own: dict[str, Part] = {}
+    given: dict[str, int | None] = {"validation": None, "test": None}
+    for name, asked in (("validation", spec.validation), ("test", spec.test)):
+        held_out, owners = getattr(arrays, f"{name}_images"), getattr(arrays, f"{name}_labels")
+        if held_out is None:
+            continue
+        given[name] = len(owners)
+        if asked is None:
+            own[name] = Part(held_out, owners)
+        else:
+            images, labels = np.concatenate([images, held_out]), np.concatenate([labels, owners])
+    sizes = part_sizes(spec, dataset_row, len(arrays.labels), given["test"], given["validation"])
+    train_count = sizes[0]
     if train_size is not None and not 1 <= train_size <= train_count:
         raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
+
+    # Draw the others.
+    stratified = dataset_row.stratified if spec.stratified is None else spec.stratified
+    if stratified:
+        _check_training(train_count, train_size, labels, arrays.class_names)
+    order = generator(spec.seed, "split").permutation(len(labels))
+    draw = drawn_by_class if stratified else drawn_at_once
+    to_draw = (0 if name in own else size for name, size in zip(given, sizes[1:], strict=True))
+    for_training, for_validation, for_test = draw(labels, order, *to_draw)
 
     def part(chosen: np.ndarray) -> Part:
         return Part(images[chosen], labels[chosen])
 
-    held = test_count if kept is None else 0
-    test = part(order[:held]) if kept is None else kept
-    after = held + validation_count
-    stop = None if train_size is None else after + train_size
-    return Splits(part(order[after:stop]), part(order[held:after]), test)
+    splits = Splits(
+        part(for_training[:train_size]),
+        own["validation"] if "validation" in own else part(for_validation),
+        own["test"] if "test" in own else part(for_test),
+    )
+    _warn_of_missing(splits, arrays.class_names)
+    return splits
 
 
-def part_sizes(spec: Split, dataset_row: Dataset, train: int, test: int | None) -> tuple[int, int, int]:
+def part_sizes(
+    spec: Split, dataset_row: Dataset, train: int, test: int | None, validation: int | None = None
+) -> tuple[int, int, int]:
     """How many images a split gives to training, validation and testing.
 
     Args:
         spec: sizes.
         dataset_row: gives the sizes that `spec` leaves open.
-        train: images of the dataset, its own test split left out.
+        train: images of the dataset, its own validation and test parts left out.
         test: images of its own test split; None where it has none.
+        validation: images of its own validation part; None where it has none.
 
     Raises:
         InputError: more images are asked for than there are, or none is left to train on.
     """
-    total = train + (test or 0 if spec.test is not None else 0)
+    pooled_test = test or 0 if spec.test is not None else 0
+    pooled_validation = validation or 0 if spec.validation is not None else 0
+    total = train + pooled_test + pooled_validation
     cut = dataset_row.test if spec.test is None and test is None else spec.test
     if cut is None and test is None:
         raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
-    cut_count = 0 if cut is None else _count("test", cut, total)
-    validation = dataset_row.validation if spec.validation is None else spec.validation
-    validation_count = _count("validation", validation, total if spec.test is not None else total - cut_count)
-    train_count = total - cut_count - validation_count
+    test_count = 0 if cut is None else _count("test", cut, total)
+    kept = validation if spec.validation is None else None
+    amount: float | int = dataset_row.validation if spec.validation is None else spec.validation
+    if kept is not None:
+        amount = 0
+    validation_count = _count("validation", amount, total if spec.test is not None else total - test_count)
+    train_count = total - test_count - validation_count
     if train_count < 1:
         raise InputError(
             f"split of {total} images leaves none for training: "
-            f"{validation_count} for validation (validation={validation!r}), {cut_count} for testing (test={cut!r})"
+            f"{validation_count} for validation (validation={amount!r}), {test_count} for testing (test={cut!r})"
         )
-    return train_count, validation_count, test if cut is None and test is not None else cut_count
+    return (
+        train_count,
+        validation_count if kept is None else kept,
+        test if cut is None and test is not None else test_count,
+    )
+
+
+def _check_training(count: int, train_size: int | None, labels: np.ndarray, class_names: tuple[str, ...]) -> None:
+    classes = np.unique(labels)
+    if (count if train_size is None else train_size) < len(classes):
+        given = f"split of {len(labels)} images leaves {count}" if train_size is None else f"train_size={train_size}"
+        raise InputError(
+            f"{given}: too few for the {len(classes)} classes, of which each needs a training image "
+            f"({some(class_names[label] for label in classes)})"
+        )
+
+
+def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
+    """One line on the classes of which a part has no image."""
+    lacking = []
+    for name, part in zip(Splits._fields, splits, strict=True):
+        missing = np.setdiff1d(np.arange(len(class_names)), part.labels) if len(part) else []
+        if len(missing):
+            lacking.append(f"no {name} image of {some(class_names[label] for label in missing)}")
+    if lacking:
+        warnings.warn(f"split: {'; '.join(lacking)}", stacklevel=3)
 
 
 def _count(what: str, amount: float | int, total: int) -> int:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kzoo.data.image_files import Unreadable
-from kzoo.data.images import read_image, resize
+from kzoo.data.images import WHITE, Colour, read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
 from kzoo.models.output_kinds import Kind, as_probabilities, kind_of
+from kzoo.recipes.schema import Recipe
 
 NOISE_IMAGES, NOISE_SIZE = 4, 64
 
@@ -37,10 +38,13 @@ class Classifier:
         self.name, self.target, self.model = str(target), Path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
         self._names: Sequence[str] | None
+        self.background: Colour | None = WHITE
         if exported or (self.target / "saved_model.pb").is_file():
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
             self._outputs = file.__call__
+            if file.metadata.get("recipe"):
+                self.background = Recipe(**file.metadata["recipe"]).prediction_background
         else:
             self._open_run()
         if self.image_shape[2] not in (1, 3):
@@ -54,6 +58,7 @@ class Classifier:
         self.model = run.model
         self.image_shape = tuple(run.model.input_shape[1:])
         self._names, self.kind = run.class_names, read_outputs(run.model).kind
+        self.background = run.recipe.prediction_background
         self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -122,9 +127,9 @@ def predict_files(
     channels = classifier.image_shape[2]
     images: Iterable[tuple[Path, np.ndarray]]
     if unreadable is None:
-        images = ((path, read_image(path, channels=channels)) for path in paths)
+        images = ((path, read_image(path, channels=channels, background=classifier.background)) for path in paths)
     else:
-        images = unreadable.readable(paths, channels)
+        images = unreadable.readable(paths, channels, classifier.background)
     yield from predict_images(classifier, images, top=top, batch_size=batch_size)
 
 

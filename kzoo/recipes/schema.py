@@ -16,9 +16,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from kzoo import notebook
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.datasets import dataset
+from kzoo.data.images import WHITE, Colour
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
 from kzoo.models.registry import variant
+from kzoo.recipes.setting import Background
 from kzoo.recipes.settings import (
     Adam,
     AdamW,
@@ -39,7 +41,7 @@ from kzoo.schemas import check_version, identity_fields, later, upgraded
 SCHEMA_VERSION = 2
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
 # What belongs to one dataset and is set back to the next one's default when only the dataset changes.
-TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names")
+TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "background")
 
 
 class Recipe(Setting):
@@ -55,6 +57,8 @@ class Recipe(Setting):
         split: how validation and test images are chosen.
         train_size: use only that many training images (a seeded subset; smaller ones nest in larger ones).
         image_size: resize images to this many pixels a side, once.
+        background: the colour that transparent image files are laid over, red, green and blue or one grey value, 0-255;
+            null drops the transparency. Of a dataset that holds no image files it tells predictions only.
         augmentation: random changes to each training image, in order; None takes the dataset's default.
         expansions: transformed copies added to the training images before training starts.
         normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
@@ -101,6 +105,7 @@ class Recipe(Setting):
     split: Split = Split()
     train_size: Annotated[int, Field(ge=1)] | None = None
     image_size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    background: Background | None = later(WHITE, before=None, since=2)
     augmentation: tuple[AugmentationSpec, ...] | None = None
     expansions: tuple[Expansion, ...] = ()
     normalization: Literal["dataset", "none"] | ChannelStatistics = "dataset"
@@ -194,8 +199,26 @@ class Recipe(Setting):
         decay = self.weight_decay
         if decay is None:
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
-        filled = Recipe(**{**self._fields(), "augmentation": augmentation, "weight_decay": decay})
+        stratified = row.stratified if self.split.stratified is None else self.split.stratified
+        filled = Recipe(
+            **{
+                **self._fields(),
+                "augmentation": augmentation,
+                "weight_decay": decay,
+                "split": self.split.model_copy(update={"stratified": stratified}),
+                "background": self.background if self._reads_files or self.background != WHITE else None,
+            }
+        )
         return Recipe.from_json(filled.to_json())  # as it will be read back: lists for tuples in model_options
+
+    @property
+    def _reads_files(self) -> bool:
+        return self.dataset.startswith("folder:")
+
+    @property
+    def prediction_background(self) -> Colour | None:
+        """What transparent image files are laid over for a network trained by this recipe: as they were in training."""
+        return self.background if self._reads_files else self.background or WHITE
 
     def digest(self, *content: str) -> str:
         """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).

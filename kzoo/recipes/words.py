@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, shown, unknown
 
 # What people write who come from other tools, by the field that does it here.
 MEANT = {
@@ -26,6 +25,7 @@ MEANT = {
     "model_options.dropout": "dropout drop_rate dropout_rate",
     "dataset": "data dataset_name data_path data_folder",
     "class_names": "classes labels class_list",
+    "background": "bg background_color background_colour",
     "image_size": "img_size size resolution resize input_size input_shape image_shape crop_size",
     "split.validation": "validation val validation_split val_split val_size validation_size",
     "split.test": "test test_split test_size",
@@ -39,8 +39,6 @@ MEANT = {
     "model": "arch architecture network net backbone",
     "freeze": "frozen freeze_layers",
 }
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
 _MEANT = {word: field for field, words in MEANT.items() for word in words.split()}
 
 
@@ -62,7 +60,7 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
     problem = error.errors()[0]
     location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))  # pydantic's own words left out
     field = str(problem["loc"][0]) if problem["loc"] else ""
-    value = _SHORT.repr(problem.get("input"))
+    value = shown(problem.get("input"), 80)
     match problem["type"]:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
@@ -76,6 +74,9 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
             kinds, fields = _kinds(schema, problem["loc"]), ", ".join(_fields(schema, problem["loc"]))
             allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}" if kinds else fields
             return InputError(f"recipe field {location!r} is {value}: it takes {allowed}")
+        case "string_type" if field == "dataset":
+            own = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
+            return InputError(f"recipe field 'dataset' is {value}: it takes a name; {own}")
         case "tuple_type":
             return InputError(f"recipe field {location!r} is {value}: it takes a list")
         case "missing":

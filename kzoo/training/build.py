@@ -96,7 +96,13 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
     Raises:
         InputError: the data is missing or does not fit the recipe.
     """
-    arrays = load(recipe.dataset, data_dir=data_dir, classes=recipe.class_names, image_size=recipe.image_size)
+    arrays = load(
+        recipe.dataset,
+        data_dir=data_dir,
+        classes=recipe.class_names,
+        image_size=recipe.image_size,
+        background=recipe.background,
+    )
     parts = split(arrays, recipe.split, dataset(recipe.dataset), recipe.train_size)
     if not len(parts.validation):
         if isinstance(recipe.schedule, Plateau) or recipe.early_stop is not None:

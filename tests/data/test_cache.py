@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 from pathlib import Path
@@ -10,8 +11,7 @@ import numpy as np
 import pytest
 
 from kzoo.data.arrays import Arrays, checked
-from kzoo.data.cache import cached, entries, read
-from kzoo.errors import InputError
+from kzoo.data.cache import cached, entries, folder_for, read
 
 
 def built(value: int = 3) -> Arrays:
@@ -71,12 +71,41 @@ def test_a_failed_build_leaves_nothing(cache: Path) -> None:
     assert not list(cache.rglob("*.npy"))
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_to_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("")
     monkeypatch.setenv("KZOO_CACHE", str(occupied))
-    with pytest.raises(InputError, match=r"cannot write to the cache folder .*KZOO_CACHE"):
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"nothing is kept in the cache: cannot write to .*KZOO_CACHE"):
+            assert cached("key", built).fingerprint == built().fingerprint
+    assert list(entries("k")) == []
+    with pytest.warns(UserWarning, match="nothing is kept in the cache"):
+        scratch = folder_for("weights", "x")
+    assert scratch.is_dir()
+    assert occupied.read_text() == ""
+
+
+def test_a_cache_below_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KZOO_CACHE", "~/x")
+    cached("key", built)
+    assert (tmp_path / "home" / "x" / "datasets" / "key" / "meta.json").is_file()
+    assert not Path("~").exists()
+    monkeypatch.setenv("KZOO_CACHE", "~nobody-of-that-name/x")
+    with pytest.warns(UserWarning, match=r"KZOO_CACHE='~nobody-of-that-name/x': there is no such home directory"):
         cached("key", built)
+
+
+def test_parts_and_notes_are_stored() -> None:
+    content = {"images": built().images, "labels": built().labels}
+    validation = {"validation_images": built().images[:4], "validation_labels": np.zeros(4, int)}
+    given = dataclasses.replace(checked({**content, **validation}, "built"), notes=("left out: caf\u00e9",))
+    cached("key", lambda: given)
+    again = cached("key", never)
+    assert again.notes == given.notes
+    np.testing.assert_array_equal(again.validation_images, given.validation_images)
+    np.testing.assert_array_equal(again.validation_labels, given.validation_labels)
+    assert again.fingerprint == given.fingerprint != checked(content, "built").fingerprint
 
 
 def _fill(barrier: multiprocessing.synchronize.Barrier, index: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kzoo.backend import _configured_backend
+from kzoo.data import datasets
 from kzoo.data.arrays import channel_statistics
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import dataset, register_dataset
 from kzoo.data.loading import available, load
 from kzoo.data.prepared import find
 from kzoo.data.splits import Split, split
@@ -38,32 +41,37 @@ def pixels(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 28, 28, 1), np.uint8)
 
 
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a small mnist and a small emnist/balanced of random pixels."""
+def prepare(folder: Path, name: str, config: str | None, classes: int, file_format: str = "tfrecord") -> None:
+    """Write a small dataset of random pixels as tensorflow-datasets does."""
     tf = pytest.importorskip("tensorflow", reason="preparing a dataset needs TensorFlow")
     tfds: Any = pytest.importorskip("tensorflow_datasets", reason="preparing a dataset needs it")
     tfds.disable_progress_bar()
+
+    def part(count: int, seed: int) -> Any:
+        labels = np.arange(count) % classes
+        return tf.data.Dataset.from_tensor_slices({"image": pixels(count, seed), "label": labels})
+
+    features = {
+        "image": tfds.features.Image(shape=(28, 28, 1)),
+        "label": tfds.features.ClassLabel(num_classes=classes),
+    }
+    tfds.dataset_builders.TfDataBuilder(
+        name=name,
+        config=config,
+        version="3.0.1",
+        data_dir=folder,
+        split_datasets={"train": part(94, 0), "test": part(20, 1)},
+        features=tfds.features.FeaturesDict(features),
+        disable_shuffling=True,
+    ).download_and_prepare(file_format=file_format)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a small mnist and a small emnist/balanced of random pixels."""
     folder = tmp_path_factory.mktemp("tfds")
-    for name, config, classes in (("mnist", None, 10), ("emnist", "balanced", 47)):
-
-        def part(count: int, seed: int, classes: int = classes) -> Any:
-            labels = np.arange(count) % classes
-            return tf.data.Dataset.from_tensor_slices({"image": pixels(count, seed), "label": labels})
-
-        features = {
-            "image": tfds.features.Image(shape=(28, 28, 1)),
-            "label": tfds.features.ClassLabel(num_classes=classes),
-        }
-        tfds.dataset_builders.TfDataBuilder(
-            name=name,
-            config=config,
-            version="3.0.1",
-            data_dir=folder,
-            split_datasets={"train": part(94, 0), "test": part(20, 1)},
-            features=tfds.features.FeaturesDict(features),
-            disable_shuffling=True,
-        ).download_and_prepare()
+    prepare(folder, "mnist", None, 10)
+    prepare(folder, "emnist", "balanced", 47)
     return folder
 
 
@@ -147,11 +155,123 @@ def test_missing_data_say_what_where_and_how(nowhere: Path, tmp_path: Path) -> N
         load("cifar10")
 
 
-def test_damaged_data_are_refused(prepared: Path) -> None:
-    record = next(prepared.glob("mnist/3.0.1/*train*"))
-    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
-    with pytest.raises(InputError, match="cannot read dataset 'mnist'"):
+VERSION = Path("mnist") / "3.0.1"
+
+
+def damage(prepared: Path, how: str) -> str:
+    """Damage a prepared mnist; gives what the error must say."""
+    info, folder = prepared / VERSION / "dataset_info.json", prepared / VERSION
+    record = next(folder.glob("*train*"))
+    if how == "cut short":
+        record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+        return r"its train files are cut short, [\d,]+ of [\d,]+ bytes"
+    if how == "shard gone":
+        record.unlink()
+        return r"mnist-train\.tfrecord-00000-of-00001 not there"
+    if how == "no features":
+        (folder / "features.json").unlink()
+        return r"features\.json not there"
+    if how == "no json":
+        info.write_text("{")
+        return r"its dataset_info\.json is damaged"
+    described = json.loads(info.read_text())
+    if how == "no test":
+        described["splits"] = described["splits"][:1]
+        expected = "its dataset_info.json is damaged .there is no 'test'"
+    elif how == "other json":
+        described, expected = [], r"its dataset_info\.json is damaged"
+    else:
+        described["fileFormat"], expected = "riegeli", "it is in format 'riegeli': formats that are read are tfrecord"
+    info.write_text(json.dumps(described))
+    return expected
+
+
+@pytest.mark.parametrize(
+    "how", ["cut short", "shard gone", "no features", "no json", "no test", "other json", "other format"]
+)
+def test_damaged_data_are_refused_and_not_said_to_be_there(prepared: Path, how: str) -> None:
+    expected = damage(prepared, how)
+    with pytest.raises(InputError, match=f"cannot read dataset 'mnist' in .*{expected}") as caught:
         load("mnist", data_dir=prepared)
+    assert "\n" not in str(caught.value)
+    row = {row.name: row for row in available(prepared)}["mnist"]
+    assert (row.present, row.detail) == (False, str(caught.value))
+    assert {row.name: row.present for row in available(prepared)}["emnist"]
+
+
+@pytest.mark.parametrize("part", ["contents", "features"])
+def test_damage_that_only_reading_shows_is_one_error(prepared: Path, part: str) -> None:
+    record = next(prepared.glob(f"{VERSION}/*train*")) if part == "contents" else prepared / VERSION / "features.json"
+    content = bytearray(record.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    record.write_bytes(content)
+    with pytest.raises(InputError, match="cannot read dataset 'mnist'") as caught:
+        load("mnist", data_dir=prepared)
+    assert "\n" not in str(caught.value)
+
+
+def test_array_record_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("array_record", reason="writing ArrayRecord files needs it")
+    prepare(tmp_path, "mnist", None, 10, "array_record")
+    with monkeypatch.context() as patch:
+        found = importlib.util.find_spec
+        patch.setattr(importlib.util, "find_spec", lambda name: None if name == "array_record" else found(name))
+        assert not {row.name: row.present for row in available(tmp_path)}["mnist"]
+        with pytest.raises(InputError, match="needs array-record, which is not installed: install it"):
+            load("mnist", data_dir=tmp_path)
+    assert {row.name: row.present for row in available(tmp_path)}["mnist"]
+    arrays = load("mnist", data_dir=tmp_path)
+    np.testing.assert_array_equal(arrays.images, pixels(94, 0))
+    np.testing.assert_array_equal(arrays.labels, np.arange(94) % 10)
+    np.testing.assert_array_equal(arrays.test_images, pixels(20, 1))
+    record = next(tmp_path.glob(f"{VERSION}/*train*"))
+    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot read dataset 'mnist'") as caught:
+        load("mnist", data_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_said_to_be_there_can_be_loaded_from_the_cache(prepared: Path, nowhere: Path) -> None:
+    load("mnist", data_dir=prepared)
+    row = {row.name: row for row in available()}["mnist"]
+    assert row.present
+    assert row.detail.endswith("(cache)")
+    load("mnist")
+    # A folder that is named and lacks it is another matter, and so are two versions.
+    assert not {row.name: row.present for row in available(nowhere)}["mnist"]
+    info = prepared / VERSION / "dataset_info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "description": "another one"}))
+    load("mnist", data_dir=prepared)
+    assert "the cache holds 2 versions of it" in {row.name: row.detail for row in available()}["mnist"]
+    with pytest.raises(InputError, match="the cache holds 2 versions"):
+        load("mnist")
+
+
+def test_loaders_that_cannot_be_imported_are_not_there() -> None:
+    register_dataset("mine", "no_such_module:load")
+    try:
+        row = {row.name: row for row in available()}["mine"]
+        assert (row.present, "cannot import the loader" in row.detail) == (False, True)
+    finally:
+        datasets._registered.pop("mine")
+
+
+def test_without_a_home_directory_nothing_is_cached_and_all_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    pwd = pytest.importorskip("pwd", reason="home directories are looked up there")
+
+    def nobody(number: int) -> Any:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for variable in ("HOME", "KZOO_CACHE", "KZOO_DATA_DIR", "TFDS_DATA_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    assert _configured_backend() is None
+    rows = {row.name: row for row in available()}
+    assert rows["digits"].present
+    assert rows["mnist"].detail.startswith("dataset 'mnist' is not in '~/tensorflow_datasets'")
+    with pytest.warns(UserWarning, match="nothing is kept in the cache: no home directory: set KZOO_CACHE"):
+        assert load("digits", image_size=5).images.shape == (1797, 5, 5, 1)
+    assert not list(Path.cwd().iterdir())
 
 
 def test_the_newest_version_is_taken(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kzoo.data import channel_statistics, dataset, load
+from kzoo.data import Arrays, channel_statistics, dataset, load, read_image
 from kzoo.errors import InputError
 
 
@@ -154,7 +154,7 @@ def test_decoded_folders_are_cached_until_a_file_changes(cats_and_dogs: Path) ->
     assert load(name).fingerprint != first.fingerprint
 
 
-@pytest.mark.parametrize("damage", ["absent", "empty", "no class", "empty class", "broken", "validation", "only test"])
+@pytest.mark.parametrize("damage", ["absent", "empty", "no class", "no images", "broken", "validation", "only test"])
 def test_a_wrong_folder_is_refused(cats_and_dogs: Path, damage: str) -> None:
     root, expected = cats_and_dogs, damage
     if damage == "absent":
@@ -163,9 +163,8 @@ def test_a_wrong_folder_is_refused(cats_and_dogs: Path, damage: str) -> None:
         root, expected = root / ".hidden", "has no class folders"
     elif damage == "no class":
         root, expected = root / "dog", "has no class folders"
-    elif damage == "empty class":
-        (root / "bird").mkdir()
-        expected = "bird' has no images"
+    elif damage == "no images":
+        root, expected = root / "cat" / "more", "has no class folders"
     elif damage == "broken":
         file = root / "dog" / "1.png"
         file.write_bytes(file.read_bytes()[:100])
@@ -186,3 +185,391 @@ def test_test_classes_must_be_known_from_training(tmp_path: Path) -> None:
         draw(tmp_path / "set" / place, (5, 5))
     with pytest.raises(InputError, match=r"test/c' has no counterpart"):
         load(f"folder:{tmp_path / 'set'}")
+
+
+# --- parts by any of their names
+
+
+def make(root: Path, *files: str) -> Path:
+    """A small image of its own in each file."""
+    for index, file in enumerate(files):
+        draw(root / file, (5, 5), index)
+    return root
+
+
+def taken(root: Path, arrays: Arrays) -> dict[str, list[str]]:
+    """The files whose images each part has, found by their pixels."""
+    there = [file for file in root.rglob("*.png") if file.is_file() and not file.is_symlink()]
+    files = {read_image(file).tobytes(): file.relative_to(root).as_posix() for file in there}
+    parts = {"train": arrays.images, "validation": arrays.validation_images, "test": arrays.test_images}
+    return {
+        part: sorted(files[image.tobytes()] for image in images) for part, images in parts.items() if images is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("Training", None, "Testing"),
+        ("Train", None, "Test"),
+        ("TRAIN", "VAL", None),
+        ("training", "validation", None),
+        ("seg_train", None, "seg_test"),
+        ("train", "val", "test"),
+        ("train", "valid", "test"),
+        ("train_images", "val_images", "test_images"),
+        ("Training Set", "Validation Set", "Test Set"),
+        ("trainset", "devset", "testset"),
+        ("images-train", "images-dev", "images-eval"),
+        ("train2017", "val2017", None),
+        ("pets_TRAIN", "pets_Val", "pets_hold-out"),
+        ("train", "eval", "test"),
+        ("TrainImages", "ValidImages", "TestImages"),
+        ("train", None, None),
+        ("trainval", None, "test"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:image folder .* is taken for")
+def test_parts_by_their_usual_names(tmp_path: Path, train: str, validation: str | None, test: str | None) -> None:
+    parts = {"train": train, "validation": validation, "test": test}
+    named = {part: name for part, name in parts.items() if name}
+    root = make(
+        tmp_path / "set", *(f"{name}/{kind}/{i}.png" for name in named.values() for kind in "ab" for i in (1, 2))
+    )
+    arrays = load(f"folder:{root}")
+    assert arrays.class_names == ("a", "b")
+    assert taken(root, arrays) == {
+        part: [f"{name}/{kind}/{i}.png" for kind in "ab" for i in (1, 2)] for part, name in named.items()
+    }
+
+
+@pytest.mark.parametrize("names", [("test_tube", "flask"), ("development", "sleep"), ("fold", "crease"), ("a1", "b2")])
+def test_words_of_parts_within_names_of_classes_do_no_harm(tmp_path: Path, names: tuple[str, str]) -> None:
+    if names[0] == "development":  # alone among others it looks like a part: below train/ it is a class
+        root = make(tmp_path / "set", *(f"train/{name}/1.png" for name in names))
+        with pytest.raises(InputError, match=r"has development/ but no train/.*put all class folders into a folder"):
+            load(f"folder:{root / 'train'}")
+    else:
+        root = make(tmp_path / "set", *(f"{name}/1.png" for name in names))
+    assert load(f"folder:{root}").class_names == tuple(sorted(names))
+
+
+def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
+    root = make(
+        tmp_path / "set",
+        *(f"seg_{part}/seg_{part}/{kind}/1.png" for part in ("train", "test") for kind in "ab"),
+        "seg_pred/seg_pred/7.png",
+    )
+    with pytest.warns(UserWarning, match=r"left out 1 folders of images without classes \(e\.g\. 'seg_pred'\)"):
+        arrays = load(f"folder:{root}")
+    assert arrays.class_names == ("a", "b")
+    assert arrays.test_images is not None
+    assert (len(arrays.images), len(arrays.test_images)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([f"fold{i}/{kind}/1.png" for i in range(1, 6) for kind in "ab"], r"has folds \(fold1, fold2, fold3"),
+        ([f"split_{i}/{kind}/1.png" for i in range(3) for kind in "ab"], "has folds"),
+        (["train/fold1/a/1.png", "train/fold2/a/1.png"], "has folds"),
+        (["train/a/1.png", "Training/a/1.png"], "both named as a train part"),
+        (["train/a/1.png", "val/a/1.png", "dev/b/2.png"], "both named as a validation part"),
+        (["train/a/1.png", "train/b/1.png", "extra/a/1.png"], "has train/ and also 'extra'"),
+        (["Train/a/1.png", "Test/a/1.png", "boat/1.png"], "has (Train|Test)/ and also 'boat'"),
+        (["test/a/1.png", "test/b/1.png"], "has test/ but no train/"),
+        (["val/a/1.png", "test/b/1.png"], "but no train/"),
+        (
+            ["train_cat/1.png", "train_dog/1.png", "test_cat/1.png", "test_dog/1.png"],
+            "look like parts of several kinds",
+        ),
+        (["cat/train/1.png", "cat/test/2.png", "dog/train/1.png"], "parts inside of classes"),
+        (
+            ["photos/a/1.png", "photos/b/1.png"],
+            r"has one folder only, 'photos', with a, b in it: did you mean 'folder:",
+        ),
+        (["photos/train/a/1.png", "photos/test/a/1.png"], "did you mean 'folder:"),
+        (["train/a/1.png", "train/b/1.png", "test/1.png"], "test' has no class folders"),
+        (["train/a/1.png", "train/b/1.png", "val/A/1.png"], r"val/A' has no counterpart below train/, which has a, b"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_looks_like_parts_and_cannot_be_read_so_is_refused(
+    tmp_path: Path, files: list[str], expected: str
+) -> None:
+    root = make(tmp_path / "set", *files)
+    with pytest.raises(InputError, match=expected) as caught:
+        load(f"folder:{root}")
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_that_all_hold_the_same_folders_are_said(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", *(f"{site}/{kind}/1.png" for site in ("north", "south") for kind in ("cat", "dog")))
+    with pytest.warns(UserWarning, match=r"classes are north, south; each holds the folders cat, dog"):
+        assert load(f"folder:{root}").class_names == ("north", "south")
+
+
+# --- what is left out
+
+
+TOOLS = [".ipynb_checkpoints/1-checkpoint.png", "__MACOSX/a/._1.png", "@eaDir/1.png/SYNOPHOTO.png", ".git/x.png"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_tools_leave_behind_is_neither_class_nor_image(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", *(f"train/{kind}/{i}.png" for kind in "ab" for i in (1, 2)))
+    for depth in ("", "train", "train/a", "train/a/deeper"):
+        for junk in TOOLS:
+            draw(root / depth / junk, (5, 5))
+        for junk in (".DS_Store", "Thumbs.db", "desktop.ini", "._1.png", "Icon\r"):
+            (root / depth / junk).write_bytes(b"\0\5\x16\7")
+    arrays = load(f"folder:{root}")
+    assert arrays.class_names == ("a", "b")
+    assert arrays.images.shape == (4, 5, 5, 1)
+
+
+def test_whatever_else_is_left_out_is_said_in_one_line(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "a/1.png", "a/deep/2.png", "b/1.png", "loose.png", ".mine/1.png")
+    (root / "a" / "notes.txt").write_text("not an image")
+    (root / "b" / "boxes.xml").write_text("<a/>")
+    (root / "b" / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "b" / "round.png").symlink_to("round.png")
+    (root / "a" / "back").symlink_to(root)
+    (root / "empty").mkdir()
+    make(root, "texts/x/1.png")
+    (root / "texts" / "x" / "1.png").write_text("a text")
+    (root / "texts" / "x" / "1.png").rename(root / "texts" / "x" / "1.txt")
+    os.mkfifo(root / "a" / "pipe.png")
+    for _ in range(2):  # decoded and from the cache
+        with pytest.warns(UserWarning, match="left out") as caught:
+            arrays = load(f"folder:{root}")
+        assert taken(root, arrays) == {"train": ["a/1.png", "a/deep/2.png", "b/1.png"]}
+        (message,) = (str(warning.message) for warning in caught)
+        for part in (
+            "1 images outside of class folders (e.g. 'loose.png')",
+            "1 hidden files and folders (e.g. '.mine')",
+            "4 files of other kinds (e.g. 'a/pipe.png')",
+            "1 links to folders that are read already (e.g. 'a/back')",
+            "2 links that lead nowhere (e.g. 'b/gone.png')",
+            "2 folders without images (e.g. 'empty')",
+        ):
+            assert part in message
+        assert "\n" not in message
+
+
+def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
+    store = make(tmp_path / "store", "dogs/1.png", "one.png")
+    root = make(tmp_path / "set", "cat/1.png", "cat/2.png")
+    (root / "dog").symlink_to(store / "dogs")
+    (root / "cat" / "3.png").symlink_to(store / "one.png")
+    (root / "cat" / "up").symlink_to(tmp_path)
+    with pytest.warns(UserWarning, match="links to folders that are read already"):
+        arrays = load(f"folder:{root}")
+    assert np.bincount(arrays.labels).tolist() == [3, 1]
+    (root / "hund").symlink_to(store / "dogs")
+    with pytest.raises(InputError, match=r"dog' and .*hund' are the same folder"):
+        load(f"folder:{root}")
+
+
+def test_images_are_told_by_content(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "a/1.png", "a/2.png", "b/1.png")
+    (root / "a" / "2.png").rename(root / "a" / "no-ending")
+    (root / "b" / "1.png").rename(root / "b" / "named.txt")
+    Image.new("L", (5, 5), 3).save(root / "b" / "photo.jfif", "JPEG")
+    arrays = load(f"folder:{root}")
+    assert np.bincount(arrays.labels).tolist() == [2, 2]
+
+
+def test_all_broken_files_of_a_folder_are_named(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", *(f"{kind}/{i:02}.png" for kind in "ab" for i in range(8)))
+    for i in range(6):
+        (root / "a" / f"{i:02}.png").write_bytes(b"" if i else b"\x89PNG")
+        (root / "b" / f"{i:02}.png").write_text("a text")
+    (root / "b" / "07.png").rename(root / "b" / "cut")
+    (root / "b" / "cut").write_bytes((root / "b" / "cut").read_bytes()[:60])
+    with pytest.raises(InputError, match=r"cannot read 13 images: '.*a/00\.png' \(.* and 3 more") as caught:
+        load(f"folder:{root}")
+    assert str(caught.value).count(".png'") == 10
+
+
+def test_names_that_are_no_utf_8_and_names_written_in_two_ways(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "train/x/1.png", "train/cafe\u0301/1.png", "test/caf\u00e9/1.png")
+    try:
+        os.rename(root / "train" / "x", os.fsencode(root / "train") + b"/na\xefve")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    arrays = load(f"folder:{root}")
+    assert arrays.class_names == ("caf\u00e9", "na\\xefve")
+    assert arrays.test_labels is not None
+    assert arrays.test_labels.tolist() == [0]
+
+
+def test_transparent_images_of_a_folder(tmp_path: Path) -> None:
+    for kind in "ab":
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        Image.new("RGBA", (5, 5), (0, 0, 0, 0)).save(tmp_path / "set" / kind / "1.png")
+    name = f"folder:{tmp_path / 'set'}"
+    assert (load(name).images == 255).all()
+    assert (load(name, background=(0, 0, 9)).images == (0, 0, 9)).all()
+    assert (load(name, background=None).images == 0).all()
+
+
+def test_other_pixels_under_the_same_names_sizes_and_times_are_other_data(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "a/1.bmp", "b/1.bmp")
+    first = load(f"folder:{root}")
+    file = root / "a" / "1.bmp"
+    before = file.stat()
+    draw(file, (5, 5), 99)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    assert load(f"folder:{root}").fingerprint != first.fingerprint
+
+
+def test_homes_that_are_not_there_and_folders_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("folder", "npz"):
+        with pytest.raises(InputError, match="there is no such home directory"):
+            load(f"{kind}:~nobody-of-that-name/x")
+    root = make(tmp_path / "set", "a/1.png", "b/1.png")
+    scandir = os.scandir
+
+    def refused(place: Any) -> Any:
+        if str(place).endswith("/b"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match=r"folder '.*/b' cannot be read: Permission denied"):
+        load(f"folder:{root}")
+
+
+# --- names and labels of .npz files
+
+
+def test_class_names_that_are_numbers_are_names(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", *(f"{number}/1.png" for number in range(12)))
+    for given in ([10, 11], ["10", "11"]):
+        arrays = load(f"folder:{root}", classes=given)
+        assert arrays.class_names == ("10", "11")
+        assert taken(root, arrays) == {"train": ["10/1.png", "11/1.png"]}
+    with pytest.raises(InputError, match=r"unknown class 12.*named by numbers"):
+        load(f"folder:{root}", classes=[10, 12])
+    images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4)
+    name = save(tmp_path / "a.npz", images=images, labels=[0, 1, 2], class_names=[7, 1, 2])
+    kept = load(name, classes=[7, 2])
+    assert kept.class_names == ("7", "2")
+    np.testing.assert_array_equal(kept.images[..., 0], images[[0, 2]])
+
+
+MEDMNIST = ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels")
+KERAS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        MEDMNIST,
+        KERAS,
+        ("X_train", "y_train", "X_valid", "y_valid", "X_test", "y_test"),
+        ("images", "labels", "validation_images", "validation_labels", "test_images", "test_labels"),
+        ("trainX", "trainY", "devX", "devY", "testX", "testY"),
+        ("train_data", "train_targets", "valid_data", "valid_targets", "eval_data", "eval_targets"),
+    ],
+)
+def test_arrays_by_their_usual_names(tmp_path: Path, content: dict[str, Any], keys: tuple[str, ...]) -> None:
+    x, y = content["x"], content["y"]
+    column = y[:, None].astype(np.uint8)
+    name = save(
+        tmp_path / "set.npz", **dict(zip(keys, (x, column, x[:6], column[:6], x[3:6], column[3:6]), strict=True))
+    )
+    arrays = load(name)
+    np.testing.assert_array_equal(arrays.images[..., 0], x)
+    np.testing.assert_array_equal(arrays.labels, y)
+    np.testing.assert_array_equal(arrays.validation_images[..., 0], x[:6])  # type: ignore[index]
+    np.testing.assert_array_equal(arrays.validation_labels, y[:6])
+    np.testing.assert_array_equal(arrays.test_images[..., 0], x[3:6])  # type: ignore[index]
+    np.testing.assert_array_equal(arrays.test_labels, y[3:6])
+    small = load(name, image_size=3, classes=[1, 2])
+    assert small.validation_images is not None
+    assert small.validation_images.shape == (4, 3, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"x_vall": 0}, "holds 'x_vall', which is not understood: allowed are images and labels"),
+        ({"extra": 0, "more": 1}, "holds 'extra', 'more', which is not understood"),
+        ({"images": np.zeros((12, 6, 6), np.uint8)}, "holds 'x_train' and 'images', which mean the same"),
+        ({"x_val": np.zeros((3, 6, 6), np.uint8)}, "gives validation images or validation labels without the other"),
+        ({"x_val": np.zeros((3, 6, 6), np.uint8), "y_val": [0, 1]}, "3 validation images but 2 validation labels"),
+        ({"x_val": np.zeros((2, 5, 6), np.uint8), "y_val": [0, 1]}, r"validation images have shape \(5, 6, 1\)"),
+        ({"x_val": np.zeros((2, 6, 6), np.uint8), "y_val": [0, 3]}, "validation label 3 is out of range"),
+        ({"class_names": np.array([["a", "b", "c"]])}, r"class_names must have shape \(classes,\), not \(1, 3\)"),
+    ],
+)
+def test_arrays_that_are_not_understood_are_named(
+    tmp_path: Path, content: dict[str, Any], arrays: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        load(save(tmp_path / "set.npz", x_train=content["x"], y_train=content["y"], **arrays))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0.0, 1.0, 2.0, 0.0],
+        [[0], [1], [2], [0]],
+        np.eye(3)[[0, 1, 2, 0]],
+        np.eye(3, dtype=bool)[[0, 1, 2, 0]],
+    ],
+    ids=["whole floats", "column", "one-hot", "one-hot of bools"],
+)
+def test_labels_in_other_forms(tmp_path: Path, content: dict[str, Any], labels: Any) -> None:
+    name = save(tmp_path / "set.npz", images=content["x"][:4], labels=labels)
+    assert load(name).labels.tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0.0, 1.5, 2.0, 0.0], r"labels must be whole numbers, one is 1\.5"),
+        ([0.0, np.nan, 2.0, 0.0], "labels must be whole numbers, one is nan"),
+        (np.array([[1, 1, 0]] * 4), "must be one-hot.*several labels an image"),
+        (["cat", "dog", "cat", "dog"], r"must be whole numbers, not <U3 \(number the classes from 0"),
+        ([0, -1, 2, 0], "must be 0 or more"),
+    ],
+)
+def test_labels_that_cannot_be_read(tmp_path: Path, content: dict[str, Any], labels: Any, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        load(save(tmp_path / "set.npz", images=content["x"][:4], labels=labels))
+
+
+def test_images_with_channels_first_are_refused(tmp_path: Path) -> None:
+    images = np.zeros((4, 3, 8, 8), np.uint8)
+    with pytest.raises(InputError, match=r"look like \(N, C, H, W\): give \(N, H, W, C\)"):
+        load(save(tmp_path / "set.npz", images=images, labels=[0, 1, 0, 1]))
+
+
+def test_class_names_in_any_form(tmp_path: Path, content: dict[str, Any]) -> None:
+    for given in (["a", "b", "c"], np.array([b"a", b"b", b"c"]), np.array([["a"], ["b"], ["c"]])):
+        arrays = load(save(tmp_path / "set.npz", images=content["x"], labels=content["y"], class_names=given))
+        assert arrays.class_names == ("a", "b", "c")
+    numbers = load(save(tmp_path / "set.npz", images=content["x"], labels=content["y"], label_names=[3.0, 5.0, 8.0]))
+    assert numbers.class_names == ("3", "5", "8")
+
+
+# --- names that are no datasets
+
+
+def test_a_folder_or_file_of_that_name_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "photos", "a/1.png")
+    (tmp_path / "set.npz").write_bytes(b"")
+    for name, meant in (("photos", "folder:photos"), ("./photos", "folder:./photos"), ("set.npz", "npz:set.npz")):
+        with pytest.raises(InputError, match=rf"unknown dataset '{name}': did you mean '{meant}'"):
+            load(name)
+
+
+def test_an_array_is_no_name() -> None:
+    with pytest.raises(InputError, match=r"must be a name, not ndarray of shape \(50, 8, 8\)") as caught:
+        load(np.zeros((50, 8, 8)))  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 250

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.datasets import Dataset, dataset
-from kzoo.data.splits import Split, Splits, split
+from kzoo.data.splits import Part, Split, Splits, part_sizes, split
+from kzoo.data.strata import shares
 from kzoo.errors import InputError
 
 
@@ -84,15 +87,26 @@ def test_the_seed_decides_and_nothing_else() -> None:
     validation=st.none() | st.floats(0.05, 0.4) | st.integers(0, 5),
     cut=st.none() | st.floats(0.05, 0.4) | st.integers(0, 5),
     share=st.floats(0.01, 1),
+    stratified=st.booleans(),
 )
+@pytest.mark.filterwarnings("ignore:split")
 def test_parts_are_disjoint_and_smaller_training_sets_nest(
-    train: int, test: int | None, validation: float | int | None, cut: float | int | None, share: float
+    train: int,
+    test: int | None,
+    validation: float | int | None,
+    cut: float | int | None,
+    share: float,
+    stratified: bool,
 ) -> None:
-    arrays, spec = numbered(train, test), Split(validation=validation, test=cut)
+    arrays, spec = numbered(train, test), Split(validation=validation, test=cut, stratified=stratified)
+    sizes = part_sizes(spec, ROW, train, test)
+    assume(not stratified or share * sizes[0] >= 10)
     whole = numbers(split(arrays, spec, ROW))
     assert len(np.unique(np.concatenate(whole))) == sum(map(len, whole)) == train + (test or 0)
     size = max(1, int(share * len(whole[0])))
     smaller = numbers(split(arrays, spec, ROW, train_size=size))
+    assert tuple(map(len, whole)) == sizes
+    assert not stratified or set(smaller[0] % 10) == set(range(10))
     np.testing.assert_array_equal(smaller[0], whole[0][:size])
     np.testing.assert_array_equal(smaller[1], whole[1])
     np.testing.assert_array_equal(smaller[2], whole[2])
@@ -108,6 +122,8 @@ def test_parts_are_disjoint_and_smaller_training_sets_nest(
         (Split(validation=0.001), None, "less than one"),
         (Split(), 91, "train_size must be from 1 to 90"),
         (Split(), 0, "train_size must be from 1"),
+        (Split(), 9, "train_size=9: too few for the 10 classes"),
+        (Split(validation=91), None, r"split of 100 images leaves 9: too few for the 10 classes.*\(0, 1, 2"),
     ],
 )
 def test_impossible_requests_are_refused(spec: Split, train_size: int | None, message: str) -> None:
@@ -132,3 +148,104 @@ def test_amounts_survive_json() -> None:
     assert isinstance(Split(validation=2500.0).validation, int)
     with pytest.raises(ValidationError):
         Split(validaton=1)  # type: ignore[call-arg]
+
+
+# --- stratified
+
+
+def of_classes(*counts: int) -> Arrays:
+    """Images of classes a, b, ...: so many of each, no test part."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = np.arange(len(labels), dtype="<u4").view(np.uint8).reshape(-1, 2, 2, 1)
+    return Arrays(images, labels, None, None, tuple("abcdefghij"[: len(counts)]), None, None, "")
+
+
+def per_class(part: Part, classes: int) -> list[int]:
+    return np.bincount(part.labels, minlength=classes).tolist()
+
+
+def everything(splits: Splits) -> np.ndarray:
+    return np.concatenate([np.ascontiguousarray(part.images).reshape(-1, 4).view("<u4").ravel() for part in splits])
+
+
+@pytest.mark.filterwarnings("error")
+def test_rare_classes_are_in_every_part() -> None:
+    # Of 60 seeds 57 left some part without one of such classes when images were drawn from all at once.
+    for seed in range(60):
+        parts = split(of_classes(90, 30, 4, 3), Split(seed=seed), ROW)
+        assert per_class(parts.test, 4) == [17, 6, 1, 1]  # of shares 17.7, 5.9, 0.8, 0.6
+        assert per_class(parts.validation, 4) == [6, 2, 1, 1]
+        assert per_class(parts.train, 4) == [67, 22, 2, 1]
+
+
+def test_classes_keep_their_shares() -> None:
+    parts = split(of_classes(500, 300, 200), Split(validation=0.1, test=0.2), ROW)
+    assert [per_class(part, 3) for part in parts] == [[350, 210, 140], [50, 30, 20], [100, 60, 40]]
+    equal = split(of_classes(*[50] * 10), Split(), ROW)
+    assert [per_class(part, 10) for part in equal] == [[36] * 10, [4] * 10, [10] * 10]
+
+
+def test_a_class_too_rare_for_all_parts_is_named_and_trained_on() -> None:
+    with pytest.warns(UserWarning, match="split") as caught:
+        parts = split(of_classes(40, 40, 2, 1), Split(), ROW)
+    assert [str(warning.message) for warning in caught] == ["split: no validation image of c, d; no test image of d"]
+    assert per_class(parts.train, 4)[2:] == [1, 1]
+    assert per_class(parts.test, 4)[2:] == [1, 0]
+
+
+def test_subsets_hold_every_class_in_its_share() -> None:
+    arrays = of_classes(400, 80, 20)
+    for size in (3, 25, 100, 250):
+        found = per_class(split(arrays, Split(), ROW, train_size=size).train, 3)
+        assert min(found) >= 1
+        np.testing.assert_allclose(found, np.array([0.8, 0.16, 0.04]) * size, atol=1.6)
+
+
+def test_drawing_at_once_is_the_published_way_and_says_what_is_missing() -> None:
+    arrays = of_classes(60, 60, 2)
+    published = Dataset("own", validation=0.1, test=0.2, prepared="own")
+    with pytest.warns(UserWarning, match="split: no validation image of c"):
+        first = everything(split(arrays, Split(stratified=False), ROW))
+    with pytest.warns(UserWarning, match="split: no"):
+        np.testing.assert_array_equal(first, everything(split(arrays, Split(), published)))
+    assert not np.array_equal(first, everything(split(arrays, Split(), ROW)))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.floats(0, 1), st.integers(1, 2))
+def test_shares_add_up_and_leave_a_training_image(counts: list[int], share: float, keep: int) -> None:
+    many = np.array(counts)
+    take = int(share * (many - 1).sum())
+    found = shares(many, take, keep)
+    assert found.sum() == take
+    assert (found >= 0).all()
+    assert (found < many).all()
+    able = many - np.clip(many - 1, 1, keep) > 0
+    assert take < able.sum() or (found[able] >= 1).all()
+
+
+# --- a validation part that came with the data
+
+
+def with_validation() -> Arrays:
+    images = np.arange(1000, 1020, dtype="<u4").view(np.uint8).reshape(-1, 2, 2, 1)
+    return dataclasses.replace(numbered(100, 30), validation_images=images, validation_labels=np.arange(20) % 10)
+
+
+def test_a_given_validation_part_is_used_as_such() -> None:
+    train, validation, test = numbers(split(with_validation(), Split(), ROW))
+    np.testing.assert_array_equal(validation, np.arange(1000, 1020))
+    np.testing.assert_array_equal(test, np.arange(100, 130))
+    np.testing.assert_array_equal(np.sort(train), np.arange(100))
+    # Without a test part one is drawn from the training images, not from those.
+    alone = dataclasses.replace(with_validation(), test_images=None, test_labels=None)
+    train, validation, test = numbers(split(alone, Split(), ROW))
+    assert (len(train), len(test)) == (80, 20)
+    assert max(train.max(), test.max()) < 100
+    np.testing.assert_array_equal(validation, np.arange(1000, 1020))
+
+
+def test_another_size_pools_it_with_the_training_images() -> None:
+    train, validation, test = numbers(split(with_validation(), Split(validation=40), ROW))
+    assert (len(train), len(validation), len(test)) == (80, 40, 30)
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), [*range(100), *range(1000, 1020)])
+    assert len(split(with_validation(), Split(validation=0), ROW).train) == 120

@@ -1,0 +1,55 @@
+"""The names under which people give arrays: `x_train`, `train_images`, `val_labels` and their like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kzoo.data.part_names import EVALUATION, TEST, TRAIN, UNLABELLED, VALIDATION, part_name, words
+from kzoo.errors import InputError, some
+
+_IMAGES = frozenset(["x", "image", "images", "img", "imgs", "data"])
+_LABELS = frozenset(["y", "label", "labels", "target", "targets"])
+_CLASS_NAMES = frozenset({"classnames", "labelnames", "targetnames", "names", "classes"})
+ALLOWED = (
+    "images and labels (or x_train and y_train, train_images and train_labels), the same of val and test, class_names"
+)
+
+
+def understood(content: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Arrays under the names ``images``, ``labels``, ``validation_images``, ..., ``class_names``.
+
+    Raises:
+        InputError: a name is not understood, or two mean the same.
+    """
+    found: dict[str, Any] = {}
+    givers: dict[str, str] = {}
+    strange = []
+    testing = any(part_name(str(key)).part == TEST for key in content)
+    for key, value in content.items():
+        name = _name(str(key), testing)
+        if name is None:
+            strange.append(key)
+        elif name in found:
+            raise InputError(f"{source} holds {givers[name]!r} and {key!r}, which mean the same: keep one")
+        else:
+            found[name], givers[name] = value, str(key)
+    if strange:
+        raise InputError(f"{source} holds {some(map(repr, strange))}, which is not understood: allowed are {ALLOWED}")
+    return found
+
+
+def _name(key: str, testing: bool) -> str | None:
+    """What an array's name stands for; None if nothing."""
+    found = words(key)
+    if "".join(found) in _CLASS_NAMES:
+        return "class_names"
+    images, labels = _IMAGES.intersection(found), _LABELS.intersection(found)
+    part, rest = part_name(key)
+    if bool(images) == bool(labels) or set(rest) - _IMAGES - _LABELS or part == UNLABELLED:
+        return None
+    if any(word.isdigit() for word in found) or (part is None and len(found) > 1):
+        return None
+    if part == EVALUATION:
+        part = VALIDATION if testing else TEST
+    return ("" if part in (None, TRAIN) else f"{part}_") + ("images" if images else "labels")

@@ -1,0 +1,102 @@
+"""Labels and class names, brought into one form or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError, some, unknown
+
+
+def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
+    """Labels as int64 (N,).
+
+    Args:
+        labels: whole numbers of any type, (N,) or (N, 1), or one-hot (N, classes).
+        source: where they come from, for messages.
+        part: ``""``, ``"validation "`` or ``"test "``, for messages.
+
+    Raises:
+        InputError: they are text, fractions, negative, or several an image.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biuf":
+        hint = " (number the classes from 0 and give their names as class_names)" if labels.dtype.kind in "US" else ""
+        raise InputError(f"{source}: {part}labels must be whole numbers, not {labels.dtype}{hint}")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise InputError(
+                f"{source}: {part}labels of shape {labels.shape} must be one-hot, a single 1 among zeros for each "
+                "image: several labels an image, or shares of labels, are not read"
+            )
+        labels = labels.argmax(axis=1)
+    if labels.ndim != 1:
+        raise InputError(f"{source}: {part}labels must have shape (N,), (N, 1) or (N, classes), not {labels.shape}")
+    if labels.dtype.kind == "f":
+        odd = labels[~np.isfinite(labels) | (labels != np.floor(labels))]
+        if odd.size:
+            raise InputError(f"{source}: {part}labels must be whole numbers, one is {odd[0]}")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"{source}: {part}labels must be 0 or more, the smallest is {labels.min()}")
+    return labels.astype(np.int64)
+
+
+def texts(names: Any, source: str) -> tuple[str, ...] | None:
+    """Class names as text, by label.
+
+    Args:
+        names: names or numbers, (classes,) or (classes, 1), or a mapping from labels 0, 1, ... to them; or None.
+        source: where they come from, for messages.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if names is None:
+        return None
+    if isinstance(names, Mapping):
+        by_number = {str(key): name for key, name in names.items()}
+        if sorted(by_number) != sorted(map(str, range(len(by_number)))):
+            raise InputError(
+                f"{source}: class_names must name the labels 0..{len(by_number) - 1}, not {some(map(repr, names))}"
+            )
+        names = [by_number[str(index)] for index in range(len(by_number))]
+    if isinstance(names, str | bytes):
+        raise InputError(f"{source}: class_names must be a list of names, not {names!r}")
+    array = np.asarray(names) if isinstance(names, np.ndarray) else None
+    if array is not None and (array.ndim > 2 or array.ndim == 0 or (array.ndim == 2 and array.shape[1] != 1)):
+        raise InputError(f"{source}: class_names must have shape (classes,), not {array.shape}")
+    return tuple(map(_text, names if array is None else array.ravel().tolist()))
+
+
+def _text(name: Any) -> str:
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "backslashreplace")
+    if isinstance(name, float | np.floating) and float(name).is_integer():
+        return str(int(name))
+    return str(name)
+
+
+def class_index(item: str | int, names: tuple[str, ...]) -> int:
+    """The label that a name or a number stands for.
+
+    A number that is also a name means the name, so that 10 is the class "10" wherever it stands in the alphabet.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        named = {int(name): index for index, name in enumerate(names) if name.isascii() and name.isdigit()}
+        if item in named:
+            return named[int(item)]
+        if len(named) == len(names):
+            raise unknown("class", int(item), names, hint="The classes are named by numbers.")
+        if not 0 <= item < len(names):
+            raise InputError(f"class number {item} is out of range: allowed are 0..{len(names) - 1}")
+        return int(item)
+    if item not in names:
+        raise unknown("class", item, names)
+    return names.index(str(item))

@@ -1,0 +1,310 @@
+"""What lies in a folder of images: parts, classes and files, and what is left out. Decodes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from kzoo.data.images import suffixes
+from kzoo.data.part_names import EVALUATION, TEST, TRAIN, UNLABELLED, VALIDATION, is_fold, part_name
+from kzoo.errors import InputError, some
+
+# What systems and tools leave behind, which people do not see, in lower case: it needs no word.
+_TOOLS = re.compile(
+    r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|system volume information|lost\+found"
+    r"|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r"
+    r"|\.(_.*|ds_store|ipynb_checkpoints|apple.*|localized|temporaryitems|spotlight.*|fseventsd|documentrevisions.*"
+    r"|trash.*|git.*|svn|hg|dvc.*|idea|vscode|directory|thumbnails|picasa.*|nomedia|keep|nfs.*|~lock.*|cache)"
+)
+OTHER_FILES, DEAD_LINKS = "files of other kinds", "links that lead nowhere"
+LOOSE, HIDDEN, EMPTY = "images outside of class folders", "hidden files and folders", "folders without images"
+AGAIN, NO_LABELS = "links to folders that are read already", "folders of images without classes"
+
+Classes = dict[str, list[Path]]
+
+
+class LeftOut:
+    """What is left out, by kind, as paths below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, kind: str, path: Path) -> None:
+        """Note one more of a kind."""
+        self._found.setdefault(kind, []).append(os.path.relpath(path, self._root))
+
+    def line(self) -> list[str]:
+        """One line on all of it, with counts and an example of each kind; none if nothing is left out."""
+        kinds = [f"{len(paths)} {kind} (e.g. {paths[0]!r})" for kind, paths in self._found.items()]
+        return [f"folder {str(self._root)!r}: left out {', '.join(kinds)}"] if kinds else []
+
+
+@dataclasses.dataclass
+class Layout:
+    """A folder's images.
+
+    Attributes:
+        parts: by part (train, validation, test) and class: the files, in order of their names.
+        left_out: what is no image of a class, as far as names tell.
+        remarks: what was guessed, a line each.
+    """
+
+    parts: dict[str, Classes]
+    left_out: LeftOut
+    remarks: list[str]
+
+
+def layout(path: str, root: Path) -> Layout:
+    """What lies in an image folder.
+
+    Args:
+        path: as the user named it, for messages.
+        root: the folder.
+
+    Raises:
+        InputError: it has no classes, or parts or folds that cannot be read as such.
+    """
+    scan = _Scan(path, root)
+    return Layout(scan.parts(), scan.left_out, scan.remarks)
+
+
+def files_below(folder: Path) -> tuple[list[Path], LeftOut]:
+    """All files in a folder and below, links followed, without what tools leave behind; and what is left out."""
+    scan = _Scan(str(folder), folder)
+    return scan._files(folder, scan._seen(folder)), scan.left_out
+
+
+class _Scan:
+    def __init__(self, path: str, root: Path) -> None:
+        self.name, self.root = f"image folder {path!r}", root
+        self.left_out = LeftOut(root)
+        self.remarks: list[str] = []
+        # A link to one of these would lead round in a circle.
+        self._above = {_identity(folder) for folder in [root.resolve(), *root.resolve().parents]}
+
+    def parts(self) -> dict[str, Classes]:
+        """The files of each part by class."""
+        folders = self._folders(self.root)
+        self._loose(self.root)
+        places = self._places(folders)
+        if places is None:
+            return {TRAIN: self._classes(self.root, folders)}
+        found = {part: self._classes(*self._unwrapped(part, place)) for part, place in places.items()}
+        for part, place in places.items():
+            for name in found[part]:
+                if name not in found[TRAIN]:
+                    raise InputError(
+                        f"class folder {str(place / name)!r} has no counterpart below {places[TRAIN].name}/, "
+                        f"which has {some(found[TRAIN])}"
+                    )
+        return found
+
+    # --- which folder is which part
+
+    def _places(self, folders: list[Path]) -> dict[str, Path] | None:
+        """The folder of each part; None where the folders are classes."""
+        named = {folder: part_name(folder.name) for folder in folders}
+        if sum(is_fold(folder.name) for folder in folders) >= 2:
+            folds = [folder.name for folder in folders if is_fold(folder.name)]
+            raise InputError(
+                f"{self.name} has folds ({some(folds)}), which are not read: make train/, validation/ and test/ of "
+                f"them{self._if_classes()}"
+            )
+        chosen = {folder: said.part for folder, said in named.items() if said.part and not said.rest}
+        if not chosen:
+            chosen = self._alike(named)
+        if not set(chosen.values()) - {UNLABELLED}:
+            return None
+        if TRAIN not in chosen.values():
+            raise InputError(f"{self.name} has {next(iter(chosen)).name}/ but no train/{self._if_classes()}")
+        self._check_others([folder for folder in folders if folder not in chosen], list(chosen))
+        places: dict[str, Path] = {}
+        for folder, part in self._evaluation_decided(chosen).items():
+            if part == UNLABELLED:
+                self.left_out.add(NO_LABELS, folder)
+            elif part in places:
+                both = f"{places[part].name}/ and {folder.name}/"
+                raise InputError(f"{self.name}: {both} are both named as a {part} part: put them into one folder")
+            else:
+                places[part] = folder
+        if len({_identity(place) for place in places.values()}) < len(places):
+            raise InputError(f"{self.name}: two of its parts are the same folder")
+        return places
+
+    def _alike(self, named: dict[Path, tuple[str | None, tuple[str, ...]]]) -> dict[Path, str]:
+        """Folders that are parts because all of them are called alike but for that: seg_train and seg_test."""
+        groups: dict[tuple[str, ...], dict[Path, str]] = {}
+        for folder, (part, rest) in named.items():
+            if part is None:
+                return {}
+            groups.setdefault(rest, {})[folder] = part
+        if len(groups) == 1:
+            (group,) = groups.values()
+            return group if len(group) == 1 or len(set(group.values())) > 1 else {}
+        if any(len(set(group.values())) > 1 for group in groups.values()):
+            names = some(folder.name for folder in named)
+            raise InputError(
+                f"{self.name} has folders that look like parts of several kinds ({names}): make train/, validation/ "
+                f"and test/ with a folder for each class in them{self._if_classes()}"
+            )
+        return {}
+
+    def _check_others(self, others: list[Path], parts: list[Path]) -> None:
+        """Refuse classes beside parts; folders without images are left out."""
+        for folder in others:
+            if self._holds_images(folder):
+                raise InputError(
+                    f"{self.name} has {parts[0].name}/ and also {folder.name!r}: beside parts (train, validation, "
+                    f"test) there can be no classes{self._if_classes()}"
+                )
+            self.left_out.add(EMPTY, folder)
+
+    def _if_classes(self) -> str:
+        return "; if these are names of classes, put all class folders into a folder train/"
+
+    def _evaluation_decided(self, chosen: dict[Path, str]) -> dict[Path, str]:
+        decided = dict(chosen)
+        for folder, part in chosen.items():
+            if part == EVALUATION:
+                decided[folder] = VALIDATION if TEST in chosen.values() else TEST
+                self.remarks.append(f"{self.name}: {folder.name}/ is taken for the {decided[folder]} part")
+        return decided
+
+    def _unwrapped(self, part: str, place: Path) -> tuple[Path, list[Path]]:
+        """A part's folder and the folders in it: inside of `seg_train/` there may be another `seg_train/` alone."""
+        folders = self._folders(place)
+        while len(folders) == 1 and part_name(folders[0].name).part == part_name(place.name).part:
+            place = folders[0]
+            folders = self._folders(place)
+        return place, folders
+
+    # --- classes and their files
+
+    def _classes(self, place: Path, folders: list[Path]) -> Classes:
+        """The files of each class folder of a part."""
+        if place != self.root:
+            self._loose(place)
+        if not folders:
+            raise InputError(f"image folder {str(place)!r} has no class folders: put each class's images into one")
+        if sum(is_fold(folder.name) for folder in folders) >= 2:
+            raise InputError(f"image folder {str(place)!r} has folds ({some(f.name for f in folders)}), not classes")
+        if place == self.root:
+            self._check_below(folders)
+        classes: Classes = {}
+        owners: dict[tuple[int, int], Path] = {}
+        for folder in folders:
+            identity = _identity(folder)
+            if identity in self._above:
+                self.left_out.add(AGAIN, folder)
+                continue
+            if identity in owners:
+                raise InputError(f"class folders {str(owners[identity])!r} and {str(folder)!r} are the same folder")
+            owners[identity] = folder
+            files = self._files(folder, self._seen(folder))
+            name = _text(folder.name)
+            if name in classes:
+                raise InputError(f"class folder {str(folder)!r}: there is another one of that name")
+            if files:
+                classes[name] = files
+            else:
+                self.left_out.add(EMPTY, folder)
+        if not classes:
+            raise InputError(
+                f"image folder {str(place)!r} has no images: its folders ({some(f.name for f in folders)}) hold none"
+            )
+        return classes
+
+    def _check_below(self, folders: list[Path]) -> None:
+        """Refuse parts inside of classes; say so where all classes hold the same folders."""
+        inner = {folder: [below.name for below in self._folders(folder)] for folder in folders}
+        if len(folders) == 1 and len(inner[folders[0]]) > 1:
+            said_so = f"{self.name} has one folder only, {folders[0].name!r}, with {some(inner[folders[0]])} in it"
+            raise InputError(f"{said_so}: did you mean 'folder:{folders[0]}'?")
+        for folder, names in inner.items():
+            said = {part_name(name).part for name in names if not part_name(name).rest} - {None, UNLABELLED}
+            if TRAIN in said and len(said) > 1:
+                raise InputError(
+                    f"{self.name} has parts inside of classes ({folder.name}/{names[0]}): the parts must be outside, "
+                    f"{names[0]}/{folder.name}"
+                )
+        first = inner[folders[0]]
+        if len(folders) > 1 and len(first) > 1 and all(names == first for names in inner.values()):
+            self.remarks.append(
+                f"{self.name}: its classes are {some(f.name for f in folders)}; each holds the folders {some(first)}, "
+                "whose images are taken together"
+            )
+
+    def _loose(self, place: Path) -> None:
+        for entry in self._entries(place):
+            if not os.path.isdir(entry.path):
+                looks = Path(entry.name).suffix.lower() in suffixes()
+                self.left_out.add(LOOSE if looks else DEAD_LINKS if _dead(entry) else OTHER_FILES, Path(entry.path))
+
+    def _files(self, folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
+        """All files at any depth, links followed but not twice to one folder."""
+        files: list[Path] = []
+        for entry in self._entries(folder):
+            path = Path(entry.path)
+            if os.path.isdir(path):
+                identity = _identity(path)
+                if identity in seen:
+                    self.left_out.add(AGAIN, path)
+                    continue
+                seen.add(identity)
+                files += self._files(path, seen)
+            elif os.path.isfile(path):
+                files.append(path)
+            else:  # neither: a socket, a pipe, a device
+                self.left_out.add(DEAD_LINKS if _dead(entry) else OTHER_FILES, path)
+        return files
+
+    def _seen(self, folder: Path) -> set[tuple[int, int]]:
+        """The folder itself and what it lies in, so that a link back is not followed round and round."""
+        return self._above | {_identity(place) for place in (folder, *folder.parents)}
+
+    def _holds_images(self, folder: Path) -> bool:
+        quiet = _Scan(self.name, self.root)
+        found = quiet._files(folder, self._seen(folder))
+        return any(file.suffix.lower() in suffixes() for file in found)
+
+    def _folders(self, place: Path) -> list[Path]:
+        return [Path(entry.path) for entry in self._entries(place, quietly=True) if os.path.isdir(entry.path)]
+
+    def _entries(self, place: Path, *, quietly: bool = False) -> Iterable[os.DirEntry[str]]:
+        """What lies in a folder, by name, without what tools leave behind."""
+        try:
+            with os.scandir(place) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(f"folder {str(place)!r} cannot be read: {error.strerror}") from None
+        for entry in found:
+            name = entry.name.lower()
+            if _TOOLS.fullmatch(name):
+                continue
+            if not name.startswith("."):
+                yield entry
+            elif not quietly:
+                self.left_out.add(HIDDEN, Path(entry.path))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(folder)
+    except OSError as error:
+        raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
+    return status.st_dev, status.st_ino
+
+
+def _dead(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
+def _text(name: str) -> str:
+    """A folder's name as text: composed characters, and escapes for bytes that are no UTF-8."""
+    readable = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", readable)

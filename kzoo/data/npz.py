@@ -1,0 +1,43 @@
+"""Arrays from .npz files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+from kzoo.data.arrays import Arrays, checked
+from kzoo.errors import InputError
+from kzoo.files import user_path
+
+
+def npz(path: str) -> Arrays:
+    """Arrays from an .npz file.
+
+    Args:
+        path: a file with ``x_train`` and ``y_train`` (or ``train_images`` and ``train_labels``, ``images`` and
+            ``labels``), optionally the same of ``val`` and ``test``, and ``class_names``: see `kzoo.data.array_names`.
+
+    Raises:
+        InputError: missing, truncated, not an .npz file, without these arrays, or with others.
+    """
+    source = f"npz file {path!r}"
+    file = user_path(path)
+    if not os.path.isfile(file):
+        raise InputError(f"{source} does not exist")
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            content = {key: stored[key] for key in stored.files}
+    # TypeError, AttributeError: a lone .npy file gives an array, which is no context manager. NotImplementedError,
+    # RuntimeError: an archive compressed or encrypted as NumPy does not. SyntaxError: the header of an array.
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RuntimeError, SyntaxError) as error:
+        raise _damaged(source, error) from None
+    except (MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(source, error) from None
+    return checked(content, source)
+
+
+def _damaged(source: str, error: Exception) -> InputError:
+    return InputError(f"{source} is damaged or not an .npz archive: {' '.join(str(error).split())[:200]}")

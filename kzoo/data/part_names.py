@@ -1,0 +1,80 @@
+"""The words by which people call the parts of a dataset, in names of folders and of arrays."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+EVALUATION, UNLABELLED = "evaluation", "unlabelled"
+"""`EVALUATION` is the test part or, beside one, the validation part; `UNLABELLED` images are of no use here."""
+
+# `train_val` and `trainval` are what is trained on where validation images are drawn from it.
+_WORDS = {
+    TRAIN: "train training trn trainval trainvalidation",
+    VALIDATION: "val valid validate validation dev devel development",
+    TEST: "test tests testing tst holdout heldout",
+    EVALUATION: "eval evaluation",
+    UNLABELLED: "pred predict prediction predictions unlabeled unlabelled nolabel nolabels",
+}
+_PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words.split()}
+# Say nothing: `train_images`, `Training Set`, `images_train`.
+_FILLERS = frozenset(
+    re.findall(
+        r"\w+",
+        "set sets data dataset datasets split splits part folder folders dir sample samples "
+        "image images img imgs photo photos picture pictures pics file files",
+    )
+)
+_FOLDS = frozenset(["fold", "folds", "kfold", "kfolds", "split", "splits", "cv", "partition", "partitions"])
+# Between words: signs, a capital after a small letter, digits beside letters.
+_BETWEEN = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+
+
+class PartName(NamedTuple):
+    """What a name says: which part, if any, and the words that are left when that is taken out (`seg` of `seg_train`).
+
+    One name of a part alone says it; with words left over it may be a class that happens to hold the word
+    (`test_tube`), which only the names beside it can tell.
+    """
+
+    part: str | None
+    rest: tuple[str, ...]
+
+
+def words(name: str) -> list[str]:
+    """A name's words in lower case: ``"TrainImages_2"`` has train, images and 2."""
+    text = re.sub(r"(?i)(held|hold)[\W_]?out", "holdout", name)
+    return [word.lower() for word in _BETWEEN.split(text) if word]
+
+
+def part_name(name: str) -> PartName:
+    """What `name` says of a part."""
+    parts: list[str] = []
+    rest = []
+    for word in words(name):
+        part = _part(word)
+        if part:
+            parts.append(part)
+        elif word not in _FILLERS and not word.isdigit():
+            rest.append(word)
+    if set(parts) == {TRAIN, VALIDATION}:
+        parts = [TRAIN]
+    elif UNLABELLED in parts:
+        parts = [UNLABELLED]
+    return PartName(parts[0] if len(set(parts)) == 1 else None, tuple(rest))
+
+
+def is_fold(name: str) -> bool:
+    """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`."""
+    found = words(name)
+    return any(word in _FOLDS for word in found) and any(word.isdigit() for word in found)
+
+
+def _part(word: str) -> str | None:
+    if word in _PART_OF_WORD:
+        return _PART_OF_WORD[word]
+    for filler in sorted(_FILLERS, key=len, reverse=True):  # trainset, testimages
+        if word.endswith(filler) and word[: -len(filler)] in _PART_OF_WORD:
+            return _PART_OF_WORD[word[: -len(filler)]]
+    return None

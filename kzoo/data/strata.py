@@ -1,0 +1,91 @@
+"""Drawing parts of a dataset: from all images at once, or class by class in equal proportions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Drawn(NamedTuple):
+    """Indices of the images of each part, in random order."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def drawn_at_once(labels: np.ndarray, order: np.ndarray, validation: int, test: int) -> Drawn:
+    """The first images of a random order for testing, the next ones for validation, the rest for training.
+
+    Args:
+        labels: integers (N,), which have no say.
+        order: a permutation of 0 .. N - 1.
+        validation: images for validation.
+        test: images for testing.
+    """
+    return Drawn(order[test + validation :], order[test : test + validation], order[:test])
+
+
+def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test: int) -> Drawn:
+    """Parts that hold the classes in the proportions of the whole, and every class while they can.
+
+    Of each class, the first images of the random order are for testing, the next ones for validation. A class with too
+    few images for all parts has its first for training, its second for testing. Any first part of the training images
+    is stratified too, and starts with one image of each class.
+
+    Args:
+        labels: integers (N,).
+        order: a permutation of 0 .. N - 1.
+        validation: images for validation.
+        test: images for testing; both together leave one image of each class at least.
+    """
+    ordered = labels[order]
+    counts = np.bincount(labels)
+    for_test = shares(counts, test, keep=1 + (validation > 0))
+    for_validation = shares(counts - for_test, validation, keep=1)
+
+    # The place of each image among those of its class.
+    by_class = np.argsort(ordered, kind="stable")
+    starts = np.cumsum(counts) - counts
+    place = np.empty(len(labels), np.int64)
+    place[by_class] = np.arange(len(labels)) - starts[ordered[by_class]]
+
+    testing = place < for_test[ordered]
+    held_out = place < (for_test + for_validation)[ordered]
+    training = np.flatnonzero(~held_out)
+
+    # Even spacing: image j of a class with m comes at (j + 1/2) / m of the way, the first of each before all others.
+    nth = (place - (for_test + for_validation)[ordered])[training]
+    many = (counts - for_test - for_validation)[ordered][training]
+    way = np.where(nth == 0, -1, (nth + 0.5) / many)
+    return Drawn(order[training[np.argsort(way, kind="stable")]], order[held_out & ~testing], order[testing])
+
+
+def shares(counts: np.ndarray, take: int, keep: int) -> np.ndarray:
+    """How many images of each class to take: in proportion by largest remainders, at least one of each while that can.
+
+    Args:
+        counts: images of each class.
+        take: how many in all, at most ``(counts - 1)`` summed.
+        keep: of each class, leave as many as other parts want one of, as far as that leaves one to take.
+
+    Returns:
+        Integers that sum to `take`, less than the counts.
+    """
+    quota = counts * (take / max(1, counts.sum()))
+    room = np.maximum(counts - np.clip(counts - 1, 1, keep), 0)
+    least = np.minimum(room, 1)
+    if least.sum() > take:
+        least[:] = 0
+    given = np.clip(np.floor(quota).astype(np.int64), least, room)
+    while given.sum() > take:
+        spare = np.where(given > least, given - quota, -np.inf)
+        given[np.argmax(spare)] -= 1
+    while given.sum() < take:
+        lack = np.where(given < room, quota - given, -np.inf)
+        if np.isneginf(lack).all():  # more than can be had without leaving another part short
+            room = np.maximum(counts - 1, 0)
+            continue
+        given[np.argmax(lack)] += 1
+    return given
