@@ -98,7 +98,18 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     tests, validations = held_out["test"], held_out["validation"]
     # A validation part that is not there leaves no trace, as before there was such a thing.
     digest = fingerprint(images, labels, *tests, *(validations if validations[0] is not None else ()))
-    return Arrays(images, labels, *tests, class_names, None, None, digest, *validations)
+    return Arrays(
+        images=images,
+        labels=labels,
+        test_images=tests[0],
+        test_labels=tests[1],
+        class_names=class_names,
+        mean=None,
+        std=None,
+        fingerprint=digest,
+        validation_images=validations[0],
+        validation_labels=validations[1],
+    )
 
 
 def _held_out(
@@ -170,7 +181,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
         return images[chosen], number[labels[chosen]]
 
     images, labels = keep(arrays.images, arrays.labels)
-    parts: dict[str, np.ndarray | None] = {}
+    parts: dict[str, Any] = {}
     for part in ("validation", "test"):
         held_out, owners = getattr(arrays, f"{part}_images"), getattr(arrays, f"{part}_labels")
         if held_out is not None:

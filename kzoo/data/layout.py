@@ -6,11 +6,11 @@ import dataclasses
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kzoo.data.images import suffixes
-from kzoo.data.part_names import EVALUATION, TEST, TRAIN, UNLABELLED, VALIDATION, is_fold, part_name
+from kzoo.data.part_names import EVALUATION, TEST, TRAIN, UNLABELLED, VALIDATION, PartName, is_fold, part_name
 from kzoo.errors import InputError, some
 
 # What systems and tools leave behind, which people do not see, in lower case: it needs no word.
@@ -136,7 +136,7 @@ class _Scan:
             raise InputError(f"{self.name}: two of its parts are the same folder")
         return places
 
-    def _alike(self, named: dict[Path, tuple[str | None, tuple[str, ...]]]) -> dict[Path, str]:
+    def _alike(self, named: Mapping[Path, PartName]) -> dict[Path, str]:
         """Folders that are parts because all of them are called alike but for that: seg_train and seg_test."""
         groups: dict[tuple[str, ...], dict[Path, str]] = {}
         for folder, (part, rest) in named.items():

@@ -185,8 +185,8 @@ def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
     """One line on the classes of which a part has no image."""
     lacking = []
     for name, part in zip(Splits._fields, splits, strict=True):
-        missing = np.setdiff1d(np.arange(len(class_names)), part.labels) if len(part) else []
-        if len(missing):
+        missing = np.setdiff1d(np.arange(len(class_names)), part.labels)
+        if len(part) and missing.size:
             lacking.append(f"no {name} image of {some(class_names[label] for label in missing)}")
     if lacking:
         warnings.warn(f"split: {'; '.join(lacking)}", stacklevel=3)

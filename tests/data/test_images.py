@@ -155,7 +155,7 @@ def test_other_colours_and_single_bits_come_out_right(tmp_path: Path) -> None:
 def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path: Path) -> None:
     frames = [Image.new("L", (5, 5), value) for value in (10, 200)]
     for name in ("two.gif", "two.tif", "two.png", "two.webp"):
-        options = {"lossless": True} if name.endswith("webp") else {}
+        options: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
         frames[0].convert("RGB").save(
             tmp_path / name, save_all=True, append_images=[frames[1].convert("RGB")], **options
         )
@@ -222,7 +222,7 @@ def check_random_exif(folder: Path, colour: np.ndarray, count: int) -> None:
     for index in range(count):
         block = bytearray(good)
         if index % 3 == 0:
-            block = bytearray(good[:6] + (b"II*\0" if index % 2 else b"MM\0*") + rng.bytes(rng.integers(80)))
+            block = bytearray(good[:6] + (b"II*\0" if index % 2 else b"MM\0*") + rng.bytes(int(rng.integers(80))))
         elif index % 3 == 1:
             for place in rng.integers(6, len(block), 5):
                 block[place] = rng.integers(256)
