@@ -43,7 +43,7 @@ def test_only_words_that_mean_alike_are_suggested():
     assert "did you mean" not in str(unknown("field", "class_weight", ["class_names", "epochs"]))
     assert "did you mean" not in str(unknown("field", "best_of", ["best_epoch", "batch_size"]))
     assert "did you mean 'batch_size'" in str(unknown("field", "batchsize", Recipe.model_fields))
-    with pytest.raises(InputError, match="allowed are augmentation, batch_size"):
+    with pytest.raises(InputError, match="allowed are augmentation, background, batch_size"):
         recipe("vgg08").override(zzz=1)
 
 
