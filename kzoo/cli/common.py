@@ -148,6 +148,19 @@ def part_images(target: str, split: str, first: int | None, data_dir: Path | Non
     return [(Path(split, f"{place}-{names[label]}"), image) for place, (image, label) in enumerate(chosen)]
 
 
+def background_of(target: str) -> tuple[int, int, int] | None:
+    """What a run, a set, or a .keras file made of one, has transparent images laid over."""
+    from kzoo.data.images import WHITE
+    from kzoo.exporting.metadata import read_metadata
+    from kzoo.recipes.schema import Recipe
+    from kzoo.training.saved_set import open_run
+
+    if not target.endswith(".keras"):
+        return open_run(target).recipe.prediction_background
+    fields = read_metadata(Path(target)).get("recipe")
+    return Recipe(**fields).prediction_background if fields else WHITE
+
+
 def interruptible(function: Any, *args: Any, **options: Any) -> Any:
     """Call, and exit with 130 when interrupted."""
     try:

@@ -18,6 +18,7 @@ from kzoo.cli.common import (
     Images,
     Split,
     app,
+    background_of,
     check_images,
     checked_target,
     import_keras,
@@ -60,7 +61,7 @@ def explain(
     model, names = opened(target)
     unreadable, paths = Unreadable(), image_files(images or [])
     if split is None:
-        shown = list(unreadable.readable(paths, image_shape(model)[2]))
+        shown = list(unreadable.readable(paths, image_shape(model)[2], background_of(target)))
     else:
         shown = part_images(target, split, first, data_dir)
     if not shown:

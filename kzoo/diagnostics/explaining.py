@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kzoo.data.images import read_image, resize
+from kzoo.data.images import WHITE, Colour, read_images, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
 from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
 from kzoo.diagnostics.gradients import prepare_images
@@ -46,14 +46,16 @@ class Explained:
     pictures: tuple[Path, ...]
 
 
-def explain_files(model: keras.Model, files: Sequence[Path], folder: Path, **options: Any) -> list[Explained]:
-    """As `explain_images`, of image files of any size.
+def explain_files(
+    model: keras.Model, files: Sequence[Path], folder: Path, *, background: Colour | None = WHITE, **options: Any
+) -> list[Explained]:
+    """As `explain_images`, of image files of any size, transparent ones laid over `background`.
 
     Raises:
-        InputError: a file is missing or no image, too.
+        InputError: files are missing, broken or no images, too; they are named.
     """
-    channels = image_shape(model)[2]
-    return explain_images(model, [(file, read_image(file, channels=channels)) for file in files], folder, **options)
+    images = read_images(files, channels=image_shape(model)[2], background=background)
+    return explain_images(model, list(zip(files, images, strict=True)), folder, **options)
 
 
 def explain_images(

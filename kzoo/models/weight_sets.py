@@ -16,6 +16,7 @@ import fnmatch
 import hashlib
 import http.client
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kzoo.data.cache import cache_folder
+from kzoo.data.cache import cache_folder, described, folder_for
 from kzoo.errors import InputError, unknown
 from kzoo.files import write_atomically
 from kzoo.schemas import check_version
@@ -207,25 +208,22 @@ def _downloaded(url: str) -> Path:
 
     A set is fetched once: what a URL holds is taken not to change.
     """
-    folder = cache_folder() / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    if not (folder / DESCRIPTION).is_file():
-        if PurePosixPath(urllib.parse.urlsplit(url).path).name != DESCRIPTION:
-            raise InputError(f"weights={url!r}: a URL must end in {DESCRIPTION}")
-        description = _fetch(url, url)
-        content = _fetch(urllib.parse.urljoin(url, WEIGHTS), url)
-        _check(content, _parsed(description, url), repr(urllib.parse.urljoin(url, WEIGHTS)))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cache folder {str(folder)!r} (set KZOO_CACHE) cannot be made: {error.strerror}"
-            ) from None
-        with contextlib.suppress(InputError):  # a set can be used without its record
-            record = _fetch(urllib.parse.urljoin(url, RECORD), url)
-            write_atomically(folder / RECORD, lambda stream: stream.write(record))
-        write_atomically(folder / WEIGHTS, lambda stream: stream.write(content))
-        # The description comes last: a folder that has one is complete.
-        write_atomically(folder / DESCRIPTION, lambda stream: stream.write(description))
+    names = "weights", hashlib.sha256(url.encode()).hexdigest()[:16]
+    kept = cache_folder()
+    if kept is not None and os.path.isfile(kept.joinpath(*names, DESCRIPTION)):
+        return kept.joinpath(*names)
+    if PurePosixPath(urllib.parse.urlsplit(url).path).name != DESCRIPTION:
+        raise InputError(f"weights={url!r}: a URL must end in {DESCRIPTION}")
+    description = _fetch(url, url)
+    content = _fetch(urllib.parse.urljoin(url, WEIGHTS), url)
+    _check(content, _parsed(description, url), repr(urllib.parse.urljoin(url, WEIGHTS)))
+    folder = folder_for(*names)
+    with contextlib.suppress(InputError):  # a set can be used without its record
+        record = _fetch(urllib.parse.urljoin(url, RECORD), url)
+        write_atomically(folder / RECORD, lambda stream: stream.write(record))
+    write_atomically(folder / WEIGHTS, lambda stream: stream.write(content))
+    # The description comes last: a folder that has one is complete.
+    write_atomically(folder / DESCRIPTION, lambda stream: stream.write(description))
     return folder
 
 
@@ -238,5 +236,5 @@ def _fetch(url: str, source: str) -> bytes:
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"weights={source!r}: {url!r} cannot be downloaded ({reason}) and is not in the cache "
-            f"{str(cache_folder() / 'weights')!r}. Offline, give the path of a copied folder"
+            f"({described()}). Offline, give the path of a copied folder"
         ) from None

@@ -186,7 +186,7 @@ def test_all_broken_files_are_named_at_once(tmp_path: Path, colour: np.ndarray) 
     with pytest.raises(InputError) as caught:
         read_images(files)
     text = str(caught.value)
-    assert text.startswith(f"cannot read 11 images: '{files[1]}' (it is empty), '{files[2]}' (")
+    assert text.startswith(f"11 images cannot be read: '{files[1]}' (it is empty), '{files[2]}' (")
     assert text.endswith(" and 1 more")
     assert all(f"/{index:02}.png'" in text for index in range(1, 11))
     assert "\n" not in text

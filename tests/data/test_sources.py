@@ -387,7 +387,7 @@ def test_all_broken_files_of_a_folder_are_named(tmp_path: Path) -> None:
         (root / "b" / f"{i:02}.png").write_text("a text")
     (root / "b" / "07.png").rename(root / "b" / "cut")
     (root / "b" / "cut").write_bytes((root / "b" / "cut").read_bytes()[:60])
-    with pytest.raises(InputError, match=r"cannot read 13 images: '.*a/00\.png' \(.* and 3 more") as caught:
+    with pytest.raises(InputError, match=r"13 images cannot be read: '.*a/00\.png' \(.* and 3 more") as caught:
         load(f"folder:{root}")
     assert str(caught.value).count(".png'") == 10
 
