@@ -92,6 +92,7 @@ def test_wrong_sets_are_one_line(command, folder):
         assert message in errors
 
 
+@pytest.mark.filterwarnings("ignore:folder .* left out 1 files of other kinds")
 def test_folders_are_searched_in_order(made, folder, command):
     code, text, errors = command("predict", made[0], folder, "--json")
     assert code == 0, errors
@@ -101,6 +102,7 @@ def test_folders_are_searched_in_order(made, folder, command):
     assert (code, "holds no image file" in errors) == (2, True)
 
 
+@pytest.mark.filterwarnings("ignore:folder .* left out 1 files of other kinds")
 def test_a_bad_file_does_not_keep_the_others_from_being_read(made, folder, command):
     (folder / "aa.png").write_text("no picture")
     code, text, errors = command("predict", made[0], folder)
