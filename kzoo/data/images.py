@@ -60,8 +60,8 @@ def read_image(path: Source, *, channels: int | None = None, background: Colour 
     """One image file, upright.
 
     Args:
-        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken. 16 bits
-            a channel are scaled to 8.
+        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken. 16
+            bits a channel are scaled to 8.
         channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB).
         background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
@@ -119,10 +119,11 @@ class Remarks:
 
     def lines(self) -> list[str]:
         """A line for each kind of remark, with a count and an example."""
-        return [
-            f"{len(files)} image{'s have' if len(files) > 1 else ' has'} {remark}{f' (e.g.{files[0]})' if files[0] else ''}"
-            for remark, files in self._files.items()
-        ]
+        lines = []
+        for remark, files in self._files.items():
+            example = f" (e.g.{files[0]})" if files[0] else ""
+            lines.append(f"{len(files)} image{'s have' if len(files) > 1 else ' has'} {remark}{example}")
+        return lines
 
 
 def decode(path: Source, *, channels: int | None = None, background: Colour | None = WHITE) -> Decoded:
