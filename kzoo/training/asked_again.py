@@ -140,7 +140,7 @@ def _say_what_is_unknown(place: Path, before: Mapping[str, Any] | None, now: Map
     if before is None and asked:
         warnings.warn(
             f"run {str(place)!r} was made by an earlier kzoo, which did not keep what it was made of: whether its "
-            f"{' and '.join(asked)} have changed cannot be checked",
+            f"{' or '.join(asked)} changed since cannot be checked",
             stacklevel=2,
         )
 

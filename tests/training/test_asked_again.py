@@ -285,7 +285,7 @@ def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):
     record = json.loads((there / "result.json").read_text())
     del record["origin"]
     (there / "result.json").write_text(json.dumps(record))
-    with pytest.warns(UserWarning, match="whether its model have changed cannot be checked"):
+    with pytest.warns(UserWarning, match="whether its model changed since cannot be checked"):
         ask(there)
     # One whose model is the zoo's needs no check.
     run = kzoo.train("mlp", dataset="digits", train_size=60, directory="zoo", **{"model_options.hidden": [4]}, **QUICK)
