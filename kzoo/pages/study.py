@@ -18,8 +18,8 @@ from kzoo.studies.results import Index, Results
 from kzoo.studies.study import Claim, Study, Verdict
 from kzoo.training.records import Result
 
-KINDS = {"holds": "good", "does not hold": "bad", "not enough runs": "open"}
-SIGNS = {"holds": "✓", "does not hold": "✗", "not enough runs": "?"}
+KINDS = {"holds": "good", "does not hold": "bad", "not enough runs": "open", "too small a budget": "open"}
+SIGNS = {"holds": "✓", "does not hold": "✗", "not enough runs": "?", "too small a budget": "?"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from kzoo.studies import metrics
 if TYPE_CHECKING:
     from kzoo.studies.results import Results
 
-Status = Literal["holds", "does not hold", "not enough runs"]
+Status = Literal["holds", "does not hold", "not enough runs", "too small a budget"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Verdict:
     """What the records of one budget say of a claim.
 
     Attributes:
-        status: ``"holds"``, ``"does not hold"`` or ``"not enough runs"``.
+        status: ``"holds"``, ``"does not hold"``, ``"not enough runs"``, or ``"too small a budget"``, where a network
+            that the claim says to learn is itself at chance in shortened runs.
         evidence: the figures that it rests on, with the number of runs.
     """
 

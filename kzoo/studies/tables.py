@@ -258,7 +258,7 @@ def rich_verdicts(results: Results) -> RichTable | None:
     """The verdicts for a terminal; None where the study claims nothing."""
     if not results.study.claims:
         return None
-    styles = {"holds": "green", "does not hold": "red", "not enough runs": "dim"}
+    styles = {"holds": "green", "does not hold": "red", "not enough runs": "dim", "too small a budget": "dim"}
     table = RichTable(box=None, pad_edge=False, padding=(0, 1))
     for column in ("claim", "verdict", "evidence"):
         table.add_column(column, overflow="fold")

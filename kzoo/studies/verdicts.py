@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kzoo.studies import metrics
+from kzoo.studies.budget import FULL
 from kzoo.studies.study import Status, Verdict
 from kzoo.training.counts import from_json
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from kzoo.studies.results import Results
 
 ENOUGH_SEEDS = 3
+CHANCE = 1.5
+"""Times the accuracy of a guess, below which nothing was learned."""
+SMALL: Status = "too small a budget"
 LOWEST_LOSS = "lowest_loss_epoch"
 Direction = Literal["higher", "lower"]
 
@@ -66,6 +70,15 @@ def margin(results: Results, a: str, b: str, metric: str, minimum: float | None 
     if kind == "loss":
         return 0.05
     return 0.0 if kind == "count" else 0.05 * min(abs(first[0]), abs(second[0]))
+
+
+def _at_chance(results: Results, label: str, metric: str) -> bool:
+    """Whether a run of a shortened budget has an accuracy near that of a guess; claims are on full ones."""
+    kind = metrics.metric(metric).kind
+    if results.budget == FULL or kind != "share" or "accuracy" not in metric or not results.values(label, metric):
+        return False
+    guess = results.chance(label)
+    return results.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # the latter of few classes
 
 
 def _image_error(results: Results, label: str, metric: str) -> float:
@@ -124,6 +137,9 @@ class Compare:
         text = figures(results, self.labels, self.metric)
         if self.metric == LOWEST_LOSS and all(_still_falls(r) for label in self.labels for r in results.records(label)):
             return Verdict("not enough runs", f"{text}: their last epochs, none has begun to overfit")
+        better = self.a if self.direction == "higher" else self.b
+        if _at_chance(results, better, self.metric):
+            return Verdict(SMALL, f"{text}: {better} has learned nothing yet")
         if claimed > needed:
             return Verdict("holds", text)
         counts = [len(results.values(label, self.metric)) for label in self.labels]
@@ -145,11 +161,13 @@ class Combined:
         return tuple(dict.fromkeys(found))
 
     def __call__(self, results: Results) -> Verdict:
-        """Holds where all do; does not where one does not; else there are not enough runs."""
+        """Undecided where the budget is too small; holds where all do; does not where one does not; else few runs."""
         verdicts = [test(results) for test in self.tests]
         kinds = {verdict.status for verdict in verdicts}
         status: Status = "holds"
-        if "does not hold" in kinds:
+        if SMALL in kinds:
+            status = SMALL
+        elif "does not hold" in kinds:
             status = "does not hold"
         elif "not enough runs" in kinds:
             status = "not enough runs"
@@ -171,10 +189,13 @@ class Bounded:
         if verdict:
             return verdict
         inside = []
+        text = figures(results, self.labels, self.metric)
         for label in self.labels:
             low, high = self.bounds(results, label)
+            if low > 0 and _at_chance(results, label, self.metric):
+                return Verdict(SMALL, f"{text}: {label} has learned nothing yet")
             inside.append(low <= results.mean(label, self.metric) <= high)
-        return Verdict("holds" if all(inside) else "does not hold", figures(results, self.labels, self.metric))
+        return Verdict("holds" if all(inside) else "does not hold", text)
 
 
 @dataclass(frozen=True)

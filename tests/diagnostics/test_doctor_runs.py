@@ -6,7 +6,9 @@ import keras
 import pytest
 
 import kzoo
+from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
+from kzoo.diagnostics.doctor.training import _check_moving
 from kzoo.errors import InputError, RunFailed
 
 
@@ -142,3 +144,26 @@ def test_words():
     with pytest.raises(AssertionError):
         Finding("bad mood", (), "", {}, "")
     assert all(text.endswith(".") for text in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("losses", "steps", "found"),
+    [
+        ([4.62, 4.55], 100, "short"),  # it has just begun to fall
+        ([4.64, 4.61, 4.60, 4.58], 400, "short"),
+        ([4.62, 4.61, 4.62, 4.61], 400, "still"),
+        ([4.6052, 4.6051, 4.6051], 300, "still"),
+        ([4.62, 4.58], 20_000, "still"),
+        ([4.62, 4.20], 100, "fine"),
+    ],
+)
+def test_training_that_was_too_short_is_no_fault(losses, steps, found):
+    patient = Patient("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
+    diagnosis = Diagnosis("net")
+    _check_moving(patient, losses, diagnosis)
+    unchecked = [note.text for note in diagnosis.unchecked]
+    assert bool(diagnosis.findings) == (found == "still")
+    assert bool(diagnosis.fine) == (found == "fine")
+    assert bool(unchecked) == (found == "short")
+    if found == "short":
+        assert f"trained too short to judge: {steps} steps, and the loss still falls" in unchecked[0]

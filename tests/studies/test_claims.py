@@ -32,12 +32,12 @@ STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recip
 def world(made):
     """Results in which each run has the accuracies given, one a seed."""
 
-    def build(ratios=None, **accuracies):
+    def build(ratios=None, budget="full", **accuracies):
         records = {
             label: [made(RECIPES[label].override(seed=seed), value) for seed, value in enumerate(values)]
             for label, values in accuracies.items()
         }
-        return Results(STUDY, "full", records, ratios)
+        return Results(STUDY, budget, records, ratios)
 
     return build
 
@@ -158,3 +158,21 @@ def test_times_come_from_the_benchmark(world):
     assert claim(world(**records)).status == FEW
     assert claim(world({"a": 1.0, "b": 1.3}, **records)).status == HOLDS
     assert claim(world({"a": 1.0, "b": 1.02}, **records)).status == FEW
+
+
+@pytest.mark.parametrize(
+    ("budget", "a", "b", "status"),
+    [
+        ("epochs=5", [0.51], [0.50], "too small a budget"),  # two classes: both guess
+        ("epochs=5", [0.51], [0.90], "too small a budget"),  # a network that learned nothing is not judged
+        ("epochs=5", [0.95], [0.50], HOLDS),
+        ("full", [0.51], [0.90], NOT),
+    ],
+)
+def test_a_budget_too_small_for_the_network_that_is_to_learn(world, budget, a, b, status):
+    found = world(budget=budget, a=a, b=b)
+    tests = at_chance("b", metric="test_accuracy"), learns("a", metric="test_accuracy", times=1.8)
+    assert all_of(*tests)(found).status == (NOT if budget == "full" else status)
+    assert higher("a", "b")(found).status == status
+    assert lower("b", "a", metric="test_accuracy")(found).status == status
+    assert tests[1](found).status == (NOT if budget == "full" else status)

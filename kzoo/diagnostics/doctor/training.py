@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -22,6 +23,8 @@ RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step by its own size (mean absolute values, median over layers)."""
 STILL, FEWEST_STEPS = 0.985, 100
 """A loss above this share of guessing's has not moved; before so many steps that is no surprise."""
+FEW_STEPS = 1000
+"""Before so many steps a loss that still falls says that training was short, not that nothing is learned."""
 
 
 def check_history(patient: Patient, diagnosis: Diagnosis) -> bool:
@@ -56,6 +59,9 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
     elif patient.steps is not None and patient.steps < FEWEST_STEPS:
         text = f"only {patient.steps} steps so far, {FEWEST_STEPS} are needed to judge ({told})"
         diagnosis.unchecked.append(Note(MOVING, text))
+    elif _still_falling(losses, guess, patient.steps):
+        text = f"trained too short to judge: {patient.steps} steps, and the loss still falls ({told}); train longer"
+        diagnosis.unchecked.append(Note(MOVING, text))
     else:
         suggestion = (
             "see the other findings; without any, change the learning rate tenfold, first down, then up, and check "
@@ -64,6 +70,16 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
         evidence = f"{sentence(told)}: nothing was learned."
         diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
+
+
+def _still_falling(losses: list[float], guess: float, steps: int | None) -> bool:
+    """Whether few steps were taken and the loss fell from epoch to epoch, as it does before a network has begun."""
+    if steps is None or steps >= FEW_STEPS or losses[-1] >= guess * (1 + 1e-4):
+        return False
+    if len(losses) == 1:
+        return losses[0] < guess
+    falls = sum(after < before for before, after in itertools.pairwise(losses))
+    return falls >= 0.75 * (len(losses) - 1) and losses[0] - losses[-1] > 0.002 * guess
 
 
 def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
