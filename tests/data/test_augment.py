@@ -7,17 +7,24 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from kzoo.data.augment import (
+    AlternatingFlip,
     Augmentation,
     AugmentationSpec,
+    ColorJitter,
     ContrastStretch,
+    CutMix,
+    Cutout,
     Flip,
     GaussianNoise,
     MedianFilter,
     Mixup,
     Normalization,
     PadCrop,
+    RandAugment,
     RandomErasing,
     Rotation,
+    Translate,
+    TrivialAugment,
 )
 
 SCHEMA: TypeAdapter = TypeAdapter(tuple[AugmentationSpec, ...])
@@ -30,9 +37,16 @@ ALL = (
     Rotation(degrees=20),
     ContrastStretch(probability=0.4),
     MedianFilter(size=3, per_channel=True),
+    Translate(pixels=2),
+    AlternatingFlip(),
+    Cutout(size=3),
+    ColorJitter(hue=0.1),
+    RandAugment(magnitude=20),
+    TrivialAugment(),
     Mixup(alpha=0.2),
+    CutMix(),
 )
-ON_IMAGES = [change for change in ALL if not isinstance(change, Mixup)]
+ON_IMAGES = [change for change in ALL if not change.mixes]
 NORMALIZATION = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 

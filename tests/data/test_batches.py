@@ -8,6 +8,7 @@ import pytest
 
 import kzoo.data
 from kzoo.data.augment import (
+    AlternatingFlip,
     Augmentation,
     ContrastStretch,
     Flip,
@@ -215,3 +216,37 @@ def test_steps_beyond_the_epoch_are_refused(images: np.ndarray, labels: np.ndarr
     batches.position(0, 4)
     with pytest.raises(IndexError):
         batches[2]
+
+
+def test_alternating_flip_shows_the_other_side_in_every_other_epoch():
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 5, 3), np.uint8)
+    batches = Batches(images, np.arange(40), batch_size=9, classes=40, seed=5, augmentation=[AlternatingFlip()])
+    sides = []
+    for epoch in range(4):
+        batches.position(epoch)
+        seen = {}
+        for shown, labels in (batches[index] for index in range(len(batches))):
+            for image, label in zip(shown, labels, strict=True):
+                mirrored = np.array_equal(image, images[label][:, ::-1])
+                assert mirrored or np.array_equal(image, images[label])
+                seen[int(label)] = mirrored
+        sides.append([seen[label] for label in range(40)])
+    assert sides[0] == sides[2]
+    assert sides[1] == sides[3] == [not side for side in sides[0]]
+    assert 10 < sum(sides[0]) < 30
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_class_weights_follow_the_labels(smoothing):
+    weights = np.array([0.5, 2.0, 4.0], np.float32)
+    labels = np.arange(30) % 3
+    options = {"batch_size": 7, "classes": 3, "class_weights": weights}
+    hard = Batches(np.zeros((30, 2, 2, 1), np.uint8), labels, **options)
+    soft = Batches(np.zeros((30, 2, 2, 1), np.uint8), labels, soft=True, label_smoothing=smoothing, **options)
+    for index in range(len(hard)):
+        _, targets, own = hard[index]
+        np.testing.assert_allclose(own, weights[targets])
+        np.testing.assert_allclose(soft[index][2], weights[targets], rtol=1e-5)
+    mixed = Batches(np.zeros((30, 2, 2, 1), np.uint8), labels, soft=True, seed=0, augmentation=[Mixup()], **options)
+    _, targets, own = mixed[0]
+    np.testing.assert_allclose(own, targets @ weights, rtol=1e-5)
