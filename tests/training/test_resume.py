@@ -195,3 +195,31 @@ def test_without_frequent_checkpoints_the_epoch_is_run_again(tmp_path):
     assert names == ["00001-0000000.npz", "00002-0000000.npz"]
     run_jobs([{**job, "kill": None}])
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
+FAST = {
+    "name": "test/fast",
+    "model": "fastnet-s",
+    "model_options": {"widths": [8, 12]},
+    "dataset": "digits",
+    "train_size": 190,
+    "split": {"validation": 0},
+    "batch_size": 40,
+    "epochs": 3,
+    "augmentation": [{"kind": "alternating_flip"}, {"kind": "translate"}, {"kind": "cutmix"}],
+    "optimizer": {"kind": "muon", "sgd_rate": 2.0, "sgd_decay": 0.001},
+    "schedule": {"kind": "one_cycle"},
+    "warmup_epochs": 0.5,
+    "label_smoothing": 0.2,
+    "rate_multipliers": {"logits/kernel": 12.6, "whitening/bias": {"last_epoch": 2}},
+    "clip_norm": 5.0,
+    "class_weights": "balanced",
+    "tta": "flip-shift",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_what_fast_training_adds_is_resumed_exactly(tmp_path, backend):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    check_kills([{"epoch": 1, "step": 3}], [FAST], tmp_path, backend)

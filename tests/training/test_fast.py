@@ -1,0 +1,135 @@
+"""Short training with all that belongs to it, on digits; weights of classes against scikit-learn's."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+import kzoo
+from kzoo.errors import InputError
+from kzoo.models.whitening import LAYER, whitening_kernel
+from kzoo.recipes import Recipe, recipe
+from kzoo.recipes.settings import Muon, OneCycle, RateMultiplier
+from kzoo.training.build import build_model, load_parts
+from kzoo.training.evaluation import augmented_evaluation
+from kzoo.training.fast_batch_norm import training_view
+
+SMALL = recipe("fast/cifar10-94").derive(
+    "test/fast",
+    dataset="digits",
+    augmentation=(),
+    model_options={"widths": (8, 16)},
+    optimizer=Muon(sgd_rate=4.0, sgd_decay=0.0002),
+    batch_size=75,
+    epochs=4,
+    class_weights="balanced",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return kzoo.train(SMALL, directory=tmp_path_factory.mktemp("fast") / "run", progress=False, diagnostics=False)
+
+
+@pytest.mark.backend
+def test_digits_are_learnt_in_a_few_epochs(run):
+    assert run.result.test.accuracy > 0.93
+    assert run.result.best is None
+    assert run.result.best_epoch == 4
+    np.testing.assert_allclose(run.history["learning_rate"], 0.24 * np.array([1, 0.75, 0.5, 0.25]), rtol=1e-6)
+
+
+@pytest.mark.backend
+def test_the_whitening_kernel_is_that_of_the_training_images_and_stays(run):
+    data = load_parts(run.recipe, None)
+    seen = (data.train.images[:5000] / 255 - data.normalization.mean) / data.normalization.std
+    kernel = keras.ops.convert_to_numpy(run.model.get_layer(LAYER).kernel)
+    np.testing.assert_allclose(kernel, whitening_kernel(seen.astype("float32"), (2, 2)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.backend
+def test_scores_with_test_time_augmentation(run):
+    plain, flipped, moved = (run.evaluate(tta=tta) for tta in (None, "flip", "flip-shift"))
+    assert plain.accuracy == run.result.test.accuracy
+    assert moved.accuracy == run.result.test_tta.accuracy
+    assert moved.loss == pytest.approx(run.result.test_tta.loss, abs=1e-4)
+    assert len({plain.loss, flipped.loss, moved.loss}) == 3
+    part, (view, logits) = run.part(), training_view(run.model)
+    wide = np.pad(part.images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    total = 0.0
+    for images, weight in ((part.images, 0.5), (wide[:, :-2, :-2], 0.25), (wide[:, 2:, 2:], 0.25)):
+        for copy in (images, np.flip(images, axis=2)):
+            total = total + weight / 2 * np.asarray(view.predict(copy, verbose=0))
+    assert logits
+    assert np.mean(total.argmax(-1) == part.labels) == pytest.approx(moved.accuracy, abs=1 / len(part))
+    with pytest.raises(InputError, match="tta"):
+        run.evaluate(tta="flop")
+    assert augmented_evaluation(view, logits, part.labels, part.images, "flip", 64).accuracy == flipped.accuracy
+
+
+def unequal():
+    row = SMALL.override(class_names=(3, 5, 8), train_size=200).resolved()
+    return row, load_parts(row, None)
+
+
+def test_balanced_class_weights_equal_scikit_learns(run):
+    row, data = unequal()
+    labels = data.train.labels
+    wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(data.class_weights(row), wanted, rtol=1e-6)
+    assert len(run.result.data["class_weights"]) == 10
+
+
+@pytest.mark.backend
+def test_the_loss_is_the_weighted_mean_of_the_images_losses():
+    row, data = unequal()
+    row = row.override(class_weights={"5": 3.0, "8": 0.25}, label_smoothing=0.1)
+    view, _ = training_view(build_model(row, data))
+    view.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    images, targets, weights = data.batches("train", row)[0]
+    logits = np.asarray(view.predict(images, verbose=0), np.float64)
+    each = -(targets * (logits - np.log(np.exp(logits).sum(-1, keepdims=True)))).sum(-1)
+    wanted = np.mean(np.array([1, 3, 0.25])[targets.argmax(-1)] * each)
+    assert view.test_on_batch(images, targets, weights) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_wrong_class_weights():
+    row, data = unequal()
+    with pytest.raises(InputError, match="class in class_weights"):
+        data.class_weights(row.override(class_weights={"7": 2.0}))
+    with pytest.raises(InputError, match="class_weights"):
+        row.override(class_weights="even")
+    with pytest.raises(InputError, match="class_weights"):
+        row.override(class_weights={"3": -1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_norm": 0}, "clip_norm"),
+        ({"tta": "mirror"}, "tta"),
+        ({"rate_multipliers": {"*": -1}}, "rate_multipliers"),
+        ({"rate_multipliers": {"*": {"last_epoch": 0}}}, "rate_multipliers"),
+        ({"schedule": {"kind": "one_cycle", "peak": 1.5}}, "schedule"),
+        ({"optimizer": {"kind": "muon", "momentum": 1.0}}, "optimizer"),
+        ({"augmentation": [{"kind": "cutmix", "alpha": 0}]}, "augmentation"),
+        ({"augmentation": [{"kind": "rand_augment", "magnitude": 31}]}, "augmentation"),
+    ],
+)
+def test_wrong_fields_are_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        Recipe("a/b", model="fastnet-s", **changes)
+
+
+def test_fields_that_are_not_used_leave_the_identity_alone():
+    plain = Recipe("a/b", model="vgg08")
+    assert plain.override(rate_multipliers={}, warmup_epochs=0.0, clip_norm=None, tta=None).digest() == plain.digest()
+    used = [
+        {"rate_multipliers": {"*bias": RateMultiplier(factor=2)}},
+        {"warmup_epochs": 1.0},
+        {"clip_norm": 1.0},
+        {"class_weights": "balanced"},
+        {"tta": "flip"},
+        {"schedule": OneCycle()},
+    ]
+    assert len({plain.digest(), *(plain.override(**changes).digest() for changes in used)}) == len(used) + 1
