@@ -52,7 +52,8 @@ class WeightSet(BaseModel):
         outline: of the trained model, see `kzoo.models.outline`: what a model must be to take the weights.
         parameters: trainable ones.
         size, sha256: of the weights file.
-        metrics: test and best validation accuracy (shares), and losses, of the record.
+        metrics: test and best validation accuracy (shares), and losses, of the record; with test-time augmentation too
+            where the run has it, without validation where none was held out.
         epochs: completed epochs of training.
         images: training images, expansions included.
         digest: the run's identity.

@@ -52,8 +52,8 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
     run = run if isinstance(run, Run) else Run(run)
     result, recipe = run.result, run.recipe
     where = f"run {str(run.directory)!r}"
-    if result.status != "completed" or result.test is None or result.best is None:
-        raise InputError(f"{where} has no test and validation figures, so no set of weights can be made of it")
+    if result.status != "completed" or result.test is None:
+        raise InputError(f"{where} has no test score, so no set of weights can be made of it")
     if ":" in recipe.model or not isinstance(variant(recipe.model).builder, str):
         raise InputError(f"{where} trained {recipe.model!r}, which is no registered name: export it as .keras instead")
     tag = recipe.dataset if tag is None else tag
@@ -85,7 +85,11 @@ def _described(run: Run, tag: str, content: bytes) -> WeightSet:
     result = run.result
     statistics = result.data["normalization"]
     assert result.test is not None
-    assert result.best is not None
+    metrics = {"test_accuracy": result.test.accuracy, "test_loss": result.test.loss}
+    if result.test_tta is not None:
+        metrics |= {"test_tta_accuracy": result.test_tta.accuracy, "test_tta_loss": result.test_tta.loss}
+    if result.best is not None:  # else no images were held out for validation
+        metrics |= {"best_val_accuracy": result.best.accuracy, "best_val_loss": result.best.loss}
     return WeightSet(
         model=run.recipe.model,
         tag=tag,
@@ -98,12 +102,7 @@ def _described(run: Run, tag: str, content: bytes) -> WeightSet:
         parameters=result.parameters,
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        metrics={
-            "test_accuracy": result.test.accuracy,
-            "test_loss": result.test.loss,
-            "best_val_accuracy": result.best.accuracy,
-            "best_val_loss": result.best.loss,
-        },
+        metrics=metrics,
         epochs=result.epochs,
         images=result.sizes["train"],
         digest=result.digest,

@@ -67,6 +67,17 @@ def test_scores_with_test_time_augmentation(run):
     assert augmented_evaluation(view, logits, part.labels, part.images, "flip", 64).accuracy == flipped.accuracy
 
 
+def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
+    folder = kzoo.save_weights_set(run, tmp_path / "set")
+    again = kzoo.create_model("fastnet-s", weights=str(folder))
+    images = run.part().images[:20]
+    np.testing.assert_array_equal(again.predict(images, verbose=0), run.model.predict(images, verbose=0))
+    card = (folder / "README.md").read_text()
+    assert f"(`flip-shift`) | {run.result.test_tta.accuracy:.4f} |\n| test loss" in card
+    assert "those of the last epoch" in card
+    assert "validation" not in card
+
+
 def unequal():
     row = SMALL.override(class_names=(3, 5, 8), train_size=200).resolved()
     return row, load_parts(row, None)

@@ -1,0 +1,144 @@
+"""How fast this very machine trains a model in float32 and in bfloat16, measured in turns, and which to use."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.models.registry import create_model
+from kzoo.training import records
+from kzoo.training.backends import devices, sync
+from kzoo.training.build import precision
+from kzoo.training.fast_batch_norm import training_view
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+MARGIN = 1.1
+"""What one setting must gain over another to be advised: less is within the noise of a shared machine."""
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured.
+
+    Attributes:
+        model: its name.
+        batch_size: images a step.
+        images_per_second: by precision, the median over the rounds; with ``" + oneDNN"`` after the precision where
+            TensorFlow was told to use that library, which it does not by itself on every processor.
+        accelerators: what Keras can compute on beside the processor.
+        features: the processor's instructions that matter here.
+    """
+
+    model: str
+    batch_size: int
+    images_per_second: dict[str, float]
+    accelerators: list[str]
+    features: list[str]
+
+    def advice(self) -> str:
+        """Which setting to use, and why, in one or two sentences."""
+        speeds = self.images_per_second
+        best = max(speeds, key=lambda name: speeds[name])
+        gain = speeds[best] / speeds["float32"]
+        why = self._why()
+        if gain < MARGIN:
+            return f"Stay with float32: nothing else is {MARGIN - 1:.0%} faster here ({why})."
+        how = []
+        if best.startswith("mixed_bfloat16"):
+            how.append("--set precision=mixed_bfloat16")
+        if "oneDNN" in best:
+            how.append(f"{ONEDNN}=1 in the environment (sums come in another order: other last bits)")
+        return f"Use {' and '.join(how)}: {gain:.2f} times as fast as float32 ({why})."
+
+    def _why(self) -> str:
+        if self.accelerators:
+            return f"on {', '.join(self.accelerators)}"
+        matrix = [name for name in ("amx_bf16", "amx_tile", "avx512_bf16") if name in self.features]
+        if matrix:
+            return f"the processor computes bfloat16 by {matrix[0].upper()}"
+        return "the processor has neither AMX nor AVX512_BF16, so bfloat16 is float32 with conversions"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data, the advice included."""
+        return {**asdict(self), "advice": self.advice()}
+
+
+def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3, **options: Any) -> Speed:
+    """Train a few steps on noise, in each precision in turns.
+
+    Args:
+        name: of a model.
+        batch_size: images a step.
+        steps: in each round.
+        rounds: in each precision; the median counts.
+        **options: of the model's builder.
+
+    Raises:
+        InputError: there is no such model, or a number is below 1.
+    """
+    for argument, value in (("batch_size", batch_size), ("steps", steps), ("rounds", rounds)):
+        if value < 1:
+            raise InputError(f"{argument}={value}: must be 1 or more")
+    trainers = {policy: _trainer(name, policy, options) for policy in PRECISIONS}
+    shape, classes = trainers["float32"].input_shape[1:], trainers["float32"].output_shape[-1]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch_size, *(size or 32 for size in shape)), np.uint8)
+    labels = rng.integers(0, classes, batch_size)
+    for model in trainers.values():
+        model.train_on_batch(images, labels)  # compiles
+    seconds: dict[str, list[float]] = {policy: [] for policy in trainers}
+    for _ in range(rounds):
+        for policy, model in trainers.items():
+            start = time.perf_counter()
+            for _ in range(steps):
+                model.train_on_batch(images, labels)
+            sync(model)
+            seconds[policy].append((time.perf_counter() - start) / steps)
+    found = {policy: round(batch_size / statistics.median(times), 1) for policy, times in seconds.items()}
+    accelerators = [device for device in devices() if not device.lower().startswith("cpu")]
+    return Speed(name, batch_size, found, accelerators, records.hardware()["processor_features"])
+
+
+def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    with precision(policy):
+        model = create_model(name, **options)
+    view, logits = training_view(model)
+    view.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
+    return view
+
+
+def with_onednn(found: Speed, *, steps: int = 3, rounds: int = 3, options: dict[str, Any] | None = None) -> Speed:
+    """`found` with the same measured once more under oneDNN, in another process; as it is where that changes nothing.
+
+    TensorFlow uses oneDNN by itself on processors with AVX512_VNNI, AVX512_BF16 or AMX only.
+    """
+    told = os.environ.get(ONEDNN) is not None
+    newer = any(name.startswith(("amx", "avx512_bf16")) for name in found.features)
+    if keras.backend.backend() != "tensorflow" or found.accelerators or told or newer:
+        return found
+    request = {"name": found.model, "batch_size": found.batch_size, "steps": steps, "rounds": rounds, **(options or {})}
+    child = subprocess.run(
+        [sys.executable, "-m", "kzoo.training.speed", json.dumps(request)],
+        env={**os.environ, ONEDNN: "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if child.returncode:
+        return found
+    more = json.loads(child.stdout.splitlines()[-1])["images_per_second"]
+    both = {**found.images_per_second, **{f"{policy} + oneDNN": speed for policy, speed in more.items()}}
+    return Speed(found.model, found.batch_size, both, found.accelerators, found.features)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(**json.loads(sys.argv[1])))))

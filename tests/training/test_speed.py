@@ -1,0 +1,50 @@
+"""Which precision is advised, and what is measured for it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.training.speed import PRECISIONS, Speed, measure
+
+SMALL = {"widths": (4, 4), "input_shape": (8, 8, 1), "classes": 3}
+
+
+def speed(features=(), accelerators=(), **figures):
+    return Speed("m", 8, {"float32": 100.0, **figures}, list(accelerators), list(features))
+
+
+def test_advice_follows_the_figures():
+    assert "Stay with float32" in speed(mixed_bfloat16=105.0).advice()
+    assert "neither AMX nor AVX512_BF16" in speed(mixed_bfloat16=60.0).advice()
+    faster = speed(["avx512_bf16"], mixed_bfloat16=180.0).advice()
+    assert "--set precision=mixed_bfloat16: 1.80 times" in faster
+    assert "AVX512_BF16" in faster
+    assert "on gpu:0" in speed(accelerators=["gpu:0"], mixed_bfloat16=300.0).advice()
+    onednn = speed(mixed_bfloat16=50.0, **{"float32 + oneDNN": 150.0}).advice()
+    assert "TF_ENABLE_ONEDNN_OPTS=1" in onednn
+    assert "precision" not in onednn
+
+
+@pytest.mark.backend
+def test_both_precisions_are_measured():
+    found = measure("fastnet-s", batch_size=4, steps=1, rounds=1, **SMALL)
+    assert tuple(found.images_per_second) == PRECISIONS
+    assert min(found.images_per_second.values()) > 0
+    with pytest.raises(InputError, match="rounds=0"):
+        measure("fastnet-s", rounds=0)
+
+
+def test_command_line():
+    command = [sys.executable, "-m", "kzoo", "speed", "mlp", "--batch-size", "4", "--steps", "1", "--rounds", "1"]
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    done = subprocess.run(
+        [*command, "--json"], capture_output=True, text=True, env=environment, timeout=200, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["model"] == "mlp"
+    assert set(found["images_per_second"]) == set(PRECISIONS)
+    assert "float32" in found["advice"]
