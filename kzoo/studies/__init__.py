@@ -10,7 +10,7 @@ from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.studies.study import Claim, Entry, Study, Verdict
 
-MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "wishes")
+MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "wishes", "fast")
 
 _registered: dict[str, Study] = {}
 

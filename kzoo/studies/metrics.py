@@ -22,7 +22,8 @@ class Metric:
 
     Attributes:
         title: what it is.
-        kind: ``"share"`` (accuracies, 0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``, ``"ratio"``.
+        kind: ``"share"`` (accuracies, 0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``, ``"ratio"``,
+            ``"flops"``, ``"seconds"``.
         read: takes it from a record (`kzoo.training.records.Result`); None where the record does not have it.
     """
 
@@ -33,7 +34,7 @@ class Metric:
 
 def _score(part: str, field: str) -> Callable[[Any], float | None]:
     def read(record: Any) -> float | None:
-        score = getattr(record, part)
+        score = getattr(record, part, None)
         return None if score is None else float(getattr(score, field))
 
     return read
@@ -86,6 +87,9 @@ METRICS: dict[str, Metric] = {
     "best_epoch": Metric("best epoch", "epochs", lambda record: record.best_epoch),
     "test_accuracy": Metric("test accuracy", "share", _score("test", "accuracy")),
     "test_loss": Metric("test loss", "loss", _score("test", "loss")),
+    "test_tta_accuracy": Metric("test accuracy with test-time augmentation", "share", _score("test_tta", "accuracy")),
+    "training_flops": Metric("floating point operations of training", "flops", lambda record: record.training_flops),
+    "seconds": Metric("seconds of training", "seconds", lambda record: record.seconds),
     "gap": Metric("train - test accuracy", "share", _gap),
     "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss),
     "unsteadiness": Metric("mean change of validation accuracy between epochs, second half", "share", _unsteadiness),
@@ -105,6 +109,8 @@ SHORT = {
     "val_loss": "val loss, last",
     "best_val_accuracy": "val acc, best",
     "test_accuracy": "test acc",
+    "test_tta_accuracy": "test acc, TTA",
+    "training_flops": "PFLOP",
     "gap": "train - test",
     "lowest_loss_epoch": "lowest val loss at",
     "unsteadiness": "unsteadiness",
@@ -210,6 +216,8 @@ def _number(kind: str, value: float) -> str:
         return f"{value:.3f}"
     if kind == "bytes":
         return f"{value:,.0f} MiB"
+    if kind == "flops":
+        return f"{value / 1e15:.2g} PFLOP"
     if kind == "ratio":
         return f"{value:.2f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"

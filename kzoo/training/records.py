@@ -60,6 +60,8 @@ class Result(_Record):
         status: ``"completed"`` or ``"failed"``; a failed run has a `reason` and no scores.
         recipe: the resolved recipe.
         parameters: trainable parameters of the model.
+        multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None where they cannot be counted (and in
+            records of before they were).
         sizes: images in the training (before and after expansion), validation and test part.
         data: the dataset's fingerprint, class names and normalization.
         epochs: epochs completed; `best_epoch` counts from 1.
@@ -86,6 +88,7 @@ class Result(_Record):
     reason: str | None = None
     recipe: dict[str, Any]
     parameters: int
+    multiply_adds: int | None = None
     sizes: dict[str, int]
     data: dict[str, Any]
     epochs: int
@@ -135,6 +138,16 @@ class Result(_Record):
         ]
         what = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters:,} parameters; {self.in_words()}"
         return notebook.heading(self.name, what) + notebook.table(("", "accuracy", "loss", "accuracy by epoch"), rows)
+
+    @property
+    def training_flops(self) -> float | None:
+        """Floating point operations of all training steps: three forward passes an image, two for a multiply-add.
+
+        As the field counts them: a backward pass is two forward ones. Validation is left out.
+        """
+        if self.multiply_adds is None:
+            return None
+        return 6.0 * self.multiply_adds * self.sizes["train"] * self.epochs
 
     def to_json(self) -> str:
         """The record as JSON."""

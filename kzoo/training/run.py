@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.console import plain_console
+from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 from kzoo.recipes import recipe as named_recipe
@@ -276,6 +277,15 @@ def train_in(
     return Run(place, model=model)
 
 
+def _multiply_adds(model: keras.Model) -> int | None:
+    """Per image; None where the layer table cannot count them."""
+    try:
+        table = layer_table(model)
+    except (InputError, AttributeError, ValueError, TypeError):
+        return None  # of one's own, without a graph
+    return None if table.uncounted else table.multiply_adds
+
+
 def _record(session: Session, reason: str | None, test: bool = True) -> None:
     """Write a run's record; the test part is read here, once, if at all."""
     row, data, history = session.recipe, session.data, session.log.history
@@ -304,6 +314,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         reason=reason,
         recipe=row.model_dump(mode="json"),
         parameters=sum(int(np.prod(weight.shape)) for weight in session.stock.trainable_weights),
+        multiply_adds=_multiply_adds(session.stock),
         sizes=data.sizes,
         data={
             "fingerprint": data.fingerprint,
