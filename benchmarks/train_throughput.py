@@ -26,12 +26,12 @@ CONTENDERS = ("kzoo", "keras", "pytorch")
 class Contender:
     """A child process that trains when asked to."""
 
-    def __init__(self, name: str, job: peers.Job) -> None:
-        """Start it; it is ready once it stands before its first step."""
+    def __init__(self, name: str, job: Any, contend: Any = peers.contend) -> None:
+        """Start `contend(name, job, pipe)`; it is ready once it stands before its first step."""
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=peers.contend, args=(name, job, theirs), daemon=True)
+        self.process = context.Process(target=contend, args=(name, job, theirs), daemon=True)
         self.process.start()
         theirs.close()
         self.said = self._listen()
@@ -52,6 +52,13 @@ class Contender:
         """End the process."""
         self.pipe.send(0)
         self.process.join()
+
+    def finish(self) -> dict[str, Any]:
+        """What the contender says last, after its last block; see what `contend` sends."""
+        self.pipe.send(1)
+        said = self._listen()
+        self.process.join()
+        return said
 
 
 def measure(

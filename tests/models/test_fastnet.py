@@ -50,6 +50,21 @@ def test_the_papers_network():
     assert parameters(FastNetL()) < 12e6
 
 
+@pytest.mark.backend
+def test_logits_equal_pytorchs():
+    pytest.importorskip("torch", reason="the reference is a PyTorch network")
+    import torch_references as theirs
+
+    model = FastNetS(widths=(16, 24, 32), classifier_activation=None, mean=theirs.MEAN, std=theirs.STD)
+    randomize(model)
+    reference = theirs.FastNet((16, 24, 32))
+    theirs.copy_weights(model, reference)
+    x = images(model, 3)
+    ours = call(model, x)
+    assert ours.std(axis=0).mean() > 1e-3
+    np.testing.assert_allclose(ours, theirs.logits(reference, x), atol=1e-4, rtol=1e-3)
+
+
 def test_whitened_patches_are_uncorrelated():
     values = photos().astype("float32") / 255
     kernel = whitening_kernel(values, (2, 2), epsilon=0)

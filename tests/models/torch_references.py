@@ -128,6 +128,34 @@ class BasicResNet(Named):
         return self.run("logits", F.avg_pool2d(x, 4).flatten(1))
 
 
+class FastNet(Named):
+    """Jordan's network (2024): whitening convolution, stages of two convolutions, global max pool, scaled head."""
+
+    def __init__(self, widths: tuple[int, ...], classes: int = 10) -> None:
+        super().__init__()
+        self.widths = widths
+        self.part("whitening", nn.Conv2d(3, 24, 2))
+        self.get_submodule("whitening").weight.requires_grad_(False)
+        width = 24
+        for stage, filters in enumerate(widths, 1):
+            for i in (1, 2):
+                name = f"stage{stage}_conv{i}"
+                self.part(name, nn.Conv2d(width, filters, 3, padding=1, bias=False))
+                self.part(f"{name}_bn", nn.BatchNorm2d(filters, momentum=0.4))
+                self.get_submodule(f"{name}_bn").weight.requires_grad_(False)
+                width = filters
+        self.part("logits", nn.Linear(width, classes, bias=False))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (MEAN, STD))
+        x = F.gelu(self.run("whitening", (pixels / 255 - mean) / std))
+        for stage in range(1, len(self.widths) + 1):
+            x = F.max_pool2d(self.run(f"stage{stage}_conv1", x), 2)
+            x = F.gelu(self.run(f"stage{stage}_conv1_bn", x))
+            x = F.gelu(self.run(f"stage{stage}_conv2_bn", self.run(f"stage{stage}_conv2", x)))
+        return self.run("logits", x.amax((2, 3)) / self.widths[-1])
+
+
 class BottleneckDenseNet(Named):
     """DenseNet-BC of Huang et al. (2017) for small images; normalized pixels as for `ThinVGG`."""
 
@@ -203,9 +231,8 @@ def copy_weights(model: Any, reference: nn.Module) -> None:
         part, values = named.pop(layer.name), [torch.tensor(value) for value in layer.get_weights()]
         with torch.no_grad():
             if isinstance(part, nn.BatchNorm2d):
-                for target, value in zip(
-                    (part.weight, part.bias, part.running_mean, part.running_var), values, strict=True
-                ):
+                targets = [part.weight, part.bias, part.running_mean, part.running_var]
+                for target, value in zip(targets[-len(values) :], values, strict=True):  # some have no scale
                     target.copy_(value)
                 continue
             kernel = values[0].permute(3, 2, 0, 1) if isinstance(part, nn.Conv2d) else values[0].T

@@ -1,0 +1,239 @@
+"""`kzoo.train` on a recipe of short training beside a plain PyTorch loop of the same network: seconds to 94%.
+
+    python benchmarks/time_to_accuracy.py --steps 10             # seconds a step, in turns; nothing is tested
+    python benchmarks/time_to_accuracy.py --whole --json x.json  # both train all epochs, in turns, and are tested
+
+Both have the same images, batches (`kzoo.data.Batches`), whitening kernel, rates and updates. They take turns, block by
+block, as machines drift by tens of percent within minutes; see `train_throughput.py`. The clock of `--whole` counts
+training steps alone: neither start and compilation nor the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import peers
+from train_throughput import Contender
+
+import kzoo
+from kzoo.backend import quiet_import
+from kzoo.training import records
+
+CONTENDERS = ("kzoo", "pytorch")
+PATHS = {"logits.weight": "logits/kernel", "whitening.bias": "whitening/bias"}
+"""Of the parameters that the recipe gives a rate of their own: the path of the same variable in Keras."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What both train: a recipe of FastNet with two convolutions a stage."""
+
+    recipe_name: str
+    changes: dict[str, Any]
+    threads: int
+
+    def recipe(self) -> kzoo.Recipe:
+        """Resolved, without diagnostics' needs."""
+        return kzoo.recipe(self.recipe_name).override(**self.changes).resolved()
+
+
+def contend(name: str, job: Job, pipe: Connection) -> None:
+    """Train block by block as told, then test and say the accuracies; what a contender's process runs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["KERAS_BACKEND"] = "torch" if name == "pytorch" else os.environ.get("KERAS_BACKEND", "tensorflow")
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        with quiet_import():
+            import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    beat = peers.Beat(pipe)
+    scores = {"kzoo": _kzoo, "pytorch": _pytorch}[name](job, beat)
+    beat.before()  # answers the last block and waits to be asked for the scores
+    pipe.send(scores)
+
+
+def _kzoo(job: Job, beat: peers.Beat) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {"progress": False, "diagnostics": False, "checkpoint_minutes": 60}
+        run = kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[peers.callback(beat)], **options)
+        result = run.result
+    return {"plain": result.test.accuracy, "tta": result.test_tta.accuracy}
+
+
+def _pytorch(job: Job, beat: peers.Beat) -> dict[str, float]:
+    """The loop as its author's: Muon for the kernels, SGD for the rest, rates by step."""
+    import torch
+
+    from kzoo.training.build import build_model, load_parts
+    from kzoo.training.schedules import rates_by_step
+
+    torch.set_num_threads(job.threads)
+    recipe = job.recipe()
+    data = load_parts(recipe, None)
+    batches = data.batches("train", recipe)
+    theirs = peers._references()
+    theirs.MEAN, theirs.STD = data.normalization
+    ours = build_model(recipe, data)  # for the same initial weights
+    net = theirs.FastNet(kzoo.models.variant(recipe.model).options["widths"], len(data.class_names))
+    theirs.copy_weights(ours, net)
+    net = net.to(memory_format=torch.channels_last).train()
+    steps = len(batches)
+    rates = rates_by_step(recipe.schedule, recipe.optimizer.learning_rate, recipe.epochs, steps)
+    update = _Update(net, recipe, steps)
+    with ThreadPoolExecutor(1) as pool:
+        for epoch in range(recipe.epochs):
+            batches.position(epoch)
+            following = pool.submit(batches.__getitem__, 0)
+            for step in range(steps):
+                beat.before()
+                images, targets = (torch.from_numpy(values) for values in following.result())
+                following = pool.submit(batches.__getitem__, min(step + 1, steps - 1))
+                loss = torch.nn.functional.cross_entropy(net(images.permute(0, 3, 1, 2).float()), targets)
+                net.zero_grad(set_to_none=True)
+                loss.backward()
+                update(epoch * steps + step, float(rates[epoch * steps + step]))
+                beat.after()
+    return _tested(net, data.test)
+
+
+class _Update:
+    """One step of all parameters, as `kzoo.recipes.settings.Muon` and the recipe's multipliers say."""
+
+    def __init__(self, net: Any, recipe: kzoo.Recipe, steps: int) -> None:
+        self.named = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        self.setting, self.multipliers, self.steps = recipe.optimizer, recipe.rate_multipliers, steps
+        self.moments: dict[str, Any] = {}
+
+    def __call__(self, step: int, rate: float) -> None:
+        import torch
+
+        chosen = self.setting
+        with torch.no_grad():
+            for name, p in self.named.items():
+                moment = self.moments.setdefault(name, torch.zeros_like(p))
+                if p.ndim == 4:
+                    moment.mul_(chosen.momentum).add_(p.grad)
+                    ahead = (p.grad + chosen.momentum * moment).reshape(len(p), -1)
+                    p.mul_(len(p) ** 0.5 / p.norm())
+                    p.sub_(rate * _orthogonalized(ahead, chosen.iterations).reshape(p.shape))
+                    continue
+                row = self.multipliers.get(
+                    {"logits.weight": "logits/kernel", "whitening.bias": "whitening/bias"}.get(name)
+                )
+                if row and row.last_epoch and step >= row.last_epoch * self.steps:
+                    continue
+                gradient = p.grad + chosen.sgd_decay / chosen.sgd_rate * p
+                moment.mul_(chosen.sgd_momentum).add_(gradient)
+                own = rate / chosen.learning_rate * chosen.sgd_rate * (row.factor if row else 1.0)
+                p.sub_(own * (gradient + chosen.sgd_momentum * moment))
+
+
+def _orthogonalized(matrix: Any, iterations: int) -> Any:
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def _tested(net: Any, part: Any) -> dict[str, float]:
+    """Accuracy on the test part, without and with flips and shifts."""
+    import torch
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            batches = np.array_split(np.ascontiguousarray(images), -(-len(images) // 500))
+            return np.concatenate([net(torch.from_numpy(b).permute(0, 3, 1, 2).float()).numpy() for b in batches])
+
+    net.eval()
+    wide = np.pad(part.images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    both = [logits(part.images) + logits(part.images[:, :, ::-1])]
+    both += [logits(images) + logits(images[:, :, ::-1]) for images in (wide[:, :-2, :-2], wide[:, 2:, 2:])]
+    total = 0.5 * both[0] + 0.25 * (both[1] + both[2])
+    plain = logits(part.images)
+    return {
+        "plain": float((plain.argmax(1) == part.labels).mean()),
+        "tta": float((total.argmax(1) == part.labels).mean()),
+    }
+
+
+def measure(job: Job, *, rounds: int, steps: int, whole: bool, target: float) -> dict[str, Any]:
+    """Let both train in turns.
+
+    Returns:
+        By contender: seconds a step in each block (medians), for `whole` runs also the seconds of all steps, the test
+        accuracies, and the seconds again as ``seconds_to_target`` where the accuracy with test-time augmentation
+        reaches the target; and kzoo's seconds a step over PyTorch's, the median over the blocks.
+    """
+    recipe = job.recipe()
+    children = [Contender(name, job, contend) for name in CONTENDERS]
+    if whole:
+        from kzoo.training.build import load_parts
+
+        steps = len(load_parts(recipe, None).batches("train", recipe))
+        rounds = recipe.epochs
+    blocks: dict[str, list[list[float]]] = {name: [] for name in CONTENDERS}
+    for i in range(rounds):
+        for child in children[i % 2 :] + children[: i % 2]:
+            blocks[child.name].append(child.block(steps)["seconds"])
+    found: dict[str, Any] = {}
+    for child in children:
+        own = blocks[child.name]
+        found[child.name] = {"seconds_a_step": [median(block[1:] or block) for block in own]}
+        if whole:
+            seconds, scores = sum(map(sum, own)), child.finish()
+            reached = scores["tta"] >= target
+            found[child.name] |= {"seconds": seconds, **scores, "seconds_to_target": seconds if reached else None}
+        else:
+            child.stop()
+    pairs = zip(*(found[name]["seconds_a_step"] for name in CONTENDERS), strict=True)
+    found["ratio"] = median(ours / theirs for ours, theirs in pairs)
+    return found
+
+
+def main() -> None:
+    """Measure and print, and write all figures to a file if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="fast/cifar10-94")
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=5, help="steps in each block")
+    parser.add_argument("--whole", action="store_true", help="train to the end, an epoch a block, and test")
+    parser.add_argument("--target", type=float, default=0.94)
+    parser.add_argument("--threads", type=int, default=records.hardware()["cores"])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    changes = {"dataset": options.dataset, "split": {"validation": 0}}
+    changes |= {name: getattr(options, name) for name in ("batch_size", "epochs") if getattr(options, name)}
+    job = Job(options.recipe, changes, options.threads)
+    found = measure(job, rounds=options.rounds, steps=options.steps, whole=options.whole, target=options.target)
+    for name in CONTENDERS:
+        own = found[name]
+        line = f"{name:8} {median(own['seconds_a_step']):8.3f} s a step"
+        if options.whole:
+            reached = "reached" if own["seconds_to_target"] else "not reached"
+            line += f"  {own['seconds']:,.0f} s in all, test {own['plain']:.4f}, with TTA {own['tta']:.4f}: {reached}"
+        print(line)
+    print(f"kzoo / pytorch, seconds a step: {found['ratio']:.2f}")
+    if options.json:
+        about = {"hardware": records.hardware(), "versions": records.versions(), "git_commit": records.git_commit()}
+        options.json.write_text(json.dumps({**about, "changes": changes, **found}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
