@@ -9,7 +9,21 @@ import os
 import sys
 import warnings
 
-from kzoo.cli import compare, diagnosis, explain, export, figures, pages, runs, search, serving, speed, studies, weights, zoo  # noqa: F401  (their commands register themselves, in this order)
+from kzoo.cli import (  # noqa: F401  (their commands register themselves, in this order)
+    compare,
+    diagnosis,
+    explain,
+    export,
+    figures,
+    pages,
+    runs,
+    search,
+    serving,
+    speed,
+    studies,
+    weights,
+    zoo,
+)
 from kzoo.cli.common import app, complain
 from kzoo.cli.parsing import UsageError, complain_of_usage
 from kzoo.console import replace_what_cannot_be_written
