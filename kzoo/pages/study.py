@@ -15,6 +15,7 @@ from kzoo.pages.run import Figure, Recorded, budget, figures, recorded
 from kzoo.studies import metrics, tables
 from kzoo.studies.budget import FULL
 from kzoo.studies.results import Index, Results
+from kzoo.studies.standing import DECIDED
 from kzoo.studies.study import Claim, Study, Verdict
 from kzoo.training.records import Result
 
@@ -43,7 +44,8 @@ class BudgetPart:
     folded: bool
     table: Table
     notes: list[str]
-    verdicts: list[tuple[Claim, Verdict]]
+    decided: list[tuple[Claim, Verdict]]
+    undecided: list[tuple[Claim, Verdict]]
     curves: list[Chart] | Absent
     runs: list[RunPart]
 
@@ -89,13 +91,15 @@ def results_table(results: Results) -> Table:
 
 def _budget_part(results: Results, number: int, links: Mapping[str, str], folded: bool) -> BudgetPart:
     records = {label: results.records(label) for label in results.recorded}
+    verdicts = tables.verdicts(results)
     return BudgetPart(
         identity=f"budget{number}",
         title="At the full budget" if results.budget == FULL else f"At {results.budget}",
         folded=folded,
         table=results_table(results),
         notes=[*tables.notes(results), *tables.reasons(results)],
-        verdicts=tables.verdicts(results),
+        decided=[row for row in verdicts if row[1].status in DECIDED],
+        undecided=[row for row in verdicts if row[1].status not in DECIDED],
         curves=study_curves(records),
         runs=[
             run_part(f"{label}, seed {record.recipe['seed']}", links.get(record.digest, ""), record)

@@ -263,7 +263,7 @@ def rich_verdicts(results: Results) -> RichTable | None:
     for column in ("claim", "verdict", "evidence"):
         table.add_column(column, overflow="fold")
     for claim, verdict in verdicts(results):
-        table.add_row(claim.text, Text(verdict.status, styles[verdict.status]), verdict.evidence)
+        table.add_row(claim.text, Text(verdict.status, styles.get(verdict.status, "dim")), verdict.evidence)
     return table
 
 

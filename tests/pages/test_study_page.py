@@ -140,6 +140,9 @@ def test_claims_stand_with_their_verdicts(tmp_path):
     for claim, verdict in tables.verdicts(results):
         assert f"{claim.text}. {claim.source}" in page.text
         assert verdict.evidence.replace("; ", " ") in page.text
+    undecided = sum(verdict.status == "not enough runs" for _, verdict in tables.verdicts(results))
+    folded = page.text.index(f"{undecided} claims that these runs do not decide")
+    assert page.text.index("does not hold") < folded < page.text.index("not enough runs")
     assert page.text.count("not enough runs") == sum(v.status == "not enough runs" for _, v in tables.verdicts(results))
 
 
