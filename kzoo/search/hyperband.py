@@ -45,16 +45,16 @@ class HyperbandOracle(Planned, keras_tuner.Oracle):
 
     def _members(self, bracket: int, number: int) -> list[Trial]:
         """Trials of a round, in the order in which they began; rejected ones do not count."""
-        place = {"tuner/bracket": bracket, "tuner/round": number}
+        position = {"tuner/bracket": bracket, "tuner/round": number}
         trials = [self.trials[name] for name in self.start_order if name not in self.rejected]
-        return [trial for trial in trials if place.items() <= trial.hyperparameters.values.items()]
+        return [trial for trial in trials if position.items() <= trial.hyperparameters.values.items()]
 
     def _begin(self, bracket: int) -> Values | None:
         """A new configuration for a bracket's first round, unless that is full."""
         if len(self._members(bracket, 0)) >= self._size(bracket, 0):
             return None
         values = self._random_values()
-        return None if values is None else values | self._place(bracket, 0)
+        return None if values is None else values | self._position(bracket, 0)
 
     def _promote(self, bracket: int) -> Values | None:
         """One of the best of a round that has ended, for the next one."""
@@ -69,11 +69,11 @@ class HyperbandOracle(Planned, keras_tuner.Oracle):
             chosen = {trial.hyperparameters.values["tuner/trial_id"] for trial in next_ones}
             for trial in sorted(done, key=lambda trial: sign * trial.score)[:count]:
                 if trial.trial_id not in chosen:
-                    after = {"tuner/trial_id": trial.trial_id, **self._place(bracket, number + 1)}
+                    after = {"tuner/trial_id": trial.trial_id, **self._position(bracket, number + 1)}
                     return {**trial.hyperparameters.values, **after}
         return None
 
-    def _place(self, bracket: int, number: int) -> Values:
+    def _position(self, bracket: int, number: int) -> Values:
         before = self._epochs(bracket, number - 1) if number else 0
         epochs = {"tuner/epochs": self._epochs(bracket, number), "tuner/initial_epoch": before}
         return {**epochs, "tuner/bracket": bracket, "tuner/round": number}

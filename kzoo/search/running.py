@@ -207,8 +207,8 @@ class Owner:
         status: Any = outcome.status if outcome else "running" if number in self.begun else "waiting"
         values = self.oracle.trials[number].hyperparameters.values
         shown = {name: value for name, value in values.items() if not name.startswith("tuner/")}
-        place = f"trial_{number}/{RUN}"
-        return Trial(number=number, status=status, values=shown, outcome=outcome, directory=place)
+        run = f"trial_{number}/{RUN}"
+        return Trial(number=number, status=status, values=shown, outcome=outcome, directory=run)
 
     def finish(self) -> SearchResult:
         """Write the record of a search that is over, and the files for its readers.

@@ -125,8 +125,8 @@ def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
 
 
 def _recorded(records: Sequence[Path] | None) -> Mapping[str, tuple[Status, str]]:
-    places = [place for place in [RESULTS] if place.is_dir()] if records is None else records
-    found = read_records(places).found
+    directories = [path for path in [RESULTS] if path.is_dir()] if records is None else records
+    found = read_records(directories).found
     return {item.digest: _status(item.record) for item in found}
 
 
@@ -136,28 +136,28 @@ def _status(record: Any) -> tuple[Status, str]:
 
 def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, tuple[Status, str]]) -> Task:
     """A task with its directory: one that was begun under another name goes on there."""
-    place = root / folder_name(recipe.name, digest)
-    if not (place / "recipe.json").exists():
+    directory = root / folder_name(recipe.name, digest)
+    if not (directory / "recipe.json").exists():
         others = [path.parent for path in sorted(root.glob(f"*-{digest}/recipe.json"))]
-        place = next((path for path in others if _holds(path, digest)), place)
+        directory = next((path for path in others if _holds(path, digest)), directory)
     status: Status = "waiting"
     reason = ""
-    if (place / "result.json").exists():
-        status, reason = _status(read(place / "result.json").record)
+    if (directory / "result.json").exists():
+        status, reason = _status(read(directory / "result.json").record)
     elif digest in recorded:
         status, reason = recorded[digest]
-    elif (place / "recipe.json").exists():
+    elif (directory / "recipe.json").exists():
         status = "cut off"
-    if place.exists() and (place / "recipe.json").exists() and not _holds(place, digest):
-        raise InputError(f"directory {str(place)!r} holds the run of another recipe: move it aside")
+    if directory.exists() and (directory / "recipe.json").exists() and not _holds(directory, digest):
+        raise InputError(f"directory {str(directory)!r} holds the run of another recipe: move it aside")
     # A run goes on under the name that it was begun with.
-    if (place / "recipe.json").exists():
-        recipe = Recipe.from_file(place / "recipe.json")
-    return Task(recipe, digest, (label,), place, status, reason)
+    if (directory / "recipe.json").exists():
+        recipe = Recipe.from_file(directory / "recipe.json")
+    return Task(recipe, digest, (label,), directory, status, reason)
 
 
-def _holds(place: Path, digest: str) -> bool:
-    return Recipe.from_file(place / "recipe.json").digest() == digest
+def _holds(directory: Path, digest: str) -> bool:
+    return Recipe.from_file(directory / "recipe.json").digest() == digest
 
 
 def run_study(

@@ -1,0 +1,70 @@
+"""One trial in whichever process: its outcome, and what another process is told of its search."""
+
+import json
+import types
+from pathlib import Path
+
+import pytest
+
+import kzoo
+from kzoo import Choice, InputError, Search
+from kzoo.search.results import read_outcome
+from kzoo.search.trial import describe, train_trial
+
+SPACE = {"batch_size": Choice(20, 50), "optimizer": Choice("adam", "momentum", labels=("a", "m"))}
+
+
+def outcome_of(history=None, error=None, **options):
+    """Train a trial whose training gives this history, or raises this."""
+    search = Search("own", "lenet1-max", SPACE, **options)
+
+    def train(hp, directory, plan):
+        if error is not None:
+            raise error
+        return types.SimpleNamespace(history=history, multiply_adds=None)
+
+    model = types.SimpleNamespace(data_of=lambda recipe: None, train_trial=train)
+    hyperparameters = {"space": [], "values": {}}
+    train_trial(model, hyperparameters, "t", changes={}, data_dir=None, checkpoint_minutes=3.0, plan=search)
+    return read_outcome(Path("t/outcome.json"))
+
+
+def test_the_score_is_that_of_the_best_epoch():
+    history = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.0, 3.0], "val_accuracy": [0.1, 0.5, 0.4]}
+    best = outcome_of(history)
+    assert (best.status, best.score, best.best_epoch) == ("completed", 0.5, 2)
+    assert outcome_of(history, objective="val_loss").score == 1.0
+
+
+def test_a_validation_loss_that_is_not_finite_fails_the_trial():
+    history = {"loss": [2.0, 1.0], "val_loss": [2.0, float("nan")], "val_accuracy": [0.1, 0.5]}
+    failed = outcome_of(history)
+    assert (failed.status, failed.score) == ("failed", None)
+    assert failed.reason == "the validation loss is nan in epoch 2"
+
+
+def test_what_is_raised_is_the_reason_and_memory_is_called_so():
+    assert outcome_of(error=ValueError("no such\nthing")).reason == "no such thing"
+    assert outcome_of(error=MemoryError("too much")).reason == "out of memory: MemoryError: too much"
+    assert "MemoryError" in Path("t/traceback.txt").read_text()
+
+
+def network(hp):
+    """A model function that can be imported."""
+
+
+def test_another_process_makes_the_same_search_of_its_description():
+    from kzoo.search.trial import _loaded
+
+    search = Search("own", "lenet1-max", SPACE, stop_poor="median", max_parameters=10**6)
+    hyper_model, again = _loaded(json.dumps(describe(search)), None, 3.0)
+    assert again.digest == search.digest
+    assert hyper_model.recipe == search.base
+    custom = Search("own", "lenet1-max", SPACE, model=network)
+    assert describe(custom)["model"] == f"{__name__}:network"
+
+
+def test_other_processes_need_a_model_that_they_can_import():
+    search = Search("own", "lenet1-max", {}, model=lambda hp: None)
+    with pytest.raises(InputError, match="other processes need a model function that they can import"):
+        kzoo.run_search(search, "own", workers=2, progress=False)
