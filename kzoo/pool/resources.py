@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,14 @@ def default_workers() -> int | None:
     return len(gpus) if len(gpus) > 1 else None
 
 
-def leave_gpus_alone() -> None:
-    """Keep this process, which only waits for others, from taking the memory of GPUs. Call it before Keras uses one."""
-    if visible_gpus(os.environ):
-        os.environ.update(CUDA_VISIBLE_DEVICES="-1", JAX_PLATFORMS="cpu")
+@contextlib.contextmanager
+def without_gpus() -> Iterator[None]:
+    """Within it, a backend that is used for the first time sees no GPU: a process that only waits must not take one."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"} if visible_gpus(os.environ) else {}
+    before = {name: os.environ.get(name) for name in hidden}
+    os.environ.update(hidden)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -14,7 +14,7 @@ from kzoo.console import plain_console
 from kzoo.errors import InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.pool import Event, Job, Pool, make_pool
-from kzoo.pool.resources import leave_gpus_alone
+from kzoo.pool.resources import without_gpus
 from kzoo.search.progress import SearchProgress
 from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Trial
 from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_json
@@ -104,8 +104,6 @@ class Owner:
     def run(self, show: Any) -> None:
         """Train trials until there are no more; `show` is called with the record after each change."""
         with self.pool:
-            if not self.pool.here:
-                leave_gpus_alone()
             self._prepare()
             self._write()
             for trial in list(self.oracle.ongoing_trials.values()):
@@ -139,7 +137,8 @@ class Owner:
             self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
         self.oracle = make_oracle(self.search, self.directory)
         if not self.oracle.path.exists():
-            self.hyper_model.explore(self.oracle)
+            with contextlib.nullcontext() if self.pool.here else without_gpus():
+                self.hyper_model.explore(self.oracle)
         for number in self.oracle.end_order:
             self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
 

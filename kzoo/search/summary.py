@@ -10,13 +10,14 @@ from kzoo.files import write_atomically
 from kzoo.search.pictures import plot_search
 from kzoo.search.records import BEST, PICTURE, TABLE
 from kzoo.search.results import SearchResult
-from kzoo.search.tables import markdown
+from kzoo.search.tables import markdown, summary
 
 
 def write_summary(result: SearchResult) -> None:
     """Write table, picture and the best recipe into the search's directory, anew at each end."""
     folder = result.directory
-    write_atomically(folder / TABLE, lambda stream: stream.write(markdown(result).encode()))
+    table = markdown(result) + "\n" + "\n\n".join(summary(result).splitlines()) + "\n"
+    write_atomically(folder / TABLE, lambda stream: stream.write(table.encode()))
     with contextlib.suppress(InputError):  # nothing was completed, or the model is a function
         text = result.recipe().to_json().encode()
         write_atomically(folder / BEST, lambda stream: stream.write(text))

@@ -1,6 +1,9 @@
 """How a machine is divided between processes."""
 
+import os
+
 from kzoo.pool import divide, shares
+from kzoo.pool.resources import without_gpus
 
 
 def test_cores_are_divided_evenly():
@@ -32,3 +35,12 @@ def test_gpus_are_handed_out_and_shared():
     assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in shared] == ["3", "5", "3"]
     assert shared[1].environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.45"
     assert "CUDA_VISIBLE_DEVICES" not in shares(1, {"CUDA_VISIBLE_DEVICES": "-1"})[0].environment
+
+
+def test_a_process_that_waits_leaves_the_gpus_alone(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    with without_gpus():
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"]) == ("-1", "cpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert "JAX_PLATFORMS" not in os.environ

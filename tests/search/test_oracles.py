@@ -31,8 +31,6 @@ def score(values):
 class Fake(Pool):
     """Trains nothing: a trial's score is a function of its values. Two trials are under way at a time."""
 
-    here = True
-
     def __init__(self, statuses=()):
         super().__init__(2)
         self.at_work, self.statuses = [], dict(statuses)

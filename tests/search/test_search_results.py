@@ -92,6 +92,9 @@ def test_table_has_every_trial_the_best_first():
     assert rows[-1].count(" | ") == rows[0].count(" | ")
     assert "failed: the loss" in rows[-1]
     assert "3 completed, 1 failed" in summary(result)
+    told = summary(made(3, skipped=2, reason="its space is exhausted"))
+    assert "ended because its space is exhausted" in told
+    assert "2 proposed configurations had been tried before" in told
 
 
 def test_importance_finds_what_matters():
