@@ -93,6 +93,7 @@ def commands() -> str:
     import typer
 
     from kzoo.cli import app
+    from kzoo.cli.guide import entries
 
     text = ""
     for name, command in _all_commands(typer.main.get_command(app)):
@@ -110,12 +111,18 @@ def commands() -> str:
                 label = item.opts[0] if item.is_flag else f"{item.opts[0]} {label}"
             rows.append((f"`{label}`", f"`{item.default}`" if given else "", plain(item.help or "")))
         text += markdown("argument or option | default | meaning", rows)
+        examples = "\n".join(f"{line}" for _, known, entry in entries() if known == name for line in entry.examples)
+        text += f"\n```sh\n{examples}\n```\n" if examples else ""
     return text + "\n"
 
 
 def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every command of a group with its full name, those of groups within it included."""
-    for name, command in group.commands.items():
+    """Every command of a group with its full name, those of groups within it included, in the usual order."""
+    from kzoo.cli.guide import place
+
+    names = group.list_commands(None)
+    for name in names if prefix == "" else sorted(names, key=lambda one: place(prefix + one)):
+        command = group.commands[name]
         if hasattr(command, "commands"):
             yield from _all_commands(command, f"{prefix}{name} ")
         else:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kzoo.cli.parsing import App
+from kzoo.cli.guide import InOrder, print_version
+from kzoo.cli.parsing import SHORTHANDS, App
 from kzoo.console import complain, plain_console
 from kzoo.errors import InputError
 
@@ -19,8 +20,19 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    cls=InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = plain_console()
+
+
+@app.callback()
+def _of_the_whole(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
 
 Set = Annotated[
     list[str] | None,
@@ -65,6 +77,16 @@ RunOrSet = Annotated[
     ),
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", callback=_check_run)]
+
+
+def changed(pairs: list[str] | None, **shorthands: str | None) -> dict[str, Any]:
+    """Changes of a recipe from ``--set`` and from options that stand for it; `freeze` is a list with commas."""
+    given = [
+        f"{SHORTHANDS.get(name, name)}={json.dumps(text.split(',')) if name == 'freeze' else text}"
+        for name, text in shorthands.items()
+        if text is not None
+    ]
+    return assignments([*(pairs or []), *given])
 
 
 def assignments(pairs: list[str] | None) -> dict[str, Any]:

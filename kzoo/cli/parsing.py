@@ -9,11 +9,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from kzoo.cli.guide import say_next
 from kzoo.console import complain
 from kzoo.errors import InputError
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 """Of whichever click typer brings along."""
+
+
+SHORTHANDS = {"learning_rate": "optimizer.learning_rate", "weights": "initial_weights"}
+"""Options that are called otherwise than the recipe's field."""
+DONE = (0, 3)
+"""Exit statuses of a command that did what it was asked; 3 are the doctor's findings."""
 
 
 class Command(TyperCommand):
@@ -37,6 +44,17 @@ class Command(TyperCommand):
                 raise InputError(f"option {param.opts[0]} is given twice: it takes one value")
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run, and say what to do next."""
+        try:
+            result = super().invoke(ctx)
+        except typer.Exit as end:
+            if end.exit_code in DONE:
+                say_next(ctx)
+            raise
+        say_next(ctx)
+        return result
+
     def _unknown(self, name: str) -> InputError:
         from kzoo.recipes.words import meant
 
@@ -44,7 +62,8 @@ class Command(TyperCommand):
         near = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
         field = meant(name.lstrip("-").replace("-", "_")) if "--set" in options else None
         if field is not None:
-            own = f"--{field.replace('_', '-')}"
+            own = next((name for name, known in SHORTHANDS.items() if known == field), field)
+            own = f"--{own.replace('_', '-')}"
             return InputError(f"no such option {name}: did you mean {own if own in options else f'--set {field}=...'}?")
         if near:
             return InputError(f"no such option {name}: did you mean {near[0]}?")

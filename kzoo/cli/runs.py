@@ -16,12 +16,13 @@ from kzoo.cli.common import (
     RunPath,
     Set,
     app,
-    assignments,
+    changed,
     import_keras,
     interruptible,
     numbers,
     out,
 )
+from kzoo.cli.guide import done
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,11 +35,28 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's or model's name, or a JSON file.")],
     set_: Set = None,
-    dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
+    dataset: Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")] = None,
     # Text, not int: the recipe's own message names the field, the value and what is allowed.
-    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
-    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
-    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
+    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=... (the recipe's)")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="--set batch_size=... (the recipe's)")
+    ] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="--set optimizer.learning_rate=... (the recipe's)")
+    ] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: pixels a side (the data's)")
+    ] = None,
+    train_size: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="--set train_size=...: training images (all)")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: start from these (none)")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(metavar="LAYERS", help="Layers not to train, by wildcard, with commas (none)")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
@@ -48,9 +66,18 @@ def train(
     ] = False,
 ) -> None:
     """Train a recipe; the same command again goes on where it stopped, or prints the result."""
-    shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
-    changes = assignments([*(set_ or []), *given])
+    changes = changed(
+        set_,
+        dataset=dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        train_size=train_size,
+        weights=weights,
+        freeze=freeze,
+        seed=seed,
+    )
     from kzoo.recipes import recipe as named_recipe
 
     if seeds is not None and "seed" in changes:
@@ -102,7 +129,7 @@ def evaluate(
 
 
 def report_seeds(runs: SeedRuns) -> None:
-    table = Table(*runs.header(), title=f"\n{runs[0].recipe.name}", title_justify="left", box=None, pad_edge=False)
+    table = Table(*runs.header(), title=f"\n{runs(0).recipe.name}", title_justify="left", box=None, pad_edge=False)
     for row in runs.rows():
         table.add_row(*row)
     out.print(table, highlight=False)
@@ -112,6 +139,7 @@ def report_seeds(runs: SeedRuns) -> None:
 
 def report(run: Run) -> None:
     result = run.result
+    done["directory"] = str(run.directory)
     out.print(
         f"\n{result.name}: {result.parameters:,} parameters, {result.epochs} epochs, seed {result.recipe['seed']}",
         highlight=False,

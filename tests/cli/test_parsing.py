@@ -6,7 +6,7 @@ import sys
 import pytest
 
 CASES = [
-    (["train", "vgg08", "--lr", "0.1"], "no such option --lr: did you mean --set optimizer.learning_rate=...?"),
+    (["train", "vgg08", "--lr", "0.1"], "no such option --lr: did you mean --learning-rate?"),
     (["train", "vgg08", "--bs", "3"], "no such option --bs: did you mean --batch-size?"),
     (["train", "vgg08", "--epoch", "3"], "no such option --epoch: did you mean --epochs?"),
     (["list", "--zzz"], "no such option --zzz: kzoo list has --recipes, --pretrained, --json, --help"),

@@ -1,0 +1,162 @@
+"""The commands' order and groups, examples of each, and what to do next: one table for help and docs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from kzoo.console import plain_console
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What help tells of a command beside its options.
+
+    Attributes:
+        examples: command lines.
+        next: what to do when it is done, with its arguments by name in braces; where one is not given, nothing is
+            said.
+    """
+
+    examples: tuple[str, ...]
+    next: str = ""
+
+
+GUIDE: dict[str, dict[str, Entry]] = {
+    "Train and compare": {
+        "train": Entry(
+            (
+                "kzoo train vgg08-bn --dataset digits --epochs 5",
+                "kzoo train rescue/bn --set train_size=5000 --learning-rate 1e-3",
+                "kzoo train lenet2-max --dataset digits --seeds 0,1,2",
+            ),
+            "kzoo report {directory}",
+        ),
+        "resume": Entry(("kzoo resume runs/rescue-bn-1461ef42c2",), "kzoo report {run}"),
+        "evaluate": Entry(
+            ("kzoo evaluate RUN --split validation", "kzoo evaluate lenet2-average:emnist"),
+            "kzoo explain {run} --split test --first 8",
+        ),
+        "runs": Entry(("kzoo runs", "kzoo runs 'vgg38*'"), "kzoo compare RUN RUN"),
+        "compare": Entry(("kzoo compare RUN RUN --output compared.html",), "kzoo report RUN"),
+        "report": Entry(("kzoo report RUN",), "kzoo doctor {run}"),
+        "study list": Entry(("kzoo study list",), "kzoo study show NAME"),
+        "study show": Entry(("kzoo study show rescue",), "kzoo study run {name}"),
+        "study run": Entry(
+            ("kzoo study run rescue --dataset digits --epochs 25", "kzoo study run rescue --seeds 0,1,2 --workers 2"),
+            "kzoo study table {name}",
+        ),
+        "study table": Entry(("kzoo study table rescue",), "kzoo study report {name}"),
+        "study report": Entry(("kzoo study report rescue",), "kzoo study collect {name}"),
+        "study collect": Entry(("kzoo study collect rescue",), "kzoo study table {name}"),
+        "search": Entry(("kzoo search tuning/vgg38_learning_rate.py --workers 2",), "kzoo trials SEARCH"),
+        "trials": Entry(("kzoo trials searches/NAME-DIGEST",), "kzoo train RECIPE"),
+    },
+    "Look inside": {
+        "info": Entry(("kzoo info vgg-e", "kzoo info lenet2-average:emnist"), "kzoo diagram {name}"),
+        "diagram": Entry(("kzoo diagram vgg38-bn-res --output vgg38.svg",), "kzoo doctor {target}"),
+        "doctor": Entry(("kzoo doctor RUN", "kzoo doctor vgg38 --dataset digits"), "kzoo info NAME"),
+        "gradients": Entry(("kzoo gradients RUN --output gradients.svg",), "kzoo doctor {run}"),
+        "histograms": Entry(("kzoo histograms RUN --output weights.png",), "kzoo gradients {run}"),
+        "confusion": Entry(("kzoo confusion RUN --output confusion.png",), "kzoo calibration {run}"),
+        "calibration": Entry(("kzoo calibration RUN --output reliability.png",), "kzoo report {run}"),
+        "explain": Entry(
+            ("kzoo explain RUN pictures/", "kzoo explain vgg08:cifar10 --split test --first 8"), "kzoo demo {target}"
+        ),
+        "receptive-field": Entry(("kzoo receptive-field lenet2-dilated --exact",), "kzoo diagram {target}"),
+        "invariance": Entry(("kzoo invariance RUN RUN --output invariance.png",), "kzoo compare RUN RUN"),
+    },
+    "Use and ship": {
+        "predict": Entry(
+            ("kzoo predict RUN pictures/ --top 1", "kzoo predict vgg08:cifar10 --split test --first 8"),
+            "kzoo explain {target} IMAGES",
+        ),
+        "demo": Entry(("kzoo demo lenet2-average:emnist",)),
+        "export": Entry(
+            ("kzoo export RUN --to onnx", "kzoo export RUN --to litert --quantize int8"), "kzoo benchmark FILE"
+        ),
+        "benchmark": Entry(("kzoo benchmark lenet2-average:emnist", "kzoo benchmark digits.onnx --batch 1,16")),
+        "weights list": Entry(("kzoo weights list 'lenet*'",), "kzoo info MODEL:TAG"),
+        "weights save": Entry(("kzoo weights save RUN --tag digits",), "kzoo publish SET DIR"),
+        "publish": Entry(("kzoo publish lenet2-average:emnist folder",)),
+    },
+    "What there is": {
+        "list": Entry(("kzoo list 'resnet*'", "kzoo list --recipes 'rescue/*'"), "kzoo info NAME"),
+        "data": Entry(("kzoo data",), "kzoo train RECIPE --dataset NAME"),
+    },
+}
+"""By group and command, both in the order in which they are usually needed."""
+
+QUIET = ("as_json", "as_csv", "as_markdown")
+"""Options after which a program reads what was printed."""
+
+done: dict[str, str] = {}
+"""What a command found out and the next may need, by the names in `Entry.next`."""
+
+
+def entries() -> Iterator[tuple[str, str, Entry]]:
+    """Every command with its group, name and entry."""
+    for group, commands in GUIDE.items():
+        for name, entry in commands.items():
+            yield group, name, entry
+
+
+def place(name: str) -> int:
+    """Where a command, or the first of a group of commands, stands in the order; those without a place are last."""
+    names = [known for _, known, _ in entries()]
+    return next((i for i, known in enumerate(names) if known == name or known.startswith(f"{name} ")), len(names))
+
+
+class InOrder(TyperGroup):
+    """Commands in the guide's order, in its groups, with its examples."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the guide's order."""
+        return sorted(self.commands, key=place)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command, with what the guide says of it."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            told(cmd_name, command)
+            for name, inner in getattr(command, "commands", {}).items():
+                told(f"{cmd_name} {name}", inner)
+        return command
+
+
+def told(name: str, command: Any) -> None:
+    """Give a command its group and its examples."""
+    for group, known, entry in entries():
+        if known == name or known.startswith(f"{name} "):
+            command.rich_help_panel = group if " " not in name else None
+            if known == name:
+                command.epilog = "\n\n".join(("Examples:" if len(entry.examples) > 1 else "Example:", *entry.examples))
+            return
+
+
+def say_next(ctx: Any) -> None:
+    """Print what to do next, on a terminal, unless a program reads what was printed."""
+    console = plain_console()
+    name = ctx.command_path.partition(" ")[2]
+    entry = next((entry for _, known, entry in entries() if known == name), None)
+    if entry is None or not entry.next or not console.is_terminal or any(ctx.params.get(key) for key in QUIET):
+        return
+    values = {key: shlex.quote(str(value)) for key, value in {**ctx.params, **done}.items() if value is not None}
+    try:
+        console.print(f"next: {entry.next.format(**values)}", style="dim", soft_wrap=True)
+    except KeyError:
+        return
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from kzoo._version import __version__
+
+        print(f"kzoo {__version__}")
+        raise typer.Exit

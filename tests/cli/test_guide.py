@@ -1,0 +1,95 @@
+"""Help in groups with examples that can be typed, shorthands of train, and the line that says what to do next."""
+
+import json
+import shlex
+
+import pytest
+import typer
+
+from kzoo import __version__
+from kzoo.cli import app, guide
+
+ROOT = typer.main.get_command(app)
+
+
+def commands(group=ROOT, prefix=""):
+    """Every command by its full name."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+def test_every_command_has_its_place_and_examples():
+    there = [name for name, _ in commands()]
+    assert sorted(there) == sorted(name for _, name, _ in guide.entries())
+    assert ROOT.list_commands(None)[:2] == ["train", "resume"]
+    for _, name, entry in guide.entries():
+        assert entry.examples, name
+        for line in (*entry.examples, entry.next):
+            assert len(line) < 79
+
+
+@pytest.mark.parametrize(("name", "entry"), [(name, entry) for _, name, entry in guide.entries()])
+def test_examples_can_be_typed(name, entry):
+    command = dict(commands())[name]
+    for line in entry.examples:
+        words = shlex.split(line)
+        assert words[: 1 + len(name.split())] == ["kzoo", *name.split()]
+        context = typer.Context(command)
+        given, _, _ = command.make_parser(context).parse_args(words[1 + len(name.split()) :])
+        for parameter in command.params:
+            assert not parameter.required or given.get(parameter.name), (line, parameter.name)
+
+
+@pytest.mark.parametrize("words", [("-h",), ("train", "-h"), ("study", "run", "-h"), ("weights", "--help")])
+def test_help(words, command):
+    code, text, errors = command(*words)
+    assert (code, errors) == (0, "")
+    assert "Usage: kzoo" in text
+    if words == ("-h",):
+        places = [text.index(group) for group in guide.GUIDE]
+        assert places == sorted(places)
+        assert text.index("│ train ") < text.index("│ runs ") < text.index("│ list ")
+    elif words[0] == "train":
+        assert "kzoo train vgg08-bn --dataset digits --epochs 5" in text
+        assert "(the recipe's)" in text
+
+
+def test_version(command):
+    assert command("--version") == (0, f"kzoo {__version__}\n", "")
+
+
+def test_shorthands_are_fields_of_the_recipe(command):
+    words = ["--learning-rate", "0.5", "--image-size", 28, "--train-size", 64, "--freeze", "block1_c*,block1_conv"]
+    weights = ["--weights", "lenet1-max:emnist", "--dataset", "digits", "--epochs", 1, "--no-diagnostics"]
+    code, _, errors = command("train", "lenet1-max", *words, *weights, "--directory", "run")
+    assert code == 0, errors
+    with open("run/recipe.json", encoding="utf-8") as stream:
+        recipe = json.load(stream)
+    assert recipe["optimizer"]["learning_rate"] == 0.5
+    assert (recipe["image_size"], recipe["train_size"]) == (28, 64)
+    assert recipe["initial_weights"] == "lenet1-max:emnist"
+    assert recipe["freeze"] == ["block1_c*", "block1_conv"]
+
+
+def test_wrong_shorthands_are_one_line(command):
+    for words, message in (
+        (("--learning-rate", "fast"), "learning_rate"),
+        (("--train-size", "0"), "train_size"),
+        (("--learning-rate", "1", "--set", "optimizer.learning_rate=2"), "is given twice"),
+    ):
+        code, _, errors = command("train", "vgg08", *words)
+        assert (code, errors.count("\n")) == (2, 1), errors
+        assert message in errors
+
+
+def test_next_step_on_a_terminal_alone(command, monkeypatch):
+    assert "next:" not in command("list", "vgg08*")[1]
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal
+    assert "next: kzoo info NAME" in command("list", "vgg08*")[1]
+    assert "next: kzoo study run rescue" in command("study", "show", "rescue")[1]
+    assert "next:" not in command("list", "vgg08*", "--json")[1]
+    assert "next:" not in command("list", "nothing")[1]
