@@ -129,7 +129,7 @@ def evaluate(
 
 
 def report_seeds(runs: SeedRuns) -> None:
-    table = Table(*runs.header(), title=f"\n{runs(0).recipe.name}", title_justify="left", box=None, pad_edge=False)
+    table = Table(*runs.header(), title=f"\n{runs[0].recipe.name}", title_justify="left", box=None, pad_edge=False)
     for row in runs.rows():
         table.add_row(*row)
     out.print(table, highlight=False)
