@@ -141,7 +141,7 @@ def report(run: Run) -> None:
     result = run.result
     done["directory"] = str(run.directory)
     out.print(
-        f"\n{result.name}: {result.parameters:,} parameters, {result.epochs} epochs, seed {result.recipe['seed']}",
+        f"\n{result.name}: {result.parameters_in_words()}, {result.epochs} epochs, seed {result.recipe['seed']}",
         highlight=False,
     )
     for title, score in (

@@ -18,7 +18,7 @@ from kzoo.models.trained import outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
 from kzoo.recipes import recipe as named_recipe
 from kzoo.training.directory import save_weights
-from kzoo.training.records import public
+from kzoo.training.records import Result, public
 from kzoo.training.saved_run import Run
 
 SHOWN = (
@@ -127,7 +127,16 @@ def model_card(found: WeightSet, run: Run) -> str:
         versions=", ".join(f"{name} {segment.versions[name]}" for name in packages),
         processor=segment.processor or "an unnamed processor",
         shortened=_shortened(recipe),
+        frozen=_frozen(run.result),
     )
+
+
+def _frozen(result: Result) -> str:
+    """How many of the parameters were trained, where that is not all."""
+    whole = result.all_parameters
+    if whole is None or whole == result.parameters:
+        return ""
+    return f", {result.parameters:,} of its {whole:,} parameters were trained"
 
 
 def _shortened(recipe: dict[str, Any]) -> str:

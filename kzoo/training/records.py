@@ -62,6 +62,7 @@ class Result(_Record):
         parameters: trainable parameters of the model.
         multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None where they cannot be counted (and in
             records of before they were).
+        all_parameters: those with frozen layers' weights too; None in records of before.
         sizes: images in the training (before and after expansion), validation and test part.
         data: the dataset's fingerprint, class names and normalization.
         epochs: epochs completed; `best_epoch` counts from 1.
@@ -89,6 +90,7 @@ class Result(_Record):
     recipe: dict[str, Any]
     parameters: int
     multiply_adds: int | None = None
+    all_parameters: int | None = None
     sizes: dict[str, int]
     data: dict[str, Any]
     epochs: int
@@ -136,7 +138,7 @@ class Result(_Record):
             )
             if score is not None or curves
         ]
-        what = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters:,} parameters; {self.in_words()}"
+        what = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters_in_words()}; {self.in_words()}"
         return notebook.heading(self.name, what) + notebook.table(("", "accuracy", "loss", "accuracy by epoch"), rows)
 
     @property
@@ -148,6 +150,12 @@ class Result(_Record):
         if self.multiply_adds is None:
             return None
         return 6.0 * self.multiply_adds * self.sizes["train"] * self.epochs
+
+    def parameters_in_words(self) -> str:
+        """How many parameters, both counts where some were frozen."""
+        if self.all_parameters in (None, self.parameters):
+            return f"{self.parameters:,} parameters"
+        return f"{self.all_parameters:,} parameters, {self.parameters:,} of them trained"
 
     def to_json(self) -> str:
         """The record as JSON."""

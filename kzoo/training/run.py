@@ -286,6 +286,13 @@ def _multiply_adds(model: keras.Model) -> int | None:
     return None if table.uncounted else table.multiply_adds
 
 
+def _count(model: keras.Model, frozen: bool = False) -> int:
+    """A model's trainable parameters, or with them those of its frozen layers."""
+    layers = model._flatten_layers()
+    chosen = [v for layer in layers for v in layer._trainable_variables] if frozen else model.trainable_weights
+    return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
+
+
 def _record(session: Session, reason: str | None, test: bool = True) -> None:
     """Write a run's record; the test part is read here, once, if at all."""
     row, data, history = session.recipe, session.data, session.log.history
@@ -313,8 +320,9 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         status="failed" if reason else "completed",
         reason=reason,
         recipe=row.model_dump(mode="json"),
-        parameters=sum(int(np.prod(weight.shape)) for weight in session.stock.trainable_weights),
         multiply_adds=_multiply_adds(session.stock),
+        parameters=_count(session.stock),
+        all_parameters=_count(session.stock, frozen=True),
         sizes=data.sizes,
         data={
             "fingerprint": data.fingerprint,
