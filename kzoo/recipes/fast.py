@@ -48,7 +48,6 @@ WITHOUT = {
     "whitening": {"model_options": {"whiten": False}, "rate_multipliers": {"logits/kernel": 0.67 / 0.053}},
     "identity": {"model_options": {"identity": False}},
     "quick-batchnorm": {"model_options": {"momentum": 0.9}},
-    "scaled-head": {"model_options": {"head_scale": 1.0}},
     "muon": {"optimizer": Nesterov(learning_rate=2.0, momentum=0.85)},
     "linear-schedule": {"schedule": Constant()},
     "label-smoothing": {"label_smoothing": 0.0},

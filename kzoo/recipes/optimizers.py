@@ -95,7 +95,8 @@ class Muon(Setting):
 
     A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
     BatchNorm are trained by SGD with Nesterov momentum. Losses are means over the batch here, sums in the author's
-    code: the second rate is its 0.053 times its batch of 2,000. Keras's own Muon treats 2-D variables only.
+    code: the second rate is its 0.053 times its batch of 2,000, and is to be scaled with another batch, as the decay is
+    (2e-6 times the batch). Keras's own Muon treats 2-D variables only.
 
     Attributes:
         learning_rate: of the kernels.

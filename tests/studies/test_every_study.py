@@ -27,6 +27,7 @@ SMALLER = {
     **dict.fromkeys(("augmentation", "pruned-best"), PRUNED),
     **dict.fromkeys(("resnet-schedules", "resnet-penalties", "resnet-activations", "resnet-blocks"), SMALL_RESNET),
     **dict.fromkeys(("resnet-augmentation", "resnet-mixup"), SMALL_RESNET),
+    "fast-without": {"model_options.widths": [4, 4]},
 }
 # Pixels a side where 8 are too few: four dilated convolutions, and an entry with stride 2 before three halvings.
 SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
