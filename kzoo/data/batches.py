@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kzoo.data.augment import UNIT, AlternatingFlip, Augmentation, Normalization
+from kzoo.data.mixing import Mixing
 from kzoo.errors import InputError
 from kzoo.seeds import generator
 
@@ -117,7 +118,7 @@ class Batches(keras.utils.PyDataset):
         if self._seed is not None:
             rng = generator(self._seed, "augment", self.epoch, step)
             for change in self._augmentation:
-                if change.mixes:
+                if isinstance(change, Mixing):
                     images, targets = change.mix(images, targets, rng)
                 elif isinstance(change, AlternatingFlip):
                     images = change.apply(images, self._starts_mirrored[chosen] ^ bool(self.epoch % 2))

@@ -35,7 +35,7 @@ def blend(images: np.ndarray, other: np.ndarray, factor: np.ndarray) -> np.ndarr
 
 def brightness(images: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Pixels times a factor (B,)."""
-    return blend(images, np.float32(0), factor)
+    return blend(images, np.zeros((1, 1, 1, 1), np.float32), factor)
 
 
 def contrast(images: np.ndarray, factor: np.ndarray) -> np.ndarray:
