@@ -56,6 +56,7 @@ GUIDE: dict[str, dict[str, Entry]] = {
         "study collect": Entry(("kzoo study collect rescue",), "kzoo study table {name}"),
         "search": Entry(("kzoo search tuning/vgg38_learning_rate.py --workers 2",), "kzoo trials SEARCH"),
         "trials": Entry(("kzoo trials searches/NAME-DIGEST",), "kzoo train RECIPE"),
+        "speed": Entry(("kzoo speed vgg08",), "kzoo train RECIPE --set precision=PRECISION"),
     },
     "Look inside": {
         "info": Entry(("kzoo info vgg-e", "kzoo info lenet2-average:emnist"), "kzoo diagram {name}"),
