@@ -48,3 +48,9 @@ def test_tests_that_are_named_exist():
         if name:
             code = found[file] if file else "".join(found.values())
             assert f"def {name}(" in code, (file, name)
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """pytest imports them by it, and refuses the second; seen only where the whole suite is collected."""
+    names = [path.name for path in CI.parent.glob("tests/**/test_*.py")]
+    assert sorted(names) == sorted(set(names))

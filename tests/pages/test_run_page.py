@@ -7,7 +7,7 @@ import pytest
 
 from kzoo.errors import InputError
 from kzoo.pages import run_page
-from kzoo.pages.charts import BACKGROUNDS, COLORS, ORDERED, log_ticks, ordered_colors, spread
+from kzoo.pages.charts import BACKGROUNDS, COLORS, ORDERED, log_ticks, ordered_colors, rounded, spread
 from kzoo.pages.recipe import changes_table
 from kzoo.recipes import recipe
 from kzoo.training.saved_run import Run
@@ -224,3 +224,7 @@ def test_epochs_are_spread_evenly_with_both_ends():
     assert spread(101, 5) == [0, 25, 50, 75, 100]
     assert len(ordered_colors(1)) == 1
     assert len(set(ordered_colors(7))) == 7
+
+
+def test_what_is_not_finite_is_a_gap_in_a_curve():
+    assert rounded([1 / 3, None, float("nan"), float("-inf"), 0.0], digits=3) == [0.333, None, None, None, 0.0]
