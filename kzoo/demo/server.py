@@ -62,7 +62,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _is_local(self) -> bool:
         """Refuse another name for this machine, by which a page from elsewhere could ask as if it were ours."""
-        port = str(self.server.server_address[1])  # type: ignore[index]
+        assert isinstance(self.server, http.server.HTTPServer)
+        port = self.server.server_port
         names = (f"{HOST}:{port}", f"localhost:{port}")
         origin = self.headers.get("Origin")
         if self.headers.get("Host") in names and origin in (None, *(f"http://{name}" for name in names)):

@@ -54,7 +54,8 @@ class Exported:
             first = str(error).strip().partition("\n")[0][:300]
             raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
         self._run, shape, self.input_dtype, self.output = parts
-        by_name = {"probabilities": "softmax", "logits": "logits"}.get(self.output)
+        kinds: dict[str, Kind] = {"probabilities": "softmax", "logits": "logits"}
+        by_name = kinds.get(self.output)
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
         if len(shape) != 4 or self.input_dtype not in ("uint8", "float32"):
             raise InputError(

@@ -19,9 +19,11 @@ Structure = list[dict[str, Any]]
 
 UNTOLD = ("name", "dtype", "trainable", "seed", "build_config", "autocast", "optional", "ragged", "sparse", "momentum")
 """What changes nothing of what a trained network computes; initializers and the like are found by their names."""
-IDLE = ("InputLayer", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
-IDLE += ("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Cast")
-IDLE += ("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness")
+IDLE = (
+    *("InputLayer", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
+    *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Cast"),
+    *("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness"),
+)
 """Layers that may come and go: the input, and what only training has; so may the scaling of pixels, the data's."""
 
 ENDS = ("Softmax", "LogSoftmax", "Sigmoid")

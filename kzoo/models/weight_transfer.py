@@ -89,7 +89,9 @@ def transfer(
     if whole and head and all(index in places for index in head):
         chosen, note = _class_rows(source, target, source_names, target_names)
         done.notes += [note] if note else []
-        for index in heads[1] if chosen else ():
+        for index in heads[1]:
+            if not chosen:
+                break
             name = wanted[index]["name"]
             _set_rows(layers[0][name], layers[1][given[places[index]]["name"]], chosen)
             done.taken.append(name)
@@ -103,7 +105,7 @@ def transfer(
 
 def _layers(model: keras.Model) -> dict[str, Any]:
     """Layers by name, those of models within too."""
-    found = {}
+    found: dict[str, Any] = {}
     for layer in model._flatten_layers(include_self=False, recursive=True):
         if not isinstance(layer, keras.Model):
             found.setdefault(layer.name, layer)

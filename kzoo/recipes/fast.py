@@ -14,6 +14,8 @@ not measured).
 
 from __future__ import annotations
 
+from typing import Any
+
 from kzoo.data.augment import AlternatingFlip, Flip, Translate
 from kzoo.data.splits import Split
 from kzoo.recipes.schema import Recipe
@@ -44,7 +46,7 @@ EMNIST = CIFAR10_94.derive(
 )
 
 # The first recipe without one of its tricks each. The rate of plain SGD is ours.
-WITHOUT = {
+WITHOUT: dict[str, dict[str, Any]] = {
     "whitening": {"model_options": {"whiten": False}, "rate_multipliers": {"logits/kernel": 0.67 / 0.053}},
     "identity": {"model_options": {"identity": False}},
     "quick-batchnorm": {"model_options": {"momentum": 0.9}},

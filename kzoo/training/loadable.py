@@ -38,7 +38,7 @@ def check_loadable(model: keras.Model) -> None:
     except AttributeError:
         return  # of the user's own class, which does not tell what it takes
     images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
-    outputs = [np.asarray(each.predict_on_batch(images), np.float64) for each in (model, loaded)]
-    if not np.allclose(*outputs, rtol=1e-2, atol=1e-3, equal_nan=True):
-        apart = np.abs(outputs[0] - outputs[1]).max()
+    own, again = (np.asarray(each.predict_on_batch(images), np.float64) for each in (model, loaded))
+    if not np.allclose(own, again, rtol=1e-2, atol=1e-3, equal_nan=True):
+        apart = np.abs(own - again).max()
         raise InputError(f"{what}: it gives other outputs when it is loaded, by up to {apart:.3g}")
