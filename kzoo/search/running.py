@@ -20,6 +20,7 @@ from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Tr
 from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_json
 from kzoo.search.search import Search
 from kzoo.search.trial import SPACE, describe, train_trial
+from kzoo.search.unchanged import check_trials
 from kzoo.training.directory import new_place
 from kzoo.training.records import git_commit, hardware, versions
 
@@ -136,11 +137,12 @@ class Owner:
         if self.pool.here and "dataset" not in self.search.space:
             self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
         self.oracle = make_oracle(self.search, self.directory)
-        if not self.oracle.path.exists():
-            with contextlib.nullcontext() if self.pool.here else without_gpus():
-                self.hyper_model.explore(self.oracle)
         for number in self.oracle.end_order:
             self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
+        with contextlib.nullcontext() if self.pool.here else without_gpus():
+            if not self.oracle.path.exists():
+                self.hyper_model.explore(self.oracle)
+            check_trials(self.search, self.directory, self.oracle, self.outcomes, self.hyper_model)
 
     def _outcome(self, number: str) -> Outcome | None:
         path = self._trial_directory(number) / OUTCOME

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,10 @@ class RunComparison:
             found.append("The runs are on different data: their accuracies cannot be compared.")
         elif len({str(record.recipe.get("split")) + str(record.sizes.get("test")) for record in self.records}) > 1:
             found.append("The runs hold out different images: small differences of their accuracies say nothing.")
+        found += [
+            f"The code of model {name!r} changed between the runs: it is not the same network in all of them."
+            for name in _changed_models(self.records)
+        ]
         machines = {(s.processor, tuple(s.devices)) for record in self.records for s in record.segments}
         if len(machines) > 1:
             found.append("The runs were made on different machines: their times cannot be compared.")
@@ -147,3 +152,16 @@ def _labels(places: Sequence[Path], records: Sequence[Result]) -> tuple[str, ...
         if len(set(found)) == len(found):
             return tuple(found)
     return tuple(map(str, places))
+
+
+def _changed_models(records: Sequence[Result]) -> list[str]:
+    """Names of models of the user's own that stand for several among the runs, as far as their records tell."""
+    kinds: dict[str, set[str]] = {}
+    for record in records:
+        described = (record.origin or {}).get("model")
+        if described:
+            # What decides how a model is written down, beside its code.
+            options = [record.recipe.get("model_options"), record.data["image_shape"], len(record.data["class_names"])]
+            key = json.dumps([record.recipe["model"], options, described["made_with"]], sort_keys=True)
+            kinds.setdefault(key, set()).add(json.dumps([described["layers"], described["code"]], sort_keys=True))
+    return list(dict.fromkeys(json.loads(key)[0] for key, found in kinds.items() if len(found) > 1))

@@ -13,8 +13,9 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
-from kzoo.studies.results import RESULTS, RUNS, read, read_records
+from kzoo.studies.results import RESULTS, RUNS, Found, read, read_records
 from kzoo.studies.study import Entry, Study
+from kzoo.studies.unchanged import changed
 from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
@@ -34,6 +35,7 @@ class Task:
         status: ``"recorded"`` or ``"failed"`` if it is over, ``"cut off"`` if it was begun, ``"elsewhere"`` while
             another process trains it.
         reason: why it failed.
+        record: the file that says how it ended, if it is over.
     """
 
     recipe: Recipe
@@ -42,6 +44,7 @@ class Task:
     directory: Path
     status: Status = "waiting"
     reason: str = ""
+    record: Path | None = None
 
     @property
     def name(self) -> str:
@@ -124,17 +127,16 @@ def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
         raise InputError(f"seeds must be different integers of 0 or more, not {list(seeds)}")
 
 
-def _recorded(records: Sequence[Path] | None) -> Mapping[str, tuple[Status, str]]:
+def _recorded(records: Sequence[Path] | None) -> Mapping[str, Found]:
     directories = [path for path in [RESULTS] if path.is_dir()] if records is None else records
-    found = read_records(directories).found
-    return {item.digest: _status(item.record) for item in found}
+    return {item.digest: item for item in read_records(directories).found}
 
 
 def _status(record: Any) -> tuple[Status, str]:
     return ("failed", record.reason or "") if record.status == "failed" else ("recorded", "")
 
 
-def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, tuple[Status, str]]) -> Task:
+def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, Found]) -> Task:
     """A task with its directory: one that was begun under another name goes on there."""
     directory = root / folder_name(recipe.name, digest)
     if not (directory / "recipe.json").exists():
@@ -142,10 +144,9 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
         directory = next((path for path in others if _holds(path, digest)), directory)
     status: Status = "waiting"
     reason = ""
-    if (directory / "result.json").exists():
-        status, reason = _status(read(directory / "result.json").record)
-    elif digest in recorded:
-        status, reason = recorded[digest]
+    found = read(directory / "result.json") if (directory / "result.json").exists() else recorded.get(digest)
+    if found is not None:
+        status, reason = _status(found.record)
     elif (directory / "recipe.json").exists():
         status = "cut off"
     if directory.exists() and (directory / "recipe.json").exists() and not _holds(directory, digest):
@@ -153,7 +154,7 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
     # A run goes on under the name that it was begun with.
     if (directory / "recipe.json").exists():
         recipe = Recipe.from_file(directory / "recipe.json")
-    return Task(recipe, digest, (label,), directory, status, reason)
+    return Task(recipe, digest, (label,), directory, status, reason, found.path if found else None)
 
 
 def _holds(directory: Path, digest: str) -> bool:
@@ -187,7 +188,8 @@ def run_study(
         The tasks, each ``"recorded"`` or ``"failed"``.
 
     Raises:
-        InputError: see `plan`; or data or a directory are not usable.
+        InputError: see `plan`; or data or a directory are not usable; or the user's own data, model or initial weights
+            behind a finished run have changed since. The other runs are trained first.
         KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written first.
     """
     tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=Path(directory), records=records)
@@ -216,17 +218,29 @@ def run_tasks(
         if tell is not None:
             tell(task, status, reason)
 
+    # What is recorded must still be what it was; that is told before anything is trained.
+    pool = pool or Here()
+    refused: dict[str, list[str]] = defaultdict(list)  # tasks by what was wrong with their input
+    differing = changed(tasks, data_dir, here=pool.here)
+    for task in tasks:
+        if task.digest in differing:
+            refused[differing[task.digest]].append(task.name)
+            note(task, "failed", differing[task.digest])
+
     left = {task.digest: task for task in tasks if not task.over}
     if left:
-        _train(left, pool or Here(), data_dir, note)
+        _train(left, pool, data_dir, note, refused)
+    if refused:
+        raise InputError("; ".join(f"{', '.join(names)}: {text}" for text, names in refused.items()))
     ended = ((task, *states[task.digest]) for task in tasks)
     return [dataclasses.replace(task, status=status, reason=reason) for task, status, reason in ended]
 
 
-def _train(tasks: Mapping[str, Task], pool: Pool, data_dir: str | Path | None, note: Tell) -> None:
-    """Hand all tasks to a pool, and note what becomes of them."""
+def _train(
+    tasks: Mapping[str, Task], pool: Pool, data_dir: str | Path | None, note: Tell, refused: Mapping[str, list[str]]
+) -> None:
+    """Hand all tasks to a pool, and note what becomes of them; those with unusable input are added to `refused`."""
     begun: set[str] = set()
-    refused: dict[str, list[str]] = defaultdict(list)  # tasks by what was wrong with their input
     with pool:
         for task in tasks.values():
             pool.submit(_job(task, data_dir, pool))
@@ -242,8 +256,6 @@ def _train(tasks: Mapping[str, Task], pool: Pool, data_dir: str | Path | None, n
             for digest in sorted(begun):
                 note(tasks[digest], "cut off", "")
             raise
-    if refused:
-        raise InputError("; ".join(f"{', '.join(names)}: {text}" for text, names in refused.items()))
 
 
 def _job(task: Task, data_dir: str | Path | None, pool: Pool) -> Job:

@@ -13,55 +13,62 @@ import keras
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, origin, records
-from kzoo.training.saved_run import Run, recorded_data
+from kzoo.training.named import names_data, names_model
+from kzoo.training.saved_run import recorded_data
 
 AGAIN = "fresh=True (--fresh) trains anew beside it, or choose another directory"
 
 
 def check_finished(
-    run: Run,
+    place: Path,
+    recipe: Recipe,
+    record: records.Result,
     model: keras.Model | None,
     data_dir: str | Path | None,
     callbacks: Sequence[Any] | None,
     data: build.Data | None = None,
+    advice: str = AGAIN,
+    make: Callable[[], keras.Model] | None = None,
 ) -> None:
     """Compare a finished run with what is asked for now: model, data and callbacks.
 
     Only what a name of the zoo does not stand for is built or read.
 
     Args:
-        run: the finished run, of the same recipe.
+        place: the finished run's directory, or where else its record is.
+        recipe: its own, and the one asked for.
+        record: what came of it.
         model: the user's own, where one is asked for.
         data_dir: as for `kzoo.train`.
         callbacks: asked for; None where the question is not asked, as by ``kzoo resume``.
         data: the recipe's, if it is loaded already.
+        advice: how to go on where something differs.
+        make: builds the model, where it is not the recipe that says how.
 
     Raises:
         InputError: something differs; the message says what.
     """
-    recipe, record = run.recipe, run.result
     before = {"data": origin.describe_data(record.data["fingerprint"], record.data["class_names"])}
     before |= record.origin or {}
     now: dict[str, Any] = {}
 
     # Data: images of one's own are read again.
-    if data is not None or not origin.names_data(recipe):
+    if data is not None or not names_data(recipe):
         data = data or build.load_parts(recipe, data_dir or record.data.get("data_dir"))
         now["data"] = origin.describe_data(data.fingerprint, data.class_names)
 
     # Model: one that code of one's own gives is built again, for the images of the record.
-    make: Callable[[], keras.Model] | None = None
-    if not recipe.model.startswith("keras:"):
+    if make is None and not recipe.model.startswith("keras:"):
         make = lambda: build.build_model(recipe, recorded_data(record))  # type: ignore[arg-type]  # noqa: E731
-    if model is None and make is not None and not origin.names_model(recipe):
+    if model is None and make is not None and not names_model(recipe):
         model = make()
     if model is not None:
         now["model"] = _described(recipe, model, record.data["image_shape"])
 
     if callbacks is not None:
         now["callbacks"] = origin.describe_callbacks(callbacks)
-    _say_what_is_unknown(run.directory, record.origin, now)
-    refuse_differences(run.directory, before, now, lambda: _again(recipe, make, record))
+    _say_what_is_unknown(place, record.origin, now)
+    refuse_differences(place, before, now, lambda: _again(recipe, make, record), advice)
 
 
 def check_begun(
@@ -101,6 +108,7 @@ def refuse_differences(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     again: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    advice: str = AGAIN,
 ) -> None:
     """Raise an `InputError` that says what differs, if anything does.
 
@@ -117,7 +125,7 @@ def refuse_differences(
         )
         found = [text for text in found if text not in weights]
     if found:
-        raise InputError(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {AGAIN}")
+        raise InputError(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {advice}")
 
 
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:

@@ -19,29 +19,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.data.datasets import DATASETS
-from kzoo.models.registry import variant
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 from kzoo.training.code import class_digest, function_digest, is_custom
+from kzoo.training.named import names_model
 
 # Two backends, or two processors, may round the same initial weights differently.
 TOLERANCE = 1e-3
 NAMED = ("name", "keras_history", "input_layers", "output_layers")
 """Where a configuration holds names of layers."""
-
-
-def names_model(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's model stands for the model: the zoo's does, a builder of one's own may change."""
-    if recipe.model.startswith("keras:"):
-        return False
-    builder = variant(recipe.model).builder
-    return isinstance(builder, str) and builder.startswith("kzoo.")
-
-
-def names_data(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own."""
-    return recipe.dataset in {row.name for row in DATASETS}
 
 
 def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:

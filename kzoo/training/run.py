@@ -222,7 +222,7 @@ def train_in(
         run = Run(place)
         if run.result.status == "failed":
             raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
-        check_finished(run, model, data_dir, callbacks, data)
+        check_finished(place, run.recipe, run.result, model, data_dir, callbacks, data)
         if console is not None:
             console.print(finished_line(run.result), markup=False, highlight=False, soft_wrap=True)
         return run

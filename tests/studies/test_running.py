@@ -209,6 +209,19 @@ def test_commands(command, tiny, made, keep):
     assert "0 new records" in command("study", "collect", "tiny")[1]
 
 
+def test_only_may_be_repeated(command, monkeypatch, made, keep):
+    third = SMALL.derive("t/third", model_options={"hidden": [4]})
+    row = Study("three", "ours", "Which?", (*TINY.entries, Entry(third, "third")))
+    monkeypatch.setattr(studies, "_registered", {"three": row})
+    for one in (SMALL, WIDE, third):
+        keep(made(one, failed=True), RUNS)
+    code, _, errors = command("study", "run", "three", "--only", "small", "--only", "w*")
+    assert code == 1
+    assert "2 of 2 runs failed: small, seed 0" in errors
+    assert "wide, seed 0" in errors
+    assert "third" not in errors
+
+
 def test_bad_input_at_the_command_line(command, tiny, made, keep):
     for words, message in {
         ("run", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",

@@ -1,0 +1,31 @@
+"""Whether what a recipe names stands for one thing, as the zoo's names do, or may change behind it (no Keras)."""
+
+from __future__ import annotations
+
+from kzoo.data.datasets import DATASETS
+from kzoo.models.registry import list_models, names_set, variant
+from kzoo.recipes.schema import Recipe
+
+
+def names_model(recipe: Recipe) -> bool:
+    """Whether the name of a recipe's model stands for the model: the zoo's does, a builder of one's own may change."""
+    if recipe.model.startswith("keras:"):
+        return False
+    builder = variant(recipe.model).builder
+    return isinstance(builder, str) and builder.startswith("kzoo.")
+
+
+def names_data(recipe: Recipe) -> bool:
+    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own."""
+    return recipe.dataset in {row.name for row in DATASETS}
+
+
+def names_weights(recipe: Recipe) -> bool:
+    """Whether the name of a recipe's initial weights stands for them: a set's ``MODEL:TAG`` does, a path may change."""
+    source = recipe.initial_weights
+    return source is None or (names_set(source) and source.partition(":")[0] in list_models())
+
+
+def names_all(recipe: Recipe) -> bool:
+    """Whether the names in a recipe stand for model, data and initial weights."""
+    return names_data(recipe) and names_model(recipe) and names_weights(recipe)

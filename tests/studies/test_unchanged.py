@@ -1,0 +1,160 @@
+"""A study's recorded runs when the user's own data, model or weights have changed behind their recipes."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo import studies
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.studies import Entry, Study
+from kzoo.studies.collecting import collect
+from kzoo.studies.run_comparison import compare
+from kzoo.studies.running import plan, run_study
+from kzoo.training.named import names_all
+
+NET = """
+import keras
+
+def net(classes, input_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Dense(4, activation="relu")(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(classes)(x))
+"""
+OURS = Recipe("u/ours", model="mlp", model_options={"hidden": [4]}, dataset="npz:own.npz", epochs=1, batch_size=20)
+NETS = OURS.derive("u/nets", model="nets_of_a_study:net", model_options={})
+BOTH = Study("both", "ours", "Which?", (Entry(OURS, "ours"), Entry(NETS, "nets")))
+
+
+def write_data(seed=0):
+    images = np.random.default_rng(seed).integers(0, 255, (60, 8, 8, 1)).astype("uint8")
+    np.savez("own.npz", x_train=images, y_train=np.arange(60) % 3)
+
+
+def write_net(text=NET):
+    Path("nets_of_a_study.py").write_text(text)
+    sys.modules.pop("nets_of_a_study", None)
+    shutil.rmtree("__pycache__", ignore_errors=True)
+    importlib.invalidate_caches()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Both runs, and what they are of; tests copy it."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        write_data()
+        write_net()
+        run_study(BOTH)
+        sys.modules.pop("nets_of_a_study", None)
+    return folder
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    shutil.copytree(trained, ".", dirs_exist_ok=True)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setattr(studies, "_registered", {"both": BOTH})
+    write_net()
+    yield
+    sys.modules.pop("nets_of_a_study", None)
+
+
+def records():
+    return {path: path.read_bytes() for path in Path("runs").glob("*/result.json")}
+
+
+def test_nothing_changed_is_skipped(there):
+    told = []
+    ended = run_study(BOTH, tell=lambda *change: told.append(change))
+    assert [task.status for task in ended] == ["recorded", "recorded"]
+    assert told == []
+
+
+def test_another_model_is_an_error_of_its_run_alone_and_no_table(there, command):
+    write_net(NET.replace("relu", "tanh"))
+    before = records()
+    code, text, errors = command("study", "run", "both")
+    assert code == 2
+    assert "nets, seed 0: run 'runs/u-nets-" in errors
+    assert r"another model (layer 'dense" in " ".join(errors.split())
+    assert "move the directory aside" in " ".join(errors.split())
+    assert "ours, seed 0: run" not in errors
+    assert "at the full budget" not in text
+    assert records() == before
+
+
+def test_other_data_is_told_first_and_the_rest_is_trained(there):
+    nets = plan(BOTH, only="nets")[0].directory
+    shutil.rmtree(nets)
+    write_data(seed=1)
+    told = []
+    with pytest.raises(InputError, match=r"ours, seed 0: run '.*' is not what is asked for now: other data"):
+        run_study(BOTH, tell=lambda task, status, reason: told.append((*task.labels, status)))
+    assert told == [("ours", "failed"), ("nets", "running"), ("nets", "recorded")]
+    assert (nets / "result.json").exists()
+
+
+def test_a_committed_record_is_compared_too(there):
+    collect(BOTH, Path("runs"), Path("results"))
+    shutil.rmtree("runs")
+    assert [task.status for task in run_study(BOTH)] == ["recorded", "recorded"]
+    write_data(seed=1)
+    with pytest.raises(InputError, match="is not what is asked for now: other data") as caught:
+        run_study(BOTH, only="ours")
+    assert "leave its directory out of the records" in str(caught.value)
+
+
+def test_other_initial_weights_of_the_same_path(there):
+    source = plan(BOTH, only="ours")[0].directory
+    later = Study("later", "ours", "Which?", (Entry(OURS.derive("u/later", initial_weights=str(source)), "later"),))
+    run_study(later)
+    assert [task.status for task in run_study(later)] == ["recorded"]
+    (source / "best.weights.h5").write_bytes((source / "best.weights.h5").read_bytes() + b"0")
+    with pytest.raises(InputError, match=r"later, seed 0: .*the file of initial_weights is another one now"):
+        run_study(later)
+
+
+def test_a_comparison_says_that_models_of_one_name_differ(there):
+    (task,) = plan(BOTH, only="nets")
+    write_net(NET.replace("relu", "tanh"))
+    run = kzoo.train(task.recipe, directory="again", progress=False)
+    assert "The code of model 'nets_of_a_study:net' changed between the runs" in compare(task.directory, run).notes()[0]
+    assert not any("code of model" in note for note in compare(run, plan(BOTH, only="ours")[0].directory).notes())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, False),
+        ({"dataset": "digits"}, True),
+        ({"dataset": "digits", "model": "nets:net", "model_options": {}}, False),
+        ({"dataset": "digits", "initial_weights": "runs/x"}, False),
+        ({"dataset": "digits", "model": "lenet1-max", "model_options": {}, "initial_weights": "lenet1-max:x"}, True),
+    ],
+)
+def test_what_stands_for_itself(changes, named):
+    assert names_all(OURS.override(**changes)) == named
+
+
+def test_runs_of_the_zoo_load_no_backend(made, keep):
+    keep(made(OURS.derive("u/zoo", dataset="digits")), Path("runs"))
+    program = """
+import sys
+from kzoo.recipes import Recipe
+from kzoo.studies import Entry, Study
+from kzoo.studies.running import run_study
+row = Recipe("u/zoo", model="mlp", model_options={"hidden": [4]}, dataset="digits", epochs=1, batch_size=20)
+(task,) = run_study(Study("zoo", "ours", "Which?", (Entry(row, "zoo"),)))
+print(task.status, [name for name in ("keras", "tensorflow", "jax", "torch") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split(maxsplit=1) == ["recorded", "[]\n"]
