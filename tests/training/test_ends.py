@@ -100,7 +100,9 @@ def test_the_reports_recipes_keep_the_earliest_and_others_do_not():
     assert recipe("vgg08-bn").ties == recipe("mlp").ties == kzoo.Recipe("a/b", model="mlp").ties == "loss"
     old = kzoo.Recipe("a/b", model="mlp", schema_version=1)
     assert old.ties == "first"  # what was done when it was written
-    assert old.digest() == kzoo.Recipe("a/b", model="mlp", ties="first").digest()
+    as_before = {"ties": "first", "background": None, "split": {"stratified": False}}
+    assert old.digest() == kzoo.Recipe("a/b", model="mlp", **as_before).digest()
+    assert old.digest() != kzoo.Recipe("a/b", model="mlp", **{**as_before, "ties": "loss"}).digest()
 
 
 def nothing(place):
