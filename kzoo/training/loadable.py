@@ -33,12 +33,23 @@ def check_loadable(model: keras.Model) -> None:
     before, after = ([tuple(weight.shape) for weight in each.weights] for each in (model, loaded))
     if before != after:
         raise InputError(f"{what}: it has {len(before)} weights, and {len(after)} or others when it is loaded")
+    check_same_outputs(model, loaded, what, "when it is loaded")
+
+
+def check_same_outputs(model: keras.Model, other: keras.Model, what: str, when: str) -> None:
+    """Compare what two models give for two random images; one that does not tell its input's shape is not compared.
+
+    Raises:
+        InputError: `what`, as they give other outputs `when`.
+    """
     try:
         shape = [size or 32 for size in model.input_shape[1:]]
     except AttributeError:
         return  # of the user's own class, which does not tell what it takes
     images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
-    own, again = (np.asarray(each.predict_on_batch(images), np.float64) for each in (model, loaded))
-    if not np.allclose(own, again, rtol=1e-2, atol=1e-3, equal_nan=True):
-        apart = np.abs(own - again).max()
-        raise InputError(f"{what}: it gives other outputs when it is loaded, by up to {apart:.3g}")
+    outputs = (keras.tree.flatten(each.predict_on_batch(images)) for each in (model, other))
+    for own, again in zip(*outputs, strict=True):
+        own, again = np.asarray(own, np.float64), np.asarray(again, np.float64)
+        if not np.allclose(own, again, rtol=1e-2, atol=1e-3, equal_nan=True):
+            apart = np.abs(own - again).max()
+            raise InputError(f"{what}: it gives other outputs {when}, by up to {apart:.3g}")

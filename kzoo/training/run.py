@@ -38,7 +38,7 @@ from kzoo.training.directory import (
 from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.guards import NotFinite
 from kzoo.training.initial_weights import begin_with_weights, initial_weights_file
-from kzoo.training.loadable import check_loadable
+from kzoo.training.loadable import check_loadable, check_same_outputs
 from kzoo.training.saved_run import Run
 from kzoo.training.session import Session
 
@@ -165,6 +165,8 @@ def _copied(model: keras.Model) -> keras.Model:
             "class a get_config(), or train it as 'module:function'"
         ) from None
     copy.name = model.name
+    what = f"model {model.name!r} cannot be copied, and would not load again after training"
+    check_same_outputs(model, copy, what, "when it is copied by its layers' get_config()")
     return copy
 
 

@@ -7,6 +7,20 @@ from harness import check_model
 from kzoo.models import create_model, list_models, variant
 from kzoo.models.catalog import VARIANTS
 
+# Widths of the stages, and convolutions in a stage, of the networks for 94, 95 and 96%.
+FASTNETS = {"s": ((64, 256, 256), 2), "m": ((128, 384, 384), 2), "l": ((128, 384, 512), 3)}
+
+
+def fastnet(widths, convs):
+    """The bias of the whitening convolution, 3x3 convolutions with one shift for each filter, a head without bias."""
+    channels, count = 24, 24
+    for width in widths:
+        for _ in range(convs):
+            count += 9 * channels * width + width
+            channels = width
+    return count + 10 * channels
+
+
 # Trainable parameters as the reports print them or as the arithmetic of their architectures gives them.
 COUNTS = {
     "vgg08": 59_716,
@@ -34,9 +48,10 @@ COUNTS = {
         for kind in ("strided", "dilated")
         for i, n in enumerate((15_520, 33_952, 52_384, 70_816), 1)
     },
+    **{f"fastnet-{size}": fastnet(*widths) for size, widths in FASTNETS.items()},
     "mlp": (32 * 32 * 3 + 1) * 512 + 513 * 512 + 513 * 10,
 }
-FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "lenet2-dilated", "mlp")
+FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "lenet2-dilated", "fastnet-s", "mlp")
 
 
 def test_counts_cover_the_catalogue():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.studies import list_studies, study
+from kzoo.studies import list_studies, metrics, study
 from kzoo.studies.running import run_study
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .tf.config:UserWarning")
@@ -99,7 +99,8 @@ def run(command, tiny, name, only="*"):
     found = {entry["label"]: entry["figures"] for entry in budget["rows"] if entry["seeds"]}
     assert set(found) == labels
     for label, figures in found.items():
-        assert {*row.columns, "test_accuracy"} <= set(figures)
+        trained = {name for name in row.columns if not metrics.measured_apart(name)}
+        assert trained | {"test_accuracy"} <= set(figures)
         assert 0 <= figures["test_accuracy"]["mean"] <= 1
         assert figures["test_accuracy"]["reported"] == row.entry(label).reported.get("test_accuracy")
     assert [claim["text"] for claim in budget["claims"]] == [claim.text for claim in row.claims]
@@ -117,6 +118,8 @@ def run(command, tiny, name, only="*"):
     return tasks, changes
 
 
+# 24 training images leave some classes out of the validation part, which is said.
+@pytest.mark.filterwarnings("ignore:split")
 @pytest.mark.parametrize(("name", "only"), FAST.items())
 def test_one_study_of_each_report(name, only, command, tiny):
     tasks, changes = run(command, tiny, name, only)

