@@ -42,8 +42,17 @@ def export(
         Path | None,
         typer.Option(metavar="PATH", help="File, or folder of a SavedModel; NAME.SUFFIX here if not given."),
     ] = None,
-    input: Annotated[str, typer.Option(help="Type of the pixels, 0 to 255: float32 or uint8.")] = "float32",
-    quantize: Annotated[str | None, typer.Option(metavar="int8", help="Compute in int8 (litert, of a run).")] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="DTYPE", help="Type of the pixels, 0 to 255: float32 (if not given) or uint8.")
+    ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|int8-only",
+            help="Compute in int8; int8-only: input and output are int8 too (litert, of a run).",
+        ),
+    ] = None,
+    opset: Annotated[int | None, typer.Option(metavar="N", help="Version of ONNX's operators (onnx).")] = None,
     logits: Annotated[
         bool | None, typer.Option("--logits/--probabilities", help="What it gives; probabilities for a run.")
     ] = None,
@@ -70,6 +79,7 @@ def export(
         input=input,
         outputs=None if logits is None else ("logits" if logits else "probabilities"),
         quantize=quantize,
+        opset=opset,
         fold=fold,
         data_dir=data_dir,
         overwrite=force,

@@ -48,7 +48,7 @@ class Network:
             InputError: it is no picture that can be read, or nothing is drawn.
         """
         height, width, channels = self.classifier.image_shape
-        image = decoded(content, channels or 3)
+        image = decoded(content, channels or 3, self.classifier.background)
         if drawn:
             image = centered(image)
         image = resize(image, (height or image.shape[0], width or image.shape[1]))

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from kzoo.data.images import read_image
+from kzoo.data.images import WHITE, Colour, read_image
 from kzoo.errors import InputError
 
 LARGEST = 8_000_000
@@ -19,8 +19,13 @@ MARGIN = 1 / 14
 """What a drawing keeps free around it, of its side: two of EMNIST's 28 pixels."""
 
 
-def decoded(content: bytes, channels: int) -> np.ndarray:
+def decoded(content: bytes, channels: int, background: Colour | None = WHITE) -> np.ndarray:
     """A picture, upright: uint8 (H, W, channels).
+
+    Args:
+        content: of an image file.
+        channels: 1 or 3.
+        background: RGB, 0-255, that a transparent picture is laid over; None drops the transparency.
 
     Raises:
         InputError: it is none, too large, or damaged.
@@ -33,7 +38,7 @@ def decoded(content: bytes, channels: int) -> np.ndarray:
     if width * height > MOST_PIXELS:
         raise InputError(f"this picture has {width} x {height} pixels: up to {MOST_PIXELS:,} are taken")
     try:
-        return read_image(io.BytesIO(content), channels=channels)
+        return read_image(io.BytesIO(content), channels=channels, background=background)
     except InputError as error:
         raise InputError(f"this picture is damaged or of a kind that is not understood ({error})") from None
 

@@ -17,7 +17,7 @@ from kzoo._version import __version__
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
-from kzoo.exporting.making import Order, Pictures, make
+from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
 from kzoo.models.outputs import read_outputs
@@ -29,6 +29,8 @@ COMPARED = 16
 """Random images, and as many real ones, that an export is compared on."""
 CALIBRATION = 256
 """Training images that int8 is fitted to."""
+LOWEST_OPSET = 7
+"""The first that tf2onnx writes."""
 SCORED = 2000
 """Test images, at most, on which int8 is scored."""
 
@@ -66,9 +68,10 @@ def export(
     path: str | Path,
     format: str | None = None,
     *,
-    input: str = "float32",
+    input: str | None = None,
     outputs: str | None = None,
     quantize: str | None = None,
+    opset: int | None = None,
     fold: bool = True,
     class_names: Sequence[str] | None = None,
     calibration: np.ndarray | None = None,
@@ -86,9 +89,11 @@ def export(
             a set of weights (``MODEL:TAG``, its folder or URL).
         path: of the file (.onnx, .tflite, .keras) or of a SavedModel's folder.
         format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; what the path ends in, if not given.
-        input: dtype of the pixels, ``"float32"`` or ``"uint8"``.
+        input: dtype of the pixels, ``"float32"`` (the default) or ``"uint8"``; not with ``"int8-only"``.
         outputs: ``"probabilities"``, ``"logits"``, or None for the model's own; a run's are probabilities.
-        quantize: ``"int8"`` (LiteRT) or None.
+        quantize: ``"int8"`` to compute in int8, ``"int8-only"`` to take and give int8 too, by the file's own scales
+            and zero points (both LiteRT), or None.
+        opset: version of ONNX's operators, 7 or more; what the converter takes, if not given.
         fold: fold BatchNorm and leave out what does nothing after training; see `fold_batch_norm`.
         class_names: to embed; a run brings its own.
         calibration: images (n, height, width, channels), 0-255, for int8; a run takes them from its training part.
@@ -101,7 +106,7 @@ def export(
     """
     target = Path(path)
     row = chosen_format(target, format)
-    _check_options(row, input, outputs, quantize)
+    _check_options(row, input, outputs, quantize, opset)
     _check_target(target, overwrite)
     source, run, names = _opened(model_or_run)
     class_names = class_names or names
@@ -121,7 +126,9 @@ def export(
         # In the same folder, so that it can be renamed; in one of its own, so that two exports do not meet.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
-            order = Order(str(temporary), row.name, input, outputs, fold, metadata, counts, part)
+            order = Order(
+                str(temporary), row.name, input or "float32", outputs, fold, metadata, counts, part, quantize, opset
+            )
             made = make(source, order, pictures)
             size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
             _put_in_place(temporary, target)
@@ -130,15 +137,26 @@ def export(
     return Export(target, row.name, size, made["layers"], made["output"], Parity(**made["parity"]))
 
 
-def _check_options(row: Format, input: str, outputs: str | None, quantize: str | None) -> None:
-    if input not in interface.INPUTS:
+def _check_options(
+    row: Format, input: str | None, outputs: str | None, quantize: str | None, opset: int | None
+) -> None:
+    # Each argument by itself.
+    if input is not None and input not in interface.INPUTS:
         raise unknown("input", input, interface.INPUTS)
     if outputs is not None and outputs not in interface.OUTPUTS:
         raise unknown("outputs", outputs, interface.OUTPUTS)
-    if quantize not in (None, "int8"):
-        raise unknown("quantize", quantize, ["int8"])
+    if quantize not in (None, INT8, INT8_ONLY):
+        raise unknown("quantize", quantize, [INT8, INT8_ONLY])
+    if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int) or opset < LOWEST_OPSET):
+        raise InputError(f"opset={opset!r}: an integer of {LOWEST_OPSET} or more is needed")
+
+    # Then what does not go with another, or with the format.
     if quantize is not None and row.name != "litert":
         raise InputError(f"quantize={quantize!r}: only format 'litert' has it, not {row.name!r}")
+    if opset is not None and row.name != "onnx":
+        raise InputError(f"opset={opset}: only format 'onnx' has it, not {row.name!r}")
+    if quantize == INT8_ONLY and input is not None:
+        raise InputError(f"input={input!r}: with quantize={INT8_ONLY!r} the input is int8; leave it out")
     if row.tensorflow and importlib.util.find_spec("tensorflow") is None:
         raise InputError(
             f"format {row.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
@@ -218,7 +236,7 @@ def _held_out(run: Run, data_dir: Any, *, required: bool) -> tuple[Any, str] | N
 
 def _calibration(model: keras.Model, run: Run | None, given: np.ndarray | None, data_dir: Any) -> np.ndarray:
     if given is None and run is None:
-        raise InputError("quantize='int8' needs calibration: images of the training data; a run brings its own")
+        raise InputError("quantize needs calibration: images of the training data; a run brings its own")
     if given is None:
         assert run is not None
         images = run.part("train", data_dir).images

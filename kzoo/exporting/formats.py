@@ -17,20 +17,34 @@ from kzoo.exporting.metadata import as_properties, write_beside, write_inside
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """How a format's converter is to work; each field is for one format only.
+
+    Attributes:
+        calibration: images (n, height, width, channels) that int8 is fitted to, None for float32 (LiteRT).
+        integers: whether the input and the output are int8 as well (LiteRT with `calibration`).
+        opset: version of ONNX's operators; None for the converter's own choice.
+    """
+
+    calibration: np.ndarray | None = None
+    integers: bool = False
+    opset: int | None = None
+
+
+@dataclass(frozen=True)
 class Format:
     """A format.
 
     Attributes:
         name: as in ``format=``.
         suffix: of its files; "" for a folder.
-        write: writes a model with an interface: ``write(model, path, metadata, calibration)``; `calibration` are
-            images for int8, or None for float32.
+        write: writes a model with an interface: ``write(model, path, metadata, conversion)``.
         tensorflow: whether TensorFlow makes it.
     """
 
     name: str
     suffix: str
-    write: Callable[[keras.Model, Path, Mapping[str, Any], np.ndarray | None], None]
+    write: Callable[[keras.Model, Path, Mapping[str, Any], Conversion], None]
     tensorflow: bool = True
 
 
@@ -39,17 +53,19 @@ def _signature(model: keras.Model) -> list[keras.InputSpec]:
     return [keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
 
 
-def _saved_model(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+def _saved_model(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     model.export(path, format="tf_saved_model", verbose=False, input_signature=_signature(model))
     write_beside(path, metadata)
 
 
-def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     import onnx
+
+    options = {} if conversion.opset is None else {"opset_version": conversion.opset}
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that NumPy gave up
-        model.export(path, format="onnx", verbose=False, input_signature=_signature(model))
+        model.export(path, format="onnx", verbose=False, input_signature=_signature(model), **options)
     made = onnx.load(path)
     for value in (*made.graph.input, *made.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx calls it unk__48, or so
@@ -58,8 +74,9 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibrati
     onnx.save(made, path)
 
 
-def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: np.ndarray | None) -> None:
+def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     options: dict[str, Any] = {}
+    calibration = conversion.calibration
     if calibration is not None:
         import tensorflow as tf
 
@@ -69,11 +86,13 @@ def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibra
             "representative_dataset": lambda: ([calibration[i : i + 1]] for i in range(len(calibration))),
             "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
         }
+        if conversion.integers:
+            options |= {"inference_input_type": tf.int8, "inference_output_type": tf.int8}
     model.export(path, format="litert", verbose=False, input_signature=_signature(model), **options)
     write_inside(path, metadata)
 
 
-def _keras(model: keras.Model, path: Path, metadata: Mapping[str, Any], calibration: Any) -> None:
+def _keras(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     model.save(path)
     write_inside(path, metadata)
 
@@ -115,7 +134,9 @@ def _names() -> str:
     return ", ".join(FORMATS)
 
 
-def write(model: keras.Model, path: Path, row: Format, metadata: Mapping[str, Any], calibration: Any = None) -> None:
+def write(
+    model: keras.Model, path: Path, row: Format, metadata: Mapping[str, Any], conversion: Conversion | None = None
+) -> None:
     """Write a model with an interface in a format, without what the converters print.
 
     Raises:
@@ -124,7 +145,7 @@ def write(model: keras.Model, path: Path, row: Format, metadata: Mapping[str, An
     """
     try:
         with quiet_import():
-            row.write(model, path, metadata, calibration)
+            row.write(model, path, metadata, conversion or Conversion())
     except ImportError as error:
         extra = {"onnx": "onnx", "litert": "litert"}.get(row.name)
         package = f"'kzoo[{extra}]'" if extra else "tensorflow"

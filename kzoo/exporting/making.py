@@ -19,11 +19,14 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError, KzooError, RunFailed
-from kzoo.exporting.formats import FORMATS, write
+from kzoo.exporting.formats import FORMATS, Conversion, write
 from kzoo.exporting.interface import with_interface
 from kzoo.exporting.parity import check_own, compare, outputs_of
 from kzoo.exporting.replay import LOW_PRECISION
 from kzoo.exporting.runtimes import Exported
+
+INT8, INT8_ONLY = "int8", "int8-only"
+QUANTIZED = "0 to 255, as int8 by the input's own scale and zero point"
 
 _ERRORS: dict[str, type[KzooError]] = {"InputError": InputError, "RunFailed": RunFailed}
 
@@ -41,6 +44,8 @@ class Order:
         metadata: to embed; what goes in and comes out is added.
         images: how many images are compared, by kind.
         part: where the labelled ones come from.
+        quantize: as for `kzoo.exporting.export.export`.
+        opset: of an ONNX file; None for the converter's own choice.
     """
 
     target: str
@@ -51,6 +56,8 @@ class Order:
     metadata: dict[str, Any]
     images: dict[str, int] = field(default_factory=dict)
     part: str = ""
+    quantize: str | None = None
+    opset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Pictures:
     Attributes:
         compared: random and real ones.
         labels: int64, of the last of these; empty if none are labelled.
-        calibration: what int8 is fitted to; empty: float32 it stays.
+        calibration: what int8 is fitted to; empty where nothing is quantized.
     """
 
     compared: np.ndarray
@@ -89,7 +96,7 @@ def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]
     own = np.asarray(model.predict(images, batch_size=64, verbose=0))
     low = any(layer.compute_dtype in LOW_PRECISION for layer in model._flatten_layers())
     if kind is not None:
-        check_own(own, expected, logits=kind == "logits", low_precision=low)
+        check_own(own, expected, kind=kind, low_precision=low)
     here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow
     made = _make_here(model, order, pictures, expected) if here else _make_there(model, order, pictures, expected)
     made["layers"]["before"] = len(plain.layers)
@@ -102,18 +109,21 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
         model, input=order.input, outputs=order.outputs, fold=order.fold, named=row.name != "keras"
     )
     shape = list(ready.inputs[0].shape[1:])
+    integers = order.quantize == INT8_ONLY
+    taken = {"dtype": "int8", "pixels": QUANTIZED} if integers else {"dtype": order.input, "pixels": "0 to 255"}
     described = {
-        "input": {"name": "image", "dtype": order.input, "shape": shape, "pixels": "0 to 255"},
+        "input": {"name": "image", "shape": shape, **taken},
         "output": {"name": output, "shape": list(expected.shape[1:]), "kind": kind},
         "folded": order.fold,
-        "quantized": "int8" if len(pictures.calibration) else None,
+        "quantized": order.quantize,
     }
-    calibration = pictures.calibration.astype(order.input) if len(pictures.calibration) else None
-    write(ready, Path(order.target), row, {**order.metadata, **described}, calibration)
+    calibration = pictures.calibration.astype(order.input) if order.quantize else None
+    conversion = Conversion(calibration, integers, order.opset)
+    write(ready, Path(order.target), row, {**order.metadata, **described}, conversion)
     found = outputs_of(Exported(order.target), pictures.compared)
     parity = compare(
         expected, found, output=output, images=order.images, labels=pictures.labels, part=order.part,
-        quantized=calibration is not None,
+        quantized=order.quantize is not None,
     )  # fmt: skip
     return {"parity": asdict(parity), "layers": {"after": len(ready.layers)}, "output": output}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kzoo.data.images import resize
 from kzoo.errors import RunFailed
-from kzoo.models.output_kinds import as_probabilities, kind_of
+from kzoo.models.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.seeds import generator
 
 TOLERANCE = 1e-4
@@ -19,6 +19,7 @@ AGREEMENT = 0.8
 """Share of images that an int8 file must give the same class as the model."""
 LOSS = 0.05
 """Accuracy that an int8 file may lose."""
+MISREAD = "what the model's outputs are was misread; nothing was written"
 OPEN_SIZE = 64
 """Side of the images where the model leaves it open."""
 
@@ -84,25 +85,33 @@ def outputs_of(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batc
     return np.concatenate([run(images[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
-def check_own(own: np.ndarray, expected: np.ndarray, *, logits: bool, low_precision: bool) -> None:
+def check_own(own: np.ndarray, expected: np.ndarray, *, kind: Kind, low_precision: bool) -> None:
     """Check that what an exported file is to give means what the network itself gives.
 
     What the network's numbers are is told here from the numbers alone, on all images, and not from how the export read
-    the network: a softmax put upon a softmax is seen.
+    the network: a softmax put upon a softmax is seen, and so are logits that are passed on as probabilities.
 
     Args:
         own: the network's outputs, (images, outputs).
         expected: what the file is to give of the same images.
-        logits: whether those are logits.
+        kind: what those are said to be, see `kzoo.models.output_kinds`.
         low_precision: whether the network computes in fewer digits than the file.
 
     Raises:
-        RunFailed: they differ by more than rounding.
+        RunFailed: they differ by more than rounding, or cannot be of that kind.
     """
+    # Numbers passed on as they are need only be what they are said to be. Logits may lie between 0 and 1 by chance.
+    seen = kind_of([own])
     if own.shape == expected.shape and np.allclose(own, expected, rtol=TOLERANCE, atol=TOLERANCE):
+        wrong = seen == "softmax" if kind == "logits" else seen == "logits"
+        unsummed = kind == "softmax" and seen == "sigmoids" and not low_precision  # in which sums are off
+        if wrong or unsummed:
+            raise RunFailed(f"the exported file would call the model's outputs {kind}, they are {seen}: {MISREAD}")
         return
-    probabilities = as_probabilities(own, kind_of([own]))
-    given = as_probabilities(expected, "logits") if logits else np.asarray(expected, np.float64)
+
+    # Else probabilities are compared.
+    probabilities = as_probabilities(own, seen)
+    given = as_probabilities(expected, "logits") if kind == "logits" else np.asarray(expected, np.float64)
     if given.shape != probabilities.shape:
         raise RunFailed(f"the exported file would give outputs of shape {expected.shape}, the model gives {own.shape}")
     apart = np.abs(given - probabilities).max(-1)
@@ -111,7 +120,7 @@ def check_own(own: np.ndarray, expected: np.ndarray, *, logits: bool, low_precis
     if not differs < allowed:
         raise RunFailed(
             f"the exported file's probabilities would differ from the model's own by up to {float(apart.max()):.3g} on "
-            f"{len(own)} images: what the model's outputs are was misread; nothing was written"
+            f"{len(own)} images: {MISREAD}"
         )
 
 

@@ -39,10 +39,11 @@ class Classifier:
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
         self._names: Sequence[str] | None
         self.background: Colour | None = WHITE
+        self._rounding = 0.0
         if exported or (self.target / "saved_model.pb").is_file():
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
-            self._outputs = file.__call__
+            self._outputs, self._rounding = file.__call__, file.rounding
             if file.metadata.get("recipe"):
                 self.background = Recipe(**file.metadata["recipe"]).prediction_background
         else:
@@ -81,7 +82,8 @@ class Classifier:
         """What the outputs of a file that does not tell can be: of these images, and of noise."""
         shape = [size or NOISE_SIZE for size in self.image_shape]
         noise = np.random.default_rng(0).integers(0, 256, [NOISE_IMAGES, *shape]).astype(np.uint8)
-        kind = kind_of([outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))])
+        trials = [outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))]
+        kind = kind_of(trials, self._rounding)
         if outputs.shape[1] == 1 and kind != "sigmoid":
             raise InputError(f"{str(self.target)!r} gives one number that is no probability: it is no classifier")
         return kind

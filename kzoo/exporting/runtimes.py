@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ class Exported:
     Attributes:
         path: the file, or a SavedModel's folder.
         format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``.
-        input_dtype: ``"uint8"`` or ``"float32"``; pixels are 0-255 in both.
+        input_dtype: ``"uint8"`` or ``"float32"``, pixels 0-255 in both; or ``"int8"``, pixels by the file's own scale
+            and zero point.
         image_shape: (height, width, channels), None for what is open.
         output: ``"probabilities"``, ``"logits"``, or another name that the file has for what it gives.
         metadata: what the file says of itself, empty for one that kzoo did not write.
         kind: of its outputs, see `kzoo.models.output_kinds`; None where it does not tell.
+        rounding: by how much an output may be off because it is an integer in the file; 0 where it is not.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -44,6 +47,7 @@ class Exported:
         self.format = format_of(self.path)
         self.metadata: dict[str, Any] = {}
         self.kind: Kind | None = None
+        self.rounding = 0.0
         opener = {"savedmodel": _saved_model, "onnx": _onnx, "litert": _litert, "keras": _keras}[self.format]
         try:
             with quiet_import():
@@ -57,16 +61,17 @@ class Exported:
         kinds: dict[str, Kind] = {"probabilities": "softmax", "logits": "logits"}
         by_name = kinds.get(self.output)
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
-        if len(shape) != 4 or self.input_dtype not in ("uint8", "float32"):
+        if len(shape) != 4 or self.input_dtype not in ("uint8", "float32", "int8"):
             raise InputError(
                 f"{str(path)!r} takes {self.input_dtype} of shape {tuple(shape)}: images "
-                "(batch, height, width, channels), uint8 or float32, are needed"
+                "(batch, height, width, channels), uint8, float32 or int8, are needed"
             )
         self.image_shape = tuple(shape[1:])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...)."""
-        return np.asarray(self._run(np.ascontiguousarray(images, dtype=self.input_dtype)))
+        """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...); integers are scaled back."""
+        dtype = "float32" if self.input_dtype == "int8" else self.input_dtype  # which the runtime's part rounds
+        return np.asarray(self._run(np.ascontiguousarray(images, dtype=dtype)))
 
 
 Opened = tuple[Callable[[np.ndarray], Any], tuple[int | None, ...], str, str]
@@ -144,10 +149,58 @@ def _litert(file: Exported, threads: int | None) -> Opened:
     interpreter.allocate_tensors()  # now, while what it prints is hidden
     runner = interpreter.get_signature_runner()
     ((name, given),) = runner.get_input_details().items()
-    (output,) = runner.get_output_details()
+    ((output, result),) = runner.get_output_details().items()
     file.metadata = read_metadata(file.path)
     shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"])
-    return lambda images: runner(**{name: images})[output], shape, np.dtype(given["dtype"]).name, output
+    taken, back = Quantization.of(given), Quantization.of(result)
+    dtype = np.dtype(given["dtype"]).name
+    if dtype == "int8":
+        _check_takes_pixels(file, taken)
+    file.rounding = back.scale / 2 if back else 0.0
+
+    def run(images: np.ndarray) -> np.ndarray:
+        # uint8 is taken to be the pixels themselves, whatever scale the file gives them.
+        pixels = taken.integers(images) if taken and dtype == "int8" else images
+        outputs = runner(**{name: pixels})[output]
+        return back.numbers(outputs) if back else outputs
+
+    return run, shape, dtype, output
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How LiteRT holds numbers as integers: ``number = (integer - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> Quantization | None:
+        """That of a tensor, from what LiteRT tells of it; None of one that holds numbers as they are."""
+        scale, zero_point = details["quantization"]
+        dtype = np.dtype(details["dtype"])
+        return cls(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
+
+    def integers(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers, float, as the nearest integers that there are."""
+        limits = np.iinfo(self.dtype)
+        return np.clip(np.round(numbers / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def numbers(self, integers: np.ndarray) -> np.ndarray:
+        """Integers as the numbers that they stand for, float32."""
+        return ((integers.astype(np.int32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
+
+
+def _check_takes_pixels(file: Exported, taken: Quantization | None) -> None:
+    """Refuse int8 of which nothing says how it stands for pixels, or that cannot stand for them: scaled elsewhere."""
+    if taken is None:
+        raise InputError(f"{str(file.path)!r} takes int8 without a scale: how pixels 0-255 become int8 is not said")
+    lowest, highest = ((limit - taken.zero_point) * taken.scale for limit in (-128, 127))
+    if not file.metadata and (lowest > 127 or highest < 128):
+        raise InputError(
+            f"{str(file.path)!r} takes numbers from {lowest:.3g} to {highest:.3g}: images with pixels 0-255 are needed"
+        )
 
 
 def _keras(file: Exported, threads: int | None) -> Opened:

@@ -17,20 +17,21 @@ from scipy.special import softmax
 Kind = Literal["softmax", "logits", "sigmoid", "sigmoids"]
 
 
-def kind_of(trials: Sequence[np.ndarray]) -> Kind:
+def kind_of(trials: Sequence[np.ndarray], rounding: float = 0.0) -> Kind:
     """The kind that all of some outputs can be.
 
     Args:
         trials: arrays (n, outputs) of one network, best with several settings of its weights: outputs of an untrained
             network may lie between 0 and 1 by chance.
+        rounding: by how much each may be off.
     """
     values = [np.asarray(outputs, np.float64) for outputs in trials]
-    bounded = all(bool((v >= -1e-6).all() and (v <= 1 + 1e-3).all()) for v in values)
+    bounded = all(bool((v >= -1e-6 - rounding).all() and (v <= 1 + 1e-3 + rounding).all()) for v in values)
     if not bounded:
         return "logits"
     if values[0].shape[-1] == 1:
         return "sigmoid"
-    adds_up = all(np.allclose(v.sum(-1), 1, atol=5e-3) for v in values)
+    adds_up = all(np.allclose(v.sum(-1), 1, atol=5e-3 + rounding * v.shape[-1]) for v in values)
     return "softmax" if adds_up else "sigmoids"
 
 

@@ -103,7 +103,7 @@ def architecture(record: Result, run: Run | None) -> Drawing | Absent:
     except InputError as error:
         return Absent(f"The network cannot be drawn: {error}.")
     text = (
-        f"{len(model.layers)} layers, {record.parameters:,} trainable parameters. What repeats is drawn once; pointing "
-        "at a box names its layers."
+        f"{len(model.layers)} layers, {record.parameters_in_words()}. What repeats is drawn once; pointing at a box "
+        "names its layers."
     )
     return Drawing(text, markupsafe.Markup(svg), f"Architecture of {record.recipe['model']}")

@@ -79,6 +79,8 @@ def recorded(record: Result) -> dict[str, Any]:
 def figures(record: Result) -> list[Figure]:
     """The results, those for the eye first."""
     found = []
+    every = record.all_parameters
+    trained = "trainable" if every in (None, record.parameters) else f"trained, of {every:,} in all (layers are frozen)"
     for name, detail in (
         ("test_accuracy", "best epoch’s weights"),
         ("best_val_accuracy", f"epoch {record.best_epoch}"),
@@ -87,7 +89,7 @@ def figures(record: Result) -> list[Figure]:
         ("test_loss", "nats, best epoch’s weights"),
         ("val_loss", f"nats, epoch {record.epochs}"),
         ("gap", ""),
-        ("parameters", "trainable"),
+        ("parameters", trained),
         ("peak_memory", "of the training process"),
     ):
         row = metrics.metric(name)

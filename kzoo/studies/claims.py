@@ -11,6 +11,11 @@ A comparison of two runs takes the mean over seeds of each. Their difference cou
 A difference beyond the margin in the claimed direction means "holds", one beyond it in the other "does not hold". One
 within the margin means "does not hold" where both runs have three seeds or more, else "not enough runs". A run that
 failed (its loss was no number any more) counts as worse than one that did not.
+
+Claims on accuracies know a shortened budget: where the network that is claimed to be better, or to learn, is itself at
+chance, the verdict is "too small a budget", whatever the difference. At chance is an accuracy below 1.5 times a guess's
+and, where the classes are few, below the guess and a tenth of what is left above it. A claim of several tests is
+undecided in this way as soon as one of them is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The page on which one draws: answers as `kzoo predict` gives, what is refused, and a digit drawn in Chromium."""
 
+import base64
 import http.client
 import io
 import itertools
@@ -7,15 +8,19 @@ import json
 import socket
 import threading
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from kzoo.demo.network import Network
 from kzoo.demo.pictures import LARGEST, centered
 from kzoo.demo.server import demo_server
 from kzoo.errors import InputError
+from kzoo.exporting.metadata import write_inside
 from kzoo.exporting.predicting import Classifier
+from kzoo.recipes.schema import Recipe
 from tests.pages import browser as driver
 
 NAME = "lenet2-average:emnist"
@@ -62,6 +67,43 @@ def test_answers_are_those_of_predict(served):
     assert found["seen"].startswith("data:image/png")
     assert found["map"].startswith("data:image/png")
     assert found["map"] != found["seen"]
+
+
+def test_transparent_pictures_are_laid_over_the_networks_own_background(model_file):
+    drawing = np.zeros((8, 8, 4), "uint8")  # black, of which the left half is opaque
+    drawing[:, :4, 3] = 255
+    seen = {}
+    for background in ((255, 255, 255), (200, 200, 200), (0, 0, 0)):
+        network = Network(model_file(background))
+        answer = network.answer(png(drawing))
+        content = base64.b64decode(answer["seen"].partition(",")[2])
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        assert pixels[0, 0].tolist() == [0, 0, 0]
+        assert pixels[0, -1].tolist() == list(background)
+        seen[background] = dict(answer["classes"])
+    # The network says how bright the picture is: what it is given is what is shown.
+    shares = [classes["bright"] for classes in seen.values()]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > shares[1] + 0.05 > shares[2] + 0.1
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    """Writes an exported file that tells how bright pictures are, of a run on files with a certain background."""
+    image = keras.Input((8, 8, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    head = keras.layers.Dense(2, activation="softmax")
+    model = keras.Model(image, head(mean))
+    head.set_weights([np.array([[0.0, 1.0]] * 3), np.zeros(2)])
+
+    def write(background):
+        path = tmp_path / f"{background[0]}.keras"
+        row = Recipe(name="bright", model="lenet1-max", dataset="folder:pictures", background=background)
+        model.save(path)
+        write_inside(path, {"class_names": ["dark", "bright"], "recipe": row.model_dump(mode="json")})
+        return str(path)
+
+    return write
 
 
 def test_it_listens_on_this_machine_alone(served):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from matplotlib.patches import Circle, Rectangle
 
 from kzoo.diagnostics.effective_field import EffectiveField, effective_field, mean_field, plot_effective_fields
 from kzoo.diagnostics.field_table import field_table, lenet_fields, plot_field_table, plot_lenet_fields
@@ -133,6 +134,47 @@ def test_lenets_side_by_side():
     assert "report d: 5x5, unchanged" in text[1]
     assert "exact 15x15" in text[3]
     assert "report d: 10.3x10.3 at rate 3" in text[3]
+
+
+def boxes(axes, kind):
+    """Left, top, right and bottom of a panel's patches of a kind, in pixels, in the order drawn."""
+    found = [patch for patch in axes.patches if type(patch) is kind]
+    return [
+        np.array(patch.get_path().transformed(patch.get_patch_transform()).get_extents().extents) for patch in found
+    ]
+
+
+def test_a_field_larger_than_the_image_is_seen_whole_with_the_images_border():
+    field = EffectiveField("m", "l", np.full((10, 10), 0.01), (41, 21), 1)
+    small = EffectiveField("m", "l", made(np.pad([[1.0]], 5)).map, (3, 3), 1)
+    large, within = plot_effective_fields([field, small]).axes
+    left, right = large.get_xlim()
+    bottom, top = large.get_ylim()
+    whole, border = boxes(large, Rectangle)
+    assert (whole[2] - whole[0], whole[3] - whole[1]) == pytest.approx((21, 41))
+    np.testing.assert_allclose(border, (-0.5, -0.5, 9.5, 9.5))
+    (circle,) = boxes(large, Circle)
+    for x0, y0, x1, y1 in (whole, border, circle):
+        assert left < x0 < x1 < right
+        assert top < y0 < y1 < bottom
+    assert large.get_aspect() == 1
+    assert "the image's border" in [text.get_text() for text in large.figure.legends[0].get_texts()]
+    # A field within the image changes nothing: the panel is the image.
+    assert (*within.get_xlim(), *within.get_ylim()) == (-0.5, 10.5, 10.5, -0.5)
+    assert len(boxes(within, Rectangle)) == 1
+    assert len(plot_effective_fields([small]).legends[0].get_texts()) == 2
+
+
+def test_the_table_of_a_deep_network_shows_its_fields_whole():
+    convolutions = [L.Conv2D(1, 3, dilation_rate=rate, padding="same") for rate in (1, 4, 8)]
+    rows = field_table(keras.Sequential([keras.Input((12, 12, 1)), *convolutions]), count=1)
+    assert [row.exact for row in rows] == [(3, 3), (11, 11), (27, 27)]
+    for axes, row in zip(plot_field_table(rows).axes, rows, strict=False):
+        box = boxes(axes, Rectangle)[0]
+        assert (box[2] - box[0], box[3] - box[1]) == pytest.approx(row.exact)
+        for low, high, limits in ((box[0], box[2], axes.get_xlim()), (box[1], box[3], axes.get_ylim())):
+            assert min(limits) <= low < high <= max(limits)
+            assert min(limits) <= -0.5 < 11.5 <= max(limits)
 
 
 CASES = {

@@ -140,6 +140,26 @@ def test_int8_is_calibrated_smaller_and_nearly_as_accurate(run):
     assert np.int8 not in {tensor["dtype"] for tensor in _tensors("digits.tflite")}
 
 
+@on_tensorflow
+def test_opset_is_the_files_and_its_outputs_are_the_models(model, command):
+    onnx = pytest.importorskip("onnx")
+    x = images(model, 5)
+    for opset in (9, 17):
+        export(model, "net.onnx", opset=opset, overwrite=True)
+        assert {each.domain: each.version for each in onnx.load("net.onnx").opset_import}[""] == opset
+        np.testing.assert_allclose(Exported("net.onnx")(x), call(model, x), atol=1e-4)
+    before = Path("net.onnx").read_bytes()
+    with pytest.raises(RunFailed, match=r"cannot be converted to onnx: .*Opset 99 is not supported"):
+        export(model, "net.onnx", opset=99, overwrite=True)
+    assert Path("net.onnx").read_bytes() == before
+    export(model, "net.keras")
+    code, _, errors = command("export", "net.keras", "--to", "litert", "--opset", "13")
+    assert (code, errors) == (2, "error: opset=13: only format 'onnx' has it, not 'litert'\n")
+    code, _, errors = command("export", "net.keras", "--to", "onnx", "--opset", "13", "--output", "cli.onnx")
+    assert code == 0, errors
+    assert {each.domain: each.version for each in onnx.load("cli.onnx").opset_import}[""] == 13
+
+
 def _tensors(path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -225,6 +245,15 @@ BAD = [
     (("net.onnx",), {"quantize": "int8"}, "only format 'litert'"),
     (("net.tflite",), {"quantize": "int4"}, "unknown quantize 'int4'"),
     (("net.tflite",), {"quantize": "int8"}, "needs calibration"),
+    (("net.onnx",), {"quantize": "int8-only"}, "quantize='int8-only': only format 'litert'"),
+    (("net.tflite",), {"quantize": "int8-only", "input": "uint8"}, "input='uint8': with quantize='int8-only'"),
+    (("net.tflite",), {"quantize": "int8-only"}, "needs calibration"),
+    (("net.tflite",), {"opset": 13}, "opset=13: only format 'onnx'"),
+    (("net",), {"format": "savedmodel", "opset": 13}, "opset=13: only format 'onnx'"),
+    (("net.keras",), {"opset": 13}, "opset=13: only format 'onnx'"),
+    (("net.onnx",), {"opset": 6}, "opset=6: an integer of 7 or more"),
+    (("net.onnx",), {"opset": "13"}, "opset='13': an integer"),
+    (("net.onnx",), {"opset": True}, "opset=True: an integer"),
     (("net.tflite",), {"quantize": "int8", "calibration": np.zeros((4, 9, 8, 3))}, "calibration of shape"),
     (("net.keras",), {"class_names": ["a"]}, "class_names has 1 names"),
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.exporting.formats import FORMATS, write
+from kzoo.exporting.formats import FORMATS, Conversion, write
 from kzoo.exporting.interface import with_interface
 from tests.exporting.conftest import on_tensorflow
 
@@ -31,6 +31,6 @@ def test_a_large_network_is_a_quarter_in_int8(tmp_path):
     sizes = []
     for name, calibration in (("whole", None), ("small", images)):
         path = tmp_path / f"{name}.tflite"
-        write(model, path, FORMATS["litert"], {}, calibration)
+        write(model, path, FORMATS["litert"], {}, Conversion(calibration))
         sizes.append(path.stat().st_size)
     assert 3.8 < sizes[0] / sizes[1] < 4.1

@@ -35,6 +35,21 @@ def test_figures_are_those_of_the_record(page):
     assert "6 of 6 epochs on 1,000 training images of cifar100, 64 validation and 30 test images held out" in page.text
 
 
+def test_both_counts_of_parameters_are_told_where_layers_are_frozen(record, tmp_path):
+    shown = {}
+    for every in (None, 336196, 400000):
+        content = record.model_copy(update={"all_parameters": every})
+        page = Page(run_page(content, tmp_path / f"{every}.html"))
+        assert dict(page.figures)["Parameters"] == "336,196"
+        shown[every] = page.text
+    assert "trained, of 400,000 in all (layers are frozen)" in shown[400000]
+    assert "400,000 parameters, 336,196 of them trained" in shown[400000]
+    for every in (None, 336196):
+        assert "400,000" not in shown[every]
+        assert "336,196 parameters." in shown[every]
+        assert "frozen" not in shown[every]
+
+
 def test_every_epoch_is_in_the_table_and_in_the_curves(page, record):
     header, *rows = page.table("Figures of every epoch")
     assert header == [

@@ -1,0 +1,142 @@
+"""LiteRT files that take and give integers: the same answers as from the network, and foreign ones read rightly."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kzoo.errors import InputError
+from kzoo.exporting import making
+from kzoo.exporting.benchmark import benchmark
+from kzoo.exporting.export import export
+from kzoo.exporting.predicting import Classifier
+from kzoo.exporting.runtimes import Exported
+from tests.exporting.conftest import on_tensorflow
+
+pytestmark = on_tensorflow
+
+
+def details(path):
+    """What LiteRT tells of a file's input and output, and its function."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_path=str(path)).get_signature_runner()
+    (given,), (result,) = runner.get_input_details().values(), runner.get_output_details().values()
+    return runner, given, result
+
+
+@pytest.fixture(scope="module")
+def integers(run, tmp_path_factory):
+    """A run's int8-only files, of probabilities and of logits, and what the export said of them."""
+    folder = tmp_path_factory.mktemp("integers")
+    paths = {outputs: folder / f"{outputs}.tflite" for outputs in ("probabilities", "logits")}
+    return {
+        outputs: (path, export(run, path, quantize="int8-only", outputs=outputs)) for outputs, path in paths.items()
+    }
+
+
+@pytest.mark.parametrize("outputs", ["probabilities", "logits"])
+def test_both_ends_are_int8_and_the_numbers_are_the_networks(integers, run, outputs):
+    path, done = integers[outputs]
+    runner, given, result = details(path)
+    assert (given["dtype"], result["dtype"]) == (np.int8, np.int8)
+    assert done.parity.scored == (359, "test")
+    assert done.parity.accuracy_before == pytest.approx(run.result.test.accuracy, abs=1e-6)
+    assert done.parity.accuracy_after > done.parity.accuracy_before - 0.03
+    opened = Exported(path)
+    assert (opened.input_dtype, opened.metadata["quantized"]) == ("int8", "int8-only")
+    assert (opened.metadata["input"]["dtype"], opened.kind) == (
+        "int8",
+        {"probabilities": "softmax"}.get(outputs, outputs),
+    )
+
+    # By hand, with the file's own scales and zero points.
+    images = run.part("test").images[:100]
+    (scale, zero), (back, base) = given["quantization"], result["quantization"]
+    rounded = np.clip(np.round(images / scale) + zero, -128, 127).astype(np.int8)
+    (raw,) = runner(image=rounded).values()
+    np.testing.assert_allclose(opened(images), (raw.astype(float) - base) * back, rtol=1e-5, atol=1e-6)
+    assert opened.rounding == pytest.approx(back / 2)
+
+    # And they mean what the network's probabilities mean.
+    found, expected = Classifier(path).probabilities(images), Classifier(run.directory).probabilities(images)
+    np.testing.assert_allclose(found.sum(-1), 1, atol=0.02)
+    assert np.abs(found - expected).mean() < 0.02
+    assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
+
+
+def test_the_command_writes_one_and_predict_reads_it(run, command):
+    name = "digits.tflite"
+    options = ("--to", "litert", "--quantize", "int8-only", "--output", name)
+    code, text, errors = command("export", run.directory, *options)
+    assert code == 0, errors
+    assert "before" in text
+    assert details(name)[1]["dtype"] == np.int8
+    images = run.part("test").images[:12]
+    files = [f"{i}.png" for i in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image[..., 0]).save(file)
+    answers = []
+    for target in (name, run.directory):
+        code, text, errors = command("predict", target, *files, "--json", "--top", "1")
+        assert code == 0, errors
+        answers.append([row["classes"] for row in json.loads(text)])
+    same = [found.keys() == expected.keys() for found, expected in zip(*answers, strict=True)]
+    assert sum(same) >= 11
+    shares = [[share for row in rows for share in row.values()] for rows in answers]
+    assert np.median(np.abs(np.subtract(*shares))) < 0.05
+    code, _, errors = command("export", run.directory, *options[:4], "--input", "uint8", "--output", "b.tflite")
+    assert (code, "the input is int8; leave it out" in errors) == (2, True)
+
+
+def test_the_comparison_reads_the_files_scales(model, monkeypatch):
+    """Integers taken for the numbers themselves would be found: the pixels are all clipped at 127."""
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3)).astype("uint8")
+    seen = []
+    compare = making.compare
+    monkeypatch.setattr(making, "compare", lambda a, b, **k: seen.append((a, b)) or compare(a, b, **k))
+    export(model, "net.tflite", quantize="int8-only", calibration=images)
+    ((expected, found),) = seen
+    np.testing.assert_allclose(found.sum(-1), 1, atol=0.02)
+    assert np.abs(found - expected).max() < 0.05
+
+
+def foreign(path, dtype, rescaling=1 / 255):
+    """A quantized file that another program made: the mean of each channel, as a softmax or as it is."""
+    import tensorflow as tf
+
+    image = keras.Input((8, 8, 3), batch_size=1)
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(rescaling)(image))
+    model = keras.Model(image, keras.layers.Softmax()(pooled))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    drawn = np.random.default_rng(0).uniform(0, 1, (64, 1, 1, 1, 3)) * np.ones((8, 8, 1))  # of one colour each
+    drawn = (drawn if rescaling == 1 else 255 * drawn).astype("float32")
+    converter.representative_dataset = lambda: ([each] for each in drawn)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = dtype
+    path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+def test_files_of_other_programs(tmp_path):
+    import tensorflow as tf
+
+    image = np.zeros((1, 8, 8, 3), "uint8") + np.array([250, 50, 0], "uint8")
+    odds = np.exp(image[0, 0, 0] / 255)
+    for dtype in (tf.int8, tf.uint8):
+        classifier = Classifier(foreign(tmp_path / f"{dtype.name}.tflite", dtype))
+        (found,) = classifier.probabilities(image)
+        assert classifier.kind == "softmax"
+        np.testing.assert_allclose(found, odds / odds.sum(), atol=0.02)
+    with pytest.raises(InputError, match=r"takes numbers from 0 to 0\.99\d: images with pixels 0-255 are needed"):
+        Classifier(foreign(tmp_path / "scaled.tflite", tf.int8, rescaling=1))
+
+
+def test_times_are_of_pixels(integers):
+    (row,) = benchmark(integers["logits"][0], batches=[1], seconds=0.05)
+    assert (row.runtime, row.batch) == ("litert", 1)
+    assert row.milliseconds > 0
