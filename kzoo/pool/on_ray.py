@@ -58,10 +58,10 @@ class OnRay(Pool):
         Raises:
             InputError: Ray is not installed, or the address is none.
         """
-        if importlib.util.find_spec("ray") is None:
-            raise InputError(f"--on {address} needs Ray, which is not installed: pip install 'kzoo[ray]'")
         if not re.fullmatch(r"auto|local|(ray://)?[^/:\s]+:\d+", address):
             raise InputError(f"--on takes auto, local, HOST:PORT or ray://HOST:PORT, not {address!r}")
+        if importlib.util.find_spec("ray") is None:
+            raise InputError(f"--on {address} needs Ray, which is not installed: pip install 'kzoo[ray]'")
         super().__init__(workers or 1)
         self.address, self.workers, self.reuse, self.deaths, self.patience = address, workers, reuse, deaths, patience
         self._tasks: dict[Any, Job] = {}  # by Ray's reference

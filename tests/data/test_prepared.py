@@ -263,7 +263,7 @@ def test_without_a_home_directory_nothing_is_cached_and_all_works(monkeypatch: p
         raise KeyError(f"getpwuid(): uid not found: {number}")
 
     monkeypatch.setattr(pwd, "getpwuid", nobody)
-    for variable in ("HOME", "KZOO_CACHE", "KZOO_DATA_DIR", "TFDS_DATA_DIR"):
+    for variable in ("HOME", "KERAS_HOME", "KZOO_CACHE", "KZOO_DATA_DIR", "TFDS_DATA_DIR"):
         monkeypatch.delenv(variable, raising=False)
     assert _configured_backend() is None
     rows = {row.name: row for row in available()}
