@@ -10,7 +10,7 @@ from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.studies.study import Claim, Entry, Study, Verdict
 
-MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "wishes", "fast")
+MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "future_work", "fast_training")
 
 _registered: dict[str, Study] = {}
 
@@ -19,7 +19,7 @@ __all__ = ["Claim", "Entry", "Study", "Verdict", "list_studies", "register_study
 
 @functools.cache
 def _built_in() -> dict[str, Study]:
-    modules = [importlib.import_module(f"kzoo.studies.{name}") for name in MODULES]
+    modules = [importlib.import_module(f"kzoo.studies.reports.{name}") for name in MODULES]
     return {row.name: row for module in modules for row in module.STUDIES}
 
 

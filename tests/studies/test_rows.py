@@ -8,7 +8,7 @@ import pytest
 from kzoo.recipes import list_recipes, recipe
 from kzoo.studies import list_studies, metrics, study
 from kzoo.studies.comparisons import Arithmetic, ConvergedBy, GroupDifference, Ratio, WithinSpread
-from kzoo.studies.report_d import _dilated_side, _pooled_side
+from kzoo.studies.reports.report_d import _dilated_side, _pooled_side
 from kzoo.studies.results import Results
 from kzoo.studies.verdicts import Alike, Bounded, Combined, Compare, HardestClasses, NotAbove, NotRecorded
 
@@ -23,7 +23,7 @@ NAMES = {
         "resnet-depth", "resnet-optimizers", "resnet-schedules", "resnet-penalties", "resnet-activations",
         "resnet-blocks", "resnet-augmentation", "resnet-mixup",
     ),
-    "wishes": ("densenet", "lossless-reduction", "kernel-stride", "fully-connected"),
+    "future work": ("densenet", "lossless-reduction", "kernel-stride", "fully-connected"),
     "ours": ("fast", "fast-without"),
 }  # fmt: skip
 ROWS = [study(name) for name in list_studies()]

@@ -1,4 +1,4 @@
-"""Studies that the reports' authors wished for and did not run (their conclusions)."""
+"""Future work of the reports: studies that their conclusions propose and that they did not run."""
 
 from __future__ import annotations
 
