@@ -18,7 +18,7 @@ from kzoo.data.datasets import dataset
 from kzoo.data.loading import load
 from kzoo.diagnostics.activations import rectifies
 from kzoo.diagnostics.doctor.weights import harmless
-from kzoo.diagnostics.layers import find_layers, kernel
+from kzoo.introspection.layers import find_layers, kernel
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 

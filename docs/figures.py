@@ -83,7 +83,7 @@ def budget(run: Any, *, named: bool = True) -> str:
 
 def convolutions(model: Any) -> list[str]:
     """Paths of a model's convolutions, in order."""
-    from kzoo.diagnostics.layers import find_kernels
+    from kzoo.introspection.layers import find_kernels
 
     return [path for path, own in find_kernels(model) if len(own[0].shape) == 4]
 
@@ -106,7 +106,7 @@ def _gradient_figures() -> None:
     for network in ("vgg08", "vgg38", "vgg38-bn"):
 
         def lines(runs: Runs, network: str = network) -> Made:
-            from kzoo.diagnostics.gradient_plots import plot_gradient_flow
+            from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
 
             run = runs(network)
             drawn = plot_gradient_flow(run.result.gradient_flow, title=network)
@@ -121,7 +121,7 @@ _gradient_figures()
 @figure("gradients-heatmap", "vgg38-bn")
 def gradients_heatmap(runs: Runs) -> Made:
     """The same as a map."""
-    from kzoo.diagnostics.gradient_plots import plot_gradient_heatmap
+    from kzoo.diagnostics.gradient_flow.plots import plot_gradient_heatmap
 
     run = runs("vgg38-bn")
     return plot_gradient_heatmap(run.result.gradient_flow), ".png", f"The last one as a map: {budget(run)}."
@@ -130,7 +130,7 @@ def gradients_heatmap(runs: Runs) -> Made:
 @figure("update-ratio", "vgg38-bn")
 def update_ratio(runs: Runs) -> Made:
     """Updates against weights."""
-    from kzoo.diagnostics.gradient_plots import plot_update_ratio
+    from kzoo.diagnostics.gradient_flow.plots import plot_update_ratio
 
     run = runs("vgg38-bn")
     drawn = plot_update_ratio(run.result.gradient_flow)
@@ -150,7 +150,8 @@ def learning_curves(runs: Runs) -> Made:
 @figure("weights", "vgg38-bn")
 def weights(runs: Runs) -> Made:
     """Weight histograms."""
-    from kzoo.diagnostics.weight_histograms import plot_weight_histograms, read_weight_histograms
+    from kzoo.diagnostics.weight_plots import plot_weight_histograms
+    from kzoo.training.recorders.weight_histograms import read_weight_histograms
 
     run = runs("vgg38-bn")
     drawn = plot_weight_histograms(read_weight_histograms(run.directory), at_most=8)
@@ -258,7 +259,8 @@ def feature_maps(runs: Runs) -> Made:
 @figure("receptive-fields")
 def receptive_fields(runs: Runs) -> Made:
     """Average pooling against dilation."""
-    from kzoo.diagnostics.field_table import lenet_fields, plot_lenet_fields
+    from kzoo.diagnostics.receptive_field.lenet_plots import plot_lenet_fields
+    from kzoo.diagnostics.receptive_field.lenets import lenet_fields
 
     caption = (
         "Effective receptive fields of untrained LeNets with average pooling and with dilation, 1 to 4 blocks, mean of "

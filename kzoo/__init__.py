@@ -26,17 +26,16 @@ if TYPE_CHECKING:
     from kzoo.diagnostics.curves import plot_learning_curves
     from kzoo.diagnostics.diagram import architecture_diagram, save_diagram
     from kzoo.diagnostics.doctor import doctor
-    from kzoo.diagnostics.effective_field import effective_field
     from kzoo.diagnostics.feature_maps import feature_maps
     from kzoo.diagnostics.grad_cam import grad_cam
     from kzoo.diagnostics.gradient_flow import GradientFlowCallback, gradient_flow
     from kzoo.diagnostics.invariance import invariance
-    from kzoo.diagnostics.layer_table import layer_table
     from kzoo.diagnostics.plots import save_figure
-    from kzoo.diagnostics.weight_histograms import weight_histograms
+    from kzoo.diagnostics.receptive_field.effective import effective_field
     from kzoo.errors import InputError, KzooError, RunFailed
     from kzoo.exporting.export import export
     from kzoo.exporting.fold import fold_batch_norm
+    from kzoo.introspection.layer_table import layer_table
     from kzoo.models import (
         MLP,
         VGG,
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
     from kzoo.studies.running import run_study
     from kzoo.training.listing import runs
     from kzoo.training.publishing import save_weights_set
+    from kzoo.training.recorders.weight_histograms import weight_histograms
     from kzoo.training.run import resume, train
     from kzoo.training.saved_run import Run
     from kzoo.training.seeds import train_seeds
@@ -85,14 +85,14 @@ _MODULES = {
     "kzoo.diagnostics.curves": ("plot_learning_curves",),
     "kzoo.diagnostics.diagram": ("architecture_diagram", "save_diagram"),
     "kzoo.diagnostics.doctor": ("doctor",),
-    "kzoo.diagnostics.effective_field": ("effective_field",),
+    "kzoo.diagnostics.receptive_field.effective": ("effective_field",),
     "kzoo.diagnostics.feature_maps": ("feature_maps",),
     "kzoo.diagnostics.grad_cam": ("grad_cam",),
     "kzoo.diagnostics.gradient_flow": ("GradientFlowCallback", "gradient_flow"),
     "kzoo.diagnostics.invariance": ("invariance",),
-    "kzoo.diagnostics.layer_table": ("layer_table",),
+    "kzoo.introspection.layer_table": ("layer_table",),
     "kzoo.diagnostics.plots": ("save_figure",),
-    "kzoo.diagnostics.weight_histograms": ("weight_histograms",),
+    "kzoo.training.recorders.weight_histograms": ("weight_histograms",),
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
     "kzoo.exporting.export": ("export",),
     "kzoo.exporting.fold": ("fold_batch_norm",),

@@ -1,7 +1,10 @@
 """What is imported when: kzoo itself, its help and its lists load neither Keras nor a backend."""
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +65,56 @@ def test_a_backend_is_chosen_where_tensorflow_is_missing(tmp_path):
     assert chosen(["none"]) == "None"  # Keras decides
     assert chosen(["tensorflow"]) == "jax"
     assert chosen(["tensorflow"], KERAS_BACKEND="torch") == "torch"
+
+
+ROOMS = [
+    *(
+        "introspection",
+        "data",
+        "models",
+        "recipes",
+        "training",
+        "diagnostics",
+        "exporting",
+        "pool",
+        "studies",
+        "search",
+    ),
+    *("demo", "pages", "cli"),
+]
+"""From the lowest to the highest: a room imports from those below it alone, late imports included."""
+KNOWN = {("models/registry.py", "recipes"), ("training/initial_weights.py", "exporting")}
+"""Imports that still point up."""
+
+
+def imports():
+    """(file, room imported from) of every import of one room of kzoo from another."""
+    root = Path(kzoo.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        file = path.relative_to(root).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kzoo."):
+                room = node.module.split(".")[1]
+                if room in ROOMS and not file.startswith(f"{room}/"):
+                    yield file, room
+
+
+def test_arrows_between_rooms_point_down():
+    pairs = set(imports())
+    assert len(pairs) > 100
+    low = {(file, room) for file, room in pairs if "/" not in file and file not in ("__init__.py", "__main__.py")}
+    assert not low, "a file beside the rooms is below all of them"
+    order = {room: place for place, room in enumerate(ROOMS)}
+    up = {(file, room) for file, room in pairs if order[room] > order.get(file.partition("/")[0], len(ROOMS))}
+    assert up == KNOWN
+
+
+def test_one_module_touches_keras_private_graph():
+    private = re.compile(
+        r"\._(functional|nodes_by_depth|inbound_nodes|keras_history|flatten_layers|(in|out)puts_struct)\b"
+    )
+    root = Path(kzoo.__file__).parent
+    users = {
+        path.relative_to(root).as_posix() for path in root.rglob("*.py") if private.search(path.read_text("utf-8"))
+    }
+    assert users == {"introspection/graph.py"}

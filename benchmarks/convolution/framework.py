@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kzoo.convolution.geometry import Padding, Pair, of_convolution
-from kzoo.diagnostics.backends import compiled
+from kzoo.introspection.backends import compiled
 
 Tensors = list[Any]
 

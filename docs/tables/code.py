@@ -16,7 +16,7 @@ def models() -> str:
 
     with quiet_import():
         import keras  # noqa: F401
-    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.introspection.layer_table import layer_table
     from kzoo.models.catalog import VARIANTS
     from kzoo.models.registry import create_model
 

@@ -55,10 +55,10 @@ def gradients(
 ) -> None:
     """Show how large each layer's gradient was in a run, before training and after each epoch."""
     import_keras()
-    from kzoo.diagnostics.flow_history import FlowHistory
-    from kzoo.diagnostics.gradient_plots import plot_gradient_flow
+    from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.errors import InputError
+    from kzoo.training.recorders.flow_history import FlowHistory
     from kzoo.training.saved_run import Run
 
     if output is not None:

@@ -29,7 +29,7 @@ from kzoo.cli.common import (
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
-    from kzoo.diagnostics.field_table import FieldRow
+    from kzoo.diagnostics.receptive_field.table import FieldRow
 
 
 @app.command()
@@ -102,8 +102,9 @@ def receptive_field(
 ) -> None:
     """Show receptive fields layer by layer: exact, by report d's account, and effective."""
     import_keras()
-    from kzoo.diagnostics.field_table import field_table, plot_field_table
     from kzoo.diagnostics.plots import check_output, save_figure
+    from kzoo.diagnostics.receptive_field.plots import plot_field_table
+    from kzoo.diagnostics.receptive_field.table import field_table
 
     if output is not None:
         check_output(output, overwrite=force)

@@ -180,8 +180,9 @@ def histograms(
     """Show how the distribution of each layer's weights changed over a run."""
     import_keras()
     from kzoo.diagnostics.plots import check_output, save_figure
-    from kzoo.diagnostics.weight_histograms import plot_weight_histograms, read_weight_histograms
+    from kzoo.diagnostics.weight_plots import plot_weight_histograms
     from kzoo.errors import InputError, unknown
+    from kzoo.training.recorders.weight_histograms import read_weight_histograms
     from kzoo.training.saved_run import Run
 
     if output is not None:

@@ -69,7 +69,7 @@ def info(
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
     import_keras()
-    from kzoo.diagnostics.layer_table import layer_table
+    from kzoo.introspection.layer_table import layer_table
     from kzoo.models.registry import create_model, names_set
 
     if name.endswith(".keras"):

@@ -15,11 +15,11 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from kzoo.diagnostics.gradients import layer_outputs, parameter_gradients, prepare_images
-from kzoo.diagnostics.layers import find_layer, find_layers, kernel
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
+from kzoo.introspection.gradients import layer_outputs, parameter_gradients, prepare_images
+from kzoo.introspection.layers import find_layer, find_layers, kernel
 from kzoo.seeds import generator
 
 MEMORY = 256 * 2**20

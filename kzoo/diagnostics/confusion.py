@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 
 from kzoo.diagnostics.plots import COLORS, new_figure
 from kzoo.errors import InputError
-from kzoo.models.output_kinds import as_probabilities
+from kzoo.introspection.output_kinds import as_probabilities
 from kzoo.training import counts
 
 NUMBERED = 20  # classes up to which a cell's count can be read

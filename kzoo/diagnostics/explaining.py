@@ -13,12 +13,12 @@ import numpy as np
 from kzoo.data.images import WHITE, Colour, read_images, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
 from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
-from kzoo.diagnostics.gradients import prepare_images
-from kzoo.diagnostics.layers import find_layer
 from kzoo.diagnostics.plots import check_output, new_figure, save_figure
 from kzoo.errors import InputError, unknown
-from kzoo.models.output_kinds import as_probabilities
-from kzoo.models.outputs import read_outputs
+from kzoo.introspection.gradients import prepare_images
+from kzoo.introspection.layers import find_layer
+from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.outputs import read_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

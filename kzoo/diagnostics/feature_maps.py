@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.gradients import layer_outputs
-from kzoo.diagnostics.layers import find_layer, find_layers
 from kzoo.errors import InputError
+from kzoo.introspection.gradients import layer_outputs
+from kzoo.introspection.layers import find_layer, find_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
     Args:
         model: a built Keras model with one input; nested and subclassed ones too.
         image: (h, w, c) as the model takes it, or (1, h, w, c).
-        layers: paths, names or layers (see `kzoo.diagnostics.gradients.find_layers`).
+        layers: paths, names or layers (see `kzoo.introspection.gradients.find_layers`).
 
     Returns:
         By path, float32 (h, w, channels).

@@ -18,11 +18,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.diagnostics.gradients import activation_gradients, layer_outputs, prepare_images
-from kzoo.diagnostics.layers import find_layer, find_layers
 from kzoo.errors import InputError
-from kzoo.models.output_kinds import as_probabilities
-from kzoo.models.outputs import read_outputs, without_ending
+from kzoo.introspection.gradients import activation_gradients, layer_outputs, prepare_images
+from kzoo.introspection.layers import find_layer, find_layers
+from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.outputs import read_outputs, without_ending
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def grad_cam(
         model: a built Keras model from images (n, h, w, c) to (n, classes); nested and subclassed ones, and models with
             preprocessing inside, too.
         images: as the model takes them.
-        layer: path, name or layer (see `kzoo.diagnostics.gradients.find_layers`) with a map (n, h, w, channels);
+        layer: path, name or layer (see `kzoo.introspection.gradients.find_layers`) with a map (n, h, w, channels);
             default: see `last_map`.
         classes: one class for all images, or one for each; default: those that the model predicts.
         upsample: give maps of the images' size, bilinearly, else of the layer's.
@@ -105,7 +105,7 @@ def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> n
     """The class (the likeliest label) that a model gives each image, int64 (n,).
 
     Raises:
-        InputError: its outputs are not those of a classifier, see `kzoo.models.outputs`.
+        InputError: its outputs are not those of a classifier, see `kzoo.introspection.outputs`.
     """
     kind = read_outputs(model, images[:4]).kind
     outputs = [

@@ -17,10 +17,10 @@ import keras
 import numpy as np
 
 from kzoo.data.geometry import rotate
-from kzoo.diagnostics.gradients import prepare_images
 from kzoo.errors import InputError
-from kzoo.models.output_kinds import as_probabilities
-from kzoo.models.outputs import read_outputs
+from kzoo.introspection.gradients import prepare_images
+from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.outputs import read_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

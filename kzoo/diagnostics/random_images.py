@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kzoo.diagnostics.layers import check_built, find_layers
 from kzoo.errors import InputError
+from kzoo.introspection.layers import check_built, find_layers
 from kzoo.seeds import generator
 
 

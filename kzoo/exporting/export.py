@@ -20,7 +20,7 @@ from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
-from kzoo.models.outputs import read_outputs
+from kzoo.introspection.outputs import read_outputs
 from kzoo.seeds import generator
 from kzoo.training.saved_run import Run
 from kzoo.training.saved_set import open_run

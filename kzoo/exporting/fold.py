@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kzoo.exporting.replay import Change, Graph, copy_model
-from kzoo.models.outputs import has_graph
+from kzoo.introspection.graph import has_graph
 
 _layers = keras.layers
 CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)

@@ -10,8 +10,9 @@ import keras
 from kzoo.errors import InputError
 from kzoo.exporting.fold import planned
 from kzoo.exporting.replay import Change, Graph, copy_model, replay
-from kzoo.models.output_kinds import Kind
-from kzoo.models.outputs import Outputs, has_graph, read_outputs
+from kzoo.introspection.graph import has_graph
+from kzoo.introspection.output_kinds import Kind
+from kzoo.introspection.outputs import Outputs, read_outputs
 
 INPUTS = ("float32", "uint8")
 OUTPUTS = ("probabilities", "logits")
@@ -34,7 +35,7 @@ def with_interface(
     Returns:
         The copy; the name of its outputs: ``"probabilities"`` or ``"logits"`` as asked for, for its own
         ``"probabilities"`` if the model ends in a softmax, else ``"outputs"``; and the kind of its outputs, see
-        `kzoo.models.output_kinds`, None if they are not a classifier's.
+        `kzoo.introspection.output_kinds`, None if they are not a classifier's.
 
     Raises:
         InputError: the model is of another kind, or its logits cannot be had.

@@ -24,6 +24,7 @@ from kzoo.exporting.interface import with_interface
 from kzoo.exporting.parity import check_own, compare, outputs_of
 from kzoo.exporting.replay import LOW_PRECISION
 from kzoo.exporting.runtimes import Exported
+from kzoo.introspection.graph import inner_layers
 
 INT8, INT8_ONLY = "int8", "int8-only"
 QUANTIZED = "0 to 255, as int8 by the input's own scale and zero point"
@@ -94,7 +95,7 @@ def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]
     plain, _, kind = with_interface(model, outputs=order.outputs, fold=False, named=False)
     expected = np.asarray(plain.predict(images, batch_size=64, verbose=0))
     own = np.asarray(model.predict(images, batch_size=64, verbose=0))
-    low = any(layer.compute_dtype in LOW_PRECISION for layer in model._flatten_layers())
+    low = any(layer.compute_dtype in LOW_PRECISION for layer in [model, *inner_layers(model)])
     if kind is not None:
         check_own(own, expected, kind=kind, low_precision=low)
     here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow
@@ -133,7 +134,7 @@ def _make_there(model: keras.Model, order: Order, pictures: Pictures, expected: 
         folder = Path(name)
         model.save(folder / "model.keras")
         np.savez(folder / "pictures.npz", expected=expected, **vars(pictures))
-        modules = {type(layer).__module__ for layer in model._flatten_layers()}
+        modules = {type(layer).__module__ for layer in [model, *inner_layers(model)]}
         own = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
         (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": own}), encoding="utf-8")
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}

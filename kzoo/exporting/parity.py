@@ -10,7 +10,7 @@ import numpy as np
 
 from kzoo.data.images import resize
 from kzoo.errors import RunFailed
-from kzoo.models.output_kinds import Kind, as_probabilities, kind_of
+from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.seeds import generator
 
 TOLERANCE = 1e-4
@@ -94,7 +94,7 @@ def check_own(own: np.ndarray, expected: np.ndarray, *, kind: Kind, low_precisio
     Args:
         own: the network's outputs, (images, outputs).
         expected: what the file is to give of the same images.
-        kind: what those are said to be, see `kzoo.models.output_kinds`.
+        kind: what those are said to be, see `kzoo.introspection.output_kinds`.
         low_precision: whether the network computes in fewer digits than the file.
 
     Raises:

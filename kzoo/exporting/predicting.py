@@ -13,7 +13,7 @@ from kzoo.data.image_files import Unreadable
 from kzoo.data.images import WHITE, Colour, read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
-from kzoo.models.output_kinds import Kind, as_probabilities, kind_of
+from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.recipes.schema import Recipe
 
 NOISE_IMAGES, NOISE_SIZE = 4, 64
@@ -25,7 +25,8 @@ class Classifier:
     Attributes:
         image_shape: (height, width, channels), None for what is open.
         class_names: by label; numbers where the file does not tell.
-        kind: of its outputs, see `kzoo.models.output_kinds`; None until the first images where the file does not tell.
+        kind: of its outputs, see `kzoo.introspection.output_kinds`; None until the first images where the file does
+            not say.
         model: the Keras model of a run or a set, None of a file.
     """
 
@@ -52,7 +53,7 @@ class Classifier:
             raise InputError(f"{str(target)!r} takes images of shape {self.image_shape}: 1 or 3 channels are needed")
 
     def _open_run(self) -> None:
-        from kzoo.models.outputs import read_outputs
+        from kzoo.introspection.outputs import read_outputs
         from kzoo.training.saved_set import open_run
 
         run = open_run(self.name)

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.models.outputs import has_graph
+from kzoo.introspection.graph import functional, has_graph, input_structure, nodes, output_structure
 
 LOW_PRECISION = ("float16", "bfloat16")
 
@@ -60,13 +60,11 @@ class Graph:
     def __init__(self, model: keras.Model, dtype: str | None = None) -> None:
         """Read a model for which `has_graph` is true."""
         self.model, self.dtype = model, dtype
-        graph = model._functional if isinstance(model, keras.Sequential) else model
-        # Keras has no public way to the calls of a shared layer; model.summary uses the same attributes.
-        by_depth = graph._nodes_by_depth
-        self.nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+        graph = functional(model)
+        self.nodes = [node for node in nodes(model) if not node.is_input]
         self.calls = Counter(node.operation for node in self.nodes)
         self.inputs, self.outputs = list(graph.inputs), list(graph.outputs)
-        self.structure = graph._outputs_struct
+        self.structure = output_structure(model)
         self.plan = Plan()
         self._makers = {id(tensor): node for node in self.nodes for tensor in node.outputs}
         self._users: dict[int, list[Any]] = {}
@@ -139,8 +137,7 @@ def copy_model(graph: Graph, nested: Callable[[keras.Model], Any]) -> keras.Mode
     model = graph.model
     inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in graph.inputs]
     outputs = replay(graph, inputs, nested)
-    functional = model._functional if isinstance(model, keras.Sequential) else model
-    return keras.Model(keras.tree.pack_sequence_as(functional._inputs_struct, inputs), outputs, name=model.name)
+    return keras.Model(keras.tree.pack_sequence_as(input_structure(model), inputs), outputs, name=model.name)
 
 
 def _copy(operation: Any, graph: Graph) -> Any:

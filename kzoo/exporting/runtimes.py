@@ -15,7 +15,7 @@ import numpy as np
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError
 from kzoo.exporting.metadata import checked, from_properties, read_metadata
-from kzoo.models.output_kinds import Kind
+from kzoo.introspection.output_kinds import Kind
 
 
 class Exported:
@@ -29,7 +29,7 @@ class Exported:
         image_shape: (height, width, channels), None for what is open.
         output: ``"probabilities"``, ``"logits"``, or another name that the file has for what it gives.
         metadata: what the file says of itself, empty for one that kzoo did not write.
-        kind: of its outputs, see `kzoo.models.output_kinds`; None where it does not tell.
+        kind: of its outputs, see `kzoo.introspection.output_kinds`; None where it does not tell.
         rounding: by how much an output may be off because it is an integer in the file; 0 where it is not.
     """
 
@@ -206,7 +206,7 @@ def _check_takes_pixels(file: Exported, taken: Quantization | None) -> None:
 def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
     model = keras.saving.load_model(file.path, compile=False, safe_mode=True)
-    outputs = importlib.import_module("kzoo.models.outputs")  # which needs Keras
+    outputs = importlib.import_module("kzoo.introspection.outputs")  # which needs Keras
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata = read_metadata(file.path)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kzoo.errors import InputError
+from kzoo.introspection.graph import maker
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
 from kzoo.models.checks import choice, several
@@ -102,7 +103,7 @@ def FastNet(
     def conv(x: Any, width: int, layer: str) -> Any:
         outputs = layers.conv(x, width, name=layer)
         if identity:
-            _pass_through(outputs._keras_history.operation)
+            _pass_through(maker(outputs)[0])
         return outputs
 
     def norm(x: Any, layer: str) -> Any:

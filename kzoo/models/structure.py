@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
+from kzoo.introspection.graph import functional, has_graph, inner_layers, maker
 from kzoo.models.blocks import ADAPTIVE
-from kzoo.models.outputs import has_graph
 
 Structure = list[dict[str, Any]]
 """An entry for each call: ``name``, ``class``, ``config``, ``weights`` (shapes), ``inputs`` (indices of entries)."""
@@ -35,8 +35,7 @@ def structure(model: keras.Model) -> Structure:
     if has_graph(model):
         _follow(model, entries, [None] * len(model.inputs))
     else:
-        layers = list(model._flatten_layers(include_self=False, recursive=True))
-        entries += [_entry(layer, []) for layer in layers if not isinstance(layer, keras.Model)]
+        entries += [_entry(layer, []) for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
     return entries
 
 
@@ -106,7 +105,7 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
     Returns:
         The entries that its outputs are.
     """
-    graph = model._functional if isinstance(model, keras.Sequential) else model
+    graph = functional(model)
     places: dict[int, int | None] = dict(zip(map(id, graph.inputs), sources, strict=True))
     waiting = list(reversed(graph.outputs))
     while waiting:
@@ -114,14 +113,12 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
         if id(tensor) in places:
             waiting.pop()
             continue
-        history = tensor._keras_history
-        node = history.operation._inbound_nodes[history.node_index]
+        operation, node = maker(tensor)
         missing = [given for given in node.input_tensors if id(given) not in places]
         if missing:
             waiting += reversed(missing)
             continue
         inputs = [places[id(given)] for given in node.input_tensors]
-        operation = history.operation
         if isinstance(operation, keras.Model) and has_graph(operation):
             outputs = _follow(operation, entries, inputs)
         else:

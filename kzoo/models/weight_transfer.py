@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.models.outputs import read_outputs
+from kzoo.introspection.graph import inner_layers
+from kzoo.introspection.outputs import read_outputs
 from kzoo.models.structure import Structure, entry_difference, essential, structure
 
 AFFINE = ("BatchNormalization", "PReLU")
@@ -106,7 +107,7 @@ def transfer(
 def _layers(model: keras.Model) -> dict[str, Any]:
     """Layers by name, those of models within too."""
     found: dict[str, Any] = {}
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    for layer in inner_layers(model):
         if not isinstance(layer, keras.Model):
             found.setdefault(layer.name, layer)
     return found

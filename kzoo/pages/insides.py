@@ -15,7 +15,7 @@ from kzoo.pages.flow import power_map
 from kzoo.training.records import Result
 
 if TYPE_CHECKING:
-    from kzoo.diagnostics.weight_histograms import WeightHistory
+    from kzoo.training.recorders.weight_histograms import WeightHistory
     from kzoo.training.saved_run import Run
 
 EPOCHS = 8
@@ -34,7 +34,7 @@ def weight_charts(record: Result, run: Run | None) -> list[Chart] | Absent:
     """The spread of every kernel's weights over epochs, and the histograms of one kernel, to be chosen."""
     if run is None:
         return Absent("Only the record is here; histograms of weights are kept in the run’s directory.")
-    from kzoo.diagnostics.weight_histograms import read_weight_histograms
+    from kzoo.training.recorders.weight_histograms import read_weight_histograms
 
     try:
         history = read_weight_histograms(run.directory)

@@ -12,8 +12,8 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.introspection.layer_table import layer_table
 from kzoo.models.registry import builder_defaults, builder_options, resolve
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe

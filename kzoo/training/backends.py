@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kzoo.diagnostics.backends import sync
+from kzoo.introspection.backends import sync
 from kzoo.seeds import derived_seed
 
 __all__ = ["devices", "seed_step", "sync"]

@@ -20,7 +20,7 @@ from kzoo.data.datasets import dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError, unknown
-from kzoo.models.outputs import class_outputs
+from kzoo.introspection.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
 from kzoo.recipes.schema import Recipe

@@ -11,7 +11,8 @@ from typing import Any
 
 import keras
 
-from kzoo.models.outputs import class_outputs, has_graph
+from kzoo.introspection.graph import has_graph
+from kzoo.introspection.outputs import class_outputs
 
 
 def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
@@ -22,7 +23,7 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     variables.
 
     Args:
-        model: any Keras model with one output, see `kzoo.models.outputs`.
+        model: any Keras model with one output, see `kzoo.introspection.outputs`.
 
     Returns:
         A model and True if its outputs are logits, False if probabilities.

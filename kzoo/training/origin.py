@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.introspection.graph import inner_layers
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 from kzoo.training.code import class_digest, function_digest, is_custom
@@ -97,7 +98,13 @@ def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapp
 
 def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> bool:
     """Whether two lists of callbacks are alike in number, classes and settings."""
-    return [(one["kind"], one["settings"]) for one in before] == [(one["kind"], one["settings"]) for one in now]
+    return [(_kind(one), one["settings"]) for one in before] == [(_kind(one), one["settings"]) for one in now]
+
+
+def _kind(described: Mapping[str, Any]) -> str:
+    """The class of a callback; of kzoo's own without the module, which may have moved since."""
+    kind = str(described["kind"])
+    return f"kzoo.{kind.rpartition('.')[2]}" if kind.startswith("kzoo.") else kind
 
 
 def same_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -206,7 +213,7 @@ def _summary(value: np.ndarray) -> list[float]:
 
 def _code(model: keras.Model) -> Iterator[tuple[str, str]]:
     """Digests of the custom classes and functions among a model's layers and what these hold."""
-    for layer in [model, *model._flatten_layers(include_self=False)]:
+    for layer in [model, *inner_layers(model)]:
         for item in [layer, *vars(layer).values()]:
             kind = item if inspect.isfunction(item) else type(item)
             if is_custom(kind):

@@ -73,7 +73,7 @@ class Result(_Record):
         history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
         gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
-            (`update_ratio`), rows by epoch; see `kzoo.diagnostics.flow_history`. None without diagnostics.
+            (`update_ratio`), rows by epoch; see `kzoo.training.recorders.flow_history`. None without diagnostics.
         confusion: test images by true class (rows) and predicted class (columns); sparse above some
             hundred classes, see `kzoo.training.counts`.
         origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of

@@ -19,9 +19,10 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.console import plain_console
-from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
+from kzoo.introspection.graph import inner_layers, own_trainable_variables
+from kzoo.introspection.layer_table import layer_table
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, counts, origin, records
@@ -73,9 +74,8 @@ def train(
         callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
-        diagnostics: whether to record gradient flow and weight histograms (see `kzoo.diagnostics.gradient_flow` and
-            `kzoo.diagnostics.weight_histograms`), which changes nothing of the training; a run that is gone on with
-            keeps to what it began with.
+        diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
+            changes nothing of the training. A resumed run keeps the setting it started with.
         **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``.
 
     Returns:
@@ -290,8 +290,8 @@ def _multiply_adds(model: keras.Model) -> int | None:
 
 def _count(model: keras.Model, frozen: bool = False) -> int:
     """A model's trainable parameters, or with them those of its frozen layers."""
-    layers = model._flatten_layers()
-    chosen = [v for layer in layers for v in layer._trainable_variables] if frozen else model.trainable_weights
+    layers = [model, *inner_layers(model)]
+    chosen = [v for layer in layers for v in own_trainable_variables(layer)] if frozen else model.trainable_weights
     return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
 
 

@@ -13,12 +13,10 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kzoo.diagnostics.gradient_flow import PROBE_IMAGES, GradientFlowCallback
-from kzoo.diagnostics.layers import find_kernels
-from kzoo.diagnostics.weight_histograms import WeightHistograms
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
 from kzoo.interrupts import interruptible
+from kzoo.introspection.layers import find_kernels
 from kzoo.recipes.schema import Recipe
 from kzoo.training import callbacks as cb
 from kzoo.training import records
@@ -30,6 +28,8 @@ from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.guards import FiniteGuard
 from kzoo.training.optimizers import averaged, build_optimizer
 from kzoo.training.progress import ProgressBar
+from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
+from kzoo.training.recorders.weight_histograms import WeightHistograms
 
 
 class Session(keras.callbacks.Callback):

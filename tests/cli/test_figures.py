@@ -36,7 +36,7 @@ def test_histograms_of_a_run(run, command):
 
 
 def test_final_histograms_are_of_the_final_weights(run):
-    from kzoo.diagnostics.weight_histograms import read_weight_histograms, weight_histograms
+    from kzoo.training.recorders.weight_histograms import read_weight_histograms, weight_histograms
 
     opened = kzoo.Run(run)
     model = opened.model

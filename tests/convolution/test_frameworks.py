@@ -22,7 +22,7 @@ from kzoo.convolution import (
     max_pool2d_gradient,
 )
 from kzoo.convolution.geometry import of_convolution
-from kzoo.diagnostics.backends import differentiate
+from kzoo.introspection.backends import differentiate
 from tests.convolution.strategies import close, convolutions, sides
 
 pytestmark = pytest.mark.backend

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import kzoo
 from kzoo.diagnostics.diagram import architecture_diagram, save_diagram
-from kzoo.diagnostics.diagram_graph import Box, Graph, build_graph
-from kzoo.diagnostics.diagram_layout import lay_out
-from kzoo.diagnostics.diagram_text import box_lines, box_size, shortened, text_width
+from kzoo.diagnostics.diagram.boxes import Box, Graph, build_graph
+from kzoo.diagnostics.diagram.layout import lay_out
+from kzoo.diagnostics.diagram.text import box_lines, box_size, shortened, text_width
 from kzoo.errors import InputError
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
 
-from kzoo.diagnostics.effective_field import EffectiveField, effective_field, mean_field, plot_effective_fields
-from kzoo.diagnostics.field_table import field_table, lenet_fields, plot_field_table, plot_lenet_fields
+from kzoo.diagnostics.receptive_field.effective import EffectiveField, effective_field, mean_field
+from kzoo.diagnostics.receptive_field.lenet_plots import plot_lenet_fields
+from kzoo.diagnostics.receptive_field.lenets import lenet_fields
+from kzoo.diagnostics.receptive_field.plots import plot_effective_fields, plot_field_table
+from kzoo.diagnostics.receptive_field.table import field_table
 from kzoo.errors import InputError
 from kzoo.models import create_model, list_models
 

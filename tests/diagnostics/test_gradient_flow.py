@@ -8,12 +8,12 @@ import pytest
 from keras import layers
 
 import kzoo
-from kzoo.diagnostics.flow_history import FlowHistory, first_last_ratio, layer_factor
 from kzoo.diagnostics.gradient_flow import GradientFlowCallback, gradient_flow
-from kzoo.diagnostics.gradients import parameter_gradients
-from kzoo.diagnostics.layers import find_kernels
 from kzoo.errors import InputError
+from kzoo.introspection.gradients import parameter_gradients
+from kzoo.introspection.layers import find_kernels
 from kzoo.training import checkpoint
+from kzoo.training.recorders.flow_history import FlowHistory, first_last_ratio, layer_factor
 from kzoo.training.records import Result, read_result
 
 RNG = np.random.default_rng(0)

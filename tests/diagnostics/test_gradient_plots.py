@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kzoo.diagnostics.flow_history import FlowHistory
-from kzoo.diagnostics.gradient_plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
+from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
 from kzoo.diagnostics.plots import figure_to_array, save_figure
 from kzoo.errors import InputError
+from kzoo.training.recorders.flow_history import FlowHistory
 
 
 def history(epochs=4, depth=5):

@@ -4,17 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.diagnostics.weight_histograms import (
+from kzoo.diagnostics.weight_plots import plot_weight_histograms
+from kzoo.errors import InputError
+from kzoo.training.recorders.weight_histograms import (
     FILE,
     Histogram,
     WeightHistograms,
     WeightHistory,
     histogram,
-    plot_weight_histograms,
     read_weight_histograms,
     weight_histograms,
 )
-from kzoo.errors import InputError
 
 
 def network():

@@ -8,7 +8,7 @@ import pytest
 from kzoo.errors import RunFailed
 from kzoo.exporting import interface
 from kzoo.exporting.export import export
-from kzoo.models.outputs import Outputs
+from kzoo.introspection.outputs import Outputs
 
 # How the network ends, what the export takes that for, and what is asked of it.
 MISREAD = {

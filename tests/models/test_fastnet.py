@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from harness import call, check_model, images, parameters, randomize
 
-from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError
 from kzoo.exporting.fold import fold_batch_norm
+from kzoo.introspection.layer_table import layer_table
 from kzoo.models import FastNet, FastNetL, FastNetS, create_model
 from kzoo.models.whitening import LAYER, adapt, whitening_kernel
 

@@ -262,8 +262,8 @@ def test_a_claim_does_not_hold_if_any_part_of_it_fails(row, claim):
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_receptive_fields_of_report_d_are_exact(layers):
-    from kzoo.diagnostics.graph import calls
-    from kzoo.diagnostics.receptive_field import receptive_fields
+    from kzoo.introspection.graph import calls
+    from kzoo.introspection.receptive_field import receptive_fields
     from kzoo.models import create_model
 
     sides = {"average": _pooled_side(layers), "dilated": _dilated_side(layers)}

@@ -9,10 +9,10 @@ from keras import layers, ops
 
 import kzoo
 from kzoo.diagnostics.grad_cam import grad_cam, predicted
-from kzoo.diagnostics.gradients import parameter_gradients
 from kzoo.diagnostics.invariance import _answers
 from kzoo.errors import InputError
 from kzoo.exporting.predicting import Classifier
+from kzoo.introspection.gradients import parameter_gradients
 from kzoo.training.prediction import predict_part
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.gradients import prepare_images
-from kzoo.diagnostics.layers import find_layers
 from kzoo.diagnostics.random_images import input_shape, random_images
 from kzoo.errors import InputError
-from kzoo.models.outputs import class_outputs
+from kzoo.introspection.gradients import prepare_images
+from kzoo.introspection.layers import find_layers
+from kzoo.introspection.outputs import class_outputs
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 

@@ -16,9 +16,9 @@ from kzoo.diagnostics.activations import (
 )
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import parameter_gradients
-from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.diagnostics.random_images import has_input_scaling
+from kzoo.introspection.gradients import parameter_gradients
+from kzoo.introspection.layers import find_layers, kernel
 
 INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"
 VANISHING, EXPLODING = "vanishing gradients", "exploding gradients"

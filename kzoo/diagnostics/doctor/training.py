@@ -11,8 +11,8 @@ import numpy as np
 
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import LossProbe
-from kzoo.diagnostics.layers import find_layers, kernel
+from kzoo.introspection.gradients import LossProbe
+from kzoo.introspection.layers import find_layers, kernel
 from kzoo.training.schedules import learning_rate
 
 MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"

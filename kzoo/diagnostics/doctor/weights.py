@@ -9,10 +9,10 @@ import numpy as np
 
 from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
-from kzoo.diagnostics.gradients import layer_outputs
-from kzoo.diagnostics.graph import calls
-from kzoo.diagnostics.layers import find_layers, kernel
 from kzoo.errors import InputError
+from kzoo.introspection.gradients import layer_outputs
+from kzoo.introspection.graph import calls
+from kzoo.introspection.layers import find_layers, kernel
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"
 SLOWEST = 0.9999

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kzoo.diagnostics.receptive_field import report_d_side
+from kzoo.diagnostics.receptive_field.report_d import report_d_side
 from kzoo.recipes import lenet
 from kzoo.studies.claims import alike, all_of, best, between, faster, higher, lower, overfits_more, overfits_sooner
 from kzoo.studies.comparisons import arithmetic, ratio

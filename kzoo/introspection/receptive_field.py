@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from kzoo.diagnostics.graph import Call
+    from kzoo.introspection.graph import Call
 
 # Where a field depends on the position (upsampling, adaptive pooling), as many positions are tried.
 _POSITIONS = 64
@@ -55,7 +55,7 @@ def receptive_fields(calls: Sequence[Call]) -> list[tuple[int, ...] | None]:
     """The receptive field of each call's (first) output.
 
     Args:
-        calls: a model's, see `kzoo.diagnostics.graph.calls`; all shapes known.
+        calls: a model's, see `kzoo.introspection.graph.calls`; all shapes known.
 
     Returns:
         Per call, rows and columns (or as many numbers as there are spatial axes); 1 for the input itself. None for
@@ -65,15 +65,6 @@ def receptive_fields(calls: Sequence[Call]) -> list[tuple[int, ...] | None]:
     first = any(getattr(call.layer, "data_format", None) == "channels_first" for call in calls)
     tracer = _Tracer(channels_first=first)
     return [tracer.add(call) for call in calls]
-
-
-def report_d_side(rate: float) -> float:
-    """Rows of the receptive field after a dilated convolution by report d's formula (1): ``2 ** (rate / 2 + 2) - 1``.
-
-    The report calls `rate` the dilation rate. The formula fits one network only, 3x3 convolutions of dilations 1, 2
-    and 4 in turn (Yu and Koltun 2016), at rates 0, 2 and 4. It knows nothing of what comes before a layer.
-    """
-    return 2 ** (rate / 2 + 2) - 1
 
 
 class _Tracer:

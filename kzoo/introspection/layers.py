@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kzoo.errors import InputError, unknown
+from kzoo.introspection.graph import inner_layers
 
 
 def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
@@ -105,7 +106,7 @@ def _walk(layer: Any, prefix: str, seen: set[int] | None = None) -> Any:
 def _parts(layer: Any) -> list[Any]:
     if isinstance(layer, keras.Model):
         return list(layer.layers)
-    return list(layer._flatten_layers(include_self=False, recursive=False))
+    return inner_layers(layer, recursive=False)
 
 
 def _own_variables(layer: Any) -> list[Any]:

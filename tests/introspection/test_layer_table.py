@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.diagnostics.layer_table import layer_table
 from kzoo.errors import InputError
+from kzoo.introspection.layer_table import layer_table
 from kzoo.models import VGG08, create_model
 
 L = keras.layers

@@ -8,10 +8,10 @@ from typing import Literal
 import keras
 import numpy as np
 
-from kzoo.diagnostics.diagram_graph import build_graph
-from kzoo.diagnostics.diagram_layout import lay_out
-from kzoo.diagnostics.diagram_svg import HEADING, draw
-from kzoo.diagnostics.diagram_text import box_lines, box_size, shortened
+from kzoo.diagnostics.diagram.boxes import build_graph
+from kzoo.diagnostics.diagram.layout import lay_out
+from kzoo.diagnostics.diagram.svg import HEADING, draw
+from kzoo.diagnostics.diagram.text import box_lines, box_size, shortened
 from kzoo.diagnostics.plots import check_output, write_output
 from kzoo.errors import InputError
 from kzoo.notebook import Svg

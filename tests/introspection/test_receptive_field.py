@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.diagnostics.layer_table import layer_table
-from kzoo.diagnostics.receptive_field import report_d_side
+from kzoo.diagnostics.receptive_field.report_d import report_d_side
+from kzoo.introspection.layer_table import layer_table
 from kzoo.models import VGG, LeNet, ResNet, create_model, list_models
 
 L = keras.layers

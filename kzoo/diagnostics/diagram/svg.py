@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from kzoo.diagnostics.diagram_graph import Box, Graph
-from kzoo.diagnostics.diagram_layout import Layout, Point
-from kzoo.diagnostics.diagram_text import FONTS, LINE, PADDING, TEXT, TITLE, text_width
+from kzoo.diagnostics.diagram.boxes import Box, Graph
+from kzoo.diagnostics.diagram.layout import Layout, Point
+from kzoo.diagnostics.diagram.text import FONTS, LINE, PADDING, TEXT, TITLE, text_width
 
 FILLS = {
     "input": "#e5e7eb",

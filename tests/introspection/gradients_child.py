@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.diagnostics.gradients import LossProbe, activation_gradients, input_gradients, parameter_gradients
+from kzoo.introspection.gradients import LossProbe, activation_gradients, input_gradients, parameter_gradients
 
 
 def score(outputs):

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.graph import Call, calls
-from kzoo.diagnostics.layer_words import kind_of, shape_words, words_for
+from kzoo.diagnostics.diagram.layer_words import kind_of, shape_words, words_for
+from kzoo.introspection.graph import Call, calls
 
 FOLLOWERS = {"normalization", "activation", "regularization"}
 PADDED = {"convolution", "pooling"}  # a padding before one of these goes into its box

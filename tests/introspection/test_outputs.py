@@ -10,8 +10,8 @@ from keras import layers, ops
 from scipy.special import softmax
 
 from kzoo.errors import InputError
-from kzoo.models.output_kinds import as_probabilities
-from kzoo.models.outputs import class_outputs, read_outputs, without_ending
+from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.outputs import class_outputs, read_outputs, without_ending
 
 IMAGES = np.random.default_rng(1).uniform(0, 255, (6, 8, 8, 3)).astype("float32")
 

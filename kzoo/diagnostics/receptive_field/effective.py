@@ -9,29 +9,22 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
-from kzoo.diagnostics.gradients import input_gradients, layer_outputs, prepare_images
-from kzoo.diagnostics.graph import calls
-from kzoo.diagnostics.layers import check_built, find_layer
-from kzoo.diagnostics.receptive_field import receptive_fields
 from kzoo.errors import InputError
+from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
+from kzoo.introspection.graph import calls
+from kzoo.introspection.layers import check_built, find_layer
+from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SHARE = 0.95
 """Of the map's mass that lies within `EffectiveField.radius`."""
 _LUO = 1 - 0.9545
 _CHUNK = 16
-ROOM = 0.03
-"""Free room around what is larger than the image, as a share of its side."""
-_BORDER = "black"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,84 +158,6 @@ def theoretical_fields(model: keras.Model) -> dict[str, tuple[int, ...] | None]:
     except InputError:
         return {}
     return {step.name: field for step, field in zip(steps, receptive_fields(steps), strict=True)}
-
-
-def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, notes: Sequence[str] = ()) -> Figure:
-    """Maps side by side, each with its theoretical field (square) and the circle that holds 95% of the mass.
-
-    Where one of them is larger than the image, the panel shows all of it, and the image's border within.
-
-    Args:
-        fields: one panel each, row by row.
-        columns: panels a row.
-        notes: a line below each panel's title, or none.
-    """
-    from matplotlib.patches import Circle, Rectangle
-
-    from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
-
-    if not fields:
-        raise InputError("fields is empty: at least one is needed")
-    columns = min(columns, len(fields))
-    rows = -(-len(fields) // columns)
-    figure = new_figure(2.6 * columns, (3.7 if notes else 3.4) * rows + 0.4)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-    larger = False
-    for number, (axes, field) in enumerate(zip(grid.flat, fields, strict=False)):
-        # The root makes the flanks visible: the middle is up to a thousand times as strong.
-        axes.imshow(np.sqrt(field.map), cmap=SEQUENTIAL)
-        row, column = field.centre
-        axes.add_patch(Circle((column, row), field.radius, fill=False, color="white", linestyle="--"))
-        drawn = [(column - field.radius, row - field.radius, 2 * field.radius, 2 * field.radius)]
-        size = "whole input"
-        if field.theoretical is not None:
-            height, width = field.theoretical
-            size = f"{height}x{width}"
-            (top, bottom), (left, right) = field.reached
-            corner = (left + right - width) / 2, (top + bottom - height) / 2
-            axes.add_patch(Rectangle(corner, width, height, fill=False, color=COLORS[1], linewidth=1.5))
-            drawn.append((*corner, width, height))
-        larger |= _show_whole(axes, field.map.shape, drawn)
-        axes.set_title(f"{field.model}\n{field.layer}", fontsize=9)
-        text = f"exact {size}, 95% radius {field.radius:.1f}, deviation {field.deviation:.1f}"
-        axes.set_xlabel("\n".join([text.replace(", 95", "\n95"), *notes[number : number + 1]]), fontsize=9)
-    marks = [
-        Rectangle((0, 0), 1, 1, fill=False, color=COLORS[1], label="theoretical field"),
-        Circle((0, 0), 1, fill=False, color="grey", linestyle="--", label="95% of the gradient"),
-    ]
-    if larger:
-        marks.append(Rectangle((0, 0), 1, 1, fill=False, color=_BORDER, linestyle=":", label="the image's border"))
-    figure.legend(handles=marks, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    return figure
-
-
-def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float, float, float, float]]) -> bool:
-    """Widen a panel's limits to all that is drawn, and draw the image's border where that is more than the image.
-
-    Args:
-        axes: the panel, with the image from (-0.5, -0.5) on.
-        shape: rows and columns of the image.
-        drawn: left, top, width and height of each box that must be seen, in pixels.
-
-    Returns:
-        Whether something reaches beyond the image.
-    """
-    from matplotlib.patches import Rectangle
-
-    height, width = shape
-    left, top = (min(-0.5, *(box[axis] for box in drawn)) for axis in (0, 1))
-    right = max(width - 0.5, *(box[0] + box[2] for box in drawn))
-    bottom = max(height - 0.5, *(box[1] + box[3] for box in drawn))
-    if (left, top, right, bottom) == (-0.5, -0.5, width - 0.5, height - 0.5):
-        return False
-    # A little free room, so that lines at the edge are whole; and grey, on which the white circle is seen.
-    room = ROOM * max(right - left, bottom - top)
-    axes.set(xlim=(left - room, right + room), ylim=(bottom + room, top - room), facecolor="0.8")
-    axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, color=_BORDER, linestyle=":", linewidth=1.5))
-    return True
 
 
 def _noise(model: keras.Model, count: int, seed: int) -> np.ndarray:

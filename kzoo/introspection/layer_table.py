@@ -11,9 +11,9 @@ from typing import Any
 import keras
 
 from kzoo import notebook
-from kzoo.diagnostics.graph import Call, calls
-from kzoo.diagnostics.receptive_field import receptive_fields
 from kzoo.errors import InputError
+from kzoo.introspection.graph import Call, calls
+from kzoo.introspection.receptive_field import receptive_fields
 
 # Work that is not read off a kernel: it is reported as not counted, never as zero.
 _UNCOUNTED = ("AdditiveAttention", "Attention", "Dot", "Einsum", "Matmul")

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kzoo.diagnostics.gradients import (
+from kzoo.errors import InputError
+from kzoo.introspection.gradients import (
     LossProbe,
     activation_gradients,
     input_gradients,
     layer_outputs,
     parameter_gradients,
 )
-from kzoo.diagnostics.layers import find_layers
-from kzoo.errors import InputError
+from kzoo.introspection.layers import find_layers
 
 pytestmark = pytest.mark.backend
 

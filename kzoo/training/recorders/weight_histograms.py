@@ -6,17 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
-from kzoo.diagnostics.layers import find_kernels
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError
 from kzoo.files import write_atomically
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from kzoo.introspection.layers import find_kernels
 
 FILE = "weight_histograms.json"
 BINS = 32
@@ -209,71 +206,3 @@ class WeightHistograms(keras.callbacks.Callback):
             self.history = there.until(state["epochs"])
             if self.history != there:
                 self._write()
-
-
-def plot_weight_histograms(
-    history: WeightHistory, layers: Sequence[str] | None = None, *, at_most: int = 12, title: str = ""
-) -> Figure:
-    """A ridge for every epoch, one panel a layer: the first epoch at the top, dark; the last one in front, light.
-
-    Heights follow the square root of the density, so that a narrow distribution does not dwarf the wide ones.
-
-    Args:
-        history: of a run.
-        layers: which to show; if not given, `at_most` of them, evenly spread from first to last.
-        at_most: panels.
-        title: of the figure.
-
-    Raises:
-        InputError: a layer is not in the history, or nothing was recorded.
-    """
-    from kzoo.diagnostics.plots import new_figure  # training needs this module, and no Matplotlib
-
-    if not history.epochs or not history.layers:
-        raise InputError("there are no weight histograms to show")
-    for layer in layers or ():
-        if layer not in history.layers:
-            raise unknown("layer", layer, history.layers)
-    chosen = list(layers or history.layers)
-    if layers is None and len(chosen) > at_most:
-        chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, at_most).round().astype(int))]
-    columns = min(4, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure = new_figure(max(2.9 * columns, 4.5), 0.6 + 2.6 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.ravel()[len(chosen) :]:
-        axes.set_axis_off()
-    for axes, layer in zip(panels.ravel(), chosen, strict=False):
-        _ridges(axes, history, history.layers.index(layer))
-        axes.set_title(layer, fontsize=9)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("epoch")
-    figure.supxlabel("weight", fontsize=11)
-    if title:
-        figure.suptitle(title, fontsize=12)
-    return figure
-
-
-def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
-    from kzoo.diagnostics.plots import sequential_colors
-
-    found = [row[layer] for row in history.histograms]
-    densities = []
-    for one in found:
-        width = max(one.high - one.low, 1e-12) / len(one.counts)
-        densities.append(np.asarray(one.counts) / max(sum(one.counts), 1) / width)
-    steps = min(3.0, 1.0 + len(found) / 8)  # that the tallest ridge spans
-    heights = [np.sqrt(density) for density in densities]
-    tallest = max(float(height.max()) for height in heights) or 1.0
-    for place, (one, height, color) in enumerate(zip(found, heights, sequential_colors(len(found)), strict=True)):
-        edges = np.linspace(one.low, one.high, len(one.counts) + 1)
-        middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
-        ridge = -place + steps * np.concatenate([[0.0], height, [0.0]]) / tallest
-        axes.fill_between(middles, -place, ridge, color=color, zorder=place + 1, linewidth=0)
-        axes.plot(middles, ridge, color="white", linewidth=0.6, zorder=place + 1.5)
-    shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), 6)).round().astype(int))
-    axes.set_yticks([-place for place in shown], [str(history.epochs[place]) for place in shown])
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(labelsize=8)
-    axes.locator_params(axis="x", nbins=4)

@@ -15,10 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.diagnostics import backends
-from kzoo.diagnostics.layers import check_built, find_layer
 from kzoo.errors import InputError
-from kzoo.models.outputs import class_outputs
+from kzoo.introspection import backends
+from kzoo.introspection.layers import check_built, find_layer
+from kzoo.introspection.outputs import class_outputs
 
 __all__ = [
     "ActivationGradients",

@@ -3,7 +3,7 @@
 A network is judged by what it computes. From its output back, each operation without weights is tried on numbers: a
 softmax is one however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in a layer), and
 what changes nothing, such as a linear activation in float32 behind it, is passed over. Where that does not tell, the
-whole network is tried on a few images, with its own weights and with others: see `kzoo.models.output_kinds`.
+whole network is tried on a few images, with its own weights and with others: see `kzoo.introspection.output_kinds`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from keras import ops
 from scipy.special import expit, softmax
 
 from kzoo.errors import InputError
-from kzoo.models.output_kinds import Kind, kind_of
+from kzoo.introspection.graph import called_shapes, functional, has_graph, last_node, maker, output_structure
+from kzoo.introspection.output_kinds import Kind, kind_of
 
 PUSH = 30.0
 """How far the weights of the last layers are moved in a trial: a logit then leaves 0 to 1, a probability cannot."""
@@ -30,7 +31,7 @@ class Outputs:
     """What a classifier gives.
 
     Attributes:
-        kind: ``"softmax"``, ``"logits"``, ``"sigmoid"`` or ``"sigmoids"``, see `kzoo.models.output_kinds`.
+        kind: ``"softmax"``, ``"logits"``, ``"sigmoid"`` or ``"sigmoids"``, see `kzoo.introspection.output_kinds`.
         classes: how many classes (labels, for ``"sigmoids"``); 2 for one sigmoid.
         model: a model that shares the network's layers and has one output for each class: the network itself, or up to
             the softmax or sigmoid at its end.
@@ -91,11 +92,6 @@ def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
     return found
 
 
-def has_graph(model: keras.Model) -> bool:
-    """Whether a model is a graph of layers and nothing else: Functional or Sequential, built, not a subclass."""
-    return type(model).__name__ in ("Functional", "Sequential") and model.built
-
-
 @contextlib.contextmanager
 def without_ending(ending: Any) -> Iterator[None]:
     """Within it, a softmax or sigmoid that `read_outputs` found lets everything through.
@@ -126,7 +122,7 @@ def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
     """(batch, outputs) of a model's one output."""
     wanted = "one output (batch, classes) is needed"
     shape: Any = getattr(model, "output_shape", None) if getattr(model, "outputs", None) else None
-    structure = getattr(model, "_outputs_struct", None)
+    structure = output_structure(model)
     if isinstance(structure, dict):
         shape = structure
     if shape is None:
@@ -153,14 +149,13 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
     """
     tensor, changed = model.outputs[0], False
     while True:
-        operation, index = tensor._keras_history.operation, tensor._keras_history.node_index
+        operation, node = maker(tensor)
         # A model within is looked into.
         if isinstance(operation, keras.Model):
             if not has_graph(operation) or len(operation.outputs) != 1:
                 return None, None, None
             tensor = operation.outputs[0]
             continue
-        node = operation._inbound_nodes[index]
         effect = _effect(operation, node, tensor.shape)
         if effect in ("softmax", "sigmoid"):
             kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
@@ -212,23 +207,18 @@ def _tried(function: Any, count: int) -> str:
 def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[keras.Model, bool]:
     """A model with one output for each class, and whether it gives logits."""
     own = has_graph(model) and ending is not None and not getattr(ending, "weights", ())
-    own = own and any(ending is operation for operation in _operations(model))
+    own = own and any(ending is operation for operation in functional(model).operations)
     if kind in ("logits", "sigmoids") or (kind == "softmax" and not own):
         return model, kind == "logits"
     if has_graph(model):
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
-        y = ending._inbound_nodes[-1].input_tensors[0] if own else model.outputs[0]
+        y = last_node(ending).input_tensors[0] if own else model.outputs[0]
     else:
         inputs = keras.Input(_input_shape(model)[1:])
         y = model(inputs)
     if kind == "sigmoid":
         y = ops.concatenate([ops.zeros_like(y) if own else 1 - y, y], axis=-1)
     return keras.Model(inputs, y, name=model.name), own
-
-
-def _operations(model: Any) -> list[Any]:
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    return list(graph.operations)
 
 
 def _images(model: keras.Model, images: Any) -> Any:
@@ -242,7 +232,7 @@ def _input_shape(model: keras.Model) -> tuple[int | None, ...]:
     try:
         return tuple(model.input_shape)
     except AttributeError:  # of the user's own class, which remembers what it was called on
-        shapes = getattr(model, "_build_shapes_dict", None)
+        shapes = called_shapes(model)
     if not shapes:
         raise InputError(f"model {model.name!r} does not tell what it takes: call it once on images")
     return tuple(next(iter(shapes.values())))

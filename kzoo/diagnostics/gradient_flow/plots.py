@@ -10,9 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from kzoo.diagnostics.flow_history import FlowHistory
 from kzoo.diagnostics.plots import SEQUENTIAL, new_figure, sequential_colors, thin_ticks
 from kzoo.errors import InputError
+from kzoo.training.recorders.flow_history import FlowHistory
 
 MOST_LINES = 12
 LEGEND_UP_TO = 8

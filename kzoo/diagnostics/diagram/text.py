@@ -8,7 +8,7 @@ import warnings
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from kzoo.diagnostics.diagram_graph import Box
+from kzoo.diagnostics.diagram.boxes import Box
 
 # Text is measured in the first of these, which is wider than what stands in for it elsewhere.
 FONTS = "DejaVu Sans, Verdana, Geneva, sans-serif"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kzoo.diagnostics.diagram_graph import Graph, neighbours
+from kzoo.diagnostics.diagram.boxes import Graph, neighbours
 
 GAP = 26.0  # between rows, without the tracks that level parts of arrows need
 TRACK = 8.0

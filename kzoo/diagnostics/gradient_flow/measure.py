@@ -1,0 +1,99 @@
+"""Gradient flow once: how large each layer's gradient is on some images (report b, figure 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.introspection.kernel_probe import (
+    KernelProbe,
+    first_last_ratio,
+    layer_factor,
+    mean_absolute,
+    relative_change,
+)
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """Mean absolute values of each layer with a kernel, first layer first.
+
+    Attributes:
+        layers: their paths.
+        loss: mean cross entropy (nats).
+        mean_abs: of the gradient by the kernel, float64 (layers,).
+        weight_mean_abs: of the kernel, float64 (layers,).
+        update_ratio: mean absolute change of the kernel by one step of the optimizer, divided by `weight_mean_abs`;
+            not a number (nan) where no optimizer was given.
+    """
+
+    layers: tuple[str, ...]
+    loss: float
+    mean_abs: np.ndarray
+    weight_mean_abs: np.ndarray
+    update_ratio: np.ndarray
+
+    @property
+    def first_last_ratio(self) -> float:
+        """The first layer's mean absolute gradient divided by the last layer's."""
+        return first_last_ratio(self.mean_abs)
+
+    @property
+    def layer_factor(self) -> float:
+        """By what the gradient is multiplied on its way back through one layer."""
+        return layer_factor(self.mean_abs)
+
+
+def gradient_flow(
+    model: keras.Model,
+    images: Any,
+    labels: Any,
+    *,
+    optimizer: keras.optimizers.Optimizer | float | None = None,
+    training: bool = True,
+) -> GradientFlow:
+    """How large the gradient of each layer's kernel is on some images; the model stays as it is.
+
+    Args:
+        model: a built Keras model with one input and one output (batch, classes).
+        images: (n, ...) as the model takes them.
+        labels: integers (n,), or shares of each class (n, classes).
+        optimizer: to measure one step of it, which is not taken: a Keras optimizer, whose moments count if it is the
+            one that trains the model, or a learning rate of plain gradient descent.
+        training: whether BatchNorm uses the statistics of this batch and dropout is on.
+
+    Raises:
+        InputError: the model cannot be looked into (see `parameter_gradients`) or has no kernel to train.
+    """
+    probe = KernelProbe(model, images, labels, training=training, compiled=False)
+    loss, gradients = probe.loss_and_gradients()
+    weights = probe.weights()
+    size = mean_absolute(weights)
+    change = np.full(len(weights), np.nan)
+    if optimizer is not None:
+        change = mean_absolute(probe.by_layer(_one_step(model, optimizer, gradients)))
+    return GradientFlow(
+        probe.layers, loss, mean_absolute(probe.by_layer(gradients)), size, relative_change(change, size)
+    )
+
+
+def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[np.ndarray]:
+    """What one step would add to each trainable variable; taken by a copy of the optimizer on copies of them."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        if isinstance(optimizer, bool) or not isinstance(optimizer, int | float) or not optimizer > 0:
+            raise InputError(f"optimizer must be a Keras optimizer or a learning rate above 0, not {optimizer!r}")
+        return [-optimizer * gradient for gradient in gradients]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    copies = [keras.Variable(value, name=v.name) for value, v in zip(before, model.trainable_variables, strict=True)]
+    own = type(optimizer).from_config(optimizer.get_config())
+    own.build(copies)
+    if optimizer.built and [v.shape for v in optimizer.variables] == [v.shape for v in own.variables]:
+        for mine, its in zip(own.variables, optimizer.variables, strict=True):
+            mine.assign(its)
+    own.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], copies)
+    after = [keras.ops.convert_to_numpy(copy) for copy in copies]
+    return [b - a for a, b in zip(before, after, strict=True)]

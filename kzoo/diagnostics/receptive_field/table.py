@@ -1,0 +1,98 @@
+"""Receptive fields layer by layer: exact, by report d's account, and effective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kzoo.diagnostics.receptive_field.effective import EffectiveField, effective_field
+from kzoo.diagnostics.receptive_field.report_d import report_d_side
+from kzoo.introspection.graph import Call, calls
+from kzoo.introspection.receptive_field import receptive_fields
+
+_WINDOWS = ("Conv", "Pooling")
+
+
+@dataclass(frozen=True)
+class FieldRow:
+    """One layer with a known field.
+
+    Attributes:
+        name: the layer's path.
+        type: its class.
+        output_shape: of one image's output.
+        exact: rows and columns of the theoretical field.
+        report_d: what report d says they are: its formula at a dilated convolution, the field before it at a pooling
+            ("does not change"); None elsewhere.
+        effective: measured; None where it was not.
+    """
+
+    name: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    exact: tuple[int, ...]
+    report_d: tuple[float, ...] | None
+    effective: EffectiveField | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; the effective field by its figures, in pixels."""
+        found = self.effective
+        return {
+            "name": self.name,
+            "type": self.type,
+            "output_shape": list(self.output_shape),
+            "exact": list(self.exact),
+            "report_d": None if self.report_d is None else list(self.report_d),
+            "effective": found and {key: getattr(found, key) for key in ("radius", "deviation", "size")},
+        }
+
+
+def field_table(
+    model: keras.Model,
+    *,
+    effective: bool = True,
+    count: int = 8,
+    image_size: int | None = None,
+    seed: int = 0,
+    progress: Callable[[str], object] = lambda name: None,
+) -> list[FieldRow]:
+    """The fields of all layers that have a known one.
+
+    Args:
+        model: Functional or built Sequential; nested models are unfolded.
+        effective: whether to measure those of convolutions and poolings as well, which takes a pass through the model
+            for each.
+        count: see `kzoo.diagnostics.receptive_field.effective.effective_field`, as for the two following.
+        image_size: side of the random images.
+        seed: of the random images.
+        progress: called with each layer's name before it is measured.
+
+    Raises:
+        InputError: the model has no fixed graph, or see `effective_field`.
+    """
+    steps = calls(model)
+    fields = receptive_fields(steps)
+    exact = {step.outputs[0]: field for step, field in zip(steps, fields, strict=True)}
+    rows = []
+    for step, field in zip(steps, fields, strict=True):
+        kind = type(step.layer).__name__
+        if field is None or not step.inputs:
+            continue
+        measured = None
+        if effective and len(field) == 2 and any(word in kind for word in _WINDOWS):
+            progress(step.name)
+            measured = effective_field(model, step.name, count=count, image_size=image_size, seed=seed)
+        before = exact.get(step.inputs[0])
+        rows.append(FieldRow(step.name, kind, step.output_shapes[0], field, _report_d(step, kind, before), measured))
+    return rows
+
+
+def _report_d(step: Call, kind: str, before: tuple[int, ...] | None) -> tuple[float, ...] | None:
+    if "Pooling" in kind:
+        return before
+    rates = getattr(step.layer, "dilation_rate", 1)
+    rates = (rates,) * len(step.output_shapes[0][:-1]) if isinstance(rates, int) else tuple(rates)
+    return tuple(map(report_d_side, rates)) if max(rates) > 1 else None

@@ -1,0 +1,78 @@
+"""Gradients and sizes of a model's kernels, layer by layer: what gradient flow is measured with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.introspection.gradients import LossGradients, LossProbe
+from kzoo.introspection.layers import find_kernels
+
+
+class KernelProbe:
+    """The layers of a model that have kernels, and the gradients with respect to these kernels on fixed images.
+
+    Attributes:
+        layers: paths of the layers that have a kernel to train, first layer first.
+    """
+
+    def __init__(self, model: Any, images: Any, labels: Any, *, training: bool = True, compiled: bool = True) -> None:
+        """Prepare; see `LossProbe` for arguments and errors."""
+        self._probe = LossProbe(model, images, labels, training=training, compiled=compiled)
+        rows = find_kernels(model)
+        if not rows:
+            raise InputError(f"model {model.name!r} has no layer with a kernel to train")
+        place = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
+        self.layers = tuple(path for path, _ in rows)
+        self._kernels = [own for _, own in rows]
+        self._places = [[place[id(variable)] for variable in own] for own in self._kernels]
+
+    def loss_and_gradients(self) -> LossGradients:
+        """The loss, and one gradient for each trainable variable."""
+        return self._probe()
+
+    def by_layer(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Picks the kernels' arrays, layer by layer, out of one array for each trainable variable."""
+        return [[arrays[i] for i in places] for places in self._places]
+
+    def weights(self) -> list[list[np.ndarray]]:
+        """Copies of the kernels."""
+        return [[np.array(keras.ops.convert_to_numpy(kernel)) for kernel in own] for own in self._kernels]
+
+
+def mean_absolute(layers: list[list[np.ndarray]]) -> np.ndarray:
+    """Mean absolute values, float64 (layers,); a layer with several kernels counts all their weights."""
+    flat = (np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays]) for arrays in layers)
+    return np.array([np.abs(values).mean() for values in flat])
+
+
+def relative_change(change: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Change divided by size, layer by layer; infinite or not a number where the size is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return change / size
+
+
+def first_last_ratio(mean_abs: Any) -> float:
+    """First divided by last; infinite if only the last is 0, nan if both are."""
+    first, last = float(mean_abs[0]), float(mean_abs[-1])
+    if last == 0:
+        return float("nan") if first == 0 else float("inf")
+    return first / last
+
+
+def layer_factor(mean_abs: Any) -> float:
+    """By what the gradient is multiplied on its way back through one layer.
+
+    It is 10 to the power of minus the slope of a straight line, fitted by least squares to log10 of the layers' mean
+    absolute gradients over their places: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
+    without any gradient are left out; with fewer than two others it is nan.
+    """
+    values = np.asarray(mean_abs, np.float64)
+    place = np.flatnonzero((values > 0) & np.isfinite(values))
+    if len(place) < 2:
+        return float("nan")
+    slope = np.polyfit(place, np.log10(values[place]), 1)[0]
+    return float(10**-slope)
