@@ -21,6 +21,10 @@ class InUse(InputError):
     """Another process works on the same run at this moment; later it may be had (command line: exit status 2)."""
 
 
+class Differs(InputError):
+    """A run is there, and is not what is asked for now (command line: exit status 2)."""
+
+
 class RunFailed(KzooError, RuntimeError):
     """A run started well and could not go on (command line: exit status 1)."""
 

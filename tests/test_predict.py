@@ -54,6 +54,38 @@ def test_other_sizes_and_colours_are_converted(run, printed, tmp_path):
     assert next(iter(rows[0]["classes"])) == "0"
 
 
+def test_background_of_transparent_files(run, printed, command, tmp_path):
+    # A digit as its transparency, in white: on black it is the digit, on white there is nothing.
+    values = np.round(load_digits().images[3] * 255 / 16).astype("uint8")
+    Image.fromarray(values).save(tmp_path / "whole.png")
+    white = np.full((8, 8), 255, np.uint8)
+    clear = tmp_path / "clear.png"
+    Image.merge("LA", [Image.fromarray(white), Image.fromarray(values)]).save(clear)
+    Image.fromarray(white).save(tmp_path / "blank.png")
+
+    def classes(name, *words):
+        return json.loads(printed("predict", run.directory, tmp_path / name, "--json", *words))[0]["classes"]
+
+    expected = classes("whole.png")
+    for given in ("0", "0,0,0", "[0, 0, 0]"):
+        assert classes("clear.png", "--background", given) == expected
+    blank = classes("blank.png")
+    assert blank != expected
+    for given in ("255", "none"):
+        assert classes("clear.png", "--background", given) == blank
+    assert classes("clear.png") == blank  # as in training: white
+
+    for words in (["predict"], ["explain"]):
+        for given in ("blue", "256", "1,2", "-1", "", "1.5"):
+            code, _, errors = command(*words, run.directory, clear, f"--background={given}")
+            assert code == 2
+            assert f"--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not {given!r}" in errors
+        code, _, errors = command(*words, run.directory, "--split", "test", "--background", 0)
+        assert code == 2
+        assert "--background is of image files" in errors
+    printed("explain", run.directory, clear, "--background", 0, "--output", tmp_path / "explained")
+
+
 def test_info_lists_data_and_evaluate(run, printed):
     table = json.loads(printed("info", "vgg38-bn", "--json"))
     assert table["trainable_parameters"] == 338_500

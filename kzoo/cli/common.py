@@ -47,6 +47,14 @@ Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGES]", help="I
 Split = Annotated[
     str | None, typer.Option(metavar="PART", help="Instead of images: the run's own train, validation or test.")
 ]
+Ground = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR",
+        help="Laid under transparent files: 0-255, RED,GREEN,BLUE or none [as in training].",
+    ),
+]
 First = Annotated[int | None, typer.Option(metavar="N", min=1, help="With --split: only the first so many images.")]
 
 
@@ -152,12 +160,18 @@ def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, S
     return create_model(target, **options), None
 
 
-def check_images(images: list[Path] | None, split: str | None, first: int | None) -> None:
-    """Refuse no images, images and a part of the data, or --first without a part."""
+def check_images(
+    images: list[Path] | None, split: str | None, first: int | None, background: str | None = None
+) -> None:
+    """Refuse no images, images and a part of the data, --first without a part, or a background with one."""
     if bool(images) == (split is not None):
         raise InputError("give image files or folders, or --split with a part of the run's own data")
     if first is not None and split is None:
         raise InputError("--first is of the images of --split: leave it out, or give --split")
+    if background is not None:
+        colour(background)
+        if split is not None:
+            raise InputError("--background is of image files: the images of --split are as in training, leave it out")
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
@@ -168,6 +182,18 @@ def part_images(target: str, split: str, first: int | None, data_dir: Path | Non
     part, names = run.part(split, data_dir), run.class_names
     chosen = zip(part.images[:first], part.labels[:first], strict=True)
     return [(Path(split, f"{place}-{names[label]}"), image) for place, (image, label) in enumerate(chosen)]
+
+
+def colour(text: str) -> tuple[int, int, int] | None:
+    """What ``--background`` gives: red, green and blue, or None to drop the transparency."""
+    if text.lower() in ("none", "null"):
+        return None
+    parts = text.strip("[]() ").split(",")
+    values = [int(part) for part in parts if part.strip().isdecimal()]
+    if len(values) != len(parts) or len(values) not in (1, 3) or max(values) > 255:
+        raise InputError(f"--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not {text!r}")
+    red, green, blue = values if len(values) == 3 else values * 3
+    return red, green, blue
 
 
 def background_of(target: str) -> tuple[int, int, int] | None:

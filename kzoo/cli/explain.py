@@ -15,12 +15,14 @@ from kzoo.cli.common import (
     Figure,
     First,
     Force,
+    Ground,
     Images,
     Split,
     app,
     background_of,
     check_images,
     checked_target,
+    colour,
     import_keras,
     opened,
     out,
@@ -45,6 +47,7 @@ def explain(
     images: Images = None,
     split: Split = None,
     first: First = None,
+    background: Ground = None,
     data_dir: DataDir = None,
     layer: Annotated[str | None, typer.Option(help="Path or name of a layer; the last with a map of 4x4.")] = None,
     class_: Annotated[str | None, typer.Option("--class", metavar="NAME", help="Class; the predicted one.")] = None,
@@ -53,7 +56,7 @@ def explain(
     force: Force = False,
 ) -> None:
     """Lay Grad-CAM maps over images: where the network sees a class."""
-    check_images(images, split, first)
+    check_images(images, split, first, background)
     import_keras()
     from kzoo.data.image_files import Unreadable, image_files
     from kzoo.diagnostics.explaining import explain_images, image_shape
@@ -61,7 +64,8 @@ def explain(
     model, names = opened(target)
     unreadable, paths = Unreadable(), image_files(images or [])
     if split is None:
-        shown = list(unreadable.readable(paths, image_shape(model)[2], background_of(target)))
+        ground = background_of(target) if background is None else colour(background)
+        shown = list(unreadable.readable(paths, image_shape(model)[2], ground))
     else:
         shown = part_images(target, split, first, data_dir)
     if not shown:

@@ -15,11 +15,13 @@ from kzoo.cli.common import (
     DataDir,
     First,
     Force,
+    Ground,
     Images,
     Split,
     app,
     check_images,
     checked_target,
+    colour,
     import_keras,
     out,
     part_images,
@@ -124,6 +126,7 @@ def predict(
     images: Images = None,
     split: Split = None,
     first: First = None,
+    background: Ground = None,
     data_dir: DataDir = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
@@ -133,7 +136,7 @@ def predict(
     """Say which classes images show, with probabilities."""
     if as_csv and as_json:
         raise InputError("--csv and --json: choose one")
-    check_images(images, split, first)
+    check_images(images, split, first, background)
     if Path(target).suffix.lower() not in (".onnx", ".tflite"):
         import_keras()
     from kzoo.data.image_files import Unreadable, image_files
@@ -141,6 +144,8 @@ def predict(
 
     unreadable, paths = Unreadable(), image_files(images or [])
     classifier = Classifier(target)
+    if background is not None:
+        classifier.background = colour(background)
     if split is None:
         rows = predict_files(classifier, paths, top=top, batch_size=batch_size, unreadable=unreadable)
     else:

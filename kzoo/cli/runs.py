@@ -26,6 +26,7 @@ from kzoo.cli.guide import done
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
+    from kzoo.recipes import Recipe
     from kzoo.training.evaluation import Evaluation
     from kzoo.training.saved_run import Run
     from kzoo.training.seeds import SeedRuns
@@ -61,6 +62,9 @@ def train(
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Go on from the finished run with fewer epochs; RECIPE may be that run.")
+    ] = False,
     no_diagnostics: Annotated[
         bool, typer.Option("--no-diagnostics", help="Record no gradient flow and no histograms of weights.")
     ] = False,
@@ -78,22 +82,38 @@ def train(
         freeze=freeze,
         seed=seed,
     )
-    from kzoo.recipes import recipe as named_recipe
-
     if seeds is not None and "seed" in changes:
         raise InputError("--seed and --seeds: choose one")
-    row = named_recipe(recipe).override(**changes)
-    row.resolved()  # unknown names are told at once, before the seconds that Keras takes to load
+    # Unknown names are told at once, before the seconds that Keras takes to load.
+    row, source = _named(recipe, extend)
+    row = row.override(**changes)
+    row.resolved()
+    if extend:
+        from kzoo.training.extending import check_extensible
+
+        check_extensible(row)
     import_keras()
     from kzoo.training.run import train as run_recipe
 
     options = {"data_dir": data_dir, "directory": directory, "fresh": fresh, "diagnostics": not no_diagnostics}
+    options["extend"] = source or extend
     if seeds is not None:
         from kzoo.training.seeds import train_seeds
 
         report_seeds(interruptible(train_seeds, row, numbers("--seeds", seeds), progress=out, **options))
         return
     report(interruptible(run_recipe, row, progress=out, **options))
+
+
+def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
+    """The recipe, and the run's directory where that is given to be extended."""
+    if extend:
+        from kzoo.training.extending import extended_recipe
+
+        return extended_recipe(recipe)
+    from kzoo.recipes import recipe as named_recipe
+
+    return named_recipe(recipe), None
 
 
 @app.command()

@@ -178,6 +178,17 @@ def _print_group(group: Any) -> None:
         console.print(verdicts, highlight=False)
 
 
+def _records_of(study: Any, records: list[Path] | None) -> Any:
+    """A study's records; what is wrong with some, or has changed since in the user's own, is said."""
+    from kzoo.studies import results as found
+    from kzoo.studies.unchanged import remarks
+
+    index = found.index(study, found.read_records(records))
+    for problem in [*index.problems, *remarks(index.items)]:
+        complain("warning", problem)
+    return index
+
+
 @studies.command()
 def table(
     name: Name,
@@ -186,14 +197,11 @@ def table(
     as_json: AsJson = False,
 ) -> None:
     """Print a study's tables and verdicts, one for each budget that has records."""
-    from kzoo.studies import results as found
     from kzoo.studies import study as named
     from kzoo.studies import tables
 
     row = named(name)
-    index = found.index(row, found.read_records(records))
-    for problem in index.problems:
-        complain("warning", problem)
+    index = _records_of(row, records)
     if as_json:
         print(json.dumps(tables.to_dict(row, index), indent=1))
     elif as_markdown:
@@ -217,9 +225,7 @@ def report(
     from kzoo.studies import study as named
 
     row = named(name)
-    index = found.index(row, found.read_records(records))
-    for problem in index.problems:
-        complain("warning", problem)
+    index = _records_of(row, records)
     if not index.groups:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
     place = output or found.RUNS / f"{name}.html"

@@ -220,8 +220,10 @@ def _pixels(image: Image.Image, channels: int | None, background: Colour | None)
     """Uint8 (H, W, 1 or 3), and whether they had 16 bits."""
     # Pillow reads 16 bits of a PNG or PGM file as 32; of other files, nobody knows which values are black and white.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        raise ValueError(f"it has 32 bits a channel (Pillow mode {image.mode}): save it with 8")
+        raise ValueError(f"it has 32 bits a channel (Pillow mode {image.mode}): save it with 8 or 16")
     deep = image.mode.startswith("I")
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # by its colour profile; Pillow knows no way from it to grey
     grey = image.mode in _GREY or deep
     clear = None
     if deep:

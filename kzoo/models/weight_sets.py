@@ -14,12 +14,9 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
-import http.client
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -60,7 +57,7 @@ class WeightSet(BaseModel):
         recipe: the run's, resolved.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most commands read none
     schema_version: int = SCHEMA_VERSION
     model: str
     tag: str
@@ -229,6 +226,11 @@ def _downloaded(url: str) -> Path:
 
 
 def _fetch(url: str, source: str) -> bytes:
+    # Slow to load, and every command needs this module.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content: bytes = answer.read()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kzoo.recipes.schema import Recipe
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -30,3 +34,16 @@ def write(value: Any) -> str:
         inner = ", ".join(f"{key}={write(entry)}" for key, entry in value.items())
         return f"{kind}({inner})" if inner else kind
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def differing_fields(one: Recipe, other: Recipe) -> list[str]:
+    """The fields in which two recipes differ, but for their names."""
+    return [name for name in type(one).model_fields if name != "name" and getattr(one, name) != getattr(other, name)]
+
+
+def difference_in_words(name: str, there: Recipe, here: Recipe) -> str:
+    """How a field differs, ``"epochs is 5 there and 10 here"``."""
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = 60
+    old, new = (getattr(recipe, name) for recipe in (there, here))
+    return f"{name} is {shown.repr(old)} there and {shown.repr(new)} here"

@@ -6,10 +6,11 @@ import hashlib
 import re
 from pathlib import Path
 
-from kzoo.errors import InputError
+from kzoo.errors import Differs, InputError
 from kzoo.files import write_atomically
 from kzoo.studies.results import Found, index, read_records
 from kzoo.studies.study import Study
+from kzoo.studies.unchanged import NOT_COMPARED, differing, of_found
 from kzoo.training.records import public
 
 SUMS = "SHA256SUMS"
@@ -19,7 +20,8 @@ SUMS = "SHA256SUMS"
 def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[str]]:
     """Copy the records of a study's finished runs to ``results/<study>/<name>-<digest>.json``, at any budget.
 
-    A run whose record is there already, in any study's folder, is passed over: what was kept is never overwritten.
+    A run whose record is there already, in any study's folder, is passed over: what was kept is never overwritten. So
+    is one whose own data, model or initial weights are not what the study would train now, which is said.
 
     Returns:
         The new files, and a sentence for each record that cannot be used.
@@ -32,13 +34,16 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
         raise InputError("; ".join(wrong))
     found = index(study, read_records([runs]))
     kept = {item.digest for item in read_records([results]).found} if results.is_dir() else set()
-    new = []
-    for item in {item.path: item for group in found.found.values() for item in group}.values():
-        if item.digest not in kept:
-            new.append(_keep(study, item, results))
+    items = [item for item in {item.path: item for item in found.items}.values() if item.digest not in kept]
+    problems = differing(map(of_found, items))
+    lines = [
+        f"not copied: {error}" if isinstance(error, Differs) else f"copied, and {NOT_COMPARED}: {error}"
+        for error in problems.values()
+    ]
+    new = [_keep(study, item, results) for item in items if not isinstance(problems.get(item.digest), Differs)]
     if new:
         add_sums(results, new)
-    return new, list(found.problems)
+    return new, [*found.problems, *lines]
 
 
 def _keep(study: Study, item: Found, results: Path) -> Path:

@@ -15,9 +15,12 @@ from kzoo.studies.invariance import FOLDER as INVARIANCE
 from kzoo.studies.invariance import InvarianceRecord, read_invariance
 from kzoo.studies.study import Study
 from kzoo.training.counts import from_json
+from kzoo.training.named import names_data
 from kzoo.training.records import Result, read_result
 
 RUNS, RESULTS = Path("runs"), Path("results")
+OF_THE_DATA = ("dataset", "class_names", "split", "train_size", "image_size", "background")
+"""Fields of a recipe that say which images a run sees."""
 EPOCH_TIME = "epoch_time"
 """Folder of `results/` with what benchmarks/epoch_time.py wrote, one file a study."""
 
@@ -30,6 +33,11 @@ class Found:
     record: Result
     recipe: Recipe
     digest: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its images and labels."""
+        return str(self.record.data["fingerprint"])
 
     @property
     def own(self) -> bool:
@@ -153,6 +161,11 @@ class Index:
     found: Mapping[str, tuple[Found, ...]]
     problems: tuple[str, ...]
 
+    @property
+    def items(self) -> Iterable[Found]:
+        """All records that were found, of every budget."""
+        return (item for group in self.found.values() for item in group)
+
     def own(self, label: str) -> bool:
         """Whether a budget has a run of one's own: one that lies in its directory."""
         return any(item.own for item in self.found[label])
@@ -258,6 +271,21 @@ def read_ratios(path: Path) -> tuple[str, dict[str, float]]:
         raise InputError(f"benchmark {str(path)!r} cannot be read ({error!r}): restore it or make it anew") from None
 
 
+def _other_images(found: Iterable[Found]) -> list[str]:
+    """A line where records of one dataset and split, by name, are of different images."""
+    seen: dict[str, dict[str, Path]] = {}
+    for item in found:
+        if names_data(item.recipe):
+            fields = item.recipe.model_dump(mode="json", include=set(OF_THE_DATA))
+            seen.setdefault(json.dumps(fields, sort_keys=True), {}).setdefault(item.fingerprint, item.path)
+    return [
+        f"records {' and '.join(repr(str(path)) for path in paths.values())} are of the same dataset and split and of "
+        f"different images (fingerprints {', '.join(key[:10] for key in paths)}): they cannot be compared"
+        for paths in seen.values()
+        if len(paths) > 1
+    ]
+
+
 def index(study: Study, records: Records) -> Index:
     """The records of a study, by budget.
 
@@ -288,6 +316,8 @@ def index(study: Study, records: Records) -> Index:
                 groups.setdefault(group, {}).setdefault(label, []).append(item.record)
                 if item not in found.setdefault(group, []):
                     found[group].append(item)
+
+    problems += _other_images({item.path: item for group in found.values() for item in group}.values())
 
     def place(name: str) -> tuple[bool, bool, int, str]:
         own = any(item.own for item in found[name])

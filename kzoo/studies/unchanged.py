@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kzoo.errors import InputError
+from kzoo.errors import Differs, InputError
+from kzoo.recipes.schema import Recipe
 from kzoo.training.named import names_all
 from kzoo.training.records import read_result
 
 if TYPE_CHECKING:
+    from kzoo.studies.results import Found
     from kzoo.studies.running import Task
 
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A record, and what it should be of.
+
+    Attributes:
+        recipe, digest: the run's.
+        record: its file, in the run's directory or elsewhere.
+        directory: the run's, None for a record that lies elsewhere.
+    """
+
+    recipe: Recipe
+    digest: str
+    record: Path
+    directory: Path | None
+
+
+NOT_COMPARED = "not compared with what its study would train now"
 ADVICE = "To train it anew, move the directory aside or give another one for the runs (directory=, --directory)"
 ADVICE_ON_RECORD = "To train it anew, move the record aside or leave its directory out of the records (--records)"
 
@@ -28,7 +49,34 @@ def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = 
         data_dir: as for `kzoo.train`.
         here: whether this process trains, too; else it leaves the memory of GPUs to those that do.
     """
-    asked = [task for task in tasks if task.status == "recorded" and task.record and not names_all(task.recipe)]
+    there = []
+    for task in tasks:
+        if task.status == "recorded" and task.record:
+            own = task.record.parent == task.directory
+            there.append(Recorded(task.recipe, task.digest, task.record, task.directory if own else None))
+    return {digest: str(error) for digest, error in differing(there, data_dir, here=here).items()}
+
+
+def remarks(found: Iterable[Found]) -> list[str]:
+    """A line for each record of which something differs from what its study would train now, or cannot be compared."""
+    items = {item.digest: item for item in found}
+    problems = differing(map(of_found, items.values()))
+    return [
+        str(error) if isinstance(error, Differs) else f"record {str(items[digest].path)!r} is {NOT_COMPARED}: {error}"
+        for digest, error in problems.items()
+    ]
+
+
+def of_found(item: Found) -> Recorded:
+    """A record that was read."""
+    return Recorded(item.recipe, item.digest, item.path, item.path.parent if item.own else None)
+
+
+def differing(
+    records: Iterable[Recorded], data_dir: str | Path | None = None, *, here: bool = False
+) -> dict[str, InputError]:
+    """By the digests of records: `kzoo.errors.Differs`, or why they cannot be compared; see `changed`."""
+    asked = {item.digest: item for item in records if not names_all(item.recipe)}
     if not asked:
         return {}
 
@@ -37,11 +85,11 @@ def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = 
     with contextlib.ExitStack() as stack:
         if not here:
             stack.enter_context(without_gpus())
-        return _compared(asked, data_dir)
+        return _compared(asked.values(), data_dir)
 
 
-def _compared(tasks: Sequence[Task], data_dir: str | Path | None) -> dict[str, str]:
-    """What differs, by the digests of the tasks of which something does."""
+def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[str, InputError]:
+    """What differs, by the digests of the records of which something does."""
     from kzoo.backend import quiet_import
 
     with quiet_import():
@@ -51,18 +99,21 @@ def _compared(tasks: Sequence[Task], data_dir: str | Path | None) -> dict[str, s
         from kzoo.training.directory import check_same_recipe
         from kzoo.training.run import identify
 
-    found: dict[str, str] = {}
-    for task in tasks:
-        assert task.record is not None
-        own = task.record.parent == task.directory
-        source, advice = (task.directory, ADVICE) if own else (task.record, ADVICE_ON_RECORD)
+    found: dict[str, InputError] = {}
+    for item in records:
+        own = item.directory is not None
+        source, advice = (item.directory, ADVICE) if item.directory is not None else (item.record, ADVICE_ON_RECORD)
         try:
-            recipe, digest = identify(task.recipe)
+            recipe, digest = identify(item.recipe)
             if own:
                 check_same_recipe(source, recipe, digest, None)
-            check_finished(source, recipe, read_result(task.record), None, data_dir, None, advice=advice)
+            elif digest != item.digest and recipe.initial_weights is not None:
+                raise Differs(
+                    f"record {str(source)!r} is of another run: the file of initial_weights is another one now"
+                )
+            check_finished(source, recipe, read_result(item.record), None, data_dir, None, advice=advice)
         except InputError as error:
-            found[task.digest] = str(error)
+            found[item.digest] = error
         finally:
             keras.utils.clear_session()  # models that were built to compare
     return found

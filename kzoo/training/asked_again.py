@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kzoo.errors import InputError
+from kzoo.errors import Differs
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, origin, records
 from kzoo.training.named import names_data, names_model
@@ -46,7 +46,7 @@ def check_finished(
         make: builds the model, where it is not the recipe that says how.
 
     Raises:
-        InputError: something differs; the message says what.
+        Differs: something does; the message says what.
     """
     before = {"data": origin.describe_data(record.data["fingerprint"], record.data["class_names"])}
     before |= record.origin or {}
@@ -85,7 +85,7 @@ def check_begun(
     `keras.callbacks.Callback` itself, which does nothing, may stand in the place of one that is to be left out.
 
     Raises:
-        InputError: model or callbacks differ.
+        Differs: model or callbacks do.
     """
     before = meta.get("origin")
     if before is None:
@@ -110,7 +110,7 @@ def refuse_differences(
     again: Callable[[], Mapping[str, Any] | None] = lambda: None,
     advice: str = AGAIN,
 ) -> None:
-    """Raise an `InputError` that says what differs, if anything does.
+    """Raise `Differs`, which says what does, if anything does.
 
     Initial weights that differ are looked at twice: `again` describes the model once more, and where that differs
     too, its code draws new weights each time, which is said and no reason to refuse.
@@ -125,7 +125,7 @@ def refuse_differences(
         )
         found = [text for text in found if text not in weights]
     if found:
-        raise InputError(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {advice}")
+        raise Differs(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {advice}")
 
 
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:

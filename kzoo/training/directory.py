@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import reprlib
 import shutil
+import time
 from pathlib import Path
 
 import filelock
 import keras
 
-from kzoo.errors import InputError, InUse, RunFailed
+from kzoo.errors import Differs, InputError, InUse, RunFailed
 from kzoo.files import write_atomically
 from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
+from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint
 from kzoo.training.records import read_result
+from kzoo.training.schedules import FILL_THE_RUN
 
 STRUCTURE = "structure.json"
 """What the model was made of when the run began."""
+MOMENT = 0.3
+"""Seconds to wait for a process that is about to leave a directory, or that asks whether it is in use."""
 
 
 def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
@@ -33,6 +37,16 @@ def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
     if not row.model.startswith("keras:") and not (place / STRUCTURE).exists():
         text = json.dumps(structure(model)) + "\n"
         write_atomically(place / STRUCTURE, lambda stream: stream.write(text.encode()))
+
+
+def take_along(source: Path, place: Path) -> None:
+    """Copy to a run's directory what the run that it extends kept of its epochs, beside the checkpoint."""
+    for name in ("weight_histograms.json", "tensorboard"):
+        there, here = source / name, place / name
+        if there.is_dir():
+            shutil.copytree(there, here, dirs_exist_ok=True)
+        elif there.exists():
+            shutil.copyfile(there, here)
 
 
 def check_structure(place: Path, model: keras.Model) -> None:
@@ -50,7 +64,7 @@ def check_structure(place: Path, model: keras.Model) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {error}") from None
     if found:
-        raise InputError(
+        raise Differs(
             f"run {str(place)!r}: the code of its model {model.name!r} has changed since it began: {found}. Put the "
             "code back, or train anew (--fresh)"
         )
@@ -78,6 +92,24 @@ class claimed:
         self.place = place
 
     def __enter__(self) -> None:
+        end = time.monotonic() + MOMENT
+        while True:
+            try:
+                self._make()
+                self.lock = filelock.FileLock(self.place / ".lock")
+                self.lock.acquire(timeout=max(0.0, end - time.monotonic()), poll_interval=0.02)
+                break
+            except filelock.Timeout:
+                raise InUse(f"directory {str(self.place)!r} is in use: another process trains there") from None
+            except OSError as error:
+                # Another process made the directory, was refused, and takes it away just now.
+                if isinstance(error, FileNotFoundError | FileExistsError) and time.monotonic() < end:
+                    continue
+                raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
+        self.empty = all(path.name == ".lock" for path in self.place.iterdir())
+
+    def _make(self) -> None:
+        """Make the directory if it is not there, and refuse one that is somebody else's."""
         self.made: list[Path] = []  # by this process, innermost first
         for folder in [self.place, *self.place.parents]:
             if folder.exists():
@@ -88,18 +120,12 @@ class claimed:
         try:
             self.place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if isinstance(error, FileNotFoundError | FileExistsError):
+                raise
             raise InputError(f"directory {str(self.place)!r} cannot be made: {error.strerror}") from None
-        self.empty = not any(self.place.iterdir())
         strangers = [path.name for path in self.place.iterdir() if not path.name.startswith(".")]
         if strangers and not (self.place / "recipe.json").exists() and "initial.keras" not in strangers:
             raise InputError(f"directory {str(self.place)!r} holds {strangers[0]!r} and no recipe.json: choose another")
-        self.lock = filelock.FileLock(self.place / ".lock")
-        try:
-            self.lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise InUse(f"directory {str(self.place)!r} is in use: another process trains there") from None
-        except OSError as error:
-            raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
 
     def __exit__(self, *error: object) -> None:
         if any(error) and self.empty and not (self.place / "checkpoint").exists():
@@ -107,9 +133,12 @@ class claimed:
         self.lock.release()
 
     def _leave_nothing(self) -> None:
-        """Remove what this process has written and made; whatever else is there stays."""
+        """Remove what this process has written and made; whatever else is there stays.
+
+        The lock's file is the last to go, while it is held: whoever waits for it finds it gone and makes a new one.
+        """
         shutil.rmtree(self.place / "tensorboard", ignore_errors=True)
-        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", ".lock"):
+        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", "weight_histograms.json", ".lock"):
             (self.place / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self.made:
@@ -129,18 +158,17 @@ def new_place(place: Path) -> Path:
 def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Checkpoint | None) -> None:
     """Refuse a directory whose run began with another recipe, or whose recipe was edited since."""
     there = Recipe.from_file(place / "recipe.json")
-    differing = [name for name in type(row).model_fields if getattr(there, name) != getattr(row, name)]
-    differing = [name for name in differing if name != "name"]
+    differing = differing_fields(there, row)
     before = start.meta["digest"] if start else _recorded_digest(place)
     if not differing and digest and before and before != digest:
         files = "the file of initial_weights" if row.initial_weights is not None else "the model or a file it names"
-        raise InputError(
+        raise Differs(
             f"directory {str(place)!r} holds the run of another recipe: {files} is another one now; choose another "
             "directory"
         )
     if differing:
-        found = "; ".join(_difference(name, there, row) for name in differing)
-        raise InputError(
+        found = "; ".join(difference_in_words(name, there, row) for name in differing)
+        raise Differs(
             f"directory {str(place)!r} holds the run of another recipe ({there.name!r}): {found}. Choose another "
             f"directory{_more(there, row)}"
         )
@@ -149,21 +177,16 @@ def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Check
         raise InputError(f"recipe {str(place / 'recipe.json')!r} was changed after the run began: put it back")
 
 
-def _difference(name: str, there: Recipe, row: Recipe) -> str:
-    shown = reprlib.Repr()
-    shown.maxstring = shown.maxother = 60
-    old, new = (getattr(recipe, name) for recipe in (there, row))
-    return f"{name} is {shown.repr(old)} there and {shown.repr(new)} here"
-
-
 def _more(there: Recipe, row: Recipe) -> str:
     """How to train a run for more epochs than its recipe says."""
     if row.epochs <= there.epochs:
         return ""
-    return (
-        "; a run ends with its last epoch, as its schedule and its best epoch are of all of them: to go on from its "
-        "weights in a run of its own, set initial_weights to the directory"
-    )
+    text = "; a run ends with its last epoch: "
+    if not isinstance(row.schedule, FILL_THE_RUN):
+        text += "to go on in another directory, give this one's run more epochs with --extend (extend=True), or "
+    else:
+        text += "its schedule is of all of them, so "
+    return text + "to go on from its weights in a run of its own, set initial_weights to the directory"
 
 
 def _recorded_digest(place: Path) -> str | None:

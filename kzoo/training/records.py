@@ -25,7 +25,7 @@ PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Score(_Record):
@@ -78,6 +78,7 @@ class Result(_Record):
             hundred classes, see `kzoo.training.counts`.
         origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of
             the zoo stands for it) and ``callbacks``. None in records made before it was kept.
+        extends: name, digest and epochs of the run that this one goes on from; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
     """
@@ -104,6 +105,7 @@ class Result(_Record):
     gradient_flow: dict[str, Any] | None = None
     confusion: list[list[int]] | dict[str, Any] | None = None
     origin: dict[str, Any] | None = None
+    extends: dict[str, Any] | None = None
     seconds: float
     peak_memory: int | None
     segments: list[Segment]

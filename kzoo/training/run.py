@@ -35,8 +35,11 @@ from kzoo.training.directory import (
     lay_out,
     new_place,
     own_model,
+    take_along,
 )
 from kzoo.training.evaluation import augmented_evaluation, evaluate
+from kzoo.training.extending import Extended, extended_recipe, find_extended
+from kzoo.training.finding import check_run
 from kzoo.training.guards import NotFinite
 from kzoo.training.initial_weights import begin_with_weights, initial_weights_file
 from kzoo.training.loadable import check_loadable, check_same_outputs
@@ -53,6 +56,7 @@ def train(
     data_dir: str | Path | None = None,
     directory: str | Path | None = None,
     fresh: bool = False,
+    extend: bool | str | Path = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool | Console = True,
     checkpoint_minutes: float = 3.0,
@@ -71,6 +75,10 @@ def train(
         data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
         directory: of the run; ``runs/<name>-<digest>`` if not given.
         fresh: start anew, in a new directory, even if there is a run already.
+        extend: go on from the last checkpoint of a finished run of the same recipe with fewer epochs, which is looked
+            for in ``runs``, or is in the directory given here or instead of a recipe. It stays as it is: the new run
+            has its own directory, and ends with the bits of one that was asked for all epochs at once. Schedules that
+            fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
         callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
@@ -88,15 +96,29 @@ def train(
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
-    row = _recipe(recipe)
+    if fresh and extend:
+        raise InputError("fresh and extend: choose one, to start anew or to go on")
+    source = None if isinstance(extend, bool) else check_run(extend)
+    if extend and isinstance(recipe, str | Path):
+        row, named = extended_recipe(recipe)
+        source = source or named
+    else:
+        row = _recipe(recipe)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
+    if extend and model is None and row.model.startswith("keras:") and "model" not in changes:
+        raise InputError(f"extend: {row.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
     row, digest = identify(row.override(**changes), model)
-    if model is not None:
-        model = _copied(model)
     place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
     if fresh:
         place = new_place(place)
+
+    # Of a run to extend, unless that is done or under way already.
+    begin = None
+    if extend and not (place / "checkpoint").exists() and not (place / "result.json").exists():
+        begin = find_extended(row, lambda other: identify(other, model)[1], RUNS, source)
+    if model is not None:
+        model = _copied(model)
     with claimed(place):
         return train_in(
             place,
@@ -108,6 +130,7 @@ def train(
             progress=progress,
             checkpoint_minutes=checkpoint_minutes,
             diagnostics=diagnostics,
+            begin=begin,
         )
 
 
@@ -203,6 +226,7 @@ def train_in(
     data: build.Data | None = None,
     test: bool = True,
     until: int | None = None,
+    begin: Extended | None = None,
 ) -> Run:
     """Train in a directory that is claimed, or go on there; see `train`.
 
@@ -215,6 +239,7 @@ def train_in(
         data: the recipe's, if it is loaded already.
         test: whether to read the test part at the end. A search does not: it would look at it once a trial.
         until: end after so many of the recipe's epochs.
+        begin: the run to go on from in this new one.
     """
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
@@ -229,12 +254,18 @@ def train_in(
             console.print(finished_line(run.result), markup=False, highlight=False, soft_wrap=True)
         return run
 
-    # Data and model, as they are now; a run that has begun must be of the same.
+    # Data and model, as they are now; a run that has begun, here or where it is gone on from, must be of the same.
+    begun = place
+    if begin is not None and start is None:
+        begun, start = begin.directory, begin.start
+        if console is not None:
+            text = f"goes on from run {str(begun)!r}, which stays as it is, after its {start.epoch} epochs"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
     callbacks = callbacks or ()
     data_dir = data_dir or (start.meta.get("data_dir") if start else None)
     data = data or build.load_parts(row, data_dir)
     if start is not None:
-        check_same_data(place, start.meta["fingerprint"], data.fingerprint)
+        check_same_data(begun, start.meta["fingerprint"], data.fingerprint)
     make = None if row.model.startswith("keras:") else functools.partial(build.build_model, row, data)
     if model is None:
         model = own_model(place) if make is None else make()
@@ -245,17 +276,20 @@ def train_in(
         check_loadable(model)
     made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
     made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
-    check_structure(place, model)
+    check_structure(begun, model)
     if start is not None:
-        check_begun(place, start.meta, made_of, make, row, data)
+        check_begun(begun, start.meta, made_of, make, row, data)
     if row.initial_weights is not None and start is None:
         begin_with_weights(model, row, data.class_names, console)
     digest = digest or (start.meta["digest"] if start else row.digest())
     lay_out(place, row, model)
+    if begun != place:
+        take_along(begun, place)
     if start is not None:
         diagnostics = start.meta.get("diagnostics", False)
     meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}
     meta |= {"diagnostics": diagnostics, "origin": made_of}
+    meta["extends"] = start.meta.get("extends") if start else None
     session = Session(
         model,
         row,
@@ -342,6 +376,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         segments=[records.Segment(**segment) for segment in segments],
         git_commit=records.git_commit(),
         origin={name: session.meta["origin"][name] for name in ("model", "callbacks")},
+        extends=session.meta["extends"],
         **scores,
     )
     path = session.directory / "result.json"

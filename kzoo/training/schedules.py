@@ -23,6 +23,8 @@ from kzoo.recipes.settings import (
 )
 
 BY_STEP = (Linear, Polynomial, OneCycle)
+FILL_THE_RUN = (Cosine, *BY_STEP)
+"""Those whose rates depend on the number of epochs."""
 
 
 def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -> float:

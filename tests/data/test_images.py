@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageCms, ImageOps, features
 
 from kzoo.data.images import read_image, read_images, resize, resize_all
 from kzoo.errors import InputError
@@ -137,16 +139,74 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     dark = saved(tmp_path, Image.fromarray(values), "key.png", transparency=0)
     with pytest.warns(UserWarning, match="16 bits"):
         np.testing.assert_array_equal(read_image(dark)[..., 0], [[255, 1, 128, 255]])
-    for array in (values.astype(np.int32), values.astype(np.float32)):
-        path = saved(tmp_path, Image.fromarray(array), "deeper.tif")
-        with pytest.raises(InputError, match=r"deeper\.tif.*32 bits a channel"):
+
+
+def test_thirty_two_bits_are_refused_as_nobody_knows_what_is_white(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 32768, 65535]])
+    for array, name in ((values.astype(np.int32), "i.tif"), (values.astype(np.float32), "f.tif"), (None, "f.pfm")):
+        image = Image.fromarray(values.astype(np.float32) if array is None else array)
+        path = saved(tmp_path, image, name)
+        with pytest.raises(InputError, match=rf"{name}.*32 bits a channel"):
             read_image(path)
+
+
+def sixteen_bit_png(values: np.ndarray) -> bytes:
+    """A PNG file of (H, W, 2, 3 or 4) uint16, which Pillow cannot write: grey and RGB with alpha, or RGB."""
+    height, width, channels = values.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part)) for name, part in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_sixteen_bits_of_colours_and_transparency(tmp_path: Path) -> None:
+    colours = np.array([[[0, 257, 32768], [65535, 300, 12345]]], np.uint16)
+    alpha = np.array([[[65535], [0]]], np.uint16)
+    grey = np.array([[[40000], [0]]], np.uint16)
+    path = tmp_path / "deep.png"
+    path.write_bytes(sixteen_bit_png(colours))
+    np.testing.assert_array_equal(read_image(path), [[[0, 1, 128], [255, 1, 48]]])
+    path.write_bytes(sixteen_bit_png(np.concatenate([colours, alpha], 2)))
+    np.testing.assert_array_equal(read_image(path), [[[0, 1, 128], [255, 255, 255]]])
+    path.write_bytes(sixteen_bit_png(np.concatenate([grey, alpha], 2)))
+    assert {tuple(pixel) for pixel in read_image(path)[0].reshape(2, -1)} == {(156, 156, 156), (255, 255, 255)}
+
+
+ODD = {"LAB": "tif", "RGBX": "tif", "PA": "tif", "I;16": "tif", "YCbCr": "jp2"}
+
+
+@pytest.mark.parametrize("mode", ODD)
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_every_mode_that_files_have_is_read_as_any_channels(tmp_path: Path, mode: str, channels: int | None) -> None:
+    image = Image.new("RGB", (4, 4), (200, 200, 200))
+    if mode == "LAB":
+        lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+        image = ImageCms.applyTransform(image, lab)
+    elif mode == "I;16":
+        image = Image.fromarray(np.full((4, 4), 200 * 257, np.uint16))
+    else:
+        image = image.convert(mode)
+    path = saved(tmp_path, image, f"odd.{ODD[mode]}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "1 image has 16 bits")
+        found = read_image(path, channels=channels)
+    assert found.shape == (4, 4, channels or (1 if mode == "I;16" else 3))
+    np.testing.assert_allclose(found, 200, atol=4)
 
 
 def test_other_colours_and_single_bits_come_out_right(tmp_path: Path) -> None:
     for mode, name in (("CMYK", "a.jpg"), ("CMYK", "a.tif"), ("YCbCr", "b.jpg")):
         path = saved(tmp_path, Image.new("RGB", (8, 8), (250, 20, 30)).convert(mode), name)
         np.testing.assert_allclose(read_image(path)[4, 4], (250, 20, 30), atol=4)
+    lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    red = ImageCms.applyTransform(Image.new("RGB", (8, 8), (250, 20, 30)), lab)
+    path = saved(tmp_path, red, "lab.tif")
+    np.testing.assert_allclose(read_image(path)[4, 4], (250, 20, 30), atol=6)
+    np.testing.assert_allclose(read_image(path, channels=1)[4, 4], 90, atol=6)
     bits = np.array([[True, False], [False, True]])
     path = saved(tmp_path, Image.fromarray(bits), "bits.png")
     np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 0], [0, 255]])

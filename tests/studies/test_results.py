@@ -171,3 +171,21 @@ def test_times_of_the_studys_images_are_not_shown_for_others():
     assert len(groups) == 3
     timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
     assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
+
+
+def test_records_of_one_dataset_and_split_with_different_images_are_told(made, keep):
+    rows = [entry.recipe.override(epochs=5) for entry in study("rescue").entries[:2]]
+    one = made(rows[0])
+    other = made(rows[1], data={**one.data, "fingerprint": "e" * 10})
+    for record in (one, other):
+        keep(record, Path("runs"))
+    (line,) = index(study("rescue"), read_records([Path("runs")])).problems
+    assert "are of the same dataset and split and of different images (fingerprints" in line
+    assert "ffffffffff" in line
+    assert "eeeeeeeeee" in line
+
+    # Fewer images are other images, and no surprise.
+    fewer = made(rows[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
+    keep(fewer, Path("fewer/runs"))
+    records = read_records([Path("fewer/runs")]).found + read_records([Path("runs")]).found[:1]
+    assert index(study("rescue"), Records(records, {}, ())).problems == ()

@@ -15,8 +15,10 @@ from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.collecting import collect
+from kzoo.studies.results import index, read_records
 from kzoo.studies.run_comparison import compare
 from kzoo.studies.running import plan, run_study
+from kzoo.studies.unchanged import remarks
 from kzoo.training.named import names_all
 
 NET = """
@@ -113,14 +115,53 @@ def test_a_committed_record_is_compared_too(there):
     assert "leave its directory out of the records" in str(caught.value)
 
 
+def test_tables_and_pages_say_what_has_changed_and_collect_leaves_it(there, command):
+    for words in (["table", "both"], ["report", "both"]):
+        code, text, errors = command("study", *words)
+        assert (code, errors) == (0, ""), words
+        assert "ours" in text or "page: " in text
+    before = records()
+
+    write_net(NET.replace("relu", "tanh"))
+    for words in (["table", "both"], ["table", "both", "--json"], ["report", "both"]):
+        code, text, errors = command("study", *words)
+        assert code == 0
+        assert errors.count("warning: ") == 1
+        assert "runs/u-nets-" in errors
+        assert "another model (layer 'dense" in " ".join(errors.split())
+
+    code, text, errors = command("study", "collect", "both")
+    assert code == 0
+    assert "1 new records" in text
+    assert errors.startswith("warning: not copied: run 'runs/u-nets-")
+    assert [path.name[:6] for path in Path("results/both").glob("*.json")] == ["u-ours"]
+    assert records() == before
+
+
+def test_what_cannot_be_compared_is_said_and_kept(there, command):
+    Path("own.npz").unlink()
+    code, text, errors = command("study", "table", "both")
+    assert code == 0
+    assert errors.count("not compared with what its study would train now: ") == 2
+    code, text, errors = command("study", "collect", "both")
+    assert "2 new records" in text
+    assert errors.count("copied, and not compared with what its study would train now: ") == 2
+
+
 def test_other_initial_weights_of_the_same_path(there):
     source = plan(BOTH, only="ours")[0].directory
     later = Study("later", "ours", "Which?", (Entry(OURS.derive("u/later", initial_weights=str(source)), "later"),))
     run_study(later)
     assert [task.status for task in run_study(later)] == ["recorded"]
+    collect(later, Path("runs"), Path("kept"))
+    kept = index(later, read_records([Path("kept")]))
+    assert remarks(kept.items) == []
     (source / "best.weights.h5").write_bytes((source / "best.weights.h5").read_bytes() + b"0")
     with pytest.raises(InputError, match=r"later, seed 0: .*the file of initial_weights is another one now"):
         run_study(later)
+    (line,) = remarks(kept.items)
+    assert line.startswith("record 'kept/later/")
+    assert "the file of initial_weights is another one now" in line
 
 
 def test_a_comparison_says_that_models_of_one_name_differ(there):
