@@ -29,6 +29,16 @@ def replace_what_cannot_be_written() -> None:
             reconfigure(errors="replace")
 
 
+def console_for(progress: bool | Console) -> Console | None:
+    """The console that a `progress` argument stands for: the one given, a plain one for True, None for False."""
+    return progress if isinstance(progress, Console) else plain_console() if progress else None
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is and unwrapped on any console, a user's own included."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
 err = plain_console(stderr=True)
 
 

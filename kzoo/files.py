@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kzoo.errors import InputError, RunFailed
 
@@ -34,6 +35,32 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise RunFailed(
             f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
         ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, as `write_atomically` does."""
+    write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
+    """Write a JSON file that ends in a line break, as `write_atomically` does; without `indent` on one line."""
+    write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
+
+
+def make_directory(path: Path) -> Path:
+    """Make a directory and those above it, unless it is there.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"directory {str(path)!r} cannot be made: {error.strerror}") from None
+    return path
 
 
 def user_path(text: str | Path) -> Path:

@@ -7,13 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError
 
 
 def check_version(fields: Mapping[str, Any], what: str, supported: int) -> None:
     """Refuse data written under a schema that this version of kzoo does not know."""
     version = fields.get("schema_version", supported)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+    if not is_whole(version):
         raise InputError(f"schema_version of a {what} must be a positive integer, not {version!r}")
     if version > supported:
         raise InputError(

@@ -26,6 +26,11 @@ app = App(
 out = plain_console()
 
 
+def print_json(content: Any) -> None:
+    """Print what a command found as JSON."""
+    print(json.dumps(content, indent=1))
+
+
 @app.callback()
 def _of_the_whole(
     version: Annotated[
@@ -129,24 +134,13 @@ def import_keras() -> None:
         import keras  # noqa: F401
 
 
-def load_keras(path: Path) -> Any:
-    """A Keras model from a .keras file."""
-    import keras
-
-    if not path.is_file():
-        raise InputError(f"file {str(path)!r} does not exist")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {error}") from None
-
-
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
     """A model and the names of its classes, of a run, a set, a file, or (with a seed for its weights) a name."""
     if target.endswith(".keras"):
         from kzoo.exporting.metadata import read_metadata
+        from kzoo.introspection.keras_file import load_keras_file
 
-        return load_keras(Path(target)), read_metadata(Path(target)).get("class_names")
+        return load_keras_file(target), read_metadata(Path(target)).get("class_names")
     from kzoo.models.registry import create_model, names_set
 
     if seed is None or Path(target).is_dir() or names_set(target):

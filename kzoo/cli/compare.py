@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, complain, out
-from kzoo.console import plain_console
+from kzoo.cli.common import AsJson, app, complain, out, print_json
+from kzoo.console import plain_console, say
 from kzoo.errors import InputError
 
 
@@ -28,7 +27,7 @@ def runs(
     for problem in found.problems:
         complain("warning", problem)
     if as_json:
-        print(json.dumps([row.to_dict() for row in found], indent=1))
+        print_json([row.to_dict() for row in found])
     elif not found:
         raise InputError(f"pattern {pattern!r} matches no run in {str(directory)!r}")
     else:
@@ -51,23 +50,23 @@ def compare(
         check_place(output)
     found = put_together(*runs)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=1))
+        print_json(found.to_dict())
     else:
         differences = found.differences()
         if differences:
             _show(("field", *found.labels), differences)
             out.print()
         else:
-            out.print("The recipes are the same.\n", highlight=False)
+            out.print("The recipes are the same.\n")
         _show(("", *found.labels), found.results(), right=range(1, len(found.labels) + 1))
         for note in found.notes():
-            out.print(note, highlight=False, markup=False, soft_wrap=True)
+            say(out, note)
     if output is not None:
         from kzoo.pages import compare_page
 
         path = compare_page(found, output)
         if not as_json:
-            out.print(f"page: {path}", highlight=False, markup=False, soft_wrap=True)
+            say(out, f"page: {path}")
 
 
 def _show(header: tuple[str, ...], rows: list[tuple[str, ...]], right: object = ()) -> None:

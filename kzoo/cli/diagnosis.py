@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, out
+from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, out, print_json
+from kzoo.console import say
 
 
 @app.command()
@@ -41,9 +41,9 @@ def doctor(
 
     diagnosis = examine(target, dataset=dataset, recipe=row, data_dir=data_dir, seed=seed)
     if as_json:
-        print(json.dumps(diagnosis.to_dict(), indent=1))
+        print_json(diagnosis.to_dict())
     else:
-        out.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)
+        say(out, str(diagnosis))
     raise typer.Exit(0 if diagnosis.healthy else 3)
 
 
@@ -67,10 +67,10 @@ def gradients(
     if record.gradient_flow is None:
         raise InputError(f"run {str(run)!r} has no gradient flow: it was trained without diagnostics")
     if as_json:
-        print(json.dumps(record.gradient_flow, indent=1))
+        print_json(record.gradient_flow)
     else:
         history = FlowHistory.from_dict(record.gradient_flow)
-        out.print(f"{record.name}: mean absolute gradient of each layer's kernel", highlight=False)
-        out.print(history.table(), highlight=False, markup=False, soft_wrap=True)
+        out.print(f"{record.name}: mean absolute gradient of each layer's kernel")
+        say(out, history.table())
     if output is not None:
         save_figure(plot_gradient_flow(record.gradient_flow, title=record.name), output)

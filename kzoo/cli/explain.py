@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +26,9 @@ from kzoo.cli.common import (
     opened,
     out,
     part_images,
+    print_json,
 )
+from kzoo.console import say
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def receptive_field(
             progress=lambda name: status.update(f"measuring {name}"),
         )
     if as_json:
-        print(json.dumps([row.to_dict() for row in rows], indent=1))
+        print_json([row.to_dict() for row in rows])
     else:
         _print_fields(model.name, rows)
     if output is not None:
@@ -159,7 +160,7 @@ def invariance(
         label = name if names.count(name) == 1 else run.directory.name
         results.append(measure(run.model, part.images[:limit], part.labels[:limit], fill=fill, name=label))
     if as_json:
-        print(json.dumps([result.to_dict() for result in results], indent=1))
+        print_json([result.to_dict() for result in results])
     else:
         for kind, unit in (("shift", "pixels"), ("rotation", "degrees")):
             table = Table(title=f"accuracy by {kind}", box=None, pad_edge=False)
@@ -167,14 +168,14 @@ def invariance(
                 table.add_column(column, justify="right", overflow="fold")
             for row, place in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
                 table.add_row(f"{place:g}", *(f"{getattr(r, f'{kind}_accuracy')[row]:.3f}" for r in results))
-            out.print(table, highlight=False)
+            out.print(table)
     if output is not None:
         _say_where(save_figure(plot_invariance(results), output, force), as_json)
 
 
 def _say_where(figure: Path, as_json: bool) -> None:
     if not as_json:  # which is all that standard output then holds
-        out.print(f"figure: {figure}", highlight=False, markup=False, soft_wrap=True)
+        say(out, f"figure: {figure}")
 
 
 def _print_fields(name: str, rows: list[FieldRow]) -> None:
@@ -195,4 +196,4 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
             f"{found.radius:.1f}" if found else "",
             f"{found.deviation:.1f}" if found else "",
         )
-    out.print(table, highlight=False)
+    out.print(table)

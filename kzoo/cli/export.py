@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +24,9 @@ from kzoo.cli.common import (
     import_keras,
     out,
     part_images,
+    print_json,
 )
+from kzoo.console import say
 from kzoo.errors import InputError
 
 
@@ -87,7 +88,7 @@ def export(
         overwrite=force,
     )
     if as_json:
-        print(json.dumps(done.to_dict(), indent=1))
+        print_json(done.to_dict())
         return
     parity, layers = done.parity, done.layers
     out.print(
@@ -152,7 +153,7 @@ def predict(
         shown = part_images(target, split, first, data_dir)
         rows = predict_images(classifier, shown, top=top, batch_size=batch_size)
     if as_json:
-        print(json.dumps([{"file": str(file), "classes": dict(best)} for file, best in rows], indent=1))
+        print_json([{"file": str(file), "classes": dict(best)} for file, best in rows])
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["file", "rank", "class", "probability"])
@@ -161,5 +162,5 @@ def predict(
     else:
         for file, best in rows:
             text = ", ".join(f"{name} {share:.3f}" for name, share in best)
-            out.print(f"{file}: {text}", highlight=False, markup=False, soft_wrap=True)
+            say(out, f"{file}: {text}")
     unreadable.check(len(paths))

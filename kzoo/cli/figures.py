@@ -21,6 +21,7 @@ from kzoo.cli.common import (
     import_keras,
     opened,
     out,
+    print_json,
 )
 
 
@@ -94,19 +95,19 @@ def confusion(
     trained = Run(run)
     counts = run_confusion(trained)
     if as_json:
-        print(json.dumps(counts.to_dict(), indent=1))
+        print_json(counts.to_dict())
     else:
-        out.print(f"{trained.result.name}: accuracy {counts.accuracy:.4f} ({counts.images:,} images)", highlight=False)
+        out.print(f"{trained.result.name}: accuracy {counts.accuracy:.4f} ({counts.images:,} images)")
         pairs = Table("true", "predicted", "images", "of the class", box=None, pad_edge=False, title="most confused")
         for pair in counts.most_confused(top):
             pairs.add_row(pair.true, pair.predicted, f"{pair.images:,}", f"{pair.share:.1%}")
-        out.print(pairs, highlight=False)
+        out.print(pairs)
         figures = counts.per_class()
         worst = Table("class", "recall", "precision", "images", box=None, pad_edge=False, title="lowest recall")
         for i in figures["recall"].argsort()[:top]:
             numbers = (f"{figures[name][i]:.3f}" for name in ("recall", "precision"))
             worst.add_row(counts.class_names[i], *numbers, f"{figures['support'][i]:,}")
-        out.print(worst, highlight=False)
+        out.print(worst)
     name = trained.result.name
     if output is not None:
         save_figure(plot_confusion(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), output, force)
@@ -150,7 +151,7 @@ def calibration(
         results[f"at temperature {temperature:.2f}"] = measure(found.labels, scaled, bins=bins)
     if as_json:
         content = {"split": split, "temperature": temperature}
-        print(json.dumps({**content, "results": {k: v.to_dict() for k, v in results.items()}}, indent=1))
+        print_json({**content, "results": {k: v.to_dict() for k, v in results.items()}})
     else:
         table = Table(
             f"{split}, {len(found.labels):,} images", *results, box=None, pad_edge=False, title=trained.result.name
@@ -164,7 +165,7 @@ def calibration(
             ("Brier score (0 to 2)", "brier"),
         ):
             table.add_row(title, *(f"{getattr(result, field):.4f}" for result in results.values()))
-        out.print(table, highlight=False)
+        out.print(table)
     if output is not None:
         save_figure(plot_reliability(results, title=trained.result.name), output, force)
 
@@ -207,6 +208,6 @@ def histograms(
             if not layer or path in layer:
                 values = [getattr(row[i], field) for field in ("deviation", "low", "high") for row in rows]
                 table.add_row(path, *(f"{value:.4g}" for value in values))
-        out.print(table, highlight=False)
+        out.print(table)
     if output is not None:
         save_figure(plot_weight_histograms(history, layer, title=trained.recipe.name), output, force)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,10 @@ from kzoo.cli.common import (
     interruptible,
     numbers,
     out,
+    print_json,
 )
 from kzoo.cli.guide import done
+from kzoo.console import say
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def evaluate(
 
     score: Evaluation = open_run(run).evaluate(split, data_dir, tta=tta)
     if as_json:
-        print(json.dumps({"split": split, "tta": tta, **score.to_dict()}, indent=1))
+        print_json({"split": split, "tta": tta, **score.to_dict()})
     else:
         what = f"{split} with {tta}" if tta else split
         out.print(
@@ -152,9 +153,9 @@ def report_seeds(runs: SeedRuns) -> None:
     table = Table(*runs.header(), title=f"\n{runs[0].recipe.name}", title_justify="left", box=None, pad_edge=False)
     for row in runs.rows():
         table.add_row(*row)
-    out.print(table, highlight=False)
+    out.print(table)
     for run in runs:
-        out.print(f"  record: {run.directory / 'result.json'}", highlight=False, markup=False, soft_wrap=True)
+        say(out, f"  record: {run.directory / 'result.json'}")
 
 
 def report(run: Run) -> None:
@@ -172,5 +173,5 @@ def report(run: Run) -> None:
         (f"test with {result.recipe.get('tta')}", result.test_tta),
     ):
         if score is not None:
-            out.print(f"  {title:<34} loss {score.loss:.4f}  accuracy {score.accuracy:.4f}", highlight=False)
+            out.print(f"  {title:<34} loss {score.loss:.4f}  accuracy {score.accuracy:.4f}")
     out.print(f"  {result.seconds:,.1f} s; record: {run.directory / 'result.json'}", highlight=False, soft_wrap=True)

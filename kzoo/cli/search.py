@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +20,9 @@ from kzoo.cli.common import (
     interruptible,
     numbers,
     out,
+    print_json,
 )
-from kzoo.console import plain_console
+from kzoo.console import plain_console, say
 from kzoo.errors import InputError
 
 Gone = Annotated[str | None, typer.Option(hidden=True)]
@@ -104,12 +104,12 @@ def _show(result: Any) -> None:
         console.print(tables.importance_table(rows), highlight=False)
         console.print(tables.fit_in_words(fit), highlight=False, soft_wrap=True)
         console.print()
-    out.print(tables.summary(result), highlight=False, markup=False, soft_wrap=True)
+    say(out, tables.summary(result))
     if result.record.confirmed:
-        out.print(verdict(result), highlight=False, markup=False, soft_wrap=True)
+        say(out, verdict(result))
     for name in (BEST, TABLE, PICTURE):
         if (result.directory / name).exists():
-            out.print(f"  {result.directory / name}", highlight=False, markup=False, soft_wrap=True)
+            say(out, f"  {result.directory / name}")
 
 
 @app.command()
@@ -150,7 +150,7 @@ def trials(
 
         write_output(check_output(best, overwrite=force, suffixes=(".json",)), result.recipe().to_json().encode())
     if as_json:
-        print(json.dumps(result.record.model_dump(mode="json"), indent=1))
+        print_json(result.record.model_dump(mode="json"))
     elif as_markdown:
         print(tables.markdown(result), end="")
     else:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, checked_target, import_keras, numbers, out
+from kzoo.cli.common import AsJson, app, checked_target, import_keras, numbers, out, print_json
 
 Usable = Annotated[
     str,
@@ -39,7 +38,7 @@ def benchmark(
     rows = measure(target, batches=sizes, seconds=seconds)
     where = hardware()
     if as_json:
-        print(json.dumps({"hardware": where, "timings": [row.to_dict() for row in rows]}, indent=1))
+        print_json({"hardware": where, "timings": [row.to_dict() for row in rows]})
         return
     table = Table("runtime", "batch", "ms a call", "95% within", "images/s", box=None, pad_edge=False)
     for column in table.columns[1:]:

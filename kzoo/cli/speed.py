@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, assignments, import_keras, out
+from kzoo.cli.common import AsJson, app, assignments, import_keras, out, print_json
 
 
 @app.command()
@@ -30,11 +29,11 @@ def speed(
     found = measure(model, batch_size=batch_size, steps=steps, rounds=rounds, **options)
     found = with_onednn(found, steps=steps, rounds=rounds, options=options)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=1))
+        print_json(found.to_dict())
         return
     table = Table("precision", "images a second", "relative to float32", box=None, pad_edge=False)
     for name, value in found.images_per_second.items():
         table.add_row(name, f"{value:,.0f}", f"{value / found.images_per_second['float32']:.2f}")
-    out.print(f"{found.model}, batch {found.batch_size}, {rounds} rounds of {steps} steps in turns", highlight=False)
-    out.print(table, highlight=False)
+    out.print(f"{found.model}, batch {found.batch_size}, {rounds} rounds of {steps} steps in turns")
+    out.print(table)
     out.print(found.advice(), highlight=False, markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +9,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, Set, app, assignments, complain, import_keras, interruptible, numbers, out
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    Set,
+    app,
+    assignments,
+    complain,
+    import_keras,
+    interruptible,
+    numbers,
+    out,
+    print_json,
+)
 from kzoo.cli.parsing import App
-from kzoo.console import plain_console
+from kzoo.console import plain_console, say
 from kzoo.errors import InputError
 
 studies = App(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
@@ -37,7 +48,7 @@ def list_(
     if not rows:
         raise InputError(f"pattern {pattern!r} matches no study")
     if as_json:
-        print(json.dumps([row.to_dict() for row in rows], indent=1))
+        print_json([row.to_dict() for row in rows])
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("study")
@@ -46,7 +57,7 @@ def list_(
     table.add_column("question", overflow="fold")
     for row in rows:
         table.add_row(row.name, row.report, str(len(row.entries)), row.question)
-    out.print(table, highlight=False)
+    out.print(table)
 
 
 @studies.command()
@@ -57,9 +68,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
     row = named(name)
     if as_json:
-        print(json.dumps(row.to_dict(), indent=1))
+        print_json(row.to_dict())
         return
-    out.print(f"{row.question} ({_source(row.report)})", highlight=False)
+    out.print(f"{row.question} ({_source(row.report)})")
     table = Table(box=None, pad_edge=False)
     for column in ("run", "recipe", "model", "dataset", "epochs", "reported"):
         table.add_column(column, overflow="fold")
@@ -68,11 +79,11 @@ def show(name: Name, as_json: AsJson = False) -> None:
         figures = (f"{metrics.metric(k).title} {metrics.write(k, value)}" for k, value in entry.reported.items())
         reported = "; ".join([*figures, *([entry.note] if entry.note else [])])
         table.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
-    out.print(table, highlight=False)
+    out.print(table)
     for claim in row.claims:
-        out.print(f"- {claim.text} ({claim.source})", highlight=False, markup=False, soft_wrap=True)
+        say(out, f"- {claim.text} ({claim.source})")
     for note in row.notes:
-        out.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(out, note)
 
 
 def _source(report: str) -> str:
@@ -159,7 +170,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
 def _write_page(study: Any, index: Any, path: Path) -> None:
     from kzoo.pages import study_page
 
-    out.print(f"\npage: {study_page(study, index, path)}", highlight=False, markup=False, soft_wrap=True)
+    say(out, f"\npage: {study_page(study, index, path)}")
 
 
 def _print_group(group: Any) -> None:
@@ -171,7 +182,7 @@ def _print_group(group: Any) -> None:
         console.print()
         console.print(part, highlight=False)
     for note in [*tables.notes(group), *tables.reasons(group)]:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(console, note)
     verdicts = tables.rich_verdicts(group)
     if verdicts is not None:
         console.print()
@@ -203,7 +214,7 @@ def table(
     row = named(name)
     index = _records_of(row, records)
     if as_json:
-        print(json.dumps(tables.to_dict(row, index), indent=1))
+        print_json(tables.to_dict(row, index))
     elif as_markdown:
         for group in index.groups.values():
             print(f"### {tables.heading(group)}\n\n{tables.markdown(group)}")
@@ -248,4 +259,4 @@ def collect(
         complain("warning", problem)
     for path in copied:
         out.print(str(path), highlight=False, soft_wrap=True)
-    out.print(f"{len(copied)} new records", highlight=False)
+    out.print(f"{len(copied)} new records")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, RunPath, app, import_keras, out
+from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json
 from kzoo.cli.parsing import App
 from kzoo.errors import InputError
 
@@ -41,7 +40,7 @@ def list_(
         for row in found
     ]
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for column in rows[0]:
@@ -52,7 +51,7 @@ def list_(
         table.add_row(
             *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in line.values())
         )
-    out.print(table, highlight=False)
+    out.print(table)
 
 
 @weights.command()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, app, assignments, checked_target, import_keras, load_keras, out
+from kzoo.cli.common import AsJson, DataDir, app, assignments, checked_target, import_keras, out, print_json
 from kzoo.errors import InputError
 
 
@@ -40,7 +38,7 @@ def list_(
         what = "recipe" if recipes else "model with trained weights" if pretrained else "model"
         raise InputError(f"pattern {pattern!r} matches no {what}")
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     for column in rows[0]:
         table.add_column(column)
@@ -49,7 +47,7 @@ def list_(
             "x".join(map(str, v)) if isinstance(v, tuple) else str(v if v is not None else "-") for v in row.values()
         )
         table.add_row(*shown)
-    out.print(table, highlight=False)
+    out.print(table)
 
 
 @app.command()
@@ -69,11 +67,12 @@ def info(
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
     import_keras()
+    from kzoo.introspection.keras_file import load_keras_file
     from kzoo.introspection.layer_table import layer_table
     from kzoo.models.registry import create_model, names_set
 
     if name.endswith(".keras"):
-        model = load_keras(Path(name))
+        model = load_keras_file(name)
     elif names_set(name):
         from kzoo.models.weight_sets import describe, find_set
 
@@ -82,7 +81,7 @@ def info(
         model = create_model(name, **assignments(set_))
     table = layer_table(model)
     if as_json:
-        print(json.dumps(table.to_dict(), indent=1))
+        print_json(table.to_dict())
         return
     shown = Table(title=model.name, box=None, pad_edge=False)
     shown.add_column("layer", overflow="fold")
@@ -99,14 +98,14 @@ def info(
             f"{row.multiply_adds:,}",
             "x".join(map(str, field)) if field else "-",
         )
-    out.print(shown, highlight=False)
+    out.print(shown)
     out.print(
         f"{table.trainable_parameters:,} trainable of {table.parameters:,} parameters, "
         f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations an image",
         highlight=False,
     )
     if table.uncounted:
-        out.print(f"multiply-adds of these layers are not counted: {', '.join(table.uncounted)}", highlight=False)
+        out.print(f"multiply-adds of these layers are not counted: {', '.join(table.uncounted)}")
 
 
 @app.command()
@@ -116,11 +115,11 @@ def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     rows = available(data_dir)
     if as_json:
-        print(json.dumps([{"name": name, "present": here, "detail": text} for name, here, text in rows], indent=1))
+        print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
         return
     table = Table(box=None, pad_edge=False)
     for column in ("dataset", "here", ""):
         table.add_column(column, overflow="fold")
     for name, here, text in rows:
         table.add_row(name, "yes" if here else "no", text)
-    out.print(table, highlight=False)
+    out.print(table)

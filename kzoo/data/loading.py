@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.util
 import warnings
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from kzoo.data.images import WHITE, Colour, resize_all
 from kzoo.data.npz import npz
 from kzoo.data.prepared import load_prepared, located
 from kzoo.errors import InputError
+from kzoo.references import load_function
 
 
 class Availability(NamedTuple):
@@ -80,7 +80,7 @@ def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
         return Availability(row.name, False, "needs scikit-learn")
     if isinstance(row.loader, str):
         try:
-            _imported(row.loader)
+            load_function(row.loader, "dataset")
         except InputError as error:
             return Availability(row.name, False, str(error))
     return Availability(
@@ -100,7 +100,7 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
         return sources.folder(place, image_size, background)
     if kind == "npz" and place:
         return npz(place)
-    loader = _imported(row.loader) if isinstance(row.loader, str) else row.loader
+    loader = load_function(row.loader, "dataset") if isinstance(row.loader, str) else row.loader
     if loader is None:
         raise InputError(f"dataset {row.name!r} has no loader")
     content = loader(None if data_dir is None else str(data_dir))
@@ -118,20 +118,6 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
         if said is not None and said != found:
             raise InputError(f"dataset {row.name!r} has {what} {found}, its row says {said}")
     return arrays
-
-
-def _imported(reference: str) -> Any:
-    """What ``module:function`` names."""
-    module, _, attribute = reference.partition(":")
-    try:
-        loader = importlib.import_module(module)
-        for part in attribute.split("."):
-            loader = getattr(loader, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"dataset {reference!r}: cannot import the loader: {error}") from None
-    if not callable(loader):
-        raise InputError(f"dataset {reference!r} names something that cannot be called")
-    return loader
 
 
 def _resized(arrays: Arrays, size: int) -> Arrays:

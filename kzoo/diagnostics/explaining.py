@@ -15,6 +15,7 @@ from kzoo.diagnostics.feature_maps import plot_feature_maps
 from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
 from kzoo.diagnostics.plots import check_output, new_figure, save_figure
 from kzoo.errors import InputError, unknown
+from kzoo.files import make_directory
 from kzoo.introspection.gradients import prepare_images
 from kzoo.introspection.layers import find_layer
 from kzoo.introspection.output_kinds import as_probabilities
@@ -100,7 +101,7 @@ def explain_images(
     for file, (first, *_) in zip(files, names, strict=True):
         if [each[0] for each in names].count(first) > 1:
             raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
-    folder = _made(folder)
+    folder = make_directory(folder)
     targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
     rows = []
     for file, original, image, found, share, answer, label, paths in zip(
@@ -137,14 +138,6 @@ def _label(text: str, names: Sequence[str] | None) -> int:
     if names is None:
         raise InputError(f"class {text!r}: a number is needed, since the file does not name its classes")
     raise unknown("class", text, names)
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output {str(folder)!r} cannot be made: {error.strerror}") from None
-    return folder
 
 
 def plot_explained(image: np.ndarray, found: np.ndarray, title: str) -> Figure:

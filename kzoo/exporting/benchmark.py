@@ -95,13 +95,12 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
 
 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
-    import keras
-
     from kzoo.exporting.export import export
+    from kzoo.introspection.keras_file import load_keras_file
     from kzoo.training.saved_set import open_run
 
     own = target.endswith(".keras")
-    model = keras.saving.load_model(target, compile=False) if own else open_run(target).model
+    model = load_keras_file(target) if own else open_run(target).model
     shape = tuple(size or OPEN_SIZE for size in model.input_shape[1:])
     found = []
     for batch in batches:

@@ -14,12 +14,14 @@ import keras
 import numpy as np
 
 from kzoo._version import __version__
+from kzoo.checks import is_whole
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
+from kzoo.introspection.keras_file import load_keras_file
 from kzoo.introspection.outputs import read_outputs
 from kzoo.seeds import generator
 from kzoo.training.saved_run import Run
@@ -147,7 +149,7 @@ def _check_options(
         raise unknown("outputs", outputs, interface.OUTPUTS)
     if quantize not in (None, INT8, INT8_ONLY):
         raise unknown("quantize", quantize, [INT8, INT8_ONLY])
-    if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int) or opset < LOWEST_OPSET):
+    if opset is not None and not is_whole(opset, LOWEST_OPSET):
         raise InputError(f"opset={opset!r}: an integer of {LOWEST_OPSET} or more is needed")
 
     # Then what does not go with another, or with the format.
@@ -180,15 +182,7 @@ def _opened(given: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
     if isinstance(given, Run) or Path(given).suffix != ".keras":
         run = open_run(given)
         return run.model, run, run.class_names
-    path = Path(given)
-    if not path.is_file():
-        raise InputError(f"file {str(path)!r} does not exist")
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
-    return model, None, read_metadata(path).get("class_names")
+    return load_keras_file(given), None, read_metadata(Path(given)).get("class_names")
 
 
 def _check_names(model: keras.Model, names: Sequence[str] | None) -> None:

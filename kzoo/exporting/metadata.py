@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError
+from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
 FILE = "kzoo.json"
@@ -76,11 +77,7 @@ def checked(metadata: Any, path: Path) -> dict[str, Any]:
     """The metadata, if this kzoo can read it."""
     if not isinstance(metadata, dict):
         raise InputError(f"file {str(path)!r}: its metadata must be a mapping")
-    version = metadata.get("schema_version", SCHEMA_VERSION)
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise InputError(
-            f"file {str(path)!r} has metadata of schema version {version!r}, this kzoo reads up to {SCHEMA_VERSION}"
-        )
+    check_version(metadata, f"metadata of file {str(path)!r}", SCHEMA_VERSION)
     return metadata
 
 

@@ -205,8 +205,8 @@ def _check_takes_pixels(file: Exported, taken: Quantization | None) -> None:
 
 def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
-    model = keras.saving.load_model(file.path, compile=False, safe_mode=True)
-    outputs = importlib.import_module("kzoo.introspection.outputs")  # which needs Keras
+    model = importlib.import_module("kzoo.introspection.keras_file").load_keras_file(file.path)  # which needs Keras
+    outputs = importlib.import_module("kzoo.introspection.outputs")
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata = read_metadata(file.path)

@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice
 from kzoo.errors import InputError
-from kzoo.models.checks import choice
 
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "swish", "silu")
 ADAPTIVE = "pool2x2"

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import rate, whole
 from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.checks import rate, whole
 from kzoo.models.frame import Frame
 
 

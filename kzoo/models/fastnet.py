@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, several
 from kzoo.errors import InputError
 from kzoo.introspection.graph import maker
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.checks import choice, several
 from kzoo.models.frame import Frame, preset
 from kzoo.models.whitening import whitening
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, whole
 from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.checks import choice, whole
 from kzoo.models.trained import load_file, load_set
 from kzoo.models.weight_sets import WeightSet, full_name, is_file, open_set
 

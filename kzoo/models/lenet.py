@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, odd, whole
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers, adaptive_average_2x2, pool
-from kzoo.models.checks import choice, odd, whole
 from kzoo.models.frame import Frame
 
 REDUCTIONS = ("max", "average", "strided", "dilated")

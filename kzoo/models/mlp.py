@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import rate, several
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.checks import rate, several
 from kzoo.models.frame import Frame
 
 

@@ -6,7 +6,6 @@ Imports no Keras; a builder's module is imported when its model is created.
 from __future__ import annotations
 
 import fnmatch
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
+from kzoo.references import load_function
 
 if TYPE_CHECKING:
     import keras
@@ -216,20 +216,7 @@ def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
     """
     if not isinstance(builder, str):
         return builder
-    module_name, _, function = builder.partition(":")
-    if not module_name or not function:
-        raise InputError(f"model {builder!r}: expected 'module:function'")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise InputError(f"model {builder!r}: {_no_module(builder, str(error.name))}") from error
-        raise
-    found = getattr(module, function, None)
-    if not callable(found):
-        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise unknown(f"function of module {module_name!r}", function, public)
-    return found
+    return load_function(builder, "model", lambda module: _no_module(builder, module))
 
 
 def _no_module(builder: str, module: str) -> str:

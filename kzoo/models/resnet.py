@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, odd, several
 from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.checks import choice, odd, several
 from kzoo.models.frame import Frame, preset
 
 BLOCK_ORDERS = ("original", "bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers, crop_to_even, pool, space_to_depth
-from kzoo.models.checks import choice, odd, rate, several, whole
 from kzoo.models.frame import Frame, preset
 
 REDUCTIONS = ("average", "max", "strided", "space-to-depth")

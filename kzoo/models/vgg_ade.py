@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
+from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.checks import choice, odd, rate, several, whole
 from kzoo.models.frame import Frame, preset
 
 DROPOUT_PLACEMENTS = ("both", "pools", "hidden")

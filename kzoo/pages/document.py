@@ -12,7 +12,7 @@ import markupsafe
 
 from kzoo._version import __version__
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.pages.charts import themes
 from kzoo.pages.scripts import for_script
 
@@ -111,5 +111,5 @@ def write_page(path: str | Path, template: str, **context: Any) -> Path:
             context, mark=markupsafe.Markup(MARK), version=__version__, plotly=_plotly(), themes=for_script(themes())
         )
     )
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_text(path, text)
     return path

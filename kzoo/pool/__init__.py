@@ -22,6 +22,7 @@ A pool knows nothing of studies, searches, tables or records: a job is over when
 
 from __future__ import annotations
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError
 from kzoo.pool.children import Children
 from kzoo.pool.here import Here
@@ -47,7 +48,7 @@ def make_pool(workers: int | None = None, on: str | None = None, *, reuse: bool 
     Raises:
         InputError: `workers` is not a positive integer, or Ray is not installed.
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+    if workers is not None and not is_whole(workers):
         raise InputError(f"workers must be a positive integer, not {workers!r}")
     if on is not None:
         return OnRay(on, workers, reuse=reuse)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 import traceback
 from collections import deque
@@ -14,6 +13,7 @@ from typing import Any, Literal, Self
 import filelock
 
 from kzoo.errors import InputError, InUse, RunFailed
+from kzoo.references import load_function
 
 INTERVAL = 0.5
 """Seconds for which `Pool.wait` waits at most, if nothing happens."""
@@ -177,10 +177,7 @@ def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) ->
         KeyboardInterrupt: it was interrupted.
     """
     try:
-        call: Any = function
-        if isinstance(function, str):
-            module, _, name = function.partition(":")
-            call = getattr(importlib.import_module(module), name)
+        call = load_function(function, "job") if isinstance(function, str) else function
         call(**arguments)
     except InUse:
         return "elsewhere", ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.interrupts import interruptible
 from kzoo.pool.jobs import DEATHS, INTERRUPTED, INTERVAL, WAIT, Event, Job, Pool, perform
 from kzoo.pool.resources import THREADS, usable_cores, visible_gpus
@@ -154,7 +154,7 @@ def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
 
     # The line differs from one start to the next.
     line = f"{socket.gethostname()}, process {os.getpid()}, {time.strftime('%H:%M:%S')}"
-    write_atomically(Path(order["started"]), lambda stream: stream.write(line.encode()))
+    write_text(Path(order["started"]), line)
 
     # The process of a machine that was cut off may hold the directory a little longer.
     deadline = time.monotonic() + patience

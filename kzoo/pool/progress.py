@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from kzoo.training.records import METRICS, read_history
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,11 @@ class Progress:
 
 def read_progress(directory: Path, epochs: int) -> Progress:
     """How far the run in a directory has come, of `epochs` epochs, read from its metrics.csv."""
-    path = directory / "metrics.csv"
-    try:
-        written = path.stat().st_mtime
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError:
+    history = read_history(directory)
+    if not history:
         return Progress()
-    if not rows:
-        return Progress()
-    epoch, accuracy = int(rows[-1]["epoch"]), rows[-1].get("val_accuracy")
-    each = statistics.median(float(row["seconds"]) for row in rows[-5:])
+    written = (directory / METRICS).stat().st_mtime
+    epoch, accuracy = int(history["epoch"][-1]), history.get("val_accuracy")
+    each = statistics.median(history["seconds"][-5:])
     left = max((epochs - epoch) * each - min(time.time() - written, each), 0.0)
-    return Progress(epoch, float(accuracy) if accuracy else None, left)
+    return Progress(epoch, accuracy[-1] if accuracy else None, left)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.recipes.schema import Recipe
 from kzoo.search.records import RECORD, Confirmation
 from kzoo.search.results import SearchResult, read_search
@@ -58,7 +58,7 @@ def confirm(
                 )
             )  # fmt: skip
     record = result.record.model_copy(update={"confirmed": found})
-    write_atomically(result.directory / RECORD, lambda stream: stream.write(record.to_json().encode()))
+    write_text(result.directory / RECORD, record.to_json())
     return SearchResult(result.directory, record)
 
 

@@ -18,10 +18,11 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kzoo.errors import InputError
+from kzoo.files import write_json
 from kzoo.schemas import check_version
 from kzoo.search.combinations import Endless, Values, all_values, combinations
 from kzoo.search.records import STATE, Outcome
-from kzoo.search.results import read_json, write_json
+from kzoo.search.results import read_json
 from kzoo.search.search import Search
 from kzoo.seeds import derived_seed, generator
 

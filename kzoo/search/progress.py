@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from kzoo.console import say
 from kzoo.pool.progress import read_progress
 from kzoo.search.records import ENDED, Record, Trial
 from kzoo.search.results import SearchResult
@@ -53,7 +54,7 @@ class SearchProgress:
                 self._shown[trial.number] = trial.status
                 values = ", ".join(f"{name}={cell(value)}" for name, value in trial.values.items())
                 text = f"trial {trial.number}: {in_words(trial, self.result.objective)}; {values}"
-                self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+                say(self.console, text)
 
     def table(self) -> Table:
         """The best trials and those that run."""

@@ -7,7 +7,6 @@ The process that trains a trial leaves ``trial_*/outcome.json``; the owner of th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from pydantic import ValidationError
 
 from kzoo import notebook
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import check_version
 from kzoo.search.records import RECORD, SCHEMA_VERSION, Outcome, Record, Trial
@@ -152,11 +150,6 @@ def read_outcome(path: Path) -> Outcome:
         InputError: the file is damaged.
     """
     return _read(path, Outcome, "outcome")
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
-    write_atomically(path, lambda stream: stream.write((json.dumps(data, indent=1) + "\n").encode()))
 
 
 def _read(path: Path, schema: Any, what: str) -> Any:

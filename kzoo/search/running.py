@@ -10,14 +10,14 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from kzoo.console import plain_console
+from kzoo.console import console_for
 from kzoo.errors import InputError, InUse, RunFailed
-from kzoo.files import write_atomically
+from kzoo.files import make_directory, write_json, write_text
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.pool.resources import without_gpus
 from kzoo.search.progress import SearchProgress
 from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Trial
-from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_json
+from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory
 from kzoo.search.search import Search
 from kzoo.search.trial import SPACE, describe, train_trial
 from kzoo.search.unchanged import check_trials
@@ -62,7 +62,7 @@ def run_search(
         if (folder / "oracle.json").exists() and not (folder / STATE).exists():
             return _of_an_older_kzoo(search, read_search(folder))
         owner = Owner(search, folder, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
-        console = progress if isinstance(progress, Console) else plain_console() if progress else None
+        console = console_for(progress)
         with SearchProgress(console, search, folder, owner.record) as shown:
             owner.run(shown.show)
         return owner.finish()
@@ -237,11 +237,11 @@ def open_directory(search: Search, directory: Path) -> Path:
     Raises:
         InputError: it cannot be made, or holds something else.
     """
+    make_directory(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         there = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
     except OSError as error:
-        raise InputError(f"directory {str(directory)!r} cannot be made: {error.strerror}") from None
+        raise InputError(f"directory {str(directory)!r} cannot be read: {error.strerror}") from None
     with filelock.FileLock(directory / ".record.lock"):
         if (directory / RECORD).exists():
             record = read_search(directory).record
@@ -318,4 +318,4 @@ def _new_record(search: Search) -> Record:
 
 
 def _write(directory: Path, record: Record) -> None:
-    write_atomically(directory / RECORD, lambda stream: stream.write(record.to_json().encode()))
+    write_text(directory / RECORD, record.to_json())

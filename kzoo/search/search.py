@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError, KzooError, unknown
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
@@ -199,7 +200,7 @@ def load_search(path: str | Path) -> Search:
 
 
 def _check_whole(what: str, value: Any, least: int) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+    if value is not None and not is_whole(value, least):
         raise InputError(f"{what} of a search must be a whole number of at least {least}, not {value!r}")
 
 

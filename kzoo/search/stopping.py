@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import keras
 
 from kzoo.search.records import OUTCOME, RUN
 from kzoo.search.results import read_outcome
+from kzoo.training.records import read_history
 
 LEAST = 3
 """Completed trials that it takes to speak of a median (ours)."""
@@ -54,8 +54,4 @@ class MedianStop(keras.callbacks.Callback):
 
 def curve(run: Path, objective: str) -> list[float]:
     """A run's figures, epoch by epoch, from its metrics.csv; empty before the first epoch's end."""
-    try:
-        rows = list(csv.DictReader((run / "metrics.csv").read_text(encoding="utf-8").splitlines()))
-    except OSError:
-        return []
-    return [float(row[objective]) for row in rows if row.get(objective)]
+    return read_history(run).get(objective, [])

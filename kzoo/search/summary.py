@@ -6,7 +6,7 @@ import contextlib
 
 from kzoo.diagnostics.plots import save_figure
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_atomically, write_text
 from kzoo.search.pictures import plot_search
 from kzoo.search.records import BEST, PICTURE, TABLE
 from kzoo.search.results import SearchResult
@@ -17,7 +17,7 @@ def write_summary(result: SearchResult) -> None:
     """Write table, picture and the best recipe into the search's directory, anew at each end."""
     folder = result.directory
     table = markdown(result) + "\n" + "\n\n".join(summary(result).splitlines()) + "\n"
-    write_atomically(folder / TABLE, lambda stream: stream.write(table.encode()))
+    write_text(folder / TABLE, table)
     with contextlib.suppress(InputError):  # nothing was completed, or the model is a function
         text = result.recipe().to_json().encode()
         write_atomically(folder / BEST, lambda stream: stream.write(text))

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError
+from kzoo.files import write_json
 from kzoo.search.records import OUTCOME, RUN, Outcome
-from kzoo.search.results import read_outcome, write_json
+from kzoo.search.results import read_outcome
 from kzoo.search.search import Search, load_search
 from kzoo.training.records import Result, read_result
 

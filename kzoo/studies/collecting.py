@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from kzoo.errors import Differs, InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.studies.results import Found, index, read_records
 from kzoo.studies.study import Study
 from kzoo.studies.unchanged import NOT_COMPARED, differing, of_found
@@ -51,7 +51,7 @@ def _keep(study: Study, item: Found, results: Path) -> Path:
     path = results / study.name / f"{name}-{item.record.digest}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = public(item.record).to_json()
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_text(path, text)
     return path
 
 
@@ -59,7 +59,7 @@ def add_sums(results: Path, paths: list[Path]) -> None:
     """Write checksums of files in `results` down, beside those that are there."""
     sums = _sums(results) | {path.relative_to(results).as_posix(): _sha256(path) for path in paths}
     text = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
-    write_atomically(results / SUMS, lambda stream: stream.write(text.encode()))
+    write_text(results / SUMS, text)
 
 
 def check_sums(results: Path) -> list[str]:

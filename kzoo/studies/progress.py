@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from kzoo.console import say
 from kzoo.pool.progress import read_progress
 from kzoo.studies.running import Status, Task
 
@@ -91,7 +92,7 @@ class StudyProgress:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, text)
 
 
 def _clock(seconds: float | None) -> str:

@@ -12,7 +12,8 @@ import filelock
 import keras
 
 from kzoo.errors import Differs, InputError, InUse, RunFailed
-from kzoo.files import write_atomically
+from kzoo.files import write_json, write_text
+from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import difference_in_words, differing_fields
@@ -33,10 +34,9 @@ def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
         model.save(temporary)
         temporary.replace(place / "initial.keras")
     if not (place / "recipe.json").exists():
-        write_atomically(place / "recipe.json", lambda stream: stream.write(row.to_json().encode()))
+        write_text(place / "recipe.json", row.to_json())
     if not row.model.startswith("keras:") and not (place / STRUCTURE).exists():
-        text = json.dumps(structure(model)) + "\n"
-        write_atomically(place / STRUCTURE, lambda stream: stream.write(text.encode()))
+        write_json(place / STRUCTURE, structure(model), indent=None)
 
 
 def take_along(source: Path, place: Path) -> None:
@@ -75,10 +75,7 @@ def own_model(place: Path) -> keras.Model | None:
     path = place / "initial.keras"
     if not path.exists():
         return None
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"model {str(path)!r} cannot be loaded: {error}") from None
+    return load_keras_file(path)
 
 
 class claimed:

@@ -9,7 +9,9 @@ from pathlib import Path
 import keras
 from rich.console import Console
 
+from kzoo.console import say
 from kzoo.errors import InputError
+from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model
 from kzoo.models.trained import load_file
 from kzoo.models.weight_sets import DESCRIPTION, WEIGHTS, list_weights, open_set
@@ -100,7 +102,7 @@ def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None]
     if path.suffix == ".keras":
         from kzoo.exporting.metadata import read_metadata  # which needs no Keras, and none of what is above training
 
-        return keras.saving.load_model(path, compile=False), read_metadata(path).get("class_names")
+        return load_keras_file(path), read_metadata(path).get("class_names")
     return None
 
 
@@ -123,6 +125,6 @@ def begin_with_weights(
         )
     line = done.line(repr(source))
     if console is not None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     elif done.afresh or done.notes:
         warnings.warn(line, stacklevel=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import fnmatch
 import math
@@ -14,7 +13,7 @@ from typing import Any, Literal
 from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.training.records import read_result
+from kzoo.training.records import METRICS, read_history, read_result
 
 State = Literal["finished", "failed", "unfinished"]
 COLUMNS = ("run", "model", "data", "budget", "best", "test", "when", "state")
@@ -130,10 +129,10 @@ def summary(directory: Path) -> RunSummary:
         started = [datetime.datetime.fromisoformat(segment.started) for segment in record.segments]
     else:
         started = []
-        history = _history(directory / "metrics.csv")
+        history = read_history(directory)
         epochs = len(history.get("loss", ()))
     if not started:
-        files = [path for path in (directory / "metrics.csv", directory / "recipe.json") if path.exists()]
+        files = [path for path in (directory / METRICS, directory / "recipe.json") if path.exists()]
         started = [datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in files), datetime.UTC)]
     curve = tuple(history.get("val_accuracy") or history.get("accuracy") or ())
     if best is None and history.get("val_accuracy"):
@@ -153,13 +152,3 @@ def summary(directory: Path) -> RunSummary:
         state=state,
         curve=curve,
     )
-
-
-def _history(path: Path) -> dict[str, list[float]]:
-    """What a run that is not finished has written so far; nothing where that cannot be read."""
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        return {key: [float(row[key]) for row in rows] for key in rows[0]} if rows else {}
-    except (OSError, ValueError, TypeError):
-        return {}

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.models.registry import variant
 from kzoo.models.trained import outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
@@ -74,7 +74,7 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
         description = json.dumps(found.model_dump(mode="json"), indent=1) + "\n"
         texts = {RECORD: public(result).to_json(), CARD: model_card(found, run), DESCRIPTION: description}
         for name, text in texts.items():
-            write_atomically(temporary / name, lambda stream, text=text: stream.write(text.encode()))  # type: ignore[misc]
+            write_text(temporary / name, text)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -21,6 +21,7 @@ from kzoo.errors import InputError
 from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
+METRICS = "metrics.csv"
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
@@ -198,6 +199,24 @@ def history_csv(history: dict[str, list[float]]) -> str:
     writer.writerow(["epoch", *history])
     writer.writerows([i, *row] for i, row in enumerate(zip(*history.values(), strict=True), start=1))
     return text.getvalue()
+
+
+def read_history(directory: Path) -> dict[str, list[float]]:
+    """The metrics that a run has written so far, finished or not, epoch by epoch.
+
+    Args:
+        directory: the run's.
+
+    Returns:
+        The columns of its ``metrics.csv``, ``epoch`` among them; empty before the first epoch's end, or where the
+        file cannot be read.
+    """
+    try:
+        with open(directory / METRICS, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        return {key: [float(row[key]) for row in rows] for key in rows[0]} if rows else {}
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def versions() -> dict[str, str]:

@@ -18,9 +18,9 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kzoo.console import plain_console
+from kzoo.console import console_for, say
 from kzoo.errors import InputError, RunFailed
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.introspection.graph import inner_layers, own_trainable_variables
 from kzoo.introspection.layer_table import layer_table
 from kzoo.recipes import recipe as named_recipe
@@ -244,14 +244,14 @@ def train_in(
     start = checkpoint.load_latest(place / "checkpoint")
     if (place / "recipe.json").exists():
         check_same_recipe(place, row, digest, start)
-    console = progress if isinstance(progress, Console) else plain_console() if progress else None
+    console = console_for(progress)
     if (place / "result.json").exists():
         run = Run(place)
         if run.result.status == "failed":
             raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
         check_finished(place, run.recipe, run.result, model, data_dir, callbacks, data)
         if console is not None:
-            console.print(finished_line(run.result), markup=False, highlight=False, soft_wrap=True)
+            say(console, finished_line(run.result))
         return run
 
     # Data and model, as they are now; a run that has begun, here or where it is gone on from, must be of the same.
@@ -380,4 +380,4 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         **scores,
     )
     path = session.directory / "result.json"
-    write_atomically(path, lambda stream: stream.write(result.to_json().encode()))
+    write_text(path, result.to_json())

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_text
 from kzoo.interrupts import interruptible
 from kzoo.introspection.layers import find_kernels
 from kzoo.recipes.schema import Recipe
@@ -191,7 +191,7 @@ class Session(keras.callbacks.Callback):
 
     def _write_history(self, history: dict[str, list[float]]) -> None:
         text = records.history_csv(history)
-        write_atomically(self.directory / "metrics.csv", lambda stream: stream.write(text.encode()))
+        write_text(self.directory / records.METRICS, text)
         self.board.write(history)
 
     def _save(self, epoch: int, step: int) -> None:

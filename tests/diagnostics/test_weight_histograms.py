@@ -133,7 +133,7 @@ def test_lost_or_damaged_file_does_not_stop_a_training(tmp_path):
         ("{", "cannot be read"),
         ("{}", "no weight histograms"),
         ("[1]", "no weight histograms"),
-        ('{"schema_version": 9}', "schema version 9"),
+        ('{"schema_version": 9}', "schema_version 9"),
         ('{"schema_version": 1, "layers": ["a"], "epochs": [0, 1], "histograms": [[[0, 1, 0, 1, [3]]]]}', "do not fit"),
     ],
 )

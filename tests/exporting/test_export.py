@@ -278,7 +278,7 @@ def test_damaged_and_strange_files(model, command, tmp_path):
     content = Path("net.keras").read_bytes()
     for name in ("cut.keras", "cut.onnx", "cut.tflite"):
         Path(name).write_bytes(content[:2000])
-        with pytest.raises(InputError, match=r"cannot be opened|needs"):
+        with pytest.raises(InputError, match=r"cannot be (opened|loaded)|needs"):
             Exported(name)
     code, _, errors = command("export", "cut.keras", "--to", "keras", "--output", "b.keras")
     assert (code, errors.count("\n"), "not a Keras model" in errors) == (2, 1, True)
@@ -288,7 +288,7 @@ def test_damaged_and_strange_files(model, command, tmp_path):
         Exported("absent.onnx")
     with zipfile.ZipFile("net.keras", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("kzoo.json", '{"schema_version": 2}')
-    with pytest.raises(InputError, match="schema version 2, this kzoo reads up to 1"):
+    with pytest.raises(InputError, match="schema_version 2, newer than 1"):
         Exported("net.keras")
     assert read_metadata(tmp_path) == {}
 
@@ -306,7 +306,7 @@ def test_without_tensorflow_only_keras_files_are_made(model, monkeypatch):
 def test_code_in_a_file_is_not_run(model):
     image = keras.Input((8, 8, 1))
     keras.Model(image, keras.layers.Lambda(lambda x: x + 1)(image)).save("code.keras")
-    with pytest.raises(InputError, match="cannot be opened"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         Exported("code.keras")
     with pytest.raises(InputError, match="not a Keras model that can be loaded"):
         export("code.keras", "net.keras")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kzoo.files import write_json
 from kzoo.search.records import Outcome
-from kzoo.search.results import write_json
 from kzoo.search.stopping import MedianStop
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from kzoo.data.augment import Normalization
 from kzoo.data.datasets import dataset as dataset_row
 from kzoo.diagnostics.doctor.patient import Patient, check_fits
 from kzoo.errors import InputError
+from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model, names_set, variant
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
@@ -22,6 +22,7 @@ from kzoo.training.checkpoint import load_latest
 from kzoo.training.directory import check_structure, own_model
 from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
+from kzoo.training.records import read_history
 from kzoo.training.saved_run import Run
 from kzoo.training.saved_set import open_run
 
@@ -55,7 +56,7 @@ def admit(
     elif isinstance(target, keras.Model):
         patient = _of_model(f"model {target.name!r}", target, row, dataset, data_dir, seed)
     elif isinstance(target, str | Path) and str(target).endswith(".keras"):
-        patient = _of_model(str(target), _loaded(Path(target)), row, dataset, data_dir, seed)
+        patient = _of_model(str(target), load_keras_file(Path(target)), row, dataset, data_dir, seed)
     elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
         patient = _of_name(row or named_or_refused(target), dataset, data_dir, seed, title=target)
     else:
@@ -94,7 +95,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: boo
 
     model = initial()
     weights, title = run.weights, run.title
-    history = result.history if result else _history(run.directory / "metrics.csv")
+    history = result.history if result else read_history(run.directory)
     if weights.is_file():
         try:
             model.load_weights(weights)
@@ -189,23 +190,3 @@ def _shape_of_recipe(row: Recipe) -> Any:
 
 def _give(patient: Patient, data: Data) -> None:
     patient.images, patient.labels, patient.class_names = data.train.images, data.train.labels, data.class_names
-
-
-def _history(path: Path) -> dict[str, list[float]]:
-    """The columns of a run's metrics.csv, which an unfinished run has too."""
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {key: [float(row[key]) for row in rows] for key in rows[0] if key != "epoch"} if rows else {}
-
-
-def _loaded(path: Path) -> keras.Model:
-    if not path.is_file():
-        raise InputError(f"file {str(path)!r} does not exist")
-    try:
-        model = keras.saving.load_model(path)  # with its optimizer, if it was saved compiled
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
-    return model

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.files import write_atomically
+from kzoo.files import write_json
 from kzoo.introspection.layers import find_kernels
+from kzoo.schemas import check_version
 
 FILE = "weight_histograms.json"
 BINS = 32
@@ -83,12 +84,10 @@ class WeightHistory:
             InputError: it is something else, or of a newer version.
         """
         try:
-            version = data["schema_version"]
-            if version > SCHEMA_VERSION:
-                raise InputError(f"weight histograms of schema version {version}: this kzoo reads {SCHEMA_VERSION}")
+            check_version(data, "file of weight histograms", SCHEMA_VERSION)
             rows = tuple(tuple(_histogram(*fields) for fields in row) for row in data["histograms"])
             history = cls(tuple(data["layers"]), tuple(map(int, data["epochs"])), rows)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"no weight histograms: {error!r}") from None
@@ -188,8 +187,7 @@ class WeightHistograms(keras.callbacks.Callback):
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps(self.history.to_dict(), separators=(",", ":"))
-        write_atomically(self._path, lambda stream: stream.write(text.encode()))
+        write_json(self._path, self.history.to_dict(), indent=None)
 
     def state(self) -> dict[str, Any]:
         """What has been recorded; the histograms themselves are in the file."""

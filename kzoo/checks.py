@@ -1,4 +1,4 @@
-"""Checks of builder options, shared by all families: one clear `InputError` each. Imports no Keras."""
+"""Checks of arguments, shared by all rooms: one clear `InputError` each. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def is_whole(value: Any, minimum: int = 1) -> bool:
+    """Whether a value is a whole number of at least `minimum`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
 def whole(option: str, value: Any, minimum: int = 1) -> int:
     """The value, if it is a whole number of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if not is_whole(value, minimum):
         raise InputError(f"{option}={value!r}: must be a whole number, {minimum} or more")
-    return value
+    return int(value)
 
 
 def odd(option: str, value: Any) -> int:

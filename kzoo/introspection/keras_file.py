@@ -1,0 +1,29 @@
+"""Models in ``.keras`` files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from kzoo.errors import InputError
+
+
+def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model:
+    """Load a model from a file; code in the file (a Lambda layer's) is refused.
+
+    Args:
+        path: a ``.keras`` file.
+        optimizer: whether the model is compiled as it was when it was saved.
+
+    Raises:
+        InputError: there is no such file, or it holds no model that can be loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"file {str(path)!r} does not exist")
+    try:
+        return keras.saving.load_model(path, compile=optimizer, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
