@@ -29,8 +29,7 @@ from kzoo.recipes import recipe as named_recipe
 from kzoo.studies import metrics
 from kzoo.studies.collecting import collect
 from kzoo.studies.invariance import FOLDER
-from kzoo.studies.results import Found, read_records
-from kzoo.studies.standing import leaves
+from kzoo.studies.records import RecordFile, read_records
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +45,7 @@ def keep_records(runs: Path, results: Path) -> list[Path]:
     return new
 
 
-def publishable(item: Found) -> bool:
+def publishable(item: RecordFile) -> bool:
     """Whether a run's weights stand for its model: it is, unchanged, the first recipe of a report that trains it so.
 
     Later recipes of the same model and dataset are variations of a study: a set of theirs needs a tag of its own, given
@@ -61,7 +60,7 @@ def publishable(item: Found) -> bool:
     return first is not None and first.digest() == item.digest
 
 
-def keep_set(item: Found, sets: Path) -> str:
+def keep_set(item: RecordFile, sets: Path) -> str:
     """Make a run's weights a set, where there is none yet or one of fewer epochs; what was done, as a sentence."""
     place = sets / item.recipe.model / item.recipe.dataset
     name = f"{item.recipe.model}:{item.recipe.dataset}"
@@ -82,13 +81,14 @@ def asked_for() -> set[str]:
     """Digests of the runs that claims compare by their answers to shifted or turned images."""
     found = set()
     for row in map(kzoo.study, kzoo.list_studies()):
-        for test in (leaf for claim in row.claims for leaf in leaves(claim.test)):
-            if metrics.changed_images(getattr(test, "metric", "")):
+        for test in (part for claim in row.claims for part in claim.parts):
+            metric = getattr(test, "metric", "")
+            if metric and metrics.metric(metric).source == "invariance":
                 found |= {row.entry(label).recipe.digest() for label in test.labels}
     return found
 
 
-def told(item: Found) -> str:
+def told(item: RecordFile) -> str:
     """A finished run in one line: its result, hours and segments."""
     record = item.record
     score = f"test accuracy {record.test.accuracy:.4f}" if record.test else f"failed: {record.reason}"
@@ -111,7 +111,7 @@ def main() -> None:
     try:
         for path in keep_records(options.runs, options.results):
             print(f"kept {path}")
-        finished = [item for item in read_records([options.runs]).found if item.own]
+        finished = [item for item in read_records([options.runs]).files if item.in_run]
         for item in finished:
             print(told(item))
             done = keep_set(item, options.sets) if publishable(item) else ""

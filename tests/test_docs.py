@@ -112,12 +112,12 @@ def test_commands_need_nothing_but_python():
 def test_first_command_shows_what_lets_a_deep_network_train(capsys):
     from kzoo.cli import app
     from kzoo.studies import study
-    from kzoo.studies.results import index, read_records
+    from kzoo.studies.records import read_records, study_records
 
     arguments = shlex.split(command("run").rpartition(".venv/bin/kzoo")[2])
     app(arguments, standalone_mode=False)
     row = study("rescue")
-    (results,) = index(row, read_records([Path("runs")])).groups.values()
+    (results,) = study_records(row, read_records([Path("runs")])).budgets.values()
     accuracy = {label: results.mean(label, "test_accuracy") for label in row.labels}
     assert accuracy["VGG-38"] < 0.15
     assert min(accuracy["BN"], accuracy["BN+residual"]) > 0.8

@@ -62,7 +62,7 @@ def _link(study: Any, found: Any, row: Any) -> str:
     """To the table that the verdict stands below; to the list of studies where there is none."""
     from kzoo.studies import tables
 
-    group = next((group for group in found.groups.values() if row.group in (group.budget, NO_RUN)), None)
+    group = next((group for group in found.budgets.values() if row.group in (group.budget, NO_RUN)), None)
     there = group is not None and shown(study, found, group)
     return f"[{study.name}](studies.md#{_anchor(tables.heading(group)) if there else 'all-studies'})"
 

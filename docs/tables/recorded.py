@@ -13,10 +13,10 @@ from tables.text import markdown
 def _records(place: Path) -> Any:
     """The committed records; what is wrong with one of them ends the program."""
     from kzoo.studies.collecting import check_sums
-    from kzoo.studies.results import Records, read_records
+    from kzoo.studies.records import RecordFiles, read_records
 
     if not place.is_dir():
-        return Records((), {}, ())
+        return RecordFiles((), {}, ())
     records = read_records([place])
     problems = [*check_sums(place), *records.problems]
     if problems:
@@ -27,11 +27,11 @@ def _records(place: Path) -> Any:
 def indices(place: Path) -> Iterable[tuple[Any, Any]]:
     """Every study with the index of its committed records, those of recipes that no study has left out."""
     from kzoo.studies import list_studies, study
-    from kzoo.studies.results import index
+    from kzoo.studies.records import study_records
 
     records = _records(place)
     for row in map(study, list_studies()):
-        yield row, index(row, records)
+        yield row, study_records(row, records)
 
 
 def results(place: Path) -> str:
@@ -40,7 +40,7 @@ def results(place: Path) -> str:
 
     rows, shown = [], set()
     for study, found in indices(place):
-        for group in found.groups.values():
+        for group in found.budgets.values():
             for row in tables.rows(group):
                 runs = tuple(record.digest for record in group.records(row.label))
                 cell = next((cell for cell in _headline(row) if cell.reported is not None), None)
@@ -76,7 +76,7 @@ def shown(study: Any, found: Any, group: Any) -> bool:
     """Whether a budget of a study has a table: not where its only record is another study's and decides no claim."""
     from kzoo.studies.standing import standings
 
-    own = any(item.path.parent.name == study.name for item in found.found[group.budget])
+    own = any(item.path.parent.name == study.name for item in found.files[group.budget])
     if own or len(group.recorded) > 1:
         return True
     return any(row.decided and row.group == group.budget for row in standings(study, found))
@@ -89,7 +89,7 @@ def study_results(place: Path) -> str:
     text = ""
     for study, found in indices(place):
         parts = []
-        for group in found.groups.values():
+        for group in found.budgets.values():
             if shown(study, found, group):
                 parts.append(f"\n### {tables.heading(group)}\n\n{tables.markdown(group)}")
         if parts:

@@ -76,8 +76,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         table.add_column(column, overflow="fold")
     for entry in row.entries:
         recipe = entry.recipe
-        figures = (f"{metrics.metric(k).title} {metrics.write(k, value)}" for k, value in entry.reported.items())
-        reported = "; ".join([*figures, *([entry.note] if entry.note else [])])
+        reported = "; ".join(filter(None, (metrics.write_all(entry.reported), entry.note)))
         table.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
     out.print(table)
     for claim in row.claims:
@@ -148,11 +147,11 @@ def _pool(workers: int | None, on: str | None) -> Any:
 
 def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:
     """Print the tables of the budgets that were just run."""
-    from kzoo.studies import results as found
+    from kzoo.studies import records as files
     from kzoo.studies.budget import budget, label
 
-    places = [directory, *(records if records is not None else [found.RESULTS])]
-    index = found.index(study, found.read_records([place for place in places if place.is_dir()]))
+    places = [directory, *(records if records is not None else [files.RESULTS])]
+    index = files.study_records(study, files.read_records([place for place in places if place.is_dir()]))
     for problem in index.problems:
         complain("warning", problem)
     wanted = {
@@ -161,7 +160,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
         for name in task.labels
         if (changes := budget(study, study.entry(name), task.recipe)) is not None
     }
-    for group in index.groups.values():
+    for group in index.budgets.values():
         if group.budget in wanted:
             _print_group(group)
     _write_page(study, index, directory / f"{study.name}.html")
@@ -191,11 +190,11 @@ def _print_group(group: Any) -> None:
 
 def _records_of(study: Any, records: list[Path] | None) -> Any:
     """A study's records; what is wrong with some, or has changed since in the user's own, is said."""
-    from kzoo.studies import results as found
+    from kzoo.studies import records as files
     from kzoo.studies.unchanged import remarks
 
-    index = found.index(study, found.read_records(records))
-    for problem in [*index.problems, *remarks(index.items)]:
+    index = files.study_records(study, files.read_records(records))
+    for problem in [*index.problems, *remarks(index.every_file)]:
         complain("warning", problem)
     return index
 
@@ -216,12 +215,12 @@ def table(
     if as_json:
         print_json(tables.to_dict(row, index))
     elif as_markdown:
-        for group in index.groups.values():
+        for group in index.budgets.values():
             print(f"### {tables.heading(group)}\n\n{tables.markdown(group)}")
     else:
-        for group in index.groups.values():
+        for group in index.budgets.values():
             _print_group(group)
-    if not index.groups:
+    if not index.budgets:
         complain("warning", f"study {name!r} has no records: kzoo study run {name}")
 
 
@@ -232,14 +231,14 @@ def report(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the page; runs/NAME.html by default.")] = None,
 ) -> None:
     """Make a study's page: one HTML file with its tables, verdicts, curves and runs."""
-    from kzoo.studies import results as found
+    from kzoo.studies import records as files
     from kzoo.studies import study as named
 
     row = named(name)
     index = _records_of(row, records)
-    if not index.groups:
+    if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
-    place = output or found.RUNS / f"{name}.html"
+    place = output or files.RUNS / f"{name}.html"
     place.parent.mkdir(parents=True, exist_ok=True)
     _write_page(row, index, place)
 

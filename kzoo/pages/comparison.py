@@ -44,7 +44,7 @@ def compare_page(comparison: RunComparison, path: str | Path) -> Path:
     labels, records = comparison.labels, dict(zip(comparison.labels, comparison.records, strict=True))
     differences, results = comparison.differences(), comparison.results()
     caption = "Fields in which the recipes differ" if differences else "The recipes are the same."
-    pages = [place / "report.html" if place.is_dir() else place.with_suffix(".html") for place in comparison.places]
+    pages = [place / "report.html" if place.is_dir() else place.with_suffix(".html") for place in comparison.paths]
     links = [link_to(page, path.parent) if page.is_file() else "" for page in pages]
     view = ComparisonView(
         title=" and ".join(labels) if len(labels) < 4 else f"{labels[0]} and {len(labels) - 1} others",

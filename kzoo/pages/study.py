@@ -14,7 +14,7 @@ from kzoo.pages.recipe import changes_table
 from kzoo.pages.run import Figure, Recorded, budget, figures, recorded
 from kzoo.studies import metrics, tables
 from kzoo.studies.budget import FULL
-from kzoo.studies.results import Index, Results
+from kzoo.studies.records import BudgetRecords, StudyRecords
 from kzoo.studies.standing import DECIDED
 from kzoo.studies.study import Claim, Study, Verdict
 from kzoo.training.records import Result
@@ -65,7 +65,7 @@ class StudyView:
     signs: Mapping[str, str]
 
 
-def results_table(results: Results) -> Table:
+def results_table(results: BudgetRecords) -> Table:
     """Ours (mean ± deviation over seeds), reported and difference, by entry and metric."""
     names = tables.columns(results)
     rows = tables.rows(results)
@@ -89,7 +89,7 @@ def results_table(results: Results) -> Table:
     return Table(caption, tuple(header), tuple(lines), (1, *range(2 + budgets, len(header))), tuple(groups))
 
 
-def _budget_part(results: Results, number: int, links: Mapping[str, str], folded: bool) -> BudgetPart:
+def _budget_part(results: BudgetRecords, number: int, links: Mapping[str, str], folded: bool) -> BudgetPart:
     records = {label: results.records(label) for label in results.recorded}
     verdicts = tables.verdicts(results)
     return BudgetPart(
@@ -122,10 +122,10 @@ def run_part(title: str, link: str, record: Result) -> RunPart:
     )
 
 
-def _links(index: Index, folder: Path) -> dict[str, str]:
+def _links(index: StudyRecords, folder: Path) -> dict[str, str]:
     """By digest: where a run's own page is, as seen from a folder, for those that have one."""
     found = {}
-    for rows in index.found.values():
+    for rows in index.files.values():
         for item in rows:
             page = item.path.with_name("report.html") if item.path.name == "result.json" else item.path
             if page.suffix == ".html" and page.is_file():
@@ -158,12 +158,12 @@ def _entries_table(study: Study) -> Table:
     return Table("The study’s runs", ("run", "recipe", "model", "dataset", "epochs", "reported", "note"), rows, (4,))
 
 
-def study_page(study: Study, index: Index, path: str | Path) -> Path:
+def study_page(study: Study, index: StudyRecords, path: str | Path) -> Path:
     """Write the page of a study: one HTML file that needs no network.
 
     Args:
         study: the study.
-        index: its records by budget, of `kzoo.studies.results.index`. Budgets are never mixed: each has its own table,
+        index: its records by budget, of `kzoo.studies.records.index`. Budgets are never mixed: each has its own table,
             verdicts and curves. Where some have runs of one's own, the kept records of others are folded below them.
         path: of the file; an earlier page of kzoo's is replaced.
 
@@ -176,9 +176,9 @@ def study_page(study: Study, index: Index, path: str | Path) -> Path:
     """
     path = check_place(path)
     links = _links(index, path.parent)
-    groups = enumerate(index.groups.values(), start=1)
-    kept = {name for name in index.groups if not index.own(name)}
-    folded = kept if len(kept) < len(index.groups) else set()
+    groups = enumerate(index.budgets.values(), start=1)
+    kept = {name for name in index.budgets if not index.has_runs(name)}
+    folded = kept if len(kept) < len(index.budgets) else set()
     view = StudyView(
         name=study.name,
         question=study.question,

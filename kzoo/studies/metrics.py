@@ -1,13 +1,13 @@
-"""The figures that a record gives, by name: how they are read, called and written (no Keras)."""
+"""Metrics of a run, by name: where they are read, and how they are titled and written (no Keras)."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kzoo.errors import unknown
 
@@ -18,18 +18,39 @@ CHANGED = re.compile(r"(accuracy|agreement)_at_(shift|angle)_([1-9][0-9]*)")
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a record.
+    """A metric of a run.
 
     Attributes:
-        title: what it is.
-        kind: ``"share"`` (accuracies, 0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``, ``"ratio"``,
-            ``"flops"``, ``"seconds"``.
-        read: takes it from a record (`kzoo.training.records.Result`); None where the record does not have it.
+        title: what it measures.
+        kind: ``"accuracy"`` and ``"share"`` (0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``,
+            ``"ratio"``, ``"flops"``, ``"seconds"``.
+        read: reads it from a `kzoo.training.records.Result`; returns None if the record does not have it.
+        short: heading of a table's column; empty if it is the title.
+        part: the part of the data whose number of images limits its precision.
+        any_budget: whether no budget changes it: it is counted on the network, timed at the recipe's own size, or
+            measured before training.
+        source: ``"record"``, or the benchmark that measures it for some runs: ``"epoch time"`` or ``"invariance"``.
+        change: for ``"invariance"``: accuracy or agreement, shift or angle, and its size.
     """
 
     title: str
     kind: str
-    read: Callable[[Any], float | None]
+    read: Callable[[Any], float | None] = lambda record: None
+    short: str = ""
+    part: str = "test"
+    any_budget: bool = False
+    source: Literal["record", "epoch time", "invariance"] = "record"
+    change: tuple[str, str, int] | None = None
+
+    @property
+    def heading(self) -> str:
+        """The heading of a table's column."""
+        return self.short or self.title
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is better."""
+        return self.kind in ("loss", "epochs")
 
 
 def _score(part: str, field: str) -> Callable[[Any], float | None]:
@@ -38,6 +59,10 @@ def _score(part: str, field: str) -> Callable[[Any], float | None]:
         return None if score is None else float(getattr(score, field))
 
     return read
+
+
+def _field(name: str) -> Callable[[Any], float | None]:
+    return lambda record: getattr(record, name)
 
 
 def _gap(record: Any) -> float | None:
@@ -59,13 +84,13 @@ def _unsteadiness(record: Any) -> float | None:
     return statistics.fmean(abs(b - a) for a, b in itertools.pairwise(half))
 
 
-def _gradient_ratio(which: int) -> Callable[[Any], float | None]:
+def _gradient_ratio(epoch: int) -> Callable[[Any], float | None]:
     def read(record: Any) -> float | None:
         flow = getattr(record, "gradient_flow", None)
         if not flow or len(flow["layers"]) < 2:
             return None
-        row = flow["gradients"][which]
-        return float(row[0] / row[-1]) if row[-1] else None
+        by_layer = flow["gradients"][epoch]
+        return float(by_layer[0] / by_layer[-1]) if by_layer[-1] else None
 
     return read
 
@@ -74,60 +99,44 @@ def _gradient_change(record: Any) -> float | None:
     flow = getattr(record, "gradient_flow", None)
     if not flow or len(flow["gradients"]) < 2:
         return None
-    first, last = (statistics.fmean(flow["gradients"][which]) for which in (0, -1))
+    first, last = (statistics.fmean(flow["gradients"][epoch]) for epoch in (0, -1))
     return float(last / first) if first else None
 
 
+_LAST, _BEST, _TTA = "validation {}, last epoch", "validation accuracy, best epoch", "with test-time augmentation"
+_STEADY = "mean change of validation accuracy between epochs, second half"
+_GRADIENT = "gradient, first / last layer"
 METRICS: dict[str, Metric] = {
-    "train_accuracy": Metric("train accuracy", "share", _score("train", "accuracy")),
+    "train_accuracy": Metric("train accuracy", "accuracy", _score("train", "accuracy"), "train acc"),
     "train_loss": Metric("train loss", "loss", _score("train", "loss")),
-    "val_accuracy": Metric("validation accuracy, last epoch", "share", _score("last", "accuracy")),
-    "val_loss": Metric("validation loss, last epoch", "loss", _score("last", "loss")),
-    "best_val_accuracy": Metric("validation accuracy, best epoch", "share", _score("best", "accuracy")),
-    "best_epoch": Metric("best epoch", "epochs", lambda record: record.best_epoch),
-    "test_accuracy": Metric("test accuracy", "share", _score("test", "accuracy")),
+    "val_accuracy": Metric(
+        _LAST.format("accuracy"), "accuracy", _score("last", "accuracy"), "val acc, last", "validation"
+    ),
+    "val_loss": Metric(_LAST.format("loss"), "loss", _score("last", "loss"), "val loss, last", "validation"),
+    "best_val_accuracy": Metric(_BEST, "accuracy", _score("best", "accuracy"), "val acc, best", "validation"),
+    "best_epoch": Metric("best epoch", "epochs", _field("best_epoch")),
+    "test_accuracy": Metric("test accuracy", "accuracy", _score("test", "accuracy"), "test acc"),
     "test_loss": Metric("test loss", "loss", _score("test", "loss")),
-    "test_tta_accuracy": Metric("test accuracy with test-time augmentation", "share", _score("test_tta", "accuracy")),
-    "training_flops": Metric("floating point operations of training", "flops", lambda record: record.training_flops),
-    "seconds": Metric("seconds of training", "seconds", lambda record: record.seconds),
-    "gap": Metric("train - test accuracy", "share", _gap),
-    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss),
-    "unsteadiness": Metric("mean change of validation accuracy between epochs, second half", "share", _unsteadiness),
-    "gradient_ratio_start": Metric("gradient, first / last layer, untrained", "ratio", _gradient_ratio(0)),
-    "gradient_ratio_end": Metric("gradient, first / last layer, last epoch", "ratio", _gradient_ratio(-1)),
+    "test_tta_accuracy": Metric(f"test accuracy {_TTA}", "accuracy", _score("test_tta", "accuracy"), "test acc, TTA"),
+    "training_flops": Metric("floating point operations of training", "flops", _field("training_flops"), "PFLOP"),
+    "seconds": Metric("seconds of training", "seconds", _field("seconds")),
+    "gap": Metric("train - test accuracy", "share", _gap, "train - test"),
+    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss, "lowest val loss at"),
+    "unsteadiness": Metric(_STEADY, "share", _unsteadiness, "unsteadiness"),
+    "gradient_ratio_start": Metric(
+        f"{_GRADIENT}, untrained", "ratio", _gradient_ratio(0), "gradient first / last, untrained", any_budget=True
+    ),
+    "gradient_ratio_end": Metric(
+        f"{_GRADIENT}, last epoch", "ratio", _gradient_ratio(-1), "gradient first / last, trained"
+    ),
     "gradient_change": Metric("gradient, last epoch / untrained, mean over layers", "ratio", _gradient_change),
-    "peak_memory": Metric("peak memory", "bytes", lambda record: record.peak_memory),
-    "parameters": Metric("parameters", "count", lambda record: record.parameters),
-    # Not from runs' records: runs made at different hours cannot be compared, see benchmarks/epoch_time.py.
-    "seconds_per_epoch_ratio": Metric("seconds an epoch, as a ratio", "ratio", lambda record: None),
+    "peak_memory": Metric("peak memory", "bytes", _field("peak_memory"), "memory"),
+    "parameters": Metric("parameters", "count", _field("parameters"), any_budget=True),
+    # Times of runs made at different hours cannot be compared, so benchmarks/epoch_time.py measures them.
+    "seconds_per_epoch_ratio": Metric(
+        "seconds an epoch, as a ratio", "ratio", short="time an epoch, ratio", any_budget=True, source="epoch time"
+    ),
 }
-
-
-SHORT = {
-    "train_accuracy": "train acc",
-    "val_accuracy": "val acc, last",
-    "val_loss": "val loss, last",
-    "best_val_accuracy": "val acc, best",
-    "test_accuracy": "test acc",
-    "test_tta_accuracy": "test acc, TTA",
-    "training_flops": "PFLOP",
-    "gap": "train - test",
-    "lowest_loss_epoch": "lowest val loss at",
-    "unsteadiness": "unsteadiness",
-    "gradient_ratio_start": "gradient first / last, untrained",
-    "gradient_ratio_end": "gradient first / last, trained",
-    "peak_memory": "memory",
-    "seconds_per_epoch_ratio": "time an epoch, ratio",
-}
-
-
-def heading(name: str) -> str:
-    """What a metric's column is called: its title, or something shorter."""
-    match, moved = EPOCHS_TO.fullmatch(name), CHANGED.fullmatch(name)
-    if moved:
-        change = f"shift {moved[3]} px" if moved[2] == "shift" else f"turn {moved[3]}°"
-        return f"{'same answer' if moved[1] == 'agreement' else 'test acc'}, {change}"
-    return f"epochs to {match[1]}%" if match else SHORT.get(name) or metric(name).title
 
 
 def _epochs_to(percent: int) -> Metric:
@@ -135,7 +144,7 @@ def _epochs_to(percent: int) -> Metric:
         values = record.history.get("val_accuracy", [])
         return next((float(i) for i, value in enumerate(values, start=1) if value >= percent / 100), None)
 
-    return Metric(f"epochs to {percent}% validation accuracy", "epochs", read)
+    return Metric(f"epochs to {percent}% validation accuracy", "epochs", read, f"epochs to {percent}%")
 
 
 def _at_epoch(field: str, epoch: int) -> Metric:
@@ -144,62 +153,43 @@ def _at_epoch(field: str, epoch: int) -> Metric:
         return float(values[epoch - 1]) if len(values) >= epoch else None
 
     known = METRICS[field]
-    return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read)
+    return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read, part=known.part)
 
 
-AT_ANY_BUDGET = ("parameters", "seconds_per_epoch_ratio", "gradient_ratio_start")
-"""Metrics that no budget changes: counted on the network, timed at the recipe's own size, or of it untrained."""
-
-
-def changed_images(name: str) -> tuple[str, str, int] | None:
-    """What a metric of `kzoo.studies.invariance` measures, after which change, and its size; None for all others."""
-    match = CHANGED.fullmatch(name)
-    return (match[1], match[2], int(match[3])) if match else None
-
-
-def measured_apart(name: str) -> bool:
-    """Whether a metric is not read from runs' records but measured by a benchmark, for some runs."""
-    return name == "seconds_per_epoch_ratio" or changed_images(name) is not None
-
-
-def _changed(measure: str, change: str, size: int) -> Metric:
-    what = "test accuracy" if measure == "accuracy" else "share of test images answered as before"
-    unit = f"shifted by {size} pixel{'s' * (size > 1)}" if change == "shift" else f"turned by {size} degrees"
-    return Metric(f"{what}, {unit}", "share", lambda record: None)
+def _after_change(measure: str, change: str, size: int) -> Metric:
+    shifted = change == "shift"
+    kind, what, short = "share", "share of test images answered as before", "same answer"
+    if measure == "accuracy":
+        kind, what, short = "accuracy", "test accuracy", "test acc"
+    unit = f"shifted by {size} pixel{'s' * (size > 1)}" if shifted else f"turned by {size} degrees"
+    short = f"{short}, {f'shift {size} px' if shifted else f'turn {size}°'}"
+    return Metric(f"{what}, {unit}", kind, short=short, source="invariance", change=(measure, change, size))
 
 
 def metric(name: str) -> Metric:
     """A metric by name.
 
     ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%; ``train_loss_at_5`` the training
-    loss of epoch 5 (so too ``train_accuracy``, ``val_accuracy``, ``val_loss``). ``agreement_at_shift_1`` is the share
-    of test images that are answered as before when they are shifted by a pixel, ``accuracy_at_angle_15`` the accuracy
-    on images turned by 15 degrees.
+    loss of epoch 5 (likewise ``train_accuracy``, ``val_accuracy``, ``val_loss``). ``agreement_at_shift_1`` is the share
+    of test images whose predicted class does not change when they are shifted by a pixel; ``accuracy_at_angle_15`` the
+    accuracy on images turned by 15 degrees.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no metric of that name.
     """
     if name in METRICS:
         return METRICS[name]
-    place = AT_EPOCH.fullmatch(name)
-    if place:
-        return _at_epoch(place[1], int(place[2]))
-    moved = changed_images(name)
-    if moved:
-        return _changed(*moved)
-    match = EPOCHS_TO.fullmatch(name)
-    if not match:
-        raise unknown("metric", name, [*METRICS, "epochs_to_45", "train_loss_at_5", "agreement_at_shift_1"])
-    return _epochs_to(int(match[1]))
-
-
-def check(name: str) -> None:
-    """Refuse the name of a metric that there is not."""
-    metric(name)
+    if match := AT_EPOCH.fullmatch(name):
+        return _at_epoch(match[1], int(match[2]))
+    if match := CHANGED.fullmatch(name):
+        return _after_change(match[1], match[2], int(match[3]))
+    if match := EPOCHS_TO.fullmatch(name):
+        return _epochs_to(int(match[1]))
+    raise unknown("metric", name, [*METRICS, "epochs_to_45", "train_loss_at_5", "agreement_at_shift_1"])
 
 
 def write(name: str, value: float, sd: float | None = None) -> str:
-    """A figure as tables show it, with its standard deviation over seeds if there is one."""
+    """A value as tables show it, with its standard deviation over seeds if there is one."""
     kind = metric(name).kind
     if kind == "bytes":
         value, sd = value / 2**20, None if sd is None else sd / 2**20
@@ -209,8 +199,18 @@ def write(name: str, value: float, sd: float | None = None) -> str:
     return text if sd is None else f"{text} ± {_number(kind, sd)}"
 
 
+def write_all(values: Mapping[str, float]) -> str:
+    """Several values after their titles, separated by semicolons."""
+    return "; ".join(f"{metric(name).title} {write(name, value)}" for name, value in values.items())
+
+
+def write_difference(name: str, value: float) -> str:
+    """Our value minus the reported one, with its sign."""
+    return f"{'-' if value < 0 else '+'}{write(name, abs(value))}"
+
+
 def _number(kind: str, value: float) -> str:
-    if kind == "share":
+    if kind in ("accuracy", "share"):
         return f"{value:.4f}"
     if kind == "loss":
         return f"{value:.3f}"
@@ -221,9 +221,3 @@ def _number(kind: str, value: float) -> str:
     if kind == "ratio":
         return f"{value:.2f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-
-
-def write_difference(name: str, value: float) -> str:
-    """Ours less the reported figure, with its sign."""
-    text = write(name, abs(value))
-    return f"{'-' if value < 0 else '+'}{text}"

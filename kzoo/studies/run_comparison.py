@@ -1,4 +1,4 @@
-"""Runs side by side: in what their recipes differ, and what came of it (no Keras)."""
+"""Runs side by side: the fields in which their recipes differ, and their results (no Keras)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kzoo.studies import metrics
 from kzoo.training.records import Result, read_result
 
 LEFT_OUT = ("name", "schema_version")
-ROWS = (
+METRICS = (
     "test_accuracy",
     "best_val_accuracy",
     "best_epoch",
@@ -36,13 +36,13 @@ class RunComparison:
     """Finished runs side by side.
 
     Attributes:
-        labels: names the runs: the recipe's name, with what tells namesakes apart.
-        places: the runs' directories or record files.
+        labels: names of the runs: the recipe's name, with the seed or the directory if several have the same recipe.
+        paths: the runs' directories or record files.
         records: their records.
     """
 
     labels: tuple[str, ...]
-    places: tuple[Path, ...]
+    paths: tuple[Path, ...]
     records: tuple[Result, ...]
 
     def differences(self) -> list[tuple[str, ...]]:
@@ -56,44 +56,43 @@ class RunComparison:
         return rows
 
     def results(self) -> list[tuple[str, ...]]:
-        """What came of the runs: the metric, then its value in each run; those that no run has are left out."""
+        """The results: the metric, then its value in each run, without metrics that no run has."""
         rows = []
-        for name in ROWS:
-            row = metrics.metric(name)
-            found = [row.read(record) if record.status == "completed" else None for record in self.records]
-            if any(value is not None for value in found):
-                texts = ("-" if value is None else metrics.write(name, value) for value in found)
-                rows.append((row.title, *texts))
+        for name in METRICS:
+            metric = metrics.metric(name)
+            values = [metric.read(record) if record.status == "completed" else None for record in self.records]
+            if any(value is not None for value in values):
+                rows.append((metric.title, *("-" if value is None else metrics.write(name, value) for value in values)))
         seconds = [record.seconds / record.epochs if record.epochs else None for record in self.records]
         rows.append(("seconds an epoch", *("-" if value is None else f"{value:,.2f}" for value in seconds)))
         return rows
 
     def notes(self) -> list[str]:
-        """What a reader of the figures should know: other data, other machines, runs that failed."""
-        found = [
+        """Remarks for readers of the results: different data, different machines, failed runs."""
+        notes = [
             f"{label} failed: {record.reason or 'no reason is recorded'}."
             for label, record in zip(self.labels, self.records, strict=True)
             if record.status == "failed"
         ]
         if len({record.data["fingerprint"] for record in self.records}) > 1:
-            found.append("The runs are on different data: their accuracies cannot be compared.")
+            notes.append("The runs are on different data: their accuracies cannot be compared.")
         elif len({str(record.recipe.get("split")) + str(record.sizes.get("test")) for record in self.records}) > 1:
-            found.append("The runs hold out different images: small differences of their accuracies say nothing.")
-        found += [
+            notes.append("The runs hold out different images: small differences of their accuracies say nothing.")
+        notes += [
             f"The code of model {name!r} changed between the runs: it is not the same network in all of them."
             for name in _changed_models(self.records)
         ]
         machines = {(s.processor, tuple(s.devices)) for record in self.records for s in record.segments}
         if len(machines) > 1:
-            found.append("The runs were made on different machines: their times cannot be compared.")
-        return found
+            notes.append("The runs were made on different machines: their times cannot be compared.")
+        return notes
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data: runs, differences, results and notes."""
         return {
             "runs": [
-                {"label": label, "path": str(place), "digest": record.digest}
-                for label, place, record in zip(self.labels, self.places, self.records, strict=True)
+                {"label": label, "path": str(path), "digest": record.digest}
+                for label, path, record in zip(self.labels, self.paths, self.records, strict=True)
             ],
             "differences": {row[0]: dict(zip(self.labels, row[1:], strict=True)) for row in self.differences()},
             "results": {row[0]: dict(zip(self.labels, row[1:], strict=True)) for row in self.results()},
@@ -117,51 +116,51 @@ class RunComparison:
 
 
 def compare(*runs: Any) -> RunComparison:
-    """Put runs side by side.
+    """Compare runs side by side.
 
     Args:
         *runs: two or more finished runs: a `Run`, a run's directory, or a record's file.
 
     Raises:
-        InputError: fewer than two, one given twice, or one that is not finished or cannot be read.
+        InputError: there are fewer than two runs, one occurs twice, or one is not finished or cannot be read.
     """
     if len(runs) < 2:
         raise InputError(f"compare takes two runs or more, not {len(runs)}")
-    places = tuple(Path(getattr(run, "directory", run)) for run in runs)
-    records = tuple(map(_record, places))
-    if len({path.resolve() for path in places}) < len(places):
+    paths = tuple(Path(getattr(run, "directory", run)) for run in runs)
+    records = tuple(map(_record, paths))
+    if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("compare was given the same run twice")
-    return RunComparison(_labels(places, records), places, records)
+    return RunComparison(_labels(paths, records), paths, records)
 
 
-def _record(place: Path) -> Result:
-    if place.is_file():
-        return read_result(place)
-    if not (place / "recipe.json").is_file():
-        raise InputError(f"{str(place)!r} is not a run: it has no recipe.json")
-    if not (place / "result.json").is_file():
-        raise InputError(f"run {str(place)!r} is not finished: kzoo resume {place}")
-    return read_result(place / "result.json")
+def _record(path: Path) -> Result:
+    if path.is_file():
+        return read_result(path)
+    if not (path / "recipe.json").is_file():
+        raise InputError(f"{str(path)!r} is not a run: it has no recipe.json")
+    if not (path / "result.json").is_file():
+        raise InputError(f"run {str(path)!r} is not finished: kzoo resume {path}")
+    return read_result(path / "result.json")
 
 
-def _labels(places: Sequence[Path], records: Sequence[Result]) -> tuple[str, ...]:
-    """The recipe's name where it tells the runs apart, then with the seed, else the directories' names."""
+def _labels(paths: Sequence[Path], records: Sequence[Result]) -> tuple[str, ...]:
+    """The recipes' names if they differ, otherwise with the seeds, otherwise the names of the directories."""
     names = [record.name for record in records]
     with_seed = [f"{record.name} seed {record.recipe['seed']}" for record in records]
-    for found in (names, with_seed, [place.stem if place.is_file() else place.name for place in places]):
-        if len(set(found)) == len(found):
-            return tuple(found)
-    return tuple(map(str, places))
+    for labels in (names, with_seed, [path.stem if path.is_file() else path.name for path in paths]):
+        if len(set(labels)) == len(labels):
+            return tuple(labels)
+    return tuple(map(str, paths))
 
 
 def _changed_models(records: Sequence[Result]) -> list[str]:
-    """Names of models of the user's own that stand for several among the runs, as far as their records tell."""
+    """Names of custom models whose code differs between the runs, according to their records."""
     kinds: dict[str, set[str]] = {}
     for record in records:
         described = (record.origin or {}).get("model")
         if described:
-            # What decides how a model is written down, beside its code.
+            # Besides its code, these decide how a model is described.
             options = [record.recipe.get("model_options"), record.data["image_shape"], len(record.data["class_names"])]
             key = json.dumps([record.recipe["model"], options, described["made_with"]], sort_keys=True)
             kinds.setdefault(key, set()).add(json.dumps([described["layers"], described["code"]], sort_keys=True))
-    return list(dict.fromkeys(json.loads(key)[0] for key, found in kinds.items() if len(found) > 1))
+    return list(dict.fromkeys(json.loads(key)[0] for key, codes in kinds.items() if len(codes) > 1))

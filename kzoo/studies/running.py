@@ -13,7 +13,7 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
-from kzoo.studies.results import RESULTS, RUNS, Found, read, read_records
+from kzoo.studies.records import RESULTS, RUNS, RecordFile, read, read_records
 from kzoo.studies.study import Entry, Study
 from kzoo.studies.unchanged import changed
 from kzoo.training.records import folder_name
@@ -127,16 +127,16 @@ def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
         raise InputError(f"seeds must be different integers of 0 or more, not {list(seeds)}")
 
 
-def _recorded(records: Sequence[Path] | None) -> Mapping[str, Found]:
+def _recorded(records: Sequence[Path] | None) -> Mapping[str, RecordFile]:
     directories = [path for path in [RESULTS] if path.is_dir()] if records is None else records
-    return {item.digest: item for item in read_records(directories).found}
+    return {item.digest: item for item in read_records(directories).files}
 
 
 def _status(record: Any) -> tuple[Status, str]:
     return ("failed", record.reason or "") if record.status == "failed" else ("recorded", "")
 
 
-def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, Found]) -> Task:
+def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, RecordFile]) -> Task:
     """A task with its directory: one that was begun under another name goes on there."""
     directory = root / folder_name(recipe.name, digest)
     if not (directory / "recipe.json").exists():

@@ -1,20 +1,18 @@
-"""How each claim of a study stands: one verdict from the records of all budgets (no Keras)."""
+"""The verdict on each claim of a study, from the records of all budgets (no Keras)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from kzoo.studies import metrics, selection
 from kzoo.studies.budget import FULL
-from kzoo.studies.results import Index, Results
-from kzoo.studies.study import Claim, Study, Verdict
+from kzoo.studies.records import BudgetRecords, StudyRecords
+from kzoo.studies.study import DECIDED, Claim, Study, Verdict
 
-DECIDED = ("holds", "does not hold")
 NO_RUN = "no run needed"
-"""Stands for the budget of a claim that follows from the architectures alone."""
+"""Replaces the budget of a claim that follows from the architectures alone."""
 ANY = "any"
-"""Stands for the budget where only figures are compared that no budget changes."""
+"""Replaces the budget if the claim compares only metrics that no budget changes."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,11 @@ class Standing:
     """A claim and its verdict.
 
     Attributes:
-        verdict: of the records of `group`.
-        group: the label of their budget; `NO_RUN`, or empty where the study has no records.
-        budget: the same as a reader should see it: `ANY`, or with `kzoo.studies.selection.OTHER` where that is so.
+        claim: the claim.
+        verdict: the verdict of the records at `group`.
+        group: the label of their budget; `NO_RUN`, or empty if the study has no records.
+        budget: the budget as shown to readers: `ANY`, or `group`, with `kzoo.studies.selection.OTHER` if the runs
+            used another selection of the dataset.
     """
 
     claim: Claim
@@ -34,7 +34,7 @@ class Standing:
 
     @property
     def decided(self) -> bool:
-        """Whether the claim holds or does not."""
+        """Whether the claim holds or does not hold."""
         return self.verdict.status in DECIDED
 
     @property
@@ -43,31 +43,29 @@ class Standing:
         return self.group not in (FULL, NO_RUN, "") and self.budget != ANY
 
 
-def leaves(test: Any) -> list[Any]:
-    """The single tests that a claim's test combines."""
-    return [leaf for part in test.tests for leaf in leaves(part)] if hasattr(test, "tests") else [test]
+def standings(study: Study, records: StudyRecords) -> list[Standing]:
+    """Every claim of a study with its verdict at the full budget; if that is undecided, at another one that decides.
 
-
-def standings(study: Study, index: Index) -> list[Standing]:
-    """Every claim of a study with its verdict at the full budget; if that decides nothing, at another that does.
-
-    Of several other budgets the one with most records is taken.
+    Of several other budgets, the one with the most records counts.
     """
-    nothing = Results(study)
-    groups = sorted(index.groups.values(), key=lambda group: group.budget != FULL)
+    nothing = BudgetRecords(study)
+    groups = sorted(records.budgets.values(), key=lambda group: group.budget != FULL)
     return [_standing(claim, nothing, groups) for claim in study.claims]
 
 
-def _standing(claim: Claim, nothing: Results, groups: list[Results]) -> Standing:
-    bare = claim.test(nothing)
-    if bare.status in DECIDED:
-        return Standing(claim, bare, NO_RUN, NO_RUN)
-    found = [(group, claim.test(group)) for group in groups]
-    decided = [(group, verdict) for group, verdict in found if verdict.status in DECIDED]
-    if not found:
-        return Standing(claim, bare, "", "")
-    group, verdict = (decided or found)[0]
-    if all(getattr(test, "metric", "") in metrics.AT_ANY_BUDGET for test in leaves(claim.test)):
+def _standing(claim: Claim, nothing: BudgetRecords, groups: list[BudgetRecords]) -> Standing:
+    without_runs = claim.test(nothing)
+    if without_runs.status in DECIDED:
+        return Standing(claim, without_runs, NO_RUN, NO_RUN)
+    if not groups:
+        return Standing(claim, without_runs, "", "")
+
+    # The first budget that decides, otherwise the first one.
+    verdicts = [(group, claim.test(group)) for group in groups]
+    decided = [(group, verdict) for group, verdict in verdicts if verdict.status in DECIDED]
+    group, verdict = (decided or verdicts)[0]
+    read = [getattr(part, "metric", "") for part in claim.parts]
+    if all(name and metrics.metric(name).any_budget for name in read):
         return Standing(claim, verdict, group.budget, ANY)
     elsewhere = any(group.has(label) and group.on_other_images(label) for label in claim.labels)
     return Standing(claim, verdict, group.budget, f"{group.budget}, {selection.OTHER}" if elsewhere else group.budget)

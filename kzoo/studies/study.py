@@ -1,4 +1,4 @@
-"""What a study is: a question, a named list of recipes, the reported figures, the claims (plain data, no Keras)."""
+"""What a study is: a question, its runs, the reported values and the claims (plain data, no Keras)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kzoo import notebook
 from kzoo.errors import InputError
+from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import metrics
 
 if TYPE_CHECKING:
-    from kzoo.studies.results import Results
+    from kzoo.studies.records import BudgetRecords
 
-Status = Literal["holds", "does not hold", "not enough runs", "too small a budget"]
+Status = Literal["holds", "does not hold", "not enough runs", "too small a budget", "inconclusive"]
+HOLDS: Status = "holds"
+REFUTED: Status = "does not hold"
+NOT_ENOUGH: Status = "not enough runs"
+TOO_SMALL: Status = "too small a budget"
+INCONCLUSIVE: Status = "inconclusive"
+DECIDED = (HOLDS, REFUTED)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records of one budget say of a claim.
+    """What the records of one budget say about a claim.
 
     Attributes:
-        status: ``"holds"``, ``"does not hold"``, ``"not enough runs"``, or ``"too small a budget"``, where a network
-            that the claim says to learn is itself at chance in shortened runs.
-        evidence: the figures that it rests on, with the number of runs.
+        status: ``"holds"`` or ``"does not hold"``. ``"not enough runs"`` if more runs could decide;
+            ``"too small a budget"`` if longer training could; ``"inconclusive"`` if no number of runs would settle the
+            claim.
+        evidence: the values that the verdict rests on, with the number of runs.
     """
 
     status: Status
@@ -36,12 +44,12 @@ class Entry:
     """One run of a study.
 
     Attributes:
-        recipe: what is trained; its own seed is the first of the seeds.
-        label: names the run within the study.
-        reported: the report's figures, by the names of `kzoo.studies.metrics`.
-        note: what a reader of the figures should know.
-        why: why our figure at the full budget is further from the reported one than the number of test images
-            explains, or what was tried to find out; see `kzoo.studies.differences`.
+        recipe: the recipe that the run trains; its seed is the first of the seeds.
+        label: the run's name within the study.
+        reported: the report's values, by the names of `kzoo.studies.metrics`.
+        note: a remark for readers of the values.
+        why: the reason why our value at the full budget differs from the reported one by more than the number of test
+            images explains, or what was tried to find the reason; see `kzoo.studies.differences`.
     """
 
     recipe: Recipe
@@ -51,6 +59,25 @@ class Entry:
     why: str = ""
 
 
+def entries(
+    recipes: Mapping[str, str],
+    reported: Mapping[str, Mapping[str, float]] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> tuple[Entry, ...]:
+    """Entries from names of recipes.
+
+    Args:
+        recipes: by label, the name of a recipe.
+        reported: by label, the report's values; labels that are not among `recipes` are ignored.
+        notes: by label, remarks for readers of the values.
+    """
+    values, remarks = reported or {}, notes or {}
+    return tuple(
+        Entry(named_recipe(name), label, values.get(label, {}), remarks.get(label, ""))
+        for label, name in recipes.items()
+    )
+
+
 @dataclass(frozen=True)
 class Claim:
     """One claim in words.
@@ -58,17 +85,22 @@ class Claim:
     Attributes:
         text: the claim, in our words.
         source: where it is made, e.g. ``"report a, section 4.2"``.
-        test: gives the verdict from the records of one budget, see `kzoo.studies.claims`.
+        test: returns the verdict of the records of one budget; see `kzoo.studies.claims`.
     """
 
     text: str
     source: str
-    test: Callable[[Results], Verdict]
+    test: Callable[[BudgetRecords], Verdict]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the runs that the test looks at, as far as it says so."""
+        """Labels of the runs that the test reads, as far as it lists them."""
         return tuple(getattr(self.test, "labels", ()))
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The single tests that the claim's test combines."""
+        return tuple(getattr(self.test, "parts", (self.test,)))
 
 
 @dataclass(frozen=True)
@@ -76,13 +108,13 @@ class Study:
     """A question, and the runs that answer it.
 
     Attributes:
-        name: as commands take it.
-        report: letter of the report, or ``"ours"``.
+        name: the name that commands take.
+        report: the letter of the report, or ``"ours"``.
         question: one sentence that ends in a question mark.
         entries: the runs.
-        claims: what the report says of them.
-        columns: metrics that tables show, see `kzoo.studies.metrics`.
-        notes: what a reader of the tables should know.
+        claims: what the report claims about them.
+        columns: the metrics that tables show; see `kzoo.studies.metrics`.
+        notes: remarks for readers of the tables.
     """
 
     name: str
@@ -94,7 +126,7 @@ class Study:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a study: labels given twice, unknown labels or metrics.
+        """Check that labels are unique and that all labels and metrics exist.
 
         Raises:
             InputError: names the study and what is wrong.
@@ -102,6 +134,8 @@ class Study:
         what = f"study {self.name!r}"
         if not self.entries:
             raise InputError(f"{what} has no entries")
+
+        # Labels
         labels = self.labels
         for label in labels:
             if labels.count(label) > 1:
@@ -110,8 +144,10 @@ class Study:
             for label in claim.labels:
                 if label not in labels:
                     raise InputError(f"{what}: claim {claim.text!r} is about {label!r}, which is no entry of it")
+
+        # Metrics
         for name in [*self.columns, *(name for entry in self.entries for name in entry.reported)]:
-            metrics.check(name)
+            metrics.metric(name)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -119,7 +155,7 @@ class Study:
         return tuple(entry.label for entry in self.entries)
 
     def entry(self, label: str) -> Entry:
-        """The entry of a label.
+        """The entry with a label.
 
         Raises:
             InputError: there is none.
@@ -135,9 +171,9 @@ class Study:
     def _repr_html_(self) -> str:
         rows = []
         for entry in self.entries:
-            told = "; ".join(f"{metrics.metric(k).title} {metrics.write(k, v)}" for k, v in entry.reported.items())
             recipe = entry.recipe
-            rows.append((entry.label, recipe.name, recipe.model, recipe.dataset, f"{recipe.epochs:,}", told or None))
+            reported = metrics.write_all(entry.reported) or None
+            rows.append((entry.label, recipe.name, recipe.model, recipe.dataset, f"{recipe.epochs:,}", reported))
         header = ("run", "recipe", "model", "dataset", "epochs", "reported")
         claims = notebook.table(("claim", "source"), [(c.text, c.source) for c in self.claims], left=(0, 1))
         table = notebook.table(header, rows, left=(0, 1, 2, 3, 5))

@@ -14,7 +14,7 @@ from kzoo.training.named import names_all
 from kzoo.training.records import read_result
 
 if TYPE_CHECKING:
-    from kzoo.studies.results import Found
+    from kzoo.studies.records import RecordFile
     from kzoo.studies.running import Task
 
 
@@ -57,19 +57,19 @@ def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = 
     return {digest: str(error) for digest, error in differing(there, data_dir, here=here).items()}
 
 
-def remarks(found: Iterable[Found]) -> list[str]:
+def remarks(files: Iterable[RecordFile]) -> list[str]:
     """A line for each record of which something differs from what its study would train now, or cannot be compared."""
-    items = {item.digest: item for item in found}
-    problems = differing(map(of_found, items.values()))
+    items = {file.digest: file for file in files}
+    problems = differing(map(of_file, items.values()))
     return [
         str(error) if isinstance(error, Differs) else f"record {str(items[digest].path)!r} is {NOT_COMPARED}: {error}"
         for digest, error in problems.items()
     ]
 
 
-def of_found(item: Found) -> Recorded:
-    """A record that was read."""
-    return Recorded(item.recipe, item.digest, item.path, item.path.parent if item.own else None)
+def of_file(file: RecordFile) -> Recorded:
+    """A record that was read from a file."""
+    return Recorded(file.recipe, file.digest, file.path, file.path.parent if file.in_run else None)
 
 
 def differing(

@@ -5,7 +5,7 @@ import pytest
 from kzoo.pages import compare_page, run_page, study_page
 from kzoo.recipes import Recipe
 from kzoo.studies import study, tables
-from kzoo.studies.results import index, read_records
+from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
 from tests.pages import browser as driver
 from tests.pages.conftest import full
@@ -40,7 +40,7 @@ def rescue(tmp_path_factory):
             path.parent.mkdir(parents=True)
             path.write_text(record.to_json())
             path.with_name("recipe.json").write_text(Recipe(**record.recipe).to_json())
-    found = index(row, read_records([place / "runs"]))
+    found = study_records(row, read_records([place / "runs"]))
     return study_page(row, found, place / "study.html"), found
 
 
@@ -68,7 +68,7 @@ def test_study_page(browser, rescue, width, dark):
     page, found = rescue
     looked_at(browser, page, width, dark)
     shown = browser.evaluate(TABLE)
-    expected = [row for results in found.groups.values() for row in tables.rows(results)]
+    expected = [row for results in found.budgets.values() for row in tables.rows(results)]
     assert [row[0] for row in shown] == [row.label for row in expected]
     for cells, row in zip(shown, expected, strict=True):
         ours = [cell.ours() for cell in row.cells if cell.mean is not None]
@@ -79,7 +79,7 @@ def test_study_page(browser, rescue, width, dark):
 
 
 def test_comparison_page(browser, rescue, tmp_path):
-    found = compare(*(item.path.parent for items in rescue[1].found.values() for item in items[:3]))
+    found = compare(*(item.path.parent for items in rescue[1].files.values() for item in items[:3]))
     page = compare_page(found, tmp_path / "compared.html")
     looked_at(browser, page, 390, True)
     rows = browser.evaluate(

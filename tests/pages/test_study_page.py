@@ -8,7 +8,7 @@ from kzoo.errors import InputError
 from kzoo.pages import study_page
 from kzoo.recipes import recipe
 from kzoo.studies import metrics, study
-from kzoo.studies.results import index, read_records
+from kzoo.studies.records import read_records, study_records
 from kzoo.studies.study import Entry, Study
 from tests.pages.conftest import full
 from tests.pages.reading import Page
@@ -47,7 +47,7 @@ def runs(row, tmp_path):
 
 @pytest.fixture
 def page(row, runs, tmp_path):
-    return Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    return Page(study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html"))
 
 
 def test_table_is_made_of_the_records(page, row, runs):
@@ -101,7 +101,7 @@ def test_budgets_have_tables_of_their_own(row, runs, tmp_path):
     place = runs / "failed" / "result.json"
     place.parent.mkdir()
     place.write_text(type(record)(**fields).to_json())
-    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html"))
     tables = page.tables[SHORT]
     assert len(tables) == 2
     assert tables[0][2] == ["VGG-38", "1 (1 failed)", "full, other images", "–", "–", "–"]
@@ -118,11 +118,11 @@ def test_ones_own_runs_come_first_and_kept_records_are_folded_below(row, runs, t
     kept.write_text(type(record)(**fields).to_json())
     alone, both = ([kept.parents[1]], [runs, kept.parents[1]])
 
-    page = Page(study_page(row, index(row, read_records(both)), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records(both)), tmp_path / "page.html"))
     assert page.text.index("At epochs=6") < page.text.index("At the full budget: records that come with kzoo")
     assert page.tags.count("details") == 1 + 5 * 3
     # without runs of one's own there is nothing to fold them below
-    page = Page(study_page(row, index(row, read_records(alone)), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records(alone)), tmp_path / "page.html"))
     assert "records that come with kzoo" not in page.text
     assert page.tags.count("details") == 3
 
@@ -134,9 +134,9 @@ def test_claims_stand_with_their_verdicts(tmp_path):
     place = tmp_path / "runs" / "one" / "result.json"
     place.parent.mkdir(parents=True)
     place.write_text(full(rescue.entries[0].recipe).to_json())
-    found = index(rescue, read_records([tmp_path / "runs"]))
+    found = study_records(rescue, read_records([tmp_path / "runs"]))
     page = Page(study_page(rescue, found, tmp_path / "page.html"))
-    (results,) = found.groups.values()
+    (results,) = found.budgets.values()
     for claim, verdict in tables.verdicts(results):
         assert f"{claim.text}. {claim.source}" in page.text
         assert verdict.evidence.replace("; ", " ") in page.text
@@ -148,26 +148,26 @@ def test_claims_stand_with_their_verdicts(tmp_path):
 
 def test_runs_with_pages_are_linked(row, runs, tmp_path):
     (runs / full(row.entries[0].recipe).digest / "report.html").write_text("<html></html>")
-    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html"))
     links = [address for address in page.addresses if not address.startswith(("data:", "#"))]
     assert links == [f"runs/{full(row.entries[0].recipe).digest}/report.html"]
 
 
 def test_damaged_records_are_named(row, runs, tmp_path):
     next(runs.glob("*/result.json")).write_text("{}")
-    page = Page(study_page(row, index(row, read_records([runs])), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html"))
     assert "Records that were left out" in page.text
     assert "restore it or move its run aside" in page.text
 
 
 def test_study_without_records_has_a_page(row, tmp_path):
     (tmp_path / "runs").mkdir()
-    page = Page(study_page(row, index(row, read_records([tmp_path / "runs"])), tmp_path / "page.html"))
+    page = Page(study_page(row, study_records(row, read_records([tmp_path / "runs"])), tmp_path / "page.html"))
     assert "No run of this study is recorded yet. kzoo study run mine trains them." in page.text
 
 
 def test_other_files_are_kept(row, runs, tmp_path):
     (tmp_path / "page.html").write_text("<html>mine</html>")
     with pytest.raises(InputError, match="is not a page of kzoo's"):
-        study_page(row, index(row, read_records([runs])), tmp_path / "page.html")
+        study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == "<html>mine</html>"

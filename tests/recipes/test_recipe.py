@@ -12,7 +12,7 @@ from kzoo.models.registry import list_models, variant
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
 from kzoo.schemas import identity_fields, later, upgraded
-from kzoo.studies.results import EPOCH_TIME, INVARIANCE
+from kzoo.studies.records import EPOCH_TIME, INVARIANCE
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from kzoo.recipes import recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.budget import budget, label
 from kzoo.studies.differences import differences
-from kzoo.studies.results import Results
+from kzoo.studies.records import BudgetRecords
 from kzoo.studies.selection import on_other_images, published_sizes
 from kzoo.studies.tables import markdown, notes, rows
 
@@ -17,7 +17,7 @@ CIFAR100 = {"drawn": 47_500, "train": 47_500, "validation": 2_500, "test": 10_00
 def results(made, accuracies, *, reported, why="", sizes=CIFAR100, budget="full", row=BN):
     study = Study("t", "a", "Which?", (Entry(row, "BN", reported, why=why),))
     records = [made(row.override(seed=seed), value, sizes=sizes) for seed, value in enumerate(accuracies)]
-    return Results(study, budget, {"BN": records})
+    return BudgetRecords(study, budget, {"BN": records})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_difference_beyond_two_standard_errors_needs_a_reason(made):
     assert differences(results(made, [0.5], reported=reported | {"test_accuracy": 0.3}, budget="epochs=3")) == []
     assert differences(results(made, [0.5], reported={"test_accuracy": 0.3}, row=BN.override(dataset="digits"))) != []
     own = results(made, [0.5], reported={"test_accuracy": 0.3})
-    other = Results(own.study, "full", {"BN": [made(BN.override(dataset="digits"), 0.5, sizes=CIFAR100)]})
+    other = BudgetRecords(own.study, "full", {"BN": [made(BN.override(dataset="digits"), 0.5, sizes=CIFAR100)]})
     assert differences(other) == []
 
 

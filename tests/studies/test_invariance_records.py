@@ -9,7 +9,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import recipe
 from kzoo.studies import metrics, study
 from kzoo.studies.invariance import read_invariance
-from kzoo.studies.results import index, read_records
+from kzoo.studies.records import read_records, study_records
 from kzoo.studies.tables import columns, markdown
 
 RUNS, RESULTS = Path("runs"), Path("results")
@@ -46,8 +46,8 @@ def test_a_measurement_belongs_to_the_run_of_its_digest(made, keep):
     for row in (full, short, recipe("reduction/lenet1-average")):
         keep(made(row), RESULTS / "reduction")
     measured(short.digest())
-    found = index(REDUCTION, read_records([RESULTS]))
-    groups = found.groups
+    found = study_records(REDUCTION, read_records([RESULTS]))
+    groups = found.budgets
     assert found.problems == ()
     assert groups["epochs=3"].values("max L=1", "agreement_at_shift_1") == [0.98]
     assert groups["epochs=3"].values("max L=1", "accuracy_at_angle_15") == [0.4]
@@ -62,7 +62,7 @@ def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
     row = recipe("reduction/lenet1-max")
     keep(made(row), RESULTS / "reduction")
     measured(row.digest(), shift=0.9, angle=0.99)
-    (group,) = index(REDUCTION, read_records([RESULTS])).groups.values()
+    (group,) = study_records(REDUCTION, read_records([RESULTS])).budgets.values()
     claims = {claim.text: claim.test(group) for claim in REDUCTION.claims if "invariant" in claim.text}
     shift, turn = claims.values()
     assert (shift.status, turn.status) == ("does not hold", "not enough runs")  # the other networks are not recorded
@@ -85,7 +85,7 @@ def test_a_damaged_record_is_told(change, message):
 
 
 def test_names_of_metrics():
-    assert metrics.changed_images("agreement_at_angle_15") == ("agreement", "angle", 15)
+    assert metrics.metric("agreement_at_angle_15").change == ("agreement", "angle", 15)
     assert metrics.metric("accuracy_at_shift_2").title == "test accuracy, shifted by 2 pixels"
     assert metrics.metric("val_accuracy_at_2").title == "validation accuracy, epoch 2"
     with pytest.raises(InputError, match="unknown metric"):

@@ -7,7 +7,7 @@ from benchmarks.keep_runs import asked_for, keep_records, keep_set, publishable,
 from kzoo.models.weight_sets import describe
 from kzoo.recipes import recipe
 from kzoo.studies.collecting import check_sums
-from kzoo.studies.results import read_records
+from kzoo.studies.records import read_records
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def runs(tmp_path_factory):
 
 
 def test_a_set_is_replaced_by_one_of_more_epochs_only(runs, tmp_path):
-    short, long = sorted(read_records([runs]).found, key=lambda item: item.record.epochs)
+    short, long = sorted(read_records([runs]).files, key=lambda item: item.record.epochs)
     assert keep_set(short, tmp_path) == "set mlp:digits is of 1 epochs"
     assert keep_set(long, tmp_path) == "set mlp:digits is of 2 epochs, in place of 1"
     assert keep_set(short, tmp_path) == keep_set(long, tmp_path) == ""
@@ -33,11 +33,11 @@ def test_a_set_is_replaced_by_one_of_more_epochs_only(runs, tmp_path):
 
 
 def test_only_a_models_first_recipe_stands_for_it(runs, made, keep, tmp_path):
-    assert not any(publishable(item) for item in read_records([runs]).found)
+    assert not any(publishable(item) for item in read_records([runs]).files)
     rows = [recipe("rescue/bn"), recipe("rescue/bn").override(seed=1), recipe("rescue/vgg08").override(epochs=3)]
     for row in (*rows, recipe("batch-size/50"), recipe("reduction/lenet1-max-64")):
         keep(made(row), tmp_path / "runs")
-    kept = [item.recipe for item in read_records([tmp_path / "runs"]).found if publishable(item)]
+    kept = [item.recipe for item in read_records([tmp_path / "runs"]).files if publishable(item)]
     assert [(row.name, row.seed) for row in kept] == [("rescue/bn", 0)]
 
 

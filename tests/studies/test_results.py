@@ -9,7 +9,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import recipe
 from kzoo.studies import study
 from kzoo.studies.collecting import check_sums, collect
-from kzoo.studies.results import Found, Records, index, read_records
+from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
 from kzoo.studies.tables import heading, markdown, rich_tables, rows, to_dict
 from tests.studies.conftest import make
 
@@ -27,11 +27,11 @@ def test_records_are_grouped_by_budget(made, keep):
     keep(made(recipe("batchnorm/baseline"), 0.6), RESULTS / "batchnorm")
     keep(made(recipe("rescue/vgg08").override(epochs=15), 0.4), RESULTS / "rescue")
     keep(made(recipe("reduction/lenet1-max"), 0.4), RESULTS / "reduction")
-    found = index(RESCUE, read_records())
-    assert list(found.groups) == ["epochs=15", "full"]  # one's own runs before kept records
-    assert [found.own(name) for name in found.groups] == [True, False]
-    assert found.groups["full"].recorded == ("BN",)
-    short = found.groups["epochs=15"]
+    found = study_records(RESCUE, read_records())
+    assert list(found.budgets) == ["epochs=15", "full"]  # one's own runs before kept records
+    assert [found.has_runs(name) for name in found.budgets] == [True, False]
+    assert found.budgets["full"].recorded == ("BN",)
+    short = found.budgets["epochs=15"]
     assert short.recorded == ("VGG-08", "BN")
     assert short.values("BN", "test_accuracy") == [0.5, 0.6]
     assert short.mean("BN", "test_accuracy") == pytest.approx(0.55)
@@ -41,13 +41,16 @@ def test_records_are_grouped_by_budget(made, keep):
     assert found.problems == ()
     with pytest.raises(InputError, match="has no test_accuracy of 'residual' at budget 'epochs=15'"):
         short.mean("residual", "test_accuracy")
-    assert index(study("batch-size"), read_records()).groups["epochs=15"].values("100", "val_accuracy") == [0.5, 0.6]
+    assert study_records(study("batch-size"), read_records()).budgets["epochs=15"].values("100", "val_accuracy") == [
+        0.5,
+        0.6,
+    ]
 
 
 def test_one_record_a_run(made, keep):
     keep(made(recipe("rescue/bn"), 0.6), RUNS)
     keep(made(recipe("seeds/0"), 0.7), RESULTS / "seeds")
-    assert index(RESCUE, read_records([RESULTS, RUNS])).groups["full"].values("BN", "test_accuracy") == [0.7]
+    assert study_records(RESCUE, read_records([RESULTS, RUNS])).budgets["full"].values("BN", "test_accuracy") == [0.7]
     with pytest.raises(InputError, match="directory of records 'nowhere' does not exist"):
         read_records([Path("nowhere")])
 
@@ -74,25 +77,25 @@ def test_what_cannot_be_used_is_told_and_the_rest_shown(made, keep):
     for name, (change, _) in cases.items():
         change(keep(made(recipe(name), 0.6), RUNS))
     other = keep(made(recipe("rescue/vgg08").derive("rescue/vgg38"), 0.6), RUNS)
-    found = index(RESCUE, read_records())
-    assert found.groups["full"].recorded == ("VGG-08", "BN")
+    found = study_records(RESCUE, read_records())
+    assert found.budgets["full"].recorded == ("VGG-08", "BN")
     assert len(found.problems) == len(cases)
     for _, message in cases.values():
         assert sum(message in problem for problem in found.problems) == 1, message
     # VGG-08's content under VGG-38's name counts as VGG-08; what is no run of the study at all is a problem.
     other.unlink()
     foreign = keep(made(recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
-    (problem,) = set(index(RESCUE, read_records()).problems) - set(found.problems)
+    (problem,) = set(study_records(RESCUE, read_records()).problems) - set(found.problems)
     assert str(foreign) in problem
-    assert "is named 'rescue/bn' and is of another recipe" in problem
+    assert "is named 'rescue/bn' and has another recipe" in problem
 
 
 def test_tables_show_ours_beside_theirs(made, keep):
     keep(made(recipe("rescue/bn"), 0.5, train=0.9), RUNS)
     keep(made(recipe("rescue/bn").override(seed=1), 0.6, train=0.9), RUNS)
     keep(made(recipe("rescue/residual"), failed=True), RUNS)
-    found = index(RESCUE, read_records())
-    group = found.groups["full"]
+    found = study_records(RESCUE, read_records())
+    group = found.budgets["full"]
     assert heading(group) == "rescue at the full budget"
     bn, residual = rows(group)
     cells = {cell.metric: cell for cell in bn.cells}
@@ -114,13 +117,13 @@ def test_tables_show_ours_beside_theirs(made, keep):
 
 def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
     keep(made(recipe("rescue/bn").override(dataset="digits"), 0.5), RUNS)
-    found = index(RESCUE, read_records())
-    (group,) = found.groups.values()
+    found = study_records(RESCUE, read_records())
+    (group,) = found.budgets.values()
     (row,) = rows(group)
     cells = {cell.metric: cell for cell in row.cells}
     assert cells["val_accuracy"].both() == "0.5000 (0.4616)"
     text = markdown(group)
-    assert "The reported figures are of cifar100: no difference to them is formed." in text
+    assert "The reported values are of cifar100, so no differences are shown." in text
     assert to_dict(RESCUE, found)["budgets"][0]["rows"][0]["figures"]["val_accuracy"]["difference"] is None
     printed = Console(width=300, record=True, file=io.StringIO())
     printed.print(*rich_tables(group, 300))
@@ -130,7 +133,7 @@ def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
 
 def test_tables_fit_the_terminal(made, keep):
     keep(made(recipe("rescue/bn"), 0.5), RUNS)
-    group = index(RESCUE, read_records()).groups["full"]
+    group = study_records(RESCUE, read_records()).budgets["full"]
     wide, narrow = rich_tables(group, 300), rich_tables(group, 60)
     assert (len(wide), len(narrow) > 1) == (1, True)
     names = [column.header for column in wide[0].columns[3:]]
@@ -166,8 +169,8 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
 def test_times_of_the_studys_images_are_not_shown_for_others():
     row = recipe("rescue/bn")
     rows = [row.override(epochs=2), row.override(dataset="digits", epochs=2), row.override(image_size=16, epochs=2)]
-    found = tuple(Found(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in rows)
-    groups = index(RESCUE, Records(found, {"rescue": {"BN": 6.4}}, ())).groups
+    found = tuple(RecordFile(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in rows)
+    groups = study_records(RESCUE, RecordFiles(found, {"rescue": {"BN": 6.4}}, ())).budgets
     assert len(groups) == 3
     timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
     assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
@@ -179,7 +182,7 @@ def test_records_of_one_dataset_and_split_with_different_images_are_told(made, k
     other = made(rows[1], data={**one.data, "fingerprint": "e" * 10})
     for record in (one, other):
         keep(record, Path("runs"))
-    (line,) = index(study("rescue"), read_records([Path("runs")])).problems
+    (line,) = study_records(study("rescue"), read_records([Path("runs")])).problems
     assert "are of the same dataset and split and of different images (fingerprints" in line
     assert "ffffffffff" in line
     assert "eeeeeeeeee" in line
@@ -188,4 +191,4 @@ def test_records_of_one_dataset_and_split_with_different_images_are_told(made, k
     fewer = made(rows[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
     keep(fewer, Path("fewer/runs"))
     records = read_records([Path("fewer/runs")]).found + read_records([Path("runs")]).found[:1]
-    assert index(study("rescue"), Records(records, {}, ())).problems == ()
+    assert study_records(study("rescue"), RecordFiles(records, {}, ())).problems == ()

@@ -2,9 +2,8 @@
 
 from kzoo.recipes import recipe
 from kzoo.studies import Claim, Entry, Study
-from kzoo.studies.claims import higher
-from kzoo.studies.comparisons import arithmetic
-from kzoo.studies.results import Index, Results
+from kzoo.studies.claims import Computed, Higher
+from kzoo.studies.records import BudgetRecords, StudyRecords
 from kzoo.studies.standing import standings
 
 ROWS = {label: recipe(f"rescue/{name}") for label, name in (("a", "bn"), ("b", "residual"), ("c", "vgg08"))}
@@ -15,10 +14,10 @@ STUDY = Study(
     "Which?",
     tuple(Entry(row, label) for label, row in ROWS.items()),
     (
-        Claim("a above b", "report a", higher("a", "b")),
-        Claim("b above c", "report a", higher("b", "c")),
-        Claim("a has more parameters", "report a", higher("a", "b", metric="parameters")),
-        Claim("two and two are five", "report a", arithmetic(lambda: (False, "they are four"))),
+        Claim("a above b", "report a", Higher("a", "b")),
+        Claim("b above c", "report a", Higher("b", "c")),
+        Claim("a has more parameters", "report a", Higher("a", "b", metric="parameters")),
+        Claim("two and two are five", "report a", Computed(lambda: (False, "they are four"))),
     ),
 )
 
@@ -28,8 +27,8 @@ def index(made, *, sizes=CIFAR100, **budgets):
     for name, accuracies in budgets.items():
         name = name.replace("_", "=")
         records = {label: [made(ROWS[label], value, sizes=sizes)] for label, value in accuracies.items()}
-        groups[name] = Results(STUDY, name, records)
-    return Index(groups, dict.fromkeys(groups, ()), ())
+        groups[name] = BudgetRecords(STUDY, name, records)
+    return StudyRecords(groups, dict.fromkeys(groups, ()), ())
 
 
 def said(found):

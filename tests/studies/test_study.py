@@ -4,7 +4,7 @@ from kzoo import studies
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study
-from kzoo.studies.claims import higher
+from kzoo.studies.claims import Higher
 
 A = Entry(Recipe("t/a", model="mlp"), "a", {"test_accuracy": 0.5})
 B = Entry(Recipe("t/b", model="vgg08"), "b")
@@ -20,7 +20,7 @@ def registry(monkeypatch):
     [
         ({"entries": ()}, "study 't' has no entries"),
         ({"entries": (A, A)}, "two entries labelled 'a'"),
-        ({"claims": (Claim("x", "ours", higher("a", "c")),)}, "claim 'x' is about 'c', which is no entry"),
+        ({"claims": (Claim("x", "ours", Higher("a", "c")),)}, "claim 'x' is about 'c', which is no entry"),
         ({"columns": ("test_acuracy",)}, "unknown metric 'test_acuracy': did you mean 'test_accuracy'?"),
         ({"entries": (Entry(A.recipe, "a", {"accuracy": 1.0}), B)}, "unknown metric 'accuracy'"),
     ],
@@ -46,7 +46,7 @@ def test_studies_by_name(registry):
 
 
 def test_a_study_as_data():
-    row = Study("mine", "ours", "Which?", (A, B), (Claim("x", "ours", higher("a", "b")),))
+    row = Study("mine", "ours", "Which?", (A, B), (Claim("x", "ours", Higher("a", "b")),))
     assert row.to_dict()["entries"][0] == {
         "label": "a",
         "recipe": "t/a",

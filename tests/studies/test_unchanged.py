@@ -15,7 +15,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.collecting import collect
-from kzoo.studies.results import index, read_records
+from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
 from kzoo.studies.running import plan, run_study
 from kzoo.studies.unchanged import remarks
@@ -154,12 +154,12 @@ def test_other_initial_weights_of_the_same_path(there):
     run_study(later)
     assert [task.status for task in run_study(later)] == ["recorded"]
     collect(later, Path("runs"), Path("kept"))
-    kept = index(later, read_records([Path("kept")]))
-    assert remarks(kept.items) == []
+    kept = study_records(later, read_records([Path("kept")]))
+    assert remarks(kept.every_file) == []
     (source / "best.weights.h5").write_bytes((source / "best.weights.h5").read_bytes() + b"0")
     with pytest.raises(InputError, match=r"later, seed 0: .*the file of initial_weights is another one now"):
         run_study(later)
-    (line,) = remarks(kept.items)
+    (line,) = remarks(kept.every_file)
     assert line.startswith("record 'kept/later/")
     assert "the file of initial_weights is another one now" in line
 

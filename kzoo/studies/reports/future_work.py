@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-from kzoo.recipes import densenet, fully_connected, vgg38
-from kzoo.studies.claims import alike, all_of, best, higher, no_gain
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.claims import Alike, AllOf, Best, Higher, NoGain
+from kzoo.studies.study import Claim, Study, entries
 
 COLUMNS = ("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters")
+BN_RESIDUAL = {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112}
 
 DENSENET = Study(
     "densenet",
     report="a",
     question="Is a dense network better than VGG-38 with BatchNorm and residual connections?",
-    entries=(
-        Entry(
-            vgg38.BN_RESIDUAL,
-            "BN+residual",
-            {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112},
-        ),
-        *(
-            Entry(recipe, label)
-            for recipe, label in zip(
-                densenet.DENSENET, ("DenseNet-40-12", "DenseNet-BC-40-16", "DenseNet-BC-100-12"), strict=True
-            )
-        ),
-        Entry(vgg38.ERASING_L2, "BN+residual, final", {"val_accuracy": 0.6589, "test_accuracy": 0.6541}),
-        *(
-            Entry(recipe, label)
-            for recipe, label in zip(
-                densenet.DENSENET_FINAL, ("DenseNet-BC-40-16, final", "DenseNet-BC-100-12, final"), strict=True
-            )
-        ),
+    entries=entries(
+        {
+            "BN+residual": "rescue/bn-residual",
+            "DenseNet-40-12": "densenet/densenet-40-12",
+            "DenseNet-BC-40-16": "densenet/densenet-bc-40-16",
+            "DenseNet-BC-100-12": "densenet/densenet-bc-100-12",
+            "BN+residual, final": "regularise/erasing-l2",
+            "DenseNet-BC-40-16, final": "densenet/densenet-bc-40-16-erasing-l2",
+            "DenseNet-BC-100-12, final": "densenet/densenet-bc-100-12-erasing-l2",
+        },
+        {"BN+residual": BN_RESIDUAL, "BN+residual, final": {"val_accuracy": 0.6589, "test_accuracy": 0.6541}},
     ),
     claims=(
         Claim(
             "At like size a dense network beats BatchNorm with residual connections",
-            "report a, section 7 (a wish)",
-            higher("DenseNet-BC-40-16", "BN+residual"),
+            "report a, section 7 (future work)",
+            Higher("DenseNet-BC-40-16", "BN+residual"),
         ),
         Claim(
             "At like size a dense network beats the final model, trained alike",
-            "report a, section 7 (a wish)",
-            higher("DenseNet-BC-40-16, final", "BN+residual, final"),
+            "report a, section 7 (future work)",
+            Higher("DenseNet-BC-40-16, final", "BN+residual, final"),
         ),
         Claim(
             "A deeper dense network is better still",
             "Huang et al. 2017",
-            all_of(
-                higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
-                higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
+            AllOf(
+                Higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
+                Higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
             ),
         ),
         Claim(
             "Bottlenecks and compression need fewer parameters for the same accuracy",
             "Huang et al. 2017",
-            all_of(no_gain("DenseNet-40-12", "DenseNet-BC-40-16"), no_gain("DenseNet-40-12", "DenseNet-BC-100-12")),
+            AllOf(NoGain("DenseNet-40-12", "DenseNet-BC-40-16"), NoGain("DenseNet-40-12", "DenseNet-BC-100-12")),
         ),
     ),
     columns=(*COLUMNS, "peak_memory"),
@@ -68,40 +60,32 @@ DENSENET = Study(
     ),
 )
 
-REDUCTIONS, SHORTCUTS = ("average", "max", "strided", "space-to-depth"), ("none", "pooled", "projected")
-LOSSLESS = tuple(
-    f"{reduction}, {'no' if shortcut == 'none' else shortcut} shortcut"
-    for reduction in REDUCTIONS
-    for shortcut in SHORTCUTS
-)
-AS_REPORTED = LOSSLESS[0]
+LOSSLESS = {
+    f"{reduction}, {'no' if shortcut == 'none' else shortcut} shortcut": f"lossless-reduction/{reduction}-{shortcut}"
+    for reduction in ("average", "max", "strided", "space-to-depth")
+    for shortcut in ("none", "pooled", "projected")
+}
+AS_REPORTED = "average, no shortcut"
 LOSSLESS_REDUCTION = Study(
     "lossless-reduction",
     report="a",
     question="Does a reduction that loses less information improve the residual network?",
-    entries=tuple(
-        Entry(
-            recipe,
-            label,
-            {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112} if label == AS_REPORTED else {},
-        )
-        for recipe, label in zip(vgg38.LOSSLESS_REDUCTION, LOSSLESS, strict=True)
-    ),
+    entries=entries(LOSSLESS, {AS_REPORTED: BN_RESIDUAL}),
     claims=(
         Claim(
             "A reduction that keeps every value is better than average pooling",
-            "report a, section 7 (a wish)",
-            higher("space-to-depth, no shortcut", AS_REPORTED),
+            "report a, section 7 (future work)",
+            Higher("space-to-depth, no shortcut", AS_REPORTED),
         ),
         Claim(
             "A shortcut over the reduction is better than none",
-            "report a, section 7 (a wish)",
-            all_of(higher("average, pooled shortcut", AS_REPORTED), higher("average, projected shortcut", AS_REPORTED)),
+            "report a, section 7 (future work)",
+            AllOf(Higher("average, pooled shortcut", AS_REPORTED), Higher("average, projected shortcut", AS_REPORTED)),
         ),
         Claim(
             "A strided convolution is better than average pooling",
-            "report a, section 7 (a wish)",
-            higher("strided, no shortcut", AS_REPORTED),
+            "report a, section 7 (future work)",
+            Higher("strided, no shortcut", AS_REPORTED),
         ),
     ),
     columns=COLUMNS,
@@ -112,56 +96,57 @@ LOSSLESS_REDUCTION = Study(
     ),
 )
 
-GRID = tuple(f"{kernel}x{kernel}, stride {stride}" for kernel in (3, 5, 7) for stride in (1, 2))
+GRID = {
+    f"{kernel}x{kernel}, stride {stride}": f"kernel-stride/k{kernel}-s{stride}"
+    for kernel in (3, 5, 7)
+    for stride in (1, 2)
+}
+REFERENCE = "3x3, stride 1"
 KERNEL_STRIDE = Study(
     "kernel-stride",
     report="b",
     question="Would another kernel size or stride let VGG-38 with BatchNorm generalise better?",
-    entries=tuple(
-        Entry(
-            recipe,
-            label,
-            {"train_accuracy": 0.5829, "val_accuracy": 0.5024, "test_accuracy": 0.4942} if label == GRID[0] else {},
-        )
-        for recipe, label in zip(vgg38.KERNEL_STRIDE, GRID, strict=True)
-    ),
+    entries=entries(GRID, {REFERENCE: {"train_accuracy": 0.5829, "val_accuracy": 0.5024, "test_accuracy": 0.4942}}),
     claims=(
-        Claim(
-            "3x3 kernels with stride 1 are best",
-            "report b, section 7 (a wish)",
-            best(GRID[0], GRID),
-        ),
+        Claim("3x3 kernels with stride 1 are best", "report b, section 7 (future work)", Best(REFERENCE, tuple(GRID))),
         Claim(
             "Larger kernels gain nothing",
-            "report b, section 7 (a wish)",
-            all_of(no_gain(GRID[2], GRID[0]), no_gain(GRID[4], GRID[0])),
+            "report b, section 7 (future work)",
+            AllOf(NoGain("5x5, stride 1", REFERENCE), NoGain("7x7, stride 1", REFERENCE)),
         ),
     ),
     columns=COLUMNS,
     notes=("The stride is that of the entry's convolution: with 2, every later map has a quarter of the area.",),
 )
 
-NETWORKS = ("MLP", "LeNet", "VGG-08", "VGG-38", "VGG-38 BN+residual")
 FULLY_CONNECTED = Study(
     "fully-connected",
     report="a",
     question="Are deep convolutional networks necessary for digits?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(fully_connected.RECIPES, NETWORKS, strict=True)),
+    entries=entries(
+        {
+            "MLP": "fully-connected/mlp",
+            "LeNet": "fully-connected/lenet2-max",
+            "VGG-08": "fully-connected/vgg08",
+            "VGG-38": "fully-connected/vgg38",
+            "VGG-38 BN+residual": "fully-connected/vgg38-bn-res",
+        }
+    ),
     claims=(
         Claim(
             "Convolution is needed: small convolutional networks beat the fully connected one",
-            "report a, section 7 (a wish)",
-            all_of(higher("LeNet", "MLP"), higher("VGG-08", "MLP")),
+            "report a, section 7 (future work)",
+            AllOf(Higher("LeNet", "MLP"), Higher("VGG-08", "MLP")),
         ),
         Claim(
             "Depth is not: a deep network gains nothing over VGG-08",
-            "report a, section 7 (a wish)",
-            no_gain("VGG-38 BN+residual", "VGG-08"),
+            "report a, section 7 (future work)",
+            NoGain("VGG-38 BN+residual", "VGG-08"),
         ),
         Claim(
             "All but the plain VGG-38 do alike (within 1 point: our bound)",
-            "report a, section 7 (a wish)",
-            alike(("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01),
+            "report a, section 7 (future work)",
+            Alike(("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01),
         ),
     ),
     columns=COLUMNS,

@@ -2,83 +2,82 @@
 
 from __future__ import annotations
 
-from kzoo.recipes import vgg38
-from kzoo.studies.claims import all_of, at_chance, best, higher, learns, lower, no_gain, overfits_more
-from kzoo.studies.comparisons import groups_differ, ratio
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.claims import AllOf, AtChance, Best, GroupsDiffer, Higher, Learns, Lower, NoGain, OverfitsMore, Ratio
+from kzoo.studies.study import Claim, Study, entries
 
-VGG08, VGG38, BN, RESIDUAL, BN_RESIDUAL = vgg38.RESCUE
-ERASING, ERASING_L2, ERASING_L2_DROPOUT = vgg38.REGULARISE
+REPORTED = {
+    "VGG-08": {"train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106},
+    "VGG-38": {"train_accuracy": 0.0098, "val_accuracy": 0.0096, "test_accuracy": 0.0100, "test_loss": 4.6086},
+    "BN": {"val_accuracy": 0.4616, "parameters": 338_500},
+    "residual": {"val_accuracy": 0.5728},
+    "BN+residual": {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112},
+    "+ erasing": {"val_accuracy": 0.6431},
+    "+ L2": {"val_accuracy": 0.6589, "test_accuracy": 0.6541},
+    "+ dropout": {"val_accuracy": 0.6524},
+}
 LAST_EPOCH = "The report's validation accuracy is that of epoch 100, the last one; test accuracy is of the best epoch."
 
 RESCUE = Study(
     "rescue",
     report="a",
     question="What lets a 38-layer VGG train?",
-    entries=(
-        Entry(
-            VGG08,
-            "VGG-08",
-            {"train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106},
-        ),
-        Entry(
-            VGG38,
-            "VGG-38",
-            {"train_accuracy": 0.0098, "val_accuracy": 0.0096, "test_accuracy": 0.0100, "test_loss": 4.6086},
-        ),
-        Entry(BN, "BN", {"val_accuracy": 0.4616, "parameters": 338_500}, "Report b has 0.5024 for the same recipe."),
-        Entry(RESIDUAL, "residual", {"val_accuracy": 0.5728}),
-        Entry(BN_RESIDUAL, "BN+residual", {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112}),
+    entries=entries(
+        {
+            "VGG-08": "rescue/vgg08",
+            "VGG-38": "rescue/vgg38",
+            "BN": "rescue/bn",
+            "residual": "rescue/residual",
+            "BN+residual": "rescue/bn-residual",
+        },
+        REPORTED,
+        {"BN": "Report b has 0.5024 for the same recipe."},
     ),
     claims=(
         Claim(
             "VGG-38 as it is stays at chance, VGG-08 learns",
             "report a, section 3",
-            all_of(at_chance("VGG-38"), learns("VGG-08")),
+            AllOf(AtChance("VGG-38"), Learns("VGG-08")),
         ),
         Claim(
             "Residual connections train better than BatchNorm",
             "report a, section 5.1",
-            all_of(
-                higher("residual", "BN", metric="val_accuracy"),
-                higher("residual", "BN", metric="train_accuracy"),
-            ),
+            AllOf(Higher("residual", "BN", metric="val_accuracy"), Higher("residual", "BN", metric="train_accuracy")),
         ),
         Claim(
             "Residual connections cost less time than BatchNorm",
             "report a, section 5.1",
-            lower("residual", "BN", metric="seconds_per_epoch_ratio"),
+            Lower("residual", "BN", metric="seconds_per_epoch_ratio"),
         ),
         Claim(
             "Residual connections add no parameters, and BatchNorm does",
             "report a, section 5.1",
-            all_of(
-                ratio("residual", "VGG-38", metric="parameters", low=1, high=1),
-                lower("residual", "BN", metric="parameters"),
+            AllOf(
+                Ratio("residual", "VGG-38", metric="parameters", low=1, high=1),
+                Lower("residual", "BN", metric="parameters"),
             ),
         ),
         Claim(
             "Residual connections need less memory than BatchNorm",
             "report a, section 5.1",
-            lower("residual", "BN", metric="peak_memory"),
+            Lower("residual", "BN", metric="peak_memory"),
         ),
         Claim(
             "BatchNorm and residual connections together are best",
             "report a, section 5.1",
-            all_of(
-                best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="val_accuracy"),
-                best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="train_accuracy"),
+            AllOf(
+                Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="val_accuracy"),
+                Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="train_accuracy"),
             ),
         ),
         Claim(
             "With BatchNorm alone the deep network is slightly below the shallow one",
             "report a, section 5.1",
-            lower("BN", "VGG-08", metric="val_accuracy"),
+            Lower("BN", "VGG-08", metric="val_accuracy"),
         ),
         Claim(
             "BatchNorm with residual connections overfits more than the others that train",
             "report a, section 5.2",
-            all_of(*(overfits_more("BN+residual", other) for other in ("VGG-08", "BN", "residual"))),
+            AllOf(*(OverfitsMore("BN+residual", other) for other in ("VGG-08", "BN", "residual"))),
         ),
     ),
     columns=(
@@ -102,44 +101,43 @@ REGULARISE = Study(
     "regularise",
     report="a",
     question="What regularises VGG-38 with BatchNorm and residual connections, each step added to the ones before it?",
-    entries=(
-        Entry(BN_RESIDUAL, "BN+residual", {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112}),
-        Entry(ERASING, "+ erasing", {"val_accuracy": 0.6431}),
-        Entry(ERASING_L2, "+ L2", {"val_accuracy": 0.6589, "test_accuracy": 0.6541}),
-        Entry(ERASING_L2_DROPOUT, "+ dropout", {"val_accuracy": 0.6524}),
+    entries=entries(
+        {
+            "BN+residual": "rescue/bn-residual",
+            "+ erasing": "regularise/erasing",
+            "+ L2": "regularise/erasing-l2",
+            "+ dropout": "regularise/erasing-l2-dropout",
+        },
+        REPORTED,
     ),
     claims=(
         Claim(
-            "Random erasing helps",
-            "report a, section 5.2.1",
-            higher("+ erasing", "BN+residual", metric="val_accuracy"),
+            "Random erasing helps", "report a, section 5.2.1", Higher("+ erasing", "BN+residual", metric="val_accuracy")
         ),
         Claim(
-            "Random erasing lessens overfitting",
-            "report a, section 5.2.1",
-            overfits_more("BN+residual", "+ erasing"),
+            "Random erasing lessens overfitting", "report a, section 5.2.1", OverfitsMore("BN+residual", "+ erasing")
         ),
         Claim(
             "An L2 penalty on top of erasing helps",
             "report a, section 5.3",
-            higher("+ L2", "+ erasing", metric="val_accuracy"),
+            Higher("+ L2", "+ erasing", metric="val_accuracy"),
         ),
         Claim(
             "Dropout on top of both does not help",
             "report a, section 5.4",
-            no_gain("+ dropout", "+ L2", metric="val_accuracy"),
+            NoGain("+ dropout", "+ L2", metric="val_accuracy"),
         ),
         Claim(
             "Erasing and L2 together gain about 4 points on the test images (2.5 to 6: our bounds)",
             "report a, section 6",
-            groups_differ(("+ L2",), ("BN+residual",), metric="test_accuracy", low=0.025, high=0.06),
+            GroupsDiffer(("+ L2",), ("BN+residual",), metric="test_accuracy", low=0.025, high=0.06),
         ),
         Claim(
             "Erasing and L2 cost little time (up to 10% each: our bound)",
             "report a, sections 5.2.1 and 5.3",
-            all_of(
-                ratio("+ erasing", "BN+residual", metric="seconds_per_epoch_ratio", high=1.1),
-                ratio("+ L2", "+ erasing", metric="seconds_per_epoch_ratio", high=1.1),
+            AllOf(
+                Ratio("+ erasing", "BN+residual", metric="seconds_per_epoch_ratio", high=1.1),
+                Ratio("+ L2", "+ erasing", metric="seconds_per_epoch_ratio", high=1.1),
             ),
         ),
     ),

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from kzoo.recipes import vgg38
-from kzoo.recipes.schema import Recipe
-from kzoo.studies.claims import alike, all_of, best, between, faster, higher, learns, no_gain, peak_at
-from kzoo.studies.comparisons import within_spread
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.claims import Alike, AllOf, Best, Between, Faster, Higher, Learns, NoGain, PeakAt, WithinSpread
+from kzoo.studies.study import Claim, Study, entries
 
 SAME_RUN = "The baseline stands in four of the report's tables; it is one run (rate 1e-3, batch 100, seed 0)."
 LAST_OR_BEST = (
@@ -30,51 +25,45 @@ def _baseline(**more: float) -> dict[str, float]:
     return _reported(0.5829, 0.5024, 0.4942, (1.45, 1.89, 1.90), **more)
 
 
-def _row(name: str) -> Recipe:
-    return next(recipe for recipe in vgg38.BATCHNORM if recipe.name == name)
-
-
 BATCHNORM = Study(
     "batchnorm",
     report="b",
     question="Do gradients vanish in VGG-38, and does BatchNorm put it right?",
-    entries=(
-        Entry(vgg38.RESCUE[0], "VGG-08"),
-        Entry(vgg38.VGG38, "VGG-38"),
-        Entry(vgg38.BASELINE, "BN", _baseline(epochs_to_40=39, epochs_to_45=50, parameters=338_500)),
+    entries=entries(
+        {"VGG-08": "rescue/vgg08", "VGG-38": "rescue/vgg38", "BN": "batchnorm/baseline"},
+        {"BN": _baseline(epochs_to_40=39, epochs_to_45=50, parameters=338_500)},
     ),
     claims=(
         Claim(
             "Gradients of plain VGG-38 vanish with depth (first layer below a thousandth of the last: our bound)",
             "report b, section 2, figure 1",
-            between("VGG-38", metric="gradient_ratio_start", high=1e-3),
+            Between("VGG-38", metric="gradient_ratio_start", high=1e-3),
         ),
         Claim(
             "Gradients of plain VGG-38 vanish with the epochs (below a tenth of the untrained network's: our bound)",
             "report b, section 2, figure 1",
-            between("VGG-38", metric="gradient_change", high=0.1),
+            Between("VGG-38", metric="gradient_change", high=0.1),
         ),
         Claim(
             "Gradients of VGG-08 do neither",
             "report b, section 2, figure 1",
-            all_of(
-                between("VGG-08", metric="gradient_ratio_start", low=1e-3),
-                between("VGG-08", metric="gradient_change", low=0.1),
+            AllOf(
+                Between("VGG-08", metric="gradient_ratio_start", low=1e-3),
+                Between("VGG-08", metric="gradient_change", low=0.1),
             ),
         ),
         Claim(
             "Gradients of VGG-38 with BatchNorm do neither",
             "report b, section 6, figure 3",
-            all_of(
-                between("BN", metric="gradient_ratio_start", low=1e-3),
-                between("BN", metric="gradient_change", low=0.1),
+            AllOf(
+                Between("BN", metric="gradient_ratio_start", low=1e-3), Between("BN", metric="gradient_change", low=0.1)
             ),
         ),
-        Claim("VGG-38 with BatchNorm learns", "report b, section 6, figure 2", learns("BN")),
+        Claim("VGG-38 with BatchNorm learns", "report b, section 6, figure 2", Learns("BN")),
         Claim(
             "It does so without overfitting (training at most 10 points above test: our bound)",
             "report b, section 6",
-            between("BN", metric="gap", high=0.1),
+            Between("BN", metric="gap", high=0.1),
         ),
     ),
     columns=(
@@ -90,52 +79,55 @@ BATCHNORM = Study(
     notes=(SAME_RUN, LAST_OR_BEST),
 )
 
-RATES: Mapping[str, tuple[str, Mapping[str, float]]] = {
-    "0.0001": ("1e-4", _reported(0.4883, 0.4012, 0.4153, (1.85, 2.30, 2.24), epochs_to_40=45)),
-    "0.001": ("1e-3", _baseline(epochs_to_40=39)),
-    "0.005": ("5e-3", _reported(0.5455, 0.4792, 0.4839, (1.61, 1.96, 1.96), epochs_to_40=48)),
-    "0.01": ("1e-2", _reported(0.5562, 0.4748, 0.4805, (1.56, 1.96, 1.98), epochs_to_40=80)),
-    "0.045": ("4.5e-2", _reported(0.4471, 0.4092, 0.4083, (1.97, 2.18, 2.17), epochs_to_40=99)),
-}
-COSINE = tuple(label for label, _ in RATES.values())
+RATES = {"1e-4": "0.0001", "1e-3": "0.001", "5e-3": "0.005", "1e-2": "0.01", "4.5e-2": "0.045"}
+COSINE = tuple(RATES)
 MIDDLE, EXTREMES = ("1e-3", "5e-3", "1e-2"), ("1e-4", "4.5e-2")
 
 LEARNING_RATE = Study(
     "learning-rate",
     report="b",
     question="Which learning rate suits VGG-38 with BatchNorm, and does the schedule decide it?",
-    entries=(
-        *(Entry(_row(f"learning-rate/{rate}"), label, reported) for rate, (label, reported) in RATES.items()),
-        *(Entry(_row(f"learning-rate/{rate}-constant"), f"{label} constant") for rate, (label, _) in RATES.items()),
+    entries=entries(
+        {
+            **{label: f"learning-rate/{rate}" for label, rate in RATES.items()},
+            **{f"{label} constant": f"learning-rate/{rate}-constant" for label, rate in RATES.items()},
+        },
+        {
+            "1e-4": _reported(0.4883, 0.4012, 0.4153, (1.85, 2.30, 2.24), epochs_to_40=45),
+            "1e-3": _baseline(epochs_to_40=39),
+            "5e-3": _reported(0.5455, 0.4792, 0.4839, (1.61, 1.96, 1.96), epochs_to_40=48),
+            "1e-2": _reported(0.5562, 0.4748, 0.4805, (1.56, 1.96, 1.98), epochs_to_40=80),
+            "4.5e-2": _reported(0.4471, 0.4092, 0.4083, (1.97, 2.18, 2.17), epochs_to_40=99),
+        },
     ),
     claims=(
         Claim(
             "1e-3 is the best rate",
             "report b, section 6, tables 1 and 2",
-            all_of(best("1e-3", COSINE, metric="val_accuracy"), best("1e-3", COSINE)),
+            AllOf(Best("1e-3", COSINE, metric="val_accuracy"), Best("1e-3", COSINE)),
         ),
         Claim(
             "Rates much smaller or larger are worst, and alike (within 2 points: our bound)",
             "report b, section 6, table 2",
-            all_of(
-                *(higher(good, bad, metric="val_accuracy") for good in MIDDLE for bad in EXTREMES),
-                alike(EXTREMES, metric="val_accuracy", within=0.02),
+            AllOf(
+                *(Higher(good, bad, metric="val_accuracy") for good in MIDDLE for bad in EXTREMES),
+                Alike(EXTREMES, metric="val_accuracy", within=0.02),
             ),
         ),
         Claim(
             "1e-3 takes the fewest epochs to 40% validation accuracy",
             "report b, section 6, table 2",
-            all_of(*(faster("1e-3", other, percent=40) for other in COSINE if other != "1e-3")),
+            AllOf(*(Faster("1e-3", other, percent=40) for other in COSINE if other != "1e-3")),
         ),
         Claim(
             "It is the cosine schedule that makes larger rates worse: at a constant rate they do no harm",
             "report b, section 6 (its conjecture)",
-            all_of(no_gain("1e-3 constant", "5e-3 constant"), no_gain("1e-3 constant", "1e-2 constant")),
+            AllOf(NoGain("1e-3 constant", "5e-3 constant"), NoGain("1e-3 constant", "1e-2 constant")),
         ),
         Claim(
             "It is the cosine schedule that makes larger rates slower: at a constant rate they train faster",
             "report b, section 6 (its conjecture)",
-            faster("5e-3 constant", "1e-3 constant", percent=40),
+            Faster("5e-3 constant", "1e-3 constant", percent=40),
         ),
     ),
     columns=(
@@ -160,29 +152,29 @@ BATCH_SIZE = Study(
     "batch-size",
     report="b",
     question="Which batch size suits VGG-38 with BatchNorm?",
-    entries=(
-        Entry(_row("batch-size/50"), "50", _reported(0.5420, 0.4808, 0.4816, (1.63, 1.94, 1.93), epochs_to_45=60)),
-        Entry(_row("batch-size/100"), "100", _baseline(epochs_to_45=50)),
-        Entry(_row("batch-size/200"), "200", _reported(0.5809, 0.4804, 0.4789, (1.45, 1.97, 1.96), epochs_to_45=69)),
+    entries=entries(
+        {size: f"batch-size/{size}" for size in ("50", "100", "200")},
+        {
+            "50": _reported(0.5420, 0.4808, 0.4816, (1.63, 1.94, 1.93), epochs_to_45=60),
+            "100": _baseline(epochs_to_45=50),
+            "200": _reported(0.5809, 0.4804, 0.4789, (1.45, 1.97, 1.96), epochs_to_45=69),
+        },
     ),
     claims=(
         Claim(
             "Batches of 100 are best: smaller and larger ones do worse",
             "report b, section 6, table 4",
-            all_of(
-                peak_at("100", ("50", "100", "200"), metric="val_accuracy"),
-                peak_at("100", ("50", "100", "200")),
-            ),
+            AllOf(PeakAt("100", ("50", "100", "200"), metric="val_accuracy"), PeakAt("100", ("50", "100", "200"))),
         ),
         Claim(
             "Batches of 50 and of 200 do alike (within 2 points: our bound)",
             "report b, section 6, table 4",
-            alike(("50", "200"), metric="val_accuracy", within=0.02),
+            Alike(("50", "200"), metric="val_accuracy", within=0.02),
         ),
         Claim(
             "Batches of 100 take the fewest epochs to 45% validation accuracy",
             "report b, table 4",
-            all_of(faster("100", "50", percent=45), faster("100", "200", percent=45)),
+            AllOf(Faster("100", "50", percent=45), Faster("100", "200", percent=45)),
         ),
     ),
     columns=(
@@ -206,21 +198,24 @@ SEEDS = Study(
     "seeds",
     report="b",
     question="How much of VGG-38's result with BatchNorm is the seed?",
-    entries=(
-        Entry(_row("seeds/0"), "seed 0", _baseline()),
-        Entry(_row("seeds/10"), "seed 10", _reported(0.5731, 0.4760, 0.4865, (1.49, 1.94, 1.96))),
-        Entry(_row("seeds/20"), "seed 20", _reported(0.5507, 0.4632, 0.4739, (1.60, 1.98, 1.98))),
+    entries=entries(
+        {f"seed {seed}": f"seeds/{seed}" for seed in (0, 10, 20)},
+        {
+            "seed 0": _baseline(),
+            "seed 10": _reported(0.5731, 0.4760, 0.4865, (1.49, 1.94, 1.96)),
+            "seed 20": _reported(0.5507, 0.4632, 0.4739, (1.60, 1.98, 1.98)),
+        },
     ),
     claims=(
         Claim(
             "The network works with every seed",
             "report b, sections 1 and 6",
-            learns("seed 0", "seed 10", "seed 20", metric="test_accuracy"),
+            Learns("seed 0", "seed 10", "seed 20", metric="test_accuracy"),
         ),
         Claim(
             "Report a's 0.4616 and report b's 0.5024 are seeds of one network (within two deviations: our bound)",
             "report a, section 5.1, against report b, section 6",
-            within_spread(("seed 0", "seed 10", "seed 20"), (0.4616, 0.5024), metric="val_accuracy"),
+            WithinSpread(("seed 0", "seed 10", "seed 20"), (0.4616, 0.5024), metric="val_accuracy"),
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "val_loss", "test_loss"),
@@ -236,20 +231,19 @@ BATCHNORM_DECAY = Study(
     "batchnorm-decay",
     report="b",
     question="Does VGG-38 with BatchNorm need weight decay?",
-    entries=(
-        Entry(vgg38.BASELINE, "none", _baseline()),
-        *(Entry(_row(f"batchnorm-decay/{float(l2):g}"), l2) for l2 in DECAYS),
+    entries=entries(
+        {"none": "batchnorm/baseline", **{l2: f"batchnorm-decay/{float(l2):g}" for l2 in DECAYS}}, {"none": _baseline()}
     ),
     claims=(
         Claim(
             "BatchNorm regularises enough: weight decay gains nothing",
             "report b, section 6 (declined to search)",
-            all_of(*(no_gain(l2, "none") for l2 in DECAYS)),
+            AllOf(*(NoGain(l2, "none") for l2 in DECAYS)),
         ),
         Claim(
             "An L2 penalty of 1e-3 helps",
             "report a, section 5.3 (with residual connections and erasing)",
-            higher("1e-3", "none"),
+            Higher("1e-3", "none"),
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),

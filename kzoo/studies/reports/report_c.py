@@ -5,21 +5,8 @@ The report's results are figures without numbers, and the figures are missing fr
 
 from __future__ import annotations
 
-from kzoo.recipes import vgg_ade
-from kzoo.studies.claims import (
-    alike,
-    all_of,
-    best,
-    faster,
-    higher,
-    lower,
-    no_gain,
-    overfits_more,
-    peak_at,
-    ranking,
-)
-from kzoo.studies.comparisons import ratio
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.claims import Alike, AllOf, Best, Faster, Higher, Lower, NoGain, OverfitsMore, PeakAt, Ranking, Ratio
+from kzoo.studies.study import Claim, Study, entries
 
 NO_NUMBERS = "The report shows curves and prints no accuracies."
 SPLIT = (
@@ -32,14 +19,14 @@ DEPTH = Study(
     "depth",
     report="c",
     question="Does a deeper VGG train to a lower error?",
-    entries=tuple(Entry(recipe, letter) for recipe, letter in zip(vgg_ade.DEPTH, LETTERS, strict=True)),
+    entries=entries({letter: f"depth/vgg-{letter.lower()}" for letter in LETTERS}),
     claims=(
         Claim(
             "More convolutions give a lower training error",
             "report c, section 1",
-            all_of(
-                ranking(("E", "D", "A"), metric="train_loss", direction="lower"),
-                ranking(("E", "D", "A"), metric="train_accuracy"),
+            AllOf(
+                Ranking(("E", "D", "A"), metric="train_loss", by=Lower),
+                Ranking(("E", "D", "A"), metric="train_accuracy"),
             ),
         ),
     ),
@@ -51,24 +38,25 @@ BATCHNORM_COST = Study(
     "batchnorm-cost",
     report="c",
     question="What does BatchNorm between the layers bring to pruned VGGs, and what does it cost?",
-    entries=tuple(
-        Entry(recipe, label)
-        for recipe, label in zip(
-            vgg_ade.BATCHNORM_COST, [f"{letter}{bn}" for letter in LETTERS for bn in ("", " BN")], strict=True
-        )
+    entries=entries(
+        {
+            f"{letter}{bn}": f"batchnorm-cost/vgg-{letter}{bn}".lower().replace(" ", "-")
+            for letter in LETTERS
+            for bn in ("", " BN")
+        }
     ),
     claims=(
         Claim(
             "BatchNorm trains faster (epochs to 60% validation accuracy)",
             "report c, section 2",
-            all_of(*(faster(f"{letter} BN", letter, percent=60) for letter in LETTERS)),
+            AllOf(*(Faster(f"{letter} BN", letter, percent=60) for letter in LETTERS)),
         ),
         Claim(
             "BatchNorm takes about 30% more time (15 to 45%: our bounds)",
             "report c, section 2",
-            all_of(
+            AllOf(
                 *(
-                    ratio(f"{letter} BN", letter, metric="seconds_per_epoch_ratio", low=1.15, high=1.45)
+                    Ratio(f"{letter} BN", letter, metric="seconds_per_epoch_ratio", low=1.15, high=1.45)
                     for letter in LETTERS
                 )
             ),
@@ -76,12 +64,12 @@ BATCHNORM_COST = Study(
         Claim(
             "BatchNorm regularises: less distance between training and test",
             "report c, section 2",
-            all_of(*(overfits_more(letter, f"{letter} BN") for letter in LETTERS)),
+            AllOf(*(OverfitsMore(letter, f"{letter} BN") for letter in LETTERS)),
         ),
         Claim(
             "BatchNorm improves the result",
             "report c, section 2",
-            all_of(*(higher(f"{letter} BN", letter) for letter in LETTERS)),
+            AllOf(*(Higher(f"{letter} BN", letter) for letter in LETTERS)),
         ),
     ),
     columns=(
@@ -102,34 +90,32 @@ DROPOUT = Study(
     "dropout",
     report="c",
     question="Which dropout rate, and where, and can BatchNorm stand in for it?",
-    entries=(
-        *(Entry(recipe, label) for recipe, label in zip(vgg_ade.DROPOUT_RATES, RATES, strict=True)),
-        *(
-            Entry(recipe, label)
-            for recipe, label in zip(vgg_ade.DROPOUT_PLACEMENTS, ("0.4 pools only", "0.4 hidden only"), strict=True)
-        ),
-        *(
-            Entry(recipe, label)
-            for recipe, label in zip(vgg_ade.DROPOUT_WITHOUT_BN, ("0 without BN", "0.4 without BN"), strict=True)
-        ),
+    entries=entries(
+        {
+            **{rate: f"dropout/{rate}" for rate in RATES},
+            "0.4 pools only": "dropout/0.4-pools",
+            "0.4 hidden only": "dropout/0.4-hidden",
+            "0 without BN": "dropout/0-without-bn",
+            "0.4 without BN": "dropout/0.4-without-bn",
+        }
     ),
     claims=(
         Claim(
             "Dropout raises the training error",
             "report c, section 3",
-            all_of(*(higher("0", rate, metric="train_accuracy") for rate in RATES[1:])),
+            AllOf(*(Higher("0", rate, metric="train_accuracy") for rate in RATES[1:])),
         ),
         Claim(
             "Without dropout the network converges faster (epochs to 60% validation accuracy)",
             "report c, section 3",
-            all_of(*(faster("0", rate, percent=60) for rate in RATES[1:])),
+            AllOf(*(Faster("0", rate, percent=60) for rate in RATES[1:])),
         ),
-        Claim("A rate of 0.4 beats none on test images", "report c, section 3", higher("0.4", "0")),
-        Claim("A rate of 0.4 is best on test images", "report c, sections 3 and 7", peak_at("0.4", RATES)),
+        Claim("A rate of 0.4 beats none on test images", "report c, section 3", Higher("0.4", "0")),
+        Claim("A rate of 0.4 is best on test images", "report c, sections 3 and 7", PeakAt("0.4", RATES)),
         Claim(
             "BatchNorm can stand in for dropout: dropout without it gains nothing over it without dropout",
             "report c, section 2",
-            no_gain("0.4 without BN", "0"),
+            NoGain("0.4 without BN", "0"),
         ),
     ),
     columns=(
@@ -151,21 +137,24 @@ DROPOUT = Study(
     ),
 )
 
-OPTIMIZERS = {"adam": "Adam", "momentum": "momentum", "rmsprop": "RMSprop"}
 POOLINGS = ("max", "average")
-POOLED = tuple(f"{pooling}, {name}" for pooling in POOLINGS for name in OPTIMIZERS.values())
+POOLED = {
+    f"{pooling}, {name}": f"pooling-optimizer/{pooling}-{name.lower()}"
+    for pooling in POOLINGS
+    for name in ("Adam", "momentum", "RMSprop")
+}
 POOLING_OPTIMIZER = Study(
     "pooling-optimizer",
     report="c",
     question="Max or average pooling, and with which optimizer?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(vgg_ade.POOLING_OPTIMIZER, POOLED, strict=True)),
+    entries=entries(POOLED),
     claims=(
         Claim(
             "Adam beats momentum and RMSprop, with either pooling",
             "report c, section 4",
-            all_of(
+            AllOf(
                 *(
-                    higher(f"{pooling}, Adam", f"{pooling}, {other}")
+                    Higher(f"{pooling}, Adam", f"{pooling}, {other}")
                     for pooling in POOLINGS
                     for other in ("momentum", "RMSprop")
                 )
@@ -174,25 +163,22 @@ POOLING_OPTIMIZER = Study(
         Claim(
             "Average pooling is better than max pooling for Adam",
             "report c, section 4",
-            higher("average, Adam", "max, Adam"),
+            Higher("average, Adam", "max, Adam"),
         ),
         Claim(
             "Max pooling is better than average pooling for momentum and RMSprop",
             "report c, section 4",
-            all_of(
-                higher("max, momentum", "average, momentum"),
-                higher("max, RMSprop", "average, RMSprop"),
-            ),
+            AllOf(Higher("max, momentum", "average, momentum"), Higher("max, RMSprop", "average, RMSprop")),
         ),
         Claim(
             "Adam with average pooling is better than momentum with max pooling",
             "report c, section 4",
-            higher("average, Adam", "max, momentum"),
+            Higher("average, Adam", "max, momentum"),
         ),
         Claim(
             "Adam with average pooling is the best combination",
             "report c, section 4",
-            best("average, Adam", POOLED),
+            Best("average, Adam", tuple(POOLED)),
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
@@ -208,24 +194,22 @@ FILTER_SIZE = Study(
     "filter-size",
     report="c",
     question="Are filters of 3x3, 5x5 or 7x7 better?",
-    entries=tuple(
-        Entry(recipe, label) for recipe, label in zip(vgg_ade.FILTER_SIZE, ("3x3", "5x5", "7x7"), strict=True)
-    ),
+    entries=entries({f"{size}x{size}": f"filter-size/{size}" for size in (3, 5, 7)}),
     claims=(
         Claim(
             "All train alike (training accuracy within 2 points: our bound)",
             "report c, section 5",
-            alike(("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02),
+            Alike(("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02),
         ),
         Claim(
             "Larger filters overfit",
             "report c, section 5",
-            all_of(overfits_more("5x5", "3x3"), overfits_more("7x7", "3x3")),
+            AllOf(OverfitsMore("5x5", "3x3"), OverfitsMore("7x7", "3x3")),
         ),
         Claim(
             "Smaller filters have fewer parameters",
             "report c, section 5",
-            ranking(("3x3", "5x5", "7x7"), metric="parameters", direction="lower"),
+            Ranking(("3x3", "5x5", "7x7"), metric="parameters", by=Lower),
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters"),
@@ -236,30 +220,17 @@ AUGMENTATION = Study(
     "augmentation",
     report="c",
     question="What do transformed copies of the training images bring?",
-    entries=tuple(
-        Entry(recipe, label) for recipe, label in zip(vgg_ade.AUGMENTATION, ("none", "4x", "rotations"), strict=True)
-    ),
+    entries=entries({name: f"augmentation/{name}" for name in ("none", "4x", "rotations")}),
     claims=(
         Claim(
             "Four times the images raise training accuracy",
             "report c, section 6",
-            higher("4x", "none", metric="train_accuracy"),
+            Higher("4x", "none", metric="train_accuracy"),
         ),
-        Claim(
-            "They take more time",
-            "report c, section 6",
-            lower("none", "4x", metric="seconds_per_epoch_ratio"),
-        ),
-        Claim("They reduce variance: less overfitting", "report c, sections 6 and 7", overfits_more("none", "4x")),
+        Claim("They take more time", "report c, section 6", Lower("none", "4x", metric="seconds_per_epoch_ratio")),
+        Claim("They reduce variance: less overfitting", "report c, sections 6 and 7", OverfitsMore("none", "4x")),
     ),
-    columns=(
-        "train_accuracy",
-        "val_accuracy",
-        "best_val_accuracy",
-        "test_accuracy",
-        "gap",
-        "seconds_per_epoch_ratio",
-    ),
+    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "seconds_per_epoch_ratio"),
     notes=(
         NO_NUMBERS,
         SPLIT,
@@ -273,29 +244,21 @@ PRUNED_BEST = Study(
     "pruned-best",
     report="c",
     question="How good is the best pruned VGG, with average pooling as its text says or with max as its code does?",
-    entries=(
-        Entry(vgg_ade.DEPTH[2], "E as it is"),
-        *(
-            Entry(recipe, f"tuned, {pooling}")
-            for recipe, pooling in zip(vgg_ade.PRUNED_BEST, ("average", "max"), strict=True)
-        ),
+    entries=entries(
+        {"E as it is": "depth/vgg-e", "tuned, average": "pruned-best/average", "tuned, max": "pruned-best/max"}
     ),
     claims=(
         Claim(
             "Tuning improves the network",
             "report c, section 7",
-            all_of(higher("tuned, average", "E as it is"), higher("tuned, max", "E as it is")),
+            AllOf(Higher("tuned, average", "E as it is"), Higher("tuned, max", "E as it is")),
         ),
         Claim(
             "BatchNorm and dropout regularise it",
             "report c, section 7",
-            all_of(overfits_more("E as it is", "tuned, average"), overfits_more("E as it is", "tuned, max")),
+            AllOf(OverfitsMore("E as it is", "tuned, average"), OverfitsMore("E as it is", "tuned, max")),
         ),
-        Claim(
-            "Average pooling is the better choice",
-            "report c, section 7",
-            higher("tuned, average", "tuned, max"),
-        ),
+        Claim("Average pooling is the better choice", "report c, section 7", Higher("tuned, average", "tuned, max")),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
     notes=(

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kzoo.diagnostics.receptive_field.report_d import report_d_side
-from kzoo.recipes import lenet
-from kzoo.studies.claims import alike, all_of, best, between, faster, higher, lower, overfits_more, overfits_sooner
-from kzoo.studies.comparisons import arithmetic, ratio
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.claims import (
+    Alike,
+    AllOf,
+    Best,
+    Between,
+    Computed,
+    Faster,
+    Higher,
+    Lower,
+    OverfitsMore,
+    OverfitsSooner,
+    Ratio,
+)
+from kzoo.studies.study import Claim, Study, entries
 
 DEPTHS = (1, 2, 3, 4)
 EMNIST_NOTE = (
@@ -39,21 +49,23 @@ COLUMNS = (
 )
 
 
-def _reported(kind: str, layers: int, seconds: Mapping[str, tuple[float, ...]], first: float) -> dict[str, float]:
-    found = {}
-    if kind in REPORTED:
-        found["test_accuracy"] = REPORTED[kind][layers - 1]
-    if kind in seconds:
-        found["seconds_per_epoch_ratio"] = round(seconds[kind][layers - 1] / first, 2)
-    return found
+def _reported(seconds: Mapping[str, tuple[float, ...]], first: float) -> dict[str, dict[str, float]]:
+    """By label: test accuracies, and seconds an epoch of one table as ratios to `first`."""
+    reported: dict[str, dict[str, float]] = {}
+    for metric, table, unit in (("test_accuracy", REPORTED, 1.0), ("seconds_per_epoch_ratio", seconds, first)):
+        for kind, values in table.items():
+            for layers, value in enumerate(values, start=1):
+                ours = value if unit == 1.0 else round(value / unit, 2)
+                reported.setdefault(_label(kind, layers), {})[metric] = ours
+    return reported
 
 
 def _label(kind: str, layers: int, rest: str = "") -> str:
     return f"{kind} L={layers}{rest}"
 
 
-CASES = [(layers, kind) for layers in DEPTHS for kind in lenet.REDUCTIONS]
-WIDE, COLOUR = " F=64", " CIFAR-10"
+KINDS = ("max", "average", "strided", "dilated")
+COLOUR = " CIFAR-10"
 POOLINGS = ("max", "average")
 POOLED = tuple(_label(kind, layers) for layers in DEPTHS for kind in POOLINGS)
 
@@ -61,68 +73,57 @@ REDUCTION = Study(
     "reduction",
     report="d",
     question="Which reduction suits a LeNet: max or average pooling, a strided or a dilated convolution?",
-    entries=(
-        *(
-            Entry(recipe, _label(kind, layers), _reported(kind, layers, TABLE_4, TABLE_4["max"][0]))
-            for recipe, (layers, kind) in zip(lenet.REDUCTION, CASES, strict=True)
-        ),
-        *(
-            Entry(recipe, _label(kind, layers, WIDE))
-            for recipe, (layers, kind) in zip(lenet.REDUCTION_64, CASES, strict=True)
-        ),
-        *(
-            Entry(recipe, _label(kind, layers, COLOUR))
-            for recipe, (layers, kind) in zip(lenet.REDUCTION_CIFAR10, CASES, strict=True)
-        ),
+    entries=entries(
+        {
+            _label(kind, layers, rest): f"reduction/lenet{layers}-{kind}{suffix}"
+            for rest, suffix in (("", ""), (" F=64", "-64"), (COLOUR, "-cifar10"))
+            for layers in DEPTHS
+            for kind in KINDS
+        },
+        _reported(TABLE_4, TABLE_4["max"][0]),
     ),
     claims=(
         Claim(
             "With one layer, too few to fit, max pooling is the more accurate",
             "report d, section 4.3, table 3",
-            higher("max L=1", "average L=1"),
+            Higher("max L=1", "average L=1"),
         ),
         Claim(
             "With more layers average pooling is the more accurate",
             "report d, sections 4.3 and 5, table 3",
-            all_of(*(higher(_label("average", i), _label("max", i)) for i in DEPTHS[1:])),
+            AllOf(*(Higher(_label("average", i), _label("max", i)) for i in DEPTHS[1:])),
         ),
         Claim(
             "Max pooling fits faster (higher training accuracy after two epochs: our rule)",
             "report d, section 4.3",
-            all_of(*(higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)),
+            AllOf(*(Higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)),
         ),
         Claim(
             "Max pooling overfits sooner (its validation loss turns earlier: our rule)",
             "report d, section 4.3",
-            all_of(*(overfits_sooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])),
+            AllOf(*(OverfitsSooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])),
         ),
         Claim(
             "With 64 filters and two layers both poolings do alike (within 1 point: our bound)",
             "report d, section 4.3, figure 7",
-            alike(("max L=2 F=64", "average L=2 F=64"), within=0.01),
+            Alike(("max L=2 F=64", "average L=2 F=64"), within=0.01),
         ),
         Claim(
             "With 64 filters and three layers max pooling overfits and average pooling does better",
             "report d, section 4.3, figure 7",
-            all_of(
-                overfits_more("max L=3 F=64", "average L=3 F=64"),
-                higher("average L=3 F=64", "max L=3 F=64"),
-            ),
+            AllOf(OverfitsMore("max L=3 F=64", "average L=3 F=64"), Higher("average L=3 F=64", "max L=3 F=64")),
         ),
         Claim(
             "With 64 filters and four layers both overfit (more than with two)",
             "report d, section 4.3, figure 7",
-            all_of(
-                overfits_more("max L=4 F=64", "max L=2 F=64"),
-                overfits_more("average L=4 F=64", "average L=2 F=64"),
-            ),
+            AllOf(OverfitsMore("max L=4 F=64", "max L=2 F=64"), OverfitsMore("average L=4 F=64", "average L=2 F=64")),
         ),
         Claim(
             "Average pooling takes little more time than max pooling (up to 10%: our bound)",
             "report d, section 4.3, table 4",
-            all_of(
+            AllOf(
                 *(
-                    ratio(_label("average", i), _label("max", i), metric="seconds_per_epoch_ratio", low=1, high=1.1)
+                    Ratio(_label("average", i), _label("max", i), metric="seconds_per_epoch_ratio", low=1, high=1.1)
                     for i in DEPTHS
                 )
             ),
@@ -130,26 +131,26 @@ REDUCTION = Study(
         Claim(
             "Max pooling favours coloured texture, so it is the better one on colour photographs",
             "report d, section 5 (its conjecture)",
-            all_of(*(higher(_label("max", i, COLOUR), _label("average", i, COLOUR)) for i in DEPTHS)),
+            AllOf(*(Higher(_label("max", i, COLOUR), _label("average", i, COLOUR)) for i in DEPTHS)),
         ),
         Claim(
             "Pooling makes a network invariant to small translations (1 pixel changes at most 5% of its answers: our "
             "bound)",
             "report d, section 3.1",
-            all_of(*(between(label, metric="agreement_at_shift_1", low=0.95) for label in POOLED)),
+            AllOf(*(Between(label, metric="agreement_at_shift_1", low=0.95) for label in POOLED)),
         ),
         Claim(
             "Pooling makes a network invariant to small rotations (15 degrees change at most 5% of its answers: our "
             "bound)",
             "report d, section 3.1",
-            all_of(*(between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)),
+            AllOf(*(Between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)),
         ),
         Claim(
             "Pooling makes it more so than dilation does (our comparison, after a shift of 1 pixel and 15 degrees)",
             "report d, section 3.1",
-            all_of(
+            AllOf(
                 *(
-                    higher(_label(kind, i), _label("dilated", i), metric=metric)
+                    Higher(_label(kind, i), _label("dilated", i), metric=metric)
                     for metric in ("agreement_at_shift_1", "agreement_at_angle_15")
                     for i in DEPTHS
                     for kind in POOLINGS
@@ -183,92 +184,85 @@ def _dilated_side(layers: int) -> int:
 
 
 def _pooling_keeps_the_field() -> tuple[bool, str]:
-    bare = [1 + 2 * layers for layers in DEPTHS]
-    pooled = [_pooled_side(layers) for layers in DEPTHS]
-    sides = "; ".join(
-        f"L={layers}: {a}x{a} without, {b}x{b} with" for layers, a, b in zip(DEPTHS, bare, pooled, strict=True)
-    )
+    bare = {layers: 1 + 2 * layers for layers in DEPTHS}
+    pooled = {layers: _pooled_side(layers) for layers in DEPTHS}
+    sides = "; ".join(f"L={i}: {bare[i]}x{bare[i]} without, {pooled[i]}x{pooled[i]} with" for i in DEPTHS)
     return pooled == bare, f"exact receptive fields, without and with pooling: {sides}"
 
 
 def _formula_fits() -> tuple[bool, str]:
-    rates = [layers + 1 for layers in DEPTHS]
-    formula = [report_d_side(rate) for rate in rates]
-    exact = [_dilated_side(layers) for layers in DEPTHS]
+    formula = {layers: report_d_side(layers + 1) for layers in DEPTHS}
+    exact = {layers: _dilated_side(layers) for layers in DEPTHS}
     sides = "; ".join(
-        f"L={layers}, dilation {rate}: {side * side:.0f} by the formula, {true * true} exactly"
-        for layers, rate, side, true in zip(DEPTHS, rates, formula, exact, strict=True)
+        f"L={i}, dilation {i + 1}: {formula[i] ** 2:.0f} by the formula, {exact[i] ** 2} exactly" for i in DEPTHS
     )
-    return all(abs(a - b) < 0.5 for a, b in zip(formula, exact, strict=True)), f"pixels in the field: {sides}"
+    return all(abs(formula[i] - exact[i]) < 0.5 for i in DEPTHS), f"pixels in the field: {sides}"
 
 
 DILATION = Study(
     "dilation",
     report="d",
     question="Is a dilated convolution a better reduction than pooling?",
-    entries=tuple(
-        Entry(
-            next(recipe for recipe in lenet.REDUCTION if recipe.model == f"lenet{layers}-{kind}"),
-            _label(kind, layers),
-            _reported(kind, layers, TABLE_6, TABLE_6["average"][0]),
-        )
-        for kind in ("average", "max", "dilated")
-        for layers in DEPTHS
+    entries=entries(
+        {
+            _label(kind, layers): f"reduction/lenet{layers}-{kind}"
+            for kind in ("average", "max", "dilated")
+            for layers in DEPTHS
+        },
+        _reported(TABLE_6, TABLE_6["average"][0]),
     ),
     claims=(
         Claim(
             "Dilated reduction is more accurate than both poolings at every depth",
             "report d, section 4.4, tables 3 and 5",
-            all_of(
-                *(higher(_label("dilated", i), _label(kind, i)) for i in DEPTHS for kind in ("average", "max")),
-            ),
+            AllOf(*(Higher(_label("dilated", i), _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))),
         ),
         Claim(
             "The best dilated network is more accurate than the best of either pooling",
             "report d, section 4.4",
-            all_of(*(higher("dilated L=2", _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))),
+            AllOf(*(Higher("dilated L=2", _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))),
         ),
         Claim(
             "Dilated reduction is best with two layers",
             "report d, section 4.4, table 5",
-            best("dilated L=2", [_label("dilated", i) for i in DEPTHS]),
+            Best("dilated L=2", [_label("dilated", i) for i in DEPTHS]),
         ),
         Claim(
             "Average pooling is best with three layers",
             "report d, section 4.4, table 5",
-            best("average L=3", [_label("average", i) for i in DEPTHS]),
+            Best("average L=3", [_label("average", i) for i in DEPTHS]),
         ),
         Claim(
             "Dilated reduction takes more time at every depth",
             "report d, section 4.4, table 6",
-            all_of(
-                *(lower(_label("average", i), _label("dilated", i), metric="seconds_per_epoch_ratio") for i in DEPTHS)
+            AllOf(
+                *(Lower(_label("average", i), _label("dilated", i), metric="seconds_per_epoch_ratio") for i in DEPTHS)
             ),
         ),
         Claim(
             "With four layers it takes about twice the time (1.5 to 2.5 times: our bounds)",
             "report d, section 4.4, table 6",
-            ratio("dilated L=4", "average L=4", metric="seconds_per_epoch_ratio", low=1.5, high=2.5),
+            Ratio("dilated L=4", "average L=4", metric="seconds_per_epoch_ratio", low=1.5, high=2.5),
         ),
         Claim(
             "Dilated reduction fits faster (epochs to 75% validation accuracy)",
             "report d, section 4.4",
-            all_of(*(faster(_label("dilated", i), _label("average", i), percent=75) for i in DEPTHS)),
+            AllOf(*(Faster(_label("dilated", i), _label("average", i), percent=75) for i in DEPTHS)),
         ),
         Claim(
             "Dilated reduction overfits sooner with three and four layers",
             "report d, section 4.4",
-            all_of(*(overfits_sooner(_label("dilated", i), _label("average", i)) for i in DEPTHS[2:])),
+            AllOf(*(OverfitsSooner(_label("dilated", i), _label("average", i)) for i in DEPTHS[2:])),
         ),
         Claim(
             "Average pooling does not change the receptive field",
             "report d, section 5",
-            arithmetic(_pooling_keeps_the_field),
+            Computed(_pooling_keeps_the_field),
         ),
         Claim(
             "Dilation grows the receptive field as (2^(rate/2 + 2) - 1)^2",
             "report d, section 3.2, equation 1",
-            arithmetic(_formula_fits),
+            Computed(_formula_fits),
         ),
     ),
     columns=COLUMNS,

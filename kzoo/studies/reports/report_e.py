@@ -2,89 +2,84 @@
 
 from __future__ import annotations
 
-from kzoo.recipes import resnet
-from kzoo.recipes.schema import Recipe
 from kzoo.studies.claims import (
-    alike,
-    all_of,
-    best,
-    between,
-    faster,
-    hardest_classes,
-    higher,
-    lower,
-    no_gain,
-    not_recorded,
-    overfits_more,
-    ranking,
+    Alike,
+    AllOf,
+    Best,
+    Between,
+    ConvergedBy,
+    Faster,
+    GroupsDiffer,
+    HardestClasses,
+    Higher,
+    Lower,
+    NoGain,
+    NotRecorded,
+    OverfitsMore,
+    Ranking,
 )
-from kzoo.studies.comparisons import converged_by, groups_differ
-from kzoo.studies.study import Claim, Entry, Study
+from kzoo.studies.study import Claim, Study, entries
 
 NO_NUMBERS = "The report shows these results as curves and prints no accuracies."
 COLUMNS = ("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap")
-PARAMETERS = {10: 4_903_242, 16: 4_909_642, 24: 4_935_242, 48: 4_994_378}
-NETWORKS = tuple(f"ResNet{depth}" for depth in PARAMETERS)
-
-
-def _short(recipe: Recipe) -> str:
-    return recipe.name.partition("/")[2]
+PARAMETERS = {"ResNet10": 4_903_242, "ResNet16": 4_909_642, "ResNet24": 4_935_242, "ResNet48": 4_994_378}
+NETWORKS = tuple(PARAMETERS)
 
 
 RESNET_DEPTH = Study(
     "resnet-depth",
     report="e",
     question="Is a deeper ResNet better at equal parameters?",
-    entries=tuple(
-        Entry(recipe, f"ResNet{depth}", {"parameters": count})
-        for recipe, (depth, count) in zip(resnet.RESNETS, PARAMETERS.items(), strict=True)
+    entries=entries(
+        {network: f"resnet/{network.lower()}" for network in NETWORKS},
+        {network: {"parameters": count} for network, count in PARAMETERS.items()},
     ),
     claims=(
         Claim(
             "At equal parameters, the deeper the more accurate",
             "report e, section 2.1.2",
-            ranking(tuple(reversed(NETWORKS)), metric="best_val_accuracy"),
+            Ranking(tuple(reversed(NETWORKS)), metric="best_val_accuracy"),
         ),
         Claim(
             "All have converged at about epoch 35 (they gain at most half a point after it: our bound)",
             "report e, section 2.1.2",
-            converged_by(*NETWORKS, epoch=35),
+            ConvergedBy(*NETWORKS, epoch=35),
         ),
     ),
     columns=(*COLUMNS, "parameters"),
     notes=(NO_NUMBERS, "The report goes on with ResNet24, for its accuracy and its time."),
 )
 
-LABELS = {"nesterov": "Nesterov", "momentum": "momentum", "adagrad": "Adagrad", "adadelta": "Adadelta"}
-SGD, ADA = (
-    tuple(f"{network} {name}" for network in NETWORKS for name in names)
-    for names in (("Nesterov", "momentum"), ("Adagrad", "Adadelta"))
-)
+MOMENTUM, ADAPTIVE = ("Nesterov", "momentum"), ("Adagrad", "Adadelta")
+SGD, ADA = (tuple(f"{network} {name}" for network in NETWORKS for name in names) for names in (MOMENTUM, ADAPTIVE))
 RESNET_OPTIMIZERS = Study(
     "resnet-optimizers",
     report="e",
     question="Which optimizer suits ResNets of 10 to 48 layers?",
-    entries=tuple(
-        Entry(recipe, f"ResNet{_short(recipe).partition('-')[0].removeprefix('resnet')} {LABELS[optimizer]}")
-        for recipe, optimizer in zip(resnet.RESNET_OPTIMIZERS, list(LABELS) * len(NETWORKS), strict=True)
+    entries=entries(
+        {
+            f"{network} {name}": f"resnet-optimizers/{network}-{name}".lower()
+            for network in NETWORKS
+            for name in MOMENTUM + ADAPTIVE
+        }
     ),
     claims=(
         Claim(
             "SGD with momentum or Nesterov is about 8 points above Adagrad and Adadelta (4 to 12: our bounds)",
             "report e, section 2.1.2",
-            groups_differ(SGD, ADA, metric="best_val_accuracy", low=0.04, high=0.12),
+            GroupsDiffer(SGD, ADA, metric="best_val_accuracy", low=0.04, high=0.12),
         ),
         Claim(
             "SGD with momentum or Nesterov overfits more",
             "report e, section 2.1.2",
-            groups_differ(SGD, ADA, metric="gap", low=0.0),
+            GroupsDiffer(SGD, ADA, metric="gap", low=0.0),
         ),
         Claim(
             "Momentum and Nesterov end alike, and so do Adagrad and Adadelta (within 2 points: our bound)",
             "report e, section 2.1.2",
-            all_of(
+            AllOf(
                 *(
-                    alike((f"{network} {a}", f"{network} {b}"), metric="best_val_accuracy", within=0.02)
+                    Alike((f"{network} {a}", f"{network} {b}"), metric="best_val_accuracy", within=0.02)
                     for network in NETWORKS
                     for a, b in (("momentum", "Nesterov"), ("Adagrad", "Adadelta"))
                 )
@@ -93,17 +88,17 @@ RESNET_OPTIMIZERS = Study(
         Claim(
             "With every optimizer, the deeper the more accurate",
             "report e, section 2.1.2",
-            all_of(
+            AllOf(
                 *(
-                    ranking([f"{network} {name}" for network in reversed(NETWORKS)], metric="best_val_accuracy")
-                    for name in LABELS.values()
+                    Ranking([f"{network} {name}" for network in reversed(NETWORKS)], metric="best_val_accuracy")
+                    for name in MOMENTUM + ADAPTIVE
                 )
             ),
         ),
         Claim(
             "All have converged at about epoch 35 (they gain at most half a point after it: our bound)",
             "report e, section 2.1.2",
-            converged_by(*SGD, *ADA, epoch=35),
+            ConvergedBy(*SGD, *ADA, epoch=35),
         ),
     ),
     columns=COLUMNS,
@@ -113,57 +108,70 @@ RESNET_OPTIMIZERS = Study(
     ),
 )
 
-SCHEDULES = ("exponential", "step", "cosine with restarts", "plateau")
+SCHEDULES = {
+    "exponential": "resnet-schedules/exponential",
+    "step": "resnet-schedules/step",
+    "cosine with restarts": "resnet-schedules/cosine-restarts",
+    "plateau": "resnet-schedules/plateau",
+}
 RESNET_SCHEDULES = Study(
     "resnet-schedules",
     report="e",
     question="Which learning rate schedule suits ResNet24?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(resnet.RESNET_SCHEDULES, SCHEDULES, strict=True)),
+    entries=entries(SCHEDULES),
     claims=(
         Claim(
             "Exponential decay converges fastest (epochs to 85% validation accuracy)",
             "report e, section 2.1.3",
-            all_of(*(faster("exponential", other, percent=85) for other in SCHEDULES[1:])),
+            AllOf(*(Faster("exponential", other, percent=85) for other in tuple(SCHEDULES)[1:])),
         ),
         Claim(
             "Exponential decay is steadiest",
             "report e, section 2.1.3",
-            all_of(*(lower("exponential", other, metric="unsteadiness") for other in SCHEDULES[1:])),
+            AllOf(*(Lower("exponential", other, metric="unsteadiness") for other in tuple(SCHEDULES)[1:])),
         ),
     ),
     columns=(*COLUMNS, "epochs_to_85", "unsteadiness"),
     notes=(NO_NUMBERS,),
 )
 
-PENALTIES = ("none", "L2 1e-4", "L2 1e-3", "L2 1e-2", "L1 1e-6", "L1 1e-5", "L1 1e-4")
+PENALTIES = {
+    "none": "resnet-penalties/none",
+    "L2 1e-4": "resnet-penalties/l2-0.0001",
+    "L2 1e-3": "resnet-penalties/l2-0.001",
+    "L2 1e-2": "resnet-penalties/l2-0.01",
+    "L1 1e-6": "resnet-penalties/l1-1e-06",
+    "L1 1e-5": "resnet-penalties/l1-1e-05",
+    "L1 1e-4": "resnet-penalties/l1-0.0001",
+}
 RESNET_PENALTIES = Study(
     "resnet-penalties",
     report="e",
     question="Which penalty keeps ResNet24 from overfitting: L1 or L2, and how strong?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(resnet.RESNET_PENALTIES, PENALTIES, strict=True)),
+    entries=entries(PENALTIES),
     claims=(
         Claim(
             "A penalty lessens overfitting",
             "report e, section 2.1.4",
-            all_of(overfits_more("none", "L2 1e-3"), overfits_more("none", "L1 1e-5")),
+            AllOf(OverfitsMore("none", "L2 1e-3"), OverfitsMore("none", "L1 1e-5")),
         ),
         Claim(
             "With L1 the accuracy converges slowly (epochs to 80% validation accuracy, against L2 1e-3)",
             "report e, section 2.1.4",
-            all_of(faster("L2 1e-3", "L1 1e-5", percent=80), faster("L2 1e-3", "L1 1e-4", percent=80)),
+            AllOf(Faster("L2 1e-3", "L1 1e-5", percent=80), Faster("L2 1e-3", "L1 1e-4", percent=80)),
         ),
         Claim(
             "With L2 the loss drops early (below that with L1 after five epochs: our rule)",
             "report e, section 2.1.4",
-            all_of(
-                lower("L2 1e-3", "L1 1e-5", metric="train_loss_at_5"),
-                lower("L2 1e-3", "L1 1e-4", metric="train_loss_at_5"),
+            AllOf(
+                Lower("L2 1e-3", "L1 1e-5", metric="train_loss_at_5"),
+                Lower("L2 1e-3", "L1 1e-4", metric="train_loss_at_5"),
             ),
         ),
         Claim(
             "With L2 the overfitting is still serious in the end (3 points or more: our bound)",
             "report e, section 2.1.4",
-            between("L2 1e-3", metric="gap", low=0.03),
+            Between("L2 1e-3", metric="gap", low=0.03),
         ),
     ),
     columns=(*COLUMNS, "train_loss", "val_loss"),
@@ -173,49 +181,61 @@ RESNET_PENALTIES = Study(
     ),
 )
 
-ACTIVATIONS = ("ReLU", "ReLU6", "leaky ReLU", "ELU", "Swish")
+ACTIVATIONS = {
+    "ReLU": "resnet-activations/relu",
+    "ReLU6": "resnet-activations/relu6",
+    "leaky ReLU": "resnet-activations/leaky_relu",
+    "ELU": "resnet-activations/elu",
+    "Swish": "resnet-activations/swish",
+}
 RESNET_ACTIVATIONS = Study(
     "resnet-activations",
     report="e",
     question="Is any activation better than ReLU in ResNet24?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(resnet.RESNET_ACTIVATIONS, ACTIVATIONS, strict=True)),
+    entries=entries(ACTIVATIONS),
     claims=(
         Claim(
             "None is clearly better than ReLU",
             "report e, section 2.1.5",
-            all_of(*(no_gain(other, "ReLU", metric="best_val_accuracy") for other in ACTIVATIONS[1:])),
+            AllOf(*(NoGain(other, "ReLU", metric="best_val_accuracy") for other in tuple(ACTIVATIONS)[1:])),
         ),
         Claim(
             "The others cost more computation",
             "report e, section 2.1.5",
-            all_of(*(lower("ReLU", other, metric="seconds_per_epoch_ratio") for other in ACTIVATIONS[1:])),
+            AllOf(*(Lower("ReLU", other, metric="seconds_per_epoch_ratio") for other in tuple(ACTIVATIONS)[1:])),
         ),
         Claim(
             "ReLU makes the network sparser",
             "report e, section 2.1.5",
-            not_recorded("records hold no activations: kzoo.diagnostics.activations measures the share of zeros"),
+            NotRecorded("records hold no activations: kzoo.diagnostics.activations measures the share of zeros"),
         ),
     ),
     columns=(*COLUMNS, "seconds_per_epoch_ratio"),
     notes=(NO_NUMBERS, "Leaky ReLU's slope of 0.01 is ours."),
 )
 
-BLOCKS = ("original", "BN after add", "ReLU before add", "ReLU-only pre-activation", "full pre-activation")
+BLOCKS = {
+    "original": "resnet-blocks/original",
+    "BN after add": "resnet-blocks/bn-after-add",
+    "ReLU before add": "resnet-blocks/relu-before-add",
+    "ReLU-only pre-activation": "resnet-blocks/relu-only-preactivation",
+    "full pre-activation": "resnet-blocks/full-preactivation",
+}
 RESNET_BLOCKS = Study(
     "resnet-blocks",
     report="e",
     question="In which order should a residual block's layers come?",
-    entries=tuple(Entry(recipe, label) for recipe, label in zip(resnet.RESNET_BLOCKS, BLOCKS, strict=True)),
+    entries=entries(BLOCKS),
     claims=(
         Claim(
             "The original block is best",
             "report e, section 2.1.6",
-            best("original", BLOCKS, metric="best_val_accuracy"),
+            Best("original", tuple(BLOCKS), metric="best_val_accuracy"),
         ),
         Claim(
             "The blocks differ little (within 2 points: our bound)",
             "report e, section 2.1.6",
-            alike(BLOCKS, metric="best_val_accuracy", within=0.02),
+            Alike(tuple(BLOCKS), metric="best_val_accuracy", within=0.02),
         ),
     ),
     columns=COLUMNS,
@@ -226,7 +246,10 @@ RESNET_BLOCKS = Study(
     ),
 )
 
-AUGMENTATIONS = ("none", "crop+flip", "crop+flip+vertical", "crop+flip+noise")
+AUGMENTATIONS = {
+    label: f"resnet-augmentation/{label.replace('+', '-')}"
+    for label in ("none", "crop+flip", "crop+flip+vertical", "crop+flip+noise")
+}
 WHICH = (
     "The report has 93.71% 'without data augmentation' and 94.43% with mixup, and lists crop, flips and noise "
     "among its augmentations. Whether the 93.71% had them is unclear, so every set is run with and without mixup."
@@ -239,78 +262,63 @@ RESNET_AUGMENTATION = Study(
     "resnet-augmentation",
     report="e",
     question="Which augmentation helps ResNet24?",
-    entries=tuple(
-        Entry(recipe, label, {"test_accuracy": 0.9371} if label == "none" else {})
-        for recipe, label in zip(resnet.RESNET_AUGMENTATION, AUGMENTATIONS, strict=True)
-    ),
+    entries=entries(AUGMENTATIONS, {"none": {"test_accuracy": 0.9371}}),
     claims=(
         Claim(
-            "Augmentation makes the network generalise better",
-            "report e, section 2.1.7",
-            higher("crop+flip", "none"),
+            "Augmentation makes the network generalise better", "report e, section 2.1.7", Higher("crop+flip", "none")
         ),
-        Claim("Augmentation lessens overfitting", "report e, section 2.1.7", overfits_more("none", "crop+flip")),
+        Claim("Augmentation lessens overfitting", "report e, section 2.1.7", OverfitsMore("none", "crop+flip")),
     ),
     columns=COLUMNS,
     notes=(WHICH, NOISE, "Training accuracy is measured on the augmented images."),
 )
 
-MIXED = tuple(f"{label}+mixup" if label != "none" else "mixup alone" for label in AUGMENTATIONS)
+MIXED = {label: "mixup alone" if label == "none" else f"{label}+mixup" for label in AUGMENTATIONS}
 RESNET_MIXUP = Study(
     "resnet-mixup",
     report="e",
     question="What does mixup bring, and what was 'without data augmentation' without?",
-    entries=(
-        *(
-            Entry(recipe, label, {"test_accuracy": 0.9371} if label == "none" else {})
-            for recipe, label in zip(resnet.RESNET_AUGMENTATION, AUGMENTATIONS, strict=True)
-        ),
-        *(
-            Entry(recipe, label, {"test_accuracy": 0.9443} if label == "crop+flip+mixup" else {})
-            for recipe, label in zip(resnet.RESNET_MIXUP, MIXED, strict=True)
-        ),
+    entries=entries(
+        AUGMENTATIONS | {MIXED[label]: name.replace("augmentation", "mixup") for label, name in AUGMENTATIONS.items()},
+        {"none": {"test_accuracy": 0.9371}, "crop+flip+mixup": {"test_accuracy": 0.9443}},
     ),
     claims=(
         Claim(
             "Mixup raises test accuracy",
             "report e, sections 2.1.7 and 2.2",
-            all_of(*(higher(mixed, label) for mixed, label in zip(MIXED, AUGMENTATIONS, strict=True))),
+            AllOf(*(Higher(mixed, label) for label, mixed in MIXED.items())),
         ),
         Claim(
             "93.71% is what ResNet24 has without any augmentation (within half a point: our bound)",
             "report e, section 2.2, by its words",
-            between("none", metric="test_accuracy", low=0.9321, high=0.9421),
+            Between("none", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
             "93.71% is what ResNet24 has with crops and flips (within half a point: our bound)",
             "report e, section 2.2, another reading",
-            between("crop+flip", metric="test_accuracy", low=0.9321, high=0.9421),
+            Between("crop+flip", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
             "93.71% is what ResNet24 has with crops, flips and noise (within half a point: our bound)",
             "report e, section 2.2, another reading",
-            between("crop+flip+noise", metric="test_accuracy", low=0.9321, high=0.9421),
+            Between("crop+flip+noise", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
             "94.43% is what it has with mixup alone (within half a point: our bound)",
             "report e, section 2.2, by its words",
-            between("mixup alone", metric="test_accuracy", low=0.9393, high=0.9493),
+            Between("mixup alone", metric="test_accuracy", low=0.9393, high=0.9493),
         ),
         Claim(
             "94.43% is what it has with crops, flips and mixup (within half a point: our bound)",
             "report e, section 2.2, another reading",
-            between("crop+flip+mixup", metric="test_accuracy", low=0.9393, high=0.9493),
+            Between("crop+flip+mixup", metric="test_accuracy", low=0.9393, high=0.9493),
         ),
         Claim(
             "Cat and dog are recognised least often",
             "report e, section 2.3, figure 15",
-            hardest_classes("crop+flip+mixup", ("cat", "dog"), 2),
+            HardestClasses("crop+flip+mixup", ("cat", "dog"), 2),
         ),
-        Claim(
-            "Bird comes next",
-            "report e, figure 15",
-            hardest_classes("crop+flip+mixup", ("cat", "dog", "bird"), 3),
-        ),
+        Claim("Bird comes next", "report e, figure 15", HardestClasses("crop+flip+mixup", ("cat", "dog", "bird"), 3)),
     ),
     columns=COLUMNS,
     notes=(

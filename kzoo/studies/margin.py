@@ -1,0 +1,65 @@
+"""What the tests of `kzoo.studies.claims` compare by: margins, chance, and values as text (no Keras)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kzoo.studies import metrics
+from kzoo.studies.budget import FULL
+
+if TYPE_CHECKING:
+    from kzoo.studies.records import BudgetRecords
+
+ENOUGH_SEEDS = 3
+CHANCE = 1.5
+"""A network has learned nothing below this many times the accuracy of guessing."""
+
+
+def value_text(records: BudgetRecords, label: str, metric: str) -> str:
+    """The mean of one run with the number of seeds, e.g. ``BN 0.4942 ± 0.0100 (n=3)``."""
+    text = metrics.write(metric, records.mean(label, metric), records.sd(label, metric))
+    return f"{label} {text} (n={len(records.values(label, metric))})"
+
+
+def values_text(records: BudgetRecords, labels: Sequence[str], metric: str) -> str:
+    """The means of several runs after the metric, e.g. ``test accuracy: BN 0.46 (n=1), VGG-08 0.50 (n=1)``."""
+    return f"{metrics.metric(metric).title}: {', '.join(value_text(records, label, metric) for label in labels)}"
+
+
+def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float | None = None) -> float:
+    """The difference between two runs' means that counts, by the rule of `kzoo.studies.claims`."""
+    # From the spread over seeds, if either run has any.
+    first, second = records.values(a, metric), records.values(b, metric)
+    spreads = [statistics.stdev(values) for values in (first, second) if len(values) > 1]
+    if spreads:
+        errors = spreads[0] ** 2 / len(first) + spreads[-1] ** 2 / len(second)
+        return max(minimum or 0.0, 2 * math.sqrt(errors))
+    if minimum is not None:
+        return minimum
+
+    # From the kind of metric, if both have one seed.
+    kind = metrics.metric(metric).kind
+    if kind in ("accuracy", "share"):
+        return max(0.01, 2 * math.sqrt(_image_error(records, a, metric) + _image_error(records, b, metric)))
+    if kind == "loss":
+        return 0.05
+    return 0.0 if kind == "count" else 0.05 * min(abs(first[0]), abs(second[0]))
+
+
+def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:
+    """Whether a run with a shortened budget has an accuracy near that of guessing."""
+    accuracy = metrics.metric(metric).kind == "accuracy"
+    if records.budget == FULL or not accuracy or not records.values(label, metric):
+        return False
+    guess = records.chance(label)
+    return records.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # the latter of few classes
+
+
+def _image_error(records: BudgetRecords, label: str, metric: str) -> float:
+    """Variance of a share due to the number of images it is measured on (binomial)."""
+    images = records.images(label, metrics.metric(metric).part)
+    share = min(max(records.mean(label, metric), 0.0), 1.0)
+    return share * (1 - share) / images if images else 0.0
