@@ -1,4 +1,4 @@
-"""Studies: questions, the runs that answer them, and verdicts from the runs' records (no Keras)."""
+"""Studies: questions, the runs that answer them, and verdicts on claims from the runs' records (no Keras)."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ __all__ = ["Claim", "Entry", "Study", "Verdict", "list_studies", "register_study
 @functools.cache
 def _built_in() -> dict[str, Study]:
     modules = [importlib.import_module(f"kzoo.studies.reports.{name}") for name in MODULES]
-    return {row.name: row for module in modules for row in module.STUDIES}
+    return {study.name: study for module in modules for study in module.STUDIES}
 
 
-def register_study(row: Study) -> Study:
+def register_study(study: Study) -> Study:
     """Make a study available by its name, which must be new.
 
     Returns:
-        The study, so that a module can register where it defines.
+        The study, so that a module can define and register it in one statement.
 
     Raises:
         InputError: another study has the name.
     """
-    known = _registered.get(row.name) or _built_in().get(row.name)
-    if known is not None and known != row:
-        raise InputError(f"study name {row.name!r} is taken by another study")
-    _registered[row.name] = row
-    return row
+    known = _registered.get(study.name) or _built_in().get(study.name)
+    if known is not None and known != study:
+        raise InputError(f"study name {study.name!r} is taken by another study")
+    _registered[study.name] = study
+    return study
 
 
 def list_studies(pattern: str = "*") -> list[str]:
-    """Names of the studies that match a wildcard, in the reports' order, plugins' last."""
+    """Names of the studies that match a wildcard, in the order of the reports, those of plugins last."""
     plugins.load()
     return fnmatch.filter([*_built_in(), *(name for name in _registered if name not in _built_in())], pattern)
 
 
 def study(name: str) -> Study:
-    """The study of a name.
+    """The study with a name.
 
     Raises:
         InputError: there is none; the message suggests the nearest name.
     """
     plugins.load()
-    row = _built_in().get(name) or _registered.get(name)
-    if row is None:
+    known = _built_in().get(name) or _registered.get(name)
+    if known is None:
         raise unknown("study", name, [*_built_in(), *_registered])
-    return row
+    return known

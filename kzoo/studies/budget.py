@@ -1,9 +1,8 @@
 """Which entry of a study a record belongs to, and at which budget (no Keras).
 
-A study run with ``--set`` makes records of other recipes than its entries'. Such a record belongs to an entry when
-setting some fields of the entry's recipe gives the record's; these are its budget. Names take no part in that, except
-that they tell a changed recipe from another one: changes of any field but `FREE` count as a budget only where the
-record's name stands for the entry's recipe.
+A study that is run with ``--set`` makes records whose recipes differ from its entries. Such a record belongs to an
+entry if setting some fields of the entry's recipe results in the record's recipe; these fields are its budget. If
+fields other than `FREE` differ, the record's name must also refer to the entry's recipe.
 """
 
 from __future__ import annotations
@@ -29,25 +28,25 @@ _ABSENT = "<absent>"
 def leaves(recipe: Recipe) -> dict[str, Any]:
     """A resolved recipe as ``{"optimizer.learning_rate": 0.001, ...}``; equal for recipes of one identity.
 
-    Lists are leaves. A model's variant is written as its builder and all of its options, as the digest does.
+    Lists are leaves. A variant of a model is replaced by its builder and all of its options, as in the digest.
     """
     fields = recipe.resolved().model_dump(mode="json", exclude={"name", "schema_version"})
     if not recipe.model.startswith("keras:"):
-        row = variant(recipe.model)
-        if isinstance(row.builder, str):
-            fields["model"] = row.builder
-            fields["model_options"] = json.loads(json.dumps({**row.options, **recipe.model_options}))
+        model = variant(recipe.model)
+        if isinstance(model.builder, str):
+            fields["model"] = model.builder
+            fields["model_options"] = json.loads(json.dumps({**model.options, **recipe.model_options}))
     return _flat(fields)
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in fields.items():
         if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{key}."))
+            flat.update(_flat(value, f"{prefix}{key}."))
         else:
-            found[prefix + key] = value
-    return found
+            flat[prefix + key] = value
+    return flat
 
 
 @functools.lru_cache(maxsize=4096)
@@ -60,29 +59,31 @@ def _leaves(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def varied(study: Study) -> frozenset[str]:
-    """The fields that the study is about: those in which its entries differ.
+    """The fields that the study compares: those in which its entries differ.
 
-    What goes with a dataset (its split, say) is not varied by entries that differ in it because of their datasets.
+    Fields that belong to a dataset (its split, for example) do not count if they differ only between datasets.
     """
     known = study.__dict__.get("_varied")
     if known is None:
         known = _varied(study)
-        object.__setattr__(study, "_varied", known)  # asked for at every record; a study does not change
+        object.__setattr__(study, "_varied", known)  # needed for every record; a study does not change
     return known
 
 
 def _varied(study: Study) -> frozenset[str]:
-    rows = [_leaves(entry.recipe) for entry in study.entries]
-    keys = {key for row in rows for key in row}
-    found = {key for key in keys if len({_text(row.get(key, _ABSENT)) for row in rows}) > 1}
-    if "dataset" in found:
+    recipes = [_leaves(entry.recipe) for entry in study.entries]
+
+    def differ(key: str, among: list[Mapping[str, Any]]) -> bool:
+        return len({_text(recipe.get(key, _ABSENT)) for recipe in among}) > 1
+
+    varied = {key for key in {key for recipe in recipes for key in recipe} if differ(key, recipes)}
+    if "dataset" in varied:
         groups: dict[str, list[Mapping[str, Any]]] = {}
-        for row in rows:
-            groups.setdefault(row["dataset"], []).append(row)
-        for key in [key for key in found if key.split(".")[0] in TIED_TO_DATASET]:
-            if all(len({_text(row.get(key, _ABSENT)) for row in group}) == 1 for group in groups.values()):
-                found.remove(key)
-    return frozenset(found)
+        for recipe in recipes:
+            groups.setdefault(recipe["dataset"], []).append(recipe)
+        tied = {key for key in varied if key.split(".")[0] in TIED_TO_DATASET}
+        varied -= {key for key in tied if not any(differ(key, group) for group in groups.values())}
+    return frozenset(varied)
 
 
 def _text(value: Any) -> str:
@@ -90,7 +91,7 @@ def _text(value: Any) -> str:
 
 
 def check_changes(study: Study, changes: Mapping[str, Any]) -> None:
-    """Refuse changes that would make a study's runs the same, or another study.
+    """Check that changes do not remove the differences that a study compares.
 
     Raises:
         InputError: names the field.
@@ -107,9 +108,9 @@ def check_changes(study: Study, changes: Mapping[str, Any]) -> None:
 
 
 def budgeted(study: Study, entry: Entry, changes: Mapping[str, Any]) -> Recipe:
-    """An entry's recipe, resolved, with a study's `changes` made; what the study varies is kept.
+    """An entry's recipe with `changes`, resolved; the fields that the study compares are kept.
 
-    Another dataset brings its own augmentation, normalization, split and classes, except where the study is about them.
+    Another dataset also changes augmentation, normalization, split and classes, unless the study compares them.
     """
     kept = {}
     if changes.get("dataset", entry.recipe.dataset) != entry.recipe.dataset:
@@ -119,16 +120,16 @@ def budgeted(study: Study, entry: Entry, changes: Mapping[str, Any]) -> Recipe:
 
 
 def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
-    """The changes that turn an entry's recipe into another one, or None where it is not the entry's at any budget.
+    """The changes that turn an entry's recipe into another one, or None if no budget of the entry explains it.
 
     Args:
-        study: the entry's.
-        entry: whose recipe is changed.
-        recipe: a record's, resolved.
+        study: the study of the entry.
+        entry: the entry.
+        recipe: the resolved recipe of a record.
 
     Returns:
         By field (dotted for parts of one): the value in `recipe`. Empty for the full budget. Seeds do not count,
-        unless they are what the study varies.
+        unless the study compares them.
     """
     about = varied(study)
     there = _leaves(recipe)
@@ -154,7 +155,7 @@ def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, A
 
 
 def _same_base(study: Study, entry: Entry, name: str) -> bool:
-    """Whether a recipe's name stands for an entry's recipe, perhaps under another name."""
+    """Whether a recipe's name refers to an entry's recipe, which may have another name."""
     if name == entry.recipe.name:
         return True
     try:
@@ -168,9 +169,8 @@ def _same_base(study: Study, entry: Entry, name: str) -> bool:
 
 
 def label(changes: Mapping[str, Any]) -> str:
-    """A budget as one line, e.g. ``epochs=15, train_size=10000``; ``full`` where nothing was changed."""
-    places = {key: place for place, key in enumerate(ORDER)}
-    keys = sorted(changes, key=lambda key: (places.get(key, len(places)), key))
+    """A budget as one line, e.g. ``epochs=15, train_size=10000``; ``full`` without changes."""
+    keys = sorted(changes, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key))
     return ", ".join(f"{key}={_short(changes[key])}" for key in keys) or FULL
 
 

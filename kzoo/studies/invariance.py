@@ -1,7 +1,7 @@
-"""Records of how far a trained run's answers survive when the test images are moved or turned (no Keras).
+"""Records of how a trained run's predictions change when the test images are shifted or turned (no Keras).
 
-benchmarks/invariance.py writes them to ``results/invariance/``, one a run; `kzoo.diagnostics.invariance` says what is
-measured. They belong to the run of their digest, at whatever budget it was trained.
+benchmarks/invariance.py writes them to ``results/invariance/``, one for each run; `kzoo.diagnostics.invariance`
+describes the measurement. They belong to the run with their digest, at any budget.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
 FOLDER = "invariance"
-"""Folder of `results/` with these records."""
+"""Directory in `results/` with these records."""
 
 
 class InvarianceRecord(BaseModel):
-    """What was measured on one run.
+    """The measurements of one run.
 
     Attributes:
-        schema_version: version of this schema; a newer one is refused.
-        name, digest: of the run whose best weights were asked.
-        images: test images that were asked.
-        fill: what comes in from outside the image: ``"edge"`` or ``"black"``.
+        schema_version: the version of this schema; newer ones are refused.
+        name, digest: the run, measured with its best weights.
+        images: the number of test images.
+        fill: the value of pixels from outside the image: ``"edge"`` or ``"black"``.
         shifts: pixels; `shift_accuracy` and `shift_agreement` (shares, by shift) are means over four directions.
-        angles: degrees; `angle_accuracy` and `angle_agreement` (shares, by angle) are means over both senses.
-        versions, backend, hardware, git_commit: with what it was measured.
+        angles: degrees; `angle_accuracy` and `angle_agreement` (shares, by angle) are means over both directions.
+        versions, backend, hardware, git_commit: the environment of the measurement.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,10 +51,10 @@ class InvarianceRecord(BaseModel):
     git_commit: str | None
 
     def at(self, measure: str, change: str, size: float) -> float | None:
-        """A share after a change; None where it was not measured.
+        """The share after a change; None if it was not measured.
 
         Args:
-            measure: ``"accuracy"``, or ``"agreement"`` with the answers to the images as they are.
+            measure: ``"accuracy"``, or ``"agreement"`` with the predictions for the unchanged images.
             change: ``"shift"`` or ``"angle"``.
             size: pixels or degrees.
         """
@@ -76,10 +76,10 @@ def read_invariance(path: Path) -> InvarianceRecord:
     except (OSError, ValueError, TypeError, AttributeError, ValidationError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{what} cannot be read ({str(error).splitlines()[0]}): restore it or measure anew") from None
+        raise InputError(f"{what} cannot be read ({str(error).splitlines()[0]}): restore it or measure again") from None
     for change in ("shift", "angle"):
         sizes = getattr(record, f"{change}s")
         for measure in ("accuracy", "agreement"):
             if len(getattr(record, f"{change}_{measure}")) != len(sizes):
-                raise InputError(f"{what} was changed: it has {len(sizes)} {change}s and another number of figures")
+                raise InputError(f"{what} was changed: it has {len(sizes)} {change}s and another number of values")
     return record

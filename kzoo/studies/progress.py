@@ -1,4 +1,4 @@
-"""What is shown while a study runs: a live table on a terminal, else plain lines (no Keras)."""
+"""The progress of a study: a live table on a terminal, plain lines elsewhere (no Keras)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STYLES = {"recorded": "green", "failed": "red", "running": "bold", "cut off": "y
 
 
 class StudyProgress:
-    """Shows tasks while they run; a context manager whose `tell` is called with every change."""
+    """Shows tasks while they run: a context manager whose `tell` is called with every change of a status."""
 
     def __init__(self, console: Console, title: str, tasks: Sequence[Task], interval: float = 1.0) -> None:
         """Show `tasks` on `console`, refreshed every `interval` seconds."""
@@ -48,7 +48,7 @@ class StudyProgress:
             self._live.stop()
 
     def tell(self, task: Task, status: Status, reason: str = "") -> None:
-        """Note a change."""
+        """Show a new status."""
         self.states[task.digest] = status
         if self._live is None and status != "running":
             self._epochs(task)
@@ -56,7 +56,7 @@ class StudyProgress:
             self._print(f"{task.name}: {status}{': ' + reason if reason else ''}")
 
     def table(self) -> Table:
-        """One row a run."""
+        """One row for each run."""
         table = Table(title=self.title, box=None, pad_edge=False, title_justify="left")
         for column, side in (("run", "left"), ("seed", "right"), ("status", "left"), ("epoch", "right")):
             table.add_column(column, justify=side)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ class StudyProgress:
                     self._epochs(task)
 
     def _epochs(self, task: Task) -> None:
-        """Print how far a run has come, at most ten times a run."""
+        """Print the progress of a run, at most ten times."""
         so_far = read_progress(task.directory, task.recipe.epochs)
         each = max(task.recipe.epochs // 10, 1)
         if so_far.epoch // each > self._printed.get(task.digest, 0) // each:

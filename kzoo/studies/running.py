@@ -1,4 +1,4 @@
-"""Running a study: which runs it needs, which are recorded, and training the rest (no Keras until it trains)."""
+"""Running a study: the runs that it needs, those that are recorded, and training the rest (no Keras until then)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
 LOGS = ".workers"
-"""Beside the runs: what the processes that train them print."""
+"""Directory beside the runs with the output of the processes that train them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Task:
     """A run that a study needs.
 
     Attributes:
-        recipe: resolved, with the study's budget and a seed.
-        digest: its identity.
-        labels: the entries that it serves; entries of one identity share their runs.
-        directory: where it is trained.
-        status: ``"recorded"`` or ``"failed"`` if it is over, ``"cut off"`` if it was begun, ``"elsewhere"`` while
-            another process trains it.
+        recipe: the resolved recipe, with the study's budget and a seed.
+        digest: the recipe's digest.
+        labels: the entries that need the run; entries with the same digest share it.
+        directory: the run's directory.
+        status: ``"recorded"`` or ``"failed"`` if the run has ended, ``"cut off"`` if it was interrupted,
+            ``"elsewhere"`` while another process trains it.
         reason: why it failed.
-        record: the file that says how it ended, if it is over.
+        record: the record, if the run has ended.
     """
 
     recipe: Recipe
@@ -48,17 +48,17 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The entries' labels and the seed, as tables show the run."""
+        """The labels of the entries and the seed."""
         return f"{', '.join(self.labels)}, seed {self.recipe.seed}"
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the run has ended."""
         return self.status in ("recorded", "failed")
 
 
 Tell = Callable[[Task, Status, str], None]
-"""Called with each change: ``tell(task, status, reason)``."""
+"""Called with each change of a task's status: ``tell(task, status, reason)``."""
 
 
 def plan(
@@ -70,18 +70,18 @@ def plan(
     directory: Path = RUNS,
     records: Sequence[Path] | None = None,
 ) -> list[Task]:
-    """The runs that a study needs, one for each identity, and how far each has come.
+    """The runs that a study needs, one for each digest, and the status of each.
 
     Args:
-        study: whose.
-        only: wildcard on entries' labels or recipes' names, or several.
-        seeds: of each entry; the recipe's own where not given.
-        changes: recipe fields that make up the budget, as `Recipe.override` takes them.
-        directory: where runs are.
-        records: directories whose records count too; ``results`` where not given, if it is there.
+        study: the study.
+        only: one or several wildcards on labels of entries or names of recipes.
+        seeds: the seeds of each entry; by default the recipe's seed.
+        changes: the budget, as fields for `Recipe.override`.
+        directory: the directory of the runs.
+        records: directories of further records; by default ``results``, if it exists.
 
     Raises:
-        InputError: the wildcard matches nothing, a field cannot be changed, a run's record is damaged.
+        InputError: a wildcard matches nothing, a field cannot be changed, or a record is damaged.
     """
     changes = dict(changes or {})
     check_changes(study, changes)
@@ -91,9 +91,9 @@ def plan(
     recorded = _recorded(records)
     tasks: dict[str, Task] = {}
     for entry in entries:
-        row = budgeted(study, entry, changes)
-        for seed in seeds if seeds is not None else [row.seed]:
-            recipe = row.override(seed=seed).resolved()
+        base = budgeted(study, entry, changes)
+        for seed in seeds if seeds is not None else [base.seed]:
+            recipe = base.override(seed=seed).resolved()
             digest = recipe.digest()
             if digest in tasks:
                 labels = (*tasks[digest].labels, entry.label)
@@ -116,7 +116,7 @@ def _chosen(study: Study, wildcards: Sequence[str]) -> list[Entry]:
 
 
 def _matches(name: str, wildcard: str) -> bool:
-    """Whether a name is the wildcard, square brackets and all, or matches it."""
+    """Whether a name equals the wildcard (it may contain square brackets) or matches it."""
     return name == wildcard or fnmatch.fnmatchcase(name, wildcard)
 
 
@@ -137,7 +137,7 @@ def _status(record: Any) -> tuple[Status, str]:
 
 
 def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, RecordFile]) -> Task:
-    """A task with its directory: one that was begun under another name goes on there."""
+    """A task with its directory; a run that started under another name resumes there."""
     directory = root / folder_name(recipe.name, digest)
     if not (directory / "recipe.json").exists():
         others = [path.parent for path in sorted(root.glob(f"*-{digest}/recipe.json"))]
@@ -151,7 +151,7 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
         status = "cut off"
     if directory.exists() and (directory / "recipe.json").exists() and not _holds(directory, digest):
         raise InputError(f"directory {str(directory)!r} holds the run of another recipe: move it aside")
-    # A run goes on under the name that it was begun with.
+    # A run resumes under the name that it started with.
     if (directory / "recipe.json").exists():
         recipe = Recipe.from_file(directory / "recipe.json")
     return Task(recipe, digest, (label,), directory, status, reason, found.path if found else None)
@@ -174,23 +174,23 @@ def run_study(
     on: str | None = None,
     tell: Tell | None = None,
 ) -> list[Task]:
-    """Train what a study needs and is not yet recorded. Runs that were cut off resume, finished ones are skipped.
+    """Train the runs of a study that are not recorded yet. Interrupted runs resume; finished runs are skipped.
 
     Args:
-        study: whose runs.
+        study: the study.
         only, seeds, changes, directory, records: see `plan`.
         data_dir: as for `kzoo.train`.
-        workers: runs at a time, each in a process of its own; one after another in this process if not given.
-        on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
-        tell: called with every change.
+        workers: the number of runs at a time, each in a separate process; by default one after another in this process.
+        on: the address of a Ray cluster that trains them; see `kzoo.pool.OnRay`.
+        tell: called with every change of a status.
 
     Returns:
         The tasks, each ``"recorded"`` or ``"failed"``.
 
     Raises:
-        InputError: see `plan`; or data or a directory are not usable; or the user's own data, model or initial weights
-            behind a finished run have changed since. The other runs are trained first.
-        KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written first.
+        InputError: see `plan`; or data or a directory cannot be used; or the custom data, model or initial weights of a
+            finished run have changed since. The other runs are trained first.
+        KeyboardInterrupt: after SIGINT or SIGTERM, once checkpoints are written.
     """
     tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=Path(directory), records=records)
     return run_tasks(tasks, data_dir=data_dir, pool=make_pool(workers, on), tell=tell)
@@ -203,13 +203,13 @@ def run_tasks(
     pool: Pool | None = None,
     tell: Tell | None = None,
 ) -> list[Task]:
-    """Bring the tasks that `plan` gave to their ends, see `run_study`.
+    """Train the tasks returned by `plan`; see `run_study`.
 
     Args:
-        tasks: of one study; a failed one does not stop the others.
+        tasks: the tasks of one study; a failed one does not stop the others.
         data_dir: as for `kzoo.train`.
-        pool: trains them; one after another in this process if not given.
-        tell: called with every change. How far a run has come is read from its directory, not told.
+        pool: trains them; by default one after another in this process.
+        tell: called with every change of a status. The progress of a run is read from its directory.
     """
     states = {task.digest: (task.status, task.reason) for task in tasks}
 
@@ -218,9 +218,9 @@ def run_tasks(
         if tell is not None:
             tell(task, status, reason)
 
-    # What is recorded must still be what it was; that is told before anything is trained.
+    # Recorded runs must still be of the same data and models; report changes before training anything.
     pool = pool or Here()
-    refused: dict[str, list[str]] = defaultdict(list)  # tasks by what was wrong with their input
+    refused: dict[str, list[str]] = defaultdict(list)  # names of tasks by the error in their input
     differing = changed(tasks, data_dir, here=pool.here)
     for task in tasks:
         if task.digest in differing:
@@ -239,7 +239,7 @@ def run_tasks(
 def _train(
     tasks: Mapping[str, Task], pool: Pool, data_dir: str | Path | None, note: Tell, refused: Mapping[str, list[str]]
 ) -> None:
-    """Hand all tasks to a pool, and note what becomes of them; those with unusable input are added to `refused`."""
+    """Submit all tasks to a pool and report their statuses; tasks with unusable input are added to `refused`."""
     begun: set[str] = set()
     with pool:
         for task in tasks.values():
@@ -264,14 +264,14 @@ def _job(task: Task, data_dir: str | Path | None, pool: Pool) -> Job:
         "recipe": task.recipe.to_json(),
         "directory": str(task.directory if pool.here else directory),
         "data_dir": str(Path(data_dir).absolute()) if data_dir else None,
-        "progress": not pool.here,  # it goes to a log
+        "progress": not pool.here,  # printed to a log
     }
     log = directory.parent / LOGS / f"{task.directory.name}.log"
     return Job(task.digest, f"{__name__}:train_task", arguments, directory, directory / "result.json", log)
 
 
 def _status_after(event: Event) -> tuple[Status, str]:
-    """What a task is after an event, by its record if it has one."""
+    """The status of a task after an event, from its record if there is one."""
     if event.kind in ("started", "elsewhere"):
         return ("running" if event.kind == "started" else "elsewhere"), ""
     if event.kind == "died":
@@ -285,7 +285,7 @@ def _status_after(event: Event) -> tuple[Status, str]:
 
 
 def train_task(recipe: str, directory: str, data_dir: str | None, progress: bool) -> None:
-    """Train one task, in whichever process."""
+    """Train one task, in this process or a worker."""
     import keras
 
     from kzoo.training.run import train
@@ -293,7 +293,7 @@ def train_task(recipe: str, directory: str, data_dir: str | None, progress: bool
     try:
         train(Recipe.from_json(recipe), data_dir=data_dir, directory=directory, progress=progress)
     finally:
-        keras.utils.clear_session()  # one run's graphs are of no use to the next
+        keras.utils.clear_session()  # frees the graphs of this run
 
 
 def failures(tasks: Sequence[Task]) -> RunFailed | None:

@@ -1,4 +1,4 @@
-"""Are a study's recorded runs still of what their recipes name? Only the user's own is read again."""
+"""Whether the custom data, models and weights of recorded runs are unchanged; nothing else is read again."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """A record, and what it should be of.
+    """A record, and the run that it should describe.
 
     Attributes:
-        recipe, digest: the run's.
+        recipe, digest: of the run.
         record: its file, in the run's directory or elsewhere.
-        directory: the run's, None for a record that lies elsewhere.
+        directory: the run's directory; None for a record elsewhere.
     """
 
     recipe: Recipe
