@@ -190,5 +190,5 @@ def test_records_of_one_dataset_and_split_with_different_images_are_told(made, k
     # Fewer images are other images, and no surprise.
     fewer = made(rows[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
     keep(fewer, Path("fewer/runs"))
-    records = read_records([Path("fewer/runs")]).found + read_records([Path("runs")]).found[:1]
+    records = read_records([Path("fewer/runs")]).files + read_records([Path("runs")]).files[:1]
     assert study_records(study("rescue"), RecordFiles(records, {}, ())).problems == ()
