@@ -39,6 +39,14 @@ def understood(content: Mapping[str, Any], source: str) -> dict[str, Any]:
     return found
 
 
+def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """A line where a name (`x_eval`) may mean the validation or the test part."""
+    testing = any(part_name(str(key)).part == TEST for key in content)
+    keys = [str(key) for key in content if part_name(str(key)).part == EVALUATION]
+    part = VALIDATION if testing else TEST
+    return (f"{source}: {some(map(repr, keys))} is taken for the {part} part",) if keys else ()
+
+
 def _name(key: str, testing: bool) -> str | None:
     """What an array's name stands for; None if nothing."""
     found = words(key)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kzoo import notebook
-from kzoo.data.array_names import understood
+from kzoo.data.array_names import guessed, understood
 from kzoo.data.labels import class_index, texts, whole_labels
 from kzoo.errors import InputError, some
 
@@ -109,6 +109,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
         fingerprint=digest,
         validation_images=validations[0],
         validation_labels=validations[1],
+        notes=() if given is None else guessed(content, source),
     )
 
 

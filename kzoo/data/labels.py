@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,7 +90,7 @@ def class_index(item: str | int, names: tuple[str, ...]) -> int:
         InputError: there is no such class.
     """
     if isinstance(item, int | np.integer) and not isinstance(item, bool):
-        named = {int(name): index for index, name in enumerate(names) if name.isascii() and name.isdigit()}
+        named = {int(name): index for index, name in enumerate(names) if re.fullmatch(r"-?[0-9]+", name)}
         if item in named:
             return named[int(item)]
         if len(named) == len(names):

@@ -10,12 +10,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kzoo.data.images import suffixes
-from kzoo.data.part_names import EVALUATION, TEST, TRAIN, UNLABELLED, VALIDATION, PartName, is_fold, part_name
+from kzoo.data.part_names import (
+    EVALUATION,
+    TEST,
+    TRAIN,
+    UNLABELLED,
+    VALIDATION,
+    PartName,
+    is_fold,
+    is_numbered,
+    part_name,
+)
 from kzoo.errors import InputError, some
 
 # What systems and tools leave behind, which people do not see, in lower case: it needs no word.
 _TOOLS = re.compile(
-    r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|system volume information|lost\+found"
+    r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r"
     r"|\.(_.*|ds_store|ipynb_checkpoints|apple.*|localized|temporaryitems|spotlight.*|fseventsd|documentrevisions.*"
     r"|trash.*|git.*|svn|hg|dvc.*|idea|vscode|directory|thumbnails|picasa.*|nomedia|keep|nfs.*|~lock.*|cache)"
@@ -234,6 +244,12 @@ class _Scan:
                 )
         first = inner[folders[0]]
         if len(folders) > 1 and len(first) > 1 and all(names == first for names in inner.values()):
+            if all(is_numbered(folder.name) for folder in folders):
+                raise InputError(
+                    f"{self.name} has {some(f.name for f in folders)}, each with the folders {some(first)}: they look "
+                    "like shares of one dataset, which are not read: make train/, validation/ and test/ of them"
+                    f"{self._if_classes()}"
+                )
             self.remarks.append(
                 f"{self.name}: its classes are {some(f.name for f in folders)}; each holds the folders {some(first)}, "
                 "whose images are taken together"

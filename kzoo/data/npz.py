@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from kzoo.data.arrays import Arrays, checked
-from kzoo.errors import InputError
+from kzoo.errors import InputError, some
 from kzoo.files import user_path
 
 
@@ -27,15 +27,27 @@ def npz(path: str) -> Arrays:
     file = user_path(path)
     if not os.path.isfile(file):
         raise InputError(f"{source} does not exist")
+    content, objects = {}, []
     try:
         with np.load(file, allow_pickle=False) as stored:
-            content = {key: stored[key] for key in stored.files}
+            for key in stored.files:
+                try:
+                    content[key] = stored[key]
+                except ValueError as error:
+                    if "pickle" not in str(error):
+                        raise
+                    objects.append(key)
     # TypeError, AttributeError: a lone .npy file gives an array, which is no context manager. NotImplementedError,
     # RuntimeError: an archive compressed or encrypted as NumPy does not. SyntaxError: the header of an array.
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RuntimeError, SyntaxError) as error:
         raise _damaged(source, error) from None
     except (MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(source, error) from None
+    if objects:
+        raise InputError(
+            f"{source}: {some(map(repr, objects))} holds Python objects (dtype object), which are not read: give "
+            "numbers, or text for class_names, and images of one size"
+        )
     return checked(content, source)
 
 

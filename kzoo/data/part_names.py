@@ -27,6 +27,7 @@ _FILLERS = frozenset(
     )
 )
 _FOLDS = frozenset(["fold", "folds", "kfold", "kfolds", "split", "splits", "cv", "partition", "partitions"])
+_SHARES = _FILLERS | {"batch", "batches", "chunk", "shard", "subset", "archive", "zip", "volume", "disk", "parts"}
 # Between words: signs, a capital after a small letter, digits beside letters.
 _BETWEEN = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
@@ -69,6 +70,14 @@ def is_fold(name: str) -> bool:
     """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`."""
     found = words(name)
     return any(word in _FOLDS for word in found) and any(word.isdigit() for word in found)
+
+
+def is_numbered(name: str) -> bool:
+    """Whether it numbers a share of a dataset: `part1`, `data_batch_2`, `Subset 3`."""
+    found = words(name)
+    return {True, False} == {word.isdigit() for word in found} and _SHARES.issuperset(
+        w for w in found if not w.isdigit()
+    )
 
 
 def _part(word: str) -> str | None:

@@ -272,6 +272,8 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
     [
         ([f"fold{i}/{kind}/1.png" for i in range(1, 6) for kind in "ab"], r"has folds \(fold1, fold2, fold3"),
         ([f"split_{i}/{kind}/1.png" for i in range(3) for kind in "ab"], "has folds"),
+        ([f"part{i}/{kind}/1.png" for i in range(2) for kind in "ab"], "has part0, part1, each with the folders a, b"),
+        ([f"data_batch_{i}/{kind}/1.png" for i in range(2) for kind in "ab"], "look like shares of one dataset"),
         (["train/fold1/a/1.png", "train/fold2/a/1.png"], "has folds"),
         (["train/a/1.png", "Training/a/1.png"], "both named as a train part"),
         (["train/a/1.png", "val/a/1.png", "dev/b/2.png"], "both named as a validation part"),
@@ -307,12 +309,23 @@ def test_classes_that_all_hold_the_same_folders_are_said(tmp_path: Path) -> None
     root = make(tmp_path / "set", *(f"{site}/{kind}/1.png" for site in ("north", "south") for kind in ("cat", "dog")))
     with pytest.warns(UserWarning, match=r"classes are north, south; each holds the folders cat, dog"):
         assert load(f"folder:{root}").class_names == ("north", "south")
+    digits = make(tmp_path / "digits", *(f"{digit}/{hand}/1.png" for digit in range(2) for hand in ("hsf_0", "hsf_1")))
+    with pytest.warns(UserWarning, match=r"classes are 0, 1; each holds the folders hsf_0, hsf_1"):
+        assert load(f"folder:{digits}").class_names == ("0", "1")
+    parts = make(tmp_path / "machine", "part1/1.png", "part2/1.png")  # images directly: classes
+    assert load(f"folder:{parts}").class_names == ("part1", "part2")
 
 
 # --- what is left out
 
 
-TOOLS = [".ipynb_checkpoints/1-checkpoint.png", "__MACOSX/a/._1.png", "@eaDir/1.png/SYNOPHOTO.png", ".git/x.png"]
+TOOLS = [
+    "RECYCLER/x.png",
+    ".ipynb_checkpoints/1-checkpoint.png",
+    "__MACOSX/a/._1.png",
+    "@eaDir/1.png/SYNOPHOTO.png",
+    ".git/x.png",
+]
 
 
 @pytest.mark.filterwarnings("error")
@@ -453,6 +466,8 @@ def test_class_names_that_are_numbers_are_names(tmp_path: Path) -> None:
         assert taken(root, arrays) == {"train": ["10/1.png", "11/1.png"]}
     with pytest.raises(InputError, match=r"unknown class 12.*named by numbers"):
         load(f"folder:{root}", classes=[10, 12])
+    signs = make(tmp_path / "signs", *(f"{number}/1.png" for number in (-1, 0, 1)))
+    assert load(f"folder:{signs}", classes=[-1, 1]).class_names == ("-1", "1")
     images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4)
     name = save(tmp_path / "a.npz", images=images, labels=[0, 1, 2], class_names=[7, 1, 2])
     kept = load(name, classes=[7, 2])
@@ -511,6 +526,19 @@ def test_arrays_that_are_not_understood_are_named(
 ) -> None:
     with pytest.raises(InputError, match=expected):
         load(save(tmp_path / "set.npz", x_train=content["x"], y_train=content["y"], **arrays))
+
+
+def test_a_guessed_part_and_objects_are_said(tmp_path: Path, content: dict[str, Any]) -> None:
+    x, y = content["x"], content["y"]
+    for also, part in (({}, "test"), ({"x_test": x[:3], "y_test": y[:3]}, "validation")):
+        name = save(tmp_path / "set.npz", x_train=x, y_train=y, x_eval=x[:6], y_eval=y[:6], **also)
+        with pytest.warns(UserWarning, match=f"'x_eval', 'y_eval' is taken for the {part} part"):
+            found = getattr(load(name), f"{part}_images")
+        assert len(found) == 6
+    name = save(tmp_path / "set.npz", x_train=x, y_train=y, class_names=np.array(["a", "b", "c"], object))
+    with pytest.raises(InputError, match="'class_names' holds Python objects") as caught:
+        load(name)
+    assert "damaged" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
