@@ -22,8 +22,9 @@ from kzoo.errors import InputError
 from kzoo.introspection.graph import called_shapes, functional, has_graph, last_node, maker, output_structure
 from kzoo.introspection.output_kinds import Kind, kind_of
 
-PUSH = 30.0
-"""How far the weights of the last layers are moved in a trial: a logit then leaves 0 to 1, a probability cannot."""
+PUSHES = (30.0, 3.0, 0.3)
+"""How far the weights of the last layers are moved in a trial: a logit then leaves 0 to 1, a probability cannot. Less
+far where that overflows, as an exponential that a network takes itself does."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
     if weighted:
         activation = getattr(operation, "activation", None)
         effect = "nothing" if activation is None or len(shape) != 2 else _tried(activation, shape[-1])
-        return effect if effect in ("softmax", "sigmoid") else "logits"
+        return {"nothing": "logits", "changes": "unknown"}.get(effect, effect)
     if len(node.input_tensors) != 1:
         return "unknown"
     (tensor,) = node.input_tensors
@@ -247,17 +248,20 @@ def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
     """Outputs (n, count) with the network's own weights, and with those of its last layers moved up and down."""
     given, rng = _images(model, images), np.random.default_rng(0)
     last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
-    steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) * PUSH for variable in last]
+    steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) for variable in last]
     trials = []
     for sign in (0, 1, -1):
-        changed = []
-        for variable, step in zip(last, steps, strict=True):
-            if sign < 0 and "variance" in variable.name:
-                continue  # its root is taken
-            value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * step
-            changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
-        outputs = _call(model, given, changed)
-        trials.append(np.asarray(ops.convert_to_numpy(ops.cast(outputs, "float32"))))
+        for push in PUSHES if sign else (0.0,):
+            changed = []
+            for variable, step in zip(last, steps, strict=True):
+                if sign < 0 and "variance" in variable.name:
+                    continue  # its root is taken
+                value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * push * step
+                changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
+            outputs = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, given, changed), "float32")))
+            if not sign or np.isfinite(outputs).all():
+                trials.append(outputs)
+                break
     return trials
 
 

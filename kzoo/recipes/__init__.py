@@ -64,7 +64,8 @@ def recipe(name: str) -> Recipe:
     if row is not None:
         return row
     if ":" not in name and ("/" in name or name not in list_models()):
-        raise unknown("recipe", name, [*rows, *_registered, *list_models()])
+        folder = f"(a folder of images goes with --dataset folder:{name})" if Path(name).is_dir() else ""
+        raise unknown("recipe", name, [*rows, *_registered, *list_models()], hint=folder)
     default = variant(name).recipe
     if default is None:
         return Recipe(f"default/{name}", model=name)

@@ -278,7 +278,8 @@ class Recipe(Setting):
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read recipe file {str(path)!r}: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise InputError(f"cannot read recipe file {str(path)!r}: {why}") from None
         return cls.from_json(text, source=f"recipe file {str(path)!r}")
 
     def _fields(self) -> dict[str, Any]:

@@ -65,9 +65,13 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
                 return unknown_field(field, schema)
-            *path, _ = problem["loc"]
-            fields = ", ".join(_fields(schema, path))
-            return InputError(f"recipe field {location!r} does not exist: {'.'.join(map(str, path))} has {fields}")
+            *path, last = problem["loc"]
+            fields, inside = _fields(schema, path), ".".join(map(str, path))
+            other = (meant(str(last)) or "").rpartition(".")[2]
+            near = f"did you mean {other!r}? " if other in fields else ""
+            return InputError(
+                f"recipe field {location!r} does not exist: {near}{inside} has {', '.join(fields) or 'no fields'}"
+            )
         case "union_tag_invalid":
             return unknown(field, problem["ctx"]["tag"], _tags(problem), everything=True)
         case "union_tag_not_found" | "model_attributes_type" | "model_type" if field in schema.model_fields:

@@ -12,6 +12,7 @@ from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.recipes.text import flat, write
 from kzoo.studies import metrics
+from kzoo.training.finding import check_run
 from kzoo.training.records import Result, read_result
 
 LEFT_OUT = ("name", "schema_version")
@@ -136,8 +137,7 @@ def compare(*runs: Any) -> RunComparison:
 def _record(path: Path) -> Result:
     if path.is_file():
         return read_result(path)
-    if not (path / "recipe.json").is_file():
-        raise InputError(f"{str(path)!r} is not a run: it has no recipe.json")
+    check_run(path)
     if not (path / "result.json").is_file():
         raise InputError(f"run {str(path)!r} is not finished: kzoo resume {path}")
     return read_result(path / "result.json")

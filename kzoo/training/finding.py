@@ -6,9 +6,9 @@ import difflib
 from pathlib import Path
 
 from kzoo.errors import ALIKE, InputError
-from kzoo.models.registry import names_set, variant
+from kzoo.models.registry import list_models, names_set, variant
 from kzoo.models.weight_sets import describe, find_set
-from kzoo.recipes import Recipe
+from kzoo.recipes import Recipe, list_recipes
 from kzoo.recipes import recipe as named_recipe
 
 RUNS = Path("runs")
@@ -27,8 +27,18 @@ def check_run(directory: str | Path) -> Path:
     why = (
         "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such directory"
     )
+    raise InputError(f"{str(directory)!r} is not a run: {why}{_meant(path, str(directory))}")
+
+
+def _meant(path: Path, name: str) -> str:
+    """What somebody may have meant who gave this for a run."""
     near = _nearest_run(path)
-    raise InputError(f"{str(directory)!r} is not a run: {why}" + (f"; did you mean {near!r}?" if near else ""))
+    if near:
+        return f"; did you mean {near!r}?"
+    if path.exists():
+        return ""
+    kind = "model" if name in list_models() else "recipe" if name in list_recipes() else None
+    return f"; it is the name of a {kind}, and kzoo train {name} makes a run" if kind else ""
 
 
 def _nearest_run(path: Path) -> str | None:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+ABSENT = "'{0}' is not a run: there is no such directory; it is the name of a {1}, and kzoo train {0} makes a run"
 CASES = [
     (["train", "vgg08", "--lr", "0.1"], "no such option --lr: did you mean --learning-rate?"),
     (["train", "vgg08", "--bs", "3"], "no such option --bs: did you mean --batch-size?"),
@@ -15,6 +16,15 @@ CASES = [
     (["study", "run", "rescue", "--seeds", "0", "--seeds", "1"], "option --seeds is given twice"),
     (["train"], "missing argument 'RECIPE' (see kzoo train --help)"),
     (["lst"], "no such command 'lst'"),
+    (
+        ["predict", "lenet1-max", "x.png"],
+        ABSENT.format("lenet1-max", "model"),
+    ),
+    (
+        ["resume", "rescue/bn"],
+        ABSENT.format("rescue/bn", "recipe"),
+    ),
+    (["compare", "absent", "gone"], "'absent' is not a run: there is no such directory"),
     (["resume", "absent"], "'absent' is not a run: there is no such directory"),
     (["info", "rescue/bn"], "'rescue/bn' is a recipe, not a model; its model is 'vgg38-bn'"),
     (["predict", "absent.onnx", "x.png"], "file 'absent.onnx' does not exist"),

@@ -43,6 +43,10 @@ def stack(*parts):
     return keras.Sequential([layers.Input((8, 8, 3)), *parts])
 
 
+def shares(y):
+    return y / ops.sum(y, axis=-1, keepdims=True)
+
+
 def float32():
     return layers.Activation("linear", dtype="float32")
 
@@ -77,6 +81,15 @@ CASES = {
         "softmax",
         lambda: stack(network(), keras.Sequential([layers.Input((4,)), layers.Softmax()])),
     ),
+    "softmax by hand": ("softmax", lambda: network(lambda y: shares(ops.exp(y)))),
+    "softmax by hand, safe": ("softmax", lambda: network(lambda y: shares(ops.exp(y - ops.max(y, -1, keepdims=True))))),
+    "shares of sigmoids": ("softmax", lambda: network(lambda y: shares(ops.sigmoid(y) + 1e-3))),
+    "dense sparsemax": ("softmax", lambda: network(activation="sparsemax")),
+    "dense relu": ("logits", lambda: network(activation="relu")),
+    "dense tanh": ("logits", lambda: network(activation="tanh")),
+    "dense softplus": ("logits", lambda: network(activation="softplus")),
+    "dense log softmax": ("logits", lambda: network(activation="log_softmax")),
+    "dense hard sigmoids": ("sigmoids", lambda: network(activation="hard_sigmoid")),
     "own class, softmax": ("softmax", lambda: of_own_class(4, ops.softmax)),
     "dense sigmoid": ("sigmoid", lambda: network(outputs=1, activation="sigmoid")),
     "sigmoid layer": ("sigmoid", lambda: network(layers.Activation("sigmoid"), outputs=1)),

@@ -22,6 +22,8 @@ CASES = [
         "'optimizer.adam.clipvalues' does not exist: optimizer.adam has learning_rate, beta_1",
     ),
     ({"schedule.rate": 1}, "schedule.cosine has minimum"),
+    ({"optimizer.lr": 1}, "'optimizer.adam.lr' does not exist: did you mean 'learning_rate'? optimizer.adam has"),
+    ({"schedule": {"kind": "constant", "rate": 1}}, "schedule.constant has no fields"),
     ({"split.val": 5}, "split has validation, test, seed"),
     ({"early_stop": 5}, "it takes monitor, patience, min_delta"),
     ({"augmentation": "flip"}, "'augmentation' is 'flip': it takes a list"),
@@ -37,6 +39,17 @@ def test_an_error_says_what_is_meant_or_allowed(changes, message):
     with pytest.raises(InputError) as caught:
         recipe("vgg08").override(**changes)
     assert message in str(caught.value)
+
+
+def test_a_folder_or_file_in_a_recipes_place(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with pytest.raises(InputError, match=rf"unknown recipe .*folder of images goes with --dataset folder:{folder}"):
+        recipe(str(folder))
+    for path, why in ((tmp_path / "nope.json", "No such file"), (folder, "Is a directory")):
+        with pytest.raises(InputError, match=why) as caught:
+            Recipe.from_file(path)
+        assert "Errno" not in str(caught.value)
 
 
 def test_only_words_that_mean_alike_are_suggested():
