@@ -29,6 +29,10 @@ class RunFailed(KzooError, RuntimeError):
     """A run started well and could not go on (command line: exit status 1)."""
 
 
+class NotWritten(RunFailed):
+    """A file cannot be written (a full disk, say): no fault of the run, which may go on when it can be."""
+
+
 FEW = 12
 """So many names are listed in an error."""
 ALIKE = 0.72

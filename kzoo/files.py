@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from kzoo.errors import InputError, RunFailed
+from kzoo.errors import InputError, NotWritten
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Give `path` new content, whole or not at all, that survives a crash from here on.
 
     Raises:
-        RunFailed: the file cannot be written (a full disk, say); an earlier file of that name is untouched.
+        NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is untouched.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -32,7 +32,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunFailed(
+        raise NotWritten(
             f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
         ) from None
 

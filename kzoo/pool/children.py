@@ -162,12 +162,13 @@ class Children(Pool):
 
     def _read(self, worker: _Worker) -> None:
         """Take in a worker's answer, or its death."""
-        text = os.read(worker.answers, TAIL)
-        if not text:
-            self._died(worker)
-            return
+        text = b""
         while not text.endswith(b"\n"):
-            text += os.read(worker.answers, TAIL)
+            part = os.read(worker.answers, TAIL)
+            if not part:  # killed, perhaps in the middle of its answer
+                self._died(worker)
+                return
+            text += part
         job, worker.job = worker.job, None
         assert job is not None
         kind, reason = json.loads(text)
@@ -225,7 +226,8 @@ def _reason(code: int, log: Path, start: int, deaths: int) -> str:
     """Why a process died, in one line: exit status or signal, the last thing that it printed, where all of it is."""
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     times = f", for the {deaths}. time" if deaths > 1 else ""
-    with open(log, "rb") as stream:
+    lines: list[str] = []
+    with contextlib.suppress(OSError), open(log, "rb") as stream:  # somebody may have deleted it
         stream.seek(max(start, log.stat().st_size - TAIL))
         lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
     last = f": {lines[-1]}" if lines else ""

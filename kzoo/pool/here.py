@@ -10,7 +10,7 @@ from kzoo.pool.jobs import INTERVAL, WAIT, Event, Job, Pool, perform
 class Here(Pool):
     """Trains in this process. `wait` reports a job as started, and trains it when it is called again.
 
-    The peak memory in a run's record is then that of all runs so far: compare memory from processes of their own.
+    The peak memory in a run's record is then that of all runs so far: compare memory from separate processes.
     """
 
     here = True

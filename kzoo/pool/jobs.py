@@ -1,4 +1,4 @@
-"""What a pool is given, what it reports, and what all pools share: the queue, and one writer a directory (no Keras)."""
+"""What a pool takes, what it reports, and what all pools share: the queue, and one writer a directory (no Keras)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import filelock
 
-from kzoo.errors import InputError, InUse, RunFailed
+from kzoo.errors import InputError, InUse, NotWritten, RunFailed
 from kzoo.references import load_function
 
 INTERVAL = 0.5
@@ -23,7 +23,7 @@ DEATHS = 3
 """A job fails when its process has died so often."""
 INTERRUPTED = "interrupted; the same command resumes it"
 
-Kind = Literal["started", "died", "elsewhere", "done", "failed", "refused"]
+Kind = Literal["started", "died", "elsewhere", "done", "failed", "refused", "unwritten"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Event:
     Attributes:
         kind: ``"started"``; ``"died"`` (its process did; it starts again); ``"elsewhere"`` (another process holds its
             directory; it is looked at again); or its end: ``"done"``, ``"failed"`` (the run did, or its process died
-            too often), ``"refused"`` (its input is bad, so that others of its kind would end likewise).
+            too often), ``"refused"`` (its input is bad, so that others of its kind would end likewise), ``"unwritten"``
+            (its files cannot be written, so that it may go on once they can be).
         job: the job.
         reason: why it died, failed or was refused.
         where: the process that it started in.
@@ -70,7 +71,7 @@ class Event:
     @property
     def final(self) -> bool:
         """Whether the job is over."""
-        return self.kind in ("done", "failed", "refused")
+        return self.kind in ("done", "failed", "refused", "unwritten")
 
 
 class Pool:
@@ -170,8 +171,8 @@ def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) ->
     """Call a job's function, in whichever process.
 
     Returns:
-        How it ended, ``"done"``, ``"failed"``, ``"refused"`` or ``"elsewhere"``, and why. A traceback is printed where
-        the error is none of kzoo's.
+        How it ended, ``"done"``, ``"failed"``, ``"refused"``, ``"unwritten"`` or ``"elsewhere"``, and why. A traceback
+        is printed where the error is none of kzoo's.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
@@ -184,7 +185,7 @@ def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) ->
     except InputError as error:
         return "refused", str(error)
     except RunFailed as error:
-        return "failed", str(error)
+        return "unwritten" if isinstance(error, NotWritten) else "failed", str(error)
     except Exception as error:
         traceback.print_exc()
         return "failed", f"{type(error).__name__}: {error}"

@@ -49,7 +49,7 @@ class OnRay(Pool):
             address: ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for one that is started on
                 this machine for the time being, ``"host:port"`` of a cluster's head as seen from one of its machines,
                 or ``"ray://host:port"`` from elsewhere.
-            workers: jobs at a time; the cluster's cores are divided between them. If not given, one job a GPU, or,
+            workers: jobs at a time; the cluster's cores are divided between them. By default one job a GPU, or,
                 where there is none, one job a machine.
             reuse: whether a process may run several jobs, one after another (never where they use GPUs).
             deaths: a job fails when its process or machine has died so often.
@@ -64,6 +64,7 @@ class OnRay(Pool):
             raise InputError(f"--on {address} needs Ray, which is not installed: pip install 'kzoo[ray]'")
         super().__init__(workers or 1)
         self.address, self.workers, self.reuse, self.deaths, self.patience = address, workers, reuse, deaths, patience
+        self._threads = 1
         self._tasks: dict[Any, Job] = {}  # by Ray's reference
         self._started: dict[str, str] = {}  # what each job's task wrote when it started
 
@@ -87,15 +88,16 @@ class OnRay(Pool):
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Ray has a queue of its own: it gets all that may start.
+        # Ray has a queue too: it gets all that may start.
         while (job := self._next()) is not None:
             _started_file(job).unlink(missing_ok=True)
             self._tasks[self._remote.remote(self._order(job), self.patience)] = job
-        if not self._tasks:
-            time.sleep(0.0 if self._events else seconds)
-            return self._taken()
-
-        done, _ = self._ray.wait(list(self._tasks), timeout=0.0 if self._events else seconds)
+        seconds = 0.0 if self._events else seconds
+        done: list[Any] = []
+        if self._tasks:
+            done, _ = self._ray.wait(list(self._tasks), timeout=seconds)
+        else:
+            time.sleep(seconds)
         for job in self._tasks.values():
             self._look_for_start(job)
         for reference in done:
@@ -138,6 +140,7 @@ class OnRay(Pool):
         return {
             "function": job.function,
             "arguments": dict(job.arguments),
+            "record": str(job.record.absolute()),
             "started": str(_started_file(job).absolute()),
             "working_directory": os.getcwd(),
             "path": [entry or os.getcwd() for entry in sys.path],
@@ -147,6 +150,8 @@ class OnRay(Pool):
 
 def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
     """Perform a job on some machine of the cluster; gives what `perform` gives."""
+    if os.path.exists(order["record"]):  # a retry, and the process before this one died after its last word
+        return "done", ""
     os.environ.update(order["environment"])
     if os.path.isdir(order["working_directory"]):
         os.chdir(order["working_directory"])
@@ -207,8 +212,8 @@ def _connected(address: str) -> Iterator[Any]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == "local":
         gpus = len(visible_gpus(os.environ))
-        own: dict[str, Any] = {"num_cpus": len(usable_cores()), "num_gpus": gpus, "include_dashboard": False}
-        ray.init(address, object_store_memory=STORE, **own, **quiet)
+        machine: dict[str, Any] = {"num_cpus": len(usable_cores()), "num_gpus": gpus, "include_dashboard": False}
+        ray.init(address, object_store_memory=STORE, **machine, **quiet)
     else:
         if address != "auto":
             _check_reachable(address)

@@ -27,11 +27,13 @@ class Progress:
 
 def read_progress(directory: Path, epochs: int) -> Progress:
     """How far the run in a directory has come, of `epochs` epochs, read from its metrics.csv."""
-    history = read_history(directory)
-    if not history:
+    try:
+        since = time.time() - (directory / METRICS).stat().st_mtime
+    except OSError:
         return Progress()
-    written = (directory / METRICS).stat().st_mtime
+    if not (history := read_history(directory)):
+        return Progress()
     epoch, accuracy = int(history["epoch"][-1]), history.get("val_accuracy")
     each = statistics.median(history["seconds"][-5:])
-    left = max((epochs - epoch) * each - min(time.time() - written, each), 0.0)
+    left = max((epochs - epoch) * each - min(since, each), 0.0)
     return Progress(epoch, accuracy[-1] if accuracy else None, left)

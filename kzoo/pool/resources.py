@@ -49,7 +49,7 @@ def divide(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
 def shares(workers: int, environment: Mapping[str, str] | None = None) -> list[Share]:
     """Divide this process's cores and GPUs between workers.
 
-    A limit on threads that `environment` (this process's, if not given) already holds is kept where it is lower.
+    A limit on threads that `environment` (by default this process's) already holds is kept where it is lower.
     """
     environment = os.environ if environment is None else environment
     gpus = visible_gpus(environment)
@@ -57,7 +57,7 @@ def shares(workers: int, environment: Mapping[str, str] | None = None) -> list[S
     for index, cores in enumerate(divide(usable_cores(), workers)):
         variables = {name: _lower(environment.get(name), len(cores)) for name in THREADS}
         if len(cores) == 1 and not hasattr(os, "sched_setaffinity"):
-            # XLA counts the cores it is bound to; where nothing can be bound it has to be told.
+            # XLA counts the cores it is bound to; where nothing can be bound, a flag says so.
             flags = environment.get("XLA_FLAGS", "")
             variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
         if gpus:
@@ -75,9 +75,9 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [gpu for gpu in (part.strip() for part in named.split(",")) if gpu and gpu != "-1"]
-    found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    files = [path for path in Path("/dev").glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
     # CUDA counts the GPUs of a container from 0, whatever the numbers of their device files are.
-    return [str(i) for i, _ in enumerate(number for number in found if number.isdigit())]
+    return [str(index) for index in range(len(files))]
 
 
 def _lower(present: str | None, count: int) -> str:

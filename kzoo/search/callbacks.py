@@ -18,33 +18,27 @@ __all__ = ["SAVERS", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]
 SAVERS = (SaveBestEpoch, keras.callbacks.ModelCheckpoint)
 
 
-class TunerCallbacks(keras.callbacks.Callback):
-    """Passes everything on to other callbacks.
+class TunerCallbacks(keras.callbacks.CallbackList):
+    """Several callbacks as one.
 
-    Those that save weights are given the model that is saved everywhere else, not the view of it that is trained (their
+    Those that save weights get the model that is saved everywhere else, not the view of it that is trained (their
     layers' classes differ), and see averaged weights where the recipe averages them.
     """
 
     def __init__(self, callbacks: Sequence[Any], stock: keras.Model | None) -> None:
-        """Pass on to `callbacks`; `stock` is the model to save."""
-        super().__init__()
-        self.callbacks, self.stock = list(callbacks), stock
+        """Combine `callbacks`; `stock` is the model to save."""
+        self.stock = stock
+        super().__init__(list(callbacks))
 
     def set_model(self, model: Any) -> None:
-        """Give each the model that it is meant for."""
+        """Give each callback the model that it is meant for."""
         super().set_model(model)
         for callback in self.callbacks:
-            saves = isinstance(callback, SAVERS) and self.stock is not None
-            callback.set_model(self.stock if saves else model)
-
-    def set_params(self, params: Any) -> None:
-        """Pass it on."""
-        super().set_params(params)
-        for callback in self.callbacks:
-            callback.set_params(params)
+            if isinstance(callback, SAVERS) and model is not None and self.stock is not None:
+                callback.set_model(self.stock)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Pass it on."""
+        """Call each; savers with averaged weights."""
         for callback in self.callbacks:
             if isinstance(callback, SAVERS):
                 with averaged(self.model.optimizer):
@@ -53,27 +47,11 @@ class TunerCallbacks(keras.callbacks.Callback):
                 callback.on_epoch_end(epoch, logs)
 
     def state(self) -> dict[str, Any]:
-        """Each one's state, by class."""
+        """Each callback's state, by class."""
         return {type(callback).__name__: state_of(callback) for callback in self.callbacks}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; those that were not there before begin anew."""
+        """Restore a state; callbacks that are not in it begin anew."""
         for callback in self.callbacks:
             if type(callback).__name__ in state:
                 restore_state(callback, state[type(callback).__name__])
-
-
-def _passes_on(name: str) -> Any:
-    def hook(self: TunerCallbacks, *args: Any, **options: Any) -> None:
-        for callback in self.callbacks:
-            getattr(callback, name)(*args, **options)
-
-    hook.__name__, hook.__doc__ = name, "Pass it on."
-    return hook
-
-
-for _name in (
-    "on_epoch_begin",
-    *(f"on_{part}{moment}" for part in ("train", "test", "train_batch", "test_batch") for moment in ("_begin", "_end")),
-):
-    setattr(TunerCallbacks, _name, _passes_on(_name))

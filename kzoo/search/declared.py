@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.models.registry import variant
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
-from kzoo.search.space import Choice, Condition, Entry, IntRange, Range
+from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")
 PARTS: dict[str, tuple[type, ...]] = {
@@ -20,7 +21,7 @@ PARTS: dict[str, tuple[type, ...]] = {
     "split": (Split,),
     "early_stop": (EarlyStop,),
 }
-"""Fields with entries of their own, and the settings that they may hold."""
+"""Fields that have entries, and the settings that they may hold."""
 
 
 class Space(Mapping[str, Entry]):
@@ -45,11 +46,14 @@ class Space(Mapping[str, Entry]):
         self.options = dict(variant(recipe.model).options)
         for name, entry in entries.items():
             _check_name(name)
-            if not isinstance(entry, Choice | Range | IntRange):
+            if not isinstance(entry, Entry):
                 raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
         self._entries = {name: self._settled(name, entry) for name, entry in entries.items()}
         self._conditions = {name: self._read_conditions(name, entry) for name, entry in entries.items()}
-        self._entries = {name: self._entries[name] for name in self._order()}
+        order: dict[str, Entry] = {}
+        for name in self._entries:
+            self._add(name, order, ())
+        self._entries = order
         for name, entry in self._entries.items():
             self._check_values(name, entry)
 
@@ -63,7 +67,7 @@ class Space(Mapping[str, Entry]):
         return len(self._entries)
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
-        """Make all entries known to keras-tuner's `hp`; the recipe's own values are the defaults.
+        """Make all entries known to keras-tuner's `hp`; the recipe's values are the defaults.
 
         Args:
             hp: keras-tuner's hyper-parameters.
@@ -71,16 +75,16 @@ class Space(Mapping[str, Entry]):
         """
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
-                for condition in self._conditions[name]:
-                    scopes.enter_context(hp.conditional_scope(condition.parent, list(condition.keys)))
-                entry.declare(hp, name, self._own(name), grid)
+                for parent, keys in self._conditions[name].items():
+                    scopes.enter_context(hp.conditional_scope(parent, keys))
+                entry.declare(hp, name, self._default(name), grid)
 
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What to override in the recipe, from keras-tuner's values; names that are not the space's are left out."""
         return {name: self._entries[name].read(value) for name, value in self.keys_of(values).items()}
 
     def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values of the fields that are active among them, as they were before they were sent."""
+        """Keras-tuner's values of the space's active fields, as this space holds them."""
         active: dict[str, Any] = {}
         for name, entry in self._entries.items():
             if values.get(name) is None or not self._active(name, active):
@@ -89,20 +93,17 @@ class Space(Mapping[str, Entry]):
         return active
 
     def lasting(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values with numbers of ranges as they survive its protocol; those of a choice are left."""
-        ranges = {name: entry for name, entry in self._entries.items() if not isinstance(entry, Choice)}
+        """Keras-tuner's values with the numbers of ranges rounded."""
+        ranges = {name: entry for name, entry in self._entries.items() if isinstance(entry, Range)}
         return {name: ranges[name].read(value) if name in ranges else value for name, value in values.items()}
 
     def baseline(self) -> dict[str, Any] | None:
-        """The recipe's own values as keras-tuner holds them; None where the space does not contain them."""
+        """The recipe's values as keras-tuner holds them; None where the space does not contain them."""
         values: dict[str, Any] = {}
         for name in self._entries:
             if self._active(name, values):
-                own = self._own(name)
-                if own is None:
-                    return None
-                values[name] = own
-        return values
+                values[name] = self._default(name)
+        return None if None in values.values() else values
 
     def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
         """Entries that are left when fields get fixed values, those of `recipe`: conditions on them are settled."""
@@ -114,10 +115,11 @@ class Space(Mapping[str, Entry]):
             for field, wanted in entry.when.items():
                 if field not in names:
                     kept[field] = wanted
-                elif not _holds(self._entries[field], wanted, own_value(recipe, field)):
+                elif not _holds(self._entries[field], wanted, value_of(recipe, field)):
                     break
             else:
-                left[name] = _with_conditions(entry, kept)
+                left[name] = copy.copy(entry)
+                left[name].when = kept
         return left
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,14 +131,16 @@ class Space(Mapping[str, Entry]):
         if name not in PARTS or not isinstance(entry, Choice):
             return entry
         try:
-            values = [own_value(self.recipe.override(**{name: value}), name) for value in entry.values]
+            values = [value_of(self.recipe.override(**{name: value}), name) for value in entry.values]
         except InputError as error:
             raise InputError(f"space entry {name!r}: {error}") from None
-        return _choice(values, entry.keys, entry.when)
+        settled = copy.copy(entry)
+        settled.values = tuple(values)
+        return settled
 
-    def _own(self, name: str) -> Any:
-        """The key of the recipe's own value, or None."""
-        value = own_value(self.recipe, name)
+    def _default(self, name: str) -> Any:
+        """The key of the recipe's value; None where the entry does not have it."""
+        value = value_of(self.recipe, name)
         if value is None:
             value = self.options.get(name.removeprefix("model_options."))
         with contextlib.suppress(InputError):
@@ -144,34 +148,27 @@ class Space(Mapping[str, Entry]):
         return None
 
     def _active(self, name: str, values: Mapping[str, Any]) -> bool:
-        return all(values.get(c.parent) in c.keys for c in self._conditions[name])
+        return all(values.get(parent) in keys for parent, keys in self._conditions[name].items())
 
-    def _read_conditions(self, name: str, entry: Entry) -> tuple[Condition, ...]:
-        found = []
+    def _read_conditions(self, name: str, entry: Entry) -> dict[str, list[Key]]:
+        """The fields that an entry depends on, with the keys at which it is active."""
+        conditions = {}
         for field, wanted in entry.when.items():
             if field not in self._entries:
                 raise unknown(f"field in `when` of space entry {name!r}:", field, self._entries)
             try:
-                found.append(Condition(field, tuple(_wanted_keys(self._entries[field], wanted))))
+                conditions[field] = _wanted_keys(self._entries[field], wanted)
             except InputError as error:
                 raise InputError(f"`when` of space entry {name!r} on {field!r}: {error}") from None
-        return tuple(found)
+        return conditions
 
-    def _order(self) -> list[str]:
-        """Names, what others depend on first."""
-        order: list[str] = []
-
-        def place(name: str, path: tuple[str, ...]) -> None:
-            if name in path:
-                raise InputError(f"conditions of the space run in a circle: {' -> '.join((*path, name))}")
-            for condition in self._conditions[name]:
-                place(condition.parent, (*path, name))
-            if name not in order:
-                order.append(name)
-
-        for name in self._entries:
-            place(name, ())
-        return order
+    def _add(self, name: str, order: dict[str, Entry], path: tuple[str, ...]) -> None:
+        """Add an entry to an order, after those that it depends on."""
+        if name in path:
+            raise InputError(f"conditions of the space run in a circle: {' -> '.join((*path, name))}")
+        for parent in self._conditions[name]:
+            self._add(parent, order, (*path, name))
+        order.setdefault(name, self._entries[name])
 
     def _check_values(self, name: str, entry: Entry) -> None:
         around = self._switched_on(name)
@@ -184,13 +181,13 @@ class Space(Mapping[str, Entry]):
     def _switched_on(self, name: str) -> dict[str, Any]:
         """Values of other fields with which a field is active."""
         values: dict[str, Any] = {}
-        for condition in self._conditions[name]:
-            values |= self._switched_on(condition.parent)
-            values[condition.parent] = self._entries[condition.parent].read(condition.keys[0])
+        for parent, keys in self._conditions[name].items():
+            values |= self._switched_on(parent)
+            values[parent] = self._entries[parent].read(keys[0])
         return values
 
 
-def own_value(recipe: Recipe, name: str) -> Any:
+def value_of(recipe: Recipe, name: str) -> Any:
     """A recipe's value of a dotted field, plain data; None where it has no such entry."""
     value: Any = recipe.resolved().model_dump(mode="json")
     for part in name.split("."):
@@ -228,26 +225,16 @@ def _holds(entry: Entry, wanted: Any, value: Any) -> bool:
         return False
 
 
-def _with_conditions(entry: Entry, when: dict[str, Any]) -> Entry:
-    if isinstance(entry, Choice):
-        return _choice(entry.values, entry.keys, when)
-    return type(entry)(entry.low, entry.high, step=entry.step, log=entry.log, when=when)
-
-
 def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:
     """The entries that `Space.to_dict` gave."""
     entries: dict[str, Entry] = {}
     for name, fields in data.items():
-        when = fields.get("when")
         if fields["kind"] == "choice":
-            entries[name] = _choice(fields["values"], fields["keys"], when)
+            labels = [str(number) for number in range(len(fields["keys"]))]
+            choice = Choice(*fields["values"], labels=labels, when=fields.get("when"))
+            choice.keys = tuple(fields["keys"])
+            entries[name] = choice
         else:
-            kind = Range if fields["kind"] == "range" else IntRange
-            entries[name] = kind(fields["low"], fields["high"], step=fields["step"], log=fields["log"], when=when)
+            options = {key: value for key, value in fields.items() if key != "kind"}
+            entries[name] = (IntRange if fields["kind"] == IntRange.kind else Range)(**options)
     return entries
-
-
-def _choice(values: Any, keys: Any, when: Any) -> Choice:
-    choice = Choice(*values, labels=[str(i) for i in range(len(values))], when=when)
-    choice.keys = tuple(keys)
-    return choice

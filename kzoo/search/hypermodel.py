@@ -12,7 +12,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.errors import InputError, NotWritten, RunFailed, unknown
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models.registry import builder_defaults, builder_options, resolve
 from kzoo.recipes import recipe as named_recipe
@@ -48,6 +48,10 @@ class Rejected(FailedTrialError):
 
 class _Misuse(InputError, FatalError):
     """What no trial can do anything about: keras-tuner ends the search at once."""
+
+
+class _NotWritten(NotWritten, FatalError):
+    """A trial's files cannot be written, which is no fault of it: keras-tuner ends the search at once."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -107,17 +111,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     @classmethod
     def of(cls, search: Search, data_dir: str | Path | None, checkpoint_minutes: float) -> Self:
         """The hyper-model of a search."""
-        return cls(
-            search.base,
-            search.checked_space,
-            model=search.model,
-            max_parameters=search.max_parameters,
-            max_multiply_adds=search.max_multiply_adds,
-            data_dir=data_dir,
-            checkpoint_minutes=checkpoint_minutes,
-            grid=search.tuner == "grid",
-            name=search.name,
-        )
+        options = {name: getattr(search, name) for name in ("model", "max_parameters", "max_multiply_adds", "name")}
+        options |= {"data_dir": data_dir, "checkpoint_minutes": checkpoint_minutes, "grid": search.tuner == "grid"}
+        return cls(search.base, search.checked_space, **options)
 
     def train_trial(self, hp: Any, directory: Path, search: Search) -> keras.callbacks.History:
         """Train a trial of a search in its directory, or resume it; the arguments are those of `fit`."""
@@ -235,11 +231,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
         Raises:
             Rejected: the model exceeds a limit.
-            keras_tuner.errors.FailedTrialError: the run failed (a loss that is not finite, a full disk).
+            keras_tuner.errors.FailedTrialError: the run failed (a loss that is not finite).
+            keras_tuner.errors.FatalError: its files cannot be written (a full disk).
         """
         if args or options:
-            given = ", ".join([*(["data"] if args else []), *sorted(options)])
-            raise _Misuse(f"a recipe brings its own data and settings: search() takes no {given}")
+            refused = ", ".join([*(["data"] if args else []), *sorted(options)])
+            raise _Misuse(f"a recipe brings its own data and settings: search() takes no {refused}")
         _, work = self.check_limits(model)
         recipe = self.recipe_of(hp)
         if epochs is not None and initial_epoch is None:
@@ -255,6 +252,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             self._continue_trial(hp, directory.parent, directory.name)
         try:
             run = self._train(recipe, model, directory, callbacks, epochs)
+        except NotWritten as error:
+            raise _NotWritten(str(error)) from error
         except RunFailed as error:
             raise FailedTrialError(str(error)) from error
         history = keras.callbacks.History()

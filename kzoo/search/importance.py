@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from kzoo.errors import InputError
 from kzoo.search.results import SearchResult
@@ -47,32 +46,22 @@ def importances(result: SearchResult, seed: int = 0) -> tuple[list[Importance], 
     import numpy as np
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
+    from sklearn.preprocessing import OrdinalEncoder
 
-    trials = result.ranked()
+    trials, name = result.ranked(), result.record.name
     if len(trials) < LEAST:
-        raise InputError(
-            f"search {result.record.name!r} has {len(trials)} completed trials: importance needs {LEAST} at least"
-        )
-    columns = {name: _numbers([trial.values.get(name) for trial in trials]) for name in result.fields}
-    varied = [name for name, column in columns.items() if len(set(column)) > 1]
-    if not varied:
-        raise InputError(f"search {result.record.name!r}: all completed trials had the same values")
-    x = np.array([columns[name] for name in varied]).T
+        raise InputError(f"search {name!r} has {len(trials)} completed trials: importance needs {LEAST} at least")
+    columns = {field: [trial.values.get(field) for trial in trials] for field in result.fields}
+    columns = {field: values for field, values in columns.items() if len(set(values)) > 1}
+    if not columns:
+        raise InputError(f"search {name!r}: all completed trials had the same values")
+
+    # Trees need only the order of values; a field that was not varied comes below all of them.
+    table = np.array(list(columns.values()), dtype=object).T
+    x = OrdinalEncoder(encoded_missing_value=-1).fit_transform(table)
     y = np.array([trial.score for trial in trials])
     forest = RandomForestRegressor(TREES, oob_score=True, random_state=seed).fit(x, y)
-    found = permutation_importance(forest, x, y, n_repeats=REPEATS, random_state=seed)
-    rows = [
-        Importance(name, float(mean), float(deviation))
-        for name, mean, deviation in zip(varied, found.importances_mean, found.importances_std, strict=True)
-    ]
-    return sorted(rows, key=lambda row: -row.importance), float(forest.oob_score_)
-
-
-def _numbers(values: list[Any]) -> list[float]:
-    """Values as numbers that a tree can split: numbers as they are, labels by rank, what was not varied below all."""
-    present = [value for value in values if value is not None]
-    if all(isinstance(value, int | float) for value in present):
-        lowest = min(present, default=0.0)
-        return [float(lowest - 1.0 if value is None else value) for value in values]
-    order = {value: float(rank) for rank, value in enumerate(sorted(set(present), key=str))}
-    return [order.get(value, -1.0) for value in values]
+    loss = permutation_importance(forest, x, y, n_repeats=REPEATS, random_state=seed)
+    numbers = zip(columns, loss.importances_mean.tolist(), loss.importances_std.tolist(), strict=True)
+    ranked = sorted((Importance(*fields) for fields in numbers), key=lambda item: -item.importance)
+    return ranked, float(forest.oob_score_)

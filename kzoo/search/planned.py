@@ -1,8 +1,8 @@
 """What a search asks of keras-tuner's oracles: no configuration twice, and one file that a kill leaves whole.
 
-An oracle chooses the trials of a search. `Planned.ask` gives the next one, `Planned.tell` takes its outcome.
-keras-tuner saves its state in several files, one after another; here all that is known is one file, written atomically
-at each change.
+An oracle chooses the trials of a search. `Planned.ask` returns the next one, `Planned.tell` takes its outcome.
+keras-tuner saves its state in several files, one after another; here everything is one file, written atomically at each
+change.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine import hyperparameters as kinds
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kzoo.errors import InputError
 from kzoo.files import write_json
 from kzoo.schemas import check_version
-from kzoo.search.combinations import Endless, Values, all_values, combinations
 from kzoo.search.records import STATE, Outcome
 from kzoo.search.results import read_json
 from kzoo.search.search import Search
 from kzoo.seeds import derived_seed, generator
 
+Values = dict[str, Any]
+"""Of the active hyper-parameters, by name."""
 SCHEMA_VERSION = 1
 REJECTED_IN_A_ROW = 100
-"""After so many rejected trials with none between them, the limits leave nothing to find."""
+"""After this many rejected trials with none between them, the limits leave nothing to find."""
 DRAWS = 20
 """Configurations drawn at random, all tried before, after which those that are left are listed."""
 LISTED = 20_000
@@ -41,7 +43,7 @@ class Planned:
     Attributes:
         search: the search.
         path: file of the state.
-        skipped: how often a configuration that had been tried was proposed, and another one chosen instead.
+        skipped: how often a proposed configuration had been tried, so that another one was chosen.
         rejected: numbers of the trials whose models exceed a limit.
         given_up: whether trials failed or were rejected too often.
         ended: why there are no more trials; empty before that.
@@ -77,8 +79,9 @@ class Planned:
 
     def tell(self: Any, number: str, outcome: Outcome, space: Values | None = None) -> None:
         """Take the outcome of a trial; `space` is what a model function has made of its hyper-parameters."""
-        given = self.trials[number]
-        hyperparameters = given.hyperparameters if space is None else keras_tuner.HyperParameters.from_config(space)
+        hyperparameters = self.trials[number].hyperparameters
+        if space is not None:
+            hyperparameters = keras_tuner.HyperParameters.from_config(space)
         trial = Trial(hyperparameters, number, TrialStatus.FAILED, outcome.reason)
         if outcome.status == "completed":
             trial.status = TrialStatus.COMPLETED
@@ -125,7 +128,7 @@ class Planned:
             if values is not None:
                 return {"status": TrialStatus.RUNNING, "values": self.search.checked_space.lasting(values)}
             self.ended = self._why_no_more()
-        if self.ongoing_trials and not self.given_up:  # one that is rejected leaves its place to another
+        if self.ongoing_trials and not self.given_up:  # another trial replaces one that is rejected
             self.ended = ""
             return {"status": TrialStatus.IDLE, "values": None}
         return {"status": TrialStatus.STOPPED, "values": None}
@@ -165,15 +168,15 @@ class Planned:
 
     def configuration(self: Any, values: Values) -> str:
         """What a trial with these values trains, as a key: the identity of its recipe, and what it asks of a model."""
-        own = {name: value for name, value in values.items() if not name.startswith("tuner/")}
-        text = json.dumps(own, sort_keys=True)
+        values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
+        text = json.dumps(values, sort_keys=True)
         if text not in self._keys:
             space = self.search.checked_space
             try:
-                identity = self.search.base.override(**space.changes(own)).resolved().digest()
+                identity = self.search.base.override(**space.changes(values)).resolved().digest()
             except InputError:  # such a trial fails
-                identity = json.dumps(space.keys_of(own), sort_keys=True, default=str)
-            rest = {name: value for name, value in own.items() if name not in space}
+                identity = json.dumps(space.keys_of(values), sort_keys=True, default=str)
+            rest = {name: value for name, value in values.items() if name not in space}
             self._keys[text] = f"{identity} {json.dumps(rest, sort_keys=True)}" if rest else identity
         return str(self._keys[text])
 
@@ -190,37 +193,65 @@ class Planned:
         if self._exhausted_at == size:
             return None
         known = self._known()
-        for attempt in range(DRAWS):
-            values = self._draw(attempt)
+        for attempt, values in enumerate(self._candidates()):
             if self.configuration(values) not in known:
                 self.skipped += attempt > 0
                 return values
-        left = self._untried(known)
-        if left is None:
-            self._exhausted_at = size
+        self._exhausted_at = size
+        return None
+
+    def _candidates(self: Any) -> Iterator[Values]:
+        """Values at random; then all that there are, unless they are too many to list."""
+        yield from map(self._draw, range(DRAWS))
+        try:
+            listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
+        except Endless:
+            listed = []
+        if 0 < len(listed) <= LISTED:
+            generator(self.search.seed, "left", len(self.trials)).shuffle(listed)
+            yield from listed
         else:
-            self.skipped += 1
-        return left
+            yield from map(self._draw, range(DRAWS, LISTED))
 
     def _draw(self: Any, attempt: int) -> Values:
         """Values at random, the same after a restart."""
         hp = keras_tuner.HyperParameters()
         for index, entry in enumerate(self.hyperparameters.space):
             if hp.is_active(entry):
-                hp.values[entry.name] = entry.random_sample(
-                    derived_seed(self.search.seed, "draw", len(self.trials), attempt, index)
-                )
+                seed = derived_seed(self.search.seed, "draw", len(self.trials), attempt, index)
+                hp.values[entry.name] = entry.random_sample(seed)
         return dict(hp.values)
 
-    def _untried(self: Any, known: set[str]) -> Values | None:
-        """One of the configurations that are not known; None if there is none."""
-        try:
-            listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
-        except Endless:
-            listed = []
-        candidates: Iterable[Values] = listed
-        if not listed or len(listed) > LISTED:  # only a space of few configurations has none left
-            candidates = map(self._draw, range(DRAWS, LISTED))
-        else:
-            generator(self.search.seed, "left", len(self.trials)).shuffle(listed)
-        return next((values for values in candidates if self.configuration(values) not in known), None)
+
+class Endless(Exception):
+    """A space has a real range, so that its combinations cannot be listed."""
+
+
+def combinations(space: list[Any], values_of: Callable[[Any], list[Any]]) -> Iterator[Values]:
+    """All combinations of the values of hyper-parameters, defaults first; the last one varies fastest.
+
+    Only active hyper-parameters are part of a combination, as of a trial's values.
+    """
+    hp = keras_tuner.HyperParameters()
+
+    def extend(index: int, chosen: Values) -> Iterator[Values]:
+        if index == len(space):
+            yield chosen
+            return
+        entry, hp.values = space[index], chosen
+        if not hp.is_active(entry):
+            yield from extend(index + 1, chosen)
+            return
+        for value in dict.fromkeys([entry.default, *values_of(entry)]):
+            yield from extend(index + 1, {**chosen, entry.name: value})
+
+    return extend(0, {})
+
+
+def all_values(entry: Any) -> list[Any]:
+    """Every value of a hyper-parameter."""
+    if isinstance(entry, kinds.Float) and entry.step is None:
+        raise Endless
+    if isinstance(entry, kinds.Int) and entry.step is None:
+        return list(range(entry.min_value, entry.max_value + 1))
+    return list(entry.values)

@@ -17,7 +17,7 @@ from kzoo.search.search import Search
 from kzoo.search.tables import cell, in_words, rich_table
 
 SHOWN = 30
-"""Rows of the live table: the best, and all that are not over."""
+"""Trials in the live table: the best, and all that are not over."""
 
 
 class SearchProgress:
@@ -64,8 +64,8 @@ class SearchProgress:
         budget = self.search.budget
         done = sum(trial.status in ("completed", "failed") for trial in result.trials)
         title = f"{self.search.name}: {done}{f' of {budget}' if budget else ''} trials, {self.search.tuner}"
-        rows = [trial for trial in result.trials if trial.number in chosen]
-        return rich_table(result, rows, title=title, epochs=self._epochs)
+        trials = [trial for trial in result.trials if trial.number in chosen]
+        return rich_table(result, trials, title=title, epochs=self._epochs)
 
     def _epochs(self, trial: Trial) -> str:
         """How far a trial has come, with its last validation accuracy: read from its run's directory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -85,7 +84,7 @@ class Confirmation(_Record):
     """A run with another seed, see `kzoo.search.confirming`.
 
     Attributes:
-        which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's own.
+        which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's.
         seed: of the run.
         val_accuracy: of the best epoch.
         test_accuracy: of the best epoch's weights.
@@ -113,10 +112,10 @@ class Record(_Record):
         reason: why it ended.
         skipped: configurations that the tuner proposed and that were skipped because a trial had had them.
         seconds: wall-clock time that was spent on it.
-        baseline: number of the trial with the recipe's own values, if there is one.
+        baseline: number of the trial with the recipe's values, if there is one.
         trials: in the order in which they began.
-        confirmed: runs with other seeds, of the best trial's recipe and of the search's own.
-        environment: backend, versions and hardware of the process that began it; each run's record has its own.
+        confirmed: runs with other seeds, of the best trial's recipe and of the search's.
+        environment: backend, versions and hardware of the process that began it (those of each run are in its record).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -132,7 +131,3 @@ class Record(_Record):
     trials: list[Trial] = []
     confirmed: list[Confirmation] = []
     environment: dict[str, Any] = {}
-
-    def to_json(self) -> str:
-        """The record as JSON."""
-        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"

@@ -10,10 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from kzoo import notebook
 from kzoo.errors import InputError
+from kzoo.files import write_json
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import check_version
 from kzoo.search.records import RECORD, SCHEMA_VERSION, Outcome, Record, Trial
@@ -41,15 +40,10 @@ class SearchResult:
         return f"SearchResult({self.record.name!r}: {self.status}, {len(self.trials)} trials{best})"
 
     def _repr_html_(self) -> str:
-        ranked = self.ranked()
-        others = [trial for trial in self.trials if trial not in ranked]
-        rows = [
-            (trial.number, *(trial.values.get(field) for field in self.fields), trial.score, trial.status)
-            for trial in [*ranked, *others]
-        ]
-        rows = [tuple(f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row) for row in rows]
-        header = ("trial", *self.fields, self.objective, "status")
-        return notebook.heading(repr(self)) + notebook.table(header, rows)
+        from kzoo.search import tables
+
+        cells = (tables.row(self, trial) for trial in self.ordered())
+        return notebook.heading(repr(self)) + notebook.table(tables.columns(self), cells)
 
     @property
     def trials(self) -> list[Trial]:
@@ -84,9 +78,18 @@ class SearchResult:
 
         Of equal ones, those that went on with another trial's run (Hyperband) come first, then in order of beginning.
         """
-        done = [trial for trial in self.trials if trial.score is not None]
         sign = -1 if self.objective.endswith("accuracy") else 1
-        return sorted(done, key=lambda trial: (sign * (trial.score or 0.0), -_carried(trial)))
+
+        def key(trial: Trial) -> tuple[float, int]:
+            carried = trial.outcome.epochs if trial.outcome and trial.outcome.continues is not None else 0
+            return sign * (trial.score or 0.0), -carried
+
+        return sorted((trial for trial in self.trials if trial.score is not None), key=key)
+
+    def ordered(self) -> list[Trial]:
+        """All trials, the best first, then those without a score."""
+        ranked = self.ranked()
+        return ranked + [trial for trial in self.trials if trial.score is None]
 
     @property
     def best(self) -> Trial:
@@ -101,7 +104,7 @@ class SearchResult:
         return ranked[0]
 
     def recipe(self, trial: Trial | None = None) -> Recipe:
-        """The recipe of a trial, the best one's if none is given, under the search's name.
+        """The recipe of a trial, by default of the best one, under the search's name.
 
         Raises:
             InputError: none was completed, or the model came from a function, which a recipe cannot name.
@@ -115,11 +118,6 @@ class SearchResult:
         base = Recipe(**self.record.search["recipe"])
         assert chosen.outcome is not None
         return base.override(**chosen.outcome.changes).derive(f"{self.record.name}/best")
-
-
-def _carried(trial: Trial) -> int:
-    """Epochs of a trial that went on with another one's run."""
-    return trial.outcome.epochs if trial.outcome is not None and trial.outcome.continues is not None else 0
 
 
 def search_directory(search: Search, directory: str | Path | None = None) -> Path:
@@ -143,6 +141,11 @@ def read_search(path: str | Path) -> SearchResult:
     return SearchResult(file.parent, _read(file, Record, "search"))
 
 
+def write_record(directory: Path, record: Record) -> None:
+    """Write a search's record, whole or not at all."""
+    write_json(directory / RECORD, record.model_dump(mode="json"))
+
+
 def read_outcome(path: Path) -> Outcome:
     """How a trial ended.
 
@@ -157,9 +160,9 @@ def _read(path: Path, schema: Any, what: str) -> Any:
         fields = json.loads(path.read_text(encoding="utf-8"))
         check_version(fields, f"{what} {str(path)!r}", SCHEMA_VERSION)
         return schema(**fields)
-    except (OSError, ValueError, TypeError, ValidationError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{what} {str(path)!r} cannot be read ({str(error).splitlines()[0]})") from None
 
 

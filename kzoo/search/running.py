@@ -11,13 +11,13 @@ import filelock
 from rich.console import Console
 
 from kzoo.console import console_for
-from kzoo.errors import InputError, InUse, RunFailed
-from kzoo.files import make_directory, write_json, write_text
+from kzoo.errors import InputError, InUse, NotWritten, RunFailed
+from kzoo.files import make_directory, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.pool.resources import without_gpus
 from kzoo.search.progress import SearchProgress
 from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Trial
-from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory
+from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_record
 from kzoo.search.search import Search
 from kzoo.search.trial import SPACE, describe, train_trial
 from kzoo.search.unchanged import check_trials
@@ -42,9 +42,9 @@ def run_search(
 
     Args:
         search: what to search. Its budgets may be larger than before.
-        directory: of the search; ``searches/<name>-<digest>`` if not given.
+        directory: of the search; by default ``searches/<name>-<digest>``.
         data_dir: as for `kzoo.train`.
-        workers: trials at a time, in child processes of this machine; one after another in this process if not given.
+        workers: trials at a time, in child processes of this machine; by default one after another in this process.
         on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
         progress: whether to show a live table, or the console to show it on.
         checkpoint_minutes: as for `kzoo.train`.
@@ -53,11 +53,13 @@ def run_search(
     Raises:
         InputError: the search, the data or the directory are not usable.
         InUse: another process owns the search.
-        RunFailed: too many trials failed in a row, or none was completed.
+        RunFailed: too many trials failed in a row, none was completed, or a file cannot be written.
         KeyboardInterrupt: after SIGINT or SIGTERM; the trials under way have written checkpoints.
     """
     folder = search_directory(search, directory)
-    pool = _pool(search, workers, on)
+    if search.own_process and workers is None and on is None:
+        workers = 1
+    pool = make_pool(workers, on, reuse=not search.own_process)
     with claimed(open_directory(search, new_place(folder) if fresh else folder)) as folder:
         if (folder / "oracle.json").exists() and not (folder / STATE).exists():
             return _of_an_older_kzoo(search, read_search(folder))
@@ -66,12 +68,6 @@ def run_search(
         with SearchProgress(console, search, folder, owner.record) as shown:
             owner.run(shown.show)
         return owner.finish()
-
-
-def _pool(search: Search, workers: int | None, on: str | None) -> Pool:
-    if search.own_process and workers is None and on is None:
-        workers = 1
-    return make_pool(workers, on, reuse=not search.own_process)
 
 
 class Owner:
@@ -90,17 +86,16 @@ class Owner:
             InputError: the space does not fit the model's builder, or what is in the directory is damaged.
         """
         self.search, self.directory, self.pool = search, directory, pool
+        if data_dir and not pool.here:
+            data_dir = Path(data_dir).absolute()
         self.options: dict[str, Any] = {
-            "data_dir": str(data_dir) if data_dir else None,
+            "data_dir": data_dir and str(data_dir),
             "checkpoint_minutes": checkpoint_minutes,
         }
-        if not pool.here:
-            self.options["data_dir"] = str(Path(data_dir).absolute()) if data_dir else None
-            self.described = describe(search)
+        self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()
-        changes = {"name": search.name, "search": search.to_dict(), "budget": _budget(search)}
-        self.record = read_search(directory).record.model_copy(update=changes)
+        self.record = read_search(directory).record.model_copy(update=_described(search))
 
     def run(self, show: Any) -> None:
         """Train trials until there are no more; `show` is called with the record after each change."""
@@ -109,17 +104,23 @@ class Owner:
             self._write()
             for trial in list(self.oracle.ongoing_trials.values()):
                 self._submit(trial)
+            idle = False
             while True:
-                # Ask while there is room; a trial that cannot be chosen yet waits for others to end.
-                while self.pool.free > 0 and (trial := self.oracle.ask()) is not None:
-                    self._write()
-                    self._submit(trial)
+                # Ask while there is room; the oracle may have to wait for others to end before it can choose.
+                while self.pool.free > 0 and not idle:
+                    trial = self.oracle.ask()
+                    if trial is None:
+                        idle = True
+                    else:
+                        self._write()
+                        self._submit(trial)
                 if not self.pool.running:
                     break
                 events = self.pool.wait()
                 for event in events:
                     self._note(event)
                 if events:
+                    idle = False
                     self._write()
                     show(self.record)
         self._write()
@@ -132,8 +133,7 @@ class Owner:
             from kzoo.search.hypermodel import RecipeHyperModel
             from kzoo.search.oracles import make_oracle
 
-        options = self.options
-        self.hyper_model = RecipeHyperModel.of(self.search, options["data_dir"], options["checkpoint_minutes"])
+        self.hyper_model = RecipeHyperModel.of(self.search, **self.options)
         if self.pool.here and "dataset" not in self.search.space:
             self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
         self.oracle = make_oracle(self.search, self.directory)
@@ -153,34 +153,33 @@ class Owner:
 
     def _submit(self, trial: Any) -> None:
         """Hand a trial to the pool."""
-        folder = self._trial_directory(trial.trial_id)
+        folder, hp = self._trial_directory(trial.trial_id), trial.hyperparameters
         folder.mkdir(exist_ok=True)
-        if not self.pool.here:
-            folder = folder.absolute()
-        hp = trial.hyperparameters
-        arguments: dict[str, Any] = {"hyperparameters": hp.get_config(), "directory": str(folder), **self.options}
+        arguments: dict[str, Any] = {"hyperparameters": hp.get_config(), **self.options}
         arguments["changes"] = self.hyper_model.space.changes(hp.values)
+        function: Any = train_trial
         if self.pool.here:
             arguments |= {"search": self.hyper_model, "plan": self.search}
         else:
-            arguments["search"] = self.described
-        function: Any = train_trial if self.pool.here else f"{train_trial.__module__}:{train_trial.__name__}"
-        record = folder / OUTCOME
-        self.pool.submit(Job(trial.trial_id, function, arguments, folder / RUN, record, folder / "log.txt"))
+            function = f"{train_trial.__module__}:{train_trial.__name__}"
+            arguments["search"], folder = self.described, folder.absolute()
+        arguments["directory"] = str(folder)
+        self.pool.submit(Job(trial.trial_id, function, arguments, folder / RUN, folder / OUTCOME, folder / "log.txt"))
 
     def _note(self, event: Event) -> None:
-        """Take in what has happened to a trial; its outcome is on the disk before the oracle is told."""
+        """Take in what has happened to a trial; its outcome is on the disk before the oracle hears of it."""
         number = event.job.key
         (self.begun.add if event.kind == "started" else self.begun.discard)(number)
         if not event.final:
             return
         outcome = self._outcome(number)
         if outcome is None:
-            if event.kind == "refused":
-                raise InputError(event.reason)
+            if event.kind in ("refused", "unwritten"):
+                raise (InputError if event.kind == "refused" else NotWritten)(event.reason)
             changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
             reason = _why(event, self.search.memory) if event.reason else "it left no outcome"
             outcome = Outcome(status="failed", reason=reason, changes=changes)
+            self._trial_directory(number).mkdir(exist_ok=True)  # somebody may have deleted it
             write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
         space = self._trial_directory(number) / SPACE
         self.outcomes[number] = outcome
@@ -201,7 +200,7 @@ class Owner:
         before, self.record = self.record, self.record.model_copy(update=changes)
         if _winner(self.record) != _winner(before):  # runs with other seeds were of the one before
             self.record = self.record.model_copy(update={"confirmed": []})
-        _write(self.directory, self.record)
+        write_record(self.directory, self.record)
 
     def _trial(self, number: str) -> Trial:
         outcome = self.outcomes.get(number)
@@ -217,7 +216,7 @@ class Owner:
         Raises:
             RunFailed: it was given up, or no trial was completed.
         """
-        from kzoo.search.summary import write_summary
+        from kzoo.search.pictures import write_summary
 
         self._write("given up" if self.oracle.given_up else "completed")
         result = SearchResult(self.directory, self.record)
@@ -253,7 +252,12 @@ def open_directory(search: Search, directory: Path) -> Path:
         elif there:
             raise InputError(f"directory {str(directory)!r} holds {there[0]!r} and no {RECORD}: choose another")
         else:
-            _write(directory, _new_record(search))
+            import keras
+
+            environment = {"backend": keras.backend.backend(), "versions": versions(), **hardware()}
+            environment["git_commit"] = git_commit()
+            fields = {**_described(search), "digest": search.digest, "environment": environment}
+            write_record(directory, Record(**fields))
     return directory
 
 
@@ -304,18 +308,6 @@ def _budget(search: Search) -> dict[str, Any]:
     return {name: getattr(search, name) for name in BUDGETS} | {"trials": search.budget}
 
 
-def _new_record(search: Search) -> Record:
-    import keras
-
-    environment = {"backend": keras.backend.backend(), "versions": versions(), **hardware(), "git_commit": git_commit()}
-    return Record(
-        name=search.name,
-        digest=search.digest,
-        search=search.to_dict(),
-        budget=_budget(search),
-        environment=environment,
-    )
-
-
-def _write(directory: Path, record: Record) -> None:
-    write_text(directory / RECORD, record.to_json())
+def _described(search: Search) -> dict[str, Any]:
+    """What a record holds of a search; other budgets or another name make no other search."""
+    return {"name": search.name, "search": search.to_dict(), "budget": _budget(search)}

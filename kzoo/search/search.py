@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kzoo.checks import is_whole
 from kzoo.errors import InputError, KzooError, unknown
 from kzoo.recipes import recipe as named_recipe
 from kzoo.recipes.schema import Recipe
@@ -24,6 +23,14 @@ TUNERS = ("random", "grid", "bayesian", "hyperband")
 OBJECTIVES = {"val_accuracy": "max", "val_loss": "min", "accuracy": "max", "loss": "min"}
 """Figures of a run's history, and their better end."""
 TRIALS = 20
+WHOLE = (int, 0, "a whole number of at least 1")
+POSITIVE = (int | float, 0, "a positive number")
+NUMBERS: dict[str, tuple[Any, int, str]] = {
+    **dict.fromkeys(("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"), WHOLE),
+    **dict.fromkeys(("minutes", "memory"), POSITIVE),
+    "seed": (int, -1, "a whole number of at least 0"),
+}
+"""Options that are numbers: their types, what they must exceed, and that in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +45,16 @@ class Search:
             ask `hp` for more.
         tuner: ``random``, ``grid``, ``bayesian`` or ``hyperband`` (Li et al. 2018; up to the recipe's epochs).
         objective: ``val_accuracy`` or ``val_loss`` of the best epoch; ``accuracy`` and ``loss`` are of training.
-        trials: budget, those that a limit rejects left out; None is 20 for random and bayesian (unless `minutes` is
-            given), the whole grid, or all of Hyperband's brackets.
+        trials: budget, those that a limit rejects left out; None is 20 for random and bayesian (with `minutes`:
+            no limit), the whole grid, or all of Hyperband's brackets.
         minutes: no trial begins once so much time has been spent, by all processes that worked on the search.
         max_parameters: a model with more trainable parameters is rejected, not trained.
         max_multiply_adds: likewise, per image.
         stop_poor: ``"median"`` ends a trial whose best score so far is worse than the median of what those before it
             had on average by the same epoch (Golovin et al. 2017); None lets all run. Hyperband does without.
         failures_in_a_row: give the search up after so many failed trials in a row; None never does.
-        seed: of the tuner's draws. A trial's own seed is the recipe's.
-        baseline: whether the first trial has the recipe's own values, where the space contains them (grid and
+        seed: of the tuner's draws. A trial trains with the recipe's seed.
+        baseline: whether the first trial has the recipe's values, where the space contains them (grid and
             hyperband order their trials themselves).
         own_process: whether each trial gets a process of its own, so that all its memory is given back.
         memory: how much a trial's process may allocate, in GiB; needs `own_process` and Linux.
@@ -81,32 +88,29 @@ class Search:
         """
         if not isinstance(self.name, str) or not re.fullmatch(r"[^\s/]+", self.name):
             raise InputError(f"name of a search must be text without spaces and slashes, not {self.name!r}")
-        row = self.recipe if isinstance(self.recipe, Recipe) else named_recipe(self.recipe)
-        object.__setattr__(self, "recipe", row)
-        for what, value, allowed in (
-            ("tuner", self.tuner, TUNERS),
-            ("objective", self.objective, OBJECTIVES),
-            ("stop_poor", self.stop_poor or "median", ("median",)),
-        ):
-            if value not in allowed:
-                raise unknown(what, value, allowed)
-        for what in ("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"):
-            _check_whole(what, getattr(self, what), 1)
-        _check_whole("seed", self.seed, 0)
-        for what in ("minutes", "memory"):
+        recipe = self.recipe if isinstance(self.recipe, Recipe) else named_recipe(self.recipe)
+        object.__setattr__(self, "recipe", recipe)
+
+        # Each option for itself.
+        for what, allowed in {"tuner": TUNERS, "objective": OBJECTIVES, "stop_poor": (None, "median")}.items():
+            if (value := getattr(self, what)) not in allowed:
+                raise unknown(what, value, filter(None, allowed))
+        for what, (types, least, allowed) in NUMBERS.items():
             value = getattr(self, what)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-                raise InputError(f"{what} of a search must be a positive number, not {value!r}")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not value > least):
+                raise InputError(f"{what} of a search must be {allowed}, not {value!r}")
+
+        # Options together, and with the recipe.
         if self.memory is not None and not self.own_process:
             raise InputError("memory limits a trial's process: set own_process=True too")
         if self.model is not None and not callable(self.model) and ":" not in str(self.model):
             raise InputError(f"model of a search must be a function or 'module:function', not {self.model!r}")
         if self.tuner == "hyperband" and self.stop_poor:
             raise InputError("stop_poor is not for tuner 'hyperband', which stops poor trials itself")
-        space = Space(self.space, row, may_be_empty=self.model is not None)
+        space = Space(self.space, recipe, may_be_empty=self.model is not None)
         if self.tuner == "hyperband" and "epochs" in space:
             raise InputError("tuner 'hyperband' chooses epochs itself: take 'epochs' out of the space")
-        if self.objective.startswith("val_") and row.split.validation == 0:
+        if self.objective.startswith("val_") and recipe.split.validation == 0:
             raise InputError(f"objective {self.objective!r} needs validation images, but split.validation is 0")
         object.__setattr__(self, "space", space)
 
@@ -135,22 +139,23 @@ class Search:
         return self.space
 
     def replace(self, **options: Any) -> Search:
-        """This search with some of its own attributes changed; Hyperband drops `stop_poor`."""
+        """This search with some attributes changed; Hyperband drops `stop_poor`."""
+        names = [field.name for field in dataclasses.fields(self)]
         for option in options:
-            if option not in {field.name for field in dataclasses.fields(self)}:
-                raise unknown("option of a search", option, [field.name for field in dataclasses.fields(self)])
+            if option not in names:
+                raise unknown("option of a search", option, names)
         if options.get("tuner") == "hyperband":
             options.setdefault("stop_poor", None)
         return dataclasses.replace(self, **options)
 
     def override(self, **changes: Any) -> Search:
         """This search from a recipe with fields replaced, as ``--set`` does; a field that is set is varied no more."""
-        row = self.base.override(**changes)
+        recipe = self.base.override(**changes)
         fixed = {name for name in self.space if any(_reaches(change, name) for change in changes)}
-        space = self.checked_space.without(fixed, row)
+        space = self.checked_space.without(fixed, recipe)
         if fixed and not space and self.model is None:
             raise InputError(f"setting {', '.join(sorted(fixed))} leaves nothing to search")
-        return dataclasses.replace(self, recipe=row, space=space)
+        return dataclasses.replace(self, recipe=recipe, space=space)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; budgets and what does not change any trial are left out."""
@@ -167,7 +172,7 @@ class Search:
     def digest(self) -> str:
         """Ten hexadecimal digits that identify the search by content; its name and budgets take no part."""
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
-        fields = {**identity_fields(self.base.resolved()), "schema_version": 1}  # as for a recipe's own digest
+        fields = {**identity_fields(self.base.resolved()), "schema_version": 1}  # as for a recipe's digest
         content["recipe"] = {key: value for key, value in fields.items() if key != "name"}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
@@ -192,16 +197,11 @@ def load_search(path: str | Path) -> Search:
         raise InputError(f"search file {str(path)!r}: {error}") from None
     except Exception as error:
         raise InputError(f"search file {str(path)!r} cannot be run: {type(error).__name__}: {error}") from error
-    found = getattr(module, "search", None)
-    if not isinstance(found, Search):
-        has = "has no `search`" if found is None else f"has a `search` that is {type(found).__name__}"
+    search = getattr(module, "search", None)
+    if not isinstance(search, Search):
+        has = "has no `search`" if search is None else f"has a `search` that is {type(search).__name__}"
         raise InputError(f"search file {str(path)!r} {has}: give it one line `search = kzoo.Search(...)`")
-    return dataclasses.replace(found, source=path.resolve())
-
-
-def _check_whole(what: str, value: Any, least: int) -> None:
-    if value is not None and not is_whole(value, least):
-        raise InputError(f"{what} of a search must be a whole number of at least {least}, not {value!r}")
+    return dataclasses.replace(search, source=path.resolve())
 
 
 def _reaches(change: str, name: str) -> bool:

@@ -1,7 +1,7 @@
 """What a search varies: recipe fields, each with the values that it may take (no Keras).
 
 keras-tuner's choices hold text or numbers of one type. Where a choice has other values (an optimizer, a list, None),
-keras-tuner is given labels that stand for them.
+keras-tuner gets labels that stand for them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+import numpy as np
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from kzoo.errors import InputError
 
 Key = str | int | float
 """What keras-tuner holds: a label or a number."""
 When = Mapping[str, Any]
-DIGITS = 6  # keras-tuner's protocol holds 32-bit floats: so many significant digits survive it
+DIGITS = 6  # significant digits of a number; what 32-bit floats hold, which keras-tuner's protocol has
 SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
-
-
-def rounded(number: float) -> float:
-    """A number as it survives keras-tuner's protocol."""
-    return float(f"{number:.{DIGITS}g}")
 
 
 class Choice:
@@ -44,7 +39,7 @@ class Choice:
             *values: anything that the field takes, no two alike.
             labels: text for each, shown instead of it; made from the values where they need one.
             when: ``{"field": value}``, or several values in a list or tuple: only then is this field varied, else it
-                keeps the recipe's own value.
+                keeps the recipe's value.
 
         Raises:
             InputError: no value, two alike, or not as many labels as values.
@@ -52,18 +47,22 @@ class Choice:
         if not values:
             raise InputError("a choice needs at least one value")
         self.values = tuple(_plain(value) for value in values)
+        self.when = dict(when or {})
         if labels is not None and (len(labels) != len(values) or not all(isinstance(text, str) for text in labels)):
             raise InputError(f"a choice of {len(values)} values needs as many labels, text, not {list(labels)!r}")
+
+        self.keys: tuple[Key, ...]
         if labels is not None:
-            self.keys: tuple[Key, ...] = tuple(labels)
-        elif all(isinstance(value, str) for value in self.values) or _numbers(self.values):
+            self.keys = tuple(labels)
+        elif all(isinstance(value, str) for value in self.values):
+            self.keys = self.values
+        elif _numbers(self.values):
             real = any(isinstance(value, float) for value in self.values)
             self.keys = tuple(float(value) if real else value for value in self.values)
         else:
             self.keys = tuple(_labels(self.values))
         if len(set(self.keys)) < len(self.keys):
             raise InputError(f"a choice has values that are alike: {list(self.keys)!r}; give them different labels")
-        self.when = dict(when or {})
 
     def __repr__(self) -> str:
         return f"Choice({', '.join(map(repr, self.keys))})"
@@ -79,18 +78,14 @@ class Choice:
             InputError: the choice does not have it.
         """
         value = _plain(value)
-        for key, own in zip(self.keys, self.values, strict=True):
-            if _same(key, value) or _same(own, value):
-                return key
+        for pair in zip(self.keys, self.values, strict=True):
+            if any(_same(known, value) for known in pair):
+                return pair[0]
         raise InputError(f"{value!r} is not one of {', '.join(map(repr, self.keys))}")
 
     def extremes(self) -> Iterable[Any]:
         """Values that must all be allowed for the whole to be."""
         return self.values
-
-    def grid(self) -> list[Key]:
-        """Keys of a grid."""
-        return list(self.keys)
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
         """Make it known to keras-tuner's `hp` under a name."""
@@ -101,75 +96,13 @@ class Choice:
         return {"kind": "choice", "keys": list(self.keys), "values": list(self.values), **_when(self.when)}
 
 
-class _Between:
-    """What both kinds of range share."""
-
-    kind = ""
-    low: Any
-    high: Any
-
-    def __init__(self, low: Any, high: Any, step: Any, log: bool, when: When | None) -> None:
-        for what, number in (("low", low), ("high", high), ("step", step)):
-            if number is None and what == "step":
-                continue
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                raise InputError(f"{what} of a range must be a finite number, not {number!r}")
-        if low >= high:
-            raise InputError(f"a range must go from a lower to a higher number, not from {low!r} to {high!r}")
-        if log and low <= 0:
-            raise InputError(f"a range on a log scale must begin above 0, not at {low!r}")
-        if step is not None and (step <= 1 if log else step <= 0):
-            least = "above 1, for it multiplies" if log else "above 0"
-            raise InputError(f"step of a range{' on a log scale' if log else ''} must be {least}, not {step!r}")
-        self.low, self.high, self.step, self.log, self.when = low, high, step, log, dict(when or {})
-
-    def __repr__(self) -> str:
-        step = "" if self.step is None else f", step={self.step!r}"
-        return f"{type(self).__name__}({self.low!r}, {self.high!r}{step}{', log=True' if self.log else ''})"
-
-    def find(self, value: Any) -> Any:
-        """The value itself, if it is in the range (with a step: on it)."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        near = 1e-6 * (self.high - self.low)
-        if not number or not self.low - near <= value <= self.high + near:
-            raise InputError(f"{value!r} is not in {self!r}")
-        if self.step is not None and not any(math.isclose(value, float(own), rel_tol=1e-5) for own in self.grid()):
-            raise InputError(f"{value!r} is not on the steps of {self!r}")
-        return self.read(value)
-
-    def read(self, key: Any) -> Any:
-        """The recipe's value for a number of keras-tuner's."""
-        raise NotImplementedError
-
-    def extremes(self) -> Iterable[Any]:
-        """Lowest and highest value."""
-        return (self.read(self.low), self.read(self.high))
-
-    def grid(self) -> list[Key]:
-        """Values of a grid: every step, or ten where there is none."""
-        if self.step is None:
-            places = [i / (SAMPLES - 1) for i in range(SAMPLES)]
-            if self.log:
-                found = [self.low * (self.high / self.low) ** place for place in places]
-            else:
-                found = [self.low + (self.high - self.low) * place for place in places]
-        else:
-            found, number = [], self.low
-            while number <= self.high * (1 + 1e-9):
-                found.append(number)
-                number = self.low * self.step ** len(found) if self.log else self.low + self.step * len(found)
-        return list(dict.fromkeys(self.read(number) for number in found))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
-        own = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
-        return {"kind": self.kind, **own, **_when(self.when)}
-
-
-class Range(_Between):
+class Range:
     """A real number between two, kept to six significant digits."""
 
     kind = "range"
+    _types: Any = int | float
+    _named = ("a range", "a finite number")
+    _number: Any = float
 
     def __init__(
         self, low: float, high: float, step: float | None = None, log: bool = False, when: When | None = None
@@ -186,37 +119,82 @@ class Range(_Between):
         Raises:
             InputError: the range is empty, or its step or scale makes no sense.
         """
-        super().__init__(low, high, step, log, when)
+        for what, number in {"low": low, "high": high, **({} if step is None else {"step": step})}.items():
+            if isinstance(number, bool) or not isinstance(number, self._types) or not math.isfinite(number):
+                raise InputError(f"{what} of {self._named[0]} must be {self._named[1]}, not {number!r}")
+        if low >= high:
+            raise InputError(f"a range must go from a lower to a higher number, not from {low!r} to {high!r}")
+        if log and low <= 0:
+            raise InputError(f"a range on a log scale must begin above 0, not at {low!r}")
+        if step is not None and (step <= 1 if log else step <= 0):
+            least = "above 1, for it multiplies" if log else "above 0"
+            raise InputError(f"step of a range{' on a log scale' if log else ''} must be {least}, not {step!r}")
+        self.low, self.high, self.step, self.log, self.when = low, high, step, log, dict(when or {})
 
-    def read(self, key: Any) -> float:
-        """The number, rounded."""
-        return rounded(float(key))
+    def __repr__(self) -> str:
+        step = "" if self.step is None else f", step={self.step!r}"
+        return f"{type(self).__name__}({self.low!r}, {self.high!r}{step}{', log=True' if self.log else ''})"
+
+    def read(self, key: Any) -> Any:
+        """The recipe's value for a number of keras-tuner's: rounded."""
+        return float(f"{float(key):.{DIGITS}g}")
+
+    def find(self, value: Any) -> Any:
+        """The value itself, if it is in the range (with a step: on it)."""
+        near = 1e-6 * (self.high - self.low)
+        if not _numbers([value]) or not self.low - near <= value <= self.high + near:
+            raise InputError(f"{value!r} is not in {self!r}")
+        if self.step is not None and not any(math.isclose(value, number, rel_tol=1e-5) for number in self.grid()):
+            raise InputError(f"{value!r} is not on the steps of {self!r}")
+        return self.read(value)
+
+    def extremes(self) -> Iterable[Any]:
+        """Lowest and highest value."""
+        return (self.read(self.low), self.read(self.high))
+
+    def grid(self) -> list[Any]:
+        """Values of a grid: every step, or ten where there is none."""
+        numbers: Any
+        if self.step is None:
+            numbers = (np.geomspace if self.log else np.linspace)(self.low, self.high, SAMPLES)
+        else:
+            span = math.log(self.high / self.low, self.step) if self.log else (self.high - self.low) / self.step
+            steps = np.arange(int(span + 1e-6) + 1)
+            numbers = self.low * float(self.step) ** steps if self.log else self.low + self.step * steps
+        return list(dict.fromkeys(self.read(number) for number in numbers))
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Make it known to keras-tuner's `hp` under a name."""
+        """Make it known to keras-tuner's `hp` under a name; for a grid as a choice between its values."""
         if grid:
             return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
         scale = "log" if self.log else "linear"
-        return hp.Float(name, float(self.low), float(self.high), step=self.step, sampling=scale, default=default)
+        add = hp.Float if self._number is float else hp.Int
+        low, high = self._number(self.low), self._number(self.high)
+        return add(name, low, high, step=self.step, sampling=scale, default=default)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        fields = {name: getattr(self, name) for name in ("kind", "low", "high", "step", "log")}
+        return {**fields, **_when(self.when)}
 
 
-class IntRange(_Between):
+class IntRange(Range):
     """A whole number between two."""
 
     kind = "int-range"
+    _types = int
+    _named = ("an IntRange", "a whole number")
+    _number = int
 
     def __init__(
         self, low: int, high: int, step: int | None = None, log: bool = False, when: When | None = None
     ) -> None:
         """Choose a whole number from `low` to `high`, both included; the rest as for `Range`."""
-        for what, number in (("low", low), ("high", high), ("step", step)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-                raise InputError(f"{what} of an IntRange must be a whole number, not {number!r}")
-        super().__init__(low, high, step if step or log else 1, log, when)
+        super().__init__(low, high, 1 if step is None and not log else step, log, when)
 
     def read(self, key: Any) -> int:
         """The whole number."""
-        return round(key)
+        return round(float(key))
 
     def find(self, value: Any) -> Any:
         """The value itself, if it is whole and in the range."""
@@ -224,34 +202,16 @@ class IntRange(_Between):
             raise InputError(f"{value!r} is not in {self!r}")
         return super().find(value)
 
-    def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Make it known to keras-tuner's `hp` under a name."""
-        if grid:
-            return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
-        scale = "log" if self.log else "linear"
-        return hp.Int(name, self.low, self.high, step=self.step, sampling=scale, default=default)
 
-
-Entry = Choice | Range | IntRange
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A field that another depends on, and the keys at which it does."""
-
-    parent: str
-    keys: tuple[Key, ...]
+Entry = Choice | Range
 
 
 def _plain(value: Any) -> Any:
     """Settings as the data that JSON can hold."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError:
+        raise InputError(f"a choice can hold what JSON can hold, not {value!r}") from None
 
 
 def _numbers(values: Sequence[Any]) -> bool:
@@ -275,13 +235,8 @@ def _labels(values: Sequence[Any]) -> list[str]:
             labels.append(str(kind))
         elif isinstance(value, str):
             labels.append(value)
-        elif value is None or isinstance(value, bool):
-            labels.append({None: "none", True: "true", False: "false"}[value])
         else:
-            try:
-                labels.append(json.dumps(value))
-            except (TypeError, ValueError):
-                raise InputError(f"a choice can hold what JSON can hold, not {value!r}") from None
+            labels.append("none" if value is None else json.dumps(value))
     return labels
 
 

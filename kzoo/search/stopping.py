@@ -23,10 +23,10 @@ class MedianStop(keras.callbacks.Callback):
     trials' files, so it works with any number of processes that share the search's directory.
     """
 
-    def __init__(self, directory: Path, own: Path, objective: str, direction: str) -> None:
-        """Watch the trial in `own`, one of those in `directory`."""
+    def __init__(self, directory: Path, trial: Path, objective: str, direction: str) -> None:
+        """Watch the trial in the directory `trial`, one of those in `directory`."""
         super().__init__()
-        self.directory, self.own, self.objective, self.direction = directory, own, objective, direction
+        self.directory, self.trial, self.objective, self.direction = directory, trial, objective, direction
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare."""
@@ -35,13 +35,13 @@ class MedianStop(keras.callbacks.Callback):
         if len(averages) < LEAST:
             return
         best = max if self.direction == "max" else min
-        own, median = best(curve(self.own / RUN, self.objective)), statistics.median(averages)
-        if own != median and best(own, median) == median:
+        score, median = best(curve(self.trial / RUN, self.objective)), statistics.median(averages)
+        if score != median and best(score, median) == median:
             self.model.stop_training = True
 
     def completed(self) -> list[Path]:
         """Outcomes of the other trials that were completed."""
-        paths = [path for path in self.directory.glob(f"trial_*/{OUTCOME}") if path.parent.name != self.own.name]
+        paths = [path for path in self.directory.glob(f"trial_*/{OUTCOME}") if path.parent.name != self.trial.name]
         return [path for path in paths if read_outcome(path).status == "completed"]
 
     def state(self) -> dict[str, Any]:
@@ -53,5 +53,5 @@ class MedianStop(keras.callbacks.Callback):
 
 
 def curve(run: Path, objective: str) -> list[float]:
-    """A run's figures, epoch by epoch, from its metrics.csv; empty before the first epoch's end."""
+    """A run's values of the objective, epoch by epoch; empty before the first epoch's end."""
     return read_history(run).get(objective, [])

@@ -34,24 +34,19 @@ def in_words(trial: Trial, objective: str) -> str:
     return f"{trial.status}{': ' + trial.reason if trial.reason else ''}"
 
 
-def in_order(result: SearchResult) -> list[Trial]:
-    """All trials, the best first, then those without a score."""
-    ranked = result.ranked()
-    best = {trial.number for trial in ranked}
-    return ranked + [trial for trial in result.trials if trial.number not in best]
-
-
 def columns(result: SearchResult) -> list[str]:
     """Titles of the columns."""
     return ["trial", *result.fields, result.objective, "epochs", "parameters", "seconds", "status"]
 
 
-def row(result: SearchResult, trial: Trial, epochs: str) -> list[str]:
-    """A trial's cells."""
+def row(result: SearchResult, trial: Trial, epochs: str | None = None) -> list[str]:
+    """A trial's cells, with the epochs of its outcome if no text stands for them."""
     outcome = trial.outcome
     score = "" if trial.score is None else f"{trial.score:.4f}"
-    parameters = "" if outcome is None or outcome.parameters is None else f"{outcome.parameters:,}"
-    seconds = "" if outcome is None or not outcome.seconds else f"{outcome.seconds:,.0f}"
+    parameters = f"{outcome.parameters:,}" if outcome and outcome.parameters is not None else ""
+    seconds = f"{outcome.seconds:,.0f}" if outcome and outcome.seconds else ""
+    if epochs is None:
+        epochs = str(outcome.epochs) if outcome and outcome.epochs else ""
     name = f"{trial.number} (the recipe's own)" if trial.number == result.record.baseline else trial.number
     values = [cell(trial.values.get(field)) for field in result.fields]
     status: str = trial.status
@@ -63,23 +58,19 @@ def row(result: SearchResult, trial: Trial, epochs: str) -> list[str]:
     return [name, *values, score, epochs, parameters, seconds, status]
 
 
-def _epochs(trial: Trial) -> str:
-    return "" if trial.outcome is None or not trial.outcome.epochs else str(trial.outcome.epochs)
-
-
 def rich_table(
     result: SearchResult,
     trials: Sequence[Trial] | None = None,
     *,
     title: str | None = None,
-    epochs: Callable[[Trial], str] = _epochs,
+    epochs: Callable[[Trial], str | None] = lambda trial: None,
 ) -> Table:
-    """Trials, all and the best first if not given, as a table for a terminal."""
+    """Trials, by default all with the best first, as a table for a terminal; `epochs` gives text for `row`."""
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
     for column in columns(result):
         side = "right" if column in _numbers(result) else "left"
         table.add_column(_short(column), justify=side, overflow="fold")  # type: ignore[arg-type]
-    for trial in in_order(result) if trials is None else trials:
+    for trial in result.ordered() if trials is None else trials:
         table.add_row(*row(result, trial, epochs(trial)), style=STYLES[trial.status])
     return table
 
@@ -88,7 +79,7 @@ def markdown(result: SearchResult) -> str:
     """All trials, the best first, as a Markdown table."""
     titles = columns(result)
     align = "".join("r" if title in _numbers(result) else "l" for title in titles)
-    return markdown_table(titles, [row(result, trial, _epochs(trial)) for trial in in_order(result)], align)
+    return markdown_table(titles, [row(result, trial) for trial in result.ordered()], align)
 
 
 def _numbers(result: SearchResult) -> set[str]:
@@ -98,11 +89,11 @@ def _numbers(result: SearchResult) -> set[str]:
 def confirmed(result: SearchResult) -> str:
     """Runs with other seeds, as a Markdown table."""
     names = {"best": "the best trial's", "recipe": "the recipe's own"}
-    rows = []
+    lines = []
     for item in sorted(result.record.confirmed, key=lambda item: (item.which, item.seed)):
         scores = ("" if score is None else f"{score:.4f}" for score in (item.val_accuracy, item.test_accuracy))
-        rows.append((names[item.which], str(item.seed), *scores, f"{item.parameters:,}"))
-    return markdown_table(["values", "seed", "validation accuracy", "test accuracy", "parameters"], rows, "lrrrr")
+        lines.append((names[item.which], str(item.seed), *scores, f"{item.parameters:,}"))
+    return markdown_table(["values", "seed", "validation accuracy", "test accuracy", "parameters"], lines, "lrrrr")
 
 
 def _short(column: str) -> str:
@@ -123,18 +114,18 @@ def summary(result: SearchResult) -> str:
     if result.ranked():
         best = result.best
         text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"
-        own = next((trial for trial in result.trials if trial.number == result.record.baseline), None)
-        if own is not None and own.number != best.number:
-            text += f"; the recipe's own values: {in_words(own, result.objective)}"
+        default = next((trial for trial in result.trials if trial.number == result.record.baseline), best)
+        if default.number != best.number:
+            text += f"; the recipe's own values: {in_words(default, result.objective)}"
     return text
 
 
-def importance_table(rows: Sequence[Importance]) -> Table:
+def importance_table(importances: Sequence[Importance]) -> Table:
     """What mattered, as a table for a terminal."""
     table = Table(box=None, pad_edge=False)
     table.add_column("field")
     table.add_column("importance", justify="right")
-    for item in rows:
+    for item in importances:
         table.add_row(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}")
     return table
 

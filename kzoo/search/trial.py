@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, NotWritten
 from kzoo.files import write_json
 from kzoo.search.records import OUTCOME, RUN, Outcome
 from kzoo.search.results import read_outcome
@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 
 TRACEBACK, SPACE = "traceback.txt", "space.json"
 LONGEST = 300
-OUT_OF_MEMORY = (
-    "RESOURCE_EXHAUSTED",
-    "ResourceExhausted",
-    "OutOfMemory",
-    "out of memory",
-    "bad_alloc",
-    "MemoryError",
-    "allocate memory",
-)
+OUT_OF_MEMORY = re.compile("RESOURCE_?EXHAUSTED|out ?of ?memory|bad_alloc|MemoryError|allocate memory", re.IGNORECASE)
 PASSED = ("name", "objective", "tuner", "stop_poor", "max_parameters", "max_multiply_adds", "memory", "own_process")
 """What a trial needs of its search, beside recipe, space and model."""
 
@@ -65,7 +57,7 @@ def train_trial(
     """Train a trial, or resume it, and write how it ended to its ``outcome.json``.
 
     Args:
-        search: as `describe` gives it; in the search's own process its hyper-model.
+        search: as `describe` gives it; in the search's process its hyper-model.
         hyperparameters: keras-tuner's, as their ``get_config`` gives them.
         directory: the trial's.
         changes: what the trial changes in the search's recipe.
@@ -74,6 +66,7 @@ def train_trial(
 
     Raises:
         InputError: no trial could be trained with this input.
+        NotWritten: the trial's files cannot be written (a full disk); it has no outcome.
         KeyboardInterrupt: interrupted; a checkpoint was written.
     """
     if plan is None:
@@ -125,11 +118,13 @@ def _loaded(described: str, data_dir: str | None, checkpoint_minutes: float) -> 
 
 
 def _outcome(train: Callable[[], Any], folder: Path, search: Search, facts: dict[str, Any]) -> Outcome:
-    """Train a trial, and say how it ended, whatever happens."""
+    """Train a trial, and say how it ended; an error that would end other trials likewise is raised."""
     from kzoo.search.hypermodel import Rejected
 
     try:
         history = train()
+    except NotWritten:
+        raise
     except Rejected as error:
         counted = {"parameters": error.parameters, "multiply_adds": error.multiply_adds}
         return Outcome(status="rejected", reason=str(error), **counted, **facts)
@@ -154,7 +149,7 @@ def in_one_line(error: BaseException) -> str:
 
     text = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of nodes
     name, text = type(error).__name__, " ".join(text.split())
-    if any(sign in f"{name} {text}" for sign in OUT_OF_MEMORY):
+    if OUT_OF_MEMORY.search(f"{name} {text}"):
         return f"out of memory: {name}: {text}"[:LONGEST]
     if isinstance(error, FailedTrialError | ValueError | RuntimeError) and text:
         return text[:LONGEST]
@@ -167,19 +162,18 @@ def _of_record(folder: Path, search: Search, facts: dict[str, Any]) -> dict[str,
     if not path.exists():
         return {}
     result: Result = read_result(path)
-    inherited = 0
-    if facts.get("continues"):
-        before = folder.parent / f"trial_{facts['continues']}" / OUTCOME
-        inherited = read_outcome(before).segments if before.exists() else 0
-    segments = len(result.segments) - inherited
-    until = result.recipe["epochs"]
+
+    # The segments of the trial that it went on from are not its.
+    before = folder.parent / f"trial_{facts['continues']}" / OUTCOME
+    segments = result.segments[read_outcome(before).segments if before.exists() else 0 :]
+    short = result.status == "completed" and result.epochs < result.recipe["epochs"]
     return {
         "epochs": result.epochs,
-        "seconds": round(sum(segment.seconds for segment in result.segments[inherited:]), 3),
+        "seconds": round(sum(segment.seconds for segment in segments), 3),
         "parameters": result.parameters,
-        "segments": segments,
-        "resumed": segments > 1,
-        "stopped": result.status == "completed" and result.epochs < until and search.tuner != "hyperband",
+        "segments": len(segments),
+        "resumed": len(segments) > 1,
+        "stopped": short and search.tuner != "hyperband",
     }
 
 

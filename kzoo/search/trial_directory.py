@@ -20,10 +20,7 @@ CARRIED = ("recipe.json", "metrics.csv", "best.weights.h5", "weight_histograms.j
 
 @contextlib.contextmanager
 def in_turn(directory: Path) -> Iterator[None]:
-    """Claim a run's directory, as soon as no other process has it.
-
-    A worker of keras-tuner's that was taken for dead may still be at its trial; when it has ended, so has the trial.
-    """
+    """Claim a run's directory as soon as no other process holds it: it may be about to finish the same trial."""
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -39,17 +36,13 @@ def continue_from(before: Path, directory: Path) -> None:
     if (directory / "recipe.json").exists() or not (before / "checkpoint").is_dir():
         return
 
-    # Copy to a directory of this process's own: another one may be about to end, in the midst of the same.
+    # Copy aside: another process may be about to end, in the midst of the same.
     copy = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir(parents=True)
-    for name in CARRIED:
-        if (before / name).is_dir():
-            shutil.copytree(before / name, copy / name)
-        elif (before / name).exists():
-            shutil.copy2(before / name, copy / name)
+    left = [path.name for path in before.iterdir() if path.name not in CARRIED]
+    shutil.copytree(before, copy, ignore=shutil.ignore_patterns(*left))
 
-    # Put it in its place, whole, unless the other one has.
+    # Move the whole copy, unless the other process has.
     if not (directory / "recipe.json").exists():
         shutil.rmtree(directory, ignore_errors=True)  # empty but for a lock
         with contextlib.suppress(OSError):

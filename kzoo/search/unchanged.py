@@ -1,4 +1,4 @@
-"""Are a search's finished trials still of what its recipe names? Only the user's own is read or built again."""
+"""Are a search's finished trials still of what its recipe names? Only what is custom is read or built again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_trials(
         hyper_model: the search's; gives data and models as they are now.
 
     Raises:
-        InputError: the user's own data, model, its code or initial weights have changed since.
+        InputError: custom data, a custom model, its code or initial weights have changed since.
     """
     # The last trial of each kind; a model function is one kind, whatever it calls its models.
     chosen: dict[tuple[str, str], tuple[str, Recipe]] = {}
@@ -52,7 +52,7 @@ def check_trials(
         from kzoo.training.directory import check_same_recipe
         from kzoo.training.run import identify
 
-        # What the recipe does not name, the search's model function builds, from the trial's own values.
+        # What the recipe does not name, the search's model function builds, from the trial's values.
         run, make = directory / f"trial_{number}" / RUN, None
         if search.model is not None:
             values = HyperParameters.from_config(oracle.trials[number].hyperparameters.get_config())

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.errors import InputError, RunFailed
+from kzoo.errors import InputError, NotWritten
 from kzoo.files import write_atomically
 
 KEPT = 2
@@ -44,7 +44,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into a folder and remove all but the last two.
 
     Raises:
-        RunFailed: it cannot be written; earlier ones are intact.
+        NotWritten: it cannot be written; earlier ones are intact.
     """
     arrays = {f"{name}:{i}": value for name, values in checkpoint.arrays.items() for i, value in enumerate(values)}
     meta = {"epoch": checkpoint.epoch, "step": checkpoint.step, "meta": checkpoint.meta}
@@ -52,7 +52,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunFailed(f"cannot make {str(folder)!r}: {error.strerror}") from None
+        raise NotWritten(f"cannot make {str(folder)!r}: {error.strerror}") from None
     path = folder / f"{checkpoint.epoch:05d}-{checkpoint.step:07d}.npz"
     write_atomically(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
     for old in files(folder)[:-KEPT]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import keras
 
-from kzoo.errors import Differs, InputError, InUse, RunFailed
+from kzoo.errors import Differs, InputError, InUse, NotWritten
 from kzoo.files import write_json, write_text
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.structure import difference, structure
@@ -203,7 +203,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write a model's weights to a ``.weights.h5`` file, whole or not at all.
 
     Raises:
-        RunFailed: it cannot be written; an earlier file is intact.
+        NotWritten: it cannot be written; an earlier file is intact.
     """
     temporary = path.with_name(f".tmp-{path.name}")
     try:
@@ -211,4 +211,4 @@ def save_weights(model: keras.Model, path: Path) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise RunFailed(f"cannot write {str(path)!r}: {error}; what was there before is intact") from None
+        raise NotWritten(f"cannot write {str(path)!r}: {error}; what was there before is intact") from None

@@ -11,7 +11,7 @@ WORK = '''
 import os, signal, subprocess, sys, time
 from pathlib import Path
 
-from kzoo.errors import InputError, InUse, RunFailed
+from kzoo.errors import InputError, InUse, NotWritten, RunFailed
 
 
 def start(directory):
@@ -39,12 +39,30 @@ def die(directory, times):
     (folder / "record").touch()
 
 
+def vanish(directory):
+    """Its directory, log and all, is deleted; then its process dies."""
+    folder, _ = start(directory)
+    import shutil
+    shutil.rmtree(folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def break_off(directory):
+    """It dies in the middle of its answer to the pool, once."""
+    folder, count = start(directory)
+    if count == 1:
+        os.write(int(sys.argv[1]), b'["fai')
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / "record").touch()
+
+
 def fail(directory, error):
     folder, count = start(directory)
     if error == "InUse" and count > 1:
         (folder / "record").touch()
         return
-    raise {"InUse": InUse, "InputError": InputError, "RunFailed": RunFailed, "other": OSError}[error]("no luck today")
+    kinds = {"InUse": InUse, "InputError": InputError, "RunFailed": RunFailed, "NotWritten": NotWritten}
+    raise kinds.get(error, OSError)("no luck today")
 
 
 def save(directory, deaf=False):

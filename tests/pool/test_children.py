@@ -1,5 +1,6 @@
 """The pool of child processes, with jobs that cost nothing."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -44,9 +45,9 @@ def test_all_jobs_run_each_within_its_share(job, finish, reuse):
 
 @pytest.mark.parametrize("reuse", [True, False])
 def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
-    jobs = [job("once", "die", times=1), job("always", "die", times=9), job("good", "finish")]
+    jobs = [job("once", "die", times=1), job("always", "die", times=9), job("good", "finish"), job("cut", "break_off")]
     events = finish(Children(1, reuse=reuse, **FAST), jobs)
-    assert kinds(events["once"]) == ["started", "died", "started", "done"]
+    assert kinds(events["once"]) == kinds(events["cut"]) == ["started", "died", "started", "done"]
     assert kinds(events["always"]) == ["started", "died"] * 2 + ["started", "failed"]
     assert kinds(events["good"]) == ["started", "done"]
     log = Path("logs/always.log")
@@ -54,6 +55,14 @@ def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
     assert end.reason == f"its process died (killed by SIGKILL), for the 3. time: about to die (log: {log})"
     assert end.code == -signal.SIGKILL
     assert log.read_text().count("--- ") == 3
+
+
+def test_a_directory_that_is_deleted_fails_its_job_alone(job, finish):
+    gone = dataclasses.replace(job("gone", "vanish"), log=Path("runs/gone/log.txt"))
+    events = finish(Children(1, deaths=2, **FAST), [gone, job("good", "finish")])
+    assert kinds(events["gone"]) == ["started", "died", "started", "failed"]
+    assert events["gone"][-1].reason.startswith("its process died (killed by SIGKILL), for the 2. time")
+    assert kinds(events["good"]) == ["started", "done"]
 
 
 def test_ends_that_are_no_deaths_are_final(job, finish):

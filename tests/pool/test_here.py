@@ -18,6 +18,7 @@ def test_jobs_run_in_turn_and_say_how_they_end(job, finish):
         job("bad", "fail", error="RunFailed"),
         job("refused", "fail", error="InputError"),
         job("broken", "fail", error="other"),
+        job("full", "fail", error="NotWritten"),
     ]
     events = finish(Here(), jobs)
     assert {key: kinds(ends) for key, ends in events.items()} == {
@@ -25,6 +26,7 @@ def test_jobs_run_in_turn_and_say_how_they_end(job, finish):
         "bad": ["started", "failed"],
         "refused": ["started", "refused"],
         "broken": ["started", "failed"],
+        "full": ["started", "unwritten"],
     }
     assert [events[key][-1].reason for key in ("bad", "refused", "broken")] == [
         "no luck today", "no luck today", "OSError: no luck today",

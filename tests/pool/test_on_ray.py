@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.search_kills import check, checkpoints, write_search
 from kzoo.errors import InputError
 from kzoo.pool import Job, OnRay
-from kzoo.pool.on_ray import resources
+from kzoo.pool.on_ray import _perform, resources
 from kzoo.recipes.schema import Recipe
+from kzoo.search.running import run_search
+from kzoo.search.search import load_search
 from kzoo.studies.running import Task, run_tasks
 from tests.pool.conftest import kinds
 
@@ -49,6 +52,16 @@ def test_a_cluster_that_is_not_there_is_told_within_seconds():
         ):
             pass
     assert time.monotonic() - start < 30
+
+
+@needs_ray
+def test_a_task_that_is_retried_is_not_done_again(job):
+    done = job("done", "finish")
+    done.directory.mkdir()
+    done.record.write_text("as it was")
+    assert _perform(OnRay("local")._order(done), 0.0) == ("done", "")
+    assert done.record.read_text() == "as it was"
+    assert not (done.directory / "starts").exists()
 
 
 def test_cores_and_gpus_are_divided():
@@ -132,6 +145,28 @@ def test_a_node_dies_and_its_job_resumes_on_another(cluster, job, finish, monkey
         rows = [line.split() for line in Path("runs", key, "epochs.txt").read_text().splitlines()]
         assert [int(epoch) for epoch, _ in rows] == list(range(12))
         assert len({pid for _, pid in rows}) == (2 if key in restarted else 1)
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_node_dies_within_a_search_which_completes_by_itself(cluster, tmp_path, monkeypatch):
+    monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
+    trials, epochs = 3, 60
+    search, directory, kept = load_search(write_search(tmp_path, trials, epochs)), tmp_path / "search", {}
+
+    def kill():
+        while sum(count > 1 for count in checkpoints(directory).values()) < 2:
+            time.sleep(0.02)
+        kept.update(checkpoints(directory))
+        cluster.remove_node(cluster.second, allow_graceful=False)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    run_search(search, directory, on=cluster.address, progress=False)
+    killer.join(timeout=60)
+    problems, resumed = check(directory, trials, epochs, kept)
+    assert not problems
+    assert resumed == 1
 
 
 @pytest.mark.slow

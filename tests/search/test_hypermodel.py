@@ -100,6 +100,18 @@ def test_fit_outside_a_tuner_is_a_run():
         hyper_model.fit(hp, model, np.zeros((2, 8, 8, 1)), np.zeros(2))
 
 
+def test_files_that_cannot_be_written_end_a_search():
+    hyper_model, hp = RecipeHyperModel(RECIPE.override(epochs=1), SPACE), keras_tuner.HyperParameters()
+    model = hyper_model.build(hp)
+    Path("full").mkdir()
+    Path("full/recipe.json").write_text(hyper_model.recipe_of(hp).to_json())
+    Path("full/checkpoint").touch()  # where the directory of checkpoints should be
+    with pytest.raises(keras_tuner.errors.FatalError, match="cannot make 'full/checkpoint': File exists"):
+        hyper_model.fit(hp, model, directory="full")
+    Path("full/checkpoint").unlink()
+    assert len(hyper_model.fit(hp, model, directory="full").history["val_loss"]) == 1
+
+
 def test_an_option_that_the_builder_does_not_take_is_refused():
     with pytest.raises(InputError, match="did you mean 'filters'"):
         RecipeHyperModel(RECIPE, {"model_options.filter": IntRange(2, 4)})

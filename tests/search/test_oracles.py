@@ -1,7 +1,9 @@
 """What an oracle chooses, and that a search killed at any write ends as if it had not been. Nothing is trained."""
 
+import itertools
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import kzoo
 from kzoo import Choice, IntRange, Range, Search
 from kzoo.files import write_json
 from kzoo.pool import Event, Pool
+from kzoo.search.planned import Planned
 from kzoo.search.records import Outcome
 from kzoo.search.results import read_search
 from kzoo.search.running import Owner, open_directory
@@ -44,6 +47,13 @@ class Fake(Pool):
             job = self.at_work.pop(0)
             values = job.arguments["hyperparameters"]["values"]
             status = self.statuses.get(job.key, "completed")
+            if status == "unwritten":
+                self._end("unwritten", job, "cannot write 'a': No space left on device")
+                return self._taken()
+            if status == "gone":  # its directory is deleted, and its process dies
+                shutil.rmtree(job.record.parent)
+                self._end("failed", job, "its process died")
+                return self._taken()
             outcome = {"status": status, "score": score(values) if status == "completed" else None}
             outcome |= {"epochs": values.get("tuner/epochs", 9), "continues": values.get("tuner/trial_id")}
             write_json(job.record, Outcome(**outcome).model_dump(mode="json"))
@@ -181,6 +191,31 @@ def test_too_many_failures_give_a_search_up():
     assert len(owner.record.trials) == 4  # one was under way
 
 
+def test_a_trial_whose_directory_is_deleted_fails_and_the_search_goes_on():
+    owner = run(search_for("rates", "random", trials=4), statuses={"0001": "gone"})
+    assert [trial.status for trial in owner.record.trials] == ["completed", "failed", "completed", "completed"]
+    assert owner.record.trials[1].reason == "its process died"
+
+
+def test_a_full_disk_ends_a_search_which_is_resumed():
+    search = search_for("rates", "random", trials=4)
+    with pytest.raises(kzoo.RunFailed, match="No space left"):
+        run(search, statuses={"0001": "unwritten"})
+    assert read_search("s").record.reason is None
+    assert [trial.status for trial in run(search).record.trials] == ["completed"] * 4
+    assert sorted(shown(run(search, "whole"))) == sorted(shown(run(search)))
+
+
+def test_an_oracle_that_waits_is_asked_again_only_when_something_has_happened(monkeypatch):
+    asked, ask, wait = [], Planned.ask, Fake.wait
+    waits = itertools.count()
+    monkeypatch.setattr(Planned, "ask", lambda self: asked.append(self) or ask(self))
+    monkeypatch.setattr(Fake, "wait", lambda self: wait(self) if next(waits) % 20 == 0 else [])
+    run(search_for("four", "bayesian"))
+    assert next(waits) > 60
+    assert len(asked) < 16
+
+
 def test_numbers_are_drawn_as_they_are_kept():
     for trial in run(search_for("rates", "bayesian")).record.trials:
         assert trial.values["l2"] in (1 / 3, 2 / 3)
@@ -195,7 +230,7 @@ def test_what_an_older_kzoo_began_is_refused_or_shown():
     with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
         kzoo.run_search(search, "s", progress=False)
     done = owner.record.model_copy(update={"status": "completed"})
-    Path("s/search.json").write_text(done.to_json())
+    Path("s/search.json").write_text(done.model_dump_json(indent=1))
     assert kzoo.run_search(search, "s", progress=False).record == done
     with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
         kzoo.run_search(search.replace(trials=9), "s", progress=False)

@@ -56,13 +56,13 @@ def failed(number):
 
 def test_record_is_read_as_it_was_written():
     result = made()
-    Path("search.json").write_text(result.record.to_json())
+    Path("search.json").write_text(result.record.model_dump_json(indent=1))
     assert read_search("search.json").record == read_search(".").record == result.record
-    text = json.loads(result.record.to_json())
+    text = json.loads(result.record.model_dump_json(indent=1))
     Path("search.json").write_text(json.dumps({**text, "schema_version": 2}))
     with pytest.raises(InputError, match="newer than 1"):
         read_search("search.json")
-    Path("search.json").write_text(result.record.to_json()[:-50])
+    Path("search.json").write_text(result.record.model_dump_json(indent=1)[:-50])
     with pytest.raises(InputError, match="cannot be read"):
         read_search(".")
 
@@ -122,6 +122,9 @@ def test_picture_has_an_axis_a_field_and_a_line_a_trial():
     assert "not varied" in {text.get_text() for text in axes.texts}
     with pytest.raises(InputError, match="needs two"):
         plot_search(made(1))
+    result = made(4)  # no trial had a value of this range
+    result.record.search["space"]["l3"] = {"kind": "range", "low": 0.0, "high": 0.1, "step": None, "log": False}
+    assert len(plot_search(result).axes[0].get_xticklabels()) == 5
 
 
 def test_other_seeds_confirm_or_do_not():
@@ -141,7 +144,7 @@ def test_other_seeds_confirm_or_do_not():
 
 
 def test_command_line_shows_a_record(command):
-    Path("search.json").write_text(made(12).record.to_json())
+    Path("search.json").write_text(made(12).record.model_dump_json(indent=1))
     code, out, _ = command("trials", ".", "--figure", "own.svg", "--best", "best.json")
     assert code == 0
     assert "best: trial" in out
@@ -162,7 +165,7 @@ def test_confirming_trains_both_and_keeps_the_scores(command):
     changes = {"dataset": "digits", "train_size": 60, "epochs": 1}
     search = SEARCH.override(**changes)
     result = made(2, search=search.to_dict())
-    Path("search.json").write_text(result.record.to_json())
+    Path("search.json").write_text(result.record.model_dump_json(indent=1))
     code, out, err = command("trials", ".", "--confirm", "1")
     assert code == 0, err
     assert "one seed decides nothing" in out

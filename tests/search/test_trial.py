@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import kzoo
-from kzoo import Choice, InputError, Search
+from kzoo import Choice, InputError, RunFailed, Search
+from kzoo.errors import NotWritten
 from kzoo.search.results import read_outcome
 from kzoo.search.trial import describe, train_trial
 
@@ -47,6 +48,12 @@ def test_what_is_raised_is_the_reason_and_memory_is_called_so():
     assert outcome_of(error=ValueError("no such\nthing")).reason == "no such thing"
     assert outcome_of(error=MemoryError("too much")).reason == "out of memory: MemoryError: too much"
     assert "MemoryError" in Path("t/traceback.txt").read_text()
+
+
+def test_a_full_disk_is_no_outcome_of_a_trial():
+    with pytest.raises(RunFailed, match="No space left"):
+        outcome_of(error=NotWritten("cannot write 'a': No space left on device"))
+    assert not Path("t/outcome.json").exists()
 
 
 def network(hp):
