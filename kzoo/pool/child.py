@@ -18,13 +18,11 @@ from typing import Any
 
 from kzoo.pool.jobs import perform
 
-PARENT = os.getppid()
-
 
 def main(answers: int, grace: float) -> int:
     """Perform jobs until there are no more."""
     jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    busy = threading.Event()
+    busy, abandoned = threading.Event(), threading.Event()
 
     def read() -> None:
         for line in sys.stdin:
@@ -32,28 +30,29 @@ def main(answers: int, grace: float) -> int:
             jobs.put(json.loads(line))
         jobs.put(None)
         if busy.is_set():
+            abandoned.set()
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=read, daemon=True).start()
-    while (job := jobs.get()) is not None:
-        log = os.open(job["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
-        kind, reason = perform(job["function"], job["arguments"])
-        sys.stdout.flush()
-        busy.clear()
-        os.write(answers, (json.dumps([kind, reason]) + "\n").encode())
+    try:
+        while (job := jobs.get()) is not None:
+            log = os.open(job["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+            kind, reason = perform(job["function"], job["arguments"])
+            sys.stdout.flush()
+            busy.clear()
+            os.write(answers, (json.dumps([kind, reason]) + "\n").encode())
+    except KeyboardInterrupt:
+        if abandoned.is_set():  # nobody is left to end what this process has started
+            os.killpg(0, signal.SIGKILL)
+        return 130
     return 0
 
 
 if __name__ == "__main__":
     sys.path.append(os.getcwd())
-    try:
-        sys.exit(main(int(sys.argv[1]), float(sys.argv[2])))
-    except KeyboardInterrupt:
-        if os.getppid() != PARENT:  # nobody is left to end what this process has started
-            os.killpg(0, signal.SIGKILL)
-        sys.exit(130)
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2])))

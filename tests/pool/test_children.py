@@ -159,7 +159,7 @@ def test_a_second_signal_kills_at_once(owner):
 
 
 def test_children_of_a_killed_owner_save_and_end(owner):
-    process, pids = owner(0.5)
+    process, pids = owner(3.0)
     process.kill()
     eventually(lambda: not any(map(alive, pids)))
     assert saved() == [True, False]
