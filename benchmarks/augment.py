@@ -28,7 +28,7 @@ import numpy as np
 import kzoo
 from kzoo.data import augment
 from kzoo.data.augment import Augmentation, Normalization
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.seeds import generator
 from kzoo.training import records
 
@@ -95,7 +95,7 @@ def traced_peak(work: Callable[[int], Any]) -> int:
 
 def measure(rounds: int, batch_size: int, batches: int, steps: int) -> dict[str, Any]:
     """Augment and train in turn; all figures."""
-    row = dataset("cifar100")
+    row = get_dataset("cifar100")
     assert row.image_shape is not None
     assert row.mean is not None
     assert row.std is not None

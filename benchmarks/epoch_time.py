@@ -27,11 +27,10 @@ import numpy as np
 import peers
 
 import kzoo
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
 from kzoo.errors import KzooError
-from kzoo.studies import Study
-from kzoo.studies import study as named_study
+from kzoo.studies import Study, get_study
 from kzoo.training import records
 
 COPIES = {"rotations": 12}  # of each image, beside itself; the other expansions add one
@@ -60,7 +59,7 @@ def contend(recipe_json: str, steps: int, threads: int, pipe: Connection) -> Non
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     row = kzoo.Recipe.from_json(recipe_json)
-    source = dataset(row.dataset)
+    source = get_dataset(row.dataset)
     shape, classes = source.image_shape, len(row.class_names or ()) or source.classes
     if shape is None or classes is None:
         raise SystemExit(f"dataset {row.dataset!r} has no shape or number of classes in its row")
@@ -162,7 +161,7 @@ def main() -> None:
     if min(options.rounds, options.steps, options.warmup, options.threads) < 1:
         parser.error("rounds, steps, warmup and threads must be 1 or more")
     try:
-        study = named_study(options.study)
+        study = get_study(options.study)
     except KzooError as error:
         parser.error(str(error))
     report: dict[str, Any] = {

@@ -30,7 +30,7 @@ import numpy as np
 import kzoo
 from kzoo.data import cache, load
 from kzoo.data.arrays import Arrays
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.errors import InUse, KzooError, RunFailed
 from kzoo.recipes.schema import Recipe
 from kzoo.training.records import folder_name
@@ -54,7 +54,7 @@ def pack(names: list[str], folder: Path) -> None:
 def unpack(folder: Path) -> None:
     """Fill kzoo's cache from packs, as if tensorflow-datasets' files had been decoded here."""
     for path in sorted(folder.glob("*.npz")):
-        prepared = dataset(path.stem).prepared
+        prepared = get_dataset(path.stem).prepared
         if prepared is None:
             raise SystemExit(f"{path}: {path.stem!r} is no dataset that tensorflow-datasets prepares")
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import kzoo
 from kzoo.errors import KzooError
 from kzoo.models.weight_sets import PACKAGED, describe
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.studies import metrics
 from kzoo.studies.collecting import collect
 from kzoo.studies.invariance import FOLDER
@@ -54,7 +54,7 @@ def publishable(item: RecordFile) -> bool:
     ours = item.recipe
     if item.record.status != "completed" or ours.model_options:
         return False
-    named = map(named_recipe, kzoo.list_recipes())
+    named = map(get_recipe, kzoo.list_recipes())
     same = (row for row in named if (row.model, row.dataset) == (ours.model, ours.dataset))
     first = next((row for row in same if not row.name.startswith("default/")), None)
     return first is not None and first.digest() == item.digest

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 import kzoo
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.data.loading import load
 from kzoo.diagnostics.activations import rectifies
 from kzoo.diagnostics.doctor.weights import harmless
@@ -66,7 +66,7 @@ def healthy(seed: int, bases: tuple[str, ...] = BASES) -> Case:
     arrays = load("digits")
     chosen = rng.permutation(len(arrays.labels))[: rng.integers(600, 1223)]
     recipe = kzoo.recipe(name).override(dataset="digits")
-    row = dataset("digits")
+    row = get_dataset("digits")
     keras.utils.set_random_seed(int(rng.integers(2**31)))
     options = {**recipe.model_options, "input_shape": (8, 8, 1), "classes": 10, "mean": row.mean, "std": row.std}
     model = kzoo.create_model(recipe.model, **options)

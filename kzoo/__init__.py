@@ -19,7 +19,7 @@ from kzoo.backend import choose_backend as _choose_backend
 from kzoo.backend import quiet_import as _quiet_import
 
 if TYPE_CHECKING:
-    from kzoo.data.datasets import list_datasets, register_dataset
+    from kzoo.data.datasets import get_dataset, list_datasets, register_dataset
     from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
     from kzoo.diagnostics.calibration import calibration
     from kzoo.diagnostics.confusion import confusion
@@ -61,13 +61,13 @@ if TYPE_CHECKING:
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.models.weight_sets import list_weights
     from kzoo.pages import compare_page, run_page, study_page
-    from kzoo.recipes import Recipe, list_recipes, recipe, register_recipe
+    from kzoo.recipes import Recipe, get_recipe, list_recipes, register_recipe
     from kzoo.search.hypermodel import RecipeHyperModel
     from kzoo.search.results import read_search
     from kzoo.search.running import run_search
     from kzoo.search.search import Search, load_search
     from kzoo.search.space import Choice, IntRange, Range
-    from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study  # type: ignore[no-redef]
+    from kzoo.studies import Claim, Entry, Study, get_study, list_studies, register_study  # type: ignore[no-redef]
     from kzoo.studies.run_comparison import compare
     from kzoo.studies.running import run_study
     from kzoo.training.listing import runs
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from kzoo.training.seeds import train_seeds
 
 _MODULES = {
-    "kzoo.data.datasets": ("list_datasets", "register_dataset"),
+    "kzoo.data.datasets": ("get_dataset", "list_datasets", "register_dataset"),
     "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
     "kzoo.diagnostics.calibration": ("calibration",),
     "kzoo.diagnostics.confusion": ("confusion",),
@@ -121,13 +121,13 @@ _MODULES = {
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.models.weight_sets": ("list_weights",),
     "kzoo.pages": ("compare_page", "run_page", "study_page"),
-    "kzoo.recipes": ("Recipe", "list_recipes", "recipe", "register_recipe"),
+    "kzoo.recipes": ("Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"),
     "kzoo.search.hypermodel": ("RecipeHyperModel",),
     "kzoo.search.results": ("read_search",),
     "kzoo.search.running": ("run_search",),
     "kzoo.search.search": ("Search", "load_search"),
     "kzoo.search.space": ("Choice", "IntRange", "Range"),
-    "kzoo.studies": ("Claim", "Entry", "Study", "list_studies", "register_study", "study"),
+    "kzoo.studies": ("Claim", "Entry", "Study", "get_study", "list_studies", "register_study", "study"),
     "kzoo.studies.run_comparison": ("compare",),
     "kzoo.studies.running": ("run_study",),
     "kzoo.training.listing": ("runs",),

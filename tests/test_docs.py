@@ -39,7 +39,7 @@ def registries(monkeypatch):
     from kzoo.models import registry
 
     for module in (recipes, studies, datasets, registry):
-        monkeypatch.setattr(module, "_registered", dict(module._registered))
+        monkeypatch.setattr(module.REGISTRY, "added", dict(module.REGISTRY.added))
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,11 @@ def _records(place: Path) -> Any:
 
 def indices(place: Path) -> Iterable[tuple[Any, Any]]:
     """Every study with the index of its committed records, those of recipes that no study has left out."""
-    from kzoo.studies import list_studies, study
+    from kzoo.studies import get_study, list_studies
     from kzoo.studies.records import study_records
 
     records = _records(place)
-    for row in map(study, list_studies()):
+    for row in map(get_study, list_studies()):
         yield row, study_records(row, records)
 
 
@@ -63,11 +63,11 @@ def _headline(row: Any) -> Iterable[Any]:
 
 def studies() -> str:
     """Every study."""
-    from kzoo.studies import list_studies, study
+    from kzoo.studies import get_study, list_studies
 
     rows = [
         (f"`{row.name}`", row.report, len(row.entries), row.question, len(row.claims))
-        for row in map(study, list_studies())
+        for row in map(get_study, list_studies())
     ]
     return markdown("study | report | runs | question | claims", rows, "llrlr")
 

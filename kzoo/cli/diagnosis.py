@@ -26,11 +26,11 @@ def doctor(
 ) -> None:
     """Say why a network does not learn; exit 0 if it is healthy, 3 with findings."""
     from kzoo.models.registry import names_set
-    from kzoo.recipes import recipe as named_recipe
+    from kzoo.recipes import get_recipe
     from kzoo.training.finding import check_target, named_or_refused
 
     changes = assignments(set_)
-    row = named_recipe(recipe or target).override(**changes) if recipe or changes else None
+    row = get_recipe(recipe or target).override(**changes) if recipe or changes else None
     if row is None and not (Path(target) / "recipe.json").is_file():
         if target.endswith(".keras") or names_set(target):
             check_target(target)

@@ -112,9 +112,9 @@ def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
         from kzoo.training.extending import extended_recipe
 
         return extended_recipe(recipe)
-    from kzoo.recipes import recipe as named_recipe
+    from kzoo.recipes import get_recipe
 
-    return named_recipe(recipe), None
+    return get_recipe(recipe), None
 
 
 @app.command()

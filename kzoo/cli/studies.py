@@ -42,9 +42,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List studies."""
-    from kzoo.studies import list_studies, study
+    from kzoo.studies import get_study, list_studies
 
-    rows = [study(name) for name in list_studies(pattern)]
+    rows = [get_study(name) for name in list_studies(pattern)]
     if not rows:
         raise InputError(f"pattern {pattern!r} matches no study")
     if as_json:
@@ -63,10 +63,9 @@ def list_(
 @studies.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show a study: its question, runs, reported figures and claims."""
-    from kzoo.studies import metrics
-    from kzoo.studies import study as named
+    from kzoo.studies import get_study, metrics
 
-    row = named(name)
+    row = get_study(name)
     if as_json:
         print_json(row.to_dict())
         return
@@ -110,14 +109,13 @@ def run(
     ] = None,
 ) -> None:
     """Train what a study needs and is not recorded yet. The same command resumes what was cut off."""
-    from kzoo.studies import running
-    from kzoo.studies import study as named
+    from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
 
     shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size}
     given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
     changes = assignments([*(set_ or []), *given])
-    row = named(name)
+    row = get_study(name)
     tasks = running.plan(
         row,
         only=only or "*",
@@ -207,10 +205,9 @@ def table(
     as_json: AsJson = False,
 ) -> None:
     """Print a study's tables and verdicts, one for each budget that has records."""
-    from kzoo.studies import study as named
-    from kzoo.studies import tables
+    from kzoo.studies import get_study, tables
 
-    row = named(name)
+    row = get_study(name)
     index = _records_of(row, records)
     if as_json:
         print_json(tables.to_dict(row, index))
@@ -231,10 +228,10 @@ def report(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the page; runs/NAME.html by default.")] = None,
 ) -> None:
     """Make a study's page: one HTML file with its tables, verdicts, curves and runs."""
+    from kzoo.studies import get_study
     from kzoo.studies import records as files
-    from kzoo.studies import study as named
 
-    row = named(name)
+    row = get_study(name)
     index = _records_of(row, records)
     if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
@@ -250,10 +247,10 @@ def collect(
     into: Annotated[Path, typer.Option(metavar="RESULTS", help="Where records are kept.")] = Path("results"),
 ) -> None:
     """Copy the records of a study's finished runs to where they are kept, without paths of this machine."""
-    from kzoo.studies import study as named
+    from kzoo.studies import get_study
     from kzoo.studies.collecting import collect as gather
 
-    copied, problems = gather(named(name), directory, into)
+    copied, problems = gather(get_study(name), directory, into)
     for problem in problems:
         complain("warning", problem)
     for path in copied:

@@ -19,20 +19,20 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List models, or recipes."""
-    from kzoo.models.registry import list_models, variant
-    from kzoo.recipes import list_recipes, recipe
+    from kzoo.models.registry import get_variant, list_models
+    from kzoo.recipes import get_recipe, list_recipes
 
     table = Table(box=None, pad_edge=False)
     rows: list[dict[str, Any]]
     if recipes:
         rows = [
             {"name": r.name, "model": r.model, "dataset": r.dataset, "epochs": r.epochs}
-            for r in map(recipe, list_recipes(pattern))
+            for r in map(get_recipe, list_recipes(pattern))
         ]
     else:
         rows = [
             {"name": v.name, "classes": v.classes, "input": v.input_shape, "recipe": v.recipe}
-            for v in map(variant, list_models(pattern, pretrained=pretrained))
+            for v in map(get_variant, list_models(pattern, pretrained=pretrained))
         ]
     if not rows:
         what = "recipe" if recipes else "model with trained weights" if pretrained else "model"

@@ -215,9 +215,9 @@ def train(
     Returns:
         The network and its test accuracy.
     """
-    from kzoo.data import Split, dataset, load, split
+    from kzoo.data import Split, get_dataset, load, split
 
-    parts = split(load("digits"), Split(), dataset("digits"))
+    parts = split(load("digits"), Split(), get_dataset("digits"))
     pixels = [((part.images.astype(np.float32) / 255) - 0.3) / 0.37 for part in (parts.train, parts.test)]
     images, labels = pixels[0], parts.train.labels
     network = LeNet(seed, algorithm=algorithm)

@@ -19,7 +19,7 @@ from kzoo.data.augment import (
     Rotation,
     expand,
 )
-from kzoo.data.datasets import Dataset, dataset, list_datasets, register_dataset
+from kzoo.data.datasets import Dataset, get_dataset, list_datasets, register_dataset
 from kzoo.data.images import read_image, resize
 from kzoo.data.loading import Availability, available, load
 from kzoo.data.splits import Part, Split, Splits, split
@@ -48,7 +48,7 @@ __all__ = [
     "Splits",
     "available",
     "channel_statistics",
-    "dataset",
+    "get_dataset",
     "expand",
     "list_datasets",
     "load",

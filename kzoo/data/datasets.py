@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from kzoo import plugins
 from kzoo.data.augmentation import Augmentation
 from kzoo.data.geometry import Flip, PadCrop
 from kzoo.errors import InputError, shown, unknown
+from kzoo.registry import Registry
 
 Loader = Callable[[str | None], Any]
 
@@ -124,8 +124,7 @@ DATASETS = (
     ),
 )
 
-_BUILT_IN = {row.name: row for row in DATASETS}
-_registered: dict[str, Dataset] = {}
+REGISTRY = Registry("dataset", lambda: DATASETS)
 DEFAULT_TEST = 0.2
 """Share held out for testing of an own dataset without a test split."""
 
@@ -143,7 +142,7 @@ def register_dataset(
     test: float | None = DEFAULT_TEST,
     class_names: tuple[str, ...] | None = None,
 ) -> Dataset:
-    """Add a dataset of one's own; registering a name again replaces it.
+    """Add a custom dataset. Its name must be new; registering the same again is allowed.
 
     Args:
         name: how recipes will name it; no colon.
@@ -157,10 +156,8 @@ def register_dataset(
         The new row.
 
     Raises:
-        InputError: the name is a built-in one or not possible, or the loader is not callable.
+        InputError: the name is taken by another dataset or not possible, or the loader is not callable.
     """
-    if name in _BUILT_IN:
-        raise InputError(f"dataset name {name!r} is taken by a built-in dataset: choose another")
     if not name or ":" in name:
         raise InputError(f"dataset name {name!r} must not be empty or hold a colon")
     if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
@@ -179,11 +176,10 @@ def register_dataset(
         loader=loader,
         class_names=class_names,
     )
-    _registered[name] = row
-    return row
+    return REGISTRY.add(row)
 
 
-def dataset(name: str) -> Dataset:
+def get_dataset(name: str) -> Dataset:
     """The row of a dataset.
 
     Args:
@@ -193,10 +189,9 @@ def dataset(name: str) -> Dataset:
     Raises:
         InputError: the name is unknown, or no name.
     """
-    plugins.load()
     if not isinstance(name, str):
         raise _unknown(name)
-    row = _BUILT_IN.get(name) or _registered.get(name)
+    row = REGISTRY.find(name)
     if row is not None:
         return row
     kind, colon, place = name.partition(":")
@@ -215,10 +210,9 @@ def _unknown(name: Any) -> InputError:
         if there and (kind == "folder" or name.endswith(".npz")):
             return InputError(f"unknown dataset {name!r}: did you mean '{kind}:{name}', the {kind} of that name?")
     hint = "One's own: folder:PATH, npz:PATH, module:function, or register_dataset."
-    return unknown("dataset", name, [*_BUILT_IN, *_registered], hint=hint)
+    return unknown("dataset", name, REGISTRY.names(), hint=hint)
 
 
 def list_datasets() -> list[str]:
     """The names of all datasets: the built-in ones, then the registered ones in alphabetical order."""
-    plugins.load()
-    return [*_BUILT_IN, *sorted(_registered)]
+    return REGISTRY.names()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kzoo.data import cache, sources
 from kzoo.data.arrays import Arrays, checked, restricted
-from kzoo.data.datasets import Dataset, dataset, list_datasets
+from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.images import WHITE, Colour, resize_all
 from kzoo.data.npz import npz
 from kzoo.data.prepared import load_prepared, located
@@ -52,7 +52,7 @@ def load(
     Raises:
         InputError: the name is unknown, the data are missing (the message tells how to get them) or not usable.
     """
-    row = dataset(name)
+    row = get_dataset(name)
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
         raise InputError(f"image_size must be a positive number of pixels, not {image_size!r}")
     arrays = _load(row, data_dir, image_size, background)
@@ -67,7 +67,7 @@ def load(
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:
     """Each dataset by name: whether it can be read, as far as can be told without reading it, and where or why not."""
-    return [_available(dataset(name), data_dir) for name in list_datasets()]
+    return [_available(get_dataset(name), data_dir) for name in list_datasets()]
 
 
 def _available(row: Dataset, data_dir: str | Path | None) -> Availability:

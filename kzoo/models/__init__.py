@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 from kzoo.models.catalog import Variant
-from kzoo.models.registry import create_model, list_models, register_model, variant
+from kzoo.models.registry import create_model, get_variant, list_models, register_model
 
 _LAZY = {
     "vgg": ("VGG", "VGG08", "VGG38"),
@@ -23,7 +23,7 @@ _LAZY = {
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
-__all__ = ["Variant", "create_model", "list_models", "register_model", "variant", *_MODULE_OF]
+__all__ = ["Variant", "create_model", "get_variant", "list_models", "register_model", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,24 +5,22 @@ Imports no Keras; a builder's module is imported when its model is created.
 
 from __future__ import annotations
 
-import fnmatch
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kzoo import plugins
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
 from kzoo.references import load_function
+from kzoo.registry import Registry
 
 if TYPE_CHECKING:
     import keras
 
-_BUILT_IN = {row.name: row for row in VARIANTS}
-_registered: dict[str, Variant] = {}
+REGISTRY = Registry("model", lambda: VARIANTS, hint="(kzoo list shows all models)")
 
 
 def register_model(
@@ -57,13 +55,10 @@ def register_model(
     if not callable(builder) and ":" not in builder:
         raise InputError(f"builder of model {name!r} is {builder!r}: give a callable or 'module:function'")
     new = Variant(name, builder, options or {}, classes, tuple(input_shape), recipe)
-    if name in _BUILT_IN or _registered.get(name, new) != new:
-        raise InputError(f"model name {name!r} is taken by another model")
-    _registered[name] = new
-    return new
+    return REGISTRY.add(new)
 
 
-def variant(name: str) -> Variant:
+def get_variant(name: str) -> Variant:
     """The row of a model.
 
     Args:
@@ -73,24 +68,20 @@ def variant(name: str) -> Variant:
     Raises:
         InputError: there is no such name; the message suggests the nearest.
     """
-    plugins.load()
     if ":" in name:
         return Variant(name, name)
-    found = _BUILT_IN.get(name) or _registered.get(name)
-    if found is None:
+    if "/" in name and REGISTRY.find(name) is None:
         _refuse_recipe(name)
-        raise unknown("model", name, [*_BUILT_IN, *_registered], hint="(kzoo list shows all models)")
-    return found
+    return REGISTRY.get(name)
 
 
 def _refuse_recipe(name: str) -> None:
     """Say of a recipe's name that it is one, and which model it trains."""
-    if "/" not in name:
-        return
-    from kzoo.recipes import list_recipes, recipe  # recipes know of models, not the other way round
+    from kzoo.recipes import REGISTRY as recipes  # recipes know of models, not the other way round
 
-    if name in list_recipes():
-        raise InputError(f"{name!r} is a recipe, not a model; its model is {recipe(name).model!r}")
+    found = recipes.find(name)
+    if found is not None:
+        raise InputError(f"{name!r} is a recipe, not a model; its model is {found.model!r}")
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
@@ -100,12 +91,11 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
         pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
         pretrained: only those for which trained weights come with kzoo, see `list_weights`.
     """
-    plugins.load()
-    names = [*_BUILT_IN, *_registered]
+    names = REGISTRY.names(pattern)
     if pretrained:
         with_weights = {name.partition(":")[0] for name in list_weights()}
         names = [name for name in names if name in with_weights]
-    return sorted(fnmatch.filter(names, pattern), key=_natural)
+    return sorted(names, key=_natural)
 
 
 def create_model(name: str, /, **options: Any) -> keras.Model:
@@ -121,7 +111,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
             rejects its value.
     """
-    row = variant(name)
+    row = get_variant(name)
     builder = resolve(row.builder)
     parameters = _parameters(builder)
     given = {**row.options, **options}
@@ -184,12 +174,12 @@ def takes(name: str, option: str) -> bool:
 
 def builder_options(name: str) -> list[str] | None:
     """Names of the options that a model's builder takes; None if any, or if it does not say."""
-    return _parameters(resolve(variant(name).builder))
+    return _parameters(resolve(get_variant(name).builder))
 
 
 def builder_defaults(name: str) -> dict[str, Any]:
     """What a model's options are if nobody gives them."""
-    row = variant(name)
+    row = get_variant(name)
     try:
         parameters = inspect.signature(resolve(row.builder)).parameters.values()
     except (TypeError, ValueError):
@@ -221,7 +211,7 @@ def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def _no_module(builder: str, module: str) -> str:
     name, _, tag = builder.partition(":")
-    if name not in _BUILT_IN and name not in _registered:
+    if REGISTRY.find(name) is None:
         return f"there is no module {module!r} on the Python path"
     if builder in list_weights():
         return (

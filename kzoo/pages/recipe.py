@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.models.registry import variant
+from kzoo.models.registry import get_variant
 from kzoo.pages.document import Table
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import flat, write
 
@@ -22,9 +22,9 @@ def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """
     model = str(fields["model"])
     try:
-        row = None if model.startswith("keras:") or ":" in model else variant(model)
+        row = None if model.startswith("keras:") or ":" in model else get_variant(model)
         if row is not None and row.recipe is not None:
-            base = named_recipe(row.recipe).resolved()
+            base = get_recipe(row.recipe).resolved()
             return f"{base.name}, the default of the model’s family", base.model_dump(mode="json")
     except InputError:
         pass  # of a plugin that is not installed here

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import fnmatch
-import functools
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from kzoo import plugins
-from kzoo.errors import InputError, unknown
-from kzoo.models.registry import list_models, variant
+from kzoo.errors import InputError
+from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes.schema import Recipe
+from kzoo.registry import Registry
 
 MODULES = ("vgg38", "vgg_ade", "lenet", "resnet", "densenet", "fully_connected", "fast")
 
-_registered: dict[str, Recipe] = {}
-
-__all__ = ["Recipe", "list_recipes", "recipe", "register_recipe"]
+__all__ = ["Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"]
 
 
-@functools.cache
-def _built_in() -> dict[str, Recipe]:
-    modules = [importlib.import_module(f"kzoo.recipes.{name}") for name in MODULES]
-    return {row.name: row for module in modules for row in module.RECIPES}
+def _own() -> Iterator[Recipe]:
+    for name in MODULES:
+        yield from importlib.import_module(f"kzoo.recipes.{name}").RECIPES
+
+
+REGISTRY = Registry("recipe", _own)
 
 
 def register_recipe(row: Recipe) -> Recipe:
@@ -33,20 +32,15 @@ def register_recipe(row: Recipe) -> Recipe:
     """
     if "/" not in row.name:
         raise InputError(f"name of a recipe must be 'family/name', not {row.name!r}: names without a slash are models")
-    known = _registered.get(row.name) or _built_in().get(row.name)
-    if known is not None and known != row:
-        raise InputError(f"recipe name {row.name!r} is taken by another recipe")
-    _registered[row.name] = row
-    return row
+    return REGISTRY.add(row)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
     """Names of the recipes that match a wildcard, in the reports' order, plugins' last."""
-    plugins.load()
-    return fnmatch.filter([*_built_in(), *(name for name in _registered if name not in _built_in())], pattern)
+    return REGISTRY.names(pattern)
 
 
-def recipe(name: str) -> Recipe:
+def get_recipe(name: str) -> Recipe:
     """The recipe that a name stands for.
 
     Args:
@@ -54,21 +48,25 @@ def recipe(name: str) -> Recipe:
             own as ``module:function`` for a recipe of defaults, or the path of a JSON file.
 
     Raises:
-        InputError: there is none; the message suggests the nearest name.
+        InputError: there is none; the message suggests the nearest name. Or the model's default recipe is unknown.
     """
-    plugins.load()
     if name.endswith(".json"):
         return Recipe.from_file(Path(name))
-    rows = _built_in()
-    row = rows.get(name) or _registered.get(name)
-    if row is not None:
-        return row
-    if ":" not in name and ("/" in name or name not in list_models()):
+    if (":" not in name and ("/" in name or name not in list_models())) or REGISTRY.find(name) is not None:
         folder = f"(a folder of images goes with --dataset folder:{name})" if Path(name).is_dir() else ""
-        raise unknown("recipe", name, [*rows, *_registered, *list_models()], hint=folder)
-    default = variant(name).recipe
+        return REGISTRY.get(name, others=list_models(), hint=folder)
+    default = get_variant(name).recipe
     if default is None:
         return Recipe(f"default/{name}", model=name)
-    base = rows.get(default) or _registered[default]
+    base = REGISTRY.find(default)
+    if base is None:
+        raise InputError(
+            f"model {name!r} has the default recipe {default!r}, which does not exist: register it with "
+            "kzoo.register_recipe, or register the model with recipe=None"
+        )
     # What the reports' recipes keep only for the sake of their figures is no default for other runs.
     return base.derive(f"default/{name}", model=name, model_options={}, ties="loss")
+
+
+recipe = get_recipe
+"""`kzoo.recipe`, the short name for users."""

@@ -15,11 +15,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kzoo import notebook
 from kzoo.data.augment import AugmentationSpec
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.data.images import WHITE, Colour
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
-from kzoo.models.registry import variant
+from kzoo.models.registry import get_variant
 from kzoo.recipes.setting import Background
 from kzoo.recipes.settings import (
     Adam,
@@ -193,8 +193,8 @@ class Recipe(Setting):
             InputError: the model or dataset is unknown.
         """
         if not self.model.startswith("keras:"):
-            variant(self.model)
-        row = dataset(self.dataset)
+            get_variant(self.model)
+        row = get_dataset(self.dataset)
         augmentation = row.augmentation if self.augmentation is None else self.augmentation
         decay = self.weight_decay
         if decay is None:
@@ -232,7 +232,7 @@ class Recipe(Setting):
         fields = {**identity_fields(self.resolved()), "schema_version": 1}  # what later versions added is left out
         del fields["name"]
         if not self.model.startswith("keras:"):
-            row = variant(self.model)
+            row = get_variant(self.model)
             if isinstance(row.builder, str):
                 # vgg38-bn is vgg38 with batch_norm=True: one identity.
                 fields["model"] = row.builder

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from kzoo.data.splits import Split
 from kzoo.errors import InputError, unknown
-from kzoo.models.registry import variant
+from kzoo.models.registry import get_variant
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
 from kzoo.search.space import Choice, Entry, IntRange, Key, Range
@@ -43,7 +43,7 @@ class Space(Mapping[str, Entry]):
         if not isinstance(entries, Mapping) or not (entries or may_be_empty):
             raise InputError(f"space must map recipe fields to Choice, Range or IntRange, not {entries!r}")
         self.recipe = recipe
-        self.options = dict(variant(recipe.model).options)
+        self.options = dict(get_variant(recipe.model).options)
         for name, entry in entries.items():
             _check_name(name)
             if not isinstance(entry, Entry):

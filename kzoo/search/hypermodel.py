@@ -15,7 +15,7 @@ from keras_tuner.errors import FailedTrialError, FatalError
 from kzoo.errors import InputError, NotWritten, RunFailed, unknown
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models.registry import builder_defaults, builder_options, resolve
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.search.callbacks import SaveBestEpoch, TunerCallback, TunerCallbacks
 from kzoo.search.declared import Space
@@ -95,7 +95,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             InputError: the space does not fit the recipe or the model's builder.
         """
         super().__init__(name=name)
-        self.recipe = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+        self.recipe = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
         self.space = space if isinstance(space, Space) else Space(space or {}, self.recipe, may_be_empty=True)
         self.model_function = resolve(model) if isinstance(model, str) else model
         if self.model_function is None:

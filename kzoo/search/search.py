@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError, KzooError, unknown
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import identity_fields
 from kzoo.search.declared import Space
@@ -88,7 +88,7 @@ class Search:
         """
         if not isinstance(self.name, str) or not re.fullmatch(r"[^\s/]+", self.name):
             raise InputError(f"name of a search must be text without spaces and slashes, not {self.name!r}")
-        recipe = self.recipe if isinstance(self.recipe, Recipe) else named_recipe(self.recipe)
+        recipe = self.recipe if isinstance(self.recipe, Recipe) else get_recipe(self.recipe)
         object.__setattr__(self, "recipe", recipe)
 
         # Each option for itself.

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.models.registry import variant
-from kzoo.recipes import recipe as named_recipe
+from kzoo.models.registry import get_variant
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
 from kzoo.studies.study import Entry, Study
 
@@ -32,7 +32,7 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
     """
     fields = recipe.resolved().model_dump(mode="json", exclude={"name", "schema_version"})
     if not recipe.model.startswith("keras:"):
-        model = variant(recipe.model)
+        model = get_variant(recipe.model)
         if isinstance(model.builder, str):
             fields["model"] = model.builder
             fields["model_options"] = json.loads(json.dumps({**model.options, **recipe.model_options}))
@@ -159,7 +159,7 @@ def _same_base(study: Study, entry: Entry, name: str) -> bool:
     if name == entry.recipe.name:
         return True
     try:
-        base = named_recipe(name)
+        base = get_recipe(name)
     except InputError:
         return False
     different = _different(_leaves(entry.recipe), _leaves(base))

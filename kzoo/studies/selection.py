@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split, part_sizes
 from kzoo.errors import InputError
 from kzoo.training.records import Result
@@ -23,7 +23,7 @@ def sizes(record: Result) -> tuple[int, int, int]:
 def published_sizes(recipe: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """The sizes that a resolved recipe's split has on the published dataset; None if they are not known."""
     try:
-        definition = dataset(recipe["dataset"])
+        definition = get_dataset(recipe["dataset"])
     except InputError:  # a custom dataset that is not registered here
         return None
     if definition.published is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kzoo import notebook
 from kzoo.errors import InputError
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import metrics
 
@@ -73,8 +73,7 @@ def entries(
     """
     values, remarks = reported or {}, notes or {}
     return tuple(
-        Entry(named_recipe(name), label, values.get(label, {}), remarks.get(label, ""))
-        for label, name in recipes.items()
+        Entry(get_recipe(name), label, values.get(label, {}), remarks.get(label, "")) for label, name in recipes.items()
     )
 
 

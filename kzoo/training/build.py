@@ -16,7 +16,7 @@ import numpy as np
 from kzoo.data.arrays import channel_statistics
 from kzoo.data.augment import Normalization, expand
 from kzoo.data.batches import Batches
-from kzoo.data.datasets import dataset
+from kzoo.data.datasets import get_dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError, unknown
@@ -103,7 +103,7 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
         image_size=recipe.image_size,
         background=recipe.background,
     )
-    parts = split(arrays, recipe.split, dataset(recipe.dataset), recipe.train_size)
+    parts = split(arrays, recipe.split, get_dataset(recipe.dataset), recipe.train_size)
     if not len(parts.validation):
         if isinstance(recipe.schedule, Plateau) or recipe.early_stop is not None:
             what = "schedule 'plateau'" if isinstance(recipe.schedule, Plateau) else "early_stop"

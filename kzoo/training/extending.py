@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnySchedule, kinds
 from kzoo.recipes.text import difference_in_words, differing_fields
@@ -42,7 +42,7 @@ def extended_recipe(given: str | Path) -> tuple[Recipe, Path | None]:
     """The recipe to train for longer, and the run's directory where it is that which was given."""
     if (Path(given) / "recipe.json").is_file():
         return Recipe.from_file(Path(given) / "recipe.json"), Path(given)
-    return named_recipe(str(given)), None
+    return get_recipe(str(given)), None
 
 
 def check_extensible(row: Recipe) -> None:

@@ -6,10 +6,9 @@ import difflib
 from pathlib import Path
 
 from kzoo.errors import ALIKE, InputError
-from kzoo.models.registry import list_models, names_set, variant
+from kzoo.models.registry import get_variant, list_models, names_set
 from kzoo.models.weight_sets import describe, find_set
-from kzoo.recipes import Recipe, list_recipes
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import Recipe, get_recipe, list_recipes
 
 RUNS = Path("runs")
 EXPORTED = (".onnx", ".tflite")
@@ -69,7 +68,7 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
     elif exported and (path / "saved_model.pb").is_file():
         return
     elif names and not path.is_dir():
-        variant(str(target))
+        get_variant(str(target))
     else:
         check_run(path)
 
@@ -81,7 +80,7 @@ def named_or_refused(name: str) -> Recipe:
         InputError: it is none of them.
     """
     try:
-        return named_recipe(name)
+        return get_recipe(name)
     except InputError as error:
         if not str(error).startswith("unknown recipe"):
             raise

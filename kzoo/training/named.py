@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kzoo.data.datasets import DATASETS
-from kzoo.models.registry import list_models, names_set, variant
+from kzoo.data import datasets
+from kzoo.models.registry import get_variant, list_models, names_set
 from kzoo.recipes.schema import Recipe
 
 
@@ -11,13 +11,13 @@ def names_model(recipe: Recipe) -> bool:
     """Whether the name of a recipe's model stands for the model: the zoo's does, a builder of one's own may change."""
     if recipe.model.startswith("keras:"):
         return False
-    builder = variant(recipe.model).builder
+    builder = get_variant(recipe.model).builder
     return isinstance(builder, str) and builder.startswith("kzoo.")
 
 
 def names_data(recipe: Recipe) -> bool:
     """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own."""
-    return recipe.dataset in {row.name for row in DATASETS}
+    return recipe.dataset in datasets.REGISTRY.own
 
 
 def names_weights(recipe: Recipe) -> bool:

@@ -13,10 +13,10 @@ import jinja2
 
 from kzoo.errors import InputError
 from kzoo.files import write_text
-from kzoo.models.registry import variant
+from kzoo.models.registry import get_variant
 from kzoo.models.trained import outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
 from kzoo.training.records import Result, public
 from kzoo.training.saved_run import Run
@@ -54,7 +54,7 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
     where = f"run {str(run.directory)!r}"
     if result.status != "completed" or result.test is None:
         raise InputError(f"{where} has no test score, so no set of weights can be made of it")
-    if ":" in recipe.model or not isinstance(variant(recipe.model).builder, str):
+    if ":" in recipe.model or not isinstance(get_variant(recipe.model).builder, str):
         raise InputError(f"{where} trained {recipe.model!r}, which is no registered name: export it as .keras instead")
     tag = recipe.dataset if tag is None else tag
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", tag):
@@ -142,7 +142,7 @@ def _frozen(result: Result) -> str:
 def _shortened(recipe: dict[str, Any]) -> str:
     """That a run was shorter than the recipe of its name."""
     try:
-        full = named_recipe(recipe["name"])
+        full = get_recipe(recipe["name"])
     except InputError:
         return ""
     if recipe["epochs"] >= full.epochs and recipe["train_size"] == full.train_size:

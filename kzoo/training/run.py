@@ -23,7 +23,7 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_text
 from kzoo.introspection.graph import inner_layers, own_trainable_variables
 from kzoo.introspection.layer_table import layer_table
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, counts, origin, records
 from kzoo.training.asked_again import check_begun, check_finished, finished_line
@@ -155,7 +155,7 @@ def _recipe(given: Any) -> Recipe:
     if isinstance(given, Recipe):
         return given
     if isinstance(given, str | Path):
-        return named_recipe(str(given))
+        return get_recipe(str(given))
     if isinstance(given, keras.Model):
         raise InputError(f"recipe is the model {given.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
     if not callable(given):
@@ -166,7 +166,7 @@ def _recipe(given: Any) -> Recipe:
             f"recipe is {name!r}, a function that cannot be found by its name, so no later process could build its "
             "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
         )
-    return named_recipe(f"{module}:{name}")
+    return get_recipe(f"{module}:{name}")
 
 
 def _copied(model: keras.Model) -> keras.Model:

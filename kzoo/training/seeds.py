@@ -8,7 +8,7 @@ from typing import Any
 
 from kzoo import notebook
 from kzoo.errors import InputError, RunFailed
-from kzoo.recipes import recipe as named_recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training.run import train
 from kzoo.training.saved_run import Run
@@ -88,7 +88,7 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")
-    row = recipe if isinstance(recipe, Recipe) else named_recipe(recipe)
+    row = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     done, failed = [], {}
     for seed in seeds:
         try:

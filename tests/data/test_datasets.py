@@ -13,7 +13,7 @@ import pytest
 
 from kzoo.data import datasets
 from kzoo.data.augment import Flip
-from kzoo.data.datasets import DATASETS, dataset, list_datasets, register_dataset
+from kzoo.data.datasets import DATASETS, get_dataset, list_datasets, register_dataset
 from kzoo.data.loading import available, load
 from kzoo.data.splits import Split, split
 from kzoo.errors import InputError
@@ -22,10 +22,10 @@ from kzoo.errors import InputError
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
     """Leaves no dataset registered."""
-    before = dict(datasets._registered)
+    before = dict(datasets.REGISTRY.added)
     yield
-    datasets._registered.clear()
-    datasets._registered.update(before)
+    datasets.REGISTRY.added.clear()
+    datasets.REGISTRY.added.update(before)
 
 
 def squares(data_dir: str | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Plain:
 
 @pytest.mark.parametrize("row", DATASETS, ids=lambda row: row.name)
 def test_rows_are_complete(row: datasets.Dataset) -> None:
-    assert dataset(row.name) is row
+    assert get_dataset(row.name) is row
     assert row.image_shape is not None
     assert row.mean is not None
     assert row.std is not None
@@ -59,17 +59,17 @@ def test_rows_are_complete(row: datasets.Dataset) -> None:
 def test_names_are_listed_and_the_nearest_is_suggested() -> None:
     assert list_datasets()[:5] == ["digits", "mnist", "emnist", "cifar10", "cifar100"]
     with pytest.raises(InputError, match="did you mean 'cifar100'"):
-        dataset("cifar-100")
+        get_dataset("cifar-100")
     for name in ("", "folder:", "npz:", ":squares"):
         with pytest.raises(InputError, match="unknown dataset"):
-            dataset(name)
+            get_dataset(name)
 
 
 def test_a_registered_dataset_is_like_a_built_in_one() -> None:
     row = register_dataset(
         "squares", squares, mean=(0.5,), std=(0.3,), augmentation=[Flip()], validation=8, class_names=tuple("wxyz")
     )
-    assert dataset("squares") is row
+    assert get_dataset("squares") is row
     assert list_datasets()[-1] == "squares"
     assert available()[-1].present
     assert "squares" in available()[-1].detail
@@ -92,7 +92,7 @@ def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
     code = "from kzoo.data.sources import digits\nclass Here:\n    load = staticmethod(lambda data_dir: digits())\n"
     (tmp_path / "my_own_data.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    row = dataset("my_own_data:Here.load")
+    row = get_dataset("my_own_data:Here.load")
     assert (row.validation, row.test, row.augmentation) == (0.1, 0.2, ())
     assert load(row.name).fingerprint == load("digits").fingerprint
     register_dataset("lazily", "my_own_data:Here.load")
@@ -105,7 +105,7 @@ def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "cifar10"}, "taken by a built-in"),
+        ({"name": "cifar10"}, "taken by another dataset"),
         ({"name": "npz:mine"}, "must not be empty or hold a colon"),
         ({"name": ""}, "must not be empty"),
         ({"loader": 3}, "must be callable"),

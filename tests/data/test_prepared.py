@@ -17,7 +17,7 @@ import pytest
 from kzoo.backend import _configured_backend
 from kzoo.data import datasets
 from kzoo.data.arrays import channel_statistics
-from kzoo.data.datasets import dataset, register_dataset
+from kzoo.data.datasets import get_dataset, register_dataset
 from kzoo.data.loading import available, load
 from kzoo.data.prepared import find
 from kzoo.data.splits import Split, split
@@ -253,7 +253,7 @@ def test_loaders_that_cannot_be_imported_are_not_there() -> None:
         row = {row.name: row for row in available()}["mine"]
         assert (row.present, "there is no module" in row.detail) == (False, True)
     finally:
-        datasets._registered.pop("mine")
+        datasets.REGISTRY.added.pop("mine")
 
 
 def test_without_a_home_directory_nothing_is_cached_and_all_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ def test_real_data_are_what_their_rows_say(
     name: str, data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    row, arrays = dataset(name), load(name, data_dir=data_dir)
+    row, arrays = get_dataset(name), load(name, data_dir=data_dir)
     assert arrays.images.shape[1:] == row.image_shape
     assert len(arrays.class_names) == row.classes
     assert arrays.test_labels is not None
@@ -323,11 +323,11 @@ def test_real_splits_have_the_reports_proportions(
     data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    cifar = split(load("cifar100", data_dir=data_dir), Split(), dataset("cifar100"))
+    cifar = split(load("cifar100", data_dir=data_dir), Split(), get_dataset("cifar100"))
     assert tuple(map(len, cifar)) == (47_500, 2_500, 10_000)
     emnist = load("emnist", data_dir=data_dir)
     total = len(emnist.labels) + 18_800
-    sizes = tuple(map(len, split(emnist, Split(validation=0.12, test=0.12), dataset("emnist"))))
+    sizes = tuple(map(len, split(emnist, Split(validation=0.12, test=0.12), get_dataset("emnist"))))
     assert sum(sizes) == total
     np.testing.assert_allclose(np.array(sizes) / total, (0.76, 0.12, 0.12), atol=1e-5)
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kzoo.data import Arrays, channel_statistics, dataset, load, read_image
+from kzoo.data import Arrays, channel_statistics, get_dataset, load, read_image
 from kzoo.errors import InputError
 
 
@@ -23,7 +23,7 @@ def test_digits_are_scikit_learns_scaled_to_bytes() -> None:
         np.testing.assert_array_equal(image[..., 0], [[round(value * 255 / 16) for value in row] for row in given])
     np.testing.assert_array_equal(arrays.labels, original.target)
     assert (arrays.images.min(), arrays.images.max()) == (0, 255)
-    assert channel_statistics(arrays.images) == (dataset("digits").mean, dataset("digits").std)
+    assert channel_statistics(arrays.images) == (get_dataset("digits").mean, get_dataset("digits").std)
     assert arrays.test_images is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kzoo.data.arrays import Arrays
-from kzoo.data.datasets import Dataset, dataset
+from kzoo.data.datasets import Dataset, get_dataset
 from kzoo.data.splits import Part, Split, Splits, part_sizes, split
 from kzoo.data.strata import shares
 from kzoo.errors import InputError
@@ -56,7 +56,7 @@ ROW = Dataset("own", validation=0.1, test=0.2)
     ],
 )
 def test_the_reports_sizes(name: str, spec: Split, train: int, test: int | None, sizes: tuple[int, int, int]) -> None:
-    splits = split(numbered(train, test), spec, dataset(name))
+    splits = split(numbered(train, test), spec, get_dataset(name))
     assert tuple(map(len, splits)) == sizes
     everything = np.sort(np.concatenate(numbers(splits)))
     np.testing.assert_array_equal(everything, np.arange(train + (test or 0)))

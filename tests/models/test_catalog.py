@@ -4,7 +4,7 @@ import keras
 import pytest
 from harness import check_model
 
-from kzoo.models import create_model, list_models, variant
+from kzoo.models import create_model, get_variant, list_models
 from kzoo.models.catalog import VARIANTS
 
 # Widths of the stages, and convolutions in a stage, of the networks for 94, 95 and 96%.
@@ -109,7 +109,7 @@ def test_named_builders_are_their_rows():
     for name in ("VGG08", "VGG38", "VGGA", "VGGD", "VGGE", "ResNet10", "ResNet16", "ResNet24", "ResNet48"):
         builder = getattr(kzoo.models, name)
         model = builder()
-        row = variant(model.name)
+        row = get_variant(model.name)
         assert builder.__name__ == name
         assert model.count_params() == create_model(row.name).count_params()
         keras.backend.clear_session()

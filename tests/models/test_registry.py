@@ -8,14 +8,15 @@ import keras
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.models import create_model, list_models, register_model, registry, variant
+from kzoo.models import create_model, get_variant, list_models, register_model, registry
+from kzoo.recipes import get_recipe
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def _restore(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.REGISTRY, "added", {})
 
 
 def linear(classes=3, input_shape=(8, 8, 1), scale=1.0, name="linear"):
@@ -58,7 +59,7 @@ def test_unknown_option_suggests_the_nearest():
 
 def test_registered_model_is_listed_and_built_with_its_defaults():
     row = register_model("own", linear, options={"scale": 2.0}, classes=4, input_shape=(6, 6, 1), recipe="a/b")
-    assert variant("own") == row
+    assert get_variant("own") == row
     assert "own" in list_models("o*")
     model = create_model("own")
     assert (model.name, model.input_shape, model.output_shape) == ("own", (None, 6, 6, 1), (None, 4))
@@ -103,7 +104,7 @@ def test_module_and_function_as_a_name(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     try:
         assert create_model("own_models:small", width=6).input_shape == (None, 6, 6, 1)
-        assert variant("own_models:small").classes is None
+        assert get_variant("own_models:small").classes is None
         with pytest.raises(InputError, match="did you mean 'small'"):
             create_model("own_models:smal")
     finally:
@@ -123,8 +124,14 @@ def test_half_a_reference():
 
 def test_listing_loads_no_keras():
     code = (
-        "import sys; from kzoo.models import list_models, variant; list_models('*'); variant('vgg38');"
+        "import sys; from kzoo.models import list_models, get_variant; list_models('*'); variant('vgg38');"
         " print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_default_recipe_that_does_not_exist_is_an_error_that_names_it():
+    register_model("own", linear, classes=3, input_shape=(8, 8, 1), recipe="no/such")
+    with pytest.raises(InputError, match="model 'own' has the default recipe 'no/such', which does not exist"):
+        get_recipe("own")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from kzoo.data.augment import Flip, PadCrop
 from kzoo.errors import InputError
-from kzoo.models.registry import list_models, variant
+from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
 from kzoo.schemas import identity_fields, later, upgraded
@@ -131,7 +131,7 @@ def test_files(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(recipe("rescue/bn").to_json())
     assert recipe(str(path)) == recipe("rescue/bn")
-    assert variant(recipe(str(path)).model).name == "vgg38-bn"
+    assert get_variant(recipe(str(path)).model).name == "vgg38-bn"
     with pytest.raises(InputError, match="cannot read recipe file"):
         recipe(str(tmp_path / "absent.json"))
     path.write_text(path.read_text()[:50])

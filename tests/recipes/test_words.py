@@ -4,7 +4,7 @@ import pytest
 
 from kzoo.data.augment import PadCrop
 from kzoo.errors import InputError, unknown
-from kzoo.models.registry import create_model, variant
+from kzoo.models.registry import create_model, get_variant
 from kzoo.recipes import Recipe, recipe
 from kzoo.recipes.settings import EarlyStop
 from kzoo.recipes.words import MEANT, meant
@@ -91,6 +91,6 @@ def test_augmentation_by_bare_names():
 
 
 def test_a_recipe_in_a_models_place():
-    for ask in (variant, create_model):
+    for ask in (get_variant, create_model):
         with pytest.raises(InputError, match="'rescue/bn' is a recipe, not a model; its model is 'vgg38-bn'"):
             ask("rescue/bn")

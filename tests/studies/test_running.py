@@ -187,7 +187,7 @@ def test_what_is_shown(terminal):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(studies, "_registered", {"tiny": TINY})
+    monkeypatch.setattr(studies.REGISTRY, "added", {"tiny": TINY})
 
 
 def test_commands(command, tiny, made, keep):
@@ -212,7 +212,7 @@ def test_commands(command, tiny, made, keep):
 def test_only_may_be_repeated(command, monkeypatch, made, keep):
     third = SMALL.derive("t/third", model_options={"hidden": [4]})
     row = Study("three", "ours", "Which?", (*TINY.entries, Entry(third, "third")))
-    monkeypatch.setattr(studies, "_registered", {"three": row})
+    monkeypatch.setattr(studies.REGISTRY, "added", {"three": row})
     for one in (SMALL, WIDE, third):
         keep(made(one, failed=True), RUNS)
     code, _, errors = command("study", "run", "three", "--only", "small", "--only", "w*")

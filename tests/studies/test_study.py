@@ -12,7 +12,7 @@ B = Entry(Recipe("t/b", model="vgg08"), "b")
 
 @pytest.fixture
 def registry(monkeypatch):
-    monkeypatch.setattr(studies, "_registered", {})
+    monkeypatch.setattr(studies.REGISTRY, "added", {})
 
 
 @pytest.mark.parametrize(

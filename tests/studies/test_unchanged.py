@@ -64,7 +64,7 @@ def trained(tmp_path_factory):
 def there(trained, monkeypatch):
     shutil.copytree(trained, ".", dirs_exist_ok=True)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    monkeypatch.setattr(studies, "_registered", {"both": BOTH})
+    monkeypatch.setattr(studies.REGISTRY, "added", {"both": BOTH})
     write_net()
     yield
     sys.modules.pop("nets_of_a_study", None)

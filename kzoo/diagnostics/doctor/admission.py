@@ -9,12 +9,12 @@ import keras
 import numpy as np
 
 from kzoo.data.augment import Normalization
-from kzoo.data.datasets import dataset as dataset_row
+from kzoo.data.datasets import get_dataset
 from kzoo.diagnostics.doctor.patient import Patient, check_fits
 from kzoo.errors import InputError
 from kzoo.introspection.keras_file import load_keras_file
-from kzoo.models.registry import create_model, names_set, variant
-from kzoo.recipes import recipe as named_recipe
+from kzoo.models.registry import create_model, get_variant, names_set
+from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics
 from kzoo.training.build import Data, build_model, load_parts, prepare_model
@@ -46,7 +46,7 @@ def admit(
         raise InputError("labels were given without images: give both")
     if dataset is not None and images is not None:
         raise InputError(f"images and dataset={dataset!r} were given: give one of them")
-    row = named_recipe(recipe) if isinstance(recipe, str) else recipe
+    row = get_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
         target = open_run(target)
     if isinstance(target, Run):
@@ -176,8 +176,8 @@ def _shape_of_record(facts: dict[str, Any]) -> Any:
 
 def _shape_of_recipe(row: Recipe) -> Any:
     """From the dataset's row; None where that does not say, or the model is of another kind than the data."""
-    data = dataset_row(row.dataset)
-    own = variant(row.model)
+    data = get_dataset(row.dataset)
+    own = get_variant(row.model)
     if own.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:
         return None
     statistics = Normalization(data.mean, data.std or ())
