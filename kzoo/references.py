@@ -35,7 +35,7 @@ def load_function(reference: str, kind: str, no_module: Callable[[str], str] | N
     for name in function.split("."):
         if not hasattr(found, name):
             public = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            raise unknown(f"function of module {module_name!r}", function, public)
+            raise unknown(f"function of module {module_name!r}", function, public, hint=f"({kind} {reference!r})")
         found = getattr(found, name)
     if not callable(found):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")

@@ -124,7 +124,7 @@ def test_half_a_reference():
 
 def test_listing_loads_no_keras():
     code = (
-        "import sys; from kzoo.models import list_models, get_variant; list_models('*'); variant('vgg38');"
+        "import sys; from kzoo.models import list_models, get_variant; list_models('*'); get_variant('vgg38');"
         " print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
