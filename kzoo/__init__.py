@@ -61,13 +61,13 @@ if TYPE_CHECKING:
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.models.weight_sets import list_weights
     from kzoo.pages import compare_page, run_page, study_page
-    from kzoo.recipes import Recipe, get_recipe, list_recipes, register_recipe
+    from kzoo.recipes import Recipe, get_recipe, list_recipes, recipe, register_recipe
     from kzoo.search.hypermodel import RecipeHyperModel
     from kzoo.search.results import read_search
     from kzoo.search.running import run_search
     from kzoo.search.search import Search, load_search
     from kzoo.search.space import Choice, IntRange, Range
-    from kzoo.studies import Claim, Entry, Study, get_study, list_studies, register_study  # type: ignore[no-redef]
+    from kzoo.studies import Claim, Entry, Study, get_study, list_studies, register_study, study  # type: ignore[no-redef]
     from kzoo.studies.run_comparison import compare
     from kzoo.studies.running import run_study
     from kzoo.training.listing import runs
