@@ -20,10 +20,11 @@ settings.load_profile("few")
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
-    """Run in an empty directory with an empty cache."""
+    """Run in an empty directory with an empty cache and no configuration."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KZOO_CONFIG", str(tmp_path / "configuration"))
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_info_lists_data_and_evaluate(run, printed):
     data = {row["name"]: row for row in json.loads(printed("data", "--data-dir", "nowhere", "--json"))}
     assert data["digits"]["present"] is True
     assert data["cifar100"]["present"] is False
-    assert "tfds build" in data["cifar100"]["detail"]
+    assert "`kzoo data get cifar100 --data-dir nowhere`" in data["cifar100"]["detail"]
     score = json.loads(printed("evaluate", run.directory, "--split", "validation", "--json"))
     assert score["accuracy"] == pytest.approx(run.result.best.accuracy)
     assert np.sum(score["confusion"]) == score["images"] == 216

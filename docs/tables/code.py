@@ -82,9 +82,11 @@ def datasets() -> str:
     for row in DATASETS:
         changes = ", ".join(f"`{change.kind}`" for change in row.augmentation) or "none"
         source = f"`{row.prepared}`" if row.prepared else "scikit-learn"
-        statistics = [", ".join(f"{value:g}" for value in values or ()) for values in (row.mean, row.std)]
+        name = row.name if row.trained_on is None else f"{row.name}/..."
+        statistics = [", ".join(f"{value:g}" for value in values or ()) or "measured" for values in (row.mean, row.std)]
         sizes = (amount(row.validation), amount(row.test))
-        rows.append((f"`{row.name}`", row.classes, times(row.image_shape), *statistics, *sizes, changes, source))
+        shape = times(row.image_shape) if row.image_shape else "several"
+        rows.append((f"`{name}`", row.classes, shape, *statistics, *sizes, changes, source))
     return markdown("name | classes | images | mean | std | validation | test | augmentation | source", rows, "lr")
 
 
@@ -124,6 +126,8 @@ def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     for name in names if prefix == "" else sorted(names, key=lambda one: place(prefix + one)):
         command = group.commands[name]
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield prefix + name, command
             yield from _all_commands(command, f"{prefix}{name} ")
         else:
             yield prefix + name, command

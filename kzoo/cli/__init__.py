@@ -11,6 +11,7 @@ import warnings
 
 from kzoo.cli import (  # noqa: F401  (their commands register themselves, in this order)
     compare,
+    data,
     diagnosis,
     explain,
     export,

@@ -43,7 +43,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field; dotted names reach into it."),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Folder prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
+DataDir = Annotated[Path | None, typer.Option(help="Directory prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]

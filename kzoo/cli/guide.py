@@ -88,7 +88,11 @@ GUIDE: dict[str, dict[str, Entry]] = {
     },
     "What there is": {
         "list": Entry(("kzoo list 'resnet*'", "kzoo list --recipes 'rescue/*'"), "kzoo info NAME"),
-        "data": Entry(("kzoo data",), "kzoo train RECIPE --dataset NAME"),
+        "data": Entry(("kzoo data", "kzoo data --data-dir ~/data"), "kzoo data get NAME"),
+        "data get": Entry(
+            ("kzoo data get cifar10", "kzoo data get tfds:eurosat/rgb --data-dir ~/data"),
+            "kzoo train RECIPE --dataset {name}",
+        ),
     },
 }
 """By group and command, both in the order in which they are usually needed."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, app, assignments, checked_target, import_keras, out, print_json
+from kzoo.cli.common import AsJson, app, assignments, checked_target, import_keras, out, print_json
 from kzoo.errors import InputError
 
 
@@ -106,20 +106,3 @@ def info(
     )
     if table.uncounted:
         out.print(f"multiply-adds of these layers are not counted: {', '.join(table.uncounted)}")
-
-
-@app.command()
-def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the datasets, and say how to get those that are not here."""
-    from kzoo.data.loading import available
-
-    rows = available(data_dir)
-    if as_json:
-        print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("dataset", "here", ""):
-        table.add_column(column, overflow="fold")
-    for name, here, text in rows:
-        table.add_row(name, "yes" if here else "no", text)
-    out.print(table)

@@ -20,6 +20,8 @@ from kzoo.data.augment import (
     expand,
 )
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets, register_dataset
+from kzoo.data.getting import get
+from kzoo.data.given import from_arrays
 from kzoo.data.images import read_image, resize
 from kzoo.data.loading import Availability, available, load
 from kzoo.data.splits import Part, Split, Splits, split
@@ -50,6 +52,8 @@ __all__ = [
     "channel_statistics",
     "get_dataset",
     "expand",
+    "from_arrays",
+    "get",
     "list_datasets",
     "load",
     "read_image",

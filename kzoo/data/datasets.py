@@ -9,6 +9,7 @@ from typing import Any
 
 from kzoo.data.augmentation import Augmentation
 from kzoo.data.geometry import Flip, PadCrop
+from kzoo.data.tfds_names import PREFIX, parse
 from kzoo.errors import InputError, shown, unknown
 from kzoo.registry import Registry
 
@@ -34,6 +35,11 @@ class Dataset:
         transpose: whether the prepared images are stored with rows and columns swapped.
         class_names: names of the classes; None where the data tell them.
         published: training and test images of the published dataset, where its classes are of equal size; else None.
+        features: the image and the label feature to take of what is prepared; None for those that are to be found.
+        trained_on: the name of another dataset whose training images are trained on, where what is prepared is a test
+            part alone; mean and std are of those.
+        configuration: one of the configurations of what is prepared, as an example, where it must be named with one.
+        stratified: whether parts are drawn class by class where the recipe leaves it open.
     """
 
     name: str
@@ -49,11 +55,10 @@ class Dataset:
     transpose: bool = False
     class_names: tuple[str, ...] | None = None
     published: tuple[int, int] | None = None
-
-    @property
-    def stratified(self) -> bool:
-        """Whether parts are drawn class by class by default; published datasets are split as was published."""
-        return self.prepared is None
+    features: tuple[str | None, str | None] = (None, None)
+    trained_on: str | None = None
+    configuration: str | None = None
+    stratified: bool = True
 
 
 TEN_DIGITS = tuple("0123456789")
@@ -82,6 +87,7 @@ DATASETS = (
         std=(0.3081,),
         validation=5000,
         prepared="mnist",
+        stratified=False,
         class_names=TEN_DIGITS,
     ),
     Dataset(
@@ -93,6 +99,7 @@ DATASETS = (
         std=(0.331,),
         validation=0.12,
         prepared="emnist/balanced",
+        stratified=False,
         transpose=True,
         # Cohen et al. 2017: letters whose two cases look alike share a class
         class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
@@ -108,6 +115,7 @@ DATASETS = (
         augmentation=PAD_CROP_FLIP,
         validation=5000,
         prepared="cifar10",
+        stratified=False,
         published=(50_000, 10_000),
     ),
     Dataset(
@@ -120,11 +128,71 @@ DATASETS = (
         augmentation=PAD_CROP_FLIP,
         validation=2500,
         prepared="cifar100",
+        stratified=False,
         published=(50_000, 10_000),
+    ),
+    # Below, a row without mean and std has those of its training images measured when they are read.
+    Dataset(
+        "svhn",  # Netzer et al. 2011, digits cut out; the "extra" images are left out
+        classes=10,
+        image_shape=(32, 32, 3),
+        validation=5000,
+        prepared="svhn_cropped",
+    ),
+    Dataset(
+        "fashion-mnist",  # Xiao et al. 2017; cropped and flipped as by Zhong et al. 2017 (random erasing)
+        classes=10,
+        image_shape=(28, 28, 1),
+        augmentation=PAD_CROP_FLIP,
+        validation=5000,
+        prepared="fashion_mnist",
+    ),
+    Dataset(
+        "kmnist",  # Clanuwat et al. 2018
+        classes=10,
+        image_shape=(28, 28, 1),
+        validation=5000,
+        prepared="kmnist",
+    ),
+    Dataset(
+        "stl10",  # Coates et al. 2011, without its unlabelled images; cropped and flipped as by DeVries and Taylor 2017
+        classes=10,
+        image_shape=(96, 96, 3),
+        augmentation=(PadCrop(padding=12), Flip(horizontal=0.5)),
+        validation=0.1,
+        prepared="stl10",
+    ),
+    Dataset(
+        "imagenette",  # ten classes of ImageNet, images of many sizes; a validation part, and no test part
+        classes=10,
+        augmentation=(Flip(horizontal=0.5),),
+        test=0.2,
+        prepared="imagenette/160px-v2",
+    ),
+    Dataset(
+        "pneumoniamnist",  # of MedMNIST (Yang et al. 2023), which sets the validation part
+        classes=2,
+        image_shape=(28, 28, 1),
+        prepared="pneumonia_mnist",
+    ),
+    Dataset(
+        "cifar10-c",  # Hendrycks and Dietterich 2019: trained on CIFAR-10, tested with a corruption and its severity
+        classes=10,
+        image_shape=(32, 32, 3),
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.247, 0.2435, 0.2616),
+        augmentation=PAD_CROP_FLIP,
+        validation=5000,
+        prepared="cifar10_corrupted",
+        trained_on="cifar10",
+        configuration="fog_3",
+        stratified=False,
     ),
 )
 
 REGISTRY = Registry("dataset", lambda: DATASETS)
+PLACES = ("folder", "npz", "arrays")
+"""What a name may begin with, before a colon, that says by itself where the images are."""
 DEFAULT_TEST = 0.2
 """Share held out for testing of an own dataset without a test split."""
 
@@ -183,8 +251,10 @@ def get_dataset(name: str) -> Dataset:
     """The row of a dataset.
 
     Args:
-        name: a built-in or registered name, or ``module:function`` (a loader), ``folder:PATH`` or ``npz:PATH``, whose
-            rows hold defaults: one tenth for validation, a fifth for testing if there is no test split.
+        name: a built-in or registered name, ``NAME/CONFIG`` for a configuration of a built-in one, or
+            ``tfds:NAME[/CONFIG]`` (see `kzoo.data.tfds_names`), ``module:function`` (a loader), ``folder:PATH`` or
+            ``npz:PATH``, whose rows hold defaults: one tenth for validation, a fifth for testing if there is no test
+            split. A name of tensorflow-datasets that a built-in dataset has gives that dataset's row.
 
     Raises:
         InputError: the name is unknown, or no name.
@@ -195,21 +265,52 @@ def get_dataset(name: str) -> Dataset:
     if row is not None:
         return row
     kind, colon, place = name.partition(":")
+    if kind == "tfds" and colon:
+        return _prepared(place)
     if colon and kind and place:
-        return Dataset(name, test=DEFAULT_TEST, loader=None if kind in ("folder", "npz") else name)
+        return Dataset(name, test=DEFAULT_TEST, loader=None if kind in PLACES else name)
+    base, slash, config = name.partition("/")
+    if slash and base in REGISTRY.own and REGISTRY.own[base].prepared is not None:
+        builder = str(REGISTRY.own[base].prepared).partition("/")[0]
+        return _prepared(f"{builder}/{config}")
     raise _unknown(name)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether a name stands for one of kzoo's own datasets, or for a configuration of one."""
+    base = name.partition("/")[0]
+    return name in REGISTRY.own or (name not in REGISTRY.added and ":" not in name and base in REGISTRY.own)
+
+
+def _prepared(text: str) -> Dataset:
+    """The row of what tensorflow-datasets calls ``NAME[/CONFIG]``: built in, derived from one that is, or a new one."""
+    name, image, label = parse(text)
+    builder = name.partition("/")[0]
+    near = [row for row in DATASETS if row.prepared is not None and row.prepared.partition("/")[0] == builder]
+    if not near:
+        return Dataset(PREFIX + text, test=DEFAULT_TEST, prepared=name, features=(image, label))
+    row = near[0]
+    if (image, label) == (None, None) and row.prepared == name:
+        return row
+    # Another configuration, or other features: what was measured or counted does not hold for it, what was drawn may.
+    called = f"{row.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
+    row = dataclasses.replace(row, name=called, prepared=name, features=(image, label), configuration=None)
+    if row.trained_on is not None:
+        return row
+    nothing: dict[str, Any] = {"classes": None, "image_shape": None, "mean": None, "std": None, "class_names": None}
+    return dataclasses.replace(row, **nothing, published=None, validation=0.1, test=DEFAULT_TEST, stratified=True)
 
 
 def _unknown(name: Any) -> InputError:
     if not isinstance(name, str):
         return InputError(
-            f"dataset must be a name, not {shown(name)}: save arrays with numpy.savez and name them npz:PATH, or give "
-            "them a name with kzoo.register_dataset"
+            f"dataset must be a name, not {shown(name)}: kzoo.train(recipe, dataset=(images, labels)) takes arrays; "
+            "elsewhere save them with numpy.savez and name them npz:PATH, or use kzoo.register_dataset"
         )
     for kind, there in (("folder", os.path.isdir(name)), ("npz", os.path.isfile(name))):
         if there and (kind == "folder" or name.endswith(".npz")):
             return InputError(f"unknown dataset {name!r}: did you mean '{kind}:{name}', the {kind} of that name?")
-    hint = "One's own: folder:PATH, npz:PATH, module:function, or register_dataset."
+    hint = "Others: tfds:NAME of tensorflow-datasets, folder:PATH, npz:PATH, module:function, or register_dataset."
     return unknown("dataset", name, REGISTRY.names(), hint=hint)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kzoo.data import cache, sources
+from kzoo.data import cache, given, sources
 from kzoo.data.arrays import Arrays, checked, restricted
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.images import WHITE, Colour, resize_all
 from kzoo.data.npz import npz
-from kzoo.data.prepared import load_prepared, located
-from kzoo.errors import InputError
+from kzoo.data.prepared import configurations, data_folder, load_prepared, located
+from kzoo.errors import InputError, some
 from kzoo.references import load_function
 
 
@@ -39,8 +40,8 @@ def load(
 
     Args:
         name: see `kzoo.data.dataset`.
-        data_dir: where tensorflow-datasets prepared it; default ``$KZOO_DATA_DIR``, else ``$TFDS_DATA_DIR``, else
-            ``~/tensorflow_datasets``. Handed to one's own loader.
+        data_dir: where tensorflow-datasets prepared it; for the default see `kzoo.data.prepared.data_folder`. Handed
+            to one's own loader.
         classes: only these classes, by name (text) or number (integer; one that is also a name means the name),
             renumbered in this order.
         image_size: scale the images to this many pixels a side (once: the result is cached).
@@ -73,7 +74,7 @@ def available(data_dir: str | Path | None = None) -> list[Availability]:
 def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
     if row.prepared is not None:
         try:
-            return Availability(row.name, True, located(row.prepared, data_dir).description())
+            return Availability(row.name, True, _place(row, data_dir))
         except InputError as error:
             return Availability(row.name, False, str(error))
     if row.name == "digits" and importlib.util.find_spec("sklearn") is None:
@@ -88,18 +89,36 @@ def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
     )
 
 
+def _place(row: Dataset, data_dir: str | Path | None) -> str:
+    """Where a prepared dataset is, as text; of one in many configurations, which are there."""
+    folder, _ = data_folder(data_dir)
+    there = configurations(str(row.prepared), folder) if row.configuration is not None else []
+    if not there:
+        return located(row, data_dir).place()
+    if row.trained_on is not None:
+        located(get_dataset(row.trained_on), data_dir)
+    return f"{folder}: {some(name.replace(str(row.prepared), row.name) for name in there)}"
+
+
 def _label(loader: Any) -> str:
     return loader if isinstance(loader, str) else f"{loader.__module__}:{getattr(loader, '__qualname__', loader)}"
 
 
 def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, background: Colour | None) -> Arrays:
     if row.prepared is not None:
-        return load_prepared(row.prepared, data_dir, class_names=row.class_names, transpose=row.transpose)
+        arrays = load_prepared(row, data_dir, image_size)
+        return (
+            arrays
+            if row.trained_on is None
+            else _tested_on(arrays, load_prepared(get_dataset(row.trained_on), data_dir))
+        )
     kind, _, place = row.name.partition(":")
     if kind == "folder" and place:
         return sources.folder(place, image_size, background)
     if kind == "npz" and place:
         return npz(place)
+    if kind == "arrays" and place:
+        return given.find(row.name)
     loader = load_function(row.loader, "dataset") if isinstance(row.loader, str) else row.loader
     if loader is None:
         raise InputError(f"dataset {row.name!r} has no loader")
@@ -118,6 +137,17 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
         if said is not None and said != found:
             raise InputError(f"dataset {row.name!r} has {what} {found}, its row says {said}")
     return arrays
+
+
+def _tested_on(tests: Arrays, training: Arrays) -> Arrays:
+    """The training images of one dataset and, as its test part, the images of another."""
+    return dataclasses.replace(
+        training,
+        test_images=tests.images,
+        test_labels=tests.labels,
+        fingerprint=hashlib.sha256(f"{training.fingerprint}:{tests.fingerprint}".encode()).hexdigest(),
+        notes=(*training.notes, *tests.notes),
+    )
 
 
 def _resized(arrays: Arrays, size: int) -> Arrays:

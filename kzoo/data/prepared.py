@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from kzoo.backend import quiet_import
+from kzoo.configuration import DATA_DIR, configured
 from kzoo.data import cache
-from kzoo.data.arrays import Arrays, checked
+from kzoo.data.arrays import Arrays
+from kzoo.data.datasets import Dataset
+from kzoo.data.part_names import TEST, TRAIN
+from kzoo.data.prepared_description import Damaged, Description, describe
 from kzoo.errors import InputError, some
 from kzoo.files import home, user_path
 
-PARTS = ("train", "test")
 FORMATS: dict[str, tuple[str, ...]] = {"tfrecord": (), "array_record": ("array-record",)}
 """Formats of prepared files, each with the packages it needs beside tensorflow-datasets."""
 
@@ -26,12 +27,13 @@ FORMATS: dict[str, tuple[str, ...]] = {"tfrecord": (), "array_record": ("array-r
 def data_folder(data_dir: str | Path | None) -> tuple[Path, bool]:
     """Where prepared datasets are looked for, and whether the user said so.
 
-    The argument, else ``$KZOO_DATA_DIR``, else ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
+    The argument, else ``$KZOO_DATA_DIR``, else the user's configuration (``kzoo data --data-dir DIRECTORY``), else
+    ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
 
     Raises:
-        InputError: it starts with a home directory that there is not.
+        InputError: it starts with a home directory that there is not, or the configuration is damaged.
     """
-    named = data_dir or os.environ.get("KZOO_DATA_DIR") or os.environ.get("TFDS_DATA_DIR")
+    named = data_dir or os.environ.get("KZOO_DATA_DIR") or configured(DATA_DIR) or os.environ.get("TFDS_DATA_DIR")
     if named:
         return user_path(named), True
     return (home() or Path("~")) / "tensorflow_datasets", False  # without a home, a name for messages
@@ -43,80 +45,114 @@ def find(name: str, folder: Path) -> Path | None:
     return max(versions, key=_version).parent if versions else None
 
 
-def instructions(name: str, folder: Path) -> str:
-    """How to get a dataset that is not in `folder`."""
-    return f"prepare it with `tfds build {name} --data_dir {folder}`, or name the folder it is in (--data-dir)"
+def configurations(name: str, folder: Path) -> list[str]:
+    """The configurations of `name` (``dataset``) that are prepared in `folder`, as ``dataset/config``."""
+    return sorted({f"{name}/{path.parts[-3]}" for path in folder.glob(f"{name}/*/*/dataset_info.json")})
 
 
-def load_prepared(
-    name: str, data_dir: str | Path | None, *, class_names: tuple[str, ...] | None = None, transpose: bool = False
-) -> Arrays:
-    """A prepared dataset's train and test split.
+def instructions(row: Dataset, data_dir: str | Path | None) -> str:
+    """The command that gets a dataset that is not there."""
+    name = row.name if row.configuration is None else f"{row.name}/{row.configuration}"
+    options = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+    return f"get it with `kzoo data get {shlex.quote(name)}{options}`"
+
+
+def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Arrays:
+    """A prepared dataset's parts.
 
     The first time it is decoded by tensorflow-datasets, which needs TensorFlow, and cached; see `located`.
 
     Args:
-        name: ``dataset`` or ``dataset/config``, as tensorflow-datasets calls it.
+        row: the dataset's row, which names it as tensorflow-datasets does.
         data_dir: see `data_folder`.
-        class_names: used where the prepared dataset only numbers its classes.
-        transpose: swap rows and columns of each image (EMNIST's files hold them mirrored and turned).
+        image_size: what images of varying sizes are scaled to.
 
     Raises:
         InputError: not prepared there, not readable, or TensorFlow is missing and nothing is cached.
     """
-    found = located(name, data_dir)
-    if found.entry is not None:
-        arrays = cache.read(found.entry)
-        if arrays is not None:
-            return arrays
+    found = located(row, data_dir, image_size)
+    arrays = None if found.entry is None else cache.read(found.entry)
+    if arrays is not None:
+        return arrays
     prepared = found.prepared
-    if prepared is None:
-        raise InputError(f"dataset {name!r}: the cache entry {str(found.entry)!r} is gone")
-    key = f"{_prefix(name)}{_identity(prepared)}"
-    return cache.cached(key, lambda: _decode(name, prepared, class_names, transpose))
+    if prepared is None or found.description is None:
+        raise InputError(f"dataset {row.prepared!r}: the cache entry {str(found.entry)!r} is gone")
+    description = found.description
+
+    def build() -> Arrays:
+        from kzoo.data.prepared_decoding import decoded
+
+        return decoded(row, prepared, description, image_size)
+
+    return cache.cached(_key(row, prepared, image_size if description.varying else None), build)
 
 
 class Located(NamedTuple):
-    """Where a dataset is: prepared files, an entry of the cache that holds it decoded, or both."""
+    """Where a dataset is: prepared files with their description, an entry of the cache that holds it, or both."""
 
     prepared: Path | None
     entry: Path | None
+    description: Description | None = None
 
-    def description(self) -> str:
+    def place(self) -> str:
         """The place as text."""
         return str(self.prepared) if self.prepared is not None else f"{self.entry} (cache)"
 
 
-def located(name: str, data_dir: str | Path | None) -> Located:
+def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Located:
     """Where a prepared dataset can be read from, as far as can be told without reading it.
 
     The cache entry belongs to the prepared files; where no folder was named and the default one lacks them, an entry
     stands in.
 
     Raises:
-        InputError: it is not there, damaged, or needs a package that is not installed.
+        InputError: it is not there, damaged, not of image classification, or needs a package that is not installed.
     """
+    name = str(row.prepared)
     folder, named = data_folder(data_dir)
     prepared = find(name, folder)
     if prepared is None:
-        stand_ins = [] if named else list(cache.entries(_prefix(name)))
+        stand_ins = [] if named else list(_stand_ins(row, image_size))
         if len(stand_ins) == 1:
             return Located(None, stand_ins[0])
         several = f", and the cache holds {len(stand_ins)} versions of it" if stand_ins else ""
-        raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(name, folder)}")
+        there = [] if "/" in name else configurations(name, folder)
+        if there:
+            raise InputError(f"dataset {row.name!r}: name a configuration; in {str(folder)!r} there are {some(there)}")
+        if row.configuration is not None:
+            form = f"{row.name}/{row.configuration}"
+            raise InputError(f"dataset {row.name!r}: name a configuration, as {form}; {instructions(row, data_dir)}")
+        raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(row, data_dir)}")
     try:
         root = cache.cache_folder()
-        entry = None if root is None else root / "datasets" / f"{_prefix(name)}{_identity(prepared)}"
-        if entry is not None and cache.read(entry) is not None:
-            return Located(prepared, entry)
-        _check(name, prepared)
+        for size in {None, image_size}:
+            entry = None if root is None else root / "datasets" / _key(row, prepared, size)
+            if entry is not None and cache.read(entry) is not None:
+                return Located(prepared, entry)
+        return Located(prepared, None, _checked(row, prepared))
     except OSError as error:
         raise InputError(f"dataset {name!r} in {str(prepared)!r} cannot be read: {error.strerror or error}") from None
-    return Located(prepared, None)
 
 
-def _prefix(name: str) -> str:
-    return name.replace("/", "-") + "-"
+def _stand_ins(row: Dataset, image_size: int | None) -> Iterator[Path]:
+    """Entries of the cache that hold the dataset in any version."""
+    for size in {None, image_size}:
+        pattern = re.compile(rf"{re.escape(_prefix(row))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(row, size))}")
+        yield from (entry for entry in cache.entries(_prefix(row)) if pattern.fullmatch(entry.name))
+
+
+def _key(row: Dataset, prepared: Path, image_size: int | None) -> str:
+    """The name of a cache entry; `image_size` counts where images of varying sizes were scaled to it."""
+    return f"{_prefix(row)}{_identity(prepared)}{_suffix(row, image_size)}"
+
+
+def _prefix(row: Dataset) -> str:
+    return str(row.prepared).replace("/", "-") + "-"
+
+
+def _suffix(row: Dataset, image_size: int | None) -> str:
+    features = "" if row.features == (None, None) else f"-{hashlib.sha256(repr(row.features).encode()).hexdigest()[:8]}"
+    return features + ("" if image_size is None else f"-{image_size}px")
 
 
 def _identity(prepared: Path) -> str:
@@ -127,20 +163,27 @@ def _identity(prepared: Path) -> str:
     return f"{prepared.name}-{digest.hexdigest()[:12]}"
 
 
-def _check(name: str, prepared: Path) -> None:
-    """Refuse what cannot be decoded: packages that are missing, a damaged description, files missing or cut short."""
+def _checked(row: Dataset, prepared: Path) -> Description:
+    """The description of a prepared dataset, once it is sure that its parts can be decoded.
+
+    Raises:
+        InputError: packages are missing, the description is damaged, files are missing or cut short.
+    """
+    name = str(row.prepared)
     what = f"cannot read dataset {name!r} in {str(prepared)!r}"
+    image, label = row.features
     try:
-        described = json.loads((prepared / "dataset_info.json").read_text(encoding="utf-8"))
-        form = described.get("fileFormat", "tfrecord")
-        splits = {split["name"]: split for split in described["splits"]}
-        lengths = {part: [int(length) for length in splits[part]["shardLengths"]] for part in PARTS}
-        size = {part: int(splits[part].get("numBytes", 0)) for part in PARTS}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{what}: its dataset_info.json is damaged ({why})") from None
+        description = describe(prepared, called=name, image=image, label=label)
+    except Damaged as error:
+        raise InputError(f"{what}: {error}") from None
+    form = description.file_format
     if form not in FORMATS:
         raise InputError(f"{what}: it is in format {form!r}: formats that are read are {', '.join(FORMATS)}")
+    needed = [TEST] if row.trained_on is not None else [TRAIN] if row.test is not None else [TRAIN, TEST]
+    for part in needed:
+        if part not in description.splits:
+            there = some(description.lengths) or "no split"
+            raise InputError(f"{what}: it has no {part} part (there is {there})")
     for package in ("tensorflow", "tensorflow-datasets", *FORMATS[form]):
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             raise InputError(
@@ -149,54 +192,18 @@ def _check(name: str, prepared: Path) -> None:
             )
 
     # TFRecord adds 16 bytes to each record (two checksums and a length), so its files have a known size.
-    missing = [] if (prepared / "features.json").is_file() else ["features.json"]
-    for part in PARTS:
-        count = len(lengths[part])
-        files = [prepared / f"{name.split('/')[0]}-{part}.{form}-{i:05d}-of-{count:05d}" for i in range(count)]
-        missing += [file.name for file in files if not file.is_file()]
+    for split in description.splits.values():
+        lengths = description.lengths[split]
+        count = len(lengths)
+        files = [prepared / f"{name.split('/')[0]}-{split}.{form}-{i:05d}-of-{count:05d}" for i in range(count)]
+        missing = [file.name for file in files if not file.is_file()]
         if missing:
             raise InputError(f"{what}: {some(missing)} not there")
-        expected = size[part] + 16 * sum(lengths[part])
-        there = sum(file.stat().st_size for file in files)
-        if there < (expected if form == "tfrecord" else 1):
-            raise InputError(f"{what}: its {part} files are cut short, {there:,} of {expected:,} bytes")
-
-
-def _decode(name: str, prepared: Path, class_names: tuple[str, ...] | None, transpose: bool) -> Arrays:
-    what = f"dataset {name!r} in {str(prepared)!r}"
-    content: dict[str, Any] = {}
-    with quiet_import():
-        try:
-            import tensorflow_datasets as tfds
-
-            builder = tfds.builder_from_directory(prepared)
-            names = tuple(builder.info.features["label"].names)
-            for part in PARTS:
-                images, labels = _examples(builder, part)
-                if len(labels) != builder.info.splits[part].num_examples:
-                    raise ValueError(f"{len(labels)} {part} images of {builder.info.splits[part].num_examples}")
-                prefix = "" if part == "train" else f"{part}_"
-                content[f"{prefix}images"] = np.ascontiguousarray(images.swapaxes(1, 2)) if transpose else images
-                content[f"{prefix}labels"] = labels
-        except Exception as error:  # TensorFlow's errors share no base class with anything importable here
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise InputError(f"cannot read {what}: {reason}") from None
-    numbered = names == tuple(map(str, range(len(names))))
-    content["class_names"] = class_names if numbered and class_names else names
-    return checked(content, what)
-
-
-def _examples(builder: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, H, W, C) and labels int64 (N,) of a part, in the files' order."""
-    import tensorflow_datasets as tfds
-
-    if builder.info.file_format.value != "array_record":
-        read = tfds.as_numpy(builder.as_dataset(split=part, batch_size=-1, shuffle_files=False))
-        return read["image"], read["label"]
-    # ArrayRecord gives access to single examples, and TensorFlow reads no such files.
-    examples = list(builder.as_data_source(split=part))
-    images = np.stack([np.asarray(example["image"], np.uint8) for example in examples])
-    return images, np.array([example["label"] for example in examples], np.int64)
+        expected = description.sizes[split] + 16 * sum(lengths)
+        there_are = sum(file.stat().st_size for file in files)
+        if there_are < (expected if form == "tfrecord" else 1):
+            raise InputError(f"{what}: its {split} files are cut short, {there_are:,} of {expected:,} bytes")
+    return description
 
 
 def _version(info: Path) -> tuple[int, ...]:

@@ -46,8 +46,8 @@ class Split(BaseModel):
             given, the dataset's train and test images are pooled and cut anew: a share or a count of the pool.
         seed: of the drawing; the run's seed has no part in it.
         stratified: draw class by class, so that each part, and each `train_size` subset, has the classes in the same
-            proportions; False draws from all images at once, as published splits of published datasets do. None is
-            False for the datasets that tensorflow-datasets prepares and True for all others.
+            proportions; False draws from all images at once. None is False for MNIST, EMNIST, CIFAR-10 and
+            CIFAR-100, as their published splits do, and True for all others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -23,7 +23,7 @@ from kzoo.interrupts import interruptible
 from kzoo.pool.jobs import DEATHS, INTERRUPTED, INTERVAL, WAIT, Event, Job, Pool, perform
 from kzoo.pool.resources import THREADS, usable_cores, visible_gpus
 
-PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KERAS_HOME", "XLA_FLAGS")
+PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KZOO_CONFIG", "KERAS_HOME", "XLA_FLAGS")
 """Variables that a run depends on, and that a cluster's machines may have set otherwise."""
 STORE = 100 * 2**20
 """Bytes of Ray's object store: what goes through it is a few kilobytes a job."""

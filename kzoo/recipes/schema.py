@@ -52,7 +52,7 @@ class Recipe(Setting):
         name: ``family/name``; labels the run, takes no part in its identity.
         model: a registered model's name, or ``module:function`` returning a Keras model.
         model_options: keyword arguments for the model's builder.
-        dataset: a dataset's name, ``folder:PATH``, ``npz:PATH`` or ``module:function``.
+        dataset: a dataset's name, ``tfds:NAME[/CONFIG]``, ``folder:PATH``, ``npz:PATH`` or ``module:function``.
         class_names: restricts the dataset to these classes (names or indices, renumbered in this order).
         split: how validation and test images are chosen.
         train_size: use only that many training images (a seeded subset; smaller ones nest in larger ones).
@@ -203,6 +203,7 @@ class Recipe(Setting):
         filled = Recipe(
             **{
                 **self._fields(),
+                "dataset": row.name,
                 "augmentation": augmentation,
                 "weight_decay": decay,
                 "split": self.split.model_copy(update={"stratified": stratified}),

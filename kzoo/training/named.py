@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kzoo.data import datasets
+from kzoo.data.datasets import is_built_in
+from kzoo.data.given import PREFIX
 from kzoo.models.registry import get_variant, list_models, names_set
 from kzoo.recipes.schema import Recipe
 
@@ -16,8 +17,11 @@ def names_model(recipe: Recipe) -> bool:
 
 
 def names_data(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own."""
-    return recipe.dataset in datasets.REGISTRY.own
+    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own.
+
+    That of arrays given in Python is their fingerprint.
+    """
+    return is_built_in(recipe.dataset) or recipe.dataset.startswith(PREFIX)
 
 
 def names_weights(recipe: Recipe) -> bool:

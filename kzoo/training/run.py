@@ -19,6 +19,8 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.console import console_for, say
+from kzoo.data.arrays import Arrays
+from kzoo.data.given import from_arrays, name_of
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_text
 from kzoo.introspection.graph import inner_layers, own_trainable_variables
@@ -84,7 +86,9 @@ def train(
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
             changes nothing of the training. A resumed run keeps the setting it started with.
-        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``.
+        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. As `dataset`,
+            arrays may be given too, ``(images, labels)`` and other forms (see `kzoo.data.from_arrays`): the recipe
+            then names them by their fingerprint, and whoever goes on with the run gives them again.
 
     Returns:
         The finished run, its model holding the weights of the best epoch. One that was finished before is returned
@@ -104,6 +108,7 @@ def train(
         source = source or named
     else:
         row = _recipe(recipe)
+    changes, arrays = _named_arrays(changes)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
     if extend and model is None and row.model.startswith("keras:") and "model" not in changes:
@@ -120,7 +125,7 @@ def train(
     if model is not None:
         model = _copied(model)
     with claimed(place):
-        return train_in(
+        run = train_in(
             place,
             row,
             digest,
@@ -132,22 +137,41 @@ def train(
             diagnostics=diagnostics,
             begin=begin,
         )
+    del arrays  # held until here; the run holds them on
+    return run
 
 
-def resume(directory: str | Path, *, data_dir: str | Path | None = None, **options: Any) -> Run:
+def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset: Any = None, **options: Any) -> Run:
     """Go on with the run in a directory; a finished one is returned as it is.
 
     Args:
         directory: a run's.
         data_dir: as for `train`; if not given, where the run found its data before.
+        dataset: the arrays that the run was given, where it was given arrays.
         **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
+
+    Raises:
+        InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
     """
     row = Run(directory).recipe
+    changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
+    if changes.get("dataset", row.dataset) != row.dataset:
+        raise InputError(f"run {str(directory)!r} was trained on {row.dataset!r}, not on {changes['dataset']!r}")
     if Run(directory).finished:
         # What is finished is named by its directory: callbacks are compared only if some are given.
         options = {**options, "callbacks": options.get("callbacks") or None}
     with claimed(Path(directory)):
-        return train_in(Path(directory), row, None, None, data_dir, **options)
+        run = train_in(Path(directory), row, None, None, data_dir, **options)
+    del arrays  # held until here; the run holds them on
+    return run
+
+
+def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | None]:
+    """Changes with the name of arrays in their place, and the arrays, to be held; None where a name was given."""
+    if changes.get("dataset") is None or isinstance(changes["dataset"], str):
+        return changes, None
+    arrays = from_arrays(changes["dataset"])
+    return {**changes, "dataset": name_of(arrays)}, arrays
 
 
 def _recipe(given: Any) -> Recipe:

@@ -11,6 +11,7 @@ import keras
 from kzoo import notebook
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
+from kzoo.data.given import held
 from kzoo.data.splits import Part
 from kzoo.errors import InputError, unknown
 from kzoo.recipes.schema import Recipe
@@ -39,6 +40,7 @@ class Run:
         self.directory = check_run(directory)
         self.recipe = Recipe.from_file(self.directory / "recipe.json")
         self._model = model
+        self._arrays = held(self.recipe.dataset)  # given in Python: there as long as a run of theirs is
 
     @functools.cached_property
     def result(self) -> records.Result:

@@ -17,6 +17,8 @@ def commands(group=ROOT, prefix=""):
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield prefix + name, command
             yield from commands(command, f"{prefix}{name} ")
         else:
             yield prefix + name, command

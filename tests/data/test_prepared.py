@@ -150,7 +150,7 @@ def test_missing_data_say_what_where_and_how(nowhere: Path, tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         load("emnist", data_dir=tmp_path)
     assert "'emnist/balanced'" in str(caught.value)
-    assert f"tfds build emnist/balanced --data_dir {tmp_path}" in str(caught.value)
+    assert f"`kzoo data get emnist --data-dir {tmp_path}`" in str(caught.value)
     with pytest.raises(InputError, match="tensorflow_datasets"):
         load("cifar10")
 
@@ -177,7 +177,7 @@ def damage(prepared: Path, how: str) -> str:
     described = json.loads(info.read_text())
     if how == "no test":
         described["splits"] = described["splits"][:1]
-        expected = "its dataset_info.json is damaged .there is no 'test'"
+        expected = "it has no test part .there is train"
     elif how == "other json":
         described, expected = [], r"its dataset_info\.json is damaged"
     else:

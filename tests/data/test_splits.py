@@ -203,7 +203,7 @@ def test_subsets_hold_every_class_in_its_share() -> None:
 
 def test_drawing_at_once_is_the_published_way_and_says_what_is_missing() -> None:
     arrays = of_classes(60, 60, 2)
-    published = Dataset("own", validation=0.1, test=0.2, prepared="own")
+    published = Dataset("own", validation=0.1, test=0.2, stratified=False)
     with pytest.warns(UserWarning, match="split: no validation image of c"):
         first = everything(split(arrays, Split(stratified=False), ROW))
     with pytest.warns(UserWarning, match="split: no"):

@@ -1,0 +1,80 @@
+"""Commands on datasets: which there are, and how to get one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from kzoo.cli.common import AsJson, DataDir, app, interruptible, out, print_json
+from kzoo.cli.guide import say_next
+from kzoo.cli.parsing import App
+from kzoo.console import complain
+from kzoo.errors import RunFailed
+
+data = App(
+    invoke_without_command=True,
+    help="List the datasets; get one; with --data-dir, keep where they are for all commands.",
+)
+app.add_typer(data, name="data")
+
+
+@data.callback()
+def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the datasets, and how to get those that are not here. --data-dir is kept for all commands."""
+    if context.invoked_subcommand is not None:
+        return
+    from kzoo.data.loading import available
+
+    if data_dir is not None:
+        _remember(data_dir)
+    rows = available(data_dir)
+    if as_json:
+        print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("dataset", "here", ""):
+        table.add_column(column, overflow="fold")
+    for name, here, text in rows:
+        table.add_row(name, "yes" if here else "no", text)
+    out.print(table)
+    say_next(context)
+
+
+@data.command()
+def get(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="As recipes name it, or NAME[/CONFIG] of tensorflow-datasets.")
+    ],
+    data_dir: DataDir = None,
+) -> None:
+    """Download a dataset and prepare it with tensorflow-datasets."""
+    from kzoo.data.getting import get as get_it
+    from kzoo.data.getting import summary
+
+    outer = context.parent.params.get("data_dir") if context.parent else None
+    data_dir = data_dir or outer
+    found = interruptible(get_it, name, data_dir)
+    for got in found:
+        what = "is here now" if got.fresh else "was here already"
+        out.print(f"{got.row.name} {what}: {got.directory}", soft_wrap=True)
+    out.print(summary(found[-1].row, data_dir), soft_wrap=True)
+    if data_dir is not None:
+        _remember(data_dir)
+
+
+def _remember(data_dir: Path) -> None:
+    """Keep the directory, and say so; one that cannot be kept is a warning."""
+    from kzoo.data.getting import remember
+
+    try:
+        file = remember(data_dir)
+    except (OSError, RunFailed) as error:
+        complain("warning", f"--data-dir is not kept for other commands: {getattr(error, 'strerror', None) or error}")
+        return
+    wins = "; KZOO_DATA_DIR wins while it is set" if os.environ.get("KZOO_DATA_DIR") else ""
+    complain("note", f"other commands look in {data_dir} too, which {file} keeps{wins}")

@@ -1,0 +1,152 @@
+"""Getting a dataset on request: tensorflow-datasets downloads and prepares it. Nothing else here downloads anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kzoo.backend import quiet_import
+from kzoo.configuration import DATA_DIR, configure
+from kzoo.data.arrays import channel_statistics
+from kzoo.data.datasets import Dataset, get_dataset, list_datasets
+from kzoo.data.loading import load
+from kzoo.data.prepared import data_folder, find
+from kzoo.data.tfds_names import PREFIX
+from kzoo.errors import InputError, KzooError, RunFailed
+from kzoo.files import user_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Got:
+    """A dataset that is there now.
+
+    Attributes:
+        row: the dataset's row.
+        directory: the prepared files.
+        fresh: whether they were not there before.
+    """
+
+    row: Dataset
+    directory: Path
+    fresh: bool
+
+
+def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
+    """Download and prepare a dataset, with the progress of tensorflow-datasets; what is there already stays.
+
+    Args:
+        name: as recipes name it, or as tensorflow-datasets does.
+        data_dir: where to; see `kzoo.data.prepared.data_folder`.
+
+    Returns:
+        What is there now: the dataset, and the one that it is trained on if that is another.
+
+    Raises:
+        InputError: the name is unknown, or not of a dataset that can be got.
+        RunFailed: downloading or preparing failed.
+    """
+    folder, _ = data_folder(data_dir)
+    return [_get(row, folder) for row in _wanted(name)]
+
+
+def summary(row: Dataset, data_dir: str | Path | None = None) -> str:
+    """What a prepared dataset holds, in a line; it is decoded for that, and kept in the cache."""
+    try:
+        arrays = load(row.name, data_dir=data_dir)
+    except InputError as error:
+        return str(error)
+    if row.mean is not None:
+        return repr(arrays)
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in channel_statistics(arrays.images))
+    return f"{arrays!r}; mean {mean} and standard deviation {std} were measured on its training images"
+
+
+def remember(data_dir: str | Path) -> Path:
+    """Keep a directory in the user's configuration, for all commands; gives the configuration's file.
+
+    Raises:
+        InputError: the configuration is damaged.
+        OSError, RunFailed: there is no such directory, or the configuration cannot be written.
+    """
+    folder = user_path(data_dir)
+    if not folder.is_dir():
+        raise OSError(f"{str(data_dir)!r} is no directory")
+    return configure(DATA_DIR, str(folder.resolve()))
+
+
+def _wanted(name: str) -> Iterator[Dataset]:
+    try:
+        row = get_dataset(name)
+    except InputError as error:
+        # Not known here; tensorflow-datasets may know it.
+        if ":" in name or difflib.get_close_matches(name, list_datasets(), n=1, cutoff=0.8):
+            raise
+        try:
+            row = get_dataset(PREFIX + name)
+        except InputError:
+            raise error from None
+    if row.prepared is None:
+        where = "comes with scikit-learn" if row.name == "digits" else "is a dataset of your own"
+        raise InputError(f"dataset {name!r} {where}: there is nothing to get")
+    if row.trained_on is not None:
+        yield get_dataset(row.trained_on)
+    yield row
+
+
+def _get(row: Dataset, folder: Path) -> Got:
+    name = str(row.prepared)
+    there = find(name, folder)
+    if there is not None:
+        return Got(row, there, fresh=False)
+    with quiet_import():
+        try:
+            import tensorflow_datasets as tfds
+        except ImportError as error:
+            raise InputError(f"getting dataset {name!r} needs tensorflow-datasets, which is not installed") from error
+    builder = _builder(tfds, row, folder)
+    try:
+        builder.download_and_prepare()
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # of the network, the disk, the archive, or the builder's own code
+        raise _failed(name, error) from None
+    return Got(row, Path(builder.data_dir), fresh=True)
+
+
+def _builder(tfds: Any, row: Dataset, folder: Path) -> Any:
+    name = str(row.prepared)
+    base, _, config = name.partition("/")
+    try:
+        known = tfds.builder_cls(base)
+    except Exception as error:  # DatasetNotFoundError, or an ImportError of the builder's module
+        if isinstance(error, ImportError):
+            raise _failed(name, error) from None
+        near = difflib.get_close_matches(base, tfds.list_builders(with_community_datasets=False), n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"tensorflow-datasets has no dataset {base!r}{hint}") from None
+    configs = [one.name for one in known.BUILDER_CONFIGS]
+    if configs and config not in configs:
+        near = difflib.get_close_matches(config, configs, n=1) or configs[:1]
+        given = f"has no configuration {config!r}" if config else f"comes in {len(configs)} configurations"
+        form = row.name.partition("/")[0].partition("?")[0]
+        raise InputError(f"dataset {base!r} {given}: name one, as {form}/{near[0]}; {_few(configs)}")
+    if config and not configs:
+        raise InputError(f"dataset {base!r} has no configurations: leave /{config} out")
+    try:
+        return tfds.builder(name, data_dir=folder)
+    except Exception as error:
+        raise _failed(name, error) from None
+
+
+def _few(configs: list[str]) -> str:
+    return f"there are {', '.join(configs[:8])}" + (f" and {len(configs) - 8} more" if len(configs) > 8 else "")
+
+
+def _failed(name: str, error: Exception) -> KzooError:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if isinstance(error, ImportError):
+        return InputError(f"preparing dataset {name!r} needs a package that is not installed: {reason}")
+    return RunFailed(f"dataset {name!r} could not be got: {reason}")

@@ -1,0 +1,165 @@
+"""Arrays given in Python as a dataset: brought into one form, and called by their fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kzoo.data.arrays import Arrays, checked
+from kzoo.errors import InputError, shown
+
+PREFIX = "arrays:"
+DIGITS = 16
+"""Hexadecimal digits of the fingerprint that a name holds."""
+FORMS = (
+    "(images, labels), ((images, labels), (images, labels)) with the test part second, a mapping with x_train, y_train "
+    "and so on, a tf.data.Dataset or a keras.utils.PyDataset"
+)
+SOURCE = "dataset"
+
+_held: weakref.WeakValueDictionary[str, Arrays] = weakref.WeakValueDictionary()
+
+
+def from_arrays(given: Any) -> Arrays:
+    """A dataset of arrays, which recipes name by their fingerprint as long as something holds the result.
+
+    Args:
+        given: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as Keras's
+            ``load_data()`` gives them; a mapping with the names of `kzoo.data.array_names`; `Arrays`; a
+            ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of finite size that gives images and labels, one by one or
+            in batches, or a pair of them for training and testing. Images (N, H, W, C) or (N, H, W), uint8 or whole
+            numbers of 0-255 of another type; labels as in .npz files. The examples of a Dataset or PyDataset are put in
+            an order of their own, so that its shuffling changes nothing.
+
+    Raises:
+        InputError: it is something else, has no end, or images and labels are not usable.
+    """
+    arrays = given if isinstance(given, Arrays) else checked(_content(given), SOURCE)
+    _held[name_of(arrays)] = arrays
+    return arrays
+
+
+def name_of(arrays: Arrays) -> str:
+    """What a recipe calls these arrays."""
+    return f"{PREFIX}{arrays.fingerprint[:DIGITS]}"
+
+
+def held(name: str) -> Arrays | None:
+    """The arrays of that name, if anything in this process holds them."""
+    return _held.get(name)
+
+
+def find(name: str) -> Arrays:
+    """The arrays of that name.
+
+    Raises:
+        InputError: nothing holds them.
+    """
+    found = held(name)
+    if found is None:
+        raise InputError(
+            f"dataset {name!r} is arrays that were given in Python, and they are not here now: give them again, "
+            "kzoo.train(recipe, dataset=(images, labels)) or kzoo.resume(directory, dataset=(images, labels))"
+        )
+    return found
+
+
+def _content(given: Any) -> Mapping[str, Any]:
+    """Arrays by name."""
+    if isinstance(given, Mapping):
+        return {key: _pixels(value) if "label" not in str(key) else value for key, value in given.items()}
+    if _is_dataset(given):
+        images, labels = _collected(given, SOURCE)
+        return {"images": images, "labels": labels}
+    if not isinstance(given, tuple | list):
+        raise InputError(f"dataset must be a name or {FORMS}, not {shown(given)}")
+    if len(given) != 2:
+        hint = "; a validation part goes into a mapping, as x_val and y_val" if len(given) == 3 else ""
+        raise InputError(f"dataset must be a name or {FORMS}, not {len(given)} things{hint}")
+
+    # A pair of pairs or of Datasets is training and test part; a pair of anything else is images and labels.
+    if not all(_is_dataset(part) or _is_pair(part) for part in given):
+        return {"images": _pixels(given[0]), "labels": given[1]}
+    content = {}
+    for prefix, part in zip(("", "test_"), given, strict=True):
+        images, labels = _collected(part, f"{prefix}dataset") if _is_dataset(part) else part
+        content |= {f"{prefix}images": _pixels(images), f"{prefix}labels": labels}
+    return content
+
+
+def _is_pair(part: Any) -> bool:
+    return isinstance(part, tuple | list) and len(part) == 2 and not any(np.isscalar(item) for item in part)
+
+
+def _is_dataset(part: Any) -> bool:
+    """Whether it is a tf.data.Dataset or a PyDataset; what is not imported has no objects."""
+    tensorflow, keras = sys.modules.get("tensorflow"), sys.modules.get("keras")
+    kinds = [tensorflow.data.Dataset] if tensorflow is not None and hasattr(tensorflow, "data") else []
+    kinds += [keras.utils.PyDataset] if keras is not None and hasattr(keras, "utils") else []
+    return isinstance(part, tuple(kinds))
+
+
+def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """All images and labels of a dataset object, ordered by their content."""
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
+    for element in _elements(examples, source):
+        images, labels = (np.asarray(part) for part in _image_and_label(element, source))
+        if labels.ndim == 0 or (images.ndim == 3 and labels.ndim == 1 and len(labels) != len(images)):
+            images, labels = images[None], labels[None]
+        if batches and images.shape[1:] != batches[0][0].shape[1:]:
+            first, other = batches[0][0].shape[1:], images.shape[1:]
+            raise InputError(f"{source} gives images of different shapes, {first} and {other}: resize them first")
+        batches.append((_pixels(images), labels))
+    if not batches:
+        raise InputError(f"{source} is empty")
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    pairs = zip(images, labels, strict=True)
+    keys = [hashlib.sha256(image.tobytes() + label.tobytes()).digest() for image, label in pairs]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return images[order], labels[order]
+
+
+def _elements(examples: Any, source: str) -> Iterable[Any]:
+    """What a dataset object gives, once through.
+
+    Raises:
+        InputError: it has no end, or does not say where it ends.
+    """
+    if hasattr(examples, "cardinality"):
+        size = int(examples.cardinality())
+        if size == -1:
+            raise InputError(f"{source} has no end: give a tf.data.Dataset of finite size, without repeat()")
+        if size < 0:
+            raise InputError(
+                f"{source} does not say how many elements it has: tell it with "
+                "dataset.apply(tf.data.experimental.assert_cardinality(n))"
+            )
+        return examples.as_numpy_iterator()
+    size = examples.num_batches
+    if size is None:
+        raise InputError(f"{source} has no end: give a PyDataset whose num_batches is a number")
+    return (examples[index] for index in range(size))
+
+
+def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
+    if isinstance(element, Mapping) and {"image", "label"} <= set(element):
+        return element["image"], element["label"]
+    if isinstance(element, tuple | list) and len(element) == 2:
+        return element[0], element[1]
+    what = f"{len(element)} things" if isinstance(element, tuple | list) else shown(element)
+    raise InputError(f"{source} must give images and labels, not {what} (sample weights are not taken: class_weights)")
+
+
+def _pixels(images: Any) -> Any:
+    """Images as uint8 where they hold whole numbers of 0-255 in another type; else as they are, to be refused."""
+    images = np.asarray(images)
+    if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
+        return images
+    low, high = images.min(), images.max()
+    whole = low >= 0 and 1 < high <= 255 and bool((images == np.floor(images)).all())
+    return images.astype(np.uint8) if whole else images

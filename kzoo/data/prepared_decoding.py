@@ -1,0 +1,203 @@
+"""Prepared datasets decoded by tensorflow-datasets, which needs TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kzoo.backend import quiet_import
+from kzoo.data.arrays import Arrays, checked
+from kzoo.data.datasets import Dataset
+from kzoo.data.images import DEEP, resize
+from kzoo.data.part_names import TEST, TRAIN
+from kzoo.data.prepared_description import Description
+from kzoo.errors import InputError, some
+
+
+def decoded(row: Dataset, prepared: Path, description: Description, image_size: int | None) -> Arrays:
+    """The images of a prepared dataset's parts.
+
+    Args:
+        row: the dataset's row.
+        prepared: its directory.
+        description: what the directory says of itself.
+        image_size: scale images of varying sizes to this many pixels a side; images of one size stay as they are.
+
+    Returns:
+        Arrays whose notes say what was left out, guessed or scaled. Where the row names another dataset to train on,
+        its images are those of the test part alone.
+
+    Raises:
+        InputError: what is there cannot be decoded, or is not what can be trained on.
+    """
+    name = row.prepared
+    what = f"dataset {name!r} in {str(prepared)!r}"
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    changes = _Changes()
+    with quiet_import():
+        try:
+            import tensorflow_datasets as tfds
+
+            builder = tfds.builder_from_directory(prepared)
+            names = _class_names(builder.info.features, description.label)
+            for part, split in description.splits.items():
+                images, labels = _Reader(builder, split, description, image_size, what, changes).read()
+                if len(labels) != builder.info.splits[split].num_examples:
+                    raise ValueError(f"{len(labels)} {split} images of {builder.info.splits[split].num_examples}")
+                parts[part] = (np.ascontiguousarray(images.swapaxes(1, 2)) if row.transpose else images), labels
+        except InputError:
+            raise
+        except Exception as error:  # TensorFlow's errors share no base class with anything importable here
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InputError(f"cannot read {what}: {reason}") from None
+    notes = [*description.notes, *changes.notes(what, image_size)]
+    if description.left_out:
+        notes.append(f"dataset {name!r}: splits that are left out: {some(description.left_out)}")
+
+    # What has no labels is of no use here; with another dataset to train on, the test part stands alone.
+    for part in [part for part, (_, labels) in parts.items() if part != TRAIN and (labels < 0).all()]:
+        notes.append(f"dataset {name!r}: its {part} part has no labels and is left out")
+        del parts[part]
+    if row.trained_on is not None:
+        parts = {TRAIN: parts[TEST]}
+    if row.class_names is not None and (names is None or is_numbered(names)):
+        names = row.class_names
+    if names is not None and row.classes is None:
+        names, note = _without_empty_classes(parts, names, what)
+        notes += note
+    content: dict[str, Any] = {"class_names": names}
+    for part, (images, labels) in parts.items():
+        prefix = "" if part == TRAIN else f"{part}_"
+        content |= {f"{prefix}images": images, f"{prefix}labels": labels}
+    return dataclasses.replace(checked(content, what), notes=tuple(notes))
+
+
+def is_numbered(names: tuple[str, ...]) -> bool:
+    """Whether the names of classes are just their numbers."""
+    return names == tuple(map(str, range(len(names))))
+
+
+def _class_names(features: Any, label: str) -> tuple[str, ...] | None:
+    """The names that a label feature gives its classes; None for one of plain numbers."""
+    names = getattr(_inside(features, label), "names", None)
+    return None if names is None else tuple(names)
+
+
+def _inside(content: Any, path: str) -> Any:
+    """What a path as ``inner/image`` leads to."""
+    for key in path.split("/"):
+        content = content[key]
+    return content
+
+
+def _without_empty_classes(
+    parts: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...], what: str
+) -> tuple[tuple[str, ...], list[str]]:
+    """Names of the classes that have training images, by which `parts` are numbered anew; and a line on the others.
+
+    Raises:
+        InputError: a held-out part has images of another class.
+    """
+    present = np.unique(parts[TRAIN][1])
+    if present[0] < 0 or present[-1] >= len(names) or len(present) == len(names):
+        return names, []  # as they are, or for `checked` to refuse
+    number = np.full(len(names), -1, np.int64)
+    number[present] = np.arange(len(present))
+    for part, (images, labels) in parts.items():
+        strange = np.setdiff1d(labels, present)
+        if strange.size:
+            raise InputError(f"{what} has {part} images of class {names[strange[0]]!r} and none to train on")
+        parts[part] = images, number[labels]
+    empty = some(name for index, name in enumerate(names) if number[index] < 0)
+    note = f"{what}: classes without a training image are left out: {empty}"
+    return tuple(names[index] for index in present), [note]
+
+
+@dataclasses.dataclass
+class _Changes:
+    """What was done to the images of all parts: the sizes that they had, and whether they had 16 bits."""
+
+    shapes: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
+    deep: bool = False
+
+    def notes(self, what: str, image_size: int | None) -> list[str]:
+        """A line for each kind of change."""
+        found = [f"{what}: images have {DEEP}"] if self.deep else []
+        if image_size and len(self.shapes) > 1:
+            low, high = ("x".join(map(str, size)) for size in (min(self.shapes), max(self.shapes)))
+            sizes = f"images of {len(self.shapes)} sizes, {low} to {high}"
+            found.append(f"{what}: {sizes}, are scaled to {image_size}x{image_size}; their proportions are not kept")
+        return found
+
+
+@dataclasses.dataclass
+class _Reader:
+    """Reads a split, and notes in `changes` what it does to the images."""
+
+    builder: Any
+    split: str
+    description: Description
+    image_size: int | None
+    what: str
+    changes: _Changes
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images uint8 (N, H, W, C) and labels int64 (N,), in the files' order."""
+        import tensorflow_datasets as tfds
+
+        description = self.description
+        if not description.varying and self.builder.info.file_format.value != "array_record":
+            options = {"decoders": self._wanted(), "batch_size": -1, "shuffle_files": False}
+            content = tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
+            images = self._eight_bits(_inside(content, description.image))
+            return images, np.asarray(_inside(content, description.label)).astype(np.int64)
+        images, labels = [], []
+        for example in self._examples():
+            image = self._eight_bits(np.asarray(_inside(example, description.image)))
+            self.changes.shapes.add(image.shape[:2])
+            images.append(resize(image, self.image_size) if self.image_size and description.varying else image)
+            labels.append(int(_inside(example, description.label)))
+            if images[-1].shape != images[0].shape:
+                raise InputError(
+                    f"{self.what} has images of different sizes (the first {_size(images[0])}, another "
+                    f"{_size(images[-1])}): set image_size to scale all of them to one"
+                )
+        return np.stack(images), np.array(labels, np.int64)
+
+    def _examples(self) -> Iterator[Any]:
+        import tensorflow_datasets as tfds
+
+        if self.builder.info.file_format.value == "array_record":
+            # ArrayRecord gives access to single examples, and TensorFlow reads no such files.
+            yield from self.builder.as_data_source(split=self.split)
+        else:
+            options = {"decoders": self._wanted(), "shuffle_files": False}
+            yield from tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
+
+    def _wanted(self) -> Any:
+        """Only the two features: others may be large, or of a kind that makes no batch."""
+        import tensorflow_datasets as tfds
+
+        wanted: dict[str, Any] = {}
+        for path in (self.description.image, self.description.label):
+            *outer, name = path.split("/")
+            inner = wanted
+            for key in outer:
+                inner = inner.setdefault(key, {})
+            inner[name] = True
+        return tfds.decode.PartialDecoding(wanted)
+
+    def _eight_bits(self, images: np.ndarray) -> np.ndarray:
+        if images.dtype != np.uint16:
+            return images
+        self.changes.deep = True
+        return ((images.astype(np.int64) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _size(image: np.ndarray) -> str:
+    """An image's size as text."""
+    return "x".join(map(str, image.shape))

@@ -1,0 +1,182 @@
+"""What a directory of tensorflow-datasets says of itself, read without tensorflow-datasets: parts, features, files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kzoo.data.part_names import EVALUATION, TEST, TRAIN, VALIDATION, part_name
+from kzoo.errors import InputError, some
+
+PARTS = (TRAIN, VALIDATION, TEST)
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+class Damaged(InputError):
+    """A description that does not say what it must."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """A prepared dataset, as far as its description tells.
+
+    Attributes:
+        file_format: of its files, ``"tfrecord"`` say.
+        splits: by the part that it is, the name of the split.
+        lengths: examples in each file, by the name of the split.
+        sizes: bytes, by the name of the split.
+        left_out: names of splits that are no part.
+        image: the image feature, as ``"image"`` or ``"inner/image"``.
+        label: the label feature likewise.
+        varying: whether images may have several sizes.
+        notes: what was guessed, a line each.
+    """
+
+    file_format: str
+    splits: dict[str, str]
+    lengths: dict[str, list[int]]
+    sizes: dict[str, int]
+    left_out: tuple[str, ...]
+    image: str
+    label: str
+    varying: bool
+    notes: tuple[str, ...]
+
+
+def describe(prepared: Path, *, called: str, image: str | None = None, label: str | None = None) -> Description:
+    """Read the description of a prepared dataset.
+
+    Args:
+        prepared: the directory with ``dataset_info.json`` and ``features.json``.
+        called: the dataset's name, for messages.
+        image: the image feature to take; found if not given.
+        label: the label feature likewise.
+
+    Raises:
+        Damaged: the description is not whole.
+        InputError: the features are not those of image classification, or there are several to choose from.
+        OSError: a file cannot be read.
+    """
+    try:
+        info = json.loads((prepared / "dataset_info.json").read_text(encoding="utf-8"))
+        lengths = {split["name"]: [int(n) for n in split.get("shardLengths", ())] for split in info["splits"]}
+        sizes = {split["name"]: int(split.get("numBytes", 0)) for split in info["splits"]}
+        declared = _declared(info)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise Damaged(f"its dataset_info.json is damaged ({why})") from None
+    splits, left_out = parts_of([name for name, counts in lengths.items() if sum(counts)], called)
+
+    # The features, and of several of a kind the one that is asked for or that the dataset declares.
+    if not (prepared / "features.json").is_file():
+        raise Damaged("features.json not there")
+    try:
+        content = json.loads((prepared / "features.json").read_text(encoding="utf-8"))
+        features = dict(_features(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"its features.json is damaged ({error})") from None
+    images = [name for name, feature in features.items() if "image" in feature]
+    labels = [name for name, feature in features.items() if "classLabel" in feature]
+    chosen_image, guess = _chosen("image", image, images, images, declared.get("image"), features, called)
+    numbers = [name for name, feature in features.items() if _is_number(feature)]
+    chosen_label, other_guess = _chosen(
+        "label", label, labels, [*labels, *numbers], declared.get("label"), features, called
+    )
+    dimensions = features[chosen_image]["image"].get("shape", {}).get("dimensions", [])
+    return Description(
+        file_format=info.get("fileFormat", "tfrecord"),
+        splits=splits,
+        lengths=lengths,
+        sizes=sizes,
+        left_out=left_out,
+        image=chosen_image,
+        label=chosen_label,
+        varying=len(dimensions) != 3 or any(int(size) < 1 for size in dimensions),
+        notes=(*guess, *other_guess),
+    )
+
+
+def parts_of(splits: list[str], called: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The splits that are parts, by part, and the names of the others.
+
+    A split that is called exactly like a part is it; else the one with a usual name of the part is.
+
+    Raises:
+        InputError: several splits have usual names of one part, none of them its exact one.
+    """
+    found = {part: part for part in PARTS if part in splits}
+    usual: dict[str, list[str]] = {}
+    for name in splits:
+        part, rest = part_name(name)
+        if part is not None and not rest and not any(sign.isdigit() for sign in name):
+            usual.setdefault(part, []).append(name)
+    if EVALUATION in usual:
+        usual.setdefault(VALIDATION if TEST in usual else TEST, []).extend(usual[EVALUATION])
+    for part in PARTS:
+        names = usual.get(part, [])
+        if part not in found and len(names) > 1:
+            raise InputError(f"dataset {called!r} has several splits for the {part} part: {some(names)}")
+        if part not in found and names:
+            found[part] = names[0]
+    return found, tuple(name for name in splits if name not in found.values())
+
+
+def _features(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every feature with its path, those inside of dictionaries included, those of sequences not."""
+    for name, feature in content["featuresDict"]["features"].items():
+        if "featuresDict" in feature:
+            yield from _features(feature, f"{prefix}{name}/")
+        else:
+            yield prefix + name, feature
+
+
+def _is_number(feature: Mapping[str, Any]) -> bool:
+    """Whether it is a single whole number, which may serve as a label where the user says so."""
+    tensor = feature.get("tensor")
+    if not isinstance(tensor, Mapping):
+        return False
+    return not tensor.get("shape", {}).get("dimensions") and tensor.get("dtype") in _INTEGERS
+
+
+def _declared(info: Mapping[str, Any]) -> dict[str, str]:
+    """The features that the dataset itself declares to be input and target of supervised learning."""
+    items = info.get("supervisedKeys", {}).get("tuple", {}).get("items", [])
+    keys = [item.get("featureKey") for item in items[:2]]
+    return dict(zip(("image", "label"), keys, strict=True)) if len(keys) == 2 and all(keys) else {}
+
+
+def _chosen(
+    kind: str,
+    asked: str | None,
+    found: list[str],
+    possible: list[str],
+    declared: str | None,
+    features: Mapping[str, Any],
+    called: str,
+) -> tuple[str, tuple[str, ...]]:
+    """The feature to take, and a line if it was guessed."""
+    other = "label=..." if kind == "image" else "image=..."
+    if asked is not None:
+        if asked not in possible:
+            raise InputError(
+                f"dataset {called!r} has no {kind} feature {asked!r}: allowed are {some(possible) or 'none'}"
+            )
+        return asked, ()
+    if len(found) == 1:
+        return found[0], ()
+    if declared in found:
+        rest = some(name for name in found if name != declared)
+        return str(declared), (f"dataset {called!r}: {kind} feature {declared!r} is taken, not {rest} (?{kind}=...)",)
+    if found:
+        raise InputError(
+            f"dataset {called!r} has several {kind} features, {some(found)}: choose one, as in "
+            f"'tfds:{called}?{kind}={found[0]}' (with &{other} where both are to be chosen)"
+        )
+    hint = f"; whole numbers that can serve, with ?label=...: {some(possible)}" if possible else ""
+    raise InputError(
+        f"dataset {called!r} has no {kind} feature, so it is none of image classification: it has "
+        f"{some(features)}{hint}"
+    )

@@ -1,0 +1,146 @@
+"""`kzoo data get` against a file server on this machine, with a small builder of tensorflow-datasets."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import shlex
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kzoo.data import get
+from kzoo.data.loading import load
+from kzoo.data.prepared import find
+from kzoo.errors import InputError, RunFailed
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves files, and remembers what was asked for."""
+
+    asked: list[str]
+    url: str
+    files: Path
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, form: str, *args: Any) -> None:
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    files = tmp_path_factory.mktemp("served")
+    rng = np.random.default_rng(0)
+    content = io.BytesIO()
+    np.savez(content, images=rng.integers(0, 256, (12, 8, 8, 1), np.uint8), labels=np.arange(12) % 3)
+    (files / "stripes.npz").write_bytes(content.getvalue())
+    found = Server(("127.0.0.1", 0), functools.partial(Handler, directory=str(files)))
+    found.files, found.asked, found.url = files, [], f"http://127.0.0.1:{found.server_port}"
+    thread = threading.Thread(target=found.serve_forever)
+    thread.start()
+    yield found
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+@pytest.fixture(scope="module")
+def builders(server: Server) -> None:
+    """Registers two datasets: `tiny_stripes`, and `tiny_broken`, whose file is not served."""
+    pytest.importorskip("tensorflow", reason="preparing a dataset needs TensorFlow")
+    tfds: Any = pytest.importorskip("tensorflow_datasets", reason="preparing a dataset needs it")
+    tfds.disable_progress_bar()
+
+    class TinyStripes(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        FILE = "stripes.npz"
+
+        def _info(self) -> Any:
+            label = tfds.features.ClassLabel(names=["across", "along", "neither"])
+            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(8, 8, 1)), "label": label})
+            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
+
+        def _split_generators(self, dl_manager: Any) -> Any:
+            content = np.load(dl_manager.download(f"{server.url}/{self.FILE}"))
+            return {"train": self._generate_examples(content["images"], content["labels"])}
+
+        def _generate_examples(self, images: Any, labels: Any) -> Any:
+            for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+                yield index, {"image": image, "label": label}
+
+    class TinyBroken(TinyStripes):
+        FILE = "not_there.npz"
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy between this machine and itself."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("builders", "local")
+def test_what_the_error_says_gets_it_and_nothing_else_downloads(
+    server: Server, nowhere: Path, tmp_path: Path, command: Any
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load("tfds:tiny_stripes", data_dir=tmp_path / "data")
+    assert server.asked == []
+    words = shlex.split(str(caught.value).split("`")[1])
+    assert words[:3] == ["kzoo", "data", "get"]
+    code, text, errors = command(*words[1:])
+    assert code == 0, errors
+    assert "tfds:tiny_stripes is here now" in text
+    images = np.load(server.files / "stripes.npz")["images"] / 255
+    measured = (
+        f"mean {images.mean():.4g} and standard deviation {images.std():.4g} were measured on its training images"
+    )
+    assert f"Arrays(12 images of 8x8x1, 3 classes); {measured}" in text
+    assert server.asked == ["/stripes.npz"]
+    assert load("tfds:tiny_stripes", data_dir=tmp_path / "data").class_names == ("across", "along", "neither")
+
+    # Asked for again, nothing is done; and the directory was kept, so that it need not be named any more.
+    code, text, _ = command("data", "get", "tiny_stripes")
+    assert (code, "tfds:tiny_stripes was here already" in text) == (0, True)
+    assert load("tfds:tiny_stripes").images.shape == (12, 8, 8, 1)
+    assert server.asked == ["/stripes.npz"]
+
+
+@pytest.mark.usefixtures("builders", "local")
+def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path: Path, command: Any) -> None:
+    code, _, errors = command("data", "get", "tiny_broken", "--data-dir", tmp_path)
+    assert code == 1
+    assert "error: dataset 'tiny_broken' could not be got: " in errors
+    assert "404" in errors
+    assert "Traceback" not in errors
+    assert find("tiny_broken", tmp_path) is None
+    with pytest.raises(RunFailed, match="could not be got"):
+        get("tiny_broken", tmp_path)
+
+
+@pytest.mark.usefixtures("builders")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digits", "comes with scikit-learn: there is nothing to get"),
+        ("folder:here", "is a dataset of your own: there is nothing to get"),
+        ("cifar11", "unknown dataset 'cifar11': did you mean 'cifar10'"),
+        ("tfds:tiny_stripe", "has no dataset 'tiny_stripe': did you mean 'tiny_stripes'"),
+        ("tiny_stripes/large", "dataset 'tiny_stripes' has no configurations: leave /large out"),
+        ("emnist/digit", "dataset 'emnist' has no configuration 'digit': name one, as emnist/digits; there are "),
+        ("tfds:cifar10_corrupted", "'cifar10_corrupted' comes in 95 configurations: name one, as cifar10-c/"),
+    ],
+)
+def test_what_cannot_be_got_is_one_error(
+    name: str, message: str, nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)  # there, so that what is trained on need not be got
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
+    with pytest.raises(InputError) as caught:
+        get(name, tmp_path)
+    assert message in str(caught.value)

@@ -1,0 +1,145 @@
+"""Arrays given in Python: all their forms are one dataset, and everything else is one error."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo.data import from_arrays, load
+from kzoo.data.given import name_of
+from kzoo.errors import InputError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+LABELS = np.arange(12) % 3
+PAIR = (IMAGES, LABELS)
+TEST = (IMAGES[:6], LABELS[:6])
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches of five images, in an order that changes with `seed`; `end` is what `num_batches` gives."""
+
+    def __init__(self, seed: int = 0, end: int | None = 3) -> None:
+        super().__init__()
+        self.order, self.end = np.random.default_rng(seed).permutation(12), end
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.end
+
+    def __getitem__(self, index: int) -> Any:
+        chosen = self.order[5 * index : 5 * index + 5]
+        return IMAGES[chosen], LABELS[chosen]
+
+
+@pytest.fixture
+def tf() -> Any:
+    return pytest.importorskip("tensorflow", reason="tf.data is of TensorFlow")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        PAIR,
+        list(PAIR),
+        {"x_train": IMAGES, "y_train": LABELS},
+        (IMAGES.astype("float32"), LABELS.astype("uint8")),
+        (IMAGES.astype("int64"), np.eye(3)[LABELS]),
+    ],
+)
+def test_forms_of_images_and_labels_are_one_dataset(given: Any) -> None:
+    arrays = from_arrays(given)
+    np.testing.assert_array_equal(arrays.images, IMAGES)
+    np.testing.assert_array_equal(arrays.labels, LABELS)
+    assert arrays.images.dtype == np.uint8
+    assert name_of(arrays) == name_of(from_arrays(PAIR))
+    assert arrays.test_images is None
+
+
+def test_images_that_are_given_are_not_copied() -> None:
+    assert from_arrays(PAIR).images.base is IMAGES or from_arrays(PAIR).images is IMAGES
+
+
+def test_a_second_pair_is_the_test_part_as_load_data_gives_it() -> None:
+    arrays = from_arrays((PAIR, TEST))
+    np.testing.assert_array_equal(arrays.test_images, TEST[0])
+    assert name_of(arrays) != name_of(from_arrays(PAIR))
+    names = {
+        "x_train": IMAGES,
+        "y_train": LABELS,
+        "x_val": IMAGES[:3],
+        "y_val": LABELS[:3],
+        "class_names": ["a", "b", "c"],
+    }
+    mapping = from_arrays(names)
+    assert mapping.validation_images is not None
+    assert mapping.class_names == ("a", "b", "c")
+
+
+def test_shuffling_of_a_dataset_object_changes_nothing() -> None:
+    one, other = from_arrays(Sequence(0)), from_arrays(Sequence(1))
+    assert one.fingerprint == other.fingerprint
+    for image, label in zip(one.images, one.labels, strict=True):
+        place = next(i for i in range(12) if np.array_equal(IMAGES[i], image))
+        assert LABELS[place] == label
+    assert from_arrays((Sequence(0), Sequence(1))).test_images is not None
+
+
+def test_tf_data_in_any_form_is_one_dataset(tf: Any) -> None:
+    examples = tf.data.Dataset.from_tensor_slices(PAIR)
+    named = examples.map(lambda image, label: {"image": image, "label": label})
+    forms = (examples, examples.batch(5), examples.shuffle(12).batch(4), named.batch(5))
+    assert {from_arrays(form).fingerprint for form in forms} == {from_arrays(Sequence()).fingerprint}
+    grey = tf.data.Dataset.from_tensor_slices((IMAGES[..., 0], LABELS))
+    assert from_arrays(grey.batch(5)).images.shape == (12, 8, 8, 1)
+
+
+def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
+    arrays = from_arrays((IMAGES[:11], LABELS[:11]))
+    name = name_of(arrays)
+    assert load(name, image_size=4).images.shape == (11, 4, 4, 3)
+    del arrays
+    gc.collect()
+    with pytest.raises(InputError, match=r"kzoo\.train\(recipe, dataset=\(images, labels\)\)"):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (IMAGES, r"must be a name or \(images, labels\).*, not ndarray of shape \(12, 8, 8, 3\)"),
+        (3, r"must be a name or .*, not 3"),
+        ((IMAGES, LABELS, LABELS), "not 3 things; a validation part goes into a mapping"),
+        ((PAIR, PAIR, PAIR), "not 3 things; a validation part goes into a mapping"),
+        ((IMAGES / 255, LABELS), r"images must be uint8 in 0-255, not float64 \(images in \[0, 1\]\?"),
+        ((IMAGES - 128.0, LABELS), "images must be uint8 in 0-255, not float64"),
+        ((IMAGES, LABELS[:5]), "12 images but 5 labels"),
+        ((LABELS, IMAGES), "images must be uint8"),
+        ((IMAGES, LABELS + 0.5), "labels must be whole numbers"),
+        (({"a": 1}, LABELS), "images must be uint8"),
+        ({"pictures": IMAGES, "labels": LABELS}, "'pictures', which is not understood"),
+        ((PAIR, (IMAGES[:, :4], LABELS)), r"test images have shape \(4, 8, 3\)"),
+        (Sequence(end=None), "has no end: give a PyDataset whose num_batches is a number"),
+        (Sequence(end=0), "dataset is empty"),
+    ],
+)
+def test_what_is_no_dataset_is_one_error(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        from_arrays(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_tf_data_without_an_end_or_of_another_kind_is_refused(tf: Any) -> None:
+    examples = tf.data.Dataset.from_tensor_slices(PAIR)
+    for given, message in {
+        examples.repeat(): "has no end: give a tf.data.Dataset of finite size",
+        examples.filter(lambda image, label: label > 0): "assert_cardinality",
+        examples.map(lambda image, label: image): "must give images and labels, not ndarray of shape",
+        examples.map(lambda image, label: (image, label, 1.0)): "not 3 things .sample weights",
+        examples.map(lambda image, label: (tf.cast(image, "float32") / 7, label)): "images must be uint8",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            from_arrays(given)

@@ -1,0 +1,84 @@
+"""Runs on arrays that were given in Python: known by their fingerprint, and refused without the arrays."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.errors import InputError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
+LABELS = np.arange(60) % 3
+QUICK = {"epochs": 1, "batch_size": 20, "progress": False, "diagnostics": False}
+
+
+def ask(directory: Path | None, given: Any = (IMAGES, LABELS)) -> kzoo.Run:
+    return kzoo.train("lenet1-max", dataset=given, directory=directory, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = ask(tmp_path_factory.mktemp("given") / "run").directory
+    gc.collect()
+    return directory
+
+
+@pytest.fixture
+def there(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run, whose arrays nothing holds any more."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def begun(there: Path) -> Path:
+    """The same before its record was written."""
+    (there / "result.json").unlink()
+    return there
+
+
+def test_the_recipe_and_the_record_tell_the_fingerprint(there: Path) -> None:
+    run = kzoo.Run(there)
+    kind, _, fingerprint = run.recipe.dataset.partition(":")
+    assert kind == "arrays"
+    assert run.result.data["fingerprint"].startswith(fingerprint)
+    assert len(fingerprint) == 16
+    assert run.result.sizes == {"drawn": 43, "train": 43, "validation": 5, "test": 12}
+
+
+def test_the_same_arrays_find_the_finished_run_and_others_are_refused(there: Path) -> None:
+    before = (there / "result.json").read_bytes()
+    run = ask(there)
+    assert (there / "result.json").read_bytes() == before
+    assert run.evaluate("test").accuracy == pytest.approx(run.result.test.accuracy)
+    with pytest.raises(InputError, match=r"dataset is 'arrays:\w+' there and 'arrays:\w+' here"):
+        ask(there, (IMAGES[::-1].copy(), LABELS))
+
+
+def test_without_the_arrays_a_run_is_not_gone_on_with(begun: Path, command: Any) -> None:
+    message = "is arrays that were given in Python, and they are not here now: give them again"
+    with pytest.raises(InputError, match=message):
+        kzoo.resume(begun, progress=False)
+    code, _, errors = command("resume", begun)
+    assert (code, message in errors) == (2, True)
+    with pytest.raises(InputError, match=r"was trained on 'arrays:\w+', not on 'arrays:\w+'"):
+        kzoo.resume(begun, dataset=(IMAGES, LABELS[::-1].copy()), progress=False)
+    assert not (begun / "result.json").exists()
+
+
+def test_with_the_arrays_it_is(begun: Path) -> None:
+    run = kzoo.resume(begun, dataset=(IMAGES, LABELS), progress=False)
+    assert run.finished
+    assert run.evaluate("validation").images == 5
+
+
+def test_a_finished_run_is_opened_without_its_arrays(there: Path) -> None:
+    run = kzoo.resume(there, progress=False)
+    assert run.model.predict(IMAGES[:2], verbose=0).shape == (2, 3)
+    with pytest.raises(InputError, match="given in Python"):
+        run.evaluate()
