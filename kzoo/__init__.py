@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kzoo.errors import InputError, KzooError, RunFailed
     from kzoo.exporting.export import export
     from kzoo.exporting.fold import fold_batch_norm
+    from kzoo.html_report import compare_page, run_page, study_page
     from kzoo.introspection.layer_table import layer_table
     from kzoo.models import (
         MLP,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from kzoo.models.registry import create_model, list_models, register_model
     from kzoo.models.transfer import feature_extractor, top_k
     from kzoo.models.weight_sets import list_weights
-    from kzoo.pages import compare_page, run_page, study_page
     from kzoo.recipes import Recipe, get_recipe, list_recipes, recipe, register_recipe
     from kzoo.search.hypermodel import RecipeHyperModel
     from kzoo.search.results import read_search
@@ -120,7 +120,7 @@ _MODULES = {
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.models.weight_sets": ("list_weights",),
-    "kzoo.pages": ("compare_page", "run_page", "study_page"),
+    "kzoo.html_report": ("compare_page", "run_page", "study_page"),
     "kzoo.recipes": ("Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"),
     "kzoo.search.hypermodel": ("RecipeHyperModel",),
     "kzoo.search.results": ("read_search",),

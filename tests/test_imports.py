@@ -80,7 +80,7 @@ ROOMS = [
         "studies",
         "search",
     ),
-    *("demo", "pages", "cli"),
+    *("demo", "html_report", "cli"),
 ]
 """From the lowest to the highest: a room imports from those below it alone, late imports included."""
 KNOWN = {("models/registry.py", "recipes"), ("training/initial_weights.py", "exporting")}

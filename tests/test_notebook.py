@@ -12,7 +12,7 @@ import kzoo
 from kzoo import notebook
 from kzoo.data import load
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note
-from tests.pages.conftest import full
+from tests.html_report.conftest import full
 from tests.studies.conftest import make
 
 SEARCH = next((Path(__file__).parents[1] / "docs" / "searches").glob("*.json"))
@@ -132,7 +132,7 @@ def test_picture_is_the_image():
 def test_no_backend_is_loaded():
     code = (
         "import kzoo, sys; kzoo.recipe('rescue/bn')._repr_html_(); kzoo.study('rescue')._repr_html_()\n"
-        "print(sorted({'keras', 'tensorflow', 'jax', 'torch', 'plotly'} & set(sys.modules)))"
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -45,9 +45,9 @@ def compare(
     from kzoo.studies.run_comparison import compare as put_together
 
     if output is not None:
-        from kzoo.pages.document import check_place
+        from kzoo.html_report.document import check_page
 
-        check_place(output)
+        check_page(output)
     found = put_together(*runs)
     if as_json:
         print_json(found.to_dict())
@@ -62,7 +62,7 @@ def compare(
         for note in found.notes():
             say(out, note)
     if output is not None:
-        from kzoo.pages import compare_page
+        from kzoo.html_report import compare_page
 
         path = compare_page(found, output)
         if not as_json:

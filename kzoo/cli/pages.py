@@ -19,7 +19,7 @@ def report(
     data_dir: DataDir = None,
 ) -> None:
     """Make the page of a run: one HTML file with its figures, curves, mistakes and insides."""
-    from kzoo.pages.document import check_place
+    from kzoo.html_report.document import check_page
     from kzoo.training.finding import check_run
     from kzoo.training.records import Result, read_result
 
@@ -29,9 +29,9 @@ def report(
         output = output or run.with_suffix(".html")
     elif not (run / "recipe.json").is_file():
         check_run(run)
-    check_place(output or run / "report.html")
+    check_page(output or run / "report.html")
     import_keras()
-    from kzoo.pages import run_page
+    from kzoo.html_report import run_page
     from kzoo.training.saved_run import Run
 
     path = run_page(source or Run(run), output, data_dir=data_dir)

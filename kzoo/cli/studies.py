@@ -165,7 +165,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
 
 
 def _write_page(study: Any, index: Any, path: Path) -> None:
-    from kzoo.pages import study_page
+    from kzoo.html_report import study_page
 
     say(out, f"\npage: {study_page(study, index, path)}")
 

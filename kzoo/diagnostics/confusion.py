@@ -225,10 +225,11 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     axes.set_yticks(range(classes), found.class_names, fontsize=text)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="0.92", linewidth=0.5)
-    axes.tick_params(which="minor", length=0)
+    if classes <= ROWS:  # between more classes, lines would cover the cells
+        axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="0.92", linewidth=0.5)
+        axes.tick_params(which="minor", length=0)
     if classes <= NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
             if found.matrix[row, column]:

@@ -53,26 +53,3 @@ def relative_change(change: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Change divided by size, layer by layer; infinite or not a number where the size is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return change / size
-
-
-def first_last_ratio(mean_abs: Any) -> float:
-    """First divided by last; infinite if only the last is 0, nan if both are."""
-    first, last = float(mean_abs[0]), float(mean_abs[-1])
-    if last == 0:
-        return float("nan") if first == 0 else float("inf")
-    return first / last
-
-
-def layer_factor(mean_abs: Any) -> float:
-    """By what the gradient is multiplied on its way back through one layer.
-
-    It is 10 to the power of minus the slope of a straight line, fitted by least squares to log10 of the layers' mean
-    absolute gradients over their places: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
-    without any gradient are left out; with fewer than two others it is nan.
-    """
-    values = np.asarray(mean_abs, np.float64)
-    place = np.flatnonzero((values > 0) & np.isfinite(values))
-    if len(place) < 2:
-        return float("nan")
-    slope = np.polyfit(place, np.log10(values[place]), 1)[0]
-    return float(10**-slope)

@@ -21,7 +21,7 @@ from kzoo.errors import InputError
 from kzoo.exporting.metadata import write_inside
 from kzoo.exporting.predicting import Classifier
 from kzoo.recipes.schema import Recipe
-from tests.pages import browser as driver
+from tests.html_report import browser as driver
 
 NAME = "lenet2-average:emnist"
 

@@ -10,8 +10,8 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from kzoo.diagnostics.confusion import Confusion, confusion, plot_confusion
 from kzoo.errors import InputError
-from kzoo.pages.classes import class_table, confused_table, matrix_chart, per_class_chart
-from kzoo.pages.document import Absent
+from kzoo.html_report.classes import class_table, confused_table, matrix_chart, per_class_chart
+from kzoo.html_report.document import Absent
 from kzoo.training import counts
 
 

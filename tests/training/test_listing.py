@@ -10,7 +10,7 @@ import kzoo
 from kzoo.recipes import recipe
 from kzoo.studies.run_comparison import compare
 from kzoo.training.listing import runs
-from tests.pages.conftest import full
+from tests.html_report.conftest import full
 from tests.studies.conftest import make
 
 

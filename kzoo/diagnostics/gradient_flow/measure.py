@@ -9,13 +9,8 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.introspection.kernel_probe import (
-    KernelProbe,
-    first_last_ratio,
-    layer_factor,
-    mean_absolute,
-    relative_change,
-)
+from kzoo.introspection.depth import first_last_ratio, layer_factor
+from kzoo.introspection.kernel_probe import KernelProbe, mean_absolute, relative_change
 
 
 @dataclass(frozen=True)

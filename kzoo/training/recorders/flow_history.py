@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.introspection.kernel_probe import first_last_ratio, layer_factor
+from kzoo.introspection.depth import first_last_ratio, layer_factor
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""From a template to one HTML file that stands alone, written whole or not at all."""
+"""From a template to one HTML file that stands alone, written completely or not at all."""
 
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,13 @@ import markupsafe
 from kzoo._version import __version__
 from kzoo.errors import InputError
 from kzoo.files import write_text
-from kzoo.pages.charts import themes
-from kzoo.pages.scripts import for_script
 
 MARK = '<meta name="generator" content="kzoo page'
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A part of a page that cannot be shown, and why: a sentence."""
+    """A part of a page that cannot be shown, with a sentence that says why."""
 
     why: str
 
@@ -31,11 +30,11 @@ class Table:
     """A table of text.
 
     Attributes:
-        caption: says what it holds.
+        caption: what it holds.
         header: names of the columns.
-        rows: cells by row; the first names the row.
-        numeric: places of the columns that are set flush right.
-        groups: headings over columns, each with the number of columns it spans; together they span all.
+        rows: cells by row; the first cell names the row.
+        numeric: indices of the right-aligned columns.
+        groups: headings above several columns, each with the number of columns that it spans; together they span all.
     """
 
     caption: str
@@ -45,36 +44,36 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
 
 
+def for_script(data: Any) -> markupsafe.Markup:
+    """JSON data for a script element, which no ``<`` in it can end."""
+    text = json.dumps(data, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return markupsafe.Markup(text)
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kzoo.pages"),
+        loader=jinja2.PackageLoader("kzoo.html_report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.tests["absent"] = lambda value: isinstance(value, Absent)
-    environment.filters["number"] = "{:,}".format
     return environment
 
 
-@functools.cache
-def _plotly() -> markupsafe.Markup:
-    import plotly.offline
-
-    return markupsafe.Markup(plotly.offline.get_plotlyjs().replace("</script", "<\\/script"))
-
-
-def check_place(path: str | Path) -> Path:
-    """The path of a page that may be written: nothing is there, or an earlier page of kzoo's.
+def check_page(path: str | Path) -> Path:
+    """Check that a page may be written to a path: nothing is there, or an earlier page of kzoo's.
 
     Raises:
-        InputError: no such folder, or something else is there.
+        InputError: its directory does not exist, or something else is there.
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise InputError(f"page {str(path)!r}: folder {str(path.parent)!r} does not exist")
+        raise InputError(f"page {str(path)!r}: directory {str(path.parent)!r} does not exist")
     if path.is_dir():
         raise InputError(f"page {str(path)!r} is a directory: name a file")
     if path.exists():
@@ -92,24 +91,19 @@ def write_page(path: str | Path, template: str, **context: Any) -> Path:
     """Fill a template and write the page.
 
     Args:
-        path: of the HTML file; an earlier page of kzoo's is replaced, nothing else.
-        template: its name, e.g. ``"run.html"``.
-        **context: what it shows.
+        path: the HTML file; an earlier page of kzoo's is replaced, nothing else.
+        template: the template's name, e.g. ``"run.html"``.
+        **context: the template's variables.
 
     Returns:
         The path.
 
     Raises:
-        InputError: see `check_place`.
+        InputError: see `check_page`.
         RunFailed: the file cannot be written; an earlier one is intact.
     """
-    path = check_place(path)
-    text = (
-        _environment()
-        .get_template(template)
-        .render(
-            context, mark=markupsafe.Markup(MARK), version=__version__, plotly=_plotly(), themes=for_script(themes())
-        )
-    )
+    path = check_page(path)
+    template_ = _environment().get_template(template)
+    text = template_.render(context, mark=markupsafe.Markup(MARK), version=__version__)
     write_text(path, text)
     return path

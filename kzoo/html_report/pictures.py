@@ -1,4 +1,4 @@
-"""Pictures within a page: images of the data as PNG in data addresses."""
+"""Images of the data within a page, as data URLs of PNG files."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ from PIL import Image
 SMALL, GAP, ROW_GAP = 64, 3, 10  # pixels
 
 
-def data_address(content: bytes, kind: str) -> str:
-    """A file's content as an address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def png(image: np.ndarray) -> str:
-    """An image as the address of a PNG.
+    """An image as the data URL of a PNG file.
 
     Args:
-        image: (H, W, C) with 1 or 3 channels (of others the first is shown), of 0-255; floats are rounded.
+        image: (H, W, C), values 0 to 255, floats are rounded; of other than 1 or 3 channels, the first is shown.
     """
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8) if image.dtype != np.uint8 else image
     if pixels.shape[-1] != 3:
         pixels = pixels[..., :1]
     content = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(content, "PNG", optimize=True)
-    return data_address(content.getvalue(), "image/png")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
 def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of images (n, H, W, C) side by side, uint8, on grey; small ones magnified by a whole number."""
+    """Rows of images (n, H, W, C) as one uint8 image on grey; small images are enlarged by an integer factor."""
     times = max(1, -(-SMALL // max(rows[0].shape[1:3])))
     images = [np.clip(np.rint(row), 0, 255).astype(np.uint8).repeat(times, 1).repeat(times, 2) for row in rows]
     count, height, width, channels = images[0].shape

@@ -1,4 +1,4 @@
-"""What a run's data and weights show: mistakes as pictures, and images before and after each augmentation."""
+"""Images of a run: its most confident mistakes, and training images before and after each augmentation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from kzoo.data.augment import Mixup
 from kzoo.data.augmentation import UNIT
 from kzoo.data.expansions import CHANGES
 from kzoo.errors import InputError, RunFailed
-from kzoo.pages.document import Absent
-from kzoo.pages.pictures import png, sheet
-from kzoo.pages.recipe import write
+from kzoo.html_report.document import Absent
+from kzoo.html_report.pictures import png, sheet
+from kzoo.recipes.text import write
 from kzoo.seeds import generator
 from kzoo.training.records import Result
 
@@ -27,7 +27,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Picture:
-    """A misclassified image, with both classes and their probabilities."""
+    """A misclassified image, with the predicted and the true class and their probabilities."""
 
     source: str
     alt: str
@@ -39,7 +39,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The most confident mistakes, and a sentence on them."""
+    """The most confident mistakes, and a sentence about them."""
 
     text: str
     pictures: tuple[Picture, ...]
@@ -47,7 +47,7 @@ class Mistakes:
 
 @dataclass(frozen=True)
 class Strip:
-    """Images before (first row) and after (second row) a change."""
+    """Images before (upper row) and after (lower row) a change."""
 
     title: str
     text: str
@@ -58,31 +58,31 @@ class Strip:
 
 
 def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mistakes | Absent:
-    """The test images of whose wrong class the run's best weights are surest."""
+    """The misclassified test images for which the run's best weights give the highest probability."""
     if record.status == "failed":
         return Absent("The run failed, so it was not tested.")
     if record.test is None:
         return Absent("The data has no test part.")
     if run is None:
-        return Absent("Only the record is here, and mistakes can be shown from the run’s weights and data alone.")
+        return Absent("Only the record is here; mistakes need the run’s weights and data.")
     if not (run.directory / "best.weights.h5").is_file():
-        return Absent("The run’s weights are not here (best.weights.h5), so its mistakes cannot be shown.")
+        return Absent("The run’s weights are missing (best.weights.h5), so its mistakes cannot be shown.")
     from kzoo.diagnostics.confusion import confident_mistakes
     from kzoo.training.prediction import predict_part
 
     try:
-        found = predict_part(run, "test", data_dir)
+        predicted = predict_part(run, "test", data_dir)
     except (InputError, RunFailed) as error:
         return Absent(f"Mistakes cannot be shown: {error}.")
     names = run.class_names
-    chosen = confident_mistakes(found.labels, found.probabilities, MISTAKES)
-    wrong = int((found.probabilities.argmax(-1) != found.labels).sum())
+    chosen = confident_mistakes(predicted.labels, predicted.probabilities, MISTAKES)
+    wrong = int((predicted.probabilities.argmax(-1) != predicted.labels).sum())
     if not chosen:
-        return Absent(f"There is none: all {len(found.labels):,} test images are classified correctly.")
+        return Absent(f"There are none: all {len(predicted.labels):,} test images are classified correctly.")
     pictures = tuple(
         Picture(
-            png(found.images[m.image]),
-            f"test image {m.image}: {names[m.true]}, taken for {names[m.predicted]}",
+            png(predicted.images[m.image]),
+            f"test image {m.image}: {names[m.true]}, classified as {names[m.predicted]}",
             names[m.predicted],
             f"{m.probability:.3f}",
             names[m.true],
@@ -90,20 +90,20 @@ def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mi
         )
         for m in chosen
     )
-    which = "All are shown, the surest first" if wrong <= MISTAKES else f"Here are the {len(pictures)} surest"
+    which = "All are shown" if wrong <= MISTAKES else f"The {len(pictures)} most confident mistakes are shown"
     text = (
-        f"The best epoch’s weights mistake {wrong:,} of {len(found.labels):,} test images. {which}: in bold the class "
-        "that the network sees, below it the true one, each with the network’s probability."
+        f"The best epoch’s weights misclassify {wrong:,} of {len(predicted.labels):,} test images. {which}: the "
+        "predicted class in bold, the true class below it, each with the network’s probability."
     )
     return Mistakes(text, pictures)
 
 
 def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -> list[Strip] | Absent:
-    """A few training images before and after each change that the recipe makes, and after all of them."""
+    """A few training images before and after each change of the recipe, and after all of them."""
     changes = record.recipe.get("augmentation") or []
     expansions = record.recipe.get("expansions") or []
     if not changes and not expansions:
-        return Absent("The recipe changes no training image.")
+        return Absent("The recipe does not change training images.")
     from kzoo.training.build import load_parts
 
     try:
@@ -115,7 +115,7 @@ def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -
             recipe = Recipe(**record.recipe)
         data = load_parts(recipe.override(expansions=()), data_dir or record.data.get("data_dir"))
         if data.fingerprint != record.data["fingerprint"]:
-            raise InputError("the data is not what the run was trained on")
+            raise InputError("the data is not the data that the run was trained on")
     except InputError as error:
         return Absent(f"Images cannot be shown: {error}.")
     before = np.array(data.train.images[:SHOWN])
@@ -127,8 +127,8 @@ def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -
         strips.append(_strip(name, "a copy added to the training images", before, np.stack(after)))
     everything = before
     rng = generator(record.recipe["seed"], "page")
-    for place, (change, fields) in enumerate(zip(recipe.augmentation or (), changes, strict=True)):
-        alone = generator(record.recipe["seed"], "page", place)
+    for index, (change, fields) in enumerate(zip(recipe.augmentation or (), changes, strict=True)):
+        alone = generator(record.recipe["seed"], "page", index)
         details = {key: value for key, value in fields.items() if key != "kind"}
         text = ", ".join(f"{key} {write(value)}" for key, value in details.items())
         strips.append(_strip(change.kind, text, before, _changed(change, before, alone, normalization)))

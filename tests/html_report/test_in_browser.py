@@ -2,13 +2,13 @@
 
 import pytest
 
-from kzoo.pages import compare_page, run_page, study_page
+from kzoo.html_report import compare_page, run_page, study_page
 from kzoo.recipes import Recipe
 from kzoo.studies import study, tables
 from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
-from tests.pages import browser as driver
-from tests.pages.conftest import full
+from tests.html_report import browser as driver
+from tests.html_report.conftest import full
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,13 +54,6 @@ def looked_at(browser, page, width, dark):
     assert {address for address in browser.requests if not address.startswith("data:")} == {page.resolve().as_uri()}
     assert all(browser.evaluate(PICTURES))
     assert browser.evaluate(WIDER) <= 0
-    assert browser.evaluate("document.querySelectorAll('.plot .error, .js-plotly-plot .plotly-notifier').length") == 0
-    assert (
-        browser.evaluate(
-            "[...document.querySelectorAll('[data-title]')].filter((b) => /cloud|share/i.test(b.dataset.title)).length"
-        )
-        == 0
-    )
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
@@ -83,11 +76,12 @@ def test_comparison_page(browser, rescue, tmp_path):
     page = compare_page(found, tmp_path / "compared.html")
     looked_at(browser, page, 390, True)
     rows = browser.evaluate(
-        """[...document.querySelectorAll("table[aria-label='What came of the runs'] tbody tr")].map(
+        """[...document.querySelectorAll("table[aria-label='Results of the runs'] tbody tr")].map(
         (row) => [...row.cells].map((cell) => cell.innerText))"""
     )
     assert [tuple(row) for row in rows] == found.results()
-    assert browser.evaluate("document.querySelectorAll('#gradients .scatterlayer .trace').length") == 6
+    assert browser.evaluate("document.querySelectorAll('#gradients svg').length") == 1
+    assert browser.evaluate("document.querySelector('#curves .plot').querySelectorAll('.trace').length") == 6
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
@@ -96,7 +90,7 @@ def test_run_page(browser, trained, tmp_path, width, dark):
     looked_at(browser, page, width, dark)
     assert browser.evaluate("document.images.length") > 4
     values = browser.evaluate(
-        "[...document.querySelectorAll('.figures dd')].map((node) => node.firstChild.data.trim())"
+        "[...document.querySelectorAll('.numbers dd')].map((node) => node.firstChild.data.trim())"
     )
     assert values[0] == f"{trained.result.test.accuracy:.4f}"
 
@@ -104,7 +98,7 @@ def test_run_page(browser, trained, tmp_path, width, dark):
 def test_charts_follow_the_theme(browser, rescue):
     browser.open(rescue[0], width=1280, dark=False)
     browser.draw_all()
-    shades = "[getComputedStyle(document.body).backgroundColor, document.querySelector('.xtick text').style.fill]"
+    shades = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('.tick')).fill]"
     light = browser.evaluate(shades)
     browser.theme(dark=True)
     browser.wait(f"JSON.stringify({shades}) !== {str(light).replace(chr(39), chr(34))!r}", seconds=30)
@@ -116,10 +110,39 @@ def test_charts_follow_the_theme(browser, rescue):
 def test_choosing_validation_hides_training(browser, rescue):
     browser.open(rescue[0], width=1280)
     browser.draw_all()
-    button = "document.querySelectorAll('.plot .updatemenu-button')[1]"
-    assert browser.evaluate(f"{button}.textContent") == "validation"
-    drawn = "document.querySelector('.plot').querySelectorAll('.scatterlayer .trace').length"
+    button = "document.querySelector('.kinds button[value=validation]')"
+    drawn = "document.querySelector('.plot').querySelectorAll('.trace').length"
     before = browser.evaluate(drawn)
-    browser.evaluate(f"{button}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+    browser.evaluate(f"{button}.click()")
     browser.wait(f"{drawn} === {before // 2}")
     assert browser.complaints == []
+
+
+def test_a_name_hides_its_run_and_shows_it_alone(browser, rescue):
+    browser.open(rescue[0], width=1280)
+    browser.draw_all()
+    drawn = "document.querySelector('.plot').querySelectorAll('.trace').length"
+    before = browser.evaluate(drawn)
+    name = "document.querySelector('.names button')"
+    browser.evaluate(f"{name}.click()")
+    hidden = browser.evaluate(drawn)
+    assert 0 < hidden < before
+    browser.evaluate(f"{name}.dispatchEvent(new MouseEvent('dblclick'))")
+    browser.wait(f"{drawn} === {before - hidden}")
+    assert browser.complaints == []
+
+
+def test_pointing_at_a_curve_shows_its_value(browser, rescue):
+    browser.open(rescue[0], width=1280)
+    browser.draw_all()
+    browser.evaluate(
+        """(() => {
+            const plot = document.querySelector(".plot"), box = plot.getBoundingClientRect();
+            const circle = plot.querySelector(".trace circle");
+            const [x, y] = ["cx", "cy"].map((name) => Number(circle.getAttribute(name)));
+            plot.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + x, clientY: box.top + y }));
+        })()"""
+    )
+    text = browser.evaluate("document.querySelector('.tip').textContent")
+    assert text.startswith("VGG-08, seed 0, validation, epoch 1: ")
+    assert float(text.rpartition(" ")[2]) > 0

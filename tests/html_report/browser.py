@@ -128,7 +128,7 @@ class Browser:
         """Unfold a page and have every chart drawn, as printing does."""
         self.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
         self.evaluate("dispatchEvent(new Event('beforeprint'))")
-        self.wait("[...document.querySelectorAll('.plot')].every((node) => node.querySelector('.main-svg'))")
+        self.wait("[...document.querySelectorAll('.plot')].every((node) => node.querySelector('svg'))")
 
     def screenshot(self, path):
         """The whole page as PNG."""

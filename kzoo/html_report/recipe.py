@@ -1,4 +1,4 @@
-"""A recipe as text: what differs from the default of its model's family, then all of it."""
+"""A recipe as tables: the fields that differ from the default of its model's family, and all fields."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kzoo.errors import InputError
+from kzoo.html_report.document import Table
 from kzoo.models.registry import get_variant
-from kzoo.pages.document import Table
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import flat, write
@@ -16,18 +16,18 @@ HIDDEN = ("name", "schema_version")
 
 
 def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The default recipe of a model's family: how it is called, and its resolved fields.
+    """The default recipe of a model's family: its name, and its resolved fields.
 
-    A model of one's own, or one that is not registered here, has no family: kzoo's defaults stand in.
+    For a custom model, or one that is not registered here, kzoo's defaults replace it.
     """
     model = str(fields["model"])
     try:
-        row = None if model.startswith("keras:") or ":" in model else get_variant(model)
-        if row is not None and row.recipe is not None:
-            base = get_recipe(row.recipe).resolved()
+        name = None if ":" in model else get_variant(model).recipe
+        if name is not None:
+            base = get_recipe(name).resolved()
             return f"{base.name}, the default of the model’s family", base.model_dump(mode="json")
     except InputError:
-        pass  # of a plugin that is not installed here
+        pass  # a model of a plugin that is not installed here
     base = Recipe("default/own", model="vgg08", dataset="digits").resolved()
     return "kzoo’s defaults", {**base.model_dump(mode="json"), "model": model, "dataset": fields["dataset"]}
 

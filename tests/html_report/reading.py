@@ -6,13 +6,13 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """A page's tables by their names, figures, addresses, charts and text."""
+    """A page's tables by their names, numbers, addresses, learning curves, labels of figures, and text."""
 
     def __init__(self, path):
         super().__init__()
-        self.tables, self.charts, self.addresses, self.tags, self.details = {}, [], [], [], 0
+        self.labels, self.tables, self.charts, self.addresses, self.tags, self.details = [], {}, [], [], [], 0
         self.alternatives, self._words, self._cell, self._script = [], [], None, None
-        self._open, self.figures, self._term = [], [], None
+        self._open, self.numbers, self._term, self.buttons = [], [], None, []
         self.feed(path.read_text(encoding="utf-8"))
         self.text = re.sub(r"\s+", " ", "".join(self._words))
 
@@ -20,6 +20,8 @@ class Page(HTMLParser):
         attributes = dict(attributes)
         self.tags.append(tag)
         self.addresses += [attributes[key] for key in ("src", "href", "action", "data") if key in attributes]
+        if tag == "div" and attributes.get("role") == "img":
+            self.labels.append(attributes["aria-label"])
         if tag == "img":
             self.alternatives.append(attributes.get("alt"))
         if tag == "table":
@@ -31,6 +33,8 @@ class Page(HTMLParser):
             self._cell = []
         elif tag in ("dt", "dd"):
             self._term = []
+        elif tag == "button":
+            self.buttons.append("")
         elif tag in ("script", "style"):
             self._script = attributes.get("type", tag)
 
@@ -41,9 +45,9 @@ class Page(HTMLParser):
         elif tag in ("dt", "dd"):
             text = "".join(self._term).strip()
             if tag == "dt":
-                self.figures.append([text])
+                self.numbers.append([text])
             else:
-                self.figures[-1].append(text)
+                self.numbers[-1].append(text)
             self._term = None
         elif tag in ("script", "style"):
             self._script = None
@@ -51,10 +55,12 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self._script == "application/json":
             content = json.loads(data)
-            if "data" in content:
+            if "lines" in content:
                 self.charts.append(content)
         elif self._script is None:
             self._words.append(data)
+            if self.lasttag == "button" and self.buttons:
+                self.buttons[-1] += data
             if self._cell is not None:
                 self._cell.append(data)
             if self._term is not None and not (self._term and self.lasttag == "small"):

@@ -1,18 +1,20 @@
 """A run's page says what its record says, and what it cannot show."""
 
+import math
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.pages import run_page
-from kzoo.pages.charts import BACKGROUNDS, COLORS, ORDERED, log_ticks, ordered_colors, rounded, spread
-from kzoo.pages.recipe import changes_table
+from kzoo.html_report import run_page
+from kzoo.html_report.curves import BACKGROUNDS, COLORS
+from kzoo.html_report.recipe import changes_table
 from kzoo.recipes import recipe
 from kzoo.training.saved_run import Run
-from tests.pages.conftest import CLASSES, full
-from tests.pages.reading import Page
+from tests.html_report.conftest import CLASSES, full
+from tests.html_report.reading import Page
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def page(record, tmp_path):
 
 
 def test_figures_are_those_of_the_record(page):
-    shown = dict(page.figures)
+    shown = dict(page.numbers)
     expected = {
         "Test accuracy": "0.4667",
         "Validation accuracy (best)": "0.4688",
@@ -40,7 +42,7 @@ def test_both_counts_of_parameters_are_told_where_layers_are_frozen(record, tmp_
     for every in (None, 336196, 400000):
         content = record.model_copy(update={"all_parameters": every})
         page = Page(run_page(content, tmp_path / f"{every}.html"))
-        assert dict(page.figures)["Parameters"] == "336,196"
+        assert dict(page.numbers)["Parameters"] == "336,196"
         shown[every] = page.text
     assert "trained, of 400,000 in all (layers are frozen)" in shown[400000]
     assert "400,000 parameters, 336,196 of them trained" in shown[400000]
@@ -51,7 +53,7 @@ def test_both_counts_of_parameters_are_told_where_layers_are_frozen(record, tmp_
 
 
 def test_every_epoch_is_in_the_table_and_in_the_curves(page, record):
-    header, *rows = page.table("Figures of every epoch")
+    header, *rows = page.table("Values of every epoch")
     assert header == [
         "epoch",
         "training loss",
@@ -65,10 +67,10 @@ def test_every_epoch_is_in_the_table_and_in_the_curves(page, record):
         assert row[0] == str(i + 1)
         *scores, rate, seconds = [values[i] for values in record.history.values()]
         assert row[1:] == [*(f"{score:.4f}" for score in scores), f"{rate:g}", f"{seconds:.1f}"]
-    lines = {line["name"]: line["y"] for line in page.charts[0]["data"]}
+    lines = {line["name"]: line["y"] for line in page.charts[0]["lines"]}
     assert lines["training"] == record.history["accuracy"]
     assert lines["validation"] == record.history["val_accuracy"]
-    assert lines["best epoch"] == [0.46875]
+    assert lines["best epoch"] == [None, None, None, 0.46875]
 
 
 def test_classes_are_counted_as_in_the_confusion_matrix(page):
@@ -80,8 +82,9 @@ def test_classes_are_counted_as_in_the_confusion_matrix(page):
 
 
 def test_gradient_flow_is_drawn_from_the_record(page, record):
-    (lines,) = [chart for chart in page.charts if chart["data"][0].get("name") == "untrained"]
-    assert [line["y"] for line in lines["data"]] == [[1e-6, 1e-4, 1e-2], [2e-6, 2e-4, 2e-2], [None, 1e-4, 1e-2]]
+    assert "Lines of the mean absolute gradient of 3 layers at 3 epochs" in page.labels
+    assert "Update ratios of 3 layers" in page.labels
+    assert page.tags.count("svg") == 6  # confusion, classes, three of gradients, the network
     assert "Before training the first layer’s gradient is 0.0001 times the last layer’s." in page.text
 
 
@@ -110,7 +113,7 @@ def test_page_needs_nothing_else(page):
 
 def test_record_alone_says_what_it_lacks(page):
     for text in (
-        "Only the record is here, and mistakes can be shown",
+        "Only the record is here; mistakes need the run’s weights and data",
         "Only the record is here; histograms",
         "Images cannot be shown: dataset 'cifar100'",
     ):
@@ -124,7 +127,7 @@ def test_failed_run_says_so(tmp_path):
     page = Page(run_page(record, tmp_path / "page.html"))
     assert "This run failed: the loss is nan <at> step 3" in page.text
     assert "The run failed, so it was not tested." in page.text
-    assert "Test accuracy" not in dict(page.figures)
+    assert "Test accuracy" not in dict(page.numbers)
     assert page.charts
 
 
@@ -149,13 +152,13 @@ def test_incomplete_records_have_a_page(lack, tmp_path):
 def test_without_validation_there_are_training_curves_only(tmp_path):
     history = {key: values for key, values in full().history.items() if not key.startswith("val_")}
     page = Page(run_page(full(history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
-    assert [line["name"] for line in page.charts[0]["data"]] == ["training"]
+    assert [line["name"] for line in page.charts[0]["lines"]] == ["training"]
 
 
 def test_real_run_shows_pictures(trained, tmp_path):
     page = Page(run_page(trained, tmp_path / "page.html"))
     wrong = sum(map(sum, trained.result.confusion)) - np.trace(trained.result.confusion)
-    assert f"mistake {wrong:,} of 359 test images" in page.text
+    assert f"misclassify {wrong:,} of 359 test images" in page.text
     before = sum("before (upper row) and after" in text for text in page.alternatives)
     assert before == 4  # rotations, pad_crop, mixup, all together
     assert len(page.alternatives) == min(wrong, 24) + before
@@ -168,7 +171,7 @@ def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
     shutil.copytree(trained.directory, place)
     (place / "best.weights.h5").unlink()
     text = Page(run_page(Run(place))).text
-    assert "weights are not here (best.weights.h5)" in text
+    assert "weights are missing (best.weights.h5)" in text
     assert (place / "report.html").is_file()
     (place / "best.weights.h5").write_bytes(b"damaged")
     assert "Mistakes cannot be shown: weights" in Page(run_page(Run(place))).text
@@ -220,26 +223,24 @@ def _luminance(color):
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
-@pytest.mark.parametrize("color", [*COLORS, *ORDERED])
+@pytest.mark.parametrize("color", COLORS)
 def test_colors_stand_out_from_both_backgrounds(color, background):
     dark, light = sorted((_luminance(color), _luminance(background)))
     assert (light + 0.05) / (dark + 0.05) >= 3
 
 
-@pytest.mark.parametrize(("low", "high"), [(1e-14, 1e-1), (0.002, 0.03), (0.5, 0.6), (1e-3, 1e-3), (3.0, 4e5)])
-def test_ticks_lie_within_their_scale(low, high):
-    values, texts = log_ticks(low, high)
-    assert len(values) == len(texts) <= 12
-    assert any(low / 10 <= value <= high * 10 for value in values)
-    assert values == sorted(values)
+def test_what_is_not_finite_is_a_gap_in_a_curve(tmp_path):
+    history = {**full().history, "learning_rate": [1 / 3, math.nan, math.inf, 0.1, 0.0, 1e-5]}
+    page = Page(run_page(full(history=history), tmp_path / "page.html"))
+    assert page.charts[2]["lines"][0]["y"] == [0.333333, None, None, 0.1, 0.0, 1e-5]
 
 
-def test_epochs_are_spread_evenly_with_both_ends():
-    assert spread(5, 10) == [0, 1, 2, 3, 4]
-    assert spread(101, 5) == [0, 25, 50, 75, 100]
-    assert len(ordered_colors(1)) == 1
-    assert len(set(ordered_colors(7))) == 7
-
-
-def test_what_is_not_finite_is_a_gap_in_a_curve():
-    assert rounded([1 / 3, None, float("nan"), float("-inf"), 0.0], digits=3) == [0.333, None, None, None, 0.0]
+def test_figures_follow_the_theme_and_stand_alone(page, tmp_path):
+    text = (tmp_path / "page.html").read_text()
+    drawings = re.findall(r"<svg viewBox.*?</svg>", text)
+    assert len(drawings) == 5
+    for svg in drawings:
+        assert "currentColor" in svg
+        assert "#000000" not in svg
+        used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
+        assert used <= set(re.findall(r'id="([\w-]+)"', svg))

@@ -5,13 +5,14 @@ import statistics
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.pages import study_page
+from kzoo.html_report import compare_page, study_page
 from kzoo.recipes import recipe
 from kzoo.studies import metrics, study
 from kzoo.studies.records import read_records, study_records
+from kzoo.studies.run_comparison import compare
 from kzoo.studies.study import Entry, Study
-from tests.pages.conftest import full
-from tests.pages.reading import Page
+from tests.html_report.conftest import full
+from tests.html_report.reading import Page
 
 SHORT = "Mean ± standard deviation over n seeds"
 
@@ -83,13 +84,13 @@ def test_page_tells_question_budget_entries_and_notes(page):
 
 def test_curves_of_all_runs_are_on_one_axis(page):
     accuracy = page.charts[0]
-    lines = accuracy["data"]
+    lines = accuracy["lines"]
     assert len(lines) == 4 * 2
-    assert [line["name"] for line in lines if line["showlegend"]] == ["VGG-38", "residual <b>"]
-    assert {line["opacity"] for line in lines if "validation" in line["hovertemplate"]} == {1.0, 0.5}
-    buttons = accuracy["layout"]["updatemenus"][0]["buttons"]
-    assert [button["label"] for button in buttons] == ["both", "validation", "training"]
-    assert [sum(button["args"][1]) for button in buttons] == [8, 4, 4]
+    assert list(dict.fromkeys(line["name"] for line in lines)) == ["VGG-38", "residual <b>"]
+    assert {line["opacity"] for line in lines if line["kind"] == "validation"} == {1.0, 0.5}
+    for text in ("both", "validation", "training", "VGG-38", "residual <b>"):
+        assert text in page.buttons
+    assert "residual <b>, seed 2, validation" in {line["text"] for line in lines}
 
 
 def test_budgets_have_tables_of_their_own(row, runs, tmp_path):
@@ -171,3 +172,25 @@ def test_other_files_are_kept(row, runs, tmp_path):
     with pytest.raises(InputError, match="is not a page of kzoo's"):
         study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == "<html>mine</html>"
+
+
+def test_a_page_of_five_runs_is_small(tmp_path):
+    classes = [f"class number {i}" for i in range(100)]
+    matrix = [[90 if i == j else 10 if j == (i + 1) % 100 else 0 for j in range(100)] for i in range(100)]
+    layers = [f"stage{i // 13}_block{i % 13}_conv" for i in range(38)]
+    flow = {
+        "layers": layers,
+        "epochs": list(range(101)),
+        "gradients": [[10 ** -(1 + i % 7 + e / 50) for i in range(38)] for e in range(101)],
+        "update_ratio": [[None] * 38, *([1e-3] * 38 for _ in range(100))],
+    }
+    history = {key: [1 / (2 + i) for i in range(100)] for key in full().history}
+    data, sizes = {**full().data, "class_names": classes}, {**full().sizes, "test": 10_000}
+    fields = {"confusion": matrix, "gradient_flow": flow, "history": history, "epochs": 100, "data": data}
+    paths = []
+    for seed in range(5):
+        record = full(recipe("rescue/vgg38").override(seed=seed), sizes=sizes, **fields)
+        paths.append(tmp_path / f"{seed}.json")
+        paths[-1].write_text(record.to_json())
+    page = compare_page(compare(*paths), tmp_path / "page.html")
+    assert 100_000 < page.stat().st_size < 2_000_000

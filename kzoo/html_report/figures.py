@@ -1,0 +1,182 @@
+"""The figures of `plot_*` as inline SVG that follows the reader's light or dark theme."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import markupsafe
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LogNorm, to_hex
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
+from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure, thin_ticks
+from kzoo.errors import InputError
+from kzoo.html_report.document import Absent
+from kzoo.training.records import Result
+
+if TYPE_CHECKING:
+    from kzoo.training.recorders.weight_histograms import WeightHistory
+    from kzoo.training.saved_run import Run
+
+THEMED = {"#000000": "currentColor", "#4c4c4c": "currentColor", "#444444": "currentColor", "#262626": "currentColor"}
+THEMED |= dict.fromkeys(("#ebebeb", "#eaeaea", "#dddddd"), "var(--line)")
+"""Colours of text, axes and grids, and what replaces them on a page."""
+PIXELS_PER_INCH = 96
+EPOCHS, LAYERS = 8, 12
+"""Epochs of each histogram, and layers of each figure of histograms."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on a page.
+
+    Attributes:
+        svg: the drawing.
+        title: the heading above it.
+        label: what it shows, for readers who cannot see it.
+        caption: how to read it.
+        width: its natural width in CSS pixels.
+    """
+
+    svg: markupsafe.Markup
+    title: str
+    label: str
+    caption: str = ""
+    width: int = 0
+
+
+def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -> Figure:
+    """A Matplotlib figure as inline SVG, without its background, in the page's colours for text, axes and grids."""
+    # The page's heading replaces the figure's title. Text within the axes lies on colours, so it keeps its own.
+    figure.suptitle("")
+    for axes in figure.axes:
+        axes.patch.set_alpha(0.0 if to_hex(axes.get_facecolor()) == "#ffffff" else 1.0)
+        for text in axes.texts:
+            text.set_color("#010101" if to_hex(text.get_color()) == "#000000" else text.get_color())
+    if len(figure.axes) <= 2:
+        figure.axes[0].set_title("")
+
+    # Without the date, the figure always gives the same text. `Figure.savefig` would draw it twice.
+    figure.patch.set_alpha(0.0)
+    content = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}):
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
+    text = content.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+
+    # Colours of the theme, coordinates of two decimals, the page's font, and only the identifiers in use.
+    text = re.sub(r"(fill|stroke): (#\w{6})", lambda m: f"{m[1]}: {THEMED.get(m[2], m[2])}", text)
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', text))
+    text = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", text)
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
+    text = re.sub(r" ?font-family: [^;\"]*;?", "", re.sub(r"font: ([^;\"]*?px)[^;\"]*", r"font-size: \1", text))
+    text = re.sub(r"<!--.*?-->|<style.*?</style>", "", text)
+    text = re.sub(r"(<use [^>]*?) style=\"stroke: currentColor; stroke-width: 0.8\"", r"\1", text)
+    text = re.sub(r"\s+", " ", text).replace("> <", "><").replace("xlink:href", "href")
+    return Figure(markupsafe.Markup(text), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
+
+
+def gradient_figures(record: Result) -> list[Figure] | Absent:
+    """The gradient flow of a record: over depth, by layer and epoch, and how much each step changes the weights."""
+    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
+    if not flow or not flow.get("layers") or not flow.get("epochs"):
+        return Absent("The record has no gradient flow: the run was trained without diagnostics.")
+    layers, epochs = len(flow["layers"]), len(flow["epochs"])
+    first, last = flow["gradients"][0][0], flow["gradients"][0][-1]
+    when = f"At epoch {flow['epochs'][0]}" if flow["epochs"][0] else "Before training"
+    caption = (
+        f"{when} the first layer’s gradient is {first / last:.3g} times the last layer’s." if first and last else ""
+    )
+    label = f"mean absolute gradient of {layers} layers at {epochs} epochs"
+
+    figures = [embed(plot_gradient_flow(flow), "Gradient over depth", f"Lines of the {label}", caption)]
+    if epochs > 1:
+        title = "Gradient by layer and epoch"
+        figures.append(embed(plot_gradient_heatmap(flow), title, f"Map of the {label}", "The colour is logarithmic."))
+    ratios = flow.get("update_ratio")
+    if ratios and any(value for by_layer in ratios for value in by_layer if value):
+        title, caption = "Update ratio over depth", "How much of a kernel one step changes."
+        figures.append(embed(plot_update_ratio(flow), title, f"Update ratios of {layers} layers", caption))
+    return figures
+
+
+def gradients_of_runs(records: Mapping[str, Result]) -> Figure | Absent:
+    """Gradient over depth of several runs by label: untrained dotted, after the last epoch as a line."""
+    flows = {label: getattr(record, "gradient_flow", None) for label, record in records.items()}
+    drawn = {label: flow for label, flow in flows.items() if flow and flow.get("layers") and flow.get("epochs")}
+    if not drawn:
+        return Absent("No record has gradient flow: the runs were trained without diagnostics.")
+    figure = new_figure(9.0, 4.6)
+    axes = figure.add_subplot()
+    for index, (label, flow) in enumerate(drawn.items()):
+        for which in dict.fromkeys((0, len(flow["epochs"]) - 1)):
+            epoch = flow["epochs"][which]
+            name = f"{label}, {f'epoch {epoch}' if epoch else 'untrained'}"
+            values = [value or np.nan for value in flow["gradients"][which]]  # a logarithm has no value for 0
+            style = "-" if which else ":"
+            color = COLORS[index % len(COLORS)]
+            axes.plot(range(1, len(values) + 1), values, style, color=color, label=name, linewidth=1.6)
+    axes.set(yscale="log", xlabel="layer with weights, first to last", ylabel="mean absolute gradient")
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    without = [label for label in flows if label not in drawn]
+    caption = f"Without a record of their gradients: {', '.join(without)}." if without else ""
+    label = f"Mean absolute gradient over the depth of {len(drawn)} runs, untrained and at the end"
+    return embed(figure, "Gradient over depth", label, caption)
+
+
+def weight_figures(run: Run | None) -> list[Figure] | Absent:
+    """Histograms of the weights of every layer over epochs, and how their spread grows."""
+    if run is None:
+        return Absent("Only the record is here; histograms of weights are kept in the run’s directory.")
+    from kzoo.diagnostics.weight_plots import plot_weight_histograms
+    from kzoo.training.recorders.weight_histograms import read_weight_histograms
+
+    try:
+        history = read_weight_histograms(run.directory)
+    except InputError as error:
+        return Absent(f"Histograms cannot be shown: {error}.")
+    if not history.epochs or not history.layers:
+        return Absent("No histogram of weights was recorded.")
+
+    # A few epochs, evenly spread, and a figure for each group of layers.
+    chosen = np.unique(np.linspace(0, len(history.epochs) - 1, EPOCHS).round().astype(int))
+    some = history.until([history.epochs[i] for i in chosen])
+    figures = []
+    for start in range(0, len(history.layers), LAYERS):
+        layers = list(history.layers[start : start + LAYERS])
+        title = "Histograms of weights" + (f", {layers[0]} to {layers[-1]}" if len(history.layers) > LAYERS else "")
+        label = f"Histograms of the weights of {len(layers)} layers at {len(chosen)} epochs"
+        caption = "One ridge for each epoch, the last one in front. Heights follow the square root of the density."
+        figures.append(embed(plot_weight_histograms(some, layers), title, label, caption))
+    if len(history.epochs) > 1:
+        figures.append(_growth(history))
+    return figures
+
+
+def _growth(history: WeightHistory) -> Figure:
+    """The standard deviation of each layer's weights, divided by the first one, by layer and epoch."""
+    deviations = np.array([[one.deviation for one in layers] for layers in history.histograms], np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = deviations / deviations[0]
+    growth[~(np.isfinite(growth) & (growth > 0))] = np.nan
+
+    # A factor of at least 1.1 either way, so that noise does not fill the scale.
+    low, high = min(np.nanmin(growth), 1 / 1.1), max(np.nanmax(growth), 1.1)
+    figure = new_figure(6.4, min(max(2.4, 1.2 + 0.17 * len(history.layers)), 9.0))
+    axes = figure.add_subplot()
+    image = axes.imshow(growth.T, norm=LogNorm(low, high), cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
+    thin_ticks(axes.xaxis, [str(epoch) for epoch in history.epochs], at_most=15)
+    thin_ticks(axes.yaxis, history.layers, at_most=45, fontsize=8)
+    axes.set_xlabel("epoch (0: before training)")
+    figure.colorbar(image, ax=axes, label="standard deviation / the first one")
+    title = "Growth of the weights by layer and epoch"
+    return embed(figure, title, f"{title}: {len(history.layers)} layers at {len(history.epochs)} epochs")
