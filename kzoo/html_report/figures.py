@@ -68,20 +68,20 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     content = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}):
         FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
-    text = content.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    svg = content.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
 
     # Colours of the theme, coordinates of two decimals, the page's font, and only the identifiers in use.
-    text = re.sub(r"(fill|stroke): (#\w{6})", lambda m: f"{m[1]}: {THEMED.get(m[2], m[2])}", text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
-    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', text))
-    text = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", text)
-    text = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
-    text = re.sub(r" ?font-family: [^;\"]*;?", "", re.sub(r"font: ([^;\"]*?px)[^;\"]*", r"font-size: \1", text))
-    text = re.sub(r"<!--.*?-->|<style.*?</style>", "", text)
-    text = re.sub(r"(<use [^>]*?) style=\"stroke: currentColor; stroke-width: 0.8\"", r"\1", text)
-    text = re.sub(r"\s+", " ", text).replace("> <", "><").replace("xlink:href", "href")
-    return Figure(markupsafe.Markup(text), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
+    svg = re.sub(r"(fill|stroke): (#\w{6})", lambda m: f"{m[1]}: {THEMED.get(m[2], m[2])}", svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
+    svg = re.sub(r" ?font-family: [^;\"]*;?", "", re.sub(r"font: ([^;\"]*?px)[^;\"]*", r"font-size: \1", svg))
+    svg = re.sub(r"<!--.*?-->|<style.*?</style>", "", svg)
+    svg = re.sub(r"(<use [^>]*?) style=\"stroke: currentColor; stroke-width: 0.8\"", r"\1", svg)
+    svg = re.sub(r"\s+", " ", svg).replace("> <", "><").replace("xlink:href", "href")
+    return Figure(markupsafe.Markup(svg), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
 
 
 def gradient_figures(record: Result) -> list[Figure] | Absent:

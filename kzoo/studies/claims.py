@@ -196,7 +196,7 @@ class AllOf(ClaimTest):
     """Every one of the tests holds."""
 
     def __init__(self, *tests: Callable[[BudgetRecords], Verdict]) -> None:
-        super().__init__(dict.fromkeys(label for test in tests for label in getattr(test, "labels", ())))
+        super().__init__(list(dict.fromkeys(label for test in tests for label in getattr(test, "labels", ()))))
         self.tests = tests
 
     @property
@@ -388,9 +388,9 @@ class HardestClasses(ClaimTest):
         (label,) = self.labels
         correct: dict[str, int] = {}
         images: dict[str, int] = {}
-        runs = [record for record in records.records(label) if record.confusion]
-        for record in runs:
-            matrix = from_json(record.confusion)
+        runs = [(record, record.confusion) for record in records.records(label) if record.confusion]
+        for record, confusion in runs:
+            matrix = from_json(confusion)
             for i, name in enumerate(record.data["class_names"]):
                 correct[name] = correct.get(name, 0) + int(matrix[i, i])
                 images[name] = images.get(name, 0) + int(matrix[i].sum())
