@@ -10,7 +10,7 @@ Two cores of a machine are seldom twice as fast as one: they share a cache, memo
 contender says what the machine allows: two searches of one worker each, side by side, that know nothing of each other.
 The contenders take turns in rounds, as the machine's speed drifts; a ratio is that of a round, and the median of the
 rounds is printed. For the search of two workers, the owner's share of the processor time in that window is printed too:
-what it costs to choose trials, to supervise processes and to write the record. About six minutes.
+what it costs to choose trials, to supervise processes and to write the record. About ten minutes on an idle machine.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="lenet2-max")
     parser.add_argument("--trials", type=int, default=8, help="for each worker")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     given = parser.parse_args()
     settings = {"model": given.model, "epochs": given.epochs}
