@@ -7,10 +7,14 @@ author = "kzoo developers"
 copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"kzoo {__version__}"
+
+nb_execution_mode = "off"  # tests/test_notebooks.py executes them; the outputs are stored in the files
+html_static_path = ["static"]
+html_css_files = ["kzoo.css"]
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

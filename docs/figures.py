@@ -256,6 +256,45 @@ def feature_maps(runs: Runs) -> Made:
     return plot_feature_maps(run.model, image, convolutions(run.model)[::2], channels=8), ".png", caption
 
 
+@figure("kernels")
+def kernels(runs: Runs) -> Made:
+    """The first convolution's kernels."""
+    from kzoo.diagnostics.feature_maps import plot_kernels
+
+    model = kzoo.create_model("vgg08", weights="cifar10")
+    return plot_kernels(model), ".png", "Kernels of the first convolution of `vgg08:cifar10`."
+
+
+@figure("explained")
+def explained(runs: Runs) -> Made:
+    """One image, as `kzoo explain` draws it."""
+    import numpy as np
+    from PIL import Image
+
+    from kzoo.data import load
+    from kzoo.diagnostics.explaining import plot_explained
+    from kzoo.training.saved_set import open_run
+
+    run = open_run("lenet2-average:emnist")
+    small = load("digits").images[3, :, :, 0]
+    image = np.asarray(Image.fromarray(small).resize((28, 28)))[..., None]
+    share = run.model.predict(image[None], verbose=0)[0]
+    title = f"predicted {run.class_names[share.argmax()]} ({share.max():.3f})"
+    drawn = plot_explained(image, kzoo.grad_cam(run.model, image[None])[0], title)
+    return drawn, ".png", "Grad-CAM of `lenet2-average:emnist` on one of scikit-learn's digits."
+
+
+@figure("field-table")
+def field_table(runs: Runs) -> Made:
+    """Effective fields by layer."""
+    from kzoo.diagnostics.receptive_field.plots import plot_field_table
+    from kzoo.diagnostics.receptive_field.table import field_table as table
+
+    rows = table(kzoo.create_model("lenet2-dilated"))
+    caption = "Effective receptive fields of an untrained `lenet2-dilated`, layer by layer."
+    return plot_field_table(rows), ".png", caption
+
+
 @figure("receptive-fields")
 def receptive_fields(runs: Runs) -> Made:
     """Average pooling against dilation."""

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # for benchmarks, which is not installed
 
-from tables import claims, code, measured, recorded, schemas  # noqa: E402
+from tables import claims, code, gallery, measured, picture, recorded, schemas, steps  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- ([a-z0-9-]+):begin -->\n).*?(<!-- \2:end -->)", re.DOTALL)
 
@@ -58,22 +58,31 @@ TABLES: dict[str, Callable[[], str]] = {
     "early-stop-fields": partial(schemas.fields, "kzoo.recipes.settings", "EarlyStop"),
     "optimizers": partial(schemas.kinds, "kzoo.recipes.settings", "AnyOptimizer"),
     "schedules": partial(schemas.kinds, "kzoo.recipes.settings", "AnySchedule"),
-    "augmentations": partial(schemas.kinds, "kzoo.data.augment", "AugmentationSpec"),
+    "augmentations": partial(schemas.kinds, "kzoo.data.augment", "AnyAugmentation"),
     "doctor-rates": measured.doctor_rates,
     "inference": measured.inference,
     **{
         f"convolution-{block}": partial(measured.convolution, block)
         for block in ("where", "ratios", "growth", "crossing", "memory", "claims")
     },
-    "results": partial(recorded.results, ROOT / "results"),
+    "results": partial(recorded.results, ROOT / "results", small=False),
+    "results-small": partial(recorded.results, ROOT / "results", small=True),
     "study-results": partial(recorded.study_results, ROOT / "results"),
     "claim-counts": partial(claims.counts, ROOT / "results"),
     "claims": partial(claims.claims, ROOT / "results"),
     "studies": recorded.studies,
     "searches": partial(recorded.searches, ROOT / "docs"),
     "weights": recorded.weights,
+    "first-weights": recorded.first_weights,
+    "gallery": partial(gallery.gallery, ROOT / "docs" / "images"),
+    "steps": steps.table,
+    "step-listings": steps.listings,
+    "rescue-caption": partial(picture.caption, ROOT / "results"),
     **figures(),
 }
+
+PICTURES: dict[str, Callable[[], str | None]] = {"docs/images/rescue.svg": partial(picture.rescue, ROOT / "results")}
+"""Files that are written whole; None is none."""
 
 
 def main() -> None:
@@ -99,6 +108,13 @@ def main() -> None:
             stale.append(str(page.relative_to(ROOT)))
             if not check:
                 page.write_text(after, encoding="utf-8")
+    for name, draw in ({} if options.pages else PICTURES).items():
+        path, drawn = ROOT / name, draw()
+        if drawn is not None and (not path.exists() or path.read_text(encoding="utf-8") != drawn):
+            stale.append(name)
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(drawn, encoding="utf-8")
     if stale:
         print(f"{'differ from the code' if check else 'rewritten'}: {', '.join(stale)}")
     sys.exit(1 if check and stale else 0)

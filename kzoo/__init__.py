@@ -19,6 +19,7 @@ from kzoo.backend import choose_backend as _choose_backend
 from kzoo.backend import quiet_import as _quiet_import
 
 if TYPE_CHECKING:
+    from kzoo.custom import register_augmentation, register_optimizer, register_schedule
     from kzoo.data.datasets import get_dataset, list_datasets, register_dataset
     from kzoo.diagnostics.activations import activation_statistics, plot_activations, signal_propagation
     from kzoo.diagnostics.calibration import calibration
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from kzoo.training.seeds import train_seeds
 
 _MODULES = {
+    "kzoo.custom": ("register_augmentation", "register_optimizer", "register_schedule"),
     "kzoo.data.datasets": ("get_dataset", "list_datasets", "register_dataset"),
     "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
     "kzoo.diagnostics.calibration": ("calibration",),

@@ -15,7 +15,16 @@ def plain_console(**options: Any) -> Console:
         **options: of `rich.console.Console`.
     """
     replace_what_cannot_be_written()
+    # A notebook's cell keeps all that is written: no bar that is drawn anew, and no HTML for each line.
+    if in_notebook():
+        options = {"force_jupyter": False, "force_terminal": False, **options}
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook, whose output stays on the page."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def replace_what_cannot_be_written() -> None:

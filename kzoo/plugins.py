@@ -1,7 +1,8 @@
-"""Packages that add their own models, datasets and recipes.
+"""Packages that add their own models, datasets, recipes, augmentations, schedules and optimizers.
 
 A package names a module under the entry point group ``kzoo.plugins``; kzoo imports it once, before the first look
-into a registry. The module calls `kzoo.register_model`, `kzoo.register_dataset` and `kzoo.register_recipe`.
+into a registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`,
+`kzoo.register_recipe`, `kzoo.register_augmentation`, `kzoo.register_schedule` and `kzoo.register_optimizer`.
 """
 
 from __future__ import annotations

@@ -34,10 +34,11 @@ def command(mark):
 @pytest.fixture
 def registries(monkeypatch):
     """What an example registers is gone when it ends."""
-    from kzoo import recipes, studies
+    from kzoo import custom, recipes, studies
     from kzoo.data import datasets
     from kzoo.models import registry
 
+    monkeypatch.setattr(custom, "_registered", dict(custom._registered))
     for module in (recipes, studies, datasets, registry):
         monkeypatch.setattr(module.REGISTRY, "added", dict(module.REGISTRY.added))
 
@@ -66,7 +67,11 @@ def test_examples_run(page, registries, monkeypatch):
             assert runner.run(example, clear_globs=False).failed == 0, where
             names.update(example.globs)
         else:
-            lines = [line.removeprefix("$ ") for line in block["code"].splitlines() if line.startswith("$ ")]
+            lines = [
+                line.removeprefix("$ ")
+                for line in block["code"].replace("\\\n", " ").splitlines()
+                if line.startswith("$ ")
+            ]
             assert lines, f"{where}: a console block needs a line that starts with $"
             for line in lines:
                 program, *arguments = shlex.split(line)
@@ -128,10 +133,51 @@ def test_first_command_shows_what_lets_a_deep_network_train(capsys):
     assert Path("runs/rescue.html").stat().st_size > 100_000
 
 
+CODE = re.compile(r"^```(?!text|\{glossary\}|\{toctree\}|\{eval-rst\})\S[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_page_begins_with_what_one_can_do_and_its_code_fits_a_screen(page):
+    text = page.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert lines[0].startswith("# ")
+    assert lines[1][0].isalpha(), "a page begins with a sentence, not with code, a table or a heading"
+    wide = [line for block in CODE.finditer(text) for line in block[1].splitlines() if len(line) > 88]
+    assert wide == []
+
+
+def test_commands_of_the_pages_exist_with_their_options():
+    import typer
+
+    from kzoo.cli import app
+
+    checked = 0
+    for page in PAGES:
+        for block in re.findall(
+            r"^```(?:sh|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.match(r"(?:\$ )?kzoo (.*)", line)
+                if not found or "--help" in line or "COMMAND" in line:
+                    continue
+                words = shlex.split(found[1], comments=True)
+                command = typer.main.get_command(app)
+                while hasattr(command, "commands") and words and words[0] in command.commands:
+                    command = command.commands[words.pop(0)]
+                known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+                given = {word.partition("=")[0] for word in words if word.startswith("--")}
+                assert given <= {*known, "--version"}, f"{page.name}: {line}"
+                assert not hasattr(command, "commands") or not words or words[0].startswith("-"), f"{page.name}: {line}"
+                checked += 1
+    assert checked > 100
+
+
 def test_pages_are_linked_and_links_lead_somewhere():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     listed = " ".join(re.findall(r"```\{toctree\}.*?\n\n(.*?)```", index, re.DOTALL)).split()
-    assert sorted(listed) == sorted(page.stem for page in PAGES if page.stem not in ("index", "README"))
+    notebooks = [f"notebooks/{path.stem}" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")]
+    pages = [page.stem for page in PAGES if page.stem not in ("index", "README")]
+    assert sorted(listed) == sorted([*pages, *notebooks, "genindex"])
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -17,7 +17,8 @@ from tests.studies.conftest import make
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 PAGE = "".join(
-    f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("results", "study-results", "claim-counts", "claims")
+    f"<!-- {name}:begin -->\n<!-- {name}:end -->\n"
+    for name in ("results", "results-small", "study-results", "claim-counts", "claims")
 )
 
 

@@ -34,8 +34,13 @@ def indices(place: Path) -> Iterable[tuple[Any, Any]]:
         yield row, study_records(row, records)
 
 
-def results(place: Path) -> str:
-    """Our figures beside the reported ones, one row a run that has both; each run in the first study that has it."""
+def results(place: Path, *, small: bool) -> str:
+    """Our values beside the reported ones, one row a run that has both; each run in the first study that has it.
+
+    Args:
+        place: of the records.
+        small: those of smaller budgets than the report's, or those of the report's own.
+    """
     from kzoo.studies import metrics, tables
 
     rows, shown = [], set()
@@ -47,12 +52,14 @@ def results(place: Path) -> str:
                 if cell is None or runs in shown:
                     continue
                 shown.add(runs)
+                if small == row.budget.startswith("full"):
+                    continue
                 ours = f"{cell.ours()} (n={len(cell.values)})" if cell.values else "failed"
                 metric = metrics.metric(cell.metric).title
                 rows.append((f"`{study.name}`", row.label, metric, ours, cell.theirs(), row.budget))
     if not rows:
         return "\nNo records are committed yet.\n\n"
-    return markdown("study | run | figure | ours | reported | budget", rows, "lllrrl")
+    return markdown("study | run | metric | ours | reported | budget", rows, "lllrrl")
 
 
 def _headline(row: Any) -> Iterable[Any]:
@@ -144,3 +151,17 @@ def weights() -> str:
     return markdown(
         "weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr"
     )
+
+
+def first_weights() -> str:
+    """The sets that come with the package in short, the longest trained first, then the most accurate."""
+    from kzoo.models.weight_sets import PACKAGED, describe, list_weights
+
+    found = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
+    found.sort(key=lambda pair: (-pair[1].epochs, -pair[1].metrics["test_accuracy"]))
+    rows = []
+    for name, row in found:
+        size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
+        sizes = (f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
+        rows.append((f"`{name}`", len(row.class_names), *sizes, row.epochs, f"{row.metrics['test_accuracy']:.1%}"))
+    return markdown("weights | classes | parameters | file | epochs | test accuracy", rows, "lrrrrr")

@@ -43,6 +43,24 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field; dotted names reach into it."),
 ]
+# What stands for --set. Text, not int: the recipe's own message names the field, the value and what is allowed.
+Dataset = Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")]
+Epochs = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=... (the recipe's)")]
+BatchSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=... (the recipe's)")]
+LearningRate = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="--set optimizer.learning_rate=... (the recipe's)")
+]
+ImageSize = Annotated[
+    str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: pixels a side (the data's)")
+]
+TrainSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set train_size=...: training images (all)")]
+Weights = Annotated[
+    str | None, typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: start from these (none)")
+]
+Freeze = Annotated[
+    str | None, typer.Option(metavar="LAYERS", help="Layers not to train, by wildcard, with commas (none)")
+]
+Seed = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")]
 DataDir = Annotated[Path | None, typer.Option(help="Directory prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]

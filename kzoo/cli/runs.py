@@ -10,10 +10,19 @@ from rich.table import Table
 
 from kzoo.cli.common import (
     AsJson,
+    BatchSize,
     DataDir,
+    Dataset,
+    Epochs,
+    Freeze,
+    ImageSize,
+    LearningRate,
     RunOrSet,
     RunPath,
+    Seed,
     Set,
+    TrainSize,
+    Weights,
     app,
     changed,
     import_keras,
@@ -37,28 +46,15 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's or model's name, or a JSON file.")],
     set_: Set = None,
-    dataset: Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")] = None,
-    # Text, not int: the recipe's own message names the field, the value and what is allowed.
-    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=... (the recipe's)")] = None,
-    batch_size: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="--set batch_size=... (the recipe's)")
-    ] = None,
-    learning_rate: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="--set optimizer.learning_rate=... (the recipe's)")
-    ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: pixels a side (the data's)")
-    ] = None,
-    train_size: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="--set train_size=...: training images (all)")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: start from these (none)")
-    ] = None,
-    freeze: Annotated[
-        str | None, typer.Option(metavar="LAYERS", help="Layers not to train, by wildcard, with commas (none)")
-    ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")] = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    image_size: ImageSize = None,
+    train_size: TrainSize = None,
+    weights: Weights = None,
+    freeze: Freeze = None,
+    seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,

@@ -9,12 +9,21 @@ import typer
 
 from kzoo.cli.common import (
     AsJson,
+    BatchSize,
     DataDir,
+    Dataset,
+    Epochs,
     Figure,
     Force,
+    Freeze,
+    ImageSize,
+    LearningRate,
+    Seed,
     Set,
+    TrainSize,
+    Weights,
     app,
-    assignments,
+    changed,
     complain,
     import_keras,
     interruptible,
@@ -45,10 +54,15 @@ def search(
     ] = None,
     directory: Annotated[Path | None, typer.Option(help="Of the search; searches/NAME-DIGEST if not given.")] = None,
     set_: Set = None,
-    dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
-    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
-    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
-    seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=...")] = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    image_size: ImageSize = None,
+    train_size: TrainSize = None,
+    weights: Weights = None,
+    freeze: Freeze = None,
+    seed: Seed = None,
     data_dir: DataDir = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
     role: Gone = None,
@@ -69,9 +83,18 @@ def search(
                 "then one `kzoo search FILE --on auto` (docs/workers.md); on this machine, --workers N"
             )
     plan = load_search(file)
-    shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
-    changes = assignments([*(set_ or []), *given])
+    changes = changed(
+        set_,
+        dataset=dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        train_size=train_size,
+        weights=weights,
+        freeze=freeze,
+        seed=seed,
+    )
     options: dict[str, Any] = {"tuner": tuner, "trials": trials, "minutes": minutes, "memory": memory}
     options |= {"own_process": own_process or None}
     plan = plan.override(**changes).replace(**{key: value for key, value in options.items() if value is not None})

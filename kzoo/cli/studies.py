@@ -11,10 +11,18 @@ from rich.table import Table
 
 from kzoo.cli.common import (
     AsJson,
+    BatchSize,
     DataDir,
+    Dataset,
+    Epochs,
+    Freeze,
+    ImageSize,
+    LearningRate,
     Set,
+    TrainSize,
+    Weights,
     app,
-    assignments,
+    changed,
     complain,
     import_keras,
     interruptible,
@@ -97,9 +105,14 @@ def run(
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2.")] = None,
     set_: Set = None,
-    dataset: Annotated[str | None, typer.Option(help="--set dataset=...")] = None,
-    epochs: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=...")] = None,
-    batch_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=...")] = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    image_size: ImageSize = None,
+    train_size: TrainSize = None,
+    weights: Weights = None,
+    freeze: Freeze = None,
     data_dir: DataDir = None,
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
     records: Records = None,
@@ -112,9 +125,17 @@ def run(
     from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
 
-    shorthands = {"dataset": dataset, "epochs": epochs, "batch_size": batch_size}
-    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
-    changes = assignments([*(set_ or []), *given])
+    changes = changed(
+        set_,
+        dataset=dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        train_size=train_size,
+        weights=weights,
+        freeze=freeze,
+    )
     row = get_study(name)
     tasks = running.plan(
         row,

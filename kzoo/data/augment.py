@@ -5,12 +5,14 @@ Each kind is a frozen pydantic model that does its own work on whole batches wit
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from kzoo.custom import family, reserve
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.data.color import ColorJitter
+from kzoo.data.custom import CustomAugmentation
 from kzoo.data.expansions import EXPANSIONS, expand
 from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
 from kzoo.data.mixing import CutMix, Mixup
@@ -20,10 +22,12 @@ from kzoo.schemas import kind_alone
 
 __all__ = [
     "AlternatingFlip",
+    "AnyAugmentation",
     "Augmentation",
     "AugmentationSpec",
     "ColorJitter",
     "ContrastStretch",
+    "CustomAugmentation",
     "CutMix",
     "Cutout",
     "EXPANSIONS",
@@ -42,7 +46,7 @@ __all__ = [
     "expand",
 ]
 
-AugmentationSpec = Annotated[
+AnyAugmentation = (
     PadCrop
     | Translate
     | Flip
@@ -57,8 +61,14 @@ AugmentationSpec = Annotated[
     | RandAugment
     | TrivialAugment
     | Mixup
-    | CutMix,
-    Field(discriminator="kind"),
+    | CutMix
+)
+"""kzoo's own."""
+AugmentationSpec = Annotated[
+    Annotated[AnyAugmentation, Field(discriminator="kind"), Tag("[own]")]
+    | Annotated[CustomAugmentation, Tag("[custom]")],
+    Discriminator(family("augmentation")),
     BeforeValidator(kind_alone),
 ]
 """Any augmentation, told apart by its `kind`; a kind's name alone stands for it with its defaults."""
+reserve("augmentation", frozenset(one.model_fields["kind"].default for one in get_args(AnyAugmentation)))

@@ -1,4 +1,4 @@
-"""What the demo asks: the likeliest classes of a picture and, of a run or a set, its Grad-CAM map."""
+"""What the demo asks: the likeliest classes of a picture and, of a run, a set or a .keras file, its Grad-CAM map."""
 
 from __future__ import annotations
 

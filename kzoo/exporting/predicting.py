@@ -27,7 +27,7 @@ class Classifier:
         class_names: by label; numbers where the file does not tell.
         kind: of its outputs, see `kzoo.introspection.output_kinds`; None until the first images where the file does
             not say.
-        model: the Keras model of a run or a set, None of a file.
+        model: the Keras model of a run, a set or a .keras file; None of other files.
     """
 
     def __init__(self, target: str | Path) -> None:
@@ -44,7 +44,7 @@ class Classifier:
         if exported or (self.target / "saved_model.pb").is_file():
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
-            self._outputs, self._rounding = file.__call__, file.rounding
+            self._outputs, self._rounding, self.model = file.__call__, file.rounding, file.model
             if file.metadata.get("recipe"):
                 self.background = Recipe(**file.metadata["recipe"]).prediction_background
         else:

@@ -31,6 +31,7 @@ class Exported:
         metadata: what the file says of itself, empty for one that kzoo did not write.
         kind: of its outputs, see `kzoo.introspection.output_kinds`; None where it does not tell.
         rounding: by how much an output may be off because it is an integer in the file; 0 where it is not.
+        model: the Keras model in a .keras file; None in others.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -48,6 +49,7 @@ class Exported:
         self.metadata: dict[str, Any] = {}
         self.kind: Kind | None = None
         self.rounding = 0.0
+        self.model: Any = None
         opener = {"savedmodel": _saved_model, "onnx": _onnx, "litert": _litert, "keras": _keras}[self.format]
         try:
             with quiet_import():
@@ -209,7 +211,7 @@ def _keras(file: Exported, threads: int | None) -> Opened:
     outputs = importlib.import_module("kzoo.introspection.outputs")
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
-    file.metadata = read_metadata(file.path)
+    file.metadata, file.model = read_metadata(file.path), model
     given = model.inputs[0]
     output = file.metadata.get("output", {}).get("name", "outputs")
     run = lambda images: keras.ops.convert_to_numpy(model(images, training=False))  # noqa: E731

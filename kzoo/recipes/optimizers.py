@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from kzoo.custom import CustomPart
 from kzoo.recipes.setting import Positive, Setting, Share
 
 
@@ -117,3 +118,10 @@ class Muon(Setting):
     sgd_rate: Positive = 106.0
     sgd_momentum: Share = 0.85
     sgd_decay: Share = 0.004
+
+
+class CustomOptimizer(CustomPart, Setting):
+    """``function(learning_rate, **options)``, see `kzoo.register_optimizer`; the rate is Adam's if none is given."""
+
+    field: ClassVar[str] = "optimizer"
+    learning_rate: Positive = 1e-3

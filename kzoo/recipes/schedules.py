@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from kzoo.custom import CustomPart
 from kzoo.recipes.setting import Positive, Setting
 
 
@@ -87,3 +88,9 @@ class OneCycle(Setting):
     start: Annotated[float, Field(ge=0, le=1)] = 0.04
     end: Annotated[float, Field(ge=0, le=1)] = 4e-6
     anneal: Literal["cosine", "linear"] = "cosine"
+
+
+class CustomSchedule(CustomPart, Setting):
+    """``function(rate, epoch, epochs, **options)``, see `kzoo.register_schedule`."""
+
+    field: ClassVar[str] = "schedule"

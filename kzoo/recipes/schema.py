@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kzoo import notebook
+from kzoo.custom import CustomPart
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.datasets import get_dataset
 from kzoo.data.images import WHITE, Colour
@@ -26,6 +27,7 @@ from kzoo.recipes.settings import (
     AdamW,
     ChannelStatistics,
     Constant,
+    CustomOptimizer,
     EarlyStop,
     Multiplier,
     Optimizer,
@@ -69,7 +71,7 @@ class Recipe(Setting):
         l2: coefficient of w, added to the gradient of every parameter w, biases and BatchNorm included:
             what PyTorch's optimizers call ``weight_decay`` (facts on reports a, b, d, e).
         weight_decay: decoupled decay, as Keras's optimizers use the word; None is 0.004 (Keras's default) for
-            AdamW and 0 for all others.
+            AdamW, a custom optimizer's own, and 0 for all others.
         label_smoothing: share of each training label spread over all classes.
         ema: momentum of a moving average of the weights, used for validation, test and what is kept.
         precision: Keras dtype policy.
@@ -190,14 +192,16 @@ class Recipe(Setting):
         """This recipe with every default that another table holds filled in.
 
         Raises:
-            InputError: the model or dataset is unknown.
+            InputError: the model or dataset is unknown, or a custom part is not what it was.
         """
+        for part in self.custom_parts:
+            part.function()
         if not self.model.startswith("keras:"):
             get_variant(self.model)
         row = get_dataset(self.dataset)
         augmentation = row.augmentation if self.augmentation is None else self.augmentation
         decay = self.weight_decay
-        if decay is None:
+        if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has its own
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
         stratified = row.stratified if self.split.stratified is None else self.split.stratified
         filled = Recipe(
@@ -211,6 +215,12 @@ class Recipe(Setting):
             }
         )
         return Recipe.from_json(filled.to_json())  # as it will be read back: lists for tuples in model_options
+
+    @property
+    def custom_parts(self) -> list[CustomPart]:
+        """The augmentations, schedule and optimizer that are functions of the user's own."""
+        parts = [*(self.augmentation or ()), self.schedule, self.optimizer]
+        return [part for part in parts if isinstance(part, CustomPart)]
 
     @property
     def _reads_files(self) -> bool:

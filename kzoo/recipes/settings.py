@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from kzoo.custom import family, reserve
 from kzoo.recipes.optimizers import (
     SGD,
     Adadelta,
     Adagrad,
     Adam,
     AdamW,
+    CustomOptimizer,
     Lion,
     Momentum,
     Muon,
@@ -27,6 +29,7 @@ from kzoo.recipes.schedules import (
     Constant,
     Cosine,
     CosineRestarts,
+    CustomSchedule,
     Exponential,
     Linear,
     OneCycle,
@@ -48,6 +51,8 @@ __all__ = [
     "Constant",
     "Cosine",
     "CosineRestarts",
+    "CustomOptimizer",
+    "CustomSchedule",
     "EarlyStop",
     "Exponential",
     "Linear",
@@ -117,10 +122,24 @@ AnySchedule = Union[  # noqa: UP007
     Constant, Cosine, CosineRestarts, Exponential, Step, Plateau, Linear, Polynomial, OneCycle
 ]
 Multiplier = Annotated[RateMultiplier, BeforeValidator(_factor_alone)]
-Optimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), BeforeValidator(kind_alone)]
-Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(kind_alone)]
+OwnOptimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), Tag("[own]")]
+OwnSchedule = Annotated[AnySchedule, Field(discriminator="kind"), Tag("[own]")]
+Optimizer = Annotated[
+    OwnOptimizer | Annotated[CustomOptimizer, Tag("[custom]")],
+    Discriminator(family("optimizer")),
+    BeforeValidator(kind_alone),
+]
+Schedule = Annotated[
+    OwnSchedule | Annotated[CustomSchedule, Tag("[custom]")],
+    Discriminator(family("schedule")),
+    BeforeValidator(kind_alone),
+]
 
 
 def kinds(union: Any) -> list[str]:
     """The names of the kinds in a union such as `AnyOptimizer`, e.g. ``["adam", "adamw", ...]``."""
     return [member.model_fields["kind"].default for member in get_args(union)]
+
+
+reserve("optimizer", frozenset(kinds(AnyOptimizer)))
+reserve("schedule", frozenset(kinds(AnySchedule)))

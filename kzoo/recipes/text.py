@@ -31,6 +31,8 @@ def write(value: Any) -> str:
     if isinstance(value, Mapping):
         value = dict(value)
         kind = value.pop("kind", "")
+        if kind and isinstance(value.get("options"), Mapping):  # of a custom function
+            value = {**value.pop("options"), **{key: entry for key, entry in value.items() if entry is not None}}
         inner = ", ".join(f"{key}={write(entry)}" for key, entry in value.items())
         return f"{kind}({inner})" if inner else kind
     return value if isinstance(value, str) else json.dumps(value)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from kzoo.custom import registered
 from kzoo.errors import InputError, shown, unknown
 
 # What people write who come from other tools, by the field that does it here.
@@ -65,15 +66,15 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
                 return unknown_field(field, schema)
-            *path, last = problem["loc"]
-            fields, inside = _fields(schema, path), ".".join(map(str, path))
+            *path, last = [part for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words left out
+            fields, inside = _fields(schema, problem["loc"]), ".".join(map(str, path))
             other = (meant(str(last)) or "").rpartition(".")[2]
             near = f"did you mean {other!r}? " if other in fields else ""
             return InputError(
                 f"recipe field {location!r} does not exist: {near}{inside} has {', '.join(fields) or 'no fields'}"
             )
         case "union_tag_invalid":
-            return unknown(field, problem["ctx"]["tag"], _tags(problem), everything=True)
+            return unknown(field, problem["ctx"]["tag"], [*_tags(problem), *registered(field)], everything=True)
         case "union_tag_not_found" | "model_attributes_type" | "model_type" if field in schema.model_fields:
             kinds, fields = _kinds(schema, problem["loc"]), ", ".join(_fields(schema, problem["loc"]))
             allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}" if kinds else fields
@@ -103,15 +104,19 @@ def _tags(problem: Any) -> list[str]:
 
 def _kinds(schema: type[BaseModel], path: Any) -> list[str]:
     members = _members(schema.model_fields[str(path[0])].annotation)
-    return [str(member.model_fields["kind"].default) for member in members if "kind" in member.model_fields]
+    own = [member.model_fields["kind"] for member in members if "kind" in member.model_fields]
+    return [*(str(kind.default) for kind in own if not kind.is_required()), *registered(str(path[0]))]
 
 
 def _fields(schema: type[BaseModel], path: Any) -> list[str]:
     """The fields that a nested setting has; `path` names the kind after the field where there are several."""
     members = list(_members(schema.model_fields[str(path[0])].annotation))
     kinds = [member for member in members if "kind" in member.model_fields]
-    chosen = [member for member in kinds if member.model_fields["kind"].default in path] or members
-    return [name for member in chosen for name in member.model_fields if name != "kind"]
+    if "[custom]" in path:
+        chosen = [member for member in kinds if member.model_fields["kind"].is_required()]
+    else:
+        chosen = [member for member in kinds if member.model_fields["kind"].default in path] or members
+    return list(dict.fromkeys(name for member in chosen for name in member.model_fields if name != "kind"))
 
 
 def _members(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -101,7 +101,8 @@ class RunComparison:
         }
 
     def __repr__(self) -> str:
-        return f"RunComparison of {', '.join(self.labels)}: they differ in {len(self.differences())} fields"
+        number = len(self.differences())
+        return f"RunComparison of {', '.join(self.labels)}: they differ in {number} field{'' if number == 1 else 's'}"
 
     def _repr_html_(self) -> str:
         curves = ("validation accuracy", *(notebook.curve(r.history.get("val_accuracy", ())) for r in self.records))

@@ -30,7 +30,7 @@ def check_finished(
     advice: str = AGAIN,
     make: Callable[[], keras.Model] | None = None,
 ) -> None:
-    """Compare a finished run with what is asked for now: model, data and callbacks.
+    """Compare a finished run with what is asked for now: model, data, custom functions and callbacks.
 
     Only what a name of the zoo does not stand for is built or read.
 
@@ -65,6 +65,7 @@ def check_finished(
     if model is not None:
         now["model"] = _described(recipe, model, record.data["image_shape"])
 
+    now["parts"] = origin.describe_parts(recipe)
     if callbacks is not None:
         now["callbacks"] = origin.describe_callbacks(callbacks)
     _say_what_is_unknown(place, record.origin, now)

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Adagrad, Nesterov
+from kzoo.recipes.settings import Adagrad, CustomOptimizer, Nesterov
 from kzoo.training.muon import Muon
 from kzoo.training.schedules import rates_by_step
 
@@ -163,18 +163,25 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     Args:
         recipe: resolved.
         steps: of an epoch.
+
+    Raises:
+        InputError: a custom function gives no optimizer.
     """
     choice = recipe.optimizer
+    rate: Any = choice.learning_rate
+    by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps, recipe.warmup_epochs)
+    if by_step is not None:
+        rate = ByStep(rate, by_step)
+    if isinstance(choice, CustomOptimizer):
+        return _custom(choice, rate, recipe, steps)
     base, names = _MAKERS[choice.kind]
     options: dict[str, Any] = choice.model_dump(include=set(names))
     if isinstance(choice, Adagrad):
         options["initial_accumulator_value"] = 0.0
     if isinstance(choice, Nesterov):
         options["nesterov"] = True
-    rate: Any = choice.learning_rate
-    by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps, recipe.warmup_epochs)
     return coupled(base)(
-        learning_rate=rate if by_step is None else ByStep(rate, by_step),
+        learning_rate=rate,
         multipliers=Multipliers(recipe.rate_multipliers, steps),
         weight_decay=recipe.weight_decay or None,
         global_clipnorm=recipe.clip_norm,
@@ -184,6 +191,28 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         l2=recipe.l2,
         **options,
     )
+
+
+def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer that a function gives, with what every recipe can ask for added to it."""
+    made = choice.function()(rate, **choice.options)
+    if not isinstance(made, keras.optimizers.Optimizer) or made.built:
+        what = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
+        raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {what}")
+
+    # Changing the class keeps whatever the constructor did; making it anew from a configuration that lacks a setting
+    # would lose that.
+    kind: type = type(made)
+    made.__class__ = coupled(kind)
+    made.l1, made.l2 = recipe.l1, recipe.l2
+    made.multipliers = Multipliers(recipe.rate_multipliers, steps)
+    if recipe.weight_decay is not None:
+        made.weight_decay = recipe.weight_decay or None
+    if recipe.clip_norm is not None:
+        made.global_clipnorm, made.clipnorm, made.clipvalue = recipe.clip_norm, None, None
+    if recipe.ema is not None:
+        made.use_ema, made.ema_momentum = True, recipe.ema
+    return made
 
 
 @contextlib.contextmanager

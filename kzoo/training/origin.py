@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.custom import source_of
 from kzoo.introspection.graph import inner_layers
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
@@ -67,11 +68,31 @@ def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
     return found
 
 
+def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
+    """The custom augmentations, schedule and optimizer of a recipe; None without.
+
+    Returns:
+        ``functions``: of each field and kind (``"schedule mine:warm"``), where its function is and a digest of its code
+        (None for a library's). ``python``: the version, to which bytecode belongs.
+    """
+    if not recipe.custom_parts:
+        return None
+    found = {}
+    for part in recipe.custom_parts:
+        function = part.function()
+        code = None
+        if is_custom(function):
+            code = class_digest(function) if inspect.isclass(function) else function_digest(function)
+        found[f"{part.field} {part.kind}"] = {"source": source_of(function), "code": code}
+    return {"functions": found, "python": ".".join(platform.python_version_tuple()[:2])}
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two descriptions, each part in a few words; a part that either of them lacks is left out.
 
     Args:
-        before, now: mappings with any of ``"model"``, ``"data"`` and ``"callbacks"``, as the functions above give them.
+        before, now: mappings with any of ``"model"``, ``"data"``, ``"parts"`` and ``"callbacks"``, as the
+            functions above give them.
     """
     found = []
     if before.get("model") and now.get("model"):
@@ -83,6 +104,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif one["class_names"] != other["class_names"]:
             changed = [pair for pair in zip(one["class_names"], other["class_names"], strict=False) if len({*pair}) > 1]
             found.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
+    if before.get("parts") and now.get("parts") and before["parts"]["python"] == now["parts"]["python"]:
+        old, new = before["parts"]["functions"], now["parts"]["functions"]
+        changed = [name for name in old if name in new and old[name]["code"] != new[name]["code"]]
+        found += [f"other code of {name} ({new[name]['source']})" for name in changed]
     if before.get("callbacks") is not None and now.get("callbacks") is not None:
         found += callback_differences(before["callbacks"], now["callbacks"])
     return found

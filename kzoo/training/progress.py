@@ -1,4 +1,4 @@
-"""The progress bar of a run: images a second, time left, one line an epoch."""
+"""The progress bar of a run: images a second, time left, one line an epoch (in a notebook ten lines a run)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kzoo.console import in_notebook
+
+IN_A_CELL = 10
+"""Lines a run, so that training does not flood a notebook's cell."""
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -19,6 +24,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.console, self.epochs, self.steps = console, epochs, steps
         self.images, self.batch_size = images, batch_size
         self.first_step = 0
+        self._every = -(-epochs // IN_A_CELL) if in_notebook() else 1
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -61,6 +67,9 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print the epoch's line."""
+        if (epoch + 1) % self._every and epoch + 1 < self.epochs:
+            self.first_step = 0
+            return
         seconds = getattr(self, "_trained", time.monotonic()) - self._start
         images = min(self._seen * self.batch_size, self.images)
         text = f"epoch {epoch + 1:3d}/{self.epochs}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"

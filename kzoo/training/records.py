@@ -78,7 +78,8 @@ class Result(_Record):
         confusion: test images by true class (rows) and predicted class (columns); sparse above some
             hundred classes, see `kzoo.training.counts`.
         origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of
-            the zoo stands for it) and ``callbacks``. None in records made before it was kept.
+            the zoo stands for it), ``callbacks``, and ``parts``, the recipe's custom functions (None without). None in
+            records made before it was kept.
         extends: name, digest and epochs of the run that this one goes on from; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.

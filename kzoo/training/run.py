@@ -300,6 +300,7 @@ def train_in(
         check_loadable(model)
     made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
     made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
+    made_of["parts"] = origin.describe_parts(row)
     check_structure(begun, model)
     if start is not None:
         check_begun(begun, start.meta, made_of, make, row, data)
@@ -399,7 +400,7 @@ def _record(session: Session, reason: str | None, test: bool = True) -> None:
         peak_memory=records.peak_memory(),
         segments=[records.Segment(**segment) for segment in segments],
         git_commit=records.git_commit(),
-        origin={name: session.meta["origin"][name] for name in ("model", "callbacks")},
+        origin={name: session.meta["origin"][name] for name in ("model", "callbacks", "parts")},
         extends=session.meta["extends"],
         **scores,
     )

@@ -9,11 +9,13 @@ import math
 
 import numpy as np
 
+from kzoo.errors import InputError, shown
 from kzoo.recipes.settings import (
     AnySchedule,
     Constant,
     Cosine,
     CosineRestarts,
+    CustomSchedule,
     Exponential,
     Linear,
     OneCycle,
@@ -27,7 +29,7 @@ FILL_THE_RUN = (Cosine, *BY_STEP)
 """Those whose rates depend on the number of epochs."""
 
 
-def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -> float:
+def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: int, epochs: int) -> float:
     """The rate of an epoch under a schedule that depends on the epoch alone.
 
     Args:
@@ -35,6 +37,9 @@ def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -
         base: the optimizer's rate.
         epoch: counted from 0.
         epochs: of the whole run.
+
+    Raises:
+        InputError: a custom schedule gives no possible rate.
     """
     match schedule:
         case Constant():
@@ -47,11 +52,27 @@ def learning_rate(schedule: AnySchedule, base: float, epoch: int, epochs: int) -
             return base * factor**epoch
         case Step(every=every, factor=factor):
             return base * factor ** (epoch // every)
+        case CustomSchedule():
+            return _custom(schedule, base, epoch, epochs)
     raise TypeError(f"no rate by epoch for {schedule!r}")
 
 
+def _custom(schedule: CustomSchedule, base: float, epoch: int, epochs: int) -> float:
+    found = schedule.function()(base, epoch, epochs, **schedule.options)
+    try:
+        rate = float(found)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not (math.isfinite(rate) and rate >= 0):
+        raise InputError(
+            f"schedule {schedule.kind!r} must return a finite rate of 0 or more, not {shown(found)} in epoch {epoch} "
+            f"of {epochs} (counted from 0)"
+        )
+    return rate
+
+
 def rates_by_step(
-    schedule: AnySchedule, base: float, epochs: int, steps: int, warmup_epochs: float = 0.0
+    schedule: AnySchedule | CustomSchedule, base: float, epochs: int, steps: int, warmup_epochs: float = 0.0
 ) -> np.ndarray | None:
     """The rate of every step of a run, where it changes within epochs; else None.
 

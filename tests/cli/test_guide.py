@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +11,7 @@ from kzoo import __version__
 from kzoo.cli import app, guide
 
 ROOT = typer.main.get_command(app)
+SEARCH = Path(__file__).parents[2] / "tuning" / "vgg38_learning_rate.py"
 
 
 def commands(group=ROOT, prefix=""):
@@ -84,9 +86,10 @@ def test_wrong_shorthands_are_one_line(command):
         (("--train-size", "0"), "train_size"),
         (("--learning-rate", "1", "--set", "optimizer.learning_rate=2"), "is given twice"),
     ):
-        code, _, errors = command("train", "vgg08", *words)
-        assert (code, errors.count("\n")) == (2, 1), errors
-        assert message in errors
+        for what in (("train", "vgg08"), ("study", "run", "rescue"), ("search", SEARCH)):
+            code, _, errors = command(*what, *words)
+            assert (code, errors.count("\n")) == (2, 1), errors
+            assert message in errors
 
 
 def test_next_step_on_a_terminal_alone(command, monkeypatch):

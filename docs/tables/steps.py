@@ -1,0 +1,348 @@
+"""What everyday steps take in kzoo and in other libraries: the code that is counted, and the table of counts.
+
+A statement counts as one line, however it is folded, and so does a command; blank lines, comments and imports do not.
+What an earlier step has made (a model, data) is there in the later ones. "-" says that the library has nothing for the
+step.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from tables.text import markdown
+
+TOOLS = ("kzoo", "Keras 3.15", "timm 1.0", "KerasHub 0.32")
+WIDEST = 88
+SAME = "as Keras"
+
+STEPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
+        "Train a known network on CIFAR-10: augmented, selected on images held back, tested once",
+        (
+            "$ kzoo train vgg08-bn --dataset cifar10 --epochs 20",
+            """\
+(x, y), (x_test, y_test) = keras.datasets.cifar10.load_data()
+x_val, y_val, x, y = x[:5000], y[:5000], x[5000:], y[5000:]
+inputs = keras.Input((32, 32, 3))
+changed = layers.RandomFlip("horizontal")(layers.RandomTranslation(0.1, 0.1)(inputs))
+body = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=10)
+model = keras.Model(inputs, body(layers.Rescaling(1 / 255)(changed)))
+model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+best = keras.callbacks.ModelCheckpoint(
+    "best.keras", "val_accuracy", save_best_only=True
+)
+held_back = (x_val, y_val)
+model.fit(x, y, epochs=20, batch_size=128, validation_data=held_back, callbacks=[best])
+model = keras.saving.load_model("best.keras")
+model.evaluate(x_test, y_test)""",
+            "$ python train.py --data-dir data --dataset torch/cifar10 --dataset-download \\\n"
+            "    --model resnet18 --num-classes 10 --input-size 3 32 32 --epochs 20",
+            """\
+(x, y), (x_test, y_test) = keras.datasets.cifar10.load_data()
+x_val, y_val, x, y = x[:5000], y[:5000], x[5000:], y[5000:]
+backbone = keras_hub.models.ResNetBackbone.from_preset(
+    "resnet_18_imagenet", load_weights=False
+)
+model = keras_hub.models.ImageClassifier(backbone=backbone, num_classes=10)
+flip = layers.RandomFlip("horizontal")
+data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(45000).batch(128)
+data = data.map(lambda x, y: (flip(x, training=True), y))
+model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+best = keras.callbacks.ModelCheckpoint(
+    "best.keras", "val_accuracy", save_best_only=True
+)
+model.fit(data, epochs=20, validation_data=(x_val, y_val), callbacks=[best])
+model = keras.saving.load_model("best.keras")
+model.evaluate(x_test, y_test)""",
+        ),
+        "timm's commands are scripts of its repository; for this dataset its validation split is the test set.",
+    ),
+    (
+        "Go on after a kill",
+        (
+            "$ kzoo resume RUN",
+            'backup = keras.callbacks.BackupAndRestore("backup", save_freq=100)\n'
+            "model.fit(x, y, epochs=20, validation_data=held_back, callbacks=[best, backup])",
+            "$ python train.py ... --resume output/train/RUN/last.pth.tar",
+            SAME,
+        ),
+        "kzoo's run ends with the same bits as one that was not killed; the others go on from the last checkpoint "
+        "(timm's is of an epoch's end), with another order of images.",
+    ),
+    (
+        "Compare three finished runs: what differs in their settings, curves on one axis",
+        (
+            "$ kzoo compare RUN RUN RUN --output compared.html",
+            """\
+histories = {name: pandas.read_csv(f"{name}.csv") for name in names}  # of CSVLogger
+for name, history in histories.items():
+    pyplot.plot(history["val_accuracy"], label=name)
+pyplot.legend()
+pyplot.savefig("compared.svg")""",
+            """\
+histories = {name: pandas.read_csv(f"output/{name}/summary.csv") for name in names}
+for name, history in histories.items():
+    pyplot.plot(history["eval_top1"], label=name)
+pyplot.legend()
+pyplot.savefig("compared.svg")
+$ diff output/ONE/args.yaml output/OTHER/args.yaml""",
+            SAME,
+        ),
+        "Plain Keras keeps no settings that could be compared.",
+    ),
+    (
+        "Mean and standard deviation over three seeds",
+        (
+            "$ kzoo train vgg08-bn --dataset cifar10 --epochs 20 --seeds 0,1,2",
+            """\
+scores = []
+for seed in (0, 1, 2):
+    keras.utils.set_random_seed(seed)
+    model = make_model()  # lines 3 to 7 of step 1
+    model.fit(x, y, epochs=20, validation_data=held_back, callbacks=[best])
+    scores.append(keras.saving.load_model("best.keras").evaluate(x_test, y_test)[1])
+print(numpy.mean(scores), numpy.std(scores, ddof=1))""",
+            """\
+$ for s in 0 1 2; do python train.py ... --seed $s --experiment seed$s; done
+tables = [pandas.read_csv(f"output/seed{s}/summary.csv") for s in (0, 1, 2)]
+best = [table["eval_top1"].max() for table in tables]
+print(numpy.mean(best), numpy.std(best, ddof=1))""",
+            SAME,
+        ),
+        "",
+    ),
+    (
+        "An augmentation of one's own (its function is written already)",
+        (
+            '$ kzoo train vgg08-bn --set \'augmentation=["flip", "mine:darker"]\'',
+            "changed = layers.Lambda(darker)(layers.RandomFlip()(inputs))",
+            """\
+def create_transform(**options):
+    usual = timm.data.create_transform(**options)
+    return torchvision.transforms.Compose([darker, usual])
+timm.data.transforms_factory.create_transform = create_transform
+timm.data.loader.create_transform = create_transform
+runpy.run_path("train.py", run_name="__main__")""",
+            "data = data.map(lambda x, y: (darker(x), y))",
+        ),
+        "kzoo's is seeded by epoch and batch and fingerprinted in the record; Keras's Lambda stays in the exported "
+        "model unless it is taken out; timm's script has no option for it.",
+    ),
+    (
+        "A list of one's own classes out of CIFAR-100",
+        (
+            '$ kzoo train vgg08-bn --dataset cifar100 --set \'class_names=["fox", "wolf"]\'',
+            """\
+(x, y), (x_test, y_test) = keras.datasets.cifar100.load_data()
+chosen = numpy.isin(y, (34, 97))[:, 0]
+x, y = x[chosen], numpy.searchsorted((34, 97), y[chosen])
+chosen = numpy.isin(y_test, (34, 97))[:, 0]
+x_test, y_test = x_test[chosen], numpy.searchsorted((34, 97), y_test[chosen])""",
+            "-",
+            SAME,
+        ),
+        "",
+    ),
+    (
+        "Fine-tune trained weights on a directory of pictures",
+        (
+            "$ kzoo train vgg08 --dataset folder:pictures --image-size 32 \\\n"
+            "    --weights vgg08:cifar100 --freeze 'stage1_*'",
+            """\
+size = {"image_size": (224, 224), "batch_size": 32}
+train, validation = keras.utils.image_dataset_from_directory(
+    "pictures", validation_split=0.2, subset="both", seed=0, **size
+)
+body = keras.applications.MobileNetV3Small(include_top=False, pooling="avg")
+body.trainable = False
+model = keras.Sequential([body, layers.Dense(len(train.class_names), "softmax")])
+model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.fit(train, validation_data=validation, epochs=5)""",
+            "$ python train.py --data-dir pictures --model mobilenetv3_small_100 --pretrained \\\n"
+            "    --num-classes 2 --epochs 5",
+            """\
+size = {"image_size": (224, 224), "batch_size": 32}
+train, validation = keras.utils.image_dataset_from_directory(
+    "pictures", validation_split=0.2, subset="both", seed=0, **size
+)
+model = keras_hub.models.ImageClassifier.from_preset(
+    "resnet_18_imagenet", num_classes=2
+)
+model.fit(train, validation_data=validation, epochs=5)""",
+        ),
+        "timm wants train and validation directories; the others have far more trained networks than kzoo, for larger "
+        "images.",
+    ),
+    (
+        "Name what is in a directory of pictures",
+        (
+            "$ kzoo predict RUN pictures/",
+            """\
+for path in sorted(pathlib.Path("pictures").glob("*.png")):
+    image = keras.utils.load_img(path, target_size=(224, 224))
+    shares = model.predict(keras.utils.img_to_array(image)[None], verbose=0)[0]
+    print(path, class_names[shares.argmax()], shares.max())""",
+            "$ python inference.py --data-dir pictures --model resnet18 --checkpoint best.pth.tar \\\n"
+            "    --num-classes 10 --topk 3 --label-type none",
+            SAME,
+        ),
+        "Keras's file keeps no class names; timm's script names those of ImageNet, or those that came with a model.",
+    ),
+    (
+        "Confusion matrix of the test images, as a picture",
+        (
+            "$ kzoo confusion RUN --output confusion.png",
+            """\
+answers = model.predict(x_test).argmax(-1)
+shown = sklearn.metrics.ConfusionMatrixDisplay.from_predictions(y_test, answers)
+shown.figure_.savefig("confusion.png")""",
+            "-",
+            SAME,
+        ),
+        "Of timm one has the answers of `inference.py` as a table.",
+    ),
+    (
+        "Search a learning rate, 20 trials, two at a time, resumable",
+        (
+            """\
+search = kzoo.Search(
+    "rate", "vgg08-bn", {"optimizer.learning_rate": kzoo.Range(1e-4, 1e-1, log=True)}
+)
+$ kzoo search rate.py --trials 20 --workers 2""",
+            """\
+def build(hp):
+    model = make_model()  # lines 3 to 6 of step 1
+    rate = hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    adam = keras.optimizers.Adam(rate)
+    model.compile(adam, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+tuner = keras_tuner.BayesianOptimization(build, "val_accuracy", max_trials=20)
+tuner.search(x, y, epochs=20, validation_data=held_back)
+$ KERASTUNER_TUNER_ID=chief KERASTUNER_ORACLE_IP=... python search.py &
+$ KERASTUNER_TUNER_ID=tuner0 KERASTUNER_ORACLE_IP=... python search.py &
+$ KERASTUNER_TUNER_ID=tuner1 KERASTUNER_ORACLE_IP=... python search.py""",
+            "-",
+            SAME,
+        ),
+        "With keras-tuner 1.4.8.",
+    ),
+    (
+        "Why does it not learn? Gradients by layer, in words and as a picture",
+        (
+            "$ kzoo doctor vgg38 --dataset cifar100\n$ kzoo gradients RUN --output gradients.svg",
+            """\
+with tf.GradientTape() as tape:
+    loss = keras.losses.sparse_categorical_crossentropy(y[:64], model(x[:64]))
+gradients = tape.gradient(loss, model.trainable_variables)
+sizes = [float(tf.reduce_mean(tf.abs(gradient))) for gradient in gradients]
+pyplot.semilogy(sizes)
+pyplot.savefig("gradients.svg")""",
+            """\
+images, labels = next(iter(loader))
+torch.nn.functional.cross_entropy(model(images), labels).backward()
+pyplot.semilogy([float(p.grad.abs().mean()) for p in model.parameters()])
+pyplot.savefig("gradients.svg")""",
+            SAME,
+        ),
+        "Before or after training; words, and gradients of every epoch, only in kzoo.",
+    ),
+    (
+        "Grad-CAM pictures of a directory",
+        (
+            "$ kzoo explain RUN pictures/",
+            """\
+inner = keras.Model(model.inputs, [model.get_layer("last_conv").output, model.output])
+for path in sorted(pathlib.Path("pictures").glob("*.png")):
+    image = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(32, 32)))
+    with tf.GradientTape() as tape:
+        maps, shares = inner(image[None])
+        top = tf.reduce_max(shares[0])
+    weights = tf.reduce_mean(tape.gradient(top, maps), (1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(weights * maps, -1))[0]
+    heat = tf.image.resize(heat[..., None], (32, 32))[..., 0]
+    pyplot.imsave(f"{path.stem}-map.png", heat)""",
+            "-",
+            SAME,
+        ),
+        "With timm people use a package of another author.",
+    ),
+    (
+        "An ONNX file whose answers are known to be the network's",
+        (
+            "$ kzoo export RUN --to onnx",
+            """\
+model.export("model.onnx", format="onnx")
+session = onnxruntime.InferenceSession("model.onnx")
+name = session.get_inputs()[0].name
+(found,) = session.run(None, {name: x_test[:64].astype("float32")})
+numpy.testing.assert_allclose(found, model.predict(x_test[:64]), atol=1e-4)""",
+            "$ python onnx_export.py model.onnx --model resnet18 --checkpoint best.pth.tar \\\n    --num-classes 10",
+            SAME,
+        ),
+        "timm's script has an option that checks a forward pass.",
+    ),
+    (
+        "Latency and throughput, one image and 64 at a time",
+        (
+            "$ kzoo benchmark RUN",
+            """\
+for batch in (1, 64):
+    images = x_test[:batch].astype("float32")
+    model(images, training=False)
+    begun = time.perf_counter()
+    for _ in range(50):
+        numpy.asarray(model(images, training=False))
+    seconds = (time.perf_counter() - begun) / 50
+    print(batch, seconds, batch / seconds)""",
+            "$ python benchmark.py --model resnet18 --bench infer --batch-size 1 --device cpu\n"
+            "$ python benchmark.py --model resnet18 --bench infer --batch-size 64 --device cpu",
+            SAME,
+        ),
+        "kzoo times the exported runtimes that are installed, too.",
+    ),
+    (
+        "A page on this machine to try it on",
+        ("$ kzoo demo RUN", "-", "-", "-"),
+        "For the others one writes a few lines for a package such as Gradio.",
+    ),
+)
+
+
+def count(code: str) -> int | None:
+    """Statements and commands of a step, None where there is no code for it."""
+    if code == "-":
+        return None
+    lines = re.sub(r"\\\n\s*", " ", code).splitlines()
+    commands = [line for line in lines if line.startswith("$ ")]
+    tree = ast.parse("\n".join(line for line in lines if line not in commands))
+    return len(commands) + sum(isinstance(node, ast.stmt) for node in ast.walk(tree))
+
+
+def table() -> str:
+    """One row a step, one column a library."""
+    rows = []
+    for place, (title, codes, _) in enumerate(STEPS, 1):
+        cells = [count(codes[1] if code == SAME else code) for code in codes]
+        rows.append((place, title, *("-" if cell is None else cell for cell in cells)))
+    known = [[row[column] for row in rows] for column in range(2, 2 + len(TOOLS))]
+    totals = [f"{sum(c for c in cells if c != '-')} ({sum(c != '-' for c in cells)} of {len(rows)})" for cells in known]
+    return markdown(
+        " | ".join(("", "step", *TOOLS)), [*rows, ("", "lines in all (of so many steps)", *totals)], "llrrrr"
+    )
+
+
+def listings() -> str:
+    """The code that is counted, step by step."""
+    parts = []
+    for place, (title, codes, note) in enumerate(STEPS, 1):
+        parts.append(f"## {place}. {title}")
+        for tool, code in zip(TOOLS, codes, strict=True):
+            if code in ("-", SAME):
+                continue
+            kind = "sh" if all(line.startswith(("$", " ")) for line in code.splitlines()) else "text"
+            parts.append(f"{tool}:\n\n```{kind}\n{code.replace('$ ', '') if kind == 'sh' else code}\n```")
+        alike = [tool for tool, code in zip(TOOLS, codes, strict=True) if code == SAME]
+        said = [f"{' and '.join(alike)}: {SAME}." if alike else "", note]
+        parts.append(" ".join(text for text in said if text))
+    return "\n" + "\n\n".join(part for part in parts if part) + "\n\n"

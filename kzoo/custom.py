@@ -1,0 +1,262 @@
+"""Custom augmentations, schedules and optimizers: functions that recipes name (no Keras).
+
+A recipe names one as ``module:function``, or by a name under which it was registered. Of a registered name the recipe
+keeps the function that it stood for, as `source`: where the name is not registered, or stands for another function,
+the recipe can be read but not trained.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from kzoo import plugins
+from kzoo.errors import InputError, shown, unknown
+from kzoo.references import load_function
+
+FIELDS = ("augmentation", "schedule", "optimizer")
+FIRST = {"augmentation": ("images", "rng"), "schedule": ("rate", "epoch", "epochs"), "optimizer": ("learning_rate",)}
+"""What a function of each field is called with; the recipe's options follow as keyword arguments."""
+
+_registered: dict[tuple[str, str], Callable[..., Any] | str] = {}
+_reserved: dict[str, frozenset[str]] = {}
+
+
+def reserve(field: str, names: frozenset[str]) -> None:
+    """Keep the names of kzoo's own kinds of a field from being registered."""
+    _reserved[field] = names
+
+
+def is_custom_kind(field: str, kind: Any) -> bool:
+    """Whether this is the kind of a custom part: ``module:function``, or a registered name."""
+    if not isinstance(kind, str):
+        return False
+    plugins.load()
+    return ":" in kind or (field, kind) in _registered
+
+
+def registered(field: str) -> list[str]:
+    """The names that are registered for a field."""
+    plugins.load()
+    return sorted(name for own, name in _registered if own == field)
+
+
+def register_augmentation(name: str, function: Callable[..., Any] | str) -> None:
+    """Make a custom augmentation available by name in recipes.
+
+    Example:
+        >>> import numpy as np
+        >>> def darker(images, rng, most=0.5):
+        ...     factors = 1 - most * rng.random((len(images), 1, 1, 1), np.float32)
+        ...     return images * factors
+        >>> register_augmentation("darker", darker)
+        >>> import kzoo
+        >>> kzoo.Recipe("mine/dark", model="vgg08", augmentation=["flip", "darker"]).augmentation[1].kind
+        'darker'
+
+    Args:
+        name: a new name without slash, colon or white space.
+        function: ``function(images, rng, **options)``, or ``"module:function"`` naming it. It gets a batch, uint8 or
+            float32 (B, H, W, C) of 0-255, and a `numpy.random.Generator` that belongs to this batch of this epoch:
+            whatever is random must come from it, so that the run can be repeated. It returns images of the same shape;
+            the network gets them as float32. ``options`` are the recipe's.
+
+    Raises:
+        InputError: the name is malformed or taken, or the function is neither kind.
+    """
+    _register("augmentation", name, function)
+
+
+def register_schedule(name: str, function: Callable[..., Any] | str) -> None:
+    """Make a custom learning rate schedule available by name in recipes.
+
+    Example:
+        >>> def halved(rate, epoch, epochs, at=0.5):
+        ...     return rate if epoch < at * epochs else rate / 2
+        >>> register_schedule("halved", halved)
+        >>> import kzoo
+        >>> kzoo.Recipe("mine/halved", model="vgg08", schedule={"kind": "halved", "options": {"at": 0.8}}).schedule.kind
+        'halved'
+
+    Args:
+        name: a new name without slash, colon or white space.
+        function: ``function(rate, epoch, epochs, **options)``, or ``"module:function"`` naming it. It gets the
+            optimizer's rate, the epoch counted from 0 and the number of epochs, and returns the rate of that epoch, a
+            finite number not below 0. Two calls with the same arguments must give the same. With the recipe's
+            `warmup_epochs` the epochs of the warm-up are not counted.
+
+    Raises:
+        InputError: the name is malformed or taken, or the function is neither kind.
+    """
+    _register("schedule", name, function)
+
+
+def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
+    """Make a custom optimizer available by name in recipes.
+
+    Example:
+        >>> def heavy(learning_rate, momentum=0.99):
+        ...     import keras
+        ...     return keras.optimizers.SGD(learning_rate, momentum=momentum)
+        >>> register_optimizer("heavy", heavy)
+        >>> import kzoo
+        >>> kzoo.Recipe("mine/heavy", model="vgg08", optimizer={"kind": "heavy", "learning_rate": 0.1}).optimizer.kind
+        'heavy'
+
+    Args:
+        name: a new name without slash, colon or white space.
+        function: ``function(learning_rate, **options)`` that returns a new `keras.optimizers.Optimizer`, such a class
+            itself, or ``"module:function"`` naming either. The learning rate may be a Keras schedule: pass it on as it
+            is. The recipe's `weight_decay`, `clip_norm` and `ema` take the place of the optimizer's own where the
+            recipe gives them; `l1`, `l2` and `rate_multipliers` work as with every other.
+
+    Raises:
+        InputError: the name is malformed or taken, or the function is neither kind.
+    """
+    _register("optimizer", name, function)
+
+
+def _register(field: str, name: str, function: Callable[..., Any] | str) -> None:
+    """Keep a function under a name; the same function again is no error, so that a notebook's cell can run twice."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^\s/:*?\[\]]+", name):
+        raise InputError(f"{field} name {name!r}: a name is text without slash, colon, white space or wildcard")
+    if not callable(function) and not (isinstance(function, str) and re.fullmatch(r"[^:]+:[^:]+", function)):
+        raise InputError(f"{field} {name!r} is {shown(function)}: give a function or 'module:function'")
+    before = _registered.get((field, name))
+    if name in _reserved.get(field, ()) or (before is not None and source_of(before) != source_of(function)):
+        raise InputError(f"{field} name {name!r} is taken by {'kzoo' if before is None else source_of(before)!r}")
+    _registered[field, name] = function
+
+
+def source_of(function: Callable[..., Any] | str) -> str:
+    """Where a function is: ``module:function``."""
+    if isinstance(function, str):
+        return function
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def source(field: str, kind: str) -> str | None:
+    """The ``module:function`` that a registered name stands for now; None where it is none."""
+    found = _registered.get((field, kind))
+    return None if found is None else source_of(found)
+
+
+def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., Any]:
+    """The function that a recipe's field names.
+
+    Args:
+        field: one of `FIELDS`.
+        kind: ``module:function``, or a registered name.
+        recorded: the function that the name stood for when the recipe was made.
+
+    Raises:
+        InputError: there is none, or it is not the one that the recipe was made with.
+    """
+    plugins.load()
+    if ":" in kind:
+        return load_function(kind, field)
+    found = _registered.get((field, kind))
+    if found is None:
+        raise InputError(
+            f"{field} {kind!r} is not registered here; in the recipe it stands for {recorded!r}: import the module "
+            f"that calls kzoo.register_{field}({kind!r}, ...), or make that module a plugin"
+        )
+    if recorded is not None and source_of(found) != recorded:
+        raise InputError(
+            f"{field} {kind!r} stands for {source_of(found)!r} here, in the recipe for {recorded!r}: register it under "
+            "another name"
+        )
+    return load_function(found, field) if isinstance(found, str) else found
+
+
+def check_options(field: str, kind: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that a function does not take, or lacks.
+
+    Raises:
+        InputError: so it is; the message names the option and what there is.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # written in C, which does not say
+    taken = signature.parameters.values()
+    named = [p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][len(FIRST[field]) :]
+    if not any(p.kind is p.VAR_KEYWORD for p in taken):
+        for name in options:
+            if name not in named:
+                raise unknown(f"option of {field} {kind!r}", name, named)
+    try:
+        signature.bind(*FIRST[field], **options)
+    except TypeError as error:
+        called = ", ".join([*FIRST[field], *(f"{name}=..." for name in options)])
+        raise InputError(f"{field} {kind!r} is called with ({called}), which it does not take: {error}") from None
+
+
+def check_json(options: Mapping[str, Any]) -> None:
+    """Refuse options that a recipe's file cannot hold.
+
+    Raises:
+        ValueError: so it is.
+    """
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError(f"options must hold what JSON can hold, not {shown(dict(options))}") from None
+
+
+class CustomPart(BaseModel):
+    """What a recipe holds of a custom function.
+
+    Attributes:
+        kind: ``module:function``, or a registered name.
+        options: keyword arguments of the function.
+        source: what the registered name stood for when the recipe was made, ``module:function``; filled in.
+    """
+
+    field: ClassVar[str]
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    source: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_source(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("source") is None:
+            return {**data, "source": source(cls.field, str(data.get("kind")))}
+        return data
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        check_json(self.options)
+        return self
+
+    def function(self) -> Callable[..., Any]:
+        """The function, which takes the options.
+
+        Raises:
+            InputError: there is none of that name, it is not the recorded one, or it does not take the options.
+        """
+        found = find(self.field, self.kind, self.source)
+        check_options(self.field, self.kind, found, self.options)
+        return found
+
+
+def family(field: str) -> Callable[[Any], str]:
+    """A function that tells pydantic whether a value is of kzoo's own kinds (``[own]``) or custom (``[custom]``).
+
+    Recipes from a record are read, too, where the name is not registered: they hold the name's `source`.
+    """
+
+    def which(value: Any) -> str:
+        if isinstance(value, CustomPart):
+            return "[custom]"
+        if not isinstance(value, dict):
+            return "[own]"
+        return "[custom]" if is_custom_kind(field, value.get("kind")) or value.get("source") else "[own]"
+
+    return which

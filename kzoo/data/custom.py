@@ -1,0 +1,38 @@
+"""An augmentation that a function of the user's own makes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kzoo.custom import CustomPart
+from kzoo.data.augmentation import UNIT, Augmentation, Normalization
+from kzoo.errors import InputError, shown
+
+
+class CustomAugmentation(CustomPart, Augmentation):
+    """``function(images, rng, **options)``, see `kzoo.register_augmentation`."""
+
+    field: ClassVar[str] = "augmentation"
+    gives_float: ClassVar[bool] = True
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator, normalization: Normalization = UNIT) -> np.ndarray:
+        """Call the function; see `Augmentation.__call__`.
+
+        Raises:
+            InputError: it gives no numbers of the images' shape.
+        """
+        found = self.function()(images, rng, **self.options)
+        given = getattr(found, "shape", None) == images.shape and getattr(found, "dtype", None)
+        if not given or not np.issubdtype(given, np.number) or np.issubdtype(given, np.complexfloating):
+            raise InputError(
+                f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(found)}"
+            )
+        return found
+
+    def draw(
+        self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
+    ) -> Any:
+        """Not to be told apart from applying: the function does both."""
+        raise InputError(f"augmentation {self.kind!r} is a function, which draws and applies at once")

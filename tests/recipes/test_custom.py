@@ -1,0 +1,120 @@
+"""Custom augmentations, schedules and optimizers in recipes: by name, by reference, and each wrong use."""
+
+import json
+
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo import custom
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.recipes.text import flat, write
+
+MODULE = """
+def noisy(images, rng, amount=10):
+    return images + amount * rng.standard_normal(images.shape).astype("float32")
+
+def shrinks(images, rng):
+    return images[:, 1:]
+
+def halved(rate, epoch, epochs, at):
+    return rate if epoch < at * epochs else rate / 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def parts(tmp_path, monkeypatch):
+    """A module of custom functions; what a test registers is gone when it ends."""
+    (tmp_path / "custom_parts.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(custom, "_registered", {})
+
+
+def row(**fields):
+    return Recipe("mine/row", model="vgg08", dataset="digits", **fields)
+
+
+def augmented(kind):
+    batch = np.full((4, 8, 8, 1), 100, np.uint8)
+    return row(augmentation=[kind]).augmentation[0](batch, np.random.default_rng(0))
+
+
+def test_registered_name_and_reference_are_the_same_function():
+    kzoo.register_augmentation("noisy", "custom_parts:noisy")
+    by_name, by_reference = augmented("noisy"), augmented("custom_parts:noisy")
+    assert np.array_equal(by_name, by_reference)
+    assert not np.array_equal(by_name, augmented({"kind": "noisy", "options": {"amount": 20}}))
+    assert by_name.dtype == np.float32
+
+
+def test_recipe_keeps_where_a_name_came_from_and_survives_json():
+    kzoo.register_schedule("halved", "custom_parts:halved")
+    made = row(schedule={"kind": "halved", "options": {"at": 0.5}})
+    again = Recipe.from_json(made.to_json())
+    assert again == made
+    assert again.digest() == made.digest() != made.override(**{"schedule.options.at": 0.7}).digest()
+    assert json.loads(made.to_json())["schedule"]["source"] == "custom_parts:halved"
+    assert write(flat({"s": [made.schedule.model_dump()]})["s"]) == "halved(at=0.5, source=custom_parts:halved)"
+
+
+def test_recipe_is_read_but_not_trained_where_its_name_is_not_registered():
+    kzoo.register_schedule("halved", "custom_parts:halved")
+    text = row(schedule={"kind": "halved", "options": {"at": 0.5}}).to_json()
+    custom._registered.clear()
+    elsewhere = Recipe.from_json(text)
+    with pytest.raises(InputError, match=r"'halved' is not registered here; in the recipe .* 'custom_parts:halved'"):
+        elsewhere.digest()
+    kzoo.register_schedule("halved", "another:halved")
+    with pytest.raises(InputError, match="stands for 'another:halved' here, in the recipe for 'custom_parts:halved'"):
+        elsewhere.resolved()
+
+
+def test_names_can_be_registered_again_but_not_for_something_else():
+    for _ in range(2):
+        kzoo.register_optimizer("mine", "custom_parts:halved")
+    with pytest.raises(InputError, match="optimizer name 'mine' is taken by 'custom_parts:halved'"):
+        kzoo.register_optimizer("mine", "custom_parts:noisy")
+    kzoo.register_schedule("mine", "custom_parts:noisy")  # another field has names of its own
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "function", "message"),
+    [
+        ("register_augmentation", "flip", len, "augmentation name 'flip' is taken by 'kzoo'"),
+        ("register_schedule", "cosine", len, "schedule name 'cosine' is taken by 'kzoo'"),
+        ("register_optimizer", "a/b", len, "optimizer name 'a/b': a name is text without slash"),
+        ("register_optimizer", "mine", 3, "optimizer 'mine' is 3: give a function or 'module:function'"),
+        ("register_schedule", "mine", "nowhere", "schedule 'mine' is 'nowhere': give a function"),
+    ],
+)
+def test_bad_registrations(call, name, function, message):
+    with pytest.raises(InputError, match=message):
+        getattr(kzoo, call)(name, function)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"optimizer": "no_such_module:f"}, "optimizer 'no_such_module:f': there is no module 'no_such_module'"),
+        ({"schedule": "custom_parts:halve"}, "unknown function of module 'custom_parts' 'halve': .*'halved'"),
+        ({"schedule": "custom_parts:halved"}, r"called with \(rate, epoch, epochs\), which it does not take: .*'at'"),
+        (
+            {"schedule": {"kind": "custom_parts:halved", "options": {"att": 1}}},
+            "unknown option of schedule .*did you mean 'at'",
+        ),
+        ({"augmentation": [{"kind": "custom_parts:noisy", "options": {"rng": 1}}]}, "unknown option .*'rng'"),
+        ({"augmentation": [{"kind": "custom_parts:noisy", "amount": 1}]}, "has options, source"),
+        ({"schedule": {"kind": "custom_parts:halved", "options": {"at": {1}}}}, "options must hold what JSON can hold"),
+        ({"schedule": "halved"}, "unknown schedule 'halved': allowed are .*mine"),
+    ],
+)
+def test_wrong_uses_are_named(fields, message):
+    kzoo.register_schedule("mine", "custom_parts:halved")
+    with pytest.raises(InputError, match=message):
+        row(**fields).resolved()
+
+
+def test_augmentation_that_changes_the_shape_is_refused():
+    with pytest.raises(InputError, match=r"must return images of shape \(4, 8, 8, 1\) as numbers, not ndarray of .*7"):
+        augmented("custom_parts:shrinks")

@@ -1,0 +1,113 @@
+"""A run with a custom augmentation, schedule and optimizer: trained by them, recorded, compared when asked again."""
+
+import keras
+import pytest
+
+import kzoo
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.training.optimizers import build_optimizer
+from kzoo.training.schedules import learning_rate, rates_by_step
+from tests.training.test_asked_again import QUICK, write_module
+
+PARTS = """
+import keras
+
+def inverted(images, rng):
+    return 255 - images
+
+def falling(rate, epoch, epochs, factor=0.5):
+    return rate * factor ** epoch
+
+def heavy(learning_rate, momentum=0.5):
+    return keras.optimizers.SGD(learning_rate, momentum=momentum, weight_decay=0.01)
+
+def below_zero(rate, epoch, epochs):
+    return -rate
+
+def no_optimizer(learning_rate):
+    return "sgd"
+"""
+FIELDS = {
+    "augmentation": ["nets_under_test:inverted"],
+    "schedule": {"kind": "nets_under_test:falling", "options": {"factor": 0.25}},
+    "optimizer": {"kind": "nets_under_test:heavy", "learning_rate": 0.1, "options": {"momentum": 0.25}},
+}
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    write_module(tmp_path / "code", PARTS)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    return tmp_path / "code"
+
+
+def row(**changes):
+    return Recipe("mine/parts", model="lenet1-max", dataset="digits", **{**FIELDS, **changes})
+
+
+def test_optimizer_is_the_functions_with_what_the_recipe_adds(parts):
+    made = build_optimizer(row().resolved())
+    assert isinstance(made, keras.optimizers.SGD)
+    assert (made.momentum, made.weight_decay, float(made.learning_rate)) == (0.25, 0.01, pytest.approx(0.1))
+    asked = build_optimizer(row(weight_decay=0.0, clip_norm=1.0, ema=0.9, l2=0.5).resolved())
+    assert (asked.weight_decay, asked.global_clipnorm, asked.use_ema, asked.ema_momentum) == (None, 1.0, True, 0.9)
+
+    # One step from 1 with gradient 0: only the penalty moves it.
+    variable = keras.Variable([1.0])
+    asked = build_optimizer(row(weight_decay=0.0, l2=0.5).resolved())
+    asked.build([variable])
+    asked.apply([keras.ops.zeros((1,))], [variable])
+    assert keras.ops.convert_to_numpy(variable) == pytest.approx([1 - 0.1 * 0.5])
+
+
+def test_optimizer_of_keras_by_reference():
+    assert isinstance(build_optimizer(row(optimizer="keras.optimizers:Ftrl", **PLAIN)), keras.optimizers.Ftrl)
+
+
+PLAIN = {"augmentation": [], "schedule": "constant"}
+
+
+def test_schedule_gives_the_rate_of_each_epoch(parts):
+    schedule = row().schedule
+    assert [learning_rate(schedule, 0.8, epoch, 3) for epoch in range(3)] == pytest.approx([0.8, 0.2, 0.05])
+    assert rates_by_step(schedule, 0.8, 2, 2, warmup_epochs=1) == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schedule": "nets_under_test:below_zero"}, "must return a finite rate of 0 or more, not -0.1 in epoch 0"),
+        ({"optimizer": "nets_under_test:no_optimizer"}, "must return a new keras.optimizers.Optimizer, not 'sgd'"),
+    ],
+)
+def test_wrong_results_are_named(parts, fields, message):
+    recipe = row(**{"optimizer": {"kind": "sgd", "learning_rate": 0.1}, "schedule": "constant", **fields})
+    use = build_optimizer if "optimizer" in fields else lambda row: learning_rate(row.schedule, 0.1, 0, 2)
+    with pytest.raises(InputError, match=message):
+        use(recipe)
+
+
+def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
+    recipe = row(train_size=40, class_names=["0", "1"])
+    run = kzoo.train(recipe, **{**QUICK, "epochs": 2})
+    assert run.history["learning_rate"] == pytest.approx([0.1, 0.025])
+    functions = run.result.origin["parts"]["functions"]
+    assert {name: entry["source"] for name, entry in functions.items()} == {
+        "augmentation nets_under_test:inverted": "nets_under_test:inverted",
+        "schedule nets_under_test:falling": "nets_under_test:falling",
+        "optimizer nets_under_test:heavy": "nets_under_test:heavy",
+    }
+
+    # The same is found; a comment changes nothing; what the code does is compared, one part at a time.
+    write_module(parts, PARTS.replace("def falling", "# a comment\ndef falling"))
+    assert kzoo.train(recipe, **{**QUICK, "epochs": 2}).directory == run.directory
+    write_module(parts, PARTS.replace("factor ** epoch", "factor ** (epoch + 1)"))
+    with pytest.raises(InputError, match=r"other code of schedule nets_under_test:falling \(nets_under_test:falling\)"):
+        kzoo.train(recipe, **{**QUICK, "epochs": 2})
+
+    # Where the code is gone the run can be looked at, not trained.
+    write_module(parts, "")
+    assert kzoo.Run(run.directory).evaluate("test").images > 0
+    with pytest.raises(InputError, match="unknown function of module 'nets_under_test' 'inverted'"):
+        kzoo.train(recipe, **{**QUICK, "epochs": 2})
