@@ -25,8 +25,8 @@ from kzoo.recipes.settings import (
 )
 
 BY_STEP = (Linear, Polynomial, OneCycle)
-FILL_THE_RUN = (Cosine, *BY_STEP)
-"""Those whose rates depend on the number of epochs."""
+FILL_THE_RUN = (Cosine, CustomSchedule, *BY_STEP)
+"""Those whose rates depend on the number of epochs, or, of a custom function, may do so."""
 
 
 def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: int, epochs: int) -> float:

@@ -6,6 +6,7 @@ import pytest
 import kzoo
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
+from kzoo.training.extending import check_extensible
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.schedules import learning_rate, rates_by_step
 from tests.training.test_asked_again import QUICK, write_module
@@ -72,6 +73,11 @@ def test_schedule_gives_the_rate_of_each_epoch(parts):
     schedule = row().schedule
     assert [learning_rate(schedule, 0.8, epoch, 3) for epoch in range(3)] == pytest.approx([0.8, 0.2, 0.05])
     assert rates_by_step(schedule, 0.8, 2, 2, warmup_epochs=1) == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.8])
+
+
+def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epochs(parts):
+    with pytest.raises(InputError, match="the rates of schedule 'nets_under_test:falling' depend on the number of epo"):
+        check_extensible(row())
 
 
 @pytest.mark.parametrize(
