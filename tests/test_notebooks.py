@@ -41,7 +41,7 @@ def test_three_notebooks_hold_what_they_showed():
                 assert cell.execution_count, f"run docs/execute.py: {path.name} has a cell without its output"
                 assert sum(len(o.get("text", "").splitlines()) for o in cell.outputs) <= OUTPUT_LINES, path.name
         assert str(Path.home()) not in path.read_text(encoding="utf-8") or Path.home() == Path("/")
-        assert path.stat().st_size < 300_000
+        assert path.stat().st_size < 500_000
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_three_notebooks_hold_what_they_showed():
     [
         pytest.param("student", "Vanishing gradients", marks=pytest.mark.representative),
         ("researcher", "n=3"),
-        ("engineer", "'7'"),
+        ("engineer", "'0'"),
     ],
 )
 def test_notebook_runs(name, shown, execute, tmp_path):

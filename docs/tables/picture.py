@@ -22,7 +22,7 @@ def _curves(results: Path) -> tuple[dict[str, list[float]], Any] | None:
     """Validation accuracy by epoch and label, of the longest budget at which all four were trained."""
     found = next((found for study, found in indices(results) if study.name == "rescue"), None)
     best: tuple[int, dict[str, list[float]], Any] | None = None
-    for group in found.groups.values() if found else ():
+    for group in found.budgets.values() if found else ():
         records = {label: list(group.records(label)) for label in LINES}
         if not all(records.values()):
             continue
