@@ -51,7 +51,7 @@ def test_three_notebooks_hold_what_they_showed():
     [
         pytest.param("student", "Vanishing gradients", marks=pytest.mark.representative),
         ("researcher", "n=3"),
-        ("engineer", "'0'"),
+        ("engineer", "format='onnx'"),
     ],
 )
 def test_notebook_runs(name, shown, execute, tmp_path):
