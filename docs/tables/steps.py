@@ -130,19 +130,20 @@ runpy.run_path("train.py", run_name="__main__")""",
         "model unless it is taken out; timm's script has no option for it.",
     ),
     (
-        "A list of one's own classes out of CIFAR-100",
+        "Prepare a dataset of tensorflow-datasets by its name, and train on it",
         (
-            '$ kzoo train vgg08-bn --dataset cifar100 --set \'class_names=["fox", "wolf"]\'',
+            "$ kzoo data get tfds:svhn_cropped --data-dir data\n"
+            "$ kzoo train vgg08-bn --dataset tfds:svhn_cropped --data-dir data",
             """\
-(x, y), (x_test, y_test) = keras.datasets.cifar100.load_data()
-chosen = numpy.isin(y, (34, 97))[:, 0]
-x, y = x[chosen], numpy.searchsorted((34, 97), y[chosen])
-chosen = numpy.isin(y_test, (34, 97))[:, 0]
-x_test, y_test = x_test[chosen], numpy.searchsorted((34, 97), y_test[chosen])""",
-            "-",
+split = ["train[:90%]", "train[90%:]", "test"]
+loaded = tfds.load("svhn_cropped", split=split, as_supervised=True, data_dir="data")
+train, validation, test = (part.batch(128) for part in loaded)
+model.fit(train.shuffle(100), validation_data=validation, epochs=20)""",
+            "$ python train.py --data-dir data --dataset tfds/svhn_cropped --dataset-download \\\n"
+            "    --model resnet18 --num-classes 10 --input-size 3 32 32 --val-split test",
             SAME,
         ),
-        "",
+        "kzoo takes sizes and class names from the dataset's description.",
     ),
     (
         "Fine-tune trained weights on a directory of pictures",
