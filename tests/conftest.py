@@ -1,5 +1,6 @@
 """Fixtures for all tests. Every test runs in a directory of its own, so that nothing is left behind."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,41 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KZOO_CONFIG", str(tmp_path / "configuration"))
+
+
+@contextlib.contextmanager
+def without_graphs():
+    """On TensorFlow: making a graph takes longer than the few steps for which a small test would use it."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """Trains and predicts without graphs in a whole module (``pytestmark = pytest.mark.usefixtures("eagerly")``).
+
+    It is for modules about what surrounds training; those about training itself, as `tests/training/test_resume.py`
+    and `test_fast.py`, make graphs as a user's run does.
+    """
+    with without_graphs():
+        yield
+
+
+@pytest.fixture
+def eagerly_once():
+    """The same in one test."""
+    with without_graphs():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def fail(directory, error):
 def save(directory, deaf=False):
     """What training does when it is interrupted: it saves, unless it is deaf. Starts a process of its own too."""
     folder, _ = start(directory)
-    inner = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    inner = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
 
     def stop(*_):
         (folder / "saved").touch()
@@ -77,7 +77,7 @@ def save(directory, deaf=False):
     signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else stop)
     (folder / "pids").write_text(f"{os.getpid()} {inner.pid}")
     (folder / "ready").touch()
-    time.sleep(60)
+    time.sleep(600)
 '''
 
 
@@ -113,7 +113,7 @@ def finish():
     return run
 
 
-def eventually(check, seconds=20.0):
+def eventually(check, seconds=120.0):
     """What `check` gives as soon as it gives something."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

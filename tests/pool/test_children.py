@@ -1,6 +1,8 @@
 """The pool of child processes, with jobs that cost nothing."""
 
+import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +99,30 @@ def test_a_directory_that_another_process_holds_is_waited_for(job, finish, monke
     assert kinds(events["lost"]) == ["started", "elsewhere", "started", "done"]
 
 
+def test_a_child_whose_input_ends_saves_and_leaves_nothing(job):
+    """What a child sees first of its owner's death, when the system still names the owner as its parent."""
+    job("a", "save")
+    answers, theirs = os.pipe()
+    command = [sys.executable, "-m", "kzoo.pool.child", str(theirs), "120"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, sys.path)])}
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs], start_new_session=True, env=environment)
+    try:
+        order = {"function": "pool_work:save", "arguments": {"directory": "runs/a"}, "log": "a.log"}
+        child.stdin.write((json.dumps(order) + "\n").encode())
+        child.stdin.flush()
+        eventually(lambda: Path("runs/a/ready").exists())
+        child.stdin.close()
+        child.wait(timeout=60)
+        pids = [int(pid) for pid in Path("runs/a/pids").read_text().split()]
+        eventually(lambda: not any(map(alive, pids)), seconds=20.0)
+        assert Path("runs/a/saved").exists()
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+        os.close(answers)
+        os.close(theirs)
+
+
 OWNER = """
 import sys
 from pathlib import Path
@@ -143,7 +169,7 @@ def saved():
 def test_a_signal_lets_children_save_and_leaves_none(owner, number):
     process, pids = owner(0.5)
     process.send_signal(number)
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=120)
     assert (process.returncode, printed) == (130, "interrupted; the same command resumes it\n")
     assert saved() == [True, False]
     assert not any(map(alive, pids))
@@ -154,7 +180,7 @@ def test_a_second_signal_kills_at_once(owner):
     process.send_signal(signal.SIGINT)
     eventually(lambda: saved()[0])
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     eventually(lambda: not any(map(alive, pids)))
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 import kzoo
 from kzoo.training import checkpoint
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 NETS = """
 import keras
 
@@ -320,7 +322,7 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
     model = keras.Sequential(layers, name="mine")
     before = [value.copy() for value in model.get_weights()]
     recipe = kzoo.Recipe("mine/digits", model="mlp", dataset="digits", train_size=60, epochs=1, normalization="none")
-    first = kzoo.train(recipe, model=model, progress=False)
+    first = kzoo.train(recipe, model=model, progress=False, diagnostics=False)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(before[0], first.model.get_weights()[0])
@@ -336,7 +338,7 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
     with pytest.warns(UserWarning, match="is compiled"):
-        assert kzoo.train(recipe, model=other, progress=False).directory != first.directory
+        assert kzoo.train(recipe, model=other, progress=False, diagnostics=False).directory != first.directory
 
 
 def test_checkpoints_hold_what_the_run_is_made_of(there):

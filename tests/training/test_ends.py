@@ -1,6 +1,7 @@
 """How runs end: signals, losses that are no numbers, equal accuracies; and what a refused command leaves behind."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -14,11 +15,19 @@ from kzoo.training import checkpoint
 from kzoo.training.callbacks import Best
 from kzoo.training.records import read_result
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TINY = {"dataset": "digits", "train_size": 60, "batch_size": 20, "progress": False, "diagnostics": False}
 
 
 def train(**changes):
     return kzoo.train("mlp", **{**TINY, "epochs": 2, "model_options.hidden": [4], **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run; tests copy it."""
+    return train(directory=tmp_path_factory.mktemp("runs") / "run").directory
 
 
 class Signal(keras.callbacks.Callback):
@@ -35,7 +44,7 @@ class Signal(keras.callbacks.Callback):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", pytest.param("SIGUSR1", marks=pytest.mark.slow)])
 def test_signals_write_a_checkpoint_and_end_the_run(name):
     number = getattr(signal, name)
     before = signal.getsignal(number)
@@ -135,21 +144,21 @@ def test_a_refused_command_leaves_nothing_behind(changes):
     assert Path("mine").is_dir()
 
 
-def test_a_refused_own_model_leaves_nothing_behind_and_a_run_stays():
+def test_a_refused_own_model_leaves_nothing_behind_and_a_run_stays(finished):
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(kzoo.InputError, match="10 classes"):
         kzoo.train(kzoo.Recipe("a/b", model="mlp"), model=model, progress=False)
     assert nothing(".")
-    run = train(directory="run")
+    shutil.copytree(finished, "run")
     before = sorted(path.name for path in Path("run").iterdir())
     with pytest.raises(kzoo.InputError):
         train(directory="run", seed=3)
     assert sorted(path.name for path in Path("run").iterdir()) == before
-    assert kzoo.Run("run").result == run.result
+    assert kzoo.Run("run").result == kzoo.Run(finished).result
 
 
-def test_more_epochs_are_explained():
-    train(directory="run")
+def test_more_epochs_are_explained(finished):
+    shutil.copytree(finished, "run")
     with pytest.raises(kzoo.InputError) as caught:
         train(directory="run", epochs=5, seed=1)
     assert "epochs is 2 there and 5 here; seed is 0 there and 1 here" in str(caught.value)

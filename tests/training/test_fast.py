@@ -50,6 +50,7 @@ def test_the_whitening_kernel_is_that_of_the_training_images_and_stays(run):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_scores_with_test_time_augmentation(run):
     plain, flipped, moved = (run.evaluate(tta=tta) for tta in (None, "flip", "flip-shift"))
     assert plain.accuracy == run.result.test.accuracy

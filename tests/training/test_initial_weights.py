@@ -1,7 +1,9 @@
 """Weights that runs start from: whatever form they come in, they belong, or are refused."""
 
+import shutil
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,20 +14,22 @@ from kzoo.training.initial_weights import initial_weights_file, load_initial_wei
 from kzoo.training.publishing import save_weights_set
 from kzoo.training.saved_run import Run
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 60, "epochs": 1, "progress": False, "diagnostics": False}
+NET = {"filters": 4, "blocks": [0]}
+OPTIONS = {f"model_options.{name}": value for name, value in NET.items()}
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A run on five of the digits."""
     place = tmp_path_factory.mktemp("runs") / "source"
-    return kzoo.train("vgg08-bn", directory=place, class_names=[0, 1, 2, 3, 4], **{**SMALL, "model_options.filters": 4})
+    return kzoo.train("vgg08-bn", directory=place, class_names=[0, 1, 2, 3, 4], **SMALL, **OPTIONS)
 
 
 def fresh(names="01234", **options):
-    return kzoo.create_model(
-        "vgg08-bn", classes=len(names), input_shape=(8, 8, 1), filters=4, mean=0.1, std=1.0, **options
-    )
+    return kzoo.create_model("vgg08-bn", classes=len(names), input_shape=(8, 8, 1), mean=0.1, std=1.0, **NET, **options)
 
 
 def same(one, other, but=()):
@@ -67,7 +71,7 @@ def test_every_form(form, source, tmp_path):
 
 
 def test_accuracy_survives_another_order_of_classes(source):
-    changes = {**SMALL, "model_options.filters": 4, "optimizer.learning_rate": 1e-12, "class_names": [4, 2, 0, 1, 3]}
+    changes = {**SMALL, **OPTIONS, "optimizer.learning_rate": 1e-12, "class_names": [4, 2, 0, 1, 3]}
     with pytest.warns(UserWarning, match="classes are taken by name"):
         run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     part = source.part("test")
@@ -77,26 +81,28 @@ def test_accuracy_survives_another_order_of_classes(source):
 
 
 def test_partial_and_freeze(source):
-    other = {**SMALL, "model_options.filters": 4, "class_names": [0, 1, 2, 3, 4]}
+    """Another network has more layers; those of one name and shape are taken, if that is asked for."""
+    other = {**SMALL, **OPTIONS, "model_options.blocks": [1], "class_names": [0, 1, 2, 3, 4]}
     begin = {"initial_weights": str(source.directory)}
     with pytest.raises(InputError, match="initial_weights_partial=true"):
-        kzoo.train("vgg38-bn", **other, **begin)
+        kzoo.train("vgg08-bn", **other, **begin)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = kzoo.train(
-            "vgg38-bn", **other, **begin, initial_weights_partial=True, **{"optimizer.learning_rate": 1e-12}
+            "vgg08-bn", **other, **begin, initial_weights_partial=True, **{"optimizer.learning_rate": 1e-12}
         )
-    assert any("15 layers taken (entry_conv, " in str(one.message) for one in caught)
+    taken = sum(bool(layer.weights) for layer in source.model.layers)
+    assert any(f"{taken} layers taken (entry_conv, " in str(one.message) for one in caught)
     first = source.model.layers[2].name
     np.testing.assert_allclose(
         run.model.get_layer(first).get_weights()[0], source.model.get_layer(first).get_weights()[0], atol=1e-6
     )
     with pytest.raises(InputError, match="freeze: layer 'logits' would keep random weights"):
-        kzoo.train("vgg38-bn", **{**other, "class_names": [7, 8]}, **begin, freeze=["logits"])
+        kzoo.train("vgg08-bn", **{**other, "class_names": [7, 8]}, **begin, freeze=["logits"])
 
 
 def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_path):
-    changes = {**SMALL, "model_options.filters": 4, "class_names": [0, 1, 2, 3, 4], "freeze": ["entry_conv"]}
+    changes = {**SMALL, **OPTIONS, "class_names": [0, 1, 2, 3, 4], "freeze": ["entry_conv"]}
     run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     kernel = source.model.get_layer("entry_conv").count_params()
     assert run.result.all_parameters == source.result.parameters == run.result.parameters + kernel
@@ -127,6 +133,22 @@ def net(classes, input_shape):
 """
 
 
+BUILT = "nets_of_initial_weights"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A run of the builder above, a few images and what its network answers; tests copy it."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / f"{BUILT}.py").write_text(BUILDER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        run = kzoo.train(kzoo.Recipe("own/net", model=f"{BUILT}:net"), directory=folder / "run", **SMALL)
+    sys.modules.pop(BUILT)
+    images = run.part("test").images[:8]
+    return SimpleNamespace(directory=run.directory, images=images, expected=run.model.predict(images, verbose=0))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -136,23 +158,20 @@ def net(classes, input_shape):
         ("Flatten()(y)", "Dropout(0.5)(keras.layers.Flatten()(y))", "Dropout instead of Dense"),
     ],
 )
-def test_a_builder_that_was_changed_since_is_refused(old, new, message, tmp_path, monkeypatch):
+def test_a_builder_that_was_changed_since_is_refused(old, new, message, built, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    name = f"nets_{abs(hash(new))}"
-    (tmp_path / f"{name}.py").write_text(BUILDER)
-    recipe = kzoo.Recipe("own/net", model=f"{name}:net")
-    run = kzoo.train(recipe, **SMALL)
-    part = run.part("test").images[:8]
-    expected = run.model.predict(part, verbose=0)
-    np.testing.assert_allclose(Run(run.directory).model.predict(part, verbose=0), expected, atol=1e-6)
+    monkeypatch.delitem(sys.modules, BUILT, raising=False)
+    place, part, expected = shutil.copytree(built.directory, tmp_path / "run"), built.images, built.expected
+    (tmp_path / f"{BUILT}.py").write_text(BUILDER)
+    np.testing.assert_allclose(Run(place).model.predict(part, verbose=0), expected, atol=1e-6)
 
-    (tmp_path / f"{name}.py").write_text(BUILDER.replace(old, new) + "\n" * len(new))
-    del sys.modules[name]
+    (tmp_path / f"{BUILT}.py").write_text(BUILDER.replace(old, new) + "\n" * len(new))
+    del sys.modules[BUILT]
     with pytest.raises(InputError, match=f"code of its model 'net' has changed since it began: .*{message}"):
-        Run(run.directory).model  # noqa: B018
+        Run(place).model  # noqa: B018
     with pytest.raises(InputError, match="has changed since"):
-        kzoo.doctor(run.directory)
+        kzoo.doctor(place)
 
     # Runs made before structures were kept stay as they were.
-    (run.directory / "structure.json").unlink()
-    assert Run(run.directory).model.name == "net"
+    (place / "structure.json").unlink()
+    assert Run(place).model.name == "net"

@@ -13,6 +13,8 @@ from kzoo.training.listing import runs
 from tests.html_report.conftest import full
 from tests.studies.conftest import make
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def put(place, record, finished=True):
     """A run's directory as training leaves it, without weights."""
@@ -140,8 +142,18 @@ def test_wrong_comparisons_are_one_line(three, command, words, message):
 
 
 def test_seeds_give_mean_and_deviation(command):
-    small = ("--dataset", "digits", "--epochs", 1, "--set", "train_size=100", "--no-diagnostics")
-    code, text, errors = command("train", "lenet1-max", *small, "--seeds", "0,1")
+    small = (
+        "--dataset",
+        "digits",
+        "--epochs",
+        1,
+        "--set",
+        "train_size=60",
+        "--set",
+        "model_options.hidden=[4]",
+        "--no-diagnostics",
+    )
+    code, text, errors = command("train", "mlp", *small, "--seeds", "0,1")
     assert code == 0, errors
     found = runs("*")
     assert sorted(row.seed for row in found) == [0, 1]
@@ -149,13 +161,13 @@ def test_seeds_give_mean_and_deviation(command):
     assert f"{statistics.fmean(tests):.4f} ± {statistics.stdev(tests):.4f}" in text
     assert "mean ± sd (n=2)" in text
     before = {row.directory: row.directory.stat().st_mtime_ns for row in found}
-    options = {"dataset": "digits", "epochs": 1, "train_size": 100, "progress": False}
-    again = kzoo.train_seeds("lenet1-max", [0, 1], **options)  # finished: nothing is trained again
+    options = {"dataset": "digits", "epochs": 1, "train_size": 60, "progress": False, "model_options": {"hidden": [4]}}
+    again = kzoo.train_seeds("mlp", [0, 1], **options)  # finished: nothing is trained again
     assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before
     assert again.mean() == pytest.approx(statistics.fmean(tests))
     assert again.sd("test") == pytest.approx(statistics.stdev(tests))
     for words in (("--seeds", "0,1", "--seed", 3), ("--seeds", "0,0"), ("--seeds", "0,1", "--directory", "here")):
-        code, _, errors = command("train", "lenet1-max", *small, *words)
+        code, _, errors = command("train", "mlp", *small, *words)
         assert (code, errors.count("\n")) == (2, 1), words
 
 
@@ -168,7 +180,8 @@ def test_a_failed_seed_does_not_keep_the_others_from_training():
         "optimizer": rate,
         "progress": False,
         "diagnostics": False,
+        "model_options": {"hidden": [4]},
     }
     with pytest.raises(kzoo.RunFailed, match=r"2 of 2 seeds failed \(4, 5\); 4: the (training|validation) loss"):
-        kzoo.train_seeds("lenet1-max", [4, 5], **options)
+        kzoo.train_seeds("mlp", [4, 5], **options)
     assert [row.state for row in runs("*")] == ["failed", "failed"]

@@ -14,6 +14,8 @@ import pytest
 import kzoo
 from kzoo.models.weight_sets import list_weights, open_set
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -188,6 +190,7 @@ def test_fine_tuning_from_a_set_through_a_recipe(run, folder):
         dataset="digits",
         class_names=("0", "1", "2"),
         image_size=16,
+        train_size=60,
         epochs=1,
         initial_weights=str(folder),
         freeze=("block1_conv",),
@@ -209,7 +212,7 @@ def plain(classes=3, input_shape=(8, 8, 1)):
 
 def test_a_registered_model_that_knows_nothing_of_weights(tmp_path):
     kzoo.register_model("plain", f"{__name__}:plain", classes=3, input_shape=(8, 8, 1))
-    run = kzoo.train("reduction/lenet1-max", model="plain", dataset="digits", epochs=1, progress=False)
+    run = kzoo.train("reduction/lenet1-max", model="plain", dataset="digits", train_size=60, epochs=1, progress=False)
     folder = kzoo.save_weights_set(run, tmp_path / "set")
     model = kzoo.create_model("plain", weights=str(folder))
     np.testing.assert_array_equal(model.get_weights()[0], run.model.get_weights()[0])

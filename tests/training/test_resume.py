@@ -127,7 +127,8 @@ class Interrupt(keras.callbacks.Callback):
 @pytest.mark.backend
 def test_interrupted_within_an_epoch():
     """Everything that is restored after a kill, without the cost of processes."""
-    recipe = kzoo.Recipe(**{**BASE, "train_size": 100, "epochs": 2, "schedule": SCHEDULES["plateau"]})
+    smaller = {"model_options": {**BASE["model_options"], "blocks": [0]}, "train_size": 100, "epochs": 2}
+    recipe = kzoo.Recipe(**{**BASE, **smaller, "schedule": SCHEDULES["plateau"]})
     options = {"progress": False, "checkpoint_minutes": 0}
     whole = kzoo.train(recipe, directory="whole", callbacks=[Interrupt(9)], **options)
     with pytest.raises(KeyboardInterrupt):

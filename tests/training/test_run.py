@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +15,10 @@ import pytest
 
 import kzoo
 from kzoo.training import checkpoint
+from kzoo.training import run as run_module
 from kzoo.training.records import Result, read_result
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 SMALL = {"dataset": "digits", "train_size": 200, "batch_size": 50, "progress": False}
 NET = {"filters": 8, "blocks": [0]}
@@ -25,6 +30,24 @@ def train(**changes):
     return kzoo.train("vgg08-bn", **{**SMALL, "epochs": 2, **options, **changes})
 
 
+def train_mlp(**changes):
+    """One hidden layer, for what does not depend on the network."""
+    options = {**SMALL, "epochs": 2, "diagnostics": False, "model_options.hidden": [64]}
+    return kzoo.train("mlp", **{**options, **changes})
+
+
+class Stop(keras.callbacks.Callback):
+    """Interrupts a run at the end of an epoch."""
+
+    def __init__(self, epoch=0):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run for tests that only look at it."""
@@ -32,10 +55,8 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.backend
-def test_directory_and_record(tmp_path):
-    run = train()
-    assert run.directory.parent.name == "runs"
-    assert run.directory.name == f"default-vgg08-bn-{run.result.digest}"
+def test_directory_and_record(finished):
+    run = finished
     names = {path.name for path in run.directory.iterdir()}
     expected = {"recipe.json", "metrics.csv", "checkpoint", "best.weights.h5", "final.weights.h5", "result.json"}
     assert expected <= names
@@ -57,15 +78,17 @@ def test_directory_and_record(tmp_path):
 
 
 def test_asked_again_a_finished_run_is_returned_untouched():
-    first = train()
+    first = train_mlp()
+    assert first.directory.parent.name == "runs"
+    assert first.directory.name == f"default-mlp-{first.result.digest}"
     before = {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
-    again = train()
+    again = train_mlp()
     assert again.directory == first.directory
     assert before == {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
-    other = train(fresh=True)
+    other = train_mlp(fresh=True)
     assert other.directory.name == first.directory.name + "-2"
     assert other.history["loss"] == first.history["loss"]
-    assert train(seed=1).history["loss"] != first.history["loss"]
+    assert train_mlp(seed=1).history["loss"] != first.history["loss"]
 
 
 @pytest.mark.backend
@@ -106,14 +129,14 @@ def test_diverged_run_fails_naming_a_layer_and_stays_failed():
 
 def test_early_stop_ends_the_run_and_best_epoch_is_kept():
     rule = {"monitor": "val_accuracy", "patience": 1, "min_delta": 0.9}
-    run = train(epochs=50, early_stop=rule)
+    run = train_mlp(epochs=50, early_stop=rule)
     assert run.result.epochs <= 3
     assert run.result.best_epoch <= run.result.epochs
 
 
 @pytest.mark.backend
 def test_ema_is_what_is_validated_and_kept():
-    run = train(ema=0.99, epochs=3)
+    run = train(ema=0.99, epochs=1)
     last = checkpoint.load_latest(run.directory / "checkpoint")
     raw = last.arrays["model"]
     final = kzoo.create_model("vgg08-bn", **NET, classes=10, input_shape=(8, 8, 1), mean=(0.5,), std=(0.5,))
@@ -123,8 +146,8 @@ def test_ema_is_what_is_validated_and_kept():
     assert run.evaluate("validation").accuracy == pytest.approx(run.result.best.accuracy)
 
 
-def test_initial_weights_and_freezing_for_transfer():
-    source = train(epochs=3)
+def test_initial_weights_and_freezing_for_transfer(finished):
+    source = finished
     run = train(
         initial_weights=str(source.directory), freeze=("entry*", "stage*"), epochs=1, class_names=("0", "1", "2")
     )
@@ -153,17 +176,12 @@ def test_own_model_is_trained_and_resumed(tmp_path):
             name="mine",
         )
 
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 1:
-                raise KeyboardInterrupt
-
-    recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=4, optimizer={"kind": "adam", "learning_rate": 0.01})
-    whole = kzoo.train(recipe, model=own(), directory="whole", progress=False)
+    recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=2, optimizer={"kind": "adam", "learning_rate": 0.03})
+    whole = kzoo.train(recipe, model=own(), directory="whole", progress=False, diagnostics=False)
     assert whole.result.recipe["model"] == "keras:mine"
     assert whole.result.test.accuracy > 0.5
     with pytest.raises(KeyboardInterrupt):
-        kzoo.train(recipe, model=own(), directory="cut", progress=False, callbacks=[Stop()])
+        kzoo.train(recipe, model=own(), directory="cut", progress=False, diagnostics=False, callbacks=[Stop()])
     with pytest.raises(kzoo.InputError, match="no callback; it was trained with Stop"):
         kzoo.resume("cut", progress=False)
     # The base class, which does nothing, stands for going on without.
@@ -174,27 +192,22 @@ def test_own_model_is_trained_and_resumed(tmp_path):
 
 
 def test_states_of_keras_callbacks_survive(tmp_path):
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
-
     def stopper():
-        return keras.callbacks.EarlyStopping(monitor="val_loss", patience=4, min_delta=100.0)
+        return keras.callbacks.EarlyStopping(monitor="val_loss", patience=2, min_delta=100.0)
 
     with pytest.raises(KeyboardInterrupt):
-        train(epochs=30, directory="cut", callbacks=[stopper(), Stop()])
-    resumed = train(epochs=30, directory="cut", callbacks=[stopper(), keras.callbacks.Callback()])
-    assert resumed.result.epochs == 5  # one that improves on infinity, then four that do not
+        train_mlp(epochs=30, directory="cut", callbacks=[stopper(), Stop(1)])
+    resumed = train_mlp(epochs=30, directory="cut", callbacks=[stopper(), keras.callbacks.Callback()])
+    assert resumed.result.epochs == 3  # one that improves on infinity, then two that do not
 
 
 def test_no_validation_part_keeps_the_last_epoch():
-    run = train(**{"split.validation": 0})
+    run = train_mlp(**{"split.validation": 0})
     assert run.result.best is None
     assert run.result.best_epoch == 2
     assert "val_loss" not in run.history
     with pytest.raises(kzoo.InputError, match="needs validation images"):
-        train(**{"split.validation": 0, "schedule": "plateau"})
+        train_mlp(**{"split.validation": 0, "schedule": "plateau"})
 
 
 @pytest.mark.backend
@@ -205,36 +218,34 @@ def test_mixed_precision_trains():
     assert keras.config.dtype_policy().name == "float32"
 
 
-CHILD = """
-import resource, sys, keras, kzoo
 class Fill(keras.callbacks.Callback):
+    """Lets the system refuse files of more than 20 kB after the second epoch."""
+
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 1:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-sys.argv = ["kzoo", "train"]
-import kzoo.cli, kzoo.training.run as run
-train = run.train
-run.train = lambda *a, **k: train(*a, callbacks=[Fill()], **{**k, "progress": False})
-sys.argv = ["kzoo", "train", "lenet1-max", "--dataset", "digits", "--epochs", "5", "--directory", "run",
-            "--set", "train_size=100"]
-kzoo.cli.main()
-"""
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
-def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path):
+def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path, command, monkeypatch):
     """A limit on file size stands for the full disk: the system refuses to write on, with OSError."""
-    result = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 1, result.stderr
-    assert "cannot write" in result.stderr
-    assert "Traceback" not in result.stderr
+    words = ["mlp", "--dataset", "digits", "--epochs", 4, "--directory", "run", "--no-diagnostics"]
+    words += ["--set", "train_size=100", "--set", "model_options.hidden=[64]"]
+    limits, real = resource.getrlimit(resource.RLIMIT_FSIZE), run_module.train
+    monkeypatch.setattr(run_module, "train", lambda *a, **k: real(*a, callbacks=[Fill()], **{**k, "progress": False}))
+    try:
+        code, _, errors = command("train", *words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1, errors
+    assert "cannot write" in errors
+    assert "Traceback" not in errors
     place = tmp_path / "work" / "run"
     last = checkpoint.load_latest(place / "checkpoint")
     assert (last.epoch, last.step) == (1, 0)
     assert not (place / "result.json").exists()
     assert not list(place.rglob("*.tmp"))
     done = kzoo.resume(place, progress=False, callbacks=[keras.callbacks.Callback()])
-    assert done.result.epochs == 5
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000
+    assert done.result.epochs == 4
 
 
 @pytest.mark.slow
@@ -265,15 +276,19 @@ def with_other_names(meta):
     meta["callbacks"][1] = {f"old_{key}": value for key, value in meta["callbacks"][1].items()}
 
 
-@pytest.mark.parametrize("change", [without_a_part, with_other_names])
-def test_checkpoint_of_a_kzoo_with_other_states_is_refused(tmp_path, change):
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            raise KeyboardInterrupt
-
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A run that was interrupted after its first epoch; tests copy it."""
+    place = tmp_path_factory.mktemp("runs") / "cut"
     with pytest.raises(KeyboardInterrupt):
-        train(directory="cut", epochs=2, callbacks=[Stop()])
-    for path in checkpoint.files(tmp_path / "work" / "cut" / "checkpoint"):
+        train_mlp(directory=place, callbacks=[Stop()])
+    return place
+
+
+@pytest.mark.parametrize("change", [without_a_part, with_other_names])
+def test_checkpoint_of_a_kzoo_with_other_states_is_refused(cut, change):
+    shutil.copytree(cut, "cut")
+    for path in checkpoint.files(Path("cut/checkpoint")):
         found = checkpoint.load(path)
         change(found.meta)
         checkpoint.save(path.parent, found)

@@ -15,6 +15,8 @@ from kzoo.exporting.predicting import Classifier
 from kzoo.introspection.gradients import parameter_gradients
 from kzoo.training.prediction import predict_part
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def network(outputs, end):
     x = keras.Input((8, 8, 1), name="image")
@@ -32,7 +34,7 @@ def run(request, tmp_path_factory):
     keras.utils.set_random_seed(1)
     model = network(1, SIGMOID[request.param]("sigmoid"))
     place = tmp_path_factory.mktemp("runs") / "sigmoid"
-    return kzoo.train("vgg08-bn", model=model, directory=place, progress=False, **CHANGES)
+    return kzoo.train("vgg08-bn", model=model, directory=place, progress=False, diagnostics=False, **CHANGES)
 
 
 def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path):
@@ -109,7 +111,7 @@ def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
     """Trained with a rate of nearly nothing, the record's loss is the cross entropy of the network's probabilities."""
     keras.utils.set_random_seed(0)
     model = network(10, end())
-    changes = {"dataset": "digits", "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}
+    changes = {"dataset": "digits", "train_size": 60, "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}
     run = kzoo.train("vgg08-bn", model=model, directory=tmp_path / "run", progress=False, diagnostics=False, **changes)
     found = predict_part(run)
     outputs = np.asarray(run.model.predict(found.images, verbose=0), np.float64)

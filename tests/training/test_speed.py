@@ -1,14 +1,13 @@
 """Which precision is advised, and what is measured for it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from kzoo.errors import InputError
 from kzoo.training.speed import PRECISIONS, Speed, measure
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 SMALL = {"widths": (4, 4), "input_shape": (8, 8, 1), "classes": 3}
 
@@ -38,13 +37,12 @@ def test_both_precisions_are_measured():
         measure("fastnet-s", rounds=0)
 
 
-def test_command_line():
-    command = [sys.executable, "-m", "kzoo", "speed", "mlp", "--batch-size", "4", "--steps", "1", "--rounds", "1"]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
-    done = subprocess.run(
-        [*command, "--json"], capture_output=True, text=True, env=environment, timeout=200, check=True
-    )
-    found = json.loads(done.stdout)
+def test_command_line(command, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # which is then not tried in another process
+    words = ["speed", "mlp", "--batch-size", 4, "--steps", 1, "--rounds", 1, "--json"]
+    code, text, errors = command(*words)
+    assert code == 0, errors
+    found = json.loads(text)
     assert found["model"] == "mlp"
     assert set(found["images_per_second"]) == set(PRECISIONS)
     assert "float32" in found["advice"]
