@@ -10,7 +10,9 @@ import pytest
 import kzoo
 from kzoo import Choice, InputError, IntRange, Range, RecipeHyperModel
 
-RECIPE = kzoo.recipe("lenet1-max").override(dataset="digits", train_size=100, epochs=2)
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+RECIPE = kzoo.recipe("lenet1-max").override(dataset="digits", train_size=60, epochs=2)
 SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": Choice(20, 50)}
 
 
@@ -31,14 +33,13 @@ def test_keras_tuners_tuners_train_our_runs(make, options):
     trials = tuner.oracle.get_best_trials(10)
     assert all(trial.status == "COMPLETED" for trial in trials)
     best = trials[0]
-    run = kzoo.train(RECIPE, directory="other", epochs=1, progress=False)  # any model to compare shapes with
     record = json.loads((Path(tuner.get_trial_dir(best.trial_id)) / "run" / "result.json").read_text())
     assert record["recipe"]["batch_size"] == best.hyperparameters.values["batch_size"]
     assert record["recipe"]["label_smoothing"] == 0.1
     assert best.score == max(record["history"]["val_accuracy"])
     assert tuner.get_best_hyperparameters()[0].get("batch_size") in (20, 50)
     model = tuner.get_best_models()[0]  # from keras-tuner's checkpoint
-    assert model.output_shape == run.model.output_shape
+    assert model.output_shape == (None, 10)
     ours = kzoo.training.saved_run.Run(Path(tuner.get_trial_dir(best.trial_id)) / "run").model
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), ours.get_weights(), strict=True))
 

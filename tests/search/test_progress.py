@@ -3,11 +3,14 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from kzoo import Choice, Search, run_search
 from kzoo.search.progress import SearchProgress
 from kzoo.search.results import read_search
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 SEARCH = Search("shown", "lenet1-max", {"batch_size": Choice(20, 50)}, tuner="grid").override(
     dataset="digits", train_size=60, epochs=1

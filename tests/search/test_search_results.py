@@ -161,6 +161,7 @@ def test_command_line_shows_a_record(command):
     assert (code, "without the search's own 0" in err) == (2, True)
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_confirming_trains_both_and_keeps_the_scores(command):
     changes = {"dataset": "digits", "train_size": 60, "epochs": 1}
     search = SEARCH.override(**changes)

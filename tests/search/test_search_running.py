@@ -15,6 +15,8 @@ from kzoo import Choice, InputError, IntRange, RunFailed, Search
 from kzoo.search.results import read_search
 from kzoo.search.running import claimed, open_directory, run_search
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TINY = {"dataset": "digits", "train_size": 200, "epochs": 2, "l2": 0.0}
 RATES = {"optimizer.learning_rate": Choice(1e-3, 1e-2, 3e-2)}
 

@@ -9,6 +9,8 @@ import kzoo
 from kzoo import Choice, InputError, Search
 from kzoo.search.running import run_search
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TINY = {"dataset": "npz:own.npz", "epochs": 1, "batch_size": 20}
 LAYERS = {"activation": "relu"}
 

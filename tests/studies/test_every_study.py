@@ -5,14 +5,13 @@ import html
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from kzoo.studies import list_studies, metrics, study
 from kzoo.studies.running import run_study
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the .tf.config:UserWarning")
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 # Smaller networks of the same kind, wherever a study does not compare their size.
 THIN_VGG = {"model_options.blocks": 1, "model_options.filters": 4}
@@ -35,29 +34,15 @@ SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
 # and a record belongs to an entry of another name only where nothing but the amount of training differs.
 OWN_BATCHES = ("batch-size", "reduction", "fast")
 OWN_EPOCHS = ("fast",)  # the study compares them
-# One run of one study of each report, and of a wish.
+# One run of one study of each report.
 FAST = {
     "regularise": "+ dropout",
-    "seeds": "seed 10",
     "depth": "E",
     "dilation": "dilated L=4",
     "resnet-schedules": "plateau",
     "fully-connected": "MLP",
-    "fast": "fast 94",
+    "fast-without": "all",
 }
-
-
-@pytest.fixture(autouse=True)
-def _eagerly():
-    """On TensorFlow, without graphs: making one takes longer than the few steps for which it would be used."""
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from kzoo.recipes import recipe
 from kzoo.studies.collecting import check_sums
 from kzoo.studies.records import read_records
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

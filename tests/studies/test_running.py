@@ -23,6 +23,8 @@ from kzoo.studies.progress import StudyProgress
 from kzoo.studies.running import failures, plan, run_study
 from kzoo.training.directory import claimed
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 RUNS = Path("runs")
 SMALL = Recipe("t/small", model="mlp", model_options={"hidden": [8]}, train_size=40, epochs=2, batch_size=20)
 WIDE = SMALL.derive("t/wide", model_options={"hidden": [16]})

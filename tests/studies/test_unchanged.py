@@ -21,6 +21,8 @@ from kzoo.studies.running import plan, run_study
 from kzoo.studies.unchanged import remarks
 from kzoo.training.named import names_all
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 NET = """
 import keras
 
