@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_damaged_configuration_is_one_error_and_is_not_overwritten(content: st
     assert file.read_text() == content
 
 
-def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command) -> None:
+def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command: Any) -> None:
     (tmp_path / "pictures").mkdir()
     code, text, errors = command("data", "--data-dir", tmp_path / "pictures", "--json")
     assert code == 0
@@ -89,14 +90,14 @@ def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command) -> N
     assert str(tmp_path / "pictures") in {row["name"]: row["detail"] for row in json.loads(text)}["mnist"]
 
 
-def test_a_directory_that_is_not_there_is_not_kept(home: Path, command) -> None:
+def test_a_directory_that_is_not_there_is_not_kept(home: Path, command: Any) -> None:
     code, _, errors = command("data", "--data-dir", "nowhere", "--json")
     assert code == 0
     assert "warning: --data-dir is not kept for other commands: 'nowhere' is no directory" in errors
     assert configured(DATA_DIR) is None
 
 
-def test_a_home_that_cannot_be_written_to_is_a_warning(home: Path, tmp_path: Path, command) -> None:
+def test_a_home_that_cannot_be_written_to_is_a_warning(home: Path, tmp_path: Path, command: Any) -> None:
     home.write_text("a file where the home directory should be")
     (tmp_path / "pictures").mkdir()
     code, text, errors = command("data", "--data-dir", tmp_path / "pictures", "--json")

@@ -85,7 +85,7 @@ def _content(given: Any) -> Mapping[str, Any]:
     # A pair of pairs or of Datasets is training and test part; a pair of anything else is images and labels.
     if not all(_is_dataset(part) or _is_pair(part) for part in given):
         return {"images": _pixels(given[0]), "labels": given[1]}
-    content = {}
+    content: dict[str, Any] = {}
     for prefix, part in zip(("", "test_"), given, strict=True):
         images, labels = _collected(part, f"{prefix}dataset") if _is_dataset(part) else part
         content |= {f"{prefix}images": _pixels(images), f"{prefix}labels": labels}

@@ -11,7 +11,7 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.data.arrays import Arrays, checked
-from kzoo.data.datasets import Dataset
+from kzoo.data.datasets import Dataset, is_built_in
 from kzoo.data.images import DEEP, resize
 from kzoo.data.part_names import TEST, TRAIN
 from kzoo.data.prepared_description import Description
@@ -54,7 +54,9 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
         except Exception as error:  # TensorFlow's errors share no base class with anything importable here
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(f"cannot read {what}: {reason}") from None
-    notes = [*description.notes, *changes.notes(what, image_size)]
+    # Which features a row of kzoo's own stands for is no guess.
+    guesses = () if is_built_in(row.name) else description.notes
+    notes = [*guesses, *changes.notes(what, image_size)]
     if description.left_out:
         notes.append(f"dataset {name!r}: splits that are left out: {some(description.left_out)}")
 
@@ -153,9 +155,10 @@ class _Reader:
         if not description.varying and self.builder.info.file_format.value != "array_record":
             options = {"decoders": self._wanted(), "batch_size": -1, "shuffle_files": False}
             content = tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
-            images = self._eight_bits(_inside(content, description.image))
-            return images, np.asarray(_inside(content, description.label)).astype(np.int64)
-        images, labels = [], []
+            whole = self._eight_bits(_inside(content, description.image))
+            return whole, np.asarray(_inside(content, description.label)).astype(np.int64)
+        images: list[np.ndarray] = []
+        labels: list[int] = []
         for example in self._examples():
             image = self._eight_bits(np.asarray(_inside(example, description.image)))
             self.changes.shapes.add(image.shape[:2])

@@ -50,6 +50,7 @@ SMALL = {
     "deep": Small(shape=(8, 8, 1), dtype="uint16"),
     "half_labelled": Small(("train", "test", "unlabelled"), labels={"label": [*PETS, "fox"]}),
     "cifar10": Small(),
+    "cifar100": Small(labels={"label": PETS, "coarse": ["fish", "fur"]}, declared=("image", "label")),
     "cifar10_corrupted": Small(("test",), config="fog_3"),
 }
 
@@ -168,6 +169,11 @@ def test_what_the_dataset_declares_is_taken_and_said(folder: Path) -> None:
     assert arrays.class_names == ("fish", "fur")
     assert said == ["dataset 'declared': label feature 'coarse' is taken, not fine (?label=...)"]
     assert loaded("tfds:declared?label=fine", data_dir=folder)[1] == []
+
+
+def test_what_a_row_stands_for_is_not_said(folder: Path) -> None:
+    arrays, said = loaded("cifar100", data_dir=folder)
+    assert (arrays.class_names, said) == (tuple(PETS), [])
 
 
 @pytest.mark.parametrize("name", ["odd", "odd_records"])
@@ -290,9 +296,9 @@ def test_names_that_are_none_are_refused(name: str, message: str) -> None:
 # --- descriptions, which need no TensorFlow
 
 
-def described(folder: Path, features: dict[str, Any], splits: list[str] | None = None, **options: Any) -> Any:
+def described(folder: Path, features: dict[str, Any], **options: Any) -> Any:
     """The description of a directory that is written here."""
-    shards = [{"name": name, "shardLengths": ["3"], "numBytes": "9"} for name in splits or ["train"]]
+    shards = [{"name": "train", "shardLengths": ["3"], "numBytes": "9"}]
     (folder / "dataset_info.json").write_text(json.dumps({"splits": shards}))
     (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
     return describe(folder, called="a", **options)
