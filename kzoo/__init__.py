@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo._version import __version__
 from kzoo.backend import choose_backend as _choose_backend
 from kzoo.backend import quiet_import as _quiet_import
+from kzoo.models.catalog import BUILDERS as _BUILDERS
 
 if TYPE_CHECKING:
     from kzoo.custom import register_augmentation, register_optimizer, register_schedule
@@ -74,9 +75,9 @@ if TYPE_CHECKING:
     from kzoo.training.listing import runs
     from kzoo.training.publishing import save_weights_set
     from kzoo.training.recorders.weight_histograms import weight_histograms
-    from kzoo.training.run import resume, train
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
     from kzoo.training.seeds import train_seeds
+    from kzoo.training.train import resume, train
 
 _MODULES = {
     "kzoo.custom": ("register_augmentation", "register_optimizer", "register_schedule"),
@@ -98,27 +99,7 @@ _MODULES = {
     "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
     "kzoo.exporting.export": ("export",),
     "kzoo.exporting.fold": ("fold_batch_norm",),
-    "kzoo.models": (
-        "MLP",
-        "VGG",
-        "VGG08",
-        "VGG38",
-        "VGGA",
-        "VGGADE",
-        "VGGD",
-        "VGGE",
-        "DenseNet",
-        "FastNet",
-        "FastNetL",
-        "FastNetM",
-        "FastNetS",
-        "LeNet",
-        "ResNet",
-        "ResNet10",
-        "ResNet16",
-        "ResNet24",
-        "ResNet48",
-    ),
+    "kzoo.models": tuple(name for names in _BUILDERS.values() for name in names),
     "kzoo.models.registry": ("create_model", "list_models", "register_model"),
     "kzoo.models.transfer": ("feature_extractor", "top_k"),
     "kzoo.models.weight_sets": ("list_weights",),
@@ -134,8 +115,8 @@ _MODULES = {
     "kzoo.studies.running": ("run_study",),
     "kzoo.training.listing": ("runs",),
     "kzoo.training.publishing": ("save_weights_set",),
-    "kzoo.training.run": ("resume", "train"),
-    "kzoo.training.saved_run": ("Run",),
+    "kzoo.training.train": ("resume", "train"),
+    "kzoo.training.run": ("Run",),
     "kzoo.training.seeds": ("train_seeds",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

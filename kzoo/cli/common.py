@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from kzoo.backend import quiet_import
 from kzoo.cli.guide import InOrder, print_version
 from kzoo.cli.parsing import SHORTHANDS, App
 from kzoo.console import complain, plain_console
 from kzoo.errors import InputError
+from kzoo.introspection.file_metadata import read_metadata
 
 app = App(
     help="Small-image model zoo for Keras: exact architectures, resumable runs, results from records.",
@@ -146,8 +148,6 @@ def numbers(option: str, text: str) -> list[int]:
 
 def import_keras() -> None:
     """Load Keras without the lines that a backend prints."""
-    from kzoo.backend import quiet_import
-
     with quiet_import():
         import keras  # noqa: F401
 
@@ -155,7 +155,6 @@ def import_keras() -> None:
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
     """A model and the names of its classes, of a run, a set, a file, or (with a seed for its weights) a name."""
     if target.endswith(".keras"):
-        from kzoo.exporting.metadata import read_metadata
         from kzoo.introspection.keras_file import load_keras_file
 
         return load_keras_file(target), read_metadata(Path(target)).get("class_names")
@@ -211,7 +210,6 @@ def colour(text: str) -> tuple[int, int, int] | None:
 def background_of(target: str) -> tuple[int, int, int] | None:
     """What a run, a set, or a .keras file made of one, has transparent images laid over."""
     from kzoo.data.images import WHITE
-    from kzoo.exporting.metadata import read_metadata
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run
 

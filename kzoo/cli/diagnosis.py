@@ -9,6 +9,7 @@ import typer
 
 from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, out, print_json
 from kzoo.console import say
+from kzoo.errors import InputError
 
 
 @app.command()
@@ -57,9 +58,8 @@ def gradients(
     import_keras()
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
     from kzoo.diagnostics.plots import check_output, save_figure
-    from kzoo.errors import InputError
     from kzoo.training.recorders.flow_history import FlowHistory
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     if output is not None:
         check_output(output)

@@ -148,7 +148,7 @@ def invariance(
     from kzoo.diagnostics.invariance import invariance as measure
     from kzoo.diagnostics.invariance import plot_invariance
     from kzoo.diagnostics.plots import check_output, save_figure
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     if output is not None:
         check_output(output, overwrite=force)

@@ -27,7 +27,7 @@ from kzoo.cli.common import (
     print_json,
 )
 from kzoo.console import say
-from kzoo.errors import InputError
+from kzoo.errors import InputError, unknown
 
 
 @app.command()
@@ -67,8 +67,6 @@ def export(
     """Write a network as a file for use elsewhere; it is loaded again and compared first."""
     suffixes = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite", "keras": ".keras"}
     if to not in suffixes:
-        from kzoo.errors import unknown
-
         raise unknown("format", to, suffixes)
     name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name.replace(":", "-")
     path = output or Path(f"{name}{suffixes[to] or '-savedmodel'}")

@@ -23,6 +23,7 @@ from kzoo.cli.common import (
     out,
     print_json,
 )
+from kzoo.errors import InputError, unknown
 
 
 @app.command()
@@ -87,7 +88,7 @@ def confusion(
     )
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.prediction import predict_part
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     for path in (output, per_class, mistakes):
         if path is not None:
@@ -135,7 +136,7 @@ def calibration(
     from kzoo.diagnostics.calibration import calibration as measure
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.prediction import predict_part
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     if output is not None:
         check_output(output, overwrite=force)
@@ -182,9 +183,8 @@ def histograms(
     import_keras()
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.diagnostics.weight_plots import plot_weight_histograms
-    from kzoo.errors import InputError, unknown
     from kzoo.training.recorders.weight_histograms import read_weight_histograms
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     if output is not None:
         check_output(output, overwrite=force)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from kzoo._version import __version__
 from kzoo.console import plain_console
 
 
@@ -161,7 +162,5 @@ def say_next(ctx: Any) -> None:
 def print_version(wanted: bool) -> None:
     """Print the version and end."""
     if wanted:
-        from kzoo._version import __version__
-
         print(f"kzoo {__version__}")
         raise typer.Exit

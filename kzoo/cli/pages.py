@@ -32,7 +32,7 @@ def report(
     check_page(output or run / "report.html")
     import_keras()
     from kzoo.html_report import run_page
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
     path = run_page(source or Run(run), output, data_dir=data_dir)
     out.print(f"page: {path}", highlight=False, soft_wrap=True)

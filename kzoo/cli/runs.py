@@ -38,7 +38,7 @@ from kzoo.errors import InputError
 if TYPE_CHECKING:
     from kzoo.recipes import Recipe
     from kzoo.training.evaluation import Evaluation
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
     from kzoo.training.seeds import SeedRuns
 
 
@@ -90,7 +90,7 @@ def train(
 
         check_extensible(row)
     import_keras()
-    from kzoo.training.run import train as run_recipe
+    from kzoo.training.train import train as run_recipe
 
     options = {"data_dir": data_dir, "directory": directory, "fresh": fresh, "diagnostics": not no_diagnostics}
     options["extend"] = source or extend
@@ -117,7 +117,7 @@ def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
 def resume(run: RunPath, data_dir: DataDir = None) -> None:
     """Go on with a run that was cut off."""
     import_keras()
-    from kzoo.training.run import resume as go_on
+    from kzoo.training.train import resume as go_on
 
     report(interruptible(go_on, run, data_dir=data_dir, progress=out))
 

@@ -28,6 +28,7 @@ from kzoo.convolution import (
     max_pool2d,
     max_pool2d_gradient,
 )
+from kzoo.data import Split, get_dataset, load, split
 from kzoo.seeds import generator
 
 
@@ -215,8 +216,6 @@ def train(
     Returns:
         The network and its test accuracy.
     """
-    from kzoo.data import Split, get_dataset, load, split
-
     parts = split(load("digits"), Split(), get_dataset("digits"))
     pixels = [((part.images.astype(np.float32) / 255) - 0.3) / 0.37 for part in (parts.train, parts.test)]
     images, labels = pixels[0], parts.train.labels

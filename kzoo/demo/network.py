@@ -10,6 +10,8 @@ import numpy as np
 
 from kzoo.data.images import resize
 from kzoo.demo.pictures import as_data, centered, decoded
+from kzoo.diagnostics.grad_cam import grad_cam, overlay
+from kzoo.errors import InputError
 from kzoo.exporting.predicting import Classifier, predict_images
 
 TOP = 5
@@ -62,8 +64,6 @@ class Network:
         }
 
     def _map(self, image: np.ndarray) -> str | None:
-        from kzoo.diagnostics.grad_cam import grad_cam, overlay
-        from kzoo.errors import InputError
 
         try:
             found = grad_cam(self.model, image[None])

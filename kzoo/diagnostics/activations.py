@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
+from kzoo.introspection.depth import factor_per_step
 from kzoo.introspection.gradients import layer_outputs, parameter_gradients, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers, kernel
 from kzoo.seeds import generator
@@ -177,10 +178,10 @@ def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tu
 
 def fitted_factor(values: list[float] | np.ndarray) -> float:
     """The factor from one value to the next, by least squares of the logarithm; NaN where that has no meaning."""
-    logs = np.log(np.asarray(values, np.float64), where=np.asarray(values) > 0, out=np.full(len(values), np.nan))
-    if len(logs) < 2 or not np.isfinite(logs).all():
+    numbers = np.asarray(values, np.float64)
+    if len(numbers) < 2 or not (np.isfinite(numbers) & (numbers > 0)).all():
         return float("nan")
-    return float(np.exp(np.polyfit(np.arange(len(logs)), logs, 1)[0]))
+    return factor_per_step(np.arange(len(numbers)), numbers)
 
 
 def rectifies(layer: Any) -> bool:

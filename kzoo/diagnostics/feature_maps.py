@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kzoo.diagnostics.plots import DIVERGING, SEQUENTIAL, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs
 from kzoo.introspection.layers import find_layer, find_layers
@@ -57,8 +58,6 @@ def plot_feature_maps(
         layers: default: the convolutions with a map of 2x2 or more, evenly chosen where there are more than six.
         channels: how many to show at most.
     """
-    from kzoo.diagnostics.plots import SEQUENTIAL, new_figure
-
     if channels < 1:
         raise InputError(f"channels={channels}: must be 1 or more")
     if layers is None:
@@ -99,8 +98,6 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
         InputError: there is no such layer, or it is none.
     """
     from matplotlib.colors import Normalize
-
-    from kzoo.diagnostics.plots import DIVERGING, new_figure
 
     if layer is None:
         path, chosen = next(((p, x) for p, x in find_layers(model) if _is_convolution(x)), (None, None))

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kzoo.diagnostics.plots import new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import activation_gradients, layer_outputs, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers
@@ -170,8 +171,6 @@ def plot_grad_cam(
         classes: shown for every image; default: for each image the predicted one.
         class_names: by label.
     """
-    from kzoo.diagnostics.plots import new_figure
-
     images = np.asarray(images)
     prepare_images(model, images[:1])
     layers = [last_map(model, images[:1])] if layers is None else list(layers)

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from kzoo.data.geometry import rotate
+from kzoo.diagnostics.plots import new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import prepare_images
 from kzoo.introspection.output_kinds import as_probabilities
@@ -193,8 +194,6 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
         InputError: no results, or another measure.
     """
     from matplotlib.ticker import PercentFormatter
-
-    from kzoo.diagnostics.plots import new_figure
 
     results = [results] if isinstance(results, Invariance) else list(results)
     if not results:

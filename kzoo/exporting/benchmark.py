@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.exporting.export import export
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.exporting.runtimes import Exported
+from kzoo.introspection.keras_file import load_keras_file
+from kzoo.training.saved_set import open_run
 
 BATCHES = (1, 64)
 RUNTIMES = {"onnx": ("onnxruntime", ".onnx"), "litert": ("ai_edge_litert", ".tflite"), "savedmodel": ("tensorflow", "")}
@@ -95,9 +98,6 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
 
 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
-    from kzoo.exporting.export import export
-    from kzoo.introspection.keras_file import load_keras_file
-    from kzoo.training.saved_set import open_run
 
     own = target.endswith(".keras")
     model = load_keras_file(target) if own else open_run(target).model

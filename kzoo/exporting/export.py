@@ -19,12 +19,12 @@ from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
-from kzoo.exporting.metadata import SCHEMA_VERSION, read_metadata
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
+from kzoo.introspection.file_metadata import SCHEMA_VERSION, read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.introspection.outputs import read_outputs
 from kzoo.seeds import generator
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run
 
 COMPARED = 16

@@ -13,7 +13,7 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, RunFailed, unknown
-from kzoo.exporting.metadata import as_properties, write_beside, write_inside
+from kzoo.introspection.file_metadata import as_properties, write_beside, write_inside
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError
-from kzoo.exporting.metadata import checked, from_properties, read_metadata
+from kzoo.introspection.file_metadata import checked, from_properties, read_metadata
 from kzoo.introspection.output_kinds import Kind
 
 

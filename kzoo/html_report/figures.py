@@ -23,7 +23,7 @@ from kzoo.training.records import Result
 
 if TYPE_CHECKING:
     from kzoo.training.recorders.weight_histograms import WeightHistory
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
 THEMED = {"#000000": "currentColor", "#4c4c4c": "currentColor", "#444444": "currentColor", "#262626": "currentColor"}
 THEMED |= dict.fromkeys(("#ebebeb", "#eaeaea", "#dddddd"), "var(--line)")

@@ -17,7 +17,7 @@ from kzoo.studies import metrics
 from kzoo.training.records import Result
 
 if TYPE_CHECKING:
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
 
 class Number(NamedTuple):
@@ -133,7 +133,7 @@ def architecture(record: Result, run: Run | None) -> Drawing | Absent:
     """The layers of the network and their connections; from the record alone, the model is built again."""
     from kzoo.diagnostics.diagram import architecture_diagram
     from kzoo.training.directory import own_model
-    from kzoo.training.saved_run import recorded_model
+    from kzoo.training.run import recorded_model
 
     try:
         model = own_model(run.directory) if run is not None else None

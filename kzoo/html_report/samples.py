@@ -19,7 +19,7 @@ from kzoo.seeds import generator
 from kzoo.training.records import Result
 
 if TYPE_CHECKING:
-    from kzoo.training.saved_run import Run
+    from kzoo.training.run import Run
 
 MISTAKES = 24
 SHOWN = 8

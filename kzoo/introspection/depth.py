@@ -26,5 +26,9 @@ def layer_factor(mean_abs: Any) -> float:
     place = np.flatnonzero((values > 0) & np.isfinite(values))
     if len(place) < 2:
         return float("nan")
-    slope = np.polyfit(place, np.log10(values[place]), 1)[0]
-    return float(10**-slope)
+    return factor_per_step(-place, values[place])
+
+
+def factor_per_step(positions: np.ndarray, values: np.ndarray) -> float:
+    """The factor from one position to the next: least squares of the logarithm of positive values, at least two."""
+    return float(np.exp(np.polyfit(positions, np.log(values), 1)[0]))

@@ -6,24 +6,24 @@ Importing this package loads no Keras; asking for a builder does.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kzoo.models.catalog import Variant
-from kzoo.models.registry import create_model, get_variant, list_models, register_model
+from kzoo.models.catalog import BUILDERS, Variant
+
+if TYPE_CHECKING:
+    from kzoo.models.registry import create_model as create_model
+    from kzoo.models.registry import get_variant as get_variant
+    from kzoo.models.registry import list_models as list_models
+    from kzoo.models.registry import register_model as register_model
 
 _LAZY = {
-    "vgg": ("VGG", "VGG08", "VGG38"),
-    "vgg_ade": ("VGGADE", "VGGA", "VGGD", "VGGE"),
-    "resnet": ("ResNet", "ResNet10", "ResNet16", "ResNet24", "ResNet48"),
-    "densenet": ("DenseNet",),
-    "lenet": ("LeNet",),
-    "fastnet": ("FastNet", "FastNetS", "FastNetM", "FastNetL"),
-    "mlp": ("MLP",),
+    "registry": ("create_model", "get_variant", "list_models", "register_model"),
+    **BUILDERS,
     "transfer": ("feature_extractor", "top_k"),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
-__all__ = ["Variant", "create_model", "get_variant", "list_models", "register_model", *_MODULE_OF]
+__all__ = ["Variant", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:

@@ -106,6 +106,17 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("mlp", "kzoo.models.mlp:MLP", {}, 10, _CIFAR, "fully-connected/mlp"),
 )
 
+BUILDERS = {
+    "vgg": ("VGG", "VGG08", "VGG38"),
+    "vgg_ade": ("VGGADE", "VGGA", "VGGD", "VGGE"),
+    "resnet": ("ResNet", "ResNet10", "ResNet16", "ResNet24", "ResNet48"),
+    "densenet": ("DenseNet",),
+    "lenet": ("LeNet",),
+    "fastnet": ("FastNet", "FastNetS", "FastNetM", "FastNetL"),
+    "mlp": ("MLP",),
+}
+"""Names of the builders, by the module of `kzoo.models` that has them: `kzoo`, `kzoo.models` and the docs read this."""
+
 _BY_NAME = {row.name: row for row in VARIANTS}
 
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kzoo.checks import rate, whole
 from kzoo.errors import InputError
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.frame import Frame
+from kzoo.models.frame import Frame, family
 
 
+@family("densenet-bc-100-12", name="densenet")
 def DenseNet(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "densenet",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     depth: int = 100,
     growth_rate: int = 12,
     stages: int = 3,
@@ -46,16 +35,7 @@ def DenseNet(
     ``4 * growth_rate`` channels goes before it. "DenseNet-BC" has a bottleneck and a compression below 1.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
-        input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 10.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
+        frame: the shared arguments.
         depth: convolutions and the classifier, counted as the paper does: ``stages + 1`` more than a multiple of
             `stages`, with a bottleneck of twice that (40 and 100 for three stages).
         growth_rate: channels that a dense layer adds (the paper's k).
@@ -79,10 +59,6 @@ def DenseNet(
         raise InputError(f"compression={compression!r}: must be a number above 0, up to 1")
     count = _layers_per_stage(depth, whole("stages", stages), bottleneck)
     layers = Layers(kernel_initializer, activation)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("densenet-bc-100-12"),
-    )  # fmt: skip
 
     x = frame.start(lambda size: size // 2 ** (stages - 1))
     x = layers.conv(x, 2 * growth_rate if bottleneck else 16, name="stem_conv")

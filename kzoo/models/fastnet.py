@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,26 +10,17 @@ import keras
 from kzoo.checks import choice, several
 from kzoo.errors import InputError
 from kzoo.introspection.graph import maker
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.frame import Frame, preset
+from kzoo.models.frame import Frame, family, preset
 from kzoo.models.whitening import whitening
 
 ACTIVATIONS = ("gelu", "silu", "relu")
 
 
+@family("fastnet-s", name="fastnet")
 def FastNet(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "fastnet",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     widths: Sequence[int] = (64, 256, 256),
     convs: int = 2,
     residual: bool = False,
@@ -52,16 +42,7 @@ def FastNet(
     which also holds in bfloat16 and on GPUs.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
-        input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 10.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
+        frame: the shared arguments.
         widths: channels by stage; the paper's nets for 94, 95 and 96% have (64, 256, 256), (128, 384, 384) and
             (128, 384, 512).
         convs: convolutions in a stage, 2 or 3.
@@ -92,10 +73,6 @@ def FastNet(
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not scale > 0:
         raise InputError(f"head_scale={head_scale!r}: must be a number greater than 0")
     layers = Layers("torch", "relu" if activation == "gelu" else activation, momentum=momentum)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("fastnet-s"),
-    )  # fmt: skip
 
     def act(x: Any, layer: str) -> Any:
         return keras.layers.Activation(activation, name=layer)(x)

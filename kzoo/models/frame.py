@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +173,81 @@ class Frame:
             dtype="float32",
             name="normalization",
         )(x)
+
+
+def _shared(
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | None = "softmax",
+    name: str = "",
+    *,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+) -> None:
+    """The arguments that all builders share, in their order and with their defaults."""
+
+
+_SHARED = inspect.signature(_shared).parameters
+_DOCS = {
+    "include_top": "see `kzoo.models.frame.Frame`, as for the following ones up to `std`.",
+    "weights": "None, a set of trained weights, or the path of a weights file.",
+    "input_tensor": "a Keras tensor to build upon.",
+    "input_shape": "(height, width, channels); default {shape}. None for height and width is allowed.",
+    "pooling": 'without top: None, ``"avg"`` or ``"max"``.',
+    "classes": "default {classes}.",
+    "classifier_activation": 'default ``"softmax"``; None gives logits.',
+    "name": "the model's name.",
+    "mean": "per channel, in units of pixels / 255.",
+    "std": "per channel, in units of pixels / 255.",
+}
+
+
+def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
+    """Make a family's builder: the arguments that all builders share, and their docs, are added to its own.
+
+    The decorated function takes a `Frame` in the place of the shared arguments. Where its docstring describes one of
+    them itself, that stands.
+
+    Args:
+        default: the catalogue's variant that has the default classes and input shape.
+        name: default name of the model.
+    """
+    row = catalog.row(default)
+
+    def decorate(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+        own = list(inspect.signature(function).parameters.values())[1:]
+        shared = [p.replace(default=name) if p.name == "name" else p for p in _SHARED.values()]
+        signature = inspect.Signature([*shared, *own], return_annotation="keras.Model")
+
+        @functools.wraps(function)
+        def build(*args: Any, **options: Any) -> keras.Model:
+            bound = signature.bind(*args, **options)
+            bound.apply_defaults()
+            frame = Frame(**{key: bound.arguments.pop(key) for key in _SHARED}, default=row)
+            return function(frame, **bound.arguments)
+
+        build.__signature__ = signature  # type: ignore[attr-defined]
+        build.__doc__ = _documented(function.__doc__ or "", row)
+        return build
+
+    return decorate
+
+
+def _documented(docstring: str, row: catalog.Variant) -> str:
+    """A family's docstring with the shared arguments before its own."""
+    head, _, rest = docstring.partition("    Args:\n        frame: the shared arguments.\n")
+    lines = []
+    for name, text in _DOCS.items():
+        described = re.search(rf"        {name}: .*\n(?:            .*\n)*", rest)
+        if described:
+            rest = rest.replace(described[0], "")
+        line = described[0] if described else f"        {name}: {text}\n"
+        lines.append(line.format(shape=row.input_shape, classes=row.classes) if not described else line)
+    return f"{head}    Args:\n{''.join(lines)}{rest}"
 
 
 def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[..., keras.Model]:

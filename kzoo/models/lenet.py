@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kzoo.checks import choice, odd, whole
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers, adaptive_average_2x2, pool
-from kzoo.models.frame import Frame
+from kzoo.models.frame import Frame, family
 
 REDUCTIONS = ("max", "average", "strided", "dilated")
 
 
+@family("lenet2-max", name="lenet")
 def LeNet(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "lenet",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     layers: int = 2,
     filters: int = 32,
     reduction: str = "max",
@@ -40,17 +29,10 @@ def LeNet(
     Nothing has a bias, the classifier neither.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The adaptive pooling
-            belongs to the top.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
+        frame: the shared arguments.
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+            The adaptive pooling belongs to the top.
         input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 47.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
         layers: how many times, 1 or more (the report's L, 1 to 4).
         filters: of every convolution (the report's F, 32 or 64).
         reduction: "max" or "average": 2x2 pooling with stride 2 over the map with a frame of zeros, which count in
@@ -74,10 +56,6 @@ def LeNet(
     odd("kernel_size", kernel_size)
     choice("reduction", reduction, REDUCTIONS)
     make = Layers(kernel_initializer, activation)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("lenet2-max"),
-    )  # fmt: skip
 
     def final_size(size: int) -> int:
         for block in range(layers):
@@ -87,7 +65,7 @@ def LeNet(
             }.get(reduction, size // 2 + 1)
         return size
 
-    x = frame.start(final_size, any_size=not include_top)
+    x = frame.start(final_size, any_size=not frame.include_top)
     for block in range(1, layers + 1):
         x = make.conv_norm_act(x, filters, kernel_size, batch_norm=False, name=f"block{block}_conv")
         x = _reduce(x, make, filters, kernel_size, reduction, block)

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import keras
 
 from kzoo.checks import rate, several
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.frame import Frame
+from kzoo.models.frame import Frame, family
 
 
+@family("mlp", name="mlp")
 def MLP(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "mlp",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     hidden: Sequence[int] = (512, 512),
     activation: str = "relu",
     dropout: float = 0.0,
@@ -37,17 +26,11 @@ def MLP(
     28x28x1 about 0.67 million parameters, more than any of report d's LeNets.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. Without it, the model ends
-            in the last hidden layer.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
+        frame: the shared arguments.
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+            Without it, the model ends in the last hidden layer.
         input_shape: (height, width, channels), of any size but fixed; default (32, 32, 3).
         pooling: must be None, as there is no map.
-        classes: default 10.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
         hidden: widths of the hidden layers; empty for a linear classifier.
         activation: relu, relu6, leaky_relu (slope 0.01), elu or swish.
         dropout: rate after every hidden layer.
@@ -63,10 +46,6 @@ def MLP(
     hidden = several("hidden", hidden)
     rate("dropout", dropout)
     layers = Layers(kernel_initializer, activation)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("mlp"),
-    )  # fmt: skip
     x = keras.layers.Flatten(name="flatten")(frame.start(lambda size: size, any_size=False))
     for i, width in enumerate(hidden, 1):
         x = layers.act(layers.dense(x, width, name=f"hidden{i}"), f"hidden{i}_act")

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kzoo.checks import choice, odd, several
 from kzoo.errors import InputError
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.frame import Frame, preset
+from kzoo.models.frame import Frame, family, preset
 
 BLOCK_ORDERS = ("original", "bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
 
 
+@family("resnet24", name="resnet")
 def ResNet(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "resnet",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     blocks: Sequence[int] = (3, 3, 2, 3),
     channels: Sequence[int] = (64, 128, 128, 256),
     kernel_size: int | Sequence[int] = 3,
@@ -56,16 +46,7 @@ def ResNet(
     a next block would do (act, or BN and act) ends the last stage.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
-        input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 10.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
+        frame: the shared arguments.
         blocks: residual blocks per stage.
         channels: of the convolutions, per stage; the stem has as many as the first stage.
         kernel_size: of the blocks' convolutions, odd; one number, or one per stage.
@@ -89,10 +70,6 @@ def ResNet(
     shortcut_kernels = several("shortcut_kernel_size", shortcut_kernel_size, len(blocks), odd)
     choice("block_order", block_order, BLOCK_ORDERS)
     layers = Layers(kernel_initializer, activation)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("resnet24"),
-    )  # fmt: skip
 
     x = frame.start(lambda size: size)  # strided convolutions with padding never shrink a map to nothing
     x = layers.conv_norm_act(x, channels[0], batch_norm=True, name="stem_conv")

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kzoo.checks import choice, odd, rate, several, whole
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers, crop_to_even, pool, space_to_depth
-from kzoo.models.frame import Frame, preset
+from kzoo.models.frame import Frame, family, preset
 
 REDUCTIONS = ("average", "max", "strided", "space-to-depth")
 SHORTCUTS = ("none", "pooled", "projected")
 
 
+@family("vgg38", name="vgg")
 def VGG(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "vgg",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     blocks: int | Sequence[int] = 5,
     batch_norm: bool = False,
     residual: bool = False,
@@ -48,17 +38,9 @@ def VGG(
     and PyTorch's initial weights, the signal's variance falls by about 6 per convolution: VGG-38 does not train.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
+        frame: the shared arguments.
         input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed, except
             with space-to-depth and, as odd sizes are cropped, with the projected shortcut.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 100.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
         blocks: processing blocks per stage: a number for three equal stages (VGG-08: 0, VGG-38: 5), or a sequence
             with one number per stage.
         batch_norm: BatchNorm between every convolution and its activation.
@@ -94,10 +76,6 @@ def VGG(
     choice("reduction", reduction, REDUCTIONS)
     choice("shortcut", shortcut, SHORTCUTS)
     layers = Layers(kernel_initializer, activation)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("vgg38"),
-    )  # fmt: skip
 
     def final_size(size: int) -> int:
         size = -(-size // entry_stride)

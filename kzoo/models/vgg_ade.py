@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.errors import InputError
-from kzoo.models import catalog
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.frame import Frame, preset
+from kzoo.models.frame import Frame, family, preset
 
 DROPOUT_PLACEMENTS = ("both", "pools", "hidden")
 
 
+@family("vgg-e", name="vgg-ade")
 def VGGADE(
-    include_top: bool = True,
-    weights: str | Path | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | None = "softmax",
-    name: str = "vgg-ade",
+    frame: Frame,
     *,
-    mean: Sequence[float] | float | None = None,
-    std: Sequence[float] | float | None = None,
     convs: Sequence[int] = (2, 2, 4),
     filters: Sequence[int] = (64, 128, 256),
     stages: int | None = None,
@@ -48,17 +38,10 @@ def VGGADE(
     momentum 0.9. The report has no normalization layer; pixels in [0, 1], as we read it, are ``mean=0, std=1``.
 
     Args:
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`. The hidden dense layers
-            belong to the top.
-        weights: None, a set of trained weights, or the path of a weights file.
-        input_tensor: a Keras tensor to build upon.
+        frame: the shared arguments.
+        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+            The hidden dense layers belong to the top.
         input_shape: (height, width, channels); default (32, 32, 3). Without top, None for height and width is allowed.
-        pooling: without top: None, ``"avg"`` or ``"max"``.
-        classes: default 10.
-        classifier_activation: default ``"softmax"``; None gives logits.
-        name: the model's name.
-        mean: per channel, in units of pixels / 255.
-        std: per channel, in units of pixels / 255.
         convs: convolutions per stage, each with a bias (A 1-1-2-2, D 2-2-3-3, E 2-2-4-4).
         filters: of the convolutions, per stage.
         stages: how many of the stages in `convs` and `filters` to build, from the first; None for all of them.
@@ -90,12 +73,8 @@ def VGGADE(
     choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
     choice("pooling_type", pooling_type, ("max", "average"))
     layers = Layers(kernel_initializer, activation, epsilon=2e-5)
-    frame = Frame(
-        include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name, mean, std,
-        default=catalog.row("vgg-e"),
-    )  # fmt: skip
 
-    x = frame.start(lambda size: size // 2 ** len(convs), any_size=not include_top)
+    x = frame.start(lambda size: size // 2 ** len(convs), any_size=not frame.include_top)
     for stage, (count, width) in enumerate(zip(convs, filters, strict=True), 1):
         for i in range(1, count + 1):
             x = layers.conv_norm_act(

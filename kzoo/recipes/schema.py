@@ -231,6 +231,15 @@ class Recipe(Setting):
         """What transparent image files are laid over for a network trained by this recipe: as they were in training."""
         return self.background if self._reads_files else self.background or WHITE
 
+    def identity(self) -> dict[str, Any]:
+        """The resolved fields that make the recipe what it is, as JSON data.
+
+        Its name is not among them, nor are fields that later versions added and that the recipe does not use.
+        """
+        fields = {**identity_fields(self.resolved()), "schema_version": 1}
+        del fields["name"]
+        return fields
+
     def digest(self, *content: str) -> str:
         """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).
 
@@ -240,8 +249,7 @@ class Recipe(Setting):
         Args:
             content: digests of files or models that the recipe names but does not contain.
         """
-        fields = {**identity_fields(self.resolved()), "schema_version": 1}  # what later versions added is left out
-        del fields["name"]
+        fields = self.identity()
         if not self.model.startswith("keras:"):
             row = get_variant(self.model)
             if isinstance(row.builder, str):

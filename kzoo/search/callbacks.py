@@ -10,7 +10,7 @@ import keras
 # Private: keras-tuner exports neither, and passes both to a hyper-model's `fit`. Tested with keras-tuner 1.4.8.
 from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
-from kzoo.training.callbacks import restore_state, state_of
+from kzoo.training.callback_list import restore_state, state_of
 from kzoo.training.optimizers import averaged
 
 __all__ = ["SAVERS", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]

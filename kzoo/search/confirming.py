@@ -36,7 +36,7 @@ def confirm(
         InputError: the search is not over, no trial was completed, or a seed is the recipe's.
         RunFailed: one of the runs failed.
     """
-    from kzoo.training.run import train
+    from kzoo.training.train import train
 
     result = read_search(directory)
     if result.status == "running":

@@ -27,9 +27,10 @@ from kzoo.search.trial_directory import continue_from, in_turn
 from kzoo.seeds import derived_seed
 from kzoo.training import build
 from kzoo.training.directory import own_model
+from kzoo.training.options import Options
 from kzoo.training.records import folder_name
-from kzoo.training.run import RUNS, identify, train_in
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
+from kzoo.training.train import RUNS, identify, train_in
 
 
 class Rejected(FailedTrialError):
@@ -278,12 +279,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")
-        options: dict[str, Any] = {"progress": False, "checkpoint_minutes": self.checkpoint_minutes}
-        options |= {"diagnostics": self.diagnostics, "data": data, "test": False, "until": until}
+        options = Options(
+            self.data_dir,
+            [TunerCallbacks(callbacks, model)],
+            progress=False,
+            checkpoint_minutes=self.checkpoint_minutes,
+            diagnostics=self.diagnostics,
+            data=data,
+            test=False,
+            until=until,
+        )
         with in_turn(directory):
-            return train_in(
-                directory, recipe, digest, model, self.data_dir, callbacks=[TunerCallbacks(callbacks, model)], **options
-            )
+            return train_in(directory, recipe, digest, model, options)
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:
         """How often this trial was executed before, where keras-tuner trains each several times."""

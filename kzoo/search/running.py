@@ -10,6 +10,7 @@ from typing import Any
 import filelock
 from rich.console import Console
 
+from kzoo.backend import quiet_import
 from kzoo.console import console_for
 from kzoo.errors import InputError, InUse, NotWritten, RunFailed
 from kzoo.files import make_directory, write_json
@@ -127,8 +128,6 @@ class Owner:
 
     def _prepare(self) -> None:
         """Load Keras, and make the oracle with the space that it chooses from."""
-        from kzoo.backend import quiet_import
-
         with quiet_import():
             from kzoo.search.hypermodel import RecipeHyperModel
             from kzoo.search.oracles import make_oracle

@@ -15,7 +15,6 @@ from typing import Any
 from kzoo.errors import InputError, KzooError, unknown
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.schemas import identity_fields
 from kzoo.search.declared import Space
 from kzoo.search.space import Entry
 
@@ -172,8 +171,7 @@ class Search:
     def digest(self) -> str:
         """Ten hexadecimal digits that identify the search by content; its name and budgets take no part."""
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
-        fields = {**identity_fields(self.base.resolved()), "schema_version": 1}  # as for a recipe's digest
-        content["recipe"] = {key: value for key, value in fields.items() if key != "name"}
+        content["recipe"] = self.base.identity()
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 

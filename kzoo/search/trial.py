@@ -17,8 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kzoo.backend import quiet_import
 from kzoo.errors import InputError, NotWritten
 from kzoo.files import write_json
+from kzoo.recipes.schema import Recipe
 from kzoo.search.records import OUTCOME, RUN, Outcome
 from kzoo.search.results import read_outcome
 from kzoo.search.search import Search, load_search
@@ -102,8 +104,6 @@ def train_trial(
 @functools.lru_cache(maxsize=1)
 def _loaded(described: str, data_dir: str | None, checkpoint_minutes: float) -> tuple[RecipeHyperModel, Search]:
     """The search again, and its hyper-model, kept for the next trial of this process: it holds the data."""
-    from kzoo.backend import quiet_import
-    from kzoo.recipes.schema import Recipe
     from kzoo.search.declared import from_dict
 
     with quiet_import():

@@ -50,7 +50,7 @@ def check_trials(
 
         from kzoo.training.asked_again import check_finished
         from kzoo.training.directory import check_same_recipe
-        from kzoo.training.run import identify
+        from kzoo.training.train import identify
 
         # What the recipe does not name, the search's model function builds, from the trial's values.
         run, make = directory / f"trial_{number}" / RUN, None

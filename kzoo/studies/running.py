@@ -288,7 +288,7 @@ def train_task(recipe: str, directory: str, data_dir: str | None, progress: bool
     """Train one task, in this process or a worker."""
     import keras
 
-    from kzoo.training.run import train
+    from kzoo.training.train import train
 
     try:
         train(Recipe.from_json(recipe), data_dir=data_dir, directory=directory, progress=progress)

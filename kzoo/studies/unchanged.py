@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kzoo.backend import quiet_import
 from kzoo.errors import Differs, InputError
+from kzoo.pool.resources import without_gpus
 from kzoo.recipes.schema import Recipe
 from kzoo.training.named import names_all
 from kzoo.training.records import read_result
@@ -80,8 +82,6 @@ def differing(
     if not asked:
         return {}
 
-    from kzoo.pool.resources import without_gpus
-
     with contextlib.ExitStack() as stack:
         if not here:
             stack.enter_context(without_gpus())
@@ -90,14 +90,12 @@ def differing(
 
 def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[str, InputError]:
     """What differs, by the digests of the records of which something does."""
-    from kzoo.backend import quiet_import
-
     with quiet_import():
         import keras
 
         from kzoo.training.asked_again import check_finished
         from kzoo.training.directory import check_same_recipe
-        from kzoo.training.run import identify
+        from kzoo.training.train import identify
 
     found: dict[str, InputError] = {}
     for item in records:

@@ -14,7 +14,7 @@ from kzoo.errors import Differs
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, origin, records
 from kzoo.training.named import names_data, names_model
-from kzoo.training.saved_run import recorded_data
+from kzoo.training.run import recorded_data
 
 AGAIN = "fresh=True (--fresh) trains anew beside it, or choose another directory"
 
@@ -74,13 +74,13 @@ def check_finished(
 
 def check_begun(
     place: Path,
-    meta: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
     now: Mapping[str, Any],
     again: Callable[[], keras.Model] | None,
     recipe: Recipe,
     data: build.Data,
 ) -> None:
-    """Compare a run that is gone on with, by the `meta` of its checkpoint, with what is there `now`.
+    """Compare a run that is gone on with, by what its checkpoint says it was made of, with what is there `now`.
 
     A callback whose code alone has changed may go on, with a warning: a mistake in it may be why the run stopped. And
     `keras.callbacks.Callback` itself, which does nothing, may stand in the place of one that is to be left out.
@@ -88,7 +88,6 @@ def check_begun(
     Raises:
         Differs: model or callbacks do.
     """
-    before = meta.get("origin")
     if before is None:
         # Whether there are as many callbacks as before, the states in the checkpoint tell.
         _say_what_is_unknown(place, before, {**now, "callbacks": None})

@@ -7,7 +7,6 @@ Keras's own reset themselves then: so states are restored when the first epoch b
 from __future__ import annotations
 
 import contextlib
-import inspect
 import math
 import time
 from collections.abc import Callable
@@ -21,55 +20,6 @@ from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import EarlyStop, Plateau
 from kzoo.training.optimizers import averaged
 from kzoo.training.schedules import PlateauRate, learning_rate, rates_by_step
-
-
-class OnceList(keras.callbacks.CallbackList):
-    """A callback list whose members hear of the begin and end of training once, however often `fit` is called."""
-
-    def __init__(self, callbacks: list[Any], model: Any) -> None:
-        """Serve `callbacks` for the training of `model`."""
-        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
-        self._begun = False
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Pass the first call on."""
-        if not self._begun:
-            self._begun = True
-            super().on_train_begin(logs)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Hold the call back, see `end`."""
-
-    def end(self) -> None:
-        """Tell all members that training has ended."""
-        super().on_train_end(None)
-
-
-def state_of(callback: Any) -> dict[str, Any]:
-    """What must survive a kill: `state()` where a callback has one, else its plain attributes.
-
-    Those that its constructor takes are not state: a callback may turn them into something else when it begins
-    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
-    """
-    if hasattr(callback, "state"):
-        return callback.state()
-    plain = {}
-    settings = inspect.signature(type(callback)).parameters
-    for name, value in vars(callback).items():
-        if name in settings:
-            continue
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, bool | int | float | str) or value is None:
-            plain[name] = value
-    return plain
-
-
-def restore_state(callback: Any, state: dict[str, Any]) -> None:
-    """Give a callback the state that `state_of` took from its predecessor."""
-    if hasattr(callback, "restore"):
-        callback.restore(state)
-    else:
-        vars(callback).update(state)
 
 
 class Rate(keras.callbacks.Callback):

@@ -11,7 +11,7 @@ import json
 import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,42 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
+class RunState:
+    """What a checkpoint carries beside its arrays.
+
+    Attributes:
+        digest: the identity of the run's recipe.
+        fingerprint: of the run's images and labels.
+        data_dir: where the run found its data; None for the default.
+        diagnostics: whether gradient flow and weight histograms are recorded.
+        origin: what the run is made of (see `kzoo.training.origin`); None in checkpoints of early versions.
+        extends: name, digest and epochs of the run that this one extends; None if there is none.
+        paths: of the model's variables, in the order of their arrays.
+        parts: class names of kzoo's own callbacks that keep states; None in checkpoints of early versions.
+        callbacks: the states of these, then those of the user's callbacks.
+        stopped: whether a callback ended training after this epoch.
+        segments: what each process has contributed so far (see `kzoo.training.records.Segment`).
+    """
+
+    digest: str
+    fingerprint: str
+    data_dir: str | None = None
+    diagnostics: bool = False
+    origin: dict[str, Any] | None = None
+    extends: dict[str, Any] | None = None
+    paths: list[str] = field(default_factory=list)
+    parts: list[str] | None = None
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> RunState:
+        """Read JSON data; what an earlier version did not write has its default, what a later one added is left out."""
+        return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A run's state before one step.
 
@@ -31,13 +67,13 @@ class Checkpoint:
         epoch: of the next step, counted from 0.
         step: the next step within the epoch, counted from 0.
         arrays: named lists of arrays, e.g. ``{"model": [...], "optimizer": [...]}``.
-        meta: everything else, as JSON data.
+        state: everything else.
     """
 
     epoch: int
     step: int
     arrays: dict[str, list[np.ndarray]]
-    meta: dict[str, Any]
+    state: RunState
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -47,7 +83,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         NotWritten: it cannot be written; earlier ones are intact.
     """
     arrays = {f"{name}:{i}": value for name, values in checkpoint.arrays.items() for i, value in enumerate(values)}
-    meta = {"epoch": checkpoint.epoch, "step": checkpoint.step, "meta": checkpoint.meta}
+    meta = {"epoch": checkpoint.epoch, "step": checkpoint.step, "meta": vars(checkpoint.state)}
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     try:
         folder.mkdir(exist_ok=True)
@@ -103,6 +139,6 @@ def load(path: Path) -> Checkpoint:
             name, _, index = key.rpartition(":")
             lists.setdefault(name, {})[int(index)] = value
         arrays = {name: [values[i] for i in range(len(values))] for name, values in lists.items()}
-        return Checkpoint(meta["epoch"], meta["step"], arrays, meta["meta"])
+        return Checkpoint(meta["epoch"], meta["step"], arrays, RunState.from_dict(meta["meta"]))
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"checkpoint {str(path)!r} is damaged ({error})") from None

@@ -156,7 +156,7 @@ def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Check
     """Refuse a directory whose run began with another recipe, or whose recipe was edited since."""
     there = Recipe.from_file(place / "recipe.json")
     differing = differing_fields(there, row)
-    before = start.meta["digest"] if start else _recorded_digest(place)
+    before = start.state.digest if start else _recorded_digest(place)
     if not differing and digest and before and before != digest:
         files = "the file of initial_weights" if row.initial_weights is not None else "the model or a file it names"
         raise Differs(
@@ -170,7 +170,7 @@ def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Check
             f"directory{_more(there, row)}"
         )
     named = row.initial_weights is None and not row.model.startswith("keras:")
-    if digest is None and start and named and row.digest() != start.meta["digest"]:
+    if digest is None and start and named and row.digest() != start.state.digest:
         raise InputError(f"recipe {str(place / 'recipe.json')!r} was changed after the run began: put it back")
 
 

@@ -94,13 +94,13 @@ def find_extended(row: Recipe, identity: Callable[[Recipe], str], runs: Path, so
     start = load_latest(place / "checkpoint")
     if start is None:
         raise InputError(f"extend: run {str(place)!r} has no checkpoint any more; {INSTEAD}")
-    if start.meta.get("stopped") or (start.epoch, start.step) != (there.epochs, 0):
+    if start.state.stopped or (start.epoch, start.step) != (there.epochs, 0):
         raise InputError(
             f"extend: run {str(place)!r} ended early, after {record.epochs} of {there.epochs} epochs, and would end "
             f"there with more epochs too; {INSTEAD}"
         )
     whose = {"name": record.name, "digest": record.digest, "epochs": record.epochs}
-    return Extended(place, dataclasses.replace(start, meta={**start.meta, "extends": whose}))
+    return Extended(place, dataclasses.replace(start, state=dataclasses.replace(start.state, extends=whose)))
 
 
 def _finished(place: Path) -> Result:

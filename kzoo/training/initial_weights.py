@@ -11,13 +11,14 @@ from rich.console import Console
 
 from kzoo.console import say
 from kzoo.errors import InputError
+from kzoo.introspection.file_metadata import read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model
 from kzoo.models.trained import load_file
 from kzoo.models.weight_sets import DESCRIPTION, WEIGHTS, list_weights, open_set
 from kzoo.models.weight_transfer import Transfer, transfer
 from kzoo.recipes.schema import Recipe
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 
 
 def _is_set(source: str) -> bool:
@@ -100,8 +101,6 @@ def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None]
             model.load_weights(path)
         return model, run.class_names
     if path.suffix == ".keras":
-        from kzoo.exporting.metadata import read_metadata  # which needs no Keras, and none of what is above training
-
         return load_keras_file(path), read_metadata(path).get("class_names")
     return None
 

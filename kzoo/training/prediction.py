@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from kzoo.errors import RunFailed
 from kzoo.training.fast_batch_norm import training_view
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 
 
 class Predictions(NamedTuple):

@@ -19,7 +19,7 @@ from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSe
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
 from kzoo.training.records import Result, public
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 
 SHOWN = (
     "optimizer",

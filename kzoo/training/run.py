@@ -1,408 +1,173 @@
-"""`train`, `resume` and the `Run` they give: a recipe becomes a directory with a record in it.
-
-A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``best.weights.h5``, ``final.weights.h5``,
-``tensorboard/``, ``weight_histograms.json`` and, at the end, ``result.json``.
-"""
+"""A run's directory, opened: its recipe, record and model."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import sys
-import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from rich.console import Console
 
-from kzoo.console import console_for, say
-from kzoo.data.arrays import Arrays
-from kzoo.data.given import from_arrays, name_of
-from kzoo.errors import InputError, RunFailed
-from kzoo.files import write_text
-from kzoo.introspection.graph import inner_layers, own_trainable_variables
-from kzoo.introspection.layer_table import layer_table
-from kzoo.recipes import get_recipe
+from kzoo import notebook
+from kzoo.data.augment import Normalization
+from kzoo.data.batches import Batches
+from kzoo.data.given import held
+from kzoo.data.splits import Part
+from kzoo.errors import InputError, unknown
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, checkpoint, counts, origin, records
-from kzoo.training.asked_again import check_begun, check_finished, finished_line
-from kzoo.training.directory import (
-    check_same_data,
-    check_same_recipe,
-    check_structure,
-    claimed,
-    lay_out,
-    new_place,
-    own_model,
-    take_along,
-)
-from kzoo.training.evaluation import augmented_evaluation, evaluate
-from kzoo.training.extending import Extended, extended_recipe, find_extended
+from kzoo.training import records
+from kzoo.training.build import build_model, load_parts
+from kzoo.training.directory import check_same_data, check_structure, own_model
+from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
+from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.finding import check_run
-from kzoo.training.guards import NotFinite
-from kzoo.training.initial_weights import begin_with_weights, initial_weights_file
-from kzoo.training.loadable import check_loadable, check_same_outputs
-from kzoo.training.saved_run import Run
-from kzoo.training.session import Session
-
-RUNS = Path("runs")
 
 
-def train(
-    recipe: str | Path | Recipe | Callable[..., Any],
-    *,
-    model: keras.Model | str | None = None,
-    data_dir: str | Path | None = None,
-    directory: str | Path | None = None,
-    fresh: bool = False,
-    extend: bool | str | Path = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    progress: bool | Console = True,
-    checkpoint_minutes: float = 3.0,
-    diagnostics: bool = True,
-    **changes: Any,
-) -> Run:
-    """Train a recipe, or go on with its run, or return it if it is finished.
+class Run:
+    """A run's directory, finished or not.
 
-    Args:
-        recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe), a JSON file's path, or
-            a function of a module that builds the model (``module:function`` as text), for a recipe of defaults.
-        model: a Keras model of one's own to train instead of the recipe's, which takes images (batch, height, width,
-            channels) of 0-255 pixels and gives logits or probabilities (batch, classes). A copy is trained: the model
-            stays as it is. What it was compiled with is not used, as the recipe says how to train. A name stands for
-            the recipe's field.
-        data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
-        directory: of the run; ``runs/<name>-<digest>`` if not given.
-        fresh: start anew, in a new directory, even if there is a run already.
-        extend: go on from the last checkpoint of a finished run of the same recipe with fewer epochs, which is looked
-            for in ``runs``, or is in the directory given here or instead of a recipe. It stays as it is: the new run
-            has its own directory, and ends with the bits of one that was asked for all epochs at once. Schedules that
-            fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
-        callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
-        progress: whether to show progress, or the rich console to show it on.
-        checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
-        diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
-            changes nothing of the training. A resumed run keeps the setting it started with.
-        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. As `dataset`,
-            arrays may be given too, ``(images, labels)`` and other forms (see `kzoo.data.from_arrays`): the recipe
-            then names them by their fingerprint, and whoever goes on with the run gives them again.
+    Attributes:
+        directory: where it is.
+        recipe: the resolved recipe.
+    """
 
-    Returns:
-        The finished run, its model holding the weights of the best epoch. One that was finished before is returned
-        as it is if model, data and callbacks are what it was made of.
+    def __init__(self, directory: str | Path, *, model: keras.Model | None = None) -> None:
+        """Open a run.
+
+        Raises:
+            InputError: the directory holds no run.
+        """
+        self.directory = check_run(directory)
+        self.recipe = Recipe.from_file(self.directory / "recipe.json")
+        self._model = model
+        self._arrays = held(self.recipe.dataset)  # given in Python: there as long as a run of theirs is
+
+    @functools.cached_property
+    def result(self) -> records.Result:
+        """The record.
+
+        Raises:
+            InputError: there is none yet, or it is damaged.
+        """
+        path = self.directory / "result.json"
+        if not path.exists():
+            raise InputError(f"run {str(self.directory)!r} is not finished: kzoo resume {self.directory}")
+        return records.read_result(path)
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"run {str(self.directory)!r}"
+
+    @property
+    def weights(self) -> Path:
+        """The file with the weights of the best epoch."""
+        return self.directory / "best.weights.h5"
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a record."""
+        return (self.directory / "result.json").exists()
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+        return self.result.history
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label."""
+        return tuple(self.result.data["class_names"])
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with the weights of the best epoch; it takes raw 0-255 pixels."""
+        if self._model is None:
+            self._model = self._rebuild()
+        return self._model
+
+    def __repr__(self) -> str:
+        what = self.result.in_words() if self.finished else "unfinished"
+        return f"Run({str(self.directory)!r}: {self.recipe.model} on {self.recipe.dataset}, {what})"
+
+    def _repr_html_(self) -> str:
+        if self.finished:
+            return self.result._repr_html_()
+        return notebook.heading(self.recipe.name, f"unfinished: kzoo resume {self.directory}")
+
+    def _rebuild(self) -> keras.Model:
+        path = self.weights
+        model = own_model(self.directory)
+        if model is None:
+            model = recorded_model(self.result)
+            check_structure(self.directory, model)
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
+        return model
+
+    def evaluate(self, part: str = "test", data_dir: str | Path | None = None, *, tta: str | None = None) -> Evaluation:
+        """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are.
+
+        Args:
+            part: of the run's data.
+            data_dir: as for `kzoo.train`.
+            tta: None, or test-time augmentation, ``"flip"`` or ``"flip-shift"`` (see `Recipe`).
+
+        Raises:
+            InputError: there is no such part or test-time augmentation, or the data is not the run's.
+        """
+        if tta is not None and tta not in KINDS:
+            raise unknown("tta", tta, KINDS)
+        found = self.part(part, data_dir)
+        classes = len(self.result.data["class_names"])
+        batches = Batches(found.images, found.labels, batch_size=self.recipe.batch_size, classes=classes)
+        view, logits = training_view(self.model)
+        if tta is not None:
+            return augmented_evaluation(view, logits, found.labels, found.images, tta, self.recipe.batch_size)
+        return evaluate(view, logits, found.labels, batches)
+
+    def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:
+        """Images and labels of ``"train"``, ``"validation"`` or ``"test"``, as they are.
+
+        Raises:
+            InputError: there is no such part, or the data is not what the run was trained on.
+        """
+        if part not in ("train", "validation", "test"):
+            raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
+        data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
+        check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
+        found: Part = getattr(data, part)
+        if not len(found):
+            raise InputError(f"{self.title} has no images in its {part} part")
+        return found
+
+
+def recorded_model(record: records.Result) -> keras.Model:
+    """The model that a record's recipe names, for the data that the record describes, with initial weights.
 
     Raises:
-        InputError: recipe, data or directory are not usable, or the run that is there was made of another model (its
-            code has changed, say), other data or with other callbacks; nothing was overwritten.
-        RunFailed: the loss is not finite or the disk is full.
-        KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
+        InputError: the recipe was of a model object of one's own, which its name does not give back.
     """
-    if fresh and extend:
-        raise InputError("fresh and extend: choose one, to start anew or to go on")
-    source = None if isinstance(extend, bool) else check_run(extend)
-    if extend and isinstance(recipe, str | Path):
-        row, named = extended_recipe(recipe)
-        source = source or named
-    else:
-        row = _recipe(recipe)
-    changes, arrays = _named_arrays(changes)
-    if isinstance(model, str):
-        changes, model = {**changes, "model": model}, None
-    if extend and model is None and row.model.startswith("keras:") and "model" not in changes:
-        raise InputError(f"extend: {row.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
-    row, digest = identify(row.override(**changes), model)
-    place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
-    if fresh:
-        place = new_place(place)
-
-    # Of a run to extend, unless that is done or under way already.
-    begin = None
-    if extend and not (place / "checkpoint").exists() and not (place / "result.json").exists():
-        begin = find_extended(row, lambda other: identify(other, model)[1], RUNS, source)
-    if model is not None:
-        model = _copied(model)
-    with claimed(place):
-        run = train_in(
-            place,
-            row,
-            digest,
-            model,
-            data_dir,
-            callbacks=callbacks,
-            progress=progress,
-            checkpoint_minutes=checkpoint_minutes,
-            diagnostics=diagnostics,
-            begin=begin,
-        )
-    del arrays  # held until here; the run holds them on
-    return run
-
-
-def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset: Any = None, **options: Any) -> Run:
-    """Go on with the run in a directory; a finished one is returned as it is.
-
-    Args:
-        directory: a run's.
-        data_dir: as for `train`; if not given, where the run found its data before.
-        dataset: the arrays that the run was given, where it was given arrays.
-        **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
-
-    Raises:
-        InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
-    """
-    row = Run(directory).recipe
-    changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
-    if changes.get("dataset", row.dataset) != row.dataset:
-        raise InputError(f"run {str(directory)!r} was trained on {row.dataset!r}, not on {changes['dataset']!r}")
-    if Run(directory).finished:
-        # What is finished is named by its directory: callbacks are compared only if some are given.
-        options = {**options, "callbacks": options.get("callbacks") or None}
-    with claimed(Path(directory)):
-        run = train_in(Path(directory), row, None, None, data_dir, **options)
-    del arrays  # held until here; the run holds them on
-    return run
-
-
-def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | None]:
-    """Changes with the name of arrays in their place, and the arrays, to be held; None where a name was given."""
-    if changes.get("dataset") is None or isinstance(changes["dataset"], str):
-        return changes, None
-    arrays = from_arrays(changes["dataset"])
-    return {**changes, "dataset": name_of(arrays)}, arrays
-
-
-def _recipe(given: Any) -> Recipe:
-    """The recipe that the first argument of `train` stands for."""
-    if isinstance(given, Recipe):
-        return given
-    if isinstance(given, str | Path):
-        return get_recipe(str(given))
-    if isinstance(given, keras.Model):
-        raise InputError(f"recipe is the model {given.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
-    if not callable(given):
-        raise InputError(f"recipe must be a Recipe, a name or the path of a JSON file, not {type(given).__name__}")
-    module, name = getattr(given, "__module__", None), getattr(given, "__qualname__", type(given).__name__)
-    if getattr(sys.modules.get(str(module)), name, None) is not given:
+    recipe = Recipe(**record.recipe)
+    if recipe.model.startswith("keras:"):
         raise InputError(
-            f"recipe is {name!r}, a function that cannot be found by its name, so no later process could build its "
-            "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
+            f"model {recipe.model!r} was a model of one's own: the record {record.name!r} does not hold it"
         )
-    return get_recipe(f"{module}:{name}")
+    return build_model(recipe, recorded_data(record))  # type: ignore[arg-type]
 
 
-def _copied(model: keras.Model) -> keras.Model:
-    """A copy of the user's own model to train, so that the same call again begins with the same weights."""
-    if model.compiled:
-        warnings.warn(
-            f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",
-            stacklevel=3,
-        )
-    try:
-        copy = keras.models.clone_model(model)
-        if not copy.built:
-            copy.build(model.input_shape)
-        copy.set_weights(model.get_weights())
-    except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"model {model.name!r} cannot be copied, and would not load again after training ({first}): give its "
-            "class a get_config(), or train it as 'module:function'"
-        ) from None
-    copy.name = model.name
-    what = f"model {model.name!r} cannot be copied, and would not load again after training"
-    check_same_outputs(model, copy, what, "when it is copied by its layers' get_config()")
-    return copy
+def recorded_data(record: records.Result) -> DataFacts:
+    """What a record says of the data, as far as building a model asks for it."""
+    facts = record.data
+    statistics = facts["normalization"]
+    return DataFacts(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
 
 
-def identify(row: Recipe, model: keras.Model | None = None) -> tuple[Recipe, str]:
-    """A recipe resolved, for a model of one's own if there is one, and its identity.
+class DataFacts:
+    """What building a model asks of the data, without the images."""
 
-    Raises:
-        InputError: the model is not built, or a file that the recipe names is not there.
-    """
-    content = []
-    if model is not None:
-        row = row.override(model=f"keras:{model.name}", model_options={})
-        if not model.built:
-            raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")
-        content.append(build.model_digest(model))
-    row = row.resolved()
-    if row.initial_weights is not None:
-        path = initial_weights_file(row.initial_weights)
-        content.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    return row, row.digest(*content)
-
-
-def train_in(
-    place: Path,
-    row: Recipe,
-    digest: str | None,
-    model: keras.Model | None,
-    data_dir: str | Path | None,
-    *,
-    callbacks: Sequence[keras.callbacks.Callback] | None = (),
-    progress: bool | Console = True,
-    checkpoint_minutes: float = 3.0,
-    diagnostics: bool = True,
-    data: build.Data | None = None,
-    test: bool = True,
-    until: int | None = None,
-    begin: Extended | None = None,
-) -> Run:
-    """Train in a directory that is claimed, or go on there; see `train`.
-
-    Args:
-        place: the directory.
-        row, digest: as `identify` gives them; no digest to go on with whatever is there.
-        model: the one to train, with its initial weights; made from the recipe if not given.
-        data_dir, callbacks, progress, checkpoint_minutes, diagnostics: as for `train`. With None for callbacks, a
-            finished run's are not compared.
-        data: the recipe's, if it is loaded already.
-        test: whether to read the test part at the end. A search does not: it would look at it once a trial.
-        until: end after so many of the recipe's epochs.
-        begin: the run to go on from in this new one.
-    """
-    start = checkpoint.load_latest(place / "checkpoint")
-    if (place / "recipe.json").exists():
-        check_same_recipe(place, row, digest, start)
-    console = console_for(progress)
-    if (place / "result.json").exists():
-        run = Run(place)
-        if run.result.status == "failed":
-            raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
-        check_finished(place, run.recipe, run.result, model, data_dir, callbacks, data)
-        if console is not None:
-            say(console, finished_line(run.result))
-        return run
-
-    # Data and model, as they are now; a run that has begun, here or where it is gone on from, must be of the same.
-    begun = place
-    if begin is not None and start is None:
-        begun, start = begin.directory, begin.start
-        if console is not None:
-            text = f"goes on from run {str(begun)!r}, which stays as it is, after its {start.epoch} epochs"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-    callbacks = callbacks or ()
-    data_dir = data_dir or (start.meta.get("data_dir") if start else None)
-    data = data or build.load_parts(row, data_dir)
-    if start is not None:
-        check_same_data(begun, start.meta["fingerprint"], data.fingerprint)
-    make = None if row.model.startswith("keras:") else functools.partial(build.build_model, row, data)
-    if model is None:
-        model = own_model(place) if make is None else make()
-    if model is None:
-        raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
-    build.prepare_model(model, row, data)
-    if row.model.startswith("keras:") and not (place / "initial.keras").exists():
-        check_loadable(model)
-    made_of = {"model": origin.describe_model(row, model), "callbacks": origin.describe_callbacks(callbacks)}
-    made_of["data"] = origin.describe_data(data.fingerprint, data.class_names)
-    made_of["parts"] = origin.describe_parts(row)
-    check_structure(begun, model)
-    if start is not None:
-        check_begun(begun, start.meta, made_of, make, row, data)
-    if row.initial_weights is not None and start is None:
-        begin_with_weights(model, row, data.class_names, console)
-    digest = digest or (start.meta["digest"] if start else row.digest())
-    lay_out(place, row, model)
-    if begun != place:
-        take_along(begun, place)
-    if start is not None:
-        diagnostics = start.meta.get("diagnostics", False)
-    meta = {"digest": digest, "fingerprint": data.fingerprint, "data_dir": str(data_dir) if data_dir else None}
-    meta |= {"diagnostics": diagnostics, "origin": made_of}
-    meta["extends"] = start.meta.get("extends") if start else None
-    session = Session(
-        model,
-        row,
-        data,
-        place,
-        start=start,
-        meta=meta,
-        extra=callbacks,
-        console=console,
-        checkpoint_minutes=checkpoint_minutes,
-        diagnostics=diagnostics,
-        until=until,
-    )
-    try:
-        session.run()
-    except NotFinite as error:
-        _record(session, reason=str(error))
-        raise
-    session.finish()
-    _record(session, reason=None, test=test)
-    return Run(place, model=model)
-
-
-def _multiply_adds(model: keras.Model) -> int | None:
-    """Per image; None where the layer table cannot count them."""
-    try:
-        table = layer_table(model)
-    except (InputError, AttributeError, ValueError, TypeError):
-        return None  # of one's own, without a graph
-    return None if table.uncounted else table.multiply_adds
-
-
-def _count(model: keras.Model, frozen: bool = False) -> int:
-    """A model's trainable parameters, or with them those of its frozen layers."""
-    layers = [model, *inner_layers(model)]
-    chosen = [v for layer in layers for v in own_trainable_variables(layer)] if frozen else model.trainable_weights
-    return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
-
-
-def _record(session: Session, reason: str | None, test: bool = True) -> None:
-    """Write a run's record; the test part is read here, once, if at all."""
-    row, data, history = session.recipe, session.data, session.log.history
-    scores: dict[str, Any] = {}
-    if reason is None:
-        index = (session.best.epoch or 1) - 1
-        scores["best_epoch"] = index + 1
-        scores["train"] = {"loss": history["loss"][-1], "accuracy": history["accuracy"][-1]}
-        if len(data.validation):
-            scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
-            scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
-        if test and len(data.test):
-            found = evaluate(session.view, session.logits, data.test.labels, data.batches("test", row))
-            scores["test"] = {"loss": found.loss, "accuracy": found.accuracy}
-            scores["confusion"] = counts.to_json(found.confusion)
-            if row.tta is not None:
-                args = (data.test.labels, data.test.images, row.tta, row.batch_size)
-                found = augmented_evaluation(session.view, session.logits, *args)
-                scores["test_tta"] = {"loss": found.loss, "accuracy": found.accuracy}
-    statistics, class_weights = data.normalization, data.class_weights(row)
-    segments = session.segments()
-    result = records.Result(
-        name=row.name,
-        digest=session.meta["digest"],
-        status="failed" if reason else "completed",
-        reason=reason,
-        recipe=row.model_dump(mode="json"),
-        multiply_adds=_multiply_adds(session.stock),
-        parameters=_count(session.stock),
-        all_parameters=_count(session.stock, frozen=True),
-        sizes=data.sizes,
-        data={
-            "fingerprint": data.fingerprint,
-            "class_names": list(data.class_names),
-            "image_shape": list(data.image_shape),
-            "normalization": statistics and [list(statistics.mean), list(statistics.std)],
-            "data_dir": session.meta["data_dir"],
-            **({} if class_weights is None else {"class_weights": [float(weight) for weight in class_weights]}),
-        },
-        epochs=len(history.get("loss", [])),
-        history=history,
-        gradient_flow=session.flow.history.to_dict() if session.flow and session.flow.history else None,
-        seconds=round(sum(segment["seconds"] for segment in segments), 3),
-        peak_memory=records.peak_memory(),
-        segments=[records.Segment(**segment) for segment in segments],
-        git_commit=records.git_commit(),
-        origin={name: session.meta["origin"][name] for name in ("model", "callbacks", "parts")},
-        extends=session.meta["extends"],
-        **scores,
-    )
-    path = session.directory / "result.json"
-    write_text(path, result.to_json())
+    def __init__(self, image_shape: tuple[int, ...], class_names: tuple[str, ...], statistics: Any) -> None:
+        self.image_shape, self.class_names = image_shape, class_names
+        self.normalization = statistics and Normalization(*(tuple(values) for values in statistics))

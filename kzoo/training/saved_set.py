@@ -12,7 +12,7 @@ from kzoo.models.registry import create_model, names_set
 from kzoo.models.weight_sets import RECORD, WEIGHTS, describe, find_set
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 
 
 class SetRun(Run):

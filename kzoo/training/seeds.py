@@ -10,8 +10,8 @@ from kzoo import notebook
 from kzoo.errors import InputError, RunFailed
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.training.run import train
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
+from kzoo.training.train import train
 
 SCORES = {"best": "validation accuracy, best epoch", "last": "validation accuracy, last epoch", "test": "test accuracy"}
 

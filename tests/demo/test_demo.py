@@ -18,8 +18,8 @@ from kzoo.demo.network import Network
 from kzoo.demo.pictures import LARGEST, centered
 from kzoo.demo.server import demo_server
 from kzoo.errors import InputError
-from kzoo.exporting.metadata import write_inside
 from kzoo.exporting.predicting import Classifier
+from kzoo.introspection.file_metadata import write_inside
 from kzoo.recipes.schema import Recipe
 from tests.html_report import browser as driver
 

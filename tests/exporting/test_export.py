@@ -12,8 +12,8 @@ import kzoo
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting import formats, making
 from kzoo.exporting.export import export
-from kzoo.exporting.metadata import read_metadata
 from kzoo.exporting.runtimes import Exported
+from kzoo.introspection.file_metadata import read_metadata
 from tests.exporting.conftest import on_tensorflow
 from tests.harness import call, images, randomize
 

@@ -12,7 +12,7 @@ from kzoo.html_report import run_page
 from kzoo.html_report.curves import BACKGROUNDS, COLORS
 from kzoo.html_report.recipe import changes_table
 from kzoo.recipes import recipe
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full
 from tests.html_report.reading import Page
 

@@ -1,11 +1,13 @@
 """Every variant of the catalogue: exact parameter counts, building, saving, reloading, mixed precision."""
 
+from pathlib import Path
+
 import keras
 import pytest
 from harness import check_model
 
 from kzoo.models import create_model, get_variant, list_models
-from kzoo.models.catalog import VARIANTS
+from kzoo.models.catalog import BUILDERS, VARIANTS
 
 # Widths of the stages, and convolutions in a stage, of the networks for 94, 95 and 96%.
 FASTNETS = {"s": ((64, 256, 256), 2), "m": ((128, 384, 384), 2), "l": ((128, 384, 512), 3)}
@@ -113,3 +115,14 @@ def test_named_builders_are_their_rows():
         assert builder.__name__ == name
         assert model.count_params() == create_model(row.name).count_params()
         keras.backend.clear_session()
+
+
+def test_every_builder_is_public_and_documented():
+    import kzoo
+
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    names = [name for family in BUILDERS.values() for name in family]
+    assert {row.builder.partition(":")[2] for row in VARIANTS} <= set(names)
+    for name in names:
+        assert name in kzoo.__all__
+        assert f".. autofunction:: {name}\n" in page

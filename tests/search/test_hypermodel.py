@@ -40,7 +40,7 @@ def test_keras_tuners_tuners_train_our_runs(make, options):
     assert tuner.get_best_hyperparameters()[0].get("batch_size") in (20, 50)
     model = tuner.get_best_models()[0]  # from keras-tuner's checkpoint
     assert model.output_shape == (None, 10)
-    ours = kzoo.training.saved_run.Run(Path(tuner.get_trial_dir(best.trial_id)) / "run").model
+    ours = kzoo.training.run.Run(Path(tuner.get_trial_dir(best.trial_id)) / "run").model
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), ours.get_weights(), strict=True))
 
 
@@ -52,7 +52,7 @@ def test_batch_norm_and_averages_are_saved_as_they_are_scored():
     tuner = keras_tuner.RandomSearch(hyper_model, objective="val_accuracy", max_trials=1, seed=1, directory="kt")
     tuner.search(verbose=0)
     model = tuner.get_best_models()[0]
-    run = kzoo.training.saved_run.Run(Path(tuner.get_trial_dir("0")) / "run")
+    run = kzoo.training.run.Run(Path(tuner.get_trial_dir("0")) / "run")
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), run.model.get_weights(), strict=True))
 
 

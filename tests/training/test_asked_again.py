@@ -343,5 +343,5 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
 
 def test_checkpoints_hold_what_the_run_is_made_of(there):
     last = checkpoint.load_latest(there / "checkpoint")
-    assert [layer[1] for layer in last.meta["origin"]["model"]["layers"]][:3] == ["InputLayer", "Rescaling", "Scaled"]
-    assert last.meta["origin"]["callbacks"] == []
+    assert [layer[1] for layer in last.state.origin["model"]["layers"]][:3] == ["InputLayer", "Rescaling", "Scaled"]
+    assert last.state.origin["callbacks"] == []

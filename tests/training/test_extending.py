@@ -1,5 +1,6 @@
 """A finished run asked for more epochs goes on, in a run of its own, to the bits of one that had them at once."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -116,7 +117,9 @@ def test_unfinished_failed_stopped_or_without_checkpoint(there):
     refused("the model is another one now", epochs=3)
     (there / "result.json").write_text(record)
     last = checkpoint.load_latest(there / "checkpoint")
-    checkpoint.save(there / "checkpoint", checkpoint.Checkpoint(2, 0, last.arrays, {**last.meta, "stopped": True}))
+    checkpoint.save(
+        there / "checkpoint", checkpoint.Checkpoint(2, 0, last.arrays, dataclasses.replace(last.state, stopped=True))
+    )
     refused("ended early, after 2 of 2 epochs", epochs=3)
     shutil.rmtree(there / "checkpoint")
     refused("no checkpoint any more", epochs=3)

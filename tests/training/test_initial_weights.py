@@ -12,7 +12,7 @@ import kzoo
 from kzoo.errors import InputError
 from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
 from kzoo.training.publishing import save_weights_set
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -64,7 +64,7 @@ def final_state(directory: Path) -> tuple[dict[str, list[np.ndarray]], dict]:
     for key in ("seconds", "segments", "peak_memory", "git_commit"):
         record.pop(key)
     record["history"].pop("seconds")
-    record["callbacks"] = json.loads(json.dumps(last.meta["callbacks"]))
+    record["callbacks"] = json.loads(json.dumps(last.state.callbacks))
     for state in record["callbacks"]:
         if "history" in state:
             state["history"].pop("seconds")

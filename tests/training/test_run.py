@@ -1,6 +1,7 @@
 """Runs: what they leave, what asking again does, failures, transfer, own models and callbacks."""
 
 import csv
+import dataclasses
 import json
 import os
 import resource
@@ -15,7 +16,7 @@ import pytest
 
 import kzoo
 from kzoo.training import checkpoint
-from kzoo.training import run as run_module
+from kzoo.training import train as train_module
 from kzoo.training.records import Result, read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -230,8 +231,8 @@ def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path, command, 
     """A limit on file size stands for the full disk: the system refuses to write on, with OSError."""
     words = ["mlp", "--dataset", "digits", "--epochs", 4, "--directory", "run", "--no-diagnostics"]
     words += ["--set", "train_size=100", "--set", "model_options.hidden=[64]"]
-    limits, real = resource.getrlimit(resource.RLIMIT_FSIZE), run_module.train
-    monkeypatch.setattr(run_module, "train", lambda *a, **k: real(*a, callbacks=[Fill()], **{**k, "progress": False}))
+    limits, real = resource.getrlimit(resource.RLIMIT_FSIZE), train_module.train
+    monkeypatch.setattr(train_module, "train", lambda *a, **k: real(*a, callbacks=[Fill()], **{**k, "progress": False}))
     try:
         code, _, errors = command("train", *words)
     finally:
@@ -268,12 +269,13 @@ def test_really_full_disk(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def without_a_part(meta):
-    meta["parts"] = meta["parts"][1:]
+def without_a_part(state):
+    return dataclasses.replace(state, parts=state.parts[1:])
 
 
-def with_other_names(meta):
-    meta["callbacks"][1] = {f"old_{key}": value for key, value in meta["callbacks"][1].items()}
+def with_other_names(state):
+    first, second, *others = state.callbacks
+    return dataclasses.replace(state, callbacks=[first, {f"old_{k}": v for k, v in second.items()}, *others])
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +292,6 @@ def test_checkpoint_of_a_kzoo_with_other_states_is_refused(cut, change):
     shutil.copytree(cut, "cut")
     for path in checkpoint.files(Path("cut/checkpoint")):
         found = checkpoint.load(path)
-        change(found.meta)
-        checkpoint.save(path.parent, found)
+        checkpoint.save(path.parent, dataclasses.replace(found, state=change(found.state)))
     with pytest.raises(kzoo.InputError, match="written by another version of kzoo"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])

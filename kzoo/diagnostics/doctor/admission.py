@@ -23,7 +23,7 @@ from kzoo.training.directory import check_structure, own_model
 from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.records import read_history
-from kzoo.training.saved_run import Run
+from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run
 
 
@@ -73,7 +73,7 @@ def admit(
 def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: bool) -> Patient:
     result = run.result if run.finished else None
     start = None if result else load_latest(run.directory / "checkpoint")
-    place = data_dir or (result.data.get("data_dir") if result else start.meta.get("data_dir") if start else None)
+    place = data_dir or (result.data.get("data_dir") if result else start.state.data_dir if start else None)
     data: Data | None = None
     no_data = ""
     try:

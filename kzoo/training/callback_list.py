@@ -1,0 +1,120 @@
+"""The callbacks of a run as a list: told once that training begins and ends, their states kept in every checkpoint."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.errors import InputError
+from kzoo.training.checkpoint import RunState
+
+
+class OnceList(keras.callbacks.CallbackList):
+    """A callback list whose members hear of the begin and end of training once, however often `fit` is called."""
+
+    def __init__(self, callbacks: list[Any], model: Any) -> None:
+        """Serve `callbacks` for the training of `model`."""
+        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
+        self._begun = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Pass the first call on."""
+        if not self._begun:
+            self._begun = True
+            super().on_train_begin(logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Hold the call back, see `end`."""
+
+    def end(self) -> None:
+        """Tell all members that training has ended."""
+        super().on_train_end(None)
+
+
+def state_of(callback: Any) -> dict[str, Any]:
+    """What must survive a kill: `state()` where a callback has one, else its plain attributes.
+
+    Those that its constructor takes are not state: a callback may turn them into something else when it begins
+    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
+    """
+    if hasattr(callback, "state"):
+        return callback.state()
+    plain = {}
+    settings = inspect.signature(type(callback)).parameters
+    for name, value in vars(callback).items():
+        if name in settings:
+            continue
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, bool | int | float | str) or value is None:
+            plain[name] = value
+    return plain
+
+
+def restore_state(callback: Any, state: dict[str, Any]) -> None:
+    """Give a callback the state that `state_of` took from its predecessor."""
+    if hasattr(callback, "restore"):
+        callback.restore(state)
+    else:
+        vars(callback).update(state)
+
+
+class StatefulCallbacks:
+    """The callbacks of a run that keep states: kzoo's own, then the user's.
+
+    Attributes:
+        own: kzoo's.
+        custom: the user's, in the order in which they were given.
+    """
+
+    def __init__(self, own: Sequence[Any], custom: Sequence[Any]) -> None:
+        """Keep both."""
+        self.own, self.custom = list(own), list(custom)
+
+    @property
+    def all(self) -> list[Any]:
+        """All of them, in the order of their states."""
+        return [*self.own, *self.custom]
+
+    @property
+    def names(self) -> list[str]:
+        """Class names of kzoo's own."""
+        return [type(part).__name__ for part in self.own]
+
+    def states(self) -> list[dict[str, Any]]:
+        """What must survive a kill."""
+        return [state_of(part) for part in self.all]
+
+    def restore(self, state: RunState, directory: Path) -> None:
+        """Take the states from a checkpoint.
+
+        Args:
+            state: of the checkpoint.
+            directory: the run's, for messages.
+
+        Raises:
+            InputError: it is of other callbacks.
+        """
+        other = InputError(
+            f"the checkpoint in {str(directory)!r} was written by another version of kzoo, which keeps other "
+            "states: finish the run with that version, or start anew with fresh=True (--fresh)"
+        )
+        if state.parts != self.names:
+            raise other
+        count = len(self.own)
+        if len(state.callbacks) != len(self.all):
+            raise InputError(
+                f"run {str(directory)!r} was trained with {len(state.callbacks) - count} callbacks of your own and is "
+                f"resumed with {len(self.custom)}: pass as many, in the same order"
+            )
+        try:
+            for part, kept in zip(self.own, state.callbacks[:count], strict=True):
+                restore_state(part, kept)
+        except (KeyError, TypeError) as error:
+            raise other from error
+        for part, kept in zip(self.custom, state.callbacks[count:], strict=True):
+            restore_state(part, kept)

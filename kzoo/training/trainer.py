@@ -1,0 +1,218 @@
+"""One process's part of a run: `fit` with checkpoints, from wherever the last process stopped."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kzoo.console import console_for
+from kzoo.errors import InputError
+from kzoo.files import write_text
+from kzoo.interrupts import interruptible
+from kzoo.introspection.layers import find_kernels
+from kzoo.recipes.schema import Recipe
+from kzoo.training import callbacks as cb
+from kzoo.training import records
+from kzoo.training.backends import devices, seed_step
+from kzoo.training.build import Data
+from kzoo.training.callback_list import OnceList, StatefulCallbacks
+from kzoo.training.checkpoint import Checkpoint, RunState
+from kzoo.training.checkpointer import Checkpointer
+from kzoo.training.directory import save_weights
+from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.guards import FiniteGuard
+from kzoo.training.optimizers import averaged, build_optimizer
+from kzoo.training.options import Options
+from kzoo.training.progress import ProgressBar
+from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
+from kzoo.training.recorders.weight_histograms import WeightHistograms
+
+
+class Trainer:
+    """Trains a model in a run's directory, from its beginning or from a checkpoint.
+
+    Attributes:
+        stock: the model whose weights are saved.
+        view: the model that is trained, which shares its weights.
+        state: what every checkpoint carries, apart from what changes.
+        best, log, flow: what the run has come to.
+    """
+
+    def __init__(
+        self,
+        stock: keras.Model,
+        recipe: Recipe,
+        data: Data,
+        directory: Path,
+        *,
+        start: Checkpoint | None,
+        state: RunState,
+        options: Options,
+    ) -> None:
+        """Prepare to train; `start` is the checkpoint to go on from, None for a new run."""
+        self.end = min(recipe.epochs, options.until or recipe.epochs)
+        self.stock, self.recipe, self.data, self.directory = stock, recipe, data, directory
+        self.state, self.start = state, start
+        self.view, self.logits = training_view(stock)
+        self.batches = data.batches("train", recipe)
+        self.validation = data.batches("validation", recipe) if len(data.validation) else None
+        self._began = time.monotonic()
+        self._earlier = list(start.state.segments) if start else []
+        self._segment = _describe(start.epoch if start else 0)
+        self._compile()
+        self.flow: GradientFlowCallback | None = None
+        self._make_callbacks(options, self._watchers() if state.diagnostics else [])
+
+    def _compile(self) -> None:
+        kind = "Categorical" if self.batches.soft else "SparseCategorical"
+        with_logits = {"from_logits": self.logits}
+        self.view.compile(
+            optimizer=build_optimizer(self.recipe, self.batches.steps),
+            loss=getattr(keras.losses, f"{kind}Crossentropy")(**with_logits),
+            metrics=[getattr(keras.metrics, f"{kind}Accuracy")(name="accuracy")],
+        )
+        if not self.view.trainable_variables:
+            raise InputError(f"model {self.stock.name!r} has no weights to train")
+        self.view.optimizer.build(self.view.trainable_variables)
+
+    def _watchers(self) -> list[Any]:
+        """What looks on and changes nothing; each has `state()` and `restore(state)`."""
+        if not find_kernels(self.view):
+            return []
+        train = self.data.train
+        images, labels = (np.array(part[:PROBE_IMAGES]) for part in (train.images, train.labels))
+        self.flow = GradientFlowCallback(images, labels, steps=lambda: len(self.batches), strict=False)
+        return [self.flow, WeightHistograms(self.stock, self.directory, self.recipe.epochs)]
+
+    def _make_callbacks(self, options: Options, watchers: list[Any]) -> None:
+        self.board = cb.TensorBoardLog(self.directory / "tensorboard")
+        rate = cb.Rate(self.recipe, self.batches.steps)
+        self.log = cb.Log(rate, self._write_history)
+        best = self.directory / "best.weights.h5"
+        self.best = cb.Best(self.stock, lambda: save_weights(self.stock, best), self.recipe.ties)
+        self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None
+        self.bar = None
+        console = console_for(options.progress)
+        if console is not None:
+            args = (self.recipe.epochs, self.batches.steps, len(self.data.train), self.recipe.batch_size)
+            self.bar = ProgressBar(console, *args)
+        guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
+
+        # Those with state, the user's among them; the checkpoint that keeps their states is written last.
+        own = [cb.Averaging(), *watchers, self.log, rate, self.best, *([self.stopper] if self.stopper else [])]
+        parts = StatefulCallbacks(own, options.callbacks or ())
+        self.checkpointer = Checkpointer(
+            self.stock,
+            self.view,
+            self.batches,
+            self.directory,
+            state=self.state,
+            parts=parts,
+            best=self.best,
+            segments=self.segments,
+            minutes=options.checkpoint_minutes,
+        )
+        bar = [self.bar] if self.bar else []
+        self.callbacks = OnceList([_Opening(self), guard, *parts.all, *bar, self.checkpointer], self.view)
+
+    def run(self) -> None:
+        """Train to the last epoch (or early stop) and leave averaged weights, if any, in the model.
+
+        Raises:
+            RunFailed: the loss is not finite, or the disk is full.
+            KeyboardInterrupt: SIGINT or SIGTERM came; a checkpoint was written first.
+        """
+        first, step = (self.start.epoch, self.start.step) if self.start else (0, 0)
+        stopped = bool(self.start and self.start.state.stopped)
+        if self.start is None:
+            self.checkpointer.save(0, 0)
+        if self.start is not None and (first >= self.end or stopped):
+            self.checkpointer.restore(self.start)
+        else:
+            self.batches.position(first, step)
+            if step:
+                # Metrics must exist before an epoch begun elsewhere can go on; TensorFlow makes them lazily.
+                self.view.test_on_batch(*self.batches[0])
+            with interruptible() as self.checkpointer.interrupted:
+                try:
+                    if step:  # the rest of an epoch begun elsewhere has fewer steps than Keras expects later
+                        self._fit(first, first + 1)
+                        first += 1
+                    if first < self.end and not self.view.stop_training:
+                        self.batches.position(first)
+                        self._fit(first, self.end)
+                finally:
+                    if self.bar is not None:
+                        self.bar.close()
+                    self.board.close()
+            self.callbacks.end()
+
+    def _fit(self, first: int, end: int) -> None:
+        self.view.fit(
+            self.batches,
+            validation_data=self.validation,
+            initial_epoch=first,
+            epochs=end,
+            callbacks=self.callbacks,
+            verbose=0,
+            shuffle=False,  # the batches shuffle themselves, anew each epoch
+        )
+
+    def finish(self) -> None:
+        """Write the final weights, then leave the best ones in the model."""
+        with averaged(self.view.optimizer):
+            save_weights(self.stock, self.directory / "final.weights.h5")
+        self.stock.set_weights(self.best.weights)
+        save_weights(self.stock, self.directory / "best.weights.h5")
+
+    def _write_history(self, history: dict[str, list[float]]) -> None:
+        text = records.history_csv(history)
+        write_text(self.directory / records.METRICS, text)
+        self.board.write(history)
+
+    def segments(self) -> list[dict[str, Any]]:
+        """All processes' parts so far, this one's last."""
+        return [*self._earlier, {**self._segment, "seconds": round(time.monotonic() - self._began, 3)}]
+
+
+def _describe(epoch: int) -> dict[str, Any]:
+    """This process's part of a run that goes on with an epoch, counted from 0."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+        "first_epoch": epoch + 1,
+        "backend": keras.backend.backend(),
+        "versions": records.versions(),
+        "python": platform.python_version(),
+        "devices": devices(),
+        **records.hardware(),
+    }
+
+
+class _Opening(keras.callbacks.Callback):
+    """First of all callbacks: puts the run where it stopped, then tells the batches which epoch it is."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer = trainer
+        self.restored = trainer.start is None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        trainer = self.trainer
+        step = 0
+        if not self.restored and trainer.start is not None:
+            trainer.checkpointer.restore(trainer.start)
+            self.restored, step = True, trainer.start.step
+            if trainer.bar is not None:
+                trainer.bar.first_step = step
+        trainer.batches.position(epoch, step)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        batches = self.trainer.batches
+        seed_step(self.trainer.recipe.seed, batches.epoch, batches.first_step + batch)

@@ -1,0 +1,80 @@
+"""A checkpoint's file: what it carries is read back, and files of earlier versions are still read."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.training import checkpoint
+from kzoo.training.checkpoint import Checkpoint, RunState
+
+# As the first version wrote it, letter by letter.
+FIRST = """{"epoch": 1, "step": 3, "meta": {"digest": "4be21c0a97", "fingerprint": "ab12", "data_dir": null,
+"paths": ["dense/kernel"], "callbacks": [{}, {"rate": 0.1}], "stopped": false,
+"segments": [{"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5}]}}"""
+
+
+def write(path, meta, **arrays):
+    np.savez(path, **arrays, meta=np.frombuffer(meta.encode(), np.uint8))
+
+
+def test_the_first_versions_file_is_read(tmp_path):
+    path = tmp_path / "00001-0000003.npz"
+    write(path, FIRST, **{"model:0": np.ones(2), "model:1": np.zeros(3), "best:0": np.ones(2)})
+    found = checkpoint.load_latest(tmp_path)
+    assert (found.epoch, found.step) == (1, 3)
+    assert [len(array) for array in found.arrays["model"]] == [2, 3]
+    assert found.state == RunState(
+        "4be21c0a97",
+        "ab12",
+        paths=["dense/kernel"],
+        callbacks=[{}, {"rate": 0.1}],
+        segments=[{"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5}],
+    )
+    assert (found.state.origin, found.state.parts, found.state.extends) == (None, None, None)
+    assert found.state.diagnostics is False
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    state = RunState(
+        "d", "f", "here", True, {"model": None, "callbacks": []}, {"name": "n"}, ["p"], ["Log"], [{"a": 1}], True, [{}]
+    )
+    path = checkpoint.save(tmp_path / "checkpoint", Checkpoint(2, 0, {"model": [np.arange(3)]}, state))
+    found = checkpoint.load(path)
+    assert found.state == state
+    assert found.arrays["model"][0].tolist() == [0, 1, 2]
+    with np.load(path) as archive:
+        written = json.loads(archive["meta"].tobytes())
+    assert written == {"epoch": 2, "step": 0, "meta": dataclasses.asdict(state)}
+
+
+def test_what_a_later_version_adds_is_left_out_and_what_is_missing_is_damage(tmp_path):
+    path = tmp_path / "00000-0000000.npz"
+    write(path, json.dumps({"epoch": 0, "step": 0, "meta": {"digest": "d", "fingerprint": "f", "new": 1}}))
+    assert checkpoint.load(path).state == RunState("d", "f")
+    write(path, json.dumps({"epoch": 0, "step": 0, "meta": {"digest": "d"}}))
+    with pytest.raises(InputError, match="is damaged"):
+        checkpoint.load(path)
+
+
+def test_a_run_killed_under_an_earlier_version_is_resumed(tmp_path):
+    """Stopped within its second epoch by a kzoo in which trainer and checkpointer were one class."""
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("it was begun on TensorFlow")
+    import kzoo
+
+    shutil.copytree(Path(__file__).parent / "killed_run", tmp_path / "run")
+    # Its callback, which stopped it, is left out.
+    run = kzoo.resume(tmp_path / "run", callbacks=[keras.callbacks.Callback()], progress=False)
+    # What the same run gave that was not stopped.
+    history = run.result.history
+    assert history["loss"] == pytest.approx([2.3904433, 2.2962782, 2.2805984], rel=1e-4)
+    assert history["val_loss"] == pytest.approx([2.2915623, 2.2774010, 2.2699847], rel=1e-4)
+    assert run.result.test.loss == pytest.approx(2.2780251, rel=1e-4)
+    assert len(run.result.segments) == 2
+    assert len(run.result.gradient_flow["epochs"]) == 4
