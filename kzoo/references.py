@@ -39,4 +39,4 @@ def load_function(reference: str, kind: str, no_module: Callable[[str], str] | N
         found = getattr(found, name)
     if not callable(found):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")
-    return found  # type: ignore[no-any-return]
+    return found
