@@ -190,6 +190,8 @@ def test_wrong_use_is_one_line(served, command):
         demo_server("nowhere", 0)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.skipif(driver.find() is None, reason="there is no Chromium (Debian: apt-get install chromium)")
 def test_a_digit_is_drawn(served, tmp_path):
     browser = driver.Browser(tmp_path)

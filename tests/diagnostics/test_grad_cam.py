@@ -92,7 +92,10 @@ def trained():
     return give
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    ["softmax, colour", "subclass", *(pytest.param(n, marks=pytest.mark.slow) for n in ("raw pixels", "nested"))],
+)
 def test_the_mass_lies_in_the_quadrant(trained, name):
     model = trained(name)
     images, labels = patterned(30, MODELS[name][1], seed=9)

@@ -76,7 +76,26 @@ def error(values: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(values - expected).max() / np.abs(expected).max())
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras has double precision on TensorFlow alone")
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_are_the_slope_of_the_loss(training):
+    model = network("float64")
+    slopes = parameter_gradients(model, IMAGES, LABELS, training=training).gradients
+    rng, probe, step = np.random.default_rng(2), LossProbe(model, IMAGES, LABELS, training=training), 1e-6
+    for variable, slope in zip(model.trainable_variables, slopes, strict=True):
+        value, way = np.array(ops.convert_to_numpy(variable)), rng.normal(size=variable.shape)
+        losses = []
+        for sign in (1, -1):
+            variable.assign(value + sign * step * way)
+            losses.append(probe().loss)
+        variable.assign(value)
+        expected = (losses[0] - losses[1]) / (2 * step)
+        assert np.vdot(ops.convert_to_numpy(slope), way) == pytest.approx(expected, rel=1e-4, abs=1e-8), variable.path
+
+
 # Elsewhere Keras's mean and BatchNorm round to single precision; `test_backends_agree` does the rest.
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras has double precision on TensorFlow alone")
 def test_gradients_are_finite_differences(here):
     of_weights, of_input = here["float64"]["difference weights"], here["float64"]["difference input"]
@@ -87,6 +106,8 @@ def test_gradients_are_finite_differences(here):
     np.testing.assert_allclose(of_input[0], of_input[1], rtol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_single_precision_is_double_precision_rounded(here):
     for key, value in here["float32"].items():
         assert error(value, here["float64"][key]) < 1e-5, key

@@ -12,7 +12,13 @@ FLAGS = [(False, False), (True, False), (False, True), (True, True)]
 
 @pytest.mark.backend
 @pytest.mark.parametrize(
-    ("builder", "blocks", "flags"), [(VGG08, 0, FLAGS[0]), (VGG08, 0, FLAGS[1]), *((VGG38, 5, f) for f in FLAGS)]
+    ("builder", "blocks", "flags"),
+    [
+        (VGG08, 0, FLAGS[0]),
+        (VGG08, 0, FLAGS[1]),
+        *(pytest.param(VGG38, 5, flags, marks=pytest.mark.slow) for flags in FLAGS[:3]),
+        (VGG38, 5, FLAGS[3]),
+    ],
 )
 def test_logits_equal_pytorchs(builder, blocks, flags):
     pytest.importorskip("torch", reason="the reference is a PyTorch network")
@@ -37,7 +43,7 @@ def test_logits_equal_pytorchs(builder, blocks, flags):
 
 @pytest.mark.parametrize("reduction", ["average", "max", "strided", "space-to-depth"])
 @pytest.mark.parametrize("shortcut", ["none", "pooled", "projected"])
-@pytest.mark.parametrize("size", [(16, 16), (13, 11)])
+@pytest.mark.parametrize("size", [pytest.param((16, 16), marks=pytest.mark.slow), (13, 11)])
 def test_every_reduction_and_shortcut(reduction, shortcut, size):
     plain = VGG(blocks=0, input_shape=(*size, 3), classes=4)
     model = VGG(blocks=0, reduction=reduction, shortcut=shortcut, input_shape=(*size, 3), classes=4)
