@@ -1,7 +1,7 @@
 """BatchNorm: training, inference, folded, and backward (report b, algorithms 1 to 3, after Ioffe and Szegedy 2015).
 
 Statistics are taken over all axes but the last: over the batch for (batch, features), over batch, rows and columns for
-maps (batch, height, width, channels). m is the number of values that each mean is taken of.
+maps (batch, height, width, channels). m is the number of values that each mean is taken over.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPSILON = 1e-5
 
 
 class Normalized(NamedTuple):
-    """What training's forward pass gives, and what its backward pass needs.
+    """The output of training's forward pass, and what its backward pass needs.
 
     Attributes:
         y: the output, of the input's shape.
@@ -78,12 +78,12 @@ def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, epsilon: f
 def batch_norm_gradients(
     gradient: np.ndarray, forward: Normalized, gamma: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients by the input, gamma and beta; mean and variance are functions of the input, and counted as such.
+    """Gradients by the input, gamma and beta; mean and variance are treated as functions of the input.
 
     Args:
         gradient: by the output, (batch, ..., channels).
-        forward: what `batch_norm` gave.
-        gamma: as it was.
+        forward: the result of `batch_norm`.
+        gamma: as in the forward pass.
 
     Returns:
         Of the input's shape, (channels,) and (channels,). With g the gradient and n the normalized input, the first is
@@ -109,7 +109,7 @@ def population(means: list[np.ndarray], variances: list[np.ndarray], m: int) -> 
     Args:
         means: of each batch, (channels,).
         variances: of each batch, divided by m.
-        m: how many values each was taken of, batch size x rows x columns.
+        m: how many values each was taken over, batch size x rows x columns.
 
     Raises:
         InputError: no batches, not as many means as variances, or m is less than 2.
@@ -199,9 +199,9 @@ def scaled_weights(
     if factor <= 0:
         raise InputError(f"factor must be positive, not {factor!r}")
     one, zero = np.ones(weights.shape[1], weights.dtype), np.zeros(weights.shape[1], weights.dtype)
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    results: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for used in (weights, weights.dtype.type(factor) * weights):
         forward = batch_norm(inputs @ used, one, zero, epsilon=epsilon)
         back, _, _ = batch_norm_gradients(gradient, forward, one)
-        found.append((forward.y, back @ used.T, inputs.T @ back))
-    return dict(zip(("output", "input_gradient", "weight_gradient"), zip(*found, strict=True), strict=True))
+        results.append((forward.y, back @ used.T, inputs.T @ back))
+    return dict(zip(("output", "input_gradient", "weight_gradient"), zip(*results, strict=True), strict=True))

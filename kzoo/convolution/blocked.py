@@ -36,12 +36,12 @@ class _Block:
             yield slice(first, min(first + self.images, self.geometry.batch))
 
     def strips(self) -> Iterator[slice]:
-        """The rows of places that are done at a time."""
+        """The rows of positions that are processed at a time."""
         for first in range(0, self.geometry.height.places, self.rows):
             yield slice(first, min(first + self.rows, self.geometry.height.places))
 
     def columns(self, images: slice, rows: slice) -> np.ndarray:
-        """The buffer's part for so many images and rows."""
+        """The buffer's part for this many images and rows."""
         return self._columns[: images.stop - images.start, : rows.stop - rows.start]
 
     def fill(self, x: np.ndarray, images: slice) -> None:
@@ -50,23 +50,23 @@ class _Block:
         self.padded[: images.stop - images.start, rows, across] = x[images]
 
     def gather(self, images: slice, rows: slice) -> np.ndarray:
-        """The columns of some images and rows of places: (places, taps channels)."""
-        found = self.columns(images, rows)
+        """The columns of some images and rows of positions: (positions, taps channels)."""
+        columns = self.columns(images, rows)
         padded = self.padded[: images.stop - images.start]
-        found[...] = im2col.patches(padded, self.geometry, rows.start, rows.stop - rows.start)
-        return matrix(found)
+        columns[...] = im2col.patches(padded, self.geometry, rows.start, rows.stop - rows.start)
+        return matrix(columns)
 
 
-def matrix(found: np.ndarray) -> np.ndarray:
-    """Columns (images, rows, columns, kernel height, kernel width, channels) as (places, taps channels), no copy.
+def matrix(columns: np.ndarray) -> np.ndarray:
+    """Columns (images, rows, columns, kernel height, kernel width, channels) as (positions, taps channels), no copy.
 
     A part of the buffer is contiguous: either all rows of some images or some rows of one image.
     """
-    return found.reshape(-1, int(np.prod(found.shape[3:])), copy=False)
+    return columns.reshape(-1, int(np.prod(columns.shape[3:])), copy=False)
 
 
 def sizes(geometry: Geometry, itemsize: int) -> tuple[int, int]:
-    """How many images are done at a time, and how many rows of places (all of them if more than one image is)."""
+    """How many images, and rows of positions, are processed at a time (all rows if more than one image is)."""
     row = geometry.width.places * int(np.prod(geometry.kernel_shape[:3])) * itemsize
     rows = geometry.height.places
     if rows * row > BLOCK_BYTES:
@@ -96,8 +96,8 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
         padded[...] = 0
         for rows in block.strips():
             by_columns = block.columns(images, rows)
-            came = gradient[images, rows].reshape(-1, geometry.filters, copy=False)
-            np.matmul(came, weights, out=matrix(by_columns))
+            by_output = gradient[images, rows].reshape(-1, geometry.filters, copy=False)
+            np.matmul(by_output, weights, out=matrix(by_columns))
             first, last = rows.start * height.stride, (rows.stop - 1) * height.stride + 1
             for i, j in geometry.offsets():
                 down = i * height.dilation
@@ -107,15 +107,15 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel, see `im2col.kernel_gradient`; blocks are added up."""
+    """The gradient by the kernel, see `im2col.kernel_gradient`; blocks are summed."""
     total = np.zeros((int(np.prod(geometry.kernel_shape[:3])), geometry.filters), x.dtype)
     product = np.empty_like(total)
     block = _Block(geometry, x.dtype)
     for images in block.parts():
         block.fill(x, images)
         for rows in block.strips():
-            came = gradient[images, rows].reshape(-1, geometry.filters, copy=False)
-            np.matmul(block.gather(images, rows).T, came, out=product)
+            by_output = gradient[images, rows].reshape(-1, geometry.filters, copy=False)
+            np.matmul(block.gather(images, rows).T, by_output, out=product)
             total += product
     return total.reshape(geometry.kernel_shape)
 

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and its gradients in NumPy, by an algorithm of one's choice.
+"""Two-dimensional convolution and its gradients in NumPy, by a choice of algorithms.
 
 As in all networks, "convolution" is cross-correlation: the kernel is not flipped. Maps are (batch, height, width,
 channels), kernels (height, width, channels, filters), all arrays of one call float32 or all float64.
@@ -47,8 +47,8 @@ def conv2d(
 ) -> np.ndarray:
     """Convolve a batch of images.
 
-    With B images of H x W pixels and C channels, a kernel of k x k taps, F filters and an output of P x Q places, the
-    algorithms take:
+    With B images of H x W pixels and C channels, a kernel of k x k taps, F filters and an output of P x Q positions,
+    the algorithms take:
 
     - ``"loops"``: B P Q k² C F products, one at a time in Python; no extra storage.
     - ``"correlate2d"``: B C F calls of SciPy's function for one map; extra storage of a map or two.
@@ -61,7 +61,7 @@ def conv2d(
         x: (B, H, W, C), float32 or float64.
         kernel: (k, k, C, F), not necessarily square, of the same dtype.
         bias: (F,), of the same dtype, or None.
-        stride: pixels from place to place; one number, or one for height and one for width.
+        stride: pixels from position to position; one number, or one for height and one for width.
         padding: ``"valid"``, ``"same"``, a number of zeros for every side, two for height and width, or
             ((top, bottom), (left, right)).
         dilation: pixels from tap to tap; as `stride`.
@@ -115,8 +115,8 @@ def conv2d_input_gradient(
     check_array("kernel", kernel, 4, KERNEL, gradient.dtype)
     geometry = of_convolution(input_shape, kernel.shape, stride, padding, dilation)
     check_shape("gradient", gradient, geometry.output_shape)
-    found: np.ndarray = chosen.input_gradient(np.ascontiguousarray(gradient), np.ascontiguousarray(kernel), geometry)
-    return found
+    by_input: np.ndarray = chosen.input_gradient(np.ascontiguousarray(gradient), np.ascontiguousarray(kernel), geometry)
+    return by_input
 
 
 def conv2d_kernel_gradient(
@@ -151,12 +151,12 @@ def conv2d_kernel_gradient(
     check_array("gradient", gradient, 4, "(batch, rows, columns, filters)", x.dtype)
     geometry = of_convolution(x.shape, kernel_shape, stride, padding, dilation)
     check_shape("gradient", gradient, geometry.output_shape)
-    found: np.ndarray = chosen.kernel_gradient(np.ascontiguousarray(x), np.ascontiguousarray(gradient), geometry)
-    return found
+    by_kernel: np.ndarray = chosen.kernel_gradient(np.ascontiguousarray(x), np.ascontiguousarray(gradient), geometry)
+    return by_kernel
 
 
 def conv2d_bias_gradient(gradient: np.ndarray) -> np.ndarray:
-    """The gradient of a loss by a convolution's bias, the same for all algorithms: the sum over images and places.
+    """The gradient of a loss by a convolution's bias, the same for all algorithms: the sum over images and positions.
 
     Args:
         gradient: by the output, (B, P, Q, F).
@@ -176,7 +176,7 @@ def conv2d_bias_gradient(gradient: np.ndarray) -> np.ndarray:
 def geometry_of(
     x: np.ndarray, kernel: np.ndarray, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1
 ) -> Geometry:
-    """What a convolution of these arrays looks like; see `conv2d` for arguments and errors."""
+    """The geometry of a convolution of these arrays; see `conv2d` for arguments and errors."""
     check_array("x", x, 4, IMAGES)
     check_array("kernel", kernel, 4, KERNEL, x.dtype)
     return of_convolution(x.shape, kernel.shape, stride, padding, dilation)
@@ -196,5 +196,5 @@ def predicted_storage(geometry: Geometry, algorithm: str, itemsize: int = 4) -> 
     Raises:
         InputError: an unknown algorithm.
     """
-    found: dict[str, int] = _algorithm(algorithm).storage(geometry, itemsize)
-    return found
+    sizes: dict[str, int] = _algorithm(algorithm).storage(geometry, itemsize)
+    return sizes

@@ -1,9 +1,9 @@
-"""Convolution pair by pair: three loops around SciPy's 2-D functions (report a, section 2; report d, section 2.3).
+"""Convolution map by map: three loops around SciPy's 2-D functions (report a, section 2; report d, section 2.3).
 
 For each image, channel and filter one call of a function T: the time is ``batch x filters x channels x T``. T sees one
-map and one kernel and knows neither stride nor dilation, so it computes every place and every pixel between the taps:
-a stride s wastes s^2 of the work, a dilation d as much of it. Operations of the forward pass:
-``batch filters channels`` times (places at stride 1) x (kernel with its holes).
+map and one kernel and knows neither stride nor dilation, so it computes every position and every pixel between the
+taps: a stride s wastes s^2 of the work, a dilation d as much of it. Operations of the forward pass:
+``batch filters channels`` times (positions at stride 1) x (kernel with its holes).
 Extra storage: one padded map and one result of T at a time.
 """
 
@@ -67,10 +67,10 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
     reached = (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start))
     for b in range(geometry.batch):
         for o in range(geometry.filters):
-            came = spread(gradient[b, :, :, o], _stride(geometry))
+            by_output = spread(gradient[b, :, :, o], _stride(geometry))
             for c in range(geometry.channels):
                 weights = spread(kernel[:, :, c, o], _dilation(geometry))
-                x_gradient[b, *reached, c] += convolve2d(came, weights, mode="full")[rows, columns]
+                x_gradient[b, *reached, c] += convolve2d(by_output, weights, mode="full")[rows, columns]
     return x_gradient
 
 
@@ -82,8 +82,8 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
         for c in range(geometry.channels):
             image = padded_map(x[b, :, :, c], geometry)
             for o in range(geometry.filters):
-                came = spread(gradient[b, :, :, o], _stride(geometry))
-                kernel_gradient[:, :, c, o] += correlate2d(image, came, mode="valid")[every]
+                by_output = spread(gradient[b, :, :, o], _stride(geometry))
+                kernel_gradient[:, :, c, o] += correlate2d(image, by_output, mode="valid")[every]
     return kernel_gradient
 
 

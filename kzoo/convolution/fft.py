@@ -6,7 +6,7 @@ a real signal has, what is left of the convolution is a matrix product over the 
 
 Operations: ``F_h F_w log(F_h F_w)`` for each of ``batch channels + batch filters + channels filters`` transforms, and
 ``F batch channels filters`` complex products, whatever the kernel's size and dilation. A stride saves nothing: all
-places are computed, then some are taken.
+positions are computed, then some are taken.
 Extra storage: the transforms of both operands and of the result, that of the kernel (channels filters F complex
 numbers) among them: a kernel of few taps takes as much as one of many. See `storage`.
 """
@@ -42,8 +42,8 @@ def _forth(values: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first:
 
 
 def _back(spectrum: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first: int) -> np.ndarray:
-    """Transform back, of which some rows and columns are wanted; overwrites the spectrum."""
-    # One axis after the other: only the rows that are wanted are transformed along the second.
+    """Transform back and keep some rows and columns; overwrites the spectrum."""
+    # One axis after the other: only the rows to keep are transformed along the second.
     spectrum = fft.ifft(spectrum, axis=first, overwrite_x=True, workers=_workers())
     spectrum = spectrum[(slice(None),) * first + (rows,)]
     real = fft.irfft(spectrum, n=sizes[1], axis=first + 1, workers=_workers())
@@ -56,14 +56,14 @@ def _by_frequency(spectrum: np.ndarray) -> np.ndarray:
 
 
 def _every(geometry: Geometry) -> tuple[slice, slice]:
-    """Where outputs lie among all places at stride 1."""
+    """Indices of the outputs among all positions at stride 1."""
     return tuple(  # type: ignore[return-value]
         slice(0, (axis.places - 1) * axis.stride + 1, axis.stride) for axis in (geometry.height, geometry.width)
     )
 
 
 def _taps(geometry: Geometry) -> tuple[slice, slice]:
-    """Where the kernel's taps lie in its dilated self."""
+    """Indices of the kernel's taps within the dilated kernel."""
     return tuple(slice(0, axis.extent, axis.dilation) for axis in (geometry.height, geometry.width))  # type: ignore[return-value]
 
 
@@ -104,8 +104,8 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     """Bytes at the peak beyond arguments and result, of each function.
 
-    The peak is one of: the second operand, filled up, beside both transforms; the three transforms; the last transform
-    beside the result at all places of the rows that are wanted; those beside the result.
+    The peak is one of: the second operand, filled up, next to both transforms; the three transforms; the last transform
+    next to the result at all positions of the rows to keep; those next to the result.
     """
     height, width = transform_sizes(geometry)
     half = 2 * height * (width // 2 + 1)  # reals that a map's transform takes
@@ -123,7 +123,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
             geometry.height.window * geometry.width.window,
         ),
     }
-    found = {}
+    storage_of = {}
     for name, (first, second, result, kept_rows, kept) in results.items():
         a, b, c = maps[first], maps[second], maps[result]
         peak = max(
@@ -133,5 +133,5 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
             c * (half + kept_rows * width),
             c * (half + kept_rows * width + kept),
         )
-        found[name] = itemsize * (peak - c * kept)
-    return found
+        storage_of[name] = itemsize * (peak - c * kept)
+    return storage_of

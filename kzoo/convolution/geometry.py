@@ -22,7 +22,7 @@ class Axis:
     Attributes:
         size: of the map, in pixels, without padding.
         window: of the kernel or pool, in taps.
-        stride: pixels from one place of the window to the next.
+        stride: pixels from one position of the window to the next.
         dilation: pixels from one tap to the next.
         before: zeros put before the first pixel.
         after: zeros put after the last.
@@ -47,7 +47,7 @@ class Axis:
 
     @property
     def places(self) -> int:
-        """How many places the window has: the size of the result."""
+        """How many positions the window has: the size of the result."""
         return (self.padded - self.extent) // self.stride + 1
 
     @property
@@ -56,12 +56,12 @@ class Axis:
         return (self.places - 1) * self.stride + self.extent
 
     def taps(self, tap: int) -> slice:
-        """The padded map's pixels that one tap meets, one for each place of the window."""
+        """The padded map's pixels that one tap meets, one for each position of the window."""
         start = tap * self.dilation
         return slice(start, start + (self.places - 1) * self.stride + 1, self.stride)
 
     def inside(self, tap: int) -> tuple[slice, slice]:
-        """As `taps`, without the zeros: the places at which the tap meets the map itself, and the pixels it meets."""
+        """As `taps`, without the zeros: the positions where the tap meets the map itself, and the pixels it meets."""
         shift = tap * self.dilation - self.before
         first = max(0, -(shift // self.stride))
         last = min(self.places - 1, (self.size - 1 - shift) // self.stride)
@@ -95,7 +95,7 @@ class Geometry:
 
     @property
     def padded_shape(self) -> tuple[int, int, int, int]:
-        """The input's with its zeros."""
+        """The shape of the input with its zeros."""
         return (self.batch, self.height.padded, self.width.padded, self.channels)
 
     @property
@@ -110,17 +110,17 @@ class Geometry:
 
     @property
     def is_padded(self) -> bool:
-        """Whether there are zeros on any side."""
+        """Whether any side has zeros."""
         return any((self.height.before, self.height.after, self.width.before, self.width.after))
 
     @property
     def multiply_adds(self) -> int:
-        """Products that are added up by the definition, those with zeros of the padding included."""
+        """Products that the definition sums, including those with zeros of the padding."""
         return int(np.prod(self.output_shape[:3])) * int(np.prod(self.kernel_shape))
 
     @property
     def inner(self) -> tuple[slice, slice]:
-        """Where the map lies in its padded self: rows and columns."""
+        """Rows and columns of the map within its padded copy."""
         return tuple(slice(axis.before, axis.before + axis.size) for axis in (self.height, self.width))  # type: ignore[return-value]
 
     def offsets(self) -> Iterator[tuple[int, int]]:
@@ -143,20 +143,20 @@ def pad(x: np.ndarray, geometry: Geometry, value: float = 0.0) -> np.ndarray:
 
 
 def pair(name: str, value: Any) -> tuple[int, int]:
-    """A positive integer or two as two.
+    """A positive integer, or two, as a pair.
 
     Raises:
-        InputError: it is neither.
+        InputError: the value is neither.
     """
-    both = (value, value) if isinstance(value, int | np.integer) else value
-    good = isinstance(both, Sequence) and not isinstance(both, str) and len(both) == 2
-    if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in both):
+    two = (value, value) if isinstance(value, int | np.integer) else value
+    good = isinstance(two, Sequence) and not isinstance(two, str) and len(two) == 2
+    if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in two):
         raise InputError(f"{name} must be a positive integer or two of them, not {value!r}")
-    return int(both[0]), int(both[1])
+    return int(two[0]), int(two[1])
 
 
-def _given(padding: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Explicit padding as ((top, bottom), (left, right)); None where it is nothing of the kind."""
+def _explicit(padding: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Explicit padding as ((top, bottom), (left, right)); None where it is not explicit."""
     if isinstance(padding, int | np.integer):
         padding = (padding, padding)
     if isinstance(padding, str) or not isinstance(padding, Sequence) or len(padding) != 2:
@@ -178,7 +178,7 @@ def axes(
     Args:
         shape: the map's height and width.
         window: the window's height and width in taps, or one number for both.
-        stride: pixels from place to place, vertically and horizontally.
+        stride: pixels from position to position, vertically and horizontally.
         padding: ``"valid"`` (none), ``"same"`` (so that at stride 1 the result has the map's size; at others its size
             over the stride, rounded up; an odd zero goes to the end, as in Keras), a number of zeros for every side,
             two numbers for height and width, or ((top, bottom), (left, right)).
@@ -189,13 +189,13 @@ def axes(
         InputError: a value is not of these kinds, or the window is larger than the padded map.
     """
     windows, strides, dilations = pair(what, window), pair("stride", stride), pair("dilation", dilation)
-    explicit = _given(padding)
+    explicit = _explicit(padding)
     if explicit is None and padding not in ("same", "valid"):
         raise InputError(
             f"padding must be 'same', 'valid', a number of zeros that is not negative, two of them, or "
             f"((top, bottom), (left, right)), not {padding!r}"
         )
-    found = []
+    both_axes = []
     for i, name in enumerate(("height", "width")):
         before, after = explicit[i] if explicit else (0, 0)
         if padding == "same":
@@ -211,15 +211,15 @@ def axes(
                 f"{what} of {name} {axis.window}{spread} does not fit into a map of {name} {axis.size}"
                 f" with {before} + {after} zeros of padding"
             )
-        found.append(axis)
-    return found[0], found[1]
+        both_axes.append(axis)
+    return both_axes[0], both_axes[1]
 
 
 def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any = None) -> np.ndarray:
-    """An array of the right kind.
+    """Check that an array has the right dtype and number of dimensions, and return it.
 
     Raises:
-        InputError: no NumPy array, not float32 or float64 (or not `dtype`), or not of so many dimensions, none empty.
+        InputError: it is no NumPy array of float32 or float64 (or `dtype`), has other dimensions, or is empty.
     """
     if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
         kind = value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
@@ -232,10 +232,10 @@ def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any
 
 
 def check_shape(name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
-    """That an array has the shape that the others ask for.
+    """Check that an array has the shape that the other arrays require.
 
     Raises:
-        InputError: it has another.
+        InputError: it has another shape.
     """
     if value.shape != shape:
         raise InputError(f"{name} must have the shape {shape} here, not {value.shape}")

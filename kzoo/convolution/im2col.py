@@ -1,6 +1,6 @@
 """Convolution as one matrix product: im2col ("serialisation", report a, section 2; report d, section 2.4).
 
-The pixels that each place of the kernel meets are laid out as one row of a matrix, the "columns": (batch rows columns)
+The pixels that each position of the kernel meets form one row of a matrix, the "columns": (batch rows columns)
 x (taps channels), taps being the kernel's area. It is a strided view of the padded map, copied once, by which each
 pixel is repeated once for every tap that meets it. The kernel, (taps channels) x filters, is a view.
 
@@ -18,13 +18,13 @@ from kzoo.convolution.geometry import Geometry, pad
 
 
 def patches(padded: np.ndarray, geometry: Geometry, first: int = 0, rows: int | None = None) -> np.ndarray:
-    """The pixels that each place of the kernel meets, as a read-only view of the padded map.
+    """The pixels that each position of the kernel meets, as a read-only view of the padded map.
 
     Args:
         padded: (images, padded height, padded width, channels).
-        geometry: of the convolution; its batch is not looked at.
-        first: the first row of places.
-        rows: how many rows of places; all if not given.
+        geometry: of the convolution; its batch is ignored.
+        first: the first row of positions.
+        rows: how many rows of positions; all by default.
 
     Returns:
         (images, rows, columns, kernel height, kernel width, channels).
@@ -61,7 +61,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
     by_columns = by_columns.reshape(*geometry.output_shape[:3], *geometry.kernel_shape[:3])
     x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
     for i, j in geometry.offsets():
-        # No two places meet the same pixel with the same tap, so that one strided sum a tap adds all of them.
+        # No two positions meet the same pixel with the same tap, so that one strided sum a tap adds all of them.
         (rows, pixel_rows), (across, pixel_columns) = geometry.height.inside(i), geometry.width.inside(j)
         x_gradient[:, pixel_rows, pixel_columns] += by_columns[:, rows, across, i, j]
     return x_gradient
@@ -74,7 +74,7 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 
 def sum_buffers(rows: int, geometry: Geometry) -> int:
-    """Numbers that NumPy itself buffers as it adds one strided array of so many rows of places to another."""
+    """Numbers that NumPy itself buffers as it adds one strided array of this many rows of positions to another."""
     if is_plain(geometry) and not geometry.is_padded:
         return 0  # nothing is strided
     return 3 * min(np.getbufsize(), rows * geometry.width.places * geometry.channels)
@@ -87,12 +87,12 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     output, kernel = int(np.prod(geometry.output_shape)), int(np.prod(geometry.kernel_shape))
     back = matrix + sum_buffers(geometry.batch * geometry.height.places, geometry)
     if is_plain(geometry):
-        found = {"forward": padded, "input_gradient": back, "kernel_gradient": padded}
+        numbers_of = {"forward": padded, "input_gradient": back, "kernel_gradient": padded}
     else:
         # The padded map is gone when the result is made.
-        found = {
+        numbers_of = {
             "forward": max(padded + matrix - output, matrix),
             "input_gradient": back,
             "kernel_gradient": max(padded + matrix - kernel, matrix),
         }
-    return {name: itemsize * numbers for name, numbers in found.items()}
+    return {name: itemsize * numbers for name, numbers in numbers_of.items()}

@@ -15,12 +15,12 @@ from kzoo.convolution.geometry import Axis, Geometry
 
 
 def _met(axis: Axis) -> Iterator[tuple[int, int, int]]:
-    """All (place, tap, pixel) of one axis at which a tap meets a pixel and not a zero of the padding."""
-    for place in range(axis.places):
+    """All (position, tap, pixel) of one axis at which a tap meets a pixel and not a zero of the padding."""
+    for position in range(axis.places):
         for tap in range(axis.window):
-            pixel = place * axis.stride + tap * axis.dilation - axis.before
+            pixel = position * axis.stride + tap * axis.dilation - axis.before
             if 0 <= pixel < axis.size:
-                yield place, tap, pixel
+                yield position, tap, pixel
 
 
 def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -50,14 +50,14 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
     """The gradient by the input: each output's gradient goes back to the pixels it came from, times the weight."""
     x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
-    came, weight = gradient.item, kernel.item
+    by_output, weight = gradient.item, kernel.item
     for b in range(geometry.batch):
         for c in range(geometry.channels):
             for p, i, row in _met(geometry.height):
                 for q, j, column in _met(geometry.width):
                     total = 0.0
                     for o in range(geometry.filters):
-                        total += came(b, p, q, o) * weight(i, j, c, o)
+                        total += by_output(b, p, q, o) * weight(i, j, c, o)
                     x_gradient[b, row, column, c] += total
     return x_gradient
 
@@ -65,14 +65,14 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
     """The gradient by the kernel: each weight gets every pixel it met times the gradient of what came of it."""
     kernel_gradient = np.zeros(geometry.kernel_shape, x.dtype)
-    pixel, came = x.item, gradient.item
+    pixel, by_output = x.item, gradient.item
     for c in range(geometry.channels):
         for o in range(geometry.filters):
             for p, i, row in _met(geometry.height):
                 for q, j, column in _met(geometry.width):
                     total = 0.0
                     for b in range(geometry.batch):
-                        total += pixel(b, row, column, c) * came(b, p, q, o)
+                        total += pixel(b, row, column, c) * by_output(b, p, q, o)
                     kernel_gradient[i, j, c, o] += total
     return kernel_gradient
 

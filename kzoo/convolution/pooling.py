@@ -1,7 +1,7 @@
 """Max and average pooling, forward and backward (report d, section 2.3).
 
-Both go over the window's taps rather than its places: each tap is one strided view of the whole batch, so that a pool
-of k x k takes k^2 passes over the output and no copy of the windows.
+Both loop over the window's taps instead of its positions: each tap is one strided view of the whole batch, so a pool of
+k x k takes k^2 passes over the output and no copy of the windows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def max_pool2d(
     Args:
         x: (batch, height, width, channels), float32 or float64.
         size: of the window, height and width or one number.
-        stride: `size` if not given.
+        stride: `size` by default.
         padding: as in `conv2d`; pixels of the padding are never the largest.
 
     Returns:
@@ -74,11 +74,11 @@ def max_pool2d_gradient(
     stride: Pair | None = None,
     padding: Padding = "valid",
 ) -> np.ndarray:
-    """The gradient by the input: each window's goes to the pixel that was largest, all else gets none.
+    """The gradient by the input: each window's goes to the pixel that was largest; other pixels get none.
 
     Args:
         gradient: by the output, (batch, rows, columns, channels).
-        argmax: what `max_pool2d` remembered, of the same shape.
+        argmax: as `max_pool2d` returned it, of the same shape.
         input_shape: of `max_pool2d`'s input.
         size: as it was.
         stride: as it was.
@@ -101,7 +101,7 @@ def max_pool2d_gradient(
 
 
 def _pixels(geometry: Geometry, dtype: np.dtype, count_padding: bool) -> np.ndarray | int:
-    """What each window is divided by: (rows, columns, 1), or one number."""
+    """The divisor of each window: (rows, columns, 1), or one number."""
     whole = geometry.height.window * geometry.width.window
     if count_padding or not geometry.is_padded:
         return whole
@@ -110,8 +110,8 @@ def _pixels(geometry: Geometry, dtype: np.dtype, count_padding: bool) -> np.ndar
         inside = np.zeros(axis.padded, dtype)
         inside[axis.before : axis.before + axis.size] = 1
         counts.append(np.sum([inside[axis.taps(tap)] for tap in range(axis.window)], axis=0))
-    found: np.ndarray = (counts[0][:, None] * counts[1])[..., None]
-    return found
+    counted: np.ndarray = (counts[0][:, None] * counts[1])[..., None]
+    return counted
 
 
 def average_pool2d(
@@ -127,7 +127,7 @@ def average_pool2d(
     Args:
         x: (batch, height, width, channels), float32 or float64.
         size: of the window, height and width or one number.
-        stride: `size` if not given.
+        stride: `size` by default.
         padding: as in `conv2d`.
         count_padding: whether the padding's zeros count as pixels (report d, PyTorch) or not (Keras).
 

@@ -33,7 +33,7 @@ from kzoo.seeds import generator
 
 
 class Layer:
-    """What all layers have: weights and their gradients, in the same order (none by default)."""
+    """The base of all layers: weights and their gradients, in the same order (none by default)."""
 
     def __init__(self) -> None:
         """No weights."""
@@ -88,15 +88,15 @@ class BatchNorm(Layer):
         if not training:
             gamma, beta = self.weights
             return batch_norm_inference(x, gamma, beta, self.mean, self.variance)
-        self.found = batch_norm(x, *self.weights)
+        self.normalized = batch_norm(x, *self.weights)
         m = x.size // x.shape[-1]
-        self.mean += (1 - self.momentum) * (self.found.mean - self.mean)
-        self.variance += (1 - self.momentum) * (m / (m - 1) * self.found.variance - self.variance)
-        return self.found.y
+        self.mean += (1 - self.momentum) * (self.normalized.mean - self.mean)
+        self.variance += (1 - self.momentum) * (m / (m - 1) * self.normalized.variance - self.variance)
+        return self.normalized.y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """By input; keeps those by scale and shift."""
-        by_x, *self.gradients = batch_norm_gradients(gradient, self.found, self.weights[0])
+        by_x, *self.gradients = batch_norm_gradients(gradient, self.normalized, self.weights[0])
         return by_x
 
 
@@ -128,7 +128,7 @@ class MaxPool(Layer):
 
 
 class Dense(Layer):
-    """A matrix product with all that comes in, flattened."""
+    """A matrix product with the flattened input."""
 
     def __init__(self, features: int, classes: int, random: np.random.Generator) -> None:
         """Weights as LeCun et al. (1998) draw them."""
@@ -186,7 +186,7 @@ class LeNet:
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean loss in nats, and its gradient by the logits: probabilities less the truth, over the batch."""
+    """The mean loss in nats, and its gradient by the logits: probabilities minus the one-hot labels, over the batch."""
     shifted = logits - logits.max(1, keepdims=True)
     probabilities = np.exp(shifted)
     probabilities /= probabilities.sum(1, keepdims=True)
@@ -204,7 +204,7 @@ def accuracy(network: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
 def train(
     *, epochs: int = 12, batch_size: int = 50, rate: float = 0.05, seed: int = 0, algorithm: str = "im2col-blocked"
 ) -> tuple[LeNet, float]:
-    """Train on digits, print a line an epoch, and measure on the digits held out.
+    """Train on digits, print a line an epoch, and measure the accuracy on the test digits.
 
     Args:
         epochs: passes over the training images.
