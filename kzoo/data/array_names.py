@@ -22,21 +22,23 @@ def understood(content: Mapping[str, Any], source: str) -> dict[str, Any]:
     Raises:
         InputError: a name is not understood, or two mean the same.
     """
-    found: dict[str, Any] = {}
-    givers: dict[str, str] = {}
-    strange = []
+    arrays: dict[str, Any] = {}
+    original_names: dict[str, str] = {}
+    unknown_names = []
     testing = any(part_name(str(key)).part == TEST for key in content)
     for key, value in content.items():
         name = _name(str(key), testing)
         if name is None:
-            strange.append(key)
-        elif name in found:
-            raise InputError(f"{source} holds {givers[name]!r} and {key!r}, which mean the same: keep one")
+            unknown_names.append(key)
+        elif name in arrays:
+            raise InputError(f"{source} holds {original_names[name]!r} and {key!r}, which mean the same: keep one")
         else:
-            found[name], givers[name] = value, str(key)
-    if strange:
-        raise InputError(f"{source} holds {some(map(repr, strange))}, which is not understood: allowed are {ALLOWED}")
-    return found
+            arrays[name], original_names[name] = value, str(key)
+    if unknown_names:
+        raise InputError(
+            f"{source} holds {some(map(repr, unknown_names))}, which is not understood: allowed are {ALLOWED}"
+        )
+    return arrays
 
 
 def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
@@ -49,14 +51,14 @@ def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
 
 def _name(key: str, testing: bool) -> str | None:
     """What an array's name stands for; None if nothing."""
-    found = words(key)
-    if "".join(found) in _CLASS_NAMES:
+    key_words = words(key)
+    if "".join(key_words) in _CLASS_NAMES:
         return "class_names"
-    images, labels = _IMAGES.intersection(found), _LABELS.intersection(found)
+    images, labels = _IMAGES.intersection(key_words), _LABELS.intersection(key_words)
     part, rest = part_name(key)
     if bool(images) == bool(labels) or set(rest) - _IMAGES - _LABELS or part == UNLABELLED:
         return None
-    if any(word.isdigit() for word in found) or (part is None and len(found) > 1):
+    if any(word.isdigit() for word in key_words) or (part is None and len(key_words) > 1):
         return None
     if part == EVALUATION:
         part = VALIDATION if testing else TEST

@@ -59,10 +59,10 @@ class Arrays:
     def _repr_html_(self) -> str:
         rows = []
         for label, name in enumerate(self.class_names[: notebook.LIMIT]):
-            places = np.flatnonzero(self.labels == label)
+            indices = np.flatnonzero(self.labels == label)
             drawn = self.images.shape[-1] in (1, 3)
-            shown = "".join(notebook.picture(self.images[i]) for i in places[:SHOWN]) if drawn else ""
-            rows.append((name, f"{len(places):,}", notebook.Markup(shown)))
+            shown = "".join(notebook.picture(self.images[i]) for i in indices[:SHOWN]) if drawn else ""
+            rows.append((name, f"{len(indices):,}", notebook.Markup(shown)))
         table = notebook.table(("class", "images", "the first"), rows, left=(0, 2))
         return notebook.heading(repr(self)) + table
 
@@ -79,13 +79,13 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     Raises:
         InputError: something is missing, of the wrong type or shape, not understood, or does not fit the rest.
     """
-    given = understood(content, source) if isinstance(content, Mapping) else None
+    by_name = understood(content, source) if isinstance(content, Mapping) else None
 
     def get(key: str) -> Any:
-        return getattr(content, key, None) if given is None else given.get(key)
+        return getattr(content, key, None) if by_name is None else by_name.get(key)
 
     if get("images") is None or get("labels") is None:
-        holds = "" if given is None else f"; it holds {some(given) or 'nothing'}"
+        holds = "" if by_name is None else f"; it holds {some(by_name) or 'nothing'}"
         raise InputError(f"{source} must give 'images' and 'labels', or 'x_train' and 'y_train'{holds}")
     images, labels = _part(get("images"), get("labels"), source, "")
     names = texts(get("class_names"), source)
@@ -109,7 +109,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
         fingerprint=digest,
         validation_images=validations[0],
         validation_labels=validations[1],
-        notes=() if given is None else guessed(content, source),
+        notes=() if by_name is None else guessed(content, source),
     )
 
 
@@ -184,12 +184,12 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
     images, labels = keep(arrays.images, arrays.labels)
     parts: dict[str, Any] = {}
     for part in ("validation", "test"):
-        held_out, owners = getattr(arrays, f"{part}_images"), getattr(arrays, f"{part}_labels")
+        held_out, held_out_labels = getattr(arrays, f"{part}_images"), getattr(arrays, f"{part}_labels")
         if held_out is not None:
-            held_out, owners = keep(held_out, owners)
-            if not len(owners):
+            held_out, held_out_labels = keep(held_out, held_out_labels)
+            if not len(held_out_labels):
                 raise InputError(f"the {part} part has no image of the classes {tuple(classes)!r}")
-        parts |= {f"{part}_images": held_out, f"{part}_labels": owners}
+        parts |= {f"{part}_images": held_out, f"{part}_labels": held_out_labels}
     # Derived, not hashed again: what is kept follows from the whole and the choice.
     digest = hashlib.sha256(f"{arrays.fingerprint}:{indices}".encode()).hexdigest()
     return dataclasses.replace(

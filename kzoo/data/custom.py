@@ -23,13 +23,13 @@ class CustomAugmentation(CustomPart, Augmentation):
         Raises:
             InputError: it gives no numbers of the images' shape.
         """
-        found = self.function()(images, rng, **self.options)
-        given = getattr(found, "shape", None) == images.shape and getattr(found, "dtype", None)
-        if not given or not np.issubdtype(given, np.number) or np.issubdtype(given, np.complexfloating):
+        result = self.function()(images, rng, **self.options)
+        dtype = getattr(result, "shape", None) == images.shape and getattr(result, "dtype", None)
+        if not dtype or not np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.complexfloating):
             raise InputError(
-                f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(found)}"
+                f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(result)}"
             )
-        return found
+        return result
 
     def draw(
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT

@@ -191,7 +191,7 @@ DATASETS = (
 )
 
 REGISTRY = Registry("dataset", lambda: DATASETS)
-PLACES = ("folder", "npz", "arrays")
+LOCATIONS = ("folder", "npz", "arrays")
 """What a name may begin with, before a colon, that says by itself where the images are."""
 DEFAULT_TEST = 0.2
 """Share held out for testing of an own dataset without a test split."""
@@ -264,11 +264,11 @@ def get_dataset(name: str) -> Dataset:
     row = REGISTRY.find(name)
     if row is not None:
         return row
-    kind, colon, place = name.partition(":")
+    kind, colon, location = name.partition(":")
     if kind == "tfds" and colon:
-        return _prepared(place)
-    if colon and kind and place:
-        return Dataset(name, test=DEFAULT_TEST, loader=None if kind in PLACES else name)
+        return _prepared(location)
+    if colon and kind and location:
+        return Dataset(name, test=DEFAULT_TEST, loader=None if kind in LOCATIONS else name)
     base, slash, config = name.partition("/")
     if slash and base in REGISTRY.own and REGISTRY.own[base].prepared is not None:
         builder = str(REGISTRY.own[base].prepared).partition("/")[0]
@@ -286,19 +286,19 @@ def _prepared(text: str) -> Dataset:
     """The row of what tensorflow-datasets calls ``NAME[/CONFIG]``: built in, derived from one that is, or a new one."""
     name, image, label = parse(text)
     builder = name.partition("/")[0]
-    near = [row for row in DATASETS if row.prepared is not None and row.prepared.partition("/")[0] == builder]
-    if not near:
+    matching = [row for row in DATASETS if row.prepared is not None and row.prepared.partition("/")[0] == builder]
+    if not matching:
         return Dataset(PREFIX + text, test=DEFAULT_TEST, prepared=name, features=(image, label))
-    row = near[0]
+    row = matching[0]
     if (image, label) == (None, None) and row.prepared == name:
         return row
     # Another configuration, or other features: what was measured or counted does not hold for it, what was drawn may.
-    called = f"{row.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
-    row = dataclasses.replace(row, name=called, prepared=name, features=(image, label), configuration=None)
+    new_name = f"{row.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
+    row = dataclasses.replace(row, name=new_name, prepared=name, features=(image, label), configuration=None)
     if row.trained_on is not None:
         return row
-    nothing: dict[str, Any] = {"classes": None, "image_shape": None, "mean": None, "std": None, "class_names": None}
-    return dataclasses.replace(row, **nothing, published=None, validation=0.1, test=DEFAULT_TEST, stratified=True)
+    unmeasured: dict[str, Any] = {"classes": None, "image_shape": None, "mean": None, "std": None, "class_names": None}
+    return dataclasses.replace(row, **unmeasured, published=None, validation=0.1, test=DEFAULT_TEST, stratified=True)
 
 
 def _unknown(name: Any) -> InputError:
@@ -307,8 +307,8 @@ def _unknown(name: Any) -> InputError:
             f"dataset must be a name, not {shown(name)}: kzoo.train(recipe, dataset=(images, labels)) takes arrays; "
             "elsewhere save them with numpy.savez and name them npz:PATH, or use kzoo.register_dataset"
         )
-    for kind, there in (("folder", os.path.isdir(name)), ("npz", os.path.isfile(name))):
-        if there and (kind == "folder" or name.endswith(".npz")):
+    for kind, exists in (("folder", os.path.isdir(name)), ("npz", os.path.isfile(name))):
+        if exists and (kind == "folder" or name.endswith(".npz")):
             return InputError(f"unknown dataset {name!r}: did you mean '{kind}:{name}', the {kind} of that name?")
     hint = "Others: tfds:NAME of tensorflow-datasets, folder:PATH, npz:PATH, module:function, or register_dataset."
     return unknown("dataset", name, REGISTRY.names(), hint=hint)

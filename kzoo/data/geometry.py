@@ -76,13 +76,13 @@ class Translate(Augmentation):
 def _windows(images: np.ndarray, pad: int, drawn: CropDraw, border: Literal["constant", "reflect"]) -> np.ndarray:
     """Windows of the images' size, cut out of the images padded on every side."""
     count, height, width, channels = images.shape
-    places = 2 * pad + 1
+    positions = 2 * pad + 1
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=border)
     # A view of all windows, of which one per image is copied: 12 times faster than gathering pixels.
     image, row, column, channel = padded.strides
     windows = as_strided(
         padded,
-        (count, places, places, height, width, channels),
+        (count, positions, positions, height, width, channels),
         (image, row, column, row, column, channel),
         writeable=False,
     )
@@ -145,13 +145,13 @@ class AlternatingFlip(Augmentation):
 
 def mirrored(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The images, which are overwritten, with the chosen ones (bool, one per image) mirrored left-right."""
-    places = np.flatnonzero(chosen)
-    before = images[places]
+    indices = np.flatnonzero(chosen)
+    before = images[indices]
     # Channel by channel: NumPy copies runs of one stride four times faster than runs of three bytes.
     turned = np.empty_like(before)
     for channel in range(images.shape[3]):
         turned[..., channel] = before[:, :, ::-1, channel]
-    images[places] = turned
+    images[indices] = turned
     return images
 
 
@@ -218,8 +218,8 @@ def affine(
     right = np.arange(width) - (width - 1) / 2
     by_row, by_column = ([np.asarray(factor)[:, None, None] for factor in pair] for pair in (rows, columns))
     more = [np.reshape(np.asarray(part, float), (-1, 1, 1)) for part in shift]
-    places = right * by_row[1] + down * by_row[0] + (height - 1) / 2 + more[0]
-    row, row_part = _neighbours(places, height)
+    positions = right * by_row[1] + down * by_row[0] + (height - 1) / 2 + more[0]
+    row, row_part = _neighbours(positions, height)
     column, column_part = _neighbours(right * by_column[1] + down * by_column[0] + (width - 1) / 2 + more[1], width)
     upper_left = row * (width + 2) + column
 
@@ -235,12 +235,12 @@ def affine(
     return result
 
 
-def _pixels(padded: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _pixels(padded: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Pixels (B, H, W) at places counted within each image: (B, H, W), or (1, H, W) for the same in all of them."""
     count, size = len(padded), padded[0].size
-    if len(places) == 1:
-        return padded.reshape(count, size).take(places[0], axis=1)
-    return padded.reshape(-1).take(places + size * np.arange(count)[:, None, None])
+    if len(indices) == 1:
+        return padded.reshape(count, size).take(indices[0], axis=1)
+    return padded.reshape(-1).take(indices + size * np.arange(count)[:, None, None])
 
 
 def _neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -98,9 +98,9 @@ def _wanted(name: str) -> Iterator[Dataset]:
 
 def _get(row: Dataset, folder: Path) -> Got:
     name = str(row.prepared)
-    there = find(name, folder)
-    if there is not None:
-        return Got(row, there, fresh=False)
+    existing = find(name, folder)
+    if existing is not None:
+        return Got(row, existing, fresh=False)
     with quiet_import():
         try:
             import tensorflow_datasets as tfds
@@ -130,9 +130,9 @@ def _builder(tfds: Any, row: Dataset, folder: Path) -> Any:
     configs = [one.name for one in known.BUILDER_CONFIGS]
     if configs and config not in configs:
         near = difflib.get_close_matches(config, configs, n=1) or configs[:1]
-        given = f"has no configuration {config!r}" if config else f"comes in {len(configs)} configurations"
+        problem = f"has no configuration {config!r}" if config else f"comes in {len(configs)} configurations"
         form = row.name.partition("/")[0].partition("?")[0]
-        raise InputError(f"dataset {base!r} {given}: name one, as {form}/{near[0]}; {_few(configs)}")
+        raise InputError(f"dataset {base!r} {problem}: name one, as {form}/{near[0]}; {_few(configs)}")
     if config and not configs:
         raise InputError(f"dataset {base!r} has no configurations: leave /{config} out")
     try:

@@ -60,33 +60,33 @@ def find(name: str) -> Arrays:
     Raises:
         InputError: nothing holds them.
     """
-    found = held(name)
-    if found is None:
+    arrays = held(name)
+    if arrays is None:
         raise InputError(
             f"dataset {name!r} is arrays that were given in Python, and they are not here now: give them again, "
             "kzoo.train(recipe, dataset=(images, labels)) or kzoo.resume(directory, dataset=(images, labels))"
         )
-    return found
+    return arrays
 
 
-def _content(given: Any) -> Mapping[str, Any]:
+def _content(data: Any) -> Mapping[str, Any]:
     """Arrays by name."""
-    if isinstance(given, Mapping):
-        return {key: _pixels(value) if "label" not in str(key) else value for key, value in given.items()}
-    if _is_dataset(given):
-        images, labels = _collected(given, SOURCE)
+    if isinstance(data, Mapping):
+        return {key: _pixels(value) if "label" not in str(key) else value for key, value in data.items()}
+    if _is_dataset(data):
+        images, labels = _collected(data, SOURCE)
         return {"images": images, "labels": labels}
-    if not isinstance(given, tuple | list):
-        raise InputError(f"dataset must be a name or {FORMS}, not {shown(given)}")
-    if len(given) != 2:
-        hint = "; a validation part goes into a mapping, as x_val and y_val" if len(given) == 3 else ""
-        raise InputError(f"dataset must be a name or {FORMS}, not {len(given)} things{hint}")
+    if not isinstance(data, tuple | list):
+        raise InputError(f"dataset must be a name or {FORMS}, not {shown(data)}")
+    if len(data) != 2:
+        hint = "; a validation part goes into a mapping, as x_val and y_val" if len(data) == 3 else ""
+        raise InputError(f"dataset must be a name or {FORMS}, not {len(data)} things{hint}")
 
     # A pair of pairs or of Datasets is training and test part; a pair of anything else is images and labels.
-    if not all(_is_dataset(part) or _is_pair(part) for part in given):
-        return {"images": _pixels(given[0]), "labels": given[1]}
+    if not all(_is_dataset(part) or _is_pair(part) for part in data):
+        return {"images": _pixels(data[0]), "labels": data[1]}
     content: dict[str, Any] = {}
-    for prefix, part in zip(("", "test_"), given, strict=True):
+    for prefix, part in zip(("", "test_"), data, strict=True):
         images, labels = _collected(part, f"{prefix}dataset") if _is_dataset(part) else part
         content |= {f"{prefix}images": _pixels(images), f"{prefix}labels": labels}
     return content
@@ -151,8 +151,10 @@ def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
         return element["image"], element["label"]
     if isinstance(element, tuple | list) and len(element) == 2:
         return element[0], element[1]
-    what = f"{len(element)} things" if isinstance(element, tuple | list) else shown(element)
-    raise InputError(f"{source} must give images and labels, not {what} (sample weights are not taken: class_weights)")
+    content = f"{len(element)} things" if isinstance(element, tuple | list) else shown(element)
+    raise InputError(
+        f"{source} must give images and labels, not {content} (sample weights are not taken: class_weights)"
+    )
 
 
 def _pixels(images: Any) -> Any:

@@ -21,10 +21,10 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         InputError: a folder holds no image file.
     """
-    found: list[Path] = []
+    result: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            result.append(path)
             continue
         files, left_out = files_below(path)
         inside = [file for file in files if is_image(file)]
@@ -35,8 +35,8 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
             raise InputError(f"folder {str(path)!r} holds no image file")
         for line in left_out.line():
             warnings.warn(line, stacklevel=2)
-        found += inside
-    return found
+        result += inside
+    return result
 
 
 class Unreadable(list[UnreadableImage]):

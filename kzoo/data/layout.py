@@ -42,15 +42,15 @@ class LeftOut:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._found: dict[str, list[str]] = {}
+        self._paths: dict[str, list[str]] = {}
 
     def add(self, kind: str, path: Path) -> None:
         """Note one more of a kind."""
-        self._found.setdefault(kind, []).append(os.path.relpath(path, self._root))
+        self._paths.setdefault(kind, []).append(os.path.relpath(path, self._root))
 
     def line(self) -> list[str]:
         """One line on all of it, with counts and an example of each kind; none if nothing is left out."""
-        kinds = [f"{len(paths)} {kind} (e.g. {paths[0]!r})" for kind, paths in self._found.items()]
+        kinds = [f"{len(paths)} {kind} (e.g. {paths[0]!r})" for kind, paths in self._paths.items()]
         return [f"folder {str(self._root)!r}: left out {', '.join(kinds)}"] if kinds else []
 
 
@@ -101,22 +101,22 @@ class _Scan:
         """The files of each part by class."""
         folders = self._folders(self.root)
         self._loose(self.root)
-        places = self._places(folders)
-        if places is None:
+        part_folders = self._part_folders(folders)
+        if part_folders is None:
             return {TRAIN: self._classes(self.root, folders)}
-        found = {part: self._classes(*self._unwrapped(part, place)) for part, place in places.items()}
-        for part, place in places.items():
-            for name in found[part]:
-                if name not in found[TRAIN]:
+        classes = {part: self._classes(*self._unwrapped(part, folder)) for part, folder in part_folders.items()}
+        for part, folder in part_folders.items():
+            for name in classes[part]:
+                if name not in classes[TRAIN]:
                     raise InputError(
-                        f"class folder {str(place / name)!r} has no counterpart below {places[TRAIN].name}/, "
-                        f"which has {some(found[TRAIN])}"
+                        f"class folder {str(folder / name)!r} has no counterpart below {part_folders[TRAIN].name}/, "
+                        f"which has {some(classes[TRAIN])}"
                     )
-        return found
+        return classes
 
     # --- which folder is which part
 
-    def _places(self, folders: list[Path]) -> dict[str, Path] | None:
+    def _part_folders(self, folders: list[Path]) -> dict[str, Path] | None:
         """The folder of each part; None where the folders are classes."""
         named = {folder: part_name(folder.name) for folder in folders}
         if sum(is_fold(folder.name) for folder in folders) >= 2:
@@ -125,7 +125,7 @@ class _Scan:
                 f"{self.name} has folds ({some(folds)}), which are not read: make train/, validation/ and test/ of "
                 f"them{self._if_classes()}"
             )
-        chosen = {folder: said.part for folder, said in named.items() if said.part and not said.rest}
+        chosen = {folder: name.part for folder, name in named.items() if name.part and not name.rest}
         if not chosen:
             chosen = self._alike(named)
         if not set(chosen.values()) - {UNLABELLED}:
@@ -133,18 +133,18 @@ class _Scan:
         if TRAIN not in chosen.values():
             raise InputError(f"{self.name} has {next(iter(chosen)).name}/ but no train/{self._if_classes()}")
         self._check_others([folder for folder in folders if folder not in chosen], list(chosen))
-        places: dict[str, Path] = {}
+        part_folders: dict[str, Path] = {}
         for folder, part in self._evaluation_decided(chosen).items():
             if part == UNLABELLED:
                 self.left_out.add(NO_LABELS, folder)
-            elif part in places:
-                both = f"{places[part].name}/ and {folder.name}/"
-                raise InputError(f"{self.name}: {both} are both named as a {part} part: put them into one folder")
+            elif part in part_folders:
+                names = f"{part_folders[part].name}/ and {folder.name}/"
+                raise InputError(f"{self.name}: {names} are both named as a {part} part: put them into one folder")
             else:
-                places[part] = folder
-        if len({_identity(place) for place in places.values()}) < len(places):
+                part_folders[part] = folder
+        if len({_identity(part_folder) for part_folder in part_folders.values()}) < len(part_folders):
             raise InputError(f"{self.name}: two of its parts are the same folder")
-        return places
+        return part_folders
 
     def _alike(self, named: Mapping[Path, PartName]) -> dict[Path, str]:
         """Folders that are parts because all of them are called alike but for that: seg_train and seg_test."""
@@ -185,25 +185,25 @@ class _Scan:
                 self.remarks.append(f"{self.name}: {folder.name}/ is taken for the {decided[folder]} part")
         return decided
 
-    def _unwrapped(self, part: str, place: Path) -> tuple[Path, list[Path]]:
+    def _unwrapped(self, part: str, folder: Path) -> tuple[Path, list[Path]]:
         """A part's folder and the folders in it: inside of `seg_train/` there may be another `seg_train/` alone."""
-        folders = self._folders(place)
-        while len(folders) == 1 and part_name(folders[0].name).part == part_name(place.name).part:
-            place = folders[0]
-            folders = self._folders(place)
-        return place, folders
+        folders = self._folders(folder)
+        while len(folders) == 1 and part_name(folders[0].name).part == part_name(folder.name).part:
+            folder = folders[0]
+            folders = self._folders(folder)
+        return folder, folders
 
     # --- classes and their files
 
-    def _classes(self, place: Path, folders: list[Path]) -> Classes:
+    def _classes(self, parent: Path, folders: list[Path]) -> Classes:
         """The files of each class folder of a part."""
-        if place != self.root:
-            self._loose(place)
+        if parent != self.root:
+            self._loose(parent)
         if not folders:
-            raise InputError(f"image folder {str(place)!r} has no class folders: put each class's images into one")
+            raise InputError(f"image folder {str(parent)!r} has no class folders: put each class's images into one")
         if sum(is_fold(folder.name) for folder in folders) >= 2:
-            raise InputError(f"image folder {str(place)!r} has folds ({some(f.name for f in folders)}), not classes")
-        if place == self.root:
+            raise InputError(f"image folder {str(parent)!r} has folds ({some(f.name for f in folders)}), not classes")
+        if parent == self.root:
             self._check_below(folders)
         classes: Classes = {}
         owners: dict[tuple[int, int], Path] = {}
@@ -225,7 +225,7 @@ class _Scan:
                 self.left_out.add(EMPTY, folder)
         if not classes:
             raise InputError(
-                f"image folder {str(place)!r} has no images: its folders ({some(f.name for f in folders)}) hold none"
+                f"image folder {str(parent)!r} has no images: its folders ({some(f.name for f in folders)}) hold none"
             )
         return classes
 
@@ -233,11 +233,11 @@ class _Scan:
         """Refuse parts inside of classes; say so where all classes hold the same folders."""
         inner = {folder: [below.name for below in self._folders(folder)] for folder in folders}
         if len(folders) == 1 and len(inner[folders[0]]) > 1:
-            said_so = f"{self.name} has one folder only, {folders[0].name!r}, with {some(inner[folders[0]])} in it"
-            raise InputError(f"{said_so}: did you mean 'folder:{folders[0]}'?")
+            problem = f"{self.name} has one folder only, {folders[0].name!r}, with {some(inner[folders[0]])} in it"
+            raise InputError(f"{problem}: did you mean 'folder:{folders[0]}'?")
         for folder, names in inner.items():
-            said = {part_name(name).part for name in names if not part_name(name).rest} - {None, UNLABELLED}
-            if TRAIN in said and len(said) > 1:
+            parts = {part_name(name).part for name in names if not part_name(name).rest} - {None, UNLABELLED}
+            if TRAIN in parts and len(parts) > 1:
                 raise InputError(
                     f"{self.name} has parts inside of classes ({folder.name}/{names[0]}): the parts must be outside, "
                     f"{names[0]}/{folder.name}"
@@ -255,8 +255,8 @@ class _Scan:
                 "whose images are taken together"
             )
 
-    def _loose(self, place: Path) -> None:
-        for entry in self._entries(place):
+    def _loose(self, folder: Path) -> None:
+        for entry in self._entries(folder):
             if not os.path.isdir(entry.path):
                 looks = Path(entry.name).suffix.lower() in suffixes()
                 self.left_out.add(LOOSE if looks else DEAD_LINKS if _dead(entry) else OTHER_FILES, Path(entry.path))
@@ -281,24 +281,24 @@ class _Scan:
 
     def _seen(self, folder: Path) -> set[tuple[int, int]]:
         """The folder itself and what it lies in, so that a link back is not followed round and round."""
-        return self._above | {_identity(place) for place in (folder, *folder.parents)}
+        return self._above | {_identity(ancestor) for ancestor in (folder, *folder.parents)}
 
     def _holds_images(self, folder: Path) -> bool:
         quiet = _Scan(self.name, self.root)
-        found = quiet._files(folder, self._seen(folder))
-        return any(file.suffix.lower() in suffixes() for file in found)
+        files = quiet._files(folder, self._seen(folder))
+        return any(file.suffix.lower() in suffixes() for file in files)
 
-    def _folders(self, place: Path) -> list[Path]:
-        return [Path(entry.path) for entry in self._entries(place, quietly=True) if os.path.isdir(entry.path)]
+    def _folders(self, folder: Path) -> list[Path]:
+        return [Path(entry.path) for entry in self._entries(folder, quietly=True) if os.path.isdir(entry.path)]
 
-    def _entries(self, place: Path, *, quietly: bool = False) -> Iterable[os.DirEntry[str]]:
+    def _entries(self, folder: Path, *, quietly: bool = False) -> Iterable[os.DirEntry[str]]:
         """What lies in a folder, by name, without what tools leave behind."""
         try:
-            with os.scandir(place) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+            with os.scandir(folder) as entries:
+                in_order = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            raise InputError(f"folder {str(place)!r} cannot be read: {error.strerror}") from None
-        for entry in found:
+            raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
+        for entry in in_order:
             name = entry.name.lower()
             if _TOOLS.fullmatch(name):
                 continue

@@ -74,7 +74,7 @@ def available(data_dir: str | Path | None = None) -> list[Availability]:
 def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
     if row.prepared is not None:
         try:
-            return Availability(row.name, True, _place(row, data_dir))
+            return Availability(row.name, True, _location(row, data_dir))
         except InputError as error:
             return Availability(row.name, False, str(error))
     if row.name == "digits" and importlib.util.find_spec("sklearn") is None:
@@ -89,15 +89,15 @@ def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
     )
 
 
-def _place(row: Dataset, data_dir: str | Path | None) -> str:
+def _location(row: Dataset, data_dir: str | Path | None) -> str:
     """Where a prepared dataset is, as text; of one in many configurations, which are there."""
     folder, _ = data_folder(data_dir)
-    there = configurations(str(row.prepared), folder) if row.configuration is not None else []
-    if not there:
-        return located(row, data_dir).place()
+    prepared = configurations(str(row.prepared), folder) if row.configuration is not None else []
+    if not prepared:
+        return located(row, data_dir).described()
     if row.trained_on is not None:
         located(get_dataset(row.trained_on), data_dir)
-    return f"{folder}: {some(name.replace(str(row.prepared), row.name) for name in there)}"
+    return f"{folder}: {some(name.replace(str(row.prepared), row.name) for name in prepared)}"
 
 
 def _label(loader: Any) -> str:
@@ -112,12 +112,12 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
             if row.trained_on is None
             else _tested_on(arrays, load_prepared(get_dataset(row.trained_on), data_dir))
         )
-    kind, _, place = row.name.partition(":")
-    if kind == "folder" and place:
-        return sources.folder(place, image_size, background)
-    if kind == "npz" and place:
-        return npz(place)
-    if kind == "arrays" and place:
+    kind, _, location = row.name.partition(":")
+    if kind == "folder" and location:
+        return sources.folder(location, image_size, background)
+    if kind == "npz" and location:
+        return npz(location)
+    if kind == "arrays" and location:
         return given.find(row.name)
     loader = load_function(row.loader, "dataset") if isinstance(row.loader, str) else row.loader
     if loader is None:
@@ -130,12 +130,12 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
                 f"dataset {row.name!r} has {len(arrays.class_names)} classes, its row names {len(row.class_names)}"
             )
         arrays = dataclasses.replace(arrays, class_names=row.class_names)
-    for what, said, found in (
+    for field, expected, actual in (
         ("classes", row.classes, len(arrays.class_names)),
         ("image_shape", row.image_shape, arrays.images.shape[1:]),
     ):
-        if said is not None and said != found:
-            raise InputError(f"dataset {row.name!r} has {what} {found}, its row says {said}")
+        if expected is not None and expected != actual:
+            raise InputError(f"dataset {row.name!r} has {field} {actual}, its row says {expected}")
     return arrays
 
 

@@ -66,12 +66,12 @@ class Mixup(Mixing):
     def apply(self, images: np.ndarray, drawn: MixupDraw) -> np.ndarray:
         """Float32 (B, ...): the images, or their one-hot targets, blended as drawn."""
         share = drawn.share.reshape(-1, *[1] * (images.ndim - 1))
-        own = images.astype(np.float32)
-        other = own[drawn.partner]
-        own *= share
+        blended = images.astype(np.float32)
+        other = blended[drawn.partner]
+        blended *= share
         other *= 1 - share
-        own += other
-        return own
+        blended += other
+        return blended
 
     def mix(self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Images and targets blended alike, both as float32."""

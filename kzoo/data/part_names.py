@@ -68,15 +68,15 @@ def part_name(name: str) -> PartName:
 
 def is_fold(name: str) -> bool:
     """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`."""
-    found = words(name)
-    return any(word in _FOLDS for word in found) and any(word.isdigit() for word in found)
+    name_words = words(name)
+    return any(word in _FOLDS for word in name_words) and any(word.isdigit() for word in name_words)
 
 
 def is_numbered(name: str) -> bool:
     """Whether it numbers a share of a dataset: `part1`, `data_batch_2`, `Subset 3`."""
-    found = words(name)
-    return {True, False} == {word.isdigit() for word in found} and _SHARES.issuperset(
-        w for w in found if not w.isdigit()
+    name_words = words(name)
+    return {True, False} == {word.isdigit() for word in name_words} and _SHARES.issuperset(
+        w for w in name_words if not w.isdigit()
     )
 
 

@@ -47,8 +47,8 @@ def equalize(images: np.ndarray, unused: np.ndarray) -> np.ndarray:
     before = np.cumsum(histogram, axis=1) - histogram
     table = np.clip((before + (step // 2)[:, None]) // np.maximum(step, 1)[:, None], 0, 255)
     table = np.where(step[:, None] > 0, table, np.arange(256))
-    found = np.take_along_axis(table, values, axis=1).reshape(count, channels, height, width)
-    return np.ascontiguousarray(found.transpose(0, 2, 3, 1)).astype(images.dtype)
+    equalized = np.take_along_axis(table, values, axis=1).reshape(count, channels, height, width)
+    return np.ascontiguousarray(equalized.transpose(0, 2, 3, 1)).astype(images.dtype)
 
 
 def sharpness(images: np.ndarray, factor: np.ndarray) -> np.ndarray:

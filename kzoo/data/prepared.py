@@ -70,14 +70,14 @@ def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | N
     Raises:
         InputError: not prepared there, not readable, or TensorFlow is missing and nothing is cached.
     """
-    found = located(row, data_dir, image_size)
-    arrays = None if found.entry is None else cache.read(found.entry)
+    location = located(row, data_dir, image_size)
+    arrays = None if location.entry is None else cache.read(location.entry)
     if arrays is not None:
         return arrays
-    prepared = found.prepared
-    if prepared is None or found.description is None:
-        raise InputError(f"dataset {row.prepared!r}: the cache entry {str(found.entry)!r} is gone")
-    description = found.description
+    prepared = location.prepared
+    if prepared is None or location.description is None:
+        raise InputError(f"dataset {row.prepared!r}: the cache entry {str(location.entry)!r} is gone")
+    description = location.description
 
     def build() -> Arrays:
         from kzoo.data.prepared_decoding import decoded
@@ -94,8 +94,8 @@ class Located(NamedTuple):
     entry: Path | None
     description: Description | None = None
 
-    def place(self) -> str:
-        """The place as text."""
+    def described(self) -> str:
+        """The location as text."""
         return str(self.prepared) if self.prepared is not None else f"{self.entry} (cache)"
 
 
@@ -112,13 +112,15 @@ def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = 
     folder, named = data_folder(data_dir)
     prepared = find(name, folder)
     if prepared is None:
-        stand_ins = [] if named else list(_stand_ins(row, image_size))
-        if len(stand_ins) == 1:
-            return Located(None, stand_ins[0])
-        several = f", and the cache holds {len(stand_ins)} versions of it" if stand_ins else ""
-        there = [] if "/" in name else configurations(name, folder)
-        if there:
-            raise InputError(f"dataset {row.name!r}: name a configuration; in {str(folder)!r} there are {some(there)}")
+        cached_versions = [] if named else list(_cached_versions(row, image_size))
+        if len(cached_versions) == 1:
+            return Located(None, cached_versions[0])
+        several = f", and the cache holds {len(cached_versions)} versions of it" if cached_versions else ""
+        present = [] if "/" in name else configurations(name, folder)
+        if present:
+            raise InputError(
+                f"dataset {row.name!r}: name a configuration; in {str(folder)!r} there are {some(present)}"
+            )
         if row.configuration is not None:
             form = f"{row.name}/{row.configuration}"
             raise InputError(f"dataset {row.name!r}: name a configuration, as {form}; {instructions(row, data_dir)}")
@@ -134,7 +136,7 @@ def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = 
         raise InputError(f"dataset {name!r} in {str(prepared)!r} cannot be read: {error.strerror or error}") from None
 
 
-def _stand_ins(row: Dataset, image_size: int | None) -> Iterator[Path]:
+def _cached_versions(row: Dataset, image_size: int | None) -> Iterator[Path]:
     """Entries of the cache that hold the dataset in any version."""
     for size in {None, image_size}:
         pattern = re.compile(rf"{re.escape(_prefix(row))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(row, size))}")
@@ -170,20 +172,20 @@ def _checked(row: Dataset, prepared: Path) -> Description:
         InputError: packages are missing, the description is damaged, files are missing or cut short.
     """
     name = str(row.prepared)
-    what = f"cannot read dataset {name!r} in {str(prepared)!r}"
+    failure = f"cannot read dataset {name!r} in {str(prepared)!r}"
     image, label = row.features
     try:
         description = describe(prepared, called=name, image=image, label=label)
     except Damaged as error:
-        raise InputError(f"{what}: {error}") from None
+        raise InputError(f"{failure}: {error}") from None
     form = description.file_format
     if form not in FORMATS:
-        raise InputError(f"{what}: it is in format {form!r}: formats that are read are {', '.join(FORMATS)}")
+        raise InputError(f"{failure}: it is in format {form!r}: formats that are read are {', '.join(FORMATS)}")
     needed = [TEST] if row.trained_on is not None else [TRAIN] if row.test is not None else [TRAIN, TEST]
     for part in needed:
         if part not in description.splits:
-            there = some(description.lengths) or "no split"
-            raise InputError(f"{what}: it has no {part} part (there is {there})")
+            present = some(description.lengths) or "no split"
+            raise InputError(f"{failure}: it has no {part} part (there is {present})")
     for package in ("tensorflow", "tensorflow-datasets", *FORMATS[form]):
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             raise InputError(
@@ -198,11 +200,11 @@ def _checked(row: Dataset, prepared: Path) -> Description:
         files = [prepared / f"{name.split('/')[0]}-{split}.{form}-{i:05d}-of-{count:05d}" for i in range(count)]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
-            raise InputError(f"{what}: {some(missing)} not there")
+            raise InputError(f"{failure}: {some(missing)} not there")
         expected = description.sizes[split] + 16 * sum(lengths)
-        there_are = sum(file.stat().st_size for file in files)
-        if there_are < (expected if form == "tfrecord" else 1):
-            raise InputError(f"{what}: its {split} files are cut short, {there_are:,} of {expected:,} bytes")
+        actual = sum(file.stat().st_size for file in files)
+        if actual < (expected if form == "tfrecord" else 1):
+            raise InputError(f"{failure}: its {split} files are cut short, {actual:,} of {expected:,} bytes")
     return description
 
 

@@ -35,7 +35,7 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
         InputError: what is there cannot be decoded, or is not what can be trained on.
     """
     name = row.prepared
-    what = f"dataset {name!r} in {str(prepared)!r}"
+    source = f"dataset {name!r} in {str(prepared)!r}"
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     changes = _Changes()
     with quiet_import():
@@ -45,7 +45,7 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
             builder = tfds.builder_from_directory(prepared)
             names = _class_names(builder.info.features, description.label)
             for part, split in description.splits.items():
-                images, labels = _Reader(builder, split, description, image_size, what, changes).read()
+                images, labels = _Reader(builder, split, description, image_size, source, changes).read()
                 if len(labels) != builder.info.splits[split].num_examples:
                     raise ValueError(f"{len(labels)} {split} images of {builder.info.splits[split].num_examples}")
                 parts[part] = (np.ascontiguousarray(images.swapaxes(1, 2)) if row.transpose else images), labels
@@ -53,10 +53,10 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
             raise
         except Exception as error:  # TensorFlow's errors share no base class with anything importable here
             reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise InputError(f"cannot read {what}: {reason}") from None
+            raise InputError(f"cannot read {source}: {reason}") from None
     # Which features a row of kzoo's own stands for is no guess.
     guesses = () if is_built_in(row.name) else description.notes
-    notes = [*guesses, *changes.notes(what, image_size)]
+    notes = [*guesses, *changes.notes(source, image_size)]
     if description.left_out:
         notes.append(f"dataset {name!r}: splits that are left out: {some(description.left_out)}")
 
@@ -69,13 +69,13 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
     if row.class_names is not None and (names is None or is_numbered(names)):
         names = row.class_names
     if names is not None and row.classes is None:
-        names, note = _without_empty_classes(parts, names, what)
+        names, note = _without_empty_classes(parts, names, source)
         notes += note
     content: dict[str, Any] = {"class_names": names}
     for part, (images, labels) in parts.items():
         prefix = "" if part == TRAIN else f"{part}_"
         content |= {f"{prefix}images": images, f"{prefix}labels": labels}
-    return dataclasses.replace(checked(content, what), notes=tuple(notes))
+    return dataclasses.replace(checked(content, source), notes=tuple(notes))
 
 
 def is_numbered(names: tuple[str, ...]) -> bool:
@@ -97,7 +97,7 @@ def _inside(content: Any, path: str) -> Any:
 
 
 def _without_empty_classes(
-    parts: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...], what: str
+    parts: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...], source: str
 ) -> tuple[tuple[str, ...], list[str]]:
     """Names of the classes that have training images, by which `parts` are numbered anew; and a line on the others.
 
@@ -110,12 +110,12 @@ def _without_empty_classes(
     number = np.full(len(names), -1, np.int64)
     number[present] = np.arange(len(present))
     for part, (images, labels) in parts.items():
-        strange = np.setdiff1d(labels, present)
-        if strange.size:
-            raise InputError(f"{what} has {part} images of class {names[strange[0]]!r} and none to train on")
+        unknown_labels = np.setdiff1d(labels, present)
+        if unknown_labels.size:
+            raise InputError(f"{source} has {part} images of class {names[unknown_labels[0]]!r} and none to train on")
         parts[part] = images, number[labels]
     empty = some(name for index, name in enumerate(names) if number[index] < 0)
-    note = f"{what}: classes without a training image are left out: {empty}"
+    note = f"{source}: classes without a training image are left out: {empty}"
     return tuple(names[index] for index in present), [note]
 
 
@@ -126,14 +126,14 @@ class _Changes:
     shapes: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     deep: bool = False
 
-    def notes(self, what: str, image_size: int | None) -> list[str]:
+    def notes(self, source: str, image_size: int | None) -> list[str]:
         """A line for each kind of change."""
-        found = [f"{what}: images have {DEEP}"] if self.deep else []
+        lines = [f"{source}: images have {DEEP}"] if self.deep else []
         if image_size and len(self.shapes) > 1:
             low, high = ("x".join(map(str, size)) for size in (min(self.shapes), max(self.shapes)))
             sizes = f"images of {len(self.shapes)} sizes, {low} to {high}"
-            found.append(f"{what}: {sizes}, are scaled to {image_size}x{image_size}; their proportions are not kept")
-        return found
+            lines.append(f"{source}: {sizes}, are scaled to {image_size}x{image_size}; their proportions are not kept")
+        return lines
 
 
 @dataclasses.dataclass
@@ -144,7 +144,7 @@ class _Reader:
     split: str
     description: Description
     image_size: int | None
-    what: str
+    source: str
     changes: _Changes
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +153,7 @@ class _Reader:
 
         description = self.description
         if not description.varying and self.builder.info.file_format.value != "array_record":
-            options = {"decoders": self._wanted(), "batch_size": -1, "shuffle_files": False}
+            options = {"decoders": self._two_features(), "batch_size": -1, "shuffle_files": False}
             content = tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
             whole = self._eight_bits(_inside(content, description.image))
             return whole, np.asarray(_inside(content, description.label)).astype(np.int64)
@@ -166,7 +166,7 @@ class _Reader:
             labels.append(int(_inside(example, description.label)))
             if images[-1].shape != images[0].shape:
                 raise InputError(
-                    f"{self.what} has images of different sizes (the first {_size(images[0])}, another "
+                    f"{self.source} has images of different sizes (the first {_size(images[0])}, another "
                     f"{_size(images[-1])}): set image_size to scale all of them to one"
                 )
         return np.stack(images), np.array(labels, np.int64)
@@ -178,21 +178,21 @@ class _Reader:
             # ArrayRecord gives access to single examples, and TensorFlow reads no such files.
             yield from self.builder.as_data_source(split=self.split)
         else:
-            options = {"decoders": self._wanted(), "shuffle_files": False}
+            options = {"decoders": self._two_features(), "shuffle_files": False}
             yield from tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
 
-    def _wanted(self) -> Any:
+    def _two_features(self) -> Any:
         """Only the two features: others may be large, or of a kind that makes no batch."""
         import tensorflow_datasets as tfds
 
-        wanted: dict[str, Any] = {}
+        selection: dict[str, Any] = {}
         for path in (self.description.image, self.description.label):
             *outer, name = path.split("/")
-            inner = wanted
+            inner = selection
             for key in outer:
                 inner = inner.setdefault(key, {})
             inner[name] = True
-        return tfds.decode.PartialDecoding(wanted)
+        return tfds.decode.PartialDecoding(selection)
 
     def _eight_bits(self, images: np.ndarray) -> np.ndarray:
         if images.dtype != np.uint16:

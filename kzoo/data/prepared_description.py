@@ -107,7 +107,7 @@ def parts_of(splits: list[str], called: str) -> tuple[dict[str, str], tuple[str,
     Raises:
         InputError: several splits have usual names of one part, none of them its exact one.
     """
-    found = {part: part for part in PARTS if part in splits}
+    chosen = {part: part for part in PARTS if part in splits}
     usual: dict[str, list[str]] = {}
     for name in splits:
         part, rest = part_name(name)
@@ -117,11 +117,11 @@ def parts_of(splits: list[str], called: str) -> tuple[dict[str, str], tuple[str,
         usual.setdefault(VALIDATION if TEST in usual else TEST, []).extend(usual[EVALUATION])
     for part in PARTS:
         names = usual.get(part, [])
-        if part not in found and len(names) > 1:
+        if part not in chosen and len(names) > 1:
             raise InputError(f"dataset {called!r} has several splits for the {part} part: {some(names)}")
-        if part not in found and names:
-            found[part] = names[0]
-    return found, tuple(name for name in splits if name not in found.values())
+        if part not in chosen and names:
+            chosen[part] = names[0]
+    return chosen, tuple(name for name in splits if name not in chosen.values())
 
 
 def _features(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -150,8 +150,8 @@ def _declared(info: Mapping[str, Any]) -> dict[str, str]:
 
 def _chosen(
     kind: str,
-    asked: str | None,
-    found: list[str],
+    requested: str | None,
+    candidates: list[str],
     possible: list[str],
     declared: str | None,
     features: Mapping[str, Any],
@@ -159,21 +159,21 @@ def _chosen(
 ) -> tuple[str, tuple[str, ...]]:
     """The feature to take, and a line if it was guessed."""
     other = "label=..." if kind == "image" else "image=..."
-    if asked is not None:
-        if asked not in possible:
+    if requested is not None:
+        if requested not in possible:
             raise InputError(
-                f"dataset {called!r} has no {kind} feature {asked!r}: allowed are {some(possible) or 'none'}"
+                f"dataset {called!r} has no {kind} feature {requested!r}: allowed are {some(possible) or 'none'}"
             )
-        return asked, ()
-    if len(found) == 1:
-        return found[0], ()
-    if declared in found:
-        rest = some(name for name in found if name != declared)
+        return requested, ()
+    if len(candidates) == 1:
+        return candidates[0], ()
+    if declared in candidates:
+        rest = some(name for name in candidates if name != declared)
         return str(declared), (f"dataset {called!r}: {kind} feature {declared!r} is taken, not {rest} (?{kind}=...)",)
-    if found:
+    if candidates:
         raise InputError(
-            f"dataset {called!r} has several {kind} features, {some(found)}: choose one, as in "
-            f"'tfds:{called}?{kind}={found[0]}' (with &{other} where both are to be chosen)"
+            f"dataset {called!r} has several {kind} features, {some(candidates)}: choose one, as in "
+            f"'tfds:{called}?{kind}={candidates[0]}' (with &{other} where both are to be chosen)"
         )
     hint = f"; whole numbers that can serve, with ?label=...: {some(possible)}" if possible else ""
     raise InputError(

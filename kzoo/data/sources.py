@@ -53,19 +53,19 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
     root = user_path(path)
     if not os.path.isdir(root):
         raise InputError(f"image folder {path!r} does not exist" if not os.path.exists(root) else f"{path!r} is a file")
-    found = layout(path, root)
+    tree = layout(path, root)
     return cached(
-        f"folder-{_listing(root, found, image_size, background)}",
-        lambda: _decoded(f"image folder {path!r}", found, image_size, background),
+        f"folder-{_listing(root, tree, image_size, background)}",
+        lambda: _decoded(f"image folder {path!r}", tree, image_size, background),
     )
 
 
-def _listing(root: Path, found: Layout, *options: Any) -> str:
+def _listing(root: Path, tree: Layout, *options: Any) -> str:
     """A key that changes with any file: size and times stand for the content, as they do for make and rsync."""
     listing = hashlib.sha256(f"{DECODING};{options};".encode())
-    for line in (str(root.resolve()), *found.left_out.line(), *found.remarks):
+    for line in (str(root.resolve()), *tree.left_out.line(), *tree.remarks):
         listing.update(os.fsencode(line) + b";")
-    for part, classes in found.parts.items():
+    for part, classes in tree.parts.items():
         for name, files in classes.items():
             listing.update(f"{part}:{name};".encode())
             for file in files:
@@ -78,13 +78,13 @@ def _listing(root: Path, found: Layout, *options: Any) -> str:
     return listing.hexdigest()[:16]
 
 
-def _decoded(source: str, found: Layout, image_size: int | None, background: Colour | None) -> Arrays:
+def _decoded(source: str, tree: Layout, image_size: int | None, background: Colour | None) -> Arrays:
     # Read every file once, noting what is no image and what is a broken one.
     images: list[np.ndarray] = []
     shown: list[Path] = []
     labels: dict[str, list[tuple[str, int]]] = {}
     broken, remarks = [], Remarks()
-    for part, classes in found.parts.items():
+    for part, classes in tree.parts.items():
         labels[part] = []
         for name, files in classes.items():
             for file in files:
@@ -92,7 +92,7 @@ def _decoded(source: str, found: Layout, image_size: int | None, background: Col
                     decoded = decode(file, background=background)
                 except UnreadableImage as error:
                     if error.foreign:
-                        found.left_out.add(OTHER_FILES, file)
+                        tree.left_out.add(OTHER_FILES, file)
                     else:
                         broken.append(error)
                     continue
@@ -105,12 +105,12 @@ def _decoded(source: str, found: Layout, image_size: int | None, background: Col
 
     # A folder without an image is no class.
     names = sorted({name for name, _ in labels[TRAIN]})
-    for part, classes in found.parts.items():
+    for part, classes in tree.parts.items():
         for name, files in classes.items():
             if name not in {owner for owner, _ in labels[part]}:
-                found.left_out.add(EMPTY, files[0].parent)
+                tree.left_out.add(EMPTY, files[0].parent)
     if not names:
-        raise InputError(f"{source} has no images: {'; '.join(found.left_out.line())}")
+        raise InputError(f"{source} has no images: {'; '.join(tree.left_out.line())}")
     number = {name: index for index, name in enumerate(names)}
     pixels = _alike(images, shown)
     content: dict[str, Any] = {"class_names": tuple(names)}
@@ -120,7 +120,7 @@ def _decoded(source: str, found: Layout, image_size: int | None, background: Col
             raise InputError(f"{source} has {part} images of class {name!r} and none to train on")
         content[f"{prefix}images"] = pixels[[index for _, index in chosen]]
         content[f"{prefix}labels"] = np.array([number[name] for name, _ in chosen], np.int64)
-    notes = (*found.left_out.line(), *found.remarks, *(f"{source}: {line}" for line in remarks.lines()))
+    notes = (*tree.left_out.line(), *tree.remarks, *(f"{source}: {line}" for line in remarks.lines()))
     return dataclasses.replace(checked(content, source), notes=notes)
 
 

@@ -94,18 +94,18 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
     """
     # Parts of the dataset's own stay as they are unless their size is asked for; then they are drawn anew.
     images, labels = arrays.images, arrays.labels
-    own: dict[str, Part] = {}
-    given: dict[str, int | None] = {"validation": None, "test": None}
-    for name, asked in (("validation", spec.validation), ("test", spec.test)):
-        held_out, owners = getattr(arrays, f"{name}_images"), getattr(arrays, f"{name}_labels")
+    kept_parts: dict[str, Part] = {}
+    held_out_sizes: dict[str, int | None] = {"validation": None, "test": None}
+    for name, requested in (("validation", spec.validation), ("test", spec.test)):
+        held_out, held_out_labels = getattr(arrays, f"{name}_images"), getattr(arrays, f"{name}_labels")
         if held_out is None:
             continue
-        given[name] = len(owners)
-        if asked is None:
-            own[name] = Part(held_out, owners)
+        held_out_sizes[name] = len(held_out_labels)
+        if requested is None:
+            kept_parts[name] = Part(held_out, held_out_labels)
         else:
-            images, labels = np.concatenate([images, held_out]), np.concatenate([labels, owners])
-    sizes = part_sizes(spec, dataset_row, len(arrays.labels), given["test"], given["validation"])
+            images, labels = np.concatenate([images, held_out]), np.concatenate([labels, held_out_labels])
+    sizes = part_sizes(spec, dataset_row, len(arrays.labels), held_out_sizes["test"], held_out_sizes["validation"])
     train_count = sizes[0]
     if train_size is not None and not 1 <= train_size <= train_count:
         raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
@@ -116,7 +116,7 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
         _check_training(train_count, train_size, labels, arrays.class_names)
     order = generator(spec.seed, "split").permutation(len(labels))
     draw = drawn_by_class if stratified else drawn_at_once
-    to_draw = (0 if name in own else size for name, size in zip(given, sizes[1:], strict=True))
+    to_draw = (0 if name in kept_parts else size for name, size in zip(held_out_sizes, sizes[1:], strict=True))
     for_training, for_validation, for_test = draw(labels, order, *to_draw)
 
     def part(chosen: np.ndarray) -> Part:
@@ -124,8 +124,8 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
 
     splits = Splits(
         part(for_training[:train_size]),
-        own["validation"] if "validation" in own else part(for_validation),
-        own["test"] if "test" in own else part(for_test),
+        kept_parts["validation"] if "validation" in kept_parts else part(for_validation),
+        kept_parts["test"] if "test" in kept_parts else part(for_test),
     )
     _warn_of_missing(splits, arrays.class_names)
     return splits
@@ -174,9 +174,9 @@ def part_sizes(
 def _check_training(count: int, train_size: int | None, labels: np.ndarray, class_names: tuple[str, ...]) -> None:
     classes = np.unique(labels)
     if (count if train_size is None else train_size) < len(classes):
-        given = f"split of {len(labels)} images leaves {count}" if train_size is None else f"train_size={train_size}"
+        problem = f"split of {len(labels)} images leaves {count}" if train_size is None else f"train_size={train_size}"
         raise InputError(
-            f"{given}: too few for the {len(classes)} classes, of which each needs a training image "
+            f"{problem}: too few for the {len(classes)} classes, of which each needs a training image "
             f"({some(class_names[label] for label in classes)})"
         )
 
@@ -192,10 +192,10 @@ def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
         warnings.warn(f"split: {'; '.join(lacking)}", stacklevel=3)
 
 
-def _count(what: str, amount: float | int, total: int) -> int:
+def _count(part: str, amount: float | int, total: int) -> int:
     if isinstance(amount, int):
         return amount
     count = round(amount * total)
     if count == 0 and amount > 0:
-        raise InputError(f"{what}={amount!r} of {total} images is less than one: give a larger share, or 0 for none")
+        raise InputError(f"{part}={amount!r} of {total} images is less than one: give a larger share, or 0 for none")
     return count

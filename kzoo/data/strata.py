@@ -48,15 +48,15 @@ def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test:
     # The place of each image among those of its class.
     by_class = np.argsort(ordered, kind="stable")
     starts = np.cumsum(counts) - counts
-    place = np.empty(len(labels), np.int64)
-    place[by_class] = np.arange(len(labels)) - starts[ordered[by_class]]
+    rank = np.empty(len(labels), np.int64)
+    rank[by_class] = np.arange(len(labels)) - starts[ordered[by_class]]
 
-    testing = place < for_test[ordered]
-    held_out = place < (for_test + for_validation)[ordered]
+    testing = rank < for_test[ordered]
+    held_out = rank < (for_test + for_validation)[ordered]
     training = np.flatnonzero(~held_out)
 
     # Even spacing: image j of a class with m comes at (j + 1/2) / m of the way, the first of each before all others.
-    nth = (place - (for_test + for_validation)[ordered])[training]
+    nth = (rank - (for_test + for_validation)[ordered])[training]
     many = (counts - for_test - for_validation)[ordered][training]
     way = np.where(nth == 0, -1, (nth + 0.5) / many)
     return Drawn(order[training[np.argsort(way, kind="stable")]], order[held_out & ~testing], order[testing])
@@ -78,14 +78,14 @@ def shares(counts: np.ndarray, take: int, keep: int) -> np.ndarray:
     least = np.minimum(room, 1)
     if least.sum() > take:
         least[:] = 0
-    given = np.clip(np.floor(quota).astype(np.int64), least, room)
-    while given.sum() > take:
-        spare = np.where(given > least, given - quota, -np.inf)
-        given[np.argmax(spare)] -= 1
-    while given.sum() < take:
-        lack = np.where(given < room, quota - given, -np.inf)
+    taken = np.clip(np.floor(quota).astype(np.int64), least, room)
+    while taken.sum() > take:
+        spare = np.where(taken > least, taken - quota, -np.inf)
+        taken[np.argmax(spare)] -= 1
+    while taken.sum() < take:
+        lack = np.where(taken < room, quota - taken, -np.inf)
         if np.isneginf(lack).all():  # more than can be had without leaving another part short
             room = np.maximum(counts - 1, 0)
             continue
-        given[np.argmax(lack)] += 1
-    return given
+        taken[np.argmax(lack)] += 1
+    return taken

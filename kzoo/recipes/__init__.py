@@ -16,12 +16,12 @@ MODULES = ("vgg38", "vgg_ade", "lenet", "resnet", "densenet", "fully_connected",
 __all__ = ["Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"]
 
 
-def _own() -> Iterator[Recipe]:
+def _built_in() -> Iterator[Recipe]:
     for name in MODULES:
         yield from importlib.import_module(f"kzoo.recipes.{name}").RECIPES
 
 
-REGISTRY = Registry("recipe", _own)
+REGISTRY = Registry("recipe", _built_in)
 
 
 def register_recipe(row: Recipe) -> Recipe:

@@ -198,16 +198,16 @@ class Recipe(Setting):
             part.function()
         if not self.model.startswith("keras:"):
             get_variant(self.model)
-        row = get_dataset(self.dataset)
-        augmentation = row.augmentation if self.augmentation is None else self.augmentation
+        dataset = get_dataset(self.dataset)
+        augmentation = dataset.augmentation if self.augmentation is None else self.augmentation
         decay = self.weight_decay
         if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has its own
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
-        stratified = row.stratified if self.split.stratified is None else self.split.stratified
+        stratified = dataset.stratified if self.split.stratified is None else self.split.stratified
         filled = Recipe(
             **{
                 **self._fields(),
-                "dataset": row.name,
+                "dataset": dataset.name,
                 "augmentation": augmentation,
                 "weight_decay": decay,
                 "split": self.split.model_copy(update={"stratified": stratified}),
@@ -251,11 +251,11 @@ class Recipe(Setting):
         """
         fields = self.identity()
         if not self.model.startswith("keras:"):
-            row = get_variant(self.model)
-            if isinstance(row.builder, str):
+            variant = get_variant(self.model)
+            if isinstance(variant.builder, str):
                 # vgg38-bn is vgg38 with batch_norm=True: one identity.
-                fields["model"] = row.builder
-                fields["model_options"] = {**row.options, **self.model_options}
+                fields["model"] = variant.builder
+                fields["model_options"] = {**variant.options, **self.model_options}
         canonical = json.dumps([fields, *content], sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.sha256(canonical.encode()).hexdigest()[:10]
 

@@ -122,15 +122,15 @@ AnySchedule = Union[  # noqa: UP007
     Constant, Cosine, CosineRestarts, Exponential, Step, Plateau, Linear, Polynomial, OneCycle
 ]
 Multiplier = Annotated[RateMultiplier, BeforeValidator(_factor_alone)]
-OwnOptimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), Tag("[own]")]
-OwnSchedule = Annotated[AnySchedule, Field(discriminator="kind"), Tag("[own]")]
+BuiltInOptimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), Tag("[own]")]
+BuiltInSchedule = Annotated[AnySchedule, Field(discriminator="kind"), Tag("[own]")]
 Optimizer = Annotated[
-    OwnOptimizer | Annotated[CustomOptimizer, Tag("[custom]")],
+    BuiltInOptimizer | Annotated[CustomOptimizer, Tag("[custom]")],
     Discriminator(family("optimizer")),
     BeforeValidator(kind_alone),
 ]
 Schedule = Annotated[
-    OwnSchedule | Annotated[CustomSchedule, Tag("[custom]")],
+    BuiltInSchedule | Annotated[CustomSchedule, Tag("[custom]")],
     Discriminator(family("schedule")),
     BeforeValidator(kind_alone),
 ]

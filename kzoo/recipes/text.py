@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested fields as ``{"optimizer.learning_rate": 0.001, ...}``; lists are kept whole."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in fields.items():
         if isinstance(value, Mapping) and value:
-            found.update(flat(value, f"{prefix}{key}."))
+            flattened.update(flat(value, f"{prefix}{key}."))
         elif not isinstance(value, Mapping):
-            found[prefix + key] = value
-    return found
+            flattened[prefix + key] = value
+    return flattened
 
 
 def write(value: Any) -> str:

@@ -64,8 +64,8 @@ BATCHNORM = (
 
 def _unusual(**options: str | int) -> dict[str, str | int]:
     """Options other than VGG's own, so that equal networks are one run."""
-    own = {"reduction": "average", "shortcut": "none", "kernel_size": 3, "entry_stride": 1}
-    return {key: value for key, value in options.items() if value != own[key]}
+    defaults = {"reduction": "average", "shortcut": "none", "kernel_size": 3, "entry_stride": 1}
+    return {key: value for key, value in options.items() if value != defaults[key]}
 
 
 # What the authors wished to try next: a reduction that loses less, and other kernels and strides.

@@ -80,8 +80,8 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
             allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}" if kinds else fields
             return InputError(f"recipe field {location!r} is {value}: it takes {allowed}")
         case "string_type" if field == "dataset":
-            own = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
-            return InputError(f"recipe field 'dataset' is {value}: it takes a name; {own}")
+            hint = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
+            return InputError(f"recipe field 'dataset' is {value}: it takes a name; {hint}")
         case "tuple_type":
             return InputError(f"recipe field {location!r} is {value}: it takes a list")
         case "missing":
@@ -104,8 +104,8 @@ def _tags(problem: Any) -> list[str]:
 
 def _kinds(schema: type[BaseModel], path: Any) -> list[str]:
     members = _members(schema.model_fields[str(path[0])].annotation)
-    own = [member.model_fields["kind"] for member in members if "kind" in member.model_fields]
-    return [*(str(kind.default) for kind in own if not kind.is_required()), *registered(str(path[0]))]
+    kind_fields = [member.model_fields["kind"] for member in members if "kind" in member.model_fields]
+    return [*(str(kind.default) for kind in kind_fields if not kind.is_required()), *registered(str(path[0]))]
 
 
 def _fields(schema: type[BaseModel], path: Any) -> list[str]:
