@@ -1,4 +1,4 @@
-"""Which Keras backend to use, decided before Keras is imported.
+"""Chooses a Keras backend before Keras is imported.
 
 Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
 installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
@@ -21,7 +21,9 @@ from kzoo.files import home
 def choose_backend() -> None:
     """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if home() is None:  # TensorFlow would make a folder named ~ where it is run; this is where Keras looks then
+    if (
+        home() is None
+    ):  # TensorFlow would make a folder named ~ in the current directory; Keras looks in the temporary directory then
         os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))
     if "KERAS_BACKEND" in os.environ or "keras" in sys.modules or importlib.util.find_spec("tensorflow"):
         return
@@ -34,7 +36,7 @@ def choose_backend() -> None:
 
 
 def _configured_backend() -> str | None:
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # as Keras does; it stays so without a home
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # as Keras does; without a home it stays ~
     try:
         backend = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8")).get("backend")
     except (OSError, ValueError, AttributeError):
@@ -47,7 +49,7 @@ def quiet_import() -> Iterator[None]:
     """Hide what C++ libraries print to standard error while they are imported.
 
     TF_CPP_MIN_LOG_LEVEL does not silence TensorFlow's first lines. Python errors are not hidden: they
-    are raised after the descriptor has been put back.
+    are raised after the descriptor has been restored.
     """
     sys.stderr.flush()
     saved = os.dup(2)

@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by all rooms: one clear `InputError` each. Imports no Keras."""
+"""Checks of arguments that all packages share; each raises one clear `InputError`. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
 
 
 def is_whole(value: Any, minimum: int = 1) -> bool:
-    """Whether a value is a whole number of at least `minimum`; True and False are none."""
+    """Whether a value is a whole number of at least `minimum`; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
@@ -44,13 +44,13 @@ def rate(option: str, value: Any) -> float:
 def several(
     option: str, value: Any, length: int | None = None, check: Callable[[str, Any], int] = whole
 ) -> tuple[int, ...]:
-    """A sequence of checked numbers; one number stands for `length` equal ones.
+    """A sequence of checked numbers; a single number is repeated `length` times.
 
     Args:
         option: the option's name, for the message.
         value: a number (only where `length` is given) or a sequence of numbers.
-        length: how many there must be; None allows any number of them, none included.
-        check: applied to every one.
+        length: required number of them; None allows any, even none.
+        check: check that is applied to each.
     """
     if length is not None and isinstance(value, int):
         return (check(option, value),) * length

@@ -1,4 +1,4 @@
-"""What a user has set once for all: a small JSON file where the platform keeps such files."""
+"""The user's permanent settings: a small JSON file in the platform's configuration directory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kzoo.errors import InputError
 from kzoo.files import home, user_path, write_json
 
 DATA_DIR = "data_dir"
-"""The directory that tensorflow-datasets prepares in."""
+"""Field: the directory in which tensorflow-datasets prepares data."""
 _FIELDS = (DATA_DIR,)
 
 
 def configuration_file() -> Path | None:
-    r"""``config.json`` in ``$KZOO_CONFIG``, or where the platform has it; None without a home directory.
+    r"""``config.json`` in ``$KZOO_CONFIG``, or in the platform's directory; None without a home directory.
 
     That is ``$XDG_CONFIG_HOME/kzoo`` or ``~/.config/kzoo``, ``~/Library/Application Support/kzoo`` on macOS and
     ``%APPDATA%\kzoo`` on Windows.
@@ -30,13 +30,13 @@ def configuration_file() -> Path | None:
         return Path(os.environ["APPDATA"]) / "kzoo" / "config.json"
     if sys.platform != "darwin" and os.environ.get("XDG_CONFIG_HOME"):
         return Path(os.environ["XDG_CONFIG_HOME"]) / "kzoo" / "config.json"
-    found = home()
+    folder = home()
     inside = Path("Library", "Application Support") if sys.platform == "darwin" else Path(".config")
-    return None if found is None else found / inside / "kzoo" / "config.json"
+    return None if folder is None else folder / inside / "kzoo" / "config.json"
 
 
 def configured(field: str) -> str | None:
-    """What the user's configuration says of a field; None where it says nothing.
+    """The value of a field in the user's configuration; None where it is not set.
 
     Raises:
         InputError: the file is damaged.
@@ -46,7 +46,7 @@ def configured(field: str) -> str | None:
 
 
 def configure(field: str, value: str) -> Path:
-    """Keep a value in the user's configuration; gives the file.
+    """Keep a value in the user's configuration, and return the file.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""How kzoo prints: text as it is, on whatever encoding the output has."""
+"""Prints text unchanged, on output of any encoding."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rich.console import Console
 
 
 def plain_console(**options: Any) -> Console:
-    """A console that prints names, paths and classes as they are: square brackets are no markup, colons no emoji.
+    """A console that prints names, paths and classes unchanged, without markup in brackets and emoji in colons.
 
     Args:
-        **options: of `rich.console.Console`.
+        **options: arguments of `rich.console.Console`.
     """
     replace_what_cannot_be_written()
-    # A notebook's cell keeps all that is written: no bar that is drawn anew, and no HTML for each line.
+    # A notebook's cell keeps all output: redraw no progress bar, and write no HTML for each line.
     if in_notebook():
         options = {"force_jupyter": False, "force_terminal": False, **options}
     return Console(markup=False, emoji=False, highlight=False, **options)
@@ -28,9 +28,9 @@ def in_notebook() -> bool:
 
 
 def replace_what_cannot_be_written() -> None:
-    """Have standard output and error print a question mark for a character that their encoding lacks.
+    """Make standard output and error print a question mark for a character that their encoding lacks.
 
-    Else ASCII, Latin-1 or a Windows code page would end a finished run in an error while its result is printed.
+    Otherwise printing the result of a finished run would raise an error under ASCII, Latin-1 or a Windows code page.
     """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -39,12 +39,12 @@ def replace_what_cannot_be_written() -> None:
 
 
 def console_for(progress: bool | Console) -> Console | None:
-    """The console that a `progress` argument stands for: the one given, a plain one for True, None for False."""
+    """The console that a `progress` argument selects: itself, a plain one for True, None for False."""
     return progress if isinstance(progress, Console) else plain_console() if progress else None
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it is and unwrapped on any console, a user's own included."""
+    """Print text unchanged and unwrapped on any console, including a user's."""
     console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
@@ -52,5 +52,5 @@ err = plain_console(stderr=True)
 
 
 def complain(kind: str, message: str) -> None:
-    """Print an ``"error"`` or ``"warning"`` on standard error."""
+    """Print a message on standard error after its kind, such as ``"error"`` or ``"warning"``."""
     err.print(f"{kind}: {message}", style="red" if kind == "error" else "yellow", soft_wrap=True)

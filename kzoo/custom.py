@@ -1,8 +1,8 @@
 """Custom augmentations, schedules and optimizers: functions that recipes name (no Keras).
 
-A recipe names one as ``module:function``, or by a name under which it was registered. Of a registered name the recipe
-keeps the function that it stood for, as `source`: where the name is not registered, or stands for another function,
-the recipe can be read but not trained.
+A recipe names one as ``module:function`` or by its registered name. For a registered name the recipe keeps the
+function it meant, as `source`: where the name is not registered, or means another function, the recipe can be read
+but not trained.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from kzoo.references import load_function
 
 FIELDS = ("augmentation", "schedule", "optimizer")
 FIRST = {"augmentation": ("images", "rng"), "schedule": ("rate", "epoch", "epochs"), "optimizer": ("learning_rate",)}
-"""What a function of each field is called with; the recipe's options follow as keyword arguments."""
+"""Positional arguments of each field's functions; the recipe's options follow as keyword arguments."""
 
 _registered: dict[tuple[str, str], Callable[..., Any] | str] = {}
 _reserved: dict[str, frozenset[str]] = {}
 
 
 def reserve(field: str, names: frozenset[str]) -> None:
-    """Keep the names of kzoo's own kinds of a field from being registered."""
+    """Reserve the names of kzoo's kinds of a field, so that users cannot register them."""
     _reserved[field] = names
 
 
 def is_custom_kind(field: str, kind: Any) -> bool:
-    """Whether this is the kind of a custom part: ``module:function``, or a registered name."""
+    """Whether a kind is custom: ``module:function``, or a registered name."""
     if not isinstance(kind, str):
         return False
     plugins.load()
@@ -41,9 +41,9 @@ def is_custom_kind(field: str, kind: Any) -> bool:
 
 
 def registered(field: str) -> list[str]:
-    """The names that are registered for a field."""
+    """The registered names of a field."""
     plugins.load()
-    return sorted(name for own, name in _registered if own == field)
+    return sorted(name for known_field, name in _registered if known_field == field)
 
 
 def register_augmentation(name: str, function: Callable[..., Any] | str) -> None:
@@ -62,9 +62,9 @@ def register_augmentation(name: str, function: Callable[..., Any] | str) -> None
     Args:
         name: a new name without slash, colon or white space.
         function: ``function(images, rng, **options)``, or ``"module:function"`` naming it. It gets a batch, uint8 or
-            float32 (B, H, W, C) of 0-255, and a `numpy.random.Generator` that belongs to this batch of this epoch:
-            whatever is random must come from it, so that the run can be repeated. It returns images of the same shape;
-            the network gets them as float32. ``options`` are the recipe's.
+            float32 (B, H, W, C) of 0-255, and a `numpy.random.Generator` for this batch of this epoch, which must be
+            its only source of randomness, so that the run can be repeated. It returns images of the same shape; the
+            network gets them as float32. ``options`` are the recipe's.
 
     Raises:
         InputError: the name is malformed or taken, or the function is neither kind.
@@ -87,8 +87,8 @@ def register_schedule(name: str, function: Callable[..., Any] | str) -> None:
         name: a new name without slash, colon or white space.
         function: ``function(rate, epoch, epochs, **options)``, or ``"module:function"`` naming it. It gets the
             optimizer's rate, the epoch counted from 0 and the number of epochs, and returns the rate of that epoch, a
-            finite number not below 0. Two calls with the same arguments must give the same. With the recipe's
-            `warmup_epochs` the epochs of the warm-up are not counted.
+            finite number not below 0. Calls with the same arguments must return the same rate. Epochs of the recipe's
+            warm-up, `warmup_epochs`, are not counted.
 
     Raises:
         InputError: the name is malformed or taken, or the function is neither kind.
@@ -111,9 +111,9 @@ def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
     Args:
         name: a new name without slash, colon or white space.
         function: ``function(learning_rate, **options)`` that returns a new `keras.optimizers.Optimizer`, such a class
-            itself, or ``"module:function"`` naming either. The learning rate may be a Keras schedule: pass it on as it
-            is. The recipe's `weight_decay`, `clip_norm` and `ema` take the place of the optimizer's own where the
-            recipe gives them; `l1`, `l2` and `rate_multipliers` work as with every other.
+            itself, or ``"module:function"`` naming either. The learning rate may be a Keras schedule: pass it on
+            unchanged. The recipe's `weight_decay`, `clip_norm` and `ema` replace the optimizer's where the recipe
+            sets them; `l1`, `l2` and `rate_multipliers` work as with every other optimizer.
 
     Raises:
         InputError: the name is malformed or taken, or the function is neither kind.
@@ -122,7 +122,7 @@ def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
 
 
 def _register(field: str, name: str, function: Callable[..., Any] | str) -> None:
-    """Keep a function under a name; the same function again is no error, so that a notebook's cell can run twice."""
+    """Register a function; the same function again is no error, so that a notebook's cell can run twice."""
     if not isinstance(name, str) or not re.fullmatch(r"[^\s/:*?\[\]]+", name):
         raise InputError(f"{field} name {name!r}: a name is text without slash, colon, white space or wildcard")
     if not callable(function) and not (isinstance(function, str) and re.fullmatch(r"[^:]+:[^:]+", function)):
@@ -134,16 +134,16 @@ def _register(field: str, name: str, function: Callable[..., Any] | str) -> None
 
 
 def source_of(function: Callable[..., Any] | str) -> str:
-    """Where a function is: ``module:function``."""
+    """The reference of a function: ``module:function``."""
     if isinstance(function, str):
         return function
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 def source(field: str, kind: str) -> str | None:
-    """The ``module:function`` that a registered name stands for now; None where it is none."""
-    found = _registered.get((field, kind))
-    return None if found is None else source_of(found)
+    """The ``module:function`` of a registered name; None where the name is not registered."""
+    function = _registered.get((field, kind))
+    return None if function is None else source_of(function)
 
 
 def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., Any]:
@@ -152,38 +152,38 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
     Args:
         field: one of `FIELDS`.
         kind: ``module:function``, or a registered name.
-        recorded: the function that the name stood for when the recipe was made.
+        recorded: the function that the name meant when the recipe was made.
 
     Raises:
-        InputError: there is none, or it is not the one that the recipe was made with.
+        InputError: there is none, or it differs from the recorded one.
     """
     plugins.load()
     if ":" in kind:
         return load_function(kind, field)
-    found = _registered.get((field, kind))
-    if found is None:
+    function = _registered.get((field, kind))
+    if function is None:
         raise InputError(
-            f"{field} {kind!r} is not registered here; in the recipe it stands for {recorded!r}: import the module "
+            f"{field} {kind!r} is not registered here; in the recipe it means {recorded!r}: import the module "
             f"that calls kzoo.register_{field}({kind!r}, ...), or make that module a plugin"
         )
-    if recorded is not None and source_of(found) != recorded:
+    if recorded is not None and source_of(function) != recorded:
         raise InputError(
-            f"{field} {kind!r} stands for {source_of(found)!r} here, in the recipe for {recorded!r}: register it under "
-            "another name"
+            f"{field} {kind!r} means {source_of(function)!r} here, in the recipe {recorded!r}: "
+            "register it under another name"
         )
-    return load_function(found, field) if isinstance(found, str) else found
+    return load_function(function, field) if isinstance(function, str) else function
 
 
 def check_options(field: str, kind: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuse options that a function does not take, or lacks.
+    """Refuse options that a function does not take, and missing options that it requires.
 
     Raises:
-        InputError: so it is; the message names the option and what there is.
+        InputError: there are such options; the message names the option and the allowed ones.
     """
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # written in C, which does not say
+        return  # a function written in C has no signature
     taken = signature.parameters.values()
     named = [p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][len(FIRST[field]) :]
     if not any(p.kind is p.VAR_KEYWORD for p in taken):
@@ -201,7 +201,7 @@ def check_json(options: Mapping[str, Any]) -> None:
     """Refuse options that a recipe's file cannot hold.
 
     Raises:
-        ValueError: so it is.
+        ValueError: JSON cannot hold one of them.
     """
     try:
         json.dumps(options, allow_nan=False)
@@ -210,12 +210,12 @@ def check_json(options: Mapping[str, Any]) -> None:
 
 
 class CustomPart(BaseModel):
-    """What a recipe holds of a custom function.
+    """A custom function in a recipe.
 
     Attributes:
         kind: ``module:function``, or a registered name.
         options: keyword arguments of the function.
-        source: what the registered name stood for when the recipe was made, ``module:function``; filled in.
+        source: ``module:function`` that the registered name meant when the recipe was made; filled in automatically.
     """
 
     field: ClassVar[str]
@@ -236,20 +236,20 @@ class CustomPart(BaseModel):
         return self
 
     def function(self) -> Callable[..., Any]:
-        """The function, which takes the options.
+        """Find the function, and check that it takes the options.
 
         Raises:
-            InputError: there is none of that name, it is not the recorded one, or it does not take the options.
+            InputError: there is no such function, it differs from the recorded one, or it does not take the options.
         """
-        found = find(self.field, self.kind, self.source)
-        check_options(self.field, self.kind, found, self.options)
-        return found
+        custom_function = find(self.field, self.kind, self.source)
+        check_options(self.field, self.kind, custom_function, self.options)
+        return custom_function
 
 
 def family(field: str) -> Callable[[Any], str]:
-    """A function that tells pydantic whether a value is of kzoo's own kinds (``[own]``) or custom (``[custom]``).
+    """A pydantic discriminator: whether a value is of kzoo's kinds (``[own]``) or custom (``[custom]``).
 
-    Recipes from a record are read, too, where the name is not registered: they hold the name's `source`.
+    Recipes from a record can be read even where the name is not registered: they hold its `source`.
     """
 
     def which(value: Any) -> str:

@@ -14,27 +14,27 @@ class KzooError(Exception):
 
 
 class InputError(KzooError, ValueError):
-    """What the caller gave is wrong or missing (command line: exit status 2)."""
+    """An argument is wrong or missing (command line: exit status 2)."""
 
 
 class InUse(InputError):
-    """Another process works on the same run at this moment; later it may be had (command line: exit status 2)."""
+    """Another process uses the same run at the moment; try again later (command line: exit status 2)."""
 
 
 class Differs(InputError):
-    """A run is there, and is not what is asked for now (command line: exit status 2)."""
+    """A run exists, but differs from the requested one (command line: exit status 2)."""
 
 
 class RunFailed(KzooError, RuntimeError):
-    """A run started well and could not go on (command line: exit status 1)."""
+    """A run started but could not continue (command line: exit status 1)."""
 
 
 class NotWritten(RunFailed):
-    """A file cannot be written (a full disk, say): no fault of the run, which may go on when it can be."""
+    """A file cannot be written (a full disk, say); the run can be resumed once it can."""
 
 
 FEW = 12
-"""So many names are listed in an error."""
+"""Largest number of names that an error lists."""
 ALIKE = 0.72
 """How alike two names must be (`difflib`) for one to be suggested for the other: "cifar11" for "cifar10", but not
 "class_weight" for "class_names"."""
@@ -47,10 +47,10 @@ def unknown(
 
     Args:
         kind: what the name should have been, e.g. ``"model"``.
-        value: the name that was given.
-        choices: the names there are.
+        value: the unknown name.
+        choices: the known names.
         hint: a sentence appended to the message.
-        everything: list the names however many there are, where none is alike.
+        everything: whether to list all names, however many, where none is similar.
 
     Returns:
         An `InputError`, to be raised by the caller.
@@ -74,7 +74,7 @@ def some(items: Iterable[object], most: int = 10) -> str:
 
 
 def shown(value: object, most: int = 120) -> str:
-    """A value for a message: its repr, but what is long, as arrays are, by its type and shape alone."""
+    """A value for a message: its repr, shortened if long; an array by its type and shape alone."""
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)}"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kzoo.errors import InputError, NotWritten
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Give `path` new content, whole or not at all, that survives a crash from here on.
+    """Replace the content of `path`, completely or not at all; it survives a crash once this returns.
 
     Raises:
         NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is untouched.
@@ -38,23 +38,23 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, as `write_atomically` does."""
+    """Write a UTF-8 text file with `write_atomically`."""
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
-    """Write a JSON file that ends in a line break, as `write_atomically` does; without `indent` on one line."""
+    """Write a JSON file with `write_atomically`; without `indent` on one line. It ends in a line break."""
     write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
 
 
 def make_directory(path: Path) -> Path:
-    """Make a directory and those above it, unless it is there.
+    """Create a directory and its parents where they do not exist.
 
     Returns:
         The path.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -64,10 +64,10 @@ def make_directory(path: Path) -> Path:
 
 
 def user_path(text: str | Path) -> Path:
-    """A path as a user writes it, with ``~`` and ``~name`` filled in.
+    """Expand ``~`` and ``~name`` in a user's path.
 
     Raises:
-        InputError: there is no home directory to fill in.
+        InputError: there is no such home directory.
     """
     try:
         return Path(text).expanduser()
@@ -76,7 +76,7 @@ def user_path(text: str | Path) -> Path:
 
 
 def home() -> Path | None:
-    """The user's home directory; None where there is none, as in a container with a user id of its own."""
+    """The user's home directory; None where there is none, as in a container with an arbitrary user id."""
     try:
         return Path.home()
     except RuntimeError:

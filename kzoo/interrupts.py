@@ -1,4 +1,4 @@
-"""Signals that ask to stop, turned into a flag that is looked at where stopping is safe."""
+"""Turns signals that request a stop into a flag, which is checked where stopping is safe."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HANGUP: Any = getattr(signal, "SIGHUP", None)
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, a signal that asks to stop sets a flag, read by the function it gives; a second one acts as ever.
+    """Yield a function that says whether a signal requested a stop; a second signal acts as usual.
 
-    These are SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
+    They are SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
     """
     flag = {"set": False}
     if threading.current_thread() is not threading.main_thread():
@@ -25,7 +25,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows lacks some
     before = {number: signal.getsignal(number) for number in numbers}
     if before.get(HANGUP) is signal.SIG_IGN:
-        del before[HANGUP]  # by nohup
+        del before[HANGUP]  # nohup ignores it
 
     def handle(number: int, frame: Any) -> None:
         flag["set"] = True

@@ -1,4 +1,4 @@
-"""Short HTML for notebooks: tables, small curves and pictures, in the notebook's own colours (no Keras)."""
+"""Short HTML for notebooks: tables, small curves and pictures, in the notebook's colours (no Keras)."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 
 _CELL = "padding: 0.15em 0.7em; vertical-align: top;"
 LIMIT = 100
-"""Rows of a table that are shown; a notebook's cell is no place for more."""
+"""Largest number of rows of a table in a notebook's cell."""
 
 
 def heading(text: str, detail: str = "") -> str:
-    """A line above what is shown: the thing in bold, then what is to be known of it."""
+    """A heading line: the text in bold, then a detail."""
     return f"<div><strong>{html.escape(text)}</strong>{'&ensp;' if detail else ''}{html.escape(detail)}</div>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, left: Sequence[int] = (0,)) -> str:
-    """A table; what is no text is set flush right unless its column is in `left`.
+    """A table; columns are aligned right unless they are in `left`.
 
     Args:
         header: names of the columns.
-        rows: cells by row: text, which is escaped, `Markup`, or anything whose `str` is shown.
-        left: places of the columns that are set flush left.
+        rows: cells by row: text, which is escaped, `Markup`, or any value, shown as its `str`.
+        left: indices of the columns that are aligned left.
     """
     rows = list(rows)
 
     def line(cells: Sequence[Any], tag: str) -> str:
-        sides = ("left" if place in left else "right" for place in range(len(cells)))
-        found = (
+        sides = ("left" if index in left else "right" for index in range(len(cells)))
+        content = (
             f'<{tag} style="{_CELL} text-align: {side};">{_text(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
-        return f"<tr>{''.join(found)}</tr>"
+        return f"<tr>{''.join(content)}</tr>"
 
     body = "".join(line(row, "td") for row in rows[:LIMIT])
     more = f"<div>and {len(rows) - LIMIT:,} more</div>" if len(rows) > LIMIT else ""
@@ -44,7 +44,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, left: Sequenc
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
 
 class Svg(str):
@@ -55,12 +55,12 @@ class Svg(str):
 
 
 def escape(text: str) -> Markup:
-    """Text as HTML shows it."""
+    """Text, escaped for HTML."""
     return Markup(html.escape(text))
 
 
 def curve(values: Sequence[float | None], *, width: int = 120, height: int = 24) -> Markup:
-    """A line of one value an epoch, as wide and as high (in pixels) as given; what is not finite is left out."""
+    """A line of one value per epoch; `width` and `height` are in pixels; values that are not finite are left out."""
     points = [(i, v) for i, v in enumerate(values) if v is not None and np.isfinite(v)]
     if not points:
         return Markup("")
@@ -81,7 +81,7 @@ def picture(image: np.ndarray, *, side: int = 56) -> Markup:
 
     Args:
         image: uint8 (height, width, 1 or 3).
-        side: pixels of its longer side on the screen.
+        side: length of its longer side on the screen, in pixels.
     """
     from PIL import Image
 

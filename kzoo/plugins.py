@@ -1,8 +1,8 @@
 """Packages that add their own models, datasets, recipes, augmentations, schedules and optimizers.
 
-A package names a module under the entry point group ``kzoo.plugins``; kzoo imports it once, before the first look
-into a registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`,
-`kzoo.register_recipe`, `kzoo.register_augmentation`, `kzoo.register_schedule` and `kzoo.register_optimizer`.
+A package names a module under the entry point group ``kzoo.plugins``; kzoo imports it once, before it first reads a
+registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`, `kzoo.register_recipe`,
+`kzoo.register_augmentation`, `kzoo.register_schedule` and `kzoo.register_optimizer`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _state = {"loaded": False}
 
 
 def load() -> None:
-    """Import every installed plugin, once; one that cannot be imported is named in a warning and left out."""
+    """Import every installed plugin once; a warning names one that cannot be imported."""
     if _state["loaded"]:
         return
-    _state["loaded"] = True  # before importing: a plugin looks into the registries itself
+    _state["loaded"] = True  # before importing: plugins read the registries themselves
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
             entry.load()
-        except Exception as error:  # a broken plugin must not take kzoo down with it
+        except Exception as error:  # a broken plugin must not break kzoo
             warnings.warn(f"kzoo plugin {entry.name!r} ({entry.value}) could not be loaded: {error}", stacklevel=2)

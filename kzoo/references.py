@@ -1,4 +1,4 @@
-"""What a text ``"module:function"`` stands for: a model's builder, a dataset's loader, a job's function."""
+"""Imports functions named by ``"module:function"``: a model's builder, a dataset's loader, a job's function."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def load_function(reference: str, kind: str, no_module: Callable[[str], str] | N
 
     Args:
         reference: ``"module:function"``; the function may be an attribute of a class, ``"module:Class.method"``.
-        kind: what it is for, for messages: ``"model"``, ``"dataset"``.
-        no_module: says why there is no module of that name; by default that it is not on the Python path.
+        kind: use of the function, for messages: ``"model"``, ``"dataset"``.
+        no_module: returns the reason why there is no such module; by default it is not on the Python path.
 
     Raises:
-        InputError: it is no such text, there is no such module, or no such function in it. An error that the module
-            itself raises goes through as it is.
+        InputError: the reference is malformed, or there is no such module or function. An error that the module
+            itself raises passes through unchanged.
     """
     module_name, _, function = reference.partition(":")
     if not module_name or not function:
         raise InputError(f"{kind} {reference!r}: expected 'module:function'")
     try:
-        found: Any = importlib.import_module(module_name)
+        target: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = str(error.name)
         if module_name == missing or module_name.startswith(f"{missing}."):
@@ -33,10 +33,10 @@ def load_function(reference: str, kind: str, no_module: Callable[[str], str] | N
             raise InputError(f"{kind} {reference!r}: {why}") from error
         raise
     for name in function.split("."):
-        if not hasattr(found, name):
-            public = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+        if not hasattr(target, name):
+            public = [key for key, value in vars(target).items() if callable(value) and not key.startswith("_")]
             raise unknown(f"function of module {module_name!r}", function, public, hint=f"({kind} {reference!r})")
-        found = getattr(found, name)
-    if not callable(found):
+        target = getattr(target, name)
+    if not callable(target):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")
-    return found
+    return target

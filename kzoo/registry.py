@@ -1,4 +1,4 @@
-"""Things by name: kzoo's own, those of plugins, those that a user registers. One rule for all of them (no Keras)."""
+"""Registries: items of kzoo, of plugins and of users by name, under one rule (no Keras)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """By which it is found."""
+        """The unique name."""
 
 
 T = TypeVar("T", bound=Named)
@@ -26,31 +26,31 @@ T = TypeVar("T", bound=Named)
 class Registry(Generic[T]):
     """Models, datasets, recipes or studies by name.
 
-    A name stands for one thing: registering the same again is allowed, as happens when a module is imported twice or a
-    notebook's cell is run again; registering something else under a name that exists is an error.
+    A name means one item. Registering the same item again is allowed, as happens when a module is imported twice or a
+    notebook's cell is run again; registering another item under an existing name is an error.
 
     Attributes:
-        kind: what they are, for messages: ``"model"``.
-        hint: a sentence that the error of an unknown name ends with.
-        added: those that plugins and users have registered, by name.
+        kind: what the items are, for messages: ``"model"``.
+        hint: a sentence that ends the error of an unknown name.
+        added: items that plugins and users have registered, by name.
     """
 
     def __init__(self, kind: str, own: Callable[[], Iterable[T]], *, hint: str = "") -> None:
-        """Prepare; `own` gives kzoo's own ones, in the order in which they are listed, when they are first needed."""
+        """Create a registry; `own` returns kzoo's items in the order of listings, and is called when first needed."""
         self.kind, self.hint = kind, hint
         self._own = own
         self.added: dict[str, T] = {}
 
     @cached_property
     def own(self) -> dict[str, T]:
-        """Those that come with kzoo, by name."""
+        """Items that come with kzoo, by name."""
         return {item.name: item for item in self._own()}
 
     def add(self, item: T) -> T:
-        """Register one.
+        """Register an item.
 
         Raises:
-            InputError: its name is taken by another one.
+            InputError: another item has its name.
         """
         known = self.own.get(item.name) or self.added.get(item.name)
         if known is not None and not _same(known, item):
@@ -60,25 +60,25 @@ class Registry(Generic[T]):
         return item
 
     def find(self, name: str) -> T | None:
-        """The one of a name; None if there is none."""
+        """The item with a name; None if there is none."""
         plugins.load()
         return self.own.get(name) or self.added.get(name)
 
     def get(self, name: str, others: Iterable[str] = (), hint: str = "") -> T:
-        """The one of a name.
+        """The item with a name.
 
         Args:
             name: its name.
-            others: further names that would be allowed here, for the suggestion in the error.
-            hint: ends the error instead of the registry's own one.
+            others: further names that are allowed here, for the suggestion in the error.
+            hint: ends the error instead of the registry's hint.
 
         Raises:
             InputError: there is none; the message suggests the nearest name.
         """
-        found = self.find(name)
-        if found is None:
+        item = self.find(name)
+        if item is None:
             raise unknown(self.kind, name, [*self.names(), *others], hint=hint or self.hint)
-        return found
+        return item
 
     def names(self, pattern: str = "*") -> list[str]:
         """Names that match a wildcard: kzoo's own in their order, then registered ones in alphabetical order."""
@@ -87,7 +87,7 @@ class Registry(Generic[T]):
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two are equal; a function counts by its name, as a notebook's cell that is run again defines it anew."""
+    """Whether two items are equal; functions are compared by name, because a rerun notebook cell redefines them."""
     if not dataclasses.is_dataclass(one) or type(one) is not type(other):
         return bool(one == other)
     pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one))

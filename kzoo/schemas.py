@@ -1,4 +1,4 @@
-"""Versions of what kzoo writes to files, and fields that were added after the first one."""
+"""Schema versions of files that kzoo writes, and fields that later versions added."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kzoo.checks import is_whole
 from kzoo.errors import InputError
 
 
-def check_version(fields: Mapping[str, Any], what: str, supported: int) -> None:
+def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
     """Refuse data written under a schema that this version of kzoo does not know."""
     version = fields.get("schema_version", supported)
     if not is_whole(version):
-        raise InputError(f"schema_version of a {what} must be a positive integer, not {version!r}")
+        raise InputError(f"schema_version of a {kind} must be a positive integer, not {version!r}")
     if version > supported:
         raise InputError(
-            f"{what} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
+            f"{kind} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
         )
 
 
@@ -26,29 +26,29 @@ UNSET = object()
 
 
 def later(default: Any, *, before: Any = UNSET, since: int = 0, **options: Any) -> Any:
-    """A field that a schema gained after its first release: `identity_fields` leaves it out where it changes nothing.
+    """A field added after a schema's first release; `identity_fields` leaves it out where it changes nothing.
 
     So a recipe that does not use the field keeps the digest it had before the field existed.
 
     Args:
-        default: the field's value where none is given.
-        before: the value that stands for what was done before the field existed; `default` if not given. It must
-            never change afterwards.
-        since: the schema version from which on `default` holds; data of an earlier version is read with `before`
-            (see `upgraded`). Only needed where the two differ.
-        **options: of `pydantic.Field`.
+        default: the field's default value.
+        before: the value that means the behaviour before the field existed; `default` if not given. It must never
+            change afterwards.
+        since: first schema version with `default`; data of an earlier version is read with `before` (see
+            `upgraded`). Only needed where the two differ.
+        **options: arguments of `pydantic.Field`.
     """
     before = default if before is UNSET else before
     return Field(default, json_schema_extra={"before": before, "since": since}, **options)
 
 
 def kind_alone(value: Any) -> Any:
-    """A kind's name stands for the kind with its defaults: ``"adam"`` for ``{"kind": "adam"}``."""
+    """Expand a kind's name to the kind with its defaults: ``"adam"`` becomes ``{"kind": "adam"}``."""
     return {"kind": value} if isinstance(value, str) else value
 
 
 def upgraded(model: type[BaseModel], fields: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """`fields` written under schema `version`, with what later fields of `model` stood for then filled in."""
+    """`fields` written under schema `version`, with the earlier behaviour filled in for later fields of `model`."""
     added = dict(fields)
     for name, field in model.model_fields.items():
         extra = field.json_schema_extra
@@ -58,7 +58,7 @@ def upgraded(model: type[BaseModel], fields: Mapping[str, Any], version: int) ->
 
 
 def identity_fields(model: BaseModel) -> dict[str, Any]:
-    """A model's fields as JSON-ready data, at every depth without the `later` ones that stand for what was before."""
+    """A model's fields as JSON-ready data, without `later` fields, at any depth, that keep the earlier behaviour."""
     kept = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)

@@ -1,4 +1,4 @@
-"""Random generators derived from (seed, purpose, indices), never from a global state that has drifted.
+"""Random generators derived from (seed, purpose, indices), never from a global state.
 
 So the random numbers of, say, epoch 7, batch 3 are the same whether or not epoch 6 ran in this process.
 """

@@ -120,10 +120,10 @@ def commands() -> str:
 
 def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Every command of a group with its full name, those of groups within it included, in the usual order."""
-    from kzoo.cli.guide import place
+    from kzoo.cli.guide import position
 
     names = group.list_commands(None)
-    for name in names if prefix == "" else sorted(names, key=lambda one: place(prefix + one)):
+    for name in names if prefix == "" else sorted(names, key=lambda one: position(prefix + one)):
         command = group.commands[name]
         if hasattr(command, "commands"):
             if command.invoke_without_command:

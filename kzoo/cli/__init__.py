@@ -36,7 +36,7 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the command line; an error is one line on standard error and an exit status."""
     replace_what_cannot_be_written()
-    sys.path.append(os.getcwd())  # for module:function in a file of one's own
+    sys.path.append(os.getcwd())  # for module:function in a user's file
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
         status = app(prog_name="kzoo", standalone_mode=False)

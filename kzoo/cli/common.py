@@ -1,4 +1,4 @@
-"""What all commands share: the app, its consoles, common options, and the way bad input is told."""
+"""What all commands share: the app, its console, common options, and checks of input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ out = plain_console()
 
 
 def print_json(content: Any) -> None:
-    """Print what a command found as JSON."""
+    """Print a command's results as JSON."""
     print(json.dumps(content, indent=1))
 
 
@@ -45,7 +45,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field; dotted names reach into it."),
 ]
-# What stands for --set. Text, not int: the recipe's own message names the field, the value and what is allowed.
+# Shorthands of --set. Text, not int: the recipe's error names the field, the value and what is allowed.
 Dataset = Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")]
 Epochs = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=... (the recipe's)")]
 BatchSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=... (the recipe's)")]
@@ -80,7 +80,7 @@ Ground = Annotated[
         help="Laid under transparent files: 0-255, RED,GREEN,BLUE or none [as in training].",
     ),
 ]
-First = Annotated[int | None, typer.Option(metavar="N", min=1, help="With --split: only the first so many images.")]
+First = Annotated[int | None, typer.Option(metavar="N", min=1, help="With --split: only the first N images.")]
 
 
 def _check_run(run: Path | None) -> Path | None:
@@ -90,7 +90,7 @@ def _check_run(run: Path | None) -> Path | None:
 
 
 def checked_target(**kinds: bool) -> Any:
-    """A callback for an argument that takes a run's directory and other things, see `check_target`."""
+    """A callback that checks an argument which takes a run's directory and other things; see `check_target`."""
 
     def check(target: Any) -> Any:
         from kzoo.training.finding import check_target
@@ -113,17 +113,17 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.
 
 
 def changed(pairs: list[str] | None, **shorthands: str | None) -> dict[str, Any]:
-    """Changes of a recipe from ``--set`` and from options that stand for it; `freeze` is a list with commas."""
-    given = [
+    """Changes of a recipe from ``--set`` and its shorthands; `freeze` is a list separated by commas."""
+    overrides = [
         f"{SHORTHANDS.get(name, name)}={json.dumps(text.split(',')) if name == 'freeze' else text}"
         for name, text in shorthands.items()
         if text is not None
     ]
-    return assignments([*(pairs or []), *given])
+    return assignments([*(pairs or []), *overrides])
 
 
 def assignments(pairs: list[str] | None) -> dict[str, Any]:
-    """``["epochs=5"]`` as ``{"epochs": 5}``: values are JSON where they can be, else strings."""
+    """``["epochs=5"]`` as ``{"epochs": 5}``: values are parsed as JSON where possible, else kept as text."""
     changes: dict[str, Any] = {}
     for pair in pairs or []:
         field, equals, text = pair.partition("=")
@@ -147,13 +147,13 @@ def numbers(option: str, text: str) -> list[int]:
 
 
 def import_keras() -> None:
-    """Load Keras without the lines that a backend prints."""
+    """Load Keras, and hide the lines that a backend prints."""
     with quiet_import():
         import keras  # noqa: F401
 
 
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
-    """A model and the names of its classes, of a run, a set, a file, or (with a seed for its weights) a name."""
+    """A model and its class names, from a run, a set, a file, or (with a seed for its weights) a model's name."""
     if target.endswith(".keras"):
         from kzoo.introspection.keras_file import load_keras_file
 
@@ -186,17 +186,17 @@ def check_images(
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
-    """Images of a part of a run's or set's data, called ``test/0-3``: their place and their true class."""
+    """Images of a part of a run's or set's data, named by index and true class: ``test/0-cat``."""
     from kzoo.training.saved_set import open_run
 
     run = open_run(target)
     part, names = run.part(split, data_dir), run.class_names
     chosen = zip(part.images[:first], part.labels[:first], strict=True)
-    return [(Path(split, f"{place}-{names[label]}"), image) for place, (image, label) in enumerate(chosen)]
+    return [(Path(split, f"{index}-{names[label]}"), image) for index, (image, label) in enumerate(chosen)]
 
 
 def colour(text: str) -> tuple[int, int, int] | None:
-    """What ``--background`` gives: red, green and blue, or None to drop the transparency."""
+    """The value of ``--background``: red, green and blue, or None to drop the transparency."""
     if text.lower() in ("none", "null"):
         return None
     parts = text.strip("[]() ").split(",")
@@ -208,7 +208,7 @@ def colour(text: str) -> tuple[int, int, int] | None:
 
 
 def background_of(target: str) -> tuple[int, int, int] | None:
-    """What a run, a set, or a .keras file made of one, has transparent images laid over."""
+    """The colour under transparent images, from a run, a set, or a .keras file exported from one."""
     from kzoo.data.images import WHITE
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run
@@ -220,7 +220,7 @@ def background_of(target: str) -> tuple[int, int, int] | None:
 
 
 def interruptible(function: Any, *args: Any, **options: Any) -> Any:
-    """Call, and exit with 130 when interrupted."""
+    """Call a function; exit with 130 when interrupted."""
     try:
         return function(*args, **options)
     except KeyboardInterrupt as error:

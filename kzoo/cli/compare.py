@@ -23,56 +23,56 @@ def runs(
     from kzoo.training.listing import COLUMNS
     from kzoo.training.listing import runs as found_runs
 
-    found = found_runs(pattern, directory)
-    for problem in found.problems:
+    listed = found_runs(pattern, directory)
+    for problem in listed.problems:
         complain("warning", problem)
     if as_json:
-        print_json([row.to_dict() for row in found])
-    elif not found:
+        print_json([summary.to_dict() for summary in listed])
+    elif not listed:
         raise InputError(f"pattern {pattern!r} matches no run in {str(directory)!r}")
     else:
         numbers = ("best", "test")
-        _show(COLUMNS, [row.cells() for row in found], right=[COLUMNS.index(name) for name in numbers])
+        _show(COLUMNS, [summary.cells() for summary in listed], right=[COLUMNS.index(name) for name in numbers])
 
 
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of finished runs, or records.")],
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Make a page of it too, .html.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page, .html.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put runs side by side: in what their recipes differ, what came of it, curves and gradients on a page."""
-    from kzoo.studies.run_comparison import compare as put_together
+    """Compare runs: differing recipe fields and results; curves and gradients on a page."""
+    from kzoo.studies.run_comparison import compare as compare_runs
 
     if output is not None:
         from kzoo.html_report.document import check_page
 
         check_page(output)
-    found = put_together(*runs)
+    comparison = compare_runs(*runs)
     if as_json:
-        print_json(found.to_dict())
+        print_json(comparison.to_dict())
     else:
-        differences = found.differences()
+        differences = comparison.differences()
         if differences:
-            _show(("field", *found.labels), differences)
+            _show(("field", *comparison.labels), differences)
             out.print()
         else:
             out.print("The recipes are the same.\n")
-        _show(("", *found.labels), found.results(), right=range(1, len(found.labels) + 1))
-        for note in found.notes():
+        _show(("", *comparison.labels), comparison.results(), right=range(1, len(comparison.labels) + 1))
+        for note in comparison.notes():
             say(out, note)
     if output is not None:
         from kzoo.html_report import compare_page
 
-        path = compare_page(found, output)
+        path = compare_page(comparison, output)
         if not as_json:
             say(out, f"page: {path}")
 
 
 def _show(header: tuple[str, ...], rows: list[tuple[str, ...]], right: object = ()) -> None:
     table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place in right else "left", overflow="fold")  # type: ignore[operator]
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold")  # type: ignore[operator]
     for row in rows:
         table.add_row(*row)
     # Piped, lines may be longer than those of a terminal.

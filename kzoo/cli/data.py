@@ -1,4 +1,4 @@
-"""Commands on datasets: which there are, and how to get one."""
+"""Commands on datasets: list them, get one."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def get(
 
     outer = context.parent.params.get("data_dir") if context.parent else None
     data_dir = data_dir or outer
-    found = interruptible(get_it, name, data_dir)
-    for got in found:
-        what = "is here now" if got.fresh else "was here already"
-        out.print(f"{got.row.name} {what}: {got.directory}", soft_wrap=True)
-    out.print(summary(found[-1].row, data_dir), soft_wrap=True)
+    prepared = interruptible(get_it, name, data_dir)
+    for item in prepared:
+        state = "is here now" if item.fresh else "was here already"
+        out.print(f"{item.row.name} {state}: {item.directory}", soft_wrap=True)
+    out.print(summary(prepared[-1].row, data_dir), soft_wrap=True)
     if data_dir is not None:
         _remember(data_dir)
 
 
 def _remember(data_dir: Path) -> None:
-    """Keep the directory, and say so; one that cannot be kept is a warning."""
+    """Keep the directory and report it; warn where it cannot be kept."""
     from kzoo.data.getting import remember
 
     try:

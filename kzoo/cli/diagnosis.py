@@ -1,4 +1,4 @@
-"""Commands that look into a network: why does it not learn?"""
+"""Commands that find out why a network does not learn: doctor, gradients."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def doctor(
         str,
         typer.Argument(metavar="RUN|SET|FILE|NAME", help="A run, a set of weights, a .keras file, a model or recipe."),
     ],
-    dataset: Annotated[str | None, typer.Option(help="What a model is or will be trained on.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="How a model is trained; a model's name brings its own.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset that a model is trained on.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe that a model is trained with; a model's name has a default.")
+    ] = None,
     set_: Set = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and drawn images.")] = 0,
     data_dir: DataDir = None,
@@ -30,9 +32,10 @@ def doctor(
     from kzoo.recipes import get_recipe
     from kzoo.training.finding import check_target, named_or_refused
 
+    # Refuse unknown targets before Keras is loaded.
     changes = assignments(set_)
-    row = get_recipe(recipe or target).override(**changes) if recipe or changes else None
-    if row is None and not (Path(target) / "recipe.json").is_file():
+    chosen_recipe = get_recipe(recipe or target).override(**changes) if recipe or changes else None
+    if chosen_recipe is None and not (Path(target) / "recipe.json").is_file():
         if target.endswith(".keras") or names_set(target):
             check_target(target)
         elif not Path(target).exists():
@@ -40,7 +43,7 @@ def doctor(
     import_keras()
     from kzoo.diagnostics.doctor import doctor as examine
 
-    diagnosis = examine(target, dataset=dataset, recipe=row, data_dir=data_dir, seed=seed)
+    diagnosis = examine(target, dataset=dataset, recipe=chosen_recipe, data_dir=data_dir, seed=seed)
     if as_json:
         print_json(diagnosis.to_dict())
     else:

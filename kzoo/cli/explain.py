@@ -62,6 +62,7 @@ def explain(
     from kzoo.data.image_files import Unreadable, image_files
     from kzoo.diagnostics.explaining import explain_images, image_shape
 
+    # The images: files from the command line, or a part of the run's data.
     model, names = opened(target)
     unreadable, paths = Unreadable(), image_files(images or [])
     if split is None:
@@ -71,13 +72,15 @@ def explain(
         shown = part_images(target, split, first, data_dir)
     if not shown:
         unreadable.check(len(paths))
-    rows = explain_images(
+
+    # The maps, a line for each image; files that cannot be read are reported last.
+    maps = explain_images(
         model, shown, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
     )
-    for row in rows:
+    for explained in maps:
         out.print(
-            f"{row.file}: predicted {row.predicted}, shown for {row.shown} at {row.layer}: "
-            f"{', '.join(str(path) for path in row.pictures)}",
+            f"{explained.file}: predicted {explained.predicted}, shown for {explained.shown} at {explained.layer}: "
+            f"{', '.join(str(path) for path in explained.pictures)}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -105,7 +108,7 @@ def receptive_field(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show receptive fields layer by layer: exact, by report d's account, and effective."""
+    """Show receptive fields layer by layer: exact, by report d's formula, and effective."""
     import_keras()
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
@@ -137,7 +140,7 @@ def receptive_field(
 def invariance(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.")],
     limit: Annotated[int, typer.Option(min=1, help="How many of the test images.")] = 1000,
-    fill: Annotated[str, typer.Option(help="What comes in from outside the image: edge or black.")] = "edge",
+    fill: Annotated[str, typer.Option(help="What fills the border of a moved image: edge or black.")] = "edge",
     output: Figure = None,
     force: Force = False,
     data_dir: DataDir = None,
@@ -152,13 +155,17 @@ def invariance(
 
     if output is not None:
         check_output(output, overwrite=force)
-    there = [Run(place) for place in runs]
-    names = [run.result.name for run in there]
+
+    # Measure each run; two of the same name are told apart by their directories.
+    opened_runs = [Run(directory) for directory in runs]
+    names = [run.result.name for run in opened_runs]
     results = []
-    for run, name in zip(there, names, strict=True):
+    for run, name in zip(opened_runs, names, strict=True):
         part = run.part("test", data_dir)
         label = name if names.count(name) == 1 else run.directory.name
         results.append(measure(run.model, part.images[:limit], part.labels[:limit], fill=fill, name=label))
+
+    # A table for each kind of movement.
     if as_json:
         print_json([result.to_dict() for result in results])
     else:
@@ -166,15 +173,15 @@ def invariance(
             table = Table(title=f"accuracy by {kind}", box=None, pad_edge=False)
             for column in (unit, *(result.name for result in results)):
                 table.add_column(column, justify="right", overflow="fold")
-            for row, place in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
-                table.add_row(f"{place:g}", *(f"{getattr(r, f'{kind}_accuracy')[row]:.3f}" for r in results))
+            for index, amount in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
+                table.add_row(f"{amount:g}", *(f"{getattr(r, f'{kind}_accuracy')[index]:.3f}" for r in results))
             out.print(table)
     if output is not None:
         _say_where(save_figure(plot_invariance(results), output, force), as_json)
 
 
 def _say_where(figure: Path, as_json: bool) -> None:
-    if not as_json:  # which is all that standard output then holds
+    if not as_json:  # else standard output holds nothing but the JSON
         say(out, f"figure: {figure}")
 
 
@@ -184,8 +191,8 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
     for column in ("type", "output", "exact", "report d", "95% radius", "deviation"):
         table.add_column(column, justify="left" if column == "type" else "right")
     for before, row in zip([None, *rows], rows, strict=False):
-        found = row.effective
-        if before and before.exact == row.exact and not found and not row.report_d:
+        field = row.effective
+        if before and before.exact == row.exact and not field and not row.report_d:
             continue  # activations and the like; --json has them all
         table.add_row(
             row.name,
@@ -193,7 +200,7 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
             "x".join("?" if size is None else str(size) for size in row.output_shape),
             "x".join(map(str, row.exact)),
             "x".join(f"{side:.3g}" for side in row.report_d) if row.report_d else "",
-            f"{found.radius:.1f}" if found else "",
-            f"{found.deviation:.1f}" if found else "",
+            f"{field.radius:.1f}" if field else "",
+            f"{field.deviation:.1f}" if field else "",
         )
     out.print(table)

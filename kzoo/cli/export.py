@@ -57,7 +57,7 @@ def export(
     ] = None,
     opset: Annotated[int | None, typer.Option(metavar="N", help="Version of ONNX's operators (onnx).")] = None,
     logits: Annotated[
-        bool | None, typer.Option("--logits/--probabilities", help="What it gives; probabilities for a run.")
+        bool | None, typer.Option("--logits/--probabilities", help="Kind of the outputs; probabilities for a run.")
     ] = None,
     fold: Annotated[bool, typer.Option("--fold/--no-fold", help="Fold BatchNorm, leave out dropout.")] = True,
     data_dir: DataDir = None,
@@ -68,6 +68,8 @@ def export(
     suffixes = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite", "keras": ".keras"}
     if to not in suffixes:
         raise unknown("format", to, suffixes)
+
+    # Without --output the file is named after the target, in the current directory.
     name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name.replace(":", "-")
     path = output or Path(f"{name}{suffixes[to] or '-savedmodel'}")
     import_keras()
@@ -85,6 +87,8 @@ def export(
         data_dir=data_dir,
         overwrite=force,
     )
+
+    # Report the file, and how it compares with the model.
     if as_json:
         print_json(done.to_dict())
         return
@@ -133,6 +137,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Say which classes images show, with probabilities."""
+    # Refuse options that contradict each other before anything is loaded.
     if as_csv and as_json:
         raise InputError("--csv and --json: choose one")
     check_images(images, split, first, background)
@@ -141,6 +146,7 @@ def predict(
     from kzoo.data.image_files import Unreadable, image_files
     from kzoo.exporting.predicting import Classifier, predict_files, predict_images
 
+    # Predict files from the command line, or a part of the run's data.
     unreadable, paths = Unreadable(), image_files(images or [])
     classifier = Classifier(target)
     if background is not None:
@@ -150,6 +156,8 @@ def predict(
     else:
         shown = part_images(target, split, first, data_dir)
         rows = predict_images(classifier, shown, top=top, batch_size=batch_size)
+
+    # Print the predictions; files that cannot be read are reported last.
     if as_json:
         print_json([{"file": str(file), "classes": dict(best)} for file, best in rows])
     elif as_csv:

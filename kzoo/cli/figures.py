@@ -1,4 +1,4 @@
-"""Commands that draw: a network's architecture, a run's mistakes, its calibration, its weights."""
+"""Commands that draw figures: diagram, confusion, calibration, histograms."""
 
 from __future__ import annotations
 
@@ -93,6 +93,8 @@ def confusion(
     for path in (output, per_class, mistakes):
         if path is not None:
             check_output(path, overwrite=force)
+
+    # Count, and print the most confused pairs and the worst classes.
     trained = Run(run)
     counts = run_confusion(trained)
     if as_json:
@@ -103,21 +105,23 @@ def confusion(
         for pair in counts.most_confused(top):
             pairs.add_row(pair.true, pair.predicted, f"{pair.images:,}", f"{pair.share:.1%}")
         out.print(pairs)
-        figures = counts.per_class()
+        metrics = counts.per_class()
         worst = Table("class", "recall", "precision", "images", box=None, pad_edge=False, title="lowest recall")
-        for i in figures["recall"].argsort()[:top]:
-            numbers = (f"{figures[name][i]:.3f}" for name in ("recall", "precision"))
-            worst.add_row(counts.class_names[i], *numbers, f"{figures['support'][i]:,}")
+        for i in metrics["recall"].argsort()[:top]:
+            numbers = (f"{metrics[name][i]:.3f}" for name in ("recall", "precision"))
+            worst.add_row(counts.class_names[i], *numbers, f"{metrics['support'][i]:,}")
         out.print(worst)
+
+    # Figures.
     name = trained.result.name
     if output is not None:
         save_figure(plot_confusion(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), output, force)
     if per_class is not None:
         save_figure(plot_per_class(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), per_class, force)
     if mistakes is not None:
-        found = predict_part(trained, "test", data_dir)
-        chosen = confident_mistakes(found.labels, found.probabilities, top)
-        save_figure(plot_mistakes(found.images, chosen, trained.class_names), mistakes, force)
+        predicted = predict_part(trained, "test", data_dir)
+        chosen = confident_mistakes(predicted.labels, predicted.probabilities, top)
+        save_figure(plot_mistakes(predicted.images, chosen, trained.class_names), mistakes, force)
 
 
 @app.command()
@@ -140,22 +144,26 @@ def calibration(
 
     if output is not None:
         check_output(output, overwrite=force)
+
+    # Measure as trained, then with the fitted temperature.
     trained = Run(run)
-    found = predict_part(trained, split, data_dir)
-    results = {"as trained": measure(found.labels, found.probabilities, bins=bins)}
+    predicted = predict_part(trained, split, data_dir)
+    results = {"as trained": measure(predicted.labels, predicted.probabilities, bins=bins)}
     temperature = None
-    # What is fitted on the validation part is judged on another.
+    # The temperature is fitted on the validation part, so only the test part can judge it.
     if split == "test" and trained.result.sizes.get("validation"):
         validation = predict_part(trained, "validation", data_dir)
         temperature = fit_temperature(validation.labels, validation.probabilities)
-        scaled = at_temperature(found.probabilities, temperature)
-        results[f"at temperature {temperature:.2f}"] = measure(found.labels, scaled, bins=bins)
+        scaled = at_temperature(predicted.probabilities, temperature)
+        results[f"at temperature {temperature:.2f}"] = measure(predicted.labels, scaled, bins=bins)
+
+    # Results as JSON or as a table, then the figure.
     if as_json:
         content = {"split": split, "temperature": temperature}
         print_json({**content, "results": {k: v.to_dict() for k, v in results.items()}})
     else:
         table = Table(
-            f"{split}, {len(found.labels):,} images", *results, box=None, pad_edge=False, title=trained.result.name
+            f"{split}, {len(predicted.labels):,} images", *results, box=None, pad_edge=False, title=trained.result.name
         )
         for title, field in (
             ("accuracy", "accuracy"),
@@ -188,6 +196,8 @@ def histograms(
 
     if output is not None:
         check_output(output, overwrite=force)
+
+    # Read what was recorded, and check the names of layers.
     trained = Run(run)
     history = read_weight_histograms(trained.directory)
     if not history.epochs:
@@ -195,6 +205,8 @@ def histograms(
     for name in layer or ():
         if name not in history.layers:
             raise unknown("layer", name, history.layers)
+
+    # The first and the last epoch of each layer, then the figure of all epochs.
     if as_json:
         print(json.dumps(history.to_dict()))
     else:

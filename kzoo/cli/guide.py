@@ -1,4 +1,4 @@
-"""The commands' order and groups, examples of each, and what to do next: one table for help and docs."""
+"""Order and groups of the commands, their examples, and the next command: one table for help and docs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kzoo.console import plain_console
 
 @dataclass(frozen=True)
 class Entry:
-    """What help tells of a command beside its options.
+    """What help says about a command in addition to its options.
 
     Attributes:
         examples: command lines.
-        next: what to do when it is done, with its arguments by name in braces; where one is not given, nothing is
-            said.
+        next: the command to suggest afterwards, with arguments by name in braces; nothing is suggested where an
+            argument is missing.
     """
 
     examples: tuple[str, ...]
@@ -96,13 +96,13 @@ GUIDE: dict[str, dict[str, Entry]] = {
         ),
     },
 }
-"""By group and command, both in the order in which they are usually needed."""
+"""Entries by group and command, both in the order in which they are usually needed."""
 
 QUIET = ("as_json", "as_csv", "as_markdown")
-"""Options after which a program reads what was printed."""
+"""Options with which a program reads the output."""
 
 done: dict[str, str] = {}
-"""What a command found out and the next may need, by the names in `Entry.next`."""
+"""Values that a command produced and the next one may need, by the names in `Entry.next`."""
 
 
 def entries() -> Iterator[tuple[str, str, Entry]]:
@@ -112,8 +112,8 @@ def entries() -> Iterator[tuple[str, str, Entry]]:
             yield group, name, entry
 
 
-def place(name: str) -> int:
-    """Where a command, or the first of a group of commands, stands in the order; those without a place are last."""
+def position(name: str) -> int:
+    """Position of a command, or of the first command of a group; commands without an entry come last."""
     names = [known for _, known, _ in entries()]
     return next((i for i, known in enumerate(names) if known == name or known.startswith(f"{name} ")), len(names))
 
@@ -123,19 +123,19 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the guide's order."""
-        return sorted(self.commands, key=place)
+        return sorted(self.commands, key=position)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command, with what the guide says of it."""
+        """A command with its group and examples."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
-            told(cmd_name, command)
+            add_guide(cmd_name, command)
             for name, inner in getattr(command, "commands", {}).items():
-                told(f"{cmd_name} {name}", inner)
+                add_guide(f"{cmd_name} {name}", inner)
         return command
 
 
-def told(name: str, command: Any) -> None:
+def add_guide(name: str, command: Any) -> None:
     """Give a command its group and its examples."""
     for group, known, entry in entries():
         if known == name or known.startswith(f"{name} "):
@@ -146,7 +146,7 @@ def told(name: str, command: Any) -> None:
 
 
 def say_next(ctx: Any) -> None:
-    """Print what to do next, on a terminal, unless a program reads what was printed."""
+    """Suggest the next command, on a terminal, unless a program reads the output."""
     console = plain_console()
     name = ctx.command_path.partition(" ")[2]
     entry = next((entry for _, known, entry in entries() if known == name), None)
@@ -160,7 +160,7 @@ def say_next(ctx: Any) -> None:
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if wanted:
         print(f"kzoo {__version__}")
         raise typer.Exit

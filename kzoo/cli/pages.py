@@ -1,4 +1,4 @@
-"""The command that makes a run's page."""
+"""The command that writes a run's page: report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kzoo.cli.common import DataDir, app, import_keras, out
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, or a record (a JSON file).")],
     output: Annotated[
-        Path | None, typer.Option(help="Of the page; report.html in the run's directory if not given.")
+        Path | None, typer.Option(help="The page's path; report.html in the run's directory if not given.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make the page of a run: one HTML file with its figures, curves, mistakes and insides."""
+    """Make the page of a run: one HTML file with its metrics, curves, mistakes and internals."""
     from kzoo.html_report.document import check_page
     from kzoo.training.finding import check_run
     from kzoo.training.records import Result, read_result

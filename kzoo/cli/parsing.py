@@ -1,4 +1,4 @@
-"""How command lines are parsed: what click would pass over or tell in a box is one clear line."""
+"""Parsing of command lines: what click ignores or prints in a box becomes one clear line."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kzoo.console import complain
 from kzoo.errors import InputError
 
 UsageError: Any = typer.BadParameter.__bases__[0]
-"""Of whichever click typer brings along."""
+"""The class of the click version that typer brings."""
 
 
 SHORTHANDS = {"learning_rate": "optimizer.learning_rate", "weights": "initial_weights"}
-"""Options that are called otherwise than the recipe's field."""
+"""Options whose names differ from the recipe's field."""
 DONE = (0, 3)
-"""Exit statuses of a command that did what it was asked; 3 are the doctor's findings."""
+"""Exit statuses of a command that succeeded; 3 means that the doctor has findings."""
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, of which click takes the last without a word."""
+    """A command that refuses an option given twice; click silently takes the last one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, and say in one line what is wrong.
+        """Parse the arguments, and report an error in one line.
 
         Raises:
             InputError: an option is unknown, or given twice.
@@ -45,7 +45,7 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run, and say what to do next."""
+        """Run the command, and suggest the next one."""
         try:
             result = super().invoke(ctx)
         except typer.Exit as end:
@@ -62,9 +62,11 @@ class Command(TyperCommand):
         near = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
         field = meant(name.lstrip("-").replace("-", "_")) if "--set" in options else None
         if field is not None:
-            own = next((name for name, known in SHORTHANDS.items() if known == field), field)
-            own = f"--{own.replace('_', '-')}"
-            return InputError(f"no such option {name}: did you mean {own if own in options else f'--set {field}=...'}?")
+            option = next((name for name, known in SHORTHANDS.items() if known == field), field)
+            option = f"--{option.replace('_', '-')}"
+            return InputError(
+                f"no such option {name}: did you mean {option if option in options else f'--set {field}=...'}?"
+            )
         if near:
             return InputError(f"no such option {name}: did you mean {near[0]}?")
         return InputError(f"no such option {name}: kzoo {self.name} has {', '.join([*options, '--help'])}")
@@ -74,12 +76,12 @@ class App(typer.Typer):
     """A typer app whose commands are of class `Command`."""
 
     def command(self, *args: Any, **options: Any) -> Callable[..., Any]:
-        """As typer's."""
+        """Register a command, as typer does."""
         return super().command(*args, **{"cls": Command, **options})
 
 
 def complain_of_usage(error: Any) -> None:
-    """Print what click finds wrong with a command line, in one line, and where its help is."""
+    """Print click's error about a command line in one line, and where to find help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return  # its message is the help, which is printed already
     text = " ".join(error.format_message().split())

@@ -57,16 +57,16 @@ def train(
     seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
-    directory: Annotated[Path | None, typer.Option(help="Of the run; runs/NAME-DIGEST if not given.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
+    directory: Annotated[Path | None, typer.Option(help="The run's directory; runs/NAME-DIGEST if not given.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again in a new directory.")] = False,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Go on from the finished run with fewer epochs; RECIPE may be that run.")
+        bool, typer.Option("--extend", help="Continue the finished run with fewer epochs; RECIPE may be that run.")
     ] = False,
     no_diagnostics: Annotated[
         bool, typer.Option("--no-diagnostics", help="Record no gradient flow and no histograms of weights.")
     ] = False,
 ) -> None:
-    """Train a recipe; the same command again goes on where it stopped, or prints the result."""
+    """Train a recipe; the same command again resumes the run, or prints the result."""
     changes = changed(
         set_,
         dataset=dataset,
@@ -81,29 +81,30 @@ def train(
     )
     if seeds is not None and "seed" in changes:
         raise InputError("--seed and --seeds: choose one")
-    # Unknown names are told at once, before the seconds that Keras takes to load.
-    row, source = _named(recipe, extend)
-    row = row.override(**changes)
-    row.resolved()
+    # Refuse unknown names at once, before Keras is loaded, which takes seconds.
+    chosen_recipe, source = _named(recipe, extend)
+    chosen_recipe = chosen_recipe.override(**changes)
+    chosen_recipe.resolved()
     if extend:
         from kzoo.training.extending import check_extensible
 
-        check_extensible(row)
+        check_extensible(chosen_recipe)
     import_keras()
     from kzoo.training.train import train as run_recipe
 
+    # Train once, or once for each seed.
     options = {"data_dir": data_dir, "directory": directory, "fresh": fresh, "diagnostics": not no_diagnostics}
     options["extend"] = source or extend
     if seeds is not None:
         from kzoo.training.seeds import train_seeds
 
-        report_seeds(interruptible(train_seeds, row, numbers("--seeds", seeds), progress=out, **options))
+        report_seeds(interruptible(train_seeds, chosen_recipe, numbers("--seeds", seeds), progress=out, **options))
         return
-    report(interruptible(run_recipe, row, progress=out, **options))
+    report(interruptible(run_recipe, chosen_recipe, progress=out, **options))
 
 
 def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
-    """The recipe, and the run's directory where that is given to be extended."""
+    """The recipe, and the directory of the run to extend where one is named."""
     if extend:
         from kzoo.training.extending import extended_recipe
 
@@ -115,11 +116,11 @@ def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
 
 @app.command()
 def resume(run: RunPath, data_dir: DataDir = None) -> None:
-    """Go on with a run that was cut off."""
+    """Resume a run that was cut off."""
     import_keras()
-    from kzoo.training.train import resume as go_on
+    from kzoo.training.train import resume as resume_run
 
-    report(interruptible(go_on, run, data_dir=data_dir, progress=out))
+    report(interruptible(resume_run, run, data_dir=data_dir, progress=out))
 
 
 @app.command()
@@ -138,9 +139,9 @@ def evaluate(
     if as_json:
         print_json({"split": split, "tta": tta, **score.to_dict()})
     else:
-        what = f"{split} with {tta}" if tta else split
+        part = f"{split} with {tta}" if tta else split
         out.print(
-            f"{what}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)",
+            f"{part}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)",
             highlight=False,
         )
 

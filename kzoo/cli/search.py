@@ -1,4 +1,4 @@
-"""Commands on searches: run one, look at one."""
+"""Commands on searches: search, trials."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from kzoo.cli.common import (
 from kzoo.console import plain_console, say
 from kzoo.errors import InputError
 
-Gone = Annotated[str | None, typer.Option(hidden=True)]
-"""An option of the search over gRPC that there was; using it says what to do instead."""
+Removed = Annotated[str | None, typer.Option(hidden=True)]
+"""A removed option of searches over gRPC; the error says what to do instead."""
 
 
 @app.command()
@@ -43,7 +43,7 @@ def search(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file with `search = kzoo.Search(...)`.")],
     tuner: Annotated[str | None, typer.Option(help="random, grid, bayesian or hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, rejected ones left out.")] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="No trial begins after so long.")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="No trial begins after this many minutes.")] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Trials at a time, in child processes.")] = None,
     on: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
@@ -52,7 +52,9 @@ def search(
     memory: Annotated[
         float | None, typer.Option(metavar="GIB", help="Memory of a trial's process; with --own-process.")
     ] = None,
-    directory: Annotated[Path | None, typer.Option(help="Of the search; searches/NAME-DIGEST if not given.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="The search's directory; searches/NAME-DIGEST if not given.")
+    ] = None,
     set_: Set = None,
     dataset: Dataset = None,
     epochs: Epochs = None,
@@ -64,24 +66,28 @@ def search(
     freeze: Freeze = None,
     seed: Seed = None,
     data_dir: DataDir = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new directory.")] = False,
-    role: Gone = None,
-    bind: Gone = None,
-    chief: Gone = None,
-    name: Gone = None,
-    wait: Gone = None,
-    worker_timeout: Gone = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again in a new directory.")] = False,
+    role: Removed = None,
+    bind: Removed = None,
+    chief: Removed = None,
+    name: Removed = None,
+    wait: Removed = None,
+    worker_timeout: Removed = None,
 ) -> None:
-    """Search a space of recipes. The same command resumes what was cut off. Fields that are set are varied no more."""
+    """Search a space of recipes. The same command resumes what was cut off. Fields that are set are not varied."""
     from kzoo.search.search import load_search
 
-    gone = {"role": role, "bind": bind, "chief": chief, "name": name, "wait": wait, "worker-timeout": worker_timeout}
-    for option, value in gone.items():
+    # Refuse options that no longer exist.
+    removed = {"role": role, "bind": bind, "chief": chief, "name": name, "wait": wait}
+    removed["worker-timeout"] = worker_timeout
+    for option, value in removed.items():
         if value is not None:
             raise InputError(
                 f"--{option} is gone, and so are chief and workers: for several machines, `ray start` on each of them, "
                 "then one `kzoo search FILE --on auto` (docs/workers.md); on this machine, --workers N"
             )
+
+    # The search as its file defines it, with the changes of the command line.
     plan = load_search(file)
     changes = changed(
         set_,
@@ -102,6 +108,7 @@ def search(
     from kzoo.pool.resources import default_workers
     from kzoo.search.running import run_search
 
+    # Run it.
     if workers is None and on is None:
         workers = default_workers()
     options = {"data_dir": data_dir, "workers": workers, "on": on, "progress": out, "fresh": fresh}
@@ -109,7 +116,7 @@ def search(
 
 
 def _show(result: Any) -> None:
-    """Print a search's table, what mattered, and where the rest is."""
+    """Print a search's table, the importance of its fields, and where the rest is."""
     from kzoo.search import tables
     from kzoo.search.confirming import verdict
     from kzoo.search.importance import importances
@@ -151,7 +158,7 @@ def trials(
     data_dir: DataDir = None,
     force: Force = False,
 ) -> None:
-    """Show what a search has come to, finished or not."""
+    """Show the results of a search, finished or not."""
     from kzoo.search import tables
     from kzoo.search.results import read_search
 
@@ -162,6 +169,8 @@ def trials(
         from kzoo.search.confirming import confirm as train_again
 
         result = interruptible(train_again, directory, seeds, data_dir=data_dir, progress=out)
+
+    # Write what was asked for, then print.
     if figure is not None:
         from kzoo.diagnostics.plots import check_output, save_figure
         from kzoo.search.pictures import plot_search

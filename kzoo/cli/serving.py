@@ -1,4 +1,4 @@
-"""Commands for those who use networks: benchmark, publish, demo."""
+"""Commands that use trained networks: benchmark, publish, demo."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def benchmark(
     from kzoo.exporting.benchmark import benchmark as measure
     from kzoo.training.records import hardware
 
-    rows = measure(target, batches=sizes, seconds=seconds)
+    timings = measure(target, batches=sizes, seconds=seconds)
     where = hardware()
     if as_json:
-        print_json({"hardware": where, "timings": [row.to_dict() for row in rows]})
+        print_json({"hardware": where, "timings": [timing.to_dict() for timing in timings]})
         return
     table = Table("runtime", "batch", "ms a call", "95% within", "images/s", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in rows:
-        times = (f"{row.milliseconds:,.3g}", f"{row.slowest:,.3g} ms", f"{row.images_per_second:,.0f}")
-        table.add_row(row.runtime, str(row.batch), *times)
+    for timing in timings:
+        times = (f"{timing.milliseconds:,.3g}", f"{timing.slowest:,.3g} ms", f"{timing.images_per_second:,.0f}")
+        table.add_row(timing.runtime, str(timing.batch), *times)
     out.print(table)
     out.print(f"{where['processor']}, {where['cores']} cores; medians, random pixels", soft_wrap=True)
 
@@ -68,7 +68,7 @@ def publish(
 @app.command()
 def demo(
     target: Usable,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
 ) -> None:
     """Open a page on this machine to draw on or drop pictures on: the likeliest classes, and the Grad-CAM map."""
     if Path(target).suffix.lower() not in (".onnx", ".tflite"):

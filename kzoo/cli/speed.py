@@ -1,4 +1,4 @@
-"""The command that measures which precision to train in."""
+"""The command that measures the speed of training in each precision."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def speed(
     from kzoo.training.speed import measure, with_onednn
 
     options = assignments(set_)
-    found = measure(model, batch_size=batch_size, steps=steps, rounds=rounds, **options)
-    found = with_onednn(found, steps=steps, rounds=rounds, options=options)
+    measured = measure(model, batch_size=batch_size, steps=steps, rounds=rounds, **options)
+    measured = with_onednn(measured, steps=steps, rounds=rounds, options=options)
     if as_json:
-        print_json(found.to_dict())
+        print_json(measured.to_dict())
         return
     table = Table("precision", "images a second", "relative to float32", box=None, pad_edge=False)
-    for name, value in found.images_per_second.items():
-        table.add_row(name, f"{value:,.0f}", f"{value / found.images_per_second['float32']:.2f}")
-    out.print(f"{found.model}, batch {found.batch_size}, {rounds} rounds of {steps} steps in turns")
+    for name, value in measured.images_per_second.items():
+        table.add_row(name, f"{value:,.0f}", f"{value / measured.images_per_second['float32']:.2f}")
+    out.print(f"{measured.model}, batch {measured.batch_size}, {rounds} rounds of {steps} steps in turns")
     out.print(table)
-    out.print(found.advice(), highlight=False, markup=False)
+    out.print(measured.advice(), highlight=False, markup=False)

@@ -52,43 +52,43 @@ def list_(
     """List studies."""
     from kzoo.studies import get_study, list_studies
 
-    rows = [get_study(name) for name in list_studies(pattern)]
-    if not rows:
+    listed = [get_study(name) for name in list_studies(pattern)]
+    if not listed:
         raise InputError(f"pattern {pattern!r} matches no study")
     if as_json:
-        print_json([row.to_dict() for row in rows])
+        print_json([item.to_dict() for item in listed])
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("study")
     table.add_column("report")
     table.add_column("runs", justify="right")
     table.add_column("question", overflow="fold")
-    for row in rows:
-        table.add_row(row.name, row.report, str(len(row.entries)), row.question)
+    for item in listed:
+        table.add_row(item.name, item.report, str(len(item.entries)), item.question)
     out.print(table)
 
 
 @studies.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show a study: its question, runs, reported figures and claims."""
+    """Show a study: its question, runs, reported metrics and claims."""
     from kzoo.studies import get_study, metrics
 
-    row = get_study(name)
+    study = get_study(name)
     if as_json:
-        print_json(row.to_dict())
+        print_json(study.to_dict())
         return
-    out.print(f"{row.question} ({_source(row.report)})")
+    out.print(f"{study.question} ({_source(study.report)})")
     table = Table(box=None, pad_edge=False)
     for column in ("run", "recipe", "model", "dataset", "epochs", "reported"):
         table.add_column(column, overflow="fold")
-    for entry in row.entries:
+    for entry in study.entries:
         recipe = entry.recipe
         reported = "; ".join(filter(None, (metrics.write_all(entry.reported), entry.note)))
         table.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
     out.print(table)
-    for claim in row.claims:
+    for claim in study.claims:
         say(out, f"- {claim.text} ({claim.source})")
-    for note in row.notes:
+    for note in study.notes:
         say(out, note)
 
 
@@ -136,9 +136,11 @@ def run(
         weights=weights,
         freeze=freeze,
     )
-    row = get_study(name)
+
+    # Train the runs that are not recorded yet, then print the tables.
+    study = get_study(name)
     tasks = running.plan(
-        row,
+        study,
         only=only or "*",
         seeds=numbers("--seeds", seeds) if seeds is not None else None,
         changes=changes,
@@ -146,16 +148,16 @@ def run(
         records=records,
     )
     pool = _pool(workers, on)
-    with StudyProgress(out, row.question, tasks) as shown:
+    with StudyProgress(out, study.question, tasks) as shown:
         ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, pool=pool, tell=shown.tell)
-    _show_results(row, tasks, directory, records)
+    _show_results(study, tasks, directory, records)
     failure = running.failures(ended)
     if failure:
         raise failure
 
 
 def _pool(workers: int | None, on: str | None) -> Any:
-    """What trains the runs: each in a process of its own, so that its peak memory is its own too."""
+    """The pool that trains the runs; each has its own process, so that its peak memory can be measured."""
     from kzoo.pool import make_pool
 
     if on is None and workers is None and os.name != "posix":
@@ -165,12 +167,12 @@ def _pool(workers: int | None, on: str | None) -> Any:
 
 
 def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:
-    """Print the tables of the budgets that were just run."""
+    """Print the tables of the budgets that have just been trained, and write the study's page."""
     from kzoo.studies import records as files
     from kzoo.studies.budget import budget, label
 
-    places = [directory, *(records if records is not None else [files.RESULTS])]
-    index = files.study_records(study, files.read_records([place for place in places if place.is_dir()]))
+    folders = [directory, *(records if records is not None else [files.RESULTS])]
+    index = files.study_records(study, files.read_records([folder for folder in folders if folder.is_dir()]))
     for problem in index.problems:
         complain("warning", problem)
     wanted = {
@@ -208,7 +210,7 @@ def _print_group(group: Any) -> None:
 
 
 def _records_of(study: Any, records: list[Path] | None) -> Any:
-    """A study's records; what is wrong with some, or has changed since in the user's own, is said."""
+    """A study's records; warns about damaged records and about custom functions that have changed since."""
     from kzoo.studies import records as files
     from kzoo.studies.unchanged import remarks
 
@@ -228,10 +230,10 @@ def table(
     """Print a study's tables and verdicts, one for each budget that has records."""
     from kzoo.studies import get_study, tables
 
-    row = get_study(name)
-    index = _records_of(row, records)
+    study = get_study(name)
+    index = _records_of(study, records)
     if as_json:
-        print_json(tables.to_dict(row, index))
+        print_json(tables.to_dict(study, index))
     elif as_markdown:
         for group in index.budgets.values():
             print(f"### {tables.heading(group)}\n\n{tables.markdown(group)}")
@@ -246,19 +248,21 @@ def table(
 def report(
     name: Name,
     records: Records = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the page; runs/NAME.html by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page's path; runs/NAME.html by default.")
+    ] = None,
 ) -> None:
     """Make a study's page: one HTML file with its tables, verdicts, curves and runs."""
     from kzoo.studies import get_study
     from kzoo.studies import records as files
 
-    row = get_study(name)
-    index = _records_of(row, records)
+    study = get_study(name)
+    index = _records_of(study, records)
     if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
-    place = output or files.RUNS / f"{name}.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _write_page(row, index, place)
+    path = output or files.RUNS / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_page(study, index, path)
 
 
 @studies.command()

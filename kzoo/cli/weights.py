@@ -24,20 +24,20 @@ def list_(
     """List the sets of weights that come with kzoo."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
 
-    found = [describe(PACKAGED.joinpath(*name.split(":")), name) for name in list_weights(pattern)]
-    if not found:
+    sets = [describe(PACKAGED.joinpath(*name.split(":")), name) for name in list_weights(pattern)]
+    if not sets:
         raise InputError(f"pattern {pattern!r} matches no set of weights")
     rows: list[dict[str, Any]] = [
         {
-            "weights": row.name,
-            "classes": len(row.class_names),
-            "input": "x".join(map(str, row.input_shape)),
-            "parameters": row.parameters,
-            "test accuracy": round(row.metrics["test_accuracy"], 4),
-            "epochs": row.epochs,
-            "training images": row.images,
+            "weights": item.name,
+            "classes": len(item.class_names),
+            "input": "x".join(map(str, item.input_shape)),
+            "parameters": item.parameters,
+            "test accuracy": round(item.metrics["test_accuracy"], 4),
+            "epochs": item.epochs,
+            "training images": item.images,
         }
-        for row in found
+        for item in sets
     ]
     if as_json:
         print_json(rows)
@@ -47,9 +47,9 @@ def list_(
         table.add_column(
             column, justify="left" if column in ("weights", "input") else "right", no_wrap=column == "weights"
         )
-    for line in rows:
+    for row in rows:
         table.add_row(
-            *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in line.values())
+            *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in row.values())
         )
     out.print(table)
 
@@ -60,7 +60,7 @@ def save(
     tag: Annotated[str | None, typer.Option(help="The set's name among the model's; default: the dataset's.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder; default weights/MODEL/TAG.")] = None,
 ) -> None:
-    """Make a set of weights, with a model card, of a finished run."""
+    """Make a set of weights, with a model card, from a finished run."""
     import_keras()
     from kzoo.training.publishing import save_weights_set
 

@@ -1,4 +1,4 @@
-"""Commands on what there is: models, recipes, data."""
+"""Commands on models and recipes: list, info."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def list_(
             for v in map(get_variant, list_models(pattern, pretrained=pretrained))
         ]
     if not rows:
-        what = "recipe" if recipes else "model with trained weights" if pretrained else "model"
-        raise InputError(f"pattern {pattern!r} matches no {what}")
+        kind = "recipe" if recipes else "model with trained weights" if pretrained else "model"
+        raise InputError(f"pattern {pattern!r} matches no {kind}")
     if as_json:
         print_json(rows)
         return
@@ -71,6 +71,7 @@ def info(
     from kzoo.introspection.layer_table import layer_table
     from kzoo.models.registry import create_model, names_set
 
+    # The model: a file's, a set's, or one built by name.
     if name.endswith(".keras"):
         model = load_keras_file(name)
     elif names_set(name):
@@ -79,6 +80,8 @@ def info(
         model = create_model(describe(find_set(name), name).model, weights=name, **assignments(set_))
     else:
         model = create_model(name, **assignments(set_))
+
+    # One line for each layer, then the sums.
     table = layer_table(model)
     if as_json:
         print_json(table.to_dict())

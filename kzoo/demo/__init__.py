@@ -1,1 +1,1 @@
-"""A page on this machine on which one draws or drops a picture and sees what a network makes of it."""
+"""A local web page: draw or drop a picture, and see a network's prediction."""

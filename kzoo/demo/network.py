@@ -1,4 +1,4 @@
-"""What the demo asks: the likeliest classes of a picture and, of a run, a set or a .keras file, its Grad-CAM map."""
+"""The demo's predictions: most probable classes and, for a run, a set or a .keras file, a Grad-CAM map."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kzoo.exporting.predicting import Classifier, predict_images
 
 TOP = 5
 SHOWN = 224
-"""Side of the picture with the map, in pixels, at least."""
+"""Smallest side of the picture with the map, in pixels."""
 
 
 class Network:
-    """A classifier that answers one picture at a time.
+    """A classifier that handles one picture at a time.
 
     Attributes:
-        title: what it is.
-        draws: whether drawing makes sense: it takes grey images.
+        title: name of the network, for the page.
+        draws: whether users can draw: the network takes grey images.
     """
 
     def __init__(self, target: str) -> None:
@@ -37,17 +37,17 @@ class Network:
         self.model = self.classifier.model
         self.title = Path(target).name
         self.draws = self.classifier.image_shape[2] == 1
-        self._lock = threading.Lock()  # of the requests that come at once, one is worked on at a time
+        self._lock = threading.Lock()  # concurrent requests are handled one at a time
 
     def answer(self, content: bytes, *, drawn: bool = False) -> dict[str, Any]:
-        """Classes and probabilities of a picture, the picture as the network sees it, and the map over it.
+        """Predict a picture: classes with probabilities, the picture as the network sees it, and the map over it.
 
         Args:
-            content: of an image file.
-            drawn: whether it is a light drawing on black, to be cut out and centred.
+            content: bytes of an image file.
+            drawn: whether it is a light drawing on black, which is cropped and centred.
 
         Raises:
-            InputError: it is no picture that can be read, or nothing is drawn.
+            InputError: the picture cannot be read, or nothing is drawn.
         """
         height, width, channels = self.classifier.image_shape
         image = decoded(content, channels or 3, self.classifier.background)
@@ -55,10 +55,10 @@ class Network:
             image = centered(image)
         image = resize(image, (height or image.shape[0], width or image.shape[1]))
         with self._lock:
-            (found,) = predict_images(self.classifier, [(Path("picture"), image)], top=TOP)
+            (prediction,) = predict_images(self.classifier, [(Path("picture"), image)], top=TOP)
             heat = None if self.model is None else self._map(image)
         return {
-            "classes": [[name, share] for name, share in found.classes],
+            "classes": [[name, share] for name, share in prediction.classes],
             "seen": as_data(_enlarged(image)),
             "map": heat,
         }
@@ -66,10 +66,10 @@ class Network:
     def _map(self, image: np.ndarray) -> str | None:
 
         try:
-            found = grad_cam(self.model, image[None])
+            heat = grad_cam(self.model, image[None])
         except InputError:
-            return None  # a network without a map in it
-        return as_data(overlay(_enlarged(image)[None], found)[0])
+            return None  # a network without feature maps
+        return as_data(overlay(_enlarged(image)[None], heat)[0])
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From what a browser sends to what a network takes."""
+"""Converts pictures between a browser and a network."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from kzoo.data.images import WHITE, Colour, read_image
 from kzoo.errors import InputError
 
 LARGEST = 8_000_000
-"""Bytes of a picture that is sent."""
+"""Largest size of a picture file, in bytes."""
 MOST_PIXELS = 40_000_000
-"""Pixels of a picture: a small file can hold a large one."""
+"""Largest number of pixels of a picture; a small file can hold many."""
 MARGIN = 1 / 14
-"""What a drawing keeps free around it, of its side: two of EMNIST's 28 pixels."""
+"""Free margin around a drawing, relative to its side: two of EMNIST's 28 pixels."""
 
 
 def decoded(content: bytes, channels: int, background: Colour | None = WHITE) -> np.ndarray:
-    """A picture, upright: uint8 (H, W, channels).
+    """Decode a picture, upright: uint8 (H, W, channels).
 
     Args:
-        content: of an image file.
+        content: bytes of an image file.
         channels: 1 or 3.
-        background: RGB, 0-255, that a transparent picture is laid over; None drops the transparency.
+        background: RGB colour, 0-255, under a transparent picture; None drops the transparency.
 
     Raises:
-        InputError: it is none, too large, or damaged.
+        InputError: it is no picture, too large, or damaged.
     """
     try:
         with Image.open(io.BytesIO(content)) as picture:
@@ -44,7 +44,7 @@ def decoded(content: bytes, channels: int, background: Colour | None = WHITE) ->
 
 
 def centered(drawing: np.ndarray) -> np.ndarray:
-    """A light drawing on black as data of handwriting has it: cut out, centred, with a small margin.
+    """Crop and centre a light drawing on black, with a small margin, as datasets of handwriting do.
 
     Args:
         drawing: uint8 (H, W, C).
@@ -65,7 +65,7 @@ def centered(drawing: np.ndarray) -> np.ndarray:
 
 
 def as_data(image: np.ndarray) -> str:
-    """uint8 (H, W, 1 or 3) as a PNG in a ``data:`` address."""
+    """An image, uint8 (H, W, 1 or 3), as a PNG in a ``data:`` URL."""
     content = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(content, "PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""The demo's server: this machine alone, two addresses, nothing kept (standard library)."""
+"""The demo's HTTP server: local only, two routes, stores nothing (standard library)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ POLICY = (
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers ``GET /`` with the page and ``POST /predict`` with what the network makes of a picture."""
+    """Answers ``GET /`` with the page and ``POST /predict`` with the network's prediction of a picture."""
 
     network: Network
     timeout = 30
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """The page; of no other address, and of no file."""
+        """Send the page; every other path is an error."""
         if not self._is_local():
             return
         if self.path != "/":
@@ -38,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, "text/html; charset=utf-8", page.replace("DRAWS", json.dumps(self.network.draws)).encode())
 
     def do_POST(self) -> None:
-        """What the network makes of the picture in the request's body."""
+        """Send the network's prediction of the picture in the request's body."""
         if not self._is_local():
             return
         if self.path not in ("/predict", "/predict?drawn"):
@@ -52,16 +52,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             content = self.rfile.read(int(length))
             try:
-                found = self.network.answer(content, drawn=self.path.endswith("?drawn"))
+                answer = self.network.answer(content, drawn=self.path.endswith("?drawn"))
             except InputError as error:
                 self._refuse(415, str(error))
             except KzooError as error:
                 self._refuse(500, str(error))
             else:
-                self._json(200, found)
+                self._json(200, answer)
 
     def _is_local(self) -> bool:
-        """Refuse another name for this machine, by which a page from elsewhere could ask as if it were ours."""
+        """Refuse other host names and origins, through which another site could send requests (DNS rebinding)."""
         assert isinstance(self.server, http.server.HTTPServer)
         port = self.server.server_port
         names = (f"{HOST}:{port}", f"localhost:{port}")
@@ -72,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return False
 
     def _refuse(self, status: int, text: str) -> None:
-        self.close_connection = True  # what is left of the body is not read
+        self.close_connection = True  # the rest of the body is not read
         self._json(status, {"error": text})
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
@@ -96,15 +96,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: what is asked is nobody's business."""
+        """Log nothing: requests are private."""
 
 
 def demo_server(target: str, port: int = 8000) -> http.server.ThreadingHTTPServer:
-    """The server of a network's page, bound to this machine alone; `serve_forever` runs it.
+    """Create the server of a network's page, which only this machine can reach; `serve_forever` runs it.
 
     Args:
         target: a run's directory, a set of weights (``MODEL:TAG``), or an exported file.
-        port: to listen on; 0 for any that is free.
+        port: port to listen on; 0 for any free one.
 
     Raises:
         InputError: the target is none of these, or the port is taken.

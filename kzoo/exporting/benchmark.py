@@ -1,4 +1,4 @@
-"""How long a classifier takes in each runtime that is installed: latency of one image, throughput of many."""
+"""Latency and throughput of a classifier in each installed runtime."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from kzoo.training.saved_set import open_run
 
 BATCHES = (1, 64)
 RUNTIMES = {"onnx": ("onnxruntime", ".onnx"), "litert": ("ai_edge_litert", ".tflite"), "savedmodel": ("tensorflow", "")}
-"""By format: the package that runs it, and what its files end in."""
+"""By format: the package that runs it, and the suffix of its files."""
 LEAST = 10
-"""Calls that are timed, however long they take."""
+"""Smallest number of timed calls, however long they take."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Timing:
 
     Attributes:
         runtime: the format of the file, or ``"keras"`` for the model's own `predict_on_batch`.
-        batch: images a call.
-        calls: how many were timed.
-        milliseconds: the median of a call.
-        slowest: milliseconds of the slowest of twenty calls (the 95th percentile).
-        images_per_second: by the median.
+        batch: images per call.
+        calls: number of timed calls.
+        milliseconds: median time of a call.
+        slowest: 95th percentile of a call's time, in milliseconds.
+        images_per_second: throughput at the median time.
     """
 
     runtime: str
@@ -53,13 +53,13 @@ class Timing:
 
 
 def time_calls(runtime: str, call: Callable[[np.ndarray], Any], images: np.ndarray, seconds: float) -> Timing:
-    """Time calls on one batch, after two that are not counted.
+    """Time calls on one batch, after two calls that warm up.
 
     Args:
-        runtime: names it.
-        call: what is timed.
+        runtime: name of the runtime.
+        call: function to time.
         images: (batch, height, width, channels).
-        seconds: to spend, at least `LEAST` calls.
+        seconds: time to spend; at least `LEAST` calls are made.
     """
     for _ in range(2):
         call(images)
@@ -79,9 +79,9 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
 
     Args:
         target: an exported file, which is timed in its own runtime; or a run's directory, a set of weights or a .keras
-            file, which is timed in Keras, and in each other runtime that is installed, in a file made for it.
-        batches: images a call.
-        seconds: to spend on each batch size in each runtime.
+            file, which is timed in Keras and, exported to a temporary file, in each other installed runtime.
+        batches: images per call.
+        seconds: time to spend on each batch size in each runtime.
 
     Raises:
         InputError: the target is none of these, or a number is not above 0.
@@ -90,24 +90,27 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
         raise InputError(f"batches must be positive integers, not {list(batches)!r}")
     if not seconds > 0:
         raise InputError(f"seconds must be above 0, not {seconds!r}")
-    place = Path(target)
-    if place.suffix.lower() in (".onnx", ".tflite") or (place / "saved_model.pb").is_file():
-        file = Exported(place)
+    path = Path(target)
+    if path.suffix.lower() in (".onnx", ".tflite") or (path / "saved_model.pb").is_file():
+        file = Exported(path)
         return [_timed(file.format, file, file, batch, seconds) for batch in batches]
     return _every_runtime(str(target), batches, seconds)
 
 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
 
-    own = target.endswith(".keras")
-    model = load_keras_file(target) if own else open_run(target).model
+    # In Keras.
+    is_file = target.endswith(".keras")
+    model = load_keras_file(target) if is_file else open_run(target).model
     shape = tuple(size or OPEN_SIZE for size in model.input_shape[1:])
-    found = []
+    timings = []
     for batch in batches:
         images = _pictures(batch, shape, "float32")
-        found.append(time_calls("keras", model.predict_on_batch, images, seconds))
-    if importlib.util.find_spec("tensorflow") is None:  # which makes the files
-        return found
+        timings.append(time_calls("keras", model.predict_on_batch, images, seconds))
+
+    # In each other installed runtime, from a temporary file.
+    if importlib.util.find_spec("tensorflow") is None:  # TensorFlow makes the files
+        return timings
     with tempfile.TemporaryDirectory() as folder:
         for name, (package, suffix) in RUNTIMES.items():
             needed = (package, "tf2onnx") if name == "onnx" else (package,)
@@ -116,13 +119,13 @@ def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[
             path = Path(folder) / f"model{suffix}"
             export(target, path, name)
             file = Exported(path)
-            found += [_timed(name, file, file, batch, seconds) for batch in batches]
-    return found
+            timings += [_timed(name, file, file, batch, seconds) for batch in batches]
+    return timings
 
 
 def _timed(name: str, file: Exported, call: Callable[[np.ndarray], Any], batch: int, seconds: float) -> Timing:
     fixed = tuple(size or OPEN_SIZE for size in file.image_shape)
-    dtype = "uint8" if file.input_dtype == "int8" else file.input_dtype  # pixels, which the call itself quantizes
+    dtype = "uint8" if file.input_dtype == "int8" else file.input_dtype  # the call itself quantizes pixels
     return time_calls(name, call, _pictures(batch, fixed, dtype), seconds)
 
 

@@ -1,4 +1,4 @@
-"""`export`: from a model or a run to a file that is known to compute the same."""
+"""`export`: writes a model or a run as a file and checks that the file computes the same outputs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run
 
 COMPARED = 16
-"""Random images, and as many real ones, that an export is compared on."""
+"""Number of random images, and of real ones, that an export is compared on."""
 CALIBRATION = 256
-"""Training images that int8 is fitted to."""
+"""Number of training images that calibrate int8."""
 LOWEST_OPSET = 7
-"""The first that tf2onnx writes."""
+"""The lowest that tf2onnx writes."""
 SCORED = 2000
-"""Test images, at most, on which int8 is scored."""
+"""Largest number of test images on which int8 is scored."""
 
 RESIZE = "bilinear with antialiasing to the whole size, without keeping the aspect ratio"
-"""How images of another size become what the network takes, see `kzoo.data.images.resize`."""
+"""How images are scaled to the network's size; see `kzoo.data.images.resize`."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Export:
 
     Attributes:
         path: the file or folder.
-        format: its format.
-        bytes: its size, of a folder all files together.
-        layers: how many layers the network has, ``before`` and ``after`` folding, with input and output.
-        output: name of what it gives.
-        parity: how it compares with the model.
+        format: the format's name.
+        bytes: its size; for a folder, of all files together.
+        layers: number of layers ``before`` and ``after`` folding, input and output included.
+        output: name of the outputs.
+        parity: comparison with the model.
     """
 
     path: Path
@@ -82,34 +82,37 @@ def export(
 ) -> Export:
     """Write a network as a file that needs no kzoo, load it in its own runtime, and compare it with the network.
 
-    It takes raw 0-255 pixels, any number of images at once, and computes in float32 whatever the network was trained
-    in. SavedModel, ONNX and LiteRT files are made by TensorFlow, in a process of its own where Keras runs on another
-    backend. The file takes its place only when it has been compared; on a mismatch an earlier one is left.
+    The file takes raw 0-255 pixels and any batch size, and computes in float32 whatever precision the network was
+    trained in. TensorFlow makes SavedModel, ONNX and LiteRT files, in a separate process where Keras runs on another
+    backend. An earlier file is replaced only after the new one has passed the comparison.
 
     Args:
-        model_or_run: a built Keras model, a `Run`, or what names one: a run's directory, a .keras file,
-            a set of weights (``MODEL:TAG``, its folder or URL).
-        path: of the file (.onnx, .tflite, .keras) or of a SavedModel's folder.
-        format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; what the path ends in, if not given.
+        model_or_run: a built Keras model, a `Run`, a run's directory, a .keras file, or a set of weights
+            (``MODEL:TAG``, its folder or URL).
+        path: the file (.onnx, .tflite, .keras) or a SavedModel's folder.
+        format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; by default taken from the path's suffix.
         input: dtype of the pixels, ``"float32"`` (the default) or ``"uint8"``; not with ``"int8-only"``.
-        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own; a run's are probabilities.
-        quantize: ``"int8"`` to compute in int8, ``"int8-only"`` to take and give int8 too, by the file's own scales
-            and zero points (both LiteRT), or None.
-        opset: version of ONNX's operators, 7 or more; what the converter takes, if not given.
-        fold: fold BatchNorm and leave out what does nothing after training; see `fold_batch_norm`.
-        class_names: to embed; a run brings its own.
-        calibration: images (n, height, width, channels), 0-255, for int8; a run takes them from its training part.
-        data_dir: where a run's data are, if not where it found them.
-        overwrite: whether what is at `path` may be replaced.
+        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own; a run gives probabilities.
+        quantize: ``"int8"`` to compute in int8, ``"int8-only"`` to have int8 inputs and outputs too, with the file's
+            scales and zero points (both LiteRT), or None.
+        opset: version of ONNX's operators, 7 or more; the converter's default if not given.
+        fold: fold BatchNorm and leave out layers that do nothing after training; see `fold_batch_norm`.
+        class_names: names to embed; by default the run's.
+        calibration: images (n, height, width, channels), 0-255, for int8; by default from the run's training part.
+        data_dir: the data directory, if not the one that the run was trained with.
+        overwrite: whether a file at `path` may be replaced.
 
     Raises:
         InputError: an argument or the model does not fit, TensorFlow or another package is missing, or `path` exists.
         RunFailed: the file's outputs differ from the model's by more than rounding.
     """
+    # Check every argument before any work.
     target = Path(path)
-    row = chosen_format(target, format)
-    _check_options(row, input, outputs, quantize, opset)
+    file_format = chosen_format(target, format)
+    _check_options(file_format, input, outputs, quantize, opset)
     _check_target(target, overwrite)
+
+    # Open the model, and choose the images that the file is compared on.
     source, run, names = _opened(model_or_run)
     class_names = class_names or names
     if run is not None:
@@ -124,25 +127,35 @@ def export(
         "recipe": None if run is None else run.result.recipe,
     }
     _check_names(source, class_names)
+
+    # Make the file in a temporary folder next to the target, so that it can be renamed and two exports do not collide.
     try:
-        # In the same folder, so that it can be renamed; in one of its own, so that two exports do not meet.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
             order = Order(
-                str(temporary), row.name, input or "float32", outputs, fold, metadata, counts, part, quantize, opset
+                str(temporary),
+                file_format.name,
+                input or "float32",
+                outputs,
+                fold,
+                metadata,
+                counts,
+                part,
+                quantize,
+                opset,
             )
             made = make(source, order, pictures)
             size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
             _put_in_place(temporary, target)
     except OSError as error:
         raise RunFailed(f"cannot write {str(target)!r}: {error.strerror or error}; nothing was replaced") from None
-    return Export(target, row.name, size, made["layers"], made["output"], Parity(**made["parity"]))
+    return Export(target, file_format.name, size, made["layers"], made["output"], Parity(**made["parity"]))
 
 
 def _check_options(
-    row: Format, input: str | None, outputs: str | None, quantize: str | None, opset: int | None
+    file_format: Format, input: str | None, outputs: str | None, quantize: str | None, opset: int | None
 ) -> None:
-    # Each argument by itself.
+    # Check each argument alone.
     if input is not None and input not in interface.INPUTS:
         raise unknown("input", input, interface.INPUTS)
     if outputs is not None and outputs not in interface.OUTPUTS:
@@ -152,16 +165,16 @@ def _check_options(
     if opset is not None and not is_whole(opset, LOWEST_OPSET):
         raise InputError(f"opset={opset!r}: an integer of {LOWEST_OPSET} or more is needed")
 
-    # Then what does not go with another, or with the format.
-    if quantize is not None and row.name != "litert":
-        raise InputError(f"quantize={quantize!r}: only format 'litert' has it, not {row.name!r}")
-    if opset is not None and row.name != "onnx":
-        raise InputError(f"opset={opset}: only format 'onnx' has it, not {row.name!r}")
+    # Then check its combination with the others and with the format.
+    if quantize is not None and file_format.name != "litert":
+        raise InputError(f"quantize={quantize!r}: only format 'litert' has it, not {file_format.name!r}")
+    if opset is not None and file_format.name != "onnx":
+        raise InputError(f"opset={opset}: only format 'onnx' has it, not {file_format.name!r}")
     if quantize == INT8_ONLY and input is not None:
         raise InputError(f"input={input!r}: with quantize={INT8_ONLY!r} the input is int8; leave it out")
-    if row.tensorflow and importlib.util.find_spec("tensorflow") is None:
+    if file_format.tensorflow and importlib.util.find_spec("tensorflow") is None:
         raise InputError(
-            f"format {row.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
+            f"format {file_format.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
             "(format 'keras' needs none)"
         )
 
@@ -175,14 +188,14 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise InputError(f"path {str(target)!r} is a folder and no SavedModel: choose another")
 
 
-def _opened(given: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
-    """The model, the run it is of, and the names of its classes."""
-    if isinstance(given, keras.Model):
-        return given, None, None
-    if isinstance(given, Run) or Path(given).suffix != ".keras":
-        run = open_run(given)
+def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
+    """The model, its run, and the names of its classes."""
+    if isinstance(model_or_run, keras.Model):
+        return model_or_run, None, None
+    if isinstance(model_or_run, Run) or Path(model_or_run).suffix != ".keras":
+        run = open_run(model_or_run)
         return run.model, run, run.class_names
-    return load_keras_file(given), None, read_metadata(Path(given)).get("class_names")
+    return load_keras_file(model_or_run), None, read_metadata(Path(model_or_run)).get("class_names")
 
 
 def _check_names(model: keras.Model, names: Sequence[str] | None) -> None:
@@ -201,21 +214,26 @@ def _pictures(
     shape = tuple(model.inputs[0].shape[1:])
     if len(shape) != 3 or shape[2] is None:
         raise InputError(f"model {model.name!r} takes {shape}: images (height, width, channels) are needed")
+
+    # Real images: of the run's test or validation part, else photographs.
     labels = np.zeros(0, np.int64)
     real, part = photographs(shape, COMPARED), "photographs"
     held = None if run is None else _held_out(run, data_dir, required=quantize is not None)
     if held is not None:
-        found, part = held
-        count = min(len(found), SCORED if quantize else COMPARED)
-        real, labels = found.images[:count], found.labels[: count if quantize else 0]
-    chosen = np.zeros((0, *(size or OPEN_SIZE for size in shape)), np.uint8)
+        held_out, part = held
+        count = min(len(held_out), SCORED if quantize else COMPARED)
+        real, labels = held_out.images[:count], held_out.labels[: count if quantize else 0]
+
+    # Images that calibrate int8.
+    calibration_images = np.zeros((0, *(size or OPEN_SIZE for size in shape)), np.uint8)
     if quantize:
-        chosen = _calibration(model, run, calibration, data_dir)
+        calibration_images = _calibration(model, run, calibration, data_dir)
+
+    # Random images, except for int8, whose classes they cannot judge.
     drawn = random_pictures(shape, COMPARED)
-    # Random pictures say nothing about the classes that int8 gives.
     drawn = drawn[:0] if quantize and len(real) else drawn
     counts = {kind: len(images) for kind, images in (("random", drawn), (part, real)) if len(images)}
-    return Pictures(np.concatenate([drawn, real]), labels, chosen), part, counts
+    return Pictures(np.concatenate([drawn, real]), labels, calibration_images), part, counts
 
 
 def _held_out(run: Run, data_dir: Any, *, required: bool) -> tuple[Any, str] | None:
@@ -225,18 +243,18 @@ def _held_out(run: Run, data_dir: Any, *, required: bool) -> tuple[Any, str] | N
     except InputError:
         if required:
             raise
-        return None  # a run whose data is elsewhere now is compared on photographs
+        return None  # a run whose data cannot be read is compared on photographs
 
 
-def _calibration(model: keras.Model, run: Run | None, given: np.ndarray | None, data_dir: Any) -> np.ndarray:
-    if given is None and run is None:
+def _calibration(model: keras.Model, run: Run | None, calibration: np.ndarray | None, data_dir: Any) -> np.ndarray:
+    if calibration is None and run is None:
         raise InputError("quantize needs calibration: images of the training data; a run brings its own")
-    if given is None:
+    if calibration is None:
         assert run is not None
         images = run.part("train", data_dir).images
         order = generator(0, "calibration images").permutation(len(images))[:CALIBRATION]
         return images[order]
-    values = np.asarray(given)
+    values = np.asarray(calibration)
     shape = tuple(model.inputs[0].shape[1:])
     fits = (
         values.ndim == 4 and len(values) and all(b in (None, a) for a, b in zip(values.shape[1:], shape, strict=True))
@@ -247,7 +265,7 @@ def _calibration(model: keras.Model, run: Run | None, given: np.ndarray | None, 
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    """A file is replaced in one step; a folder cannot be, so the old one steps aside first."""
+    """Replace a file in one step; a folder cannot be replaced so, and the old one is renamed first."""
     if not target.is_dir():
         os.replace(temporary, target)
         return

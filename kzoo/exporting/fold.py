@@ -1,8 +1,8 @@
-"""BatchNorm folded into the layers beside it, and layers that do nothing after training left out.
+"""Folds BatchNorm into adjacent layers, and leaves out layers that do nothing after training.
 
 A trained BatchNorm is a scale and a shift of each channel: report b's inference algorithm (algorithm 3) has
 ``y = gamma / sqrt(Var[x] + eps) * x + (beta - gamma * E[x] / sqrt(Var[x] + eps))`` with the averages of training.
-After a convolution both go into its kernel and bias; before one, where no padding stands between, likewise.
+After a convolution both are folded into its kernel and bias; likewise before an unpadded one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ IDLE = (
     _layers.RandomFlip, _layers.RandomRotation, _layers.RandomTranslation, _layers.RandomZoom,
     _layers.RandomContrast, _layers.RandomBrightness,
 )  # fmt: skip
-"""Layers that hand on their input outside training."""
+"""Layers that return their input unchanged outside training."""
 
 
 class Affine(NamedTuple):
@@ -41,23 +41,23 @@ class Affine(NamedTuple):
 def fold_batch_norm(model: keras.Model) -> keras.Model:
     """The same function with fewer operations, for inference only.
 
-    Each BatchNorm after a convolution or dense layer without activation goes into that layer (which gets a bias), if
-    nothing else uses the layer's output; each one before a dense layer or an unpadded convolution goes into that, if
-    nothing else uses the BatchNorm's output. Others, such as those after an addition or beside a shared layer, are
+    Each BatchNorm after a convolution or dense layer without activation is folded into that layer (which gets a bias)
+    if nothing else uses the layer's output; each one before a dense layer or an unpadded convolution is folded into
+    it if nothing else uses the BatchNorm's output. Others, such as those after an addition or a shared layer, are
     kept. Dropout, noise, identity and random augmentation layers are left out. Models within models are folded too.
 
     Args:
-        model: any model. It is not changed; the copy has weights of its own.
+        model: any model. It is not changed; the copy has separate weights.
 
     Returns:
-        A copy, or the model itself where it has no fixed graph or cannot be copied. What it gives differs from
+        A copy, or the model itself where it has no fixed graph or cannot be copied. Its outputs differ from
         ``model(images, training=False)`` by rounding alone.
     """
     if not has_graph(model):
         return model
     try:
         return copy_model(planned(model), fold_batch_norm)
-    except (TypeError, ValueError, NotImplementedError):  # a layer of one's own without a configuration
+    except (TypeError, ValueError, NotImplementedError):  # a custom layer without a configuration
         return model
 
 
@@ -66,12 +66,13 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
 
     Args:
         model: one for which `has_graph` is true.
-        dtype: what the copy will compute in, if not in the layers' own types. Only float32 is folded.
-        rescaling: whether `Rescaling` layers are folded as well. The kernels are no longer of the size that training
-            gave them then.
+        dtype: type that the copy computes in; by default the layers' types. Only float32 is folded.
+        rescaling: whether `Rescaling` layers are folded as well, which changes the scale of the trained kernels.
     """
     graph = Graph(model, dtype)
     graph.plan.passed.update(node for node in graph.nodes if _is_idle(node))
+
+    # First fold into the layer before, in order.
     after: dict[Any, list[Affine]] = {}
     before: dict[Any, list[Affine]] = {}
     for node in graph.nodes:
@@ -82,6 +83,8 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
         if _takes_after(maker, node, graph):
             after.setdefault(maker.operation, []).append(affine)
             graph.plan.passed.add(node)
+
+    # Then fold what is left into the layer after, in reverse order.
     for node in reversed(graph.nodes):
         affine = _as_affine(node, graph, rescaling)
         if affine is None or node in graph.plan.passed:
@@ -90,6 +93,8 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
         if len(users) == 1 and _takes_before(users[0], node, affine.shift, graph):
             before.setdefault(users[0].operation, []).insert(0, affine)
             graph.plan.passed.add(node)
+
+    # Replace what TensorFlow would fuse wrongly, and compute the new weights.
     for node in graph.nodes:
         if _is_fused_wrongly(node, graph):
             graph.plan.replaced[node] = functools.partial(_leaky_relu, slope=node.operation.negative_slope)
@@ -101,8 +106,8 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
 def _is_fused_wrongly(node: Any, graph: Graph) -> bool:
     """Whether a call is a leaky ReLU after an addition.
 
-    Where a convolution with bias goes before both, as folding makes it, TensorFlow 2.21 fuses the four for the
-    processor and loses the slope on the way.
+    After a convolution with bias, which folding produces, TensorFlow 2.21 fuses the four operations on the CPU and
+    loses the slope.
     """
     if type(node.operation) is not _layers.LeakyReLU or not 0 <= node.operation.negative_slope <= 1:
         return False
@@ -115,7 +120,7 @@ def _leaky_relu(x: Any, slope: float) -> Any:
 
 
 def _single(node: Any) -> bool:
-    """Whether a call takes one tensor and gives one."""
+    """Whether a call takes one tensor and returns one."""
     return len(node.input_tensors) == 1 and len(node.outputs) == 1
 
 
@@ -129,7 +134,7 @@ def _is_idle(node: Any) -> bool:
 
 
 def _as_affine(node: Any, graph: Graph, rescaling: bool) -> Affine | None:
-    """What a BatchNorm or a rescaling does to each channel; None for any other call."""
+    """The scale and shift of a BatchNorm or rescaling; None for any other call."""
     layer = node.operation
     if rescaling and type(layer) is _layers.Rescaling:
         return _rescaling(node, graph)
@@ -171,7 +176,7 @@ def _can_change(node: Any, graph: Graph) -> bool:
 
 
 def _same_axis(layer: Any, norm: Any, dimensions: int) -> bool:
-    """Whether BatchNorm works on the axis that the layer has its channels on."""
+    """Whether BatchNorm normalizes the layer's channel axis."""
     first = getattr(layer, "data_format", "channels_last") == "channels_first"
     return getattr(norm, "axis", -1) % dimensions == (1 if first else dimensions - 1)
 
@@ -184,9 +189,9 @@ def _takes_after(node: Any, norm: Any, graph: Graph) -> bool:
 
 
 def _takes_before(node: Any, norm: Any, shift: np.ndarray, graph: Graph) -> bool:
-    """Without a shift always; with one, a padded convolution would have other zeros at the border.
+    """Whether a shift before the layer can be folded: padding with zeros would differ at the border.
 
-    A transposed one has partial sums there.
+    A transposed convolution has partial sums there.
     """
     if not _can_change(node, graph) or type(node.operation) in TRANSPOSED:
         return False
@@ -196,7 +201,7 @@ def _takes_before(node: Any, norm: Any, shift: np.ndarray, graph: Graph) -> bool
 
 
 def _folded(layer: Any, before: list[Affine], after: list[Affine]) -> Change:
-    """The layer with those scales and shifts in it, computed in float64."""
+    """The change of a layer that folds scales and shifts into it, computed in float64."""
     *kernels, bias = [np.asarray(value, np.float64) for value in layer.get_weights()] + (
         [] if layer.use_bias else [np.zeros(1)]
     )
@@ -220,7 +225,7 @@ def _filters(layer: Any, kernels: list[np.ndarray]) -> int:
 
 
 def _by_group(layer: Any, kernel: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values by input channel in the shape of the kernel's last two axes, (inputs of a group, filters)."""
+    """Values by input channel, repeated to the kernel's last two axes: (inputs of a group, filters)."""
     groups = getattr(layer, "groups", 1)
     return np.repeat(values.reshape(groups, -1).T, kernel.shape[-1] // groups, axis=1)
 
@@ -238,7 +243,7 @@ def _scaled_outside(layer: Any, kernel: np.ndarray, scale: np.ndarray) -> np.nda
 
 
 def _response(layer: Any, kernels: list[np.ndarray], values: np.ndarray) -> np.ndarray:
-    """What a layer without bias makes of a map that has the same values by channel everywhere: (filters,)."""
+    """Outputs of a layer without bias for a map that is constant in each channel: (filters,)."""
     space = tuple(range(kernels[0].ndim - 2))
     if type(layer) in DEPTHWISE:
         return (kernels[0].sum(space) * values[:, None]).reshape(-1)

@@ -1,4 +1,4 @@
-"""The formats a network is exported to, one row each; the work is done by Keras's own `export` and `save`."""
+"""The export formats as a table; Keras's `export` and `save` do the work."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, RunFailed, unknown
-from kzoo.introspection.file_metadata import as_properties, write_beside, write_inside
+from kzoo.introspection.file_metadata import as_properties, write_inside, write_to_folder
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """How a format's converter is to work; each field is for one format only.
+    """Settings of a format's converter; each field is for one format only.
 
     Attributes:
-        calibration: images (n, height, width, channels) that int8 is fitted to, None for float32 (LiteRT).
-        integers: whether the input and the output are int8 as well (LiteRT with `calibration`).
-        opset: version of ONNX's operators; None for the converter's own choice.
+        calibration: images (n, height, width, channels) that calibrate int8; None for float32 (LiteRT).
+        integers: whether input and output are int8 as well (LiteRT with `calibration`).
+        opset: version of ONNX's operators; None for the converter's default.
     """
 
     calibration: np.ndarray | None = None
@@ -33,12 +33,12 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Format:
-    """A format.
+    """An export format.
 
     Attributes:
-        name: as in ``format=``.
-        suffix: of its files; "" for a folder.
-        write: writes a model with an interface: ``write(model, path, metadata, conversion)``.
+        name: its name in ``format=``.
+        suffix: suffix of its files; "" for a folder.
+        write: function that writes a model: ``write(model, path, metadata, conversion)``.
         tensorflow: whether TensorFlow makes it.
     """
 
@@ -49,13 +49,13 @@ class Format:
 
 
 def _signature(model: keras.Model) -> list[keras.InputSpec]:
-    """Given, as Keras asks a model that it makes one for to have been called."""
+    """The input signature. Without one, Keras requires that the model has been called."""
     return [keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
 
 
 def _saved_model(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     model.export(path, format="tf_saved_model", verbose=False, input_signature=_signature(model))
-    write_beside(path, metadata)
+    write_to_folder(path, metadata)
 
 
 def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
@@ -64,11 +64,11 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversio
     options = {} if conversion.opset is None else {"opset_version": conversion.opset}
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that NumPy gave up
+        warnings.simplefilter("ignore", FutureWarning)  # Keras uses a name that NumPy deprecates
         model.export(path, format="onnx", verbose=False, input_signature=_signature(model), **options)
     made = onnx.load(path)
     for value in (*made.graph.input, *made.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx calls it unk__48, or so
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__48 or similar
     onnx.helper.set_model_props(made, as_properties(metadata))
     onnx.checker.check_model(made)
     onnx.save(made, path)
@@ -80,7 +80,7 @@ def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], convers
     if calibration is not None:
         import tensorflow as tf
 
-        # The enumeration's members: a string would be taken without a word and change nothing.
+        # Members of the enumeration: a string would be accepted silently and have no effect.
         options = {
             "optimizations": [tf.lite.Optimize.DEFAULT],
             "representative_dataset": lambda: ([calibration[i : i + 1]] for i in range(len(calibration))),
@@ -98,8 +98,8 @@ def _keras(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversi
 
 
 FORMATS = {
-    row.name: row
-    for row in (
+    file_format.name: file_format
+    for file_format in (
         Format("savedmodel", "", _saved_model),
         Format("onnx", ".onnx", _onnx),
         Format("litert", ".tflite", _litert),
@@ -109,25 +109,29 @@ FORMATS = {
 
 
 def chosen_format(path: Path, name: str | None) -> Format:
-    """The format of a name, or else of a path's suffix (none: a SavedModel's folder).
+    """The format with a name, else the one of a path's suffix (none: a SavedModel's folder).
 
     Raises:
-        InputError: there is no such format, or the path does not end as its files do.
+        InputError: there is no such format, or the path has the wrong suffix.
     """
     if name is not None and name not in FORMATS:
         raise unknown("format", name, FORMATS)
-    by_suffix = {row.suffix: row for row in FORMATS.values()}
+    by_suffix = {file_format.suffix: file_format for file_format in FORMATS.values()}
     suffix = path.suffix.lower()
     if name is None:
         if suffix not in by_suffix:
             raise InputError(f"path {str(path)!r} ends in {suffix!r}, which is no format: name one of {_names()}")
         return by_suffix[suffix]
-    row = FORMATS[name]
-    wrong = suffix != row.suffix if row.suffix else suffix in by_suffix and suffix != ""
+    file_format = FORMATS[name]
+    wrong = suffix != file_format.suffix if file_format.suffix else suffix in by_suffix and suffix != ""
     if wrong:
-        ending = f"end in {row.suffix}" if row.suffix else "be a folder's, without the suffix of another format"
+        ending = (
+            f"end in {file_format.suffix}"
+            if file_format.suffix
+            else "be a folder's, without the suffix of another format"
+        )
         raise InputError(f"path {str(path)!r}: for format {name!r} it must {ending}")
-    return row
+    return file_format
 
 
 def _names() -> str:
@@ -135,9 +139,13 @@ def _names() -> str:
 
 
 def write(
-    model: keras.Model, path: Path, row: Format, metadata: Mapping[str, Any], conversion: Conversion | None = None
+    model: keras.Model,
+    path: Path,
+    file_format: Format,
+    metadata: Mapping[str, Any],
+    conversion: Conversion | None = None,
 ) -> None:
-    """Write a model with an interface in a format, without what the converters print.
+    """Write a model in a format, and hide what the converters print.
 
     Raises:
         InputError: a package that the format needs is not installed.
@@ -145,11 +153,11 @@ def write(
     """
     try:
         with quiet_import():
-            row.write(model, path, metadata, conversion or Conversion())
+            file_format.write(model, path, metadata, conversion or Conversion())
     except ImportError as error:
-        extra = {"onnx": "onnx", "litert": "litert"}.get(row.name)
+        extra = {"onnx": "onnx", "litert": "litert"}.get(file_format.name)
         package = f"'kzoo[{extra}]'" if extra else "tensorflow"
-        raise InputError(f"format {row.name!r} needs {error.name or error}: pip install {package}") from None
-    except Exception as error:  # each converter has errors of its own for a layer that it does not know
+        raise InputError(f"format {file_format.name!r} needs {error.name or error}: pip install {package}") from None
+    except Exception as error:  # each converter raises different errors for an unknown layer
         first = str(error).strip().partition("\n")[0][:300]
-        raise RunFailed(f"model {model.name!r} cannot be converted to {row.name}: {first}") from error
+        raise RunFailed(f"model {model.name!r} cannot be converted to {file_format.name}: {first}") from error

@@ -1,4 +1,4 @@
-"""What an exported network takes and gives: raw pixels called ``image``, and outputs with a name."""
+"""Inputs and outputs of an exported network: raw pixels called ``image``, and named outputs."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ OUTPUTS = ("probabilities", "logits")
 def with_interface(
     model: keras.Model, *, input: str = "float32", outputs: str | None = None, fold: bool = True, named: bool = True
 ) -> tuple[keras.Model, str, Kind | None]:
-    """A copy of a classifier with a certain interface, which computes in float32.
+    """A copy of a classifier with the requested inputs and outputs, which computes in float32.
 
     Args:
         model: a built model with one input, images (batch, height, width, channels), and one output (batch, outputs).
         input: dtype of the pixels.
-        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own. Asked for, one sigmoid becomes two
-            columns, one for each class.
-        fold: whether to fold BatchNorm and leave out what does nothing; see `fold_batch_norm`.
-        named: whether the copy gives a dictionary ``{name: outputs}`` (all formats but Keras's own; then the scaling
-            of the pixels is folded too, where that can be), else the outputs alone.
+        outputs: ``"probabilities"``, ``"logits"``, or None for the model's outputs unchanged. If given, one sigmoid
+            becomes two columns, one for each class.
+        fold: whether to fold BatchNorm and leave out idle layers; see `fold_batch_norm`.
+        named: whether the copy returns a dictionary ``{name: outputs}`` (all formats except Keras; the scaling of
+            the pixels is then folded too where possible), else the outputs alone.
 
     Returns:
-        The copy; the name of its outputs: ``"probabilities"`` or ``"logits"`` as asked for, for its own
+        The copy; the name of its outputs: ``"probabilities"`` or ``"logits"`` as requested, by default
         ``"probabilities"`` if the model ends in a softmax, else ``"outputs"``; and the kind of its outputs, see
         `kzoo.introspection.output_kinds`, None if they are not a classifier's.
 
     Raises:
-        InputError: the model is of another kind, or its logits cannot be had.
+        InputError: the model is of another kind, or its logits cannot be recovered.
     """
+    # The input.
     _check(model)
-    found = _read(model, outputs)
-    dropped = _dropped(model, found, outputs)
+    reading = _read(model, outputs)
+    dropped = _dropped(model, reading, outputs)
     image = keras.Input(model.inputs[0].shape[1:], dtype=input, name="image")
     x = image if input == "float32" else keras.ops.cast(image, "float32")
 
-    # The network itself, without its softmax or sigmoid where logits are wanted.
+    # The network, without its softmax or sigmoid where logits are requested.
     if has_graph(model):
         nested = _nested(fold, named, dropped)
         y = keras.tree.flatten(replay(_graph(model, fold, named, dropped), [x], nested))[0]
     else:
         y = model(x, training=False)
 
-    # Then what was asked for and it does not give.
-    kind = found.kind if found is not None else None
+    # The requested outputs, where the network returns others.
+    kind = reading.kind if reading is not None else None
     if outputs == "probabilities" and kind == "logits":
         y, kind = keras.layers.Softmax(dtype="float32", name="probabilities")(y), "softmax"
     elif outputs == "probabilities" and kind == "sigmoid":
@@ -68,7 +69,7 @@ def with_interface(
 
 
 def _read(model: keras.Model, outputs: str | None) -> Outputs | None:
-    """What the outputs are; None for a network that is no classifier and of which nothing else is asked."""
+    """Kind of the outputs; None for a network that is no classifier where no kind is requested."""
     try:
         return read_outputs(model)
     except InputError:
@@ -77,17 +78,17 @@ def _read(model: keras.Model, outputs: str | None) -> Outputs | None:
         return None
 
 
-def _dropped(model: keras.Model, found: Outputs | None, outputs: str | None) -> Any:
-    """The softmax or sigmoid that is to be left out, or None."""
-    if outputs != "logits" or found is None or found.kind == "logits":
+def _dropped(model: keras.Model, reading: Outputs | None, outputs: str | None) -> Any:
+    """The softmax or sigmoid to leave out, or None."""
+    if outputs != "logits" or reading is None or reading.kind == "logits":
         return None
-    if found.kind == "sigmoids":
+    if reading.kind == "sigmoids":
         raise InputError(
             f"outputs='logits': model {model.name!r} gives several labels, not classes: take probabilities"
         )
-    if found.ending is None:
+    if reading.ending is None:
         raise InputError(f"outputs='logits': model {model.name!r} ends in no softmax or sigmoid that could be left out")
-    return found.ending
+    return reading.ending
 
 
 def _check(model: keras.Model) -> None:
@@ -95,7 +96,7 @@ def _check(model: keras.Model) -> None:
     if len(inputs) != 1 or len(results) != 1 or len(inputs[0].shape) != 4:
         raise InputError(
             f"model {model.name!r}: one input, images (batch, height, width, channels), and one output are needed to "
-            "export it; a model of one's own class must be built"
+            "export it; a subclassed model must be built"
         )
 
 
@@ -107,19 +108,19 @@ def _nested(fold: bool, final: bool, dropped: Any) -> Any:
 
 
 def _graph(model: keras.Model, fold: bool, final: bool, dropped: Any = None) -> Graph:
-    """A graph and its plan; a final one need not be fit for any further training.
+    """A graph and its plan; a final one cannot be trained further.
 
     Args:
-        model: whose graph it is.
+        model: model of the graph.
         fold: whether to fold BatchNorm.
-        final: whether it is for use only.
+        final: whether the graph is for inference only.
         dropped: a softmax or sigmoid to leave out, if it is in this graph.
     """
     graph = planned(model, "float32", rescaling=final) if fold else Graph(model, "float32")
     for node in graph.nodes if final and fold else ():
         layer, size = node.operation, node.outputs[0].shape[-1]
         if type(layer) is keras.layers.Flatten and layer.data_format == "channels_last" and size is not None:
-            # Flatten asks for the size of the batch, which is seven operations in ONNX.
+            # Flatten reads the batch size, which takes seven operations in ONNX.
             graph.plan.replaced[node] = functools.partial(keras.ops.reshape, newshape=(-1, size))
     for node in graph.nodes if dropped is not None else ():
         if node.operation is not dropped:

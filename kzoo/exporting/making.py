@@ -1,6 +1,6 @@
 """Makes an exported file and compares it with the model, in this process or in one where Keras runs on TensorFlow.
 
-As a script it does the latter: ``python -m kzoo.exporting.making FOLDER``, whose answer is ``answer.json`` there.
+The process runs ``python -m kzoo.exporting.making FOLDER``, which writes ``answer.json`` into the folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from kzoo.errors import InputError, KzooError, RunFailed
 from kzoo.exporting.formats import FORMATS, Conversion, write
 from kzoo.exporting.interface import with_interface
-from kzoo.exporting.parity import check_own, compare, outputs_of
+from kzoo.exporting.parity import check_outputs, compare, outputs_of
 from kzoo.exporting.replay import LOW_PRECISION
 from kzoo.exporting.runtimes import Exported
 from kzoo.introspection.graph import inner_layers
@@ -34,19 +34,19 @@ _ERRORS: dict[str, type[KzooError]] = {"InputError": InputError, "RunFailed": Ru
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made.
+    """Settings of one export.
 
     Attributes:
-        target: path of the file, which does not exist.
+        target: path of the new file.
         format: name of its format.
         input: dtype of the pixels.
         outputs: as for `with_interface`.
         fold: whether to fold BatchNorm.
-        metadata: to embed; what goes in and comes out is added.
-        images: how many images are compared, by kind.
-        part: where the labelled ones come from.
+        metadata: metadata to embed; inputs and outputs are added to it.
+        images: number of compared images, by kind.
+        part: part of the data that the labelled images come from.
         quantize: as for `kzoo.exporting.export.export`.
-        opset: of an ONNX file; None for the converter's own choice.
+        opset: version of ONNX's operators; None for the converter's default.
     """
 
     target: str
@@ -66,9 +66,9 @@ class Pictures:
     """Images that an export is compared on, uint8, all (n, height, width, channels).
 
     Attributes:
-        compared: random and real ones.
-        labels: int64, of the last of these; empty if none are labelled.
-        calibration: what int8 is fitted to; empty where nothing is quantized.
+        compared: random and real images.
+        labels: int64 labels of the last of these; empty if none are labelled.
+        calibration: images that calibrate int8; empty where nothing is quantized.
     """
 
     compared: np.ndarray
@@ -77,38 +77,44 @@ class Pictures:
 
 
 def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]:
-    """Make the file in a process where that can be done.
+    """Make the file in this process, or in one with TensorFlow where the format needs it.
 
     Args:
         model: any built model.
-        order: what to make of it.
-        pictures: what to compare it on.
+        order: settings of the export.
+        pictures: images to compare on.
 
     Returns:
-        ``parity`` (see `kzoo.exporting.parity.Parity`), and ``layers``: how many the file has and the model had.
+        ``parity`` (see `kzoo.exporting.parity.Parity`), and ``layers``: their number before and after folding.
 
     Raises:
         InputError: a package is missing, or the model cannot be exported.
-        RunFailed: the file's outputs are not the model's.
+        RunFailed: the file's outputs differ from the model's.
     """
+    # The outputs that the file must reproduce, checked against the model's.
     images = pictures.compared.astype("float32")
     plain, _, kind = with_interface(model, outputs=order.outputs, fold=False, named=False)
     expected = np.asarray(plain.predict(images, batch_size=64, verbose=0))
-    own = np.asarray(model.predict(images, batch_size=64, verbose=0))
+    model_outputs = np.asarray(model.predict(images, batch_size=64, verbose=0))
     low = any(layer.compute_dtype in LOW_PRECISION for layer in [model, *inner_layers(model)])
     if kind is not None:
-        check_own(own, expected, kind=kind, low_precision=low)
+        check_outputs(model_outputs, expected, kind=kind, low_precision=low)
+
+    # TensorFlow makes most formats.
     here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow
-    made = _make_here(model, order, pictures, expected) if here else _make_there(model, order, pictures, expected)
+    made = _make_here(model, order, pictures, expected) if here else _make_in_process(model, order, pictures, expected)
     made["layers"]["before"] = len(plain.layers)
     return made
 
 
 def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
-    row = FORMATS[order.format]
+    # The network with its new interface.
+    file_format = FORMATS[order.format]
     ready, output, kind = with_interface(
-        model, input=order.input, outputs=order.outputs, fold=order.fold, named=row.name != "keras"
+        model, input=order.input, outputs=order.outputs, fold=order.fold, named=file_format.name != "keras"
     )
+
+    # Metadata that describes the file.
     shape = list(ready.inputs[0].shape[1:])
     integers = order.quantize == INT8_ONLY
     taken = {"dtype": "int8", "pixels": QUANTIZED} if integers else {"dtype": order.input, "pixels": "0 to 255"}
@@ -118,32 +124,38 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
         "folded": order.fold,
         "quantized": order.quantize,
     }
+
+    # Write it, open it in its runtime, and compare.
     calibration = pictures.calibration.astype(order.input) if order.quantize else None
     conversion = Conversion(calibration, integers, order.opset)
-    write(ready, Path(order.target), row, {**order.metadata, **described}, conversion)
-    found = outputs_of(Exported(order.target), pictures.compared)
+    write(ready, Path(order.target), file_format, {**order.metadata, **described}, conversion)
+    outputs = outputs_of(Exported(order.target), pictures.compared)
     parity = compare(
-        expected, found, output=output, images=order.images, labels=pictures.labels, part=order.part,
+        expected, outputs, output=output, images=order.images, labels=pictures.labels, part=order.part,
         quantized=order.quantize is not None,
     )  # fmt: skip
     return {"parity": asdict(parity), "layers": {"after": len(ready.layers)}, "output": output}
 
 
-def _make_there(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
+def _make_in_process(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kzoo-export-") as name:
         folder = Path(name)
         model.save(folder / "model.keras")
         np.savez(folder / "pictures.npz", expected=expected, **vars(pictures))
+
+        # The process imports the modules of custom layers, which registers them.
         modules = {type(layer).__module__ for layer in [model, *inner_layers(model)]}
-        own = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
-        (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": own}), encoding="utf-8")
+        custom = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
+        (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": custom}), encoding="utf-8")
+
+        # TensorFlow on the CPU, with this process's path.
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
         command = [sys.executable, "-m", "kzoo.exporting.making", str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if not (folder / "answer.json").exists():
-            last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-            raise RunFailed(f"the process that exports on TensorFlow ended with status {done.returncode}: {last}")
+            last = (process.stderr.strip() or "it said nothing").splitlines()[-1]
+            raise RunFailed(f"the process that exports on TensorFlow ended with status {process.returncode}: {last}")
         answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
     if "error" in answer:
         raise _ERRORS[answer["error"]](answer["message"])
@@ -151,7 +163,8 @@ def _make_there(model: keras.Model, order: Order, pictures: Pictures, expected: 
 
 
 def main(folder: Path) -> None:
-    """Do what the order in a folder says."""
+    """Carry out the order in a folder, and write the answer."""
+    # Load the order, the images and the model.
     content = json.loads((folder / "order.json").read_text(encoding="utf-8"))
     try:
         for module in content["modules"]:

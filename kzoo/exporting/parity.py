@@ -1,4 +1,4 @@
-"""Does an exported file compute what the model computes? Imports no Keras."""
+"""Compares the outputs of an exported file with the model's. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.seeds import generator
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability; of other outputs, as a share of the largest of them (or of 1)."""
+"""Largest allowed difference of a probability; for other outputs, relative to the largest of them (at least 1)."""
 AGREEMENT = 0.8
-"""Share of images that an int8 file must give the same class as the model."""
+"""Share of images for which an int8 file must predict the model's class."""
 LOSS = 0.05
-"""Accuracy that an int8 file may lose."""
-MISREAD = "what the model's outputs are was misread; nothing was written"
+"""Largest loss of accuracy that is allowed for an int8 file."""
+MISREAD = "the kind of the model's outputs was misread; nothing was written"
 OPEN_SIZE = 64
-"""Side of the images where the model leaves it open."""
+"""Side of the images, in pixels, where the model accepts any."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported file's outputs compare with the model's.
+    """Comparison of an exported file's outputs with the model's.
 
     Attributes:
-        images: images compared, by kind.
-        largest_difference: of any output.
-        tolerance: what was allowed.
+        images: number of compared images, by kind.
+        largest_difference: largest difference of any output.
+        tolerance: largest allowed difference; None for int8.
         same_class: share of images with the same most probable class.
         accuracy_before: share of `scored` labelled images that the model gets right; None without labels.
-        accuracy_after: that the exported file gets right.
-        scored: how many these were, and of which part.
+        accuracy_after: the share that the exported file gets right.
+        scored: number of these images, and their part of the data.
     """
 
     images: dict[str, int]
@@ -52,7 +52,7 @@ class Parity:
 
 
 def random_pictures(shape: tuple[int | None, ...], count: int, seed: int = 0) -> np.ndarray:
-    """Uniform noise around a colour of each picture's own: uint8 (count, height, width, channels)."""
+    """Uniform noise around one random colour per picture: uint8 (count, height, width, channels)."""
     height, width, channels = (size or OPEN_SIZE for size in shape)
     rng = generator(seed, "pictures to compare exports on")
     colors = rng.integers(0, 256, (count, 1, 1, channels))
@@ -62,71 +62,73 @@ def random_pictures(shape: tuple[int | None, ...], count: int, seed: int = 0) ->
 
 
 def photographs(shape: tuple[int | None, ...], count: int) -> np.ndarray:
-    """Cuttings of the two photographs that scikit-learn brings, scaled: uint8; none unless they are grey or RGB."""
+    """Crops of scikit-learn's two photographs, scaled: uint8; empty unless the model takes grey or RGB."""
     from sklearn.datasets import load_sample_images
 
     height, width, channels = (size or OPEN_SIZE for size in shape)
     if channels not in (1, 3):
         return np.zeros((0, height, width, channels), np.uint8)
-    found = []
+    cuttings = []
     pair = load_sample_images().images
     for i in range(count):
         photograph = pair[i % 2]
         top, left = 40 * (i % 5), 60 * (i % 7)
         cutting = resize(photograph[top : top + 240, left : left + 240], (height, width))
-        found.append(cutting.mean(-1, keepdims=True).astype(np.uint8) if channels == 1 else cutting)
-    return np.stack(found)
+        cuttings.append(cutting.mean(-1, keepdims=True).astype(np.uint8) if channels == 1 else cutting)
+    return np.stack(cuttings)
 
 
 def outputs_of(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """What a file makes of images; the first goes in alone, so that two sizes of batch are tried."""
+    """Outputs of a file; the first image is a batch alone, so that two batch sizes are tested."""
     starts = [0, *range(1, len(images), batch_size)]
     ends = [*starts[1:], len(images)]
     return np.concatenate([run(images[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
-def check_own(own: np.ndarray, expected: np.ndarray, *, kind: Kind, low_precision: bool) -> None:
-    """Check that what an exported file is to give means what the network itself gives.
+def check_outputs(model_outputs: np.ndarray, expected: np.ndarray, *, kind: Kind, low_precision: bool) -> None:
+    """Check that the outputs planned for an exported file mean the same as the network's.
 
-    What the network's numbers are is told here from the numbers alone, on all images, and not from how the export read
-    the network: a softmax put upon a softmax is seen, and so are logits that are passed on as probabilities.
+    The kind of the network's outputs is inferred here from the numbers alone, on all images, not from how the export
+    read the network. This finds a softmax applied twice, and logits exported as probabilities.
 
     Args:
-        own: the network's outputs, (images, outputs).
-        expected: what the file is to give of the same images.
-        kind: what those are said to be, see `kzoo.introspection.output_kinds`.
-        low_precision: whether the network computes in fewer digits than the file.
+        model_outputs: the network's outputs, (images, outputs).
+        expected: outputs that the file must reproduce for the same images.
+        kind: their declared kind, see `kzoo.introspection.output_kinds`.
+        low_precision: whether the network computes in lower precision than the file.
 
     Raises:
         RunFailed: they differ by more than rounding, or cannot be of that kind.
     """
-    # Numbers passed on as they are need only be what they are said to be. Logits may lie between 0 and 1 by chance.
-    seen = kind_of([own])
-    if own.shape == expected.shape and np.allclose(own, expected, rtol=TOLERANCE, atol=TOLERANCE):
+    # Unchanged outputs only need to be of the declared kind. Logits may lie between 0 and 1 by chance.
+    seen = kind_of([model_outputs])
+    if model_outputs.shape == expected.shape and np.allclose(model_outputs, expected, rtol=TOLERANCE, atol=TOLERANCE):
         wrong = seen == "softmax" if kind == "logits" else seen == "logits"
-        unsummed = kind == "softmax" and seen == "sigmoids" and not low_precision  # in which sums are off
+        unsummed = kind == "softmax" and seen == "sigmoids" and not low_precision  # whose sums are inexact
         if wrong or unsummed:
             raise RunFailed(f"the exported file would call the model's outputs {kind}, they are {seen}: {MISREAD}")
         return
 
-    # Else probabilities are compared.
-    probabilities = as_probabilities(own, seen)
-    given = as_probabilities(expected, "logits") if kind == "logits" else np.asarray(expected, np.float64)
-    if given.shape != probabilities.shape:
-        raise RunFailed(f"the exported file would give outputs of shape {expected.shape}, the model gives {own.shape}")
-    apart = np.abs(given - probabilities).max(-1)
+    # Otherwise compare probabilities.
+    probabilities = as_probabilities(model_outputs, seen)
+    promised = as_probabilities(expected, "logits") if kind == "logits" else np.asarray(expected, np.float64)
+    if promised.shape != probabilities.shape:
+        raise RunFailed(
+            f"the exported file would give outputs of shape {expected.shape}, the model gives {model_outputs.shape}"
+        )
+    apart = np.abs(promised - probabilities).max(-1)
     # Rounding in half precision grows with depth, but not on most images.
     differs, allowed = (float(np.median(apart)), 0.1) if low_precision else (float(apart.max()), 10 * TOLERANCE)
     if not differs < allowed:
         raise RunFailed(
             f"the exported file's probabilities would differ from the model's own by up to {float(apart.max()):.3g} on "
-            f"{len(own)} images: {MISREAD}"
+            f"{len(model_outputs)} images: {MISREAD}"
         )
 
 
 def compare(
     expected: np.ndarray,
-    found: np.ndarray,
+    actual: np.ndarray,
     *,
     output: str,
     images: Mapping[str, int],
@@ -137,33 +139,36 @@ def compare(
     """Compare outputs, image by image.
 
     Args:
-        expected: the model's, (images, ...).
-        found: the exported file's.
-        output: ``"probabilities"`` or what else they are.
-        images: how many of which kind.
-        labels: int (n,) of the last n images.
-        part: what the labelled images are called.
-        quantized: whether the file computes in int8, so that classes count and not the difference.
+        expected: the model's outputs, (images, ...).
+        actual: the exported file's outputs, of the same shape.
+        output: ``"probabilities"`` or another name of the outputs.
+        images: number of images, by kind.
+        labels: int (n,), labels of the last n images.
+        part: part of the data that the labelled images come from.
+        quantized: whether the file computes in int8; then classes are compared instead of differences.
 
     Raises:
-        RunFailed: they differ by more than is allowed; the message has the figures.
+        RunFailed: they differ by more than is allowed; the message has the values.
     """
-    if expected.shape != found.shape:
-        raise RunFailed(f"the exported file gives outputs of shape {found.shape}, the model {expected.shape}")
+    # Differences, and the classes of both.
+    if expected.shape != actual.shape:
+        raise RunFailed(f"the exported file gives outputs of shape {actual.shape}, the model {expected.shape}")
     tolerance = TOLERANCE * (1.0 if output == "probabilities" else max(1.0, float(np.abs(expected).max())))
-    largest = float(np.abs(expected - found).max())
-    # Of one sigmoid, the second class is the answer above one half.
-    classes = [each[:, 0] > 0.5 if each.shape[1:] == (1,) else each.argmax(-1) for each in (expected, found)]
+    largest = float(np.abs(expected - actual).max())
+    # One sigmoid above one half means the second class.
+    classes = [each[:, 0] > 0.5 if each.shape[1:] == (1,) else each.argmax(-1) for each in (expected, actual)]
     result = Parity(
         images=dict(images),
         largest_difference=largest,
         tolerance=None if quantized else tolerance,
         same_class=float((classes[0] == classes[1]).mean()),
     )
+
+    # Accuracy of both on the labelled images.
     if labels is not None and len(labels):
         before, after = (float((each[-len(labels) :] == labels).mean()) for each in classes)
-        figures = {"accuracy_before": before, "accuracy_after": after, "scored": (len(labels), part)}
-        result = Parity(**{**result.__dict__, **figures})
+        scores = {"accuracy_before": before, "accuracy_after": after, "scored": (len(labels), part)}
+        result = Parity(**{**result.__dict__, **scores})
     _judge(result, quantized)
     return result
 
@@ -171,7 +176,7 @@ def compare(
 def _judge(result: Parity, quantized: bool) -> None:
     count = sum(result.images.values())
     if not quantized:
-        # A comparison written so that a difference of NaN fails.
+        # Written so that a difference of NaN fails.
         if not result.largest_difference < (result.tolerance or 0):
             raise RunFailed(
                 f"the exported file's outputs differ from the model's by up to {result.largest_difference:.3g} on "
@@ -184,5 +189,5 @@ def _judge(result: Parity, quantized: bool) -> None:
         score = "" if before is None else f", accuracy {before:.4f} became {after:.4f}"
         raise RunFailed(
             f"the int8 file gives {result.same_class:.1%} of {count} images the model's class{score}; at least "
-            f"{AGREEMENT:.0%} and a loss of at most {LOSS} are asked for; nothing was written"
+            f"{AGREEMENT:.0%} and a loss of at most {LOSS} are required; nothing was written"
         )

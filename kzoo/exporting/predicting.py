@@ -1,4 +1,4 @@
-"""From image files to classes, by a run, a Keras model, or an exported file without Keras. Imports no Keras itself."""
+"""Predicts classes of image files with a run, a Keras model, or an exported file. Imports no Keras itself."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ NOISE_IMAGES, NOISE_SIZE = 4, 64
 
 
 class Classifier:
-    """Anything that gives images classes.
+    """A network that classifies images, from a run or a file.
 
     Attributes:
-        image_shape: (height, width, channels), None for what is open.
-        class_names: by label; numbers where the file does not tell.
-        kind: of its outputs, see `kzoo.introspection.output_kinds`; None until the first images where the file does
-            not say.
-        model: the Keras model of a run, a set or a .keras file; None of other files.
+        image_shape: (height, width, channels); None for a size that is not fixed.
+        kind: kind of its outputs, see `kzoo.introspection.output_kinds`; where the file does not say, None until the
+            first images.
+        background: colour under transparent images; None drops the transparency.
+        model: the Keras model of a run, a set or a .keras file; None for other files.
     """
 
     def __init__(self, target: str | Path) -> None:
         """Open a run's directory, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel's folder.
 
         Raises:
-            InputError: it is none of them, it cannot be opened, or takes no grey or RGB images.
+            InputError: it is none of these, cannot be opened, or takes no grey or RGB images.
         """
         self.name, self.target, self.model = str(target), Path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
@@ -64,10 +64,10 @@ class Classifier:
         self._outputs = lambda images: run.model.predict(images, batch_size=len(images), verbose=0)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Of a batch of images, pixels 0-255: float64 (batch, classes), or (batch, labels) where those have sigmoids.
+        """Probabilities of a batch of images, pixels 0-255: float64 (batch, classes), or (batch, labels) of sigmoids.
 
         Raises:
-            InputError: the outputs are those of no classifier.
+            InputError: the outputs are not a classifier's.
             RunFailed: they are not finite.
         """
         outputs = np.asarray(self._outputs(images), np.float64)
@@ -80,7 +80,7 @@ class Classifier:
         return as_probabilities(outputs, self.kind)
 
     def _guessed(self, outputs: np.ndarray) -> Kind:
-        """What the outputs of a file that does not tell can be: of these images, and of noise."""
+        """The kind of a file's undeclared outputs, inferred from these images and from noise."""
         shape = [size or NOISE_SIZE for size in self.image_shape]
         noise = np.random.default_rng(0).integers(0, 256, [NOISE_IMAGES, *shape]).astype(np.uint8)
         trials = [outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))]
@@ -90,10 +90,10 @@ class Classifier:
         return kind
 
     def names(self, classes: int) -> Sequence[str]:
-        """The names of that many classes.
+        """Names of the classes; numbers where the file has none.
 
         Raises:
-            InputError: the file names another number of them.
+            InputError: the file has names for a different number of classes.
         """
         if self._names is not None and len(self._names) != classes:
             raise InputError(f"{str(self.target)!r} names {len(self._names)} classes and gives {classes} outputs")
@@ -101,7 +101,7 @@ class Classifier:
 
 
 class Prediction(NamedTuple):
-    """The most probable classes of one image file, from the likeliest down: (name, probability)."""
+    """The most probable classes of one image file, in descending order: (name, probability)."""
 
     file: Path
     classes: list[tuple[str, float]]
@@ -115,17 +115,17 @@ def predict_files(
     batch_size: int = 64,
     unreadable: Unreadable | None = None,
 ) -> Iterator[Prediction]:
-    """The most probable classes of image files, as they are computed, a batch at a time.
+    """Yield the most probable classes of image files, batch by batch.
 
     Args:
-        classifier: what to ask.
-        paths: image files of any size; they are scaled to what it takes, and turned grey or RGB as it needs.
-        top: classes for each, at most.
+        classifier: the network.
+        paths: image files of any size; they are scaled, and converted to grey or RGB, as the classifier needs.
+        top: largest number of classes for each image.
         batch_size: images in memory at once.
-        unreadable: takes the errors of files that cannot be read, which are then left out.
+        unreadable: collects the errors of files that cannot be read, which are then left out.
 
     Raises:
-        InputError: a file is missing or no image (it is named), and `unreadable` was not given.
+        InputError: a file is missing or no image, and `unreadable` is not given; the message names it.
     """
     channels = classifier.image_shape[2]
     images: Iterable[tuple[Path, np.ndarray]]
@@ -139,15 +139,15 @@ def predict_files(
 def predict_images(
     classifier: Classifier, images: Iterable[tuple[Path, np.ndarray]], *, top: int = 3, batch_size: int = 64
 ) -> Iterator[Prediction]:
-    """As `predict_files`, of images with names: uint8 (H, W, C), with as many channels as the classifier takes."""
+    """Like `predict_files`, for named images: uint8 (H, W, C), with the classifier's number of channels."""
     height, width, _ = classifier.image_shape
     if height is None or width is None:
-        batch_size = 1  # images of any size, which need not be alike
+        batch_size = 1  # images of any size, which may differ
     rest = iter(images)
     while chosen := list(itertools.islice(rest, batch_size)):
         scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for _, image in chosen]
         probabilities = classifier.probabilities(np.stack(scaled))
         names = classifier.names(probabilities.shape[1])
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        for (path, _), row, best in zip(chosen, probabilities, order, strict=True):
-            yield Prediction(path, [(names[i], float(row[i])) for i in best])
+        for (path, _), shares, best in zip(chosen, probabilities, order, strict=True):
+            yield Prediction(path, [(names[i], float(shares[i])) for i in best])

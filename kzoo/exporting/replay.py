@@ -1,4 +1,4 @@
-"""A model's graph, built again on other inputs, with some of its layers left out or changed.
+"""Rebuilds a model's graph on other inputs, with some layers left out or changed.
 
 `keras.models.clone_model` is not used: it changes layers, not calls, and makes new weights.
 """
@@ -20,11 +20,11 @@ LOW_PRECISION = ("float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of a layer.
+    """Changes of one layer.
 
     Attributes:
-        config: entries of its configuration that are replaced.
-        weights: its weights, in the order of `get_weights`; None: those that it has.
+        config: entries of its configuration to replace.
+        weights: its new weights, in the order of `get_weights`; None keeps the present ones.
     """
 
     config: Mapping[str, Any]
@@ -33,12 +33,12 @@ class Change:
 
 @dataclass
 class Plan:
-    """What is to be different.
+    """Changes of a graph.
 
     Attributes:
-        passed: calls that are left out: what goes in is handed on.
-        replaced: calls that another function of one tensor stands in for.
-        changes: layers that are made differently.
+        passed: calls that are left out; their input is passed on.
+        replaced: calls that a function of one tensor replaces.
+        changes: changes by layer.
     """
 
     passed: set[Any] = field(default_factory=set)
@@ -47,14 +47,14 @@ class Plan:
 
 
 class Graph:
-    """A Functional or Sequential model's calls and who uses what they give (Keras's nodes and symbolic tensors).
+    """Calls of a Functional or Sequential model, and the users of their outputs (Keras's nodes and symbolic tensors).
 
     Attributes:
-        model: the model whose graph it is.
+        model: the model of the graph.
         nodes: the calls, each after those that it depends on.
         calls: how often each layer is called.
-        dtype: what copies of its layers of lower precision compute in; None: what they do now.
-        plan: what is to be different; the methods look through calls that it leaves out.
+        dtype: type in which copies of its low-precision layers compute; None keeps their own.
+        plan: changes to make; the methods skip calls that it leaves out.
     """
 
     def __init__(self, model: keras.Model, dtype: str | None = None) -> None:
@@ -86,22 +86,22 @@ class Graph:
         return node
 
     def users(self, tensor: Any) -> list[Any]:
-        """The calls that use a tensor, with None for each output of the model that it is."""
-        found: list[Any] = [None for output in self.outputs if output is tensor]
+        """The calls that use a tensor, and None for each of the model's outputs that it is."""
+        calls: list[Any] = [None for output in self.outputs if output is tensor]
         for node in self._users.get(id(tensor), []):
-            found += self.users(node.outputs[0]) if node in self.plan.passed else [node]
-        return found
+            calls += self.users(node.outputs[0]) if node in self.plan.passed else [node]
+        return calls
 
 
 def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]) -> Any:
-    """Build a graph again for inference, as its plan says.
+    """Rebuild a graph for inference, with the changes of its plan.
 
     Layers are copied with their weights, so the model stays as it is.
 
     Args:
         graph: the graph.
         inputs: symbolic tensors, one for each of its inputs.
-        nested: gives the copy of a model that is called as a layer and has a graph itself.
+        nested: returns the copy of a model that is called as a layer and has a graph itself.
 
     Returns:
         Symbolic tensors in the structure of the model's outputs.
@@ -109,23 +109,26 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
     tensors = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[Any, Any] = {}
     for node in graph.nodes:
+        # Calls that are left out, or replaced by a function.
         if node in graph.plan.passed:
             tensors[id(node.outputs[0])] = tensors[id(node.input_tensors[0])]
             continue
         if node in graph.plan.replaced:
             tensors[id(node.outputs[0])] = graph.plan.replaced[node](tensors[id(node.input_tensors[0])])
             continue
+
+        # Other calls, on copies of their layers.
         operation = node.operation
         args, kwargs = node.arguments.fill_in(tensors)
         if kwargs.get("training"):
-            # Image augmentation says so unasked. `predict` overrules it, an exported file would not.
+            # Image augmentation may set it. `predict` overrides it, an exported file would not.
             kwargs["training"] = False
         whole = isinstance(operation, keras.Model) and has_graph(operation)
-        fresh = operation not in copies
-        if fresh:
+        is_new = operation not in copies
+        if is_new:
             copies[operation] = nested(operation) if whole else _copy(operation, graph)
         results = copies[operation](*args, **kwargs)
-        if fresh and not whole and isinstance(operation, keras.layers.Layer):
+        if is_new and not whole and isinstance(operation, keras.layers.Layer):
             _give_weights(copies[operation], operation, graph.plan.changes.get(operation))
         tensors.update(zip(map(id, node.outputs), keras.tree.flatten(results), strict=True))
     outputs = [tensors[id(tensor)] for tensor in graph.outputs]
@@ -133,7 +136,7 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
 
 
 def copy_model(graph: Graph, nested: Callable[[keras.Model], Any]) -> keras.Model:
-    """A model of its own from a graph, as its plan says."""
+    """A separate model from a graph, with the changes of its plan."""
     model = graph.model
     inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in graph.inputs]
     outputs = replay(graph, inputs, nested)

@@ -1,4 +1,4 @@
-"""Exported files opened in their own runtimes: TensorFlow, ONNX Runtime, LiteRT, Keras. Imports none until asked to."""
+"""Opens exported files in their runtimes: TensorFlow, ONNX Runtime, LiteRT, Keras. Imports each when it is needed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from kzoo.introspection.output_kinds import Kind
 
 
 class Exported:
-    """A file that turns images into a classifier's outputs.
+    """An exported network, opened in its runtime.
 
     Attributes:
         path: the file, or a SavedModel's folder.
         format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``.
         input_dtype: ``"uint8"`` or ``"float32"``, pixels 0-255 in both; or ``"int8"``, pixels by the file's own scale
             and zero point.
-        image_shape: (height, width, channels), None for what is open.
-        output: ``"probabilities"``, ``"logits"``, or another name that the file has for what it gives.
-        metadata: what the file says of itself, empty for one that kzoo did not write.
-        kind: of its outputs, see `kzoo.introspection.output_kinds`; None where it does not tell.
-        rounding: by how much an output may be off because it is an integer in the file; 0 where it is not.
-        model: the Keras model in a .keras file; None in others.
+        image_shape: (height, width, channels); None for a size that is not fixed.
+        output: ``"probabilities"``, ``"logits"``, or another name of the file's output.
+        metadata: the file's metadata; empty for a file that kzoo did not write.
+        kind: kind of its outputs, see `kzoo.introspection.output_kinds`; None where the file does not say.
+        rounding: largest rounding error of an output that the file holds as an integer; 0 for floats.
+        model: the Keras model in a .keras file; None for others.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -39,7 +39,7 @@ class Exported:
 
         Args:
             path: a SavedModel's folder, or a file ending in .onnx, .tflite or .keras.
-            threads: to compute with; the runtime's choice if not given. TensorFlow's are a setting of the process.
+            threads: number of threads; by default the runtime's choice. TensorFlow's is a setting of the process.
 
         Raises:
             InputError: there is no such file, it cannot be read, takes no images, or its runtime is not installed.
@@ -56,13 +56,17 @@ class Exported:
                 parts = opener(self, threads)
         except InputError:
             raise
-        except Exception as error:  # each runtime has errors of its own for a damaged file
+        except Exception as error:  # each runtime raises different errors for a damaged file
             first = str(error).strip().partition("\n")[0][:300]
             raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
+
+        # The metadata says the kind of the outputs, else their name does.
         self._run, shape, self.input_dtype, self.output = parts
         kinds: dict[str, Kind] = {"probabilities": "softmax", "logits": "logits"}
         by_name = kinds.get(self.output)
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
+
+        # Images are needed.
         if len(shape) != 4 or self.input_dtype not in ("uint8", "float32", "int8"):
             raise InputError(
                 f"{str(path)!r} takes {self.input_dtype} of shape {tuple(shape)}: images "
@@ -71,8 +75,8 @@ class Exported:
         self.image_shape = tuple(shape[1:])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...); integers are scaled back."""
-        dtype = "float32" if self.input_dtype == "int8" else self.input_dtype  # which the runtime's part rounds
+        """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...); integers are dequantized."""
+        dtype = "float32" if self.input_dtype == "int8" else self.input_dtype  # quantized by the runtime's function
         return np.asarray(self._run(np.ascontiguousarray(images, dtype=dtype)))
 
 
@@ -83,7 +87,7 @@ def format_of(path: Path) -> str:
     """The format of an exported file.
 
     Raises:
-        InputError: there is no such file, or it is in none of them.
+        InputError: there is no such file, or it has another format.
     """
     if path.is_dir() and (path / "saved_model.pb").is_file():
         return "savedmodel"
@@ -95,24 +99,24 @@ def format_of(path: Path) -> str:
     return known[path.suffix.lower()]
 
 
-def _module(name: str, extra: str | None, what: str) -> Any:
+def _module(name: str, extra: str | None, described: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
         package = f"'kzoo[{extra}]'" if extra else name
-        raise InputError(f"{what} needs {name.partition('.')[0]}: pip install {package}") from None
+        raise InputError(f"{described} needs {name.partition('.')[0]}: pip install {package}") from None
 
 
 @contextlib.contextmanager
 def _without_wildcards(path: Path) -> Iterator[Path]:
-    """The path, or a link to it where TensorFlow would take square brackets in it for a wildcard and find nothing."""
+    """The path, or a link to it where TensorFlow would read its square brackets as a wildcard."""
     if not any(sign in str(path.resolve()) for sign in "[]*?"):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="kzoo-") as folder:
-        link = Path(folder) / "model"
-        link.symlink_to(path.resolve(), target_is_directory=True)
-        yield link
+        alias = Path(folder) / "model"
+        alias.symlink_to(path.resolve(), target_is_directory=True)
+        yield alias
 
 
 def _saved_model(file: Exported, threads: int | None) -> Opened:
@@ -124,7 +128,7 @@ def _saved_model(file: Exported, threads: int | None) -> Opened:
     (output,) = signature.structured_outputs
     file.metadata = read_metadata(file.path)
 
-    # The loaded object is kept alive here: the signature only refers to its variables.
+    # Keep the loaded object alive: the signature only refers to its variables.
     def run(images: np.ndarray, kept: Any = loaded) -> Any:
         return signature(**{key: tf.constant(images)})[output].numpy()
 
@@ -138,30 +142,30 @@ def _onnx(file: Exported, threads: int | None) -> Opened:
     if threads is not None:
         options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
-    (given,), (output,) = session.get_inputs(), session.get_outputs()
+    (entry,), (output,) = session.get_inputs(), session.get_outputs()
     file.metadata = checked(from_properties(session.get_modelmeta().custom_metadata_map), file.path)
-    shape = tuple(size if isinstance(size, int) else None for size in given.shape)
-    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(given.type, given.type)
-    return lambda images: session.run([output.name], {given.name: images})[0], shape, dtype, output.name
+    shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
+    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(entry.type, entry.type)
+    return lambda images: session.run([output.name], {entry.name: images})[0], shape, dtype, output.name
 
 
 def _litert(file: Exported, threads: int | None) -> Opened:
     module = _module("ai_edge_litert.interpreter", "litert", "a LiteRT file")
     interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
-    interpreter.allocate_tensors()  # now, while what it prints is hidden
+    interpreter.allocate_tensors()  # now, while its messages are hidden
     runner = interpreter.get_signature_runner()
-    ((name, given),) = runner.get_input_details().items()
+    ((name, details),) = runner.get_input_details().items()
     ((output, result),) = runner.get_output_details().items()
     file.metadata = read_metadata(file.path)
-    shape = tuple(None if size < 0 else int(size) for size in given["shape_signature"])
-    taken, back = Quantization.of(given), Quantization.of(result)
-    dtype = np.dtype(given["dtype"]).name
+    shape = tuple(None if size < 0 else int(size) for size in details["shape_signature"])
+    taken, back = Quantization.of(details), Quantization.of(result)
+    dtype = np.dtype(details["dtype"]).name
     if dtype == "int8":
         _check_takes_pixels(file, taken)
     file.rounding = back.scale / 2 if back else 0.0
 
     def run(images: np.ndarray) -> np.ndarray:
-        # uint8 is taken to be the pixels themselves, whatever scale the file gives them.
+        # uint8 inputs are the pixels themselves, whatever their scale in the file.
         pixels = taken.integers(images) if taken and dtype == "int8" else images
         outputs = runner(**{name: pixels})[output]
         return back.numbers(outputs) if back else outputs
@@ -171,7 +175,7 @@ def _litert(file: Exported, threads: int | None) -> Opened:
 
 @dataclass(frozen=True)
 class Quantization:
-    """How LiteRT holds numbers as integers: ``number = (integer - zero_point) * scale``."""
+    """LiteRT's coding of numbers as integers: ``number = (integer - zero_point) * scale``."""
 
     scale: float
     zero_point: int
@@ -179,25 +183,27 @@ class Quantization:
 
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> Quantization | None:
-        """That of a tensor, from what LiteRT tells of it; None of one that holds numbers as they are."""
+        """The quantization of a tensor, from LiteRT's details; None for a tensor of floats."""
         scale, zero_point = details["quantization"]
         dtype = np.dtype(details["dtype"])
         return cls(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
 
     def integers(self, numbers: np.ndarray) -> np.ndarray:
-        """Numbers, float, as the nearest integers that there are."""
+        """Quantize float numbers to the nearest integers."""
         limits = np.iinfo(self.dtype)
         return np.clip(np.round(numbers / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
 
     def numbers(self, integers: np.ndarray) -> np.ndarray:
-        """Integers as the numbers that they stand for, float32."""
+        """Dequantize integers to float32 numbers."""
         return ((integers.astype(np.int32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
 
 
 def _check_takes_pixels(file: Exported, taken: Quantization | None) -> None:
-    """Refuse int8 of which nothing says how it stands for pixels, or that cannot stand for them: scaled elsewhere."""
+    """Refuse int8 inputs without a scale, or with a range that does not fit pixels."""
     if taken is None:
-        raise InputError(f"{str(file.path)!r} takes int8 without a scale: how pixels 0-255 become int8 is not said")
+        raise InputError(
+            f"{str(file.path)!r} takes int8 without a scale: the file does not say how pixels 0-255 become int8"
+        )
     lowest, highest = ((limit - taken.zero_point) * taken.scale for limit in (-128, 127))
     if not file.metadata and (lowest > 127 or highest < 128):
         raise InputError(
@@ -207,12 +213,12 @@ def _check_takes_pixels(file: Exported, taken: Quantization | None) -> None:
 
 def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
-    model = importlib.import_module("kzoo.introspection.keras_file").load_keras_file(file.path)  # which needs Keras
+    model = importlib.import_module("kzoo.introspection.keras_file").load_keras_file(file.path)  # needs Keras
     outputs = importlib.import_module("kzoo.introspection.outputs")
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata, file.model = read_metadata(file.path), model
-    given = model.inputs[0]
+    image = model.inputs[0]
     output = file.metadata.get("output", {}).get("name", "outputs")
     run = lambda images: keras.ops.convert_to_numpy(model(images, training=False))  # noqa: E731
-    return run, tuple(given.shape), keras.backend.standardize_dtype(given.dtype), output
+    return run, tuple(image.shape), keras.backend.standardize_dtype(image.dtype), output

@@ -1,8 +1,8 @@
-"""What a file says of itself: class names, recipe, what goes in and comes out. Imports no Keras.
+"""Metadata of an exported file: class names, recipe, inputs and outputs. Imports no Keras.
 
-A SavedModel has it as ``assets.extra/kzoo.json`` (TensorFlow's place for files that travel along), ONNX as
-``metadata_props``, one property a field; LiteRT and Keras files have ``kzoo.json`` in a zip archive, which the former
-have at their end (as LiteRT's own metadata has its associated files) and the latter are.
+A SavedModel holds it in ``assets.extra/kzoo.json`` (TensorFlow's directory for additional files), ONNX in
+``metadata_props``, one property per field. LiteRT and Keras files hold ``kzoo.json`` in a zip archive: appended to
+a LiteRT file (where LiteRT's own metadata keeps associated files); a Keras file is such an archive itself.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FILE = "kzoo.json"
 LABELS = "labels.txt"
 
 
-def write_beside(folder: Path, metadata: Mapping[str, Any]) -> None:
-    """Put metadata into a SavedModel's folder."""
+def write_to_folder(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Write metadata into a SavedModel's folder."""
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)
     for name, text in _texts(metadata).items():
@@ -37,23 +37,23 @@ def write_inside(path: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def as_properties(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata as ONNX has it: text by name; what is no text is JSON."""
+    """Metadata as ONNX properties: text by name; other values as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
 
 
 def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """The reverse of `as_properties`."""
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for name, text in properties.items():
         try:
-            found[name] = json.loads(text)
+            metadata[name] = json.loads(text)
         except ValueError:
-            found[name] = text
-    return found
+            metadata[name] = text
+    return metadata
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Metadata of a SavedModel's folder, a LiteRT or a Keras file; empty if it has none.
+    """Read the metadata of a SavedModel's folder, a LiteRT or a Keras file; empty if it has none.
 
     Raises:
         InputError: it is damaged, or a newer kzoo wrote it.
@@ -61,8 +61,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     text: str | None = None
     try:
         if path.is_dir():
-            place = path / "assets.extra" / FILE
-            text = place.read_text(encoding="utf-8") if place.is_file() else None
+            file = path / "assets.extra" / FILE
+            text = file.read_text(encoding="utf-8") if file.is_file() else None
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 text = archive.read(FILE).decode() if FILE in archive.namelist() else None
@@ -74,7 +74,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def checked(metadata: Any, path: Path) -> dict[str, Any]:
-    """The metadata, if this kzoo can read it."""
+    """Return the metadata if this version of kzoo can read it."""
     if not isinstance(metadata, dict):
         raise InputError(f"file {str(path)!r}: its metadata must be a mapping")
     check_version(metadata, f"metadata of file {str(path)!r}", SCHEMA_VERSION)

@@ -36,6 +36,6 @@ def test_misread_outputs_are_refused(case, monkeypatch):
     assert right.parity.largest_difference < 1e-4
     misread = Outputs(kind, units, model, kind == "logits")
     monkeypatch.setattr(interface, "read_outputs", lambda model: misread)
-    with pytest.raises(RunFailed, match="what the model's outputs are was misread; nothing was written"):
+    with pytest.raises(RunFailed, match="the kind of the model's outputs was misread; nothing was written"):
         export(model, "net.keras", outputs=outputs)
     assert not Path("net.keras").exists()
