@@ -124,10 +124,10 @@ def activation_statistics(
         rows += [_measured(path, layer, o) for (path, layer), o in zip(group, outputs, strict=True)]
         del outputs
     previous: LayerActivations | None = None
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row.has_kernel:
             if previous is not None and previous.std > 0:
-                rows[place] = dataclasses.replace(row, decay=row.std**2 / previous.std**2)
+                rows[index] = dataclasses.replace(row, decay=row.std**2 / previous.std**2)
             previous = row
     return ActivationStatistics(tuple(rows), len(images))
 
@@ -152,12 +152,12 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
         raise InputError(f"model {model.name!r} must have one output (batch, classes), it gives {shape}")
     targets = generator(seed, "random classes").integers(0, shape[-1], images)
     rows = activation_statistics(model, pixels, training=True).layers
-    found = kernel_gradients(model, parameter_gradients(model, pixels, targets).gradients)
+    by_kernel = kernel_gradients(model, parameter_gradients(model, pixels, targets).gradients)
     variance = {row.path: row.std**2 for row in rows}
-    forward = [variance[path] for path, _, _ in found]
-    backward = [float(np.square(gradient, dtype=np.float64).mean()) for _, _, gradient in found]
+    forward = [variance[path] for path, _, _ in by_kernel]
+    backward = [float(np.square(gradient, dtype=np.float64).mean()) for _, _, gradient in by_kernel]
     return SignalPropagation(
-        tuple(path for path, _, _ in found),
+        tuple(path for path, _, _ in by_kernel),
         tuple(forward),
         tuple(backward),
         fitted_factor(forward),
@@ -168,12 +168,12 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
 def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tuple[str, Any, np.ndarray]]:
     """(path, layer, gradient of its kernel) in the order of computation, from what `parameter_gradients` gives."""
     by_variable = {id(v): g for v, g in zip(model.trainable_variables, gradients, strict=True)}
-    found = []
+    by_kernel = []
     for path, layer in find_layers(model):
         weight = kernel(layer)
         if weight is not None and id(weight) in by_variable:
-            found.append((path, layer, by_variable[id(weight)]))
-    return found
+            by_kernel.append((path, layer, by_variable[id(weight)]))
+    return by_kernel
 
 
 def fitted_factor(values: list[float] | np.ndarray) -> float:
@@ -198,16 +198,16 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
         raise InputError("there is no layer with a kernel or a ReLU to plot")
     figure = new_figure(max(6.0, 0.16 * len(rows) + 2), 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
-    places = np.arange(len(rows))
+    positions = np.arange(len(rows))
     tiny = np.finfo(np.float32).tiny
-    above.plot(places, [max(row.std, tiny) for row in rows], marker=".", label="all values")
-    above.plot(places, [max(row.spread, tiny) for row in rows], marker=".", label="from image to image")
+    above.plot(positions, [max(row.std, tiny) for row in rows], marker=".", label="all values")
+    above.plot(positions, [max(row.spread, tiny) for row in rows], marker=".", label="from image to image")
     above.set_yscale("log")
     above.set_ylabel("standard deviation")
     above.legend(frameon=False)
-    below.bar(places, [row.zeros for row in rows], label="zeros")
+    below.bar(positions, [row.zeros for row in rows], label="zeros")
     dead = [row.dead / row.units for row in rows]
-    below.plot(places, dead, "x", color="black", label="dead units")
+    below.plot(positions, dead, "x", color="black", label="dead units")
     below.set_ylim(0, 1.05)
     below.set_ylabel("share")
     below.legend(frameon=False)

@@ -88,8 +88,8 @@ def reliability_bins(
         bins: how many.
         strategy: ``"uniform"`` (equal width) or ``"quantile"`` (equally many images).
     """
-    places = np.linspace(0.0, 1.0, bins + 1)
-    edges = places if strategy == "uniform" else np.quantile(confidence, places)
+    quantiles = np.linspace(0.0, 1.0, bins + 1)
+    edges = quantiles if strategy == "uniform" else np.quantile(confidence, quantiles)
     index = np.searchsorted(edges[1:-1], confidence)
     counts = np.bincount(index, minlength=bins)
 
@@ -143,10 +143,10 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
     labels, probabilities = _checked(labels, probabilities)
     logits = _logarithms(probabilities)  # the logits, but for a constant that cancels
     limits = (np.log(COLDEST), np.log(HOTTEST))
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda power: _loss(labels, logits / np.exp(power)), bounds=limits, method="bounded", options={"xatol": 1e-6}
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
 def at_temperature(probabilities: Any, temperature: float) -> np.ndarray:

@@ -107,9 +107,9 @@ class Confusion:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; what is undefined is None."""
-        figures = self.per_class()
+        metrics = self.per_class()
         rows = {
-            name: {key: None if np.isnan(values[i]) else values[i].item() for key, values in figures.items()}
+            name: {key: None if np.isnan(values[i]) else values[i].item() for key, values in metrics.items()}
             for i, name in enumerate(self.class_names)
         }
         return {
@@ -242,8 +242,8 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
 
 def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
     """Recall (a class's own accuracy) as a bar and precision as a dot, from the best class to the worst."""
-    figures = found.per_class()
-    order = np.argsort(-np.nan_to_num(figures["recall"], nan=-1.0), kind="stable")
+    metrics = found.per_class()
+    order = np.argsort(-np.nan_to_num(metrics["recall"], nan=-1.0), kind="stable")
     if len(order) > counts.DENSE:  # of thousands those that are recognized least
         order = order[-2 * ROWS :]
     columns = -(-len(order) // ROWS)
@@ -251,11 +251,11 @@ def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
     figure = new_figure(6.4 if columns == 1 else 4.6 * columns, 1.6 + 0.2 * rows)
     for column, axes in enumerate(figure.subplots(1, columns, squeeze=False)[0]):
         part = order[column * rows : (column + 1) * rows]
-        places = np.arange(len(part))
-        axes.barh(places, figures["recall"][part], color=COLORS[4], height=0.75, label="recall")
-        axes.plot(figures["precision"][part], places, "o", color=COLORS[1], markersize=4.5, label="precision")
+        positions = np.arange(len(part))
+        axes.barh(positions, metrics["recall"][part], color=COLORS[4], height=0.75, label="recall")
+        axes.plot(metrics["precision"][part], positions, "o", color=COLORS[1], markersize=4.5, label="precision")
         axes.axvline(found.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
-        axes.set_yticks(places, [found.class_names[i] for i in part], fontsize=9)
+        axes.set_yticks(positions, [found.class_names[i] for i in part], fontsize=9)
         axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
@@ -278,10 +278,10 @@ def plot_mistakes(
         raise InputError("there are no mistakes to show")
     rows = -(-len(mistakes) // columns)
     figure = new_figure(1.9 * columns, 2.3 * rows)
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in places:
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels:
         axes.set_axis_off()
-    for axes, mistake in zip(places, mistakes, strict=False):
+    for axes, mistake in zip(panels, mistakes, strict=False):
         image = np.clip(images[mistake.image], 0, 255).astype(np.uint8)
         axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         true, predicted = class_names[mistake.true], class_names[mistake.predicted]

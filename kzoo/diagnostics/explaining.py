@@ -104,13 +104,13 @@ def explain_images(
     folder = make_directory(folder)
     targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
     rows = []
-    for file, original, image, found, share, answer, label, paths in zip(
+    for file, original, image, heat_map, share, answer, label, paths in zip(
         files, originals, scaled, maps, shares, answers, shown, targets, strict=True
     ):
         texts = [str(number) if class_names is None else class_names[number] for number in (answer, label)]
         title = f"predicted {texts[0]} ({share[answer]:.3f})"
         title += "" if answer == label else f", shown for {texts[1]} ({share[label]:.3f})"
-        save_figure(plot_explained(original, found, f"{title}\n{path}"), paths[0], overwrite)
+        save_figure(plot_explained(original, heat_map, f"{title}\n{path}"), paths[0], overwrite)
         if feature_maps:
             figure = plot_feature_maps(model, image, None if layer is None else [path])
             save_figure(figure, paths[1], overwrite)
@@ -156,7 +156,7 @@ def plot_explained(image: np.ndarray, found: np.ndarray, title: str) -> Figure:
     axes[0].imshow(pictures(large[None])[0])
     scale = axes[1].imshow(found, cmap="plasma", vmin=0, vmax=1, interpolation="nearest")
     axes[2].imshow(overlay(large[None], found[None])[0])
-    for place, text in zip(axes, ("image", "speaks for the class", "laid over"), strict=True):
-        place.set(xticks=[], yticks=[], title=text)
+    for panel, text in zip(axes, ("image", "speaks for the class", "laid over"), strict=True):
+        panel.set(xticks=[], yticks=[], title=text)
     figure.colorbar(scale, ax=axes[1], fraction=0.046)
     return figure

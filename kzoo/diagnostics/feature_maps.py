@@ -63,23 +63,23 @@ def plot_feature_maps(
     if layers is None:
         convolutions = [path for path, layer in find_layers(model) if _is_convolution(layer)]
         every = feature_maps(model, image, convolutions) if convolutions else {}
-        shown = [path for path, found in every.items() if min(found.shape[:2]) > 1]
+        shown = [path for path, maps_of_layer in every.items() if min(maps_of_layer.shape[:2]) > 1]
         if not shown:
             raise InputError(f"model {model.name!r} has no convolution with a map: name layers")
-        places = np.unique(np.linspace(0, len(shown) - 1, 6).round().astype(int))
-        maps = {shown[place]: every[shown[place]] for place in places}
+        indices = np.unique(np.linspace(0, len(shown) - 1, 6).round().astype(int))
+        maps = {shown[index]: every[shown[index]] for index in indices}
     else:
         maps = feature_maps(model, image, layers)
     columns = min(channels, max(each.shape[-1] for each in maps.values()))
     figure = new_figure(0.9 * columns + 1.2, 1.0 * len(maps) + 0.3)
     grid = figure.subplots(len(maps), columns, squeeze=False)
-    for row, (path, found) in zip(grid, maps.items(), strict=True):
+    for row, (path, maps_of_layer) in zip(grid, maps.items(), strict=True):
         for channel, axes in enumerate(row):
             _bare(axes)
-            if channel < found.shape[-1]:
-                axes.imshow(found[..., channel], cmap=SEQUENTIAL)
-        count = f"{min(columns, found.shape[-1])} of {found.shape[-1]}"
-        label = f"{path}\n{found.shape[0]}x{found.shape[1]}, {count}"
+            if channel < maps_of_layer.shape[-1]:
+                axes.imshow(maps_of_layer[..., channel], cmap=SEQUENTIAL)
+        count = f"{min(columns, maps_of_layer.shape[-1])} of {maps_of_layer.shape[-1]}"
+        label = f"{path}\n{maps_of_layer.shape[0]}x{maps_of_layer.shape[1]}, {count}"
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     return figure
 

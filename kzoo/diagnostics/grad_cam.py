@@ -200,14 +200,14 @@ def plot_grad_cam(
 
 
 def _maps(model: keras.Model, layer: Any, images: np.ndarray, score: Callable[[Any], Any]) -> np.ndarray:
-    found = activation_gradients(model, layer, images, score)
-    if found.activations.ndim != 4:
+    result = activation_gradients(model, layer, images, score)
+    if result.activations.ndim != 4:
         raise InputError(
-            f"layer {find_layer(model, layer)[0]!r} gives {found.activations.shape[1:]} for an image: "
+            f"layer {find_layer(model, layer)[0]!r} gives {result.activations.shape[1:]} for an image: "
             "one with a map (height, width, channels) is needed"
         )
-    weights = found.gradients.mean((1, 2), keepdims=True)
-    maps = np.maximum((weights * found.activations).sum(-1), 0)
+    weights = result.gradients.mean((1, 2), keepdims=True)
+    maps = np.maximum((weights * result.activations).sum(-1), 0)
     highest = maps.max((1, 2), keepdims=True)
     return (maps / np.where(highest > 0, highest, 1)).astype(np.float32)
 
@@ -227,22 +227,22 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 @contextlib.contextmanager
 def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
     """Within it the model gives logits, if that can be had; yields the score of classes, of them and what it gives."""
-    found = read_outputs(model, images)
-    apart = found.kind in ("sigmoid", "sigmoids")
-    given = found.kind == "logits" or found.ending is not None
+    model_outputs = read_outputs(model, images)
+    apart = model_outputs.kind in ("sigmoid", "sigmoids")
+    gives_logits = model_outputs.kind == "logits" or model_outputs.ending is not None
 
     def score(classes: np.ndarray, outputs: Any) -> Any:
         outputs = ops.cast(outputs, "float32")
-        if not given:
+        if not gives_logits:
             logarithms = ops.log(ops.maximum(outputs, 1e-37))
             against = ops.log(ops.maximum(1 - outputs, 1e-37)) if apart else ops.mean(logarithms, -1, keepdims=True)
             outputs = logarithms - against
-        if found.kind == "sigmoid":
+        if model_outputs.kind == "sigmoid":
             outputs = ops.concatenate([-outputs, outputs], axis=-1)
         chosen = ops.one_hot(classes, outputs.shape[-1], dtype="float32")
         return ops.sum(outputs * chosen, axis=-1)
 
-    with without_ending(found.ending):
+    with without_ending(model_outputs.ending):
         yield score
 
 

@@ -158,7 +158,10 @@ def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np
         fill: see `invariance`.
     """
     rows, columns = (np.arange(size) - by for size, by in zip(images.shape[1:3], (down, right), strict=True))
-    inside = [(places >= 0) & (places < size) for places, size in zip((rows, columns), images.shape[1:3], strict=True)]
+    inside = [
+        (positions >= 0) & (positions < size)
+        for positions, size in zip((rows, columns), images.shape[1:3], strict=True)
+    ]
     result = images[:, rows.clip(0, len(rows) - 1)][:, :, columns.clip(0, len(columns) - 1)]
     if fill == "black":
         result[:, ~inside[0]] = 0

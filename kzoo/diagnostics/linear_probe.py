@@ -61,8 +61,8 @@ class LinearProbe:
         for row in range(count):
             for column in range(row):
                 one, other = (
-                    self.scores[self.labels == place][:, row] - self.scores[self.labels == place][:, column]
-                    for place in (row, column)
+                    self.scores[self.labels == index][:, row] - self.scores[self.labels == index][:, column]
+                    for index in (row, column)
                 )
                 higher = (one[:, None] > other).mean() + 0.5 * (one[:, None] == other).mean()
                 pairs[row, column] = pairs[column, row] = higher
@@ -95,23 +95,23 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
     if len(classes) < 2:
         return None
     chosen = chosen[np.isin(labels[chosen], classes)]
-    places = np.searchsorted(classes, labels[chosen])
-    found = features(images[chosen])
+    indices = np.searchsorted(classes, labels[chosen])
+    values_of_features = features(images[chosen])
     # Ridge's penalty grows with the images to match the sum of squares; features have unit variance.
     model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=0.05 * len(chosen)))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=derived_seed(seed, "linear probe folds"))
-    scores = cross_val_predict(model, found, places, cv=folds, method="decision_function")
+    scores = cross_val_predict(model, values_of_features, indices, cv=folds, method="decision_function")
     if scores.ndim == 1:
         scores = np.stack([-scores, scores], axis=1)
-    hits = int((scores.argmax(1) == places).sum())
-    chance = float(np.bincount(places).max() / len(places))
+    hits = int((scores.argmax(1) == indices).sum())
+    chance = float(np.bincount(indices).max() / len(indices))
     return LinearProbe(
-        accuracy=hits / len(places),
+        accuracy=hits / len(indices),
         chance=chance,
-        p_value=float(binom.sf(hits - 1, len(places), chance)),
-        images=len(places),
+        p_value=float(binom.sf(hits - 1, len(indices), chance)),
+        images=len(indices),
         classes=classes.astype(np.int64),
-        labels=places,
+        labels=indices,
         scores=scores,
     )
 
@@ -148,5 +148,5 @@ def _cells(maps: np.ndarray, side: int) -> np.ndarray:
         starts = np.unique(np.arange(min(side, size)) * size // min(side, size))
         sums = np.add.reduceat(maps, starts, axis=axis)
         lengths = np.diff([*starts, size]).astype(np.float32)
-        maps = sums / lengths.reshape([-1 if place == axis else 1 for place in range(4)])
+        maps = sums / lengths.reshape([-1 if i == axis else 1 for i in range(4)])
     return maps

@@ -65,7 +65,7 @@ def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
 def sequential_colors(count: int) -> list[Any]:
     """`count` colours from dark to light for what has an order, such as epochs; the palest are left out."""
     colormap = matplotlib.colormaps[SEQUENTIAL]
-    return [colormap(float(place)) for place in np.linspace(0.0, 0.9, max(count, 1))][:count]
+    return [colormap(float(position)) for position in np.linspace(0.0, 0.9, max(count, 1))][:count]
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
@@ -78,8 +78,8 @@ def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options
         **options: of the tick labels, e.g. ``rotation=90``.
     """
     every = max(1, -(-len(labels) // at_most))
-    places = range(0, len(labels), every)
-    axis.set_ticks(list(places), [labels[place] for place in places], **options)
+    positions = range(0, len(labels), every)
+    axis.set_ticks(list(positions), [labels[position] for position in positions], **options)
 
 
 def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:

@@ -55,22 +55,24 @@ def plot_weight_histograms(
 
 
 def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
-    found = [row[layer] for row in history.histograms]
+    histograms = [row[layer] for row in history.histograms]
     densities = []
-    for one in found:
+    for one in histograms:
         width = max(one.high - one.low, 1e-12) / len(one.counts)
         densities.append(np.asarray(one.counts) / max(sum(one.counts), 1) / width)
-    steps = min(3.0, 1.0 + len(found) / 8)  # that the tallest ridge spans
+    steps = min(3.0, 1.0 + len(histograms) / 8)  # that the tallest ridge spans
     heights = [np.sqrt(density) for density in densities]
     tallest = max(float(height.max()) for height in heights) or 1.0
-    for place, (one, height, color) in enumerate(zip(found, heights, sequential_colors(len(found)), strict=True)):
+    for index, (one, height, color) in enumerate(
+        zip(histograms, heights, sequential_colors(len(histograms)), strict=True)
+    ):
         edges = np.linspace(one.low, one.high, len(one.counts) + 1)
         middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
-        ridge = -place + steps * np.concatenate([[0.0], height, [0.0]]) / tallest
-        axes.fill_between(middles, -place, ridge, color=color, zorder=place + 1, linewidth=0)
-        axes.plot(middles, ridge, color="white", linewidth=0.6, zorder=place + 1.5)
-    shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), 6)).round().astype(int))
-    axes.set_yticks([-place for place in shown], [str(history.epochs[place]) for place in shown])
+        ridge = -index + steps * np.concatenate([[0.0], height, [0.0]]) / tallest
+        axes.fill_between(middles, -index, ridge, color=color, zorder=index + 1, linewidth=0)
+        axes.plot(middles, ridge, color="white", linewidth=0.6, zorder=index + 1.5)
+    shown = np.unique(np.linspace(0, len(histograms) - 1, min(len(histograms), 6)).round().astype(int))
+    axes.set_yticks([-index for index in shown], [str(history.epochs[index]) for index in shown])
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(labelsize=8)

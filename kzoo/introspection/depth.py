@@ -23,10 +23,10 @@ def layer_factor(mean_abs: Any) -> float:
     without any gradient are left out; with fewer than two others it is nan.
     """
     values = np.asarray(mean_abs, np.float64)
-    place = np.flatnonzero((values > 0) & np.isfinite(values))
-    if len(place) < 2:
+    positions = np.flatnonzero((values > 0) & np.isfinite(values))
+    if len(positions) < 2:
         return float("nan")
-    return factor_per_step(-place, values[place])
+    return factor_per_step(-positions, values[positions])
 
 
 def factor_per_step(positions: np.ndarray, values: np.ndarray) -> float:

@@ -61,9 +61,9 @@ class LossProbe:
             raise InputError(f"model {model.name!r} has no weights to train, so there are no gradients to look at")
         self.model, self._training = model, training
         with backends.own_random():
-            found = class_outputs(model, self._images[:4])
-        self._called, self._logits = found.model, found.logits
-        self._targets = _one_hot(model, targets, found.classes, len(self._images))
+            outputs = class_outputs(model, self._images[:4])
+        self._called, self._logits = outputs.model, outputs.logits
+        self._targets = _one_hot(model, targets, outputs.classes, len(self._images))
         self._trained = list(model.trainable_variables)
         chosen = {id(variable) for variable in self._trained}
         self._others = [variable for variable in model.variables if id(variable) not in chosen]
@@ -137,9 +137,9 @@ def layer_outputs(
     inputs = prepare_images(model, images)
     with backends.own_random(), backends.no_gradients(), keras.StatelessScope():
         with contextlib.ExitStack() as taps:
-            given = [taps.enter_context(_tapped(layer)) for _, layer in chosen]
+            recorded = [taps.enter_context(_tapped(layer)) for _, layer in chosen]
             model(inputs, training=training)
-        return [_numpy(_last(path, outputs)) for (path, _), outputs in zip(chosen, given, strict=True)]
+        return [_numpy(_last(path, outputs)) for (path, _), outputs in zip(chosen, recorded, strict=True)]
 
 
 def activation_gradients(
@@ -200,9 +200,9 @@ def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any]
 
     def function(pixels: list[Any]) -> tuple[Any, list[Any]]:
         with keras.StatelessScope(), contextlib.ExitStack() as taps:
-            given = None if path is None else taps.enter_context(_tapped(target))
+            recorded = None if path is None else taps.enter_context(_tapped(target))
             outputs = model(pixels[0], training=False)
-            return ops.sum(score(outputs if path is None or given is None else _last(path, given))), []
+            return ops.sum(score(outputs if path is None or recorded is None else _last(path, recorded))), []
 
     with backends.own_random():
         _, _, (gradient,) = backends.differentiate(function, [inputs])

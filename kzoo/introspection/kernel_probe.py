@@ -25,10 +25,10 @@ class KernelProbe:
         rows = find_kernels(model)
         if not rows:
             raise InputError(f"model {model.name!r} has no layer with a kernel to train")
-        place = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
+        index_of = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
         self.layers = tuple(path for path, _ in rows)
-        self._kernels = [own for _, own in rows]
-        self._places = [[place[id(variable)] for variable in own] for own in self._kernels]
+        self._kernels = [variables for _, variables in rows]
+        self._indices = [[index_of[id(variable)] for variable in variables] for variables in self._kernels]
 
     def loss_and_gradients(self) -> LossGradients:
         """The loss, and one gradient for each trainable variable."""
@@ -36,11 +36,11 @@ class KernelProbe:
 
     def by_layer(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
         """Picks the kernels' arrays, layer by layer, out of one array for each trainable variable."""
-        return [[arrays[i] for i in places] for places in self._places]
+        return [[arrays[i] for i in indices] for indices in self._indices]
 
     def weights(self) -> list[list[np.ndarray]]:
         """Copies of the kernels."""
-        return [[np.array(keras.ops.convert_to_numpy(kernel)) for kernel in own] for own in self._kernels]
+        return [[np.array(keras.ops.convert_to_numpy(kernel)) for kernel in variables] for variables in self._kernels]
 
 
 def mean_absolute(layers: list[list[np.ndarray]]) -> np.ndarray:

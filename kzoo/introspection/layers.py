@@ -76,13 +76,13 @@ def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str,
         InputError: the model is not built.
     """
     left = {id(variable) for variable in (model.weights if frozen else model.trainable_variables)}
-    found = []
+    by_path = []
     for path, layer in find_layers(model):
-        own = [variable for variable in kernels(layer, frozen=frozen) if id(variable) in left]
-        if own:
-            found.append((path, own))
-            left -= {id(variable) for variable in own}
-    return found
+        chosen = [variable for variable in kernels(layer, frozen=frozen) if id(variable) in left]
+        if chosen:
+            by_path.append((path, chosen))
+            left -= {id(variable) for variable in chosen}
+    return by_path
 
 
 def check_built(model: keras.Model) -> None:

@@ -84,13 +84,13 @@ def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
     Raises:
         InputError: they are several sigmoids.
     """
-    found = read_outputs(model, images)
-    if found.kind == "sigmoids":
+    outputs = read_outputs(model, images)
+    if outputs.kind == "sigmoids":
         raise InputError(
-            f"model {model.name!r} ends in {found.classes} sigmoids, that is several labels for one image; data has "
+            f"model {model.name!r} ends in {outputs.classes} sigmoids, that is several labels for one image; data has "
             "one class for each: end it in a softmax, or in logits"
         )
-    return found
+    return outputs
 
 
 @contextlib.contextmanager
@@ -105,13 +105,13 @@ def without_ending(ending: Any) -> Iterator[None]:
         return
     # On the instance itself, as PyTorch's modules take no function in the place of a layer.
     name = "activation" if hasattr(ending, "activation") else "call"
-    own, before = name in ending.__dict__, ending.__dict__.get(name)
+    overridden, before = name in ending.__dict__, ending.__dict__.get(name)
     ending.__dict__[name] = keras.activations.linear if name == "activation" else _first
     try:
         yield
     finally:
         del ending.__dict__[name]
-        if own:
+        if overridden:
             ending.__dict__[name] = before
 
 
@@ -207,19 +207,19 @@ def _tried(function: Any, count: int) -> str:
 
 def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[keras.Model, bool]:
     """A model with one output for each class, and whether it gives logits."""
-    own = has_graph(model) and ending is not None and not getattr(ending, "weights", ())
-    own = own and any(ending is operation for operation in functional(model).operations)
-    if kind in ("logits", "sigmoids") or (kind == "softmax" and not own):
+    removable = has_graph(model) and ending is not None and not getattr(ending, "weights", ())
+    removable = removable and any(ending is operation for operation in functional(model).operations)
+    if kind in ("logits", "sigmoids") or (kind == "softmax" and not removable):
         return model, kind == "logits"
     if has_graph(model):
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
-        y = last_node(ending).input_tensors[0] if own else model.outputs[0]
+        y = last_node(ending).input_tensors[0] if removable else model.outputs[0]
     else:
         inputs = keras.Input(_input_shape(model)[1:])
         y = model(inputs)
     if kind == "sigmoid":
-        y = ops.concatenate([ops.zeros_like(y) if own else 1 - y, y], axis=-1)
-    return keras.Model(inputs, y, name=model.name), own
+        y = ops.concatenate([ops.zeros_like(y) if removable else 1 - y, y], axis=-1)
+    return keras.Model(inputs, y, name=model.name), removable
 
 
 def _images(model: keras.Model, images: Any) -> Any:
@@ -246,7 +246,7 @@ def _call(model: keras.Model, images: Any, changed: Any = ()) -> Any:
 
 def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
     """Outputs (n, count) with the network's own weights, and with those of its last layers moved up and down."""
-    given, rng = _images(model, images), np.random.default_rng(0)
+    inputs, rng = _images(model, images), np.random.default_rng(0)
     last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
     steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) for variable in last]
     trials = []
@@ -258,7 +258,7 @@ def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
                     continue  # its root is taken
                 value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * push * step
                 changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
-            outputs = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, given, changed), "float32")))
+            outputs = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs, changed), "float32")))
             if not sign or np.isfinite(outputs).all():
                 trials.append(outputs)
                 break

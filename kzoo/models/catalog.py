@@ -117,9 +117,9 @@ BUILDERS = {
 }
 """Names of the builders, by the module of `kzoo.models` that has them: `kzoo`, `kzoo.models` and the docs read this."""
 
-_BY_NAME = {row.name: row for row in VARIANTS}
+_BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
-def row(name: str) -> Variant:
+def find(name: str) -> Variant:
     """The catalog's row of that name (raises KeyError: for kzoo's own code, which knows the names)."""
     return _BY_NAME[name]

@@ -142,21 +142,21 @@ class Frame:
         if self.weights is None or is_file(str(self.weights)):
             return
         self.trained = open_set(str(self.weights))
-        found = self.trained[0]
+        weight_set = self.trained[0]
         if self.classes is None:
-            self.classes = len(found.class_names)
-        elif self.include_top and self.classes != len(found.class_names):
+            self.classes = len(weight_set.class_names)
+        elif self.include_top and self.classes != len(weight_set.class_names):
             raise InputError(
-                f"classes={self.classes}: the weights {str(self.weights)!r} are of {len(found.class_names)} classes; "
-                "leave classes out, or start without their classifier: include_top=False"
+                f"classes={self.classes}: the weights {str(self.weights)!r} are of {len(weight_set.class_names)} "
+                "classes; leave classes out, or start without their classifier: include_top=False"
             )
         if self.input_shape is None and self.input_tensor is None:
-            self.input_shape = found.input_shape
-        for option, given, theirs in (("mean", self.mean, found.mean), ("std", self.std, found.std)):
-            own = None if given is None else tuple(_per_channel(option, given, found.input_shape[-1]))
-            if own is not None and own != theirs:
-                raise InputError(f"{option}={given!r}: the weights {str(self.weights)!r} were trained with {theirs}")
-        self.mean, self.std = found.mean, found.std
+            self.input_shape = weight_set.input_shape
+        for option, value, theirs in (("mean", self.mean, weight_set.mean), ("std", self.std, weight_set.std)):
+            vector = None if value is None else tuple(_per_channel(option, value, weight_set.input_shape[-1]))
+            if vector is not None and vector != theirs:
+                raise InputError(f"{option}={value!r}: the weights {str(self.weights)!r} were trained with {theirs}")
+        self.mean, self.std = weight_set.mean, weight_set.std
 
     def _normalize(self, x: Any, channels: int) -> Any:
         if self.mean is None and self.std is None:
@@ -216,28 +216,28 @@ def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Ca
         default: the catalogue's variant that has the default classes and input shape.
         name: default name of the model.
     """
-    row = catalog.row(default)
+    variant = catalog.find(default)
 
     def decorate(function: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
-        own = list(inspect.signature(function).parameters.values())[1:]
+        specific = list(inspect.signature(function).parameters.values())[1:]
         shared = [p.replace(default=name) if p.name == "name" else p for p in _SHARED.values()]
-        signature = inspect.Signature([*shared, *own], return_annotation="keras.Model")
+        signature = inspect.Signature([*shared, *specific], return_annotation="keras.Model")
 
         @functools.wraps(function)
         def build(*args: Any, **options: Any) -> keras.Model:
             bound = signature.bind(*args, **options)
             bound.apply_defaults()
-            frame = Frame(**{key: bound.arguments.pop(key) for key in _SHARED}, default=row)
+            frame = Frame(**{key: bound.arguments.pop(key) for key in _SHARED}, default=variant)
             return function(frame, **bound.arguments)
 
         build.__signature__ = signature  # type: ignore[attr-defined]
-        build.__doc__ = _documented(function.__doc__ or "", row)
+        build.__doc__ = _documented(function.__doc__ or "", variant)
         return build
 
     return decorate
 
 
-def _documented(docstring: str, row: catalog.Variant) -> str:
+def _documented(docstring: str, variant: catalog.Variant) -> str:
     """A family's docstring with the shared arguments before its own."""
     head, _, rest = docstring.partition("    Args:\n        frame: the shared arguments.\n")
     lines = []
@@ -246,14 +246,14 @@ def _documented(docstring: str, row: catalog.Variant) -> str:
         if described:
             rest = rest.replace(described[0], "")
         line = described[0] if described else f"        {name}: {text}\n"
-        lines.append(line.format(shape=row.input_shape, classes=row.classes) if not described else line)
+        lines.append(line.format(shape=variant.input_shape, classes=variant.classes) if not described else line)
     return f"{head}    Args:\n{''.join(lines)}{rest}"
 
 
 def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[..., keras.Model]:
     """A family's builder with one catalogue row's options as defaults, under its own name and signature."""
-    row = catalog.row(variant)
-    defaults = {"name": row.name, **row.options}
+    entry = catalog.find(variant)
+    defaults = {"name": entry.name, **entry.options}
     signature = inspect.signature(family)
     signature = signature.replace(
         parameters=[p.replace(default=defaults.get(name, p.default)) for name, p in signature.parameters.items()]
@@ -263,12 +263,12 @@ def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
         if bound.arguments.get("weights") is not None:
-            bound.arguments["weights"] = full_name(row.name, str(bound.arguments["weights"]))
+            bound.arguments["weights"] = full_name(entry.name, str(bound.arguments["weights"]))
         return family(*bound.args, **bound.kwargs)
 
     build.__name__ = build.__qualname__ = function
     build.__module__ = family.__module__
-    chosen = ", ".join(f"{name}={value!r}" for name, value in row.options.items())
+    chosen = ", ".join(f"{name}={value!r}" for name, value in entry.options.items())
     build.__doc__ = f"`{family.__name__}` with {chosen} by default."
     build.__signature__ = signature  # type: ignore[attr-defined]
     return build

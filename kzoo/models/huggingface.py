@@ -29,7 +29,7 @@ def publish(source: str, directory: str | Path) -> Path:
     Raises:
         InputError: there is no such set, a file of it is missing or damaged, or the folder holds something.
     """
-    found, weights = open_set(source)
+    weight_set, weights = open_set(source)
     for name in FILES:
         if not (weights.parent / name).is_file():
             raise InputError(f"set {source!r} lacks its {name}: copy that beside its weights")
@@ -40,29 +40,29 @@ def publish(source: str, directory: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(weights.parent / name, folder / name)
-        (folder / CONFIG).write_text(json.dumps(config(found), indent=2) + "\n", encoding="utf-8")
+        (folder / CONFIG).write_text(json.dumps(config(weight_set), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"directory {str(folder)!r} cannot be written: {error.strerror}") from None
     return folder
 
 
-def config(found: WeightSet) -> dict[str, object]:
+def config(weight_set: WeightSet) -> dict[str, object]:
     """What ``config.json`` says of a set: the network, its classes, and what becomes of pixels."""
-    height, width, channels = found.input_shape
+    height, width, channels = weight_set.input_shape
     return {
         "library_name": "keras",
         "kzoo_version": __version__,
-        "architectures": [found.model],
-        "model": found.model,
-        "model_options": found.options,
-        "num_labels": len(found.class_names),
-        "id2label": {str(label): name for label, name in enumerate(found.class_names)},
-        "label2id": {name: label for label, name in enumerate(found.class_names)},
+        "architectures": [weight_set.model],
+        "model": weight_set.model,
+        "model_options": weight_set.options,
+        "num_labels": len(weight_set.class_names),
+        "id2label": {str(label): name for label, name in enumerate(weight_set.class_names)},
+        "label2id": {name: label for label, name in enumerate(weight_set.class_names)},
         "image_size": [height, width],
         "num_channels": channels,
         "pixels": "0-255; the normalization is the model's first layer",
-        "image_mean": found.mean,
-        "image_std": found.std,
+        "image_mean": weight_set.mean,
+        "image_std": weight_set.std,
         "resample": "bilinear",
-        "weights": {"file": WEIGHTS, "sha256": found.sha256},
+        "weights": {"file": WEIGHTS, "sha256": weight_set.sha256},
     }

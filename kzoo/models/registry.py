@@ -79,9 +79,9 @@ def _refuse_recipe(name: str) -> None:
     """Say of a recipe's name that it is one, and which model it trains."""
     from kzoo.recipes import REGISTRY as recipes  # recipes know of models, not the other way round
 
-    found = recipes.find(name)
-    if found is not None:
-        raise InputError(f"{name!r} is a recipe, not a model; its model is {found.model!r}")
+    recipe = recipes.find(name)
+    if recipe is not None:
+        raise InputError(f"{name!r} is a recipe, not a model; its model is {recipe.model!r}")
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
@@ -111,33 +111,33 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
             rejects its value.
     """
-    row = get_variant(name)
-    builder = resolve(row.builder)
+    variant = get_variant(name)
+    builder = resolve(variant.builder)
     parameters = _parameters(builder)
-    given = {**row.options, **options}
-    trained = _is_set(given.get("weights"))
+    arguments = {**variant.options, **options}
+    trained = _is_set(arguments.get("weights"))
     if trained and parameters is not None and "weights" not in parameters:
-        return _with_weights(row, parameters, options)
-    trained = trained and isinstance(row.builder, str) and row.builder.startswith("kzoo.")
+        return _with_weights(variant, parameters, options)
+    trained = trained and isinstance(variant.builder, str) and variant.builder.startswith("kzoo.")
     if trained:
-        source = full_name(row.name, str(given["weights"]))
-        found = describe(find_set(source), source)  # the builder verifies the weights as it loads them
-        with_it = found.options if found.model == row.name else {}
-        given = {**row.options, **with_it, **options, "weights": source}
+        source = full_name(variant.name, str(arguments["weights"]))
+        weight_set = describe(find_set(source), source)  # the builder verifies the weights as it loads them
+        set_options = weight_set.options if weight_set.model == variant.name else {}
+        arguments = {**variant.options, **set_options, **options, "weights": source}
     if parameters is not None:
-        for option in given:
+        for option in arguments:
             if option not in parameters:
-                raise unknown(f"option of model {row.name!r}", option, parameters)
+                raise unknown(f"option of model {variant.name!r}", option, parameters)
     # A set of weights has its own classes and input shape.
-    defaults: dict[str, Any] = {} if trained else {"classes": row.classes}
-    if given.get("input_tensor") is None and not trained:
-        defaults["input_shape"] = row.input_shape
-    if ":" not in row.name:
-        defaults["name"] = row.name
+    defaults: dict[str, Any] = {} if trained else {"classes": variant.classes}
+    if arguments.get("input_tensor") is None and not trained:
+        defaults["input_shape"] = variant.input_shape
+    if ":" not in variant.name:
+        defaults["name"] = variant.name
     for option, value in defaults.items():
-        if value is not None and given.get(option) is None and (parameters is None or option in parameters):
-            given[option] = value
-    return builder(**given)
+        if value is not None and arguments.get(option) is None and (parameters is None or option in parameters):
+            arguments[option] = value
+    return builder(**arguments)
 
 
 def names_set(text: str) -> bool:
@@ -152,17 +152,22 @@ def _is_set(weights: Any) -> bool:
     return weights is not None and not is_file(str(weights))
 
 
-def _with_weights(row: Variant, parameters: list[str], options: Mapping[str, Any]) -> keras.Model:
+def _with_weights(variant: Variant, parameters: list[str], options: Mapping[str, Any]) -> keras.Model:
     """A model whose builder knows nothing of weights, with those of a set."""
     from kzoo.models.trained import load_set
 
-    source = full_name(row.name, str(options["weights"]))
-    found, path = open_set(source)
-    theirs = {"classes": len(found.class_names), "input_shape": found.input_shape, "mean": found.mean, "std": found.std}
-    theirs = {option: value for option, value in theirs.items() if option in parameters and value is not None}
+    source = full_name(variant.name, str(options["weights"]))
+    weight_set, path = open_set(source)
+    set_options = {
+        "classes": len(weight_set.class_names),
+        "input_shape": weight_set.input_shape,
+        "mean": weight_set.mean,
+        "std": weight_set.std,
+    }
+    set_options = {option: value for option, value in set_options.items() if option in parameters and value is not None}
     rest = {option: value for option, value in options.items() if option != "weights"}
-    model = create_model(row.name, **{**found.options, **theirs, **rest})
-    load_set(model, found.outline, path, source)
+    model = create_model(variant.name, **{**weight_set.options, **set_options, **rest})
+    load_set(model, weight_set.outline, path, source)
     return model
 
 
@@ -179,12 +184,12 @@ def builder_options(name: str) -> list[str] | None:
 
 def builder_defaults(name: str) -> dict[str, Any]:
     """What a model's options are if nobody gives them."""
-    row = get_variant(name)
+    variant = get_variant(name)
     try:
-        parameters = inspect.signature(resolve(row.builder)).parameters.values()
+        parameters = inspect.signature(resolve(variant.builder)).parameters.values()
     except (TypeError, ValueError):
-        return dict(row.options)
-    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(row.options)
+        return dict(variant.options)
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(variant.options)
 
 
 def _parameters(builder: Callable[..., Any]) -> list[str] | None:

@@ -17,8 +17,8 @@ from kzoo.models.blocks import ADAPTIVE
 Structure = list[dict[str, Any]]
 """An entry for each call: ``name``, ``class``, ``config``, ``weights`` (shapes), ``inputs`` (indices of entries)."""
 
-UNTOLD = ("name", "dtype", "trainable", "seed", "build_config", "autocast", "optional", "ragged", "sparse", "momentum")
-"""What changes nothing of what a trained network computes; initializers and the like are found by their names."""
+IGNORED = ("name", "dtype", "trainable", "seed", "build_config", "autocast", "optional", "ragged", "sparse", "momentum")
+"""Settings that do not change what a trained network computes; initializers and the like are matched by name."""
 IDLE = (
     *("InputLayer", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
     *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Cast"),
@@ -42,13 +42,13 @@ def structure(model: keras.Model) -> Structure:
 def essential(entries: Sequence[Mapping[str, Any]]) -> Structure:
     """A structure without the layers that may come and go, and without the softmax or other activation at its end."""
     kept: Structure = []
-    place: dict[int, int | None] = {}
+    new_index: dict[int, int | None] = {}
     for index, entry in enumerate(entries):
-        inputs = [place.get(i) if i is not None else None for i in entry["inputs"]]
+        inputs = [new_index.get(i) if i is not None else None for i in entry["inputs"]]
         if entry["class"] in IDLE or _linear(entry) or (entry["class"] == "Rescaling" and inputs == [None]):
-            place[index] = inputs[0] if inputs else None
+            new_index[index] = inputs[0] if inputs else None
             continue
-        place[index] = len(kept)
+        new_index[index] = len(kept)
         kept.append({**entry, "inputs": inputs})
     while kept and (kept[-1]["class"] in ENDS or kept[-1]["config"].get("activation") in ("softmax", "sigmoid")):
         if kept[-1]["weights"]:
@@ -83,10 +83,10 @@ def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, output
 def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> str:
     """Where a structure is not what another one is, in words; "" where they agree."""
     for index, (one, other) in enumerate(zip(now, before, strict=False)):
-        found = entry_difference(one, other)
-        if found:
+        text = entry_difference(one, other)
+        if text:
             named = f" (it was called {other['name']!r})" if other["name"] != one["name"] else ""
-            return f"layer {one['name']!r}{named}, number {index + 1}, has {found}"
+            return f"layer {one['name']!r}{named}, number {index + 1}, has {text}"
     if len(now) > len(before):
         return f"it has a layer {now[len(before)]['name']!r} that was not there"
     if len(now) < len(before):
@@ -106,26 +106,26 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
         The entries that its outputs are.
     """
     graph = functional(model)
-    places: dict[int, int | None] = dict(zip(map(id, graph.inputs), sources, strict=True))
+    entry_of: dict[int, int | None] = dict(zip(map(id, graph.inputs), sources, strict=True))
     waiting = list(reversed(graph.outputs))
     while waiting:
         tensor = waiting[-1]
-        if id(tensor) in places:
+        if id(tensor) in entry_of:
             waiting.pop()
             continue
         operation, node = maker(tensor)
-        missing = [given for given in node.input_tensors if id(given) not in places]
+        missing = [needed for needed in node.input_tensors if id(needed) not in entry_of]
         if missing:
             waiting += reversed(missing)
             continue
-        inputs = [places[id(given)] for given in node.input_tensors]
+        inputs = [entry_of[id(needed)] for needed in node.input_tensors]
         if isinstance(operation, keras.Model) and has_graph(operation):
             outputs = _follow(operation, entries, inputs)
         else:
             entries.append(_entry(operation, inputs, node))
             outputs = [len(entries) - 1] * len(node.outputs)
-        places.update(zip(map(id, node.outputs), outputs, strict=True))
-    return [places[id(tensor)] for tensor in graph.outputs]
+        entry_of.update(zip(map(id, node.outputs), outputs, strict=True))
+    return [entry_of[id(tensor)] for tensor in graph.outputs]
 
 
 def _entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[s
 
 def _tells(key: str) -> bool:
     words = ("initializer", "regularizer", "constraint", "lora", "quantization", "batch_shape", "renorm")
-    return key not in UNTOLD and not any(word in key for word in words)
+    return key not in IGNORED and not any(word in key for word in words)
 
 
 def _plain(value: Any) -> Any:

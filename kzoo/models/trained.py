@@ -15,7 +15,7 @@ from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.weight_transfer import transfer
 
 # What shapes do not tell: max and average pooling, say, or another stride, have the same weights.
-TOLD = ("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups")
+COMPARED = ("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups")
 FREE = ("InputLayer", "Rescaling", "Dropout", "SpatialDropout2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
 """Layers that may come and go: input and normalization, which a set says itself, dropout, the `pooling` without top."""
 
@@ -31,8 +31,8 @@ def outline(model: keras.Model) -> dict[str, list[Any]]:
 
 def _line(layer: keras.Layer) -> list[Any]:
     config = layer.get_config()
-    told = {key: _plain(config[key]) for key in TOLD if key in config}
-    return [type(layer).__name__, told, [list(weight.shape) for weight in layer.weights]]
+    config_part = {key: _plain(config[key]) for key in COMPARED if key in config}
+    return [type(layer).__name__, config_part, [list(weight.shape) for weight in layer.weights]]
 
 
 def _plain(value: Any) -> Any:
@@ -48,8 +48,8 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
 
     A model without the top may lack the last layers.
     """
-    own = outline(model)
-    for name, line in own.items():
+    layers = outline(model)
+    for name, line in layers.items():
         if name not in trained:
             if not line[-1]:
                 continue  # without weights, and perhaps named by Keras, which counts on
@@ -57,8 +57,8 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
         if line != list(trained[name]):
             return f"layer {name!r} is {line}, they were trained in {list(trained[name])}"
     names = [name for name, line in trained.items() if line[-1]]
-    left = [name for name in names if name not in own]
-    if left and names[-1] in own:
+    left = [name for name in names if name not in layers]
+    if left and names[-1] in layers:
         return f"it lacks the layer {left[0]!r}, which they were trained with"
     return ""
 

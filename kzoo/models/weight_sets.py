@@ -120,9 +120,9 @@ def open_set(source: str) -> tuple[WeightSet, Path]:
         InputError: there is no such set, it cannot be downloaded, or a file of it is missing or damaged.
     """
     folder = find_set(source)
-    found = describe(folder, source)
-    _verify(found, folder / WEIGHTS)
-    return found, folder / WEIGHTS
+    weight_set = describe(folder, source)
+    _verify(weight_set, folder / WEIGHTS)
+    return weight_set, folder / WEIGHTS
 
 
 def find_set(source: str) -> Path:
@@ -168,19 +168,19 @@ def _parsed(content: bytes, source: str) -> WeightSet:
         raise InputError(f"weights={source!r}: its {DESCRIPTION} is damaged ({first}): get the set again") from None
 
 
-def _verify(found: WeightSet, path: Path) -> None:
+def _verify(weight_set: WeightSet, path: Path) -> None:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"weights file {str(path)!r} cannot be read ({error.strerror}): get the set again") from None
-    _check(content, found, repr(str(path)))
+    _check(content, weight_set, repr(str(path)))
 
 
-def _check(content: bytes, found: WeightSet, what: str) -> None:
-    if len(content) != found.size:
-        raise InputError(f"weights file {what} has {len(content):,} bytes, not {found.size:,}: get the set again")
-    if hashlib.sha256(content).hexdigest() != found.sha256:
-        raise InputError(f"weights file {what} was changed: its sha256 is not {found.sha256}; get the set again")
+def _check(content: bytes, weight_set: WeightSet, what: str) -> None:
+    if len(content) != weight_set.size:
+        raise InputError(f"weights file {what} has {len(content):,} bytes, not {weight_set.size:,}: get the set again")
+    if hashlib.sha256(content).hexdigest() != weight_set.sha256:
+        raise InputError(f"weights file {what} was changed: its sha256 is not {weight_set.sha256}; get the set again")
 
 
 def _names() -> str:
@@ -190,9 +190,9 @@ def _names() -> str:
 def _packaged(name: str) -> Path:
     model, _, tag = name.partition(":")
     if name not in list_weights():
-        own = [known.partition(":")[2] for known in list_weights(model)]
-        if own:
-            raise unknown(f"weights of model {model!r}", tag, own)
+        tags = [known.partition(":")[2] for known in list_weights(model)]
+        if tags:
+            raise unknown(f"weights of model {model!r}", tag, tags)
         raise InputError(f"weights={name!r}: no set of weights of {model!r} comes with kzoo; there are {_names()}")
     return PACKAGED / model / tag
 

@@ -64,15 +64,15 @@ def transfer(
     Raises:
         InputError: the structures differ and `partial` was not asked for, or nothing fits.
     """
-    given, wanted = (essential(structure(model)) for model in (source, target))
-    heads = [_head(part, model) for part, model in ((given, source), (wanted, target))]
+    trained, wanted = (essential(structure(model)) for model in (source, target))
+    heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
     pairs: list[tuple[int, int]]
     if partial:
-        pairs, whole = _fitting(given, wanted, heads)
+        pairs, whole = _fitting(trained, wanted, heads)
         other = ""
     else:
-        other = _difference(wanted, given, heads)
-        pairs, whole = list(zip(range(len(wanted)), range(len(given)), strict=False)), True
+        other = _difference(wanted, trained, heads)
+        pairs, whole = list(zip(range(len(wanted)), range(len(trained)), strict=False)), True
     if other:
         raise InputError(
             f"{what} belong to another network than {target.name!r}: {other}; to take the layers that fit, set "
@@ -84,17 +84,17 @@ def transfer(
     head = set(heads[1])
     for index, from_index in pairs:
         if wanted[index]["weights"] and index not in head:
-            layers[0][wanted[index]["name"]].set_weights(layers[1][given[from_index]["name"]].get_weights())
+            layers[0][wanted[index]["name"]].set_weights(layers[1][trained[from_index]["name"]].get_weights())
             done.taken.append(wanted[index]["name"])
-    places = dict(pairs)
-    if whole and head and all(index in places for index in head):
+    index_of = dict(pairs)
+    if whole and head and all(index in index_of for index in head):
         chosen, note = _class_rows(source, target, source_names, target_names)
         done.notes += [note] if note else []
         for index in heads[1]:
             if not chosen:
                 break
             name = wanted[index]["name"]
-            _set_rows(layers[0][name], layers[1][given[places[index]]["name"]], chosen)
+            _set_rows(layers[0][name], layers[1][trained[index_of[index]]["name"]], chosen)
             done.taken.append(name)
     named = {entry["name"] for entry in wanted if entry["weights"]}
     done.taken = list(dict.fromkeys(done.taken))
@@ -106,100 +106,101 @@ def transfer(
 
 def _layers(model: keras.Model) -> dict[str, Any]:
     """Layers by name, those of models within too."""
-    found: dict[str, Any] = {}
+    layers: dict[str, Any] = {}
     for layer in inner_layers(model):
         if not isinstance(layer, keras.Model):
-            found.setdefault(layer.name, layer)
-    return found
+            layers.setdefault(layer.name, layer)
+    return layers
 
 
 def _head(entries: Structure, model: keras.Model) -> list[int]:
     """The classifier: the last layer with weights, if it has one output for each of the model's, and what is behind."""
     shape = model.output_shape
-    count, found = shape[-1] if len(shape) == 2 else None, []
+    count, head = shape[-1] if len(shape) == 2 else None, []
     for index in reversed([i for i, entry in enumerate(entries) if entry["weights"]]):
         shapes = entries[index]["weights"]
         if any(shape[-1] != count for shape in shapes):
             break
-        found.append(index)
+        head.append(index)
         if entries[index]["class"] not in AFFINE:
-            return found[::-1]
+            return head[::-1]
     return []
 
 
-def _difference(wanted: Structure, given: Structure, heads: list[list[int]]) -> str:
-    for index, (one, other) in enumerate(zip(wanted, given, strict=False)):
-        found = entry_difference(one, other, outputs=index not in heads[1] or index not in heads[0])
-        if found:
-            return f"layer {one['name']!r} has {found}"
-    if len(wanted) > len(given):
-        return f"it has a layer {wanted[len(given)]['name']!r} that they were not trained with"
-    if len(wanted) < len(given):
-        left = given[len(wanted)]["name"]
-        return f"they are of {len(given) - len(wanted)} layers more than it has ({left!r} and what follows)"
+def _difference(wanted: Structure, trained: Structure, heads: list[list[int]]) -> str:
+    for index, (one, other) in enumerate(zip(wanted, trained, strict=False)):
+        text = entry_difference(one, other, outputs=index not in heads[1] or index not in heads[0])
+        if text:
+            return f"layer {one['name']!r} has {text}"
+    if len(wanted) > len(trained):
+        return f"it has a layer {wanted[len(trained)]['name']!r} that they were not trained with"
+    if len(wanted) < len(trained):
+        left = trained[len(wanted)]["name"]
+        return f"they are of {len(trained) - len(wanted)} layers more than it has ({left!r} and what follows)"
     return ""
 
 
-def _fitting(given: Structure, wanted: Structure, heads: list[list[int]]) -> tuple[list[tuple[int, int]], bool]:
+def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> tuple[list[tuple[int, int]], bool]:
     """Pairs of calls that fit, and whether the classifiers do."""
-    both = bool(heads[0]) and len(heads[0]) == len(heads[1])
+    heads_match = bool(heads[0]) and len(heads[0]) == len(heads[1])
 
     def fits(index: int, other: int) -> bool:
-        one, two = {**wanted[index], "inputs": []}, {**given[other], "inputs": []}
-        as_head = both and index in heads[1] and other in heads[0]
+        one, two = {**wanted[index], "inputs": []}, {**trained[other], "inputs": []}
+        as_head = heads_match and index in heads[1] and other in heads[0]
         return not entry_difference(one, two, outputs=not as_head)
 
-    by_name = {entry["name"]: index for index, entry in enumerate(given)}
+    by_name = {entry["name"]: index for index, entry in enumerate(trained)}
     pairs = [(i, by_name[e["name"]]) for i, e in enumerate(wanted) if e["weights"] and e["name"] in by_name]
     pairs = [pair for pair in pairs if fits(*pair)]
     if not pairs:
-        for index in range(min(len(given), len(wanted))):
+        for index in range(min(len(trained), len(wanted))):
             if not fits(index, index):
                 break
             pairs.append((index, index))
-    return pairs, both and all(index in dict(pairs) for index in heads[1])
+    return pairs, heads_match and all(index in dict(pairs) for index in heads[1])
 
 
 def _class_rows(
-    source: keras.Model, target: keras.Model, given: Sequence[str] | None, wanted: Sequence[str] | None
+    source: keras.Model, target: keras.Model, source_names: Sequence[str] | None, target_names: Sequence[str] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
     """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and what to say."""
     counts = [model.output_shape[-1] for model in (source, target)]
-    known = given is not None and wanted is not None and len(given) == max(counts[0], 2) == max(counts[0], len(given))
+    named = source_names is not None and target_names is not None
+    known = named and len(source_names or ()) == max(counts[0], 2) == max(counts[0], len(source_names or ()))
     if not known:
         if counts[0] != counts[1]:
             return None, f"they are of {counts[0]} classes, so the classifier starts afresh"
         return [(i, i) for i in range(counts[1])], "they name no classes, so the classifier is taken in their order"
-    assert given is not None
-    assert wanted is not None
+    assert source_names is not None
+    assert target_names is not None
     if counts[0] == counts[1] == 1 and read_outputs(target).kind == "sigmoid":  # the second class's probability
-        if list(given) == list(wanted):
+        if list(source_names) == list(target_names):
             return [(0, 0)], ""
         return None, "they are of other classes, or in another order, so the classifier starts afresh"
     if 1 in counts:
         return None, "the classifier starts afresh: one of the two has a single output"
-    places = {name: index for index, name in enumerate(given)}
-    rows = [(index, places[name]) for index, name in enumerate(wanted) if name in places]
-    fresh = [name for name in wanted if name not in places]
+    index_of = {name: index for index, name in enumerate(source_names)}
+    rows = [(index, index_of[name]) for index, name in enumerate(target_names) if name in index_of]
+    fresh = [name for name in target_names if name not in index_of]
     if not rows:
         return None, "they know none of the classes, so the classifier starts afresh"
-    told = []
+    notes = []
     if fresh:
-        told.append(f"{len(fresh)} classes that they do not know start afresh ({_shortened(fresh)})")
+        notes.append(f"{len(fresh)} classes that they do not know start afresh ({_shortened(fresh)})")
     if any(a != b for a, b in rows):
-        told.append(
+        notes.append(
             f"the classifier's {len(rows)} other classes are taken by name" if fresh else "classes are taken by name"
         )
-    return rows, "; ".join(told)
+    return rows, "; ".join(notes)
 
 
 def _set_rows(layer: Any, trained: Any, rows: list[tuple[int, int]]) -> None:
     """Give some outputs of a layer the weights of a trained one's."""
     to, of = (list(part) for part in zip(*rows, strict=True))
     values = []
-    for own, theirs in zip(layer.get_weights(), trained.get_weights(), strict=True):
-        value = np.array(own)
-        value[..., to] = theirs[..., of]
+    for current, new in zip(layer.get_weights(), trained.get_weights(), strict=True):
+        value = np.array(current)
+        value[..., to] = new[..., of]
         values.append(value)
     layer.set_weights(values)
 

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 import kzoo
-from kzoo.diagnostics.doctor.patient import Patient
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.training import _check_moving
 from kzoo.errors import InputError, RunFailed
 
@@ -158,9 +158,9 @@ def test_words():
     ],
 )
 def test_training_that_was_too_short_is_no_fault(losses, steps, found):
-    patient = Patient("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
+    subject = Subject("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
     diagnosis = Diagnosis("net")
-    _check_moving(patient, losses, diagnosis)
+    _check_moving(subject, losses, diagnosis)
     unchecked = [note.text for note in diagnosis.unchecked]
     assert bool(diagnosis.findings) == (found == "still")
     assert bool(diagnosis.fine) == (found == "fine")

@@ -71,12 +71,12 @@ def build_graph(model: keras.Model, *, fuse: bool, expand_nested: bool, collapse
     return _collapsed(graph) if collapse else graph
 
 
-def _boxes(found: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
+def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
     boxes: list[Box] = []
     edges: list[tuple[int, int]] = []
     made_by: dict[int, int] = {}
     open_box, inside = "", set[int]()  # the nested model that the last box stands for, and its layers so far
-    for call in found:
+    for call in steps:
         outer, _, inner = call.name.partition("/")
         if inner and not expand_nested:
             if outer != open_box or id(call.layer) in inside:
@@ -95,12 +95,12 @@ def _boxes(found: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
             trainable, frozen = _parameters(call.layer)
             box.parameters += trainable
             box.frozen += frozen
-        place = len(boxes) - 1
+        index = len(boxes) - 1
         for tensor in call.inputs:
-            edge = (made_by[tensor], place)
-            if edge[0] != place and edge not in edges:
+            edge = (made_by[tensor], index)
+            if edge[0] != index and edge not in edges:
                 edges.append(edge)
-        made_by.update(dict.fromkeys(call.outputs, place))
+        made_by.update(dict.fromkeys(call.outputs, index))
     return Graph(boxes, edges)
 
 
@@ -120,10 +120,10 @@ def _parameters(layer: Any) -> tuple[int, int]:
 def _fused(graph: Graph) -> Graph:
     inputs, outputs = neighbours(graph)
     home = list(range(len(graph.boxes)))
-    for place, box in enumerate(graph.boxes):
-        if len(inputs[place]) != 1 or len(outputs[inputs[place][0]]) != 1:
+    for index, box in enumerate(graph.boxes):
+        if len(inputs[index]) != 1 or len(outputs[inputs[index][0]]) != 1:
             continue
-        before = home[inputs[place][0]]
+        before = home[inputs[index][0]]
         first = graph.boxes[before]
         if box.kind in FOLLOWERS and first.kind not in ("input", "model"):
             first.words += box.words
@@ -132,7 +132,7 @@ def _fused(graph: Graph) -> Graph:
             first.words = [f"{box.words[0]}, padded"]
         else:
             continue
-        home[place] = before
+        home[index] = before
         first.layers += box.layers
         first.shape = box.shape
         first.parameters += box.parameters
@@ -142,11 +142,11 @@ def _fused(graph: Graph) -> Graph:
 
 def _kept(graph: Graph, home: list[int], groups: list[tuple[int, int, int]] | None = None) -> Graph:
     """The graph without the boxes that others stand for; `home` gives the box that stands for each."""
-    kept = [place for place, other in enumerate(home) if other == place]
-    new = {place: number for number, place in enumerate(kept)}
+    kept = [index for index, other in enumerate(home) if other == index]
+    new = {index: number for number, index in enumerate(kept)}
     edges = {(new[home[a]], new[home[b]]): None for a, b in graph.edges if home[a] < home[b]}
     return Graph(
-        [graph.boxes[place] for place in kept],
+        [graph.boxes[index] for index in kept],
         list(edges),
         [(new[first], new[last], times) for first, last, times in groups or []],
     )
@@ -175,9 +175,9 @@ def _collapsed(graph: Graph) -> Graph:
             first, last = segments[i][0], segments[i + period - 1][1]
             end = segments[i + period * times - 1][1]
             size = last - first + 1
-            for place in range(last + 1, end + 1):
-                home[place] = first + (place - first) % size
-                graph.boxes[home[place]].layers += graph.boxes[place].layers
+            for index in range(last + 1, end + 1):
+                home[index] = first + (index - first) % size
+                graph.boxes[home[index]].layers += graph.boxes[index].layers
             groups.append((first, last, times))
         i += period * times
     # An arrow from one copy into the next leads backwards now, or is there already: `_kept` leaves both out.
@@ -186,13 +186,13 @@ def _collapsed(graph: Graph) -> Graph:
 
 def _segments(graph: Graph) -> list[tuple[int, int]]:
     inputs, outputs = neighbours(graph)
-    late = max(place for place, before in enumerate(inputs) if not before)  # the last of the inputs
+    late = max(index for index, before in enumerate(inputs) if not before)  # the last of the inputs
     reach = 0  # the farthest box that an arrow from an earlier box leads to
     cuts = []
-    for place in range(len(graph.boxes)):
-        if reach <= place and place >= late:
-            cuts.append(place)
-        reach = max([reach, *outputs[place]])
+    for index in range(len(graph.boxes)):
+        if reach <= index and index >= late:
+            cuts.append(index)
+        reach = max([reach, *outputs[index]])
     segments, first = [], 0
     for cut in cuts:
         segments.append((first, cut))

@@ -52,22 +52,22 @@ def words_for(layer: Any) -> str:
 
 def _settings(layer: Any) -> str:
     window = _times(getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None))
-    found = [window] if window else []
+    words = [window] if window else []
     for attribute in ("filters", "units", "rate", "negative_slope", "stddev"):
         value = getattr(layer, attribute, None)
         # Separable and depthwise convolutions have filters that are None; a ReLU's slope is 0 unless it leaks.
         if isinstance(value, int | float) and not (attribute == "negative_slope" and not value):
-            found.append(f"{value:g}")
+            words.append(f"{value:g}")
     strides = getattr(layer, "strides", None)
     if strides and max(_tuple(strides)) > 1:
-        found.append(f"stride {_short(strides)}")
+        words.append(f"stride {_short(strides)}")
     dilation = getattr(layer, "dilation_rate", None)
     if dilation and max(_tuple(dilation)) > 1:
-        found.append(f"dilation {_short(dilation)}")
+        words.append(f"dilation {_short(dilation)}")
     groups = getattr(layer, "groups", 1)
     if isinstance(groups, int) and groups > 1 and window:
-        found.append(f"{groups} groups")
-    return f" {', '.join(found)}" if found else ""
+        words.append(f"{groups} groups")
+    return f" {', '.join(words)}" if words else ""
 
 
 def _tuple(value: Any) -> tuple[int, ...]:

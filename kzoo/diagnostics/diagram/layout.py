@@ -54,11 +54,11 @@ def lay_out(graph: Graph, sizes: Sequence[Point]) -> Layout:
     """Place boxes of given sizes (width, height)."""
     rows = _rows(graph)
     columns = _columns(graph, rows)
-    xs = _column_places(columns, sizes)
+    xs = _column_offsets(columns, sizes)
     routes = _routes(graph, rows, columns, xs, sizes)
     _ports(routes, rows, sizes, columns, xs)
     tracks = _assign_tracks(routes, rows)
-    tops, heights = _row_places(rows, sizes, tracks)
+    tops, heights = _row_tops(rows, sizes, tracks)
     centers = [(xs[columns[i]], tops[rows[i]] + heights[rows[i]] / 2) for i in range(len(sizes))]
     paths = [_path(route, rows, centers, sizes, tops, heights) for route in routes]
     lefts = [x - sizes[i][0] / 2 for i, (x, _) in enumerate(centers)] + [p[0] for path in paths for p in path]
@@ -72,9 +72,9 @@ def _rows(graph: Graph) -> list[int]:
     rows: list[int] = []
     for before in inputs:
         rows.append(1 + max((rows[i] for i in before), default=-1))
-    for place, before in enumerate(inputs):
-        if not before and outputs[place]:  # an input stands just above what first uses it
-            rows[place] = max(0, min(rows[i] for i in outputs[place]) - 1)
+    for index, before in enumerate(inputs):
+        if not before and outputs[index]:  # an input stands just above what first uses it
+            rows[index] = max(0, min(rows[i] for i in outputs[index]) - 1)
     return rows
 
 
@@ -82,8 +82,8 @@ def _columns(graph: Graph, rows: list[int]) -> list[int]:
     inputs, outputs = neighbours(graph)
     count = len(rows)
     length = [1] * count
-    for place in reversed(range(count)):
-        length[place] += max((length[i] for i in outputs[place]), default=0)
+    for index in reversed(range(count)):
+        length[index] += max((length[i] for i in outputs[index]), default=0)
     columns: list[int | None] = [None] * count
     taken: dict[int, list[tuple[int, int]]] = {}
     order = sorted(range(count), key=lambda i: (rows[i], -length[i], i))
@@ -100,8 +100,8 @@ def _columns(graph: Graph, rows: list[int]) -> list[int]:
         end = max([rows[chain[-1]], *(rows[i] - 1 for i in outputs[chain[-1]])])
         column = next(c for c in _outwards() if all(end < a or b < first for a, b in taken.get(c, [])))
         taken.setdefault(column, []).append((first, end))
-        for place in chain:
-            columns[place] = column
+        for index in chain:
+            columns[index] = column
     return [column or 0 for column in columns]
 
 
@@ -109,19 +109,19 @@ def _outwards() -> list[int]:
     return [0, *(side * step for step in range(1, 1000) for side in (1, -1))]
 
 
-def _column_places(columns: list[int], sizes: Sequence[Point]) -> dict[int, float]:
+def _column_offsets(columns: list[int], sizes: Sequence[Point]) -> dict[int, float]:
     widths = dict.fromkeys(range(min(columns), max(columns) + 1), 0.0)
     for column, (width, _) in zip(columns, sizes, strict=True):
         widths[column] = max(widths[column], width)
-    places = {0: 0.0}
+    offsets = {0: 0.0}
     for side in (1, -1):
         column = side
         while column in widths:
             inner = column - side
             step = widths[inner] / 2 + COLUMN_GAP + widths[column] / 2
-            places[column] = places[inner] + side * step
+            offsets[column] = offsets[inner] + side * step
             column += side
-    return places
+    return offsets
 
 
 def _routes(
@@ -161,8 +161,8 @@ def _into_lane(
     reach = {}
     for side in (1, -1):
         edges = [side * xs[columns[i]] + sizes[i][0] / 2 for i in passed]
-        own = [side * v[0] for v in verticals if v[1] <= span[1] and span[0] <= v[2] and v[3] != route.before]
-        reach[side] = max([*edges, *own, 0.0]) + LANE
+        lines = [side * v[0] for v in verticals if v[1] <= span[1] and span[0] <= v[2] and v[3] != route.before]
+        reach[side] = max([*edges, *lines, 0.0]) + LANE
     route.lane = 1 if reach[1] <= reach[-1] + COLUMN_GAP else -1
     route.via = route.lane * reach[route.lane]
 
@@ -187,13 +187,13 @@ def _ports(
             if len(here) == 1:
                 continue
             for side in (1, -1):
-                beside = sorted((r for r in here if level(r) * side > 1), key=lambda r: abs(level(r)))
+                to_side = sorted((r for r in here if level(r) * side > 1), key=lambda r: abs(level(r)))
                 straight = any(abs(level(r)) <= 1 for r in here)
-                step = min(PORT, (sizes[box][0] / 2 - 10) / max(len(beside), 1))
-                for number, route in enumerate(beside):
+                step = min(PORT, (sizes[box][0] / 2 - 10) / max(len(to_side), 1))
+                for number, route in enumerate(to_side):
                     # Leaving side by side they share a port; entering, each arrowhead is seen.
-                    place = number if end else 0
-                    route.ends[end] = middle + side * step * (place + 1 if straight or len(here) > 1 else place)
+                    port = number if end else 0
+                    route.ends[end] = middle + side * step * (port + 1 if straight or len(here) > 1 else port)
 
 
 def _pieces(route: _Route, rows: list[int]) -> list[tuple[int, float, float]]:
@@ -224,7 +224,7 @@ def _assign_tracks(routes: list[_Route], rows: list[int]) -> dict[int, int]:
     return counts
 
 
-def _row_places(
+def _row_tops(
     rows: list[int], sizes: Sequence[Point], tracks: dict[int, int]
 ) -> tuple[dict[int, float], dict[int, float]]:
     heights: dict[int, float] = {}

@@ -8,14 +8,14 @@ from typing import Any
 
 from kzoo.diagnostics.doctor import labels as label_checks
 from kzoo.diagnostics.doctor import signal, training, weights
-from kzoo.diagnostics.doctor.admission import admit
-from kzoo.diagnostics.doctor.patient import Patient
+from kzoo.diagnostics.doctor.input_check import admit
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.recipes.schema import Recipe
 
 __all__ = ["KINDS", "Diagnosis", "Finding", "Note", "doctor"]
 
-FLOW: dict[str, Callable[[Patient, Diagnosis], bool]] = {
+FLOW: dict[str, Callable[[Subject, Diagnosis], bool]] = {
     signal.DEAD: signal.check_dead,
     signal.GRADIENTS: signal.check_gradients,
     training.RATE: training.check_steps,
@@ -55,34 +55,34 @@ def doctor(
         InputError: the target is none of these, is not built, has nothing to train or several inputs, or images and
             labels do not fit it.
     """
-    patient = admit(target, dataset=dataset, images=images, labels=labels, recipe=recipe, data_dir=data_dir, seed=seed)
-    diagnosis = Diagnosis(patient.title)
-    training.check_history(patient, diagnosis)
-    finite = weights.check_finite(patient, diagnosis)
-    weights.check_constant(patient, diagnosis)
+    subject = admit(target, dataset=dataset, images=images, labels=labels, recipe=recipe, data_dir=data_dir, seed=seed)
+    diagnosis = Diagnosis(subject.title)
+    training.check_history(subject, diagnosis)
+    finite = weights.check_finite(subject, diagnosis)
+    weights.check_constant(subject, diagnosis)
     if finite:
-        _examine_flow(patient, diagnosis)
+        _examine_flow(subject, diagnosis)
     else:
         for name in (signal.INPUTS, weights.BATCH_NORM, *FLOW):
             diagnosis.unchecked.append(Note(name, "the weights are not finite"))
-    label_checks.check_labels(patient, diagnosis)
+    label_checks.check_labels(subject, diagnosis)
     diagnosis.findings.sort(key=lambda finding: list(KINDS).index(finding.kind))
     return diagnosis
 
 
-def _examine_flow(patient: Patient, diagnosis: Diagnosis) -> None:
+def _examine_flow(subject: Subject, diagnosis: Diagnosis) -> None:
     """The checks that send images through the network; after a cause was found, those of its effects are left out."""
     cause = "constant layer" if "constant layer" in diagnosis.kinds else None
     left_out = []
-    if not signal.check_inputs(patient, diagnosis):
+    if not signal.check_inputs(subject, diagnosis):
         cause = signal.INPUTS
         left_out.append(weights.BATCH_NORM)
     else:
-        weights.check_batch_norm(patient, diagnosis)
+        weights.check_batch_norm(subject, diagnosis)
     for name, check in FLOW.items():
         if cause is not None:
             left_out.append(name)
-        elif not check(patient, diagnosis):
+        elif not check(subject, diagnosis):
             cause = diagnosis.findings[-1].kind
     for name in left_out:
         diagnosis.unchecked.append(Note(name, f"left out, as it would show the effects of the finding {cause!r}"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.linear_probe import LinearProbe, linear_probe
 
 LABELS, MISSING, PAIRS = "labels not explained by pixels", "class never occurs", "indistinguishable classes"
@@ -23,18 +23,18 @@ LUCK, POWER = 3.5, 4.0
 their errors go together: up to 2.7 in sixty random splits of a digit), and how far above it other pairs must be."""
 
 
-def check_labels(patient: Patient, diagnosis: Diagnosis) -> None:
+def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for labels that are shuffled, missing, or two names for one thing."""
-    if patient.images is None or patient.labels is None:
+    if subject.images is None or subject.labels is None:
         for check in (LABELS, MISSING, PAIRS):
-            diagnosis.unchecked.append(Note(check, patient.needs_images))
+            diagnosis.unchecked.append(Note(check, subject.needs_images))
         return
-    _check_missing(patient, diagnosis)
-    if len(patient.labels) < ENOUGH:
+    _check_missing(subject, diagnosis)
+    if len(subject.labels) < ENOUGH:
         for check in (LABELS, PAIRS):
-            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, there are {len(patient.labels)}"))
+            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, there are {len(subject.labels)}"))
         return
-    probe = linear_probe(patient.images, patient.labels, seed=patient.seed)
+    probe = linear_probe(subject.images, subject.labels, seed=subject.seed)
     if probe is None or probe.images < ENOUGH:
         for check in (LABELS, PAIRS):
             diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images of classes with ten each, or more"))
@@ -51,7 +51,7 @@ def check_labels(patient: Patient, diagnosis: Diagnosis) -> None:
         "classes": len(probe.classes),
     }
     if not probe.better_than_chance:
-        evidence = f"{seen}: no better than chance (probability of as much by luck: {figure(probe.p_value)})."
+        evidence = f"{seen}: no better than chance (probability of as much by luck: {digits(probe.p_value)})."
         suggestion = (
             "look at some images beside their labels. Usual causes: images and labels shuffled or filtered separately, "
             "labels shifted by one file, or labels that belong to another dataset."
@@ -60,46 +60,46 @@ def check_labels(patient: Patient, diagnosis: Diagnosis) -> None:
         diagnosis.unchecked.append(Note(PAIRS, "the labels as a whole are not explained by the pixels"))
         return
     diagnosis.fine.append(Note(LABELS, f"{seen[0].lower()}{seen[1:]}"))
-    _check_pairs(patient, probe, diagnosis)
+    _check_pairs(subject, probe, diagnosis)
 
 
-def _check_missing(patient: Patient, diagnosis: Diagnosis) -> None:
-    labels = patient.labels
+def _check_missing(subject: Subject, diagnosis: Diagnosis) -> None:
+    labels = subject.labels
     assert labels is not None
-    counts = np.bincount(labels, minlength=patient.classes)
+    counts = np.bincount(labels, minlength=subject.classes)
     # With so many images, a class of the usual frequency would be absent by luck about once in a thousand times.
-    needed = int(np.ceil(np.log(1e-3) / np.log(1 - 1 / patient.classes))) if patient.classes > 1 else 0
+    needed = int(np.ceil(np.log(1e-3) / np.log(1 - 1 / subject.classes))) if subject.classes > 1 else 0
     if len(labels) < needed:
-        text = f"{patient.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"
+        text = f"{subject.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"
         diagnosis.unchecked.append(Note(MISSING, text))
         return
     absent = np.flatnonzero(counts == 0)
     if not len(absent):
-        few = patient.name(int(counts.argmin()))
-        text = f"all {patient.classes} occur in {len(labels):,} images, the rarest, {few}, {counts.min():,} times"
+        few = subject.name(int(counts.argmin()))
+        text = f"all {subject.classes} occur in {len(labels):,} images, the rarest, {few}, {counts.min():,} times"
         diagnosis.fine.append(Note(MISSING, text))
         return
-    names = ", ".join(patient.name(int(index)) for index in absent[:5]) + (" ..." if len(absent) > 5 else "")
+    names = ", ".join(subject.name(int(index)) for index in absent[:5]) + (" ..." if len(absent) > 5 else "")
     evidence = (
-        f"The network has {patient.classes} outputs, and {len(absent)} of them ({names}) is the label of none of "
+        f"The network has {subject.classes} outputs, and {len(absent)} of them ({names}) is the label of none of "
         f"{len(labels):,} images."
     )
     largest = int(counts.argmax())
     others = counts[counts > 0]
     if counts[largest] > 1.6 * np.median(others):
         evidence += (
-            f" Class {patient.name(largest)} has {counts[largest]:,} images, {counts[largest] / np.median(others):.1f} "
+            f" Class {subject.name(largest)} has {counts[largest]:,} images, {counts[largest] / np.median(others):.1f} "
             "times the usual number: perhaps two classes share its index."
         )
     suggestion = (
         "compare the table of class names and indices with the labels: two classes may have been given one index, "
         "or counting may start at 1; or else build the network with fewer classes."
     )
-    values = {"classes": patient.classes, "missing": absent.tolist(), "images": len(labels), "largest": largest}
+    values = {"classes": subject.classes, "missing": absent.tolist(), "images": len(labels), "largest": largest}
     diagnosis.findings.append(Finding(MISSING, (), evidence, values, suggestion))
 
 
-def _check_pairs(patient: Patient, probe: LinearProbe, diagnosis: Diagnosis) -> None:
+def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> None:
     count = len(probe.classes)
     if count < 3:
         diagnosis.unchecked.append(Note(PAIRS, "with two classes there is no other pair to compare with"))
@@ -109,31 +109,31 @@ def _check_pairs(patient: Patient, probe: LinearProbe, diagnosis: Diagnosis) -> 
     ordered = np.sort(accuracies[rows, columns])
     usual = float(ordered[min(FEW, len(ordered) // 2)])
     judged = 0
-    found = []
+    alike = []
     for row, column in zip(rows, columns, strict=True):
         pair = (int(probe.classes[row]), int(probe.classes[column]))
-        sizes = [int((probe.labels == place).sum()) for place in (row, column)]
+        sizes = [int((probe.labels == index).sum()) for index in (row, column)]
         if usual < WELL or usual - 0.5 < POWER * _deviation(*sizes):
             continue  # too few images: a pair that differs might look the same
         judged += 1
         if accuracies[row, column] - 0.5 < ALIKE * (usual - 0.5):
-            again = _closer_look(patient, pair)
+            again = _closer_look(subject, pair)
             if again is not None and again[0] - 0.5 < ALIKE * (usual - 0.5):
-                found.append((pair, *again))
+                alike.append((pair, *again))
     if not judged:
         text = (
             f"too many of {count} classes look alike to a linear classifier on {probe.images:,} images for one pair to "
             "stand out"
         )
         diagnosis.unchecked.append(Note(PAIRS, text))
-    elif not found:
+    elif not alike:
         worst = np.nanargmin(accuracies)
-        a, b = (patient.name(int(probe.classes[place])) for place in divmod(int(worst), count))
+        a, b = (subject.name(int(probe.classes[index])) for index in divmod(int(worst), count))
         text = f"the hardest pair is {a} and {b}, told apart in {percent(float(np.nanmin(accuracies)))} of cases"
         median = percent(float(np.median(ordered)))
         diagnosis.fine.append(Note(PAIRS, f"{text} ({median} for the median pair)"))
-    for pair, accuracy, images in found:
-        one, other = (patient.name(label) for label in pair)
+    for pair, accuracy, images in alike:
+        one, other = (subject.name(label) for label in pair)
         evidence = (
             f"Given an image of {one} and one of {other}, a linear classifier says which is which in "
             f"{percent(accuracy)} of cases ({images:,} images), where guessing gives 50%; for almost all other "
@@ -147,12 +147,12 @@ def _check_pairs(patient: Patient, probe: LinearProbe, diagnosis: Diagnosis) -> 
         diagnosis.findings.append(Finding(PAIRS, (), evidence, values, suggestion))
 
 
-def _closer_look(patient: Patient, pair: tuple[int, int]) -> tuple[float, int] | None:
+def _closer_look(subject: Subject, pair: tuple[int, int]) -> tuple[float, int] | None:
     """Accuracy and images of a classifier for this pair alone, on more images; None if it tells them apart."""
-    assert patient.images is not None
-    assert patient.labels is not None
-    chosen = np.concatenate([np.flatnonzero(patient.labels == label)[:PAIR_IMAGES] for label in pair])
-    probe = linear_probe(patient.images[chosen], patient.labels[chosen], limit=2 * PAIR_IMAGES, seed=patient.seed)
+    assert subject.images is not None
+    assert subject.labels is not None
+    chosen = np.concatenate([np.flatnonzero(subject.labels == label)[:PAIR_IMAGES] for label in pair])
+    probe = linear_probe(subject.images[chosen], subject.labels[chosen], limit=2 * PAIR_IMAGES, seed=subject.seed)
     if probe is None:
         return None
     accuracy = float(probe.pair_accuracies()[0, 1])

@@ -95,8 +95,8 @@ class Diagnosis:
         }
 
     def __repr__(self) -> str:
-        found = ", ".join(self.kinds) or "healthy"
-        return f"Diagnosis({self.subject!r}: {found}, {len(self.fine)} checks fine, {len(self.unchecked)} not done)"
+        kinds = ", ".join(self.kinds) or "healthy"
+        return f"Diagnosis({self.subject!r}: {kinds}, {len(self.fine)} checks fine, {len(self.unchecked)} not done)"
 
     def _repr_html_(self) -> str:
         rows = [(f.kind, f.evidence, shortened(f.layers), sentence(f.suggestion)) for f in self.findings]
@@ -139,7 +139,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def figure(value: float) -> str:
+def digits(value: float) -> str:
     """A number with the three digits that matter."""
     return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 

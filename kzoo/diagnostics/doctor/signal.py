@@ -14,8 +14,8 @@ from kzoo.diagnostics.activations import (
     kernel_gradients,
     rectifies,
 )
-from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.random_images import has_input_scaling
 from kzoo.introspection.gradients import parameter_gradients
 from kzoo.introspection.layers import find_layers, kernel
@@ -32,12 +32,12 @@ VANISHED, EXPLODED = 1e-3, 1e4
 GRADIENT_IMAGES = 32
 
 
-def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Compare the pixels' scale with what the network expects; whether it is as it should be, or not known."""
-    if patient.images is None:
-        diagnosis.unchecked.append(Note(INPUTS, patient.needs_images))
+    if subject.images is None:
+        diagnosis.unchecked.append(Note(INPUTS, subject.needs_images))
         return True
-    images, _ = patient.probe()
+    images, _ = subject.probe()
     values = images.astype(np.float64)
     if not np.isfinite(values).all():
         share = percent(float((~np.isfinite(values)).mean()))
@@ -46,18 +46,18 @@ def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
         diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
         return False
     low, high = float(values.min()), float(values.max())
-    own = has_input_scaling(patient.model)
-    found = _input_scale(patient.model, images)
-    scale = None if found is None else found[1]
-    seen = f"pixels run from {figure(low)} to {figure(high)}"
-    facts = {"min": low, "max": high, "scale_at_first_layer": scale, "rescales": own}
-    if found is not None and scale is not None:
-        seen += f"; at {found[0]}, the first layer with weights, they differ by about {figure(scale)} between images"
-    normalised = _first_is_normalised(patient.model)
+    rescales = has_input_scaling(subject.model)
+    first = _input_scale(subject.model, images)
+    scale = None if first is None else first[1]
+    seen = f"pixels run from {digits(low)} to {digits(high)}"
+    facts = {"min": low, "max": high, "scale_at_first_layer": scale, "rescales": rescales}
+    if first is not None and scale is not None:
+        seen += f"; at {first[0]}, the first layer with weights, they differ by about {digits(scale)} between images"
+    normalised = _first_is_normalised(subject.model)
     factor = None
-    if scale is not None and (scale < LOWEST or scale > HIGHEST) and not (normalised and not own and high <= 256):
+    if scale is not None and (scale < LOWEST or scale > HIGHEST) and not (normalised and not rescales and high <= 256):
         factor = "small" if scale < LOWEST else "large"
-    if own and high > 1.02 * 255 and factor != "small":
+    if rescales and high > 1.02 * 255 and factor != "small":
         factor = "large"
     if factor is None:
         if scale is None:
@@ -65,9 +65,9 @@ def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
         else:
             diagnosis.fine.append(Note(INPUTS, seen))
         return True
-    expects = "raw pixels from 0 to 255, which it scales itself" if own else "values of about -2 to 2"
+    expects = "raw pixels from 0 to 255, which it scales itself" if rescales else "values of about -2 to 2"
     evidence = f"{sentence(seen)}. The network expects {expects}: these are too {factor}."
-    if not own:
+    if not rescales:
         suggestion = "divide the pixels by 255 (keras.layers.Rescaling(1/255) as the first layer does it for good)."
         if factor == "small" or high > 1.02 * 255:
             suggestion = "scale the pixels to 0..1 once, not more and not less often."
@@ -75,7 +75,7 @@ def check_inputs(patient: Patient, diagnosis: Diagnosis) -> bool:
         suggestion = "give the pixels as they are, 0 to 255: do not divide them by 255 before."
     else:
         suggestion = "give the pixels as they are, 0 to 255: they were multiplied by 255, or are of 16 bits."
-    diagnosis.findings.append(Finding(INPUTS, (found[0],) if found else (), evidence, facts, suggestion))
+    diagnosis.findings.append(Finding(INPUTS, (first[0],) if first else (), evidence, facts, suggestion))
     return False
 
 
@@ -103,24 +103,24 @@ def _first_rows(model: keras.Model, images: np.ndarray) -> Any:
 def _first_is_normalised(model: keras.Model) -> bool:
     """Whether BatchNorm comes right behind the first layer with weights, so that its inputs' scale does not matter."""
     layers = [layer for _, layer in find_layers(model)]
-    places = [place for place, layer in enumerate(layers) if layer.weights]
-    if not places:
+    indices = [index for index, layer in enumerate(layers) if layer.weights]
+    if not indices:
         return False
-    following = layers[places[0] : places[0] + 2]
+    following = layers[indices[0] : indices[0] + 2]
     return any(isinstance(layer, keras.layers.BatchNormalization) for layer in following)
 
 
-def check_dead(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Look for layers most of whose units are zero for every image; whether there are none."""
-    layers = [layer for _, layer in find_layers(patient.model)]
-    places = [place for place, layer in enumerate(layers) if rectifies(layer)]
-    if not places:
+    layers = [layer for _, layer in find_layers(subject.model)]
+    indices = [index for index, layer in enumerate(layers) if rectifies(layer)]
+    if not indices:
         diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
         return True
-    images, _ = patient.probe()
-    wanted = sorted({near for place in places for near in (max(place - 1, 0), place)})
+    images, _ = subject.probe()
+    wanted = sorted({near for index in indices for near in (max(index - 1, 0), index)})
     # As in training: an untrained network's moving averages say nothing of which units are alive.
-    statistics = activation_statistics(patient.model, images, training=True, layers=[layers[place] for place in wanted])
+    statistics = activation_statistics(subject.model, images, training=True, layers=[layers[index] for index in wanted])
     rows = [row for row in statistics.layers if row.rectifies]
     dead = [row for row in rows if row.dead >= max(1, DEAD_SHARE * row.units)]
     if not dead:
@@ -135,7 +135,7 @@ def check_dead(patient: Patient, diagnosis: Diagnosis) -> bool:
         f"position"
     )
     if before is not None:
-        evidence += f"; what goes into it has mean {figure(before.mean)} and standard deviation {figure(before.std)}"
+        evidence += f"; what goes into it has mean {digits(before.mean)} and standard deviation {digits(before.std)}"
     if len(dead) > 1:
         evidence += f". {len(dead) - 1} later layer{'s are' if len(dead) > 2 else ' is'} dead as well"
     evidence += ". No gradient passes a unit that is always zero."
@@ -151,21 +151,21 @@ def check_dead(patient: Patient, diagnosis: Diagnosis) -> bool:
 def _before(statistics: ActivationStatistics, path: str) -> Any:
     """The layer listed before a ReLU of its own; None for a ReLU within a layer."""
     rows = statistics.layers
-    place = next(place for place, row in enumerate(rows) if row.path == path)
-    return rows[place - 1] if place and not rows[place].has_kernel else None
+    index = next(index for index, row in enumerate(rows) if row.path == path)
+    return rows[index - 1] if index and not rows[index].has_kernel else None
 
 
-def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Compare the gradients of the first and last layers; whether training can go on from there."""
-    images, labels = patient.probe(GRADIENT_IMAGES)
-    loss, gradients = parameter_gradients(patient.model, images, labels)
-    guess = float(np.log(patient.classes))
+    images, labels = subject.probe(GRADIENT_IMAGES)
+    loss, gradients = parameter_gradients(subject.model, images, labels)
+    guess = float(np.log(subject.classes))
     if not np.isfinite(loss):
         evidence = f"The loss on {len(images)} images is {loss} before any step."
         suggestion = "look for a division by zero, a logarithm of zero or too large initial weights."
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"loss": loss}, suggestion))
         return False
-    rows = kernel_gradients(patient.model, gradients)
+    rows = kernel_gradients(subject.model, gradients)
     means = np.array([np.abs(gradient, dtype=np.float64).mean() for _, _, gradient in rows])
     weights = np.array([np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows], np.float64)
     paths = tuple(path for path, _, _ in rows)
@@ -183,25 +183,25 @@ def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
         "layers": list(paths),
         "mean_abs_gradient": [float(mean) for mean in means],
     }
-    told = f"the mean gradient of the first layer, {paths[0]}, is {figure(ratio)} times that of the last, {paths[-1]}"
+    seen = f"the mean gradient of the first layer, {paths[0]}, is {digits(ratio)} times that of the last, {paths[-1]}"
     if np.isfinite(factor):
-        told += f" (a factor of {figure(factor)} a layer towards the input, over {len(rows)} layers)"
+        seen += f" (a factor of {digits(factor)} a layer towards the input, over {len(rows)} layers)"
     small = relative[0] < 1e-8 and loss > 0.9 * guess
     if ratio < VANISHED or small:
         if small and ratio >= VANISHED:
-            told += f"; all are tiny, that of {paths[0]} is {figure(float(relative[0]))} of its weights"
+            seen += f"; all are tiny, that of {paths[0]} is {digits(float(relative[0]))} of its weights"
         smallest = tuple(path for path, mean in zip(paths, means, strict=True) if mean < 1e-3 * means.max())
-        evidence = f"{sentence(told)}: the first layers learn nothing."
+        evidence = f"{sentence(seen)}: the first layers learn nothing."
         values |= {"gradient_to_weight": float(relative[0])}
-        suggestion = _against_vanishing(patient.model)
+        suggestion = _against_vanishing(subject.model)
         diagnosis.findings.append(Finding(VANISHING, smallest or paths, evidence, values, suggestion))
         return False
     if ratio > EXPLODED or (loss > 5 * guess and np.median(relative) > 100):
-        evidence = f"{sentence(told)}."
+        evidence = f"{sentence(seen)}."
         if ratio <= EXPLODED:
             evidence = (
-                f"The loss on {len(images)} images is {figure(loss)}, where guessing gives {figure(guess)}: outputs "
-                f"grow from layer to layer. Gradients are {figure(float(np.median(relative)))} times their weights "
+                f"The loss on {len(images)} images is {digits(loss)}, where guessing gives {digits(guess)}: outputs "
+                f"grow from layer to layer. Gradients are {digits(float(np.median(relative)))} times their weights "
                 "(median of layers)."
             )
         suggestion = (
@@ -211,7 +211,7 @@ def check_gradients(patient: Patient, diagnosis: Diagnosis) -> bool:
         values |= {"gradient_to_weight": float(np.median(relative))}
         diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, suggestion))
         return False
-    diagnosis.fine.append(Note(GRADIENTS, told))
+    diagnosis.fine.append(Note(GRADIENTS, seen))
     return True
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.introspection.gradients import LossProbe
 from kzoo.introspection.layers import find_layers, kernel
 from kzoo.training.schedules import learning_rate
@@ -27,40 +27,40 @@ FEW_STEPS = 1000
 """Before so many steps a loss that still falls says that training was short, not that nothing is learned."""
 
 
-def check_history(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Look at the figures per epoch; whether the loss is finite."""
-    history = patient.history
+    history = subject.history
     losses = history.get("loss", [])
-    if patient.failure or not all(map(math.isfinite, losses)):
-        told = patient.failure or f"the training loss was {losses[-1]} in epoch {len(losses)}"
+    if subject.failure or not all(map(math.isfinite, losses)):
+        seen = subject.failure or f"the training loss was {losses[-1]} in epoch {len(losses)}"
         suggestion = "lower the learning rate ten times, or clip gradients (clipnorm=1)."
-        evidence = f"The run failed: {told.partition('. A lower')[0]}." if patient.failure else f"{told.capitalize()}."
+        evidence = f"The run failed: {seen.partition('. A lower')[0]}." if subject.failure else f"{seen.capitalize()}."
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"epochs": len(losses)}, suggestion))
         return False
     if not losses:
         for check in (MOVING, GAP):
             diagnosis.unchecked.append(Note(check, "needs a run that was trained for an epoch or more"))
         return True
-    _check_moving(patient, losses, diagnosis)
+    _check_moving(subject, losses, diagnosis)
     _check_gap(history, diagnosis)
     return True
 
 
-def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -> None:
-    guess = math.log(patient.classes)
-    if patient.labels is not None:
-        shares = np.bincount(patient.labels, minlength=patient.classes) / len(patient.labels)
+def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -> None:
+    guess = math.log(subject.classes)
+    if subject.labels is not None:
+        shares = np.bincount(subject.labels, minlength=subject.classes) / len(subject.labels)
         guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
     last, best = losses[-1], min(losses)
-    told = f"training loss {figure(losses[0])} in the first epoch, {figure(last)} in epoch {len(losses)}"
-    told += f"; guessing gives {figure(guess)}"
+    seen = f"training loss {digits(losses[0])} in the first epoch, {digits(last)} in epoch {len(losses)}"
+    seen += f"; guessing gives {digits(guess)}"
     if best <= STILL * guess:
-        diagnosis.fine.append(Note(MOVING, told))
-    elif patient.steps is not None and patient.steps < FEWEST_STEPS:
-        text = f"only {patient.steps} steps so far, {FEWEST_STEPS} are needed to judge ({told})"
+        diagnosis.fine.append(Note(MOVING, seen))
+    elif subject.steps is not None and subject.steps < FEWEST_STEPS:
+        text = f"only {subject.steps} steps so far, {FEWEST_STEPS} are needed to judge ({seen})"
         diagnosis.unchecked.append(Note(MOVING, text))
-    elif _still_falling(losses, guess, patient.steps):
-        text = f"trained too short to judge: {patient.steps} steps, and the loss still falls ({told}); train longer"
+    elif _still_falling(losses, guess, subject.steps):
+        text = f"trained too short to judge: {subject.steps} steps, and the loss still falls ({seen}); train longer"
         diagnosis.unchecked.append(Note(MOVING, text))
     else:
         suggestion = (
@@ -68,7 +68,7 @@ def _check_moving(patient: Patient, losses: list[float], diagnosis: Diagnosis) -
             "that images and labels belong together."
         )
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
-        evidence = f"{sentence(told)}: nothing was learned."
+        evidence = f"{sentence(seen)}: nothing was learned."
         diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
 
 
@@ -88,63 +88,63 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
         return
     train, validation = history["accuracy"][-1], history["val_accuracy"][-1]
     lowest, last = min(history["val_loss"]), history["val_loss"][-1]
-    told = f"accuracy {percent(train)} on training and {percent(validation)} on validation images in the last epoch"
+    seen = f"accuracy {percent(train)} on training and {percent(validation)} on validation images in the last epoch"
     if train - validation > 0.2:
         best = history["val_loss"].index(lowest) + 1
         if last > 1.1 * lowest:
-            told += f"; validation loss {figure(last)}, it was lowest, {figure(lowest)}, in epoch {best}"
+            seen += f"; validation loss {digits(last)}, it was lowest, {digits(lowest)}, in epoch {best}"
         values = {"train": train, "validation": validation, "val_loss": last, "lowest_val_loss": lowest, "epoch": best}
         suggestion = (
             "give it more variety (augmentation, mixup), a stronger penalty (l2=1e-3) or dropout, or stop earlier; "
             "more training images help most."
         )
-        evidence = f"{sentence(told)}."
+        evidence = f"{sentence(seen)}."
         diagnosis.findings.append(Finding(GAP, (), evidence, values, suggestion))
     else:
-        diagnosis.fine.append(Note(GAP, told))
+        diagnosis.fine.append(Note(GAP, seen))
 
 
-def check_steps(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Take a few steps on one batch and put everything back; whether the learning rate is fine, or not known."""
-    if patient.images is None or patient.labels is None:
-        diagnosis.unchecked.append(Note(RATE, patient.needs_images))
+    if subject.images is None or subject.labels is None:
+        diagnosis.unchecked.append(Note(RATE, subject.needs_images))
         return True
-    if patient.optimizer is None:
+    if subject.optimizer is None:
         diagnosis.unchecked.append(Note(RATE, "needs a recipe or a compiled model, to know the optimizer"))
         return True
-    fresh = patient.initial is not None and patient.steps != 0
-    model = patient.initial() if fresh and patient.initial is not None else patient.model
-    images, labels = patient.probe(min(patient.recipe.batch_size if patient.recipe else 32, 64))
-    optimizer = patient.optimizer()
-    if patient.recipe is not None:
-        base = patient.recipe.optimizer.learning_rate
-        rate = learning_rate(patient.recipe.schedule, base, 0, patient.recipe.epochs)
+    fresh = subject.initial is not None and subject.steps != 0
+    model = subject.initial() if fresh and subject.initial is not None else subject.model
+    images, labels = subject.probe(min(subject.recipe.batch_size if subject.recipe else 32, 64))
+    optimizer = subject.optimizer()
+    if subject.recipe is not None:
+        base = subject.recipe.optimizer.learning_rate
+        rate = learning_rate(subject.recipe.schedule, base, 0, subject.recipe.epochs)
         optimizer.learning_rate = rate
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     losses, ratios = trial_steps(model, images, labels, optimizer)
     name = type(optimizer).__name__.removeprefix("Coupled")
-    guess = math.log(patient.classes)
+    guess = math.log(subject.classes)
     change = float(np.median(np.nan_to_num(ratios[0], nan=np.inf)))
-    told = (
-        f"at {figure(rate)} ({name}), the first step changes weights by {figure(change)} times their size (median "
-        f"of layers); in {len(losses) - 1} steps on {len(images)} images the loss goes from {figure(losses[0])} to "
-        f"{figure(losses[-1])}"
+    seen = (
+        f"at {digits(rate)} ({name}), the first step changes weights by {digits(change)} times their size (median "
+        f"of layers); in {len(losses) - 1} steps on {len(images)} images the loss goes from {digits(losses[0])} to "
+        f"{digits(losses[-1])}"
     )
     values = {"learning_rate": rate, "update_to_weight": change, "losses": losses, "optimizer": name}
     start = max(losses[0], guess)
     settled = losses[len(losses) // 2 :]
     if not np.isfinite(losses).all() or min(settled) > 1.5 * start or change > RATIO_HIGH:
-        evidence = f"{sentence(told)}; 0.001 to 0.1 times is usual."
+        evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
         suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
         diagnosis.findings.append(Finding(HIGH, (), evidence, values, suggestion))
         return False
     if change < RATIO_LOW and losses[-1] > 0.99 * losses[0]:
-        evidence = f"{sentence(told)}; 0.001 to 0.1 times is usual."
+        evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         suggestion = f"raise the learning rate, to about {_rounded(min(rate * 0.005 / max(change, 1e-12), 1.0))} first."
         diagnosis.findings.append(Finding(LOW, (), evidence, values, suggestion))
         return False
-    diagnosis.fine.append(Note(RATE, told))
+    diagnosis.fine.append(Note(RATE, seen))
     return True
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.diagnostics.doctor.patient import Patient
-from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, figure, percent, sentence
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs
 from kzoo.introspection.graph import calls
@@ -21,9 +21,9 @@ FASTEST = 0.5
 """Momentum below which they are little more than those of the last batch."""
 
 
-def check_finite(patient: Patient, diagnosis: Diagnosis) -> bool:
+def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Look for weights that are not finite; whether all are."""
-    every = [(path, weight) for path, layer in find_layers(patient.model) for weight in layer.weights]
+    every = [(path, weight) for path, layer in find_layers(subject.model) for weight in layer.weights]
     bad = [(path, weight.name) for path, weight in every if not np.isfinite(_array(weight)).all()]
     if not bad:
         return True
@@ -42,11 +42,11 @@ def check_finite(patient: Patient, diagnosis: Diagnosis) -> bool:
     return False
 
 
-def check_constant(patient: Patient, diagnosis: Diagnosis) -> None:
+def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for layers whose units all have the same weights."""
-    layers = [(path, layer) for path, layer in find_layers(patient.model) if kernel(layer) is not None]
-    skipped = harmless(patient.model, layers)
-    found = []
+    layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
+    skipped = harmless(subject.model, layers)
+    constant = []
     for path, layer in layers:
         units = _by_unit(layer)
         if units.shape[0] < 2 or path in skipped:
@@ -54,20 +54,20 @@ def check_constant(patient: Patient, diagnosis: Diagnosis) -> None:
         largest = float(np.abs(units).max())
         same = float(np.abs(units - units[0]).max()) <= 1e-6 * largest
         if same and (largest == 0 or not _depthwise(layer)):
-            found.append((path, units.shape[0], largest, float(units[0].mean())))
-    if not found:
+            constant.append((path, units.shape[0], largest, float(units[0].mean())))
+    if not constant:
         diagnosis.fine.append(Note(CONSTANT, f"the units of all {len(layers)} layers with a kernel differ"))
         return
-    path, count, largest, mean = found[0]
-    value = "all zero" if largest == 0 else f"the same for all units (mean {figure(mean)})"
-    more = f", and {len(found) - 1} other layer{'s' * (len(found) > 2)} likewise" if len(found) > 1 else ""
+    path, count, largest, mean = constant[0]
+    value = "all zero" if largest == 0 else f"the same for all units (mean {digits(mean)})"
+    more = f", and {len(constant) - 1} other layer{'s' * (len(constant) > 2)} likewise" if len(constant) > 1 else ""
     evidence = (
         f"The kernel of {path} is {value}{more}: its {count} units compute the same thing, and where they get the same "
         "gradient they never will differ."
     )
-    values = {"layers": [{"layer": p, "units": n, "largest": big} for p, n, big, _ in found]}
+    values = {"layers": [{"layer": p, "units": n, "largest": big} for p, n, big, _ in constant]}
     suggestion = "give kernels a random initializer (he_normal with ReLU, glorot_uniform otherwise), biases zeros."
-    diagnosis.findings.append(Finding(CONSTANT, tuple(p for p, *_ in found), evidence, values, suggestion))
+    diagnosis.findings.append(Finding(CONSTANT, tuple(p for p, *_ in constant), evidence, values, suggestion))
 
 
 def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
@@ -110,17 +110,17 @@ def _by_unit(layer: Any) -> np.ndarray:
     return np.moveaxis(values, -1, 0).reshape(values.shape[-1], -1)
 
 
-def check_batch_norm(patient: Patient, diagnosis: Diagnosis) -> None:
+def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for moving averages that cannot follow the data, or did not."""
-    layers = [(p, one) for p, one in find_layers(patient.model) if isinstance(one, keras.layers.BatchNormalization)]
+    layers = [(p, one) for p, one in find_layers(subject.model) if isinstance(one, keras.layers.BatchNormalization)]
     if not layers:
         diagnosis.fine.append(Note(BATCH_NORM, "the network has no BatchNorm"))
         return
-    if _check_settings(patient, layers, diagnosis):
+    if _check_settings(subject, layers, diagnosis):
         return
     moved = [path for path, layer in layers if _moved(layer)]
     learned = all(_learned(layer) for _, layer in layers)
-    trained = bool(patient.steps) or (patient.steps is None and (bool(moved) or learned))
+    trained = bool(subject.steps) or (subject.steps is None and (bool(moved) or learned))
     if not trained:
         text = f"momentum is fine ({layers[0][1].momentum:g}); the averages are still those of an untrained network"
         diagnosis.fine.append(Note(BATCH_NORM, text))
@@ -140,10 +140,10 @@ def check_batch_norm(patient: Patient, diagnosis: Diagnosis) -> None:
             Finding(BATCH_NORM, tuple(still), evidence, {"still": len(still), "layers": len(layers)}, suggestion)
         )
         return
-    _check_modes(patient, layers, diagnosis)
+    _check_modes(subject, layers, diagnosis)
 
 
-def _check_settings(patient: Patient, layers: list[tuple[str, Any]], diagnosis: Diagnosis) -> bool:
+def _check_settings(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Diagnosis) -> bool:
     slow = [(path, layer.momentum) for path, layer in layers if layer.momentum >= SLOWEST]
     fast = [(path, layer.momentum) for path, layer in layers if layer.momentum < FASTEST]
     broken = [path for path, layer in layers if (_array(layer.moving_variance) < 0).any()]
@@ -171,7 +171,7 @@ def _check_settings(patient: Patient, layers: list[tuple[str, Any]], diagnosis: 
         evidence = f"In {len(broken)} of {len(layers)} BatchNorm layers moving variances are below zero."
         suggestion = "load the weights again: the order of BatchNorm's four arrays was probably mixed up."
         _append(diagnosis, [(path, 0.0) for path in broken], evidence, None, suggestion)
-    elif frozen and any(layer.trainable for _, layer in find_layers(patient.model)):
+    elif frozen and any(layer.trainable for _, layer in find_layers(subject.model)):
         evidence = (
             f"Frozen BatchNorm layers: {len(frozen)} of {len(layers)}, with moving averages as they were made (mean 0, "
             "variance 1). Frozen layers use these, also in training, and normalise nothing."
@@ -188,17 +188,17 @@ def _append(
     diagnosis.findings.append(Finding(BATCH_NORM, tuple(p for p, _ in layers), evidence, values, suggestion))
 
 
-def _check_modes(patient: Patient, layers: list[tuple[str, Any]], diagnosis: Diagnosis) -> None:
+def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Diagnosis) -> None:
     """Compare the trained network on training images in its two modes."""
-    if patient.images is None or patient.labels is None:
-        diagnosis.unchecked.append(Note(BATCH_NORM, patient.needs_images))
+    if subject.images is None or subject.labels is None:
+        diagnosis.unchecked.append(Note(BATCH_NORM, subject.needs_images))
         return
-    images, labels = patient.probe(128)
-    last = find_layers(patient.model)[-1][1]
+    images, labels = subject.probe(128)
+    last = find_layers(subject.model)[-1][1]
     share = {}
     for training in (True, False):
-        (outputs,) = layer_outputs(patient.model, [last], images, training=training)
-        if outputs.shape != (len(images), patient.classes):
+        (outputs,) = layer_outputs(subject.model, [last], images, training=training)
+        if outputs.shape != (len(images), subject.classes):
             diagnosis.unchecked.append(Note(BATCH_NORM, f"the model's last layer, {last.name}, gives no classes"))
             return
         share[training] = float((outputs.argmax(-1) == labels).mean())

@@ -84,11 +84,11 @@ def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[n
         return [-optimizer * gradient for gradient in gradients]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
     copies = [keras.Variable(value, name=v.name) for value, v in zip(before, model.trainable_variables, strict=True)]
-    own = type(optimizer).from_config(optimizer.get_config())
-    own.build(copies)
-    if optimizer.built and [v.shape for v in optimizer.variables] == [v.shape for v in own.variables]:
-        for mine, its in zip(own.variables, optimizer.variables, strict=True):
+    copy_of_optimizer = type(optimizer).from_config(optimizer.get_config())
+    copy_of_optimizer.build(copies)
+    if optimizer.built and [v.shape for v in optimizer.variables] == [v.shape for v in copy_of_optimizer.variables]:
+        for mine, its in zip(copy_of_optimizer.variables, optimizer.variables, strict=True):
             mine.assign(its)
-    own.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], copies)
+    copy_of_optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], copies)
     after = [keras.ops.convert_to_numpy(copy) for copy in copies]
     return [b - a for a, b in zip(before, after, strict=True)]

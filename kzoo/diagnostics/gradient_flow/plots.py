@@ -93,18 +93,18 @@ def _history(flow: Any) -> FlowHistory:
 
 def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> Figure:
     rows = np.flatnonzero(np.isfinite(table).any(axis=1))
-    places = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).round().astype(int))]
-    few = len(places) <= LEGEND_UP_TO
+    indices = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).round().astype(int))]
+    few = len(indices) <= LEGEND_UP_TO
     epochs = Normalize(0, max(history.epochs[-1], 1))
     # The palest colours are left out, as in `sequential_colors`.
     colormap = ListedColormap(sequential_colors(256))
-    colors = sequential_colors(len(places)) if few else [colormap(epochs(history.epochs[i])) for i in places]
+    colors = sequential_colors(len(indices)) if few else [colormap(epochs(history.epochs[i])) for i in indices]
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
     depth = len(history.layers)
-    for place, color in zip(places, colors, strict=True):
-        values = np.where(table[place] > 0, table[place], np.nan)
-        epoch = history.epochs[place]
+    for index, color in zip(indices, colors, strict=True):
+        values = np.where(table[index] > 0, table[index], np.nan)
+        epoch = history.epochs[index]
         name = "before training" if epoch == 0 else f"epoch {epoch}"
         marker = "o" if depth <= 40 else None
         axes.plot(range(depth), values, color=color, linewidth=1.6, marker=marker, markersize=3.5, label=name)
@@ -116,7 +116,7 @@ def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> F
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_ylabel(label)
-    if (table[places] == 0).any():
+    if (table[indices] == 0).any():
         axes.set_xlabel("no point: exactly 0")
     thin_ticks(axes.xaxis, history.layers, at_most=20, rotation=90, fontsize=8)
     axes.set_title(title)

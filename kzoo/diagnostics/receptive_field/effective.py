@@ -130,8 +130,8 @@ def effective_field(
         )
     row, column = output.shape[1] // 2, output.shape[2] // 2
 
-    def score(given: Any) -> Any:
-        return keras.ops.sum(given[:, row, column], axis=-1)
+    def score(outputs: Any) -> Any:
+        return keras.ops.sum(outputs[:, row, column], axis=-1)
 
     total = np.zeros(images.shape[1:3])
     for start in range(0, len(images), _CHUNK):

@@ -100,5 +100,5 @@ def plot_field_table(rows: Sequence[FieldRow], at_most: int = 12) -> Figure:
     measured = [row.effective for row in rows if row.effective is not None]
     if not measured:
         raise InputError("rows has no effective field: none was measured")
-    places = np.unique(np.linspace(0, len(measured) - 1, min(at_most, len(measured))).round().astype(int))
-    return plot_effective_fields([measured[place] for place in places])
+    indices = np.unique(np.linspace(0, len(measured) - 1, min(at_most, len(measured))).round().astype(int))
+    return plot_effective_fields([measured[index] for index in indices])

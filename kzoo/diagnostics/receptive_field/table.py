@@ -39,14 +39,14 @@ class FieldRow:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; the effective field by its figures, in pixels."""
-        found = self.effective
+        effective = self.effective
         return {
             "name": self.name,
             "type": self.type,
             "output_shape": list(self.output_shape),
             "exact": list(self.exact),
             "report_d": None if self.report_d is None else list(self.report_d),
-            "effective": found and {key: getattr(found, key) for key in ("radius", "deviation", "size")},
+            "effective": effective and {key: getattr(effective, key) for key in ("radius", "deviation", "size")},
         }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kzoo.data.augment import Normalization
 from kzoo.data.datasets import get_dataset
-from kzoo.diagnostics.doctor.patient import Patient, check_fits
+from kzoo.diagnostics.doctor.subject import Subject, check_fits
 from kzoo.errors import InputError
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model, get_variant, names_set
@@ -36,7 +36,7 @@ def admit(
     recipe: Recipe | str | None = None,
     data_dir: str | Path | None = None,
     seed: int = 0,
-) -> Patient:
+) -> Subject:
     """Find out what a target is; the arguments are those of `kzoo.doctor`.
 
     Raises:
@@ -46,38 +46,38 @@ def admit(
         raise InputError("labels were given without images: give both")
     if dataset is not None and images is not None:
         raise InputError(f"images and dataset={dataset!r} were given: give one of them")
-    row = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen_recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
         target = open_run(target)
     if isinstance(target, Run):
-        if dataset is not None or row is not None:
+        if dataset is not None or chosen_recipe is not None:
             raise InputError("a run has its own recipe and dataset: leave recipe and dataset out")
-        patient = _of_run(target, data_dir, seed, own_images=images is not None)
+        subject = _of_run(target, data_dir, seed, custom_images=images is not None)
     elif isinstance(target, keras.Model):
-        patient = _of_model(f"model {target.name!r}", target, row, dataset, data_dir, seed)
+        subject = _of_model(f"model {target.name!r}", target, chosen_recipe, dataset, data_dir, seed)
     elif isinstance(target, str | Path) and str(target).endswith(".keras"):
-        patient = _of_model(str(target), load_keras_file(Path(target)), row, dataset, data_dir, seed)
+        subject = _of_model(str(target), load_keras_file(Path(target)), chosen_recipe, dataset, data_dir, seed)
     elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
-        patient = _of_name(row or named_or_refused(target), dataset, data_dir, seed, title=target)
+        subject = _of_name(chosen_recipe or named_or_refused(target), dataset, data_dir, seed, title=target)
     else:
         what = f"{str(target)!r}" if isinstance(target, str | Path) else type(target).__name__
         raise InputError(f"{what} cannot be examined: give a run's directory, a .keras file, a model or a model's name")
     if images is not None:
-        patient.images = np.asarray(images)
-        patient.labels = None if labels is None else np.asarray(labels)
-        patient.no_data = "give labels with the images"
-    check_fits(patient)
-    return patient
+        subject.images = np.asarray(images)
+        subject.labels = None if labels is None else np.asarray(labels)
+        subject.no_data = "give labels with the images"
+    check_fits(subject)
+    return subject
 
 
-def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: bool) -> Patient:
+def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: bool) -> Subject:
     result = run.result if run.finished else None
     start = None if result else load_latest(run.directory / "checkpoint")
-    place = data_dir or (result.data.get("data_dir") if result else start.state.data_dir if start else None)
+    directory = data_dir or (result.data.get("data_dir") if result else start.state.data_dir if start else None)
     data: Data | None = None
     no_data = ""
     try:
-        data = None if own_images else load_parts(run.recipe, place)
+        data = None if custom_images else load_parts(run.recipe, directory)
     except InputError as error:
         no_data = str(error)
         if result is None:
@@ -106,7 +106,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: boo
     title += f" ({done}, {epochs} epoch{'s' * (epochs != 1)}; weights {'of the best' if weights.is_file() else 'as'}"
     title += " epoch)" if weights.is_file() else " they were before training)"
     images = (result.sizes.get("train") if result else None) or (len(data.train) if data else 0)
-    return Patient(
+    return Subject(
         title,
         model,
         seed,
@@ -124,41 +124,41 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, own_images: boo
 
 
 def _of_model(
-    title: str, model: keras.Model, row: Recipe | None, name: str | None, data_dir: str | Path | None, seed: int
-) -> Patient:
-    patient = Patient(title, model, seed, recipe=row)
-    if row is not None:
-        patient.optimizer = lambda: build_optimizer(row.resolved())
+    title: str, model: keras.Model, recipe: Recipe | None, name: str | None, data_dir: str | Path | None, seed: int
+) -> Subject:
+    subject = Subject(title, model, seed, recipe=recipe)
+    if recipe is not None:
+        subject.optimizer = lambda: build_optimizer(recipe.resolved())
     elif getattr(model, "optimizer", None) is not None:
         kind, settings = type(model.optimizer), model.optimizer.get_config()
-        patient.optimizer = lambda: kind.from_config(settings)
+        subject.optimizer = lambda: kind.from_config(settings)
     if name is not None:
-        base = row or Recipe("doctor/own", model=f"keras:{model.name}", augmentation=())
-        _give(patient, load_parts(base.override(dataset=name).resolved(), data_dir))
-    return patient
+        base = recipe or Recipe("doctor/own", model=f"keras:{model.name}", augmentation=())
+        _give(subject, load_parts(base.override(dataset=name).resolved(), data_dir))
+    return subject
 
 
-def _of_name(row: Recipe, name: str | None, data_dir: str | Path | None, seed: int, title: str) -> Patient:
-    row = row.override(seed=seed)
+def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed: int, title: str) -> Subject:
+    recipe = recipe.override(seed=seed)
     if name is not None:
-        row = row.override(dataset=name)
-    row = row.resolved()
-    data = load_parts(row, data_dir) if name is not None else None
+        recipe = recipe.override(dataset=name)
+    recipe = recipe.resolved()
+    data = load_parts(recipe, data_dir) if name is not None else None
 
     def initial() -> keras.Model:
         if data is not None:
-            made = build_model(row, data)
-            prepare_model(made, row, data)
+            made = build_model(recipe, data)
+            prepare_model(made, recipe, data)
             return made
-        shape = _shape_of_recipe(row)
-        return create_model(row.model, **row.model_options) if shape is None else build_model(row, shape)
+        shape = _shape_of_recipe(recipe)
+        return create_model(recipe.model, **recipe.model_options) if shape is None else build_model(recipe, shape)
 
     model = initial()
-    patient = Patient(f"{title} (initial weights, seed {seed})", model, seed, recipe=row, steps=0)
-    patient.optimizer, patient.initial = lambda: build_optimizer(row), initial
+    subject = Subject(f"{title} (initial weights, seed {seed})", model, seed, recipe=recipe, steps=0)
+    subject.optimizer, subject.initial = lambda: build_optimizer(recipe), initial
     if data is not None:
-        _give(patient, data)
-    return patient
+        _give(subject, data)
+    return subject
 
 
 class _Shape:
@@ -174,19 +174,21 @@ def _shape_of_record(facts: dict[str, Any]) -> Any:
     return _Shape(tuple(facts["image_shape"]), tuple(facts["class_names"]), normalization)
 
 
-def _shape_of_recipe(row: Recipe) -> Any:
+def _shape_of_recipe(recipe: Recipe) -> Any:
     """From the dataset's row; None where that does not say, or the model is of another kind than the data."""
-    data = get_dataset(row.dataset)
-    own = get_variant(row.model)
-    if own.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:
+    data = get_dataset(recipe.dataset)
+    variant = get_variant(recipe.model)
+    if variant.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:
         return None
     statistics = Normalization(data.mean, data.std or ())
-    if isinstance(row.normalization, ChannelStatistics):
-        statistics = Normalization(row.normalization.mean, row.normalization.std)
-    shape = data.image_shape if row.image_size is None else (row.image_size, row.image_size, data.image_shape[2])
-    names = row.class_names or data.class_names or range(data.classes)
-    return _Shape(shape, tuple(map(str, names)), None if row.normalization == "none" else statistics)
+    if isinstance(recipe.normalization, ChannelStatistics):
+        statistics = Normalization(recipe.normalization.mean, recipe.normalization.std)
+    shape = (
+        data.image_shape if recipe.image_size is None else (recipe.image_size, recipe.image_size, data.image_shape[2])
+    )
+    names = recipe.class_names or data.class_names or range(data.classes)
+    return _Shape(shape, tuple(map(str, names)), None if recipe.normalization == "none" else statistics)
 
 
-def _give(patient: Patient, data: Data) -> None:
-    patient.images, patient.labels, patient.class_names = data.train.images, data.train.labels, data.class_names
+def _give(subject: Subject, data: Data) -> None:
+    subject.images, subject.labels, subject.class_names = data.train.images, data.train.labels, data.class_names

@@ -23,7 +23,7 @@ PROBE = 64
 
 
 @dataclass
-class Patient:
+class Subject:
     """A network and what is known of it.
 
     Attributes:
@@ -86,22 +86,22 @@ class Patient:
         return self.images[chosen], labels
 
 
-def check_fits(patient: Patient) -> None:
+def check_fits(subject: Subject) -> None:
     """Refuse what is no classifier of images, or images that do not fit."""
-    model = patient.model
+    model = subject.model
     find_layers(model)
     if not model.trainable_variables:
         raise InputError(
             f"model {model.name!r} has no trainable weights: there is nothing to learn, set trainable=True"
         )
-    images, labels = patient.images, patient.labels
+    images, labels = subject.images, subject.labels
     if images is None:
         input_shape(model)
     elif images.dtype.kind not in "fiub":
         raise InputError(f"images must be numbers, not {images.dtype}")
     else:
         prepare_images(model, images[:1])
-    classes = patient.classes  # asked for here, so that what is no classifier is refused
+    classes = subject.classes  # asked for here, so that what is no classifier is refused
     if images is None or labels is None:
         return
     if labels.ndim == 2:
@@ -110,4 +110,4 @@ def check_fits(patient: Patient) -> None:
         raise InputError(f"labels have shape {labels.shape} and type {labels.dtype}: {len(images)} integers are needed")
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"labels run from {labels.min()} to {labels.max()}, the model has outputs 0 to {classes - 1}")
-    patient.labels = labels.astype(np.int64)
+    subject.labels = labels.astype(np.int64)
