@@ -20,7 +20,7 @@ AGAIN = "fresh=True (--fresh) trains anew beside it, or choose another directory
 
 
 def check_finished(
-    place: Path,
+    directory: Path,
     recipe: Recipe,
     record: records.Result,
     model: keras.Model | None,
@@ -35,7 +35,7 @@ def check_finished(
     Only what a name of the zoo does not stand for is built or read.
 
     Args:
-        place: the finished run's directory, or where else its record is.
+        directory: the finished run's directory, or where else its record is.
         recipe: its own, and the one asked for.
         record: what came of it.
         model: the user's own, where one is asked for.
@@ -68,12 +68,12 @@ def check_finished(
     now["parts"] = origin.describe_parts(recipe)
     if callbacks is not None:
         now["callbacks"] = origin.describe_callbacks(callbacks)
-    _say_what_is_unknown(place, record.origin, now)
-    refuse_differences(place, before, now, lambda: _again(recipe, make, record), advice)
+    _say_what_is_unknown(directory, record.origin, now)
+    refuse_differences(directory, before, now, lambda: _again(recipe, make, record), advice)
 
 
 def check_begun(
-    place: Path,
+    directory: Path,
     before: Mapping[str, Any] | None,
     now: Mapping[str, Any],
     again: Callable[[], keras.Model] | None,
@@ -90,7 +90,7 @@ def check_begun(
     """
     if before is None:
         # Whether there are as many callbacks as before, the states in the checkpoint tell.
-        _say_what_is_unknown(place, before, {**now, "callbacks": None})
+        _say_what_is_unknown(directory, before, {**now, "callbacks": None})
         return
     old, new = before["callbacks"], list(now["callbacks"])
     for index, one in enumerate(old[: len(new)]):
@@ -98,13 +98,13 @@ def check_begun(
             new[index] = one
     if origin.same_callbacks(old, new):
         for text in origin.callback_differences(old, new):
-            warnings.warn(f"run {str(place)!r} goes on with {text} than it began with", stacklevel=2)
+            warnings.warn(f"run {str(directory)!r} goes on with {text} than it began with", stacklevel=2)
         before = {**before, "callbacks": None}
-    refuse_differences(place, before, now, lambda: _again(recipe, again, data))
+    refuse_differences(directory, before, now, lambda: _again(recipe, again, data))
 
 
 def refuse_differences(
-    place: Path,
+    directory: Path,
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     again: Callable[[], Mapping[str, Any] | None] = lambda: None,
@@ -115,17 +115,17 @@ def refuse_differences(
     Initial weights that differ are looked at twice: `again` describes the model once more, and where that differs
     too, its code draws new weights each time, which is said and no reason to refuse.
     """
-    found = origin.differences(before, now)
-    weights = [text for text in found if text.startswith("other initial weights")]
+    changed = origin.differences(before, now)
+    weights = [text for text in changed if text.startswith("other initial weights")]
     if weights and (other := again()) is not None and not origin.same_weights(other, now["model"]):
         warnings.warn(
-            f"the model of run {str(place)!r} has other initial weights whenever it is built, so whether it has "
+            f"the model of run {str(directory)!r} has other initial weights whenever it is built, so whether it has "
             "changed cannot be told by them: draw them from Keras's generators, which the recipe's seed sets",
             stacklevel=2,
         )
-        found = [text for text in found if text not in weights]
-    if found:
-        raise Differs(f"run {str(place)!r} is not what is asked for now: {'; '.join(found)}. {advice}")
+        changed = [text for text in changed if text not in weights]
+    if changed:
+        raise Differs(f"run {str(directory)!r} is not what is asked for now: {'; '.join(changed)}. {advice}")
 
 
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:
@@ -142,12 +142,12 @@ def _described(recipe: Recipe, model: keras.Model, image_shape: Sequence[int]) -
     return origin.describe_model(recipe, model)
 
 
-def _say_what_is_unknown(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+def _say_what_is_unknown(directory: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
     """One line for a run that was made before runs kept what they are made of, where that would be compared."""
     asked = [name for name in ("model", "callbacks") if now.get(name)]
     if before is None and asked:
         warnings.warn(
-            f"run {str(place)!r} was made by an earlier kzoo, which did not keep what it was made of: whether its "
+            f"run {str(directory)!r} was made by an earlier kzoo, which did not keep what it was made of: whether its "
             f"{' or '.join(asked)} changed since cannot be checked",
             stacklevel=2,
         )

@@ -106,8 +106,8 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
     parts = split(arrays, recipe.split, get_dataset(recipe.dataset), recipe.train_size)
     if not len(parts.validation):
         if isinstance(recipe.schedule, Plateau) or recipe.early_stop is not None:
-            what = "schedule 'plateau'" if isinstance(recipe.schedule, Plateau) else "early_stop"
-            raise InputError(f"{what} needs validation images, but split.validation leaves none")
+            setting = "schedule 'plateau'" if isinstance(recipe.schedule, Plateau) else "early_stop"
+            raise InputError(f"{setting} needs validation images, but split.validation leaves none")
         if not len(parts.test):
             raise InputError("split leaves neither validation nor test images")
     sizes = {"drawn": len(parts.train)}
@@ -162,10 +162,10 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
     Seeds the generators of Keras, NumPy and Python, from which Keras draws initial weights.
     """
     options = dict(recipe.model_options)
-    own = {"classes": len(data.class_names), "input_shape": data.image_shape}
+    data_options = {"classes": len(data.class_names), "input_shape": data.image_shape}
     if data.normalization is not None:
-        own |= {"mean": data.normalization.mean, "std": data.normalization.std}
-    for option, value in own.items():
+        data_options |= {"mean": data.normalization.mean, "std": data.normalization.std}
+    for option, value in data_options.items():
         if option not in options and takes(recipe.model, option):
             options[option] = value
     keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
@@ -217,10 +217,10 @@ def _check_fits(model: keras.Model, data: Data) -> None:
     inputs = model.input_shape
     if len(inputs) != 4 or any(a is not None and a != b for a, b in zip(inputs[1:], data.image_shape, strict=True)):
         raise InputError(f"model {model.name!r} takes images of shape {inputs[1:]}, the data has {data.image_shape}")
-    found = class_outputs(model, data.train.images[:4])
-    if found.classes != len(data.class_names):
-        given = "one sigmoid, so two classes" if found.kind == "sigmoid" else f"{found.classes} outputs"
-        raise InputError(f"model {model.name!r} gives {given}, the data has {len(data.class_names)} classes")
+    outputs = class_outputs(model, data.train.images[:4])
+    if outputs.classes != len(data.class_names):
+        description = "one sigmoid, so two classes" if outputs.kind == "sigmoid" else f"{outputs.classes} outputs"
+        raise InputError(f"model {model.name!r} gives {description}, the data has {len(data.class_names)} classes")
 
 
 def model_digest(model: keras.Model) -> str:

@@ -67,23 +67,23 @@ class StatefulCallbacks:
     """The callbacks of a run that keep states: kzoo's own, then the user's.
 
     Attributes:
-        own: kzoo's.
+        built_in: kzoo's.
         custom: the user's, in the order in which they were given.
     """
 
-    def __init__(self, own: Sequence[Any], custom: Sequence[Any]) -> None:
+    def __init__(self, built_in: Sequence[Any], custom: Sequence[Any]) -> None:
         """Keep both."""
-        self.own, self.custom = list(own), list(custom)
+        self.built_in, self.custom = list(built_in), list(custom)
 
     @property
     def all(self) -> list[Any]:
         """All of them, in the order of their states."""
-        return [*self.own, *self.custom]
+        return [*self.built_in, *self.custom]
 
     @property
     def names(self) -> list[str]:
         """Class names of kzoo's own."""
-        return [type(part).__name__ for part in self.own]
+        return [type(part).__name__ for part in self.built_in]
 
     def states(self) -> list[dict[str, Any]]:
         """What must survive a kill."""
@@ -105,14 +105,14 @@ class StatefulCallbacks:
         )
         if state.parts != self.names:
             raise other
-        count = len(self.own)
+        count = len(self.built_in)
         if len(state.callbacks) != len(self.all):
             raise InputError(
                 f"run {str(directory)!r} was trained with {len(state.callbacks) - count} callbacks of your own and is "
                 f"resumed with {len(self.custom)}: pass as many, in the same order"
             )
         try:
-            for part, kept in zip(self.own, state.callbacks[:count], strict=True):
+            for part, kept in zip(self.built_in, state.callbacks[:count], strict=True):
                 restore_state(part, kept)
         except (KeyError, TypeError) as error:
             raise other from error

@@ -54,8 +54,8 @@ class Rate(keras.callbacks.Callback):
         """The optimizer's rate as it is now: a callback of the user's may have set another than the schedule's."""
         if self.by_step is not None:
             return self.now  # the optimizer's own schedule, which nobody can set
-        found = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        return self.now if found == float(np.float32(self.now)) else found
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return self.now if rate == float(np.float32(self.now)) else rate
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tell the plateau schedule how validation went."""
@@ -90,8 +90,8 @@ class Log(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Append an epoch."""
-        figures = {key: float(value) for key, value in logs.items()}
-        entry = {**figures, "learning_rate": self._rate.used(), "seconds": self._seconds()}
+        metrics = {key: float(value) for key, value in logs.items()}
+        entry = {**metrics, "learning_rate": self._rate.used(), "seconds": self._seconds()}
         for key, value in entry.items():
             self.history.setdefault(key, []).append(value)
         self._before, self._start = 0.0, time.monotonic()
@@ -161,9 +161,9 @@ class EarlyStopper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare."""
-        figure = logs[self.rule.monitor] if self.rule.monitor == "val_accuracy" else -logs[self.rule.monitor]
-        if figure > self.best + self.rule.min_delta:
-            self.best, self.waited = float(figure), 0
+        value = logs[self.rule.monitor] if self.rule.monitor == "val_accuracy" else -logs[self.rule.monitor]
+        if value > self.best + self.rule.min_delta:
+            self.best, self.waited = float(value), 0
         else:
             self.waited += 1
         if self.waited >= self.rule.patience:

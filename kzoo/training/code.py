@@ -102,10 +102,10 @@ def _code(code: types.CodeType, names: dict[str, Any], seen: set[Any]) -> list[s
         parts.append(f"{step.opname} {_shown(step.argval)}")
         # A name that is an attribute is no global, even where a global is called alike.
         if step.opname in GLOBALS:
-            found = names.get(step.argval)
-            parts += _value(found, seen)
-            if inspect.ismodule(found) and _is_file(found):
-                parts += [part for other in others for part in _value(vars(found).get(other), seen)]
+            value = names.get(step.argval)
+            parts += _value(value, seen)
+            if inspect.ismodule(value) and _is_file(value):
+                parts += [part for other in others for part in _value(vars(value).get(other), seen)]
     return parts
 
 
@@ -116,5 +116,5 @@ def _shown(value: Any) -> str:
 
 def _is_file(module: types.ModuleType) -> bool:
     """Whether a module is the user's own file, not an installed package."""
-    place = str(getattr(module, "__file__", None) or "")
-    return bool(place) and "site-packages" not in place and module.__name__.partition(".")[0] not in LIBRARIES
+    path = str(getattr(module, "__file__", None) or "")
+    return bool(path) and "site-packages" not in path and module.__name__.partition(".")[0] not in LIBRARIES

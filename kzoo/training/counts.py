@@ -17,8 +17,8 @@ Counts = list[list[int]] | dict[str, Any]
 def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Any:
     """Images by true class (rows) and predicted class: an array int64 (classes, classes), sparse above `DENSE`."""
     ones = np.ones(len(labels), np.int64)
-    found = csr_array((ones, (np.asarray(labels), np.asarray(predicted))), shape=(classes, classes))
-    return found.toarray() if classes <= DENSE else found
+    matrix = csr_array((ones, (np.asarray(labels), np.asarray(predicted))), shape=(classes, classes))
+    return matrix.toarray() if classes <= DENSE else matrix
 
 
 def to_json(matrix: Any) -> Counts:
@@ -27,8 +27,8 @@ def to_json(matrix: Any) -> Counts:
         return [[int(value) for value in row] for row in matrix]
     cells = matrix.tocoo()
     order = np.lexsort((cells.col, cells.row))
-    found = np.stack([cells.row, cells.col, cells.data], axis=1)[order]
-    return {"classes": matrix.shape[0], "cells": found.tolist()}
+    entries = np.stack([cells.row, cells.col, cells.data], axis=1)[order]
+    return {"classes": matrix.shape[0], "cells": entries.tolist()}
 
 
 def from_json(counts: Counts) -> Any:

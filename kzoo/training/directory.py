@@ -1,4 +1,4 @@
-"""A run's directory: who may write to it, what it holds from the start, and whether it still is what it was."""
+"""A run's directory: who may write to it, what it holds from the start, and whether it has changed since."""
 
 from __future__ import annotations
 
@@ -22,180 +22,183 @@ from kzoo.training.records import read_result
 from kzoo.training.schedules import FILL_THE_RUN
 
 STRUCTURE = "structure.json"
-"""What the model was made of when the run began."""
+"""The file that describes the model as it was when the run began."""
 MOMENT = 0.3
-"""Seconds to wait for a process that is about to leave a directory, or that asks whether it is in use."""
+"""Seconds to wait for a process that is about to leave a directory, or that checks whether it is in use."""
 
 
-def lay_out(place: Path, row: Recipe, model: keras.Model) -> None:
+def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
     """Write what a run's directory holds from the start, once."""
-    if row.model.startswith("keras:") and not (place / "initial.keras").exists():
-        temporary = place / ".initial.keras"
+    if recipe.model.startswith("keras:") and not (directory / "initial.keras").exists():
+        temporary = directory / ".initial.keras"
         model.save(temporary)
-        temporary.replace(place / "initial.keras")
-    if not (place / "recipe.json").exists():
-        write_text(place / "recipe.json", row.to_json())
-    if not row.model.startswith("keras:") and not (place / STRUCTURE).exists():
-        write_json(place / STRUCTURE, structure(model), indent=None)
+        temporary.replace(directory / "initial.keras")
+    if not (directory / "recipe.json").exists():
+        write_text(directory / "recipe.json", recipe.to_json())
+    if not recipe.model.startswith("keras:") and not (directory / STRUCTURE).exists():
+        write_json(directory / STRUCTURE, structure(model), indent=None)
 
 
-def take_along(source: Path, place: Path) -> None:
-    """Copy to a run's directory what the run that it extends kept of its epochs, beside the checkpoint."""
+def take_along(source: Path, directory: Path) -> None:
+    """Copy what a run recorded of its epochs, apart from the checkpoint, to the run that extends it."""
     for name in ("weight_histograms.json", "tensorboard"):
-        there, here = source / name, place / name
-        if there.is_dir():
-            shutil.copytree(there, here, dirs_exist_ok=True)
-        elif there.exists():
-            shutil.copyfile(there, here)
+        source_path, target = source / name, directory / name
+        if source_path.is_dir():
+            shutil.copytree(source_path, target, dirs_exist_ok=True)
+        elif source_path.exists():
+            shutil.copyfile(source_path, target)
 
 
-def check_structure(place: Path, model: keras.Model) -> None:
-    """Refuse a model that is built otherwise now than when its run began; runs of before kept no structure.
+def check_structure(directory: Path, model: keras.Model) -> None:
+    """Refuse a model whose structure has changed since its run began; early runs kept no structure.
 
     Raises:
-        InputError: it is; the message says where.
+        InputError: it has changed; the message says where.
     """
-    path = place / STRUCTURE
+    path = directory / STRUCTURE
     if not path.exists():
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        found = difference(structure(model), before)
+        changed = difference(structure(model), before)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {error}") from None
-    if found:
+    if changed:
         raise Differs(
-            f"run {str(place)!r}: the code of its model {model.name!r} has changed since it began: {found}. Put the "
-            "code back, or train anew (--fresh)"
+            f"run {str(directory)!r}: the code of its model {model.name!r} has changed since it began: {changed}. "
+            "Put the code back, or train anew (--fresh)"
         )
 
 
-def own_model(place: Path) -> keras.Model | None:
-    """The user's own model that a run began with, or None where a name stands for the model."""
-    path = place / "initial.keras"
+def own_model(directory: Path) -> keras.Model | None:
+    """The custom model that a run began with; None where the recipe names the model."""
+    path = directory / "initial.keras"
     if not path.exists():
         return None
     return load_keras_file(path)
 
 
 class claimed:
-    """Within it, this process alone may write to a run's directory; the system frees it when the process dies.
+    """A context in which only this process may write to a run's directory; the system frees it when the process dies.
 
-    A directory that was empty, or not there, is so again if an error ends it before anything was trained.
+    If an error ends it before anything was trained, a directory that was empty or missing is so again.
     """
 
-    def __init__(self, place: Path) -> None:
-        """Claim `place`, which is made if it is not there."""
-        self.place = place
+    def __init__(self, directory: Path) -> None:
+        """Claim `directory`, which is made if it does not exist."""
+        self.directory = directory
 
     def __enter__(self) -> None:
         end = time.monotonic() + MOMENT
         while True:
             try:
                 self._make()
-                self.lock = filelock.FileLock(self.place / ".lock")
+                self.lock = filelock.FileLock(self.directory / ".lock")
                 self.lock.acquire(timeout=max(0.0, end - time.monotonic()), poll_interval=0.02)
                 break
             except filelock.Timeout:
-                raise InUse(f"directory {str(self.place)!r} is in use: another process trains there") from None
+                raise InUse(f"directory {str(self.directory)!r} is in use: another process trains there") from None
             except OSError as error:
-                # Another process made the directory, was refused, and takes it away just now.
+                # Another process made the directory, was refused, and is removing it now.
                 if isinstance(error, FileNotFoundError | FileExistsError) and time.monotonic() < end:
                     continue
-                raise InputError(f"directory {str(self.place)!r} cannot be written: {error.strerror}") from None
-        self.empty = all(path.name == ".lock" for path in self.place.iterdir())
+                raise InputError(f"directory {str(self.directory)!r} cannot be written: {error.strerror}") from None
+        self.empty = all(path.name == ".lock" for path in self.directory.iterdir())
 
     def _make(self) -> None:
-        """Make the directory if it is not there, and refuse one that is somebody else's."""
+        """Make the directory if it does not exist, and refuse one that holds something else."""
         self.made: list[Path] = []  # by this process, innermost first
-        for folder in [self.place, *self.place.parents]:
+        for folder in [self.directory, *self.directory.parents]:
             if folder.exists():
                 if not folder.is_dir():
-                    raise InputError(f"directory {str(self.place)!r} cannot be made: {str(folder)!r} is a file")
+                    raise InputError(f"directory {str(self.directory)!r} cannot be made: {str(folder)!r} is a file")
                 break
             self.made.append(folder)
         try:
-            self.place.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if isinstance(error, FileNotFoundError | FileExistsError):
                 raise
-            raise InputError(f"directory {str(self.place)!r} cannot be made: {error.strerror}") from None
-        strangers = [path.name for path in self.place.iterdir() if not path.name.startswith(".")]
-        if strangers and not (self.place / "recipe.json").exists() and "initial.keras" not in strangers:
-            raise InputError(f"directory {str(self.place)!r} holds {strangers[0]!r} and no recipe.json: choose another")
+            raise InputError(f"directory {str(self.directory)!r} cannot be made: {error.strerror}") from None
+        strangers = [path.name for path in self.directory.iterdir() if not path.name.startswith(".")]
+        if strangers and not (self.directory / "recipe.json").exists() and "initial.keras" not in strangers:
+            raise InputError(
+                f"directory {str(self.directory)!r} holds {strangers[0]!r} and no recipe.json: choose another"
+            )
 
     def __exit__(self, *error: object) -> None:
-        if any(error) and self.empty and not (self.place / "checkpoint").exists():
+        if any(error) and self.empty and not (self.directory / "checkpoint").exists():
             self._leave_nothing()
         self.lock.release()
 
     def _leave_nothing(self) -> None:
-        """Remove what this process has written and made; whatever else is there stays.
+        """Remove the files and directories that this process has made; all others stay.
 
-        The lock's file is the last to go, while it is held: whoever waits for it finds it gone and makes a new one.
+        The lock file is removed last, while the lock is held: a process that waits for it then makes a new one.
         """
-        shutil.rmtree(self.place / "tensorboard", ignore_errors=True)
+        shutil.rmtree(self.directory / "tensorboard", ignore_errors=True)
         for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", "weight_histograms.json", ".lock"):
-            (self.place / name).unlink(missing_ok=True)
+            (self.directory / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self.made:
                 folder.rmdir()
 
 
-def new_place(place: Path) -> Path:
-    """A path like this one at which nothing is yet."""
+def new_place(directory: Path) -> Path:
+    """The path itself, or the first of its numbered variants, that does not exist yet."""
     number = 2
-    new = place
+    new = directory
     while new.exists():
-        new = place.with_name(f"{place.name}-{number}")
+        new = directory.with_name(f"{directory.name}-{number}")
         number += 1
     return new
 
 
-def check_same_recipe(place: Path, row: Recipe, digest: str | None, start: Checkpoint | None) -> None:
-    """Refuse a directory whose run began with another recipe, or whose recipe was edited since."""
-    there = Recipe.from_file(place / "recipe.json")
-    differing = differing_fields(there, row)
-    before = start.state.digest if start else _recorded_digest(place)
+def check_same_recipe(directory: Path, recipe: Recipe, digest: str | None, start: Checkpoint | None) -> None:
+    """Refuse a directory whose run began with another recipe, or whose recipe has been edited since."""
+    recorded = Recipe.from_file(directory / "recipe.json")
+    differing = differing_fields(recorded, recipe)
+    before = start.state.digest if start else _recorded_digest(directory)
     if not differing and digest and before and before != digest:
-        files = "the file of initial_weights" if row.initial_weights is not None else "the model or a file it names"
+        files = "the file of initial_weights" if recipe.initial_weights is not None else "the model or a file it names"
         raise Differs(
-            f"directory {str(place)!r} holds the run of another recipe: {files} is another one now; choose another "
+            f"directory {str(directory)!r} holds the run of another recipe: {files} is another one now; choose another "
             "directory"
         )
     if differing:
-        found = "; ".join(difference_in_words(name, there, row) for name in differing)
+        changed = "; ".join(difference_in_words(name, recorded, recipe) for name in differing)
         raise Differs(
-            f"directory {str(place)!r} holds the run of another recipe ({there.name!r}): {found}. Choose another "
-            f"directory{_more(there, row)}"
+            f"directory {str(directory)!r} holds the run of another recipe ({recorded.name!r}): {changed}. "
+            f"Choose another directory{_more(recorded, recipe)}"
         )
-    named = row.initial_weights is None and not row.model.startswith("keras:")
-    if digest is None and start and named and row.digest() != start.state.digest:
-        raise InputError(f"recipe {str(place / 'recipe.json')!r} was changed after the run began: put it back")
+    named = recipe.initial_weights is None and not recipe.model.startswith("keras:")
+    if digest is None and start and named and recipe.digest() != start.state.digest:
+        raise InputError(f"recipe {str(directory / 'recipe.json')!r} was changed after the run began: put it back")
 
 
-def _more(there: Recipe, row: Recipe) -> str:
+def _more(recorded: Recipe, recipe: Recipe) -> str:
     """How to train a run for more epochs than its recipe says."""
-    if row.epochs <= there.epochs:
+    if recipe.epochs <= recorded.epochs:
         return ""
     text = "; a run ends with its last epoch: "
-    if not isinstance(row.schedule, FILL_THE_RUN):
+    if not isinstance(recipe.schedule, FILL_THE_RUN):
         text += "to go on in another directory, give this one's run more epochs with --extend (extend=True), or "
     else:
         text += "its schedule is of all of them, so "
     return text + "to go on from its weights in a run of its own, set initial_weights to the directory"
 
 
-def _recorded_digest(place: Path) -> str | None:
-    path = place / "result.json"
+def _recorded_digest(directory: Path) -> str | None:
+    path = directory / "result.json"
     return read_result(path).digest if path.exists() else None
 
 
-def check_same_data(place: Path, before: str, now: str) -> None:
+def check_same_data(directory: Path, before: str, now: str) -> None:
     """Refuse to mix data: `before` and `now` are fingerprints."""
     if before != now:
         raise InputError(
-            f"the data of run {str(place)!r} has changed since it began (fingerprint {now[:10]}, it was {before[:10]})"
+            f"the data of run {str(directory)!r} has changed since it began "
+            f"(fingerprint {now[:10]}, it was {before[:10]})"
         )
 
 

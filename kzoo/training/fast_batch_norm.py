@@ -31,8 +31,8 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     Raises:
         InputError: the outputs are not those of a classifier of one class an image.
     """
-    found = class_outputs(model)
-    target, logits = found.model, found.logits
+    outputs = class_outputs(model)
+    target, logits = outputs.model, outputs.logits
     # Nothing between the parts of a nested model can be exchanged from outside.
     nested = any(isinstance(layer, keras.Model) for layer in model.layers)
     fusable = has_graph(model) and not nested and keras.backend.backend() == "tensorflow"

@@ -41,10 +41,10 @@ def _meant(path: Path, name: str) -> str:
 
 
 def _nearest_run(path: Path) -> str | None:
-    there = {found.parent.name: str(found.parent) for found in sorted(RUNS.glob("*/recipe.json"))}
-    begun = [name for name in there if path.name and name.startswith(path.name)]
-    near = begun[:1] or difflib.get_close_matches(path.name, there, n=1, cutoff=ALIKE)
-    return there[near[0]] if near else None
+    runs = {file.parent.name: str(file.parent) for file in sorted(RUNS.glob("*/recipe.json"))}
+    begun = [name for name in runs if path.name and name.startswith(path.name)]
+    near = begun[:1] or difflib.get_close_matches(path.name, runs, n=1, cutoff=ALIKE)
+    return runs[near[0]] if near else None
 
 
 def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:

@@ -66,23 +66,23 @@ def load_initial_weights(
     Raises:
         InputError: the file is missing or damaged, its weights belong to another network, or none of them fits.
     """
-    what = f"initial_weights {source!r}"
+    label = f"initial_weights {source!r}"
     path = initial_weights_file(source)
     try:
         opened = _opened(source, path)
         if opened is not None:
-            given, names = opened
-            return transfer(given, model, what=what, source_names=names, target_names=class_names, partial=partial)
+            trained, names = opened
+            return transfer(trained, model, what=label, source_names=names, target_names=class_names, partial=partial)
         if partial:
             raise InputError(
-                f"{what}: a .weights.h5 file names no layers, so they cannot be taken in part: give a .keras"
+                f"{label}: a .weights.h5 file names no layers, so they cannot be taken in part: give a .keras"
             )
         load_file(model, path, source)
     except (OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{what} cannot be read into {model.name!r}: {first}") from None
+        raise InputError(f"{label} cannot be read into {model.name!r}: {first}") from None
     note = "the file holds shapes alone: that strides, padding and activations are the same is taken on trust"
     return Transfer([layer.name for layer in model.layers if layer.weights], notes=[note])
 
@@ -92,8 +92,8 @@ def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None]
     folder = path.parent
     if _is_set(source) or (path.name == WEIGHTS and (folder / DESCRIPTION).is_file()):
         reference = source if _is_set(source) else str(folder / DESCRIPTION)
-        found = open_set(reference)[0]
-        return create_model(found.model, weights=reference), found.class_names
+        description = open_set(reference)[0]
+        return create_model(description.model, weights=reference), description.class_names
     if path.name in ("best.weights.h5", "final.weights.h5") and (folder / "recipe.json").is_file():
         run = Run(folder)
         model = run.model

@@ -72,8 +72,8 @@ class RunList(list[RunSummary]):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        lines = [COLUMNS, *(row.cells() for row in self)]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
+        lines = [COLUMNS, *(run.cells() for run in self)]
+        widths = [max(len(line[index]) for line in lines) for index in range(len(COLUMNS))]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         )
@@ -82,7 +82,7 @@ class RunList(list[RunSummary]):
         return f"RunList of {len(self)} runs"
 
     def _repr_html_(self) -> str:
-        rows = [(*row.cells(), notebook.curve(row.curve)) for row in self]
+        rows = [(*run.cells(), notebook.curve(run.curve)) for run in self]
         problems = "".join(notebook.heading("left out", problem) for problem in self.problems)
         return notebook.table((*COLUMNS, "accuracy"), rows, left=(0, 1, 2, 3, 6, 7)) + problems
 
@@ -97,19 +97,19 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
     Raises:
         InputError: there is no such directory.
     """
-    place = Path(directory)
-    if not place.is_dir():
-        raise InputError(f"directory of runs {str(place)!r} does not exist: kzoo train makes it")
-    found, problems = [], []
-    for path in sorted(place.glob("*/recipe.json")):
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise InputError(f"directory of runs {str(folder)!r} does not exist: kzoo train makes it")
+    chosen, problems = [], []
+    for path in sorted(folder.glob("*/recipe.json")):
         try:
-            row = summary(path.parent)
+            run = summary(path.parent)
         except InputError as error:
             problems.append(str(error))
             continue
-        if any(fnmatch.fnmatchcase(text, pattern) for text in (row.name, row.model, row.directory.name)):
-            found.append(row)
-    return RunList(sorted(found, key=lambda row: row.when, reverse=True), problems)
+        if any(fnmatch.fnmatchcase(text, pattern) for text in (run.name, run.model, run.directory.name)):
+            chosen.append(run)
+    return RunList(sorted(chosen, key=lambda run: run.when, reverse=True), problems)
 
 
 def summary(directory: Path) -> RunSummary:

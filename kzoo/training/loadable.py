@@ -17,7 +17,7 @@ def check_loadable(model: keras.Model) -> None:
     Raises:
         InputError: it cannot be saved or loaded, or what is loaded computes something else.
     """
-    what = f"model {model.name!r} cannot be saved and loaded again, so a run of it would be lost"
+    problem = f"model {model.name!r} cannot be saved and loaded again, so a run of it would be lost"
     with tempfile.TemporaryDirectory(prefix="kzoo-model-") as folder:
         path = Path(folder) / "model.keras"
         try:
@@ -26,21 +26,21 @@ def check_loadable(model: keras.Model) -> None:
         except Exception as error:  # whatever layers of the user's own raise
             first = str(error).strip().partition("\n")[0]
             raise InputError(
-                f"{what}: {first} Give classes of your own a get_config, decorate them with "
+                f"{problem}: {first} Give classes of your own a get_config, decorate them with "
                 "@keras.saving.register_keras_serializable(), and use no Lambda layers"
             ) from None
 
     before, after = ([tuple(weight.shape) for weight in each.weights] for each in (model, loaded))
     if before != after:
-        raise InputError(f"{what}: it has {len(before)} weights, and {len(after)} or others when it is loaded")
-    check_same_outputs(model, loaded, what, "when it is loaded")
+        raise InputError(f"{problem}: it has {len(before)} weights, and {len(after)} or others when it is loaded")
+    check_same_outputs(model, loaded, problem, "when it is loaded")
 
 
-def check_same_outputs(model: keras.Model, other: keras.Model, what: str, when: str) -> None:
+def check_same_outputs(model: keras.Model, other: keras.Model, problem: str, when: str) -> None:
     """Compare what two models give for two random images; one that does not tell its input's shape is not compared.
 
     Raises:
-        InputError: `what`, as they give other outputs `when`.
+        InputError: the message is `problem`, with `when` the outputs differ.
     """
     try:
         shape = [size or 32 for size in model.input_shape[1:]]
@@ -48,8 +48,8 @@ def check_same_outputs(model: keras.Model, other: keras.Model, what: str, when: 
         return  # of the user's own class, which does not tell what it takes
     images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
     outputs = (keras.tree.flatten(each.predict_on_batch(images)) for each in (model, other))
-    for own, again in zip(*outputs, strict=True):
-        own, again = np.asarray(own, np.float64), np.asarray(again, np.float64)
-        if not np.allclose(own, again, rtol=1e-2, atol=1e-3, equal_nan=True):
-            apart = np.abs(own - again).max()
-            raise InputError(f"{what}: it gives other outputs {when}, by up to {apart:.3g}")
+    for expected, obtained in zip(*outputs, strict=True):
+        expected, obtained = np.asarray(expected, np.float64), np.asarray(obtained, np.float64)
+        if not np.allclose(expected, obtained, rtol=1e-2, atol=1e-3, equal_nan=True):
+            apart = np.abs(expected - obtained).max()
+            raise InputError(f"{problem}: it gives other outputs {when}, by up to {apart:.3g}")

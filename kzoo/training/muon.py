@@ -86,6 +86,6 @@ class Muon(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"momentum": self.momentum, "iterations": self.orthogonalizing_steps, "normalize": self.normalize}
-        own |= {"sgd_rate": self.sgd_rate, "sgd_momentum": self.sgd_momentum, "sgd_decay": self.sgd_decay}
-        return {**super().get_config(), **own}
+        config = {"momentum": self.momentum, "iterations": self.orthogonalizing_steps, "normalize": self.normalize}
+        config |= {"sgd_rate": self.sgd_rate, "sgd_momentum": self.sgd_momentum, "sgd_decay": self.sgd_decay}
+        return {**super().get_config(), **config}

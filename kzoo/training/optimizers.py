@@ -47,7 +47,7 @@ def coupled(base: type) -> type:
             before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
             super().update_step(gradient, variable, learning_rate * chosen.factor)
             if moves is not None:
-                # Momentum alone would carry it on: it stands still.
+                # Momentum alone would move it further: put it back.
                 self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
             return None
 
@@ -84,7 +84,7 @@ class Multipliers:
     """A recipe's `rate_multipliers`, matched to the variables of a model.
 
     Attributes:
-        rows: by the variable's index, for those that have one.
+        rows: multipliers by the variable's index, for variables that have one.
     """
 
     def __init__(self, patterns: dict[str, settings.RateMultiplier], steps: int) -> None:
@@ -99,17 +99,18 @@ class Multipliers:
             InputError: a wildcard fits none.
         """
         paths = [variable.path for variable in variables]
-        for pattern, row in self.patterns.items():
+        for pattern, multiplier in self.patterns.items():
             fitting = [i for i, path in enumerate(paths) if fnmatch.fnmatchcase(path, pattern)]
             if not fitting:
                 raise InputError(
                     f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(paths)}"
                 )
-            self.rows |= dict.fromkeys(fitting, row)
+            self.rows |= dict.fromkeys(fitting, multiplier)
 
-    def moves(self, row: settings.RateMultiplier, iterations: Any) -> Any:
+    def moves(self, multiplier: settings.RateMultiplier, iterations: Any) -> Any:
         """Whether a variable moves in this step, as a tensor; None if it always does."""
-        first, last = (row.first_epoch - 1) * self.steps, row.last_epoch and row.last_epoch * self.steps
+        first = (multiplier.first_epoch - 1) * self.steps
+        last = multiplier.last_epoch and multiplier.last_epoch * self.steps
         if not first and not last:
             return None
         step = ops.convert_to_tensor(iterations)
@@ -123,7 +124,7 @@ class ByStep(keras.optimizers.schedules.LearningRateSchedule):
     A callback cannot set it: on JAX what it assigns within an epoch is not seen.
 
     Attributes:
-        peak: the optimizer's own rate, of which the rates are shares.
+        peak: the optimizer's rate, of which the rates are shares.
         rates: float (steps,).
     """
 
@@ -158,14 +159,14 @@ _MAKERS: dict[str, tuple[type, tuple[str, ...]]] = {
 
 
 def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer:
-    """The optimizer of a resolved recipe; its rate is set anew at each epoch, or step, by the schedule.
+    """The optimizer of a resolved recipe; the schedule sets its rate at each epoch or step.
 
     Args:
         recipe: resolved.
         steps: of an epoch.
 
     Raises:
-        InputError: a custom function gives no optimizer.
+        InputError: a custom function returns no optimizer.
     """
     choice = recipe.optimizer
     rate: Any = choice.learning_rate
@@ -194,14 +195,14 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
 
 
 def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer that a function gives, with what every recipe can ask for added to it."""
+    """The optimizer that a custom function returns, with the settings that every recipe has added to it."""
     made = choice.function()(rate, **choice.options)
     if not isinstance(made, keras.optimizers.Optimizer) or made.built:
-        what = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
-        raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {what}")
+        returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
+        raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {returned}")
 
-    # Changing the class keeps whatever the constructor did; making it anew from a configuration that lacks a setting
-    # would lose that.
+    # Changing the class keeps whatever the constructor did; making it again from a configuration that lacks a
+    # setting would lose that.
     kind: type = type(made)
     made.__class__ = coupled(kind)
     made.l1, made.l2 = recipe.l1, recipe.l2

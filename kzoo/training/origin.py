@@ -58,14 +58,14 @@ def describe_data(fingerprint: str, class_names: Sequence[str]) -> dict[str, Any
 
 def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
     """The user's callbacks, in order: class, settings as far as they are plain data, and a digest of custom code."""
-    found = []
+    described = []
     for callback in callbacks:
         kind = type(callback)
         names = inspect.signature(kind).parameters
         settings = {name: _setting(vars(callback)[name]) for name in names if name in vars(callback)}
         code = class_digest(kind) if is_custom(kind) else None
-        found.append({"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "code": code})
-    return found
+        described.append({"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "code": code})
+    return described
 
 
 def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
@@ -77,14 +77,14 @@ def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
     """
     if not recipe.custom_parts:
         return None
-    found = {}
+    functions = {}
     for part in recipe.custom_parts:
         function = part.function()
         code = None
         if is_custom(function):
             code = class_digest(function) if inspect.isclass(function) else function_digest(function)
-        found[f"{part.field} {part.kind}"] = {"source": source_of(function), "code": code}
-    return {"functions": found, "python": ".".join(platform.python_version_tuple()[:2])}
+        functions[f"{part.field} {part.kind}"] = {"source": source_of(function), "code": code}
+    return {"functions": functions, "python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -94,23 +94,23 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         before, now: mappings with any of ``"model"``, ``"data"``, ``"parts"`` and ``"callbacks"``, as the
             functions above give them.
     """
-    found = []
+    texts = []
     if before.get("model") and now.get("model"):
-        found += _model_differences(before["model"], now["model"])
+        texts += _model_differences(before["model"], now["model"])
     if before.get("data") and now.get("data"):
         one, other = before["data"], now["data"]
         if one["fingerprint"] != other["fingerprint"]:
-            found.append(f"other data (fingerprint {other['fingerprint'][:10]}, it was {one['fingerprint'][:10]})")
+            texts.append(f"other data (fingerprint {other['fingerprint'][:10]}, it was {one['fingerprint'][:10]})")
         elif one["class_names"] != other["class_names"]:
             changed = [pair for pair in zip(one["class_names"], other["class_names"], strict=False) if len({*pair}) > 1]
-            found.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
+            texts.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
     if before.get("parts") and now.get("parts") and before["parts"]["python"] == now["parts"]["python"]:
         old, new = before["parts"]["functions"], now["parts"]["functions"]
         changed = [name for name in old if name in new and old[name]["code"] != new[name]["code"]]
-        found += [f"other code of {name} ({new[name]['source']})" for name in changed]
+        texts += [f"other code of {name} ({new[name]['source']})" for name in changed]
     if before.get("callbacks") is not None and now.get("callbacks") is not None:
-        found += callback_differences(before["callbacks"], now["callbacks"])
-    return found
+        texts += callback_differences(before["callbacks"], now["callbacks"])
+    return texts
 
 
 def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -158,8 +158,8 @@ def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         return [f"another model ({len(other) - 1} layers, it had {len(one) - 1})"]
     for old, new in zip(one, other, strict=True):
         if old[1:] != new[1:] if same_keras else old[1] != new[1]:
-            what = f"{new[0]!r} ({new[1]})" if old[1] == new[1] else f"{new[0]!r} ({new[1]}, it was {old[1]})"
-            return [f"another model (layer {what} differs)"]
+            layer = f"{new[0]!r} ({new[1]})" if old[1] == new[1] else f"{new[0]!r} ({new[1]}, it was {old[1]})"
+            return [f"another model (layer {layer} differs)"]
     if before["made_with"]["python"] == now["made_with"]["python"] and before["code"] != now["code"]:
         names = sorted(k for k in {*before["code"], *now["code"]} if before["code"].get(k) != now["code"].get(k))
         return [f"another model (the code of {', '.join(names)} has changed)"]

@@ -39,9 +39,9 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
         InputError: there is no such part, or the data is not what the run was trained on.
         RunFailed: the model's outputs are not finite.
     """
-    found = run.part(part, data_dir)
+    chosen = run.part(part, data_dir)
     view, logits = training_view(run.model)
-    outputs = np.asarray(view.predict(found.images, batch_size=run.recipe.batch_size, verbose=0), np.float64)
+    outputs = np.asarray(view.predict(chosen.images, batch_size=run.recipe.batch_size, verbose=0), np.float64)
     if not np.isfinite(outputs).all():
         raise RunFailed(f"run {str(run.directory)!r} gives outputs that are not finite")
-    return Predictions(found.images, found.labels, softmax(outputs, axis=-1) if logits else outputs)
+    return Predictions(chosen.images, chosen.labels, softmax(outputs, axis=-1) if logits else outputs)

@@ -70,9 +70,9 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
         raise InputError(f"directory {str(folder)!r} cannot be made: {error.strerror}") from None
     try:
         save_weights(run.model, temporary / WEIGHTS)
-        found = _described(run, tag, (temporary / WEIGHTS).read_bytes())
-        description = json.dumps(found.model_dump(mode="json"), indent=1) + "\n"
-        texts = {RECORD: public(result).to_json(), CARD: model_card(found, run), DESCRIPTION: description}
+        weight_set = _described(run, tag, (temporary / WEIGHTS).read_bytes())
+        description = json.dumps(weight_set.model_dump(mode="json"), indent=1) + "\n"
+        texts = {RECORD: public(result).to_json(), CARD: model_card(weight_set, run), DESCRIPTION: description}
         for name, text in texts.items():
             write_text(temporary / name, text)
         temporary.rename(folder)
@@ -110,19 +110,19 @@ def _described(run: Run, tag: str, content: bytes) -> WeightSet:
     )
 
 
-def model_card(found: WeightSet, run: Run) -> str:
+def model_card(weight_set: WeightSet, run: Run) -> str:
     """The card of a set, in the form that Hugging Face reads."""
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     template = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    recipe, segment = found.recipe, run.result.segments[-1]
-    options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
+    recipe, segment = weight_set.recipe, run.result.segments[-1]
+    options = ", ".join(f"{key}={value!r}" for key, value in weight_set.options.items())
     packages = [name for name in ("kzoo", "keras", segment.backend) if name in segment.versions]
     return template.get_template("model_card.md").render(
-        set=found,
+        set=weight_set,
         recipe=recipe,
         sizes=run.result.sizes,
         options=f" with {options}" if options else "",
-        normalization="" if found.mean else " not: it was trained on them as they are",
+        normalization="" if weight_set.mean else " not: it was trained on them as they are",
         fields={key: json.dumps(recipe[key]) for key in SHOWN},
         versions=", ".join(f"{name} {segment.versions[name]}" for name in packages),
         processor=segment.processor or "an unnamed processor",

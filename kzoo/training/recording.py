@@ -34,7 +34,7 @@ def _count(model: keras.Model, frozen: bool = False) -> int:
 
 def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> None:
     """Write a run's record; the test part is read here, once, if at all."""
-    row, data, history = trainer.recipe, trainer.data, trainer.log.history
+    recipe, data, history = trainer.recipe, trainer.data, trainer.log.history
     scores: dict[str, Any] = {}
     if reason is None:
         index = (trainer.best.epoch or 1) - 1
@@ -44,21 +44,21 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
             scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
             scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
         if test and len(data.test):
-            found = evaluate(trainer.view, trainer.logits, data.test.labels, data.batches("test", row))
-            scores["test"] = {"loss": found.loss, "accuracy": found.accuracy}
-            scores["confusion"] = counts.to_json(found.confusion)
-            if row.tta is not None:
-                args = (data.test.labels, data.test.images, row.tta, row.batch_size)
-                found = augmented_evaluation(trainer.view, trainer.logits, *args)
-                scores["test_tta"] = {"loss": found.loss, "accuracy": found.accuracy}
-    statistics, class_weights = data.normalization, data.class_weights(row)
+            evaluation = evaluate(trainer.view, trainer.logits, data.test.labels, data.batches("test", recipe))
+            scores["test"] = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+            scores["confusion"] = counts.to_json(evaluation.confusion)
+            if recipe.tta is not None:
+                args = (data.test.labels, data.test.images, recipe.tta, recipe.batch_size)
+                evaluation = augmented_evaluation(trainer.view, trainer.logits, *args)
+                scores["test_tta"] = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+    statistics, class_weights = data.normalization, data.class_weights(recipe)
     segments = trainer.segments()
     result = records.Result(
-        name=row.name,
+        name=recipe.name,
         digest=trainer.state.digest,
         status="failed" if reason else "completed",
         reason=reason,
-        recipe=row.model_dump(mode="json"),
+        recipe=recipe.model_dump(mode="json"),
         multiply_adds=_multiply_adds(trainer.stock),
         parameters=_count(trainer.stock),
         all_parameters=_count(trainer.stock, frozen=True),

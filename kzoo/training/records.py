@@ -61,9 +61,9 @@ class Result(_Record):
         status: ``"completed"`` or ``"failed"``; a failed run has a `reason` and no scores.
         recipe: the resolved recipe.
         parameters: trainable parameters of the model.
-        multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None where they cannot be counted (and in
-            records of before they were).
-        all_parameters: those with frozen layers' weights too; None in records of before.
+        multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None where they cannot be counted, and in
+            early records.
+        all_parameters: parameters including frozen layers' weights; None in early records.
         sizes: images in the training (before and after expansion), validation and test part.
         data: the dataset's fingerprint, class names and normalization.
         epochs: epochs completed; `best_epoch` counts from 1.
@@ -77,10 +77,10 @@ class Result(_Record):
             (`update_ratio`), rows by epoch; see `kzoo.training.recorders.flow_history`. None without diagnostics.
         confusion: test images by true class (rows) and predicted class (columns); sparse above some
             hundred classes, see `kzoo.training.counts`.
-        origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where a name of
-            the zoo stands for it), ``callbacks``, and ``parts``, the recipe's custom functions (None without). None in
-            records made before it was kept.
-        extends: name, digest and epochs of the run that this one goes on from; its segments are among this one's.
+        origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where the zoo's
+            name identifies it), ``callbacks``, and ``parts``, the recipe's custom functions (None without). None in
+            early records.
+        extends: name, digest and epochs of the run that this one extends; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
     """
@@ -114,7 +114,7 @@ class Result(_Record):
     git_commit: str | None
 
     def in_words(self) -> str:
-        """What came of the run, short: ``"100 epochs, seed 0, test accuracy 0.4976"``."""
+        """The run's outcome in short: ``"100 epochs, seed 0, test accuracy 0.4976"``."""
         epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}, seed {self.recipe['seed']}"
         if self.status == "failed":
             return f"failed after {epochs}: {self.reason}"
@@ -142,8 +142,9 @@ class Result(_Record):
             )
             if score is not None or curves
         ]
-        what = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters_in_words()}; {self.in_words()}"
-        return notebook.heading(self.name, what) + notebook.table(("", "accuracy", "loss", "accuracy by epoch"), rows)
+        summary = f"{self.recipe['model']} on {self.recipe['dataset']}, {self.parameters_in_words()}; {self.in_words()}"
+        columns = ("", "accuracy", "loss", "accuracy by epoch")
+        return notebook.heading(self.name, summary) + notebook.table(columns, rows)
 
     @property
     def training_flops(self) -> float | None:
@@ -189,7 +190,7 @@ def public(record: Result) -> Result:
 
 
 def folder_name(name: str, digest: str) -> str:
-    """What a run's directory is called in the folder of runs."""
+    """The name of a run's directory in the folder of runs."""
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{digest}"
 
 
@@ -222,13 +223,13 @@ def read_history(directory: Path) -> dict[str, list[float]]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that can change a run's bits, of those that are installed."""
-    found = {}
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def hardware() -> dict[str, Any]:

@@ -87,8 +87,8 @@ class Run:
         return self._model
 
     def __repr__(self) -> str:
-        what = self.result.in_words() if self.finished else "unfinished"
-        return f"Run({str(self.directory)!r}: {self.recipe.model} on {self.recipe.dataset}, {what})"
+        outcome = self.result.in_words() if self.finished else "unfinished"
+        return f"Run({str(self.directory)!r}: {self.recipe.model} on {self.recipe.dataset}, {outcome})"
 
     def _repr_html_(self) -> str:
         if self.finished:
@@ -120,13 +120,13 @@ class Run:
         """
         if tta is not None and tta not in KINDS:
             raise unknown("tta", tta, KINDS)
-        found = self.part(part, data_dir)
+        chosen = self.part(part, data_dir)
         classes = len(self.result.data["class_names"])
-        batches = Batches(found.images, found.labels, batch_size=self.recipe.batch_size, classes=classes)
+        batches = Batches(chosen.images, chosen.labels, batch_size=self.recipe.batch_size, classes=classes)
         view, logits = training_view(self.model)
         if tta is not None:
-            return augmented_evaluation(view, logits, found.labels, found.images, tta, self.recipe.batch_size)
-        return evaluate(view, logits, found.labels, batches)
+            return augmented_evaluation(view, logits, chosen.labels, chosen.images, tta, self.recipe.batch_size)
+        return evaluate(view, logits, chosen.labels, batches)
 
     def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:
         """Images and labels of ``"train"``, ``"validation"`` or ``"test"``, as they are.
@@ -138,10 +138,10 @@ class Run:
             raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
         data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
-        found: Part = getattr(data, part)
-        if not len(found):
+        chosen: Part = getattr(data, part)
+        if not len(chosen):
             raise InputError(f"{self.title} has no images in its {part} part")
-        return found
+        return chosen
 
 
 def recorded_model(record: records.Result) -> keras.Model:

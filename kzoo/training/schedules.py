@@ -58,14 +58,14 @@ def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: in
 
 
 def _custom(schedule: CustomSchedule, base: float, epoch: int, epochs: int) -> float:
-    found = schedule.function()(base, epoch, epochs, **schedule.options)
+    value = schedule.function()(base, epoch, epochs, **schedule.options)
     try:
-        rate = float(found)
+        rate = float(value)
     except (TypeError, ValueError):
         rate = math.nan
     if not (math.isfinite(rate) and rate >= 0):
         raise InputError(
-            f"schedule {schedule.kind!r} must return a finite rate of 0 or more, not {shown(found)} in epoch {epoch} "
+            f"schedule {schedule.kind!r} must return a finite rate of 0 or more, not {shown(value)} in epoch {epoch} "
             f"of {epochs} (counted from 0)"
         )
     return rate

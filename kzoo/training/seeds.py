@@ -27,8 +27,8 @@ class SeedRuns(list[Run]):
         """The accuracies of ``"best"``, ``"last"`` or ``"test"``, one a seed, of the runs that have it."""
         if score not in SCORES:
             raise InputError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
-        found = (getattr(run.result, score) for run in self)
-        return [float(value.accuracy) for value in found if value is not None]
+        scores = (getattr(run.result, score) for run in self)
+        return [float(value.accuracy) for value in scores if value is not None]
 
     def mean(self, score: str = "test") -> float:
         """The mean over seeds.
@@ -88,11 +88,11 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")
-    row = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     done, failed = [], {}
     for seed in seeds:
         try:
-            done.append(train(row, **{**options, "seed": seed}))
+            done.append(train(base, **{**options, "seed": seed}))
         except RunFailed as error:
             failed[seed] = str(error)
     if failed:

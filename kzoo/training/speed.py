@@ -35,8 +35,8 @@ class Speed:
         model: its name.
         batch_size: images a step.
         images_per_second: by precision, the median over the rounds; with ``" + oneDNN"`` after the precision where
-            TensorFlow was told to use that library, which it does not by itself on every processor.
-        accelerators: what Keras can compute on beside the processor.
+            TensorFlow was set to use that library, which it does not do by default on every processor.
+        accelerators: devices that Keras can compute on, apart from the processor.
         features: the processor's instructions that matter here.
     """
 
@@ -105,9 +105,9 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
                 model.train_on_batch(images, labels)
             sync(model)
             seconds[policy].append((time.perf_counter() - start) / steps)
-    found = {policy: round(batch_size / statistics.median(times), 1) for policy, times in seconds.items()}
+    speeds = {policy: round(batch_size / statistics.median(times), 1) for policy, times in seconds.items()}
     accelerators = [device for device in devices() if not device.lower().startswith("cpu")]
-    return Speed(name, batch_size, found, accelerators, records.hardware()["processor_features"])
+    return Speed(name, batch_size, speeds, accelerators, records.hardware()["processor_features"])
 
 
 def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
@@ -119,25 +119,26 @@ def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
     return view
 
 
-def with_onednn(found: Speed, *, steps: int = 3, rounds: int = 3, options: dict[str, Any] | None = None) -> Speed:
-    """`found` with the same measured once more under oneDNN, in another process; as it is where that changes nothing.
+def with_onednn(measured: Speed, *, steps: int = 3, rounds: int = 3, options: dict[str, Any] | None = None) -> Speed:
+    """`measured` with the same under oneDNN added, from another process; unchanged where oneDNN makes no difference.
 
-    TensorFlow uses oneDNN by itself on processors with AVX512_VNNI, AVX512_BF16 or AMX only.
+    TensorFlow uses oneDNN by default on processors with AVX512_VNNI, AVX512_BF16 or AMX only.
     """
-    told = os.environ.get(ONEDNN) is not None
-    newer = any(name.startswith(("amx", "avx512_bf16")) for name in found.features)
-    if keras.backend.backend() != "tensorflow" or found.accelerators or told or newer:
-        return found
-    request = {"name": found.model, "batch_size": found.batch_size, "steps": steps, "rounds": rounds, **(options or {})}
+    set_by_user = os.environ.get(ONEDNN) is not None
+    newer = any(name.startswith(("amx", "avx512_bf16")) for name in measured.features)
+    if keras.backend.backend() != "tensorflow" or measured.accelerators or set_by_user or newer:
+        return measured
+    request = {"name": measured.model, "batch_size": measured.batch_size, "steps": steps, "rounds": rounds}
+    request |= options or {}
     child = subprocess.run(
         [sys.executable, "-m", "kzoo.training.speed", json.dumps(request)],
         env={**os.environ, ONEDNN: "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if child.returncode:
-        return found
+        return measured
     more = json.loads(child.stdout.splitlines()[-1])["images_per_second"]
-    both = {**found.images_per_second, **{f"{policy} + oneDNN": speed for policy, speed in more.items()}}
-    return Speed(found.model, found.batch_size, both, found.accelerators, found.features)
+    speeds = {**measured.images_per_second, **{f"{policy} + oneDNN": speed for policy, speed in more.items()}}
+    return Speed(measured.model, measured.batch_size, speeds, measured.accelerators, measured.features)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`train`, `resume` and the `Run` they give: a recipe becomes a directory with a record in it.
+"""`train` and `resume` make a `Run` of a recipe: a directory with a record in it.
 
 A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``best.weights.h5``, ``final.weights.h5``,
 ``tensorboard/``, ``weight_histograms.json`` and, at the end, ``result.json``.
@@ -63,38 +63,38 @@ def train(
     diagnostics: bool = True,
     **changes: Any,
 ) -> Run:
-    """Train a recipe, or go on with its run, or return it if it is finished.
+    """Train a recipe, resume its run, or return the run if it is finished.
 
     Args:
         recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe), a JSON file's path, or
             a function of a module that builds the model (``module:function`` as text), for a recipe of defaults.
-        model: a Keras model of one's own to train instead of the recipe's, which takes images (batch, height, width,
-            channels) of 0-255 pixels and gives logits or probabilities (batch, classes). A copy is trained: the model
-            stays as it is. What it was compiled with is not used, as the recipe says how to train. A name stands for
-            the recipe's field.
+        model: a custom Keras model to train instead of the recipe's. It takes images (batch, height, width, channels)
+            of 0-255 pixels and returns logits or probabilities (batch, classes). A copy is trained: the model itself
+            does not change. Its compile settings are not used, as the recipe says how to train. A name sets the
+            recipe's field.
         data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
         directory: of the run; ``runs/<name>-<digest>`` if not given.
-        fresh: start anew, in a new directory, even if there is a run already.
-        extend: go on from the last checkpoint of a finished run of the same recipe with fewer epochs, which is looked
-            for in ``runs``, or is in the directory given here or instead of a recipe. It stays as it is: the new run
-            has its own directory, and ends with the bits of one that was asked for all epochs at once. Schedules that
+        fresh: train from the beginning, in a new directory, even if there is a run already.
+        extend: continue from the last checkpoint of a finished run of the same recipe with fewer epochs. That run is
+            searched for in ``runs``, or is in the directory given here or instead of a recipe. It does not change: the
+            new run has its own directory, and ends bit for bit like a run of all epochs at once. Schedules that
             fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
-        callbacks: added to the run's own. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
+        callbacks: added to those of kzoo. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
-            changes nothing of the training. A resumed run keeps the setting it started with.
+            does not affect training. A resumed run keeps the setting it started with.
         **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. As `dataset`,
             arrays may be given too, ``(images, labels)`` and other forms (see `kzoo.data.from_arrays`): the recipe
-            then names them by their fingerprint, and whoever goes on with the run gives them again.
+            then names them by their fingerprint, and resuming the run needs them again.
 
     Returns:
-        The finished run, its model holding the weights of the best epoch. One that was finished before is returned
-        as it is if model, data and callbacks are what it was made of.
+        The finished run, its model holding the weights of the best epoch. A run that was finished before is returned
+        unchanged if model, data and callbacks are the same as then.
 
     Raises:
-        InputError: recipe, data or directory are not usable, or the run that is there was made of another model (its
-            code has changed, say), other data or with other callbacks; nothing was overwritten.
+        InputError: recipe, data or directory are not usable, or the run in the directory has another model (its code
+            has changed, say), other data or other callbacks; nothing was overwritten.
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
@@ -102,30 +102,30 @@ def train(
         raise InputError("fresh and extend: choose one, to start anew or to go on")
     source = None if isinstance(extend, bool) else check_run(extend)
     if extend and isinstance(recipe, str | Path):
-        row, named = extended_recipe(recipe)
+        base, named = extended_recipe(recipe)
         source = source or named
     else:
-        row = _recipe(recipe)
+        base = _recipe(recipe)
     changes, arrays = _named_arrays(changes)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
-    if extend and model is None and row.model.startswith("keras:") and "model" not in changes:
-        raise InputError(f"extend: {row.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
-    row, digest = identify(row.override(**changes), model)
-    place = Path(directory) if directory else RUNS / records.folder_name(row.name, digest)
+    if extend and model is None and base.model.startswith("keras:") and "model" not in changes:
+        raise InputError(f"extend: {base.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
+    resolved, digest = identify(base.override(**changes), model)
+    path = Path(directory) if directory else RUNS / records.folder_name(resolved.name, digest)
     if fresh:
-        place = new_place(place)
+        path = new_place(path)
 
-    # Of a run to extend, unless that is done or under way already.
+    # Start from the run to extend, unless this has been done already.
     begin = None
-    if extend and not (place / "checkpoint").exists() and not (place / "result.json").exists():
-        begin = find_extended(row, lambda other: identify(other, model)[1], RUNS, source)
+    if extend and not (path / "checkpoint").exists() and not (path / "result.json").exists():
+        begin = find_extended(resolved, lambda other: identify(other, model)[1], RUNS, source)
     if model is not None:
         model = _copied(model)
-    with claimed(place):
+    with claimed(path):
         run = train_in(
-            place,
-            row,
+            path,
+            resolved,
             digest,
             model,
             Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin),
@@ -135,50 +135,50 @@ def train(
 
 
 def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset: Any = None, **options: Any) -> Run:
-    """Go on with the run in a directory; a finished one is returned as it is.
+    """Resume the run in a directory; a finished run is returned unchanged.
 
     Args:
-        directory: a run's.
-        data_dir: as for `train`; if not given, where the run found its data before.
+        directory: of the run.
+        data_dir: as for `train`; by default the one that the run used before.
         dataset: the arrays that the run was given, where it was given arrays.
         **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
 
     Raises:
         InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
     """
-    row = Run(directory).recipe
+    recipe = Run(directory).recipe
     changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
-    if changes.get("dataset", row.dataset) != row.dataset:
-        raise InputError(f"run {str(directory)!r} was trained on {row.dataset!r}, not on {changes['dataset']!r}")
+    if changes.get("dataset", recipe.dataset) != recipe.dataset:
+        raise InputError(f"run {str(directory)!r} was trained on {recipe.dataset!r}, not on {changes['dataset']!r}")
     if Run(directory).finished:
-        # What is finished is named by its directory: callbacks are compared only if some are given.
+        # The directory alone identifies a finished run: callbacks are compared only if some are given.
         options = {**options, "callbacks": options.get("callbacks") or None}
     with claimed(Path(directory)):
-        run = train_in(Path(directory), row, None, None, Options(data_dir, **options))
+        run = train_in(Path(directory), recipe, None, None, Options(data_dir, **options))
     del arrays  # held until here; the run holds them on
     return run
 
 
 def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | None]:
-    """Changes with the name of arrays in their place, and the arrays, to be held; None where a name was given."""
+    """Changes that name the arrays, and the arrays, which the caller must hold; None where a name was given."""
     if changes.get("dataset") is None or isinstance(changes["dataset"], str):
         return changes, None
     arrays = from_arrays(changes["dataset"])
     return {**changes, "dataset": name_of(arrays)}, arrays
 
 
-def _recipe(given: Any) -> Recipe:
-    """The recipe that the first argument of `train` stands for."""
-    if isinstance(given, Recipe):
-        return given
-    if isinstance(given, str | Path):
-        return get_recipe(str(given))
-    if isinstance(given, keras.Model):
-        raise InputError(f"recipe is the model {given.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
-    if not callable(given):
-        raise InputError(f"recipe must be a Recipe, a name or the path of a JSON file, not {type(given).__name__}")
-    module, name = getattr(given, "__module__", None), getattr(given, "__qualname__", type(given).__name__)
-    if getattr(sys.modules.get(str(module)), name, None) is not given:
+def _recipe(source: Any) -> Recipe:
+    """The recipe that the first argument of `train` means."""
+    if isinstance(source, Recipe):
+        return source
+    if isinstance(source, str | Path):
+        return get_recipe(str(source))
+    if isinstance(source, keras.Model):
+        raise InputError(f"recipe is the model {source.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
+    if not callable(source):
+        raise InputError(f"recipe must be a Recipe, a name or the path of a JSON file, not {type(source).__name__}")
+    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", type(source).__name__)
+    if getattr(sys.modules.get(str(module)), name, None) is not source:
         raise InputError(
             f"recipe is {name!r}, a function that cannot be found by its name, so no later process could build its "
             "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
@@ -187,7 +187,7 @@ def _recipe(given: Any) -> Recipe:
 
 
 def _copied(model: keras.Model) -> keras.Model:
-    """A copy of the user's own model to train, so that the same call again begins with the same weights."""
+    """A copy of the custom model to train, so that the same call starts with the same weights again."""
     if model.compiled:
         warnings.warn(
             f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",
@@ -205,92 +205,99 @@ def _copied(model: keras.Model) -> keras.Model:
             "class a get_config(), or train it as 'module:function'"
         ) from None
     copy.name = model.name
-    what = f"model {model.name!r} cannot be copied, and would not load again after training"
-    check_same_outputs(model, copy, what, "when it is copied by its layers' get_config()")
+    problem = f"model {model.name!r} cannot be copied, and would not load again after training"
+    check_same_outputs(model, copy, problem, "when it is copied by its layers' get_config()")
     return copy
 
 
-def identify(row: Recipe, model: keras.Model | None = None) -> tuple[Recipe, str]:
-    """A recipe resolved, for a model of one's own if there is one, and its identity.
+def identify(recipe: Recipe, model: keras.Model | None = None) -> tuple[Recipe, str]:
+    """The resolved recipe, for a custom model if there is one, and its digest.
 
     Raises:
-        InputError: the model is not built, or a file that the recipe names is not there.
+        InputError: the model is not built, or a file that the recipe names does not exist.
     """
     content = []
     if model is not None:
-        row = row.override(model=f"keras:{model.name}", model_options={})
+        recipe = recipe.override(model=f"keras:{model.name}", model_options={})
         if not model.built:
             raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")
         content.append(build.model_digest(model))
-    row = row.resolved()
-    if row.initial_weights is not None:
-        path = initial_weights_file(row.initial_weights)
+    recipe = recipe.resolved()
+    if recipe.initial_weights is not None:
+        path = initial_weights_file(recipe.initial_weights)
         content.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    return row, row.digest(*content)
+    return recipe, recipe.digest(*content)
 
 
 def train_in(
-    place: Path,
-    row: Recipe,
+    directory: Path,
+    recipe: Recipe,
     digest: str | None,
     model: keras.Model | None,
     options: Options,
 ) -> Run:
-    """Train in a directory that is claimed, or go on there; see `train`.
+    """Train or resume in a claimed directory; see `train`.
 
     Args:
-        place: the directory.
-        row, digest: as `identify` gives them; no digest to go on with whatever is there.
-        model: the one to train, with its initial weights; made from the recipe if not given.
-        options: how.
+        directory: the directory.
+        recipe, digest: as `identify` returns them; without a digest the run in the directory resumes.
+        model: the model to train, with its initial weights; by default built from the recipe.
+        options: how to train.
     """
-    start = checkpoint.load_latest(place / "checkpoint")
-    if (place / "recipe.json").exists():
-        check_same_recipe(place, row, digest, start)
+    # Compare with the run in the directory, and return it if it is finished.
+    start = checkpoint.load_latest(directory / "checkpoint")
+    if (directory / "recipe.json").exists():
+        check_same_recipe(directory, recipe, digest, start)
     console = console_for(options.progress)
-    if (place / "result.json").exists():
-        run = Run(place)
+    if (directory / "result.json").exists():
+        run = Run(directory)
         if run.result.status == "failed":
-            raise RunFailed(f"run {str(place)!r} failed: {run.result.reason}. To try again: --fresh")
-        check_finished(place, run.recipe, run.result, model, options.data_dir, options.callbacks, options.data)
+            raise RunFailed(f"run {str(directory)!r} failed: {run.result.reason}. To try again: --fresh")
+        check_finished(directory, run.recipe, run.result, model, options.data_dir, options.callbacks, options.data)
         if console is not None:
             say(console, finished_line(run.result))
         return run
 
-    # Data and model, as they are now; a run that has begun, here or where it is gone on from, must be of the same.
-    begun = place
+    # Find the run to continue, if any: its data must be the same now.
+    begun = directory
     if options.begin is not None and start is None:
         begun, start = options.begin.directory, options.begin.start
         if console is not None:
             text = f"goes on from run {str(begun)!r}, which stays as it is, after its {start.epoch} epochs"
             say(console, text)
     data_dir = options.data_dir or (start.state.data_dir if start else None)
-    data = options.data or build.load_parts(row, data_dir)
+    data = options.data or build.load_parts(recipe, data_dir)
     if start is not None:
         check_same_data(begun, start.state.fingerprint, data.fingerprint)
-    make = None if row.model.startswith("keras:") else functools.partial(build.build_model, row, data)
+
+    # Build the model and describe what the run is made of.
+    make = None if recipe.model.startswith("keras:") else functools.partial(build.build_model, recipe, data)
     if model is None:
-        model = own_model(place) if make is None else make()
+        model = own_model(directory) if make is None else make()
     if model is None:
-        raise InputError(f"run {str(place)!r} trains a model of your own: call kzoo.train(..., model=...) again")
-    build.prepare_model(model, row, data)
-    if row.model.startswith("keras:") and not (place / "initial.keras").exists():
+        raise InputError(f"run {str(directory)!r} trains a model of your own: call kzoo.train(..., model=...) again")
+    build.prepare_model(model, recipe, data)
+    if recipe.model.startswith("keras:") and not (directory / "initial.keras").exists():
         check_loadable(model)
     made_of = {
-        "model": origin.describe_model(row, model),
+        "model": origin.describe_model(recipe, model),
         "callbacks": origin.describe_callbacks(options.callbacks or ()),
         "data": origin.describe_data(data.fingerprint, data.class_names),
-        "parts": origin.describe_parts(row),
+        "parts": origin.describe_parts(recipe),
     }
+
+    # Refuse what differs from the run to continue; then write the directory's first files.
     check_structure(begun, model)
     if start is not None:
-        check_begun(begun, start.state.origin, made_of, make, row, data)
-    if row.initial_weights is not None and start is None:
-        begin_with_weights(model, row, data.class_names, console)
-    digest = digest or (start.state.digest if start else row.digest())
-    lay_out(place, row, model)
-    if begun != place:
-        take_along(begun, place)
+        check_begun(begun, start.state.origin, made_of, make, recipe, data)
+    if recipe.initial_weights is not None and start is None:
+        begin_with_weights(model, recipe, data.class_names, console)
+    digest = digest or (start.state.digest if start else recipe.digest())
+    lay_out(directory, recipe, model)
+    if begun != directory:
+        take_along(begun, directory)
+
+    # Train, and write the record.
     state = RunState(
         digest,
         data.fingerprint,
@@ -299,8 +306,7 @@ def train_in(
         origin=made_of,
         extends=start.state.extends if start else None,
     )
-
-    trainer = Trainer(model, row, data, place, start=start, state=state, options=options)
+    trainer = Trainer(model, recipe, data, directory, start=start, state=state, options=options)
     try:
         trainer.run()
     except NotFinite as error:
@@ -308,4 +314,4 @@ def train_in(
         raise
     trainer.finish()
     write_record(trainer, reason=None, test=options.test)
-    return Run(place, model=model)
+    return Run(directory, model=model)

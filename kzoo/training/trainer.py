@@ -105,8 +105,8 @@ class Trainer:
         guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
 
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
-        own = [cb.Averaging(), *watchers, self.log, rate, self.best, *([self.stopper] if self.stopper else [])]
-        parts = StatefulCallbacks(own, options.callbacks or ())
+        built_in = [cb.Averaging(), *watchers, self.log, rate, self.best, *([self.stopper] if self.stopper else [])]
+        parts = StatefulCallbacks(built_in, options.callbacks or ())
         self.checkpointer = Checkpointer(
             self.stock,
             self.view,
