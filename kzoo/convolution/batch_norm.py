@@ -165,7 +165,7 @@ def fold_into_convolution(kernel: np.ndarray, bias: np.ndarray | None, folded: F
         folded: of the BatchNorm after it.
 
     Returns:
-        Kernel and bias whose convolution gives the same.
+        Kernel and bias of a convolution with the same output.
 
     Raises:
         InputError: the BatchNorm has another number of channels than the kernel has filters.

@@ -38,7 +38,7 @@ def patches(padded: np.ndarray, geometry: Geometry, first: int = 0, rows: int | 
 
 
 def is_plain(geometry: Geometry) -> bool:
-    """Whether the padded map is its own matrix of columns: a 1x1 kernel at stride 1."""
+    """Whether the padded map already is the matrix of columns: a 1x1 kernel at stride 1."""
     return (geometry.height.window, geometry.width.window, geometry.height.stride, geometry.width.stride) == (1,) * 4
 
 

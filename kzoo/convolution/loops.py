@@ -63,7 +63,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel: each weight gets every pixel it met times the gradient of what came of it."""
+    """The gradient by the kernel: each weight gets every pixel it met times the gradient of that output."""
     kernel_gradient = np.zeros(geometry.kernel_shape, x.dtype)
     pixel, by_output = x.item, gradient.item
     for c in range(geometry.channels):

@@ -1,6 +1,6 @@
 """What each layer gives: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
 
-`activation_statistics` looks at images of one's own; `signal_propagation` judges a network before there are any, on
+`activation_statistics` measures on custom images; `signal_propagation` judges a network without data, on
 random images, forward and backward (Glorot and Bengio 2010; He et al. 2015).
 """
 
@@ -24,7 +24,7 @@ from kzoo.introspection.layers import find_layer, find_layers, kernel
 from kzoo.seeds import generator
 
 MEMORY = 256 * 2**20
-"""Bytes of outputs that are held at once: layers are taken in groups."""
+"""Bytes of outputs that are held at once: layers are processed in groups."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ActivationStatistics:
 
 @dataclass(frozen=True)
 class SignalPropagation:
-    """How signal and gradient fare in a network's layers with a kernel, in the order of computation.
+    """Size of signal and gradient in a network's layers with a kernel, in the order of computation.
 
     Attributes:
         layers: their paths.
@@ -135,7 +135,7 @@ def activation_statistics(
 def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -> SignalPropagation:
     """Send random images through a model, and random classes' gradients back; needs no data.
 
-    The weights are taken as they are: build the model anew to judge its initialisation. BatchNorm uses the statistics
+    The weights are used as they are: build the model again to judge its initialisation. BatchNorm uses the statistics
     of the random images, as it does in training.
 
     Args:
@@ -166,7 +166,7 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
 
 
 def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tuple[str, Any, np.ndarray]]:
-    """(path, layer, gradient of its kernel) in the order of computation, from what `parameter_gradients` gives."""
+    """(path, layer, gradient of its kernel) in the order of computation, from the result of `parameter_gradients`."""
     by_variable = {id(v): g for v, g in zip(model.trainable_variables, gradients, strict=True)}
     by_kernel = []
     for path, layer in find_layers(model):
@@ -177,7 +177,7 @@ def kernel_gradients(model: keras.Model, gradients: list[np.ndarray]) -> list[tu
 
 
 def fitted_factor(values: list[float] | np.ndarray) -> float:
-    """The factor from one value to the next, by least squares of the logarithm; NaN where that has no meaning."""
+    """The factor from one value to the next, by least squares of the logarithm; NaN where it is undefined."""
     numbers = np.asarray(values, np.float64)
     if len(numbers) < 2 or not (np.isfinite(numbers) & (numbers > 0)).all():
         return float("nan")

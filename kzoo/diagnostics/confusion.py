@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A misclassified image: its place, its class, the class it was taken for, and both classes' probabilities."""
+    """A misclassified image: its index, its class, the class it was taken for, and both classes' probabilities."""
 
     image: int
     true: int
@@ -84,7 +84,7 @@ class Confusion:
     def per_class(self) -> dict[str, np.ndarray]:
         """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
 
-        Recall is a class's own accuracy. What is undefined is NaN: the recall of a class with no image, the
+        Recall is a class's own accuracy. Undefined values are NaN: the recall of a class with no image, the
         precision of one that is never predicted.
         """
         right, support, answers = self.right, np.asarray(self.matrix.sum(axis=1)), np.asarray(self.matrix.sum(axis=0))
@@ -106,7 +106,7 @@ class Confusion:
         return pairs
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; what is undefined is None."""
+        """As JSON data; undefined values are None."""
         metrics = self.per_class()
         rows = {
             name: {key: None if np.isnan(values[i]) else values[i].item() for key, values in metrics.items()}
@@ -138,7 +138,7 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
     Args:
         labels: integers (n,).
         predicted: classes, integers (n,), or probabilities or logits (n, classes).
-        class_names: by label; the labels' numbers if not given.
+        class_names: by label; the labels' numbers by default.
 
     Raises:
         InputError: the shapes do not fit, or a label is not a class.
@@ -159,7 +159,7 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
 
 
 def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray) -> None:
-    """Refuse labels (n,) that are not classes, and as many predictions (n, ...) as there are not labels.
+    """Refuse labels (n,) that are not classes, and another number of predictions (n, ...) than labels.
 
     Raises:
         InputError: as above.
@@ -177,7 +177,7 @@ def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray)
 
 
 def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[Mistake]:
-    """The misclassified images of whose wrong class the model is surest, surest first.
+    """The misclassified images with the most confident predictions, most confident first.
 
     Args:
         labels: integers (n,).
@@ -206,7 +206,7 @@ def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[M
 def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     """The matrix, each row as shares of its true class; with few classes the shares are written in percent.
 
-    Colours follow the square root, so that rare mistakes can be seen beside the diagonal.
+    Colours follow the square root, so that rare mistakes can be seen next to the diagonal.
     """
     classes = len(found.class_names)
     if classes > counts.DENSE:
@@ -269,7 +269,7 @@ def plot_mistakes(
     """Misclassified images with what they are and what they were taken for.
 
     Args:
-        images: 0-255 (n, height, width, channels), of 1 or 3 channels; mistakes' places count in it.
+        images: 0-255 (n, height, width, channels), of 1 or 3 channels; mistakes refer to them by index.
         mistakes: of `confident_mistakes`.
         class_names: by label.
         columns: pictures in a row.

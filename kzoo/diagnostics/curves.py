@@ -20,7 +20,7 @@ def plot_learning_curves(
 ) -> Figure:
     """Loss and accuracy by epoch: training dashed, validation solid, a colour for each run.
 
-    Training figures are averages over an epoch, as Keras reports them, so they lag by half an epoch.
+    Training metrics are averages over an epoch, as Keras reports them, so they lag by half an epoch.
 
     Args:
         histories: a run's history (``run.history``), or histories by name. Keys shown are loss, accuracy, val_loss

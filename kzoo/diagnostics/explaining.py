@@ -1,4 +1,4 @@
-"""From image files to pictures of what a network sees in them."""
+"""From image files to pictures of the evidence that a network sees in them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALLEST_PICTURE = 224
 
 @dataclass(frozen=True)
 class Explained:
-    """What was made of one image file.
+    """The result for one image file.
 
     Attributes:
         file: the image.

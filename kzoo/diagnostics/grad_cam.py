@@ -2,9 +2,9 @@
 
 A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and what
 speaks against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
-cannot be left out (a subclass with a call of its own), it is the logit less the mean of all logits, which is what the
+cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which is what the
 probabilities still tell. Of one sigmoid, what speaks for one of the two classes speaks against the other; of several,
-each label has a logit of its own.
+each label has a separate logit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def grad_cam(
     upsample: bool = True,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Maps of how much each place of an image speaks for a class.
+    """Maps of how much each position of an image supports a class.
 
     Args:
         model: a built Keras model from images (n, h, w, c) to (n, classes); nested and subclassed ones, and models with
@@ -78,7 +78,7 @@ def grad_cam(
 
 
 def last_map(model: keras.Model, images: np.ndarray) -> str:
-    """Path of the last layer with a map of 4x4 places or more; where there is none, of the last with the largest map.
+    """Path of the last layer with a map of 4x4 positions or more; if none has, of the last with the largest map.
 
     Layers that only pad are passed over: their map is shifted against the image.
 

@@ -1,7 +1,7 @@
 """How far a trained classifier's answers survive when its images are moved or turned.
 
 Report d says of pooling that it makes a network invariant to translation and rotation, reports a and c say much the
-same; here it is measured. What a moved image leaves empty is filled with its border pixels, repeated: on a dark
+same; here it is measured. The part that a moved image leaves empty repeats its border pixels: on a dark
 background that is the background, and on a photograph it is less foreign than black. ``fill="black"`` gives zeros, as
 augmentation does.
 """
@@ -95,7 +95,7 @@ def invariance(
         labels: integers (n,).
         shifts: distances in pixels, 0 or more.
         angles: in degrees.
-        fill: what comes in from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
+        fill: the pixels from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
         name: for legends; the model's own by default.
 
     Raises:

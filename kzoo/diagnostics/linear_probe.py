@@ -26,7 +26,7 @@ FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """What a linear classifier makes of images it was not fitted to.
+    """The results of a linear classifier on images it was not fitted to.
 
     Attributes:
         accuracy: share of images whose class it finds, over all folds.
@@ -34,7 +34,7 @@ class LinearProbe:
         p_value: probability of at least this accuracy if the true rate were `chance` (binomial, one-sided).
         images: how many there were.
         classes: the labels that occur often enough to be probed, int64 (k,).
-        labels: int64 (n,), the label of each image as a place in `classes`.
+        labels: int64 (n,), the label of each image as an index into `classes`.
         scores: float (n, k), out-of-fold decision values.
     """
 
@@ -52,9 +52,9 @@ class LinearProbe:
         return self.p_value < 1e-3
 
     def pair_accuracies(self) -> np.ndarray:
-        """How well two classes are told apart: (k, k), symmetric, 0.5 is a guess; NaN on the diagonal.
+        """How well two classes are separated: (k, k), symmetric, 0.5 is a guess; NaN on the diagonal.
 
-        Given one image of each of two classes, how often the probe says right which is which (area under the curve).
+        Given one image of each of two classes, how often the probe tells which is which (area under the curve).
         """
         count = len(self.classes)
         pairs = np.full((count, count), np.nan)
@@ -75,7 +75,7 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
     Args:
         images: (n, height, width, channels), any scale.
         labels: integers (n,).
-        limit: at most so many images are used, drawn at random.
+        limit: at most this many images are used, drawn at random.
         seed: of the drawing and the folds.
 
     Returns:
@@ -117,7 +117,7 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
 
 
 def features(images: np.ndarray) -> np.ndarray:
-    """Pixels averaged over cells, and beside them each cell's edges: |d/dx|, |d/dy| and their signed product.
+    """Pixels averaged over cells, and each cell's edges: |d/dx|, |d/dy| and their signed product.
 
     Args:
         images: (n, height, width, channels).

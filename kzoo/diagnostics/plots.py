@@ -1,7 +1,7 @@
 """How kzoo's figures look, and how they are saved.
 
 Figures are made with Matplotlib's objects alone: no pyplot, so no window, no global list of figures and no setting
-that stays changed. A plotting function is called `plot_...`, lives beside what it shows and returns a `Figure`.
+that stays changed. A plotting function is called `plot_...`, lives next to the code it shows and returns a `Figure`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 
-# Okabe and Ito, 2008: told apart with any common colour blindness. Yellow is left out: too pale for lines on white.
+# Okabe and Ito, 2008: distinct with any common colour blindness. Yellow is left out: too pale for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 SEQUENTIAL = "viridis"
 DIVERGING = "PuOr"
@@ -30,7 +30,7 @@ DOTS_PER_INCH = 150
 
 
 class _Figure(Figure):
-    """A figure whose axes get kzoo's style as they are made (Matplotlib's own way is through global settings)."""
+    """A figure whose axes get kzoo's style as they are made (Matplotlib itself uses global settings)."""
 
     def add_subplot(self, *args: Any, **options: Any) -> Any:
         return _styled(super().add_subplot(*args, **options))
@@ -69,11 +69,11 @@ def sequential_colors(count: int) -> list[Any]:
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
-    """Name the places 0, 1, ... of an axis, leaving out names where there are too many to read.
+    """Name the positions 0, 1, ... of an axis, leaving out names where there are too many to read.
 
     Args:
         axis: ``axes.xaxis`` or ``axes.yaxis``.
-        labels: of all places.
+        labels: of all positions.
         at_most: how many are shown.
         **options: of the tick labels, e.g. ``rotation=90``.
     """
@@ -83,7 +83,7 @@ def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options
 
 
 def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:
-    """The path of a file that may be written, so that a bad one is told before any work is done.
+    """The path of a file that may be written, so that a bad one is refused before any work is done.
 
     Raises:
         InputError: its suffix is not one of `suffixes`, its folder does not exist, or it exists already.
@@ -147,7 +147,7 @@ def figure_to_array(figure: Figure, dpi: float = 100) -> np.ndarray:
 
 
 def figure_to_tensorboard(figure: Figure, log_dir: str | Path, tag: str, step: int) -> None:
-    """Show a figure in TensorBoard's image tab, written by its own event writer, which needs no TensorFlow.
+    """Show a figure in TensorBoard's image tab, written by TensorBoard's event writer, which needs no TensorFlow.
 
     Args:
         figure: any Matplotlib figure.

@@ -22,7 +22,7 @@ def plot_weight_histograms(
 
     Args:
         history: of a run.
-        layers: which to show; if not given, `at_most` of them, evenly spread from first to last.
+        layers: which to show; by default `at_most` of them, evenly spread from first to last.
         at_most: panels.
         title: of the figure.
 

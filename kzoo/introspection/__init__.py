@@ -1,4 +1,4 @@
-"""What looks into any Keras model: its layers, graph, gradients, receptive fields, sizes and outputs.
+"""Inspection of any Keras model: its layers, graph, gradients, receptive fields, sizes and outputs.
 
 Nothing here knows of kzoo's own models, of recipes or of runs: models, training and diagnostics build on it.
 """

@@ -1,4 +1,4 @@
-"""What TensorFlow, JAX and PyTorch each do in their own way when a model is looked into."""
+"""Steps of inspecting a model that differ between TensorFlow, JAX and PyTorch."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ def first_last_ratio(mean_abs: Any) -> float:
 
 
 def layer_factor(mean_abs: Any) -> float:
-    """By what the gradient is multiplied on its way back through one layer.
+    """The factor by which the gradient changes on its way back through one layer.
 
     It is 10 to the power of minus the slope of a straight line, fitted by least squares to log10 of the layers' mean
-    absolute gradients over their places: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
+    absolute gradients over their positions: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
     without any gradient are left out; with fewer than two others it is nan.
     """
     values = np.asarray(mean_abs, np.float64)

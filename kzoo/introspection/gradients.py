@@ -1,7 +1,7 @@
-"""Gradients of any Keras model: with respect to its weights, its input, or what a layer gives.
+"""Gradients of any Keras model: with respect to its weights, its input, or a layer's output.
 
 What differs between TensorFlow, JAX and PyTorch is in `backends`, one small function each. The model is called within a
-`keras.StatelessScope`, so that none of its variables changes, whatever its layers do. What a layer gives is recorded by
+`keras.StatelessScope`, so that none of its variables changes, whatever its layers do. A layer's output is recorded by
 putting a function before its `call` on the instance; a gradient with respect to it is one with respect to zeros added.
 """
 
@@ -39,7 +39,7 @@ class LossGradients(NamedTuple):
 
 
 class ActivationGradients(NamedTuple):
-    """What a layer gives, and the gradient with respect to it, of the same shape (n, ...)."""
+    """A layer's output, and the gradient with respect to it, of the same shape (n, ...)."""
 
     activations: np.ndarray
     gradients: np.ndarray
@@ -118,7 +118,7 @@ def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, traini
 def layer_outputs(
     model: keras.Model, layers: Sequence[Any], images: Any, *, training: bool = False
 ) -> list[np.ndarray]:
-    """What layers give for some images.
+    """The outputs of layers for some images.
 
     Args:
         model: a built Keras model with one input.
@@ -145,13 +145,13 @@ def layer_outputs(
 def activation_gradients(
     model: keras.Model, layer: Any, images: Any, score: Callable[[Any], Any], *, training: bool = False
 ) -> ActivationGradients:
-    """Gradient of scores, summed over images, with respect to what a layer gives.
+    """Gradient of scores, summed over images, with respect to a layer's output.
 
     Args:
         model: a built Keras model with one input.
         layer: a path (see `find_layers`), a name that only one layer has, or a layer.
         images: (n, ...) as the model takes them.
-        score: takes the model's outputs and gives one figure for each image (n,), by `keras.ops`.
+        score: takes the model's outputs and returns one value for each image (n,), by `keras.ops`.
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Returns:
@@ -183,7 +183,7 @@ def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any]
     Args:
         model: a built Keras model with one input.
         images: (n, ...) as the model takes them.
-        score: takes the model's outputs and gives one figure for each image (n,), by `keras.ops`.
+        score: takes the model's outputs and returns one value for each image (n,), by `keras.ops`.
         layer: a layer (see `activation_gradients`) whose output `score` takes instead of the model's.
 
     Returns:
@@ -284,5 +284,5 @@ def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
 
 
 def _numpy(tensor: Any) -> np.ndarray:
-    array = np.array(ops.convert_to_numpy(tensor))  # a copy: a backend may give the memory it goes on using
+    array = np.array(ops.convert_to_numpy(tensor))  # a copy: a backend may return memory that it still uses
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

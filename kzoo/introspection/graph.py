@@ -46,7 +46,7 @@ def calls(model: keras.Model) -> list[Call]:
     """All calls, each after those whose tensors it uses.
 
     Raises:
-        InputError: the model has no fixed graph: it is an unbuilt Sequential, or a subclass with its own `call`.
+        InputError: the model has no fixed graph: it is an unbuilt Sequential, or a subclass with a custom `call`.
     """
     graph = _graph(model)
     if graph is None:

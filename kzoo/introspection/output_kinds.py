@@ -1,4 +1,4 @@
-"""What a classifier's outputs can be, told from their values alone (no Keras).
+"""The kinds of a classifier's outputs, read from their values alone (no Keras).
 
 - ``"softmax"``: probabilities of classes that exclude each other; each row adds up to 1.
 - ``"logits"``: what a softmax turns into those.

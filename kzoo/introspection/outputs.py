@@ -1,9 +1,9 @@
-"""What a classifier's outputs are, told once for training, evaluation, diagnosis, prediction and export.
+"""The kind of a classifier's outputs, for training, evaluation, diagnosis, prediction and export alike.
 
 A network is judged by what it computes. From its output back, each operation without weights is tried on numbers: a
 softmax is one however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in a layer), and
 what changes nothing, such as a linear activation in float32 behind it, is passed over. Where that does not tell, the
-whole network is tried on a few images, with its own weights and with others: see `kzoo.introspection.output_kinds`.
+whole network is tried on a few images, with its weights and with others: see `kzoo.introspection.output_kinds`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ far where that overflows, as an exponential that a network takes itself does."""
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a classifier gives.
+    """A classifier's outputs.
 
     Attributes:
         kind: ``"softmax"``, ``"logits"``, ``"sigmoid"`` or ``"sigmoids"``, see `kzoo.introspection.output_kinds`.
@@ -52,7 +52,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
 
     Args:
         model: a built Keras model with one output of shape (batch, outputs).
-        images: a few inputs to try it with; drawn from 0-255 if not given.
+        images: a few inputs to try it with; drawn from 0-255 by default.
 
     Raises:
         InputError: it has several outputs or others than (batch, outputs), or they are neither logits nor
@@ -103,7 +103,7 @@ def without_ending(ending: Any) -> Iterator[None]:
     if ending is None:
         yield
         return
-    # On the instance itself, as PyTorch's modules take no function in the place of a layer.
+    # On the instance itself, as PyTorch's modules accept no function instead of a layer.
     name = "activation" if hasattr(ending, "activation") else "call"
     overridden, before = name in ending.__dict__, ending.__dict__.get(name)
     ending.__dict__[name] = keras.activations.linear if name == "activation" else _first

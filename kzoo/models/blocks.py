@@ -46,7 +46,7 @@ class Layers:
         self._initializers(1)
 
     def _initializers(self, fan_in: int) -> dict[str, Any]:
-        """Fresh initializers: one object given to two layers would give both the same kernel."""
+        """Fresh initializers: one object shared by two layers would give both the same kernel."""
         if self.kernel_initializer == "torch":
             bound = 1 / math.sqrt(fan_in)
             return {
@@ -71,7 +71,7 @@ class Layers:
         """Convolution with `padding` zeros on every side, by default ``(kernel_size - 1) / 2``.
 
         Keras's own "same" equals that only at stride 1; elsewhere it pads bottom and right more, so the
-        padding is a layer of its own there.
+        padding is a separate layer there.
         """
         padding = (kernel_size - 1) // 2 if padding is None else padding
         same = strides == 1 and 2 * padding == dilation * (kernel_size - 1)

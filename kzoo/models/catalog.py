@@ -1,4 +1,4 @@
-"""Every model variant as a row: the one place that says what a name means.
+"""Every model variant: the one table that defines what a name means.
 
 The registry, the builders named after a variant (`VGG38`, `ResNet24`), the command line, the docs and
 the tests read these rows. Imports no Keras. Parameter counts are computed from the models, never kept here.
@@ -19,10 +19,10 @@ class Variant:
     """One named model.
 
     Attributes:
-        name: what `kzoo.create_model` is given; has no slash (recipes have one) and no colon.
-        builder: ``"module:function"`` or a callable, called with `options` and the caller's own.
+        name: the argument of `kzoo.create_model`; has no slash (recipes have one) and no colon.
+        builder: ``"module:function"`` or a callable, called with `options` and the caller's.
         options: keyword arguments of the builder that make this variant.
-        classes: default number of classes; None if unknown (a ``module:function`` given as a name).
+        classes: default number of classes; None if unknown (a ``module:function`` as a name).
         input_shape: default (height, width, channels); None if unknown.
         recipe: name of the recipe by which this variant is trained by default (with the model
             replaced by this one), or None.
@@ -36,7 +36,7 @@ class Variant:
     recipe: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", dict(self.options))  # the caller's own dict may change later
+        object.__setattr__(self, "options", dict(self.options))  # the caller's dict may change later
 
 
 def _vgg(name: str, **options: Any) -> Variant:
@@ -96,7 +96,7 @@ VARIANTS: tuple[Variant, ...] = (
     _resnet("resnet24", (3, 3, 2, 3), (64, 128, 128, 256)),
     _resnet("resnet48", (8, 5, 5, 5), (64, 128, 128, 128)),
     _densenet("densenet-40-12", 40, 12, bottleneck=False, compression=1.0),
-    # The one to set beside VGG-38 with BatchNorm: within 10% of its parameters, multiply-adds and depth.
+    # The one to compare with VGG-38 with BatchNorm: within 10% of its parameters, multiply-adds and depth.
     _densenet("densenet-bc-40-16", 40, 16),
     _densenet("densenet-bc-100-12", 100, 12),
     *(_lenet(layers, reduction) for layers in (1, 2, 3, 4) for reduction in ("max", "average", "strided", "dilated")),
@@ -121,5 +121,5 @@ _BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
 def find(name: str) -> Variant:
-    """The catalog's row of that name (raises KeyError: for kzoo's own code, which knows the names)."""
+    """The variant of that name (raises KeyError: for kzoo's code, which knows the names)."""
     return _BY_NAME[name]

@@ -1,4 +1,4 @@
-"""DenseNets for small images (Huang et al. 2017), which reports a and b wished to set beside their residual network."""
+"""DenseNets for small images (Huang et al. 2017), which reports a and b planned to compare with their ResNet."""
 
 from __future__ import annotations
 

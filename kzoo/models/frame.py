@@ -38,12 +38,12 @@ class Frame:
         classes: number of classes, None for the default.
         classifier_activation: name of the last activation; None leaves the logits.
         name: the model's name.
-        mean: per channel (one number: the same for all), in units of pixels / 255; given together with `std`,
+        mean: per channel (one number: the same for all), in units of pixels / 255; needs `std` too,
             the model's first layer is ``(pixels / 255 - mean) / std``. None: pixels go in as they are.
         std: as `mean`.
-        default: the catalogue's row that has the default classes and input shape.
+        default: the catalogue's variant that has the default classes and input shape.
         inputs: the Keras inputs that `start` builds upon.
-        trained: what the set of weights says of itself, and its weights file, if `weights` is one.
+        trained: the set's description, and its weights file, if `weights` is one.
     """
 
     include_top: bool
@@ -138,7 +138,7 @@ class Frame:
         return model
 
     def _open_weights(self) -> None:
-        """Take classes, input shape and normalization from a set of weights where they were not given."""
+        """Take classes, input shape and normalization from a set of weights where the caller passed none."""
         if self.weights is None or is_file(str(self.weights)):
             return
         self.trained = open_set(str(self.weights))
@@ -207,10 +207,9 @@ _DOCS = {
 
 
 def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
-    """Make a family's builder: the arguments that all builders share, and their docs, are added to its own.
+    """Make a family's builder: the arguments that all builders share, and their docs, are added to the family's.
 
-    The decorated function takes a `Frame` in the place of the shared arguments. Where its docstring describes one of
-    them itself, that stands.
+    The decorated function takes a `Frame` instead of the shared arguments. Its own description of one of them is kept.
 
     Args:
         default: the catalogue's variant that has the default classes and input shape.
@@ -238,7 +237,7 @@ def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Ca
 
 
 def _documented(docstring: str, variant: catalog.Variant) -> str:
-    """A family's docstring with the shared arguments before its own."""
+    """A family's docstring with the shared arguments first."""
     head, _, rest = docstring.partition("    Args:\n        frame: the shared arguments.\n")
     lines = []
     for name, text in _DOCS.items():
@@ -251,7 +250,7 @@ def _documented(docstring: str, variant: catalog.Variant) -> str:
 
 
 def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[..., keras.Model]:
-    """A family's builder with one catalogue row's options as defaults, under its own name and signature."""
+    """A family's builder with one variant's options as defaults, and with a name and signature to match."""
     entry = catalog.find(variant)
     defaults = {"name": entry.name, **entry.options}
     signature = inspect.signature(family)

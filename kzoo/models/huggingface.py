@@ -47,7 +47,7 @@ def publish(source: str, directory: str | Path) -> Path:
 
 
 def config(weight_set: WeightSet) -> dict[str, object]:
-    """What ``config.json`` says of a set: the network, its classes, and what becomes of pixels."""
+    """The content of ``config.json`` for a set: the network, its classes, and the scaling of pixels."""
     height, width, channels = weight_set.input_shape
     return {
         "library_name": "keras",

@@ -37,7 +37,7 @@ def register_model(
     Args:
         name: a new name without slash, colon or white space.
         builder: a callable that returns a `keras.Model`, or where to find one, ``"module:function"``.
-            Called with `options`, the caller's own options, and those of `classes`, `input_shape` and
+            Called with `options`, the caller's options, and those of `classes`, `input_shape` and
             `name` that its signature takes.
         options: keyword arguments of the builder that make this variant.
         classes: default number of classes.
@@ -45,7 +45,7 @@ def register_model(
         recipe: name of the recipe by which it is trained by default, or None.
 
     Returns:
-        The new row.
+        The new variant.
 
     Raises:
         InputError: the name is malformed or taken by another model, or the builder is neither kind.
@@ -59,10 +59,10 @@ def register_model(
 
 
 def get_variant(name: str) -> Variant:
-    """The row of a model.
+    """The variant of that name.
 
     Args:
-        name: a registered name, or ``"module:function"`` for a builder of one's own (its row has no
+        name: a registered name, or ``"module:function"`` for a custom builder (its variant has no
             classes and no input shape).
 
     Raises:
@@ -76,7 +76,7 @@ def get_variant(name: str) -> Variant:
 
 
 def _refuse_recipe(name: str) -> None:
-    """Say of a recipe's name that it is one, and which model it trains."""
+    """Refuse a recipe's name, and name the model that the recipe trains."""
     from kzoo.recipes import REGISTRY as recipes  # recipes know of models, not the other way round
 
     recipe = recipes.find(name)
@@ -103,7 +103,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
     Args:
         name: a name of `list_models`, or ``"module:function"``.
-        **options: passed to the builder, over the variant's own: `classes`, `input_shape`, `weights`,
+        **options: passed to the builder, over the variant's: `classes`, `input_shape`, `weights`,
             `include_top`, `name` (of the Keras model), ... and the family's options. A set of trained weights (a tag
             of `list_weights`, a folder, the URL of a ``set.json``) brings the options that it was trained with.
 
@@ -153,7 +153,7 @@ def _is_set(weights: Any) -> bool:
 
 
 def _with_weights(variant: Variant, parameters: list[str], options: Mapping[str, Any]) -> keras.Model:
-    """A model whose builder knows nothing of weights, with those of a set."""
+    """A model with the weights of a set, for a builder without a `weights` option."""
     from kzoo.models.trained import load_set
 
     source = full_name(variant.name, str(options["weights"]))
@@ -172,7 +172,7 @@ def _with_weights(variant: Variant, parameters: list[str], options: Mapping[str,
 
 
 def takes(name: str, option: str) -> bool:
-    """Whether a model's builder takes an option (a builder of one's own need not take `mean` and `std`)."""
+    """Whether a model's builder takes an option (a custom builder need not take `mean` and `std`)."""
     parameters = builder_options(name)
     return parameters is None or option in parameters
 
@@ -183,7 +183,7 @@ def builder_options(name: str) -> list[str] | None:
 
 
 def builder_defaults(name: str) -> dict[str, Any]:
-    """What a model's options are if nobody gives them."""
+    """The default values of a model's options."""
     variant = get_variant(name)
     try:
         parameters = inspect.signature(resolve(variant.builder)).parameters.values()
@@ -204,7 +204,7 @@ def _parameters(builder: Callable[..., Any]) -> list[str] | None:
 
 
 def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The function that ``"module:function"`` stands for; a callable is returned as it is.
+    """The function that ``"module:function"`` names; a callable is returned as it is.
 
     Raises:
         InputError: there is no such module, or no such function in it.

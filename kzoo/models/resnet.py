@@ -41,7 +41,7 @@ def ResNet(
     - "relu-only-preactivation": act, conv, BN, act, conv, BN, add.
     - "full-preactivation": BN, act, conv, BN, act, conv, add; the shortcut's convolution has no BN.
 
-    The stem is convolution, BN, activation in all of them. In the last two, as in that paper, it stands for the first
+    The stem is convolution, BN, activation in all of them. In the last two, as in that paper, it replaces the first
     block's own pre-activation, a projection shortcut starts at the pre-activated input, and the pre-activation that
     a next block would do (act, or BN and act) ends the last stage.
 

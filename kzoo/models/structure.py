@@ -1,7 +1,7 @@
-"""What a network is made of, as plain data: to tell whether weights belong to it, and whether its code has changed.
+"""A network's structure as plain data: shows whether weights belong to it, and whether its code has changed.
 
-Shapes do not tell: max and average pooling, another stride, padding or activation have the same weights. So a structure
-lists every call of a layer with its whole configuration and what goes into it. Names are no part of what is compared.
+Shapes are not enough: max and average pooling, another stride, padding or activation have the same weights. So a
+structure lists every call of a layer with its whole configuration and its inputs. Names are not compared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def essential(entries: Sequence[Mapping[str, Any]]) -> Structure:
 
 
 def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, outputs: bool = True) -> str:
-    """How a call differs from another, in words; "" where it does not.
+    """The difference between two calls, in words; "" where it does not.
 
     Args:
         one, other: entries of structures.
@@ -81,7 +81,7 @@ def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, output
 
 
 def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> str:
-    """Where a structure is not what another one is, in words; "" where they agree."""
+    """The first difference between two structures, in words; "" where they agree."""
     for index, (one, other) in enumerate(zip(now, before, strict=False)):
         text = entry_difference(one, other)
         if text:
@@ -133,7 +133,7 @@ def _entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[s
     if isinstance(operation, keras.Layer):
         try:
             config = dict(operation.get_config())
-        except NotImplementedError:  # of the user's own
+        except NotImplementedError:  # of a custom layer
             config = {}
     else:
         config = {key: value for key, value in vars(operation).items() if not key.startswith("_")}

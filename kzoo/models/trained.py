@@ -14,7 +14,7 @@ from kzoo.errors import InputError
 from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.weight_transfer import transfer
 
-# What shapes do not tell: max and average pooling, say, or another stride, have the same weights.
+# Settings that shapes do not show: max and average pooling, say, or another stride, have the same weights.
 COMPARED = ("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups")
 FREE = ("InputLayer", "Rescaling", "Dropout", "SpatialDropout2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
 """Layers that may come and go: input and normalization, which a set says itself, dropout, the `pooling` without top."""
@@ -84,8 +84,8 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
         done = transfer(trained, model, what=f"weights={source!r}", partial=not whole)
-        if done.afresh:
-            why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.afresh)}"])
+        if done.initialized:
+            why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.initialized)}"])
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {why}")
         return
     count = _weights_in(path)
@@ -105,7 +105,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
 
 
 def _weights_in(path: Path) -> int | None:
-    """How many weights a ``.weights.h5`` file holds; None where that cannot be told, or it is no such file."""
+    """The number of weights a ``.weights.h5`` file holds; None if that is unknown, or it is no such file."""
     names: list[str] = []
     try:
         with h5py.File(path, "r") as file:

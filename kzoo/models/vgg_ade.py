@@ -33,7 +33,7 @@ def VGGADE(
 ) -> keras.Model:
     """[[convolution, activation] x N, pool] x M, [dense, activation] x K, dense: N, M, K and all widths are open.
 
-    The report used Chainer, whose defaults are the defaults here: LeCun-normal kernels (Keras cuts the normal off
+    The report used Chainer, and its defaults are the defaults here: LeCun-normal kernels (Keras cuts the normal off
     at two deviations and keeps its variance, Chainer does not cut it), zero biases, BatchNorm with epsilon 2e-5 and
     momentum 0.9. The report has no normalization layer; pixels in [0, 1], as we read it, are ``mean=0, std=1``.
 

@@ -32,17 +32,17 @@ PACKAGED = Path(__file__).with_name("sets")
 DESCRIPTION = "set.json"
 WEIGHTS, RECORD, CARD = "model.weights.h5", "record.json", "README.md"
 SECONDS = 30.0
-"""How long a download may stand still."""
+"""Seconds that a download may stall."""
 
 
 class WeightSet(BaseModel):
-    """What ``set.json`` says.
+    """The content of ``set.json``.
 
     Attributes:
         schema_version: version of this schema; a newer one is refused.
         model: the registered model's name.
         tag: names the set among the model's.
-        options: of the model's builder, beside the variant's own.
+        options: of the model's builder, in addition to the variant's.
         class_names: by label.
         input_shape: (height, width, channels) of the images that it was trained on.
         mean, std: what the model's first layer subtracts and divides by, in units of pixels / 255; None for raw pixels.
@@ -98,7 +98,7 @@ def full_name(model: str, weights: str) -> str:
 
 
 def is_file(weights: str) -> bool:
-    """Whether this is meant as a weights file, which describes nothing but itself."""
+    """Whether this is meant as a weights file, which has no description."""
     return weights.endswith((".weights.h5", ".keras"))
 
 
@@ -114,7 +114,7 @@ def open_set(source: str) -> tuple[WeightSet, Path]:
         source: ``MODEL:TAG``; a folder; the path or URL (http, https, file) of a ``set.json``.
 
     Returns:
-        What the set says of itself, and the path of its weights file, whose size and sha256 were checked.
+        The set's description, and the path of its weights file after a check of size and sha256.
 
     Raises:
         InputError: there is no such set, it cannot be downloaded, or a file of it is missing or damaged.
@@ -141,7 +141,7 @@ def find_set(source: str) -> Path:
 
 
 def describe(folder: Path, source: str) -> WeightSet:
-    """What a folder's ``set.json`` says.
+    """The content of a folder's ``set.json``.
 
     Raises:
         InputError: it is missing, damaged, or of a newer schema; `source` names it.
@@ -204,7 +204,7 @@ def _is_url(source: str) -> bool:
 def _downloaded(url: str) -> Path:
     """The folder in the cache that a URL's set is in, filled if it is not.
 
-    A set is fetched once: what a URL holds is taken not to change.
+    A set is fetched once: the content of a URL is taken not to change.
     """
     names = "weights", hashlib.sha256(url.encode()).hexdigest()[:16]
     kept = cache_folder()

@@ -1,4 +1,4 @@
-"""Weights of one network for another: whether they belong, which are taken, and which layers start afresh."""
+"""Weights of one network for another: whether they fit, which are taken, and which layers start from random weights."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from kzoo.introspection.outputs import read_outputs
 from kzoo.models.structure import Structure, entry_difference, essential, structure
 
 AFFINE = ("BatchNormalization", "PReLU")
-"""Layers that may stand behind a classifier's last dense layer or convolution, with weights for each class."""
+"""Layers that may follow a classifier's last dense layer or convolution, with weights for each class."""
 
 
 @dataclass
 class Transfer:
-    """What was taken.
+    """The result of a transfer.
 
     Attributes:
         taken: names of the target's layers that got weights.
-        afresh: names of those with weights that kept their own.
-        notes: what else is to be said, a sentence each.
+        initialized: names of those with weights that kept their initial ones.
+        notes: further remarks, a sentence each.
     """
 
     taken: list[str] = field(default_factory=list)
-    afresh: list[str] = field(default_factory=list)
+    initialized: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def line(self, source: str) -> str:
-        """The whole in one line."""
+        """The result in one line."""
         parts = [f"weights of {source}: {len(self.taken)} layers taken"]
-        if self.afresh:
-            parts[0] += f" ({_shortened(self.taken)}), {len(self.afresh)} start afresh ({_shortened(self.afresh)})"
+        if self.initialized:
+            parts[0] += f" ({_shortened(self.taken)}), {len(self.initialized)} start from random weights"
+            parts[0] += f" ({_shortened(self.initialized)})"
         return "; ".join([*parts, *self.notes])
 
 
@@ -49,10 +50,10 @@ def transfer(
     target_names: Sequence[str] | None = None,
     partial: bool = False,
 ) -> Transfer:
-    """Copy weights from one model to another of the same structure, whatever their layers are called.
+    """Copy weights from one model to another of the same structure, whatever the names of their layers.
 
-    The classifier is taken class by class, by name: classes that the source does not know start afresh, all of them if
-    the number of classes differs and the source has no names.
+    The classifier is taken class by class, by name: classes that the source does not know start from random
+    weights, all of them if the number of classes differs and the source has no names.
 
     Args:
         source: the trained model.
@@ -98,7 +99,7 @@ def transfer(
             done.taken.append(name)
     named = {entry["name"] for entry in wanted if entry["weights"]}
     done.taken = list(dict.fromkeys(done.taken))
-    done.afresh = [name for name in dict.fromkeys(e["name"] for e in wanted) if name in named - set(done.taken)]
+    done.initialized = [name for name in dict.fromkeys(e["name"] for e in wanted) if name in named - set(done.taken)]
     if not done.taken:
         raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
     return done
@@ -163,30 +164,30 @@ def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> t
 def _class_rows(
     source: keras.Model, target: keras.Model, source_names: Sequence[str] | None, target_names: Sequence[str] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
-    """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and what to say."""
+    """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and a note."""
     counts = [model.output_shape[-1] for model in (source, target)]
     named = source_names is not None and target_names is not None
     known = named and len(source_names or ()) == max(counts[0], 2) == max(counts[0], len(source_names or ()))
     if not known:
         if counts[0] != counts[1]:
-            return None, f"they are of {counts[0]} classes, so the classifier starts afresh"
+            return None, f"they are of {counts[0]} classes, so the classifier starts from random weights"
         return [(i, i) for i in range(counts[1])], "they name no classes, so the classifier is taken in their order"
     assert source_names is not None
     assert target_names is not None
     if counts[0] == counts[1] == 1 and read_outputs(target).kind == "sigmoid":  # the second class's probability
         if list(source_names) == list(target_names):
             return [(0, 0)], ""
-        return None, "they are of other classes, or in another order, so the classifier starts afresh"
+        return None, "they are of other classes, or in another order, so the classifier starts from random weights"
     if 1 in counts:
-        return None, "the classifier starts afresh: one of the two has a single output"
+        return None, "the classifier starts from random weights: one of the two has a single output"
     index_of = {name: index for index, name in enumerate(source_names)}
     rows = [(index, index_of[name]) for index, name in enumerate(target_names) if name in index_of]
     fresh = [name for name in target_names if name not in index_of]
     if not rows:
-        return None, "they know none of the classes, so the classifier starts afresh"
+        return None, "they know none of the classes, so the classifier starts from random weights"
     notes = []
     if fresh:
-        notes.append(f"{len(fresh)} classes that they do not know start afresh ({_shortened(fresh)})")
+        notes.append(f"{len(fresh)} classes that they do not know start from random weights ({_shortened(fresh)})")
     if any(a != b for a, b in rows):
         notes.append(
             f"the classifier's {len(rows)} other classes are taken by name" if fresh else "classes are taken by name"

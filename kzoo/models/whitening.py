@@ -1,7 +1,7 @@
 """A first convolution that whitens patches: its kernel is computed from the training images, not trained.
 
 Jordan (2024, arXiv 2404.00498, section 3.2), after Page (2018) and Balsam (2023). In a model it is an ordinary
-convolution of stock Keras, called `LAYER`, whose kernel is not trainable while its bias is.
+convolution of stock Keras, called `LAYER`, with a kernel that is not trained and a bias that is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
     negatives of them all. A model without a layer of the name `LAYER` is left as it is.
 
     Args:
-        model: with its own normalization in front of the layer, if any.
+        model: with its normalization in front of the layer, if any.
         images: (n, height, width, channels), 0 to 255; the first `IMAGES` are used.
 
     Returns:

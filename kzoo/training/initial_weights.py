@@ -117,7 +117,7 @@ def begin_with_weights(
     partial = recipe.initial_weights_partial or bool(recipe.freeze)
     done = load_initial_weights(model, source, class_names=class_names, partial=partial)
     frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
-    missing = [name for name in frozen if name in done.afresh]
+    missing = [name for name in frozen if name in done.initialized]
     if missing:
         raise InputError(
             f"freeze: layer {missing[0]!r} would keep random weights, as initial_weights {source!r} have none for it"
@@ -125,5 +125,5 @@ def begin_with_weights(
     line = done.line(repr(source))
     if console is not None:
         say(console, line)
-    elif done.afresh or done.notes:
+    elif done.initialized or done.notes:
         warnings.warn(line, stacklevel=3)

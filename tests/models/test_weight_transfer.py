@@ -57,7 +57,7 @@ def test_the_same_network_takes_them_all(options):
     trained, new = network(), network(**options)
     new.set_weights([value * 0 + 0.5 for value in new.get_weights()])
     done = transfer(trained, new, what="weights", source_names="abc", target_names="abc")
-    assert (done.afresh, done.notes) == ([], [])
+    assert (done.initialized, done.notes) == ([], [])
     assert len(done.taken) == 3
     expected = outputs(network(end=options.get("end", "softmax")))
     np.testing.assert_allclose(outputs(new), expected, rtol=1e-5)
@@ -104,38 +104,38 @@ def test_classes_are_taken_by_name(names):
         np.testing.assert_array_equal(new.get_layer("head").get_weights()[0][:, index], of[0])
         assert new.get_layer("head").get_weights()[1][index] == of[1]
     fresh = [name for name in names if name not in "abc"]
-    assert (f"{len(fresh)} classes that they do not know start afresh ({', '.join(fresh)})" in done.line("w")) == bool(
-        fresh
-    )
+    assert (
+        f"{len(fresh)} classes that they do not know start from random weights ({', '.join(fresh)})" in done.line("w")
+    ) == bool(fresh)
 
 
 def test_classes_without_names_and_without_any_in_common():
     trained, same, fewer = network(), network(), network(2)
     assert "they name no classes" in transfer(trained, same, what="weights").line("w")
     done = transfer(trained, fewer, what="weights")
-    assert done.afresh == ["head"]
-    assert "they are of 3 classes, so the classifier starts afresh" in done.line("w")
+    assert done.initialized == ["head"]
+    assert "they are of 3 classes, so the classifier starts from random weights" in done.line("w")
     done = transfer(trained, network(), what="weights", source_names="abc", target_names="xyz")
-    assert (done.taken, done.afresh) == (["conv1", "norm"], ["head"])
+    assert (done.taken, done.initialized) == (["conv1", "norm"], ["head"])
     one = network(1, end="sigmoid")
-    assert transfer(one, network(1, end="sigmoid"), what="w", source_names="ab", target_names="ab").afresh == []
+    assert transfer(one, network(1, end="sigmoid"), what="w", source_names="ab", target_names="ab").initialized == []
     done = transfer(one, network(1, end="sigmoid"), what="w", source_names="ab", target_names="ba")
-    assert done.afresh == ["head"]
+    assert done.initialized == ["head"]
 
 
 def test_in_part_if_asked_for():
     trained, new = network(), network(extra=1)
     fresh = new.get_layer("extra0").get_weights()
     done = transfer(trained, new, what="weights", partial=True)
-    assert (done.taken, done.afresh) == (["conv1", "norm", "head"], ["extra0"])
+    assert (done.taken, done.initialized) == (["conv1", "norm", "head"], ["extra0"])
     assert done.line("'a.keras'").startswith(
-        "weights of 'a.keras': 3 layers taken (conv1, norm, head), 1 start afresh (extra0)"
+        "weights of 'a.keras': 3 layers taken (conv1, norm, head), 1 start from random weights (extra0)"
     )
     np.testing.assert_array_equal(new.get_layer("conv1").get_weights()[0], trained.get_layer("conv1").get_weights()[0])
     np.testing.assert_array_equal(new.get_layer("extra0").get_weights()[0], fresh[0])
 
     # A layer of the same name that computes something else is left, and other names are tried in their order.
-    assert "conv1" in transfer(trained, network(strides=2), what="weights", partial=True).afresh
+    assert "conv1" in transfer(trained, network(strides=2), what="weights", partial=True).initialized
     assert transfer(trained, network(prefix="b_", extra=1), what="weights", partial=True).taken == ["b_conv1", "b_norm"]
     with pytest.raises(InputError, match="no layer of 'net' fits them"):
         transfer(trained, network(prefix="b_", kernels=7, strides=2), what="weights", partial=True)

@@ -54,7 +54,7 @@ def test_every_form(form, source, tmp_path):
     model = fresh()
     done = load_initial_weights(model, str(forms[form]), class_names="01234")
     assert same(source.model, model)
-    assert done.afresh == []
+    assert done.initialized == []
     assert bool(done.notes) == (form == "bare")
 
     # Two classes more, in another order: taken by name, except from a file that names nothing.
@@ -67,7 +67,7 @@ def test_every_form(form, source, tmp_path):
     assert same(source.model, model, but=["logits"])
     kernel = source.model.get_layer("logits").get_weights()[0]
     np.testing.assert_array_equal(model.get_layer("logits").get_weights()[0][:, :5], kernel[:, ::-1])
-    assert "2 classes that they do not know start afresh (a, b)" in done.line(form)
+    assert "2 classes that they do not know start from random weights (a, b)" in done.line(form)
 
 
 def test_accuracy_survives_another_order_of_classes(source):

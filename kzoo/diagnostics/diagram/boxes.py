@@ -39,13 +39,13 @@ class Box:
     layers: list[str] = field(default_factory=list)
 
     def signature(self) -> tuple[Any, ...]:
-        """What makes two boxes look the same but for their names."""
+        """The key by which two boxes look the same except for their names."""
         return (self.kind, tuple(self.words), self.shape, self.parameters, self.frozen)
 
 
 @dataclass
 class Graph:
-    """Boxes in topological order, arrows as pairs of their places, groups as (first, last, times)."""
+    """Boxes in topological order, arrows as pairs of their indices, groups as (first, last, times)."""
 
     boxes: list[Box]
     edges: list[tuple[int, int]]
@@ -75,7 +75,7 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
     boxes: list[Box] = []
     edges: list[tuple[int, int]] = []
     made_by: dict[int, int] = {}
-    open_box, inside = "", set[int]()  # the nested model that the last box stands for, and its layers so far
+    open_box, inside = "", set[int]()  # the nested model that the last box shows, and its layers so far
     for call in steps:
         outer, _, inner = call.name.partition("/")
         if inner and not expand_nested:
@@ -141,7 +141,7 @@ def _fused(graph: Graph) -> Graph:
 
 
 def _kept(graph: Graph, home: list[int], groups: list[tuple[int, int, int]] | None = None) -> Graph:
-    """The graph without the boxes that others stand for; `home` gives the box that stands for each."""
+    """The graph without the boxes that others replace; `home` gives the box that shows each."""
     kept = [index for index, other in enumerate(home) if other == index]
     new = {index: number for number, index in enumerate(kept)}
     edges = {(new[home[a]], new[home[b]]): None for a, b in graph.edges if home[a] < home[b]}

@@ -37,7 +37,7 @@ def architecture_diagram(
             and padding into that of the layer it precedes; ``"layers"`` gives every layer a box.
         expand_nested: show the layers of nested models; otherwise each is one box.
         collapse: show boxes that repeat, one after another and equal in all but their names, once, in a frame that
-            says how often. If not given, in ``"blocks"`` only.
+            says how often. By default in ``"blocks"`` only.
 
     Returns:
         An SVG document, as text; a notebook shows it as a picture.

@@ -1,8 +1,8 @@
-"""Where the boxes of a diagram stand and how its arrows run: downwards, in rows, with shortcuts at the side.
+"""Positions of a diagram's boxes and routes of its arrows: downwards, in rows, with shortcuts at the side.
 
-A box's row is the length of the longest path to it. The longest path of all stands in the middle column; every other
+A box's row is the length of the longest path to it. The longest path of all is in the middle column; every other
 chain of boxes gets the nearest column that is free in its rows. An arrow runs straight down where nothing is in the
-way, else in a lane beside the boxes that it passes; its level parts lie in the gaps between the rows.
+way, else in a lane next to the boxes that it passes; its level parts lie in the gaps between the rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Layout:
 
     Attributes:
         centers: (x, y) of each box.
-        sizes: (width, height) of each box, as given.
+        sizes: (width, height) of each box, as passed.
         paths: corners of each arrow, from the lower edge of one box to the upper edge of another.
         left, right, bottom: of everything; the top is 0.
     """
@@ -51,7 +51,7 @@ class _Route:
 
 
 def lay_out(graph: Graph, sizes: Sequence[Point]) -> Layout:
-    """Place boxes of given sizes (width, height)."""
+    """Place boxes of some sizes (width, height)."""
     rows = _rows(graph)
     columns = _columns(graph, rows)
     xs = _column_offsets(columns, sizes)
@@ -73,7 +73,7 @@ def _rows(graph: Graph) -> list[int]:
     for before in inputs:
         rows.append(1 + max((rows[i] for i in before), default=-1))
     for index, before in enumerate(inputs):
-        if not before and outputs[index]:  # an input stands just above what first uses it
+        if not before and outputs[index]:  # an input is just above the box that first uses it
             rows[index] = max(0, min(rows[i] for i in outputs[index]) - 1)
     return rows
 
@@ -157,7 +157,7 @@ def _into_lane(
     sizes: Sequence[Point],
     verticals: list[tuple[float, int, int, int]],
 ) -> None:
-    """The nearest place beside all that stands or runs in the rows that an arrow passes."""
+    """Route an arrow past all boxes and lines in the rows that it passes."""
     reach = {}
     for side in (1, -1):
         edges = [side * xs[columns[i]] + sizes[i][0] / 2 for i in passed]
@@ -170,7 +170,7 @@ def _into_lane(
 def _ports(
     routes: list[_Route], rows: list[int], sizes: Sequence[Point], columns: list[int], xs: dict[int, float]
 ) -> None:
-    """Where each arrow leaves and enters: in the middle of a box, and beside it where another does."""
+    """Where each arrow leaves and enters: in the middle of a box, or next to it where another arrow does."""
     for route in routes:
         route.ends = [xs[columns[route.before]], xs[columns[route.after]]]
     for end in (0, 1):

@@ -23,7 +23,7 @@ FILLS = {
     "model": "#b4dfe0",
     "other": "#cfd4da",
 }
-# Boxes are pale and carry dark text; what stands outside them is a grey that can be read on white and on black.
+# Boxes are pale and carry dark text; text outside them is a grey that can be read on white and on black.
 INK, FAINT, GREY = "#16202b", "#3b4652", "#767676"
 MARGIN, ROUND, FRAME = 20.0, 6.0, 12.0
 HEADING, SUBHEADING, TIMES = 17.0, 11.0, 14.0
@@ -75,7 +75,7 @@ def draw(title: str, subtitle: str, graph: Graph, lines: Sequence[Sequence[str]]
 
 
 def _text(text: str) -> str:
-    # XML has no place for control characters, which a name may hold.
+    # XML allows no control characters, which a name may hold.
     return escape("".join(character if character.isprintable() else "?" for character in text), {'"': "&quot;"})
 
 

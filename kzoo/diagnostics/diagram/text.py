@@ -10,7 +10,7 @@ from matplotlib.textpath import text_to_path
 
 from kzoo.diagnostics.diagram.boxes import Box
 
-# Text is measured in the first of these, which is wider than what stands in for it elsewhere.
+# Text is measured in the first of these, which is wider than its substitutes elsewhere.
 FONTS = "DejaVu Sans, Verdana, Geneva, sans-serif"
 TITLE, TEXT = 12.0, 10.5
 WIDEST = 280.0

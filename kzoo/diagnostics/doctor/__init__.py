@@ -20,7 +20,7 @@ FLOW: dict[str, Callable[[Subject, Diagnosis], bool]] = {
     signal.GRADIENTS: signal.check_gradients,
     training.RATE: training.check_steps,
 }
-"""Checks in which a fault shows as a cause of faults in those that follow."""
+"""Checks in causal order: a fault in one causes faults in those that follow."""
 
 
 def doctor(
@@ -35,18 +35,18 @@ def doctor(
 ) -> Diagnosis:
     """Examine a network, its training and its data.
 
-    Nothing that is examined changes: weights, moving averages and generators are put back bit for bit.
+    The examination changes nothing: weights, moving averages and generators are put back bit for bit.
 
     Args:
         target: a `Run` or a run's directory, finished or not; a Keras model or a ``.keras`` file; or the name of a
-            model or recipe, which is examined as it is before training.
-        dataset: name of the dataset that a model is or will be trained on; its training part is looked at.
+            model or recipe, which is examined before training.
+        dataset: name of the dataset that a model is or will be trained on; its training part is examined.
         images: instead of a dataset, training images (n, height, width, channels), exactly as the model gets them.
         labels: their classes, integers (n,).
-        recipe: how a model is trained, for its optimizer and learning rate. If there is none, a compiled model's own
-            optimizer is tried.
+        recipe: how a model is trained, for its optimizer and learning rate. If there is none, a compiled model's
+            optimizer is used.
         data_dir: as for `train`.
-        seed: of the initial weights of a model given by name, and of whatever is drawn.
+        seed: of the initial weights of a named model, and of all random draws.
 
     Returns:
         The findings, what was fine, and what could not be checked.
@@ -71,7 +71,7 @@ def doctor(
 
 
 def _examine_flow(subject: Subject, diagnosis: Diagnosis) -> None:
-    """The checks that send images through the network; after a cause was found, those of its effects are left out."""
+    """Run the checks that send images through the network; after a cause, the checks of its effects are left out."""
     cause = "constant layer" if "constant layer" in diagnosis.kinds else None
     left_out = []
     if not signal.check_inputs(subject, diagnosis):

@@ -1,4 +1,4 @@
-"""From what a user names (a run, a file, a model, a name) to the network and all that is known of it."""
+"""The input check: from a run, a file, a model or a name to the network and all that is known of it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def admit(
     """Find out what a target is; the arguments are those of `kzoo.doctor`.
 
     Raises:
-        InputError: the target is nothing that can be examined, or images and labels do not fit it.
+        InputError: the target cannot be examined, or images and labels do not fit it.
     """
     if labels is not None and images is None:
         raise InputError("labels were given without images: give both")
@@ -162,7 +162,7 @@ def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed
 
 
 class _Shape:
-    """What `build_model` asks of the data, without data."""
+    """The properties of the data that `build_model` needs, without data."""
 
     def __init__(self, image_shape: Any, class_names: Any, normalization: Normalization | None) -> None:
         self.image_shape, self.class_names, self.normalization = image_shape, class_names, normalization
@@ -175,7 +175,7 @@ def _shape_of_record(facts: dict[str, Any]) -> Any:
 
 
 def _shape_of_recipe(recipe: Recipe) -> Any:
-    """From the dataset's row; None where that does not say, or the model is of another kind than the data."""
+    """From the dataset's entry; None where it is incomplete, or the model is of another kind than the data."""
     data = get_dataset(recipe.dataset)
     variant = get_variant(recipe.model)
     if variant.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:

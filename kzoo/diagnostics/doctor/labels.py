@@ -10,14 +10,14 @@ from kzoo.diagnostics.linear_probe import LinearProbe, linear_probe
 
 LABELS, MISSING, PAIRS = "labels not explained by pixels", "class never occurs", "indistinguishable classes"
 ENOUGH = 200
-"""Images below which chance cannot be told from a poor probe."""
+"""Images below which a poor probe cannot be distinguished from chance."""
 PAIR_IMAGES = 2000
-"""Images of each class that are looked at when two of them seem to be one."""
+"""Images of each class that are compared when two classes seem to be one."""
 FEW, WELL = 3, 0.8
-"""A pair of classes can stand out where all but so many pairs are told apart in so many cases; natural images often
-leave many pairs that a linear probe cannot tell apart (CIFAR-100), and then none does."""
+"""A pair is an outlier only if a linear probe separates all but `FEW` pairs in a share `WELL` of cases; with natural
+images (CIFAR-100) many pairs are inseparable, and then no pair is an outlier."""
 ALIKE = 0.4
-"""Two classes may be one if a probe tells them apart by so much less than those others (both counted from 0.5)."""
+"""Two classes may be one if a probe separates them by less than this share of those others (both counted from 0.5)."""
 LUCK, POWER = 3.5, 4.0
 """In standard deviations: how far above 0.5 luck takes a probe of one class under two names (folds share images, so
 their errors go together: up to 2.7 in sixty random splits of a digit), and how far above it other pairs must be."""
@@ -67,7 +67,7 @@ def _check_missing(subject: Subject, diagnosis: Diagnosis) -> None:
     labels = subject.labels
     assert labels is not None
     counts = np.bincount(labels, minlength=subject.classes)
-    # With so many images, a class of the usual frequency would be absent by luck about once in a thousand times.
+    # With this many images, a class of the usual frequency would be absent by luck about once in a thousand times.
     needed = int(np.ceil(np.log(1e-3) / np.log(1 - 1 / subject.classes))) if subject.classes > 1 else 0
     if len(labels) < needed:
         text = f"{subject.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"

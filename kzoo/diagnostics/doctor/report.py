@@ -1,4 +1,4 @@
-"""What the doctor says: findings with their evidence, what was fine, and what could not be checked (no Keras)."""
+"""The doctor's report: findings with their evidence, checks that were fine, and checks not done (no Keras)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS: dict[str, str] = {
     "loss not moving": "The training loss stays where guessing is.",
     "train/validation gap": "The network knows its training images much better than others.",
 }
-"""Every kind of finding, and what it means: causes before what follows from them, the order in which they are told."""
+"""Every kind of finding and its meaning, in the order of the report: causes before their effects."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Finding:
     Attributes:
         kind: one of `KINDS`.
         layers: paths of the layers concerned, in the order of computation; empty where it is none in particular.
-        evidence: what was seen, in words and figures.
-        values: the same figures as data.
+        evidence: what was seen, in words and numbers.
+        values: the same numbers as data.
         suggestion: one change to try first.
     """
 
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Note:
-    """A check without a finding: what was looked at, and the figure that is fine or the reason why it was not done."""
+    """A check without a finding: its name, and the value that is fine or the reason why it was not done."""
 
     check: str
     text: str
@@ -60,13 +60,13 @@ class Note:
 
 @dataclass
 class Diagnosis:
-    """All that the doctor has to say of one network.
+    """The doctor's report on one network.
 
     Attributes:
         subject: what was examined, in words.
         findings: what is wrong, in the order of `KINDS`.
         fine: checks without a finding.
-        unchecked: checks that could not be done, and what they need.
+        unchecked: checks that were not done, and what they need.
     """
 
     subject: str
@@ -135,17 +135,17 @@ def shortened(layers: tuple[str, ...], most: int = 4) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital at its beginning."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 def digits(value: float) -> str:
-    """A number with the three digits that matter."""
+    """A number with three significant digits."""
     return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:
-    """A share as a percentage; what is not all of it never reads 100%, what is something never 0%."""
+    """A share as a percentage; only exact values read 100% or 0%."""
     if 0 < share < 0.001 or 0.999 < share < 1:
         return "under 0.1%" if share < 0.5 else "over 99.9%"
     return f"{share:.1%}" if share < 0.1 else f"{share:.0%}" if share < 0.995 or share == 1 else f"{share:.1%}"

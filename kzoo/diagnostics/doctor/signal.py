@@ -1,4 +1,4 @@
-"""Checks of what flows through the network: the scale of its inputs, dead units, gradients by depth."""
+"""Checks of the signals in the network: the scale of its inputs, dead units, gradients by depth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GRADIENT_IMAGES = 32
 
 
 def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Compare the pixels' scale with what the network expects; whether it is as it should be, or not known."""
+    """Compare the pixels' scale with the network's; returns whether it is right or unknown."""
     if subject.images is None:
         diagnosis.unchecked.append(Note(INPUTS, subject.needs_images))
         return True
@@ -111,7 +111,7 @@ def _first_is_normalised(model: keras.Model) -> bool:
 
 
 def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Look for layers most of whose units are zero for every image; whether there are none."""
+    """Look for layers with most units zero for every image; returns whether there are none."""
     layers = [layer for _, layer in find_layers(subject.model)]
     indices = [index for index, layer in enumerate(layers) if rectifies(layer)]
     if not indices:
@@ -149,14 +149,14 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 def _before(statistics: ActivationStatistics, path: str) -> Any:
-    """The layer listed before a ReLU of its own; None for a ReLU within a layer."""
+    """The layer listed before a separate ReLU; None for a ReLU within a layer."""
     rows = statistics.layers
     index = next(index for index, row in enumerate(rows) if row.path == path)
     return rows[index - 1] if index and not rows[index].has_kernel else None
 
 
 def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Compare the gradients of the first and last layers; whether training can go on from there."""
+    """Compare the gradients of the first and last layers; returns whether training can continue."""
     images, labels = subject.probe(GRADIENT_IMAGES)
     loss, gradients = parameter_gradients(subject.model, images, labels)
     guess = float(np.log(subject.classes))

@@ -1,4 +1,4 @@
-"""A network with what there is of images, labels, recipe and history."""
+"""A network with its images, labels, recipe and history, as far as they are known."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Subject:
     """A network and what is known of it.
 
     Attributes:
-        title: what it is, in words.
+        title: a description in words.
         model: the network, with the weights to examine.
-        seed: of whatever is drawn.
+        seed: of all random draws.
         images: training images (n, height, width, channels), or None.
         labels: their labels, int64 (n,), or None.
         no_data: why there are none.
         class_names: names by label, or None.
         recipe: how it is or was trained, or None.
-        optimizer: makes a new optimizer such as it is trained with; None where that is not known.
-        initial: makes the network as it was before training; None where that is not known.
-        history: figures per epoch, empty where there is none.
-        steps: optimizer steps done; None where that is not known.
+        optimizer: makes a new optimizer of the kind that trains it; None if unknown.
+        initial: builds the network as it was before training; None if unknown.
+        history: metrics per epoch; empty if there are none.
+        steps: optimizer steps done; None if unknown.
         failure: why its run failed, or None.
     """
 
@@ -87,7 +87,7 @@ class Subject:
 
 
 def check_fits(subject: Subject) -> None:
-    """Refuse what is no classifier of images, or images that do not fit."""
+    """Refuse a model that is no classifier of images, and images that do not fit."""
     model = subject.model
     find_layers(model)
     if not model.trainable_variables:
@@ -101,7 +101,7 @@ def check_fits(subject: Subject) -> None:
         raise InputError(f"images must be numbers, not {images.dtype}")
     else:
         prepare_images(model, images[:1])
-    classes = subject.classes  # asked for here, so that what is no classifier is refused
+    classes = subject.classes  # read here, so that other models than classifiers are refused
     if images is None or labels is None:
         return
     if labels.ndim == 2:

@@ -1,4 +1,4 @@
-"""Checks of training: what its history tells, and what a few trial steps of its optimizer do."""
+"""Checks of training: its history, and the effect of a few trial steps of its optimizer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STEPS = 10
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step by its own size (mean absolute values, median over layers)."""
 STILL, FEWEST_STEPS = 0.985, 100
-"""A loss above this share of guessing's has not moved; before so many steps that is no surprise."""
+"""A loss above the share `STILL` of guessing's has not moved; before `FEWEST_STEPS` steps this is normal."""
 FEW_STEPS = 1000
-"""Before so many steps a loss that still falls says that training was short, not that nothing is learned."""
+"""Before this many steps a loss that still falls means that training was short, not that nothing is learned."""
 
 
 def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Look at the figures per epoch; whether the loss is finite."""
+    """Check the metrics per epoch; returns whether the loss is finite."""
     history = subject.history
     losses = history.get("loss", [])
     if subject.failure or not all(map(math.isfinite, losses)):
@@ -73,7 +73,7 @@ def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -
 
 
 def _still_falling(losses: list[float], guess: float, steps: int | None) -> bool:
-    """Whether few steps were taken and the loss fell from epoch to epoch, as it does before a network has begun."""
+    """Whether few steps were taken and the loss fell from epoch to epoch, as it does before learning starts."""
     if steps is None or steps >= FEW_STEPS or losses[-1] >= guess * (1 + 1e-4):
         return False
     if len(losses) == 1:
@@ -105,7 +105,7 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
 
 
 def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Take a few steps on one batch and put everything back; whether the learning rate is fine, or not known."""
+    """Take a few steps on one batch and undo them; returns whether the learning rate is fine or unknown."""
     if subject.images is None or subject.labels is None:
         diagnosis.unchecked.append(Note(RATE, subject.needs_images))
         return True
@@ -189,5 +189,5 @@ def trial_steps(
 
 
 def _rounded(value: float) -> str:
-    """One digit is all that such advice is worth."""
+    """The value with one digit: the advice is no more precise."""
     return f"{float(f'{value:.0e}'):g}"

@@ -16,13 +16,13 @@ from kzoo.introspection.layers import find_layers, kernel
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"
 SLOWEST = 0.9999
-"""Momentum from which on the moving averages need ten thousand steps and more."""
+"""Momentum from which the moving averages need ten thousand steps or more."""
 FASTEST = 0.5
 """Momentum below which they are little more than those of the last batch."""
 
 
 def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Look for weights that are not finite; whether all are."""
+    """Look for weights that are not finite; returns whether all are."""
     every = [(path, weight) for path, layer in find_layers(subject.model) for weight in layer.weights]
     bad = [(path, weight.name) for path, weight in every if not np.isfinite(_array(weight)).all()]
     if not bad:
@@ -43,7 +43,7 @@ def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
-    """Look for layers whose units all have the same weights."""
+    """Look for layers in which all units have the same weights."""
     layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
     skipped = harmless(subject.model, layers)
     constant = []

@@ -23,7 +23,7 @@ class GradientFlow:
         mean_abs: of the gradient by the kernel, float64 (layers,).
         weight_mean_abs: of the kernel, float64 (layers,).
         update_ratio: mean absolute change of the kernel by one step of the optimizer, divided by `weight_mean_abs`;
-            not a number (nan) where no optimizer was given.
+            not a number (nan) without an optimizer.
     """
 
     layers: tuple[str, ...]

@@ -16,7 +16,7 @@ from kzoo.training.recorders.flow_history import FlowHistory
 
 MOST_LINES = 12
 LEGEND_UP_TO = 8
-"""More lines than these are told by a colour bar."""
+"""More lines than these are labelled by a colour bar."""
 USUAL_UPDATE = 1e-3
 
 

@@ -1,1 +1,1 @@
-"""Receptive fields: effective ones measured, listed layer by layer beside the exact ones, and drawn."""
+"""Receptive fields: effective ones measured, listed layer by layer next to the exact ones, and drawn."""

@@ -38,7 +38,7 @@ class FieldRow:
     effective: EffectiveField | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; the effective field by its figures, in pixels."""
+        """As JSON data; the effective field as numbers, in pixels."""
         effective = self.effective
         return {
             "name": self.name,
