@@ -132,11 +132,11 @@ def segments_table(record: Result) -> Table:
 def architecture(record: Result, run: Run | None) -> Drawing | Absent:
     """The layers of the network and their connections; from the record alone, the model is built again."""
     from kzoo.diagnostics.diagram import architecture_diagram
-    from kzoo.training.directory import own_model
+    from kzoo.training.directory import custom_model
     from kzoo.training.run import recorded_model
 
     try:
-        model = own_model(run.directory) if run is not None else None
+        model = custom_model(run.directory) if run is not None else None
         if model is None:
             model = recorded_model(record)
         svg = architecture_diagram(model)

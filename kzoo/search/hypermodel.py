@@ -26,7 +26,7 @@ from kzoo.search.stopping import MedianStop
 from kzoo.search.trial_directory import continue_from, in_turn
 from kzoo.seeds import derived_seed
 from kzoo.training import build
-from kzoo.training.directory import own_model
+from kzoo.training.directory import custom_model
 from kzoo.training.options import Options
 from kzoo.training.records import folder_name
 from kzoo.training.run import Run
@@ -275,7 +275,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         directory = Path(directory) if directory is not None else None
         digest: str | None = None
         if self.model_function is not None and directory is not None and (directory / "recipe.json").exists():
-            recipe, model = Run(directory).recipe, own_model(directory)  # what it began with
+            recipe, model = Run(directory).recipe, custom_model(directory)  # what it began with
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")

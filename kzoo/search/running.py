@@ -22,7 +22,7 @@ from kzoo.search.results import SearchResult, read_json, read_outcome, read_sear
 from kzoo.search.search import Search
 from kzoo.search.trial import SPACE, describe, train_trial
 from kzoo.search.unchanged import check_trials
-from kzoo.training.directory import new_place
+from kzoo.training.directory import new_directory
 from kzoo.training.records import git_commit, hardware, versions
 
 BUDGETS = ("trials", "minutes", "failures_in_a_row")
@@ -61,7 +61,7 @@ def run_search(
     if search.own_process and workers is None and on is None:
         workers = 1
     pool = make_pool(workers, on, reuse=not search.own_process)
-    with claimed(open_directory(search, new_place(folder) if fresh else folder)) as folder:
+    with claimed(open_directory(search, new_directory(folder) if fresh else folder)) as folder:
         if (folder / "oracle.json").exists() and not (folder / STATE).exists():
             return _of_an_older_kzoo(search, read_search(folder))
         owner = Owner(search, folder, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)

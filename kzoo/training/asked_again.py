@@ -1,4 +1,4 @@
-"""What happens when a run is asked for that is there already: is it still what was asked for?"""
+"""Checks whether an existing run is still the run that is asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kzoo.training import build, origin, records
 from kzoo.training.named import names_data, names_model
 from kzoo.training.run import recorded_data
 
-AGAIN = "fresh=True (--fresh) trains anew beside it, or choose another directory"
+AGAIN = "fresh=True (--fresh) trains again in a new directory, or choose another one"
 
 
 def check_finished(
@@ -32,32 +32,32 @@ def check_finished(
 ) -> None:
     """Compare a finished run with what is asked for now: model, data, custom functions and callbacks.
 
-    Only what a name of the zoo does not stand for is built or read.
+    Only what the zoo's names do not identify is built or read.
 
     Args:
-        directory: the finished run's directory, or where else its record is.
-        recipe: its own, and the one asked for.
-        record: what came of it.
-        model: the user's own, where one is asked for.
+        directory: the finished run's directory, or another place that holds its record.
+        recipe: of the run, which is also the one asked for.
+        record: of the run.
+        model: the custom model, where one is asked for.
         data_dir: as for `kzoo.train`.
-        callbacks: asked for; None where the question is not asked, as by ``kzoo resume``.
+        callbacks: the callbacks asked for; None if they are not to be compared, as by ``kzoo resume``.
         data: the recipe's, if it is loaded already.
-        advice: how to go on where something differs.
-        make: builds the model, where it is not the recipe that says how.
+        advice: what to do where something differs.
+        make: builds the model, where the recipe does not say how.
 
     Raises:
-        Differs: something does; the message says what.
+        Differs: something differs; the message says what.
     """
     before = {"data": origin.describe_data(record.data["fingerprint"], record.data["class_names"])}
     before |= record.origin or {}
     now: dict[str, Any] = {}
 
-    # Data: images of one's own are read again.
+    # Data: custom images are read again.
     if data is not None or not names_data(recipe):
         data = data or build.load_parts(recipe, data_dir or record.data.get("data_dir"))
         now["data"] = origin.describe_data(data.fingerprint, data.class_names)
 
-    # Model: one that code of one's own gives is built again, for the images of the record.
+    # Model: a model of custom code is built again, for the images of the record.
     if make is None and not recipe.model.startswith("keras:"):
         make = lambda: build.build_model(recipe, recorded_data(record))  # type: ignore[arg-type]  # noqa: E731
     if model is None and make is not None and not names_model(recipe):
@@ -65,6 +65,7 @@ def check_finished(
     if model is not None:
         now["model"] = _described(recipe, model, record.data["image_shape"])
 
+    # Custom functions and callbacks
     now["parts"] = origin.describe_parts(recipe)
     if callbacks is not None:
         now["callbacks"] = origin.describe_callbacks(callbacks)
@@ -80,16 +81,16 @@ def check_begun(
     recipe: Recipe,
     data: build.Data,
 ) -> None:
-    """Compare a run that is gone on with, by what its checkpoint says it was made of, with what is there `now`.
+    """Compare a resumed run, as its checkpoint describes it, with what it would be made of `now`.
 
-    A callback whose code alone has changed may go on, with a warning: a mistake in it may be why the run stopped. And
-    `keras.callbacks.Callback` itself, which does nothing, may stand in the place of one that is to be left out.
+    A callback whose code alone has changed is accepted with a warning: a mistake in it may be why the run stopped.
+    `keras.callbacks.Callback` itself, which does nothing, may replace a callback that is to be left out.
 
     Raises:
-        Differs: model or callbacks do.
+        Differs: model or callbacks differ.
     """
     if before is None:
-        # Whether there are as many callbacks as before, the states in the checkpoint tell.
+        # The states in the checkpoint show whether the number of callbacks is the same.
         _say_what_is_unknown(directory, before, {**now, "callbacks": None})
         return
     old, new = before["callbacks"], list(now["callbacks"])
@@ -98,7 +99,7 @@ def check_begun(
             new[index] = one
     if origin.same_callbacks(old, new):
         for text in origin.callback_differences(old, new):
-            warnings.warn(f"run {str(directory)!r} goes on with {text} than it began with", stacklevel=2)
+            warnings.warn(f"run {str(directory)!r} resumes with {text} than it began with", stacklevel=2)
         before = {**before, "callbacks": None}
     refuse_differences(directory, before, now, lambda: _again(recipe, again, data))
 
@@ -110,10 +111,10 @@ def refuse_differences(
     again: Callable[[], Mapping[str, Any] | None] = lambda: None,
     advice: str = AGAIN,
 ) -> None:
-    """Raise `Differs`, which says what does, if anything does.
+    """Raise `Differs` with a list of the differences, if there are any.
 
-    Initial weights that differ are looked at twice: `again` describes the model once more, and where that differs
-    too, its code draws new weights each time, which is said and no reason to refuse.
+    If the initial weights differ, `again` describes the model once more. If they differ again, the model's code draws
+    new weights each time, which causes a warning instead of an error.
     """
     changed = origin.differences(before, now)
     weights = [text for text in changed if text.startswith("other initial weights")]
@@ -143,7 +144,7 @@ def _described(recipe: Recipe, model: keras.Model, image_shape: Sequence[int]) -
 
 
 def _say_what_is_unknown(directory: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
-    """One line for a run that was made before runs kept what they are made of, where that would be compared."""
+    """Warn about a run of an early version, which did not record the parts that would be compared."""
     asked = [name for name in ("model", "callbacks") if now.get(name)]
     if before is None and asked:
         warnings.warn(
@@ -154,7 +155,7 @@ def _say_what_is_unknown(directory: Path, before: Mapping[str, Any] | None, now:
 
 
 def finished_line(record: records.Result) -> str:
-    """When a run was finished, and that nothing was trained now."""
+    """A line that says when a run was finished, and that nothing was trained now."""
     last = record.segments[-1]
     end = datetime.datetime.fromisoformat(last.started) + datetime.timedelta(seconds=last.seconds)
     when = end.astimezone(datetime.UTC).strftime("%Y-%m-%d at %H:%M UTC")

@@ -11,7 +11,7 @@ __all__ = ["devices", "seed_step", "sync"]
 
 
 def seed_step(seed: int, epoch: int, step: int) -> None:
-    """Make a step's dropout depend on the run's seed and its place alone.
+    """Make a step's dropout depend on the run's seed and its position alone.
 
     Keras's dropout on PyTorch draws from PyTorch's global generator, not from its layer's seed generator, whose state
     a checkpoint holds.
@@ -23,7 +23,7 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
 
 
 def devices() -> list[str]:
-    """What Keras can compute on; empty where it cannot tell."""
+    """The devices that Keras can compute on; empty where it cannot list them."""
     try:
         return list(keras.distribution.list_devices())
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):

@@ -34,7 +34,7 @@ class Data:
 
     Attributes:
         train: images uint8 (n, height, width, channels) and labels int64 (n,), expansions included.
-        validation, test: likewise, as they are in the dataset.
+        validation, test: likewise, unchanged from the dataset.
         class_names: names by label.
         normalization: what the model's first layer subtracts and divides by, or None.
         fingerprint: of the dataset's content.
@@ -96,6 +96,7 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
     Raises:
         InputError: the data is missing or does not fit the recipe.
     """
+    # Load and split.
     arrays = load(
         recipe.dataset,
         data_dir=data_dir,
@@ -110,6 +111,8 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
             raise InputError(f"{setting} needs validation images, but split.validation leaves none")
         if not len(parts.test):
             raise InputError("split leaves neither validation nor test images")
+
+    # Add the expansions to the training part.
     sizes = {"drawn": len(parts.train)}
     train = parts.train
     if recipe.expansions:
@@ -139,14 +142,14 @@ def _normalization(recipe: Recipe, arrays: Any, images: np.ndarray) -> Normaliza
         return chosen
     if arrays.mean is not None:
         return Normalization(tuple(arrays.mean), tuple(arrays.std))
-    # A dataset of the user's own, whose row does not say: measured on the training part.
+    # A custom dataset that does not give its statistics: measured on the training part.
     mean, std = channel_statistics(images)
     return Normalization(mean, tuple(value or 1.0 for value in std))
 
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Within it, Keras layers are made with this dtype policy."""
+    """A context in which Keras layers are made with this dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -224,7 +227,7 @@ def _check_fits(model: keras.Model, data: Data) -> None:
 
 
 def model_digest(model: keras.Model) -> str:
-    """Identifies a model that no name stands for: its configuration and weights."""
+    """The digest of a model that no name identifies, from its configuration and weights."""
     digest = hashlib.sha256(model.to_json().encode())
     for value in model.get_weights():
         digest.update(np.ascontiguousarray(value).tobytes())

@@ -1,4 +1,4 @@
-"""The callbacks of a run as a list: told once that training begins and ends, their states kept in every checkpoint."""
+"""The list of a run's callbacks: it reports begin and end of training once, and checkpoints keep their states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kzoo.training.checkpoint import RunState
 
 
 class OnceList(keras.callbacks.CallbackList):
-    """A callback list whose members hear of the begin and end of training once, however often `fit` is called."""
+    """A callback list that calls its members once at the begin and end of training, however often `fit` is called."""
 
     def __init__(self, callbacks: list[Any], model: Any) -> None:
         """Serve `callbacks` for the training of `model`."""
@@ -64,15 +64,15 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
 
 
 class StatefulCallbacks:
-    """The callbacks of a run that keep states: kzoo's own, then the user's.
+    """The callbacks of a run that keep states: the built-in ones, then the user's.
 
     Attributes:
-        built_in: kzoo's.
-        custom: the user's, in the order in which they were given.
+        built_in: kzoo's callbacks.
+        custom: the user's callbacks, in the order given.
     """
 
     def __init__(self, built_in: Sequence[Any], custom: Sequence[Any]) -> None:
-        """Keep both."""
+        """Hold the callbacks."""
         self.built_in, self.custom = list(built_in), list(custom)
 
     @property
@@ -82,11 +82,11 @@ class StatefulCallbacks:
 
     @property
     def names(self) -> list[str]:
-        """Class names of kzoo's own."""
+        """Class names of the built-in callbacks."""
         return [type(part).__name__ for part in self.built_in]
 
     def states(self) -> list[dict[str, Any]]:
-        """What must survive a kill."""
+        """The states that must survive a kill."""
         return [state_of(part) for part in self.all]
 
     def restore(self, state: RunState, directory: Path) -> None:
@@ -97,8 +97,9 @@ class StatefulCallbacks:
             directory: the run's, for messages.
 
         Raises:
-            InputError: it is of other callbacks.
+            InputError: the states are of other callbacks.
         """
+        # Refuse states that these callbacks cannot take.
         other = InputError(
             f"the checkpoint in {str(directory)!r} was written by another version of kzoo, which keeps other "
             "states: finish the run with that version, or start anew with fresh=True (--fresh)"
@@ -111,6 +112,8 @@ class StatefulCallbacks:
                 f"run {str(directory)!r} was trained with {len(state.callbacks) - count} callbacks of your own and is "
                 f"resumed with {len(self.custom)}: pass as many, in the same order"
             )
+
+        # Restore the built-in callbacks, then the custom ones.
         try:
             for part, kept in zip(self.built_in, state.callbacks[:count], strict=True):
                 restore_state(part, kept)

@@ -1,7 +1,7 @@
-"""Callbacks of a run. Those with state give it to every checkpoint and take it back on resume.
+"""Callbacks of a run. Checkpoints keep their states and restore them when the run resumes.
 
-A run's callbacks may be told twice that training begins (a resumed epoch and the rest are two calls of `fit`), and
-Keras's own reset themselves then: so states are restored when the first epoch begins.
+Training may begin twice for a run's callbacks (a resumed epoch and the rest are two calls of `fit`), and those of
+Keras reset themselves then: so states are restored when the first epoch begins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Rate(keras.callbacks.Callback):
     """
 
     def __init__(self, recipe: Recipe, steps: int) -> None:
-        """Follow a resolved recipe, with so many steps an epoch."""
+        """Follow a resolved recipe, with this many steps per epoch."""
         super().__init__()
         self.recipe, self.steps = recipe, steps
         base = recipe.optimizer.learning_rate
@@ -51,14 +51,14 @@ class Rate(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self.now
 
     def used(self) -> float:
-        """The optimizer's rate as it is now: a callback of the user's may have set another than the schedule's."""
+        """The optimizer's rate as it is now: a custom callback may have changed the schedule's rate."""
         if self.by_step is not None:
-            return self.now  # the optimizer's own schedule, which nobody can set
+            return self.now  # the schedule of the optimizer, which no callback can set
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return self.now if rate == float(np.float32(self.now)) else rate
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Tell the plateau schedule how validation went."""
+        """Pass the validation loss to the plateau schedule."""
         if self.plateau:
             self.plateau.update(logs["val_loss"])
 
@@ -67,13 +67,13 @@ class Rate(keras.callbacks.Callback):
         return self.plateau.state() if self.plateau else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         if self.plateau:
             self.plateau.restore(state)
 
 
 class Log(keras.callbacks.Callback):
-    """Keeps the history, epoch by epoch, and hands it on."""
+    """Keeps the history, epoch by epoch, and passes it on."""
 
     def __init__(self, rate: Rate, write: Callable[[dict[str, list[float]]], None]) -> None:
         """Call `write` with the whole history after every epoch."""
@@ -105,7 +105,7 @@ class Log(keras.callbacks.Callback):
         return {"history": {k: list(v) for k, v in self.history.items()}, "seconds": self._seconds()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.history = {k: list(v) for k, v in state["history"].items()}
         self._before, self._start = state["seconds"], time.monotonic()
         if self.history:
@@ -143,13 +143,13 @@ class Best(keras.callbacks.Callback):
         return {"accuracy": self.accuracy, "loss": self.loss, "epoch": self.epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.accuracy, self.epoch = state["accuracy"], state["epoch"]
         self.loss = state.get("loss", math.inf)  # runs of an earlier kzoo keep the earliest anyway
 
 
 class EarlyStopper(keras.callbacks.Callback):
-    """Ends training once the monitored figure has not improved for `patience` epochs."""
+    """Ends training once the monitored metric has not improved for `patience` epochs."""
 
     def __init__(self, rule: EarlyStop) -> None:
         """Follow the recipe's rule."""
@@ -170,11 +170,11 @@ class EarlyStopper(keras.callbacks.Callback):
             self.stopped = self.model.stop_training = True
 
     def state(self) -> dict[str, Any]:
-        """How long it has waited."""
+        """The best value, and how long it has waited since."""
         return {"best": self.best, "waited": self.waited, "stopped": self.stopped}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.best, self.waited, self.stopped = state["best"], state["waited"], state["stopped"]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that holds all of a run's state, complete or not there at all.
+"""Checkpoints: one file that holds all of a run's state, complete or not at all.
 
 A checkpoint is an uncompressed ``.npz`` (a zip, so every array carries a CRC-32), written to a temporary file,
 flushed to the disk and renamed. The last two are kept. Keras's BackupAndRestore writes two files that can
@@ -25,17 +25,17 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class RunState:
-    """What a checkpoint carries beside its arrays.
+    """What a checkpoint carries apart from its arrays.
 
     Attributes:
         digest: the identity of the run's recipe.
         fingerprint: of the run's images and labels.
-        data_dir: where the run found its data; None for the default.
+        data_dir: the directory of the run's data; None for the default.
         diagnostics: whether gradient flow and weight histograms are recorded.
         origin: what the run is made of (see `kzoo.training.origin`); None in checkpoints of early versions.
         extends: name, digest and epochs of the run that this one extends; None if there is none.
         paths: of the model's variables, in the order of their arrays.
-        parts: class names of kzoo's own callbacks that keep states; None in checkpoints of early versions.
+        parts: class names of the built-in callbacks that keep states; None in checkpoints of early versions.
         callbacks: the states of these, then those of the user's callbacks.
         stopped: whether a callback ended training after this epoch.
         segments: what each process has contributed so far (see `kzoo.training.records.Segment`).
@@ -55,7 +55,7 @@ class RunState:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RunState:
-        """Read JSON data; what an earlier version did not write has its default, what a later one added is left out."""
+        """Read JSON data; fields of later versions are ignored, missing fields get their defaults."""
         return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
 
 
@@ -104,7 +104,7 @@ def files(folder: Path) -> list[Path]:
 def load_latest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None where there is none at all.
 
-    A damaged one is passed over with a warning and left where it is.
+    A damaged one is skipped with a warning and stays on disk.
 
     Raises:
         InputError: there are checkpoints and all of them are damaged.

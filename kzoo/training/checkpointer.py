@@ -1,4 +1,4 @@
-"""Writes a run's checkpoints, and puts a run where its last checkpoint left it."""
+"""Writes a run's checkpoints, and restores a run from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Checkpointer(keras.callbacks.Callback):
     """The last of a run's callbacks: a checkpoint every few minutes and at each epoch's end.
 
     Attributes:
-        interrupted: says whether a signal asks the run to stop after its next checkpoint.
+        interrupted: returns whether a signal asks the run to stop after its next checkpoint.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class Checkpointer(keras.callbacks.Callback):
         segments: Callable[[], list[dict[str, Any]]],
         minutes: float,
     ) -> None:
-        """Prepare.
+        """Prepare to write checkpoints.
 
         Args:
             stock: the model whose weights are saved.
             view: the model that is trained, which has the optimizer and the metrics.
-            batches: know epoch and step.
-            directory: the run's.
+            batches: they hold epoch and step.
+            directory: of the run.
             state: what every checkpoint carries, apart from what changes.
             parts: the callbacks whose states are kept.
             best: the one among them that has the best weights.
-            segments: gives what each process has contributed so far.
+            segments: returns what each process has contributed so far.
             minutes: between two checkpoints within an epoch.
         """
         super().__init__()
@@ -63,7 +63,7 @@ class Checkpointer(keras.callbacks.Callback):
         self.interrupted: Callable[[], bool] = lambda: False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Write a checkpoint every few minutes; at the epoch's last step its end will."""
+        """Write a checkpoint every few minutes; the epoch's last step leaves it to `on_epoch_end`."""
         epoch, step = self.batches.epoch, self.batches.first_step + batch + 1
         if step >= self.batches.steps:
             return
@@ -82,7 +82,7 @@ class Checkpointer(keras.callbacks.Callback):
             raise KeyboardInterrupt(f"interrupted; {str(self.directory)!r} can be resumed")
 
     def save(self, epoch: int, step: int) -> None:
-        """Write a checkpoint from which the run goes on with a step of an epoch, both counted from 0."""
+        """Write a checkpoint from which the run resumes at a step of an epoch, both counted from 0."""
         arrays = {kind: [np.asarray(keras.ops.convert_to_numpy(v)) for v in self._variables(kind)] for kind in KINDS}
         arrays["best"] = self._best.weights
         state = dataclasses.replace(
@@ -100,7 +100,7 @@ class Checkpointer(keras.callbacks.Callback):
         """Give model, optimizer, metrics and callbacks what a checkpoint holds.
 
         Raises:
-            InputError: it does not fit them.
+            InputError: the checkpoint does not fit them.
         """
         # Variables
         for kind in KINDS:

@@ -17,7 +17,7 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def is_custom(item: Any) -> bool:
-    """Whether a class or function is the user's: of no library that a run names the version of, nor Python's own."""
+    """Whether a class or function is the user's: of no library whose version a run records, nor of Python."""
     root = str(getattr(item, "__module__", "builtins")).partition(".")[0]
     return root not in LIBRARIES and (root == "__main__" or root not in sys.stdlib_module_names)
 
@@ -60,7 +60,7 @@ def _bare(value: Any) -> Any:
 
 
 def _value(value: Any, seen: set[Any]) -> list[str]:
-    """What a name stands for, as far as it is plain data or custom code."""
+    """The value of a name, as far as it is plain data or custom code."""
     if isinstance(value, PLAIN):
         return [repr(value)]
     if isinstance(value, tuple | list | frozenset) and all(isinstance(item, PLAIN) for item in value):
@@ -115,6 +115,6 @@ def _shown(value: Any) -> str:
 
 
 def _is_file(module: types.ModuleType) -> bool:
-    """Whether a module is the user's own file, not an installed package."""
+    """Whether a module is the user's file, not an installed package."""
     path = str(getattr(module, "__file__", None) or "")
     return bool(path) and "site-packages" not in path and module.__name__.partition(".")[0] not in LIBRARIES

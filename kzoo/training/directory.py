@@ -70,7 +70,7 @@ def check_structure(directory: Path, model: keras.Model) -> None:
         )
 
 
-def own_model(directory: Path) -> keras.Model | None:
+def custom_model(directory: Path) -> keras.Model | None:
     """The custom model that a run began with; None where the recipe names the model."""
     path = directory / "initial.keras"
     if not path.exists():
@@ -144,7 +144,7 @@ class claimed:
                 folder.rmdir()
 
 
-def new_place(directory: Path) -> Path:
+def new_directory(directory: Path) -> Path:
     """The path itself, or the first of its numbered variants, that does not exist yet."""
     number = 2
     new = directory
@@ -182,10 +182,10 @@ def _more(recorded: Recipe, recipe: Recipe) -> str:
         return ""
     text = "; a run ends with its last epoch: "
     if not isinstance(recipe.schedule, FILL_THE_RUN):
-        text += "to go on in another directory, give this one's run more epochs with --extend (extend=True), or "
+        text += "to continue in another directory, give this one's run more epochs with --extend (extend=True), or "
     else:
         text += "its schedule is of all of them, so "
-    return text + "to go on from its weights in a run of its own, set initial_weights to the directory"
+    return text + "to start a new run from its weights, set initial_weights to the directory"
 
 
 def _recorded_digest(directory: Path) -> str | None:

@@ -21,13 +21,13 @@ ROWS = 10_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model made of labelled images.
+    """The scores of a model on labelled images.
 
     Attributes:
         loss: mean cross entropy, in nats.
         accuracy: share of images whose most probable class is their label.
         confusion: int64 (classes, classes), true class by row, predicted class by column; see `kzoo.training.counts`.
-        images: how many there were.
+        images: their number.
     """
 
     loss: float

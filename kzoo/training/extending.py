@@ -21,7 +21,7 @@ from kzoo.training.finding import check_run
 from kzoo.training.records import Result, read_result
 from kzoo.training.schedules import FILL_THE_RUN
 
-INSTEAD = "to go on from its weights in a run of its own, set initial_weights to its directory"
+INSTEAD = "to start a new run from its weights, set initial_weights to its directory"
 """What the user can do where a run cannot be extended."""
 
 

@@ -1,4 +1,4 @@
-"""Whether what a command is given is there: told at once, before the seconds that Keras takes to load (no Keras)."""
+"""Checks that a command's input exists, at once, before the seconds that Keras takes to load (no Keras)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_run(directory: str | Path) -> Path:
 
 
 def _meant(path: Path, name: str) -> str:
-    """What somebody may have meant who gave this for a run."""
+    """A hint at what the user may have meant instead of this run."""
     near = _nearest_run(path)
     if near:
         return f"; did you mean {near!r}?"
@@ -48,7 +48,7 @@ def _nearest_run(path: Path) -> str | None:
 
 
 def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:
-    """Refuse what is no run's directory, no set of weights and no file that can be opened.
+    """Refuse what is neither a run's directory nor a set of weights nor a readable file.
 
     Args:
         target: what a command is given.
@@ -74,7 +74,7 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
 
 
 def named_or_refused(name: str) -> Recipe:
-    """The recipe that a name stands for, where a run's directory or a file would do as well.
+    """The recipe of a name, where a run's directory or a file is allowed as well.
 
     Raises:
         InputError: it is none of them.

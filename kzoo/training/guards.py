@@ -1,4 +1,4 @@
-"""What ends a run early: a loss that is no number any more."""
+"""Ends a run early when its loss is not finite."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kzoo.training.backends import sync
 
 
 class NotFinite(RunFailed):
-    """The loss is not finite: going on from a checkpoint would end the same way."""
+    """The loss is not finite: resuming from a checkpoint would end the same way."""
 
 
 class FiniteGuard(keras.callbacks.Callback):
-    """Ends a run whose training or validation loss is no finite number, naming the first layer that is not."""
+    """Ends a run whose training or validation loss is not finite, and names the first layer that is not."""
 
     def __init__(self, stock: keras.Model, images: np.ndarray, every: float = 1.0) -> None:
         """Look at the loss about every `every` seconds and at each epoch's end; `images` is a batch to trace."""
@@ -27,7 +27,7 @@ class FiniteGuard(keras.callbacks.Callback):
         self._next = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look now and then: to read the loss makes an asynchronous device wait."""
+        """Look now and then only: reading the loss makes an asynchronous device wait."""
         if time.monotonic() >= self._next:
             self._check(logs)
             self._next = time.monotonic() + self.every

@@ -88,7 +88,7 @@ def load_initial_weights(
 
 
 def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None] | None:
-    """The trained model and its classes' names, if known; None for a file that does not tell its network."""
+    """The trained model and its classes' names, if known; None for a file that does not describe its network."""
     folder = path.parent
     if _is_set(source) or (path.name == WEIGHTS and (folder / DESCRIPTION).is_file()):
         reference = source if _is_set(source) else str(folder / DESCRIPTION)

@@ -1,4 +1,4 @@
-"""Whether a network of the user's own can be saved and loaded again, asked before it is trained."""
+"""Checks that a custom network can be saved and loaded again, before it is trained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_loadable(model: keras.Model) -> None:
         try:
             model.save(path)
             loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # whatever layers of the user's own raise
+        except Exception as error:  # whatever custom layers raise
             first = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{problem}: {first} Give classes of your own a get_config, decorate them with "
@@ -37,7 +37,7 @@ def check_loadable(model: keras.Model) -> None:
 
 
 def check_same_outputs(model: keras.Model, other: keras.Model, problem: str, when: str) -> None:
-    """Compare what two models give for two random images; one that does not tell its input's shape is not compared.
+    """Compare the outputs of two models for two random images; models without an input shape are not compared.
 
     Raises:
         InputError: the message is `problem`, with `when` the outputs differ.
@@ -45,7 +45,7 @@ def check_same_outputs(model: keras.Model, other: keras.Model, problem: str, whe
     try:
         shape = [size or 32 for size in model.input_shape[1:]]
     except AttributeError:
-        return  # of the user's own class, which does not tell what it takes
+        return  # a custom class without an input shape
     images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
     outputs = (keras.tree.flatten(each.predict_on_batch(images)) for each in (model, other))
     for expected, obtained in zip(*outputs, strict=True):

@@ -53,7 +53,7 @@ class Muon(keras.optimizers.Optimizer):
         self.peak = float(getattr(learning_rate, "peak", learning_rate))
 
     def build(self, variables: list[Any]) -> None:
-        """Make the momenta and tell the kernels from the rest."""
+        """Make the momenta, and separate the kernels from other variables."""
         if self.built:
             return
         super().build(variables)

@@ -1,4 +1,4 @@
-"""Whether what a recipe names stands for one thing, as the zoo's names do, or may change behind it (no Keras)."""
+"""Whether a name in a recipe identifies its content, as the zoo's names do, or the content may change (no Keras)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kzoo.recipes.schema import Recipe
 
 
 def names_model(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's model stands for the model: the zoo's does, a builder of one's own may change."""
+    """Whether the name of a recipe's model identifies the model: the zoo's does, a custom builder may change."""
     if recipe.model.startswith("keras:"):
         return False
     builder = get_variant(recipe.model).builder
@@ -17,19 +17,19 @@ def names_model(recipe: Recipe) -> bool:
 
 
 def names_data(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's dataset stands for its images: not where it is a path or a loader of one's own.
+    """Whether the name of a recipe's dataset identifies its images: a path or a custom loader does not.
 
-    That of arrays given in Python is their fingerprint.
+    Arrays given in Python are named by their fingerprint.
     """
     return is_built_in(recipe.dataset) or recipe.dataset.startswith(PREFIX)
 
 
 def names_weights(recipe: Recipe) -> bool:
-    """Whether the name of a recipe's initial weights stands for them: a set's ``MODEL:TAG`` does, a path may change."""
+    """Whether the name of a recipe's initial weights identifies them: a set's ``MODEL:TAG`` does, a path may change."""
     source = recipe.initial_weights
     return source is None or (names_set(source) and source.partition(":")[0] in list_models())
 
 
 def names_all(recipe: Recipe) -> bool:
-    """Whether the names in a recipe stand for model, data and initial weights."""
+    """Whether the names in a recipe identify model, data and initial weights."""
     return names_data(recipe) and names_model(recipe) and names_weights(recipe)

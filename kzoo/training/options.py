@@ -1,4 +1,4 @@
-"""How a run is trained, as far as it changes nothing of what comes out."""
+"""The options of a run that do not affect its results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kzoo.training.extending import Extended
 
 @dataclass(frozen=True)
 class Options:
-    """What `kzoo.train` is given beside the recipe and the model.
+    """The arguments of `kzoo.train` apart from the recipe and the model.
 
     Attributes:
         data_dir, progress, checkpoint_minutes, diagnostics: as for `kzoo.train`.
-        callbacks: as for `kzoo.train`; None: those of a finished run are not compared.
-        data: the recipe's, if it is loaded already.
-        test: whether to read the test part at the end. A search does not: it would look at it once a trial.
+        callbacks: as for `kzoo.train`; if None, those of a finished run are not compared.
+        data: the recipe's data, if it is loaded already.
+        test: whether to read the test part at the end. A search does not: it would read it once per trial.
         until: end after this many of the recipe's epochs.
         begin: the run that this new one extends.
     """

@@ -1,8 +1,8 @@
 """What a run is made of beyond its recipe: the code and data that its recipe names, and the callbacks.
 
-A recipe holds names (``module:function``, a folder's path), and what they stand for may change behind the same recipe.
-So a run describes what it was made of, in every checkpoint and in its record, as JSON data; whoever asks for the same
-run again has what is there now compared with it, see `differences`.
+A recipe holds names (``module:function``, a folder's path) whose content may change. So every checkpoint and the record
+describe as JSON data what the run was made of. A request for the same run compares this with what exists now, see
+`differences`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMED = ("name", "keras_history", "input_layers", "output_layers")
 
 
 def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
-    """A built model with its initial weights; None where its name stands for it.
+    """A built model with its initial weights; None where its name identifies it.
 
     Returns:
         ``layers``: name, class and a digest of each layer's configuration and inputs. ``weights``: of each weight, its
@@ -92,7 +92,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     Args:
         before, now: mappings with any of ``"model"``, ``"data"``, ``"parts"`` and ``"callbacks"``, as the
-            functions above give them.
+            functions above return them.
     """
     texts = []
     if before.get("model") and now.get("model"):
@@ -133,7 +133,7 @@ def _kind(described: Mapping[str, Any]) -> str:
 
 
 def same_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two descriptions of a model tell of the same initial weights, up to rounding."""
+    """Whether two descriptions of a model have the same initial weights, up to rounding."""
     one, other = (np.array(part["weights"], float).reshape(-1, 2) for part in (before, now))
     if one.shape != other.shape:
         return False
@@ -169,10 +169,10 @@ def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
 
 
 def _layers(model: keras.Model) -> list[list[str]]:
-    """Label, class and digest of each layer; the last row stands for how the whole is put together."""
+    """Label, class and digest of each layer; the last row describes how the layers are connected."""
     try:
         content = json.loads(model.to_json())
-    except (NotImplementedError, TypeError, ValueError):  # a subclass that cannot be written down
+    except (NotImplementedError, TypeError, ValueError):  # a subclass without a configuration
         kinds = [*model.layers, model]
         return [[layer.name, type(layer).__name__, ""] for layer in kinds]
     labels = [layer["config"].get("name", "") for layer in content["config"].get("layers", [])]
@@ -183,7 +183,7 @@ def _layers(model: keras.Model) -> list[list[str]]:
 
 
 def _automatic_names(content: Any) -> dict[str, str]:
-    """Names that Keras made up, which count on within a process: each with one that does not."""
+    """Maps each name that Keras numbered within this process to one that does not depend on the process."""
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
     for item in _dicts(content):
@@ -210,7 +210,7 @@ def _dicts(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _without_counters(content: Any, names: Mapping[str, str], inside: bool = False) -> Any:
-    """The configuration with automatic names replaced, and without what says nothing of what is computed."""
+    """The configuration with automatic names replaced, without the parts that do not affect what is computed."""
     if isinstance(content, str):
         return names.get(content, content) if inside else content
     if isinstance(content, list):
@@ -247,7 +247,7 @@ def _code(model: keras.Model) -> Iterator[tuple[str, str]]:
 
 
 def _setting(value: Any) -> Any:
-    """A callback's setting as JSON data. Numbers without their signs, which Keras's callbacks turn as they begin."""
+    """A callback's setting as JSON data. Numbers lose their signs, which Keras's callbacks flip as they begin."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool | str) or value is None:
         return value

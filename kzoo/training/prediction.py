@@ -1,4 +1,4 @@
-"""From images to classes: of a part of a run's data."""
+"""Predicts the classes of a part of a run's data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kzoo.training.run import Run
 
 
 class Predictions(NamedTuple):
-    """What a run's best weights make of a part of its data.
+    """The predictions of a run's best weights for a part of its data.
 
     Attributes:
         images: uint8 (n, height, width, channels), as they are in the dataset.
@@ -33,7 +33,7 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
     Args:
         run: a finished run.
         part: of its data.
-        data_dir: as for `kzoo.train`; where the run found its data, if not given.
+        data_dir: as for `kzoo.train`; by default the directory that the run used.
 
     Raises:
         InputError: there is no such part, or the data is not what the run was trained on.

@@ -42,7 +42,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin a row."""
+        """Begin an epoch."""
         self._start, self._seen, self._epoch, self._shown = time.monotonic(), 0, epoch, 0.0
         if self._bar is None:
             return
@@ -81,6 +81,6 @@ class ProgressBar(keras.callbacks.Callback):
         self.first_step = 0
 
     def close(self) -> None:
-        """Take the bar off the screen, whatever happened."""
+        """Remove the bar from the screen, also after an error."""
         if self._bar is not None:
             self._bar.stop()

@@ -132,7 +132,7 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
 
 
 def _frozen(result: Result) -> str:
-    """How many of the parameters were trained, where that is not all."""
+    """How many of the parameters were trained, if not all."""
     whole = result.all_parameters
     if whole is None or whole == result.parameters:
         return ""
@@ -140,7 +140,7 @@ def _frozen(result: Result) -> str:
 
 
 def _shortened(recipe: dict[str, Any]) -> str:
-    """That a run was shorter than the recipe of its name."""
+    """A note where a run was shorter than the recipe of its name."""
     try:
         full = get_recipe(recipe["name"])
     except InputError:

@@ -21,12 +21,12 @@ def _multiply_adds(model: keras.Model) -> int | None:
     try:
         table = layer_table(model)
     except (InputError, AttributeError, ValueError, TypeError):
-        return None  # of one's own, without a graph
+        return None  # a custom model without a graph
     return None if table.uncounted else table.multiply_adds
 
 
 def _count(model: keras.Model, frozen: bool = False) -> int:
-    """A model's trainable parameters, or with them those of its frozen layers."""
+    """The number of a model's trainable parameters, with `frozen` including those of frozen layers."""
     layers = [model, *inner_layers(model)]
     chosen = [v for layer in layers for v in own_trainable_variables(layer)] if frozen else model.trainable_weights
     return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
@@ -35,6 +35,8 @@ def _count(model: keras.Model, frozen: bool = False) -> int:
 def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> None:
     """Write a run's record; the test part is read here, once, if at all."""
     recipe, data, history = trainer.recipe, trainer.data, trainer.log.history
+
+    # Scores: of a failed run none.
     scores: dict[str, Any] = {}
     if reason is None:
         index = (trainer.best.epoch or 1) - 1
@@ -51,6 +53,8 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
                 args = (data.test.labels, data.test.images, recipe.tta, recipe.batch_size)
                 evaluation = augmented_evaluation(trainer.view, trainer.logits, *args)
                 scores["test_tta"] = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
+
+    # The record.
     statistics, class_weights = data.normalization, data.class_weights(recipe)
     segments = trainer.segments()
     result = records.Result(

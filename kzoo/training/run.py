@@ -17,7 +17,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
-from kzoo.training.directory import check_same_data, check_structure, own_model
+from kzoo.training.directory import check_same_data, check_structure, custom_model
 from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.finding import check_run
@@ -27,7 +27,7 @@ class Run:
     """A run's directory, finished or not.
 
     Attributes:
-        directory: where it is.
+        directory: of the run.
         recipe: the resolved recipe.
     """
 
@@ -40,7 +40,7 @@ class Run:
         self.directory = check_run(directory)
         self.recipe = Recipe.from_file(self.directory / "recipe.json")
         self._model = model
-        self._arrays = held(self.recipe.dataset)  # given in Python: there as long as a run of theirs is
+        self._arrays = held(self.recipe.dataset)  # arrays given in Python live as long as a run that uses them
 
     @functools.cached_property
     def result(self) -> records.Result:
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name of the run in messages."""
         return f"run {str(self.directory)!r}"
 
     @property
@@ -97,7 +97,7 @@ class Run:
 
     def _rebuild(self) -> keras.Model:
         path = self.weights
-        model = own_model(self.directory)
+        model = custom_model(self.directory)
         if model is None:
             model = recorded_model(self.result)
             check_structure(self.directory, model)
@@ -148,7 +148,7 @@ def recorded_model(record: records.Result) -> keras.Model:
     """The model that a record's recipe names, for the data that the record describes, with initial weights.
 
     Raises:
-        InputError: the recipe was of a model object of one's own, which its name does not give back.
+        InputError: the recipe was of a custom model object, which cannot be built from its name.
     """
     recipe = Recipe(**record.recipe)
     if recipe.model.startswith("keras:"):
@@ -159,14 +159,14 @@ def recorded_model(record: records.Result) -> keras.Model:
 
 
 def recorded_data(record: records.Result) -> DataFacts:
-    """What a record says of the data, as far as building a model asks for it."""
+    """The part of a record's data description that building a model needs."""
     facts = record.data
     statistics = facts["normalization"]
     return DataFacts(tuple(facts["image_shape"]), tuple(facts["class_names"]), statistics and tuple(statistics))
 
 
 class DataFacts:
-    """What building a model asks of the data, without the images."""
+    """The facts of the data that building a model needs, without the images."""
 
     def __init__(self, image_shape: tuple[int, ...], class_names: tuple[str, ...], statistics: Any) -> None:
         self.image_shape, self.class_names = image_shape, class_names

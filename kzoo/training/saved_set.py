@@ -1,4 +1,4 @@
-"""A set of trained weights, opened as the run that made it: wherever a run is asked what it knows, so is a set."""
+"""A set of trained weights, opened as the run that made it: a set can be used wherever a run can."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SetRun(Run):
     """A set of weights as a finished run: its recipe, record and model.
 
     Attributes:
-        source: what names the set: ``MODEL:TAG``, its folder or URL.
-        set: what it says of itself.
+        source: the set's name ``MODEL:TAG``, its folder or URL.
+        set: the set's description.
     """
 
     def __init__(self, source: str) -> None:
@@ -44,12 +44,12 @@ class SetRun(Run):
         """
         path = self.directory / RECORD
         if not path.exists():
-            raise InputError(f"set {self.source!r} came without its {RECORD}: copy that beside its weights")
+            raise InputError(f"set {self.source!r} came without its {RECORD}: copy that next to its weights")
         return records.read_result(path)
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """The name of the set in messages."""
         return f"set {self.source!r}"
 
     @property

@@ -33,13 +33,13 @@ def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: in
     """The rate of an epoch under a schedule that depends on the epoch alone.
 
     Args:
-        schedule: the recipe's schedule; `Plateau` has no such function, see `PlateauRate`.
+        schedule: the recipe's schedule; for `Plateau` see `PlateauRate`.
         base: the optimizer's rate.
         epoch: counted from 0.
         epochs: of the whole run.
 
     Raises:
-        InputError: a custom schedule gives no possible rate.
+        InputError: a custom schedule returns no valid rate.
     """
     match schedule:
         case Constant():
@@ -132,7 +132,7 @@ class PlateauRate:
         self.bad_epochs = 0
 
     def update(self, loss: float) -> None:
-        """Take note of one epoch's validation loss."""
+        """Take one epoch's validation loss into account."""
         if loss < self.best * (1 - self.schedule.threshold):
             self.best, self.bad_epochs = loss, 0
             return
@@ -146,5 +146,5 @@ class PlateauRate:
         return {"rate": self.rate, "best": self.best, "bad_epochs": self.bad_epochs}
 
     def restore(self, state: dict[str, float]) -> None:
-        """Go on from an earlier `state`."""
+        """Resume from an earlier `state`."""
         self.rate, self.best, self.bad_epochs = state["rate"], state["best"], int(state["bad_epochs"])

@@ -1,4 +1,4 @@
-"""One recipe with several seeds, and the mean and standard deviation of what comes of it."""
+"""One recipe with several seeds, and the mean and standard deviation of its scores."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class SeedRuns(list[Run]):
 
 
 def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> SeedRuns:
-    """Train a recipe once for each seed, one after the other; what is finished already is taken as it is.
+    """Train a recipe once for each seed, one after the other; finished runs are not trained again.
 
     Args:
         recipe: as for `train`.
-        seeds: of initial weights, order, augmentation and dropout; the split has its own and stays.
+        seeds: of initial weights, order, augmentation and dropout; the split has a seed of its own and does not change.
         **options: as for `train`, but for `directory`, which names one run.
 
     Raises:

@@ -31,9 +31,9 @@ from kzoo.training.directory import (
     check_same_recipe,
     check_structure,
     claimed,
+    custom_model,
     lay_out,
-    new_place,
-    own_model,
+    new_directory,
     take_along,
 )
 from kzoo.training.extending import extended_recipe, find_extended
@@ -99,7 +99,7 @@ def train(
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
     if fresh and extend:
-        raise InputError("fresh and extend: choose one, to start anew or to go on")
+        raise InputError("fresh and extend: choose one, to train anew or to extend a run")
     source = None if isinstance(extend, bool) else check_run(extend)
     if extend and isinstance(recipe, str | Path):
         base, named = extended_recipe(recipe)
@@ -114,7 +114,7 @@ def train(
     resolved, digest = identify(base.override(**changes), model)
     path = Path(directory) if directory else RUNS / records.folder_name(resolved.name, digest)
     if fresh:
-        path = new_place(path)
+        path = new_directory(path)
 
     # Start from the run to extend, unless this has been done already.
     begin = None
@@ -263,7 +263,7 @@ def train_in(
     if options.begin is not None and start is None:
         begun, start = options.begin.directory, options.begin.start
         if console is not None:
-            text = f"goes on from run {str(begun)!r}, which stays as it is, after its {start.epoch} epochs"
+            text = f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs"
             say(console, text)
     data_dir = options.data_dir or (start.state.data_dir if start else None)
     data = options.data or build.load_parts(recipe, data_dir)
@@ -273,7 +273,7 @@ def train_in(
     # Build the model and describe what the run is made of.
     make = None if recipe.model.startswith("keras:") else functools.partial(build.build_model, recipe, data)
     if model is None:
-        model = own_model(directory) if make is None else make()
+        model = custom_model(directory) if make is None else make()
     if model is None:
         raise InputError(f"run {str(directory)!r} trains a model of your own: call kzoo.train(..., model=...) again")
     build.prepare_model(model, recipe, data)

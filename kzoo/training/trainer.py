@@ -1,4 +1,4 @@
-"""One process's part of a run: `fit` with checkpoints, from wherever the last process stopped."""
+"""One process's part of a run: `fit` with checkpoints, from where the last process stopped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Trainer:
         stock: the model whose weights are saved.
         view: the model that is trained, which shares its weights.
         state: what every checkpoint carries, apart from what changes.
-        best, log, flow: what the run has come to.
+        best, log, flow: the callbacks that hold the results so far.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Trainer:
         state: RunState,
         options: Options,
     ) -> None:
-        """Prepare to train; `start` is the checkpoint to go on from, None for a new run."""
+        """Prepare to train; `start` is the checkpoint to resume from, None for a new run."""
         self.end = min(recipe.epochs, options.until or recipe.epochs)
         self.stock, self.recipe, self.data, self.directory = stock, recipe, data, directory
         self.state, self.start = state, start
@@ -82,7 +82,7 @@ class Trainer:
         self.view.optimizer.build(self.view.trainable_variables)
 
     def _watchers(self) -> list[Any]:
-        """What looks on and changes nothing; each has `state()` and `restore(state)`."""
+        """Callbacks that only observe; each has `state()` and `restore(state)`."""
         if not find_kernels(self.view):
             return []
         train = self.data.train
@@ -137,7 +137,7 @@ class Trainer:
         else:
             self.batches.position(first, step)
             if step:
-                # Metrics must exist before an epoch begun elsewhere can go on; TensorFlow makes them lazily.
+                # Metrics must exist before an epoch begun elsewhere can resume; TensorFlow makes them lazily.
                 self.view.test_on_batch(*self.batches[0])
             with interruptible() as self.checkpointer.interrupted:
                 try:
@@ -161,7 +161,7 @@ class Trainer:
             epochs=end,
             callbacks=self.callbacks,
             verbose=0,
-            shuffle=False,  # the batches shuffle themselves, anew each epoch
+            shuffle=False,  # the batches shuffle themselves in each epoch
         )
 
     def finish(self) -> None:
@@ -182,7 +182,7 @@ class Trainer:
 
 
 def _describe(epoch: int) -> dict[str, Any]:
-    """This process's part of a run that goes on with an epoch, counted from 0."""
+    """This process's part of a run, which begins with an epoch counted from 0."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": 0.0,
@@ -196,7 +196,7 @@ def _describe(epoch: int) -> dict[str, Any]:
 
 
 class _Opening(keras.callbacks.Callback):
-    """First of all callbacks: puts the run where it stopped, then tells the batches which epoch it is."""
+    """First of all callbacks: restores the run where it stopped, and sets the epoch of the batches."""
 
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()

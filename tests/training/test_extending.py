@@ -128,7 +128,7 @@ def test_unfinished_failed_stopped_or_without_checkpoint(there):
 def test_command_takes_the_run_itself_and_a_second_time_returns_the_result(there, command):
     code, out, errors = command("train", there, "--epochs", 3, "--extend")
     assert (code, errors) == (0, "")
-    assert f"goes on from run '{there}', which stays as it is, after its 2 epochs" in out
+    assert f"continues from run '{there}', which does not change, after its 2 epochs" in out
     code, out, _ = command("train", there, "--epochs", 3, "--extend")
     assert code == 0
     assert "nothing was trained" in out

@@ -19,7 +19,7 @@ from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics
 from kzoo.training.build import Data, build_model, load_parts, prepare_model
 from kzoo.training.checkpoint import load_latest
-from kzoo.training.directory import check_structure, own_model
+from kzoo.training.directory import check_structure, custom_model
 from kzoo.training.finding import named_or_refused
 from kzoo.training.optimizers import build_optimizer
 from kzoo.training.records import read_history
@@ -85,7 +85,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
     facts = _shape_of_record(result.data) if result else None
 
     def initial() -> keras.Model:
-        made = own_model(run.directory)
+        made = custom_model(run.directory)
         if made is None:
             made = build_model(run.recipe, data or facts)  # type: ignore[arg-type]
             check_structure(run.directory, made)

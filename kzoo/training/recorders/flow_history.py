@@ -30,7 +30,7 @@ class FlowHistory:
     update_ratio: np.ndarray
 
     def with_epoch(self, epoch: int, gradients: np.ndarray, update_ratio: np.ndarray) -> FlowHistory:
-        """This and one epoch more."""
+        """A copy with one more epoch."""
         return FlowHistory(
             self.layers,
             (*self.epochs, epoch),
@@ -45,11 +45,11 @@ class FlowHistory:
         heads = ["before training" if self.epochs[i] == 0 else f"epoch {self.epochs[i]}" for i in ends]
         lines = [f"{'layer':<{width}}" + "".join(f"{head:>17}" for head in heads) + f"{'update ratio':>15}"]
         for j, layer in enumerate(self.layers):
-            figures = "".join(f"{self.gradients[i, j]:>17.2e}" for i in ends)
-            lines.append(f"{layer:<{width}}{figures}{self.update_ratio[-1, j]:>15.2e}")
+            values = "".join(f"{self.gradients[i, j]:>17.2e}" for i in ends)
+            lines.append(f"{layer:<{width}}{values}{self.update_ratio[-1, j]:>15.2e}")
         for name, summary in (("first / last layer", first_last_ratio), ("factor a layer", layer_factor)):
-            figures = "".join(f"{summary(self.gradients[i]):>17.3g}" for i in ends)
-            lines.append(f"{name:<{width}}{figures}")
+            values = "".join(f"{summary(self.gradients[i]):>17.3g}" for i in ends)
+            lines.append(f"{name:<{width}}{values}")
         return "\n".join(lines)
 
     def to_dict(self, digits: int = 4) -> dict[str, Any]:

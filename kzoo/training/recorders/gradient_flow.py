@@ -19,7 +19,7 @@ PROBE_IMAGES = 64
 
 
 class GradientFlowCallback(keras.callbacks.Callback):
-    """Measures gradient flow before training and after every epoch, on the same few images; changes nothing.
+    """Measures gradient flow before training and after every epoch, on the same few images; training is not affected.
 
     Attributes:
         history: what was measured so far; None before training begins.
@@ -39,9 +39,9 @@ class GradientFlowCallback(keras.callbacks.Callback):
         Args:
             images: (n, ...) as the model takes them; a few dozen are enough.
             labels: integers (n,), or shares of each class (n, classes).
-            every: measure after every so many epochs.
-            steps: tells how many steps the epoch that begins will have, where `fit` does not know. If nothing tells,
-                the epoch before is asked, and the first epoch has no update ratio.
+            every: epochs between two measurements.
+            steps: returns the number of steps of the epoch that begins, where `fit` does not know it. Without it the
+                number of the epoch before is used, and the first epoch has no update ratio.
             strict: whether an error ends the training; else it is a warning, and measuring ends.
 
         Raises:
@@ -62,8 +62,8 @@ class GradientFlowCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Measure before the first epoch; find out which step will be the last of this one."""
         self._due = (epoch + 1) % self._every == 0
-        told = self._steps() if self._steps else (self.params or {}).get("steps")
-        self._expected, self._seen, self._before = told or self._seen or None, 0, None
+        steps = self._steps() if self._steps else (self.params or {}).get("steps")
+        self._expected, self._seen, self._before = steps or self._seen or None, 0, None
         if self._probe is None:
             self._guarded(lambda: self._begin(epoch))
 
@@ -97,7 +97,7 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     def _begin(self, epoch: int) -> None:
         self._probe = KernelProbe(self.model, self._images, self._labels)
-        if self.history is None:  # else another process has begun
+        if self.history is None:  # else another process measured before
             nothing = np.empty((0, len(self._probe.layers)))
             self.history = FlowHistory(self._probe.layers, (), nothing, nothing)
             self._record(self._probe, epoch)
@@ -114,9 +114,9 @@ class GradientFlowCallback(keras.callbacks.Callback):
         self._before = None
 
     def state(self) -> dict[str, Any]:
-        """What was measured so far, exactly."""
+        """All measurements so far, exactly."""
         return {"flow": self.history and self.history.to_dict(digits=17)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.history = FlowHistory.from_dict(state["flow"]) if state["flow"] else None

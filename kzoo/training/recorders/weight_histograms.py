@@ -59,7 +59,7 @@ class WeightHistory:
         return WeightHistory(self.layers, tuple(self.epochs[i] for i in kept), tuple(self.histograms[i] for i in kept))
 
     def with_epoch(self, epoch: int, histograms: Sequence[Histogram]) -> WeightHistory:
-        """This and one epoch more."""
+        """A copy with one more epoch."""
         return WeightHistory(self.layers, (*self.epochs, epoch), (*self.histograms, tuple(histograms)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class WeightHistory:
 
     @classmethod
     def from_dict(cls, data: Any) -> WeightHistory:
-        """From what `to_dict` gave.
+        """The history of what `to_dict` returned.
 
         Raises:
             InputError: it is something else, or of a newer version.
@@ -136,9 +136,9 @@ def histogram(weights: np.ndarray, bins: int = BINS) -> Histogram:
 def _kernels(model: keras.Model) -> list[tuple[str, Any]]:
     """(path, variable), frozen ones as well; where a layer has several, the variable's name ends the path."""
     return [
-        (path if len(own) == 1 else f"{path}/{variable.name}", variable)
-        for path, own in find_kernels(model, frozen=True)
-        for variable in own
+        (path if len(kernels) == 1 else f"{path}/{variable.name}", variable)
+        for path, kernels in find_kernels(model, frozen=True)
+        for variable in kernels
     ]
 
 
@@ -150,7 +150,7 @@ def weight_histograms(model: keras.Model) -> dict[str, Histogram]:
 class WeightHistograms(keras.callbacks.Callback):
     """Keeps histograms of a model's kernels in ``weight_histograms.json``: before training and at most 20 epochs.
 
-    It only reads weights, so a training ends with the same bits with it as without.
+    It only reads weights, so training ends with the same bits with and without it.
     """
 
     def __init__(self, model: keras.Model, directory: str | Path, epochs: int) -> None:
@@ -194,13 +194,13 @@ class WeightHistograms(keras.callbacks.Callback):
         return {"epochs": list(self.history.epochs), "last": self._last, "begun": self._begun}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state: what the file holds beyond it is of epochs that will be trained again."""
+        """Resume from a state: what the file holds beyond it is of epochs that will be trained again."""
         self._last, self._begun = state["last"], state["begun"]
         try:
-            there = read_weight_histograms(self._path)
+            recorded = read_weight_histograms(self._path)
         except InputError:
             return  # deleted or damaged: what is lost is a picture, no reason to stop a training
-        if there.layers == self.history.layers:
-            self.history = there.until(state["epochs"])
-            if self.history != there:
+        if recorded.layers == self.history.layers:
+            self.history = recorded.until(state["epochs"])
+            if self.history != recorded:
                 self._write()
