@@ -111,6 +111,8 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     half = 2 * height * (width // 2 + 1)  # reals that a map's transform takes
     batch, channels, filters = geometry.batch, geometry.channels, geometry.filters
     rows, columns = geometry.height.places, geometry.width.places
+
+    # Numbers in each operand, and the operands, result and kept pixels of each function.
     maps = {"kernel": channels * filters, "x": batch * channels, "gradient": batch * filters}
     results = {
         "forward": ("kernel", "x", "gradient", rows, rows * columns),
@@ -123,6 +125,8 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
             geometry.height.window * geometry.width.window,
         ),
     }
+
+    # The largest of the moments that the docstring lists.
     storage_of = {}
     for name, (first, second, result, kept_rows, kept) in results.items():
         a, b, c = maps[first], maps[second], maps[result]

@@ -188,6 +188,7 @@ def axes(
     Raises:
         InputError: a value is not of these kinds, or the window is larger than the padded map.
     """
+    # Check the arguments.
     windows, strides, dilations = pair(what, window), pair("stride", stride), pair("dilation", dilation)
     explicit = _explicit(padding)
     if explicit is None and padding not in ("same", "valid"):
@@ -195,6 +196,8 @@ def axes(
             f"padding must be 'same', 'valid', a number of zeros that is not negative, two of them, or "
             f"((top, bottom), (left, right)), not {padding!r}"
         )
+
+    # Padding in numbers for each axis, and whether the window fits.
     both_axes = []
     for i, name in enumerate(("height", "width")):
         before, after = explicit[i] if explicit else (0, 0)

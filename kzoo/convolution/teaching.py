@@ -216,9 +216,12 @@ def train(
     Returns:
         The network and its test accuracy.
     """
+    # Pixels with about mean 0 and variance 1.
     parts = split(load("digits"), Split(), get_dataset("digits"))
     pixels = [((part.images.astype(np.float32) / 255) - 0.3) / 0.37 for part in (parts.train, parts.test)]
     images, labels = pixels[0], parts.train.labels
+
+    # SGD with momentum on shuffled batches.
     network = LeNet(seed, algorithm=algorithm)
     velocities: dict[int, np.ndarray] = {}
     for epoch in range(epochs):
@@ -234,6 +237,8 @@ def train(
             losses.append(loss)
         took = time.perf_counter() - start
         print(f"epoch {epoch + 1:2d}/{epochs}  loss {np.mean(losses):.4f}  {took:.1f} s", flush=True)
+
+    # Accuracy on the test digits.
     tested = accuracy(network, pixels[1], parts.test.labels)
     print(f"test accuracy {tested:.4f} on {len(pixels[1])} digits")
     return network, tested

@@ -196,6 +196,8 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
     rows = [row for row in statistics.layers if row.has_kernel or row.rectifies]
     if not rows:
         raise InputError("there is no layer with a kernel or a ReLU to plot")
+
+    # Standard deviations above.
     figure = new_figure(max(6.0, 0.16 * len(rows) + 2), 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
     positions = np.arange(len(rows))
@@ -205,6 +207,8 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
     above.set_yscale("log")
     above.set_ylabel("standard deviation")
     above.legend(frameon=False)
+
+    # Zeros and dead units below.
     below.bar(positions, [row.zeros for row in rows], label="zeros")
     dead = [row.dead / row.units for row in rows]
     below.plot(positions, dead, "x", color="black", label="dead units")

@@ -186,6 +186,7 @@ def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: s
         found: one calibration, or several by name, side by side.
         title: of the whole figure.
     """
+    # One column of panels for each calibration.
     panels = {"": found} if isinstance(found, Calibration) else dict(found)
     if not panels:
         raise InputError("there is no calibration to show")
@@ -197,6 +198,8 @@ def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: s
         widths = np.diff(bins.edges)[full]
         left = bins.edges[:-1][full]
         style: dict[str, Any] = {"width": widths, "align": "edge", "edgecolor": "white", "linewidth": 0.6}
+
+        # Accuracy and its gap to the confidence above.
         upper.bar(left, bins.accuracy[full], color=COLORS[4], label="accuracy", **style)
         gap = bins.confidence[full] - bins.accuracy[full]
         hatched = {**style, "edgecolor": COLORS[1], "facecolor": "none", "hatch": "////"}
@@ -206,6 +209,8 @@ def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: s
         label = f"calibration error {panel.error:.3f}"
         upper.set_title(f"{name}\n{label}" if name else label, fontsize=11)
         upper.legend(loc="upper left", frameon=False, fontsize=9)
+
+        # The distribution of the confidence below.
         lower.bar(left, bins.counts[full] / panel.images, color="0.55", **style)
         lower.axvline(panel.accuracy, color=COLORS[0], linewidth=1.5, label=f"accuracy {panel.accuracy:.2f}")
         lower.axvline(panel.confidence, color=COLORS[1], linewidth=1.5, label=f"confidence {panel.confidence:.2f}")

@@ -31,11 +31,14 @@ def plot_learning_curves(
     Raises:
         InputError: there is no history, or none of these keys in one.
     """
+    # One history or several become histories by name.
     runs: dict[str, Any] = dict(histories)
     if runs and not all(isinstance(value, Mapping) for value in runs.values()):
         runs = {"": histories}
     if not runs:
         raise InputError("there is no history to show")
+
+    # One colour for each run, one line style for each part.
     figure = new_figure(9.0, 3.8)
     panels = figure.subplots(1, 2)
     longest = 1
@@ -61,6 +64,8 @@ def plot_learning_curves(
         axes.set_axisbelow(True)
         if best_epoch is not None and len(runs) == 1:
             axes.axvline(best_epoch, color="0.5", linewidth=1, linestyle=":")
+
+    # One legend for both panels.
     handles = [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
     names = ["training", "validation"]
     if best_epoch is not None and len(runs) == 1:

@@ -85,6 +85,7 @@ def explain_images(
     Raises:
         InputError: a file is no image, a name is unknown, the model takes no such images, or a picture exists.
     """
+    # Classes and Grad-CAM maps of the scaled images.
     shape = image_shape(model)
     files, originals = [file for file, _ in images], [image for _, image in images]
     scaled = [resize(image, (shape[0] or image.shape[0], shape[1] or image.shape[1])) for image in originals]
@@ -96,6 +97,7 @@ def explain_images(
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]
 
+    # Check all names before anything is written.
     kinds = ("grad-cam", "feature-maps") if feature_maps else ("grad-cam",)
     names = [[f"{file.stem}-{kind}.png" for kind in kinds] for file in files]
     for file, (first, *_) in zip(files, names, strict=True):
@@ -103,6 +105,8 @@ def explain_images(
             raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
     folder = make_directory(folder)
     targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
+
+    # Write the pictures.
     rows = []
     for file, original, image, heat_map, share, answer, label, paths in zip(
         files, originals, scaled, maps, shares, answers, shown, targets, strict=True

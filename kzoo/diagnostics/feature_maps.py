@@ -60,6 +60,8 @@ def plot_feature_maps(
     """
     if channels < 1:
         raise InputError(f"channels={channels}: must be 1 or more")
+
+    # By default a selection of the convolutions.
     if layers is None:
         convolutions = [path for path, layer in find_layers(model) if _is_convolution(layer)]
         every = feature_maps(model, image, convolutions) if convolutions else {}
@@ -70,6 +72,8 @@ def plot_feature_maps(
         maps = {shown[index]: every[shown[index]] for index in indices}
     else:
         maps = feature_maps(model, image, layers)
+
+    # One row for each layer.
     columns = min(channels, max(each.shape[-1] for each in maps.values()))
     figure = new_figure(0.9 * columns + 1.2, 1.0 * len(maps) + 0.3)
     grid = figure.subplots(len(maps), columns, squeeze=False)
@@ -99,6 +103,7 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
     """
     from matplotlib.colors import Normalize
 
+    # Choose the convolution.
     if layer is None:
         path, chosen = next(((p, x) for p, x in find_layers(model) if _is_convolution(x)), (None, None))
         if chosen is None:
@@ -107,6 +112,8 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
         path, chosen = find_layer(model, layer)
         if not _is_convolution(chosen):
             raise InputError(f"layer {path!r} is a {type(chosen).__name__}: a convolution in two dimensions is needed")
+
+    # One picture for each kernel, all on one scale.
     values = np.asarray(keras.ops.convert_to_numpy(chosen.kernel), np.float32)  # (rows, columns, in, out)
     count, columns = min(kernels, values.shape[-1]), 8
     largest = float(np.abs(values).max()) or 1.0

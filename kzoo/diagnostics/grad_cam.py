@@ -171,6 +171,7 @@ def plot_grad_cam(
         classes: shown for every image; default: for each image the predicted one.
         class_names: by label.
     """
+    # Maps of every image and class, for each layer.
     images = np.asarray(images)
     prepare_images(model, images[:1])
     layers = [last_map(model, images[:1])] if layers is None else list(layers)
@@ -184,6 +185,7 @@ def plot_grad_cam(
     def name(label: int) -> str:
         return str(label) if class_names is None else str(class_names[label])
 
+    # Draw the grid.
     figure = new_figure(2.0 * (1 + len(paths)), 2.0 * len(rows) + 0.5)
     grid = figure.subplots(len(rows), 1 + len(paths), squeeze=False)
     for row, (i, label) in enumerate(rows):

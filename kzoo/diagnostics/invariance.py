@@ -101,6 +101,7 @@ def invariance(
     Raises:
         InputError: an argument is wrong, or the images do not fit the model.
     """
+    # Check the arguments.
     images, labels = np.asarray(images), np.asarray(labels)
     shifts, angles = tuple(shifts), tuple(map(float, angles))
     if images.ndim != 4 or not len(images):
@@ -120,6 +121,7 @@ def invariance(
 
     prepare_images(model, images[:1])
 
+    # Answers to the unchanged images, and to each change once.
     still = _answers(model, images)
     scores: dict[Any, tuple[float, float]] = {None: (float((still == labels).mean()), 1.0)}
 
@@ -129,6 +131,7 @@ def invariance(
             scores[change] = float((answers == labels).mean()), float((answers == still).mean())
         return scores[change]
 
+    # Means over directions and senses.
     by_shift = [[score(_shift(n * down, n * right)) for down, right in _DIRECTIONS] for n in shifts]
     by_angle = [[score(_turn(turn)) for turn in (angle, -angle)] for angle in angles]
 
@@ -203,6 +206,8 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
         raise InputError("results is empty: at least one model's is needed")
     if measure not in ("accuracy", "agreement"):
         raise InputError(f"measure={measure!r}: must be 'accuracy' or 'agreement'")
+
+    # Shifts on the left, rotations on the right.
     figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for number, result in enumerate(results):

@@ -84,6 +84,7 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
     Raises:
         InputError: not as many labels as images, or pixels that are not finite.
     """
+    # Draw images, and keep classes that have enough.
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) != len(labels):
         raise InputError(f"there are {len(images)} images and {len(labels)} labels: give one label for each image")
@@ -103,6 +104,8 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
     scores = cross_val_predict(model, values_of_features, indices, cv=folds, method="decision_function")
     if scores.ndim == 1:
         scores = np.stack([-scores, scores], axis=1)
+
+    # Compare the hits with the most frequent class.
     hits = int((scores.argmax(1) == indices).sum())
     chance = float(np.bincount(indices).max() / len(indices))
     return LinearProbe(

@@ -29,6 +29,7 @@ def plot_weight_histograms(
     Raises:
         InputError: a layer is not in the history, or nothing was recorded.
     """
+    # Choose the layers.
     if not history.epochs or not history.layers:
         raise InputError("there are no weight histograms to show")
     for layer in layers or ():
@@ -37,6 +38,8 @@ def plot_weight_histograms(
     chosen = list(layers or history.layers)
     if layers is None and len(chosen) > at_most:
         chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, at_most).round().astype(int))]
+
+    # One panel for each layer.
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = new_figure(max(2.9 * columns, 4.5), 0.6 + 2.6 * rows)
@@ -55,6 +58,7 @@ def plot_weight_histograms(
 
 
 def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
+    # Densities, and the height of the tallest ridge.
     histograms = [row[layer] for row in history.histograms]
     densities = []
     for one in histograms:
@@ -63,6 +67,8 @@ def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
     steps = min(3.0, 1.0 + len(histograms) / 8)  # that the tallest ridge spans
     heights = [np.sqrt(density) for density in densities]
     tallest = max(float(height.max()) for height in heights) or 1.0
+
+    # Draw the ridges, later epochs in front.
     for index, (one, height, color) in enumerate(
         zip(histograms, heights, sequential_colors(len(histograms)), strict=True)
     ):

@@ -178,12 +178,15 @@ def _axes(
     layer: Any, kind: str, before: tuple[int, ...], after: tuple[int, ...], channels_first: bool
 ) -> tuple[_Axis, ...] | None:
     """The way back along each axis of one layer; None if the layer is not known."""
+    # Layers that work pixel by pixel, with broadcasting.
     rank = len(after)
     if _POINTWISE.fullmatch(kind) or _only_channels(layer, kind, rank, channels_first):
         if kind == "Dense" and channels_first:
             return None
         broadcast = _Axis(lambda low, high: (0, 0), even=False)
         return tuple(_window(1, 0, 0) if a == b else broadcast for a, b in zip(before, after, strict=True))
+
+    # Padding, cropping, resizing.
     if kind.startswith(("ZeroPadding", "Cropping")):
         sign, amounts = (-1, layer.padding) if kind.startswith("Zero") else (1, layer.cropping)
         starts = [amounts[0]] if rank == 1 else [pair[0] for pair in amounts]
@@ -193,6 +196,8 @@ def _axes(
         return tuple(_upsampled(n, interpolation) for n in _per_axis(layer.size, rank))
     if kind.startswith("Adaptive"):
         return tuple(_adaptive(a, b) for a, b in zip(before, after, strict=True))
+
+    # Sliding windows.
     if kind.endswith(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")):
         pairs = zip(*_windows(layer, layer.kernel_size, rank), strict=True)
         return tuple(_transposed(*pair, layer.padding) for pair in pairs)

@@ -111,6 +111,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
             rejects its value.
     """
+    # The builder and its arguments.
     variant = get_variant(name)
     builder = resolve(variant.builder)
     parameters = _parameters(builder)
@@ -124,6 +125,8 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         weight_set = describe(find_set(source), source)  # the builder verifies the weights as it loads them
         set_options = weight_set.options if weight_set.model == variant.name else {}
         arguments = {**variant.options, **set_options, **options, "weights": source}
+
+    # Refuse unknown options.
     if parameters is not None:
         for option in arguments:
             if option not in parameters:

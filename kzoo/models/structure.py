@@ -105,6 +105,7 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
     Returns:
         The entries that its outputs are.
     """
+    # Visit a tensor again once all its inputs have entries.
     graph = functional(model)
     entry_of: dict[int, int | None] = dict(zip(map(id, graph.inputs), sources, strict=True))
     waiting = list(reversed(graph.outputs))
@@ -118,6 +119,8 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
         if missing:
             waiting += reversed(missing)
             continue
+
+        # Add the call, or the calls of a nested model.
         inputs = [entry_of[id(needed)] for needed in node.input_tensors]
         if isinstance(operation, keras.Model) and has_graph(operation):
             outputs = _follow(operation, entries, inputs)

@@ -77,6 +77,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
     Raises:
         InputError: it cannot be read, or does not fit.
     """
+    # A .keras file has a structure to compare.
     if path.suffix == ".keras":
         try:
             trained = keras.saving.load_model(path, compile=False)
@@ -88,6 +89,8 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
             why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.initialized)}"])
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {why}")
         return
+
+    # A .weights.h5 file has only shapes and a number.
     count = _weights_in(path)
     if whole and count is not None and count > len(model.weights):
         raise InputError(

@@ -65,6 +65,7 @@ def transfer(
     Raises:
         InputError: the structures differ and `partial` was not asked for, or nothing fits.
     """
+    # Compare the structures.
     trained, wanted = (essential(structure(model)) for model in (source, target))
     heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
     pairs: list[tuple[int, int]]
@@ -97,6 +98,8 @@ def transfer(
             name = wanted[index]["name"]
             _set_rows(layers[0][name], layers[1][trained[index_of[index]]["name"]], chosen)
             done.taken.append(name)
+
+    # Record what was taken.
     named = {entry["name"] for entry in wanted if entry["weights"]}
     done.taken = list(dict.fromkeys(done.taken))
     done.initialized = [name for name in dict.fromkeys(e["name"] for e in wanted) if name in named - set(done.taken)]
@@ -165,6 +168,7 @@ def _class_rows(
     source: keras.Model, target: keras.Model, source_names: Sequence[str] | None, target_names: Sequence[str] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
     """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and a note."""
+    # Without names on both sides only the number of classes counts.
     counts = [model.output_shape[-1] for model in (source, target)]
     named = source_names is not None and target_names is not None
     known = named and len(source_names or ()) == max(counts[0], 2) == max(counts[0], len(source_names or ()))
@@ -174,12 +178,16 @@ def _class_rows(
         return [(i, i) for i in range(counts[1])], "they name no classes, so the classifier is taken in their order"
     assert source_names is not None
     assert target_names is not None
+
+    # A single output fits only the same two classes.
     if counts[0] == counts[1] == 1 and read_outputs(target).kind == "sigmoid":  # the second class's probability
         if list(source_names) == list(target_names):
             return [(0, 0)], ""
         return None, "they are of other classes, or in another order, so the classifier starts from random weights"
     if 1 in counts:
         return None, "the classifier starts from random weights: one of the two has a single output"
+
+    # Match the classes by name.
     index_of = {name: index for index, name in enumerate(source_names)}
     rows = [(index, index_of[name]) for index, name in enumerate(target_names) if name in index_of]
     fresh = [name for name in target_names if name not in index_of]

@@ -76,6 +76,8 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
     edges: list[tuple[int, int]] = []
     made_by: dict[int, int] = {}
     open_box, inside = "", set[int]()  # the nested model that the last box shows, and its layers so far
+
+    # A new box for each call, or for each use of a nested model that is not expanded.
     for call in steps:
         outer, _, inner = call.name.partition("/")
         if inner and not expand_nested:
@@ -95,6 +97,8 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
             trainable, frozen = _parameters(call.layer)
             box.parameters += trainable
             box.frozen += frozen
+
+        # Arrows from the boxes that make its inputs.
         index = len(boxes) - 1
         for tensor in call.inputs:
             edge = (made_by[tensor], index)
@@ -123,6 +127,8 @@ def _fused(graph: Graph) -> Graph:
     for index, box in enumerate(graph.boxes):
         if len(inputs[index]) != 1 or len(outputs[inputs[index][0]]) != 1:
             continue
+
+        # Merge the words of a follower, or of a layer after its padding, into the box before.
         before = home[inputs[index][0]]
         first = graph.boxes[before]
         if box.kind in FOLLOWERS and first.kind not in ("input", "model"):
@@ -132,6 +138,8 @@ def _fused(graph: Graph) -> Graph:
             first.words = [f"{box.words[0]}, padded"]
         else:
             continue
+
+        # The merged box takes over layers, shape and parameters.
         home[index] = before
         first.layers += box.layers
         first.shape = box.shape

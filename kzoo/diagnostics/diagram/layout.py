@@ -81,9 +81,13 @@ def _rows(graph: Graph) -> list[int]:
 def _columns(graph: Graph, rows: list[int]) -> list[int]:
     inputs, outputs = neighbours(graph)
     count = len(rows)
+
+    # The length of the longest path from each box.
     length = [1] * count
     for index in reversed(range(count)):
         length[index] += max((length[i] for i in outputs[index]), default=0)
+
+    # Chains of boxes, longest first, each in the nearest free column.
     columns: list[int | None] = [None] * count
     taken: dict[int, list[tuple[int, int]]] = {}
     order = sorted(range(count), key=lambda i: (rows[i], -length[i], i))

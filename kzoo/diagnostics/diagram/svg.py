@@ -47,6 +47,7 @@ def draw(title: str, subtitle: str, graph: Graph, lines: Sequence[Sequence[str]]
         lines: each box's text.
         layout: of `lay_out`.
     """
+    # The size of the drawing.
     frames = [_frame(layout, graph, *group) for group in graph.groups]
     heading = max(text_width(title, HEADING, True), text_width(subtitle, SUBHEADING))
     left = min([layout.left, -heading / 2, -150.0, *(frame.left for frame in frames)])
@@ -55,6 +56,8 @@ def draw(title: str, subtitle: str, graph: Graph, lines: Sequence[Sequence[str]]
     legend, legend_height = _legend([kind for kind in FILLS if any(b.kind == kind for b in graph.boxes)], width)
     top = MARGIN + 48 + legend_height
     height = top + layout.bottom + MARGIN
+
+    # Heading, legend, then everything in the layout's coordinates.
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONTS}" role="img">',
@@ -89,6 +92,7 @@ def _line(text: str, x: float, y: float, size: float, color: str, *, bold: bool 
 
 def _legend(kinds: Sequence[str], width: float) -> tuple[list[str], float]:
     """Chips, in rows as wide as the drawing, and their height."""
+    # Break the chips into rows.
     rows: list[list[str]] = [[]]
     used = 0.0
     for kind in kinds:
@@ -98,6 +102,8 @@ def _legend(kinds: Sequence[str], width: float) -> tuple[list[str], float]:
             used = 0.0
         rows[-1].append(kind)
         used += step
+
+    # Draw each row centred.
     parts = []
     for number, row in enumerate(rows):
         x = (width - sum(map(_chip_width, row)) + 12) / 2

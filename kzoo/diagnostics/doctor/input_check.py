@@ -42,10 +42,13 @@ def admit(
     Raises:
         InputError: the target cannot be examined, or images and labels do not fit it.
     """
+    # Check the arguments that exclude each other.
     if labels is not None and images is None:
         raise InputError("labels were given without images: give both")
     if dataset is not None and images is not None:
         raise InputError(f"images and dataset={dataset!r} were given: give one of them")
+
+    # Recognize the target.
     chosen_recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
         target = open_run(target)
@@ -62,6 +65,8 @@ def admit(
     else:
         what = f"{str(target)!r}" if isinstance(target, str | Path) else type(target).__name__
         raise InputError(f"{what} cannot be examined: give a run's directory, a .keras file, a model or a model's name")
+
+    # Custom images replace those of the dataset.
     if images is not None:
         subject.images = np.asarray(images)
         subject.labels = None if labels is None else np.asarray(labels)
@@ -71,6 +76,7 @@ def admit(
 
 
 def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: bool) -> Subject:
+    # The data of a finished run, or of the checkpoint of an unfinished one.
     result = run.result if run.finished else None
     start = None if result else load_latest(run.directory / "checkpoint")
     directory = data_dir or (result.data.get("data_dir") if result else start.state.data_dir if start else None)
@@ -93,6 +99,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
             prepare_model(made, run.recipe, data)  # freezes what the recipe freezes
         return made
 
+    # The network with the best epoch's weights, if there are any.
     model = initial()
     weights, title = run.weights, run.title
     history = result.history if result else read_history(run.directory)
@@ -101,6 +108,8 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
             model.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"weights {str(weights)!r} cannot be read: {error}") from None
+
+    # A title that says how far the run got.
     epochs = len(history.get("loss", []))
     done = "failed" if result and result.reason else "finished" if result else "not finished"
     title += f" ({done}, {epochs} epoch{'s' * (epochs != 1)}; weights {'of the best' if weights.is_file() else 'as'}"
@@ -139,6 +148,7 @@ def _of_model(
 
 
 def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed: int, title: str) -> Subject:
+    # Complete the recipe.
     recipe = recipe.override(seed=seed)
     if name is not None:
         recipe = recipe.override(dataset=name)
@@ -153,6 +163,7 @@ def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed
         shape = _shape_of_recipe(recipe)
         return create_model(recipe.model, **recipe.model_options) if shape is None else build_model(recipe, shape)
 
+    # The untrained network.
     model = initial()
     subject = Subject(f"{title} (initial weights, seed {seed})", model, seed, recipe=recipe, steps=0)
     subject.optimizer, subject.initial = lambda: build_optimizer(recipe), initial

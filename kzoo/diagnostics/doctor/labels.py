@@ -25,6 +25,7 @@ their errors go together: up to 2.7 in sixty random splits of a digit), and how 
 
 def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for labels that are shuffled, missing, or two names for one thing."""
+    # Without enough labelled images there is nothing to check.
     if subject.images is None or subject.labels is None:
         for check in (LABELS, MISSING, PAIRS):
             diagnosis.unchecked.append(Note(check, subject.needs_images))
@@ -34,6 +35,8 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
         for check in (LABELS, PAIRS):
             diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, there are {len(subject.labels)}"))
         return
+
+    # Compare a linear classifier with chance.
     probe = linear_probe(subject.images, subject.labels, seed=subject.seed)
     if probe is None or probe.images < ENOUGH:
         for check in (LABELS, PAIRS):
@@ -50,6 +53,8 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
         "images": probe.images,
         "classes": len(probe.classes),
     }
+
+    # Labels that pixels do not explain make pairs meaningless too.
     if not probe.better_than_chance:
         evidence = f"{seen}: no better than chance (probability of as much by luck: {digits(probe.p_value)})."
         suggestion = (
@@ -73,12 +78,16 @@ def _check_missing(subject: Subject, diagnosis: Diagnosis) -> None:
         text = f"{subject.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"
         diagnosis.unchecked.append(Note(MISSING, text))
         return
+
+    # Classes without an image.
     absent = np.flatnonzero(counts == 0)
     if not len(absent):
         few = subject.name(int(counts.argmin()))
         text = f"all {subject.classes} occur in {len(labels):,} images, the rarest, {few}, {counts.min():,} times"
         diagnosis.fine.append(Note(MISSING, text))
         return
+
+    # Name the missing classes and a class that is too large.
     names = ", ".join(subject.name(int(index)) for index in absent[:5]) + (" ..." if len(absent) > 5 else "")
     evidence = (
         f"The network has {subject.classes} outputs, and {len(absent)} of them ({names}) is the label of none of "
@@ -104,10 +113,14 @@ def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> 
     if count < 3:
         diagnosis.unchecked.append(Note(PAIRS, "with two classes there is no other pair to compare with"))
         return
+
+    # How well the probe separates most pairs.
     accuracies = probe.pair_accuracies()
     rows, columns = np.triu_indices(count, 1)
     ordered = np.sort(accuracies[rows, columns])
     usual = float(ordered[min(FEW, len(ordered) // 2)])
+
+    # Look again, with more images, at pairs that are far worse.
     judged = 0
     alike = []
     for row, column in zip(rows, columns, strict=True):
@@ -120,6 +133,8 @@ def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> 
             again = _closer_look(subject, pair)
             if again is not None and again[0] - 0.5 < ALIKE * (usual - 0.5):
                 alike.append((pair, *again))
+
+    # Report the result.
     if not judged:
         text = (
             f"too many of {count} classes look alike to a linear classifier on {probe.images:,} images for one pair to "

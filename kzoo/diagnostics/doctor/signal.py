@@ -37,6 +37,8 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
     if subject.images is None:
         diagnosis.unchecked.append(Note(INPUTS, subject.needs_images))
         return True
+
+    # Pixels must be finite numbers.
     images, _ = subject.probe()
     values = images.astype(np.float64)
     if not np.isfinite(values).all():
@@ -45,6 +47,8 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
         suggestion = "find out where the images are divided by zero or read wrongly, and leave such images out."
         diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
         return False
+
+    # The scale of the pixels, and of the first layer's outputs.
     low, high = float(values.min()), float(values.max())
     rescales = has_input_scaling(subject.model)
     first = _input_scale(subject.model, images)
@@ -53,6 +57,8 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
     facts = {"min": low, "max": high, "scale_at_first_layer": scale, "rescales": rescales}
     if first is not None and scale is not None:
         seen += f"; at {first[0]}, the first layer with weights, they differ by about {digits(scale)} between images"
+
+    # Whether the scale is too small or too large.
     normalised = _first_is_normalised(subject.model)
     factor = None
     if scale is not None and (scale < LOWEST or scale > HIGHEST) and not (normalised and not rescales and high <= 256):
@@ -65,6 +71,8 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
         else:
             diagnosis.fine.append(Note(INPUTS, seen))
         return True
+
+    # Report the scale and a remedy.
     expects = "raw pixels from 0 to 255, which it scales itself" if rescales else "values of about -2 to 2"
     evidence = f"{sentence(seen)}. The network expects {expects}: these are too {factor}."
     if not rescales:
@@ -128,6 +136,8 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
         text = f"at most {most.dead} of {most.units} in a layer ({most.path}), on {statistics.images} images"
         diagnosis.fine.append(Note(DEAD, text))
         return True
+
+    # Report the first dead layer and its input.
     first = dead[0]
     before = _before(statistics, first.path)
     evidence = (
@@ -157,6 +167,7 @@ def _before(statistics: ActivationStatistics, path: str) -> Any:
 
 def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Compare the gradients of the first and last layers; returns whether training can continue."""
+    # The loss before any step must be finite.
     images, labels = subject.probe(GRADIENT_IMAGES)
     loss, gradients = parameter_gradients(subject.model, images, labels)
     guess = float(np.log(subject.classes))
@@ -165,6 +176,8 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         suggestion = "look for a division by zero, a logarithm of zero or too large initial weights."
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"loss": loss}, suggestion))
         return False
+
+    # Mean absolute gradients by layer.
     rows = kernel_gradients(subject.model, gradients)
     means = np.array([np.abs(gradient, dtype=np.float64).mean() for _, _, gradient in rows])
     weights = np.array([np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows], np.float64)
@@ -173,6 +186,8 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         text = "all gradients are zero" if len(rows) > 1 else "the network has one layer with a kernel"
         diagnosis.unchecked.append(Note(GRADIENTS, text))
         return True
+
+    # Compare the first layer with the last.
     ratio = float(means[0] / means[-1]) if means[-1] > 0 else float("inf")
     factor = 1 / fitted_factor(means) if (means > 0).all() else float("nan")
     relative = means / np.maximum(weights, np.finfo(np.float32).tiny)

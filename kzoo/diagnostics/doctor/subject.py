@@ -94,6 +94,8 @@ def check_fits(subject: Subject) -> None:
         raise InputError(
             f"model {model.name!r} has no trainable weights: there is nothing to learn, set trainable=True"
         )
+
+    # The images must fit the model.
     images, labels = subject.images, subject.labels
     if images is None:
         input_shape(model)
@@ -101,6 +103,8 @@ def check_fits(subject: Subject) -> None:
         raise InputError(f"images must be numbers, not {images.dtype}")
     else:
         prepare_images(model, images[:1])
+
+    # The labels must be the model's classes.
     classes = subject.classes  # read here, so that other models than classifiers are refused
     if images is None or labels is None:
         return

@@ -47,10 +47,13 @@ def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -> None:
+    # The loss of guessing, by the frequencies of the classes if they are known.
     guess = math.log(subject.classes)
     if subject.labels is not None:
         shares = np.bincount(subject.labels, minlength=subject.classes) / len(subject.labels)
         guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+
+    # Compare the training loss with it.
     last, best = losses[-1], min(losses)
     seen = f"training loss {digits(losses[0])} in the first epoch, {digits(last)} in epoch {len(losses)}"
     seen += f"; guessing gives {digits(guess)}"
@@ -106,12 +109,15 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
 
 def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Take a few steps on one batch and undo them; returns whether the learning rate is fine or unknown."""
+    # What the check needs.
     if subject.images is None or subject.labels is None:
         diagnosis.unchecked.append(Note(RATE, subject.needs_images))
         return True
     if subject.optimizer is None:
         diagnosis.unchecked.append(Note(RATE, "needs a recipe or a compiled model, to know the optimizer"))
         return True
+
+    # The untrained network where it can be rebuilt, and a new optimizer at its first rate.
     fresh = subject.initial is not None and subject.steps != 0
     model = subject.initial() if fresh and subject.initial is not None else subject.model
     images, labels = subject.probe(min(subject.recipe.batch_size if subject.recipe else 32, 64))
@@ -121,6 +127,8 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
         rate = learning_rate(subject.recipe.schedule, base, 0, subject.recipe.epochs)
         optimizer.learning_rate = rate
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+    # Take the trial steps.
     losses, ratios = trial_steps(model, images, labels, optimizer)
     name = type(optimizer).__name__.removeprefix("Coupled")
     guess = math.log(subject.classes)
@@ -130,6 +138,8 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
         f"of layers); in {len(losses) - 1} steps on {len(images)} images the loss goes from {digits(losses[0])} to "
         f"{digits(losses[-1])}"
     )
+
+    # Too high if the loss rises or weights change too much, too low if nothing changes.
     values = {"learning_rate": rate, "update_to_weight": change, "losses": losses, "optimizer": name}
     start = max(losses[0], guess)
     settled = losses[len(losses) // 2 :]
@@ -164,8 +174,11 @@ def trial_steps(
         The losses before each step and after the last, and the mean absolute change of each kernel by its mean
         absolute value: (steps, layers).
     """
+    # Keep the variables.
     kernels = [kernel(layer) for _, layer in find_layers(model) if kernel(layer) is not None]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+
+    # Measure the loss and the change of each kernel step by step.
     probe = LossProbe(model, images, labels, compiled=False)
     losses, ratios = [], []
     try:

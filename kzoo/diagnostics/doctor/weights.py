@@ -44,6 +44,7 @@ def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for layers in which all units have the same weights."""
+    # Layers with identical units, except where these are harmless.
     layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
     skipped = harmless(subject.model, layers)
     constant = []
@@ -55,6 +56,8 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
         same = float(np.abs(units - units[0]).max()) <= 1e-6 * largest
         if same and (largest == 0 or not _depthwise(layer)):
             constant.append((path, units.shape[0], largest, float(units[0].mean())))
+
+    # Report the first of them.
     if not constant:
         diagnosis.fine.append(Note(CONSTANT, f"the units of all {len(layers)} layers with a kernel differ"))
         return
@@ -112,12 +115,15 @@ def _by_unit(layer: Any) -> np.ndarray:
 
 def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for moving averages that cannot follow the data, or did not."""
+    # Settings that keep the averages from following the data.
     layers = [(p, one) for p, one in find_layers(subject.model) if isinstance(one, keras.layers.BatchNormalization)]
     if not layers:
         diagnosis.fine.append(Note(BATCH_NORM, "the network has no BatchNorm"))
         return
     if _check_settings(subject, layers, diagnosis):
         return
+
+    # Whether the network was trained.
     moved = [path for path, layer in layers if _moved(layer)]
     learned = all(_learned(layer) for _, layer in layers)
     trained = bool(subject.steps) or (subject.steps is None and (bool(moved) or learned))
@@ -125,6 +131,8 @@ def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
         text = f"momentum is fine ({layers[0][1].momentum:g}); the averages are still those of an untrained network"
         diagnosis.fine.append(Note(BATCH_NORM, text))
         return
+
+    # Averages that training did not move.
     still = [path for path, layer in layers if not _moved(layer)]
     if still:
         evidence = (
@@ -144,10 +152,13 @@ def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
 
 
 def _check_settings(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Diagnosis) -> bool:
+    # Layers with each fault.
     slow = [(path, layer.momentum) for path, layer in layers if layer.momentum >= SLOWEST]
     fast = [(path, layer.momentum) for path, layer in layers if layer.momentum < FASTEST]
     broken = [path for path, layer in layers if (_array(layer.moving_variance) < 0).any()]
     frozen = [path for path, layer in layers if not layer.trainable and not _moved(layer)]
+
+    # Report the gravest fault.
     if slow:
         worst = max(momentum for _, momentum in slow)
         if worst >= 1:
@@ -193,6 +204,8 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
     if subject.images is None or subject.labels is None:
         diagnosis.unchecked.append(Note(BATCH_NORM, subject.needs_images))
         return
+
+    # Accuracy in both modes.
     images, labels = subject.probe(128)
     last = find_layers(subject.model)[-1][1]
     share = {}
@@ -202,6 +215,8 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
             diagnosis.unchecked.append(Note(BATCH_NORM, f"the model's last layer, {last.name}, gives no classes"))
             return
         share[training] = float((outputs.argmax(-1) == labels).mean())
+
+    # Report the difference.
     shown = (
         f"of {len(images)} training images, {percent(share[True])} are classified rightly with the statistics of the "
         f"batch and {percent(share[False])} with the moving averages, as in use"

@@ -92,6 +92,7 @@ def _history(flow: Any) -> FlowHistory:
 
 
 def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> Figure:
+    # Choose the epochs.
     rows = np.flatnonzero(np.isfinite(table).any(axis=1))
     indices = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).round().astype(int))]
     few = len(indices) <= LEGEND_UP_TO
@@ -99,6 +100,8 @@ def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> F
     # The palest colours are left out, as in `sequential_colors`.
     colormap = ListedColormap(sequential_colors(256))
     colors = sequential_colors(len(indices)) if few else [colormap(epochs(history.epochs[i])) for i in indices]
+
+    # One line for each of them.
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
     depth = len(history.layers)
