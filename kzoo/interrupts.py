@@ -18,6 +18,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     They are SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
     """
+    # Signals that are handled here, with their handlers so far.
     flag = {"set": False}
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread may handle signals
@@ -27,6 +28,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     if before.get(HANGUP) is signal.SIG_IGN:
         del before[HANGUP]  # nohup ignores it
 
+    # The first signal sets the flag and restores the handlers, for the second one.
     def handle(number: int, frame: Any) -> None:
         flag["set"] = True
         for number_, handler in before.items():

@@ -35,16 +35,16 @@ class Registry(Generic[T]):
         added: items that plugins and users have registered, by name.
     """
 
-    def __init__(self, kind: str, own: Callable[[], Iterable[T]], *, hint: str = "") -> None:
-        """Create a registry; `own` returns kzoo's items in the order of listings, and is called when first needed."""
+    def __init__(self, kind: str, load_builtin: Callable[[], Iterable[T]], *, hint: str = "") -> None:
+        """Create a registry; `load_builtin` returns kzoo's items, in the order of listings, when first needed."""
         self.kind, self.hint = kind, hint
-        self._own = own
+        self._load_builtin = load_builtin
         self.added: dict[str, T] = {}
 
     @cached_property
-    def own(self) -> dict[str, T]:
+    def builtin(self) -> dict[str, T]:
         """Items that come with kzoo, by name."""
-        return {item.name: item for item in self._own()}
+        return {item.name: item for item in self._load_builtin()}
 
     def add(self, item: T) -> T:
         """Register an item.
@@ -52,17 +52,17 @@ class Registry(Generic[T]):
         Raises:
             InputError: another item has its name.
         """
-        known = self.own.get(item.name) or self.added.get(item.name)
+        known = self.builtin.get(item.name) or self.added.get(item.name)
         if known is not None and not _same(known, item):
             raise InputError(f"{self.kind} name {item.name!r} is taken by another {self.kind}")
-        if item.name not in self.own:
+        if item.name not in self.builtin:
             self.added[item.name] = item
         return item
 
     def find(self, name: str) -> T | None:
         """The item with a name; None if there is none."""
         plugins.load()
-        return self.own.get(name) or self.added.get(name)
+        return self.builtin.get(name) or self.added.get(name)
 
     def get(self, name: str, others: Iterable[str] = (), hint: str = "") -> T:
         """The item with a name.
@@ -81,9 +81,9 @@ class Registry(Generic[T]):
         return item
 
     def names(self, pattern: str = "*") -> list[str]:
-        """Names that match a wildcard: kzoo's own in their order, then registered ones in alphabetical order."""
+        """Names that match a wildcard: kzoo's in their order, then registered ones in alphabetical order."""
         plugins.load()
-        return fnmatch.filter([*self.own, *sorted(self.added)], pattern)
+        return fnmatch.filter([*self.builtin, *sorted(self.added)], pattern)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -44,10 +44,13 @@ def compare(
     """Compare runs: differing recipe fields and results; curves and gradients on a page."""
     from kzoo.studies.run_comparison import compare as compare_runs
 
+    # Refuse a path that cannot be written before any work.
     if output is not None:
         from kzoo.html_report.document import check_page
 
         check_page(output)
+
+    # Print differing fields, results and notes.
     comparison = compare_runs(*runs)
     if as_json:
         print_json(comparison.to_dict())
@@ -61,6 +64,8 @@ def compare(
         _show(("", *comparison.labels), comparison.results(), right=range(1, len(comparison.labels) + 1))
         for note in comparison.notes():
             say(out, note)
+
+    # Write the page.
     if output is not None:
         from kzoo.html_report import compare_page
 

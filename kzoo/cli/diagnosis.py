@@ -40,6 +40,8 @@ def doctor(
             check_target(target)
         elif not Path(target).exists():
             named_or_refused(target)
+
+    # Examine it.
     import_keras()
     from kzoo.diagnostics.doctor import doctor as examine
 

@@ -114,10 +114,13 @@ def receptive_field(
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
     from kzoo.diagnostics.receptive_field.table import field_table
 
+    # Refuse a figure that cannot be drawn or written before any work.
     if output is not None:
         check_output(output, overwrite=force)
         if not effective:
             raise InputError("--output shows effective fields: leave out --exact")
+
+    # Measure, then print and draw.
     model, _ = opened(target, seed)
     with out.status("") as status:
         rows = field_table(
@@ -156,7 +159,7 @@ def invariance(
     if output is not None:
         check_output(output, overwrite=force)
 
-    # Measure each run; two of the same name are told apart by their directories.
+    # Measure each run; runs of the same name are labelled by their directories.
     opened_runs = [Run(directory) for directory in runs]
     names = [run.result.name for run in opened_runs]
     results = []

@@ -122,6 +122,7 @@ def _show(result: Any) -> None:
     from kzoo.search.importance import importances
     from kzoo.search.records import BEST, PICTURE, TABLE
 
+    # Tables; piped, lines may be longer than those of a terminal.
     console = out if out.is_terminal else plain_console(width=160)
     console.print()
     console.print(tables.rich_table(result), highlight=False)
@@ -134,6 +135,8 @@ def _show(result: Any) -> None:
         console.print(tables.importance_table(rows), highlight=False)
         console.print(tables.fit_in_words(fit), highlight=False, soft_wrap=True)
         console.print()
+
+    # Summary, verdict, and the files.
     say(out, tables.summary(result))
     if result.record.confirmed:
         say(out, verdict(result))
@@ -162,6 +165,7 @@ def trials(
     from kzoo.search import tables
     from kzoo.search.results import read_search
 
+    # The record; --confirm trains again first.
     result = read_search(directory)
     if confirm is not None:
         seeds = numbers("--confirm", confirm)

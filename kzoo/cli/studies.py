@@ -125,6 +125,7 @@ def run(
     from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
 
+    # Changes of every recipe.
     changes = changed(
         set_,
         dataset=dataset,

@@ -24,6 +24,7 @@ def list_(
     """List the sets of weights that come with kzoo."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
 
+    # The sets that match.
     sets = [describe(PACKAGED.joinpath(*name.split(":")), name) for name in list_weights(pattern)]
     if not sets:
         raise InputError(f"pattern {pattern!r} matches no set of weights")
@@ -39,6 +40,8 @@ def list_(
         }
         for item in sets
     ]
+
+    # Print them as JSON or as a table.
     if as_json:
         print_json(rows)
         return

@@ -22,6 +22,7 @@ def list_(
     from kzoo.models.registry import get_variant, list_models
     from kzoo.recipes import get_recipe, list_recipes
 
+    # The entries of recipes or models.
     table = Table(box=None, pad_edge=False)
     rows: list[dict[str, Any]]
     if recipes:
@@ -37,6 +38,8 @@ def list_(
     if not rows:
         kind = "recipe" if recipes else "model with trained weights" if pretrained else "model"
         raise InputError(f"pattern {pattern!r} matches no {kind}")
+
+    # Print them as JSON or as a table.
     if as_json:
         print_json(rows)
         return

@@ -270,8 +270,8 @@ def get_dataset(name: str) -> Dataset:
     if colon and kind and location:
         return Dataset(name, test=DEFAULT_TEST, loader=None if kind in LOCATIONS else name)
     base, slash, config = name.partition("/")
-    if slash and base in REGISTRY.own and REGISTRY.own[base].prepared is not None:
-        builder = str(REGISTRY.own[base].prepared).partition("/")[0]
+    if slash and base in REGISTRY.builtin and REGISTRY.builtin[base].prepared is not None:
+        builder = str(REGISTRY.builtin[base].prepared).partition("/")[0]
         return _prepared(f"{builder}/{config}")
     raise _unknown(name)
 
@@ -279,7 +279,7 @@ def get_dataset(name: str) -> Dataset:
 def is_built_in(name: str) -> bool:
     """Whether a name stands for one of kzoo's own datasets, or for a configuration of one."""
     base = name.partition("/")[0]
-    return name in REGISTRY.own or (name not in REGISTRY.added and ":" not in name and base in REGISTRY.own)
+    return name in REGISTRY.builtin or (name not in REGISTRY.added and ":" not in name and base in REGISTRY.builtin)
 
 
 def _prepared(text: str) -> Dataset:

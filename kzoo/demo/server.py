@@ -39,11 +39,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Send the network's prediction of the picture in the request's body."""
+        # Only this machine, only this route.
         if not self._is_local():
             return
         if self.path not in ("/predict", "/predict?drawn"):
             self._refuse(404, "there is nothing here")
             return
+
+        # The picture is read only if its size is known and small enough; each kind of error has its status.
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
             self._refuse(411, "the length of the picture must be given")

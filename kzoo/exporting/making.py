@@ -168,7 +168,7 @@ def main(folder: Path) -> None:
     content = json.loads((folder / "order.json").read_text(encoding="utf-8"))
     try:
         for module in content["modules"]:
-            importlib.import_module(module)  # which registers its layers
+            importlib.import_module(module)  # registers its layers
         with np.load(folder / "pictures.npz", allow_pickle=False) as arrays:
             expected = arrays["expected"]
             pictures = Pictures(arrays["compared"], arrays["labels"], arrays["calibration"])

@@ -157,6 +157,8 @@ def _litert(file: Exported, threads: int | None) -> Opened:
     ((name, details),) = runner.get_input_details().items()
     ((output, result),) = runner.get_output_details().items()
     file.metadata = read_metadata(file.path)
+
+    # Shape, type and quantization of the input and the output.
     shape = tuple(None if size < 0 else int(size) for size in details["shape_signature"])
     taken, back = Quantization.of(details), Quantization.of(result)
     dtype = np.dtype(details["dtype"]).name
