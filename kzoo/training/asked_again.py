@@ -121,7 +121,7 @@ def refuse_differences(
     if weights and (other := again()) is not None and not origin.same_weights(other, now["model"]):
         warnings.warn(
             f"the model of run {str(directory)!r} has other initial weights whenever it is built, so whether it has "
-            "changed cannot be told by them: draw them from Keras's generators, which the recipe's seed sets",
+            "changed cannot be seen from them: draw them from Keras's generators, which the recipe's seed sets",
             stacklevel=2,
         )
         changed = [text for text in changed if text not in weights]
@@ -159,4 +159,4 @@ def finished_line(record: records.Result) -> str:
     last = record.segments[-1]
     end = datetime.datetime.fromisoformat(last.started) + datetime.timedelta(seconds=last.seconds)
     when = end.astimezone(datetime.UTC).strftime("%Y-%m-%d at %H:%M UTC")
-    return f"finished on {when}, nothing was trained; --fresh (fresh=True) trains anew"
+    return f"finished on {when}, nothing was trained; --fresh (fresh=True) trains again"

@@ -102,7 +102,7 @@ class StatefulCallbacks:
         # Refuse states that these callbacks cannot take.
         other = InputError(
             f"the checkpoint in {str(directory)!r} was written by another version of kzoo, which keeps other "
-            "states: finish the run with that version, or start anew with fresh=True (--fresh)"
+            "states: finish the run with that version, or start again with fresh=True (--fresh)"
         )
         if state.parts != self.names:
             raise other

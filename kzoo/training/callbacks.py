@@ -202,7 +202,7 @@ class Averaging(keras.callbacks.Callback):
 
 
 class TensorBoardLog:
-    """Scalars for TensorBoard, written by its own writer, which needs no TensorFlow."""
+    """Scalars for TensorBoard, written by tensorboard's writer, which needs no TensorFlow."""
 
     def __init__(self, folder: Path) -> None:
         """Write event files into `folder`; where tensorboard is not installed, write nothing."""

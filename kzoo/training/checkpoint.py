@@ -119,7 +119,7 @@ def load_latest(folder: Path) -> Checkpoint | None:
         names = ", ".join(path.name for path in paths)
         raise InputError(
             f"every checkpoint in {str(folder)!r} is damaged ({names}); nothing was deleted: "
-            "restore one from a copy, or start anew with --fresh"
+            "restore one from a copy, or start again with --fresh"
         )
     return None
 

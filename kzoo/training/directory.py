@@ -66,7 +66,7 @@ def check_structure(directory: Path, model: keras.Model) -> None:
     if changed:
         raise Differs(
             f"run {str(directory)!r}: the code of its model {model.name!r} has changed since it began: {changed}. "
-            "Put the code back, or train anew (--fresh)"
+            "Put the code back, or train again (--fresh)"
         )
 
 

@@ -58,7 +58,7 @@ def check_extensible(recipe: Recipe) -> None:
         raise InputError(
             f"extend: the rates of schedule {kind!r} depend on the number of epochs, so the run with epochs="
             f"{recipe.epochs} is another one from its first epoch on; runs with the schedules {those} can be extended. "
-            f"Train anew without it, or {INSTEAD}"
+            f"Train again without it, or {INSTEAD}"
         )
 
 

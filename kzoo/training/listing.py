@@ -24,13 +24,12 @@ class RunSummary:
     """One run in a line.
 
     Attributes:
-        directory: where it is.
-        name: its recipe's.
-        model, dataset, seed: the recipe's.
+        directory: of the run.
+        name, model, dataset, seed: of its recipe.
         budget: what was trained on, e.g. ``"5 of 100 epochs, 10,000 images"``.
         best: the best validation accuracy so far, None where there is none.
         test: the test accuracy, None until the end.
-        when: when it began; of an unfinished one, when it last got on.
+        when: when it began; of an unfinished run, when it last wrote something.
         state: ``"finished"``, ``"failed"`` or ``"unfinished"`` (running, or cut off).
         curve: validation accuracy by epoch, training accuracy where there is no validation part.
     """
@@ -118,6 +117,7 @@ def summary(directory: Path) -> RunSummary:
     Raises:
         InputError: its recipe or record is damaged.
     """
+    # State, history and scores: from the record, or from what the run has written so far.
     recipe = Recipe.from_file(directory / "recipe.json")
     state: State = "unfinished"
     best = test = None
@@ -131,12 +131,18 @@ def summary(directory: Path) -> RunSummary:
         started = []
         history = read_history(directory)
         epochs = len(history.get("loss", ()))
+
+    # Without a record the files' times say when.
     if not started:
         files = [path for path in (directory / METRICS, directory / "recipe.json") if path.exists()]
         started = [datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in files), datetime.UTC)]
+
+    # The curve and the best score so far.
     curve = tuple(history.get("val_accuracy") or history.get("accuracy") or ())
     if best is None and history.get("val_accuracy"):
         best = max(value for value in (*history["val_accuracy"], -math.inf) if value == value)
+
+    # What was trained on, in words.
     images = f", {recipe.train_size:,} images" if recipe.train_size else ""
     count = f"{recipe.epochs:,}" if epochs == recipe.epochs else f"{epochs:,} of {recipe.epochs:,}"
     return RunSummary(

@@ -168,6 +168,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     Raises:
         InputError: a custom function returns no optimizer.
     """
+    # The rate: one number, or one for each step.
     choice = recipe.optimizer
     rate: Any = choice.learning_rate
     by_step = rates_by_step(recipe.schedule, rate, recipe.epochs, steps, recipe.warmup_epochs)
@@ -175,6 +176,8 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         rate = ByStep(rate, by_step)
     if isinstance(choice, CustomOptimizer):
         return _custom(choice, rate, recipe, steps)
+
+    # Arguments that only some optimizers take, then those of all.
     base, names = _MAKERS[choice.kind]
     options: dict[str, Any] = choice.model_dump(include=set(names))
     if isinstance(choice, Adagrad):

@@ -127,7 +127,7 @@ def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[st
 
 
 def _kind(described: Mapping[str, Any]) -> str:
-    """The class of a callback; of kzoo's own without the module, which may have moved since."""
+    """The class of a callback; kzoo's without the module, which may have moved since."""
     kind = str(described["kind"])
     return f"kzoo.{kind.rpartition('.')[2]}" if kind.startswith("kzoo.") else kind
 

@@ -49,6 +49,7 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
     Raises:
         InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists.
     """
+    # The run must have a test score and a registered model.
     run = run if isinstance(run, Run) else Run(run)
     result, recipe = run.result, run.recipe
     where = f"run {str(run.directory)!r}"
@@ -56,12 +57,16 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
         raise InputError(f"{where} has no test score, so no set of weights can be made of it")
     if ":" in recipe.model or not isinstance(get_variant(recipe.model).builder, str):
         raise InputError(f"{where} trained {recipe.model!r}, which is no registered name: export it as .keras instead")
+
+    # The folder must be new.
     tag = recipe.dataset if tag is None else tag
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", tag):
         raise InputError(f"tag {tag!r}: letters, digits, '.', '_' and '-' are allowed; give one with tag= (--tag)")
     folder = Path(directory) if directory else Path("weights") / recipe.model / tag
     if folder.exists():
         raise InputError(f"directory {str(folder)!r} exists: choose another, nothing is overwritten")
+
+    # Write into a temporary folder first, so that the set appears as a whole.
     temporary = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -82,6 +87,7 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
 
 
 def _described(run: Run, tag: str, content: bytes) -> WeightSet:
+    # Scores
     result = run.result
     statistics = result.data["normalization"]
     assert result.test is not None
@@ -90,6 +96,8 @@ def _described(run: Run, tag: str, content: bytes) -> WeightSet:
         metrics |= {"test_tta_accuracy": result.test_tta.accuracy, "test_tta_loss": result.test_tta.loss}
     if result.best is not None:  # else no images were held out for validation
         metrics |= {"best_val_accuracy": result.best.accuracy, "best_val_loss": result.best.loss}
+
+    # The description
     return WeightSet(
         model=run.recipe.model,
         tag=tag,

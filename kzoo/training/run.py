@@ -152,9 +152,7 @@ def recorded_model(record: records.Result) -> keras.Model:
     """
     recipe = Recipe(**record.recipe)
     if recipe.model.startswith("keras:"):
-        raise InputError(
-            f"model {recipe.model!r} was a model of one's own: the record {record.name!r} does not hold it"
-        )
+        raise InputError(f"model {recipe.model!r} was a custom model: the record {record.name!r} does not hold it")
     return build_model(recipe, recorded_data(record))  # type: ignore[arg-type]
 
 

@@ -87,9 +87,12 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
     Raises:
         InputError: there is no such model, or a number is below 1.
     """
+    # Check the arguments.
     for argument, value in (("batch_size", batch_size), ("steps", steps), ("rounds", rounds)):
         if value < 1:
             raise InputError(f"{argument}={value}: must be 1 or more")
+
+    # A model for each precision, and one batch of noise.
     trainers = {policy: _trainer(name, policy, options) for policy in PRECISIONS}
     shape, classes = trainers["float32"].input_shape[1:], trainers["float32"].output_shape[-1]
     rng = np.random.default_rng(0)
@@ -97,6 +100,8 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
     labels = rng.integers(0, classes, batch_size)
     for model in trainers.values():
         model.train_on_batch(images, labels)  # compiles
+
+    # The precisions take turns, so that other load on the machine affects all alike.
     seconds: dict[str, list[float]] = {policy: [] for policy in trainers}
     for _ in range(rounds):
         for policy, model in trainers.items():

@@ -98,8 +98,9 @@ def train(
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
     """
+    # The recipe, and the arrays and model given with it.
     if fresh and extend:
-        raise InputError("fresh and extend: choose one, to train anew or to extend a run")
+        raise InputError("fresh and extend: choose one, to train again or to extend a run")
     source = None if isinstance(extend, bool) else check_run(extend)
     if extend and isinstance(recipe, str | Path):
         base, named = extended_recipe(recipe)
@@ -111,6 +112,8 @@ def train(
         changes, model = {**changes, "model": model}, None
     if extend and model is None and base.model.startswith("keras:") and "model" not in changes:
         raise InputError(f"extend: {base.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
+
+    # Its identity names the directory.
     resolved, digest = identify(base.override(**changes), model)
     path = Path(directory) if directory else RUNS / records.folder_name(resolved.name, digest)
     if fresh:
@@ -120,16 +123,13 @@ def train(
     begin = None
     if extend and not (path / "checkpoint").exists() and not (path / "result.json").exists():
         begin = find_extended(resolved, lambda other: identify(other, model)[1], RUNS, source)
+
+    # Train a copy of the model, so that the same call finds the same run again.
     if model is not None:
         model = _copied(model)
+    options = Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin)
     with claimed(path):
-        run = train_in(
-            path,
-            resolved,
-            digest,
-            model,
-            Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin),
-        )
+        run = train_in(path, resolved, digest, model, options)
     del arrays  # held until here; the run holds them on
     return run
 
@@ -188,11 +188,14 @@ def _recipe(source: Any) -> Recipe:
 
 def _copied(model: keras.Model) -> keras.Model:
     """A copy of the custom model to train, so that the same call starts with the same weights again."""
+    # Compile settings are not used.
     if model.compiled:
         warnings.warn(
             f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",
             stacklevel=3,
         )
+
+    # Copy the model with its weights.
     try:
         copy = keras.models.clone_model(model)
         if not copy.built:
@@ -204,6 +207,8 @@ def _copied(model: keras.Model) -> keras.Model:
             f"model {model.name!r} cannot be copied, and would not load again after training ({first}): give its "
             "class a get_config(), or train it as 'module:function'"
         ) from None
+
+    # The copy must compute the same.
     copy.name = model.name
     problem = f"model {model.name!r} cannot be copied, and would not load again after training"
     check_same_outputs(model, copy, problem, "when it is copied by its layers' get_config()")
@@ -229,13 +234,7 @@ def identify(recipe: Recipe, model: keras.Model | None = None) -> tuple[Recipe, 
     return recipe, recipe.digest(*content)
 
 
-def train_in(
-    directory: Path,
-    recipe: Recipe,
-    digest: str | None,
-    model: keras.Model | None,
-    options: Options,
-) -> Run:
+def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.Model | None, options: Options) -> Run:
     """Train or resume in a claimed directory; see `train`.
 
     Args:

@@ -91,12 +91,15 @@ class Trainer:
         return [self.flow, WeightHistograms(self.stock, self.directory, self.recipe.epochs)]
 
     def _make_callbacks(self, options: Options, watchers: list[Any]) -> None:
+        # Files, rate and history
         self.board = cb.TensorBoardLog(self.directory / "tensorboard")
         rate = cb.Rate(self.recipe, self.batches.steps)
         self.log = cb.Log(rate, self._write_history)
         best = self.directory / "best.weights.h5"
         self.best = cb.Best(self.stock, lambda: save_weights(self.stock, best), self.recipe.ties)
         self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None
+
+        # What shows progress, and what ends a run whose loss is not finite
         self.bar = None
         console = console_for(options.progress)
         if console is not None:
@@ -126,12 +129,15 @@ class Trainer:
 
         Raises:
             RunFailed: the loss is not finite, or the disk is full.
-            KeyboardInterrupt: SIGINT or SIGTERM came; a checkpoint was written first.
+            KeyboardInterrupt: on SIGINT or SIGTERM; a checkpoint was written first.
         """
+        # Where to start; a new run begins with a checkpoint.
         first, step = (self.start.epoch, self.start.step) if self.start else (0, 0)
         stopped = bool(self.start and self.start.state.stopped)
         if self.start is None:
             self.checkpointer.save(0, 0)
+
+        # Restore a run that has nothing left to train; train all others.
         if self.start is not None and (first >= self.end or stopped):
             self.checkpointer.restore(self.start)
         else:
@@ -141,7 +147,7 @@ class Trainer:
                 self.view.test_on_batch(*self.batches[0])
             with interruptible() as self.checkpointer.interrupted:
                 try:
-                    if step:  # the rest of an epoch begun elsewhere has fewer steps than Keras expects later
+                    if step:  # the rest of an epoch has fewer steps than Keras expects later
                         self._fit(first, first + 1)
                         first += 1
                     if first < self.end and not self.view.stop_training:
