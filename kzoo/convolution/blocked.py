@@ -1,4 +1,4 @@
-"""im2col for a few images at a time: the same matrix product in blocks whose columns stay in the processor's cache.
+"""im2col for a few images at a time: the same matrix product in blocks with columns that stay in the processor's cache.
 
 The columns of a whole batch are many times larger than the batch; writing them to main memory and reading them again
 takes longer than the product. Here one buffer for the columns of `block` images (or of some rows of one, where an image

@@ -34,7 +34,7 @@ def _workers() -> int:
 
 
 def _forth(values: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first: int) -> np.ndarray:
-    """Put values into zeros of the size of the transform, whose axes are `first` and the next, and transform."""
+    """Put values into zeros of the size of the transform, with axes `first` and the next, and transform."""
     shape = (*values.shape[:first], *sizes, *values.shape[first + 2 :])
     filled = np.zeros(shape, values.dtype)
     filled[(slice(None),) * first + (rows, columns)] = values

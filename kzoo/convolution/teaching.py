@@ -174,7 +174,7 @@ class LeNet:
         return x
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """The gradient by the images, given that by the logits; every layer keeps those by its weights."""
+        """The gradient by the images, from the one by the logits; every layer keeps those by its weights."""
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
         return gradient
@@ -197,7 +197,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
 
 
 def accuracy(network: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
-    """The share of images whose largest logit is their class's."""
+    """The share of images with the largest logit at their class."""
     return float((network.forward(images).argmax(1) == labels).mean())
 
 

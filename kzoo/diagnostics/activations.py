@@ -40,7 +40,7 @@ class LayerActivations:
         spread: standard deviation from image to image, for the same unit and position (root mean square over these):
             what the layer tells of the image.
         units: size of the channel axis.
-        rectifies: whether it ends in a ReLU, whose units can die.
+        rectifies: whether it ends in a ReLU, where units can die.
         dead: how many units of a layer that rectifies are zero for every image, at every position; else 0.
         has_kernel: whether it has a weight matrix or convolution kernel.
         decay: of a layer with a kernel: variance of its output by that of the layer with a kernel before it; None
@@ -220,7 +220,7 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
 
 
 def _groups(model: keras.Model, layers: list[tuple[str, Any]], images: np.ndarray) -> list[list[tuple[str, Any]]]:
-    """The layers with one floating-point output, in groups whose outputs fit into `MEMORY` (at least one)."""
+    """The layers with one floating-point output, in groups with outputs that fit into `MEMORY` (at least one)."""
     try:
         single = layer_outputs(model, [layer for _, layer in layers], images[:1])
     except InputError:  # some layer is not used, or gives several tensors

@@ -84,7 +84,7 @@ class Confusion:
     def per_class(self) -> dict[str, np.ndarray]:
         """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
 
-        Recall is a class's own accuracy. Undefined values are NaN: the recall of a class with no image, the
+        Recall is the accuracy within a class. Undefined values are NaN: the recall of a class with no image, the
         precision of one that is never predicted.
         """
         right, support, answers = self.right, np.asarray(self.matrix.sum(axis=1)), np.asarray(self.matrix.sum(axis=0))
@@ -214,12 +214,16 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     size = float(np.clip(0.16 * classes + 2.5, 5.0, 15.0))
     figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
+
+    # Shares of the true class, as colours.
     support = found.matrix.sum(axis=1, keepdims=True)
     shares = found.matrix / np.maximum(support, 1)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
     bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1])
     bar.ax.set_yticklabels(["0", "1%", "5%", "10%", "20%", "40%", "70%", "100%"])
     bar.set_label("share of the true class", fontsize=11)
+
+    # Names and grid lines.
     text = 10 if classes <= NUMBERED else 8 if classes <= ROWS else 7
     axes.set_xticks(range(classes), found.class_names, rotation=90, fontsize=text)
     axes.set_yticks(range(classes), found.class_names, fontsize=text)
@@ -230,6 +234,8 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
         axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="0.92", linewidth=0.5)
         axes.tick_params(which="minor", length=0)
+
+    # Shares in percent.
     if classes <= NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
             if found.matrix[row, column]:
@@ -241,7 +247,7 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
 
 
 def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
-    """Recall (a class's own accuracy) as a bar and precision as a dot, from the best class to the worst."""
+    """Recall (the accuracy within a class) as a bar and precision as a dot, from the best class to the worst."""
     metrics = found.per_class()
     order = np.argsort(-np.nan_to_num(metrics["recall"], nan=-1.0), kind="stable")
     if len(order) > counts.DENSE:  # of thousands those that are recognized least

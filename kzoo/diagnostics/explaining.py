@@ -144,12 +144,12 @@ def _label(text: str, names: Sequence[str] | None) -> int:
     raise unknown("class", text, names)
 
 
-def plot_explained(image: np.ndarray, found: np.ndarray, title: str) -> Figure:
+def plot_explained(image: np.ndarray, heat_map: np.ndarray, title: str) -> Figure:
     """An image, its Grad-CAM map with a scale, and the map laid over the image, side by side.
 
     Args:
         image: uint8 (H, W, 1 or 3).
-        found: the map, float (h, w), 0 to 1.
+        heat_map: the map, float (h, w), 0 to 1.
         title: above them.
     """
     factor = max(1, -(-SMALLEST_PICTURE // min(image.shape[:2])))
@@ -158,8 +158,8 @@ def plot_explained(image: np.ndarray, found: np.ndarray, title: str) -> Figure:
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(1, 3)
     axes[0].imshow(pictures(large[None])[0])
-    scale = axes[1].imshow(found, cmap="plasma", vmin=0, vmax=1, interpolation="nearest")
-    axes[2].imshow(overlay(large[None], found[None])[0])
+    scale = axes[1].imshow(heat_map, cmap="plasma", vmin=0, vmax=1, interpolation="nearest")
+    axes[2].imshow(overlay(large[None], heat_map[None])[0])
     for panel, text in zip(axes, ("image", "speaks for the class", "laid over"), strict=True):
         panel.set(xticks=[], yticks=[], title=text)
     figure.colorbar(scale, ax=axes[1], fraction=0.046)

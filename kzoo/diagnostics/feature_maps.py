@@ -50,7 +50,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
 def plot_feature_maps(
     model: keras.Model, image: np.ndarray, layers: Sequence[Any] | None = None, channels: int = 12
 ) -> Figure:
-    """A row for each layer, a column for each of its first channels, each stretched to its own range.
+    """A row for each layer, a column for each of its first channels, each stretched to its full range.
 
     Args:
         model: see `feature_maps`.

@@ -96,7 +96,7 @@ def invariance(
         shifts: distances in pixels, 0 or more.
         angles: in degrees.
         fill: the pixels from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
-        name: for legends; the model's own by default.
+        name: for legends; the model's by default.
 
     Raises:
         InputError: an argument is wrong, or the images do not fit the model.

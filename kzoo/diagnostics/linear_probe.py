@@ -29,7 +29,7 @@ class LinearProbe:
     """The results of a linear classifier on images it was not fitted to.
 
     Attributes:
-        accuracy: share of images whose class it finds, over all folds.
+        accuracy: share of images that it classifies correctly, over all folds.
         chance: share of the most frequent class, which a guess finds.
         p_value: probability of at least this accuracy if the true rate were `chance` (binomial, one-sided).
         images: how many there were.
@@ -54,7 +54,7 @@ class LinearProbe:
     def pair_accuracies(self) -> np.ndarray:
         """How well two classes are separated: (k, k), symmetric, 0.5 is a guess; NaN on the diagonal.
 
-        Given one image of each of two classes, how often the probe tells which is which (area under the curve).
+        With one image of each of two classes: how often the probe tells which is which (area under the curve).
         """
         count = len(self.classes)
         pairs = np.full((count, count), np.nan)

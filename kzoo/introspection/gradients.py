@@ -215,6 +215,7 @@ def prepare_images(model: keras.Model, images: Any) -> Any:
     Raises:
         InputError: the model is not built or has several inputs, or the images do not fit it.
     """
+    # One input, and one array of numbers.
     check_built(model)
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
@@ -227,11 +228,15 @@ def prepare_images(model: keras.Model, images: Any) -> Any:
             raise InputError("images must all have one shape") from None
     if isinstance(images, np.ndarray) and images.dtype.kind not in "biuf":
         raise InputError(f"images must be numbers, not {images.dtype}")
+
+    # The shape that the model takes.
     shape = tuple(images.shape)
     expected = tuple(inputs[0].shape) if inputs else (None,) * len(shape)
     fits = len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape[1:], expected[1:], strict=True))
     if not fits or len(shape) < 2 or not shape[0]:
         raise InputError(f"images must be one or more of shape {expected[1:]} for {model.name!r}, not {shape}")
+
+    # The type of its input, or else of its weights.
     floats = [v.dtype for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
     dtype = inputs[0].dtype if inputs else (floats or [keras.config.floatx()])[0]
     return ops.cast(ops.convert_to_tensor(images), dtype)
@@ -274,7 +279,7 @@ def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
         outputs.append(output)
         return output
 
-    layer.__dict__["call"] = tap  # past Keras's own setattr, which would track or refuse it
+    layer.__dict__["call"] = tap  # bypasses Keras's setattr, which would track or refuse it
     try:
         yield outputs
     finally:

@@ -95,7 +95,7 @@ def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
 
 @contextlib.contextmanager
 def without_ending(ending: Any) -> Iterator[None]:
-    """Within it, a softmax or sigmoid that `read_outputs` found lets everything through.
+    """Within it, a softmax or sigmoid from `read_outputs` passes its input on unchanged.
 
     Args:
         ending: `Outputs.ending`; None changes nothing.
@@ -232,7 +232,7 @@ def _images(model: keras.Model, images: Any) -> Any:
 def _input_shape(model: keras.Model) -> tuple[int | None, ...]:
     try:
         return tuple(model.input_shape)
-    except AttributeError:  # of the user's own class, which remembers what it was called on
+    except AttributeError:  # of a custom class, which remembers the shapes of its calls
         shapes = called_shapes(model)
     if not shapes:
         raise InputError(f"model {model.name!r} does not tell what it takes: call it once on images")
@@ -245,7 +245,7 @@ def _call(model: keras.Model, images: Any, changed: Any = ()) -> Any:
 
 
 def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
-    """Outputs (n, count) with the network's own weights, and with those of its last layers moved up and down."""
+    """Outputs (n, count) with the network's weights, and with those of its last layers moved up and down."""
     inputs, rng = _images(model, images), np.random.default_rng(0)
     last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
     steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) for variable in last]

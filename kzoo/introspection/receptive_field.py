@@ -109,6 +109,7 @@ class _Tracer:
 
     def rearrange(self, call: Call) -> list[_Source] | None:
         """Reshaping and transposing, several in a row, as a space-to-depth is made of: traced element by element."""
+        # Where each element of the tensor comes from.
         tensor, shape = call.inputs[0], call.input_shapes[0]
         if tensor in self.sources:
             origin, start = tensor, tuple(size or 0 for size in shape)
@@ -117,12 +118,16 @@ class _Tracer:
             origin, start, elements = self.rearranged[tensor]
         else:
             return None
+
+        # Move the elements as the layer does.
         if _kind(call.layer) == "Permute":
             elements = elements.transpose([axis - 1 for axis in call.layer.dims])
         elif not (_kind(call.layer) == "Flatten" and self.channels_first):
             elements = elements.reshape([size or 0 for size in call.output_shapes[0]])
         else:
             return None
+
+        # The way back, if it is one of windows.
         self.rearranged[call.outputs[0]] = origin, start, elements
         if elements.ndim != len(start):
             return None

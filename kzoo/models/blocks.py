@@ -70,7 +70,7 @@ class Layers:
     ) -> Any:  # fmt: skip
         """Convolution with `padding` zeros on every side, by default ``(kernel_size - 1) / 2``.
 
-        Keras's own "same" equals that only at stride 1; elsewhere it pads bottom and right more, so the
+        Keras's "same" equals that only at stride 1; elsewhere it pads bottom and right more, so the
         padding is a separate layer there.
         """
         padding = (kernel_size - 1) // 2 if padding is None else padding

@@ -53,6 +53,7 @@ def DenseNet(
     Raises:
         InputError: an option's value is not allowed, or the image is too small.
     """
+    # Check the options.
     whole("growth_rate", growth_rate)
     rate("dropout", dropout)
     if isinstance(compression, bool) or not isinstance(compression, (int, float)) or not 0 < compression <= 1:
@@ -60,6 +61,7 @@ def DenseNet(
     count = _layers_per_stage(depth, whole("stages", stages), bottleneck)
     layers = Layers(kernel_initializer, activation)
 
+    # Stem, dense stages with transitions between them, and the final activation.
     x = frame.start(lambda size: size // 2 ** (stages - 1))
     x = layers.conv(x, 2 * growth_rate if bottleneck else 16, name="stem_conv")
     for stage in range(1, stages + 1):

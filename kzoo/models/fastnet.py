@@ -61,6 +61,7 @@ def FastNet(
     Raises:
         InputError: an option's value is not allowed, or the image is too small.
     """
+    # Check the options.
     widths = several("widths", widths)
     if not widths:
         raise InputError("widths=(): at least one stage is needed")
@@ -74,6 +75,7 @@ def FastNet(
         raise InputError(f"head_scale={head_scale!r}: must be a number greater than 0")
     layers = Layers("torch", "relu" if activation == "gelu" else activation, momentum=momentum)
 
+    # The layers, with this network's activation, initialization and BatchNorm.
     def act(x: Any, layer: str) -> Any:
         return keras.layers.Activation(activation, name=layer)(x)
 
@@ -87,6 +89,7 @@ def FastNet(
         options = {"epsilon": layers.epsilon, "momentum": layers.momentum, "scale": False}
         return keras.layers.BatchNormalization(name=layer, **options)(x)
 
+    # The first layer, and the stages.
     x = frame.start(lambda size: size - 1)
     x = whitening(x) if whiten else layers.conv(x, 8 * x.shape[-1], 2, padding=0, bias=True, name="first_conv")
     x = act(x, "first_act")
@@ -103,6 +106,7 @@ def FastNet(
             x = act(x, f"{block}_act")
             start = x if i == 1 else start
 
+    # The classifier's input and scale.
     def head(x: Any) -> Any:
         x = keras.layers.GlobalMaxPooling2D(name="global_pool")(x)
         return keras.layers.Rescaling(scale, name="head_scale")(x)

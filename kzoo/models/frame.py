@@ -113,6 +113,7 @@ class Frame:
             hidden: with top: a function of the (pooled) features that goes before the classifier.
             bias: whether the classifier has one.
         """
+        # The classifier, or the pooled features.
         if self.include_top:
             if pool:
                 x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)
@@ -128,6 +129,8 @@ class Frame:
                 )
             kind = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[self.pooling]
             x = kind(name="global_pool")(x)
+
+        # The model, with weights.
         model = keras.Model(self.inputs[0] if len(self.inputs) == 1 else self.inputs, x, name=self.name)
         if self.trained is not None:
             load_set(model, self.trained[0].outline, self.trained[1], str(self.weights))
@@ -209,7 +212,8 @@ _DOCS = {
 def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
     """Make a family's builder: the arguments that all builders share, and their docs, are added to the family's.
 
-    The decorated function takes a `Frame` instead of the shared arguments. Its own description of one of them is kept.
+    The decorated function takes a `Frame` instead of the shared arguments. If its docstring describes one of
+    them, that text is kept.
 
     Args:
         default: the catalogue's variant that has the default classes and input shape.

@@ -51,6 +51,7 @@ def LeNet(
     Raises:
         InputError: an option's value is not allowed, or the image is too small.
     """
+    # Check the options.
     whole("layers", layers)
     whole("filters", filters)
     odd("kernel_size", kernel_size)
@@ -65,6 +66,7 @@ def LeNet(
             }.get(reduction, size // 2 + 1)
         return size
 
+    # Blocks of a convolution and a reduction.
     x = frame.start(final_size, any_size=not frame.include_top)
     for block in range(1, layers + 1):
         x = make.conv_norm_act(x, filters, kernel_size, batch_norm=False, name=f"block{block}_conv")

@@ -131,7 +131,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         for option in arguments:
             if option not in parameters:
                 raise unknown(f"option of model {variant.name!r}", option, parameters)
-    # A set of weights has its own classes and input shape.
+    # A set of weights brings classes and input shape.
     defaults: dict[str, Any] = {} if trained else {"classes": variant.classes}
     if arguments.get("input_tensor") is None and not trained:
         defaults["input_shape"] = variant.input_shape

@@ -42,7 +42,7 @@ def ResNet(
     - "full-preactivation": BN, act, conv, BN, act, conv, add; the shortcut's convolution has no BN.
 
     The stem is convolution, BN, activation in all of them. In the last two, as in that paper, it replaces the first
-    block's own pre-activation, a projection shortcut starts at the pre-activated input, and the pre-activation that
+    block's pre-activation, a projection shortcut starts at the pre-activated input, and the pre-activation that
     a next block would do (act, or BN and act) ends the last stage.
 
     Args:
@@ -63,6 +63,7 @@ def ResNet(
     Raises:
         InputError: an option's value is not allowed.
     """
+    # Check the options.
     blocks, channels = several("blocks", blocks), several("channels", channels)
     if len(blocks) != len(channels) or not blocks:
         raise InputError(f"blocks={blocks} and channels={channels}: one number per stage is needed in both")
@@ -71,6 +72,7 @@ def ResNet(
     choice("block_order", block_order, BLOCK_ORDERS)
     layers = Layers(kernel_initializer, activation)
 
+    # The stem, and stages of blocks.
     x = frame.start(lambda size: size)  # strided convolutions with padding never shrink a map to nothing
     x = layers.conv_norm_act(x, channels[0], batch_norm=True, name="stem_conv")
     for stage, count in enumerate(blocks, 1):
@@ -80,6 +82,8 @@ def ResNet(
                 strides=2 if stage > 1 and i == 1 else 1, first=(stage, i) == (1, 1), name=f"stage{stage}_block{i}",
             )  # fmt: skip
             x = block(x)
+
+    # The last activation of preactivated networks.
     if block_order == "full-preactivation":
         x = layers.norm(x, "final_bn")
     if block_order in ("full-preactivation", "relu-only-preactivation"):
@@ -104,6 +108,8 @@ class _Block:
         make, order, name = self.layers, self.order, self.name
         full = order == "full-preactivation"
         start = x
+
+        # Preactivation, and the shortcut.
         if not self.first:
             if full:
                 x = make.norm(x, f"{name}_bn1")
@@ -111,6 +117,8 @@ class _Block:
                 x = make.act(x, f"{name}_act1")
         if self.strides != 1 or start.shape[-1] != self.channels:
             start = self._projection(x)
+
+        # Two convolutions.
         x = make.conv(x, self.channels, self.kernel_size, strides=self.strides, name=f"{name}_conv1")
         x = make.act(make.norm(x, f"{name}_conv1_bn"), f"{name}_conv1_act")
         x = make.conv(x, self.channels, self.kernel_size, name=f"{name}_conv2")
@@ -118,6 +126,8 @@ class _Block:
             x = make.norm(x, f"{name}_conv2_bn")
         if order == "relu-before-add":
             x = make.act(x, f"{name}_conv2_act")
+
+        # The sum.
         x = keras.layers.Add(name=f"{name}_add")([x, start])
         if order == "bn-after-add":
             x = make.norm(x, f"{name}_add_bn")

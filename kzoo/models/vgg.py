@@ -66,6 +66,7 @@ def VGG(
     Raises:
         InputError: an option's value is not allowed, or the image is too small.
     """
+    # Check the options.
     stages = (
         several("blocks", blocks, 3, _count) if isinstance(blocks, int) else several("blocks", blocks, None, _count)
     )
@@ -83,6 +84,7 @@ def VGG(
             size = -(-size // 2) if reduction == "strided" else size // 2
         return size
 
+    # The entry, and stages of processing blocks and a reduction.
     x = frame.start(final_size, any_size=reduction != "space-to-depth" and shortcut != "projected")
     x = layers.conv_norm_act(x, filters, kernel_size, strides=entry_stride, batch_norm=True, name="entry_conv")
     conv: dict[str, Any] = {"filters": filters, "kernel_size": kernel_size}
@@ -114,6 +116,8 @@ def _reduction(
 ) -> Any:
     """Convolution, halving, convolution; both convolutions have a bias, as in the reports' framework."""
     strided = reduction == "strided"
+
+    # Convolution, halving, convolution.
     start = x
     x = layers.conv_norm_act(x, **conv, bias=True, batch_norm=batch_norm, name=f"{name}_conv1")
     if reduction == "space-to-depth":
@@ -123,6 +127,8 @@ def _reduction(
     x = layers.conv(x, **conv, bias=True, strides=2 if strided else 1, name=f"{name}_conv2")
     if batch_norm:
         x = layers.norm(x, f"{name}_conv2_bn")
+
+    # The shortcut, and the sum.
     if shortcut == "pooled":
         padding = "same" if strided else "valid"  # the strided convolution keeps an odd last row, so must this
         start = keras.layers.AveragePooling2D(2, padding=padding, name=f"{name}_shortcut_pool")(start)

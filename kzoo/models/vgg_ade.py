@@ -62,6 +62,7 @@ def VGGADE(
     Raises:
         InputError: an option's value is not allowed, or the image is too small.
     """
+    # Check the options.
     convs, filters, hidden = several("convs", convs), several("filters", filters), several("hidden", hidden)
     if len(convs) != len(filters) or not convs:
         raise InputError(f"convs={convs} and filters={filters}: one number per stage is needed in both")
@@ -74,6 +75,7 @@ def VGGADE(
     choice("pooling_type", pooling_type, ("max", "average"))
     layers = Layers(kernel_initializer, activation, epsilon=2e-5)
 
+    # Stages of convolutions and a pooling.
     x = frame.start(lambda size: size // 2 ** len(convs), any_size=not frame.include_top)
     for stage, (count, width) in enumerate(zip(convs, filters, strict=True), 1):
         for i in range(1, count + 1):
@@ -84,6 +86,7 @@ def VGGADE(
         if dropout and dropout_placement in ("pools", "both"):
             x = keras.layers.Dropout(dropout, name=f"stage{stage}_dropout")(x)
 
+    # The hidden dense layers.
     def dense(x: Any) -> Any:
         x = keras.layers.Flatten(name="flatten")(x)
         for i, width in enumerate(hidden, 1):

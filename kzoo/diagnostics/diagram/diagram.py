@@ -43,7 +43,7 @@ def architecture_diagram(
         An SVG document, as text; a notebook shows it as a picture.
 
     Raises:
-        InputError: the model has no fixed graph (not built, or a subclass with its own `call`).
+        InputError: the model has no fixed graph (not built, or a subclass with a custom `call`).
     """
     if detail not in ("blocks", "layers"):
         raise InputError(f"detail must be 'blocks' or 'layers', not {detail!r}")

@@ -20,7 +20,7 @@ RATE, HIGH, LOW = "learning rate", "learning rate too high", "learning rate too 
 STEPS = 10
 """Trial steps on one batch."""
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
-"""Limits of the change of a kernel in one step by its own size (mean absolute values, median over layers)."""
+"""Limits of the change of a kernel in one step divided by its size (mean absolute values, median over layers)."""
 STILL, FEWEST_STEPS = 0.985, 100
 """A loss above the share `STILL` of guessing's has not moved; before `FEWEST_STEPS` steps this is normal."""
 FEW_STEPS = 1000

@@ -105,12 +105,13 @@ def effective_field(
         images: (n, h, w, c) to take the mean over; default: `count` of uniform noise from 0 to 255.
         count: number of random images.
         image_size: side of the random images, so that the theoretical field is not cut off at the image's border; the
-            model must be Functional or Sequential up to the layer. Default: the model's own, 64 where it is open.
+            model must be Functional or Sequential up to the layer. Default: the model's, 64 where it is open.
         seed: of the random images.
 
     Raises:
         InputError: no such layer, no map, images that do not fit, or a model that cannot take `image_size`.
     """
+    # The layer, and the model on images of the size asked for.
     check_built(model)
     path = _last_map(model) if layer is None else find_layer(model, layer)[0]
     field = theoretical_fields(model).get(path)
@@ -120,6 +121,8 @@ def effective_field(
             raise InputError("image_size is for random images: it cannot be given together with images")
         model = _resized(model, path, image_size)
         path = model.layers[-1].name
+
+    # The images, and the centre of the layer's map.
     if images is None:
         images = _noise(model, count, seed)
     images = np.asarray(images)
@@ -133,6 +136,7 @@ def effective_field(
     def score(outputs: Any) -> Any:
         return keras.ops.sum(outputs[:, row, column], axis=-1)
 
+    # Add up absolute gradients.
     total = np.zeros(images.shape[1:3])
     for start in range(0, len(images), _CHUNK):
         gradients = input_gradients(model, images[start : start + _CHUNK], score, layer=path)

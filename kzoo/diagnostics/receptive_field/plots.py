@@ -31,6 +31,8 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
     """
     if not fields:
         raise InputError("fields is empty: at least one is needed")
+
+    # One panel without ticks for each field.
     columns = min(columns, len(fields))
     rows = -(-len(fields) // columns)
     figure = new_figure(2.6 * columns, (3.7 if notes else 3.4) * rows + 0.4)
@@ -38,6 +40,8 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
+
+    # Each map with its circle and square.
     larger = False
     for number, (axes, field) in enumerate(zip(grid.flat, fields, strict=False)):
         # The root makes the flanks visible: the middle is up to a thousand times as strong.
@@ -57,6 +61,8 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
         axes.set_title(f"{field.model}\n{field.layer}", fontsize=9)
         text = f"exact {size}, 95% radius {field.radius:.1f}, deviation {field.deviation:.1f}"
         axes.set_xlabel("\n".join([text.replace(", 95", "\n95"), *notes[number : number + 1]]), fontsize=9)
+
+    # One legend for all panels.
     marks = [
         Rectangle((0, 0), 1, 1, fill=False, color=COLORS[1], label="theoretical field"),
         Circle((0, 0), 1, fill=False, color="grey", linestyle="--", label="95% of the gradient"),
