@@ -1,1 +1,1 @@
-"""What is inside a Keras model, kzoo's or any other."""
+"""Diagnostics of a Keras model, kzoo's or any other."""

@@ -1,4 +1,4 @@
-"""What each layer gives: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
+"""The outputs of each layer: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
 
 `activation_statistics` measures on custom images; `signal_propagation` judges a network without data, on
 random images, forward and backward (Glorot and Bengio 2010; He et al. 2015).
@@ -38,7 +38,7 @@ class LayerActivations:
         std: standard deviation of all values.
         zeros: share of values that are exactly zero.
         spread: standard deviation from image to image, for the same unit and position (root mean square over these):
-            what the layer tells of the image.
+            the information about the image.
         units: size of the channel axis.
         rectifies: whether it ends in a ReLU, where units can die.
         dead: how many units of a layer that rectifies are zero for every image, at every position; else 0.

@@ -41,7 +41,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix and what follows from it.
+    """A confusion matrix and its metrics.
 
     Attributes:
         matrix: int64 (classes, classes), true class by row, predicted class by column; a sparse array where there are
@@ -272,7 +272,7 @@ def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
 def plot_mistakes(
     images: np.ndarray, mistakes: Sequence[Mistake], class_names: Sequence[str], *, columns: int = 5
 ) -> Figure:
-    """Misclassified images with what they are and what they were taken for.
+    """Misclassified images with their true and predicted classes.
 
     Args:
         images: 0-255 (n, height, width, channels), of 1 or 3 channels; mistakes refer to them by index.

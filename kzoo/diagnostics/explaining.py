@@ -79,7 +79,7 @@ def explain_images(
         layer: see `kzoo.diagnostics.grad_cam.grad_cam`.
         class_: name or number of the class to explain; default: for each image the predicted one.
         class_names: by label.
-        feature_maps: write figures of what the convolutions (or `layer`) make of each image too.
+        feature_maps: also write figures of each image's maps in the convolutions (or `layer`).
         overwrite: whether pictures that exist are replaced; nothing is written if one exists and this is False.
 
     Raises:
@@ -123,7 +123,7 @@ def explain_images(
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
-    """(height, width, channels) of the images that a model takes, None for what is open.
+    """(height, width, channels) of the images that a model takes, None for open sizes.
 
     Raises:
         InputError: it takes no grey or RGB images.

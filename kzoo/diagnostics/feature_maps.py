@@ -1,4 +1,4 @@
-"""What a layer's channels show of an image, and the kernels of the first convolution."""
+"""Maps of an image in a layer's channels, and the kernels of the first convolution."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017).
 
-A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and what
-speaks against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
-cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which is what the
-probabilities still tell. Of one sigmoid, what speaks for one of the two classes speaks against the other; of several,
-each label has a separate logit.
+A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and
+evidence against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
+cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which the
+probabilities still determine. With one sigmoid, evidence for one of the two classes is evidence against the other; with
+several, each label has a separate logit.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 
 @contextlib.contextmanager
 def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
-    """Within it the model gives logits, if that can be had; yields the score of classes, of them and what it gives."""
+    """Within it the model returns logits, if possible; yields the score as a function of classes and outputs."""
     model_outputs = read_outputs(model, images)
     apart = model_outputs.kind in ("sigmoid", "sigmoids")
     gives_logits = model_outputs.kind == "logits" or model_outputs.ending is not None

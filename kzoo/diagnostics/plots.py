@@ -36,7 +36,7 @@ class _Figure(Figure):
         return _styled(super().add_subplot(*args, **options))
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows of it."""
+        """The figure as a notebook shows it."""
         content = io.BytesIO()
         self.savefig(content, format="png", dpi=100)
         return content.getvalue()
@@ -63,7 +63,7 @@ def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
 
 
 def sequential_colors(count: int) -> list[Any]:
-    """`count` colours from dark to light for what has an order, such as epochs; the palest are left out."""
+    """`count` colours from dark to light for ordered things, such as epochs; the palest are left out."""
     colormap = matplotlib.colormaps[SEQUENTIAL]
     return [colormap(float(position)) for position in np.linspace(0.0, 0.9, max(count, 1))][:count]
 

@@ -38,7 +38,7 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
 
 
 def input_shape(model: keras.Model) -> tuple[int | None, ...]:
-    """Shape of one image as a model takes it, None for what is open.
+    """Shape of one image as a model takes it, None for open sizes.
 
     Raises:
         InputError: the model is not built, has several inputs, or does not tell (a subclass may not).

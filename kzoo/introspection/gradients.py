@@ -1,6 +1,6 @@
 """Gradients of any Keras model: with respect to its weights, its input, or a layer's output.
 
-What differs between TensorFlow, JAX and PyTorch is in `backends`, one small function each. The model is called within a
+The differences between the backends are in `backends`, one small function each. The model is called within a
 `keras.StatelessScope`, so that none of its variables changes, whatever its layers do. A layer's output is recorded by
 putting a function before its `call` on the instance; a gradient with respect to it is one with respect to zeros added.
 """
@@ -155,7 +155,7 @@ def activation_gradients(
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Returns:
-        What the layer gives (n, ...) and the gradient. Of a layer that is used several times, for its last use.
+        The layer's output (n, ...) and the gradient. Of a layer that is used several times, for its last use.
 
     Raises:
         InputError: see `layer_outputs`.
@@ -268,7 +268,7 @@ def _last(path: str, outputs: list[Any]) -> Any:
 
 @contextlib.contextmanager
 def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
-    """Within it, what a layer gives is appended to a list; `add` is added to what it gives at its use number `use`."""
+    """Within it, a layer's outputs are appended to a list; `add` is added to the output of its use number `use`."""
     outputs: list[Any] = []
     before, call = layer.__dict__.get("call"), layer.call
 

@@ -1,4 +1,4 @@
-"""Gradients and sizes of a model's kernels, layer by layer: what gradient flow is measured with."""
+"""Gradients and sizes of a model's kernels, layer by layer, for gradient flow."""
 
 from __future__ import annotations
 

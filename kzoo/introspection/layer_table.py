@@ -27,7 +27,7 @@ class LayerRow:
         name: the layer's name, after those of the models it is nested in.
         type: its class.
         output_shape: of one image's output (the first one, if there are several).
-        activation_bytes: what the output takes, per image.
+        activation_bytes: size of the output, per image.
         parameters: of the layer, trainable or not; 0 where a shared layer is used again.
         trainable_parameters: of these, the trainable ones.
         multiply_adds: per image, in convolutions and dense layers; additions of a bias, normalization, pooling and

@@ -86,7 +86,7 @@ def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str,
 
 
 def check_built(model: keras.Model) -> None:
-    """Refuse what is no Keras model, and one that has no weights yet."""
+    """Refuse other objects than Keras models, and models without weights yet."""
     if not isinstance(model, keras.Model):
         raise InputError(f"model must be a keras.Model, not {type(model).__name__}")
     if not model.built:

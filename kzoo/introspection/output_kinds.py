@@ -1,7 +1,7 @@
 """The kinds of a classifier's outputs, read from their values alone (no Keras).
 
 - ``"softmax"``: probabilities of classes that exclude each other; each row adds up to 1.
-- ``"logits"``: what a softmax turns into those.
+- ``"logits"``: a softmax turns them into those.
 - ``"sigmoid"``: one output, the probability of the second of two classes.
 - ``"sigmoids"``: several probabilities that do not exclude each other: labels, of which an image may have several.
 """

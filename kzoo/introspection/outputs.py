@@ -1,8 +1,8 @@
 """The kind of a classifier's outputs, for training, evaluation, diagnosis, prediction and export alike.
 
-A network is judged by what it computes. From its output back, each operation without weights is tried on numbers: a
+A network is judged by its computation. From its output back, each operation without weights is tried on numbers: a
 softmax is one however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in a layer), and
-what changes nothing, such as a linear activation in float32 behind it, is passed over. Where that does not tell, the
+operations without effect, such as a linear activation in float32 behind it, are skipped. If that is not enough, the
 whole network is tried on a few images, with its weights and with others: see `kzoo.introspection.output_kinds`.
 """
 
@@ -48,7 +48,7 @@ class Outputs:
 
 
 def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
-    """Find out what a network's outputs are.
+    """Find out the kind of a network's outputs.
 
     Args:
         model: a built Keras model with one output of shape (batch, outputs).
@@ -79,7 +79,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
 
 
 def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
-    """What a network's outputs are, if they are of classes that exclude each other; see `read_outputs`.
+    """The kind of a network's outputs, if its classes exclude each other; see `read_outputs`.
 
     Raises:
         InputError: they are several sigmoids.
@@ -146,7 +146,7 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
     """The operation that ends a graph in a softmax or sigmoid, and the kind of outputs, as far as the graph tells.
 
     Returns:
-        The operation; the kind, or None if it must be tried; and, then, the kind below what was not understood.
+        The operation; the kind, or None if it must be tried; and, then, the kind below an unknown operation.
     """
     tensor, changed = model.outputs[0], False
     while True:
@@ -170,7 +170,7 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
 
 
 def _effect(operation: Any, node: Any, shape: Any) -> str:
-    """What an operation does to the outputs: "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"."""
+    """The effect of an operation on the outputs: "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"."""
     weighted = bool(getattr(operation, "weights", ()))
     if weighted and not type(operation).__module__.startswith("keras."):
         return "unknown"
@@ -192,7 +192,7 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
 
 
 def _tried(function: Any, count: int) -> str:
-    """What a function of (n, count) numbers does, by trying it."""
+    """The effect of a function of (n, count) numbers, by trying it."""
     x = np.random.default_rng(0).normal(0, 4, (16, count)).astype("float32")
     try:
         with keras.StatelessScope():

@@ -59,8 +59,8 @@ def receptive_fields(calls: Sequence[Call]) -> list[tuple[int, ...] | None]:
 
     Returns:
         Per call, rows and columns (or as many numbers as there are spatial axes); 1 for the input itself. None for
-        what depends on the whole input (after flattening, global pooling, attention) or has no spatial axes, and for
-        unknown layers.
+        outputs that depend on the whole input (after flattening, global pooling, attention) or have no spatial axes,
+        and for unknown layers.
     """
     first = any(getattr(call.layer, "data_format", None) == "channels_first" for call in calls)
     tracer = _Tracer(channels_first=first)

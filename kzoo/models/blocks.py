@@ -1,4 +1,4 @@
-"""What the families share: layers as PyTorch makes them, from stock Keras layers.
+"""Shared by the families: layers as PyTorch makes them, from stock Keras layers.
 
 Three things differ between the frameworks' defaults and decide whether a deep network trains or how it scores:
 initial weights, BatchNorm's constants, and where a strided layer puts its padding. All are explicit here.

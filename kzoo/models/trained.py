@@ -21,7 +21,7 @@ FREE = ("InputLayer", "Rescaling", "Dropout", "SpatialDropout2D", "GlobalAverage
 
 
 def outline(model: keras.Model) -> dict[str, list[Any]]:
-    """By layer name: the class, what of its configuration changes what it computes, its weights' shapes; JSON data.
+    """By layer name: the class, the settings that change its computation, its weights' shapes; JSON data.
 
     Adaptive pooling is left out, as its windows follow the size of the image.
     """

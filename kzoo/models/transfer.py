@@ -1,4 +1,4 @@
-"""Trained networks put to other uses: their inner features, and names for what they predict."""
+"""Trained networks put to other uses: their inner features, and names for their predictions."""
 
 from __future__ import annotations
 

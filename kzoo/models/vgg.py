@@ -1,4 +1,4 @@
-"""VGG-08 and VGG-38 of reports a and b: thin VGGs of equal width, with what was tried to make the deep one train."""
+"""VGG-08 and VGG-38 of reports a and b: thin VGGs of equal width, with remedies that make the deep one train."""
 
 from __future__ import annotations
 

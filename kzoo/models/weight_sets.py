@@ -45,8 +45,8 @@ class WeightSet(BaseModel):
         options: of the model's builder, in addition to the variant's.
         class_names: by label.
         input_shape: (height, width, channels) of the images that it was trained on.
-        mean, std: what the model's first layer subtracts and divides by, in units of pixels / 255; None for raw pixels.
-        outline: of the trained model, see `kzoo.models.outline`: what a model must be to take the weights.
+        mean, std: subtrahend and divisor of the model's first layer, in units of pixels / 255; None for raw pixels.
+        outline: of the trained model, see `kzoo.models.outline`: a model must match it to take the weights.
         parameters: trainable ones.
         size, sha256: of the weights file.
         metrics: test and best validation accuracy (shares), and losses, of the record; with test-time augmentation too

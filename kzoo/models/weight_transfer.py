@@ -118,7 +118,7 @@ def _layers(model: keras.Model) -> dict[str, Any]:
 
 
 def _head(entries: Structure, model: keras.Model) -> list[int]:
-    """The classifier: the last layer with weights, if it has one output for each of the model's, and what is behind."""
+    """The classifier: the last layer with weights, if its outputs are as many as the model's, and layers after it."""
     shape = model.output_shape
     count, head = shape[-1] if len(shape) == 2 else None, []
     for index in reversed([i for i, entry in enumerate(entries) if entry["weights"]]):

@@ -1,4 +1,4 @@
-"""What an architecture diagram shows: boxes, arrows between them, and boxes that repeat."""
+"""The content of an architecture diagram: boxes, arrows between them, and boxes that repeat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Box:
     Attributes:
         kind: of its first layer, see `layer_words`.
         title: its first layer's name.
-        words: what its layers do, in order.
+        words: the work of its layers, in order.
         shape: of its output.
         parameters: trainable ones; 0 in a layer used for the second time.
         frozen: parameters of layers that are not trained.
@@ -60,7 +60,7 @@ def build_graph(model: keras.Model, *, fuse: bool, expand_nested: bool, collapse
         fuse: put normalizations, activations and dropout into the box of the layer that they follow, and a padding
             into that of the convolution or pooling it precedes.
         expand_nested: show the layers of nested models instead of one box.
-        collapse: show what repeats once.
+        collapse: show repeated boxes once.
 
     Raises:
         InputError: the model has no fixed graph.

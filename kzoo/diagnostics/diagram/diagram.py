@@ -28,7 +28,7 @@ def architecture_diagram(
 ) -> str:
     """A model as a diagram: boxes from top to bottom, shortcuts at the side.
 
-    A box tells the first layer's name, what its layers do, its output's shape without the batch and its trainable
+    A box shows the first layer's name, the work of its layers, its output's shape without the batch and its trainable
     parameters; pointing at it shows all its layers' names.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a layer is and does, in a word or two: for figures that name layers."""
+"""A layer's class and work in a word or two, for figures that name layers."""
 
 from __future__ import annotations
 
@@ -90,5 +90,5 @@ def _name(activation: Any) -> str:
 
 
 def shape_words(shape: tuple[int | None, ...]) -> str:
-    """A shape without its batch, e.g. ``"32×32×64"``; what is not fixed is a question mark."""
+    """A shape without its batch, e.g. ``"32×32×64"``; an open size is a question mark."""
     return "×".join("?" if size is None else str(size) for size in shape) or "scalar"

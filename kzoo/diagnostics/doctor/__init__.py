@@ -49,7 +49,7 @@ def doctor(
         seed: of the initial weights of a named model, and of all random draws.
 
     Returns:
-        The findings, what was fine, and what could not be checked.
+        The findings, the checks that were fine, and those that were not done.
 
     Raises:
         InputError: the target is none of these, is not built, has nothing to train or several inputs, or images and

@@ -37,7 +37,7 @@ def admit(
     data_dir: str | Path | None = None,
     seed: int = 0,
 ) -> Subject:
-    """Find out what a target is; the arguments are those of `kzoo.doctor`.
+    """Recognize a target; the arguments are those of `kzoo.doctor`.
 
     Raises:
         InputError: the target cannot be examined, or images and labels do not fit it.

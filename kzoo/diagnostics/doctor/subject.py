@@ -24,7 +24,7 @@ PROBE = 64
 
 @dataclass
 class Subject:
-    """A network and what is known of it.
+    """A network and its data, recipe and history, as far as they are known.
 
     Attributes:
         title: a description in words.

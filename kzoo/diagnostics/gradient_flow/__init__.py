@@ -24,7 +24,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Keras when it is used."""
+    """Import modules that need Keras on first use."""
     if name in ("GradientFlow", "gradient_flow"):
         return getattr(importlib.import_module("kzoo.diagnostics.gradient_flow.measure"), name)
     if name == "GradientFlowCallback":

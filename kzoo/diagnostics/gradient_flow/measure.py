@@ -39,7 +39,7 @@ class GradientFlow:
 
     @property
     def layer_factor(self) -> float:
-        """By what the gradient is multiplied on its way back through one layer."""
+        """The factor by which the gradient changes on its way back through one layer."""
         return layer_factor(self.mean_abs)
 
 
@@ -77,7 +77,7 @@ def gradient_flow(
 
 
 def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[np.ndarray]:
-    """What one step would add to each trainable variable; taken by a copy of the optimizer on copies of them."""
+    """The change of each trainable variable in one step, taken by a copy of the optimizer on copies of them."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         if isinstance(optimizer, bool) or not isinstance(optimizer, int | float) or not optimizer > 0:
             raise InputError(f"optimizer must be a Keras optimizer or a learning rate above 0, not {optimizer!r}")

@@ -24,7 +24,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
     """Mean absolute gradient over depth, one line for each of up to 12 epochs, dark to light; logarithmic.
 
     Args:
-        flow: a `FlowHistory`, or what a record holds of one (`run.result.gradient_flow`).
+        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
         title: over the figure.
 
     Raises:
@@ -38,7 +38,7 @@ def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "")
     """How much of each layer's kernel the last step of an epoch changed, over depth; logarithmic.
 
     Args:
-        flow: a `FlowHistory`, or what a record holds of one (`run.result.gradient_flow`).
+        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
         title: over the figure.
 
     Raises:
@@ -60,7 +60,7 @@ def plot_gradient_heatmap(flow: FlowHistory | Mapping[str, Any], *, title: str =
     """Mean absolute gradient by layer (first on top) and epoch, coloured by its logarithm; grey where it is 0.
 
     Args:
-        flow: a `FlowHistory`, or what a record holds of one (`run.result.gradient_flow`).
+        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
         title: over the figure.
 
     Raises:

@@ -25,7 +25,7 @@ class FieldRow:
         type: its class.
         output_shape: of one image's output.
         exact: rows and columns of the theoretical field.
-        report_d: what report d says they are: its formula at a dilated convolution, the field before it at a pooling
+        report_d: their values in report d: its formula at a dilated convolution, the field before it at a pooling
             ("does not change"); None elsewhere.
         effective: measured; None where it was not.
     """
