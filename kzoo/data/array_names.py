@@ -1,4 +1,4 @@
-"""The names under which people give arrays: `x_train`, `train_images`, `val_labels` and their like."""
+"""The usual names of arrays: `x_train`, `train_images`, `val_labels` and similar ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def understood(content: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """A line where a name (`x_eval`) may mean the validation or the test part."""
+    """A line where a name (`x_eval`) can mean the validation or the test part."""
     testing = any(part_name(str(key)).part == TEST for key in content)
     keys = [str(key) for key in content if part_name(str(key)).part == EVALUATION]
     part = VALIDATION if testing else TEST
@@ -50,7 +50,7 @@ def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
 
 
 def _name(key: str, testing: bool) -> str | None:
-    """What an array's name stands for; None if nothing."""
+    """What an array's name means; None if it is not understood."""
     key_words = words(key)
     if "".join(key_words) in _CLASS_NAMES:
         return "class_names"

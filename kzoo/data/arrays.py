@@ -25,7 +25,7 @@ class Arrays:
     Attributes:
         images: uint8 (N, H, W, C), 0-255; possibly memory-mapped, read-only.
         labels: int64 (N,), 0 .. classes - 1, each of them present.
-        test_images: the dataset's own test split, or None where it has none.
+        test_images: the dataset's published test split, or None where it has none.
         test_labels: its labels.
         class_names: one name per class.
         mean: per channel, in units of pixels / 255, as the dataset's row gives it, else None.
@@ -33,7 +33,7 @@ class Arrays:
         fingerprint: SHA-256 of the content, in hexadecimal.
         validation_images: the validation part that came with the dataset, or None where it has none.
         validation_labels: its labels.
-        notes: what was left out or guessed when it was read, a line each.
+        notes: what was left out or guessed on reading, a line each.
     """
 
     images: np.ndarray
@@ -68,13 +68,13 @@ class Arrays:
 
 
 def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
-    """Arrays from what a loader gave, or a clear error.
+    """Check what a loader returned and bring it into one form.
 
     Args:
         content: a mapping (or object with attributes) with `images` and `labels`, optionally `validation_images`,
             `validation_labels`, `test_images`, `test_labels`, and `class_names`; a mapping may have them under other
             usual names (see `kzoo.data.array_names`). Images of shape (N, H, W) get a channel axis.
-        source: where it comes from, for messages.
+        source: where the content comes from, for messages.
 
     Raises:
         InputError: something is missing, of the wrong type or shape, not understood, or does not fit the rest.
@@ -96,7 +96,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     for part in ("validation", "test"):
         held_out[part] = _held_out(part, get(f"{part}_images"), get(f"{part}_labels"), images, classes, source)
     tests, validations = held_out["test"], held_out["validation"]
-    # A validation part that is not there leaves no trace, as before there was such a thing.
+    # Datasets without a validation part keep the fingerprints of versions that knew no such part.
     digest = fingerprint(images, labels, *tests, *(validations if validations[0] is not None else ()))
     return Arrays(
         images=images,
@@ -144,12 +144,12 @@ def fingerprint(*arrays: np.ndarray | None) -> str:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, in units of pixels / 255, to four places as rows give them.
+    """Mean and standard deviation of each channel, in units of pixels / 255, to four decimals.
 
     Args:
-        images: uint8 (N, H, W, C). To keep held-out images out of it, give the training part only.
+        images: uint8 (N, H, W, C). Pass the training part only, so that held-out images do not count.
     """
-    # Exact: the histogram of a channel holds all there is to know about it.
+    # The histogram of a channel gives its mean and standard deviation exactly.
     values = np.arange(256) / 255
     mean, std = [], []
     for channel in range(images.shape[3]):
@@ -190,7 +190,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
             if not len(held_out_labels):
                 raise InputError(f"the {part} part has no image of the classes {tuple(classes)!r}")
         parts |= {f"{part}_images": held_out, f"{part}_labels": held_out_labels}
-    # Derived, not hashed again: what is kept follows from the whole and the choice.
+    # The whole and the choice determine what is kept, so the images need not be hashed again.
     digest = hashlib.sha256(f"{arrays.fingerprint}:{indices}".encode()).hexdigest()
     return dataclasses.replace(
         arrays,
@@ -204,7 +204,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
 def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
-    # A memory-mapped array stays one: np.asarray would lose the subclass, not the mapping, but equally copy nothing.
+    # np.asarray copies nothing: a memory-mapped array stays memory-mapped.
     images = np.asarray(images)
     if images.dtype != np.uint8:
         hint = " (images in [0, 1]? multiply by 255 and round)" if images.dtype.kind == "f" else ""

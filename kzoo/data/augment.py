@@ -1,6 +1,6 @@
 """Augmentation of training batches: the schema that recipes use.
 
-Each kind is a frozen pydantic model that does its own work on whole batches with NumPy.
+Each kind is a frozen pydantic model that changes whole batches with NumPy.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ AnyAugmentation = (
     | Mixup
     | CutMix
 )
-"""kzoo's own."""
+"""The built-in kinds."""
 AugmentationSpec = Annotated[
     Annotated[AnyAugmentation, Field(discriminator="kind"), Tag("[own]")]
     | Annotated[CustomAugmentation, Tag("[custom]")],
     Discriminator(family("augmentation")),
     BeforeValidator(kind_alone),
 ]
-"""Any augmentation, told apart by its `kind`; a kind's name alone stands for it with its defaults."""
+"""Any augmentation, selected by its `kind`; a kind's name alone means that kind with its defaults."""
 reserve("augmentation", frozenset(one.model_fields["kind"].default for one in get_args(AnyAugmentation)))

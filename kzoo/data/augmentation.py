@@ -1,6 +1,6 @@
 """What every augmentation shares: a schema that draws random parameters and applies them to a batch.
 
-Drawing and applying are separate, so that what was drawn can be checked and applied again by other means.
+Drawing and applying are separate, so that drawn parameters can be checked and applied again by other code.
 Images are (B, H, W, C), uint8 or float32, in units of 0-255.
 """
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Normalization(NamedTuple):
-    """Per-channel mean and standard deviation of the pixels, in units of pixels / 255 (one figure or C of them)."""
+    """Per-channel mean and standard deviation of the pixels, in units of pixels / 255 (one value or C of them)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -28,7 +28,7 @@ UNIT = Normalization((0.0,), (1.0,))
 
 
 class Augmentation(BaseModel):
-    """A random change of each image of a batch; its fields are its schema, in JSON too.
+    """A random change of each image of a batch; its fields are its schema, also in JSON.
 
     Attributes:
         gives_float: whether uint8 images come out as float32.
@@ -55,7 +55,7 @@ class Augmentation(BaseModel):
         Args:
             images: (B, H, W, C), uint8 or float32 in 0-255.
             rng: source of the random parameters.
-            normalization: what the network subtracts and divides by, for changes given in its units.
+            normalization: what the network subtracts and divides by, for changes in the network's units.
 
         Returns:
             New images of the same shape, of the same dtype unless `gives_float`.

@@ -16,15 +16,14 @@ from kzoo.seeds import generator
 class Batches(keras.utils.PyDataset):
     """Images and labels in batches, shuffled and augmented when a seed is given.
 
-    Batch b of epoch e holds images at places ``b * batch_size`` and on of the permutation drawn from
-    (seed, "order", e), changed as drawn from (seed, "augment", e, b). The last, smaller batch is kept.
+    Batch b of epoch e holds the images from position ``b * batch_size`` of the permutation drawn from
+    (seed, "order", e), augmented with draws from (seed, "augment", e, b). The last, smaller batch is kept.
     A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation may give that;
     targets int64 (B,), or one-hot float32 (B, classes) when `soft`. With class weights it is
-    ``(images, targets, weights)``: each
-    image's own, float32 (B,), where targets are mixed the mean of its classes' by their shares.
+    ``(images, targets, weights)``: float32 (B,), of mixed targets the mean of their classes' weights by share.
 
     Attributes:
-        steps: batches of a whole epoch; ``len()`` is what is left of it from `first_step` on.
+        steps: batches of a whole epoch; ``len()`` counts those from `first_step` on.
         epoch, first_step: as last set by `position`.
         soft: whether targets are one-hot.
     """
@@ -43,7 +42,7 @@ class Batches(keras.utils.PyDataset):
         label_smoothing: float = 0.0,
         class_weights: np.ndarray | None = None,
     ) -> None:
-        """Set up; epoch 0 from its first step.
+        """Start at the first step of epoch 0.
 
         Args:
             images: uint8 (N, H, W, C); may be memory-mapped.
@@ -53,15 +52,15 @@ class Batches(keras.utils.PyDataset):
             seed: None gives the images in order and unchanged, for evaluation; the augmentation then only decides
                 the dtype.
             augmentation: changes, in order.
-            normalization: the network's, for changes given in its units; None if it sees pixels / 255.
+            normalization: the network's, for changes in its units; None if it sees pixels / 255.
             soft: whether targets are one-hot, which mixup, cutmix and label smoothing need.
             label_smoothing: share of each one-hot target that is spread evenly over all classes.
             class_weights: float (classes,), or None.
 
         Raises:
-            InputError: no images, unequal lengths, a batch size below 1, or soft targets needed and not asked for.
+            InputError: no images, unequal lengths, a batch size below 1, or soft targets needed but `soft` False.
         """
-        # No workers: Keras would hand out batches of the next epoch before `position` was called for it.
+        # No workers: Keras would fetch batches of the next epoch before `position` was called for it.
         super().__init__(workers=0)
         if len(images) != len(labels) or not len(images):
             raise InputError(f"batches need as many images as labels, at least one: {len(images)} and {len(labels)}")
@@ -87,7 +86,7 @@ class Batches(keras.utils.PyDataset):
 
         Args:
             epoch: counted from 0.
-            first_step: batches of that epoch to leave out, those an interrupted run has had.
+            first_step: batches of that epoch to skip, which an interrupted run has already used.
 
         Raises:
             InputError: there is no such step.
@@ -109,7 +108,7 @@ class Batches(keras.utils.PyDataset):
         chosen: np.ndarray | slice = slice(step * self._batch_size, (step + 1) * self._batch_size)
         if self._order is not None:
             chosen = self._order[chosen]
-        # A copy also of a slice, so that nobody downstream holds on to, or writes into, the dataset.
+        # A slice is copied too, so that no later code can write into the dataset.
         images = np.array(self._images[chosen])
         targets: np.ndarray = np.array(self._labels[chosen], np.int64)
         if self.soft:

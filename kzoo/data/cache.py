@@ -1,7 +1,7 @@
 """Arrays kept as .npy files below the cache folder, memory-mapped when read.
 
-An entry is written to a temporary folder and renamed when complete, so it is whole or absent, also when two
-processes write it at a time or one is killed.
+An entry is written to a temporary folder and renamed when complete. So it is whole or absent, also when two
+processes write it at once or one is killed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def cache_folder() -> Path | None:
             return user_path(named)
     except InputError:
         return None
-    found = home()
-    return None if found is None else found / ".cache" / "kzoo"
+    home_directory = home()
+    return None if home_directory is None else home_directory / ".cache" / "kzoo"
 
 
 def described() -> str:
@@ -47,7 +47,7 @@ def described() -> str:
 
 
 def folder_for(*names: str) -> Path:
-    """A folder in the cache, made if need be; one for this process alone, with a warning, where that cannot be."""
+    """A folder in the cache, created if needed; where that fails, a temporary one and a warning."""
     root = cache_folder()
     if root is not None:
         folder = root.joinpath(*names)
@@ -72,20 +72,20 @@ def _warn(why: str) -> None:
 def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
     """The entry `key`, built and stored first where it is missing or damaged.
 
-    A cache that cannot be written to is done without, with a warning.
+    If the cache cannot be written to, nothing is stored, and a warning says so.
 
     Args:
         key: a name that is safe as a folder's, and that determines the content.
-        build: gives the content; its `mean` and `std` are not stored.
+        build: returns the content; its `mean` and `std` are not stored.
     """
     root = cache_folder()
     if root is None:
         _warn(described())
         return build()
     folder = root / "datasets" / key
-    found = read(folder)
-    if found is not None:
-        return found
+    stored = read(folder)
+    if stored is not None:
+        return stored
     arrays = build()
     try:
         _write(folder, arrays)
@@ -123,7 +123,7 @@ def entries(prefix: str) -> Iterator[Path]:
     root = cache_folder()
     try:
         folders = [] if root is None else sorted((root / "datasets").iterdir())
-    except OSError:  # not there, or out of reach
+    except OSError:  # missing or unreadable
         folders = []
     yield from (folder for folder in folders if folder.name.startswith(prefix) and read(folder))
 

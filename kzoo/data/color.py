@@ -68,7 +68,7 @@ def hue(images: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 class ColorJitter(Augmentation):
-    """Change brightness, contrast, saturation and hue, in this order, each by its own random factor.
+    """Change brightness, contrast, saturation and hue, in this order, each by a separate random factor.
 
     Attributes:
         brightness: factors are uniform in 1 - brightness .. 1 + brightness, at least 0; 0 changes nothing.

@@ -1,4 +1,4 @@
-"""An augmentation that a function of the user's own makes."""
+"""An augmentation made by a custom function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CustomAugmentation(CustomPart, Augmentation):
         """Call the function; see `Augmentation.__call__`.
 
         Raises:
-            InputError: it gives no numbers of the images' shape.
+            InputError: the function does not return numbers in the images' shape.
         """
         result = self.function()(images, rng, **self.options)
         dtype = getattr(result, "shape", None) == images.shape and getattr(result, "dtype", None)
@@ -34,5 +34,5 @@ class CustomAugmentation(CustomPart, Augmentation):
     def draw(
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
     ) -> Any:
-        """Not to be told apart from applying: the function does both."""
+        """Not possible: the function draws and applies at once."""
         raise InputError(f"augmentation {self.kind!r} is a function, which draws and applies at once")

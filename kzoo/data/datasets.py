@@ -22,23 +22,23 @@ class Dataset:
 
     Attributes:
         name: as recipes name it.
-        classes: number of classes; None where only loading tells.
-        image_shape: (H, W, C); None where only loading tells.
-        mean: per channel, in units of pixels / 255; None where nobody has said.
+        classes: number of classes; None where only loading shows it.
+        image_shape: (H, W, C); None where only loading shows it.
+        mean: per channel, in units of pixels / 255; None where unknown.
         std: likewise.
         augmentation: used where a recipe names none.
         validation: default validation images: a share (below 1) or a count of the training images.
-        test: share held out for testing where the dataset has no test split of its own; else None.
+        test: share held out for testing where the dataset comes without a test split; else None.
         loader: a callable ``loader(data_dir) -> {"images", "labels", ...}`` (see `register_dataset`), or
             ``module:function`` naming one; None for what is prepared by tensorflow-datasets.
         prepared: its name in tensorflow-datasets, or None.
         transpose: whether the prepared images are stored with rows and columns swapped.
-        class_names: names of the classes; None where the data tell them.
+        class_names: names of the classes; None where the data hold them.
         published: training and test images of the published dataset, where its classes are of equal size; else None.
-        features: the image and the label feature to take of what is prepared; None for those that are to be found.
-        trained_on: the name of another dataset whose training images are trained on, where what is prepared is a test
-            part alone; mean and std are of those.
-        configuration: one of the configurations of what is prepared, as an example, where it must be named with one.
+        features: the image and the label feature to take of the prepared data; None for those to look up.
+        trained_on: another dataset that provides the training images, mean and std where the prepared data are only a
+            test part.
+        configuration: an example of a configuration, where the prepared data must be named with one.
         stratified: whether parts are drawn class by class where the recipe leaves it open.
     """
 
@@ -72,7 +72,7 @@ DATASETS = (
         # computed over all 1,797 images
         mean=(0.3053,),
         std=(0.3759,),
-        # 1,222 / 216 / 359 images: flips make other digits of them, a crop by 4 leaves little of 8 pixels
+        # 1,222 / 216 / 359 images: flips turn them into other digits, a crop by 4 leaves little of 8 pixels
         validation=0.15,
         test=0.2,
         loader="kzoo.data.sources:digits",
@@ -82,7 +82,7 @@ DATASETS = (
         "mnist",
         classes=10,
         image_shape=(28, 28, 1),
-        # the figures commonly published for the 60,000 training images
+        # the values commonly published for the 60,000 training images
         mean=(0.1307,),
         std=(0.3081,),
         validation=5000,
@@ -131,7 +131,7 @@ DATASETS = (
         stratified=False,
         published=(50_000, 10_000),
     ),
-    # Below, a row without mean and std has those of its training images measured when they are read.
+    # Rows below without mean and std: they are measured on the training images when these are read.
     Dataset(
         "svhn",  # Netzer et al. 2011, digits cut out; the "extra" images are left out
         classes=10,
@@ -192,9 +192,9 @@ DATASETS = (
 
 REGISTRY = Registry("dataset", lambda: DATASETS)
 LOCATIONS = ("folder", "npz", "arrays")
-"""What a name may begin with, before a colon, that says by itself where the images are."""
+"""Prefixes, before a colon, after which a name itself gives the location of the images."""
 DEFAULT_TEST = 0.2
-"""Share held out for testing of an own dataset without a test split."""
+"""Share held out for testing of a custom dataset without a test split."""
 
 
 def register_dataset(
@@ -214,7 +214,7 @@ def register_dataset(
 
     Args:
         name: how recipes will name it; no colon.
-        loader: ``loader(data_dir)``, or ``module:function`` naming it. It gets the data folder the user named
+        loader: ``loader(data_dir)``, or ``module:function`` naming it. It gets the user's data folder
             (or None) and returns a mapping, or an object with attributes: ``images`` uint8 (N, H, W, C) or
             (N, H, W) in 0-255, ``labels`` integers (N,) from 0, and optionally ``test_images``, ``test_labels``
             and ``class_names``.
@@ -224,7 +224,7 @@ def register_dataset(
         The new row.
 
     Raises:
-        InputError: the name is taken by another dataset or not possible, or the loader is not callable.
+        InputError: the name is taken by another dataset or not allowed, or the loader is not callable.
     """
     if not name or ":" in name:
         raise InputError(f"dataset name {name!r} must not be empty or hold a colon")
@@ -277,7 +277,7 @@ def get_dataset(name: str) -> Dataset:
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a name stands for one of kzoo's own datasets, or for a configuration of one."""
+    """Whether a name means a built-in dataset or a configuration of one."""
     base = name.partition("/")[0]
     return name in REGISTRY.builtin or (name not in REGISTRY.added and ":" not in name and base in REGISTRY.builtin)
 
@@ -292,7 +292,7 @@ def _prepared(text: str) -> Dataset:
     row = matching[0]
     if (image, label) == (None, None) and row.prepared == name:
         return row
-    # Another configuration, or other features: what was measured or counted does not hold for it, what was drawn may.
+    # Another configuration, or other features: measured and counted values do not hold for it.
     new_name = f"{row.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
     row = dataclasses.replace(row, name=new_name, prepared=name, features=(image, label), configuration=None)
     if row.trained_on is not None:

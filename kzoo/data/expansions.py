@@ -34,7 +34,7 @@ def expand(images: np.ndarray, labels: np.ndarray, expansions: Sequence[str]) ->
     Args:
         images: uint8 (N, H, W, C).
         labels: (N,).
-        expansions: names out of ``mirror``, ``contrast``, ``median``, ``median-per-channel`` (one copy each) and
+        expansions: any of ``mirror``, ``contrast``, ``median``, ``median-per-channel`` (one copy each) and
             ``rotations`` (twelve copies, by 15 to 180 degrees). Report c's 4x data is the first three.
 
     Returns:

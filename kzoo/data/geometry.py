@@ -22,7 +22,7 @@ class CropDraw(NamedTuple):
 
 
 class PadCrop(Augmentation):
-    """Pad with black on every side, then cut a window of the original size at a uniformly drawn place.
+    """Pad with black on every side, then cut a window of the original size at a uniformly drawn position.
 
     Reports a, b, e (padding 4 at 32x32). Black is pixel value 0, as when PyTorch pads before it normalises.
 
@@ -48,7 +48,7 @@ class PadCrop(Augmentation):
 class Translate(Augmentation):
     """Move each image by up to `pixels` in each direction, a uniformly drawn whole number; reflect what is missing.
 
-    The border is the image's own, mirrored about its edge pixels (Jordan 2024, section 3.4: 2 or 4 pixels at 32x32).
+    The border is the image mirrored about its edge pixels (Jordan 2024, section 3.4: 2 or 4 pixels at 32x32).
 
     Attributes:
         pixels: the largest move, smaller than the image's sides.
@@ -124,9 +124,9 @@ class Flip(Augmentation):
 
 
 class AlternatingFlip(Augmentation):
-    """Mirror each image left-right in every other epoch; a coin says once whether it begins mirrored.
+    """Mirror each image left-right in every other epoch; a coin toss decides once whether it begins mirrored.
 
-    So two epochs in a row show both sides of every image, which coin tosses in each epoch do not (Jordan 2024,
+    So two consecutive epochs show both sides of every image, unlike a coin toss in each epoch (Jordan 2024,
     section 3.6). Which images begin mirrored depends on the run's seed.
     """
 
@@ -182,7 +182,7 @@ class Rotation(Augmentation):
 def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     """Images turned counter-clockwise about their centres, bilinearly interpolated.
 
-    What lies outside an image counts as black, also for the interpolation at its border.
+    Pixels outside an image count as black, also for the interpolation at its border.
 
     Args:
         images: (B, H, W, C), uint8 or float32.
@@ -211,7 +211,7 @@ def affine(
         shift: rows and columns added to the source's, each (B,) or one number.
 
     Returns:
-        Images of the same shape and dtype, uint8 rounded to the nearest integer; black comes from outside.
+        Images of the same shape and dtype, uint8 rounded to the nearest integer; black outside.
     """
     count, height, width, channels = images.shape
     down = (np.arange(height) - (height - 1) / 2)[:, None]
@@ -236,7 +236,7 @@ def affine(
 
 
 def _pixels(padded: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Pixels (B, H, W) at places counted within each image: (B, H, W), or (1, H, W) for the same in all of them."""
+    """Pixels (B, H, W) at indices within each image: (B, H, W), or (1, H, W) for the same in all of them."""
     count, size = len(padded), padded[0].size
     if len(indices) == 1:
         return padded.reshape(count, size).take(indices[0], axis=1)

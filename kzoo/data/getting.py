@@ -21,12 +21,12 @@ from kzoo.files import user_path
 
 @dataclasses.dataclass(frozen=True)
 class Got:
-    """A dataset that is there now.
+    """A dataset that is prepared now.
 
     Attributes:
         row: the dataset's row.
         directory: the prepared files.
-        fresh: whether they were not there before.
+        fresh: whether this call prepared them.
     """
 
     row: Dataset
@@ -35,14 +35,14 @@ class Got:
 
 
 def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
-    """Download and prepare a dataset, with the progress of tensorflow-datasets; what is there already stays.
+    """Download and prepare a dataset, with the progress of tensorflow-datasets; existing files stay.
 
     Args:
         name: as recipes name it, or as tensorflow-datasets does.
         data_dir: where to; see `kzoo.data.prepared.data_folder`.
 
     Returns:
-        What is there now: the dataset, and the one that it is trained on if that is another.
+        The dataset, preceded by the one that it is trained on if that is another.
 
     Raises:
         InputError: the name is unknown, or not of a dataset that can be got.
@@ -53,7 +53,7 @@ def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
 
 
 def summary(row: Dataset, data_dir: str | Path | None = None) -> str:
-    """What a prepared dataset holds, in a line; it is decoded for that, and kept in the cache."""
+    """What a prepared dataset holds, in one line; this decodes it into the cache."""
     try:
         arrays = load(row.name, data_dir=data_dir)
     except InputError as error:
@@ -65,7 +65,7 @@ def summary(row: Dataset, data_dir: str | Path | None = None) -> str:
 
 
 def remember(data_dir: str | Path) -> Path:
-    """Keep a directory in the user's configuration, for all commands; gives the configuration's file.
+    """Keep a directory in the user's configuration, for all commands; returns the configuration's file.
 
     Raises:
         InputError: the configuration is damaged.
@@ -89,7 +89,7 @@ def _wanted(name: str) -> Iterator[Dataset]:
         except InputError:
             raise error from None
     if row.prepared is None:
-        where = "comes with scikit-learn" if row.name == "digits" else "is a dataset of your own"
+        where = "comes with scikit-learn" if row.name == "digits" else "is a custom dataset"
         raise InputError(f"dataset {name!r} {where}: there is nothing to get")
     if row.trained_on is not None:
         yield get_dataset(row.trained_on)
@@ -111,7 +111,7 @@ def _get(row: Dataset, folder: Path) -> Got:
         builder.download_and_prepare()
     except KeyboardInterrupt:
         raise
-    except Exception as error:  # of the network, the disk, the archive, or the builder's own code
+    except Exception as error:  # of the network, the disk, the archive or the builder
         raise _failed(name, error) from None
     return Got(row, Path(builder.data_dir), fresh=True)
 

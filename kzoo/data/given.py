@@ -1,4 +1,4 @@
-"""Arrays given in Python as a dataset: brought into one form, and called by their fingerprint."""
+"""Arrays passed in Python as a dataset: brought into one form and named by their fingerprint."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def from_arrays(given: Any) -> Arrays:
             ``load_data()`` gives them; a mapping with the names of `kzoo.data.array_names`; `Arrays`; a
             ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of finite size that gives images and labels, one by one or
             in batches, or a pair of them for training and testing. Images (N, H, W, C) or (N, H, W), uint8 or whole
-            numbers of 0-255 of another type; labels as in .npz files. The examples of a Dataset or PyDataset are put in
-            an order of their own, so that its shuffling changes nothing.
+            numbers of 0-255 of another type; labels as in .npz files. The examples of a Dataset or PyDataset are sorted
+            by their content, so that its shuffling changes nothing.
 
     Raises:
-        InputError: it is something else, has no end, or images and labels are not usable.
+        InputError: it is something else, is infinite, or images and labels are not usable.
     """
     arrays = given if isinstance(given, Arrays) else checked(_content(given), SOURCE)
     _held[name_of(arrays)] = arrays
@@ -45,7 +45,7 @@ def from_arrays(given: Any) -> Arrays:
 
 
 def name_of(arrays: Arrays) -> str:
-    """What a recipe calls these arrays."""
+    """The name of these arrays in recipes."""
     return f"{PREFIX}{arrays.fingerprint[:DIGITS]}"
 
 
@@ -125,10 +125,10 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _elements(examples: Any, source: str) -> Iterable[Any]:
-    """What a dataset object gives, once through.
+    """The elements of a dataset object, once each.
 
     Raises:
-        InputError: it has no end, or does not say where it ends.
+        InputError: it is infinite or does not know its size.
     """
     if hasattr(examples, "cardinality"):
         size = int(examples.cardinality())
@@ -136,7 +136,7 @@ def _elements(examples: Any, source: str) -> Iterable[Any]:
             raise InputError(f"{source} has no end: give a tf.data.Dataset of finite size, without repeat()")
         if size < 0:
             raise InputError(
-                f"{source} does not say how many elements it has: tell it with "
+                f"{source} does not say how many elements it has: set the number with "
                 "dataset.apply(tf.data.experimental.assert_cardinality(n))"
             )
         return examples.as_numpy_iterator()
@@ -158,7 +158,7 @@ def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
 
 
 def _pixels(images: Any) -> Any:
-    """Images as uint8 where they hold whole numbers of 0-255 in another type; else as they are, to be refused."""
+    """Images as uint8 where they hold whole numbers of 0-255 in another type; else unchanged, to be refused later."""
     images = np.asarray(images)
     if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
         return images

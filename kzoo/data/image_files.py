@@ -1,4 +1,4 @@
-"""Image files that a user names: files and folders, read as far as they can be."""
+"""Image files that a user names: files and folders; files that cannot be read do not stop the others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kzoo.errors import InputError
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that paths stand for: a folder for the image files in it and below, in the order of their names.
+    """The files that paths name; a folder means the image files in it and below, in the order of their names.
 
-    What a folder holds beside them is said in one line.
+    One warning counts the other files in a folder.
 
     Raises:
         InputError: a folder holds no image file.
@@ -40,7 +40,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
 
 
 class Unreadable(list[UnreadableImage]):
-    """The errors of files that could not be read, while the others were worked on."""
+    """The errors of files that could not be read, collected while the others are used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,10 +66,10 @@ class Unreadable(list[UnreadableImage]):
                 yield file, decoded.pixels
 
     def check(self, total: int) -> None:
-        """Say that files could not be read, when the others are done, and what was made of those.
+        """Report, after the others are done, the files that could not be read; warn of how the others were read.
 
         Raises:
-            InputError: there were such files, of which the first ten are named.
+            InputError: some files could not be read; the first ten are named.
         """
         for line in self._remarks.lines():
             warnings.warn(line, stacklevel=2)

@@ -20,7 +20,7 @@ Source = str | Path | BinaryIO
 WHITE: Colour = (255, 255, 255)
 
 _GREY = ("1", "L", "LA", "La")
-# What an EXIF orientation asks for (TIFF 6.0, tag 274): how the stored pixels become the upright image.
+# How stored pixels become the upright image, by EXIF orientation (TIFF 6.0, tag 274).
 _ORIENTATION = 0x0112
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -32,9 +32,9 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: np.rot90,
 }
 _BITS_PER_SAMPLE = 0x0102
-# Told by a signature that no text or other data has by chance; other formats are guessed by Pillow from less.
+# Formats with a signature that no other data has by chance; Pillow guesses other formats from less.
 _SIGNED = frozenset({"AVIF", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
-# Pillow knows these by name only: it needs help from elsewhere to decode them.
+# Pillow recognises these but needs other software to decode them.
 _NAMED_ONLY = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", *(() if sys.platform == "win32" else ("WMF",))})
 
 FRAMES = "several frames, of which the first is taken"
@@ -50,7 +50,7 @@ class UnreadableImage(InputError):
 
 
 class Decoded(NamedTuple):
-    """Pixels, uint8 (H, W, 1 or 3), and what was made of the file that its reader should know (`FRAMES`, `DEEP`)."""
+    """Pixels, uint8 (H, W, 1 or 3), and remarks on how the file was read (`FRAMES`, `DEEP`)."""
 
     pixels: np.ndarray
     remarks: tuple[str, ...]
@@ -99,7 +99,7 @@ def read_images(
 
 
 def all_broken(errors: Sequence[UnreadableImage], total: int | None = None) -> InputError:
-    """One error for all files, of so many, that cannot be read: the first ten by name, and how many there are."""
+    """One error for all files, out of `total`, that cannot be read: their number and the first ten names."""
     if len(errors) == 1:
         return errors[0]
     named = some([f"{str(error.path)!r} ({error.reason})" for error in errors])
@@ -107,7 +107,7 @@ def all_broken(errors: Sequence[UnreadableImage], total: int | None = None) -> I
 
 
 class Remarks:
-    """What decoding files called for, counted: for one line that says so, whatever the number of files."""
+    """Counts the remarks on decoded files, so that one line reports each kind."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
@@ -127,7 +127,7 @@ class Remarks:
 
 
 def decode(path: Source, *, channels: int | None = None, background: Colour | None = WHITE) -> Decoded:
-    """One image file and what it took to read it: see `read_image`.
+    """One image file with remarks: see `read_image`.
 
     Raises:
         UnreadableImage: it cannot be read, with the reason.
@@ -135,7 +135,7 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
     if isinstance(path, str | Path) and os.path.isdir(path):
         raise UnreadableImage(path, "it is a folder: give its files", foreign=True)
     form = None
-    # Whatever is wrong with a file, Pillow's plugins raise nearly every exception there is, and warn of oddities.
+    # For broken files, Pillow's plugins raise nearly any exception, and warn.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -153,7 +153,7 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a file is called like an image, or begins like one."""
+    """Whether a file has the suffix or the beginning of an image."""
     if Path(path).suffix.lower() in suffixes():
         return True
     with warnings.catch_warnings():
@@ -173,7 +173,7 @@ def _formats() -> tuple[str, ...]:
 
 @functools.cache
 def suffixes() -> frozenset[str]:
-    """What the names of image files end in, in lower case: a file so called that is no image is a broken one."""
+    """The suffixes of image files, in lower case: a file with one that holds no image counts as broken."""
     readable = _formats()
     return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in readable)
 
@@ -204,26 +204,26 @@ def _frames(file: Image.Image) -> bool:
         return False
     try:
         return int(getattr(file, "n_frames", 1)) > 1
-    except Exception:  # the first frame is whole, what follows is not
+    except Exception:  # the first frame is whole, later ones are not
         return True
 
 
 def _orientation(file: Image.Image) -> int:
     try:
         value = file.getexif().get(_ORIENTATION)
-    except Exception:  # the pixels are fine, what a camera or an editor noted beside them is not
+    except Exception:  # damaged metadata; the pixels are usable
         return 1
     return value if isinstance(value, int) else 1
 
 
 def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
     """Uint8 (H, W, 1 or 3), and whether they had 16 bits."""
-    # Pillow reads 16 bits of a PNG or PGM file as 32; of other files, nobody knows which values are black and white.
+    # Pillow reads 16 bits of a PNG or PGM file as 32; in other files it is unknown which values are black and white.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise ValueError(f"it has 32 bits a channel (Pillow mode {image.mode}): save it with 8 or 16")
     deep = image.mode.startswith("I")
     if image.mode == "LAB":
-        image = image.convert("RGB")  # by its colour profile; Pillow knows no way from it to grey
+        image = image.convert("RGB")  # by its colour profile; Pillow cannot convert it to grey
     grey = image.mode in _GREY or deep
     clear = None
     if deep:
@@ -232,7 +232,7 @@ def _pixels(image: Image.Image, channels: int | None, background: Colour | None)
         image = image.convert("RGBA")
         clear = image.getchannel("A")
 
-    # Laid over in RGB; a grey image stays grey if its ground is.
+    # Composed in RGB; a grey image stays grey if the background is grey.
     if clear is not None and background is not None:
         ground = Image.new("RGB", image.size, background)
         ground.paste(image.convert("RGB"), mask=clear)

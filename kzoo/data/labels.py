@@ -82,9 +82,9 @@ def _text(name: Any) -> str:
 
 
 def class_index(item: str | int, names: tuple[str, ...]) -> int:
-    """The label that a name or a number stands for.
+    """The label that a name or a number means.
 
-    A number that is also a name means the name, so that 10 is the class "10" wherever it stands in the alphabet.
+    A number that is also a name means the name, so that 10 is the class "10" whatever its position.
 
     Raises:
         InputError: there is no such class.

@@ -1,4 +1,4 @@
-"""What lies in a folder of images: parts, classes and files, and what is left out. Decodes nothing."""
+"""What a folder of images holds: parts, classes and files, and what is left out. Decodes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kzoo.data.part_names import (
 )
 from kzoo.errors import InputError, some
 
-# What systems and tools leave behind, which people do not see, in lower case: it needs no word.
+# Files of systems and tools, in lower case, which are left out without a message.
 _TOOLS = re.compile(
     r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|recycler|system volume information|lost\+found"
     r"|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r"
@@ -60,7 +60,7 @@ class Layout:
 
     Attributes:
         parts: by part (train, validation, test) and class: the files, in order of their names.
-        left_out: what is no image of a class, as far as names tell.
+        left_out: what is no image of a class, judged by names.
         remarks: what was guessed, a line each.
     """
 
@@ -70,7 +70,7 @@ class Layout:
 
 
 def layout(path: str, root: Path) -> Layout:
-    """What lies in an image folder.
+    """Read the structure of an image folder.
 
     Args:
         path: as the user named it, for messages.
@@ -84,7 +84,7 @@ def layout(path: str, root: Path) -> Layout:
 
 
 def files_below(folder: Path) -> tuple[list[Path], LeftOut]:
-    """All files in a folder and below, links followed, without what tools leave behind; and what is left out."""
+    """All files in a folder and below, links followed, without files of tools; and what is left out."""
     scan = _Scan(str(folder), folder)
     return scan._files(folder, scan._seen(folder)), scan.left_out
 
@@ -94,7 +94,7 @@ class _Scan:
         self.name, self.root = f"image folder {path!r}", root
         self.left_out = LeftOut(root)
         self.remarks: list[str] = []
-        # A link to one of these would lead round in a circle.
+        # A link to one of these would be a cycle.
         self._above = {_identity(folder) for folder in [root.resolve(), *root.resolve().parents]}
 
     def parts(self) -> dict[str, Classes]:
@@ -147,7 +147,7 @@ class _Scan:
         return part_folders
 
     def _alike(self, named: Mapping[Path, PartName]) -> dict[Path, str]:
-        """Folders that are parts because all of them are called alike but for that: seg_train and seg_test."""
+        """Folders that are parts because their names differ only in the part: seg_train and seg_test."""
         groups: dict[tuple[str, ...], dict[Path, str]] = {}
         for folder, (part, rest) in named.items():
             if part is None:
@@ -165,11 +165,11 @@ class _Scan:
         return {}
 
     def _check_others(self, others: list[Path], parts: list[Path]) -> None:
-        """Refuse classes beside parts; folders without images are left out."""
+        """Refuse classes next to parts; folders without images are left out."""
         for folder in others:
             if self._holds_images(folder):
                 raise InputError(
-                    f"{self.name} has {parts[0].name}/ and also {folder.name!r}: beside parts (train, validation, "
+                    f"{self.name} has {parts[0].name}/ and also {folder.name!r}: next to parts (train, validation, "
                     f"test) there can be no classes{self._if_classes()}"
                 )
             self.left_out.add(EMPTY, folder)
@@ -186,7 +186,7 @@ class _Scan:
         return decided
 
     def _unwrapped(self, part: str, folder: Path) -> tuple[Path, list[Path]]:
-        """A part's folder and the folders in it: inside of `seg_train/` there may be another `seg_train/` alone."""
+        """A part's folder and the folders in it: `seg_train/` may hold only another `seg_train/`."""
         folders = self._folders(folder)
         while len(folders) == 1 and part_name(folders[0].name).part == part_name(folder.name).part:
             folder = folders[0]
@@ -206,15 +206,17 @@ class _Scan:
         if parent == self.root:
             self._check_below(folders)
         classes: Classes = {}
-        owners: dict[tuple[int, int], Path] = {}
+        first_folders: dict[tuple[int, int], Path] = {}
         for folder in folders:
             identity = _identity(folder)
             if identity in self._above:
                 self.left_out.add(AGAIN, folder)
                 continue
-            if identity in owners:
-                raise InputError(f"class folders {str(owners[identity])!r} and {str(folder)!r} are the same folder")
-            owners[identity] = folder
+            if identity in first_folders:
+                raise InputError(
+                    f"class folders {str(first_folders[identity])!r} and {str(folder)!r} are the same folder"
+                )
+            first_folders[identity] = folder
             files = self._files(folder, self._seen(folder))
             name = _text(folder.name)
             if name in classes:
@@ -230,7 +232,7 @@ class _Scan:
         return classes
 
     def _check_below(self, folders: list[Path]) -> None:
-        """Refuse parts inside of classes; say so where all classes hold the same folders."""
+        """Refuse parts inside of classes; remark on classes that all hold the same folders."""
         inner = {folder: [below.name for below in self._folders(folder)] for folder in folders}
         if len(folders) == 1 and len(inner[folders[0]]) > 1:
             problem = f"{self.name} has one folder only, {folders[0].name!r}, with {some(inner[folders[0]])} in it"
@@ -280,7 +282,7 @@ class _Scan:
         return files
 
     def _seen(self, folder: Path) -> set[tuple[int, int]]:
-        """The folder itself and what it lies in, so that a link back is not followed round and round."""
+        """The folder and its ancestors, so that a link back to one is not followed."""
         return self._above | {_identity(ancestor) for ancestor in (folder, *folder.parents)}
 
     def _holds_images(self, folder: Path) -> bool:
@@ -292,7 +294,7 @@ class _Scan:
         return [Path(entry.path) for entry in self._entries(folder, quietly=True) if os.path.isdir(entry.path)]
 
     def _entries(self, folder: Path, *, quietly: bool = False) -> Iterable[os.DirEntry[str]]:
-        """What lies in a folder, by name, without what tools leave behind."""
+        """The entries of a folder in the order of their names, without files of tools."""
         try:
             with os.scandir(folder) as entries:
                 in_order = sorted(entries, key=lambda entry: entry.name)

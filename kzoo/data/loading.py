@@ -1,4 +1,4 @@
-"""A dataset's name to arrays in memory."""
+"""Loads datasets by name into memory."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def load(
     image_size: int | None = None,
     background: Colour | None = WHITE,
 ) -> Arrays:
-    """Load a dataset; what was left out or guessed is said as a warning.
+    """Load a dataset; warnings say what was left out or guessed.
 
     Args:
         name: see `kzoo.data.dataset`.
-        data_dir: where tensorflow-datasets prepared it; for the default see `kzoo.data.prepared.data_folder`. Handed
-            to one's own loader.
+        data_dir: where tensorflow-datasets prepared it; for the default see `kzoo.data.prepared.data_folder`. Passed
+            to a custom loader.
         classes: only these classes, by name (text) or number (integer; one that is also a name means the name),
             renumbered in this order.
         image_size: scale the images to this many pixels a side (once: the result is cached).
@@ -51,7 +51,7 @@ def load(
         The arrays, with the row's mean and std.
 
     Raises:
-        InputError: the name is unknown, the data are missing (the message tells how to get them) or not usable.
+        InputError: the name is unknown, the data are missing (the message says how to get them) or not usable.
     """
     row = get_dataset(name)
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
@@ -67,7 +67,7 @@ def load(
 
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:
-    """Each dataset by name: whether it can be read, as far as can be told without reading it, and where or why not."""
+    """Each dataset by name: whether it can be read, judged without reading it, and where or why not."""
     return [_available(get_dataset(name), data_dir) for name in list_datasets()]
 
 
@@ -90,7 +90,7 @@ def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
 
 
 def _location(row: Dataset, data_dir: str | Path | None) -> str:
-    """Where a prepared dataset is, as text; of one in many configurations, which are there."""
+    """Where a prepared dataset is, as text, with its prepared configurations if it has several."""
     folder, _ = data_folder(data_dir)
     prepared = configurations(str(row.prepared), folder) if row.configuration is not None else []
     if not prepared:
@@ -166,5 +166,5 @@ def _resized(arrays: Arrays, size: int) -> Arrays:
         return checked(content, f"images scaled to {size}")
 
     resized = cache.cached(f"resized-{arrays.fingerprint[:16]}-{size}", build)
-    # Class names are no part of the fingerprint: another dataset of equal content may have its own.
+    # The fingerprint leaves class names out: a dataset of equal content may have other names.
     return dataclasses.replace(resized, class_names=arrays.class_names, notes=arrays.notes)

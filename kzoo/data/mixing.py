@@ -1,4 +1,4 @@
-"""Augmentations that put two images of a batch, and their targets, together: mixup and CutMix."""
+"""Augmentations that combine two images of a batch and their targets: mixup and CutMix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mixing(Augmentation):
     mixes = True
 
     def mix(self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Images and targets changed alike.
+        """Change images and targets together.
 
         Args:
             images: (B, H, W, C), uint8 or float32.
@@ -37,7 +37,7 @@ class Mixing(Augmentation):
 
 
 class MixupDraw(NamedTuple):
-    """Partners, int (B,): a permutation of the batch; and each image's own share, float32 (B,)."""
+    """Partners, int (B,): a permutation of the batch; and the share of each image itself, float32 (B,)."""
 
     partner: np.ndarray
     share: np.ndarray

@@ -21,7 +21,7 @@ def npz(path: str) -> Arrays:
             ``labels``), optionally the same of ``val`` and ``test``, and ``class_names``: see `kzoo.data.array_names`.
 
     Raises:
-        InputError: missing, truncated, not an .npz file, without these arrays, or with others.
+        InputError: the file is missing, truncated, not an .npz file, or holds other arrays.
     """
     source = f"npz file {path!r}"
     file = user_path(path)

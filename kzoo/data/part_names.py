@@ -1,4 +1,4 @@
-"""The words by which people call the parts of a dataset, in names of folders and of arrays."""
+"""Usual names of the parts of a dataset, in folders and arrays."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 EVALUATION, UNLABELLED = "evaluation", "unlabelled"
-"""`EVALUATION` is the test part or, beside one, the validation part; `UNLABELLED` images are of no use here."""
+"""`EVALUATION` is the test part or, where one exists, the validation part; `UNLABELLED` images are not used."""
 
-# `train_val` and `trainval` are what is trained on where validation images are drawn from it.
+# `train_val` and `trainval` name training parts from which validation images are drawn.
 _WORDS = {
     TRAIN: "train training trn trainval trainvalidation",
     VALIDATION: "val valid validate validation dev devel development",
@@ -18,7 +18,7 @@ _WORDS = {
     UNLABELLED: "pred predict prediction predictions unlabeled unlabelled nolabel nolabels",
 }
 _PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words.split()}
-# Say nothing: `train_images`, `Training Set`, `images_train`.
+# Words without meaning here: `train_images`, `Training Set`, `images_train`.
 _FILLERS = frozenset(
     re.findall(
         r"\w+",
@@ -28,15 +28,15 @@ _FILLERS = frozenset(
 )
 _FOLDS = frozenset(["fold", "folds", "kfold", "kfolds", "split", "splits", "cv", "partition", "partitions"])
 _SHARES = _FILLERS | {"batch", "batches", "chunk", "shard", "subset", "archive", "zip", "volume", "disk", "parts"}
-# Between words: signs, a capital after a small letter, digits beside letters.
+# Between words: signs, a capital after a small letter, a digit next to a letter.
 _BETWEEN = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 
 class PartName(NamedTuple):
-    """What a name says: which part, if any, and the words that are left when that is taken out (`seg` of `seg_train`).
+    """The part that a name means, if any, and the remaining words (`seg` of `seg_train`).
 
-    One name of a part alone says it; with words left over it may be a class that happens to hold the word
-    (`test_tube`), which only the names beside it can tell.
+    A name without remaining words is a part. With some it may be a class (`test_tube`), which only the other
+    names in the folder decide.
     """
 
     part: str | None
@@ -50,7 +50,7 @@ def words(name: str) -> list[str]:
 
 
 def part_name(name: str) -> PartName:
-    """What `name` says of a part."""
+    """The part that `name` means, and its remaining words."""
     parts: list[str] = []
     rest = []
     for word in words(name):

@@ -15,7 +15,7 @@ ATTEMPTS = 10
 
 
 class ErasingDraw(NamedTuple):
-    """Boxes to erase, and what to put there.
+    """Boxes to erase, and their new values.
 
     Attributes:
         top, left, height, width: int (B,), in pixels; height and width are 0 where nothing is erased.
@@ -34,15 +34,15 @@ class RandomErasing(Augmentation):
 
     With the given probability, the box's area (as a share of the image) is drawn uniformly and its aspect, height
     over width, log-uniformly; the sides are rounded to whole pixels, at least one. A box that is as high or as
-    wide as the image is rejected and drawn again, ten times at most; then the image stays whole. Its place is
-    uniform.
+    wide as the image is rejected and drawn again, ten times at most; then the image stays whole. Its
+    position is uniform.
 
     Attributes:
         probability: of erasing at all.
         area: smallest and largest share of the image.
         aspect: smallest and largest height / width.
         fill: ``"random"``, normally distributed values of mean 0 and variance 1 in the network's (normalized)
-            units, each pixel and channel its own, turned into pixels, rounded and clipped to 0-255; or one pixel
+            units, one for each pixel and channel, turned into pixels, rounded and clipped to 0-255; or one pixel
             value, 0-255, for all.
     """
 
@@ -91,7 +91,7 @@ class RandomErasing(Augmentation):
 
 
 class Cutout(Augmentation):
-    """Overwrite one square of each image (DeVries and Taylor 2017), which lies in the image as a whole.
+    """Overwrite one square of each image (DeVries and Taylor 2017), which lies entirely inside the image.
 
     Attributes:
         size: side of the square in pixels, at most the image's; 0 changes nothing.

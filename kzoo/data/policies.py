@@ -77,8 +77,8 @@ class Kind(NamedTuple):
     Attributes:
         change: a function of images and amounts (B,).
         amount: the amount at full strength, (RandAugment's, TrivialAugment's).
-        unchanged: the amount at strength 0, from which amounts go either way where `signed`.
-        signed: whether the way is drawn.
+        unchanged: the amount at strength 0; where `signed`, amounts lie on both sides of it.
+        signed: whether the sign is drawn.
         sides: whether amounts are shares of the image's side.
     """
 
@@ -138,7 +138,7 @@ class _Policy(Augmentation):
 class RandAugment(_Policy):
     """Several changes, each drawn from the list `KINDS`, all of one strength (Cubuk et al. 2020).
 
-    Bilinear, with black from outside. At magnitude 0 nothing is changed, also by the kinds without a strength.
+    Bilinear, with black from outside. At magnitude 0 nothing changes, not even by the kinds without a strength.
 
     Attributes:
         operations: changes an image gets, one after the other.

@@ -1,4 +1,4 @@
-"""Datasets prepared by tensorflow-datasets: found without TensorFlow, decoded with it once, then cached."""
+"""Datasets prepared by tensorflow-datasets: located without TensorFlow, decoded with it once, then cached."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from kzoo.errors import InputError, some
 from kzoo.files import home, user_path
 
 FORMATS: dict[str, tuple[str, ...]] = {"tfrecord": (), "array_record": ("array-record",)}
-"""Formats of prepared files, each with the packages it needs beside tensorflow-datasets."""
+"""Formats of prepared files, each with the packages it needs in addition to tensorflow-datasets."""
 
 
 def data_folder(data_dir: str | Path | None) -> tuple[Path, bool]:
-    """Where prepared datasets are looked for, and whether the user said so.
+    """The directory of prepared datasets, and whether the user named it.
 
     The argument, else ``$KZOO_DATA_DIR``, else the user's configuration (``kzoo data --data-dir DIRECTORY``), else
     ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
 
     Raises:
-        InputError: it starts with a home directory that there is not, or the configuration is damaged.
+        InputError: it starts with a home directory that does not exist, or the configuration is damaged.
     """
     named = data_dir or os.environ.get("KZOO_DATA_DIR") or configured(DATA_DIR) or os.environ.get("TFDS_DATA_DIR")
     if named:
         return user_path(named), True
-    return (home() or Path("~")) / "tensorflow_datasets", False  # without a home, a name for messages
+    return (home() or Path("~")) / "tensorflow_datasets", False  # without a home directory, a name for messages
 
 
 def find(name: str, folder: Path) -> Path | None:
@@ -51,7 +51,7 @@ def configurations(name: str, folder: Path) -> list[str]:
 
 
 def instructions(row: Dataset, data_dir: str | Path | None) -> str:
-    """The command that gets a dataset that is not there."""
+    """The command that gets a missing dataset."""
     name = row.name if row.configuration is None else f"{row.name}/{row.configuration}"
     options = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"get it with `kzoo data get {shlex.quote(name)}{options}`"
@@ -63,7 +63,7 @@ def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | N
     The first time it is decoded by tensorflow-datasets, which needs TensorFlow, and cached; see `located`.
 
     Args:
-        row: the dataset's row, which names it as tensorflow-datasets does.
+        row: the dataset's row, with its name in tensorflow-datasets.
         data_dir: see `data_folder`.
         image_size: what images of varying sizes are scaled to.
 
@@ -100,13 +100,13 @@ class Located(NamedTuple):
 
 
 def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Located:
-    """Where a prepared dataset can be read from, as far as can be told without reading it.
+    """Where a prepared dataset can be read from, judged without reading it.
 
-    The cache entry belongs to the prepared files; where no folder was named and the default one lacks them, an entry
-    stands in.
+    The cache entry belongs to the prepared files. Where no folder was named and the default one lacks them, a cache
+    entry alone is enough.
 
     Raises:
-        InputError: it is not there, damaged, not of image classification, or needs a package that is not installed.
+        InputError: it is missing, damaged, not of image classification, or needs a package that is not installed.
     """
     name = str(row.prepared)
     folder, named = data_folder(data_dir)
@@ -158,7 +158,7 @@ def _suffix(row: Dataset, image_size: int | None) -> str:
 
 
 def _identity(prepared: Path) -> str:
-    """A key of what was prepared: its description, which counts images and bytes, and the files' sizes."""
+    """A key of the prepared files: their description, which counts images and bytes, and their sizes."""
     digest = hashlib.sha256((prepared / "dataset_info.json").read_bytes())
     for file in sorted(prepared.iterdir()):
         digest.update(f"{file.name}:{file.stat().st_size};".encode())
@@ -166,7 +166,7 @@ def _identity(prepared: Path) -> str:
 
 
 def _checked(row: Dataset, prepared: Path) -> Description:
-    """The description of a prepared dataset, once it is sure that its parts can be decoded.
+    """The description of a prepared dataset, after checking that its parts can be decoded.
 
     Raises:
         InputError: packages are missing, the description is damaged, files are missing or cut short.

@@ -24,15 +24,15 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
     Args:
         row: the dataset's row.
         prepared: its directory.
-        description: what the directory says of itself.
+        description: read from the directory.
         image_size: scale images of varying sizes to this many pixels a side; images of one size stay as they are.
 
     Returns:
         Arrays whose notes say what was left out, guessed or scaled. Where the row names another dataset to train on,
-        its images are those of the test part alone.
+        they hold the test part alone.
 
     Raises:
-        InputError: what is there cannot be decoded, or is not what can be trained on.
+        InputError: the files cannot be decoded, or hold nothing to train on.
     """
     name = row.prepared
     source = f"dataset {name!r} in {str(prepared)!r}"
@@ -51,16 +51,16 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
                 parts[part] = (np.ascontiguousarray(images.swapaxes(1, 2)) if row.transpose else images), labels
         except InputError:
             raise
-        except Exception as error:  # TensorFlow's errors share no base class with anything importable here
+        except Exception as error:  # TensorFlow's errors have no base class that can be imported here
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(f"cannot read {source}: {reason}") from None
-    # Which features a row of kzoo's own stands for is no guess.
+    # The features of a built-in dataset are known, not guessed.
     guesses = () if is_built_in(row.name) else description.notes
     notes = [*guesses, *changes.notes(source, image_size)]
     if description.left_out:
         notes.append(f"dataset {name!r}: splits that are left out: {some(description.left_out)}")
 
-    # What has no labels is of no use here; with another dataset to train on, the test part stands alone.
+    # Parts without labels are left out; with another dataset to train on, only the test part is used.
     for part in [part for part, (_, labels) in parts.items() if part != TRAIN and (labels < 0).all()]:
         notes.append(f"dataset {name!r}: its {part} part has no labels and is left out")
         del parts[part]
@@ -90,7 +90,7 @@ def _class_names(features: Any, label: str) -> tuple[str, ...] | None:
 
 
 def _inside(content: Any, path: str) -> Any:
-    """What a path as ``inner/image`` leads to."""
+    """The entry at a path such as ``inner/image``."""
     for key in path.split("/"):
         content = content[key]
     return content
@@ -99,14 +99,14 @@ def _inside(content: Any, path: str) -> Any:
 def _without_empty_classes(
     parts: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...], source: str
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Names of the classes that have training images, by which `parts` are numbered anew; and a line on the others.
+    """Names of the classes that have training images, for which `parts` are renumbered; and a line on the others.
 
     Raises:
         InputError: a held-out part has images of another class.
     """
     present = np.unique(parts[TRAIN][1])
     if present[0] < 0 or present[-1] >= len(names) or len(present) == len(names):
-        return names, []  # as they are, or for `checked` to refuse
+        return names, []  # unchanged, or for `checked` to refuse
     number = np.full(len(names), -1, np.int64)
     number[present] = np.arange(len(present))
     for part, (images, labels) in parts.items():
@@ -121,7 +121,7 @@ def _without_empty_classes(
 
 @dataclasses.dataclass
 class _Changes:
-    """What was done to the images of all parts: the sizes that they had, and whether they had 16 bits."""
+    """The original sizes of the images of all parts, and whether they had 16 bits."""
 
     shapes: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     deep: bool = False
@@ -138,7 +138,7 @@ class _Changes:
 
 @dataclasses.dataclass
 class _Reader:
-    """Reads a split, and notes in `changes` what it does to the images."""
+    """Reads a split and records in `changes` how its images were changed."""
 
     builder: Any
     split: str
@@ -182,7 +182,7 @@ class _Reader:
             yield from tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
 
     def _two_features(self) -> Any:
-        """Only the two features: others may be large, or of a kind that makes no batch."""
+        """The two features alone: others may be large or impossible to batch."""
         import tensorflow_datasets as tfds
 
         selection: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a directory of tensorflow-datasets says of itself, read without tensorflow-datasets: parts, features, files."""
+"""The description in a directory of tensorflow-datasets, read without it: parts, features, files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "ui
 
 
 class Damaged(InputError):
-    """A description that does not say what it must."""
+    """A description that lacks required entries."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """A prepared dataset, as far as its description tells.
+    """A prepared dataset, by its description.
 
     Attributes:
         file_format: of its files, ``"tfrecord"`` say.
-        splits: by the part that it is, the name of the split.
+        splits: the name of the split of each part.
         lengths: examples in each file, by the name of the split.
         sizes: bytes, by the name of the split.
         left_out: names of splits that are no part.
@@ -52,11 +52,11 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
     Args:
         prepared: the directory with ``dataset_info.json`` and ``features.json``.
         called: the dataset's name, for messages.
-        image: the image feature to take; found if not given.
+        image: the image feature to take; chosen if not given.
         label: the label feature likewise.
 
     Raises:
-        Damaged: the description is not whole.
+        Damaged: the description is incomplete.
         InputError: the features are not those of image classification, or there are several to choose from.
         OSError: a file cannot be read.
     """
@@ -70,7 +70,7 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
         raise Damaged(f"its dataset_info.json is damaged ({why})") from None
     splits, left_out = parts_of([name for name, counts in lengths.items() if sum(counts)], called)
 
-    # The features, and of several of a kind the one that is asked for or that the dataset declares.
+    # The features; of several of a kind, the requested one or the one that the dataset declares.
     if not (prepared / "features.json").is_file():
         raise Damaged("features.json not there")
     try:
@@ -102,10 +102,10 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
 def parts_of(splits: list[str], called: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """The splits that are parts, by part, and the names of the others.
 
-    A split that is called exactly like a part is it; else the one with a usual name of the part is.
+    A part is the split with exactly its name, else the one with a usual name of the part.
 
     Raises:
-        InputError: several splits have usual names of one part, none of them its exact one.
+        InputError: several splits have usual names of one part, none of them the exact one.
     """
     chosen = {part: part for part in PARTS if part in splits}
     usual: dict[str, list[str]] = {}
@@ -125,7 +125,7 @@ def parts_of(splits: list[str], called: str) -> tuple[dict[str, str], tuple[str,
 
 
 def _features(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every feature with its path, those inside of dictionaries included, those of sequences not."""
+    """Every feature with its path, including those in dictionaries but not those in sequences."""
     for name, feature in content["featuresDict"]["features"].items():
         if "featuresDict" in feature:
             yield from _features(feature, f"{prefix}{name}/")
@@ -134,7 +134,7 @@ def _features(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _is_number(feature: Mapping[str, Any]) -> bool:
-    """Whether it is a single whole number, which may serve as a label where the user says so."""
+    """Whether it is a single whole number, which can serve as a label if the user chooses it."""
     tensor = feature.get("tensor")
     if not isinstance(tensor, Mapping):
         return False
@@ -142,7 +142,7 @@ def _is_number(feature: Mapping[str, Any]) -> bool:
 
 
 def _declared(info: Mapping[str, Any]) -> dict[str, str]:
-    """The features that the dataset itself declares to be input and target of supervised learning."""
+    """The features that the dataset declares as input and target of supervised learning."""
     items = info.get("supervisedKeys", {}).get("tuple", {}).get("items", [])
     keys = [item.get("featureKey") for item in items[:2]]
     return dict(zip(("image", "label"), keys, strict=True)) if len(keys) == 2 and all(keys) else {}

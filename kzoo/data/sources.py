@@ -19,7 +19,7 @@ from kzoo.errors import InputError
 from kzoo.files import user_path
 
 DECODING = 2
-"""Raised when files come out otherwise than before, so that what was cached is decoded anew."""
+"""Increased when files are decoded differently than before, so that cached ones are decoded again."""
 
 
 def digits(data_dir: str | None = None) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
 
     Raises:
         InputError: no such folder, no images, broken ones (named), images of several sizes and no `image_size`, or
-            parts and folds that cannot be read as such.
+            unclear parts and folds.
     """
     root = user_path(path)
     if not os.path.isdir(root):
@@ -61,7 +61,7 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
 
 
 def _listing(root: Path, tree: Layout, *options: Any) -> str:
-    """A key that changes with any file: size and times stand for the content, as they do for make and rsync."""
+    """A key that changes with any file: size and times represent the content, as in make and rsync."""
     listing = hashlib.sha256(f"{DECODING};{options};".encode())
     for line in (str(root.resolve()), *tree.left_out.line(), *tree.remarks):
         listing.update(os.fsencode(line) + b";")
@@ -71,7 +71,7 @@ def _listing(root: Path, tree: Layout, *options: Any) -> str:
             for file in files:
                 try:
                     status = file.stat()
-                except OSError:  # gone since, or out of reach: to be named when it is read
+                except OSError:  # deleted since, or unreadable: reading it raises the error
                     continue
                 times = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
                 listing.update(os.fsencode(file.relative_to(root)) + f":{times};".encode())
@@ -79,7 +79,7 @@ def _listing(root: Path, tree: Layout, *options: Any) -> str:
 
 
 def _decoded(source: str, tree: Layout, image_size: int | None, background: Colour | None) -> Arrays:
-    # Read every file once, noting what is no image and what is a broken one.
+    # Read every file once and record other files and broken images.
     images: list[np.ndarray] = []
     shown: list[Path] = []
     labels: dict[str, list[tuple[str, int]]] = {}
@@ -125,7 +125,7 @@ def _decoded(source: str, tree: Layout, image_size: int | None, background: Colo
 
 
 def _alike(images: list[np.ndarray], files: list[Path]) -> np.ndarray:
-    """All images as uint8 (N, H, W, 1 or 3); `files` are where they come from."""
+    """All images as uint8 (N, H, W, 1 or 3); `files` are their paths."""
     for image, file in zip(images, files, strict=True):
         if image.shape[:2] != images[0].shape[:2]:
             (height, width), (other_height, other_width) = images[0].shape[:2], image.shape[:2]

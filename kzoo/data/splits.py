@@ -18,7 +18,7 @@ from kzoo.seeds import generator
 
 
 def _amount(value: Any) -> Any:
-    """A share below 1 as a float, a count as an int; JSON and command lines do not always tell them apart."""
+    """A share below 1 as a float, a count as an int; JSON and command lines do not always distinguish them."""
     if value is None:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -37,14 +37,13 @@ class Split(BaseModel):
     A share is rounded to the nearest number of images (halves to even).
 
     Attributes:
-        validation: a share (below 1) or a count; None takes the dataset's own validation part, or where it has none
-            its default share; 0 gives no validation images. If given, a validation part of the dataset's own is pooled
-            with its training images.
-            A share is one of all images where `test` is given (so 0.12 and 0.12 leave 0.76), else one of the images
-            that are not for testing.
-        test: None keeps the dataset's own test split, or cuts off the share its row gives where it has none. If
-            given, the dataset's train and test images are pooled and cut anew: a share or a count of the pool.
-        seed: of the drawing; the run's seed has no part in it.
+        validation: a share (below 1) or a count; None takes the dataset's published validation part, or its default
+            share where it has none; 0 gives no validation images. If given, a published validation part is pooled with
+            the training images. A share is one of all images where `test` is given (so 0.12 and 0.12 leave 0.76), else
+            one of the images that are not for testing.
+        test: None keeps the dataset's published test split, or cuts off its default share where it has none. If given,
+            the dataset's train and test images are pooled and split again: a share or a count of the pool.
+        seed: of the split, independent of the run's seed.
         stratified: draw class by class, so that each part, and each `train_size` subset, has the classes in the same
             proportions; False draws from all images at once. None is False for MNIST, EMNIST, CIFAR-10 and
             CIFAR-100, as their published splits do, and True for all others.
@@ -77,22 +76,22 @@ class Splits(NamedTuple):
 
 
 def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | None = None) -> Splits:
-    """Cut a dataset as told; a class without an image in a part is named in a warning.
+    """Split a dataset; a warning names each class without an image in a part.
 
     Args:
         arrays: the dataset.
         spec: sizes and seed.
-        dataset_row: gives what `spec` leaves open.
-        train_size: only so many training images; a smaller subset is contained in every larger one.
+        dataset_row: gives the defaults of `spec`.
+        train_size: only this many training images; a smaller subset is contained in every larger one.
 
     Returns:
-        Training, validation and test images, each in a seeded random order (parts of a dataset's own in their own).
+        Training, validation and test images, each in a seeded random order (published parts in theirs).
 
     Raises:
-        InputError: more images are asked for than there are, none is left to train on, or, in a stratified split, none
+        InputError: more images are requested than exist, none is left to train on, or, in a stratified split, none
             of some class.
     """
-    # Parts of the dataset's own stay as they are unless their size is asked for; then they are drawn anew.
+    # Published parts stay as they are unless their size is requested; then they are drawn again.
     images, labels = arrays.images, arrays.labels
     kept_parts: dict[str, Part] = {}
     held_out_sizes: dict[str, int | None] = {"validation": None, "test": None}
@@ -110,7 +109,7 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
     if train_size is not None and not 1 <= train_size <= train_count:
         raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
 
-    # Draw the others.
+    # Draw the other parts.
     stratified = dataset_row.stratified if spec.stratified is None else spec.stratified
     if stratified:
         _check_training(train_count, train_size, labels, arrays.class_names)
@@ -138,13 +137,13 @@ def part_sizes(
 
     Args:
         spec: sizes.
-        dataset_row: gives the sizes that `spec` leaves open.
-        train: images of the dataset, its own validation and test parts left out.
-        test: images of its own test split; None where it has none.
-        validation: images of its own validation part; None where it has none.
+        dataset_row: gives the default sizes.
+        train: images of the dataset without its published validation and test parts.
+        test: images of its published test split; None where it has none.
+        validation: images of its published validation part; None where it has none.
 
     Raises:
-        InputError: more images are asked for than there are, or none is left to train on.
+        InputError: more images are requested than exist, or none is left to train on.
     """
     pooled_test = test or 0 if spec.test is not None else 0
     pooled_validation = validation or 0 if spec.validation is not None else 0
@@ -182,7 +181,7 @@ def _check_training(count: int, train_size: int | None, labels: np.ndarray, clas
 
 
 def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
-    """One line on the classes of which a part has no image."""
+    """Warn in one line of classes without an image in a part."""
     lacking = []
     for name, part in zip(Splits._fields, splits, strict=True):
         missing = np.setdiff1d(np.arange(len(class_names)), part.labels)

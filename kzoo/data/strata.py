@@ -19,7 +19,7 @@ def drawn_at_once(labels: np.ndarray, order: np.ndarray, validation: int, test: 
     """The first images of a random order for testing, the next ones for validation, the rest for training.
 
     Args:
-        labels: integers (N,), which have no say.
+        labels: integers (N,), which are not used.
         order: a permutation of 0 .. N - 1.
         validation: images for validation.
         test: images for testing.
@@ -45,7 +45,7 @@ def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test:
     for_test = shares(counts, test, keep=1 + (validation > 0))
     for_validation = shares(counts - for_test, validation, keep=1)
 
-    # The place of each image among those of its class.
+    # The rank of each image among those of its class.
     by_class = np.argsort(ordered, kind="stable")
     starts = np.cumsum(counts) - counts
     rank = np.empty(len(labels), np.int64)
@@ -55,7 +55,7 @@ def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test:
     held_out = rank < (for_test + for_validation)[ordered]
     training = np.flatnonzero(~held_out)
 
-    # Even spacing: image j of a class with m comes at (j + 1/2) / m of the way, the first of each before all others.
+    # Even spacing: image j of m comes at (j + 1/2) / m of the way, the first of each class before all others.
     nth = (rank - (for_test + for_validation)[ordered])[training]
     many = (counts - for_test - for_validation)[ordered][training]
     way = np.where(nth == 0, -1, (nth + 0.5) / many)
@@ -63,12 +63,12 @@ def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test:
 
 
 def shares(counts: np.ndarray, take: int, keep: int) -> np.ndarray:
-    """How many images of each class to take: in proportion by largest remainders, at least one of each while that can.
+    """How many images of each class to take: in proportion by largest remainders, at least one of each where possible.
 
     Args:
         counts: images of each class.
         take: how many in all, at most ``(counts - 1)`` summed.
-        keep: of each class, leave as many as other parts want one of, as far as that leaves one to take.
+        keep: images of each class to leave for other parts, as long as one remains to take.
 
     Returns:
         Integers that sum to `take`, less than the counts.
@@ -84,7 +84,7 @@ def shares(counts: np.ndarray, take: int, keep: int) -> np.ndarray:
         taken[np.argmax(spare)] -= 1
     while taken.sum() < take:
         lack = np.where(taken < room, quota - taken, -np.inf)
-        if np.isneginf(lack).all():  # more than can be had without leaving another part short
+        if np.isneginf(lack).all():  # more than other parts can spare
             room = np.maximum(counts - 1, 0)
             continue
         taken[np.argmax(lack)] += 1

@@ -14,7 +14,7 @@ _FEATURE = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
 class TfdsName(NamedTuple):
-    """``dataset`` or ``dataset/config``, and the features to take, None for those that are to be found."""
+    """``dataset`` or ``dataset/config``, and the features to take, None for those to look up."""
 
     name: str
     image: str | None = None
@@ -22,7 +22,7 @@ class TfdsName(NamedTuple):
 
 
 def parse(text: str) -> TfdsName:
-    """What comes after ``tfds:``.
+    """Parse what follows ``tfds:``.
 
     Raises:
         InputError: it is not of the form; the message shows the form.

@@ -24,15 +24,17 @@ def _built_in() -> Iterator[Recipe]:
 REGISTRY = Registry("recipe", _built_in)
 
 
-def register_recipe(row: Recipe) -> Recipe:
+def register_recipe(recipe: Recipe) -> Recipe:
     """Make a recipe available by its name, which must contain a slash and be new.
 
     Returns:
-        The recipe, so that a module can register where it defines.
+        The recipe, so that one statement can define and register it.
     """
-    if "/" not in row.name:
-        raise InputError(f"name of a recipe must be 'family/name', not {row.name!r}: names without a slash are models")
-    return REGISTRY.add(row)
+    if "/" not in recipe.name:
+        raise InputError(
+            f"name of a recipe must be 'family/name', not {recipe.name!r}: names without a slash are models"
+        )
+    return REGISTRY.add(recipe)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
@@ -41,14 +43,14 @@ def list_recipes(pattern: str = "*") -> list[str]:
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe that a name stands for.
+    """The recipe of a name.
 
     Args:
-        name: a recipe's name (``"rescue/vgg38"``), a model's name for its family's default recipe, a model of one's
-            own as ``module:function`` for a recipe of defaults, or the path of a JSON file.
+        name: a recipe's name (``"rescue/vgg38"``), a model's name for its family's default recipe, a custom
+            model as ``module:function`` for a recipe of defaults, or the path of a JSON file.
 
     Raises:
-        InputError: there is none; the message suggests the nearest name. Or the model's default recipe is unknown.
+        InputError: the name is unknown (the message suggests the nearest one), or the model's default recipe is.
     """
     if name.endswith(".json"):
         return Recipe.from_file(Path(name))
@@ -64,7 +66,7 @@ def get_recipe(name: str) -> Recipe:
             f"model {name!r} has the default recipe {default!r}, which does not exist: register it with "
             "kzoo.register_recipe, or register the model with recipe=None"
         )
-    # What the reports' recipes keep only for the sake of their figures is no default for other runs.
+    # The reports' recipes keep ties="first" for the sake of their results; other runs do not need it.
     return base.derive(f"default/{name}", model=name, model_options={}, ties="loss")
 
 

@@ -1,6 +1,6 @@
-"""Recipes of DenseNets beside report a's networks: the authors' wish to compare them (reports a and b, conclusions).
+"""Recipes of DenseNets to compare with report a's networks, as its authors propose (reports a and b, conclusions).
 
-The training is report a's, of its baseline and of its final model, so that only the network differs. (Huang et al.
+They train as report a trains its baseline and its final model, so that only the network differs. (Huang et al.
 2017 trained with SGD for 300 epochs.) Initial weights are the paper's, He et al.'s.
 """
 

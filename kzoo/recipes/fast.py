@@ -4,11 +4,11 @@ The network, the augmentation and the rates are those of the paper and of its su
 with test-time augmentation, the mean of 200 runs there). All 50,000 training images are used: nothing is selected, so
 no validation images are held back.
 
-What differs from the author's code: float32 here and half precision there; whitening from the images in our order; the
-bias of the whitening convolution follows the common schedule until its last epoch instead of one of its own; the recipe
+What differs from the author's code: float32 instead of half precision; whitening from the images in our order; the
+bias of the whitening convolution follows the common schedule until its last epoch instead of a separate one; the recipe
 for 96% trains on all images in every epoch, without the author's selection. Operations of training,
 from the layer table: 0.28, 1.36 and 5.4 PFLOP for 94, 95 and 96%, 2.7 for CIFAR-100. A step of the first takes 25
-seconds of processor time on cores with AVX2 and oneDNN, so its 200 steps about 41 minutes on two idle ones (reckoned,
+seconds of processor time on cores with AVX2 and oneDNN, so its 200 steps about 41 minutes on two idle ones (estimated,
 not measured).
 """
 

@@ -29,7 +29,7 @@ REDUCTION = tuple(
     for kind in REDUCTIONS
 )
 REDUCTION_64 = tuple(recipe.derive(f"{recipe.name}-64", model_options={"filters": 64}) for recipe in REDUCTION)
-# Would max pooling favour coloured texture, as report d supposes? CIFAR-10's own split.
+# Does max pooling favour coloured texture, as report d supposes? On CIFAR-10's published split.
 REDUCTION_CIFAR10 = tuple(
     recipe.derive(f"{recipe.name}-cifar10", dataset="cifar10", split=Split()) for recipe in REDUCTION
 )

@@ -96,8 +96,8 @@ class Muon(Setting):
 
     A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
     BatchNorm are trained by SGD with Nesterov momentum. Losses are means over the batch here, sums in the author's
-    code: the second rate is its 0.053 times its batch of 2,000, and is to be scaled with another batch, as the decay is
-    (2e-6 times the batch). Keras's own Muon treats 2-D variables only.
+    code: the second rate is its 0.053 times its batch of 2,000. Scale it with another batch, as well as the decay
+    (2e-6 times the batch). Keras's Muon treats 2-D variables only.
 
     Attributes:
         learning_rate: of the kernels.
@@ -107,7 +107,7 @@ class Muon(Setting):
         sgd_rate: learning rate of everything else; the schedule scales both rates alike.
         sgd_momentum: of everything else.
         sgd_decay: share of everything else that one step at full rate takes off; like PyTorch's weight decay it goes
-            through the momentum, unlike it it does not grow with the rate.
+            through the momentum, but it does not grow with the rate.
     """
 
     kind: Literal["muon"] = "muon"

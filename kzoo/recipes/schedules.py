@@ -60,7 +60,7 @@ class Plateau(Setting):
 
 
 class Linear(Setting):
-    """From the optimizer's rate in a straight line, step by step, to `end` times it (PyTorch's LinearLR)."""
+    """Linear from the optimizer's rate to `end` times it, step by step (PyTorch's LinearLR)."""
 
     kind: Literal["linear"] = "linear"
     end: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -77,7 +77,7 @@ class OneCycle(Setting):
     """Up to the optimizer's rate and down again, step by step (Smith and Topin 2018; PyTorch's OneCycleLR).
 
     Attributes:
-        peak: share of all steps after which the rate is at its height.
+        peak: share of all steps after which the rate is highest.
         start: rate of the first step as a share of the highest.
         end: rate of the last step as a share of the highest.
         anneal: ``"cosine"``, or ``"linear"`` for a triangle.

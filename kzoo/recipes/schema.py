@@ -42,7 +42,7 @@ from kzoo.schemas import check_version, identity_fields, later, upgraded
 
 SCHEMA_VERSION = 2
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
-# What belongs to one dataset and is set back to the next one's default when only the dataset changes.
+# Fields that return to the new dataset's defaults when only the dataset changes.
 TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "background")
 
 
@@ -51,51 +51,51 @@ class Recipe(Setting):
 
     Attributes:
         schema_version: version of this schema; a newer one is refused.
-        name: ``family/name``; labels the run, takes no part in its identity.
+        name: ``family/name``; labels the run and is no part of its identity.
         model: a registered model's name, or ``module:function`` returning a Keras model.
         model_options: keyword arguments for the model's builder.
         dataset: a dataset's name, ``tfds:NAME[/CONFIG]``, ``folder:PATH``, ``npz:PATH`` or ``module:function``.
         class_names: restricts the dataset to these classes (names or indices, renumbered in this order).
         split: how validation and test images are chosen.
-        train_size: use only that many training images (a seeded subset; smaller ones nest in larger ones).
+        train_size: use only this many training images (a seeded subset; smaller ones nest in larger ones).
         image_size: resize images to this many pixels a side, once.
         background: the colour that transparent image files are laid over, red, green and blue or one grey value, 0-255;
-            null drops the transparency. Of a dataset that holds no image files it tells predictions only.
+            null drops the transparency. For a dataset without image files it applies to predictions only.
         augmentation: random changes to each training image, in order; None takes the dataset's default.
         expansions: transformed copies added to the training images before training starts.
         normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
-            or the figures themselves, in units of pixels / 255. It becomes the model's first layer.
+            or the values themselves, in units of pixels / 255. It becomes the model's first layer.
         optimizer: the optimizer and its learning rate.
         schedule: the learning rate per epoch.
         l1: coefficient of sign(w), added to the gradient of every parameter w.
         l2: coefficient of w, added to the gradient of every parameter w, biases and BatchNorm included:
             what PyTorch's optimizers call ``weight_decay`` (facts on reports a, b, d, e).
         weight_decay: decoupled decay, as Keras's optimizers use the word; None is 0.004 (Keras's default) for
-            AdamW, a custom optimizer's own, and 0 for all others.
+            AdamW, a custom optimizer's default, and 0 for all others.
         label_smoothing: share of each training label spread over all classes.
-        ema: momentum of a moving average of the weights, used for validation, test and what is kept.
+        ema: momentum of a moving average of the weights, used for validation, testing and the saved weights.
         precision: Keras dtype policy.
         epochs: passes over the training part.
         batch_size: images a step; the last, smaller batch of an epoch is kept.
-        seed: of initial weights, order, augmentation and dropout (the split has its own).
+        seed: of initial weights, order, augmentation and dropout (the split has another).
         initial_weights: a run's directory (its best weights), a set of weights (``MODEL:TAG``, its folder or URL), or a
             ``.weights.h5`` or ``.keras`` file.
-        initial_weights_partial: take of `initial_weights` the layers that fit; else all but the classifier must.
-        freeze: wildcards of layer names that are not trained. With `initial_weights`, the rest may be of another
-            network, but each frozen layer must be among those that are taken.
+        initial_weights_partial: take the layers of `initial_weights` that fit; else all but the classifier must fit.
+        freeze: wildcards of layer names that are not trained. With `initial_weights`, other layers may
+            differ, but each frozen layer must be taken from them.
         early_stop: when to end before the last epoch.
         rate_multipliers: factors on the learning rate by wildcards of variable paths (``"*bias": 64``, or with first
-            and last epoch, see `RateMultiplier`); of several that fit, the last one counts.
-        warmup_epochs: in which the learning rate rises in a straight line, step by step, to the one that the schedule
-            begins with (Goyal et al. 2017); the schedule then fills the rest of the run.
-        clip_norm: the largest norm of all gradients together; greater ones are scaled down to it (Pascanu et al. 2013).
-        class_weights: what an image's loss is multiplied with, by the name of its class (1 where none is given), or
+            and last epoch, see `RateMultiplier`); of several that match, the last one counts.
+        warmup_epochs: epochs in which the learning rate rises linearly, step by step, to the schedule's first rate
+            (Goyal et al. 2017); the schedule then fills the rest of the run.
+        clip_norm: the largest norm of all gradients together; greater norms are scaled to it (Pascanu et al. 2013).
+        class_weights: factor on an image's loss, by the name of its class (1 where none is given), or
             ``"balanced"``: images / (classes * images of the class), of the training part (King and Zeng 2001).
-        tta: test-time augmentation, a second score of the test part beside the plain one: the mean over each image and
+        tta: test-time augmentation, a second score of the test part next to the plain one: the mean over each image and
             its mirror image (``"flip"``), and for one half over both moved by one pixel along the diagonal
             (``"flip-shift"``; Jordan 2024, section 3.5).
         ties: which of several epochs with the best validation accuracy is kept: ``"loss"``, the one with the lowest
-            validation loss, or ``"first"``, as the reports' recipes have it.
+            validation loss, or ``"first"``, as in the reports' recipes.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -172,8 +172,8 @@ class Recipe(Setting):
     def override(self, **changes: Any) -> Recipe:
         """This recipe with fields replaced, as ``--set`` and `kzoo.train`'s keywords do.
 
-        A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings its
-        own augmentation, normalization, split and classes unless those are among the changes too.
+        A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings
+        its default augmentation, normalization, split and classes unless those are among the changes too.
         """
         fields = self._fields()
         top = {key.split(".")[0] for key in changes}
@@ -183,16 +183,16 @@ class Recipe(Setting):
             raise unknown_field(key, type(self))
         for key in top:
             if fields[key] is None and optional_setting(type(self), key):
-                fields[key] = {}  # early_stop.patience=6 asks for early stopping
+                fields[key] = {}  # early_stop.patience=6 turns early stopping on
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             _assign(fields, key.split("."), value)
         return Recipe(**fields)
 
     def resolved(self) -> Recipe:
-        """This recipe with every default that another table holds filled in.
+        """This recipe with the defaults of its dataset and optimizer filled in.
 
         Raises:
-            InputError: the model or dataset is unknown, or a custom part is not what it was.
+            InputError: the model or dataset is unknown, or a custom part has changed.
         """
         for part in self.custom_parts:
             part.function()
@@ -201,7 +201,7 @@ class Recipe(Setting):
         dataset = get_dataset(self.dataset)
         augmentation = dataset.augmentation if self.augmentation is None else self.augmentation
         decay = self.weight_decay
-        if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has its own
+        if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has a default
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
         stratified = dataset.stratified if self.split.stratified is None else self.split.stratified
         filled = Recipe(
@@ -214,11 +214,11 @@ class Recipe(Setting):
                 "background": self.background if self._reads_files or self.background != WHITE else None,
             }
         )
-        return Recipe.from_json(filled.to_json())  # as it will be read back: lists for tuples in model_options
+        return Recipe.from_json(filled.to_json())  # as read back from JSON: lists for tuples in model_options
 
     @property
     def custom_parts(self) -> list[CustomPart]:
-        """The augmentations, schedule and optimizer that are functions of the user's own."""
+        """The augmentations, schedule and optimizer that are custom functions."""
         parts = [*(self.augmentation or ()), self.schedule, self.optimizer]
         return [part for part in parts if isinstance(part, CustomPart)]
 
@@ -228,7 +228,7 @@ class Recipe(Setting):
 
     @property
     def prediction_background(self) -> Colour | None:
-        """What transparent image files are laid over for a network trained by this recipe: as they were in training."""
+        """The colour that transparent image files are laid over in predictions: the one of training."""
         return self.background if self._reads_files else self.background or WHITE
 
     def identity(self) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class Recipe(Setting):
         return fields
 
     def digest(self, *content: str) -> str:
-        """Ten hexadecimal digits that identify the resolved recipe's content (its name left out).
+        """Ten hexadecimal digits that identify the resolved recipe's content without its name.
 
         Fields added to the schema later count only where they differ from their default (see `kzoo.schemas.later`),
         so a recipe keeps its digest as the schema grows.
@@ -274,7 +274,7 @@ class Recipe(Setting):
         return notebook.heading(self.name, text) + notebook.table(("field", "value"), chosen, left=(0, 1))
 
     def to_json(self) -> str:
-        """The recipe as indented JSON; `Recipe.from_json` gives it back equal."""
+        """The recipe as indented JSON, which `Recipe.from_json` reads back."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
 
     @classmethod
@@ -315,7 +315,7 @@ def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
     if isinstance(inner, BaseModel):
         inner = inner.model_dump()
     if isinstance(inner, str):
-        inner = {"kind": inner}  # the kind alone was given just before
+        inner = {"kind": inner}  # a kind's name alone
     if not isinstance(inner, dict):
         raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
     fields[head] = inner = dict(inner)

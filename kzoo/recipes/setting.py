@@ -1,4 +1,4 @@
-"""What all parts of a recipe share (plain data, no Keras)."""
+"""Base class and types of all parts of a recipe (plain data, no Keras)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The parts of a recipe that come in kinds: optimizers, schedules, early stopping (plain data, no Keras).
 
-Each kind is a class whose fields are its schema. Wherever one is expected, its kind's name alone stands for
-the kind with its defaults: ``optimizer="adam"``.
+Each kind is a class whose fields are its schema. Its name alone means the kind with its defaults:
+``optimizer="adam"``.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ __all__ = [
 
 
 class RateMultiplier(Setting):
-    """What the learning rate of some variables is multiplied with, in some epochs; outside them they stand still.
+    """Factor on the learning rate of some variables in some epochs; in other epochs they do not change.
 
     Attributes:
-        factor: 0 leaves them as they are.
-        first_epoch: from the beginning of this epoch on, counted from 1.
-        last_epoch: to the end of this one; None for the run's last.
+        factor: 0 keeps the variables as they are.
+        first_epoch: first epoch with this factor, counted from 1.
+        last_epoch: last epoch with this factor; None for the run's last.
     """
 
     factor: Annotated[float, Field(ge=0)] = 1.0
@@ -93,12 +93,12 @@ class RateMultiplier(Setting):
 
 
 class EarlyStop(Setting):
-    """End a run once a figure on the validation part has not improved for some epochs.
+    """End a run once a validation metric has not improved for some epochs.
 
     Attributes:
-        monitor: the figure, ``"val_accuracy"`` or ``"val_loss"``.
+        monitor: the metric, ``"val_accuracy"`` or ``"val_loss"``.
         patience: epochs to wait for an improvement.
-        min_delta: what counts as one: at least this much more accuracy, or less loss.
+        min_delta: smallest improvement: at least this much more accuracy, or less loss.
     """
 
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"

@@ -39,7 +39,7 @@ def write(value: Any) -> str:
 
 
 def differing_fields(one: Recipe, other: Recipe) -> list[str]:
-    """The fields in which two recipes differ, but for their names."""
+    """The fields in which two recipes differ, except their names."""
     return [name for name in type(one).model_fields if name != "name" and getattr(one, name) != getattr(other, name)]
 
 

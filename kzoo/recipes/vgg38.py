@@ -1,7 +1,7 @@
 """Recipes of reports a (rescue and regularisation of VGG-38) and b (VGG-38 with BatchNorm), CIFAR-100.
 
 Shared by both (report a section 5, report b section 5, and the course framework they were written on):
-47,500 / 2,500 / 10,000 images, pad 4 and crop, horizontal flips, CIFAR-10's published normalisation figures,
+47,500 / 2,500 / 10,000 images, pad 4 and crop, horizontal flips, CIFAR-10's published normalisation values,
 batch 100, 100 epochs, Adam 1e-3, cosine annealing per epoch down to 2e-5, seed 0, best validation epoch tested.
 """
 
@@ -36,7 +36,7 @@ RESCUE = (
 )
 BN, BN_RESIDUAL = RESCUE[2], RESCUE[4]
 
-# Report a sections 5.2 to 5.4: each step keeps the ones before it.
+# Report a sections 5.2 to 5.4: each recipe keeps the changes before it.
 ERASING = BN_RESIDUAL.derive("regularise/erasing", augmentation=(*CROP_FLIP, RandomErasing()))
 ERASING_L2 = ERASING.derive("regularise/erasing-l2", l2=1e-3)
 REGULARISE = (
@@ -63,12 +63,12 @@ BATCHNORM = (
 
 
 def _unusual(**options: str | int) -> dict[str, str | int]:
-    """Options other than VGG's own, so that equal networks are one run."""
+    """The options that differ from VGG's defaults, so that equal networks are one run."""
     defaults = {"reduction": "average", "shortcut": "none", "kernel_size": 3, "entry_stride": 1}
     return {key: value for key, value in options.items() if value != defaults[key]}
 
 
-# What the authors wished to try next: a reduction that loses less, and other kernels and strides.
+# The authors' future work: a reduction that loses less, and other kernels and strides.
 LOSSLESS_REDUCTION = tuple(
     BN_RESIDUAL.derive(
         f"lossless-reduction/{reduction}-{shortcut}", model_options=_unusual(reduction=reduction, shortcut=shortcut)

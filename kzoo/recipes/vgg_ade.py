@@ -2,7 +2,7 @@
 
 Chainer's defaults are our reading where the report gives no rate. Its text sets 20% of the training images aside for
 validation, its code none: we follow the text. Inputs lie in [0, 1] (inferred from its contrast stretch). The report
-prints 400 epochs and batch 500 for its final network; shorter studies state none, so these values stand throughout.
+prints 400 epochs and batch 500 for its final network; shorter studies state none, so all recipes use these.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DROPOUT_PLACEMENTS = tuple(
     VGGE_BN.derive(f"dropout/0.4-{placement}", model_options={"dropout": 0.4, "dropout_placement": placement})
     for placement in ("pools", "hidden")
 )
-# Can BatchNorm stand in for dropout, as the report says? Without it, with and without dropout.
+# Can BatchNorm replace dropout, as the report says? Without it, with and without dropout.
 DROPOUT_WITHOUT_BN = (
     DEPTH[2].derive("dropout/0-without-bn"),
     DEPTH[2].derive("dropout/0.4-without-bn", model_options={"dropout": 0.4}),

@@ -1,4 +1,4 @@
-"""Words for a recipe's fields: what other tools call them, and errors that say what a field may be (no Keras)."""
+"""Names of recipe fields in other tools, and errors that say what a field may be (no Keras)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from kzoo.custom import registered
 from kzoo.errors import InputError, shown, unknown
 
-# What people write who come from other tools, by the field that does it here.
+# Names in other tools, by the recipe field.
 MEANT = {
     "optimizer.learning_rate": "lr learning_rate rate base_lr init_lr initial_learning_rate step_size",
     "optimizer.momentum": "momentum",
@@ -44,7 +44,7 @@ _MEANT = {word: field for field, words in MEANT.items() for word in words.split(
 
 
 def meant(word: str) -> str | None:
-    """The recipe field (dotted, if it is inside one) that another tool's word stands for, or None."""
+    """The recipe field (dotted, if it is inside one) that another tool's word means, or None."""
     return _MEANT.get(word.lower())
 
 
@@ -59,14 +59,14 @@ def unknown_field(field: str, schema: type[BaseModel]) -> InputError:
 def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
     """The first problem of a pydantic error as one sentence that names field and value, and what is allowed."""
     problem = error.errors()[0]
-    location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))  # pydantic's own words left out
+    location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))  # without pydantic's tags
     field = str(problem["loc"][0]) if problem["loc"] else ""
     value = shown(problem.get("input"), 80)
     match problem["type"]:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
                 return unknown_field(field, schema)
-            *path, last = [part for part in problem["loc"] if "[" not in str(part)]  # pydantic's own words left out
+            *path, last = [part for part in problem["loc"] if "[" not in str(part)]  # without pydantic's tags
             fields, inside = _fields(schema, problem["loc"]), ".".join(map(str, path))
             other = (meant(str(last)) or "").rpartition(".")[2]
             near = f"did you mean {other!r}? " if other in fields else ""

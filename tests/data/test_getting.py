@@ -128,7 +128,7 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path: Path, comman
     ("name", "message"),
     [
         ("digits", "comes with scikit-learn: there is nothing to get"),
-        ("folder:here", "is a dataset of your own: there is nothing to get"),
+        ("folder:here", "is a custom dataset: there is nothing to get"),
         ("cifar11", "unknown dataset 'cifar11': did you mean 'cifar10'"),
         ("tfds:tiny_stripe", "has no dataset 'tiny_stripe': did you mean 'tiny_stripes'"),
         ("tiny_stripes/large", "dataset 'tiny_stripes' has no configurations: leave /large out"),
