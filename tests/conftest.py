@@ -72,6 +72,15 @@ def data_dir():
     return folder
 
 
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A LeNet that knows the digits, for all tests that read a run. A test that changes it copies its directory."""
+    import kzoo
+
+    place = tmp_path_factory.mktemp("digits") / "run"
+    return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs the command line in this process; gives exit status, standard output and standard error."""

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import filelock
 import keras
 import numpy as np
 import pytest
@@ -188,6 +189,14 @@ def test_own_models_that_do_not_fit():
         kzoo.train(kzoo.Recipe("a/b", model="mlp"), model=keras.Sequential([keras.layers.Dense(10)]), progress=False)
 
 
+def test_a_directory_that_another_one_trains_in_is_refused(command, tmp_path):
+    (tmp_path / "run").mkdir()
+    with filelock.FileLock(tmp_path / "run" / ".lock"):
+        code, _, errors = command(*TINY, "--directory", tmp_path / "run")
+    assert (code, "another process trains there" in errors) == (2, True), errors
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT as a shell sends it")
 def test_second_process_is_refused_and_interrupt_writes_a_checkpoint(command, tmp_path):
     import signal

@@ -20,7 +20,6 @@ FENCE = re.compile(
     r"^```(?:\{code-block\} )?(?P<kind>python|pycon|console)\n(?::caption: (?P<file>\S+)\n\n?)?(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-LONG = (pytest.mark.slow, pytest.mark.representative)
 WITH_EXAMPLES = [page for page in PAGES if FENCE.search(page.read_text(encoding="utf-8"))]
 
 
@@ -43,10 +42,29 @@ def registries(monkeypatch):
         monkeypatch.setattr(module.REGISTRY, "added", dict(module.REGISTRY.added))
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=() if page == README else LONG, id=page.name) for page in WITH_EXAMPLES],
-)
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+def test_examples_are_python_and_commands_with_options_that_exist(page):
+    import typer
+
+    from kzoo.cli import app
+
+    for block in FENCE.finditer(page.read_text(encoding="utf-8")):
+        if block["kind"] == "python":
+            compile(block["code"], page.name, "exec")
+        elif block["kind"] == "pycon":
+            for example in doctest.DocTestParser().get_examples(block["code"], page.name):
+                compile(example.source, page.name, "single")
+        else:
+            for line in re.findall(r"^\$ kzoo (.*)$", block["code"], re.MULTILINE):
+                known, words = typer.main.get_command(app), shlex.split(line)
+                while words and words[0] in getattr(known, "commands", {}):
+                    known, words = known.commands[words[0]], words[1:]
+                assert known.make_context("kzoo", words), line
+
+
+@pytest.mark.slow
+@pytest.mark.representative
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
 def test_examples_run(page, registries, monkeypatch):
     from kzoo.cli import app
 

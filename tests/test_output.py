@@ -12,6 +12,7 @@ from PIL import Image
 from rich.table import Table
 
 import kzoo
+from kzoo.cli import main
 from kzoo.console import complain, plain_console
 from kzoo.exporting.runtimes import Exported
 
@@ -40,7 +41,8 @@ for words in commands:
 """
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", [pytest.param("ascii", marks=pytest.mark.representative), "cp1252"])
 def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
     images = np.random.default_rng(0).integers(0, 255, (90, 8, 8, 1)).astype("uint8")
     np.savez("data [1].npz", images=images, labels=np.arange(90) % 3, class_names=CLASSES)
@@ -54,6 +56,26 @@ def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
     assert "na?ve ?" in out if encoding == "ascii" else "na\u00efve ?" in out
     for text in ("[red]", "[/]", "[a].png: ", "runs [1]/[bold]x/result.json", "nothing was trained"):
         assert text in out, out
+    assert "'[bold]\\u2603' is not a run" in errors
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_the_output_cannot_write_is_a_question_mark(encoding, monkeypatch):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding, errors="strict") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    plain_console().print("[red] na\u00efve \u2603")
+    sys.argv, before = ["kzoo", "evaluate", "[bold]\u2603"], sys.argv
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main()
+    finally:
+        sys.argv = before
+    for stream in streams.values():
+        stream.flush()
+    out, errors = (stream.buffer.getvalue().decode(encoding) for stream in streams.values())
+    assert out == ("[red] na?ve ?\n" if encoding == "ascii" else "[red] na\u00efve ?\n")
+    assert caught.value.code == 2
     assert "'[bold]\\u2603' is not a run" in errors
 
 

@@ -11,10 +11,9 @@ from sklearn.datasets import load_digits
 import kzoo
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("predict") / "run"
-    return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
+@pytest.fixture
+def run(digits_run):
+    return digits_run
 
 
 @pytest.fixture

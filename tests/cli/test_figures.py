@@ -1,6 +1,7 @@
 """The commands that draw: what they print, what they write, and that they overwrite nothing."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_final_histograms_are_of_the_final_weights(run):
     model.load_weights(run / "best.weights.h5")
 
 
+def test_a_run_without_histograms_says_so(run, tmp_path, command):
+    place = shutil.copytree(run, tmp_path / "plain")
+    (place / "weight_histograms.json").unlink()
+    code, _, error = command("histograms", place)
+    assert (code, "diagnostics were off" in error) == (2, True)
+
+
+@pytest.mark.slow
 def test_without_diagnostics_the_same_bits_and_no_histograms(run, tmp_path, command):
     place = tmp_path / "plain"
     plain = kzoo.train("vgg08-bn", dataset="digits", directory=place, progress=False, diagnostics=False, **FIELDS)

@@ -16,12 +16,10 @@ NAME = "lenet1-max:emnist"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(digits_run, tmp_path_factory):
     """A set of one's own on digits, and the run that it is of."""
     place = tmp_path_factory.mktemp("sets")
-    options = {"dataset": "digits", "epochs": 2, "train_size": 300, "progress": False}
-    run = kzoo.train("lenet1-max", directory=place / "run", **options)
-    return kzoo.save_weights_set(run, place / "set"), run
+    return kzoo.save_weights_set(digits_run, place / "set"), digits_run
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_every_command_takes_a_set(made, folder, command):
     assert next(iter(json.loads(text)[0]["classes"])) in run.class_names
     code, text, errors = command("doctor", place)
     assert code in (0, 3), errors
-    assert text.startswith(f"set {str(place)!r} (finished, 2 epochs")
+    assert text.startswith(f"set {str(place)!r} (finished, 5 epochs")
 
 
 def test_wrong_sets_are_one_line(command, folder):

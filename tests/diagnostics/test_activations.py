@@ -60,6 +60,7 @@ def test_variance_changes_by_the_gain_of_the_kernels(gain):
     assert np.prod([row.decay for row in rows[1:]]) == pytest.approx(found.forward[-1] / found.forward[0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_plain_vgg38_loses_its_signal_and_residual_does_not():
     plain, residual = (signal_propagation(kzoo.VGG38(residual=r), images=8) for r in (False, True))
     assert plain.backward_factor > 2 > residual.backward_factor

@@ -8,24 +8,24 @@ import pytest
 import kzoo
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
 from kzoo.diagnostics.doctor.subject import Subject
-from kzoo.diagnostics.doctor.training import _check_moving
+from kzoo.diagnostics.doctor.training import GAP, check_history
 from kzoo.errors import InputError, RunFailed
 
 
 def train(directory, **changes):
-    options = {"dataset": "digits", "epochs": 2, "progress": False, **changes}
+    options = {"dataset": "digits", "epochs": 2, "progress": False, "diagnostics": False, **changes}
     return kzoo.train("lenet1-max", directory=directory, **options)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("runs") / "healthy", epochs=9)
+@pytest.fixture
+def run(digits_run):
+    return digits_run
 
 
 def test_healthy_run(run, command):
     diagnosis = kzoo.doctor(run)
     assert diagnosis.healthy, str(diagnosis)
-    assert "9 epochs" in diagnosis.subject
+    assert "5 epochs" in diagnosis.subject
     fine = {note.check: note.text for note in diagnosis.fine}
     assert {"loss not moving", "train/validation gap", "learning rate"} <= set(fine)
     code, out, _ = command("doctor", run.directory)
@@ -42,10 +42,18 @@ def test_file_with_a_dataset(run, command):
 
 
 def test_command_tells_findings_and_exits_with_3(command):
-    code, out, _ = command("doctor", "lenet1-max", "--dataset", "digits", "--set", "optimizer.learning_rate=3")
+    words = ("doctor", "lenet1-max", "--dataset", "digits", "--set", "optimizer.learning_rate=3")
+    code, out, _ = command(*words)
     assert code == 3
     for word in ("1 finding", "Learning rate too high", "Seen:", "Try:", "Fine:", "Not checked:"):
         assert word in out
+    code, out, _ = command(*words, "--json")
+    assert code == 3
+    assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["learning rate too high"]
+
+
+@pytest.mark.slow
+def test_command_on_a_deep_network(command):
     code, out, _ = command("doctor", "vgg38", "--json", "--seed", 2)
     assert code == 3
     assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["vanishing gradients"]
@@ -74,6 +82,7 @@ def test_file_that_is_no_model(command, tmp_path):
     assert (code, "not a Keras model" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_run_whose_loss_does_not_move():
     run = train("still", epochs=9, optimizer={"kind": "sgd", "learning_rate": 1e-9})
     diagnosis = kzoo.doctor("still")
@@ -90,6 +99,7 @@ def test_run_that_failed(command):
     assert "finding" in command("doctor", "failed")[1]
 
 
+@pytest.mark.slow
 def test_gap_between_training_and_validation():
     train("gap", epochs=20, train_size=20, optimizer={"kind": "adam", "learning_rate": 0.02})
     diagnosis = kzoo.doctor("gap")
@@ -116,7 +126,11 @@ def test_run_of_an_own_model():
         x = keras.layers.Dense(16, "sigmoid")(x)
     model = keras.Model(inputs, keras.layers.Dense(10)(x), name="mine")
     kzoo.train(
-        kzoo.recipe("lenet1-max").override(dataset="digits", epochs=1), model=model, directory="own", progress=False
+        kzoo.recipe("lenet1-max").override(dataset="digits", epochs=1, train_size=60),
+        model=model,
+        directory="own",
+        progress=False,
+        diagnostics=False,
     )
     assert "vanishing gradients" in kzoo.doctor("own").kinds
 
@@ -159,11 +173,26 @@ def test_words():
 )
 def test_training_that_was_too_short_is_no_fault(losses, steps, found):
     subject = Subject("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
+    subject.history = {"loss": losses}
     diagnosis = Diagnosis("net")
-    _check_moving(subject, losses, diagnosis)
-    unchecked = [note.text for note in diagnosis.unchecked]
+    assert check_history(subject, diagnosis)
+    unchecked = [note.text for note in diagnosis.unchecked if note.check != GAP]
     assert bool(diagnosis.findings) == (found == "still")
     assert bool(diagnosis.fine) == (found == "fine")
     assert bool(unchecked) == (found == "short")
     if found == "short":
         assert f"trained too short to judge: {steps} steps, and the loss still falls" in unchecked[0]
+
+
+@pytest.mark.parametrize(("validation", "found"), [(0.7, True), (0.85, False)])
+def test_gap_is_told_with_its_figures(validation, found):
+    history = {"loss": [0.1], "accuracy": [1.0], "val_loss": [0.9, 1.2], "val_accuracy": [0.7, validation]}
+    subject = Subject("net", kzoo.create_model("mlp", classes=10, input_shape=(4, 4, 1)), steps=500, history=history)
+    diagnosis = Diagnosis("net")
+    check_history(subject, diagnosis)
+    assert (GAP in diagnosis.kinds) == found
+    assert GAP in (diagnosis.kinds if found else [note.check for note in diagnosis.fine])
+    if found:
+        values = diagnosis.findings[0].values
+        assert (values["train"], values["validation"], values["epoch"]) == (1.0, 0.7, 1)
+        assert "it was lowest, 0.9, in epoch 1" in diagnosis.findings[0].evidence

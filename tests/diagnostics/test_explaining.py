@@ -16,11 +16,9 @@ from kzoo.diagnostics.grad_cam import grad_cam, overlay
 L = keras.layers
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("explaining") / "run"
-    options = {"train_size": 400, "directory": place, "progress": False, "diagnostics": False}
-    return kzoo.train("lenet2-max", dataset="digits", epochs=4, **options)
+@pytest.fixture
+def run(digits_run):
+    return digits_run
 
 
 @pytest.fixture

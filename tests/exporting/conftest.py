@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-import kzoo
+from kzoo.exporting.export import export
 
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="elsewhere each export is a process of its own"
@@ -11,15 +11,32 @@ on_tensorflow = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
+def run(digits_run):
     """A LeNet that knows the digits."""
-    place = tmp_path_factory.mktemp("exports") / "digits"
-    options = {"epochs": 4, "batch_size": 20, "train_size": 800, "directory": place}
-    return kzoo.train("lenet2-average", dataset="digits", progress=False, diagnostics=False, **options)
+    return digits_run
+
+
+@pytest.fixture(scope="session")
+def exported(run, tmp_path_factory):
+    """Gives the run's file of a name, whose ending says which format it has. Each is made once."""
+    directory, made = tmp_path_factory.mktemp("exports"), {}
+
+    def path(name):
+        if name not in made:
+            made[name] = directory / name
+            export(run, made[name])
+        return made[name]
+
+    return path
 
 
 @pytest.fixture(scope="session")
 def model():
-    """A small network with BatchNorm and dropout, for 8x8 RGB images."""
+    """A small network with one BatchNorm and dropout, for 8x8 RGB images. Folding takes both out."""
     keras.utils.set_random_seed(5)
-    return kzoo.create_model("vgg08-bn", input_shape=(8, 8, 3), classes=5, filters=8, dropout=0.5, mean=0.5, std=0.25)
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same")(layers.Rescaling(1 / 128, offset=-1.0)(image))
+    x = layers.Dropout(0.5)(layers.ReLU()(layers.BatchNormalization()(x)))
+    x = layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, layers.Softmax()(x), name="small")

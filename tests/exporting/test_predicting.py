@@ -28,10 +28,10 @@ def files(tmp_path):
 
 
 @on_tensorflow
-def test_same_answers_from_every_file(run, files, command):
-    targets = [run.directory, "digits", "digits.onnx", "digits.tflite", "digits.keras", "logits.onnx"]
-    for target in targets[1:]:
-        export(run, target, outputs="logits" if target == "logits.onnx" else None)
+def test_same_answers_from_every_file(run, exported, files, command):
+    targets = [run.directory, *(exported(name) for name in ("net", "net.onnx", "net.tflite", "net.keras"))]
+    export(run, "logits.keras", outputs="logits")
+    targets.append("logits.keras")
     answers = []
     for target in targets:
         code, text, errors = command("predict", target, *files, "--json", "--top", 10, "--batch-size", 3)

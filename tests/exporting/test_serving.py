@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from sklearn.datasets import load_digits
 
 import kzoo
 from kzoo.exporting.benchmark import benchmark
-from kzoo.exporting.export import RESIZE, export
+from kzoo.exporting.export import RESIZE
 from kzoo.exporting.predicting import Classifier, predict_files
 from kzoo.exporting.runtimes import Exported
 from kzoo.models.huggingface import publish
@@ -32,9 +33,9 @@ def server():
 
 
 @on_tensorflow
-def test_server_of_the_docs_answers_as_predict_does(run, tmp_path):
+def test_server_of_the_docs_answers_as_predict_does(exported):
     assert len([line for line in server().splitlines() if line.strip()]) == 15
-    export(run, "net.onnx")
+    shutil.copy(exported("net.onnx"), "net.onnx")
     Path("serve.py").write_text(server(), encoding="utf-8")
     image = np.round(np.kron(load_digits().images[5], np.ones((7, 7))) * 255 / 16).astype("uint8")
     Image.fromarray(image).convert("RGB").save("five.png")
@@ -61,17 +62,15 @@ def test_server_of_the_docs_answers_as_predict_does(run, tmp_path):
 
 @on_tensorflow
 @pytest.mark.parametrize("name", ["net.onnx", "net.tflite", "net.keras", "net"])
-def test_every_file_tells_classes_and_resizing(run, name):
-    export(run, name)
-    metadata = Exported(name).metadata
+def test_every_file_tells_classes_and_resizing(run, exported, name):
+    metadata = Exported(exported(name)).metadata
     assert metadata["resize"] == RESIZE
     assert tuple(metadata["class_names"]) == run.class_names
 
 
 @on_tensorflow
-def test_benchmark_of_a_file_and_of_a_set(run, command):
-    export(run, "net.onnx")
-    code, text, errors = command("benchmark", "net.onnx", "--batch", "1,3", "--seconds", "0.01", "--json")
+def test_benchmark_of_a_file_and_of_a_set(exported, command):
+    code, text, errors = command("benchmark", exported("net.onnx"), "--batch", "1,3", "--seconds", "0.01", "--json")
     assert code == 0, errors
     rows = json.loads(text)["timings"]
     assert [(row["runtime"], row["batch"]) for row in rows] == [("onnx", 1), ("onnx", 3)]

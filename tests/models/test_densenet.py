@@ -13,11 +13,13 @@ def small(**options):
     return DenseNet(**{"depth": 10, "growth_rate": 4, "input_shape": (8, 8, 3), "classes": 3, **options})
 
 
-@pytest.mark.parametrize(("classes", "count"), [pytest.param(10, 769_162, marks=pytest.mark.slow), (100, 800_032)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("classes", "count"), [(10, 769_162), (100, 800_032)])
 def test_published_counts(classes, count):
     assert parameters(create_model("densenet-bc-100-12", classes=classes)) == count
 
 
+@pytest.mark.slow
 def test_stands_beside_vgg38():
     model, peer = create_model("densenet-bc-40-16", classes=100), create_model("vgg38-bn-res")
     assert 0.9 < parameters(model) / parameters(peer) < 1.1
@@ -43,6 +45,12 @@ def test_logits_equal_pytorchs():
 @pytest.mark.parametrize("bottleneck", [False, True])
 def test_a_small_one_passes_all_checks(bottleneck, tmp_path):
     check_model(lambda: small(bottleneck=bottleneck, dropout=0.2), tmp_path)
+
+
+def test_published_count_of_forty_layers():
+    """With 12 filters a layer and no bottleneck: 1.0 million in Huang et al.'s table 2."""
+    model = create_model("densenet-bc-40-16", bottleneck=False, compression=1.0, growth_rate=12, classes=10)
+    assert parameters(model) == 1_019_722
 
 
 def test_channels_grow_and_transitions_compress():

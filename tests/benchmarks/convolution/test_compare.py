@@ -53,6 +53,8 @@ def measured():
     return found, steps
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_real_comparison(measured):
     found, steps = measured
     assert [number for _, number, _ in steps] == list(range(steps[0][2]))
@@ -69,8 +71,9 @@ def test_a_real_comparison(measured):
     assert {row.status for row in claims.verdicts(found)} <= {"holds", "does not hold", "not enough runs"}
 
 
-def test_kept_and_read_again(measured, command, tmp_path):
-    found, _ = measured
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_kept_and_read_again(real, request, command, tmp_path):
+    found = request.getfixturevalue("measured")[0] if real else made_up(by_formula)
     content = json.loads(json.dumps(found.to_dict()))
     again = Comparison.from_dict(content)
     assert again.to_dict() == content
@@ -86,9 +89,9 @@ def test_kept_and_read_again(measured, command, tmp_path):
     assert len(told["claims"]) == len(claims.CLAIMS)
 
 
-def test_figures(measured, command, tmp_path):
+def test_figures(command, tmp_path):
     file = tmp_path / "measured.json"
-    file.write_text(json.dumps(measured[0].to_dict()))
+    file.write_text(json.dumps(made_up(by_formula).to_dict()))
     code, out, _ = command("--from", file, "--figures", ".")
     assert (code, out.count("figure: ")) == (0, 8)
     for path in Path().glob("*.svg"):
