@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kzoo.errors import InputError
 from tests.generating import generate
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +60,11 @@ def test_examples_are_python_and_commands_with_options_that_exist(page):
                 known, words = typer.main.get_command(app), shlex.split(line)
                 while words and words[0] in getattr(known, "commands", {}):
                     known, words = known.commands[words[0]], words[1:]
-                assert known.make_context("kzoo", words), line
+                try:
+                    known.make_context("kzoo", words)
+                except InputError as error:  # the examples before it train that run
+                    if "is not a run" not in str(error):
+                        raise
 
 
 @pytest.mark.slow

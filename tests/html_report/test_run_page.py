@@ -16,6 +16,8 @@ from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full
 from tests.html_report.reading import Page
 
+SMALL = recipe("rescue/vgg08")  # a page draws the network, which is built for it
+
 
 @pytest.fixture
 def page(record, tmp_path):
@@ -101,7 +103,7 @@ def test_recipe_is_told_by_what_differs_from_the_family(record):
 
 def test_names_cannot_break_the_page(tmp_path):
     name = '</script><img src="x" onerror="alert(1)">'
-    page = Page(run_page(full(data={**full().data, "class_names": [name, "b", "c"]}), tmp_path / "page.html"))
+    page = Page(run_page(full(SMALL, data={**full().data, "class_names": [name, "b", "c"]}), tmp_path / "page.html"))
     assert page.table("Every class on the test images")[1][0] == name
     assert "img" not in page.tags
 
@@ -123,7 +125,7 @@ def test_record_alone_says_what_it_lacks(page):
 
 def test_failed_run_says_so(tmp_path):
     failed = {"status": "failed", "reason": "the loss is nan <at> step 3", "confusion": None, "test": None}
-    record = full(**failed, best=None, last=None, train=None, best_epoch=None)
+    record = full(SMALL, **failed, best=None, last=None, train=None, best_epoch=None)
     page = Page(run_page(record, tmp_path / "page.html"))
     assert "This run failed: the loss is nan <at> step 3" in page.text
     assert "The run failed, so it was not tested." in page.text
@@ -146,12 +148,12 @@ def test_failed_run_says_so(tmp_path):
     ids=lambda lack: next(iter(lack)),
 )
 def test_incomplete_records_have_a_page(lack, tmp_path):
-    assert Page(run_page(full(**lack), tmp_path / "page.html")).tags.count("h2") == 9
+    assert Page(run_page(full(SMALL, **lack), tmp_path / "page.html")).tags.count("h2") == 9
 
 
 def test_without_validation_there_are_training_curves_only(tmp_path):
     history = {key: values for key, values in full().history.items() if not key.startswith("val_")}
-    page = Page(run_page(full(history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
+    page = Page(run_page(full(SMALL, history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
     assert [line["name"] for line in page.charts[0]["lines"]] == ["training"]
 
 
