@@ -276,7 +276,7 @@ def test_damaged_and_strange_files(model, command, tmp_path):
     content = Path("net.keras").read_bytes()
     for name in ("cut.keras", "cut.onnx", "cut.tflite"):
         Path(name).write_bytes(content[:2000])
-        with pytest.raises(InputError, match=r"cannot be (opened|loaded)|needs"):
+        with pytest.raises(InputError, match=r"cannot be opened|can be loaded|needs"):
             Exported(name)
     code, _, errors = command("export", "cut.keras", "--to", "keras", "--output", "b.keras")
     assert (code, errors.count("\n"), "not a Keras model" in errors) == (2, 1, True)
@@ -304,7 +304,7 @@ def test_without_tensorflow_only_keras_files_are_made(model, monkeypatch):
 def test_code_in_a_file_is_not_run(model):
     image = keras.Input((8, 8, 1))
     keras.Model(image, keras.layers.Lambda(lambda x: x + 1)(image)).save("code.keras")
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="can be loaded"):
         Exported("code.keras")
     with pytest.raises(InputError, match="not a Keras model that can be loaded"):
         export("code.keras", "net.keras")

@@ -146,8 +146,9 @@ def made_up(seconds, rounds=5, memory=None):
         pair = {kind: [1e-5] * rounds for kind in ("forward", "total")}
         return Measured(point, times, pair, {}, used, None)
 
+    where = {"hardware": {"processor": "A processor", "cores": 2}, "load_at_start": 0.0, "versions": {}}
     points = dict.fromkeys(point for series in FULL.values() for point in series.points)
-    return Comparison("tensorflow", False, rounds, {}, FULL, {point: row(point) for point in points})
+    return Comparison("tensorflow", False, rounds, where, FULL, {point: row(point) for point in points})
 
 
 def by_formula(point, name):
