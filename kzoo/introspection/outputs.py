@@ -161,6 +161,9 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
         if effect in ("softmax", "sigmoid"):
             kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
             return (None, None, kind) if changed else (operation, kind, None)
+        if effect in ("like softmax", "like sigmoids", "like sigmoid"):
+            like: Kind = effect.removeprefix("like ")  # type: ignore[assignment]
+            return (None, None, like) if changed else (None, like, None)
         if effect == "logits" and not changed:
             return None, "logits", None
         if effect in ("logits", "unknown") or len(node.input_tensors) != 1:
@@ -170,14 +173,22 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
 
 
 def _effect(operation: Any, node: Any, shape: Any) -> str:
-    """The effect of an operation on the outputs: "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"."""
+    """What an operation does to the outputs.
+
+    Returns:
+        "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"; or "like softmax", "like sigmoid" or "like
+        sigmoids" for another activation (hard_sigmoid, one of the user's own) that gives what these give.
+    """
     weighted = bool(getattr(operation, "weights", ()))
     if weighted and not type(operation).__module__.startswith("keras."):
         return "unknown"
     if weighted:
         activation = getattr(operation, "activation", None)
         effect = "nothing" if activation is None or len(shape) != 2 else _tried(activation, shape[-1])
-        return {"nothing": "logits", "changes": "unknown"}.get(effect, effect)
+        if effect != "changes":
+            return "logits" if effect == "nothing" else effect
+        kind = kind_of([_values(activation, shape[-1])[1]])
+        return kind if kind == "logits" else f"like {kind}"
     if len(node.input_tensors) != 1:
         return "unknown"
     (tensor,) = node.input_tensors
@@ -192,17 +203,22 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
 
 
 def _tried(function: Any, count: int) -> str:
-    """The effect of a function of (n, count) numbers, by trying it."""
-    x = np.random.default_rng(0).normal(0, 4, (16, count)).astype("float32")
+    """What a function of (n, count) numbers does, by trying it."""
     try:
-        with keras.StatelessScope():
-            y = np.asarray(ops.convert_to_numpy(ops.cast(function(ops.convert_to_tensor(x)), "float32")))
+        x, y = _values(function, count)
     except Exception:  # whatever a user's function raises
         return "unknown"
     for name, expected in (("nothing", x), ("softmax", softmax(x, axis=-1)), ("sigmoid", expit(x))):
         if y.shape == expected.shape and np.allclose(y, expected, rtol=2e-2, atol=5e-3):  # bfloat16 too
             return name
     return "changes"
+
+
+def _values(function: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random numbers (n, count), and what a function makes of them."""
+    x = np.random.default_rng(0).normal(0, 4, (16, count)).astype("float32")
+    with keras.StatelessScope():
+        return x, np.asarray(ops.convert_to_numpy(ops.cast(function(ops.convert_to_tensor(x)), "float32")))
 
 
 def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[keras.Model, bool]:

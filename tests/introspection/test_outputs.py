@@ -84,7 +84,7 @@ CASES = {
     "softmax by hand": ("softmax", lambda: network(lambda y: shares(ops.exp(y)))),
     "softmax by hand, safe": ("softmax", lambda: network(lambda y: shares(ops.exp(y - ops.max(y, -1, keepdims=True))))),
     "shares of sigmoids": ("softmax", lambda: network(lambda y: shares(ops.sigmoid(y) + 1e-3))),
-    "dense sparsemax": ("softmax", lambda: network(activation="sparsemax")),
+    "dense shares": ("softmax", lambda: network(activation=lambda y: shares(ops.softplus(y)))),
     "dense relu": ("logits", lambda: network(activation="relu")),
     "dense tanh": ("logits", lambda: network(activation="tanh")),
     "dense softplus": ("logits", lambda: network(activation="softplus")),
