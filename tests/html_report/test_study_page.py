@@ -174,6 +174,8 @@ def test_other_files_are_kept(row, runs, tmp_path):
     assert (tmp_path / "page.html").read_text() == "<html>mine</html>"
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_page_of_five_runs_is_small(tmp_path):
     classes = [f"class number {i}" for i in range(100)]
     matrix = [[90 if i == j else 10 if j == (i + 1) % 100 else 0 for j in range(100)] for i in range(100)]
