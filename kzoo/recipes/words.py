@@ -76,8 +76,9 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "union_tag_invalid":
             return unknown(field, problem["ctx"]["tag"], [*_tags(problem), *registered(field)], everything=True)
         case "union_tag_not_found" | "model_attributes_type" | "model_type" if field in schema.model_fields:
-            kinds, fields = _kinds(schema, problem["loc"]), ", ".join(_fields(schema, problem["loc"]))
-            allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}" if kinds else fields
+            kinds = _kinds(schema, problem["loc"])
+            allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}"
+            allowed = allowed if kinds else ", ".join(_fields(schema, problem["loc"]))
             return InputError(f"recipe field {location!r} is {value}: it takes {allowed}")
         case "string_type" if field == "dataset":
             hint = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
