@@ -1,5 +1,6 @@
 """How runs end: signals, losses that are no numbers, equal accuracies; and what a refused command leaves behind."""
 
+import functools
 import os
 import shutil
 import signal
@@ -45,8 +46,10 @@ class Signal(keras.callbacks.Callback):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", pytest.param("SIGUSR1", marks=pytest.mark.slow)])
-def test_signals_write_a_checkpoint_and_end_the_run(name):
+def test_signals_write_a_checkpoint_and_end_the_run(name, request):
     number = getattr(signal, name)
+    # Under `nohup` the tests begin with SIGHUP ignored, which kzoo respects.
+    request.addfinalizer(functools.partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match="'run' can be resumed"):
         train(directory="run", callbacks=[Signal(number)])
