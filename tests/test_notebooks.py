@@ -49,7 +49,7 @@ def test_three_notebooks_hold_what_they_showed():
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        pytest.param("student", "Vanishing gradients", marks=pytest.mark.representative),
+        pytest.param("student", "vanishing gradients", marks=pytest.mark.representative),
         ("researcher", "n=3"),
         ("engineer", "format='onnx'"),
     ],

@@ -80,7 +80,7 @@ def test_lost_page_and_dead_links_are_found(tmp_path):
     """A page called search.md is overwritten by Sphinx's own search page."""
     docs, site = tmp_path / "docs", tmp_path / "site"
     docs.mkdir()
-    (docs / "conf.py").write_text("extensions = ['myst_parser']\n")
+    (docs / "conf.py").write_text("extensions = ['myst_nb']\nnb_execution_mode = 'off'\n")
     tree = "# Home\n\n```{toctree}\nsearch\n```\n\n"
     (docs / "index.md").write_text(tree + "<a href='gone.html'>a</a> <img src='no.png'>\n")
     (docs / "search.md").write_text("# Looking for a `network`\n\n<a href='index.html#nothing'>b</a>\n")
