@@ -63,7 +63,7 @@ def full(row=None, **fields):
     return Result(**{**base, **content, **fields})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record():
     return full()
 

@@ -19,9 +19,14 @@ from tests.html_report.reading import Page
 SMALL = recipe("rescue/vgg08")  # a page draws the network, which is built for it
 
 
-@pytest.fixture
-def page(record, tmp_path):
-    return Page(run_page(record, tmp_path / "page.html"))
+@pytest.fixture(scope="module")
+def page_file(record, tmp_path_factory):
+    return run_page(record, tmp_path_factory.mktemp("page") / "page.html")
+
+
+@pytest.fixture(scope="module")
+def page(page_file):
+    return Page(page_file)
 
 
 def test_figures_are_those_of_the_record(page):
@@ -237,8 +242,8 @@ def test_what_is_not_finite_is_a_gap_in_a_curve(tmp_path):
     assert page.charts[2]["lines"][0]["y"] == [0.333333, None, None, 0.1, 0.0, 1e-5]
 
 
-def test_figures_follow_the_theme_and_stand_alone(page, tmp_path):
-    text = (tmp_path / "page.html").read_text()
+def test_figures_follow_the_theme_and_stand_alone(page_file):
+    text = page_file.read_text()
     drawings = re.findall(r"<svg viewBox.*?</svg>", text)
     assert len(drawings) == 5
     for svg in drawings:

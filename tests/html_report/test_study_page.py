@@ -1,5 +1,6 @@
 """A study's page says what its records say, budget by budget."""
 
+import shutil
 import statistics
 
 import pytest
@@ -17,7 +18,7 @@ from tests.html_report.reading import Page
 SHORT = "Mean ± standard deviation over n seeds"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def row():
     """Two entries of report a, with reported figures."""
     reported = {"val_accuracy": 0.5728, "test_accuracy": 0.57}
@@ -30,25 +31,32 @@ def row():
     return Study("mine", "a", "Does it learn <i>?", entries, claims, columns, ("Read with care.",))
 
 
-@pytest.fixture
-def runs(row, tmp_path):
-    """Three seeds of the second entry, one of the first, at six epochs; and one at the full budget that failed."""
-    place = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def shared_runs(row, tmp_path_factory):
+    """Three seeds of the second entry, one of the first, at six epochs."""
+    directory = tmp_path_factory.mktemp("study") / "runs"
     records = [full(row.entries[0].recipe)]
     for seed, correct in enumerate((8, 7, 9)):
         confusion = [[correct, 10 - correct, 0], [5, 5, 0], [7, 2, 1]]
         test = {"loss": 1.2, "accuracy": (correct + 6) / 30}
         records.append(full(row.entries[1].recipe.override(seed=seed), confusion=confusion, test=test))
     for record in records:
-        path = place / record.digest / "result.json"
+        path = directory / record.digest / "result.json"
         path.parent.mkdir(parents=True)
         path.write_text(record.to_json())
-    return place
+    return directory
 
 
 @pytest.fixture
-def page(row, runs, tmp_path):
-    return Page(study_page(row, study_records(row, read_records([runs])), tmp_path / "page.html"))
+def runs(shared_runs, tmp_path):
+    """A copy of the runs, for a test to change."""
+    return shutil.copytree(shared_runs, tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def page(row, shared_runs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    return Page(study_page(row, study_records(row, read_records([shared_runs])), path))
 
 
 def test_table_is_made_of_the_records(page, row, runs):
