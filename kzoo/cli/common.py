@@ -64,6 +64,9 @@ Freeze = Annotated[
 ]
 Seed = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")]
 DataDir = Annotated[Path | None, typer.Option(help="Directory prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
+On = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]

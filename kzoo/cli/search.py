@@ -18,6 +18,7 @@ from kzoo.cli.common import (
     Freeze,
     ImageSize,
     LearningRate,
+    On,
     Seed,
     Set,
     TrainSize,
@@ -45,9 +46,7 @@ def search(
     trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, rejected ones left out.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="N", help="No trial begins after this many minutes.")] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Trials at a time, in child processes.")] = None,
-    on: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
-    ] = None,
+    on: On = None,
     own_process: Annotated[bool, typer.Option("--own-process", help="Each trial in a process of its own.")] = False,
     memory: Annotated[
         float | None, typer.Option(metavar="GIB", help="Memory of a trial's process; with --own-process.")

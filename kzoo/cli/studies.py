@@ -18,6 +18,7 @@ from kzoo.cli.common import (
     Freeze,
     ImageSize,
     LearningRate,
+    On,
     Set,
     TrainSize,
     Weights,
@@ -117,9 +118,7 @@ def run(
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
     records: Records = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Runs at a time, each its own process [1].")] = None,
-    on: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
-    ] = None,
+    on: On = None,
 ) -> None:
     """Train what a study needs and is not recorded yet. The same command resumes what was cut off."""
     from kzoo.studies import get_study, running

@@ -84,10 +84,16 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     return Figure(markupsafe.Markup(svg), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
 
 
+def _recorded_flow(record: Result) -> Mapping[str, Any] | None:
+    """The gradient flow of a record; None where it has none that can be drawn."""
+    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
+    return flow if flow and flow.get("layers") and flow.get("epochs") else None
+
+
 def gradient_figures(record: Result) -> list[Figure] | Absent:
     """The gradient flow of a record: over depth, by layer and epoch, and how much each step changes the weights."""
-    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
-    if not flow or not flow.get("layers") or not flow.get("epochs"):
+    flow = _recorded_flow(record)
+    if flow is None:
         return Absent("The record has no gradient flow: the run was trained without diagnostics.")
     layers, epochs = len(flow["layers"]), len(flow["epochs"])
     first, last = flow["gradients"][0][0], flow["gradients"][0][-1]
@@ -110,8 +116,8 @@ def gradient_figures(record: Result) -> list[Figure] | Absent:
 
 def gradients_of_runs(records: Mapping[str, Result]) -> Figure | Absent:
     """Gradient over depth of several runs by label: untrained dotted, after the last epoch as a line."""
-    flows = {label: getattr(record, "gradient_flow", None) for label, record in records.items()}
-    drawn = {label: flow for label, flow in flows.items() if flow and flow.get("layers") and flow.get("epochs")}
+    flows = {label: _recorded_flow(record) for label, record in records.items()}
+    drawn = {label: flow for label, flow in flows.items() if flow is not None}
     if not drawn:
         return Absent("No record has gradient flow: the runs were trained without diagnostics.")
     figure = new_figure(9.0, 4.6)
