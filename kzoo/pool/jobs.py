@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import filelock
-
 from kzoo.errors import InputError, InUse, NotWritten, RunFailed
+from kzoo.locks import in_use
 from kzoo.references import load_function
 
 INTERVAL = 0.5
@@ -190,18 +189,3 @@ def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) ->
         traceback.print_exc()
         return "failed", f"{type(error).__name__}: {error}"
     return "done", ""
-
-
-def in_use(directory: Path) -> bool:
-    """Whether a process trains in a run's directory at this moment."""
-    if not directory.is_dir():
-        return False
-    lock = filelock.FileLock(directory / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return True
-    except OSError:
-        return False  # whoever trains there will say what is wrong with the directory
-    lock.release()
-    return False

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from kzoo.backend import quiet_import
 from kzoo.console import console_for
-from kzoo.errors import InputError, InUse, NotWritten, RunFailed
+from kzoo.errors import InputError, NotWritten, RunFailed
 from kzoo.files import make_directory, write_json
+from kzoo.locks import lock
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.pool.resources import without_gpus
 from kzoo.search.progress import SearchProgress
@@ -267,15 +268,11 @@ def claimed(directory: Path) -> Iterator[Path]:
     Raises:
         InUse: another process does.
     """
-    lock = filelock.FileLock(directory / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InUse(f"directory {str(directory)!r} is in use: another process searches there") from None
+    own = lock(directory, "searches")
     try:
         yield directory
     finally:
-        lock.release()
+        own.release()
 
 
 def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:

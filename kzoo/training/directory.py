@@ -8,12 +8,12 @@ import shutil
 import time
 from pathlib import Path
 
-import filelock
 import keras
 
-from kzoo.errors import Differs, InputError, InUse, NotWritten
+from kzoo.errors import Differs, InputError, NotWritten
 from kzoo.files import write_json, write_text
 from kzoo.introspection.keras_file import load_keras_file
+from kzoo.locks import MOMENT, NAME, lock
 from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import difference_in_words, differing_fields
@@ -23,8 +23,6 @@ from kzoo.training.schedules import FILL_THE_RUN
 
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""
-MOMENT = 0.3
-"""Seconds to wait for a process that is about to leave a directory, or that checks whether it is in use."""
 
 
 def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
@@ -93,17 +91,14 @@ class claimed:
         while True:
             try:
                 self._make()
-                self.lock = filelock.FileLock(self.directory / ".lock")
-                self.lock.acquire(timeout=max(0.0, end - time.monotonic()), poll_interval=0.02)
+                self.lock = lock(self.directory, "trains", end - time.monotonic())
                 break
-            except filelock.Timeout:
-                raise InUse(f"directory {str(self.directory)!r} is in use: another process trains there") from None
             except OSError as error:
                 # Another process made the directory, was refused, and is removing it now.
                 if isinstance(error, FileNotFoundError | FileExistsError) and time.monotonic() < end:
                     continue
                 raise InputError(f"directory {str(self.directory)!r} cannot be written: {error.strerror}") from None
-        self.empty = all(path.name == ".lock" for path in self.directory.iterdir())
+        self.empty = all(path.name == NAME for path in self.directory.iterdir())
 
     def _make(self) -> None:
         """Make the directory if it does not exist, and refuse one that holds something else."""
@@ -137,7 +132,7 @@ class claimed:
         The lock file is removed last, while the lock is held: a process that waits for it then makes a new one.
         """
         shutil.rmtree(self.directory / "tensorboard", ignore_errors=True)
-        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", "weight_histograms.json", ".lock"):
+        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", "weight_histograms.json", NAME):
             (self.directory / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self.made:

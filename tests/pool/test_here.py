@@ -1,14 +1,12 @@
 """The pool in this process, and what all pools share."""
 
 import importlib.util
-from pathlib import Path
 
-import filelock
 import pytest
 
 from kzoo.errors import InputError
+from kzoo.locks import lock
 from kzoo.pool import Children, Here, OnRay, make_pool
-from kzoo.pool.jobs import in_use
 from tests.pool.conftest import kinds
 
 
@@ -46,9 +44,7 @@ def test_a_directory_has_one_writer_and_is_waited_for(job, monkeypatch):
     monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.05)
     first, second = job("first", "finish"), job("second", "finish")
     first.directory.mkdir()
-    lock = filelock.FileLock(first.directory / ".lock")
-    lock.acquire()
-    assert in_use(first.directory)
+    held = lock(first.directory, "trains")
     events = []
     with Here() as pool:
         pool.submit(first)
@@ -58,14 +54,12 @@ def test_a_directory_has_one_writer_and_is_waited_for(job, monkeypatch):
             events += pool.wait()
         for _ in range(10):
             events += pool.wait()
-        lock.release()
+        held.release()
         while pool.running:
             events += pool.wait()
     assert [(event.job.key, event.kind) for event in events] == [
         ("first", "elsewhere"), ("second", "started"), ("second", "done"), ("first", "started"), ("first", "done"),
     ]  # fmt: skip
-    assert not in_use(first.directory)
-    assert not in_use(Path("nowhere"))
 
 
 def test_options_choose_the_pool():
