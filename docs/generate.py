@@ -46,7 +46,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": code.models,
     **{
         f"{family.lower()}-options": partial(code.options, family)
-        for family in ("VGG", "VGGADE", "ResNet", "DenseNet", "LeNet", "MLP")
+        for family in ("VGG", "VGGADE", "ResNet", "DenseNet", "LeNet", "FastNet", "MLP")
     },
     "default-recipes": code.default_recipes,
     "recipes": code.recipes,

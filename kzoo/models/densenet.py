@@ -31,18 +31,18 @@ def DenseNet(
     transition: BatchNorm, activation, 1x1 convolution, 2x2 average pooling. At the end BatchNorm, activation,
     global average pooling and the classifier. No convolution has a bias.
 
-    A dense layer is BatchNorm, activation, 3x3 convolution. With a bottleneck the same with a 1x1 convolution to
-    ``4 * growth_rate`` channels goes before it. "DenseNet-BC" has a bottleneck and a compression below 1.
+    A dense layer is BatchNorm, activation, 3x3 convolution. A bottleneck puts BatchNorm, activation and a 1x1
+    convolution to ``4 * growth_rate`` channels before it. "DenseNet-BC" has bottlenecks and a compression below 1.
 
     Args:
         frame: the shared arguments.
-        depth: convolutions and the classifier, counted as the paper does: ``stages + 1`` more than a multiple of
-            `stages`, with a bottleneck of twice that (40 and 100 for three stages).
+        depth: number of convolutions, and the classifier, counted as in the paper: ``stages + 1`` more than a multiple
+            of `stages` or, with bottlenecks, of ``2 * stages``. 40 and 100 are valid for three stages.
         growth_rate: channels that a dense layer adds (the paper's k).
         stages: dense stages; the map is halved between them.
         bottleneck: 1x1 convolutions before the 3x3 ones. The stem then has ``2 * growth_rate`` channels, else 16.
         compression: share of the channels that a transition keeps, above 0 up to 1 (the paper's theta).
-        dropout: rate after every convolution but the stem (the paper used 0.2 where it did not augment).
+        dropout: rate after every convolution except the stem (the paper used 0.2 without augmentation).
         activation: relu (the paper's), relu6, leaky_relu (slope 0.01), elu or swish.
         kernel_initializer: ``"torch"`` or the name of a Keras initializer; the paper follows He et al. (2015).
 

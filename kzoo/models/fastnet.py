@@ -34,7 +34,7 @@ def FastNet(
 
     A stage is [conv, pool, BN, act, conv, BN, act]; with `convs=3` another [conv, BN, act] follows, and with
     `residual` the stage's first activation is added before the last one (the paper's 96% network, section 5). All
-    convolutions but the first are 3x3 without bias. A map of one pixel is not pooled, so that small images fit too;
+    convolutions except the first are 3x3 without bias. A map of one pixel is not pooled, so that small images fit too;
     at 32x32 pixels the maps are 31, 15, 7 and 3 wide, and the last pool is the paper's 3x3 one.
 
     The kernel of the whitening convolution is computed from training images (`kzoo.models.whitening.adapt`, which
@@ -43,16 +43,16 @@ def FastNet(
 
     Args:
         frame: the shared arguments.
-        widths: channels by stage; the paper's nets for 94, 95 and 96% have (64, 256, 256), (128, 384, 384) and
-            (128, 384, 512).
-        convs: convolutions in a stage, 2 or 3.
+        widths: channels of each stage; the paper's networks for 94, 95 and 96% have (64, 256, 256), (128, 384, 384)
+            and (128, 384, 512).
+        convs: number of convolutions in a stage, 2 or 3.
         residual: whether each stage has a shortcut from its first activation to its last.
-        whiten: whether the first convolution is the whitening one; else it is a trained 2x2 one of the same size.
-        identity: whether the first filters of each convolution start as the identity (section 3.1), each passing one
-            channel through; the others start as PyTorch's default does.
+        whiten: whether the first convolution whitens; otherwise it is a trained 2x2 convolution of the same size.
+        identity: whether the first filters of each convolution start as the identity (section 3.1) and pass one
+            channel each; the other filters have PyTorch's default initial weights.
         activation: gelu (the paper's), silu or relu.
         momentum: share of the old value in BatchNorm's moving averages.
-        head_scale: factor in front of the classifier; None is one over the last width.
+        head_scale: factor before the classifier; None means one over the last width.
 
     Returns:
         A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities

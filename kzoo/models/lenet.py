@@ -26,21 +26,21 @@ def LeNet(
 ) -> keras.Model:
     """`layers` times convolution, activation and a reduction; then adaptive 2x2 average pooling and the classifier.
 
-    Nothing has a bias, the classifier neither.
+    No layer has a bias.
 
     Args:
         frame: the shared arguments.
         include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
             The adaptive pooling belongs to the top.
         input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
-        layers: how many times, 1 or more (the report's L, 1 to 4).
-        filters: of every convolution (the report's F, 32 or 64).
-        reduction: "max" or "average": 2x2 pooling with stride 2 over the map with a frame of zeros, which count in
-            the average; "strided": another convolution, stride 2, and activation (not in the report, but in the
-            framework it used); "dilated": another convolution, dilation 2, 3, 4, ... from block to block, padded by
-            1 only, so that the map shrinks, and activation.
-        kernel_size: of every convolution, odd; other than 3 is not in the report. Dilated ones keep the map's
-            shrinkage by padding (kernel_size - 1) / 2.
+        layers: number of convolutions with a reduction, 1 or more (the report's L, 1 to 4).
+        filters: number of filters of every convolution (the report's F, 32 or 64).
+        reduction: "max" or "average": 2x2 pooling with stride 2 over the zero-padded map; the zeros count in the
+            average. "strided": another convolution with stride 2, and activation (not in the report, but in the
+            framework it used). "dilated": another convolution with dilation 2, 3, 4, ... from block to block and
+            padding 1, so that the map shrinks, and activation.
+        kernel_size: side of every kernel, odd; the report has only 3. Dilated convolutions are padded by
+            (kernel_size - 1) / 2, so that the map shrinks.
         activation: relu (the report's), relu6, leaky_relu, elu or swish.
         kernel_initializer: ``"torch"`` (the report's framework) or the name of a Keras initializer.
 

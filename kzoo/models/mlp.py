@@ -1,4 +1,4 @@
-"""A fully connected network, to compare with the convolutional ones on digits (a wish of the reports)."""
+"""A fully connected network, to compare with convolutional ones on digits, as report a planned."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def MLP(
 ) -> keras.Model:
     """Dense layers on the flattened image.
 
-    Two hidden layers of 512 are our choice: the reports name no network. That is a common size for digits, and at
-    28x28x1 about 0.67 million parameters, more than any of report d's LeNets.
+    Two hidden layers of 512 are our choice, because the reports name no network. This size is common for digits; at
+    28x28x1 it has about 0.67 million parameters, more than any of report d's LeNets.
 
     Args:
         frame: the shared arguments.

@@ -53,8 +53,8 @@ def ResNet(
         shortcut_kernel_size: of the projection shortcuts, odd; one number, or one per stage.
         activation: relu (the report's choice), relu6, leaky_relu (slope 0.01), elu or swish.
         block_order: one of the five above.
-        kernel_initializer: ``"torch"`` or the name of a Keras initializer. The report does not name one; it used
-            PyTorch and prints no initialization, so PyTorch's default it is. He et al. used ``"he_normal"``.
+        kernel_initializer: ``"torch"`` or the name of a Keras initializer. The report does not name one. It used
+            PyTorch, so we take PyTorch's default. He et al. used ``"he_normal"``.
 
     Returns:
         A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities

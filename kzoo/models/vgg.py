@@ -31,11 +31,11 @@ def VGG(
     reduction: str = "average",
     shortcut: str = "none",
 ) -> keras.Model:
-    """VGG with stages of two-convolution blocks, each stage ended by a block that halves the map.
+    """VGG with stages of two-convolution blocks, each stage followed by a block that halves the map.
 
     Entry: convolution, BatchNorm (always, also in the plain network), activation. Stage: `blocks` processing
-    blocks, then a reduction block. Then global average pooling and the classifier. With no BatchNorm, no shortcuts
-    and PyTorch's initial weights, the signal's variance falls by about 6 per convolution: VGG-38 does not train.
+    blocks, then a reduction block. Then global average pooling and the classifier. Without BatchNorm and shortcuts,
+    and with PyTorch's initial weights, each convolution divides the signal's variance by about 6: VGG-38 does not train.
 
     Args:
         frame: the shared arguments.
@@ -44,20 +44,20 @@ def VGG(
         blocks: processing blocks per stage: a number for three equal stages (VGG-08: 0, VGG-38: 5), or a sequence
             with one number per stage.
         batch_norm: BatchNorm between every convolution and its activation.
-        residual: add each processing block's input before its last activation (He et al. 2016a).
-        filters: of every convolution.
-        kernel_size: of every convolution, odd.
-        entry_stride: stride of the entry's convolution.
+        residual: add the input of each processing block before its last activation (He et al. 2016a).
+        filters: number of filters of every convolution.
+        kernel_size: side of every convolution's kernel, odd.
+        entry_stride: stride of the entry convolution.
         activation: relu, relu6, leaky_relu (slope 0.01, the reports'), elu or swish.
         dropout: rate before the classifier (report a tried 0.5).
         kernel_initializer: ``"torch"`` (the reports': uniform up to 1/sqrt(fan-in) for kernels and biases) or the
             name of a Keras initializer, then with zero biases.
         reduction: how the reduction block halves the map between its two convolutions: "average" (the reports') or
             "max" pooling; "strided": the second convolution has stride 2; "space-to-depth": each 2x2 square of
-            pixels becomes one with four times the channels. Only "strided" keeps an odd last row or column.
-        shortcut: over the reduction block: "none" (the reports'), "pooled" (its input, average-pooled) or
-            "projected" (its input through a 1x1 convolution with stride 2, with BatchNorm if `batch_norm`), added
-            before its last activation. Only the projection adds parameters.
+            pixels becomes one pixel with four times the channels. Only "strided" keeps an odd last row or column.
+        shortcut: what is added before the last activation of the reduction block: "none" (the reports'), "pooled"
+            (the block's input, average-pooled) or "projected" (the input after a 1x1 convolution with stride 2, and
+            BatchNorm if `batch_norm`). Only the projection adds parameters.
 
     Returns:
         A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities

@@ -31,11 +31,11 @@ def VGGADE(
     activation: str = "relu",
     kernel_initializer: str = "lecun_normal",
 ) -> keras.Model:
-    """[[convolution, activation] x N, pool] x M, [dense, activation] x K, dense: N, M, K and all widths are open.
+    """[[convolution, activation] x N, pool] x M, [dense, activation] x K, dense; N, M, K and all widths are options.
 
-    The report used Chainer, and its defaults are the defaults here: LeCun-normal kernels (Keras cuts the normal off
-    at two deviations and keeps its variance, Chainer does not cut it), zero biases, BatchNorm with epsilon 2e-5 and
-    momentum 0.9. The report has no normalization layer; pixels in [0, 1], as we read it, are ``mean=0, std=1``.
+    Report c used Chainer, whose defaults are the defaults here: LeCun-normal kernels (Keras truncates the normal
+    distribution at two deviations and keeps its variance, Chainer does not truncate it), zero biases, BatchNorm with
+    epsilon 2e-5 and momentum 0.9. The report has no normalization layer; we assume pixels in [0, 1], ``mean=0, std=1``.
 
     Args:
         frame: the shared arguments.
@@ -45,12 +45,12 @@ def VGGADE(
         convs: convolutions per stage, each with a bias (A 1-1-2-2, D 2-2-3-3, E 2-2-4-4).
         filters: of the convolutions, per stage.
         stages: how many of the stages in `convs` and `filters` to build, from the first; None for all of them.
-            The variants know four and build three, as the report's final network does.
+            The variants list four and build three, as the report's final network does.
         hidden: widths of the dense layers before the classifier.
         batch_norm: BatchNorm between every convolution and its activation.
-        dropout: rate; the report's best is 0.4.
+        dropout: dropout rate; the report's best is 0.4.
         dropout_placement: after the "pools", after the "hidden" dense layers, or "both".
-        pooling_type: 2x2 "max" or "average" pooling at each stage's end.
+        pooling_type: 2x2 "max" or "average" pooling at the end of each stage.
         kernel_size: of every convolution, odd (the report tried 3, 5 and 7).
         activation: relu (the report's), relu6, leaky_relu, elu or swish.
         kernel_initializer: ``"torch"`` or the name of a Keras initializer, of dense layers too.
