@@ -35,7 +35,7 @@ def VGG(
 
     Entry: convolution, BatchNorm (always, also in the plain network), activation. Stage: `blocks` processing
     blocks, then a reduction block. Then global average pooling and the classifier. Without BatchNorm and shortcuts,
-    and with PyTorch's initial weights, each convolution divides the signal's variance by about 6: VGG-38 does not train.
+    and with PyTorch's initial weights, each convolution divides the signal's variance by 6: VGG-38 does not train.
 
     Args:
         frame: the shared arguments.
