@@ -11,7 +11,8 @@ import pytest
 from kzoo.studies import list_studies, metrics, study
 from kzoo.studies.running import run_study
 
-pytestmark = pytest.mark.usefixtures("eagerly")
+# 24 training images leave some classes out of the validation part, which is said.
+pytestmark = [pytest.mark.usefixtures("eagerly"), pytest.mark.filterwarnings("ignore:split")]
 
 # Smaller networks of the same kind, wherever a study does not compare their size.
 THIN_VGG = {"model_options.blocks": 1, "model_options.filters": 4}
@@ -103,8 +104,6 @@ def run(command, tiny, name, only="*"):
     return tasks, changes
 
 
-# 24 training images leave some classes out of the validation part, which is said.
-@pytest.mark.filterwarnings("ignore:split")
 @pytest.mark.parametrize(("name", "only"), FAST.items())
 def test_one_study_of_each_report(name, only, command, tiny):
     tasks, changes = run(command, tiny, name, only)
