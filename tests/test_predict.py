@@ -81,7 +81,7 @@ def test_background_of_transparent_files(run, printed, command, tmp_path):
             assert f"--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not {given!r}" in errors
         code, _, errors = command(*words, run.directory, "--split", "test", "--background", 0)
         assert code == 2
-        assert "--background is of image files" in errors
+        assert "--background applies to image files" in errors
     printed("explain", run.directory, clear, "--background", 0, "--output", tmp_path / "explained")
 
 

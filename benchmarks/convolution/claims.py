@@ -156,7 +156,7 @@ def _slower_small(comparison: Comparison) -> Answer:
     rows = comparison.along("small")
     statuses = [longer(row.ratios("im2col", "correlate2d")) for row in rows]
     figures = "; ".join(f"{row.point.channels} channels: {_compared(row, 'im2col', 'correlate2d')}" for row in rows)
-    return some(statuses), f"one 8x8 image, {figures}; holds if at any"
+    return some(statuses), f"one 8x8 image, {figures}; holds if it is slower at any of them"
 
 
 def _fastest_large(comparison: Comparison) -> Answer:
@@ -253,7 +253,7 @@ def _loops_storage(comparison: Comparison) -> Answer:
     ]
     if not found:
         return "not enough runs", "not measured"
-    text = f"at most {max(found) / 2**10:.1f} KiB beyond the result, nothing that grows"
+    text = f"at most {max(found) / 2**10:.1f} KiB beyond the result, independent of all sizes"
     return "does not hold" if max(found) < LITTLE else "holds", text
 
 
@@ -299,7 +299,7 @@ CLAIMS: tuple[tuple[str, str, Callable[[Comparison], Answer]], ...] = (
     ("im2col is slower than loops around a 2-D function on small tensors", "report a, section 2", _slower_small),
     ("im2col is the fastest on large tensors", "report d, section 2.4", _fastest_large),
     (
-        "... also with the whole batch in one product, as the reports have it",
+        "... also with the whole batch in one product, as in the reports",
         "report d, section 2.4",
         _plain_against_blocked,
     ),
@@ -309,7 +309,7 @@ CLAIMS: tuple[tuple[str, str, Callable[[Comparison], Answer]], ...] = (
         "report d, section 2.4",
         _large_kernels,
     ),
-    ("... and so it is beside im2col in blocks", "ours", _against_blocked),
+    ("... and also compared with im2col in blocks", "ours", _against_blocked),
     ("FFT pays for the kernel's padding to the image's size", "report d, section 2.4", _fft_pays_padding),
     ("FFT needs less memory when the kernel is large", "report d, section 2.4", _fft_memory),
     ("A framework's 4-D convolution is much more efficient than loops", "report a, section 2", _framework),

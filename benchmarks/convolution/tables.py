@@ -13,8 +13,8 @@ from benchmarks.convolution.points import TITLES
 TableRows = tuple[str, Sequence[str], list[list[str]]]
 RATIOS, GROWTH, CROSSING, CLAIMS = (
     "ratios at batch 32, 32 channels, 32x32, 3x3",
-    "growth of the time: measured power (power by the cost formula)",
-    "from where on FFT is faster",
+    "growth of the time: measured exponent (exponent of the cost formula)",
+    "sizes from which FFT is faster",
     "claims",
 )
 MEMORY = "extra memory at batch 32, 32 channels, 32x32, 3x3, beyond the result"
@@ -94,13 +94,13 @@ def crossing_rows(found: Comparison) -> TableRows:
         for other in others:
             place = crossing(found, name, "fft", other)
             if place["from"] is None:
-                cells.append("nowhere measured")
+                cells.append("never")
             elif place["before"] is None:
-                cells.append("at all measured")
+                cells.append("always")
             else:
                 cells.append(f"between {place['before']} and {place['from']}, about {place['at']:.1f}")
         rows.append([TITLES[name], *cells])
-    return CROSSING, ["as it grows", *(f"than {found.title(name)}" for name in others)], rows
+    return CROSSING, ["growing size", *(f"than {found.title(name)}" for name in others)], rows
 
 
 def claim_rows(found: Comparison) -> TableRows:

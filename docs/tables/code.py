@@ -106,7 +106,7 @@ def commands() -> str:
             usage.append(label if item.required else f"[{label}]")
         text += f"\n## {name}\n\n{plain(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"
         rows = []
-        for item in command.params:
+        for item in (item for item in command.params if not getattr(item, "hidden", False)):
             given = item.default not in (None, False) and not item.required
             label = item.metavar or item.name.upper()
             if item.param_type_name == "option":

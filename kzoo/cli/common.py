@@ -18,7 +18,7 @@ from kzoo.errors import InputError
 from kzoo.introspection.file_metadata import read_metadata
 
 app = App(
-    help="Small-image model zoo for Keras: exact architectures, resumable runs, results from records.",
+    help="Model zoo for small images in Keras: exact architectures, resumable runs, results from records.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -43,7 +43,7 @@ def _of_the_whole(
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Override a recipe field; dotted names reach into it."),
+    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the recipe; a dotted name sets a nested field."),
 ]
 # Shorthands of --set. Text, not int: the recipe's error names the field, the value and what is allowed.
 Dataset = Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")]
@@ -53,14 +53,15 @@ LearningRate = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="--set optimizer.learning_rate=... (the recipe's)")
 ]
 ImageSize = Annotated[
-    str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: pixels a side (the data's)")
+    str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: side in pixels (the dataset's)")
 ]
 TrainSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set train_size=...: training images (all)")]
 Weights = Annotated[
-    str | None, typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: start from these (none)")
+    str | None,
+    typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: weights to start from (none)"),
 ]
 Freeze = Annotated[
-    str | None, typer.Option(metavar="LAYERS", help="Layers not to train, by wildcard, with commas (none)")
+    str | None, typer.Option(metavar="LAYERS", help="Wildcards of layers to keep fixed, separated by commas (none)")
 ]
 Seed = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")]
 DataDir = Annotated[Path | None, typer.Option(help="Directory prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
@@ -71,16 +72,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE", help="Save a figure, .png or .svg.")]
 
-Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGES]", help="Image files, or folders of them.")]
+Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGES]", help="Image files, or folders of images.")]
 Split = Annotated[
-    str | None, typer.Option(metavar="PART", help="Instead of images: the run's own train, validation or test.")
+    str | None,
+    typer.Option(metavar="PART", help="Instead of images: a part of the run's data, train, validation or test."),
 ]
 Ground = Annotated[
     str | None,
     typer.Option(
         "--background",
         metavar="COLOUR",
-        help="Laid under transparent files: 0-255, RED,GREEN,BLUE or none [as in training].",
+        help="Background of transparent files: 0-255, RED,GREEN,BLUE or none (default: as in training).",
     ),
 ]
 First = Annotated[int | None, typer.Option(metavar="N", min=1, help="With --split: only the first N images.")]
@@ -108,7 +110,7 @@ RunOrSet = Annotated[
     str,
     typer.Argument(
         metavar="RUN|SET",
-        help="A run's directory, or a set of weights, MODEL:TAG or its folder.",
+        help="A run's directory, or a weight set: MODEL:TAG or its directory.",
         callback=checked_target(),
     ),
 ]
@@ -179,13 +181,15 @@ def check_images(
 ) -> None:
     """Refuse no images, images and a part of the data, --first without a part, or a background with one."""
     if bool(images) == (split is not None):
-        raise InputError("give image files or folders, or --split with a part of the run's own data")
+        raise InputError("give image files or folders, or --split with a part of the run's data")
     if first is not None and split is None:
-        raise InputError("--first is of the images of --split: leave it out, or give --split")
+        raise InputError("--first limits the images of --split: leave it out, or give --split")
     if background is not None:
         colour(background)
         if split is not None:
-            raise InputError("--background is of image files: the images of --split are as in training, leave it out")
+            raise InputError(
+                "--background applies to image files only: leave it out with --split, whose images are as in training"
+            )
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:

@@ -15,8 +15,10 @@ from kzoo.errors import InputError
 
 @app.command()
 def runs(
-    pattern: Annotated[str, typer.Argument(metavar="WILDCARD", help="On recipe, model or directory.")] = "*",
-    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
+    pattern: Annotated[
+        str, typer.Argument(metavar="WILDCARD", help="Wildcard on the recipe, model or directory.")
+    ] = "*",
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Directory of the runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """List runs, finished or not, the newest first."""
@@ -38,10 +40,10 @@ def runs(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of finished runs, or records.")],
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page, .html.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page to this file, .html.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs: differing recipe fields and results; curves and gradients on a page."""
+    """Compare runs: recipe fields that differ, and results; curves and gradients on a page."""
     from kzoo.studies.run_comparison import compare as compare_runs
 
     # Refuse a path that cannot be written before any work.

@@ -17,14 +17,14 @@ from kzoo.errors import RunFailed
 
 data = App(
     invoke_without_command=True,
-    help="List the datasets; get one; with --data-dir, keep where they are for all commands.",
+    help="List the datasets, or get one. --data-dir is remembered for all commands.",
 )
 app.add_typer(data, name="data")
 
 
 @data.callback()
 def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the datasets, and how to get those that are not here. --data-dir is kept for all commands."""
+    """List the datasets and how to get those that are missing. --data-dir is remembered for all commands."""
     if context.invoked_subcommand is not None:
         return
     from kzoo.data.loading import available
@@ -48,7 +48,10 @@ def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = Fa
 def get(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="As recipes name it, or NAME[/CONFIG] of tensorflow-datasets.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A dataset's name in recipes, or NAME or NAME/CONFIG in tensorflow-datasets."
+        ),
     ],
     data_dir: DataDir = None,
 ) -> None:

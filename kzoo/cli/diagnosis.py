@@ -16,18 +16,18 @@ from kzoo.errors import InputError
 def doctor(
     target: Annotated[
         str,
-        typer.Argument(metavar="RUN|SET|FILE|NAME", help="A run, a set of weights, a .keras file, a model or recipe."),
+        typer.Argument(metavar="RUN|SET|FILE|NAME", help="A run, a weight set, a .keras file, a model or a recipe."),
     ],
-    dataset: Annotated[str | None, typer.Option(help="Dataset that a model is trained on.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset to train a model on.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe that a model is trained with; a model's name has a default.")
+        str | None, typer.Option(help="Recipe to train a model with; the models of kzoo have a default.")
     ] = None,
     set_: Set = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and drawn images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the initial weights and the images to draw.")] = 0,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a network does not learn; exit 0 if it is healthy, 3 with findings."""
+    """Find out why a network does not learn. The exit status is 0 if it is healthy, 3 with findings."""
     from kzoo.models.registry import names_set
     from kzoo.recipes import get_recipe
     from kzoo.training.finding import check_target, named_or_refused
@@ -56,10 +56,10 @@ def doctor(
 @app.command()
 def gradients(
     run: RunPath,
-    output: Annotated[Path | None, typer.Option(help="Draw it over depth and epochs: FILE.png or FILE.svg.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Save a figure over depth and epochs, .png or .svg.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how large each layer's gradient was in a run, before training and after each epoch."""
+    """Show the size of each layer's gradient before training and after each epoch of a run."""
     import_keras()
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
     from kzoo.diagnostics.plots import check_output, save_figure

@@ -41,7 +41,7 @@ def explain(
         str,
         typer.Argument(
             metavar="RUN|SET|FILE",
-            help="A run's directory, a set of weights, or a .keras file.",
+            help="A run's directory, a weight set, or a .keras file.",
             callback=checked_target(),
         ),
     ],
@@ -50,13 +50,17 @@ def explain(
     first: First = None,
     background: Ground = None,
     data_dir: DataDir = None,
-    layer: Annotated[str | None, typer.Option(help="Path or name of a layer; the last with a map of 4x4.")] = None,
-    class_: Annotated[str | None, typer.Option("--class", metavar="NAME", help="Class; the predicted one.")] = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the pictures go.")] = Path("explained"),
-    feature_maps: Annotated[bool, typer.Option("--feature-maps", help="Draw what layers make of each image.")] = False,
+    layer: Annotated[
+        str | None, typer.Option(help="Path or name of a layer (default: the last with a map of 4x4 or more).")
+    ] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Class to explain (default: the predicted one).")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the pictures.")] = Path("explained"),
+    feature_maps: Annotated[bool, typer.Option("--feature-maps", help="Also draw the feature maps of layers.")] = False,
     force: Force = False,
 ) -> None:
-    """Lay Grad-CAM maps over images: where the network sees a class."""
+    """Draw Grad-CAM maps over images: where the network sees a class."""
     check_images(images, split, first, background)
     import_keras()
     from kzoo.data.image_files import Unreadable, image_files
@@ -98,17 +102,22 @@ def receptive_field(
             callback=checked_target(names=True),
         ),
     ],
-    effective: Annotated[bool, typer.Option("--effective/--exact", help="Measure effective fields as well.")] = True,
-    images: Annotated[int, typer.Option(min=1, help="Random images to measure with.")] = 8,
+    effective: Annotated[
+        bool, typer.Option("--effective/--exact", help="Also measure effective fields, or not.")
+    ] = True,
+    images: Annotated[int, typer.Option(min=1, help="Number of random images to measure with.")] = 8,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Their side in pixels, so that no field is cut off; the model's own.")
+        int | None,
+        typer.Option(
+            min=1, help="Side of these images in pixels, large enough for every field (default: the model's)."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of images, and of a named model's initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the images, and of a named model's initial weights.")] = 0,
     output: Figure = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show receptive fields layer by layer: exact, by report d's formula, and effective."""
+    """Show receptive fields layer by layer: exact, by the formula of report d, and effective."""
     import_keras()
     from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
@@ -142,8 +151,8 @@ def receptive_field(
 @app.command()
 def invariance(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.")],
-    limit: Annotated[int, typer.Option(min=1, help="How many of the test images.")] = 1000,
-    fill: Annotated[str, typer.Option(help="What fills the border of a moved image: edge or black.")] = "edge",
+    limit: Annotated[int, typer.Option(min=1, help="Number of test images.")] = 1000,
+    fill: Annotated[str, typer.Option(help="Pixels at the border of a moved image: edge or black.")] = "edge",
     output: Figure = None,
     force: Force = False,
     data_dir: DataDir = None,

@@ -36,35 +36,39 @@ def export(
         str,
         typer.Argument(
             metavar="RUN|SET|FILE",
-            help="A run's directory, a set of weights, or a .keras file.",
+            help="A run's directory, a weight set, or a .keras file.",
             callback=checked_target(),
         ),
     ],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="savedmodel, onnx, litert or keras.")],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="File, or folder of a SavedModel; NAME.SUFFIX here if not given."),
+        typer.Option(metavar="PATH", help="File, or directory of a SavedModel (default: ./NAME.SUFFIX)."),
     ] = None,
     input: Annotated[
-        str | None, typer.Option(metavar="DTYPE", help="Type of the pixels, 0 to 255: float32 (if not given) or uint8.")
+        str | None,
+        typer.Option(metavar="DTYPE", help="Type of the input pixels, 0 to 255: float32 or uint8 (default: float32)."),
     ] = None,
     quantize: Annotated[
         str | None,
         typer.Option(
             metavar="int8|int8-only",
-            help="Compute in int8; int8-only: input and output are int8 too (litert, of a run).",
+            help="Compute in int8; int8-only: inputs and outputs are int8 too (litert, of a run).",
         ),
     ] = None,
-    opset: Annotated[int | None, typer.Option(metavar="N", help="Version of ONNX's operators (onnx).")] = None,
+    opset: Annotated[int | None, typer.Option(metavar="N", help="Version of the ONNX operators (onnx).")] = None,
     logits: Annotated[
-        bool | None, typer.Option("--logits/--probabilities", help="Kind of the outputs; probabilities for a run.")
+        bool | None,
+        typer.Option("--logits/--probabilities", help="Kind of the outputs (default: probabilities, for a run)."),
     ] = None,
-    fold: Annotated[bool, typer.Option("--fold/--no-fold", help="Fold BatchNorm, leave out dropout.")] = True,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Fold BatchNorm and leave out dropout, or not.")
+    ] = True,
     data_dir: DataDir = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a network as a file for use elsewhere; it is loaded again and compared first."""
+    """Export a network to a file. The file is loaded and compared with the network first."""
     suffixes = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite", "keras": ".keras"}
     if to not in suffixes:
         raise unknown("format", to, suffixes)
@@ -122,7 +126,7 @@ def predict(
         str,
         typer.Argument(
             metavar="RUN|SET|FILE",
-            help="A run, a set, a SavedModel, a .keras, .onnx or .tflite file.",
+            help="A run, a weight set, a SavedModel, or a .keras, .onnx or .tflite file.",
             callback=checked_target(exported=True),
         ),
     ],
@@ -132,11 +136,11 @@ def predict(
     background: Ground = None,
     data_dir: DataDir = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 64,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: file, rank, class, probability.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which classes images show, with probabilities."""
+    """Predict the classes of images, with probabilities."""
     # Refuse options that contradict each other before anything is loaded.
     if as_csv and as_json:
         raise InputError("--csv and --json: choose one")

@@ -37,13 +37,12 @@ def diagram(
         ),
     ],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give a named model's builder an option.")
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of a named model's builder."),
     ] = None,
-    detail: Annotated[str, typer.Option(help="blocks or layers.")] = "blocks",
+    detail: Annotated[str, typer.Option(help="What to draw: blocks or layers.")] = "blocks",
     expand_nested: Annotated[bool, typer.Option("--expand-nested", help="Show the layers of nested models.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file, .svg; NAME.svg here if not given.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The file, .svg (default: ./NAME.svg).")] = None,
     force: Force = False,
 ) -> None:
     """Draw the architecture of a network as SVG."""
@@ -65,19 +64,19 @@ def diagram(
 @app.command()
 def confusion(
     run: RunPath,
-    top: Annotated[int, typer.Option(min=1, help="Pairs, classes and mistakes to show.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Number of pairs, classes and mistakes to show.")] = 10,
     output: Figure = None,
     per_class: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save a figure of every class's recall and precision.")
+        Path | None, typer.Option(metavar="FILE", help="Save a figure of the recall and precision of every class.")
     ] = None,
     mistakes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the most confident mistakes as pictures; needs the data.")
+        Path | None, typer.Option(metavar="FILE", help="Save a picture of the most confident mistakes; needs the data.")
     ] = None,
     data_dir: DataDir = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which classes a run's best weights take for which, on the test part."""
+    """Show which classes a run's best weights confuse on the test part."""
     import_keras()
     from kzoo.diagnostics.confusion import (
         confident_mistakes,
@@ -127,14 +126,14 @@ def confusion(
 @app.command()
 def calibration(
     run: RunPath,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    bins: Annotated[int, typer.Option(min=1, help="Of the reliability diagram.")] = 15,
+    split: Annotated[str, typer.Option(help="Part of the data: train, validation or test.")] = "test",
+    bins: Annotated[int, typer.Option(min=1, help="Number of bins of the reliability diagram.")] = 15,
     data_dir: DataDir = None,
     output: Figure = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare how sure a run's best weights are with how often they are right."""
+    """Compare the confidence of a run's best weights with their accuracy."""
     import_keras()
     from kzoo.diagnostics.calibration import at_temperature, fit_temperature, plot_reliability
     from kzoo.diagnostics.calibration import calibration as measure
@@ -182,7 +181,10 @@ def calibration(
 @app.command()
 def histograms(
     run: RunPath,
-    layer: Annotated[list[str] | None, typer.Option(help="Layers to show; all in the table, 12 in the figure.")] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="A layer to show; may be repeated (default: all in the table, 12 in the figure)."),
+    ] = None,
     output: Figure = None,
     force: Force = False,
     as_json: AsJson = False,

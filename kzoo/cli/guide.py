@@ -59,7 +59,7 @@ GUIDE: dict[str, dict[str, Entry]] = {
         "trials": Entry(("kzoo trials searches/NAME-DIGEST",), "kzoo train RECIPE"),
         "speed": Entry(("kzoo speed vgg08",), "kzoo train RECIPE --set precision=PRECISION"),
     },
-    "Look inside": {
+    "Understand": {
         "info": Entry(("kzoo info vgg-e", "kzoo info lenet2-average:emnist"), "kzoo diagram {name}"),
         "diagram": Entry(("kzoo diagram vgg38-bn-res --output vgg38.svg",), "kzoo doctor {target}"),
         "doctor": Entry(("kzoo doctor RUN", "kzoo doctor vgg38 --dataset digits"), "kzoo info NAME"),
@@ -73,7 +73,7 @@ GUIDE: dict[str, dict[str, Entry]] = {
         "receptive-field": Entry(("kzoo receptive-field lenet2-dilated --exact",), "kzoo diagram {target}"),
         "invariance": Entry(("kzoo invariance RUN RUN --output invariance.png",), "kzoo compare RUN RUN"),
     },
-    "Use and ship": {
+    "Use and export": {
         "predict": Entry(
             ("kzoo predict RUN pictures/ --top 1", "kzoo predict vgg08:cifar10 --split test --first 8"),
             "kzoo explain {target} IMAGES",
@@ -87,7 +87,7 @@ GUIDE: dict[str, dict[str, Entry]] = {
         "weights save": Entry(("kzoo weights save RUN --tag digits",), "kzoo publish SET DIR"),
         "publish": Entry(("kzoo publish lenet2-average:emnist folder",)),
     },
-    "What there is": {
+    "Models and data": {
         "list": Entry(("kzoo list 'resnet*'", "kzoo list --recipes 'rescue/*'"), "kzoo info NAME"),
         "data": Entry(("kzoo data", "kzoo data --data-dir ~/data"), "kzoo data get NAME"),
         "data get": Entry(

@@ -14,11 +14,11 @@ from kzoo.cli.common import DataDir, app, import_keras, out
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, or a record (a JSON file).")],
     output: Annotated[
-        Path | None, typer.Option(help="The page's path; report.html in the run's directory if not given.")
+        Path | None, typer.Option(help="Path of the page (default: report.html in the run's directory).")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make the page of a run: one HTML file with its metrics, curves, mistakes and internals."""
+    """Write the page of a run: one HTML file with metrics, curves, mistakes and internals."""
     from kzoo.html_report.document import check_page
     from kzoo.training.finding import check_run
     from kzoo.training.records import Result, read_result

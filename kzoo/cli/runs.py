@@ -57,16 +57,16 @@ def train(
     seed: Seed = None,
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
-    directory: Annotated[Path | None, typer.Option(help="The run's directory; runs/NAME-DIGEST if not given.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Directory of the run (default: runs/NAME-DIGEST).")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again in a new directory.")] = False,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Continue the finished run with fewer epochs; RECIPE may be that run.")
+        bool, typer.Option("--extend", help="Start from the finished run with fewer epochs; RECIPE may be that run.")
     ] = False,
     no_diagnostics: Annotated[
         bool, typer.Option("--no-diagnostics", help="Record no gradient flow and no histograms of weights.")
     ] = False,
 ) -> None:
-    """Train a recipe; the same command again resumes the run, or prints the result."""
+    """Train a recipe. The same command again resumes the run, or prints its result."""
     changes = changed(
         set_,
         dataset=dataset,
@@ -116,7 +116,7 @@ def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
 
 @app.command()
 def resume(run: RunPath, data_dir: DataDir = None) -> None:
-    """Resume a run that was cut off."""
+    """Resume an interrupted run."""
     import_keras()
     from kzoo.training.train import resume as resume_run
 
@@ -126,12 +126,12 @@ def resume(run: RunPath, data_dir: DataDir = None) -> None:
 @app.command()
 def evaluate(
     run: RunOrSet,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Part of the data: train, validation or test.")] = "test",
     tta: Annotated[str | None, typer.Option(help="Test-time augmentation: flip or flip-shift.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run's best weights, or a set's, on a part of its data."""
+    """Evaluate the best weights of a run, or a weight set, on a part of its data."""
     import_keras()
     from kzoo.training.saved_set import open_run
 

@@ -42,17 +42,21 @@ Removed = Annotated[str | None, typer.Option(hidden=True)]
 @app.command()
 def search(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file with `search = kzoo.Search(...)`.")],
-    tuner: Annotated[str | None, typer.Option(help="random, grid, bayesian or hyperband.")] = None,
-    trials: Annotated[int | None, typer.Option(metavar="N", help="Trials in all, rejected ones left out.")] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="No trial begins after this many minutes.")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Trials at a time, in child processes.")] = None,
+    tuner: Annotated[str | None, typer.Option(help="Tuner: random, grid, bayesian or hyperband.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Total number of trials, without rejected ones.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="N", help="Minutes after which no trial starts.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of trials at a time, in child processes.")
+    ] = None,
     on: On = None,
-    own_process: Annotated[bool, typer.Option("--own-process", help="Each trial in a process of its own.")] = False,
+    own_process: Annotated[bool, typer.Option("--own-process", help="Train each trial in a separate process.")] = False,
     memory: Annotated[
-        float | None, typer.Option(metavar="GIB", help="Memory of a trial's process; with --own-process.")
+        float | None, typer.Option(metavar="GIB", help="Memory limit of a trial's process; needs --own-process.")
     ] = None,
     directory: Annotated[
-        Path | None, typer.Option(help="The search's directory; searches/NAME-DIGEST if not given.")
+        Path | None, typer.Option(help="Directory of the search (default: searches/NAME-DIGEST).")
     ] = None,
     set_: Set = None,
     dataset: Dataset = None,
@@ -73,7 +77,7 @@ def search(
     wait: Removed = None,
     worker_timeout: Removed = None,
 ) -> None:
-    """Search a space of recipes. The same command resumes what was cut off. Fields that are set are not varied."""
+    """Search a space of recipes. The same command resumes a search. Fields set by an option are not varied."""
     from kzoo.search.search import load_search
 
     # Refuse options that no longer exist.
@@ -146,16 +150,18 @@ def _show(result: Any) -> None:
 
 @app.command()
 def trials(
-    directory: Annotated[Path, typer.Argument(metavar="SEARCH", help="A search's directory, or its record.")],
+    directory: Annotated[Path, typer.Argument(metavar="SEARCH", help="Directory of a search, or its record.")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
     figure: Figure = None,
     best: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the best trial's recipe, for kzoo train.")
+        Path | None, typer.Option(metavar="FILE", help="Write the recipe of the best trial, for kzoo train.")
     ] = None,
     confirm: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="Train the best and the recipe's own values with other seeds, e.g. 1,2,3."),
+        typer.Option(
+            metavar="SEEDS", help="Train the best values and the recipe's values with other seeds, e.g. 1,2,3."
+        ),
     ] = None,
     data_dir: DataDir = None,
     force: Force = False,
@@ -191,4 +197,4 @@ def trials(
     else:
         _show(result)
         if result.status == "running":
-            complain("warning", "this search runs, or was cut off: kzoo search FILE resumes it")
+            complain("warning", "this search is still running or was interrupted: kzoo search FILE resumes it")

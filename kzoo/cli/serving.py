@@ -15,7 +15,7 @@ Usable = Annotated[
     str,
     typer.Argument(
         metavar="RUN|SET|FILE",
-        help="A run, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel.",
+        help="A run, a weight set, a SavedModel, or a .keras, .onnx or .tflite file.",
         callback=checked_target(exported=True),
     ),
 ]
@@ -24,11 +24,11 @@ Usable = Annotated[
 @app.command()
 def benchmark(
     target: Usable,
-    batches: Annotated[str, typer.Option("--batch", metavar="LIST", help="Images a call.")] = "1,64",
-    seconds: Annotated[float, typer.Option(help="To spend on each batch size in each runtime.")] = 2.0,
+    batches: Annotated[str, typer.Option("--batch", metavar="LIST", help="Images per call.")] = "1,64",
+    seconds: Annotated[float, typer.Option(help="Seconds per batch size and runtime.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Time a classifier: latency and throughput in each runtime that is installed."""
+    """Measure the latency and throughput of a classifier in each installed runtime."""
     sizes = numbers("--batch", batches)
     if Path(target).suffix.lower() not in (".onnx", ".tflite"):
         import_keras()
@@ -53,11 +53,11 @@ def benchmark(
 @app.command()
 def publish(
     source: Annotated[
-        str, typer.Argument(metavar="SET", help="A set of weights: MODEL:TAG, its folder, or the URL of its set.json.")
+        str, typer.Argument(metavar="SET", help="A weight set: MODEL:TAG, its directory, or the URL of its set.json.")
     ],
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory.")],
 ) -> None:
-    """Write a folder for Hugging Face: card, weights, config.json. Nothing is uploaded."""
+    """Write a directory for Hugging Face: card, weights, config.json. Nothing is uploaded."""
     from kzoo.models.huggingface import publish as write
 
     folder = write(source, directory)
@@ -70,7 +70,7 @@ def demo(
     target: Usable,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
 ) -> None:
-    """Open a page on this machine to draw on or drop pictures on: the likeliest classes, and the Grad-CAM map."""
+    """Serve a local page: draw or drop a picture, and see the most likely classes and the Grad-CAM map."""
     if Path(target).suffix.lower() not in (".onnx", ".tflite"):
         import_keras()
     from kzoo.demo.server import demo_server

@@ -13,15 +13,15 @@ from kzoo.cli.common import AsJson, app, assignments, import_keras, out, print_j
 @app.command()
 def speed(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name.")] = "resnet24",
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 128,
-    steps: Annotated[int, typer.Option(help="Steps a round.")] = 3,
-    rounds: Annotated[int, typer.Option(help="Rounds; the median counts.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 128,
+    steps: Annotated[int, typer.Option(help="Steps per round.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; the result is their median.")] = 3,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give the model's builder an option.")
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of the model's builder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure training in float32 and in bfloat16 on this machine, and say which to use."""
+    """Measure training speed in float32 and bfloat16 on this machine, and recommend one."""
     import_keras()
     from kzoo.training.speed import measure, with_onednn
 

@@ -35,7 +35,7 @@ from kzoo.cli.parsing import App
 from kzoo.console import plain_console, say
 from kzoo.errors import InputError
 
-studies = App(no_args_is_help=True, help="Questions of the reports: their runs, tables and verdicts.")
+studies = App(no_args_is_help=True, help="Studies: questions of the reports, with runs, tables and verdicts.")
 app.add_typer(studies, name="study")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.")]
@@ -102,9 +102,13 @@ def run(
     name: Name,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="WILDCARD", help="Only runs whose label or recipe matches; may be repeated."),
+        typer.Option(
+            metavar="WILDCARD", help="Only runs whose label or recipe matches; may be repeated (default: all)."
+        ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2 (default: the recipe's).")
+    ] = None,
     set_: Set = None,
     dataset: Dataset = None,
     epochs: Epochs = None,
@@ -115,12 +119,14 @@ def run(
     weights: Weights = None,
     freeze: Freeze = None,
     data_dir: DataDir = None,
-    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Directory of the runs.")] = Path("runs"),
     records: Records = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs at a time, each its own process [1].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of runs at a time, each in a separate process (default: 1).")
+    ] = None,
     on: On = None,
 ) -> None:
-    """Train what a study needs and is not recorded yet. The same command resumes what was cut off."""
+    """Train the runs of a study that have no record yet. The same command resumes a study."""
     from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
 
@@ -227,7 +233,7 @@ def table(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a study's tables and verdicts, one for each budget that has records."""
+    """Print the tables and verdicts of a study, for each budget that has records."""
     from kzoo.studies import get_study, tables
 
     study = get_study(name)
@@ -249,10 +255,10 @@ def report(
     name: Name,
     records: Records = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page's path; runs/NAME.html by default.")
+        Path | None, typer.Option(metavar="FILE", help="Path of the page (default: runs/NAME.html).")
     ] = None,
 ) -> None:
-    """Make a study's page: one HTML file with its tables, verdicts, curves and runs."""
+    """Write the page of a study: one HTML file with tables, verdicts, curves and runs."""
     from kzoo.studies import get_study
     from kzoo.studies import records as files
 
@@ -268,10 +274,10 @@ def report(
 @studies.command()
 def collect(
     name: Name,
-    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Where the runs are.")] = Path("runs"),
-    into: Annotated[Path, typer.Option(metavar="RESULTS", help="Where records are kept.")] = Path("results"),
+    directory: Annotated[Path, typer.Option(metavar="RUNS", help="Directory of the runs.")] = Path("runs"),
+    into: Annotated[Path, typer.Option(metavar="RESULTS", help="Directory of the records.")] = Path("results"),
 ) -> None:
-    """Copy the records of a study's finished runs to where they are kept, without paths of this machine."""
+    """Copy the records of a study's finished runs to a directory, without paths of this machine."""
     from kzoo.studies import get_study
     from kzoo.studies.collecting import collect as gather
 

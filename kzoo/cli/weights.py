@@ -12,7 +12,7 @@ from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json
 from kzoo.cli.parsing import App
 from kzoo.errors import InputError
 
-weights = App(no_args_is_help=True, help="Sets of trained weights.")
+weights = App(no_args_is_help=True, help="Weight sets: trained weights by name.")
 app.add_typer(weights, name="weights")
 
 
@@ -21,7 +21,7 @@ def list_(
     pattern: Annotated[str, typer.Argument(help="Wildcard on MODEL:TAG, or on models.")] = "*",
     as_json: AsJson = False,
 ) -> None:
-    """List the sets of weights that come with kzoo."""
+    """List the weight sets that come with kzoo."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
 
     # The sets that match.
@@ -60,10 +60,12 @@ def list_(
 @weights.command()
 def save(
     run: RunPath,
-    tag: Annotated[str | None, typer.Option(help="The set's name among the model's; default: the dataset's.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Folder; default weights/MODEL/TAG.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag of the weight set (default: the dataset's name).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Directory of the weight set (default: weights/MODEL/TAG).")
+    ] = None,
 ) -> None:
-    """Make a set of weights, with a model card, from a finished run."""
+    """Create a weight set, with a model card, from a finished run."""
     import_keras()
     from kzoo.training.publishing import save_weights_set
 

@@ -18,7 +18,7 @@ def list_(
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models with trained weights.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List models, or recipes."""
+    """List models or recipes."""
     from kzoo.models.registry import get_variant, list_models
     from kzoo.recipes import get_recipe, list_recipes
 
@@ -59,12 +59,12 @@ def info(
         str,
         typer.Argument(
             metavar="NAME|SET|FILE",
-            help="A model's name, a set of weights, or a .keras file.",
+            help="A model's name, a weight set, or a .keras file.",
             callback=checked_target(names=True),
         ),
     ],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Give the model's builder an option.")
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of the model's builder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +107,7 @@ def info(
     out.print(shown)
     out.print(
         f"{table.trainable_parameters:,} trainable of {table.parameters:,} parameters, "
-        f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations an image",
+        f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations per image",
         highlight=False,
     )
     if table.uncounted:

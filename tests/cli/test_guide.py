@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.text import Text
 
 from kzoo import __version__
 from kzoo.cli import app, guide
@@ -61,6 +62,12 @@ def test_help(words, command):
     elif words[0] == "train":
         assert "kzoo train vgg08-bn --dataset digits --epochs 5" in text
         assert "(the recipe's)" in text
+
+
+@pytest.mark.parametrize(("name", "known"), [pytest.param(*item, id=item[0]) for item in commands()])
+def test_help_has_no_words_that_its_markup_swallows(name, known):
+    for text in (known.help, *(getattr(parameter, "help", None) for parameter in known.params)):
+        assert Text.from_markup(text or "").plain == (text or "").rstrip("\n"), name
 
 
 def test_version(command):
