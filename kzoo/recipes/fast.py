@@ -8,7 +8,7 @@ What differs from the author's code: float32 instead of half precision; whitenin
 bias of the whitening convolution follows the common schedule until its last epoch instead of a separate one; the recipe
 for 96% trains on all images in every epoch, without the author's selection. Operations of training,
 from the layer table: 0.28, 1.36 and 5.4 PFLOP for 94, 95 and 96%, 2.7 for CIFAR-100. A step of the first takes 25
-seconds of processor time on cores with AVX2 and oneDNN, so its 200 steps about 41 minutes on two idle ones (estimated,
+seconds of processor time on cores with AVX2, so its 200 steps about 41 minutes on two idle ones (estimated,
 not measured).
 """
 

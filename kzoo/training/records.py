@@ -11,12 +11,14 @@ import platform
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo import notebook
+from kzoo.backend import ONEDNN
 from kzoo.errors import InputError
 from kzoo.schemas import check_version
 
@@ -50,6 +52,8 @@ class Segment(_Record):
     processor_features: list[str]
     cores: int
     devices: list[str]
+    onednn: str | None = None
+    """Value of the variable TF_ENABLE_ONEDNN_OPTS; None if it was not set, on other backends, and in early records."""
 
 
 class Result(_Record):
@@ -247,6 +251,26 @@ def hardware() -> dict[str, Any]:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return {"processor": name, "processor_features": sorted(features), "cores": cores, "platform": platform.platform()}
+
+
+def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Warn about what differs between a run's last process and this one, and changes the last bits of its sums."""
+    backend = before["backend"]
+    if backend != now["backend"]:
+        changed = [f"{now['backend']} instead of {backend}"]
+    else:
+        # TensorFlow turns oneDNN on by itself on most processors with AVX512.
+        by_default = "1" if "avx512f" in before["processor_features"] else None
+        old = {ONEDNN: before.get("onednn", by_default) if backend == "tensorflow" else None, **before["versions"]}
+        new = {ONEDNN: now["onednn"], **now["versions"]}
+        names = [name for name in (ONEDNN, "kzoo", "keras", backend, "numpy") if old.get(name) != new.get(name)]
+        changed = [f"{name} {new.get(name)} instead of {old.get(name)}" for name in names]
+    if changed:
+        warnings.warn(
+            f"run {str(directory)!r} resumes with {', '.join(changed)}: its last bits differ from those of an "
+            "uninterrupted run",
+            stacklevel=3,
+        )
 
 
 def peak_memory() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.backend import ONEDNN
 from kzoo.console import console_for
 from kzoo.errors import InputError
 from kzoo.files import write_text
@@ -65,6 +67,8 @@ class Trainer:
         self._began = time.monotonic()
         self._earlier = list(start.state.segments) if start else []
         self._segment = _describe(start.epoch if start else 0)
+        if self._earlier:
+            records.warn_of_other_bits(directory, self._earlier[-1], self._segment)
         self._compile()
         self.flow: GradientFlowCallback | None = None
         self._make_callbacks(options, self._watchers() if state.diagnostics else [])
@@ -197,6 +201,7 @@ def _describe(epoch: int) -> dict[str, Any]:
         "versions": records.versions(),
         "python": platform.python_version(),
         "devices": devices(),
+        "onednn": os.environ.get(ONEDNN) if keras.backend.backend() == "tensorflow" else None,
         **records.hardware(),
     }
 
