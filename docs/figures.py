@@ -124,7 +124,7 @@ def gradients_heatmap(runs: Runs) -> Made:
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_heatmap
 
     run = runs("vgg38-bn")
-    return plot_gradient_heatmap(run.result.gradient_flow), ".png", f"The last one as a map: {budget(run)}."
+    return plot_gradient_heatmap(run.result.gradient_flow), ".png", f"The same run as a heat map: {budget(run)}."
 
 
 @figure("update-ratio", "vgg38-bn")
@@ -241,7 +241,7 @@ def grad_cam(runs: Runs) -> Made:
     _, first = np.unique(found.labels[surest], return_index=True)  # one image a class
     pictures = found.images[surest[np.sort(first)[:4]]]
     drawn = plot_grad_cam(run.model, pictures, convolutions(run.model)[1::2], class_names=run.class_names)
-    caption = f"Grad-CAM of the predicted class at three depths, on images that are classified well: {budget(run)}."
+    caption = f"Grad-CAM of the predicted class at three depths, on correctly classified images: {budget(run)}."
     return drawn, ".png", caption
 
 
@@ -303,7 +303,8 @@ def receptive_fields(runs: Runs) -> Made:
 
     caption = (
         "Effective receptive fields of untrained LeNets with average pooling and with dilation, 1 to 4 blocks, mean of "
-        "5 draws of weights and 8 random images each; squares: the exact field; titles: report d's formula beside it."
+        "5 draws of weights and 8 random images each; squares: the exact field; titles: the exact size and that of "
+        "report d's formula."
     )
     return plot_lenet_fields(lenet_fields()), ".png", caption
 
@@ -319,7 +320,7 @@ def invariance(runs: Runs) -> Made:
         run = runs(f"lenet2-{kind}")
         part = run.part("test")
         results.append(measure(run.model, part.images[:1000], part.labels[:1000], name=f"lenet2-{kind}"))
-    caption = f"Accuracy on 1,000 test images, shifted and turned; each run: {budget(run, named=False)}."
+    caption = f"Accuracy on 1,000 test images, shifted and rotated; each run: {budget(run, named=False)}."
     return plot_invariance(results), ".svg", caption
 
 

@@ -76,7 +76,7 @@ def datasets() -> str:
     from kzoo.data.datasets import DATASETS
 
     def amount(value: float | None) -> str:
-        return "own" if value is None else f"{value:.0%}" if value < 1 else f"{value:,}"
+        return "published" if value is None else f"{value:.0%}" if value < 1 else f"{value:,}"
 
     rows = []
     for row in DATASETS:

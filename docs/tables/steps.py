@@ -56,10 +56,10 @@ model.fit(data, epochs=20, validation_data=(x_val, y_val), callbacks=[best])
 model = keras.saving.load_model("best.keras")
 model.evaluate(x_test, y_test)""",
         ),
-        "timm's commands are scripts of its repository; for this dataset its validation split is the test set.",
+        "timm's commands are scripts in its repository. For this dataset, its validation split is the test set.",
     ),
     (
-        "Go on after a kill",
+        "Resume after a kill",
         (
             "$ kzoo resume RUN",
             'backup = keras.callbacks.BackupAndRestore("backup", save_freq=100)\n'
@@ -67,8 +67,8 @@ model.evaluate(x_test, y_test)""",
             "$ python train.py ... --resume output/train/RUN/last.pth.tar",
             SAME,
         ),
-        "kzoo's run ends with the same bits as one that was not killed; the others go on from the last checkpoint "
-        "(timm's is of an epoch's end), with another order of images.",
+        "A resumed run of kzoo ends with the same bits as an uninterrupted one. The others resume from the last "
+        "checkpoint (timm: of the last complete epoch), with another order of images.",
     ),
     (
         "Compare three finished runs: what differs in their settings, curves on one axis",
@@ -89,7 +89,7 @@ pyplot.savefig("compared.svg")
 $ diff output/ONE/args.yaml output/OTHER/args.yaml""",
             SAME,
         ),
-        "Plain Keras keeps no settings that could be compared.",
+        "Plain Keras does not store settings to compare.",
     ),
     (
         "Mean and standard deviation over three seeds",
@@ -113,7 +113,7 @@ print(numpy.mean(best), numpy.std(best, ddof=1))""",
         "",
     ),
     (
-        "An augmentation of one's own (its function is written already)",
+        "A custom augmentation (its function exists already)",
         (
             '$ kzoo train vgg08-bn --set \'augmentation=["flip", "mine:darker"]\'',
             "changed = layers.Lambda(darker)(layers.RandomFlip()(inputs))",
@@ -126,8 +126,8 @@ timm.data.loader.create_transform = create_transform
 runpy.run_path("train.py", run_name="__main__")""",
             "data = data.map(lambda x, y: (darker(x), y))",
         ),
-        "kzoo's is seeded by epoch and batch and fingerprinted in the record; Keras's Lambda stays in the exported "
-        "model unless it is taken out; timm's script has no option for it.",
+        "kzoo seeds it by epoch and batch and stores a fingerprint in the record. Keras's Lambda stays in the exported "
+        "model unless you remove it. timm's script has no option for it.",
     ),
     (
         "Prepare a dataset of tensorflow-datasets by its name, and train on it",
@@ -143,7 +143,7 @@ model.fit(train.shuffle(100), validation_data=validation, epochs=20)""",
             "    --model resnet18 --num-classes 10 --input-size 3 32 32 --val-split test",
             SAME,
         ),
-        "kzoo takes sizes and class names from the dataset's description.",
+        "kzoo reads sizes and class names from the description of the dataset.",
     ),
     (
         "Fine-tune trained weights on a directory of pictures",
@@ -172,11 +172,11 @@ model = keras_hub.models.ImageClassifier.from_preset(
 )
 model.fit(train, validation_data=validation, epochs=5)""",
         ),
-        "timm wants train and validation directories; the others have far more trained networks than kzoo, for larger "
-        "images.",
+        "timm needs directories for training and validation. The others have far more trained networks than kzoo, for "
+        "larger images.",
     ),
     (
-        "Name what is in a directory of pictures",
+        "Classify the pictures in a directory",
         (
             "$ kzoo predict RUN pictures/",
             """\
@@ -188,7 +188,7 @@ for path in sorted(pathlib.Path("pictures").glob("*.png")):
             "    --num-classes 10 --topk 3 --label-type none",
             SAME,
         ),
-        "Keras's file keeps no class names; timm's script names those of ImageNet, or those that came with a model.",
+        "A Keras file has no class names; timm's script prints those of ImageNet, or those of the model.",
     ),
     (
         "Confusion matrix of the test images, as a picture",
@@ -201,7 +201,7 @@ shown.figure_.savefig("confusion.png")""",
             "-",
             SAME,
         ),
-        "Of timm one has the answers of `inference.py` as a table.",
+        "timm's `inference.py` writes a table of predictions.",
     ),
     (
         "Search a learning rate, 20 trials, two at a time, resumable",
@@ -246,7 +246,7 @@ pyplot.semilogy([float(p.grad.abs().mean()) for p in model.parameters()])
 pyplot.savefig("gradients.svg")""",
             SAME,
         ),
-        "Before or after training; words, and gradients of every epoch, only in kzoo.",
+        "Before or after training. Only kzoo explains the result and has the gradients of every epoch.",
     ),
     (
         "Grad-CAM pictures of a directory",
@@ -266,10 +266,10 @@ for path in sorted(pathlib.Path("pictures").glob("*.png")):
             "-",
             SAME,
         ),
-        "With timm people use a package of another author.",
+        "timm's users need a package of another author.",
     ),
     (
-        "An ONNX file whose answers are known to be the network's",
+        "An ONNX file, checked against the network",
         (
             "$ kzoo export RUN --to onnx",
             """\
@@ -300,12 +300,12 @@ for batch in (1, 64):
             "$ python benchmark.py --model resnet18 --bench infer --batch-size 64 --device cpu",
             SAME,
         ),
-        "kzoo times the exported runtimes that are installed, too.",
+        "kzoo also measures the installed runtimes of exported files.",
     ),
     (
-        "A page on this machine to try it on",
+        "A local page to try the network",
         ("$ kzoo demo RUN", "-", "-", "-"),
-        "For the others one writes a few lines for a package such as Gradio.",
+        "With the others, you write a few lines for a package such as Gradio.",
     ),
 )
 
@@ -329,7 +329,7 @@ def table() -> str:
     known = [[row[column] for row in rows] for column in range(2, 2 + len(TOOLS))]
     totals = [f"{sum(c for c in cells if c != '-')} ({sum(c != '-' for c in cells)} of {len(rows)})" for cells in known]
     return markdown(
-        " | ".join(("", "step", *TOOLS)), [*rows, ("", "lines in all (of so many steps)", *totals)], "llrrrr"
+        " | ".join(("", "step", *TOOLS)), [*rows, ("", "lines in total (number of steps)", *totals)], "llrrrr"
     )
 
 

@@ -37,16 +37,16 @@ class Split(BaseModel):
     A share is rounded to the nearest number of images (halves to even).
 
     Attributes:
-        validation: a share (below 1) or a count; None takes the dataset's published validation part, or its default
-            share where it has none; 0 gives no validation images. If given, a published validation part is pooled with
-            the training images. A share is one of all images where `test` is given (so 0.12 and 0.12 leave 0.76), else
-            one of the images that are not for testing.
-        test: None keeps the dataset's published test split, or cuts off its default share where it has none. If given,
-            the dataset's train and test images are pooled and split again: a share or a count of the pool.
-        seed: of the split, independent of the run's seed.
+        validation: a share (below 1) or a count; None means the dataset's published validation part, or its default
+            share if it has none; 0 means no validation images. If you set it, a published validation part is pooled
+            with the training images. If `test` is set too, the share is one of all images (0.12 and 0.12 leave 0.76),
+            otherwise one of the images that are not for testing.
+        test: None keeps the dataset's published test split, or splits off its default share if it has none. If you set
+            it, the dataset's train and test images are pooled and split again: a share or a count of the pool.
+        seed: seed of the split, independent of the run's seed.
         stratified: draw class by class, so that each part, and each `train_size` subset, has the classes in the same
-            proportions; False draws from all images at once. None is False for MNIST, EMNIST, CIFAR-10 and
-            CIFAR-100, as their published splits do, and True for all others.
+            proportions; False draws from all images at once. None means False for MNIST, EMNIST, CIFAR-10 and
+            CIFAR-100, as in their published splits, and True for all others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

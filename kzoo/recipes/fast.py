@@ -1,4 +1,4 @@
-"""Recipes of short training: 94% on CIFAR-10 and more, after Jordan (2024, arXiv 2404.00498) with Muon.
+"""Recipes for short training: 94% and more on CIFAR-10, after Jordan (2024, arXiv 2404.00498) with Muon.
 
 The network, the augmentation and the rates are those of the paper and of its successor with Muon (0.29 PFLOP for 94.0%
 with test-time augmentation, the mean of 200 runs there). All 50,000 training images are used: nothing is selected, so

@@ -1,4 +1,4 @@
-"""Recipes that compare a fully connected network with convolutional ones on digits (future work of the reports).
+"""Recipes that compare a fully connected network with convolutional ones on digits (future work of report a).
 
 The classes are EMNIST's ten digits, at 32 pixels a side so that every network fits.
 """

@@ -47,53 +47,54 @@ TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "bac
 
 
 class Recipe(Setting):
-    """All that determines a run.
+    """Everything that determines a run.
 
     Attributes:
         schema_version: version of this schema; a newer one is refused.
-        name: ``family/name``; labels the run and is no part of its identity.
+        name: ``family/name``; labels the run and is not part of its identity.
         model: a registered model's name, or ``module:function`` returning a Keras model.
         model_options: keyword arguments for the model's builder.
         dataset: a dataset's name, ``tfds:NAME[/CONFIG]``, ``folder:PATH``, ``npz:PATH`` or ``module:function``.
         class_names: restricts the dataset to these classes (names or indices, renumbered in this order).
         split: how validation and test images are chosen.
         train_size: use only this many training images (a seeded subset; smaller ones nest in larger ones).
-        image_size: resize images to this many pixels a side, once.
-        background: the colour that transparent image files are laid over, red, green and blue or one grey value, 0-255;
-            null drops the transparency. For a dataset without image files it applies to predictions only.
-        augmentation: random changes to each training image, in order; None takes the dataset's default.
+        image_size: resize all images once; the side in pixels.
+        background: the background of transparent image files: red, green and blue, or one grey value, 0-255; null
+            drops the transparency. For a dataset without image files it applies to predictions only.
+        augmentation: random changes to each training image, in order; None means the dataset's default.
         expansions: transformed copies added to the training images before training starts.
         normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
             or the values themselves, in units of pixels / 255. It becomes the model's first layer.
         optimizer: the optimizer and its learning rate.
         schedule: the learning rate per epoch.
         l1: coefficient of sign(w), added to the gradient of every parameter w.
-        l2: coefficient of w, added to the gradient of every parameter w, biases and BatchNorm included:
-            what PyTorch's optimizers call ``weight_decay`` (facts on reports a, b, d, e).
-        weight_decay: decoupled decay, as Keras's optimizers use the word; None is 0.004 (Keras's default) for
-            AdamW, a custom optimizer's default, and 0 for all others.
+        l2: coefficient of w, added to the gradient of every parameter w, including biases and BatchNorm. PyTorch's
+            optimizers call it ``weight_decay``.
+        weight_decay: decoupled weight decay, as in Keras; None means 0.004 (Keras's default) for AdamW, a custom
+            optimizer's default, and 0 for all others.
         label_smoothing: share of each training label spread over all classes.
         ema: momentum of a moving average of the weights, used for validation, testing and the saved weights.
         precision: Keras dtype policy.
         epochs: passes over the training part.
-        batch_size: images a step; the last, smaller batch of an epoch is kept.
-        seed: of initial weights, order, augmentation and dropout (the split has another).
-        initial_weights: a run's directory (its best weights), a set of weights (``MODEL:TAG``, its folder or URL), or a
+        batch_size: images per step; the last, smaller batch of an epoch is kept.
+        seed: seed of initial weights, order, augmentation and dropout (the split has a separate one).
+        initial_weights: a run's directory (its best weights), a weight set (``MODEL:TAG``, its directory or URL), or a
             ``.weights.h5`` or ``.keras`` file.
-        initial_weights_partial: take the layers of `initial_weights` that fit; else all but the classifier must fit.
-        freeze: wildcards of layer names that are not trained. With `initial_weights`, other layers may
-            differ, but each frozen layer must be taken from them.
-        early_stop: when to end before the last epoch.
+        initial_weights_partial: load the layers of `initial_weights` that fit; by default, all except the classifier
+            must fit.
+        freeze: wildcards of the names of layers that are not trained. With `initial_weights`, other layers may differ,
+            but each frozen layer must be loaded from them.
+        early_stop: when to stop before the last epoch.
         rate_multipliers: factors on the learning rate by wildcards of variable paths (``"*bias": 64``, or with first
-            and last epoch, see `RateMultiplier`); of several that match, the last one counts.
+            and last epoch, see `RateMultiplier`); if several match, the last one counts.
         warmup_epochs: epochs in which the learning rate rises linearly, step by step, to the schedule's first rate
             (Goyal et al. 2017); the schedule then fills the rest of the run.
-        clip_norm: the largest norm of all gradients together; greater norms are scaled to it (Pascanu et al. 2013).
-        class_weights: factor on an image's loss, by the name of its class (1 where none is given), or
-            ``"balanced"``: images / (classes * images of the class), of the training part (King and Zeng 2001).
-        tta: test-time augmentation, a second score of the test part next to the plain one: the mean over each image and
-            its mirror image (``"flip"``), and for one half over both moved by one pixel along the diagonal
-            (``"flip-shift"``; Jordan 2024, section 3.5).
+        clip_norm: largest norm of all gradients together; larger norms are scaled down to it (Pascanu et al. 2013).
+        class_weights: factor on the loss of an image, by class name (1 for classes without one), or ``"balanced"``:
+            images / (classes * images of the class), of the training part (King and Zeng 2001).
+        tta: test-time augmentation, a second score of the test part in addition to the plain one: the mean over each
+            image and its mirror image (``"flip"``), or half of this and half of the mean over both moved by one pixel
+            along the diagonal (``"flip-shift"``; Jordan 2024, section 3.5).
         ties: which of several epochs with the best validation accuracy is kept: ``"loss"``, the one with the lowest
             validation loss, or ``"first"``, as in the reports' recipes.
     """
