@@ -64,7 +64,7 @@ def test_every_claim_of_the_reports_has_one_row_and_is_counted(site):
     assert sorted(row[0] for row in rows) == sorted(claims)
 
     # A verdict at a small budget is marked as one, and no count mixes it with the others.
-    (fits,) = [row for row in rows if row[0].startswith("It does so without overfitting")]
+    (fits,) = [row for row in rows if row[0].startswith("VGG-38 with BatchNorm does not overfit")]
     assert fits[2:4] == ["holds at a small budget", "epochs=15, other images"]
     totals = [int(cell) for cell in counts.strip().splitlines()[-1].split("|")[2:-1]]
     verdicts = [row[2] for row in rows]

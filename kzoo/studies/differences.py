@@ -81,8 +81,9 @@ def _why(entry: Entry, runs: list[Result], metric: str) -> str:
     theirs = selection.published_sizes(runs[0].recipe)
     if theirs is not None and selection.on_other_images(runs[0]):
         sentences.append(
-            f"The images are another selection of {runs[0].recipe['dataset']}: {selection.write_sizes(theirs)} for "
-            f"training, validation and testing there, {selection.write_sizes(selection.sizes(runs[0]))} here."
+            f"Our images are another selection of {runs[0].recipe['dataset']}: "
+            f"{selection.write_sizes(selection.sizes(runs[0]))} for training, validation and testing instead of "
+            f"{selection.write_sizes(theirs)}."
         )
     return " ".join([*sentences, entry.why or _tried(runs, metric, partly_known=bool(sentences))])
 

@@ -8,7 +8,7 @@ from kzoo.studies.study import Claim, Study, entries
 
 COLUMNS = ("test_accuracy", "test_tta_accuracy", "training_flops", "seconds", "parameters")
 PAPER = "Jordan 2024"
-SECONDS = "Seconds are those of the machine that each record names: they compare where the machine is one."
+SECONDS = "Compare seconds only between records of the same machine, which each record names."
 
 FAST = Study(
     "fast",
@@ -30,7 +30,7 @@ FAST = Study(
     ),
     claims=(
         Claim(
-            "The recipe for 94% is more accurate than report e's ResNet24, without test-time augmentation too",
+            "The recipe for 94% is more accurate than report e's ResNet24, even without test-time augmentation",
             PAPER,
             Higher("fast 94", "ResNet24"),
         ),
@@ -42,7 +42,7 @@ FAST = Study(
     ),
     columns=COLUMNS,
     notes=(
-        "Reported are the figures of Jordan (2024, and the repository KellerJordan/cifar10-airbench): means over "
+        "The reported values are those of Jordan (2024, and the repository KellerJordan/cifar10-airbench): means over "
         "many runs, in half precision on a GPU, with test-time augmentation.",
         SECONDS,
     ),
@@ -54,7 +54,7 @@ FAST_WITHOUT = Study(
     question="What does each trick of short training add?",
     entries=entries({"all": "fast/cifar10-94", **{f"without {name}": f"fast-without/{name}" for name in fast.WITHOUT}}),
     columns=("train_accuracy", *COLUMNS[:2]),
-    notes=("Each run leaves one trick out. Differences below half a point need several seeds.",),
+    notes=("Each run leaves out one trick. Differences below half a point need several seeds.",),
 )
 
 STUDIES = (FAST, FAST_WITHOUT)

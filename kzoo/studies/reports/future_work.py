@@ -26,12 +26,12 @@ DENSENET = Study(
     ),
     claims=(
         Claim(
-            "At like size a dense network beats BatchNorm with residual connections",
+            "At similar size, a dense network beats BatchNorm with residual connections",
             "report a, section 7 (future work)",
             Higher("DenseNet-BC-40-16", "BN+residual"),
         ),
         Claim(
-            "At like size a dense network beats the final model, trained alike",
+            "At similar size and with the same training, a dense network beats the final model",
             "report a, section 7 (future work)",
             Higher("DenseNet-BC-40-16, final", "BN+residual, final"),
         ),
@@ -51,12 +51,12 @@ DENSENET = Study(
     ),
     columns=(*COLUMNS, "peak_memory"),
     notes=(
-        "All train as report a trained, so that only the network differs; 'final' is its final model's training, with "
-        "random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 images: their 77.73% "
-        "for DenseNet-BC-100-12 is not to be compared.",
-        "DenseNet-BC-40-16 is near VGG-38 with BatchNorm in parameters, multiply-adds and depth.",
-        "Initial weights are the paper's (He et al. 2015); VGG-38 keeps PyTorch's, as in report a.",
-        "Report a quotes 82.62% for a dense network, which is the paper's largest one.",
+        "All are trained as in report a, so that only the network differs; 'final' means the training of its final "
+        "model, with random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 images, "
+        "so their 77.73% for DenseNet-BC-100-12 is not comparable.",
+        "DenseNet-BC-40-16 has about the parameters, multiply-adds and depth of VGG-38 with BatchNorm.",
+        "DenseNets have the initial weights of the paper (He et al. 2015), VGG-38 those of PyTorch, as in report a.",
+        "Report a quotes 82.62% for a dense network: the largest one of the paper.",
     ),
 )
 
@@ -90,9 +90,9 @@ LOSSLESS_REDUCTION = Study(
     ),
     columns=COLUMNS,
     notes=(
-        "VGG-38 with BatchNorm and residual connections, trained as in the study rescue; average without a shortcut is "
+        "VGG-38 with BatchNorm and residual connections, trained as in the study rescue. Average without a shortcut is "
         "its BN+residual.",
-        "Space-to-depth gives the convolution after it four times the inputs, so it has more parameters too.",
+        "After space-to-depth, the next convolution has four times as many inputs, and therefore more parameters.",
     ),
 )
 
@@ -116,7 +116,7 @@ KERNEL_STRIDE = Study(
         ),
     ),
     columns=COLUMNS,
-    notes=("The stride is that of the entry's convolution: with 2, every later map has a quarter of the area.",),
+    notes=("The stride is that of the entry convolution: with 2, all later maps have a quarter of the area.",),
 )
 
 FULLY_CONNECTED = Study(
@@ -139,12 +139,12 @@ FULLY_CONNECTED = Study(
             AllOf(Higher("LeNet", "MLP"), Higher("VGG-08", "MLP")),
         ),
         Claim(
-            "Depth is not: a deep network gains nothing over VGG-08",
+            "Depth is not needed: a deep network gains nothing over VGG-08",
             "report a, section 7 (future work)",
             NoGain("VGG-38 BN+residual", "VGG-08"),
         ),
         Claim(
-            "All but the plain VGG-38 do alike (within 1 point: our bound)",
+            "All except the plain VGG-38 are equally accurate (within 1 point: our bound)",
             "report a, section 7 (future work)",
             Alike(("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01),
         ),
@@ -152,7 +152,7 @@ FULLY_CONNECTED = Study(
     columns=COLUMNS,
     notes=(
         "The ten digit classes of EMNIST balanced, resized to 32x32 pixels, 20 epochs: the report named MNIST.",
-        "EMNIST here is another selection of the data set than the one published; each record holds the sizes.",
+        "Our EMNIST is another selection of the dataset than the published one; each record contains the sizes.",
     ),
 )
 

@@ -15,7 +15,9 @@ REPORTED = {
     "+ L2": {"val_accuracy": 0.6589, "test_accuracy": 0.6541},
     "+ dropout": {"val_accuracy": 0.6524},
 }
-LAST_EPOCH = "The report's validation accuracy is that of epoch 100, the last one; test accuracy is of the best epoch."
+LAST_EPOCH = (
+    "The report's validation accuracy is that of the last epoch, 100; its test accuracy is that of the best epoch."
+)
 
 RESCUE = Study(
     "rescue",
@@ -34,7 +36,7 @@ RESCUE = Study(
     ),
     claims=(
         Claim(
-            "VGG-38 as it is stays at chance, VGG-08 learns",
+            "The plain VGG-38 stays at chance, VGG-08 learns",
             "report a, section 3",
             AllOf(AtChance("VGG-38"), Learns("VGG-08")),
         ),
@@ -70,12 +72,12 @@ RESCUE = Study(
             ),
         ),
         Claim(
-            "With BatchNorm alone the deep network is slightly below the shallow one",
+            "With BatchNorm alone, the deep network is slightly less accurate than the shallow one",
             "report a, section 5.1",
             Lower("BN", "VGG-08", metric="val_accuracy"),
         ),
         Claim(
-            "BatchNorm with residual connections overfits more than the others that train",
+            "BatchNorm with residual connections overfits more than the other networks that learn",
             "report a, section 5.2",
             AllOf(*(OverfitsMore("BN+residual", other) for other in ("VGG-08", "BN", "residual"))),
         ),
@@ -91,16 +93,16 @@ RESCUE = Study(
     ),
     notes=(
         LAST_EPOCH,
-        "The figures of VGG-08 and VGG-38 are those published with the course framework; the report shows the curves.",
-        "Reports a and b disagree on BN's validation accuracy: 0.4616 at epoch 100 here, 0.5024 there, last or best "
-        "epoch not said. The recipes are the same; see the study seeds for the spread.",
+        "The values of VGG-08 and VGG-38 were published with the course framework; the report shows the curves.",
+        "Reports a and b disagree on BN's validation accuracy: 0.4616 at epoch 100 in report a; 0.5024 in report b, "
+        "which does not say which epoch. The recipes are the same; see the study seeds for the spread.",
     ),
 )
 
 REGULARISE = Study(
     "regularise",
     report="a",
-    question="What regularises VGG-38 with BatchNorm and residual connections, each step added to the ones before it?",
+    question="What regularises VGG-38 with BatchNorm and residual connections, adding one step at a time?",
     entries=entries(
         {
             "BN+residual": "rescue/bn-residual",
@@ -115,7 +117,7 @@ REGULARISE = Study(
             "Random erasing helps", "report a, section 5.2.1", Higher("+ erasing", "BN+residual", metric="val_accuracy")
         ),
         Claim(
-            "Random erasing lessens overfitting", "report a, section 5.2.1", OverfitsMore("BN+residual", "+ erasing")
+            "Random erasing reduces overfitting", "report a, section 5.2.1", OverfitsMore("BN+residual", "+ erasing")
         ),
         Claim(
             "An L2 penalty on top of erasing helps",
@@ -142,7 +144,7 @@ REGULARISE = Study(
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
-    notes=(LAST_EPOCH, "The recipe of BN+residual is that of the study rescue."),
+    notes=(LAST_EPOCH, "BN+residual has the recipe of the study rescue."),
 )
 
 STUDIES = (RESCUE, REGULARISE)

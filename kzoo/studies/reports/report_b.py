@@ -5,12 +5,12 @@ from __future__ import annotations
 from kzoo.studies.claims import Alike, AllOf, Best, Between, Faster, Higher, Learns, NoGain, PeakAt, WithinSpread
 from kzoo.studies.study import Claim, Study, entries
 
-SAME_RUN = "The baseline stands in four of the report's tables; it is one run (rate 1e-3, batch 100, seed 0)."
+SAME_RUN = "The baseline appears in four of the report's tables; it is one run (rate 1e-3, batch size 100, seed 0)."
 LAST_OR_BEST = (
-    "The report does not say whether its validation figures are of the last or the best epoch; they are set beside the "
-    "last. Report a has 0.4616 at epoch 100 where report b has 0.5024, for the same recipe."
+    "The report does not say whether its validation values are of the last or the best epoch; we compare them with the "
+    "last. For the same recipe, report a has 0.4616 at epoch 100 and report b 0.5024."
 )
-EPOCHS = "Epochs to 40% or 45%: the first epoch whose validation accuracy is at or above it (our rule for 'near')."
+EPOCHS = "Epochs to 40% or 45%: the first epoch with at least this validation accuracy (our rule for 'near')."
 
 
 def _reported(
@@ -28,7 +28,7 @@ def _baseline(**more: float) -> dict[str, float]:
 BATCHNORM = Study(
     "batchnorm",
     report="b",
-    question="Do gradients vanish in VGG-38, and does BatchNorm put it right?",
+    question="Do gradients vanish in VGG-38, and does BatchNorm prevent it?",
     entries=entries(
         {"VGG-08": "rescue/vgg08", "VGG-38": "rescue/vgg38", "BN": "batchnorm/baseline"},
         {"BN": _baseline(epochs_to_40=39, epochs_to_45=50, parameters=338_500)},
@@ -45,7 +45,7 @@ BATCHNORM = Study(
             Between("VGG-38", metric="gradient_change", high=0.1),
         ),
         Claim(
-            "Gradients of VGG-08 do neither",
+            "Gradients of VGG-08 vanish neither with depth nor with the epochs",
             "report b, section 2, figure 1",
             AllOf(
                 Between("VGG-08", metric="gradient_ratio_start", low=1e-3),
@@ -53,7 +53,7 @@ BATCHNORM = Study(
             ),
         ),
         Claim(
-            "Gradients of VGG-38 with BatchNorm do neither",
+            "Gradients of VGG-38 with BatchNorm vanish neither with depth nor with the epochs",
             "report b, section 6, figure 3",
             AllOf(
                 Between("BN", metric="gradient_ratio_start", low=1e-3), Between("BN", metric="gradient_change", low=0.1)
@@ -61,7 +61,7 @@ BATCHNORM = Study(
         ),
         Claim("VGG-38 with BatchNorm learns", "report b, section 6, figure 2", Learns("BN")),
         Claim(
-            "It does so without overfitting (training at most 10 points above test: our bound)",
+            "VGG-38 with BatchNorm does not overfit (training at most 10 points above test: our bound)",
             "report b, section 6",
             Between("BN", metric="gap", high=0.1),
         ),
@@ -107,7 +107,7 @@ LEARNING_RATE = Study(
             AllOf(Best("1e-3", COSINE, metric="val_accuracy"), Best("1e-3", COSINE)),
         ),
         Claim(
-            "Rates much smaller or larger are worst, and alike (within 2 points: our bound)",
+            "Much smaller or larger rates are worst, and equally bad (within 2 points: our bound)",
             "report b, section 6, table 2",
             AllOf(
                 *(Higher(good, bad, metric="val_accuracy") for good in MIDDLE for bad in EXTREMES),
@@ -120,12 +120,12 @@ LEARNING_RATE = Study(
             AllOf(*(Faster("1e-3", other, percent=40) for other in COSINE if other != "1e-3")),
         ),
         Claim(
-            "It is the cosine schedule that makes larger rates worse: at a constant rate they do no harm",
+            "The cosine schedule makes larger rates less accurate: constant larger rates do no harm",
             "report b, section 6 (its conjecture)",
             AllOf(NoGain("1e-3 constant", "5e-3 constant"), NoGain("1e-3 constant", "1e-2 constant")),
         ),
         Claim(
-            "It is the cosine schedule that makes larger rates slower: at a constant rate they train faster",
+            "The cosine schedule makes larger rates slower: constant larger rates train faster",
             "report b, section 6 (its conjecture)",
             Faster("5e-3 constant", "1e-3 constant", percent=40),
         ),
@@ -140,7 +140,7 @@ LEARNING_RATE = Study(
         "epochs_to_40",
     ),
     notes=(
-        "Section 5 of the report misprints two rates as 0.05 and 0.45; factor and table mean 0.005 and 0.045.",
+        "Section 5 of the report misprints two rates as 0.05 and 0.45; its factor and its table mean 0.005 and 0.045.",
         "The constant rates are ours: the report blames the cosine schedule for its ranking.",
         EPOCHS,
         SAME_RUN,
@@ -162,12 +162,12 @@ BATCH_SIZE = Study(
     ),
     claims=(
         Claim(
-            "Batches of 100 are best: smaller and larger ones do worse",
+            "Batches of 100 are best: smaller and larger ones are worse",
             "report b, section 6, table 4",
             AllOf(PeakAt("100", ("50", "100", "200"), metric="val_accuracy"), PeakAt("100", ("50", "100", "200"))),
         ),
         Claim(
-            "Batches of 50 and of 200 do alike (within 2 points: our bound)",
+            "Batches of 50 and of 200 are equally accurate (within 2 points: our bound)",
             "report b, section 6, table 4",
             Alike(("50", "200"), metric="val_accuracy", within=0.02),
         ),
@@ -188,7 +188,8 @@ BATCH_SIZE = Study(
     ),
     notes=(
         EPOCHS,
-        "The report's introduction gives these runs' test figures (48.16% and 47.89%) as those of its seeds.",
+        "The introduction of the report gives the test accuracies of these runs (48.16% and 47.89%) as those of its "
+        "seeds.",
         SAME_RUN,
         LAST_OR_BEST,
     ),
@@ -197,7 +198,7 @@ BATCH_SIZE = Study(
 SEEDS = Study(
     "seeds",
     report="b",
-    question="How much of VGG-38's result with BatchNorm is the seed?",
+    question="How much does the result of VGG-38 with BatchNorm depend on the seed?",
     entries=entries(
         {f"seed {seed}": f"seeds/{seed}" for seed in (0, 10, 20)},
         {
@@ -213,14 +214,14 @@ SEEDS = Study(
             Learns("seed 0", "seed 10", "seed 20", metric="test_accuracy"),
         ),
         Claim(
-            "Report a's 0.4616 and report b's 0.5024 are seeds of one network (within two deviations: our bound)",
+            "Report a's 0.4616 and report b's 0.5024 differ by the seed only (within two deviations: our bound)",
             "report a, section 5.1, against report b, section 6",
             WithinSpread(("seed 0", "seed 10", "seed 20"), (0.4616, 0.5024), metric="val_accuracy"),
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "val_loss", "test_loss"),
     notes=(
-        "Report a trained this network too and reports 0.4616; the seeds' spread is what both are to be judged by.",
+        "Report a trained this network too and reports 0.4616. Judge both values by the spread over seeds.",
         SAME_RUN,
         LAST_OR_BEST,
     ),
@@ -247,7 +248,7 @@ BATCHNORM_DECAY = Study(
         ),
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
-    notes=("The strengths are ours. The decay is coupled (L2), as in report a.", SAME_RUN, LAST_OR_BEST),
+    notes=("The strengths are ours. The decay is an L2 penalty, as in report a.", SAME_RUN, LAST_OR_BEST),
 )
 
 STUDIES = (BATCHNORM, LEARNING_RATE, BATCH_SIZE, SEEDS, BATCHNORM_DECAY)

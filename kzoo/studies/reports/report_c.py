@@ -10,7 +10,7 @@ from kzoo.studies.study import Claim, Study, entries
 
 NO_NUMBERS = "The report shows curves and prints no accuracies."
 SPLIT = (
-    "The report's text sets 20% of the training images aside for validation, its code trains on all 50,000 and prints "
+    "The report's text uses 20% of the training images for validation; its code trains on all 50,000 and prints the "
     "test accuracy every epoch; we follow the text and read the test part once."
 )
 LETTERS = ("A", "D", "E")
@@ -37,7 +37,7 @@ DEPTH = Study(
 BATCHNORM_COST = Study(
     "batchnorm-cost",
     report="c",
-    question="What does BatchNorm between the layers bring to pruned VGGs, and what does it cost?",
+    question="What does BatchNorm between the layers gain in pruned VGGs, and what does it cost?",
     entries=entries(
         {
             f"{letter}{bn}": f"batchnorm-cost/vgg-{letter}{bn}".lower().replace(" ", "-")
@@ -62,7 +62,7 @@ BATCHNORM_COST = Study(
             ),
         ),
         Claim(
-            "BatchNorm regularises: less distance between training and test",
+            "BatchNorm regularises: the gap between training and test is smaller",
             "report c, section 2",
             AllOf(*(OverfitsMore(letter, f"{letter} BN") for letter in LETTERS)),
         ),
@@ -82,14 +82,14 @@ BATCHNORM_COST = Study(
         "seconds_per_epoch_ratio",
         "peak_memory",
     ),
-    notes=(NO_NUMBERS, SPLIT, "Seconds an epoch are relative to A without BatchNorm."),
+    notes=(NO_NUMBERS, SPLIT, "Seconds per epoch are relative to A without BatchNorm."),
 )
 
 RATES = ("0", "0.2", "0.3", "0.4", "0.5")
 DROPOUT = Study(
     "dropout",
     report="c",
-    question="Which dropout rate, and where, and can BatchNorm stand in for it?",
+    question="Which dropout rate is best, at which layers, and can BatchNorm replace dropout?",
     entries=entries(
         {
             **{rate: f"dropout/{rate}" for rate in RATES},
@@ -106,14 +106,14 @@ DROPOUT = Study(
             AllOf(*(Higher("0", rate, metric="train_accuracy") for rate in RATES[1:])),
         ),
         Claim(
-            "Without dropout the network converges faster (epochs to 60% validation accuracy)",
+            "Without dropout, the network converges faster (epochs to 60% validation accuracy)",
             "report c, section 3",
             AllOf(*(Faster("0", rate, percent=60) for rate in RATES[1:])),
         ),
         Claim("A rate of 0.4 beats none on test images", "report c, section 3", Higher("0.4", "0")),
         Claim("A rate of 0.4 is best on test images", "report c, sections 3 and 7", PeakAt("0.4", RATES)),
         Claim(
-            "BatchNorm can stand in for dropout: dropout without it gains nothing over it without dropout",
+            "BatchNorm can replace dropout: dropout without BatchNorm gains nothing over BatchNorm without dropout",
             "report c, section 2",
             NoGain("0.4 without BN", "0"),
         ),
@@ -130,7 +130,7 @@ DROPOUT = Study(
     notes=(
         NO_NUMBERS,
         SPLIT,
-        "Network E with BatchNorm where not said otherwise; dropout after the pools and both hidden dense layers.",
+        "Network E with BatchNorm unless stated otherwise; dropout after the pools and both hidden dense layers.",
         "The report calls p the probability of retention, and its code passes 0.4 to Chainer, which drops that share; "
         "we follow the code.",
         "Training accuracy is measured while dropout is on.",
@@ -146,7 +146,7 @@ POOLED = {
 POOLING_OPTIMIZER = Study(
     "pooling-optimizer",
     report="c",
-    question="Max or average pooling, and with which optimizer?",
+    question="Is max or average pooling better, and with which optimizer?",
     entries=entries(POOLED),
     claims=(
         Claim(
@@ -197,7 +197,7 @@ FILTER_SIZE = Study(
     entries=entries({f"{size}x{size}": f"filter-size/{size}" for size in (3, 5, 7)}),
     claims=(
         Claim(
-            "All train alike (training accuracy within 2 points: our bound)",
+            "All fit equally well (training accuracy within 2 points: our bound)",
             "report c, section 5",
             Alike(("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02),
         ),
@@ -219,7 +219,7 @@ FILTER_SIZE = Study(
 AUGMENTATION = Study(
     "augmentation",
     report="c",
-    question="What do transformed copies of the training images bring?",
+    question="What do transformed copies of the training images gain?",
     entries=entries({name: f"augmentation/{name}" for name in ("none", "4x", "rotations")}),
     claims=(
         Claim(
@@ -235,15 +235,16 @@ AUGMENTATION = Study(
         NO_NUMBERS,
         SPLIT,
         "4x: each image, its mirror image, its contrast stretched, and a median filter of size 2, which in the "
-        "report's code mixes the channels. Rotations: twelve more of each image, by steps of 15 degrees up to 180.",
-        "An epoch of 4x has four times the steps; its training accuracy rises for that reason too.",
+        "report's code mixes the channels. Rotations: twelve more copies of each image, in steps of 15 degrees up to "
+        "180.",
+        "An epoch of 4x has four times as many steps, which raises its training accuracy too.",
     ),
 )
 
 PRUNED_BEST = Study(
     "pruned-best",
     report="c",
-    question="How good is the best pruned VGG, with average pooling as its text says or with max as its code does?",
+    question="How good is the best pruned VGG, with average pooling as in the text or max pooling as in the code?",
     entries=entries(
         {"E as it is": "depth/vgg-e", "tuned, average": "pruned-best/average", "tuned, max": "pruned-best/max"}
     ),
@@ -264,7 +265,8 @@ PRUNED_BEST = Study(
     notes=(
         NO_NUMBERS,
         SPLIT,
-        "The text names average pooling as best, the printed code of the final network uses max: both are run.",
+        "The text says that average pooling is best; the printed code of the final network uses max pooling. We run "
+        "both.",
     ),
 )
 

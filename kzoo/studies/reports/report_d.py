@@ -22,9 +22,9 @@ from kzoo.studies.study import Claim, Study, entries
 
 DEPTHS = (1, 2, 3, 4)
 EMNIST_NOTE = (
-    "EMNIST: the records under results/ are of 90,605 + 18,800 images, another selection of the dataset than the "
-    "report's 131,600. Training, validation and test have the report's shares of them, 76, 12 and 12%; each record "
-    "holds the sizes."
+    "EMNIST: the records under results/ use 90,605 + 18,800 images, another selection of the dataset than the "
+    "report's 131,600. The shares for training, validation and test are the report's, 76, 12 and 12%; each record "
+    "contains the sizes."
 )
 REPORTED = {
     "max": (0.7716, 0.8625, 0.8749, 0.8736),
@@ -35,8 +35,8 @@ REPORTED = {
 TABLE_4 = {"max": (12.88, 19.34, 21.6, 23.4), "average": (13.2, 19.81, 22.26, 23.85)}
 TABLE_6 = {"average": (11.2, 12.8, 13.3, 15.9), "dilated": (15.5, 24.6, 30.5, 34.6)}
 TWO_TABLES = (
-    "Seconds an epoch are relative to this study's first run, the report's too. Its tables 4 and 6 disagree on average "
-    "pooling: 13.2 to 23.85 seconds in one, 11.2 to 15.9 in the other."
+    "Seconds per epoch are relative to the first run of this study, ours and the report's. Its tables 4 and 6 "
+    "disagree on average pooling: 13.2 to 23.85 seconds in table 4, 11.2 to 15.9 in table 6."
 )
 COLUMNS = (
     "train_accuracy",
@@ -84,12 +84,12 @@ REDUCTION = Study(
     ),
     claims=(
         Claim(
-            "With one layer, too few to fit, max pooling is the more accurate",
+            "With one layer, which underfits, max pooling is more accurate",
             "report d, section 4.3, table 3",
             Higher("max L=1", "average L=1"),
         ),
         Claim(
-            "With more layers average pooling is the more accurate",
+            "With more layers, average pooling is more accurate",
             "report d, sections 4.3 and 5, table 3",
             AllOf(*(Higher(_label("average", i), _label("max", i)) for i in DEPTHS[1:])),
         ),
@@ -99,22 +99,22 @@ REDUCTION = Study(
             AllOf(*(Higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)),
         ),
         Claim(
-            "Max pooling overfits sooner (its validation loss turns earlier: our rule)",
+            "Max pooling overfits sooner (its validation loss is lowest earlier: our rule)",
             "report d, section 4.3",
             AllOf(*(OverfitsSooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])),
         ),
         Claim(
-            "With 64 filters and two layers both poolings do alike (within 1 point: our bound)",
+            "With 64 filters and two layers, both poolings are equally accurate (within 1 point: our bound)",
             "report d, section 4.3, figure 7",
             Alike(("max L=2 F=64", "average L=2 F=64"), within=0.01),
         ),
         Claim(
-            "With 64 filters and three layers max pooling overfits and average pooling does better",
+            "With 64 filters and three layers, max pooling overfits and average pooling is more accurate",
             "report d, section 4.3, figure 7",
             AllOf(OverfitsMore("max L=3 F=64", "average L=3 F=64"), Higher("average L=3 F=64", "max L=3 F=64")),
         ),
         Claim(
-            "With 64 filters and four layers both overfit (more than with two)",
+            "With 64 filters and four layers, both overfit (more than with two)",
             "report d, section 4.3, figure 7",
             AllOf(OverfitsMore("max L=4 F=64", "max L=2 F=64"), OverfitsMore("average L=4 F=64", "average L=2 F=64")),
         ),
@@ -129,7 +129,7 @@ REDUCTION = Study(
             ),
         ),
         Claim(
-            "Max pooling favours coloured texture, so it is the better one on colour photographs",
+            "Max pooling favours coloured texture, so it is better on colour photographs",
             "report d, section 5 (its conjecture)",
             AllOf(*(Higher(_label("max", i, COLOUR), _label("average", i, COLOUR)) for i in DEPTHS)),
         ),
@@ -146,7 +146,7 @@ REDUCTION = Study(
             AllOf(*(Between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)),
         ),
         Claim(
-            "Pooling makes it more so than dilation does (our comparison, after a shift of 1 pixel and 15 degrees)",
+            "Pooling makes a network more invariant than dilation does (our comparison, after 1 pixel and 15 degrees)",
             "report d, section 3.1",
             AllOf(
                 *(
@@ -161,9 +161,10 @@ REDUCTION = Study(
     columns=(*COLUMNS, "agreement_at_shift_1", "agreement_at_angle_15"),
     notes=(
         EMNIST_NOTE,
-        "'Same answer' is the share of the test images that a network answers as before when they are shifted by a "
-        "pixel (mean over four directions) or turned by 15 degrees (both senses); border pixels fill what is empty.",
-        "Strided convolutions are in the course framework, not in the report; CIFAR-10 is ours.",
+        "'Same answer' is the share of the test images whose predicted class stays the same when they are shifted by a "
+        "pixel (mean over four directions) or rotated by 15 degrees (mean over both); border pixels fill the empty "
+        "area.",
+        "Strided convolutions come from the course framework, not from the report; CIFAR-10 is ours.",
         "The report shows F=64 as curves without numbers.",
         TWO_TABLES,
     ),
@@ -240,7 +241,7 @@ DILATION = Study(
             ),
         ),
         Claim(
-            "With four layers it takes about twice the time (1.5 to 2.5 times: our bounds)",
+            "Dilated reduction with four layers takes about twice the time (1.5 to 2.5 times: our bounds)",
             "report d, section 4.4, table 6",
             Ratio("dilated L=4", "average L=4", metric="seconds_per_epoch_ratio", low=1.5, high=2.5),
         ),
@@ -266,7 +267,7 @@ DILATION = Study(
         ),
     ),
     columns=COLUMNS,
-    notes=(EMNIST_NOTE, TWO_TABLES, "Exact receptive fields are those that kzoo.layer_table prints."),
+    notes=(EMNIST_NOTE, TWO_TABLES, "kzoo.layer_table prints the exact receptive fields."),
 )
 
 STUDIES = (REDUCTION, DILATION)

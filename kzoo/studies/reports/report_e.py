@@ -36,18 +36,18 @@ RESNET_DEPTH = Study(
     ),
     claims=(
         Claim(
-            "At equal parameters, the deeper the more accurate",
+            "With equal parameters, deeper networks are more accurate",
             "report e, section 2.1.2",
             Ranking(tuple(reversed(NETWORKS)), metric="best_val_accuracy"),
         ),
         Claim(
-            "All have converged at about epoch 35 (they gain at most half a point after it: our bound)",
+            "All have converged at about epoch 35 (they gain at most half a point later: our bound)",
             "report e, section 2.1.2",
             ConvergedBy(*NETWORKS, epoch=35),
         ),
     ),
     columns=(*COLUMNS, "parameters"),
-    notes=(NO_NUMBERS, "The report goes on with ResNet24, for its accuracy and its time."),
+    notes=(NO_NUMBERS, "The report continues with ResNet24 because of its accuracy and its time."),
 )
 
 MOMENTUM, ADAPTIVE = ("Nesterov", "momentum"), ("Adagrad", "Adadelta")
@@ -75,7 +75,7 @@ RESNET_OPTIMIZERS = Study(
             GroupsDiffer(SGD, ADA, metric="gap", low=0.0),
         ),
         Claim(
-            "Momentum and Nesterov end alike, and so do Adagrad and Adadelta (within 2 points: our bound)",
+            "Momentum and Nesterov are equally accurate, and so are Adagrad and Adadelta (within 2 points: our bound)",
             "report e, section 2.1.2",
             AllOf(
                 *(
@@ -86,7 +86,7 @@ RESNET_OPTIMIZERS = Study(
             ),
         ),
         Claim(
-            "With every optimizer, the deeper the more accurate",
+            "With every optimizer, deeper networks are more accurate",
             "report e, section 2.1.2",
             AllOf(
                 *(
@@ -96,7 +96,7 @@ RESNET_OPTIMIZERS = Study(
             ),
         ),
         Claim(
-            "All have converged at about epoch 35 (they gain at most half a point after it: our bound)",
+            "All have converged at about epoch 35 (they gain at most half a point later: our bound)",
             "report e, section 2.1.2",
             ConvergedBy(*SGD, *ADA, epoch=35),
         ),
@@ -104,7 +104,7 @@ RESNET_OPTIMIZERS = Study(
     columns=COLUMNS,
     notes=(
         NO_NUMBERS,
-        "The rates of Adagrad (0.01) and Adadelta (1.0) are not in the report: ours, PyTorch's usual ones.",
+        "The report does not give the rates of Adagrad (0.01) and Adadelta (1.0); we take PyTorch's defaults.",
     ),
 )
 
@@ -126,7 +126,7 @@ RESNET_SCHEDULES = Study(
             AllOf(*(Faster("exponential", other, percent=85) for other in tuple(SCHEDULES)[1:])),
         ),
         Claim(
-            "Exponential decay is steadiest",
+            "Exponential decay is most stable",
             "report e, section 2.1.3",
             AllOf(*(Lower("exponential", other, metric="unsteadiness") for other in tuple(SCHEDULES)[1:])),
         ),
@@ -151,17 +151,17 @@ RESNET_PENALTIES = Study(
     entries=entries(PENALTIES),
     claims=(
         Claim(
-            "A penalty lessens overfitting",
+            "A penalty reduces overfitting",
             "report e, section 2.1.4",
             AllOf(OverfitsMore("none", "L2 1e-3"), OverfitsMore("none", "L1 1e-5")),
         ),
         Claim(
-            "With L1 the accuracy converges slowly (epochs to 80% validation accuracy, against L2 1e-3)",
+            "With L1, the accuracy converges slowly (epochs to 80% validation accuracy, compared with L2 1e-3)",
             "report e, section 2.1.4",
             AllOf(Faster("L2 1e-3", "L1 1e-5", percent=80), Faster("L2 1e-3", "L1 1e-4", percent=80)),
         ),
         Claim(
-            "With L2 the loss drops early (below that with L1 after five epochs: our rule)",
+            "With L2, the loss falls early (below that with L1 after five epochs: our rule)",
             "report e, section 2.1.4",
             AllOf(
                 Lower("L2 1e-3", "L1 1e-5", metric="train_loss_at_5"),
@@ -169,7 +169,7 @@ RESNET_PENALTIES = Study(
             ),
         ),
         Claim(
-            "With L2 the overfitting is still serious in the end (3 points or more: our bound)",
+            "With L2, the network still overfits seriously at the end (3 points or more: our bound)",
             "report e, section 2.1.4",
             Between("L2 1e-3", metric="gap", low=0.03),
         ),
@@ -195,12 +195,12 @@ RESNET_ACTIVATIONS = Study(
     entries=entries(ACTIVATIONS),
     claims=(
         Claim(
-            "None is clearly better than ReLU",
+            "No activation is clearly better than ReLU",
             "report e, section 2.1.5",
             AllOf(*(NoGain(other, "ReLU", metric="best_val_accuracy") for other in tuple(ACTIVATIONS)[1:])),
         ),
         Claim(
-            "The others cost more computation",
+            "The other activations need more computation",
             "report e, section 2.1.5",
             AllOf(*(Lower("ReLU", other, metric="seconds_per_epoch_ratio") for other in tuple(ACTIVATIONS)[1:])),
         ),
@@ -224,7 +224,7 @@ BLOCKS = {
 RESNET_BLOCKS = Study(
     "resnet-blocks",
     report="e",
-    question="In which order should a residual block's layers come?",
+    question="Which order of the layers in a residual block is best?",
     entries=entries(BLOCKS),
     claims=(
         Claim(
@@ -241,7 +241,7 @@ RESNET_BLOCKS = Study(
     columns=COLUMNS,
     notes=(
         NO_NUMBERS,
-        "The report's figure of the blocks is missing from its text: the five orders are our reading, after He et al. "
+        "The report's figure of the blocks is missing: the five orders are our interpretation, after He et al. "
         "(2016b). Its words 'BN always behind the convolution' fit original, ReLU before add and ReLU-only.",
     ),
 )
@@ -252,11 +252,11 @@ AUGMENTATIONS = {
 }
 WHICH = (
     "The report has 93.71% 'without data augmentation' and 94.43% with mixup, and lists crop, flips and noise "
-    "among its augmentations. Whether the 93.71% had them is unclear, so every set is run with and without mixup."
+    "among its augmentations. It is unclear whether the 93.71% used them, so every set is run with and without mixup."
 )
 NOISE = (
-    "Noise has mean 0 and variance 1; whether it falls on pixels or on normalised images is not said: normalised "
-    "is ours. Flips 'horizontally and vertically' are run as horizontal only and as both."
+    "Noise has mean 0 and variance 1. The report does not say whether it is added to pixels or to normalised images; "
+    "we choose normalised images. Flips 'horizontally and vertically' are run as horizontal only and as both."
 )
 RESNET_AUGMENTATION = Study(
     "resnet-augmentation",
@@ -267,7 +267,7 @@ RESNET_AUGMENTATION = Study(
         Claim(
             "Augmentation makes the network generalise better", "report e, section 2.1.7", Higher("crop+flip", "none")
         ),
-        Claim("Augmentation lessens overfitting", "report e, section 2.1.7", OverfitsMore("none", "crop+flip")),
+        Claim("Augmentation reduces overfitting", "report e, section 2.1.7", OverfitsMore("none", "crop+flip")),
     ),
     columns=COLUMNS,
     notes=(WHICH, NOISE, "Training accuracy is measured on the augmented images."),
@@ -277,7 +277,7 @@ MIXED = {label: "mixup alone" if label == "none" else f"{label}+mixup" for label
 RESNET_MIXUP = Study(
     "resnet-mixup",
     report="e",
-    question="What does mixup bring, and what was 'without data augmentation' without?",
+    question="What does mixup gain, and what did the report mean by 'without data augmentation'?",
     entries=entries(
         AUGMENTATIONS | {MIXED[label]: name.replace("augmentation", "mixup") for label, name in AUGMENTATIONS.items()},
         {"none": {"test_accuracy": 0.9371}, "crop+flip+mixup": {"test_accuracy": 0.9443}},
@@ -289,27 +289,27 @@ RESNET_MIXUP = Study(
             AllOf(*(Higher(mixed, label) for label, mixed in MIXED.items())),
         ),
         Claim(
-            "93.71% is what ResNet24 has without any augmentation (within half a point: our bound)",
+            "ResNet24 reaches 93.71% without any augmentation (within half a point: our bound)",
             "report e, section 2.2, by its words",
             Between("none", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
-            "93.71% is what ResNet24 has with crops and flips (within half a point: our bound)",
+            "ResNet24 reaches 93.71% with crops and flips (within half a point: our bound)",
             "report e, section 2.2, another reading",
             Between("crop+flip", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
-            "93.71% is what ResNet24 has with crops, flips and noise (within half a point: our bound)",
+            "ResNet24 reaches 93.71% with crops, flips and noise (within half a point: our bound)",
             "report e, section 2.2, another reading",
             Between("crop+flip+noise", metric="test_accuracy", low=0.9321, high=0.9421),
         ),
         Claim(
-            "94.43% is what it has with mixup alone (within half a point: our bound)",
+            "ResNet24 reaches 94.43% with mixup alone (within half a point: our bound)",
             "report e, section 2.2, by its words",
             Between("mixup alone", metric="test_accuracy", low=0.9393, high=0.9493),
         ),
         Claim(
-            "94.43% is what it has with crops, flips and mixup (within half a point: our bound)",
+            "ResNet24 reaches 94.43% with crops, flips and mixup (within half a point: our bound)",
             "report e, section 2.2, another reading",
             Between("crop+flip+mixup", metric="test_accuracy", low=0.9393, high=0.9493),
         ),
@@ -324,7 +324,7 @@ RESNET_MIXUP = Study(
     notes=(
         WHICH,
         NOISE,
-        "Mixup's alpha is not in the report: 1.0 is ours.",
+        "The report does not give mixup's alpha; 1.0 is ours.",
         "The report's confusion matrix has 9,459 of 10,000 on its diagonal, not 9,443: cat 0.865, dog 0.921, "
         "bird 0.926, automobile 0.980.",
     ),
