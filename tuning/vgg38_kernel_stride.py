@@ -1,10 +1,10 @@
-"""Report b's wish: a search over kernel size and stride, VGG-38 with BatchNorm on CIFAR-100.
+"""Future work of report b: kernel size and stride of VGG-38 with BatchNorm on CIFAR-100.
 
     kzoo search tuning/vgg38_kernel_stride.py
 
-All twelve combinations. A kernel of 7 does five times the work of one of 3 and a stride of 2 at the entry saves three
-quarters, so the limit on multiply-adds turns away what could not be compared with the report's network at equal cost:
-three times its work at the most.
+The search tries all twelve combinations. A kernel of 7 needs five times as many multiply-adds as one of 3, and a stride
+of 2 at the entry saves three quarters. The limit rejects networks that need more than three times as many multiply-adds
+as the report's network, because they could not be compared at similar cost.
 """
 
 import kzoo

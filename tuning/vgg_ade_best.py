@@ -1,10 +1,10 @@
-"""Report c's 'best model', searched for: depth, kernels, pooling, dropout and augmentation together, on CIFAR-10.
+"""A search for report c's 'best model': depth, kernels, pooling, dropout and augmentation together, on CIFAR-10.
 
     kzoo search tuning/vgg_ade_best.py --minutes 600
 
-The report went one step at a time: E for its depth, BatchNorm, kernels of 3, dropout 0.4, average pooling in the text
-and max pooling in the code, four times the images. Hyperband spends its epochs on what is promising instead; a trial
-that is promoted goes on from its checkpoint.
+The report chose one setting at a time: depth E, BatchNorm, kernels of 3, dropout 0.4, average pooling (in the text) or
+max pooling (in the code), four times the images. Hyperband instead spends most epochs on promising trials; a promoted
+trial resumes from its checkpoint.
 """
 
 import kzoo

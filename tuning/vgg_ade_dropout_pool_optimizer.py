@@ -3,8 +3,8 @@
     kzoo search tuning/vgg_ade_dropout_pool_optimizer.py --workers 2
 
 The report says that Adam beats momentum and RMSprop, that average pooling is better for Adam and max pooling for the
-other two, and that a dropout of 0.4 is best. Where dropout is on, so is its placement: the report tried "separately and
-simultaneously". Rates of momentum SGD and RMSprop are Chainer's defaults, our reading of the report.
+other two, and that a dropout of 0.4 is best. If dropout is on, its placement varies too: the report tried "separately
+and simultaneously". Rates of momentum SGD and RMSprop are Chainer's defaults, which we assume.
 """
 
 import kzoo

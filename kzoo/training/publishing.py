@@ -156,4 +156,4 @@ def _shortened(recipe: dict[str, Any]) -> str:
     if recipe["epochs"] >= full.epochs and recipe["train_size"] == full.train_size:
         return ""
     images = f" on {recipe['train_size']:,} images" if recipe["train_size"] else ""
-    return f", for {recipe['epochs']} epochs{images} where the recipe means {full.epochs}"
+    return f", for {recipe['epochs']} epochs{images} instead of the recipe's {full.epochs}"
