@@ -171,7 +171,7 @@ def test_card_is_one_that_hugging_face_reads(run, folder):
     (result,) = data["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == round(run.result.test.accuracy, 4)
     assert f"| test accuracy | {run.result.test.accuracy:.4f} (359 images) |" in text
-    assert "for 2 epochs where the recipe means 100" in text
+    assert "for 2 epochs instead of the recipe's 100" in text
 
 
 def test_nothing_is_overwritten_and_only_finished_runs_are_published(run, folder):
