@@ -78,10 +78,10 @@ def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, epsilon: f
 def batch_norm_gradients(
     gradient: np.ndarray, forward: Normalized, gamma: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients by the input, gamma and beta; mean and variance are treated as functions of the input.
+    """Gradients with respect to the input, gamma and beta; mean and variance are treated as functions of the input.
 
     Args:
-        gradient: by the output, (batch, ..., channels).
+        gradient: with respect to the output, (batch, ..., channels).
         forward: the result of `batch_norm`.
         gamma: as in the forward pass.
 
@@ -109,7 +109,7 @@ def population(means: list[np.ndarray], variances: list[np.ndarray], m: int) -> 
     Args:
         means: of each batch, (channels,).
         variances: of each batch, divided by m.
-        m: how many values each was taken over, batch size x rows x columns.
+        m: number of values that each is computed from, batch size x rows x columns.
 
     Raises:
         InputError: no batches, not as many means as variances, or m is less than 2.
@@ -178,15 +178,15 @@ def fold_into_convolution(kernel: np.ndarray, bias: np.ndarray | None, folded: F
 def scaled_weights(
     inputs: np.ndarray, weights: np.ndarray, gradient: np.ndarray, factor: float, *, epsilon: float = 0.0
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The two properties of report b, section 3: what BatchNorm makes of ``inputs @ weights`` as weights are scaled.
+    """The two properties of report b, section 3: BatchNorm of ``inputs @ weights`` with scaled weights.
 
-    ``BN((a W) u) = BN(W u)``, so nothing before the weights feels a either; and the gradient by the weights shrinks by
-    1 / a, so that large weights move less. Both hold exactly for epsilon 0.
+    ``BN((a W) u) = BN(W u)``, so a does not affect earlier layers; and the gradient with respect to the weights shrinks
+    by 1 / a, so that large weights move less. Both are exact for epsilon 0.
 
     Args:
         inputs: u, (batch, features).
         weights: W, (features, channels).
-        gradient: by BatchNorm's output, (batch, channels).
+        gradient: with respect to BatchNorm's output, (batch, channels).
         factor: a, not 0.
         epsilon: of BatchNorm.
 

@@ -93,10 +93,10 @@ def conv2d_input_gradient(
     dilation: Pair = 1,
     algorithm: str = DEFAULT,
 ) -> np.ndarray:
-    """The gradient of a loss by a convolution's input; operations and storage are about those of `conv2d`.
+    """Gradient of a loss with respect to the input; operations and storage are about those of `conv2d`.
 
     Args:
-        gradient: by the output, (B, P, Q, F), float32 or float64.
+        gradient: with respect to the output, (B, P, Q, F), float32 or float64.
         kernel: (k, k, C, F), of the same dtype.
         input_shape: (B, H, W, C); strides leave it open.
         stride: as in the forward pass.
@@ -129,11 +129,11 @@ def conv2d_kernel_gradient(
     dilation: Pair = 1,
     algorithm: str = DEFAULT,
 ) -> np.ndarray:
-    """The gradient of a loss by a convolution's kernel; operations and storage are about those of `conv2d`.
+    """Gradient of a loss with respect to the kernel; operations and storage are about those of `conv2d`.
 
     Args:
         x: the input, (B, H, W, C), float32 or float64.
-        gradient: by the output, (B, P, Q, F), of the same dtype.
+        gradient: with respect to the output, (B, P, Q, F), of the same dtype.
         kernel_shape: (k, k, C, F); strides leave it open.
         stride: as in the forward pass.
         padding: as in the forward pass.
@@ -156,10 +156,10 @@ def conv2d_kernel_gradient(
 
 
 def conv2d_bias_gradient(gradient: np.ndarray) -> np.ndarray:
-    """The gradient of a loss by a convolution's bias, the same for all algorithms: the sum over images and positions.
+    """The gradient of a loss with respect to the bias, the same for all algorithms: the sum over images and positions.
 
     Args:
-        gradient: by the output, (B, P, Q, F).
+        gradient: with respect to the output, (B, P, Q, F).
 
     Returns:
         (F,). Operations: B P Q F sums; no extra storage.

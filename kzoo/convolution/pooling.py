@@ -35,7 +35,7 @@ def _geometry(shape: tuple[int, ...], size: Pair, stride: Pair | None, padding: 
 def max_pool2d(
     x: np.ndarray, size: Pair = 2, *, stride: Pair | None = None, padding: Padding = "valid"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The largest pixel of each window, and where it was.
+    """The largest pixel of each window, and its position.
 
     Args:
         x: (batch, height, width, channels), float32 or float64.
@@ -74,10 +74,10 @@ def max_pool2d_gradient(
     stride: Pair | None = None,
     padding: Padding = "valid",
 ) -> np.ndarray:
-    """The gradient by the input: each window's goes to the pixel that was largest; other pixels get none.
+    """The gradient with respect to the input: that of each window goes to its largest pixel only.
 
     Args:
-        gradient: by the output, (batch, rows, columns, channels).
+        gradient: with respect to the output, (batch, rows, columns, channels).
         argmax: as `max_pool2d` returned it, of the same shape.
         input_shape: of `max_pool2d`'s input.
         size: as it was.
@@ -156,10 +156,10 @@ def average_pool2d_gradient(
     padding: Padding = "valid",
     count_padding: bool = False,
 ) -> np.ndarray:
-    """The gradient by the input: each window's is shared equally by its pixels.
+    """The gradient with respect to the input: that of each window is divided equally among its pixels.
 
     Args:
-        gradient: by the output, (batch, rows, columns, channels).
+        gradient: with respect to the output, (batch, rows, columns, channels).
         input_shape: of `average_pool2d`'s input.
         size: as it was.
         stride: as it was.

@@ -204,11 +204,11 @@ def accuracy(network: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
 def train(
     *, epochs: int = 12, batch_size: int = 50, rate: float = 0.05, seed: int = 0, algorithm: str = "im2col-blocked"
 ) -> tuple[LeNet, float]:
-    """Train on digits, print a line an epoch, and measure the accuracy on the test digits.
+    """Train on digits, print a line per epoch, and measure the accuracy on the test digits.
 
     Args:
         epochs: passes over the training images.
-        batch_size: images a step; an incomplete last batch is left out.
+        batch_size: images per step; an incomplete last batch is left out.
         rate: learning rate of SGD with momentum 0.9.
         seed: of weights and order.
         algorithm: of the convolutions.

@@ -25,15 +25,15 @@ class Arrays:
     Attributes:
         images: uint8 (N, H, W, C), 0-255; possibly memory-mapped, read-only.
         labels: int64 (N,), 0 .. classes - 1, each of them present.
-        test_images: the dataset's published test split, or None where it has none.
+        test_images: the dataset's published test split, or None if it has none.
         test_labels: its labels.
         class_names: one name per class.
-        mean: per channel, in units of pixels / 255, as the dataset's row gives it, else None.
+        mean: per channel, in units of pixels / 255, if the dataset defines it; otherwise None.
         std: likewise.
         fingerprint: SHA-256 of the content, in hexadecimal.
-        validation_images: the validation part that came with the dataset, or None where it has none.
+        validation_images: the published validation part of the dataset, or None if it has none.
         validation_labels: its labels.
-        notes: what was left out or guessed on reading, a line each.
+        notes: one line for everything that was left out or guessed during reading.
     """
 
     images: np.ndarray

@@ -21,20 +21,20 @@ class Dataset:
     """A dataset's row.
 
     Attributes:
-        name: as recipes name it.
-        classes: number of classes; None where only loading shows it.
-        image_shape: (H, W, C); None where only loading shows it.
-        mean: per channel, in units of pixels / 255; None where unknown.
+        name: its name in recipes.
+        classes: number of classes; None if only loading the data shows it.
+        image_shape: (H, W, C); None if only loading the data shows it.
+        mean: per channel, in units of pixels / 255; None if unknown.
         std: likewise.
-        augmentation: used where a recipe names none.
+        augmentation: the default of recipes.
         validation: default validation images: a share (below 1) or a count of the training images.
-        test: share held out for testing where the dataset comes without a test split; else None.
+        test: share held out for testing if the dataset has no test split; otherwise None.
         loader: a callable ``loader(data_dir) -> {"images", "labels", ...}`` (see `register_dataset`), or
             ``module:function`` naming one; None for what is prepared by tensorflow-datasets.
         prepared: its name in tensorflow-datasets, or None.
         transpose: whether the prepared images are stored with rows and columns swapped.
-        class_names: names of the classes; None where the data hold them.
-        published: training and test images of the published dataset, where its classes are of equal size; else None.
+        class_names: names of the classes; None if the data contain them.
+        published: training and test images of the published dataset, if its classes have equal size; otherwise None.
         features: the image and the label feature to take of the prepared data; None for those to look up.
         trained_on: another dataset that provides the training images, mean and std where the prepared data are only a
             test part.

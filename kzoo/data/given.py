@@ -26,7 +26,7 @@ _held: weakref.WeakValueDictionary[str, Arrays] = weakref.WeakValueDictionary()
 
 
 def from_arrays(given: Any) -> Arrays:
-    """A dataset of arrays, which recipes name by their fingerprint as long as something holds the result.
+    """A dataset of arrays; recipes name it by its fingerprint as long as the result is referenced.
 
     Args:
         given: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as Keras's

@@ -41,7 +41,7 @@ class LayerActivations:
             the information about the image.
         units: size of the channel axis.
         rectifies: whether it ends in a ReLU, where units can die.
-        dead: how many units of a layer that rectifies are zero for every image, at every position; else 0.
+        dead: number of units of a rectifying layer that are zero for every image, at every position; otherwise 0.
         has_kernel: whether it has a weight matrix or convolution kernel.
         decay: of a layer with a kernel: variance of its output by that of the layer with a kernel before it; None
             for the first of them and for other layers.
@@ -65,7 +65,7 @@ class ActivationStatistics:
     """All layers of a model, in the order of computation.
 
     Attributes:
-        layers: one entry a layer.
+        layers: one entry per layer.
         images: how many images they were measured on.
     """
 

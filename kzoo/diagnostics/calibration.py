@@ -49,7 +49,7 @@ class Calibration:
     """How far a model's probabilities can be trusted (Guo et al., 2017).
 
     Attributes:
-        images: how many were asked about.
+        images: number of images.
         accuracy: share of them that is right.
         confidence: mean probability of the predicted class; above the accuracy in an overconfident model.
         error: expected calibration error over bins of equal width.

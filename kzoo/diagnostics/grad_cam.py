@@ -50,7 +50,7 @@ def grad_cam(
         layer: path, name or layer (see `kzoo.introspection.gradients.find_layers`) with a map (n, h, w, channels);
             default: see `last_map`.
         classes: one class for all images, or one for each; default: those that the model predicts.
-        upsample: give maps of the images' size, bilinearly, else of the layer's.
+        upsample: resize the maps to the images bilinearly; otherwise they have the layer's size.
         batch_size: images worked on at once.
 
     Returns:
@@ -123,7 +123,7 @@ def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.n
         images: (n, h, w, c). uint8 as they are; other types are stretched from each image's minimum to its maximum.
             One channel is shown grey, three as RGB, of other numbers the mean.
         maps: (n, h, w) of any size, 0 to 1; scaled to the images'.
-        strength: how much of the picture the map covers where it is 1.
+        strength: opacity of the map where its value is 1.
 
     Returns:
         uint8 (n, h, w, 3).

@@ -41,7 +41,7 @@ class Invariance:
 
     Attributes:
         name: the model's, for legends.
-        images: how many images were asked.
+        images: number of images.
         shifts: distances, in pixels.
         shift_accuracy: share answered rightly at each distance, mean over right, left, down and up.
         shift_agreement: share answered as the image that was not moved, likewise.
@@ -194,7 +194,7 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
 
     Args:
         results: of one model or several.
-        measure: ``"accuracy"``, or ``"agreement"`` with the answers to the images as they are.
+        measure: ``"accuracy"``, or ``"agreement"`` with the predictions for the unchanged images.
 
     Raises:
         InputError: no results, or another measure.

@@ -16,7 +16,7 @@ from kzoo.training.recorders.weight_histograms import WeightHistory
 def plot_weight_histograms(
     history: WeightHistory, layers: Sequence[str] | None = None, *, at_most: int = 12, title: str = ""
 ) -> Figure:
-    """A ridge for every epoch, one panel a layer: the first epoch at the top, dark; the last one in front, light.
+    """A ridge for every epoch, one panel per layer: the first epoch at the top, dark; the last one in front, light.
 
     Heights follow the square root of the density, so that a narrow distribution does not dwarf the wide ones.
 

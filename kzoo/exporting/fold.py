@@ -50,7 +50,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         model: any model. It is not changed; the copy has separate weights.
 
     Returns:
-        A copy, or the model itself where it has no fixed graph or cannot be copied. Its outputs differ from
+        A copy, or the model itself if it has no fixed graph or cannot be copied. Its outputs differ from
         ``model(images, training=False)`` by rounding alone.
     """
     if not has_graph(model):

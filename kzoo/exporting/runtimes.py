@@ -30,7 +30,7 @@ class Exported:
         output: ``"probabilities"``, ``"logits"``, or another name of the file's output.
         metadata: the file's metadata; empty for a file that kzoo did not write.
         kind: kind of its outputs, see `kzoo.introspection.output_kinds`; None where the file does not say.
-        rounding: largest rounding error of an output that the file holds as an integer; 0 for floats.
+        rounding: largest rounding error of an integer output; 0 for floats.
         model: the Keras model in a .keras file; None for others.
     """
 

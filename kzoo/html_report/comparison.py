@@ -16,7 +16,7 @@ def compare_page(comparison: RunComparison, path: str | Path) -> Path:
 
     Args:
         comparison: the result of `kzoo.compare`.
-        path: the HTML file; an earlier page of kzoo's is replaced, nothing else.
+        path: the HTML file; only an earlier page of kzoo is replaced.
 
     Returns:
         The path.

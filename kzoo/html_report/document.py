@@ -91,7 +91,7 @@ def write_page(path: str | Path, template: str, **context: Any) -> Path:
     """Fill a template and write the page.
 
     Args:
-        path: the HTML file; an earlier page of kzoo's is replaced, nothing else.
+        path: the HTML file; only an earlier page of kzoo is replaced.
         template: the template's name, e.g. ``"run.html"``.
         **context: the template's variables.
 

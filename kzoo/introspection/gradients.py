@@ -127,7 +127,7 @@ def layer_outputs(
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Returns:
-        Arrays (n, ...), one for each layer. Of a layer that is used several times, the last.
+        Arrays (n, ...), one for each layer; for a layer that is used several times, the output of the last use.
 
     Raises:
         InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown, is

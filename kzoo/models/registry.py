@@ -89,7 +89,7 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
 
     Args:
         pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
-        pretrained: only those for which trained weights come with kzoo, see `list_weights`.
+        pretrained: only models with trained weights, see `list_weights`.
     """
     names = REGISTRY.names(pattern)
     if pretrained:

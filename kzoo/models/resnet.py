@@ -33,7 +33,7 @@ def ResNet(
     No convolution has a bias. A shortcut is the identity, or a convolution wherever the stride is not 1 or the width
     changes. The report pools 4x4 at the end, which at 32x32 pixels and four stages is the global pool used here.
 
-    The five block orders are our reading of the report, after He et al. (2016b), figure 4:
+    The five block orders are our interpretation of the report, after He et al. (2016b), figure 4:
 
     - "original": conv, BN, act, conv, BN, add, act.
     - "bn-after-add": conv, BN, act, conv, add, BN, act; the shortcut's convolution has no BN, as one follows the sum.

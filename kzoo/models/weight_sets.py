@@ -83,7 +83,7 @@ class WeightSet(BaseModel):
 
 
 def list_weights(pattern: str = "*") -> list[str]:
-    """Names ``MODEL:TAG`` of the sets that come with the package.
+    """Names ``MODEL:TAG`` of the weight sets in the package.
 
     Args:
         pattern: wildcard on names; one without a colon is on models.

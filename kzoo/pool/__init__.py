@@ -43,7 +43,7 @@ def make_pool(workers: int | None = None, on: str | None = None, *, reuse: bool 
             given back only at its end.
 
     Returns:
-        A pool on the cluster if `on` is given, of child processes if `workers` is, else one in this process.
+        A pool on the cluster if `on` is given, of child processes if `workers` is given, otherwise in this process.
 
     Raises:
         InputError: `workers` is not a positive integer, or Ray is not installed.

@@ -54,7 +54,7 @@ class Event:
         kind: ``"started"``; ``"died"`` (its process did; it starts again); ``"elsewhere"`` (another process holds its
             directory; it is looked at again); or its end: ``"done"``, ``"failed"`` (the run did, or its process died
             too often), ``"refused"`` (its input is bad, so that others of its kind would end likewise), ``"unwritten"``
-            (its files cannot be written, so that it may go on once they can be).
+            (its files cannot be written, so it may resume once they can be).
         job: the job.
         reason: why it died, failed or was refused.
         where: the process that it started in.
@@ -77,7 +77,7 @@ class Pool:
     """Trains jobs; a context manager. This base class keeps the queue; `kzoo.pool` describes its use.
 
     Attributes:
-        here: whether jobs run in this process, so that they may hold any objects.
+        here: whether jobs run in this process, so that they may contain any objects.
         slots: how many jobs run at a time.
     """
 

@@ -58,7 +58,7 @@ class _NotWritten(NotWritten, FatalError):
 class RecipeHyperModel(keras_tuner.HyperModel):
     """What keras-tuner's tuners take: a recipe of which some fields vary, or a model function with its training.
 
-    A trial is a run in the trial's directory: it has checkpoints, and goes on where it stopped if it is trained
+    A trial is a run in the trial's directory: it has checkpoints, and resumes if it is trained
     again. The recipe brings its own data, so ``tuner.search()`` takes none.
 
     Attributes:

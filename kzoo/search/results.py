@@ -23,7 +23,7 @@ SEARCHES = Path("searches")
 
 
 class SearchResult:
-    """A search's record and where it is.
+    """The record of a search, and its directory.
 
     Attributes:
         directory: of the search, or the folder of a record that was copied elsewhere.

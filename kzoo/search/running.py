@@ -50,7 +50,7 @@ def run_search(
         on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
         progress: whether to show a live table, or the console to show it on.
         checkpoint_minutes: as for `kzoo.train`.
-        fresh: start anew, in a new directory, even if there is a search already.
+        fresh: start again in a new directory, even if there is a search already.
 
     Raises:
         InputError: the search, the data or the directory are not usable.

@@ -38,7 +38,7 @@ class Search:
 
     Attributes:
         name: labels it; part of its directory's name.
-        recipe: what every trial begins from, a `Recipe` or what stands for one (see `kzoo.recipe`).
+        recipe: the recipe that every trial starts from, or its name (see `kzoo.recipe`).
         space: recipe fields (dotted for entries of one) and what each may be.
         model: builds the model in the recipe's stead: a function of keras-tuner's `hp` or ``module:function``; it may
             ask `hp` for more.
@@ -51,11 +51,11 @@ class Search:
         max_multiply_adds: likewise, per image.
         stop_poor: ``"median"`` ends a trial whose best score so far is worse than the median of what those before it
             had on average by the same epoch (Golovin et al. 2017); None lets all run. Hyperband does without.
-        failures_in_a_row: give the search up after so many failed trials in a row; None never does.
+        failures_in_a_row: end the search after this many failed trials in a row; None means never.
         seed: of the tuner's draws. A trial trains with the recipe's seed.
         baseline: whether the first trial has the recipe's values, where the space contains them (grid and
             hyperband order their trials themselves).
-        own_process: whether each trial gets a process of its own, so that all its memory is given back.
+        own_process: whether each trial runs in a separate process, which releases all its memory at the end.
         memory: how much a trial's process may allocate, in GiB; needs `own_process` and Linux.
         source: the file that it was read from.
     """

@@ -83,7 +83,7 @@ class Claim:
 
     Attributes:
         text: the claim, in our words.
-        source: where it is made, e.g. ``"report a, section 4.2"``.
+        source: where the report makes it, e.g. ``"report a, section 4.2"``.
         test: returns the verdict of the records of one budget; see `kzoo.studies.claims`.
     """
 

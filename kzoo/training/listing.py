@@ -91,7 +91,7 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
 
     Args:
         pattern: wildcard on the recipe's name, the model, or the run's directory within `directory`.
-        directory: which holds runs, each a directory with a ``recipe.json``.
+        directory: directory of the runs, each a directory with a ``recipe.json``.
 
     Raises:
         InputError: there is no such directory.

@@ -36,7 +36,7 @@ SHOWN = (
 
 
 def save_weights_set(run: Run | str | Path, directory: str | Path | None = None, *, tag: str | None = None) -> Path:
-    """Write a run's best weights as a set, see `kzoo.models.weight_sets`.
+    """Write the best weights of a run as a weight set; see `kzoo.models.weight_sets`.
 
     Args:
         run: a finished run of a registered model, or its directory.

@@ -86,7 +86,7 @@ class Result(_Record):
             early records.
         extends: name, digest and epochs of the run that this one extends; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
-        peak_memory: largest resident size of a segment's process, in bytes; None where it cannot be measured.
+        peak_memory: largest resident size of a segment's process, in bytes; None if it cannot be measured.
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -76,7 +76,7 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
 
     Args:
         recipe: as for `train`.
-        seeds: of initial weights, order, augmentation and dropout; the split has a seed of its own and does not change.
+        seeds: of initial weights, order, augmentation and dropout; the split has a separate seed and does not change.
         **options: as for `train`, but for `directory`, which names one run.
 
     Raises:

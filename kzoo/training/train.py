@@ -81,7 +81,7 @@ def train(
             fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
         callbacks: added to those of kzoo. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
-        checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end anyway.
+        checkpoint_minutes: time between checkpoints within an epoch, in addition to one at the end of each epoch.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
             does not affect training. A resumed run keeps the setting it started with.
         **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. As `dataset`,
@@ -140,7 +140,7 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
     Args:
         directory: of the run.
         data_dir: as for `train`; by default the one that the run used before.
-        dataset: the arrays that the run was given, where it was given arrays.
+        dataset: the arrays of the run, if it was trained on arrays.
         **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
 
     Raises:

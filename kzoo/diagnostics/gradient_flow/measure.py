@@ -51,7 +51,7 @@ def gradient_flow(
     optimizer: keras.optimizers.Optimizer | float | None = None,
     training: bool = True,
 ) -> GradientFlow:
-    """How large the gradient of each layer's kernel is on some images; the model stays as it is.
+    """The size of the gradient of each layer's kernel on some images; the model does not change.
 
     Args:
         model: a built Keras model with one input and one output (batch, classes).

@@ -35,7 +35,7 @@ class EffectiveField:
         model: the model's name.
         layer: the layer's path.
         map: float64 (h, w) of the input's size: mean absolute gradient, over images and channels, scaled to sum 1.
-        theoretical: rows and columns of the theoretical field; None where it is the whole input or unknown.
+        theoretical: rows and columns of the theoretical field; None if it is the whole input or unknown.
         images: how many images the mean is over.
     """
 
@@ -105,7 +105,7 @@ def effective_field(
         images: (n, h, w, c) to take the mean over; default: `count` of uniform noise from 0 to 255.
         count: number of random images.
         image_size: side of the random images, so that the theoretical field is not cut off at the image's border; the
-            model must be Functional or Sequential up to the layer. Default: the model's, 64 where it is open.
+            model must be Functional or Sequential up to the layer. Default: the model's, or 64 if it is open.
         seed: of the random images.
 
     Raises:

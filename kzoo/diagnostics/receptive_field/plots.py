@@ -20,7 +20,7 @@ _BORDER = "black"
 
 
 def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, notes: Sequence[str] = ()) -> Figure:
-    """Maps side by side, each with its theoretical field (square) and the circle that holds 95% of the mass.
+    """Maps side by side, each with its theoretical field (square) and the circle that contains 95% of the mass.
 
     Where one of them is larger than the image, the panel shows all of it, and the image's border within.
 

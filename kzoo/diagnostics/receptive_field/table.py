@@ -27,7 +27,7 @@ class FieldRow:
         exact: rows and columns of the theoretical field.
         report_d: their values in report d: its formula at a dilated convolution, the field before it at a pooling
             ("does not change"); None elsewhere.
-        effective: measured; None where it was not.
+        effective: the measured field; None if it was not measured.
     """
 
     name: str
