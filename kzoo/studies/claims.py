@@ -173,7 +173,7 @@ class OverfitsSooner(Lower):
         runs = [record for label in self.labels for record in records.records(label)]
         turns = [(metrics.metric(self.metric).read(record), len(record.history.get("val_loss", ()))) for record in runs]
         if all(turn == epochs for turn, epochs in turns):
-            text = f"{values_text(records, self.labels, self.metric)}: their last epochs, none has begun to overfit"
+            text = f"{values_text(records, self.labels, self.metric)}: the last epoch of each, so none overfits yet"
             return Verdict(INCONCLUSIVE if records.budget == FULL else TOO_SMALL, text)
         return super().judge(records)
 

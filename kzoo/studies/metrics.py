@@ -134,7 +134,7 @@ METRICS: dict[str, Metric] = {
     "parameters": Metric("parameters", "count", _field("parameters"), any_budget=True),
     # Times of runs made at different hours cannot be compared, so benchmarks/epoch_time.py measures them.
     "seconds_per_epoch_ratio": Metric(
-        "seconds an epoch, as a ratio", "ratio", short="time an epoch, ratio", any_budget=True, source="epoch time"
+        "seconds per epoch, as a ratio", "ratio", short="time per epoch, ratio", any_budget=True, source="epoch time"
     ),
 }
 

@@ -51,7 +51,7 @@ class RecordFiles:
 
     Attributes:
         files: the records, one for each run.
-        ratios: by study and label, the seconds an epoch as a ratio to the study's first entry.
+        ratios: by study and label, the seconds per epoch as a ratio to the study's first entry.
         problems: one sentence for each file that cannot be used.
         invariance: the records of invariance, by the digest of their run.
     """
@@ -262,7 +262,7 @@ def _contradiction(record: Result) -> str:
 
 
 def read_ratios(path: Path) -> tuple[str, dict[str, float]]:
-    """Read the output of benchmarks/epoch_time.py: the study's name and, by label, seconds an epoch as ratios.
+    """Read the output of benchmarks/epoch_time.py: the study's name and, by label, seconds per epoch as ratios.
 
     Raises:
         InputError: the file is damaged.

@@ -65,7 +65,7 @@ class RunComparison:
             if any(value is not None for value in values):
                 rows.append((metric.title, *("-" if value is None else metrics.write(name, value) for value in values)))
         seconds = [record.seconds / record.epochs if record.epochs else None for record in self.records]
-        rows.append(("seconds an epoch", *("-" if value is None else f"{value:,.2f}" for value in seconds)))
+        rows.append(("seconds per epoch", *("-" if value is None else f"{value:,.2f}" for value in seconds)))
         return rows
 
     def notes(self) -> list[str]:

@@ -143,7 +143,7 @@ def test_overfitting(made):
     assert OverfitsSooner("a", "b")(neither).status == OPEN
     assert AllOf(OverfitsSooner("a", "b"), Higher("a", "c"))(neither).status == OPEN
     assert OverfitsSooner("a", "b")(BudgetRecords(STUDY, "epochs=5", runs)).status == "too small a budget"
-    assert "none has begun to overfit" in OverfitsSooner("a", "b")(neither).evidence
+    assert "so none overfits yet" in OverfitsSooner("a", "b")(neither).evidence
 
 
 def test_hardest_classes(made):

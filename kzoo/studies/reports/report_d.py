@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def _reported(seconds: Mapping[str, tuple[float, ...]], first: float) -> dict[str, dict[str, float]]:
-    """By label: test accuracies, and seconds an epoch of one table as ratios to `first`."""
+    """By label: test accuracies, and seconds per epoch of one table as ratios to `first`."""
     reported: dict[str, dict[str, float]] = {}
     for metric, table, unit in (("test_accuracy", REPORTED, 1.0), ("seconds_per_epoch_ratio", seconds, first)):
         for kind, values in table.items():
