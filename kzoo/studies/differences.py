@@ -90,7 +90,7 @@ def _why(entry: Entry, runs: list[Result], metric: str) -> str:
 
 def _tried(runs: list[Result], metric: str, partly_known: bool) -> str:
     """That the reason is not known, what the records rule out, and what has not been tried."""
-    untried = ["other initial weights", "where there is BatchNorm, its constants"]
+    untried = ["other initial weights", "the constants of BatchNorm, if there is any"]
     tried = []
     if len(runs) > 1:
         values = [value for run in runs if (value := metrics.metric(metric).read(run)) is not None]
@@ -102,5 +102,5 @@ def _tried(runs: list[Result], metric: str, partly_known: bool) -> str:
     gaps = [run.best.accuracy - run.last.accuracy for run in runs if run.best and run.last]
     if gaps:
         tried.append(f"the last epoch instead of the best ({max(gaps):.4f} apart in validation accuracy)")
-    start = "Whether that is the whole reason is not known" if partly_known else "The reason is not known"
+    start = "It is not known whether this is the whole reason" if partly_known else "The reason is not known"
     return f"{start}. Tried: {', '.join(tried) or 'nothing'}. Not tried yet: {', '.join(untried)}."

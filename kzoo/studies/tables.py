@@ -20,7 +20,7 @@ from kzoo.studies.study import HOLDS, REFUTED, Claim, Study, Verdict
 
 WIDTH = 10
 """Characters after which the heading of a column wraps."""
-APART = "Further from the report than two standard errors of the held-out images"
+APART = "Values that differ from the report by more than two standard errors of the held-out images"
 
 
 @dataclass(frozen=True)

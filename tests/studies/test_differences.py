@@ -84,7 +84,7 @@ def test_the_reason_is_the_entrys_or_says_what_was_tried(made):
     assert "other seeds" not in thrice.why
     (elsewhere,) = differences(results(made, [0.5], reported=reported, sizes={**CIFAR100, "validation": 2_000}))
     assert "another selection of cifar100: 47,500 / 2,500 / 10,000" in elsewhere.why
-    assert "Whether that is the whole reason is not known." in elsewhere.why
+    assert "It is not known whether this is the whole reason." in elsewhere.why
 
 
 def test_another_precision_is_a_budget():
