@@ -93,7 +93,7 @@ def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command: Any)
 def test_a_directory_that_is_not_there_is_not_kept(home: Path, command: Any) -> None:
     code, _, errors = command("data", "--data-dir", "nowhere", "--json")
     assert code == 0
-    assert "warning: --data-dir is not kept for other commands: 'nowhere' is no directory" in errors
+    assert "warning: --data-dir is not saved for other commands: 'nowhere' is no directory" in errors
     assert configured(DATA_DIR) is None
 
 
@@ -103,4 +103,4 @@ def test_a_home_that_cannot_be_written_to_is_a_warning(home: Path, tmp_path: Pat
     code, text, errors = command("data", "--data-dir", tmp_path / "pictures", "--json")
     assert code == 0
     assert json.loads(text)
-    assert "warning: --data-dir is not kept for other commands" in errors
+    assert "warning: --data-dir is not saved for other commands" in errors

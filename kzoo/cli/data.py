@@ -36,7 +36,7 @@ def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = Fa
         print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("dataset", "here", ""):
+    for column in ("dataset", "available", ""):
         table.add_column(column, overflow="fold")
     for name, here, text in rows:
         table.add_row(name, "yes" if here else "no", text)
@@ -63,21 +63,21 @@ def get(
     data_dir = data_dir or outer
     prepared = interruptible(get_it, name, data_dir)
     for item in prepared:
-        state = "is here now" if item.fresh else "was here already"
-        out.print(f"{item.row.name} {state}: {item.directory}", soft_wrap=True)
+        state = "prepared in" if item.fresh else "already in"
+        out.print(f"{item.row.name}: {state} {item.directory}", soft_wrap=True)
     out.print(summary(prepared[-1].row, data_dir), soft_wrap=True)
     if data_dir is not None:
         _remember(data_dir)
 
 
 def _remember(data_dir: Path) -> None:
-    """Keep the directory and report it; warn where it cannot be kept."""
+    """Save the directory and report it; warn if it cannot be saved."""
     from kzoo.data.getting import remember
 
     try:
         file = remember(data_dir)
     except (OSError, RunFailed) as error:
-        complain("warning", f"--data-dir is not kept for other commands: {getattr(error, 'strerror', None) or error}")
+        complain("warning", f"--data-dir is not saved for other commands: {getattr(error, 'strerror', None) or error}")
         return
-    wins = "; KZOO_DATA_DIR wins while it is set" if os.environ.get("KZOO_DATA_DIR") else ""
-    complain("note", f"other commands look in {data_dir} too, which {file} keeps{wins}")
+    precedence = "; KZOO_DATA_DIR takes precedence while it is set" if os.environ.get("KZOO_DATA_DIR") else ""
+    complain("note", f"other commands look in {data_dir} too (saved in {file}){precedence}")

@@ -53,7 +53,7 @@ class Calibration:
         accuracy: share of them that is right.
         confidence: mean probability of the predicted class; above the accuracy in an overconfident model.
         error: expected calibration error over bins of equal width.
-        equal_mass_error: the same over bins of equally many images, which no crowded bin dominates.
+        equal_mass_error: the same over bins of equally many images, so that no bin dominates.
         negative_log_likelihood: mean cross entropy, in nats.
         brier: mean squared distance of the probabilities from the one-hot label, summed over the classes (0 to 2).
         bins: of equal width.

@@ -142,7 +142,7 @@ def gradients_of_runs(records: Mapping[str, Result]) -> Figure | Absent:
 def weight_figures(run: Run | None) -> list[Figure] | Absent:
     """Histograms of the weights of every layer over epochs, and how their spread grows."""
     if run is None:
-        return Absent("Only the record is here; histograms of weights are kept in the run’s directory.")
+        return Absent("This page was made from a record only; histograms of weights are in the run’s directory.")
     from kzoo.diagnostics.weight_plots import plot_weight_histograms
     from kzoo.training.recorders.weight_histograms import read_weight_histograms
 

@@ -64,7 +64,7 @@ def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mi
     if record.test is None:
         return Absent("The data has no test part.")
     if run is None:
-        return Absent("Only the record is here; mistakes need the run’s weights and data.")
+        return Absent("This page was made from a record only; mistakes need the run’s weights and data.")
     if not (run.directory / "best.weights.h5").is_file():
         return Absent("The run’s weights are missing (best.weights.h5), so its mistakes cannot be shown.")
     from kzoo.diagnostics.confusion import confident_mistakes

@@ -95,7 +95,7 @@ def test_what_the_error_says_gets_it_and_nothing_else_downloads(
     assert words[:3] == ["kzoo", "data", "get"]
     code, text, errors = command(*words[1:])
     assert code == 0, errors
-    assert "tfds:tiny_stripes is here now" in text
+    assert "tfds:tiny_stripes: prepared in" in text
     images = np.load(server.files / "stripes.npz")["images"] / 255
     measured = (
         f"mean {images.mean():.4g} and standard deviation {images.std():.4g} were measured on its training images"
@@ -106,7 +106,7 @@ def test_what_the_error_says_gets_it_and_nothing_else_downloads(
 
     # Asked for again, nothing is done; and the directory was kept, so that it need not be named any more.
     code, text, _ = command("data", "get", "tiny_stripes")
-    assert (code, "tfds:tiny_stripes was here already" in text) == (0, True)
+    assert (code, "tfds:tiny_stripes: already in" in text) == (0, True)
     assert load("tfds:tiny_stripes").images.shape == (12, 8, 8, 1)
     assert server.asked == ["/stripes.npz"]
 

@@ -120,8 +120,8 @@ def test_page_needs_nothing_else(page):
 
 def test_record_alone_says_what_it_lacks(page):
     for text in (
-        "Only the record is here; mistakes need the run’s weights and data",
-        "Only the record is here; histograms",
+        "This page was made from a record only; mistakes need the run’s weights and data",
+        "This page was made from a record only; histograms",
         "Images cannot be shown: dataset 'cifar100'",
     ):
         assert text in page.text
