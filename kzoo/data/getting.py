@@ -61,7 +61,7 @@ def summary(row: Dataset, data_dir: str | Path | None = None) -> str:
     if row.mean is not None:
         return repr(arrays)
     mean, std = (", ".join(f"{value:g}" for value in values) for values in channel_statistics(arrays.images))
-    return f"{arrays!r}; mean {mean} and standard deviation {std} measured on its training images"
+    return f"{arrays!r}; mean {mean} and standard deviation {std} were measured on its training images"
 
 
 def remember(data_dir: str | Path) -> Path:
