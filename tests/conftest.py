@@ -1,6 +1,7 @@
 """Fixtures for all tests. Every test runs in a directory of its own, so that nothing is left behind."""
 
 import contextlib
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ settings.register_profile("many", max_examples=200, deadline=None)
 settings.load_profile("few")
 
 
+def pytest_collection_finish():
+    """What is imported by now stays, so that the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     """Run in an empty directory with an empty cache and no configuration."""
@@ -29,8 +36,11 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def without_graphs():
-    """On TensorFlow: making a graph takes longer than the few steps for which a small test would use it."""
+def graphs(made):
+    """On TensorFlow, `made` says whether training and predicting make graphs within it; elsewhere nothing changes.
+
+    Making a graph takes longer than the few steps for which a small test would use it.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -38,11 +48,12 @@ def without_graphs():
         return
     import tensorflow as tf
 
-    tf.config.run_functions_eagerly(True)
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(not made)
     try:
         yield
     finally:
-        tf.config.run_functions_eagerly(False)
+        tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +63,14 @@ def eagerly():
     It is for modules about what surrounds training; those about training itself, as `tests/training/test_resume.py`
     and `test_fast.py`, make graphs as a user's run does.
     """
-    with without_graphs():
+    with graphs(made=False):
         yield
 
 
 @pytest.fixture
 def eagerly_once():
     """The same in one test."""
-    with without_graphs():
+    with graphs(made=False):
         yield
 
 
@@ -78,7 +89,8 @@ def digits_run(tmp_path_factory):
     import kzoo
 
     place = tmp_path_factory.mktemp("digits") / "run"
-    return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
+    with graphs(made=True):  # also where the first test that asks for it makes none
+        return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
 
 
 @pytest.fixture

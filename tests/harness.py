@@ -24,7 +24,16 @@ def images(model: Any, count: int = 2, seed: int = 0) -> np.ndarray:
 
 def call(model: Any, x: np.ndarray) -> np.ndarray:
     """The model's output in inference mode."""
-    return keras.ops.convert_to_numpy(model(x, training=False))
+    if keras.backend.backend() != "jax":
+        return keras.ops.convert_to_numpy(model(x, training=False))
+    import jax
+
+    # As one program, as in training: called as it is, JAX would compile each operation of each shape by itself.
+    state = [
+        [variable.value for variable in kind] for kind in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    outputs, _ = jax.jit(lambda t, n, x: model.stateless_call(t, n, x, training=False))(*state, x)
+    return np.asarray(outputs)
 
 
 def parameters(model: Any) -> int:

@@ -12,6 +12,8 @@ import pytest
 import kzoo
 from kzoo.training import checkpoint
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TINY = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "1", "--set", "train_size=100"]
 
 

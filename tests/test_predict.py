@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 
 import kzoo
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture
 def run(digits_run):

@@ -5,9 +5,13 @@ Exit status: 0 done, 1 a run failed, 2 bad input, 3 the doctor has findings, 130
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
+from typing import Any
+
+import typer
 
 from kzoo.cli import (  # noqa: F401  (their commands register themselves, in this order)
     compare,
@@ -33,13 +37,19 @@ from kzoo.errors import KzooError, RunFailed
 __all__ = ["app", "main"]
 
 
+@functools.cache
+def _command() -> Any:
+    """The click command that typer builds from all signatures: most of a short command's time, so once a process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; an error is one line on standard error and an exit status."""
     replace_what_cannot_be_written()
     sys.path.append(os.getcwd())  # for module:function in a user's file
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
-        status = app(prog_name="kzoo", standalone_mode=False)
+        status = _command()(prog_name="kzoo", standalone_mode=False)
     except UsageError as error:
         complain_of_usage(error)
         sys.exit(error.exit_code)

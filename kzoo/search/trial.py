@@ -6,7 +6,6 @@ Nothing here loads Keras before a trial is trained.
 from __future__ import annotations
 
 import functools
-import gc
 import json
 import math
 import os
@@ -97,8 +96,7 @@ def train_trial(
             write_json(folder / SPACE, hp.get_config())
         write_json(folder / OUTCOME, outcome.model_dump(mode="json"))
     finally:
-        keras.utils.clear_session()  # one trial's graphs are of no use to the next
-        gc.collect()
+        keras.utils.clear_session()  # one trial's graphs are of no use to the next; collects garbage too
 
 
 @functools.lru_cache(maxsize=1)

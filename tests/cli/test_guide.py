@@ -74,6 +74,7 @@ def test_version(command):
     assert command("--version") == (0, f"kzoo {__version__}\n", "")
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_shorthands_are_fields_of_the_recipe(command):
     words = ["--learning-rate", "0.5", "--image-size", 28, "--train-size", 64, "--freeze", "block1_c*,block1_conv"]
     weights = ["--weights", "lenet1-max:emnist", "--dataset", "digits", "--epochs", 1, "--no-diagnostics"]

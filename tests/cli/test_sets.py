@@ -12,6 +12,8 @@ import kzoo
 from kzoo.models.weight_sets import PACKAGED
 from kzoo.training.saved_set import SetRun, open_run
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 NAME = "lenet1-max:emnist"
 
 

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import xml.etree.ElementTree as ET
 
@@ -15,6 +16,12 @@ from kzoo.diagnostics.diagram.text import box_lines, box_size, shortened, text_w
 from kzoo.errors import InputError
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+@functools.cache
+def network(name):
+    """A network of the zoo, made once: drawing changes nothing."""
+    return kzoo.create_model(name)
 
 
 def texts(svg):
@@ -44,7 +51,7 @@ def branching():
 
 
 def test_blocks_fold_followers_and_repetition():
-    model = kzoo.create_model("vgg38-bn-res")
+    model = network("vgg38-bn-res")
     found = texts(architecture_diagram(model))
     assert found.count("× 5") == 3
     assert "338,500 trainable of 340,868 parameters" in found
@@ -55,7 +62,7 @@ def test_blocks_fold_followers_and_repetition():
 
 
 def test_layers_shows_every_layer():
-    model = kzoo.create_model("resnet10")
+    model = network("resnet10")
     assert sorted(titles(model, detail="layers")) == sorted(layer.name for layer in model.layers)
 
 
@@ -91,7 +98,7 @@ def test_frozen_layers_and_odd_names():
 @pytest.mark.parametrize("name", ["vgg08", "vgg-e", "lenet3-dilated", "resnet24", "mlp"])
 def test_text_fits_and_nothing_overlaps(name, detail):
     names = kzoo.list_models(f"{name}*")
-    model = kzoo.create_model(names[0])
+    model = network(names[0])
     check(build_graph(model, fuse=detail == "blocks", expand_nested=False, collapse=detail == "blocks"))
 
 
@@ -163,7 +170,7 @@ def test_any_graph_is_drawn_without_overlaps(data):
 
 
 def test_collapsed_graph_keeps_what_leads_in_and_out():
-    graph = build_graph(kzoo.create_model("vgg38-bn-res"), fuse=True, expand_nested=False, collapse=True)
+    graph = build_graph(network("vgg38-bn-res"), fuse=True, expand_nested=False, collapse=True)
     names = [box.title for box in graph.boxes]
     (first, last, times), *_ = graph.groups
     assert (names[first], names[last], times) == ("stage1_block1_conv1", "stage1_block1_add", 5)
@@ -173,7 +180,7 @@ def test_collapsed_graph_keeps_what_leads_in_and_out():
     assert ("stage1_block1_add", "stage1_reduction_conv1") in arrows
     assert all(a < b for a, b in graph.edges)
     shown = {layer for box in graph.boxes for layer in box.layers}
-    assert shown == {layer.name for layer in kzoo.create_model("vgg38-bn-res").layers}
+    assert shown == {layer.name for layer in network("vgg38-bn-res").layers}
 
 
 def test_shortened_text():
@@ -210,7 +217,7 @@ def test_models_without_a_graph(model):
 
 def test_bad_detail():
     with pytest.raises(InputError, match="detail"):
-        architecture_diagram(kzoo.create_model("vgg08"), detail="all")
+        architecture_diagram(network("vgg08"), detail="all")
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import kzoo
 from benchmarks.planted_faults import FAULTS, healthy, plant
 from kzoo.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 # Seeds whose base network is a small one.
 SEEDS = {
     "sigmoid stack": 0,

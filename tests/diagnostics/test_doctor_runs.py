@@ -11,6 +11,8 @@ from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.training import GAP, check_history
 from kzoo.errors import InputError, RunFailed
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def train(directory, **changes):
     options = {"dataset": "digits", "epochs": 2, "progress": False, "diagnostics": False, **changes}

@@ -13,6 +13,8 @@ import kzoo
 from kzoo.diagnostics.explaining import plot_explained
 from kzoo.diagnostics.grad_cam import grad_cam, overlay
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 L = keras.layers
 
 

@@ -51,7 +51,7 @@ def test_figures(model):
     assert sum(bool(axes.images) for axes in deep.axes) >= 3
     kernel = keras.ops.convert_to_numpy(model.get_layer("second").kernel)
     np.testing.assert_allclose(deep.axes[1].images[0].get_array(), kernel[..., 1].mean(-1), rtol=1e-5)
-    assert len(plot_feature_maps(create_model("vgg38"), np.zeros((32, 32, 3)), channels=2).axes) == 6 * 2
+    assert len(plot_feature_maps(create_model("vgg08"), np.zeros((32, 32, 3)), channels=2).axes) == 6 * 2
 
 
 CASES = [

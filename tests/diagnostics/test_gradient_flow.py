@@ -15,6 +15,7 @@ from kzoo.introspection.layers import find_kernels
 from kzoo.training import checkpoint
 from kzoo.training.recorders.flow_history import FlowHistory, first_last_ratio, layer_factor
 from kzoo.training.records import Result, read_result
+from tests.conftest import graphs
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 8, 8, 1)).astype("uint8")
@@ -64,6 +65,7 @@ def test_fitted_factor():
     assert np.isnan(first_last_ratio([0, 0]))
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_plain_vgg38_vanishes_and_vgg08_does_not():
     images, labels = RNG.integers(0, 256, (16, 32, 32, 3)).astype("uint8"), RNG.integers(0, 100, 16)
     keras.utils.set_random_seed(0)
@@ -75,6 +77,7 @@ def test_plain_vgg38_vanishes_and_vgg08_does_not():
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("used", [False, True])
 def test_ratio_of_one_step_is_that_of_the_optimizer(used):
     model = network()
@@ -133,6 +136,7 @@ def test_callback_in_any_training():
     assert ((ratios > 1e-6) & (ratios < 1)).all()
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_update_ratio_is_of_the_last_step():
     flow = GradientFlowCallback(IMAGES[:5], LABELS[:5])
     kept = []
@@ -149,6 +153,7 @@ def test_update_ratio_is_of_the_last_step():
     assert flow.history.update_ratio[1, 2] == pytest.approx(change, rel=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_every_second_epoch():
     flow = GradientFlowCallback(IMAGES[:5], LABELS[:5], every=2)
     fit([flow], epochs=5)
@@ -164,6 +169,7 @@ def test_training_ends_with_the_same_bits():
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b), err_msg=a.path)
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_a_failing_probe_is_told_once_and_ends_no_training():
     with pytest.warns(UserWarning, match="gradient flow is not recorded: images must") as warned:
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5], strict=False)])
@@ -202,6 +208,7 @@ RECIPE = kzoo.Recipe(
     model_options={"dropout": 0.3, "filters": 8, "blocks": [0]},
     dataset="digits",
     train_size=100,
+    split={"validation": 40},
     batch_size=20,
     epochs=2,
 )
@@ -211,14 +218,16 @@ SMALL = RECIPE.override(model="mlp", model_options={"hidden": [4]}, train_size=4
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that was not cut off."""
-    return kzoo.train(RECIPE, directory=tmp_path_factory.mktemp("runs") / "whole", progress=False)
+    """A run that was not cut off; without graphs, as those that are compared with it (`fit` above makes them)."""
+    with graphs(made=False):
+        return kzoo.train(RECIPE, directory=tmp_path_factory.mktemp("runs") / "whole", progress=False)
 
 
 def arrays(run):
     return checkpoint.load(checkpoint.files(run.directory / "checkpoint")[-1]).arrays
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_a_run_is_the_same_with_and_without(whole):
     on = kzoo.Run(whole.directory)
     off = kzoo.train(RECIPE, directory="off", progress=False, diagnostics=False)
@@ -262,6 +271,7 @@ class Cut(keras.callbacks.Callback):
         pass
 
 
+@pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("at", [(0, 1), pytest.param((1, 3), marks=pytest.mark.slow)])
 def test_a_resumed_run_has_the_same_flow(whole, at):
     with pytest.raises(KeyboardInterrupt):
@@ -270,6 +280,7 @@ def test_a_resumed_run_has_the_same_flow(whole, at):
     assert resumed.result.gradient_flow == whole.result.gradient_flow
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_a_resumed_run_keeps_to_its_choice():
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(
@@ -278,6 +289,7 @@ def test_a_resumed_run_keeps_to_its_choice():
     assert kzoo.train(SMALL, directory="cut", progress=False, callbacks=[Cut(9, 9)]).result.gradient_flow is None
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_records_from_before_and_command_line(command):
     code, _, err = command("train", "mlp", "--dataset", "digits", "--epochs", 1, "--set", "train_size=40",
                            "--directory", "run", "--no-diagnostics")  # fmt: skip

@@ -16,6 +16,8 @@ from kzoo.training.recorders.weight_histograms import (
     weight_histograms,
 )
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def network():
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")], name="inner")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import kzoo
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.export import export
 from kzoo.exporting.runtimes import Exported
@@ -18,8 +19,10 @@ from tests.exporting.conftest import on_tensorflow
 
 @pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
-def test_runs_of_this_backend_export_through_a_tensorflow_process(run):
+def test_runs_of_this_backend_export_through_a_tensorflow_process():
     pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
+    changes = {"dataset": "digits", "train_size": 60, "epochs": 1}
+    run = kzoo.train("lenet1-max", **changes, directory="run", progress=False, diagnostics=False)
     done = export(run, "digits.onnx")
     assert done.parity.images == {"random": 16, "test": 16}
     assert done.parity.largest_difference < 1e-4
@@ -43,16 +46,16 @@ def test_runs_of_other_backends(backend):
     pytest.importorskip(backend, reason=f"needs {backend}")
     environment = {**os.environ, "KERAS_BACKEND": backend}
 
-    def kzoo(*words):
-        command = [sys.executable, "-m", "kzoo", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    def command(*words):
+        words = [sys.executable, "-m", "kzoo", *words]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    kzoo("train", "vgg08-bn", "--dataset", "digits", "--epochs", "2", "--directory", "run", "--no-diagnostics")
+    command("train", "vgg08-bn", "--dataset", "digits", "--epochs", "2", "--directory", "run", "--no-diagnostics")
     for format, path in (("savedmodel", "net"), ("onnx", "net.onnx"), ("litert", "net.tflite")):
         for fold in ("--fold", "--no-fold"):
-            text = kzoo("export", "run", "--to", format, "--output", path, fold, "--force", "--json")
+            text = command("export", "run", "--to", format, "--output", path, fold, "--force", "--json")
             parity = json.loads(text)["parity"]
             assert parity["images"] == {"random": 16, "test": 16}
             assert parity["largest_difference"] < 1e-4

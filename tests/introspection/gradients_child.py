@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.introspection.gradients import LossProbe, activation_gradients, input_gradients, parameter_gradients
+from kzoo.introspection.gradients import LossProbe, activation_gradients, input_gradients
 
 
 def score(outputs):
@@ -20,7 +20,7 @@ def score(outputs):
 def figures(model, images, labels) -> dict[str, np.ndarray]:
     found = {}
     for training in (True, False):
-        loss, gradients = parameter_gradients(model, images, labels, training=training)
+        loss, gradients = LossProbe(model, images, labels, training=training)()  # compiled
         found[f"loss {training}"] = np.array(loss)
         found |= {f"{v.path} {training}": g for v, g in zip(model.trainable_variables, gradients, strict=True)}
     found["activations"], found["by activation"] = activation_gradients(model, "second", images, score)

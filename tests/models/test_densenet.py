@@ -26,14 +26,16 @@ def test_stands_beside_vgg38():
 
 
 @pytest.mark.backend
-def test_logits_equal_pytorchs():
+@pytest.mark.parametrize("layers", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_logits_equal_pytorchs(layers):
     pytest.importorskip("torch", reason="the reference is a PyTorch network")
     from torch_references import MEAN, STD, BottleneckDenseNet, copy_weights, logits
 
     keras.utils.set_random_seed(3)
-    model = create_model("densenet-bc-40-16", classifier_activation=None, mean=MEAN, std=STD)
+    options = {"depth": 6 * layers + 4, "classes": 10, "mean": MEAN, "std": STD}
+    model = create_model("densenet-bc-40-16", classifier_activation=None, **options)
     randomize(model)
-    reference = BottleneckDenseNet(6, 16)
+    reference = BottleneckDenseNet(layers, 16)
     copy_weights(model, reference)
     x = images(model, 3)
     ours = call(model, x)

@@ -12,7 +12,9 @@ from kzoo import Choice, InputError, IntRange, Range, RecipeHyperModel
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-RECIPE = kzoo.recipe("lenet1-max").override(dataset="digits", train_size=60, epochs=2)
+RECIPE = kzoo.recipe("lenet1-max").override(
+    **{"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 2}
+)
 SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": Choice(20, 50)}
 
 

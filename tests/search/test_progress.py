@@ -13,7 +13,7 @@ from kzoo.search.results import read_search
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 SEARCH = Search("shown", "lenet1-max", {"batch_size": Choice(20, 50)}, tuner="grid").override(
-    dataset="digits", train_size=60, epochs=1
+    **{"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 1}
 )
 
 

@@ -163,7 +163,7 @@ def test_command_line_shows_a_record(command):
 
 @pytest.mark.usefixtures("eagerly_once")
 def test_confirming_trains_both_and_keeps_the_scores(command):
-    changes = {"dataset": "digits", "train_size": 60, "epochs": 1}
+    changes = {"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 1}
     search = SEARCH.override(**changes)
     result = made(2, search=search.to_dict())
     Path("search.json").write_text(result.record.model_dump_json(indent=1))

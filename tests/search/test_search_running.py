@@ -18,6 +18,7 @@ from kzoo.search.running import claimed, open_directory, run_search
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 TINY = {"dataset": "digits", "train_size": 200, "epochs": 2, "l2": 0.0}
+LITTLE = {"train_size": 40, "split.validation": 40, "epochs": 1}
 RATES = {"optimizer.learning_rate": Choice(1e-3, 1e-2, 3e-2)}
 
 
@@ -44,8 +45,8 @@ def model(hp):
 
 
 def test_bad_trials_are_recorded_and_the_search_goes_on():
-    search = Search("bad", "lenet1-max", {}, model=model, tuner="grid", max_parameters=10_000).override(**TINY)
-    result = run_search(search, "bad", progress=False)
+    search = Search("bad", "lenet1-max", {}, model=model, tuner="grid", max_parameters=10_000)
+    result = run_search(search.override(**TINY | LITTLE), "bad", progress=False)
     ends = {trial.values["kind"]: trial for trial in result.trials}
     status = {kind: trial.status for kind, trial in ends.items()}
     assert status == {
@@ -69,7 +70,7 @@ def test_bad_trials_are_recorded_and_the_search_goes_on():
 
 def test_budget_leaves_rejected_trials_out_and_a_larger_one_goes_on():
     space = {"model_options.filters": IntRange(4, 7)}  # of 49 parameters each
-    search = tiny(space, tuner="grid", trials=1, max_parameters=250, changes={"epochs": 1})
+    search = tiny(space, tuner="grid", trials=1, max_parameters=250, changes=LITTLE)
     result = run_search(search, "small", progress=False)
     assert [trial.status for trial in result.trials] == ["completed"]
     more = run_search(search.replace(trials=3), "small", progress=False)

@@ -32,6 +32,7 @@ BASE = {
     "augmentation": [{"kind": "pad_crop", "padding": 1}, {"kind": "mixup", "alpha": 1.0}],
     "early_stop": {"patience": 10},
 }
+SMALLER = {**BASE, "model_options": {**BASE["model_options"], "blocks": [0]}}
 SCHEDULES = {
     "constant": {"kind": "constant"},
     "cosine": {"kind": "cosine"},
@@ -127,8 +128,7 @@ class Interrupt(keras.callbacks.Callback):
 @pytest.mark.backend
 def test_interrupted_within_an_epoch():
     """Everything that is restored after a kill, without the cost of processes."""
-    smaller = {"model_options": {**BASE["model_options"], "blocks": [0]}, "train_size": 100, "epochs": 2}
-    recipe = kzoo.Recipe(**{**BASE, **smaller, "schedule": SCHEDULES["plateau"]})
+    recipe = kzoo.Recipe(**{**SMALLER, "train_size": 100, "epochs": 2, "schedule": SCHEDULES["plateau"]})
     options = {"progress": False, "checkpoint_minutes": 0}
     whole = kzoo.train(recipe, directory="whole", callbacks=[Interrupt(9)], **options)
     with pytest.raises(KeyboardInterrupt):
@@ -143,7 +143,7 @@ def test_interrupted_within_an_epoch():
 @pytest.mark.backend
 def test_killed_within_an_epoch_and_within_a_write(tmp_path):
     kills = [{"epoch": 1, "step": 3}, {"write": 18}]
-    check_kills(kills, [{**BASE, "schedule": SCHEDULES["plateau"]}, {**BASE, "seed": 1}], tmp_path)
+    check_kills(kills, [{**SMALLER, "schedule": SCHEDULES["plateau"]}, {**SMALLER, "seed": 1}], tmp_path)
 
 
 @pytest.mark.slow
