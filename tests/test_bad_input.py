@@ -22,7 +22,7 @@ def finished(tmp_path_factory):
     """A finished run; tests copy it before they damage it."""
     place = tmp_path_factory.mktemp("module") / "run"
     return kzoo.train(
-        "lenet1-max", dataset="digits", epochs=1, train_size=100, directory=place, progress=False
+        "lenet1-max", dataset="digits", epochs=1, train_size=100, split={"test": 40}, directory=place, progress=False
     ).directory
 
 

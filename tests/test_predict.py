@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import kzoo
+from kzoo.cli.common import colour
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -68,23 +69,29 @@ def test_background_of_transparent_files(run, printed, command, tmp_path):
         return json.loads(printed("predict", run.directory, tmp_path / name, "--json", *words))[0]["classes"]
 
     expected = classes("whole.png")
-    for given in ("0", "0,0,0", "[0, 0, 0]"):
-        assert classes("clear.png", "--background", given) == expected
+    assert classes("clear.png", "--background", "0,0,0") == expected
     blank = classes("blank.png")
     assert blank != expected
     for given in ("255", "none"):
         assert classes("clear.png", "--background", given) == blank
     assert classes("clear.png") == blank  # as in training: white
 
-    for words in (["predict"], ["explain"]):
-        for given in ("blue", "256", "1,2", "-1", "", "1.5"):
-            code, _, errors = command(*words, run.directory, clear, f"--background={given}")
-            assert code == 2
-            assert f"--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not {given!r}" in errors
-        code, _, errors = command(*words, run.directory, "--split", "test", "--background", 0)
+    for word in ("predict", "explain"):
+        code, _, errors = command(word, run.directory, clear, "--background=blue")
         assert code == 2
-        assert "--background applies to image files" in errors
+        assert "--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not 'blue'" in errors
+        code, _, errors = command(word, run.directory, "--split", "test", "--background", 0)
+        assert code == 2
+        assert "--background applies to image files only" in errors
     printed("explain", run.directory, clear, "--background", 0, "--output", tmp_path / "explained")
+
+
+def test_how_a_background_is_written():
+    for given in ("0", "0,0,0", "[0, 0, 0]"):
+        assert colour(given) == (0, 0, 0)
+    for given in ("blue", "256", "1,2", "-1", "", "1.5"):
+        with pytest.raises(kzoo.InputError, match="--background takes 0-255 for a grey, RED,GREEN,BLUE, or none"):
+            colour(given)
 
 
 def test_info_lists_data_and_evaluate(run, printed):

@@ -78,7 +78,8 @@ def test_version(command):
 def test_shorthands_are_fields_of_the_recipe(command):
     words = ["--learning-rate", "0.5", "--image-size", 28, "--train-size", 64, "--freeze", "block1_c*,block1_conv"]
     weights = ["--weights", "lenet1-max:emnist", "--dataset", "digits", "--epochs", 1, "--no-diagnostics"]
-    code, _, errors = command("train", "lenet1-max", *words, *weights, "--directory", "run")
+    parts = ["--set", "split.validation=20", "--set", "split.test=20"]
+    code, _, errors = command("train", "lenet1-max", *words, *weights, *parts, "--directory", "run")
     assert code == 0, errors
     with open("run/recipe.json", encoding="utf-8") as stream:
         recipe = json.load(stream)

@@ -14,6 +14,9 @@ from kzoo.errors import InputError, RunFailed
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
+LITTLE = {"train_size": 60, "split": {"validation": 40, "test": 40}}
+
+
 def train(directory, **changes):
     options = {"dataset": "digits", "epochs": 2, "progress": False, "diagnostics": False, **changes}
     return kzoo.train("lenet1-max", directory=directory, **options)
@@ -95,7 +98,7 @@ def test_run_whose_loss_does_not_move():
 
 def test_run_that_failed(command):
     with pytest.raises(RunFailed):
-        train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30})
+        train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30}, **LITTLE)
     diagnosis = kzoo.doctor("failed")
     assert diagnosis.kinds == ("learning rate too high", "loss not finite")
     assert "finding" in command("doctor", "failed")[1]
@@ -115,7 +118,7 @@ def test_unfinished_run():
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train("cut", train_size=60, callbacks=[Stop()])
+        train("cut", **LITTLE, callbacks=[Stop()])
     diagnosis = kzoo.doctor("cut")
     assert "not finished, 1 epoch;" in diagnosis.subject
     assert any(note.check == "loss not moving" for note in diagnosis.unchecked)
@@ -128,7 +131,7 @@ def test_run_of_an_own_model():
         x = keras.layers.Dense(16, "sigmoid")(x)
     model = keras.Model(inputs, keras.layers.Dense(10)(x), name="mine")
     kzoo.train(
-        kzoo.recipe("lenet1-max").override(dataset="digits", epochs=1, train_size=60),
+        kzoo.recipe("lenet1-max").override(dataset="digits", epochs=1, **LITTLE),
         model=model,
         directory="own",
         progress=False,

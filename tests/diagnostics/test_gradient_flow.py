@@ -208,7 +208,7 @@ RECIPE = kzoo.Recipe(
     model_options={"dropout": 0.3, "filters": 8, "blocks": [0]},
     dataset="digits",
     train_size=100,
-    split={"validation": 40},
+    split={"validation": 40, "test": 40},
     batch_size=20,
     epochs=2,
 )
@@ -291,8 +291,9 @@ def test_a_resumed_run_keeps_to_its_choice():
 
 @pytest.mark.usefixtures("eagerly_once")
 def test_records_from_before_and_command_line(command):
-    code, _, err = command("train", "mlp", "--dataset", "digits", "--epochs", 1, "--set", "train_size=40",
-                           "--directory", "run", "--no-diagnostics")  # fmt: skip
+    sizes = ("--set", "train_size=40", "--set", "split.test=40")
+    words = ("--dataset", "digits", "--epochs", 1, *sizes, "--directory", "run", "--no-diagnostics")
+    code, _, err = command("train", "mlp", *words)
     assert code == 0, err
     record = json.loads(kzoo.Run("run").result.to_json())
     assert record.pop("gradient_flow") is None

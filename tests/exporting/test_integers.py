@@ -72,6 +72,7 @@ def test_both_ends_are_int8_and_the_numbers_are_the_networks(integers, run, outp
     assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_and_predict_reads_it(run, command):
     name = "digits.tflite"
     options = ("--to", "litert", "--quantize", "int8-only", "--output", name)
