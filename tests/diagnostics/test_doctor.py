@@ -24,6 +24,9 @@ SEEDS = {
     "zero-initialised layer": 1,
     "duplicated class index": 3,
 }
+OF_LABELS = ("labels shuffled", "duplicated class index")
+FEW = 150
+"""Images, too few for the checks of the labels: they cost more than the others."""
 FLOW = {"vanishing gradients", "exploding gradients"}
 
 
@@ -34,6 +37,8 @@ def values(model):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_is_found(fault):
     case = plant(fault, SEEDS[fault])
+    if fault not in OF_LABELS:
+        case.images, case.labels = case.images[:FEW], case.labels[:FEW]
     before = values(case.model)
     diagnosis = case.examine()
     assert set(case.kinds) & set(diagnosis.kinds), str(diagnosis)
@@ -155,14 +160,14 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
     case = healthy(1, ("lenet1-max",))
     for rate, kinds in ((0.01, ()), (1e-9, ("learning rate too low",)), (1e5, ("learning rate too high",))):
         case.model.compile(optimizer=keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
-        diagnosis = kzoo.doctor(case.model, images=case.images, labels=case.labels)
+        diagnosis = kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW])
         assert diagnosis.kinds == kinds, rate
 
 
 def test_batch_norm_settings_and_averages():
     case = healthy(0, ("vgg08-bn",))
     case.model = kzoo.create_model("vgg08-bn", blocks=[0], filters=8, input_shape=(8, 8, 1), classes=10)
-    given = {"images": case.images, "labels": case.labels}
+    given = {"images": case.images[:FEW], "labels": case.labels[:FEW]}
     layer = case.model.get_layer("entry_conv_bn")
     layer.momentum = 0.1
     finding = kzoo.doctor(case.model, **given).findings[0]

@@ -130,6 +130,7 @@ def class_map(model, images, weights):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("top", ["logits", "dense", "activation", "softmax", "nested", "saturated"])
 def test_equals_class_activation_maps(top):
     scale = 3000.0 if top == "saturated" else 1.0
@@ -148,6 +149,7 @@ def test_equals_class_activation_maps(top):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_where_the_softmax_cannot_be_left_out_its_logarithm_is_taken():
     class Wrapped(keras.Model):
         def __init__(self, inner):

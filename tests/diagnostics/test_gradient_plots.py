@@ -62,9 +62,10 @@ def test_zeros_and_records(tmp_path):
     flow.gradients[2, 1] = np.inf
     record = flow.to_dict()
     for plot in (plot_gradient_flow, plot_update_ratio, plot_gradient_heatmap):
-        pixels = figure_to_array(plot(record), dpi=50)
+        figure = plot(record)
+        pixels = figure_to_array(figure, dpi=50)
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
-        save_figure(plot(record), tmp_path / f"{plot.__name__}.svg")
+        save_figure(figure, tmp_path / f"{plot.__name__}.svg")
     flow.gradients[:] = 0
     assert figure_to_array(plot_gradient_heatmap(flow), dpi=50).shape[2] == 3
     assert figure_to_array(plot_gradient_flow(flow), dpi=50).shape[2] == 3

@@ -10,6 +10,8 @@ from kzoo.exporting import interface
 from kzoo.exporting.export import export
 from kzoo.introspection.outputs import Outputs
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 # How the network ends, what the export takes that for, and what is asked of it.
 MISREAD = {
     "a softmax for logits": ("softmax", 5, "logits", "probabilities"),
