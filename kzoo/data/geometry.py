@@ -46,7 +46,7 @@ class PadCrop(Augmentation):
 
 
 class Translate(Augmentation):
-    """Move each image by up to `pixels` in each direction, a uniformly drawn whole number; reflect what is missing.
+    """Move each image by up to `pixels` in each direction, a uniformly drawn whole number; fill the rest by reflection.
 
     The border is the image mirrored about its edge pixels (Jordan 2024, section 3.4: 2 or 4 pixels at 32x32).
 
@@ -124,9 +124,9 @@ class Flip(Augmentation):
 
 
 class AlternatingFlip(Augmentation):
-    """Mirror each image left-right in every other epoch; a coin toss decides once whether it begins mirrored.
+    """Mirror each image left-right in every other epoch; the first epoch is drawn at random for each image.
 
-    So two consecutive epochs show both sides of every image, unlike a coin toss in each epoch (Jordan 2024,
+    Two consecutive epochs show both sides of every image, unlike a random flip in each epoch (Jordan 2024,
     section 3.6). Which images begin mirrored depends on the run's seed.
     """
 
@@ -156,7 +156,7 @@ def mirrored(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 class Rotation(Augmentation):
-    """Turn each image about its centre by an angle drawn uniformly from -degrees .. degrees.
+    """Rotate each image about its centre by an angle drawn uniformly from -degrees .. degrees.
 
     Attributes:
         degrees: the largest angle, in degrees.

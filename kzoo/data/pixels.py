@@ -198,7 +198,7 @@ class Chosen(Augmentation):
 
 
 class ContrastStretch(Chosen):
-    """Stretch an image's values over 0-255: see `stretch_contrast` (report c)."""
+    """Stretch the values of an image to 0-255: see `stretch_contrast` (report c)."""
 
     kind: Literal["contrast_stretch"] = "contrast_stretch"
 

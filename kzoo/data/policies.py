@@ -136,7 +136,7 @@ class _Policy(Augmentation):
 
 
 class RandAugment(_Policy):
-    """Several changes, each drawn from the list `KINDS`, all of one strength (Cubuk et al. 2020).
+    """Several changes, each drawn from the list `KINDS`, all with the same strength (Cubuk et al. 2020).
 
     Bilinear, with black from outside. At magnitude 0 nothing changes, not even by the kinds without a strength.
 
@@ -160,7 +160,7 @@ class RandAugment(_Policy):
 
 
 class TrivialAugment(_Policy):
-    """One change, drawn from the list `KINDS`, of a strength that is drawn too (Müller and Hutter 2021, "Wide").
+    """One change, drawn from the list `KINDS`, with a random strength (Müller and Hutter 2021, "Wide").
 
     Attributes:
         strength: the largest strength that is drawn, 1 for the paper's; 0 changes nothing.

@@ -69,7 +69,7 @@ def verdict(result: SearchResult) -> str:
     if not best:
         return ""
     difference = statistics.fmean(best) - statistics.fmean(default)
-    text = f"{_mean(best)} against {_mean(default)} of the recipe's own values on {len(best)} other seeds"
+    text = f"{_mean(best)} against {_mean(default)} with the values of the recipe, on {len(best)} other seeds"
     if len(best) < 2:
         return f"{text}: one seed decides nothing."
     error = math.sqrt((statistics.variance(best) + statistics.variance(default)) / len(best))

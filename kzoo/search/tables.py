@@ -47,7 +47,7 @@ def row(result: SearchResult, trial: Trial, epochs: str | None = None) -> list[s
     seconds = f"{outcome.seconds:,.0f}" if outcome and outcome.seconds else ""
     if epochs is None:
         epochs = str(outcome.epochs) if outcome and outcome.epochs else ""
-    name = f"{trial.number} (the recipe's own)" if trial.number == result.record.baseline else trial.number
+    name = f"{trial.number} (the recipe's values)" if trial.number == result.record.baseline else trial.number
     values = [cell(trial.values.get(field)) for field in result.fields]
     status: str = trial.status
     if outcome is not None and trial.score is not None:
@@ -88,7 +88,7 @@ def _numbers(result: SearchResult) -> set[str]:
 
 def confirmed(result: SearchResult) -> str:
     """Runs with other seeds, as a Markdown table."""
-    names = {"best": "the best trial's", "recipe": "the recipe's own"}
+    names = {"best": "the best trial's values", "recipe": "the recipe's values"}
     lines = []
     for item in sorted(result.record.confirmed, key=lambda item: (item.which, item.seed)):
         scores = ("" if score is None else f"{score:.4f}" for score in (item.val_accuracy, item.test_accuracy))
@@ -116,7 +116,7 @@ def summary(result: SearchResult) -> str:
         text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"
         default = next((trial for trial in result.trials if trial.number == result.record.baseline), best)
         if default.number != best.number:
-            text += f"; the recipe's own values: {in_words(default, result.objective)}"
+            text += f"; the recipe's values: {in_words(default, result.objective)}"
     return text
 
 
