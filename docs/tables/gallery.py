@@ -65,10 +65,10 @@ def gallery(images: Path) -> str:
         for name, (command, remark) in section.items():
             caption = captions.get(name, {}).get("caption", "")
             alt = caption.replace("`", "") or name.replace("-", " ")
-            parts.append(f"![{alt}](images/{there[name]})")
             made = f"`{remark}`" if remark.isidentifier() else remark
             if command:
                 parts.append(f"```sh\n{command}\n```")
+            parts.append(f"![{alt}](images/{there[name]})")
             said = [caption, f"In Python: {made}." if made.startswith("`plot") or remark == "save_diagram" else remark]
             parts.append("\n".join(text if text.endswith(".") else f"{text}." for text in said if text))
     return "\n" + "\n\n".join(parts) + "\n\n"

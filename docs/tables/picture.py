@@ -15,7 +15,7 @@ NAMES = {
     "residual": "shortcuts",
     "BN+residual": "both",
 }
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 330, 48, 176, 70, 50
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 260, 48, 176, 70, 44
 
 
 def _curves(results: Path) -> tuple[dict[str, list[float]], Any] | None:
@@ -41,8 +41,8 @@ def caption(results: Path) -> str:
         return "\nNo records are committed yet.\n\n"
     record = found[1]
     return (
-        f"\n*Validation accuracy of VGG-38 on {record.recipe['dataset']}, from the records under `results/rescue`: "
-        f"{record.sizes['train']:,} training images, {record.epochs} epochs, seed {record.recipe['seed']}.*\n\n"
+        f"\n*On {record.recipe['dataset']}: {record.sizes['train']:,} training images, {record.epochs} epochs, "
+        f"seed {record.recipe['seed']}; from the records in `results/rescue`.*\n\n"
     )
 
 

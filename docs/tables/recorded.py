@@ -125,7 +125,8 @@ def searches(docs: Path) -> str:
         budget = f"{recipe['dataset']}, {size}{recipe['epochs']} epochs, tuner {record.search['tuner']}"
         where = f"{environment['backend']} on {environment['cores']} cores, {record.seconds / 60:,.0f} minutes"
         parts += [f"### {record.name}", f"From `{recipe['name']}`: {budget}; {where}. {verdict(result)}"]
-        parts += [tables.markdown(result).rstrip()]
+        # A zero-width space, so that the names of fields can be broken after their dot.
+        parts += [tables.markdown(result).rstrip().replace("model_options.", "model_options.\u200b")]
         if record.confirmed:
             parts += [tables.confirmed(result).rstrip()]
         picture = f"search-{path.stem}.svg"
@@ -153,14 +154,20 @@ def weights() -> str:
     )
 
 
-def first_weights() -> str:
-    """The sets that come with the package in short, the longest trained first, then the most accurate."""
+FEW_EPOCHS = 10
+"""A set that was trained for fewer epochs is a start: the first pages fold it."""
+
+
+def first_weights(*, few: bool) -> str:
+    """Short table of the packaged sets, of few epochs or of many: the longest trained first, then the most accurate."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
 
     found = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
     found.sort(key=lambda pair: (-pair[1].epochs, -pair[1].metrics["test_accuracy"]))
     rows = []
     for name, row in found:
+        if (row.epochs < FEW_EPOCHS) != few:
+            continue
         size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
         sizes = (f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
         rows.append((f"`{name}`", len(row.class_names), *sizes, row.epochs, f"{row.metrics['test_accuracy']:.1%}"))

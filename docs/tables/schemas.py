@@ -49,13 +49,14 @@ def field_type(schema: type[BaseModel], name: str) -> str:
 
 
 def default(schema: type[BaseModel], name: str) -> str:
-    """A field's default as JSON."""
+    """A field's default as JSON; what is a schema of its own with all its defaults is ``{}``, as one may write it."""
     field = schema.model_fields[name]
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{value.model_dump_json()}`"
+        own = value.model_dump(mode="json", exclude_defaults=True)
+        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{json.dumps(own)}`"
     return f"`{json.dumps(value)}`"
 
 

@@ -1,5 +1,7 @@
 """What everyday steps take in kzoo and in other libraries: the code that is counted, and the table of counts.
 
+The plain Keras column is in keras_steps.py, which a test runs.
+
 A statement counts as one line, however it is folded, and so does a command; blank lines, comments and imports do not.
 What an earlier step has made (a model, data) is there in the later ones. "-" says that the library has nothing for the
 step.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 from tables.text import markdown
 
@@ -16,26 +19,22 @@ TOOLS = ("kzoo", "Keras 3.15", "timm 1.0", "KerasHub 0.32")
 WIDEST = 88
 SAME = "as Keras"
 
+
+def _keras() -> dict[int, str]:
+    """The listings of plain Keras by step."""
+    text = Path(__file__).with_name("keras_steps.py").read_text(encoding="utf-8")
+    _, *parts = re.split(r"^# \[(\d+)\]$", text, flags=re.MULTILINE)
+    return {int(number): code.strip() for number, code in zip(parts[::2], parts[1::2], strict=True)}
+
+
+KERAS = _keras()
+
 STEPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "Train a known network on CIFAR-10: augmented, selected on images held back, tested once",
         (
             "$ kzoo train vgg08-bn --dataset cifar10 --epochs 20",
-            """\
-(x, y), (x_test, y_test) = keras.datasets.cifar10.load_data()
-x_val, y_val, x, y = x[:5000], y[:5000], x[5000:], y[5000:]
-inputs = keras.Input((32, 32, 3))
-changed = layers.RandomFlip("horizontal")(layers.RandomTranslation(0.1, 0.1)(inputs))
-body = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=10)
-model = keras.Model(inputs, body(layers.Rescaling(1 / 255)(changed)))
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-best = keras.callbacks.ModelCheckpoint(
-    "best.keras", "val_accuracy", save_best_only=True
-)
-held_back = (x_val, y_val)
-model.fit(x, y, epochs=20, batch_size=128, validation_data=held_back, callbacks=[best])
-model = keras.saving.load_model("best.keras")
-model.evaluate(x_test, y_test)""",
+            KERAS[1],
             "$ python train.py --data-dir data --dataset torch/cifar10 --dataset-download \\\n"
             "    --model resnet18 --num-classes 10 --input-size 3 32 32 --epochs 20",
             """\
@@ -62,8 +61,7 @@ model.evaluate(x_test, y_test)""",
         "Resume after a kill",
         (
             "$ kzoo resume RUN",
-            'backup = keras.callbacks.BackupAndRestore("backup", save_freq=100)\n'
-            "model.fit(x, y, epochs=20, validation_data=held_back, callbacks=[best, backup])",
+            KERAS[2],
             "$ python train.py ... --resume output/train/RUN/last.pth.tar",
             SAME,
         ),
@@ -74,12 +72,7 @@ model.evaluate(x_test, y_test)""",
         "Compare three finished runs: what differs in their settings, curves on one axis",
         (
             "$ kzoo compare RUN RUN RUN --output compared.html",
-            """\
-histories = {name: pandas.read_csv(f"{name}.csv") for name in names}  # of CSVLogger
-for name, history in histories.items():
-    pyplot.plot(history["val_accuracy"], label=name)
-pyplot.legend()
-pyplot.savefig("compared.svg")""",
+            KERAS[3],
             """\
 histories = {name: pandas.read_csv(f"output/{name}/summary.csv") for name in names}
 for name, history in histories.items():
@@ -95,14 +88,7 @@ $ diff output/ONE/args.yaml output/OTHER/args.yaml""",
         "Mean and standard deviation over three seeds",
         (
             "$ kzoo train vgg08-bn --dataset cifar10 --epochs 20 --seeds 0,1,2",
-            """\
-scores = []
-for seed in (0, 1, 2):
-    keras.utils.set_random_seed(seed)
-    model = make_model()  # lines 3 to 7 of step 1
-    model.fit(x, y, epochs=20, validation_data=held_back, callbacks=[best])
-    scores.append(keras.saving.load_model("best.keras").evaluate(x_test, y_test)[1])
-print(numpy.mean(scores), numpy.std(scores, ddof=1))""",
+            KERAS[4],
             """\
 $ for s in 0 1 2; do python train.py ... --seed $s --experiment seed$s; done
 tables = [pandas.read_csv(f"output/seed{s}/summary.csv") for s in (0, 1, 2)]
@@ -116,7 +102,7 @@ print(numpy.mean(best), numpy.std(best, ddof=1))""",
         "A custom augmentation (its function exists already)",
         (
             '$ kzoo train vgg08-bn --set \'augmentation=["flip", "mine:darker"]\'',
-            "changed = layers.Lambda(darker)(layers.RandomFlip()(inputs))",
+            KERAS[5],
             """\
 def create_transform(**options):
     usual = timm.data.create_transform(**options)
@@ -134,11 +120,7 @@ runpy.run_path("train.py", run_name="__main__")""",
         (
             "$ kzoo data get tfds:svhn_cropped --data-dir data\n"
             "$ kzoo train vgg08-bn --dataset tfds:svhn_cropped --data-dir data",
-            """\
-split = ["train[:90%]", "train[90%:]", "test"]
-loaded = tfds.load("svhn_cropped", split=split, as_supervised=True, data_dir="data")
-train, validation, test = (part.batch(128) for part in loaded)
-model.fit(train.shuffle(100), validation_data=validation, epochs=20)""",
+            KERAS[6],
             "$ python train.py --data-dir data --dataset tfds/svhn_cropped --dataset-download \\\n"
             "    --model resnet18 --num-classes 10 --input-size 3 32 32 --val-split test",
             SAME,
@@ -150,16 +132,7 @@ model.fit(train.shuffle(100), validation_data=validation, epochs=20)""",
         (
             "$ kzoo train vgg08 --dataset folder:pictures --image-size 32 \\\n"
             "    --weights vgg08:cifar100 --freeze 'stage1_*'",
-            """\
-size = {"image_size": (224, 224), "batch_size": 32}
-train, validation = keras.utils.image_dataset_from_directory(
-    "pictures", validation_split=0.2, subset="both", seed=0, **size
-)
-body = keras.applications.MobileNetV3Small(include_top=False, pooling="avg")
-body.trainable = False
-model = keras.Sequential([body, layers.Dense(len(train.class_names), "softmax")])
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-model.fit(train, validation_data=validation, epochs=5)""",
+            KERAS[7],
             "$ python train.py --data-dir pictures --model mobilenetv3_small_100 --pretrained \\\n"
             "    --num-classes 2 --epochs 5",
             """\
@@ -179,11 +152,7 @@ model.fit(train, validation_data=validation, epochs=5)""",
         "Classify the pictures in a directory",
         (
             "$ kzoo predict RUN pictures/",
-            """\
-for path in sorted(pathlib.Path("pictures").glob("*.png")):
-    image = keras.utils.load_img(path, target_size=(224, 224))
-    shares = model.predict(keras.utils.img_to_array(image)[None], verbose=0)[0]
-    print(path, class_names[shares.argmax()], shares.max())""",
+            KERAS[8],
             "$ python inference.py --data-dir pictures --model resnet18 --checkpoint best.pth.tar \\\n"
             "    --num-classes 10 --topk 3 --label-type none",
             SAME,
@@ -194,10 +163,7 @@ for path in sorted(pathlib.Path("pictures").glob("*.png")):
         "Confusion matrix of the test images, as a picture",
         (
             "$ kzoo confusion RUN --output confusion.png",
-            """\
-answers = model.predict(x_test).argmax(-1)
-shown = sklearn.metrics.ConfusionMatrixDisplay.from_predictions(y_test, answers)
-shown.figure_.savefig("confusion.png")""",
+            KERAS[9],
             "-",
             SAME,
         ),
@@ -211,15 +177,8 @@ search = kzoo.Search(
     "rate", "vgg08-bn", {"optimizer.learning_rate": kzoo.Range(1e-4, 1e-1, log=True)}
 )
 $ kzoo search rate.py --trials 20 --workers 2""",
-            """\
-def build(hp):
-    model = make_model()  # lines 3 to 6 of step 1
-    rate = hp.Float("rate", 1e-4, 1e-1, sampling="log")
-    adam = keras.optimizers.Adam(rate)
-    model.compile(adam, "sparse_categorical_crossentropy", ["accuracy"])
-    return model
-tuner = keras_tuner.BayesianOptimization(build, "val_accuracy", max_trials=20)
-tuner.search(x, y, epochs=20, validation_data=held_back)
+            KERAS[10]
+            + """
 $ KERASTUNER_TUNER_ID=chief KERASTUNER_ORACLE_IP=... python search.py &
 $ KERASTUNER_TUNER_ID=tuner0 KERASTUNER_ORACLE_IP=... python search.py &
 $ KERASTUNER_TUNER_ID=tuner1 KERASTUNER_ORACLE_IP=... python search.py""",
@@ -232,13 +191,7 @@ $ KERASTUNER_TUNER_ID=tuner1 KERASTUNER_ORACLE_IP=... python search.py""",
         "Why does it not learn? Gradients by layer, in words and as a picture",
         (
             "$ kzoo doctor vgg38 --dataset cifar100\n$ kzoo gradients RUN --output gradients.svg",
-            """\
-with tf.GradientTape() as tape:
-    loss = keras.losses.sparse_categorical_crossentropy(y[:64], model(x[:64]))
-gradients = tape.gradient(loss, model.trainable_variables)
-sizes = [float(tf.reduce_mean(tf.abs(gradient))) for gradient in gradients]
-pyplot.semilogy(sizes)
-pyplot.savefig("gradients.svg")""",
+            KERAS[11],
             """\
 images, labels = next(iter(loader))
 torch.nn.functional.cross_entropy(model(images), labels).backward()
@@ -252,17 +205,7 @@ pyplot.savefig("gradients.svg")""",
         "Grad-CAM pictures of a directory",
         (
             "$ kzoo explain RUN pictures/",
-            """\
-inner = keras.Model(model.inputs, [model.get_layer("last_conv").output, model.output])
-for path in sorted(pathlib.Path("pictures").glob("*.png")):
-    image = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(32, 32)))
-    with tf.GradientTape() as tape:
-        maps, shares = inner(image[None])
-        top = tf.reduce_max(shares[0])
-    weights = tf.reduce_mean(tape.gradient(top, maps), (1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(weights * maps, -1))[0]
-    heat = tf.image.resize(heat[..., None], (32, 32))[..., 0]
-    pyplot.imsave(f"{path.stem}-map.png", heat)""",
+            KERAS[12],
             "-",
             SAME,
         ),
@@ -272,12 +215,7 @@ for path in sorted(pathlib.Path("pictures").glob("*.png")):
         "An ONNX file, checked against the network",
         (
             "$ kzoo export RUN --to onnx",
-            """\
-model.export("model.onnx", format="onnx")
-session = onnxruntime.InferenceSession("model.onnx")
-name = session.get_inputs()[0].name
-(found,) = session.run(None, {name: x_test[:64].astype("float32")})
-numpy.testing.assert_allclose(found, model.predict(x_test[:64]), atol=1e-4)""",
+            KERAS[13],
             "$ python onnx_export.py model.onnx --model resnet18 --checkpoint best.pth.tar \\\n    --num-classes 10",
             SAME,
         ),
@@ -287,15 +225,7 @@ numpy.testing.assert_allclose(found, model.predict(x_test[:64]), atol=1e-4)""",
         "Latency and throughput, one image and 64 at a time",
         (
             "$ kzoo benchmark RUN",
-            """\
-for batch in (1, 64):
-    images = x_test[:batch].astype("float32")
-    model(images, training=False)
-    begun = time.perf_counter()
-    for _ in range(50):
-        numpy.asarray(model(images, training=False))
-    seconds = (time.perf_counter() - begun) / 50
-    print(batch, seconds, batch / seconds)""",
+            KERAS[14],
             "$ python benchmark.py --model resnet18 --bench infer --batch-size 1 --device cpu\n"
             "$ python benchmark.py --model resnet18 --bench infer --batch-size 64 --device cpu",
             SAME,

@@ -40,7 +40,11 @@ GUIDE: dict[str, dict[str, Entry]] = {
         ),
         "resume": Entry(("kzoo resume runs/rescue-bn-1461ef42c2",), "kzoo report {run}"),
         "evaluate": Entry(
-            ("kzoo evaluate RUN --split validation", "kzoo evaluate lenet2-average:emnist"),
+            (
+                "kzoo evaluate RUN --split validation",
+                "kzoo evaluate lenet2-average:emnist",
+                "kzoo evaluate RUN --dataset cifar10-c/fog_3",
+            ),
             "kzoo explain {run} --split test --first 8",
         ),
         "runs": Entry(("kzoo runs", "kzoo runs 'vgg38*'"), "kzoo compare RUN RUN"),

@@ -127,19 +127,27 @@ def resume(run: RunPath, data_dir: DataDir = None) -> None:
 def evaluate(
     run: RunOrSet,
     split: Annotated[str, typer.Option(help="Part of the data: train, validation or test.")] = "test",
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another dataset with the same classes (default: the run's own)."),
+    ] = None,
     tta: Annotated[str | None, typer.Option(help="Test-time augmentation: flip or flip-shift.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate the best weights of a run, or a weight set, on a part of its data."""
+    """Evaluate the best weights of a run, or a weight set, on a part of its data or of another dataset."""
+    from kzoo.data.datasets import get_dataset
+
+    if dataset is not None:
+        get_dataset(dataset)  # refuse an unknown name before Keras loads
     import_keras()
     from kzoo.training.saved_set import open_run
 
-    score: Evaluation = open_run(run).evaluate(split, data_dir, tta=tta)
+    score: Evaluation = open_run(run).evaluate(split, data_dir, tta=tta, dataset=dataset)
     if as_json:
-        print_json({"split": split, "tta": tta, **score.to_dict()})
+        print_json({"split": split, "dataset": dataset, "tta": tta, **score.to_dict()})
     else:
-        part = f"{split} with {tta}" if tta else split
+        part = f"{split}{f' of {dataset}' if dataset else ''}{f' with {tta}' if tta else ''}"
         out.print(
             f"{part}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)",
             highlight=False,

@@ -133,14 +133,18 @@ DATASETS = (
     ),
     # Rows below without mean and std: they are measured on the training images when these are read.
     Dataset(
-        "svhn",  # Netzer et al. 2011, digits cut out; the "extra" images are left out
+        # Netzer et al. 2011, digits cut out; the "extra" images are left out. No augmentation, as in DeVries and Taylor
+        # 2017, whose code (github.com/uoguelph-mlrg/Cutout) trains on SVHN without flips and crops
+        "svhn",
         classes=10,
         image_shape=(32, 32, 3),
         validation=5000,
         prepared="svhn_cropped",
     ),
     Dataset(
-        "fashion-mnist",  # Xiao et al. 2017; cropped and flipped as by Zhong et al. 2017 (random erasing)
+        # Xiao et al. 2017; cropped (padding 4) and flipped as by Zhong et al. 2017
+        # (github.com/zhunzhong07/Random-Erasing, fashionmnist.py)
+        "fashion-mnist",
         classes=10,
         image_shape=(28, 28, 1),
         augmentation=PAD_CROP_FLIP,
@@ -148,14 +152,17 @@ DATASETS = (
         prepared="fashion_mnist",
     ),
     Dataset(
-        "kmnist",  # Clanuwat et al. 2018
+        # Clanuwat et al. 2018, whose benchmark (github.com/rois-codh/kmnist) augments nothing
+        "kmnist",
         classes=10,
         image_shape=(28, 28, 1),
         validation=5000,
         prepared="kmnist",
     ),
     Dataset(
-        "stl10",  # Coates et al. 2011, without its unlabelled images; cropped and flipped as by DeVries and Taylor 2017
+        # Coates et al. 2011, without its unlabelled images; mirrored and cropped, as DeVries and Taylor 2017 do. The
+        # padding, an eighth of the side, is that of CIFAR's images
+        "stl10",
         classes=10,
         image_shape=(96, 96, 3),
         augmentation=(PadCrop(padding=12), Flip(horizontal=0.5)),
@@ -163,20 +170,27 @@ DATASETS = (
         prepared="stl10",
     ),
     Dataset(
-        "imagenette",  # ten classes of ImageNet, images of many sizes; a validation part, and no test part
+        # Ten classes of ImageNet, images of many sizes; a validation part, and no test part. Flipped as by the script
+        # of its authors (github.com/fastai/fastai, nbs/examples/train_imagenette.py); its crops of random size, from a
+        # third of the area up, are no augmentation of ours
+        "imagenette",
         classes=10,
         augmentation=(Flip(horizontal=0.5),),
         test=0.2,
         prepared="imagenette/160px-v2",
     ),
     Dataset(
-        "pneumoniamnist",  # of MedMNIST (Yang et al. 2023), which sets the validation part
+        # Of MedMNIST (Yang et al. 2023), which sets the validation part; its benchmark augments nothing
+        # (github.com/MedMNIST/experiments)
+        "pneumoniamnist",
         classes=2,
         image_shape=(28, 28, 1),
         prepared="pneumonia_mnist",
     ),
     Dataset(
-        "cifar10-c",  # Hendrycks and Dietterich 2019: trained on CIFAR-10, tested with a corruption and its severity
+        # Hendrycks and Dietterich 2019: trained on CIFAR-10, with its statistics and augmentation, and tested with a
+        # corruption and its severity
+        "cifar10-c",
         classes=10,
         image_shape=(32, 32, 3),
         mean=(0.4914, 0.4822, 0.4465),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kzoo.errors import ALIKE, InputError
 from kzoo.models.registry import get_variant, list_models, names_set
-from kzoo.models.weight_sets import describe, find_set
+from kzoo.models.weight_sets import describe, find_set, list_weights
 from kzoo.recipes import Recipe, get_recipe, list_recipes
 
 RUNS = Path("runs")
@@ -69,6 +69,10 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
         return
     elif names and not path.is_dir():
         get_variant(str(target))
+    elif ":" in str(target) and not path.exists():
+        near = difflib.get_close_matches(str(target), list_weights(), n=1, cutoff=ALIKE)
+        hint = f"did you mean {near[0]!r}?" if near else "kzoo weights list shows the sets"
+        raise InputError(f"{str(target)!r} is not a run and not a set of weights: {hint}")
     else:
         check_run(path)
 

@@ -11,9 +11,11 @@ import keras
 from kzoo import notebook
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
+from kzoo.data.datasets import get_dataset
 from kzoo.data.given import held
-from kzoo.data.splits import Part
-from kzoo.errors import InputError, unknown
+from kzoo.data.loading import load
+from kzoo.data.splits import Part, Split, split
+from kzoo.errors import InputError, some, unknown
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
@@ -107,20 +109,29 @@ class Run:
             raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
         return model
 
-    def evaluate(self, part: str = "test", data_dir: str | Path | None = None, *, tta: str | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        part: str = "test",
+        data_dir: str | Path | None = None,
+        *,
+        tta: str | None = None,
+        dataset: str | None = None,
+    ) -> Evaluation:
         """Score the best epoch's weights on ``"train"``, ``"validation"`` or ``"test"``, images as they are.
 
         Args:
-            part: of the run's data.
+            part: of the run's data, or of `dataset`.
             data_dir: as for `kzoo.train`.
             tta: None, or test-time augmentation, ``"flip"`` or ``"flip-shift"`` (see `Recipe`).
+            dataset: None, or another dataset of the same classes, as ``"cifar10-c/fog_3"`` for a run on CIFAR-10.
 
         Raises:
-            InputError: there is no such part or test-time augmentation, or the data is not the run's.
+            InputError: there is no such part or test-time augmentation, the data is not the run's, or `dataset` does
+                not fit the run.
         """
         if tta is not None and tta not in KINDS:
             raise unknown("tta", tta, KINDS)
-        chosen = self.part(part, data_dir)
+        chosen = self.part(part, data_dir) if dataset is None else self.other_part(dataset, part, data_dir)
         classes = len(self.result.data["class_names"])
         batches = Batches(chosen.images, chosen.labels, batch_size=self.recipe.batch_size, classes=classes)
         view, logits = training_view(self.model)
@@ -134,14 +145,53 @@ class Run:
         Raises:
             InputError: there is no such part, or the data is not what the run was trained on.
         """
-        if part not in ("train", "validation", "test"):
-            raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
+        _check_part(part)
         data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
         chosen: Part = getattr(data, part)
         if not len(chosen):
             raise InputError(f"{self.title} has no images in its {part} part")
         return chosen
+
+    def other_part(self, dataset: str, part: str = "test", data_dir: str | Path | None = None) -> Part:
+        """A part of another dataset, as it is split by default, at the size of the run's images.
+
+        Args:
+            dataset: as recipes name it; its classes must be the run's, by name and in order.
+            part: ``"train"``, ``"validation"`` or ``"test"``.
+            data_dir: as for `kzoo.train`.
+
+        Raises:
+            InputError: there is no such dataset or part, or its classes or images are not like the run's.
+        """
+        _check_part(part)
+        height, width, channels = self.result.data["image_shape"]
+        arrays = load(
+            dataset,
+            data_dir=data_dir or self.result.data.get("data_dir"),
+            classes=self.recipe.class_names,
+            image_size=height if height == width else None,
+            background=self.recipe.background,
+        )
+
+        # A label must mean the same, and the network takes images of one shape.
+        own, theirs = self.result.data["class_names"], list(arrays.class_names)
+        if theirs != own:
+            raise InputError(
+                f"dataset {dataset!r} has other classes than {self.title}: {some(theirs)}, not {some(own)}"
+            )
+        sizes = ["x".join(map(str, shape)) for shape in (arrays.images.shape[1:], (height, width, channels))]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"dataset {dataset!r} has images of {sizes[0]}, {self.title} takes {sizes[1]}")
+        chosen: Part = getattr(split(arrays, Split(), get_dataset(dataset)), part)
+        if not len(chosen):
+            raise InputError(f"dataset {dataset!r} has no images in its {part} part")
+        return chosen
+
+
+def _check_part(part: str) -> None:
+    if part not in ("train", "validation", "test"):
+        raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
 
 
 def recorded_model(record: records.Result) -> keras.Model:

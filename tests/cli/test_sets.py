@@ -83,7 +83,8 @@ def test_every_command_takes_a_set(made, folder, command):
 def test_wrong_sets_are_one_line(command, folder):
     for words, message in (
         (("evaluate", "lenet1-max:mnist"), "did you mean 'emnist'"),
-        (("predict", "lenet9:emnist", folder), "is not a run"),
+        (("predict", "lenet1-mx:emnist", folder), "not a set of weights: did you mean 'lenet1-max:emnist'?"),
+        (("predict", "resnet99:cats", folder), "not a set of weights: kzoo weights list shows the sets"),
         (("info", "lenet1-max:mnist"), "did you mean 'emnist'"),
         (("export", "vgg38:emnist", "--to", "keras"), "no set of weights of 'vgg38'"),
     ):
