@@ -63,7 +63,8 @@ def unknown(
         message = f"unknown {kind} {value!r}: allowed are {', '.join(names) or 'none'}"
     else:
         message = f"unknown {kind} {value!r}"
-    return InputError(f"{message} {hint}".strip() if hint else message)
+    end = "" if message.endswith("?") else "."
+    return InputError(f"{message}{end} {hint}" if hint else message)
 
 
 def some(items: Iterable[object], most: int = 10) -> str:

@@ -69,9 +69,11 @@ def check_page(path: str | Path) -> Path:
     """Check that a page may be written to a path: nothing is there, or an earlier page of kzoo's.
 
     Raises:
-        InputError: its directory does not exist, or something else is there.
+        InputError: its name does not end in .html, its directory does not exist, or something else is there.
     """
     path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm") and not path.is_dir():
+        raise InputError(f"page {str(path)!r}: the name of a page must end in .html")
     if not path.parent.is_dir():
         raise InputError(f"page {str(path)!r}: directory {str(path.parent)!r} does not exist")
     if path.is_dir():

@@ -150,8 +150,10 @@ def describe(folder: Path, source: str) -> WeightSet:
     try:
         content = path.read_bytes()
     except OSError:
+        is_run = (folder / "recipe.json").is_file()
+        hint = f"; it is a run, and kzoo weights save {folder} makes a set of it" if is_run else ""
         raise InputError(
-            f"weights={source!r}: there is no readable {str(path)!r}, so this is no set of weights"
+            f"weights={source!r}: there is no readable {str(path)!r}, so this is no set of weights{hint}"
         ) from None
     return _parsed(content, source)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -32,7 +32,7 @@ class Evaluation:
 
     loss: float
     accuracy: float
-    confusion: Any
+    confusion: Any = field(repr=False)
     images: int
 
     def to_dict(self) -> dict[str, Any]:

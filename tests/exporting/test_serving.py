@@ -116,10 +116,13 @@ def test_published_folder_is_a_set(command):
 def test_nothing_is_overwritten_by_publishing(command):
     Path("mine").mkdir()
     Path("mine/notes").write_text("mine")
+    Path("runs/one").mkdir(parents=True)
+    Path("runs/one/recipe.json").write_text("{}")
     for words, message in (
         (("lenet1-max:emnist", "mine"), "is not empty"),
         (("lenet1-max:mnist", "new"), "did you mean 'emnist'"),
         (("nowhere/at/all", "new"), "no readable"),
+        (("runs/one", "new"), "it is a run, and kzoo weights save runs/one makes a set of it"),
     ):
         code, _, errors = command("publish", *words)
         assert (code, errors.count("\n")) == (2, 1), errors

@@ -196,6 +196,8 @@ def test_only_pages_of_our_own_are_replaced(record, tmp_path):
     assert path.read_text() == "my own notes"
     with pytest.raises(InputError, match="does not exist"):
         run_page(record, tmp_path / "nowhere" / "page.html")
+    with pytest.raises(InputError, match=r"page\.pdf': the name of a page must end in \.html"):
+        run_page(record, tmp_path / "page.pdf")
     with pytest.raises(InputError, match="path must be given"):
         run_page(record)
 
