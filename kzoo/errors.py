@@ -63,7 +63,7 @@ def unknown(
         message = f"unknown {kind} {value!r}: allowed are {', '.join(names) or 'none'}"
     else:
         message = f"unknown {kind} {value!r}"
-    end = "" if message.endswith("?") else "."
+    end = "." if hint[:1].isupper() and not message.endswith("?") else ""
     return InputError(f"{message}{end} {hint}" if hint else message)
 
 
