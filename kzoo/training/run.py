@@ -154,7 +154,7 @@ class Run:
         return chosen
 
     def other_part(self, dataset: str, part: str = "test", data_dir: str | Path | None = None) -> Part:
-        """A part of another dataset, as it is split by default, at the size of the run's images.
+        """A part of another dataset, published or as it is split by default, at the size of the run's images.
 
         Args:
             dataset: as recipes name it; its classes must be the run's, by name and in order.
@@ -183,7 +183,14 @@ class Run:
         sizes = ["x".join(map(str, shape)) for shape in (arrays.images.shape[1:], (height, width, channels))]
         if sizes[0] != sizes[1]:
             raise InputError(f"dataset {dataset!r} has images of {sizes[0]}, {self.title} takes {sizes[1]}")
-        chosen: Part = getattr(split(arrays, Split(), get_dataset(dataset)), part)
+
+        # A published part is taken as it is, however few training images there are beside it.
+        published = getattr(arrays, f"{part}_images", None)
+        chosen: Part = (
+            getattr(split(arrays, Split(), get_dataset(dataset)), part)
+            if published is None
+            else Part(published, getattr(arrays, f"{part}_labels"))
+        )
         if not len(chosen):
             raise InputError(f"dataset {dataset!r} has no images in its {part} part")
         return chosen

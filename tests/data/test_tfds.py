@@ -368,8 +368,8 @@ def test_two_splits_for_one_part_are_refused() -> None:
 def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path, tmp_path: Path, command: Any) -> None:
     import kzoo
 
-    changes: dict[str, Any] = {"epochs": 1, "split.validation": 3, "diagnostics": False, "progress": False}
-    run = kzoo.train("mlp", dataset="cifar10", data_dir=folder, directory=tmp_path / "run", **changes)
+    changes: dict[str, Any] = {"epochs": 1, "split.validation": 3, "split.stratified": True, "diagnostics": False}
+    run = kzoo.train("mlp", dataset="cifar10", data_dir=folder, directory=tmp_path / "run", progress=False, **changes)
     code, output, errors = command("evaluate", run.directory, "--dataset", "cifar10-c/fog_3", "--json")
     assert code == 0, errors
     corrupted = np.stack(images("cifar10_corrupted", "test"))
