@@ -32,7 +32,7 @@ def make_model():
     changed = layers.RandomFlip("horizontal")(layers.RandomTranslation(0.1, 0.1)(inputs))
     body = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=10)
     model = keras.Model(inputs, body(layers.Rescaling(1 / 255)(changed)))
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -43,7 +43,7 @@ inputs = keras.Input((32, 32, 3))
 changed = layers.RandomFlip("horizontal")(layers.RandomTranslation(0.1, 0.1)(inputs))
 body = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=10)
 model = keras.Model(inputs, body(layers.Rescaling(1 / 255)(changed)))
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 best = ModelCheckpoint("best.keras", "val_accuracy", save_best_only=True)
 held_back = (x_val, y_val)
 model.fit(x, y, epochs=20, batch_size=128, validation_data=held_back, callbacks=[best])
@@ -91,7 +91,7 @@ train, validation = keras.utils.image_dataset_from_directory(
 body = keras.applications.MobileNetV3Small(include_top=False, pooling="avg")
 body.trainable = False
 tuned = keras.Sequential([body, layers.Dense(len(train.class_names), "softmax")])
-tuned.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+tuned.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 tuned.fit(train, validation_data=validation, epochs=5)
 
 # [8]
@@ -111,7 +111,7 @@ def build(hp):
     model = make_model()  # lines 3 to 6 of step 1
     rate = hp.Float("rate", 1e-4, 1e-1, sampling="log")
     adam = keras.optimizers.Adam(rate)
-    model.compile(adam, "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

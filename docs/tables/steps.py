@@ -47,7 +47,7 @@ model = keras_hub.models.ImageClassifier(backbone=backbone, num_classes=10)
 flip = layers.RandomFlip("horizontal")
 data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(45000).batch(128)
 data = data.map(lambda x, y: (flip(x, training=True), y))
-model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 best = keras.callbacks.ModelCheckpoint(
     "best.keras", "val_accuracy", save_best_only=True
 )
