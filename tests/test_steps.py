@@ -64,6 +64,7 @@ def data(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the code and the libraries are others'
 def test_plain_keras_runs(data, monkeypatch):
     for module in ("keras_tuner", "onnxruntime", "tf2onnx"):
         pytest.importorskip(module)
