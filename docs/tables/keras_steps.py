@@ -1,4 +1,4 @@
-"""The plain Keras column of docs/steps.md; tests/test_steps.py runs it from top to bottom, on small data.
+"""The plain Keras column of docs/steps.md, a script from top to bottom.
 
 Each ``# [N]`` begins the listing of a step. What comes before the first one is there already and is not counted.
 """
