@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kzoo import plugins
 from kzoo.errors import InputError, shown, unknown
@@ -217,6 +217,8 @@ class CustomPart(BaseModel):
         options: keyword arguments of the function.
         source: ``module:function`` that the registered name meant when the recipe was made; filled in automatically.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     field: ClassVar[str]
     kind: str

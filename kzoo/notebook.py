@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
+from kzoo.lazy import np
 
 _CELL = "padding: 0.15em 0.7em; vertical-align: top;"
 LIMIT = 100

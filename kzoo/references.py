@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from kzoo.errors import InputError, unknown
 
+NoModule = Callable[[str], str]
+"""Returns the reason why there is no such module."""
 
-def load_function(reference: str, kind: str, no_module: Callable[[str], str] | None = None) -> Callable[..., Any]:
+
+def check_module(reference: str, kind: str, no_module: NoModule | None = None) -> None:
+    """Refuse a reference whose package or module is nowhere, without importing it; arguments as of `load_function`.
+
+    Raises:
+        InputError: the reference is malformed, or there is no such module.
+    """
+    module_name, _, function = reference.partition(":")
+    if not module_name or not function:
+        raise InputError(f"{kind} {reference!r}: expected 'module:function'")
+    package = module_name.partition(".")[0]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _nowhere(reference, kind, package, no_module)
+
+
+def _nowhere(reference: str, kind: str, missing: str, no_module: NoModule | None) -> InputError:
+    why = no_module(missing) if no_module else f"there is no module {missing!r} on the Python path"
+    return InputError(f"{kind} {reference!r}: {why}")
+
+
+def load_function(reference: str, kind: str, no_module: NoModule | None = None) -> Callable[..., Any]:
     """Import the function that a reference names.
 
     Args:
@@ -21,16 +45,14 @@ def load_function(reference: str, kind: str, no_module: Callable[[str], str] | N
         InputError: the reference is malformed, or there is no such module or function. An error that the module
             itself raises passes through unchanged.
     """
+    check_module(reference, kind, no_module)
     module_name, _, function = reference.partition(":")
-    if not module_name or not function:
-        raise InputError(f"{kind} {reference!r}: expected 'module:function'")
     try:
         target: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = str(error.name)
         if module_name == missing or module_name.startswith(f"{missing}."):
-            why = no_module(missing) if no_module else f"there is no module {missing!r} on the Python path"
-            raise InputError(f"{kind} {reference!r}: {why}") from error
+            raise _nowhere(reference, kind, missing, no_module) from error
         raise
     for name in function.split("."):
         if not hasattr(target, name):

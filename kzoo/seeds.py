@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-import numpy as np
+from kzoo.lazy import np
 
 
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:

@@ -19,7 +19,6 @@ STATEMENTS = [
     "import sys; sys.argv = ['kzoo', '--help']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'list', 'vgg*']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'list', '--recipes']; from kzoo.cli import main; main()",
-    "import sys; sys.argv = ['kzoo', 'train', 'vgg09']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'study', 'list']; from kzoo.cli import main; main()",
     "import sys; sys.argv = ['kzoo', 'study', 'table', 'rescue']; from kzoo.cli import main; main()",
     "import kzoo.pool.child, kzoo.pool.on_ray, kzoo.studies.progress, kzoo.search.results, kzoo.search.trial",

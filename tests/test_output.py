@@ -77,6 +77,41 @@ def test_what_the_output_cannot_write_is_a_question_mark(encoding, monkeypatch):
     assert "'[bold]\\u2603' is not a run" in errors
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's device that is always full")
+def test_an_output_that_takes_no_more_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kzoo", "list", "vgg*", "--json"])
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: output cannot be written: No space left on device\n"
+
+
+def test_a_directory_out_of_reach_is_one_line(monkeypatch, capsys):
+    def refused(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.is_file", refused)  # tests may run as root, whom nothing is refused
+    monkeypatch.setattr(sys, "argv", ["kzoo", "evaluate", "locked"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: 'locked/recipe.json': Permission denied\n"
+
+
+def test_a_current_directory_that_is_gone_is_one_line(monkeypatch, capsys, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "argv", ["kzoo", "list"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: the current directory does not exist any more: change to another one\n"
+
+
 def test_square_brackets_are_no_markup(capsys):
     console = plain_console(file=io.StringIO(), width=80)
     table = Table("[bold]column", title="[red]title")

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a run failed, 2 bad input, 3 the doctor has findings, 130
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -36,20 +37,27 @@ from kzoo.errors import KzooError, RunFailed
 
 __all__ = ["app", "main"]
 
+NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EPIPE)
+
 
 @functools.cache
-def _command() -> Any:
-    """The click command that typer builds from all signatures: most of a short command's time, so once a process."""
-    return typer.main.get_command(app)
+def _command(name: str) -> Any:
+    """The click command for command lines that begin with a name, made once a process: typer evaluates signatures."""
+    return typer.main.get_command(app.only(name))
 
 
 def main() -> None:
     """Run the command line; an error is one line on standard error and an exit status."""
     replace_what_cannot_be_written()
-    sys.path.append(os.getcwd())  # for module:function in a user's file
+    try:
+        sys.path.append(os.getcwd())  # for module:function in a user's file
+    except OSError:
+        complain("error", "the current directory does not exist any more: change to another one")
+        sys.exit(2)
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
-        status = _command()(prog_name="kzoo", standalone_mode=False)
+        status = _command("".join(sys.argv[1:2]))(prog_name="kzoo", standalone_mode=False)
+        print(end="", flush=True)
     except UsageError as error:
         complain_of_usage(error)
         sys.exit(error.exit_code)
@@ -59,4 +67,15 @@ def main() -> None:
     except KzooError as error:
         complain("error", str(error))
         sys.exit(2)
+    except PermissionError as error:
+        complain("error", f"{str(error.filename)!r}: {error.strerror}")
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_OUTPUT:
+            raise
+        # Python would try to write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # else the reader has seen enough, as `head` has
+            complain("error", f"output cannot be written: {error.strerror}")
+        sys.exit(1)
     sys.exit(status or 0)

@@ -15,7 +15,6 @@ from kzoo.cli.guide import InOrder, print_version
 from kzoo.cli.parsing import SHORTHANDS, App
 from kzoo.console import complain, plain_console
 from kzoo.errors import InputError
-from kzoo.introspection.file_metadata import read_metadata
 
 app = App(
     help="Model zoo for small images in Keras: exact architectures, resumable runs, results from records.",
@@ -94,6 +93,12 @@ def _check_run(run: Path | None) -> Path | None:
     return run and check_run(run)
 
 
+def _check_runs(runs: list[Path]) -> list[Path]:
+    for run in runs:
+        _check_run(run)
+    return runs
+
+
 def checked_target(**kinds: bool) -> Any:
     """A callback that checks an argument which takes a run's directory and other things; see `check_target`."""
 
@@ -114,6 +119,7 @@ RunOrSet = Annotated[
         callback=checked_target(),
     ),
 ]
+RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.", callback=_check_runs)]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", callback=_check_run)]
 
 
@@ -160,6 +166,7 @@ def import_keras() -> None:
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
     """A model and its class names, from a run, a set, a file, or (with a seed for its weights) a model's name."""
     if target.endswith(".keras"):
+        from kzoo.introspection.file_metadata import read_metadata
         from kzoo.introspection.keras_file import load_keras_file
 
         return load_keras_file(target), read_metadata(Path(target)).get("class_names")
@@ -179,7 +186,7 @@ def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, S
 def check_images(
     images: list[Path] | None, split: str | None, first: int | None, background: str | None = None
 ) -> None:
-    """Refuse no images, images and a part of the data, --first without a part, or a background with one."""
+    """Refuse options that contradict each other, a part that is none, and files none of which is there."""
     if bool(images) == (split is not None):
         raise InputError("give image files or folders, or --split with a part of the run's data")
     if first is not None and split is None:
@@ -190,6 +197,14 @@ def check_images(
             raise InputError(
                 "--background applies to image files only: leave it out with --split, whose images are as in training"
             )
+    if split is not None:
+        from kzoo.training.finding import check_part
+
+        check_part(split)
+    if images and not any(path.exists() for path in images):
+        from kzoo.data.images import UnreadableImage, all_broken
+
+        raise all_broken([UnreadableImage(path, "there is no such file") for path in images], len(images))
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
@@ -216,7 +231,8 @@ def colour(text: str) -> tuple[int, int, int] | None:
 
 def background_of(target: str) -> tuple[int, int, int] | None:
     """The colour under transparent images, from a run, a set, or a .keras file exported from one."""
-    from kzoo.data.images import WHITE
+    from kzoo.data.background import WHITE
+    from kzoo.introspection.file_metadata import read_metadata
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run
 

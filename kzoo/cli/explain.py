@@ -16,6 +16,7 @@ from kzoo.cli.common import (
     Force,
     Ground,
     Images,
+    RunPaths,
     Split,
     app,
     background_of,
@@ -62,13 +63,14 @@ def explain(
 ) -> None:
     """Draw Grad-CAM maps over images: where the network sees a class."""
     check_images(images, split, first, background)
-    import_keras()
     from kzoo.data.image_files import Unreadable, image_files
+
+    unreadable, paths = Unreadable(), image_files(images or [])
+    import_keras()
     from kzoo.diagnostics.explaining import explain_images, image_shape
 
     # The images: files from the command line, or a part of the run's data.
     model, names = opened(target)
-    unreadable, paths = Unreadable(), image_files(images or [])
     if split is None:
         ground = background_of(target) if background is None else colour(background)
         shown = list(unreadable.readable(paths, image_shape(model)[2], ground))
@@ -150,7 +152,7 @@ def receptive_field(
 
 @app.command()
 def invariance(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.")],
+    runs: RunPaths,
     limit: Annotated[int, typer.Option(min=1, help="Number of test images.")] = 1000,
     fill: Annotated[str, typer.Option(help="Pixels at the border of a moved image: edge or black.")] = "edge",
     output: Figure = None,

@@ -145,13 +145,14 @@ def predict(
     if as_csv and as_json:
         raise InputError("--csv and --json: choose one")
     check_images(images, split, first, background)
+    from kzoo.data.image_files import Unreadable, image_files
+
+    unreadable, paths = Unreadable(), image_files(images or [])
     if Path(target).suffix.lower() not in (".onnx", ".tflite"):
         import_keras()
-    from kzoo.data.image_files import Unreadable, image_files
     from kzoo.exporting.predicting import Classifier, predict_files, predict_images
 
     # Predict files from the command line, or a part of the run's data.
-    unreadable, paths = Unreadable(), image_files(images or [])
     classifier = Classifier(target)
     if background is not None:
         classifier.background = colour(background)

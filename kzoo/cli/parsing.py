@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,21 @@ class App(typer.Typer):
     def command(self, *args: Any, **options: Any) -> Callable[..., Any]:
         """Register a command, as typer does."""
         return super().command(*args, **{"cls": Command, **options})
+
+    def only(self, name: str) -> App:
+        """The app with only the command or group of a name, or with all if there is none.
+
+        Typer makes the options of all commands when it runs one. That takes as long as everything else that happens
+        before a typing error is reported.
+        """
+        some = copy.copy(self)
+        some.registered_commands = [one for one in self.registered_commands if _name(one) == name]
+        some.registered_groups = [one for one in self.registered_groups if one.name == name]
+        return some if some.registered_commands or some.registered_groups else self
+
+
+def _name(command: Any) -> str:
+    return command.name or command.callback.__name__.replace("_", "-")
 
 
 def complain_of_usage(error: Any) -> None:

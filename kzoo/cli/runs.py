@@ -82,13 +82,17 @@ def train(
     if seeds is not None and "seed" in changes:
         raise InputError("--seed and --seeds: choose one")
     # Refuse unknown names at once, before Keras is loaded, which takes seconds.
+    from kzoo.training.finding import check_new
+
     chosen_recipe, source = _named(recipe, extend)
     chosen_recipe = chosen_recipe.override(**changes)
-    chosen_recipe.resolved()
+    resolved = chosen_recipe.resolved()
     if extend:
         from kzoo.training.extending import check_extensible
 
         check_extensible(chosen_recipe)
+    elif directory is None:
+        check_new(resolved, data_dir, fresh)
     import_keras()
     from kzoo.training.train import train as run_recipe
 
@@ -137,9 +141,12 @@ def evaluate(
 ) -> None:
     """Evaluate the best weights of a run, or a weight set, on a part of its data or of another dataset."""
     from kzoo.data.datasets import get_dataset
+    from kzoo.training.finding import check_part, check_tta
 
+    check_part(split)
+    check_tta(tta)
     if dataset is not None:
-        get_dataset(dataset)  # refuse an unknown name before Keras loads
+        get_dataset(dataset)
     import_keras()
     from kzoo.training.saved_set import open_run
 

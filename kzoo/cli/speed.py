@@ -22,6 +22,9 @@ def speed(
     as_json: AsJson = False,
 ) -> None:
     """Measure training speed in float32 and bfloat16 on this machine, and recommend one."""
+    from kzoo.models.registry import check_builder
+
+    check_builder(model)
     import_keras()
     from kzoo.training.speed import measure
 

@@ -38,7 +38,14 @@ from kzoo.errors import InputError
 studies = App(no_args_is_help=True, help="Studies: questions of the reports, with runs, tables and verdicts.")
 app.add_typer(studies, name="study")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.")]
+
+def _check_study(name: str) -> str:
+    from kzoo.studies import get_study
+
+    return get_study(name).name
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.", callback=_check_study)]
 Records = Annotated[
     list[Path] | None,
     typer.Option("--records", metavar="DIR", help="Directory of runs or records; may be repeated."),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
+
+from kzoo.lazy import np
 
 
 class Normalization(NamedTuple):
@@ -35,7 +36,7 @@ class Augmentation(BaseModel):
         mixes: whether targets are changed too, by `mix(images, targets, rng)`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
     gives_float: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
 

@@ -6,67 +6,20 @@ processes write it at once or one is killed.
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kzoo.cache_folder import cache_folder, described, nothing_kept
 from kzoo.data.arrays import Arrays
-from kzoo.errors import InputError
-from kzoo.files import home, user_path
 
 VERSION = 1
 _PARTS = ("images", "labels", "test_images", "test_labels", "validation_images", "validation_labels")
-
-
-def cache_folder() -> Path | None:
-    """``$KZOO_CACHE``, else ``~/.cache/kzoo``; None where that needs a home directory and there is none."""
-    named = os.environ.get("KZOO_CACHE")
-    try:
-        if named:
-            return user_path(named)
-    except InputError:
-        return None
-    home_directory = home()
-    return None if home_directory is None else home_directory / ".cache" / "kzoo"
-
-
-def described() -> str:
-    """The cache folder for messages, or why there is none."""
-    folder, named = cache_folder(), os.environ.get("KZOO_CACHE")
-    if folder is not None:
-        return repr(str(folder))
-    return f"KZOO_CACHE={named!r}: there is no such home directory" if named else "no home directory: set KZOO_CACHE"
-
-
-def folder_for(*names: str) -> Path:
-    """A folder in the cache, created if needed; where that fails, a temporary one and a warning."""
-    root = cache_folder()
-    if root is not None:
-        folder = root.joinpath(*names)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK | os.X_OK):
-                return folder
-            _warn(f"cannot write to {str(folder)!r}")
-        except OSError as error:
-            _warn(f"cannot write to {str(folder)!r} ({error.strerror or error})")
-    else:
-        _warn(described())
-    scratch = tempfile.mkdtemp(prefix="kzoo-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    return Path(scratch)
-
-
-def _warn(why: str) -> None:
-    warnings.warn(f"nothing is kept in the cache: {why}", stacklevel=3)
 
 
 def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
@@ -80,7 +33,7 @@ def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
     """
     root = cache_folder()
     if root is None:
-        _warn(described())
+        nothing_kept(described())
         return build()
     folder = root / "datasets" / key
     stored = read(folder)
@@ -90,7 +43,7 @@ def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
     try:
         _write(folder, arrays)
     except OSError as error:
-        _warn(f"cannot write to {str(folder)!r} ({error.strerror or error}); set KZOO_CACHE to another folder")
+        nothing_kept(f"cannot write to {str(folder)!r} ({error.strerror or error}); set KZOO_CACHE to another folder")
         return arrays
     return read(folder) or arrays
 

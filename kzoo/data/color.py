@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.lazy import np
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
-_TO_YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_IQ = ((0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 Strength = Annotated[float, Field(ge=0)]
 
 
 def gray(images: np.ndarray) -> np.ndarray:
     """Float32 (B, H, W, 1): brightness of each pixel; of images without three channels, their mean."""
     values = images.astype(np.float32)
-    return (values @ LUMA)[..., None] if images.shape[-1] == 3 else values.mean(axis=-1, keepdims=True)
+    if images.shape[-1] != 3:
+        return values.mean(axis=-1, keepdims=True)
+    return (values @ np.array(LUMA, np.float32))[..., None]
 
 
 def blend(images: np.ndarray, other: np.ndarray, factor: np.ndarray) -> np.ndarray:
@@ -61,7 +63,8 @@ def hue(images: np.ndarray, turn: np.ndarray) -> np.ndarray:
     turns = np.zeros((len(turn), 3, 3))
     turns[:, 0, 0], turns[:, 1, 1], turns[:, 2, 2] = 1, cos, cos
     turns[:, 1, 2], turns[:, 2, 1] = -sin, sin
-    matrices = (np.linalg.inv(_TO_YIQ) @ turns @ _TO_YIQ).astype(np.float32)
+    to_yiq = np.array([np.array(LUMA, np.float32), *_IQ])
+    matrices = (np.linalg.inv(to_yiq) @ turns @ to_yiq).astype(np.float32)
     flat = images.reshape(len(images), -1, 3).astype(np.float32)
     changed = np.clip(flat @ matrices.transpose(0, 2, 1), 0, 255).reshape(images.shape)
     return as_dtype(changed, images.dtype)

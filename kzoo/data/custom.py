@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from kzoo.custom import CustomPart
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.errors import InputError, shown
+from kzoo.lazy import np
 
 
 class CustomAugmentation(CustomPart, Augmentation):

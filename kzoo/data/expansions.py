@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
-
 from kzoo.data.augmentation import CHUNK
 from kzoo.data.geometry import rotate
 from kzoo.data.pixels import median_filter, stretch_contrast
 from kzoo.errors import InputError, unknown
+from kzoo.lazy import np
 
 ROTATIONS = tuple(range(15, 181, 15))
 """Degrees: report c turns each image in steps of 15 degrees between 0 and 180, twelve copies."""
 
-Change = Callable[[np.ndarray], np.ndarray]
+Change = Callable[["np.ndarray"], "np.ndarray"]
 
 
 CHANGES: dict[str, tuple[Change, ...]] = {

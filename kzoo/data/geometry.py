@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from pydantic import Field
 
 from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
 from kzoo.errors import InputError
+from kzoo.lazy import np
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -80,7 +79,7 @@ def _windows(images: np.ndarray, pad: int, drawn: CropDraw, border: Literal["con
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=border)
     # A view of all windows, of which one per image is copied: 12 times faster than gathering pixels.
     image, row, column, channel = padded.strides
-    windows = as_strided(
+    windows = np.lib.stride_tricks.as_strided(
         padded,
         (count, positions, positions, height, width, channels),
         (image, row, column, row, column, channel),
@@ -198,15 +197,15 @@ def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
 
 def affine(
     images: np.ndarray,
-    rows: tuple[np.ndarray, np.ndarray],
-    columns: tuple[np.ndarray, np.ndarray],
+    rows: tuple[np.ndarray | float, np.ndarray | float],
+    columns: tuple[np.ndarray | float, np.ndarray | float],
     shift: tuple[np.ndarray | float, np.ndarray | float] = (0.0, 0.0),
 ) -> np.ndarray:
     """Images resampled bilinearly: a pixel comes from where a linear map of its distance from the centre says.
 
     Args:
         images: (B, H, W, C), uint8 or float32.
-        rows: the source's row as factors, each (B,) or (1,), of the rows and of the columns from the centre.
+        rows: the source's row as factors, each (B,) or one number, of the rows and of the columns from the centre.
         columns: the source's column likewise.
         shift: rows and columns added to the source's, each (B,) or one number.
 
@@ -216,8 +215,9 @@ def affine(
     count, height, width, channels = images.shape
     down = (np.arange(height) - (height - 1) / 2)[:, None]
     right = np.arange(width) - (width - 1) / 2
-    by_row, by_column = ([np.asarray(factor)[:, None, None] for factor in pair] for pair in (rows, columns))
-    more = [np.reshape(np.asarray(part, float), (-1, 1, 1)) for part in shift]
+    by_row, by_column, more = (
+        [np.reshape(np.asarray(value, float), (-1, 1, 1)) for value in pair] for pair in (rows, columns, shift)
+    )
     positions = right * by_row[1] + down * by_row[0] + (height - 1) / 2 + more[0]
     row, row_part = _neighbours(positions, height)
     column, column_part = _neighbours(right * by_column[1] + down * by_column[0] + (width - 1) / 2 + more[1], width)

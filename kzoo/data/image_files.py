@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kzoo.data.images import WHITE, Colour, Remarks, UnreadableImage, all_broken, decode, is_image
+from kzoo.data.background import WHITE, Colour
+from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, is_image
 from kzoo.data.layout import OTHER_FILES, files_below
 from kzoo.errors import InputError
 

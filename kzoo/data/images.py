@@ -13,11 +13,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
+from kzoo.data.background import WHITE, Colour
 from kzoo.errors import InputError, some
 
-Colour = tuple[int, int, int]
 Source = str | Path | BinaryIO
-WHITE: Colour = (255, 255, 255)
 
 _GREY = ("1", "L", "LA", "La")
 # How stored pixels become the upright image, by EXIF orientation (TIFF 6.0, tag 274).
@@ -218,9 +217,14 @@ def _orientation(file: Image.Image) -> int:
 
 def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
     """Uint8 (H, W, 1 or 3), and whether they had 16 bits."""
-    # Pillow reads 16 bits of a PNG or PGM file as 32; in other files it is unknown which values are black and white.
+    # Pillow reads 16 bits of a PNG or PGM file as 32. In other files it is unknown which values are black and white,
+    # and one file cannot show it: a dark image of 16 bits has the values of one of 8.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        raise ValueError(f"it has 32 bits a channel (Pillow mode {image.mode}): save it with 8 or 16")
+        low, high = (f"{value:g}" for value in image.getextrema())
+        raise ValueError(
+            f"it has 32 bits a channel (Pillow mode {image.mode}, values {low} to {high}), so that black and white are "
+            "unknown: save it with 8 or 16"
+        )
     deep = image.mode.startswith("I")
     if image.mode == "LAB":
         image = image.convert("RGB")  # by its colour profile; Pillow cannot convert it to grey

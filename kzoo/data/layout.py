@@ -234,17 +234,24 @@ class _Scan:
     def _check_below(self, folders: list[Path]) -> None:
         """Refuse parts inside of classes; remark on classes that all hold the same folders."""
         inner = {folder: [below.name for below in self._folders(folder)] for folder in folders}
-        if len(folders) == 1 and len(inner[folders[0]]) > 1:
-            problem = f"{self.name} has one folder only, {folders[0].name!r}, with {some(inner[folders[0]])} in it"
-            raise InputError(f"{problem}: did you mean 'folder:{folders[0]}'?")
+        first = inner[folders[0]]
+        if len(folders) == 1:
+            alone, below, seen = folders[0], first, set(self._above)
+            while len(below) == 1 and _identity(alone) not in seen:
+                seen.add(_identity(alone))
+                alone = alone / below[0]
+                below = [folder.name for folder in self._folders(alone)]
+            if len(below) > 1:
+                where = alone.relative_to(self.root).as_posix()
+                problem = f"{self.name} has one folder only, {where!r}, with {some(below)} in it"
+                raise InputError(f"{problem}: did you mean 'folder:{alone}'?")
         for folder, names in inner.items():
             parts = {part_name(name).part for name in names if not part_name(name).rest} - {None, UNLABELLED}
-            if TRAIN in parts and len(parts) > 1:
+            if TRAIN in parts and (len(parts) > 1 or (len(folders) > 1 and all(n == first for n in inner.values()))):
                 raise InputError(
                     f"{self.name} has parts inside of classes ({folder.name}/{names[0]}): the parts must be outside, "
                     f"{names[0]}/{folder.name}"
                 )
-        first = inner[folders[0]]
         if len(folders) > 1 and len(first) > 1 and all(names == first for names in inner.values()):
             if all(is_numbered(folder.name) for folder in folders):
                 raise InputError(

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from kzoo.data import cache, given, sources
 from kzoo.data.arrays import Arrays, checked, restricted
+from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
-from kzoo.data.images import WHITE, Colour, resize_all
-from kzoo.data.npz import npz
+from kzoo.data.images import resize_all
+from kzoo.data.npz import npz, npz_file
 from kzoo.data.prepared import configurations, data_folder, load_prepared, located
 from kzoo.errors import InputError, some
-from kzoo.references import load_function
+from kzoo.references import check_module, load_function
 
 
 class Availability(NamedTuple):
@@ -64,6 +65,26 @@ def load(
     if classes is not None:
         arrays = restricted(arrays, classes)
     return dataclasses.replace(arrays, mean=row.mean, std=row.std)
+
+
+def check_present(name: str, data_dir: str | Path | None = None, image_size: int | None = None) -> None:
+    """Refuse a dataset that is not there, as `load` does, without reading it.
+
+    Raises:
+        InputError: the name is unknown or the data are missing.
+    """
+    row = get_dataset(name)
+    kind, _, location = row.name.partition(":")
+    if row.prepared is not None:
+        located(row, data_dir, image_size)
+        if row.trained_on is not None:
+            located(get_dataset(row.trained_on), data_dir)
+    elif kind == "folder" and location:
+        sources.found(location)
+    elif kind == "npz" and location:
+        npz_file(location)
+    elif isinstance(row.loader, str):
+        check_module(row.loader, "dataset")
 
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.data.pixels import inside
+from kzoo.lazy import np
 
 
 class Mixing(Augmentation):

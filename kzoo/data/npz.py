@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,7 @@ def npz(path: str) -> Arrays:
         InputError: the file is missing, truncated, not an .npz file, or holds other arrays.
     """
     source = f"npz file {path!r}"
-    file = user_path(path)
-    if not os.path.isfile(file):
-        raise InputError(f"{source} does not exist")
+    file = npz_file(path)
     content, objects = {}, []
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -49,6 +48,18 @@ def npz(path: str) -> Arrays:
             "numbers, or text for class_names, and images of one size"
         )
     return checked(content, source)
+
+
+def npz_file(path: str) -> Path:
+    """The file that a user names.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    file = user_path(path)
+    if not os.path.isfile(file):
+        raise InputError(f"npz file {path!r} does not exist")
+    return file
 
 
 def _damaged(source: str, error: Exception) -> InputError:

@@ -67,9 +67,9 @@ def part_name(name: str) -> PartName:
 
 
 def is_fold(name: str) -> bool:
-    """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`."""
+    """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`, `fold A`."""
     name_words = words(name)
-    return any(word in _FOLDS for word in name_words) and any(word.isdigit() for word in name_words)
+    return any(word in _FOLDS for word in name_words) and any(word.isdigit() or len(word) == 1 for word in name_words)
 
 
 def is_numbered(name: str) -> bool:

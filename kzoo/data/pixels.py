@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
 from kzoo.data.geometry import Probability
 from kzoo.errors import InputError
+from kzoo.lazy import np
 
 ATTEMPTS = 10
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
 from kzoo.data.color import blend, brightness, contrast, saturation
 from kzoo.data.geometry import affine, rotate
+from kzoo.lazy import np
 
-Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
-ONE, NONE = np.ones(1), np.zeros(1)
+Change = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
 
 
 def posterize(images: np.ndarray, bits: np.ndarray) -> np.ndarray:
@@ -91,10 +90,10 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "identity": Kind(lambda images, amounts: images),
-    "shear_x": Kind(_in_parts(lambda i, a: affine(i, (ONE, NONE), (a, ONE))), (0.3, 0.99)),
-    "shear_y": Kind(_in_parts(lambda i, a: affine(i, (ONE, a), (NONE, ONE))), (0.3, 0.99)),
-    "translate_x": Kind(_in_parts(lambda i, a: affine(i, (ONE, NONE), (NONE, ONE), (0.0, a))), (0.45, 1.0), sides=True),
-    "translate_y": Kind(_in_parts(lambda i, a: affine(i, (ONE, NONE), (NONE, ONE), (a, 0.0))), (0.45, 1.0), sides=True),
+    "shear_x": Kind(_in_parts(lambda i, a: affine(i, (1.0, 0.0), (a, 1.0))), (0.3, 0.99)),
+    "shear_y": Kind(_in_parts(lambda i, a: affine(i, (1.0, a), (0.0, 1.0))), (0.3, 0.99)),
+    "translate_x": Kind(_in_parts(lambda i, a: affine(i, (1.0, 0.0), (0.0, 1.0), (0.0, a))), (0.45, 1.0), sides=True),
+    "translate_y": Kind(_in_parts(lambda i, a: affine(i, (1.0, 0.0), (0.0, 1.0), (a, 0.0))), (0.45, 1.0), sides=True),
     "rotate": Kind(_in_parts(rotate), (30.0, 135.0)),
     "brightness": Kind(brightness, (0.9, 0.99), 1.0),
     "color": Kind(saturation, (0.9, 0.99), 1.0),

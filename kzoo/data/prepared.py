@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kzoo.cache_folder import cache_folder, described
 from kzoo.configuration import DATA_DIR, configured
 from kzoo.data import cache
 from kzoo.data.arrays import Arrays
@@ -126,7 +127,7 @@ def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = 
             raise InputError(f"dataset {row.name!r}: name a configuration, as {form}; {instructions(row, data_dir)}")
         raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(row, data_dir)}")
     try:
-        root = cache.cache_folder()
+        root = cache_folder()
         for size in {None, image_size}:
             entry = None if root is None else root / "datasets" / _key(row, prepared, size)
             if entry is not None and cache.read(entry) is not None:
@@ -190,7 +191,7 @@ def _checked(row: Dataset, prepared: Path) -> Description:
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             raise InputError(
                 f"reading dataset {name!r} the first time needs {package}, which is not installed: "
-                f"install it, or copy a cache folder from where it was read (here {cache.described()})"
+                f"install it, or copy a cache folder from where it was read (here {described()})"
             )
 
     # TFRecord adds 16 bytes to each record (two checksums and a length), so its files have a known size.

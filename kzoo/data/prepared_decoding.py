@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
         except InputError:
             raise
         except Exception as error:  # TensorFlow's errors have no base class that can be imported here
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", " ".join(str(error).split()))  # names of TensorFlow's operations
+            reason = text.strip()[:300] or type(error).__name__
             raise InputError(f"cannot read {source}: {reason}") from None
     # The features of a built-in dataset are known, not guessed.
     guesses = () if is_built_in(row.name) else description.notes

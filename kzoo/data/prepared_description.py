@@ -162,7 +162,8 @@ def _chosen(
     if requested is not None:
         if requested not in possible:
             raise InputError(
-                f"dataset {called!r} has no {kind} feature {requested!r}: allowed are {some(possible) or 'none'}"
+                f"dataset {called!r} has no {kind} feature {requested!r}: allowed are {some(possible) or 'none'}; it "
+                f"has {_with_kinds(features)}"
             )
         return requested, ()
     if len(candidates) == 1:
@@ -178,5 +179,12 @@ def _chosen(
     hint = f"; whole numbers that can serve, with ?label=...: {some(possible)}" if possible else ""
     raise InputError(
         f"dataset {called!r} has no {kind} feature, so it is none of image classification: it has "
-        f"{some(features)}{hint}"
+        f"{_with_kinds(features)}{hint}"
     )
+
+
+def _with_kinds(features: Mapping[str, Any]) -> str:
+    """``"image (Image), label (Text)"``: the kinds show why a feature cannot be taken."""
+    classes = {n: f.get("pythonClassName", "") if isinstance(f, Mapping) else "" for n, f in features.items()}
+    kinds = {name: str(path).rpartition(".")[2] for name, path in classes.items()}
+    return some(f"{name} ({kind})" if kind else name for name, kind in kinds.items())

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kzoo.data.arrays import Arrays, checked
+from kzoo.data.background import WHITE, Colour
 from kzoo.data.cache import cached
-from kzoo.data.images import WHITE, Colour, Remarks, UnreadableImage, all_broken, decode, resize
+from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, resize
 from kzoo.data.layout import EMPTY, OTHER_FILES, Layout, layout
 from kzoo.data.part_names import TRAIN
 from kzoo.errors import InputError
@@ -33,6 +34,18 @@ def digits(data_dir: str | None = None) -> dict[str, Any]:
     return {"images": images, "labels": bunch.target, "class_names": tuple(map(str, range(10)))}
 
 
+def found(path: str) -> Path:
+    """The folder of images that a user names.
+
+    Raises:
+        InputError: it does not exist, or is a file.
+    """
+    root = user_path(path)
+    if not os.path.isdir(root):
+        raise InputError(f"image folder {path!r} does not exist" if not os.path.exists(root) else f"{path!r} is a file")
+    return root
+
+
 def folder(path: str, image_size: int | None = None, background: Colour | None = WHITE) -> Arrays:
     """Images sorted into one folder per class, decoded once and cached.
 
@@ -50,9 +63,7 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
         InputError: no such folder, no images, broken ones (named), images of several sizes and no `image_size`, or
             unclear parts and folds.
     """
-    root = user_path(path)
-    if not os.path.isdir(root):
-        raise InputError(f"image folder {path!r} does not exist" if not os.path.exists(root) else f"{path!r} is a file")
+    root = found(path)
     tree = layout(path, root)
     return cached(
         f"folder-{_listing(root, tree, image_size, background)}",

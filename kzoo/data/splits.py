@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from kzoo.data.arrays import Arrays
 from kzoo.data.datasets import Dataset
 from kzoo.data.strata import drawn_at_once, drawn_by_class
 from kzoo.errors import InputError, some
+from kzoo.lazy import np
 from kzoo.schemas import later
 from kzoo.seeds import generator
+
+if TYPE_CHECKING:
+    from kzoo.data.arrays import Arrays
 
 
 def _amount(value: Any) -> Any:
@@ -49,7 +51,7 @@ class Split(BaseModel):
             CIFAR-100, as in their published splits, and True for all others.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
     validation: Amount | None = None
     test: Amount | None = None
     seed: Annotated[int, Field(ge=0)] = 0

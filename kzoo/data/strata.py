@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
+from kzoo.lazy import np
 
 
 class Drawn(NamedTuple):

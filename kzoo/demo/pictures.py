@@ -8,7 +8,8 @@ import io
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from kzoo.data.images import WHITE, Colour, read_image
+from kzoo.data.background import WHITE, Colour
+from kzoo.data.images import read_image
 from kzoo.errors import InputError
 
 LARGEST = 8_000_000

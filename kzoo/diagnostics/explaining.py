@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kzoo.data.images import WHITE, Colour, read_images, resize
+from kzoo.data.background import WHITE, Colour
+from kzoo.data.images import read_images, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
 from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
 from kzoo.diagnostics.plots import check_output, new_figure, save_figure

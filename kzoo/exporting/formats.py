@@ -14,6 +14,7 @@ import numpy as np
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.introspection.file_metadata import as_properties, write_inside, write_to_folder
+from kzoo.introspection.graph import inner_layers
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ def _saved_model(model: keras.Model, path: Path, metadata: Mapping[str, Any], co
 def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:
     import onnx
 
+    for layer in inner_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            raise InputError(
+                f"format 'onnx': Keras cannot write layer {layer.name!r}, a Normalization: replace it by Rescaling, "
+                "which has the same formula"
+            )
     options = {} if conversion.opset is None else {"opset_version": conversion.opset}
 
     with warnings.catch_warnings():
@@ -148,7 +155,7 @@ def write(
     """Write a model in a format, and hide what the converters print.
 
     Raises:
-        InputError: a package that the format needs is not installed.
+        InputError: a package that the format needs is not installed, or the format cannot hold a layer.
         RunFailed: the format's converter cannot convert the model.
     """
     try:
@@ -158,6 +165,8 @@ def write(
         extra = {"onnx": "onnx", "litert": "litert"}.get(file_format.name)
         package = f"'kzoo[{extra}]'" if extra else "tensorflow"
         raise InputError(f"format {file_format.name!r} needs {error.name or error}: pip install {package}") from None
+    except InputError:
+        raise
     except Exception as error:  # each converter raises different errors for an unknown layer
         first = str(error).strip().partition("\n")[0][:300]
         raise RunFailed(f"model {model.name!r} cannot be converted to {file_format.name}: {first}") from error

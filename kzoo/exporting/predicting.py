@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kzoo.data.background import WHITE, Colour
 from kzoo.data.image_files import Unreadable
-from kzoo.data.images import WHITE, Colour, read_image, resize
+from kzoo.data.images import read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
 from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of

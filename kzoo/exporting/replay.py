@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kzoo.introspection.graph import functional, has_graph, input_structure, nodes, output_structure
+from kzoo.introspection.layers import give_weights
 
 LOW_PRECISION = ("float16", "bfloat16")
 
@@ -155,6 +156,4 @@ def _copy(operation: Any, graph: Graph) -> Any:
 
 def _give_weights(copy: Any, layer: Any, change: Change | None) -> None:
     weights = change.weights if change is not None else None
-    copy.set_weights(layer.get_weights() if weights is None else weights)
-    if isinstance(copy, keras.layers.Normalization):
-        copy.finalize_state()  # it computes with constants made from its weights
+    give_weights(copy, layer.get_weights() if weights is None else weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -50,6 +51,17 @@ def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
             f"give its path, one of {', '.join(path for path, _ in chosen)}"
         )
     return chosen[0]
+
+
+def give_weights(target: Any, values: Sequence[Any]) -> None:
+    """Set the weights of a layer or model, and what Keras's `Normalization` computed from them when it was adapted.
+
+    `set_weights` alone leaves such a layer computing with its former mean and variance.
+    """
+    target.set_weights(values)
+    for layer in [target, *inner_layers(target)] if isinstance(target, keras.Model) else [target]:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:

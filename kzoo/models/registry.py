@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
-from kzoo.references import load_function
+from kzoo.references import check_module, load_function
 from kzoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -204,6 +204,17 @@ def _parameters(builder: Callable[..., Any]) -> list[str] | None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def check_builder(name: str) -> None:
+    """Refuse ``module:function`` whose module is nowhere; nothing is imported.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    builder = get_variant(name).builder
+    if isinstance(builder, str):
+        check_module(builder, "model", lambda module: _no_module(builder, module))
 
 
 def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:

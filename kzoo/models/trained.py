@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,14 @@ from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.weight_transfer import transfer
 
 # Settings that shapes do not show: max and average pooling, say, or another stride, have the same weights.
-COMPARED = ("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups")
-FREE = ("InputLayer", "Rescaling", "Dropout", "SpatialDropout2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
-"""Layers that may come and go: input and normalization, which a set says itself, dropout, the `pooling` without top."""
+COMPARED = (
+    *("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups"),
+    *("negative_slope", "alpha", "max_value", "threshold", "scale", "offset", "mean", "variance", "invert"),
+    *("size", "interpolation", "cropping", "axis", "axes", "order", "normalize", "use_bias", "depth_multiplier"),
+)
+FREE = ("InputLayer", "Dropout", "SpatialDropout2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
+"""Layers that may come and go: the input, dropout, the `pooling` without top; so may the scaling of the pixels at the
+input, which a set says itself."""
 
 
 def outline(model: keras.Model) -> dict[str, list[Any]]:
@@ -26,6 +31,8 @@ def outline(model: keras.Model) -> dict[str, list[Any]]:
     Adaptive pooling is left out, as its windows follow the size of the image.
     """
     layers = [layer for layer in model.layers if type(layer).__name__ not in FREE]
+    if layers and isinstance(layers[0], keras.layers.Rescaling):
+        layers = layers[1:]
     return {layer.name: _line(layer) for layer in layers if not layer.name.startswith(ADAPTIVE)}
 
 
@@ -39,8 +46,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):  # a serialized object
-        return str(value.get("class_name"))
+        config = value.get("config")
+        settings = {k: _plain(v) for k, v in config.items() if k in COMPARED} if isinstance(config, Mapping) else {}
+        return [str(value.get("class_name")), settings] if settings else str(value.get("class_name"))
     return value
+
+
+def _alike(line: list[Any], trained: Sequence[Any]) -> bool:
+    """Whether two lines agree in what both of them hold: earlier versions of kzoo wrote fewer settings."""
+    if [line[0], line[2]] != [trained[0], list(trained[2])]:
+        return False
+    return all(_same(line[1][key], trained[1][key]) for key in line[1].keys() & trained[1].keys())
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, list) and isinstance(other, str):  # an object of which an earlier version kept the class alone
+        return bool(value) and value[0] == other
+    return bool(value == other)
 
 
 def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
@@ -54,7 +76,7 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
             if not line[-1]:
                 continue  # without weights, and perhaps named by Keras, which counts on
             return f"it has a layer {name!r}, which they were not trained with"
-        if line != list(trained[name]):
+        if not _alike(line, trained[name]):
             return f"layer {name!r} is {line}, they were trained in {list(trained[name])}"
     names = [name for name, line in trained.items() if line[-1]]
     left = [name for name in names if name not in layers]
@@ -84,7 +106,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
         except (ValueError, OSError, KeyError, TypeError) as error:
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
-        done = transfer(trained, model, what=f"weights={source!r}", partial=not whole)
+        done = transfer(trained, model, what=f"weights={source!r}", partial=not whole, same_pixels=True)
         if done.initialized:
             why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.initialized)}"])
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {why}")

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kzoo.data.cache import cache_folder, described, folder_for
+from kzoo.cache_folder import cache_folder, described, folder_for
 from kzoo.errors import InputError, unknown
 from kzoo.files import write_atomically
 from kzoo.schemas import check_version

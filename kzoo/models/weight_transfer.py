@@ -11,7 +11,9 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.introspection.graph import inner_layers
+from kzoo.introspection.layers import give_weights
 from kzoo.introspection.outputs import read_outputs
+from kzoo.models.pixel_scaling import in_words, pixel_scaling, same_scaling
 from kzoo.models.structure import Structure, entry_difference, essential, structure
 
 AFFINE = ("BatchNormalization", "PReLU")
@@ -49,6 +51,7 @@ def transfer(
     source_names: Sequence[str] | None = None,
     target_names: Sequence[str] | None = None,
     partial: bool = False,
+    same_pixels: bool = False,
 ) -> Transfer:
     """Copy weights from one model to another of the same structure, whatever the names of their layers.
 
@@ -61,12 +64,16 @@ def transfer(
         what: names the weights in errors.
         source_names, target_names: the classes' names by label, where they are known.
         partial: take the layers that fit, by name, or, where no name fits, from the first one on.
+        same_pixels: refuse a target that scales the pixels otherwise, as one that is not trained further would answer
+            wrongly; else a note says so.
 
     Raises:
-        InputError: the structures differ and `partial` was not asked for, or nothing fits.
+        InputError: the structures differ and `partial` was not asked for, the pixels are scaled otherwise and may not
+            be, or nothing fits.
     """
     # Compare the structures.
-    trained, wanted = (essential(structure(model)) for model in (source, target))
+    structures = [structure(model) for model in (source, target)]
+    trained, wanted = map(essential, structures)
     heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
     pairs: list[tuple[int, int]]
     if partial:
@@ -81,12 +88,20 @@ def transfer(
             "initial_weights_partial=true"
         )
 
-    # All but the classifier as it is, then the classifier by its classes' names.
+    # The scaling of pixels, which may differ where training goes on.
     done, layers = Transfer(), [_layers(model) for model in (target, source)]
+    theirs, own = map(pixel_scaling, structures)
+    if not same_scaling(theirs, own):
+        note = f"they were trained with pixels {in_words(theirs)}, {target.name!r} takes pixels {in_words(own)}"
+        if same_pixels:
+            raise InputError(f"{what} belong to another network than {target.name!r}: {note}: give it the same")
+        done.notes.append(note)
+
+    # All but the classifier as it is, then the classifier by its classes' names.
     head = set(heads[1])
     for index, from_index in pairs:
         if wanted[index]["weights"] and index not in head:
-            layers[0][wanted[index]["name"]].set_weights(layers[1][trained[from_index]["name"]].get_weights())
+            give_weights(layers[0][wanted[index]["name"]], layers[1][trained[from_index]["name"]].get_weights())
             done.taken.append(wanted[index]["name"])
     index_of = dict(pairs)
     if whole and head and all(index in index_of for index in head):
@@ -211,7 +226,7 @@ def _set_rows(layer: Any, trained: Any, rows: list[tuple[int, int]]) -> None:
         value = np.array(current)
         value[..., to] = new[..., of]
         values.append(value)
-    layer.set_weights(values)
+    give_weights(layer, values)
 
 
 def _shortened(names: Sequence[str], most: int = 4) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kzoo.errors import InputError
+from kzoo.models.registry import REGISTRY as MODELS
 from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes.schema import Recipe
 from kzoo.registry import Registry
@@ -54,7 +55,13 @@ def get_recipe(name: str) -> Recipe:
     """
     if name.endswith(".json"):
         return Recipe.from_file(Path(name))
-    if (":" not in name and ("/" in name or name not in list_models())) or REGISTRY.find(name) is not None:
+    known = REGISTRY.find(name)
+    if known is not None:
+        return known
+    family, _, model = name.partition("/")
+    if family == "default" and MODELS.find(model) is not None:
+        name = model  # the name that its default recipe has
+    if ":" not in name and ("/" in name or MODELS.find(name) is None):
         folder = f"(a folder of images goes with --dataset folder:{name})" if Path(name).is_dir() else ""
         return REGISTRY.get(name, others=list_models(), hint=folder)
     default = get_variant(name).recipe

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from kzoo import notebook
 from kzoo.custom import CustomPart
 from kzoo.data.augment import AugmentationSpec
+from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import get_dataset
-from kzoo.data.images import WHITE, Colour
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
@@ -319,5 +319,12 @@ def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
         inner = {"kind": inner}  # a kind's name alone
     if not isinstance(inner, dict):
         raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
+    kind = inner.get("kind")
+    if len(rest) > 1 and rest[0] == kind:
+        rest = rest[1:]  # optimizer.adam.learning_rate, as errors write it
+    if len(rest) > 1 and kind is not None and rest[0] not in inner:
+        raise InputError(
+            f"{'.'.join(path)!r} cannot be set: {head} is {kind!r}; another kind is chosen by {head}={rest[0]}"
+        )
     fields[head] = inner = dict(inner)
     _assign(inner, rest, value)

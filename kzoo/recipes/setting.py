@@ -22,4 +22,4 @@ Background = Annotated[tuple[Channel, Channel, Channel], BeforeValidator(_three)
 class Setting(BaseModel):
     """Base of recipe data: immutable, unknown fields refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

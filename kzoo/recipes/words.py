@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -58,17 +58,19 @@ def unknown_field(field: str, schema: type[BaseModel]) -> InputError:
 
 def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
     """The first problem of a pydantic error as one sentence that names field and value, and what is allowed."""
-    problem = error.errors()[0]
-    location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))  # without pydantic's tags
+    problem = _closest(error)
     field = str(problem["loc"][0]) if problem["loc"] else ""
+    members = _members(schema.model_fields[field].annotation) if field in schema.model_fields else ()
+    tags = {member.__name__ for member in members}
+    location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part) and part not in tags)
     value = shown(problem.get("input"), 80)
     match problem["type"]:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
                 return unknown_field(field, schema)
-            *path, last = [part for part in problem["loc"] if "[" not in str(part)]  # without pydantic's tags
-            fields, inside = _fields(schema, problem["loc"]), ".".join(map(str, path))
-            other = (meant(str(last)) or "").rpartition(".")[2]
+            inside, _, last = location.rpartition(".")
+            fields = _fields(schema, problem["loc"])
+            other = (meant(last) or "").rpartition(".")[2]
             near = f"did you mean {other!r}? " if other in fields else ""
             return InputError(
                 f"recipe field {location!r} does not exist: {near}{inside} has {', '.join(fields) or 'no fields'}"
@@ -88,9 +90,20 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "missing":
             return InputError(f"recipe field {location!r} is missing")
         case "value_error":
-            return InputError(str(problem["ctx"]["error"]))
+            text = str(problem["ctx"]["error"])
+            return InputError(f"recipe field {location!r} {text}" if text.startswith("must ") else text)
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return InputError(f"recipe field {location!r} is {value}: {message}")
+
+
+def _closest(error: ValidationError) -> Any:
+    """The first problem; of a mapping that fits no member of a union, the one inside the member that takes mappings."""
+    problems = error.errors()
+    first = problems[0]
+    if isinstance(first.get("input"), Mapping):
+        inner = [p for p in problems if p["loc"][:1] == first["loc"][:1] and len(p["loc"]) > len(first["loc"])]
+        return inner[0] if inner else first
+    return first
 
 
 def optional_setting(schema: type[BaseModel], field: str) -> bool:

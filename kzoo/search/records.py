@@ -14,7 +14,7 @@ ENDED = ("completed", "failed", "rejected")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Outcome(_Record):

@@ -33,7 +33,7 @@ class InvarianceRecord(BaseModel):
         versions, backend, hardware, git_commit: the environment of the measurement.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     schema_version: int = SCHEMA_VERSION
     name: str
     digest: str

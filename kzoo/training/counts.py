@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from scipy.sparse import csr_array, issparse
+from kzoo.lazy import np
 
 DENSE = 200
 """Classes up to which a record holds the whole matrix."""
@@ -16,6 +15,8 @@ Counts = list[list[int]] | dict[str, Any]
 
 def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Any:
     """Images by true class (rows) and predicted class: an array int64 (classes, classes), sparse above `DENSE`."""
+    from scipy.sparse import csr_array  # here and below: its import takes longer than to read a study's claims
+
     ones = np.ones(len(labels), np.int64)
     matrix = csr_array((ones, (np.asarray(labels), np.asarray(predicted))), shape=(classes, classes))
     return matrix.toarray() if classes <= DENSE else matrix
@@ -23,6 +24,8 @@ def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Any:
 
 def to_json(matrix: Any) -> Counts:
     """A matrix as JSON data."""
+    from scipy.sparse import issparse
+
     if not issparse(matrix):
         return [[int(value) for value in row] for row in matrix]
     cells = matrix.tocoo()
@@ -33,6 +36,8 @@ def to_json(matrix: Any) -> Counts:
 
 def from_json(counts: Counts) -> Any:
     """The matrix of JSON data, dense or sparse as it was written."""
+    from scipy.sparse import csr_array
+
     if not isinstance(counts, dict):
         return np.asarray(counts, np.int64)
     cells = np.asarray(counts["cells"], np.int64).reshape(-1, 3)

@@ -13,8 +13,6 @@ from kzoo.data.batches import Batches
 from kzoo.errors import RunFailed
 from kzoo.training import counts
 
-KINDS = ("flip", "flip-shift")
-"""Of test-time augmentation."""
 ROWS = 10_000
 """Images whose loss is computed at once."""
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kzoo.errors import ALIKE, InputError
-from kzoo.models.registry import get_variant, list_models, names_set
-from kzoo.models.weight_sets import describe, find_set, list_weights
-from kzoo.recipes import Recipe, get_recipe, list_recipes
+from kzoo.errors import ALIKE, InputError, unknown
+from kzoo.models.registry import check_builder, list_models, names_set
+from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, list_weights, open_set
+
+if TYPE_CHECKING:
+    from kzoo.recipes import Recipe
 
 RUNS = Path("runs")
 EXPORTED = (".onnx", ".tflite")
+PARTS = ("train", "validation", "test")
+TTA = ("flip", "flip-shift")
+"""Kinds of test-time augmentation."""
 
 
 def check_run(directory: str | Path) -> Path:
@@ -36,8 +42,14 @@ def _meant(path: Path, name: str) -> str:
         return f"; did you mean {near!r}?"
     if path.exists():
         return ""
-    kind = "model" if name in list_models() else "recipe" if name in list_recipes() else None
+    kind = "model" if name in list_models() else "recipe" if "/" in name and _is_recipe(name) else None
     return f"; it is the name of a {kind}, and kzoo train {name} makes a run" if kind else ""
+
+
+def _is_recipe(name: str) -> bool:
+    from kzoo.recipes import list_recipes
+
+    return name in list_recipes()
 
 
 def _nearest_run(path: Path) -> str | None:
@@ -68,7 +80,7 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
     elif exported and (path / "saved_model.pb").is_file():
         return
     elif names and not path.is_dir():
-        get_variant(str(target))
+        check_builder(str(target))
     elif ":" in str(target) and not path.exists():
         near = difflib.get_close_matches(str(target), list_weights(), n=1, cutoff=ALIKE)
         hint = f"did you mean {near[0]!r}?" if near else "kzoo weights list shows the sets"
@@ -83,11 +95,74 @@ def named_or_refused(name: str) -> Recipe:
     Raises:
         InputError: it is none of them.
     """
+    from kzoo.recipes import get_recipe
+
     try:
-        return get_recipe(name)
+        recipe = get_recipe(name)
     except InputError as error:
         if not str(error).startswith("unknown recipe"):
             raise
         near = str(error).partition(": ")[2]
         message = f"{name!r} is no run's directory, no .keras file, and the name of no model or recipe"
         raise InputError(f"{message}: {near}" if near else message) from None
+    check_builder(recipe.model)
+    return recipe
+
+
+def is_set(source: str) -> bool:
+    """Whether this is MODEL:TAG, a URL, or the folder of a set of weights."""
+    path = Path(source)
+    return (path / DESCRIPTION).is_file() or path.name == DESCRIPTION or (":" in source and not path.exists())
+
+
+def initial_weights_file(source: str) -> Path:
+    """The file that `initial_weights` names: itself, a run directory's best weights, or a set's.
+
+    Raises:
+        InputError: there is no such file, or it is of no known kind.
+    """
+    if is_set(source):
+        return open_set(source)[1]
+    path = Path(source)
+    if path.is_dir():
+        path = path / "best.weights.h5"
+    if not path.is_file():
+        near = [name for name in list_weights() if source in (name.partition(":")[0], name.partition(":")[2])]
+        hint = f"; did you mean the set {' or '.join(map(repr, near))}?" if near else ""
+        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}{hint}")
+    if not path.name.endswith((".weights.h5", ".keras")):
+        raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
+    return path
+
+
+def check_part(part: str) -> None:
+    """Refuse what is no part of a run's data."""
+    if part not in PARTS:
+        raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
+
+
+def check_tta(kind: str | None) -> None:
+    """Refuse what is no kind of test-time augmentation; None is none."""
+    if kind is not None and kind not in TTA:
+        raise unknown("tta", kind, TTA)
+
+
+def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = False) -> None:
+    """Refuse a resolved recipe whose model, data or initial weights are not there, unless it may have been trained.
+
+    Its finished run needs none of them.
+
+    Raises:
+        InputError: something is missing.
+    """
+    from kzoo.training.records import folder_name
+
+    if not fresh and any(RUNS.glob(folder_name(recipe.name, "*"))):
+        return
+    if not recipe.model.startswith("keras:"):
+        check_builder(recipe.model)
+    if recipe.initial_weights is not None:
+        initial_weights_file(recipe.initial_weights)
+    from kzoo.data.loading import check_present  # loads NumPy, which takes as long as all that was checked before
+
+    check_present(recipe.dataset, data_dir, recipe.image_size)

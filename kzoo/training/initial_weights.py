@@ -15,36 +15,11 @@ from kzoo.introspection.file_metadata import read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model
 from kzoo.models.trained import load_file
-from kzoo.models.weight_sets import DESCRIPTION, WEIGHTS, list_weights, open_set
+from kzoo.models.weight_sets import DESCRIPTION, WEIGHTS, open_set
 from kzoo.models.weight_transfer import Transfer, transfer
 from kzoo.recipes.schema import Recipe
+from kzoo.training.finding import initial_weights_file, is_set
 from kzoo.training.run import Run
-
-
-def _is_set(source: str) -> bool:
-    """Whether this is MODEL:TAG, a URL, or the folder of a set of weights."""
-    path = Path(source)
-    return (path / DESCRIPTION).is_file() or path.name == DESCRIPTION or (":" in source and not path.exists())
-
-
-def initial_weights_file(source: str) -> Path:
-    """The file that `initial_weights` names: itself, a run directory's best weights, or a set's.
-
-    Raises:
-        InputError: there is no such file, or it is of no known kind.
-    """
-    if _is_set(source):
-        return open_set(source)[1]
-    path = Path(source)
-    if path.is_dir():
-        path = path / "best.weights.h5"
-    if not path.is_file():
-        near = [name for name in list_weights() if source in (name.partition(":")[0], name.partition(":")[2])]
-        hint = f"; did you mean the set {' or '.join(map(repr, near))}?" if near else ""
-        raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}{hint}")
-    if not path.name.endswith((".weights.h5", ".keras")):
-        raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
-    return path
 
 
 def load_initial_weights(
@@ -83,15 +58,16 @@ def load_initial_weights(
             raise
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"{label} cannot be read into {model.name!r}: {first}") from None
-    note = "the file holds shapes alone: that strides, padding and activations are the same is taken on trust"
+    note = "the file holds shapes alone: that strides, padding, activations and the scaling of pixels are the same is "
+    note += "taken on trust"
     return Transfer([layer.name for layer in model.layers if layer.weights], notes=[note])
 
 
 def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None] | None:
     """The trained model and its classes' names, if known; None for a file that does not describe its network."""
     folder = path.parent
-    if _is_set(source) or (path.name == WEIGHTS and (folder / DESCRIPTION).is_file()):
-        reference = source if _is_set(source) else str(folder / DESCRIPTION)
+    if is_set(source) or (path.name == WEIGHTS and (folder / DESCRIPTION).is_file()):
+        reference = source if is_set(source) else str(folder / DESCRIPTION)
         description = open_set(reference)[0]
         return create_model(description.model, weights=reference), description.class_names
     if path.name in ("best.weights.h5", "final.weights.h5") and (folder / "recipe.json").is_file():

@@ -90,7 +90,7 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
     """The runs in a directory, the newest first.
 
     Args:
-        pattern: wildcard on the recipe's name, the model, or the run's directory within `directory`.
+        pattern: text or wildcard on the recipe's name, the model, or the run's directory within `directory`.
         directory: directory of the runs, each a directory with a ``recipe.json``.
 
     Raises:
@@ -106,7 +106,8 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
         except InputError as error:
             problems.append(str(error))
             continue
-        if any(fnmatch.fnmatchcase(text, pattern) for text in (run.name, run.model, run.directory.name)):
+        texts = (run.name, run.model, run.directory.name)
+        if pattern in texts or any(fnmatch.fnmatchcase(text, pattern) for text in texts):
             chosen.append(run)
     return RunList(sorted(chosen, key=lambda run: run.when, reverse=True), problems)
 

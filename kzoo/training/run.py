@@ -15,14 +15,14 @@ from kzoo.data.datasets import get_dataset
 from kzoo.data.given import held
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, Split, split
-from kzoo.errors import InputError, some, unknown
+from kzoo.errors import InputError, some
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, check_structure, custom_model
-from kzoo.training.evaluation import KINDS, Evaluation, augmented_evaluation, evaluate
+from kzoo.training.evaluation import Evaluation, augmented_evaluation, evaluate
 from kzoo.training.fast_batch_norm import training_view
-from kzoo.training.finding import check_run
+from kzoo.training.finding import check_part, check_run, check_tta
 
 
 class Run:
@@ -129,8 +129,7 @@ class Run:
             InputError: there is no such part or test-time augmentation, the data is not the run's, or `dataset` does
                 not fit the run.
         """
-        if tta is not None and tta not in KINDS:
-            raise unknown("tta", tta, KINDS)
+        check_tta(tta)
         chosen = self.part(part, data_dir) if dataset is None else self.other_part(dataset, part, data_dir)
         classes = len(self.result.data["class_names"])
         batches = Batches(chosen.images, chosen.labels, batch_size=self.recipe.batch_size, classes=classes)
@@ -145,7 +144,7 @@ class Run:
         Raises:
             InputError: there is no such part, or the data is not what the run was trained on.
         """
-        _check_part(part)
+        check_part(part)
         data = load_parts(self.recipe, data_dir or self.result.data.get("data_dir"))
         check_same_data(self.directory, self.result.data["fingerprint"], data.fingerprint)
         chosen: Part = getattr(data, part)
@@ -164,7 +163,7 @@ class Run:
         Raises:
             InputError: there is no such dataset or part, or its classes or images are not like the run's.
         """
-        _check_part(part)
+        check_part(part)
         height, width, channels = self.result.data["image_shape"]
         arrays = load(
             dataset,
@@ -194,11 +193,6 @@ class Run:
         if not len(chosen):
             raise InputError(f"dataset {dataset!r} has no images in its {part} part")
         return chosen
-
-
-def _check_part(part: str) -> None:
-    if part not in ("train", "validation", "test"):
-        raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
 
 
 def recorded_model(record: records.Result) -> keras.Model:

@@ -21,6 +21,7 @@ from kzoo.console import console_for, say
 from kzoo.data.arrays import Arrays
 from kzoo.data.given import from_arrays, name_of
 from kzoo.errors import InputError, RunFailed
+from kzoo.introspection.layers import give_weights
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint, origin, records
@@ -37,9 +38,9 @@ from kzoo.training.directory import (
     take_along,
 )
 from kzoo.training.extending import extended_recipe, find_extended
-from kzoo.training.finding import check_run
+from kzoo.training.finding import check_run, initial_weights_file
 from kzoo.training.guards import NotFinite
-from kzoo.training.initial_weights import begin_with_weights, initial_weights_file
+from kzoo.training.initial_weights import begin_with_weights
 from kzoo.training.loadable import check_loadable, check_same_outputs
 from kzoo.training.options import Options
 from kzoo.training.recording import write_record
@@ -200,7 +201,7 @@ def _copied(model: keras.Model) -> keras.Model:
         copy = keras.models.clone_model(model)
         if not copy.built:
             copy.build(model.input_shape)
-        copy.set_weights(model.get_weights())
+        give_weights(copy, model.get_weights())
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(

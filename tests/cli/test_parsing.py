@@ -1,5 +1,6 @@
 """Command lines that are wrong: one clear line each, and nothing loaded for it."""
 
+import json
 import subprocess
 import sys
 
@@ -39,35 +40,71 @@ def test_one_line(command, words, message):
     assert errors.count("\n") == 1
 
 
-NAMES = """
-import sys
-from kzoo.cli import main
-for words in {words}:
-    sys.argv = ["kzoo", *words]
-    try:
-        main()
-    except SystemExit as error:
-        assert error.code == 2, words
-print(sorted({{"keras", "tensorflow", "jax", "torch"}} & set(sys.modules)))
-"""
+HEAVY = ("keras", "tensorflow", "jax", "torch", "tensorflow_datasets", "sklearn", "scipy")
+RUNS = ("resume", "evaluate", "gradients", "confusion", "histograms", "calibration", "weights save")
+MISTYPED = {
+    "train vgg8 --dataset digits": "unknown recipe 'vgg8': did you mean",
+    "train vgg08 --lr 0.1": "no such option --lr: did you mean --learning-rate?",
+    "train vgg08 --set optimzer.learning_rate=1": "unknown recipe field 'optimzer': did you mean 'optimizer'?",
+    "train vgg08 --set optimizer=addam": "unknown optimizer 'addam': did you mean 'adam'?",
+    "info nope": "unknown model 'nope'",
+    "study run nope": "unknown study 'nope'",
+    "study table nope": "unknown study 'nope'",
+    "predict nope x.png": "'nope' is not a run: there is no such directory",
+    "speed nope": "unknown model 'nope'",
+    "doctor nope": "'nope' is no run's directory",
+    "study run rescu": "unknown study 'rescu': did you mean 'rescue'?",
+    **{f"{name} nope": "'nope' is not a run: there is no such directory" for name in RUNS},
+    **{f"{name} nope": "unknown model 'nope'" for name in ("diagram", "receptive-field")},
+    "train nomod:net": "model 'nomod:net': there is no module 'nomod' on the Python path",
+    "train vgg08 --set model=nomod:net": "model 'nomod:net': there is no module 'nomod' on the Python path",
+}
+"""Command lines with a name that does not exist, and the error that they end with; none of them needs NumPy."""
+ELSEWHERE = {
+    "train vgg08:cifar10": "this is a set of weights of model 'vgg08'",
+    "train vgg08 --dataset nomod:data": "dataset 'nomod:data': there is no module 'nomod' on the Python path",
+    "train vgg08 --dataset folder:nowhere": "image folder 'nowhere' does not exist",
+    "train vgg08 --dataset npz:nowhere.npz": "npz file 'nowhere.npz' does not exist",
+    "train vgg08 --dataset tfds:nowhere": "dataset 'nowhere' is not in",
+    "train vgg08 --dataset digits --weights cifar10": "did you mean the set 'vgg08:cifar10'?",
+    "evaluate vgg08:nope": "unknown weights of model 'vgg08' 'nope': allowed are",
+    "evaluate vgg08:cifar100 --split tst": "part must be 'train', 'validation' or 'test', not 'tst'",
+    "evaluate vgg08:cifar100 --tta flp": "unknown tta 'flp': did you mean 'flip'?",
+    "predict vgg08:cifar100 nowhere.png": "cannot read image 'nowhere.png': there is no such file",
+    "explain vgg08:cifar100 a.png b.png": "2 of 2 images cannot be read: 'a.png' (there is no such file), 'b.png'",
+    "train vgg08 --dataset cifar11": "unknown dataset 'cifar11': did you mean 'cifar10'?",
+    "explain nope x.png": "'nope' is not a run: there is no such directory",
+    "export nope --to onnx": "'nope' is not a run: there is no such directory",
+    "invariance nope": "'nope' is not a run: there is no such directory",
+    "report nope": "'nope' is not a run: there is no such directory",
+}
+"""Likewise, where the reader of data or of sets is loaded."""
 
 
-def test_names_are_checked_before_keras_is_loaded():
-    words = [
-        ["train", "vgg39"],
-        ["train", "vgg08", "--set", "lr=1"],
-        ["train", "vgg08", "--dataset", "cifar11"],
-        ["study", "run", "rescu"],
-        *([name, "absent"] for name in ("resume", "evaluate", "doctor", "gradients", "confusion", "histograms")),
-        *([name, "absent"] for name in ("calibration", "report", "diagram", "receptive-field", "info")),
-        ["predict", "absent", "x.png"],
-        ["explain", "absent", "x.png"],
-        ["export", "absent", "--to", "onnx"],
-        ["weights", "save", "absent"],
-    ]
-    result = subprocess.run([sys.executable, "-c", NAMES.format(words=words)], capture_output=True, text=True)
-    assert result.stdout.splitlines()[-1] == "[]", result.stdout
-    assert "Traceback" not in result.stderr
+def test_a_mistyped_name_is_reported_before_keras_loads():
+    code = (
+        "import io, json, sys\n"
+        "from contextlib import redirect_stderr\n"
+        "from kzoo.cli import main\n"
+        f"heavy, ends = {HEAVY!r}, []\n"
+        "for line in json.loads(sys.stdin.read()):\n"
+        "    sys.argv, said = ['kzoo', *line.split()], io.StringIO()\n"
+        "    try:\n"
+        "        with redirect_stderr(said):\n"
+        "            main()\n"
+        "    except SystemExit as end:\n"
+        "        ends.append((end.code, said.getvalue(), [n for n in (*heavy, 'numpy', 'PIL') if n in sys.modules]))\n"
+        "print(json.dumps(ends))"
+    )
+    lines = {**MISTYPED, **ELSEWHERE}
+    result = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(list(lines)), capture_output=True, text=True, check=True
+    )
+    ends = json.loads(result.stdout.splitlines()[-1])
+    for (line, error), (status, said, loaded) in zip(lines.items(), ends, strict=True):
+        assert (line, status) == (line, 2)
+        assert error in said, (line, said)
+        assert not set(loaded) - ({"numpy", "scipy", "PIL"} if line in ELSEWHERE else set()), (line, loaded)
 
 
 def test_the_nearest_run_is_named(command, tmp_path):

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kzoo.cache_folder import folder_for
 from kzoo.data.arrays import Arrays, checked
-from kzoo.data.cache import cached, entries, folder_for, read
+from kzoo.data.cache import cached, entries, read
 
 
 def built(value: int = 3) -> Arrays:

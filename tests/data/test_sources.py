@@ -272,6 +272,7 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
     [
         ([f"fold{i}/{kind}/1.png" for i in range(1, 6) for kind in "ab"], r"has folds \(fold1, fold2, fold3"),
         ([f"split_{i}/{kind}/1.png" for i in range(3) for kind in "ab"], "has folds"),
+        ([f"fold_{i}/{kind}/1.png" for i in "AB" for kind in "ab"], r"has folds \(fold_A, fold_B\)"),
         ([f"part{i}/{kind}/1.png" for i in range(2) for kind in "ab"], "has part0, part1, each with the folders a, b"),
         ([f"data_batch_{i}/{kind}/1.png" for i in range(2) for kind in "ab"], "look like shares of one dataset"),
         (["train/fold1/a/1.png", "train/fold2/a/1.png"], "has folds"),
@@ -286,11 +287,13 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
             "look like parts of several kinds",
         ),
         (["cat/train/1.png", "cat/test/2.png", "dog/train/1.png"], "parts inside of classes"),
+        (["images/train/1.png", "masks/train/1.png"], "parts inside of classes"),
         (
             ["photos/a/1.png", "photos/b/1.png"],
             r"has one folder only, 'photos', with a, b in it: did you mean 'folder:",
         ),
         (["photos/train/a/1.png", "photos/test/a/1.png"], "did you mean 'folder:"),
+        (["data/raw/a/1.png", "data/raw/b/1.png"], r"one folder only, 'data/raw', with a, b in it: .*/set/data/raw'"),
         (["train/a/1.png", "train/b/1.png", "test/1.png"], "test' has no class folders"),
         (["train/a/1.png", "train/b/1.png", "val/A/1.png"], r"val/A' has no counterpart below train/, which has a, b"),
     ],

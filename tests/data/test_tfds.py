@@ -307,6 +307,7 @@ def described(folder: Path, features: dict[str, Any], **options: Any) -> Any:
 IMAGE = {"image": {"shape": {"dimensions": ["8", "8", "1"]}, "dtype": "uint8"}}
 LABEL = {"classLabel": {"numClasses": "3"}}
 NUMBER = {"tensor": {"shape": {}, "dtype": "int64"}}
+TEXT = {"pythonClassName": "tensorflow_datasets.core.features.text_feature.Text", "text": {}}
 SEVERAL = {"sequence": {"feature": LABEL}}
 
 
@@ -334,6 +335,8 @@ def test_a_whole_number_serves_as_label_where_it_is_asked_for(tmp_path: Path) ->
         ({"image": IMAGE, "label": LABEL}, {"label": "kind"}, "has no label feature 'kind': allowed are label"),
         ({"image": IMAGE, "label": LABEL}, {"image": "label"}, "has no image feature 'label': allowed are image"),
         ({"image": IMAGE, "labels": SEVERAL}, {}, "has no label feature"),
+        ({"image": IMAGE, "kind": TEXT}, {}, "it is none of image classification: it has image, kind (Text)"),
+        ({"image": IMAGE, "kind": TEXT}, {"label": "kind"}, "allowed are none; it has image, kind (Text)"),
     ],
 )
 def test_features_of_something_else_are_one_error(

@@ -204,6 +204,15 @@ def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
     assert Exported("second.keras").metadata["class_names"] == list("abcde")
 
 
+@on_tensorflow
+def test_a_layer_that_onnx_cannot_have_is_named(tmp_path):
+    layers = [keras.layers.Normalization(mean=1.0, variance=2.0, name="scaled"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Dense(3)])
+    with pytest.raises(InputError, match="cannot write layer 'scaled', a Normalization: replace it by Rescaling"):
+        kzoo.export(model, tmp_path / "net.onnx")
+    assert not [path for path in tmp_path.iterdir() if "net" in path.name]
+
+
 @pytest.mark.backend
 def test_mixed_precision_is_exported_in_float32():
     before = keras.config.dtype_policy()

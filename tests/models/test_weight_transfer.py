@@ -1,5 +1,7 @@
 """Weights go into the network that they belong to, class by class, and into no other without a word."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,10 @@ from keras import layers
 
 import kzoo
 from kzoo.errors import InputError
+from kzoo.models import trained
+from kzoo.models.pixel_scaling import pixel_scaling, same_scaling
 from kzoo.models.structure import difference, structure
+from kzoo.models.trained import load_file
 from kzoo.models.weight_transfer import transfer
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype("float32")
@@ -15,6 +20,7 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype("float32"
 
 def network(
     classes=3,
+    scaling=(1 / 255, 0.0),
     prefix="",
     kernels=4,
     dropout=None,
@@ -25,7 +31,7 @@ def network(
     **conv,
 ):
     x = keras.Input((8, 8, 1))
-    y = layers.Rescaling(1 / 255)(x)
+    y = layers.Rescaling(*scaling)(x)
     conv = {"padding": "same", "activation": "relu", **conv}
     y = layers.Conv2D(kernels, 3, name=f"{prefix}conv1", **conv)(y)
     y = layers.BatchNormalization(name=f"{prefix}norm", epsilon=epsilon)(y)
@@ -163,6 +169,94 @@ def test_files_with_layers_to_spare_are_refused(ending, tmp_path):
         kzoo.create_model("lenet2-max", weights=path, **options)
     assert kzoo.create_model("lenet3-max", weights=path, **options).count_params() == larger.count_params()
     assert smaller.name == "lenet2-max"
+
+
+SCALINGS = {
+    (1 / 127.5, -1.0): "times 0.007843 plus -1",
+    (1.0, 0.0): "as they are",
+    (0.02, (0.5,)): "times 0.02 plus 0.5",
+}
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_another_scaling_of_pixels_is_said_and_where_nothing_is_trained_refused(scaling, tmp_path):
+    said = f"they were trained with pixels {SCALINGS[scaling]}, 'net' takes pixels times 0.003922"
+    done = transfer(network(scaling=scaling), network(), what="w", source_names="abc", target_names="abc")
+    assert done.notes == [said]
+    network(scaling=scaling).save(tmp_path / "net.keras")
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_file(network(), tmp_path / "net.keras", "net.keras")
+
+
+def test_the_same_scaling_written_otherwise_is_the_same():
+    x = keras.Input((8, 8, 1))
+    twice = layers.Rescaling(2.0)(layers.RandomFlip()(layers.Rescaling(1 / 510, offset=[0.0])(x)))
+    one, other = (pixel_scaling(structure(model)) for model in (keras.Model(x, twice), network()))
+    assert same_scaling(one, other)
+    assert not same_scaling(one, pixel_scaling(structure(keras.Model(x, layers.Rescaling(0.5)(twice)))))
+
+
+CONSTANTS = {
+    "Rescaling within": lambda c: layers.Rescaling(c),
+    "Rescaling's offset": lambda c: layers.Rescaling(1.0, offset=c),
+    "Normalization's mean": lambda c: layers.Normalization(mean=[c] * 4, variance=[1.0] * 4),
+    "Normalization's variance": lambda c: layers.Normalization(mean=[0.0] * 4, variance=[c] * 4),
+    "LeakyReLU": lambda c: layers.LeakyReLU(negative_slope=c),
+    "ELU": lambda c: layers.ELU(alpha=c),
+    "ReLU": lambda c: layers.ReLU(max_value=c),
+    "ReLU's threshold": lambda c: layers.ReLU(threshold=c),
+    "BatchNormalization": lambda c: layers.BatchNormalization(epsilon=c),
+    "LayerNormalization": lambda c: layers.LayerNormalization(epsilon=c),
+    "ZeroPadding": lambda c: layers.ZeroPadding2D(int(10 * c)),
+    "Cropping": lambda c: layers.Cropping2D(int(10 * c)),
+    "Resizing": lambda c: layers.Resizing(8, 8, interpolation="bilinear" if c > 0.2 else "nearest"),
+    "UpSampling": lambda c: layers.UpSampling2D(2, interpolation="bilinear" if c > 0.2 else "nearest"),
+    "Activation": lambda c: layers.Activation(layers.LeakyReLU(negative_slope=c)),
+    "GroupNormalization": lambda c: layers.GroupNormalization(2, epsilon=c),
+}
+
+
+@pytest.mark.parametrize("kind", CONSTANTS)
+def test_constants_of_layers_tell_networks_apart(kind, tmp_path):
+    def made(constant):
+        x = keras.Input((8, 8, 1))
+        layer = CONSTANTS[kind](constant)
+        layer.name = "constant"
+        y = layer(layers.Conv2D(4, 3, padding="same", name="conv")(x))
+        y = layers.GlobalAveragePooling2D(name="mean")(y)
+        return keras.Model(x, layers.Dense(3, name="head")(y), name="net")
+
+    one, other = made(0.1), made(0.3)
+    for source, target in ((one, other), (other, one)):
+        with pytest.raises(InputError, match="belong to another network than 'net'"):
+            transfer(source, target, what="weights")
+    transfer(one, made(0.1), what="weights")
+
+    # Of sets, too: their outlines.
+    assert trained.difference(other, trained.outline(one)) != ""
+    assert trained.difference(made(0.1), trained.outline(one)) == ""
+
+
+def test_outlines_of_earlier_versions_are_read():
+    x = keras.Input((8, 8, 1))
+    model = keras.Model(x, layers.Conv2D(2, 3, activation=layers.LeakyReLU(negative_slope=0.3), name="conv")(x))
+    now = trained.outline(model)["conv"]
+    assert now[1]["activation"] == ["LeakyReLU", {"negative_slope": 0.3}]
+    before = ["Conv2D", {"strides": [1, 1], "padding": "valid", "activation": "LeakyReLU"}, now[2]]
+    assert trained.difference(model, {"conv": before}) == ""
+    assert trained.difference(model, {"conv": [*before[:1], {**before[1], "activation": "ELU"}, now[2]]})
+
+
+def test_an_adapted_normalization_goes_along():
+    def made():
+        x = keras.Input((8, 8, 1))
+        y = layers.GlobalAveragePooling2D()(layers.Normalization(name="norm")(x))
+        return keras.Model(x, layers.Dense(3, name="head")(y), name="net")
+
+    adapted, new = made(), made()
+    adapted.get_layer("norm").adapt(IMAGES)
+    transfer(adapted, new, what="weights")
+    np.testing.assert_allclose(outputs(new), outputs(adapted), rtol=1e-5)
 
 
 def test_files_of_another_pooling_or_dilation(tmp_path):

@@ -30,6 +30,12 @@ def test_every_recipe_resolves_and_survives_json(name):
     assert Recipe.from_json(resolved.to_json()).digest() == row.digest()
 
 
+def test_a_default_recipe_is_found_by_its_own_name():
+    assert recipe("default/vgg08") == recipe("vgg08")
+    with pytest.raises(InputError, match="unknown recipe 'default/vgg09'"):
+        recipe("default/vgg09")
+
+
 def test_every_model_has_a_default_recipe():
     for name in list_models():
         row = recipe(name)

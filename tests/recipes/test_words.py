@@ -31,6 +31,11 @@ CASES = [
     ({"augmentation": ["pad_crp"]}, "unknown augmentation 'pad_crp': did you mean 'pad_crop'?"),
     ({"augmentation": [{"kind": "flip", "p": 1}]}, "augmentation.0.flip has horizontal, vertical"),
     ({"normalization": "imagenet"}, "recipe field 'normalization' is 'imagenet': input should be 'dataset' or 'none'"),
+    ({"normalization.mean": 1}, "recipe field 'normalization.mean' is 1: it takes a list"),
+    ({"normalization.sd": [1]}, "recipe field 'normalization.sd' does not exist: normalization has mean, std"),
+    ({"split.validation": 1.5}, "recipe field 'split.validation' must be a share from 0 to below 1"),
+    ({"optimizer.adam.clip": 1}, "recipe field 'optimizer.adam.clip' does not exist: optimizer.adam has"),
+    ({"optimizer.sgd.momentum": 1}, "optimizer is 'adam'; another kind is chosen by optimizer=sgd"),
 ]
 
 
@@ -39,6 +44,15 @@ def test_an_error_says_what_is_meant_or_allowed(changes, message):
     with pytest.raises(InputError) as caught:
         recipe("vgg08").override(**changes)
     assert message in str(caught.value)
+
+
+def test_the_kind_may_be_named_on_the_way():
+    assert recipe("vgg08").override(**{"optimizer.adam.learning_rate": 0.5}).optimizer.learning_rate == 0.5
+
+
+def test_hints_are_sentences_of_their_own():
+    assert str(unknown("fish", "x", "ab", hint="Others swim.")) == "unknown fish 'x': allowed are a, b. Others swim."
+    assert str(unknown("fish", "eels", ["eel"], hint="Others swim.")).endswith("did you mean 'eel'? Others swim.")
 
 
 def test_a_folder_or_file_in_a_recipes_place(tmp_path):

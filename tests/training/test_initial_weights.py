@@ -10,7 +10,8 @@ import pytest
 
 import kzoo
 from kzoo.errors import InputError
-from kzoo.training.initial_weights import initial_weights_file, load_initial_weights
+from kzoo.training.finding import initial_weights_file
+from kzoo.training.initial_weights import load_initial_weights
 from kzoo.training.publishing import save_weights_set
 from kzoo.training.run import Run
 
@@ -29,7 +30,9 @@ def source(tmp_path_factory):
 
 
 def fresh(names="01234", **options):
-    return kzoo.create_model("vgg08-bn", classes=len(names), input_shape=(8, 8, 1), mean=0.1, std=1.0, **NET, **options)
+    return kzoo.create_model(
+        "vgg08-bn", classes=len(names), input_shape=(8, 8, 1), mean=0.3053, std=0.3759, **NET, **options
+    )
 
 
 def same(one, other, but=()):

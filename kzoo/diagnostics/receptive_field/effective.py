@@ -17,7 +17,7 @@ import numpy as np
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
 from kzoo.introspection.graph import calls
-from kzoo.introspection.layers import check_built, find_layer
+from kzoo.introspection.layers import check_built, find_layer, give_weights
 from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
 
@@ -193,7 +193,7 @@ def _resized(model: keras.Model, path: str, size: int) -> keras.Model:
     try:
         part = keras.Model(model.inputs[0], model.get_layer(path).output)
         resized = keras.models.clone_model(part, input_tensors=keras.Input((size, size, part.inputs[0].shape[-1])))
-        resized.set_weights(part.get_weights())
+        give_weights(resized, part.get_weights())
     except (AttributeError, ValueError, TypeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"model {model.name!r} cannot take images of {size}x{size} up to {path!r}: {first}") from error
