@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,14 +25,14 @@ def _records(place: Path) -> Any:
     return records
 
 
-def indices(place: Path) -> Iterable[tuple[Any, Any]]:
+@functools.cache
+def indices(place: Path) -> tuple[tuple[Any, Any], ...]:
     """Every study with the index of its committed records, those of recipes that no study has left out."""
     from kzoo.studies import get_study, list_studies
     from kzoo.studies.records import study_records
 
     records = _records(place)
-    for row in map(get_study, list_studies()):
-        yield row, study_records(row, records)
+    return tuple((row, study_records(row, records)) for row in map(get_study, list_studies()))
 
 
 def results(place: Path, *, small: bool) -> str:

@@ -130,15 +130,12 @@ def segments_table(record: Result) -> Table:
 
 
 def architecture(record: Result, run: Run | None) -> Drawing | Absent:
-    """The layers of the network and their connections; from the record alone, the model is built again."""
+    """The layers of the network and their connections; the model is built again where it is not loaded."""
     from kzoo.diagnostics.diagram import architecture_diagram
-    from kzoo.training.directory import custom_model
     from kzoo.training.run import recorded_model
 
     try:
-        model = custom_model(run.directory) if run is not None else None
-        if model is None:
-            model = recorded_model(record)
+        model = recorded_model(record) if run is None else run.network()
         svg = architecture_diagram(model)
     except InputError as error:
         return Absent(f"The network cannot be drawn: {error}.")

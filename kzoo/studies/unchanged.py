@@ -112,6 +112,5 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
             check_finished(source, recipe, read_result(item.record), None, data_dir, None, advice=advice)
         except InputError as error:
             found[item.digest] = error
-        finally:
-            keras.utils.clear_session()  # models that were built to compare
+    keras.utils.clear_session()  # models that were built to compare
     return found

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import softmax
 
 from kzoo.errors import RunFailed
-from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.run import Run
 
 
@@ -40,7 +39,7 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
         RunFailed: the model's outputs are not finite.
     """
     chosen = run.part(part, data_dir)
-    view, logits = training_view(run.model)
+    view, logits = run.view
     outputs = np.asarray(view.predict(chosen.images, batch_size=run.recipe.batch_size, verbose=0), np.float64)
     if not np.isfinite(outputs).all():
         raise RunFailed(f"run {str(run.directory)!r} gives outputs that are not finite")

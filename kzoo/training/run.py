@@ -88,6 +88,22 @@ class Run:
             self._model = self._rebuild()
         return self._model
 
+    @functools.cached_property
+    def view(self) -> tuple[keras.Model, bool]:
+        """The model up to its logits, and whether it has any, see `training_view`: one for all predictions."""
+        return training_view(self.model)
+
+    def network(self) -> keras.Model:
+        """The model for its layers alone: the loaded one if there is one, else one that is built without its weights.
+
+        Raises:
+            InputError: it cannot be built.
+        """
+        if self._model is not None:
+            return self._model
+        model = custom_model(self.directory)
+        return recorded_model(self.result) if model is None else model
+
     def __repr__(self) -> str:
         outcome = self.result.in_words() if self.finished else "unfinished"
         return f"Run({str(self.directory)!r}: {self.recipe.model} on {self.recipe.dataset}, {outcome})"
@@ -133,7 +149,7 @@ class Run:
         chosen = self.part(part, data_dir) if dataset is None else self.other_part(dataset, part, data_dir)
         classes = len(self.result.data["class_names"])
         batches = Batches(chosen.images, chosen.labels, batch_size=self.recipe.batch_size, classes=classes)
-        view, logits = training_view(self.model)
+        view, logits = self.view
         if tta is not None:
             return augmented_evaluation(view, logits, chosen.labels, chosen.images, tta, self.recipe.batch_size)
         return evaluate(view, logits, chosen.labels, batches)

@@ -63,6 +63,11 @@ def full(row=None, **fields):
     return Result(**{**base, **content, **fields})
 
 
+def undrawn(row=None, **fields):
+    """The same without what Matplotlib draws, for tests of the rest of a page: figures take most of its time."""
+    return full(row, **{"gradient_flow": None, "confusion": None, **fields})
+
+
 @pytest.fixture(scope="session")
 def record():
     return full()

@@ -13,10 +13,11 @@ from kzoo.html_report.curves import BACKGROUNDS, COLORS
 from kzoo.html_report.recipe import changes_table
 from kzoo.recipes import recipe
 from kzoo.training.run import Run
-from tests.html_report.conftest import CLASSES, full
+from tests.html_report.conftest import CLASSES, full, undrawn
 from tests.html_report.reading import Page
 
-SMALL = recipe("rescue/vgg08")  # a page draws the network, which is built for it
+# A page draws the network, which is built for it.
+SMALL = recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,10 @@ def test_figures_are_those_of_the_record(page):
     assert "6 of 6 epochs on 1,000 training images of cifar100, 64 validation and 30 test images held out" in page.text
 
 
-def test_both_counts_of_parameters_are_told_where_layers_are_frozen(record, tmp_path):
+def test_both_counts_of_parameters_are_told_where_layers_are_frozen(tmp_path):
     shown = {}
     for every in (None, 336196, 400000):
-        content = record.model_copy(update={"all_parameters": every})
-        page = Page(run_page(content, tmp_path / f"{every}.html"))
+        page = Page(run_page(undrawn(SMALL, all_parameters=every), tmp_path / f"{every}.html"))
         assert dict(page.numbers)["Parameters"] == "336,196"
         shown[every] = page.text
     assert "trained, of 400,000 in all (layers are frozen)" in shown[400000]
@@ -108,7 +108,8 @@ def test_recipe_is_told_by_what_differs_from_the_family(record):
 
 def test_names_cannot_break_the_page(tmp_path):
     name = '</script><img src="x" onerror="alert(1)">'
-    page = Page(run_page(full(SMALL, data={**full().data, "class_names": [name, "b", "c"]}), tmp_path / "page.html"))
+    record = full(SMALL, gradient_flow=None, data={**full().data, "class_names": [name, "b", "c"]})
+    page = Page(run_page(record, tmp_path / "page.html"))
     assert page.table("Every class on the test images")[1][0] == name
     assert "img" not in page.tags
 
@@ -130,7 +131,7 @@ def test_record_alone_says_what_it_lacks(page):
 
 def test_failed_run_says_so(tmp_path):
     failed = {"status": "failed", "reason": "the loss is nan <at> step 3", "confusion": None, "test": None}
-    record = full(SMALL, **failed, best=None, last=None, train=None, best_epoch=None)
+    record = undrawn(SMALL, **failed, best=None, last=None, train=None, best_epoch=None)
     page = Page(run_page(record, tmp_path / "page.html"))
     assert "This run failed: the loss is nan <at> step 3" in page.text
     assert "The run failed, so it was not tested." in page.text
@@ -153,17 +154,20 @@ def test_failed_run_says_so(tmp_path):
     ids=lambda lack: next(iter(lack)),
 )
 def test_incomplete_records_have_a_page(lack, tmp_path):
-    assert Page(run_page(full(SMALL, **lack), tmp_path / "page.html")).tags.count("h2") == 9
+    assert Page(run_page(undrawn(SMALL, **lack), tmp_path / "page.html")).tags.count("h2") == 9
 
 
 def test_without_validation_there_are_training_curves_only(tmp_path):
     history = {key: values for key, values in full().history.items() if not key.startswith("val_")}
-    page = Page(run_page(full(SMALL, history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
+    page = Page(run_page(undrawn(SMALL, history=history, best=None, last=None, best_epoch=6), tmp_path / "page.html"))
     assert [line["name"] for line in page.charts[0]["lines"]] == ["training"]
 
 
-def test_real_run_shows_pictures(trained, tmp_path):
-    page = Page(run_page(trained, tmp_path / "page.html"))
+def test_command_shows_the_pictures_of_a_real_run(trained, tmp_path, command):
+    code, out, err = command("report", trained.directory, "--output", tmp_path / "a.html")
+    assert (code, err) == (0, "")
+    assert f"page: {tmp_path / 'a.html'}" in out
+    page = Page(tmp_path / "a.html")
     wrong = sum(map(sum, trained.result.confusion)) - np.trace(trained.result.confusion)
     assert f"misclassify {wrong:,} of 359 test images" in page.text
     before = sum("before (upper row) and after" in text for text in page.alternatives)
@@ -176,6 +180,8 @@ def test_real_run_shows_pictures(trained, tmp_path):
 def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
     place = tmp_path / "copy"
     shutil.copytree(trained.directory, place)
+    (place / "weight_histograms.json").unlink()
+    (place / "result.json").write_text(trained.result.model_copy(update={"gradient_flow": None}).to_json())
     (place / "best.weights.h5").unlink()
     text = Page(run_page(Run(place))).text
     assert "weights are missing (best.weights.h5)" in text
@@ -184,12 +190,11 @@ def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
     assert "Mistakes cannot be shown: weights" in Page(run_page(Run(place))).text
 
 
-def test_only_pages_of_our_own_are_replaced(record, tmp_path):
+def test_only_pages_of_our_own_are_replaced(record, page_file, tmp_path):
     path = tmp_path / "page.html"
+    run_page(undrawn(SMALL), path)
     run_page(record, path)
-    first = path.read_bytes()
-    run_page(record, path)
-    assert path.read_bytes() == first
+    assert path.read_bytes() == page_file.read_bytes()
     path.write_text("my own notes")
     with pytest.raises(InputError, match="is not a page of kzoo's"):
         run_page(record, path)
@@ -202,13 +207,10 @@ def test_only_pages_of_our_own_are_replaced(record, tmp_path):
         run_page(record)
 
 
-def test_command_makes_pages(trained, record, tmp_path, command):
-    code, out, err = command("report", trained.directory, "--output", tmp_path / "a.html")
-    assert (code, err) == (0, "")
-    assert f"page: {tmp_path / 'a.html'}" in out
-    (tmp_path / "record.json").write_text(record.to_json())
+def test_command_makes_the_page_of_a_record(tmp_path, command):
+    (tmp_path / "record.json").write_text(undrawn(SMALL).to_json())
     assert command("report", tmp_path / "record.json")[0] == 0
-    assert "rescue/vgg38" in Page(tmp_path / "record.html").text
+    assert "fully-connected/mlp" in Page(tmp_path / "record.html").text
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_colors_stand_out_from_both_backgrounds(color, background):
 
 def test_what_is_not_finite_is_a_gap_in_a_curve(tmp_path):
     history = {**full().history, "learning_rate": [1 / 3, math.nan, math.inf, 0.1, 0.0, 1e-5]}
-    page = Page(run_page(full(history=history), tmp_path / "page.html"))
+    page = Page(run_page(undrawn(SMALL, history=history), tmp_path / "page.html"))
     assert page.charts[2]["lines"][0]["y"] == [0.333333, None, None, 0.1, 0.0, 1e-5]
 
 

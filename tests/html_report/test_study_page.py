@@ -1,6 +1,5 @@
 """A study's page says what its records say, budget by budget."""
 
-import shutil
 import statistics
 
 import pytest
@@ -12,7 +11,7 @@ from kzoo.studies import metrics, study
 from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
 from kzoo.studies.study import Entry, Study
-from tests.html_report.conftest import full
+from tests.html_report.conftest import full, undrawn
 from tests.html_report.reading import Page
 
 SHORT = "Mean ± standard deviation over n seeds"
@@ -31,15 +30,13 @@ def row():
     return Study("mine", "a", "Does it learn <i>?", entries, claims, columns, ("Read with care.",))
 
 
-@pytest.fixture(scope="module")
-def shared_runs(row, tmp_path_factory):
-    """Three seeds of the second entry, one of the first, at six epochs."""
-    directory = tmp_path_factory.mktemp("study") / "runs"
-    records = [full(row.entries[0].recipe)]
+def write_runs(row, directory, first, **lacks):
+    """Three seeds of the second entry, and the record of the first, at six epochs."""
+    records = [first]
     for seed, correct in enumerate((8, 7, 9)):
         confusion = [[correct, 10 - correct, 0], [5, 5, 0], [7, 2, 1]]
-        test = {"loss": 1.2, "accuracy": (correct + 6) / 30}
-        records.append(full(row.entries[1].recipe.override(seed=seed), confusion=confusion, test=test))
+        fields = {"confusion": confusion, "test": {"loss": 1.2, "accuracy": (correct + 6) / 30}, **lacks}
+        records.append(full(row.entries[1].recipe.override(seed=seed), gradient_flow=None, **fields))
     for record in records:
         path = directory / record.digest / "result.json"
         path.parent.mkdir(parents=True)
@@ -48,18 +45,19 @@ def shared_runs(row, tmp_path_factory):
 
 
 @pytest.fixture
-def runs(shared_runs, tmp_path):
-    """A copy of the runs, for a test to change."""
-    return shutil.copytree(shared_runs, tmp_path / "runs")
+def runs(row, tmp_path):
+    """The runs for a test to change, without what is drawn."""
+    return write_runs(row, tmp_path / "runs", undrawn(row.entries[0].recipe), confusion=None)
 
 
 @pytest.fixture(scope="module")
-def page(row, shared_runs, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    return Page(study_page(row, study_records(row, read_records([shared_runs])), path))
+def page(row, tmp_path_factory):
+    place = tmp_path_factory.mktemp("page")
+    runs = write_runs(row, place / "runs", full(row.entries[0].recipe))
+    return Page(study_page(row, study_records(row, read_records([runs])), place / "page.html"))
 
 
-def test_table_is_made_of_the_records(page, row, runs):
+def test_table_is_made_of_the_records(page):
     groups, header, *rows = page.table(SHORT)
     assert groups == ["", "train accuracy", "validation accuracy, last epoch", "test accuracy"]
     assert header == ["run", "n", "budget", "ours", "ours", "reported", "difference", "ours", "reported", "difference"]
@@ -102,7 +100,7 @@ def test_curves_of_all_runs_are_on_one_axis(page):
 
 
 def test_budgets_have_tables_of_their_own(row, runs, tmp_path):
-    record = full(row.entries[0].recipe)
+    record = undrawn(row.entries[0].recipe)
     failed = {"status": "failed", "reason": "the loss is nan", "confusion": None, "test": None}
     fields = record.model_dump() | failed | {"best": None, "last": None, "train": None, "best_epoch": None}
     whole = row.entries[0].recipe.resolved()
@@ -122,18 +120,18 @@ def test_ones_own_runs_come_first_and_kept_records_are_folded_below(row, runs, t
     kept = tmp_path / "results" / "mine" / "record.json"
     kept.parent.mkdir(parents=True)
     whole = row.entries[0].recipe.resolved()
-    record = full(row.entries[0].recipe)
+    record = undrawn(row.entries[0].recipe)
     fields = record.model_dump() | {"recipe": whole.model_dump(mode="json"), "digest": whole.digest()}
     kept.write_text(type(record)(**fields).to_json())
     alone, both = ([kept.parents[1]], [runs, kept.parents[1]])
 
     page = Page(study_page(row, study_records(row, read_records(both)), tmp_path / "page.html"))
     assert page.text.index("At epochs=6") < page.text.index("At the full budget: records that come with kzoo")
-    assert page.tags.count("details") == 1 + 5 * 3
+    assert page.tags.count("details") == 1 + 5 * 2  # without a confusion matrix a run has one table to open
     # without runs of one's own there is nothing to fold them below
     page = Page(study_page(row, study_records(row, read_records(alone)), tmp_path / "page.html"))
     assert "records that come with kzoo" not in page.text
-    assert page.tags.count("details") == 3
+    assert page.tags.count("details") == 2
 
 
 def test_claims_stand_with_their_verdicts(tmp_path):
@@ -142,7 +140,7 @@ def test_claims_stand_with_their_verdicts(tmp_path):
     rescue = study("rescue")
     place = tmp_path / "runs" / "one" / "result.json"
     place.parent.mkdir(parents=True)
-    place.write_text(full(rescue.entries[0].recipe).to_json())
+    place.write_text(undrawn(rescue.entries[0].recipe).to_json())
     found = study_records(rescue, read_records([tmp_path / "runs"]))
     page = Page(study_page(rescue, found, tmp_path / "page.html"))
     (results,) = found.budgets.values()

@@ -41,7 +41,7 @@ def images(data_dir):
     images = np.random.default_rng(1).integers(0, 255, (60, 8, 8, 1)).astype("uint8")
     return {"images": images, "labels": np.arange(60) % 3, "class_names": ["a", "b", "c"]}
 """
-QUICK = {"epochs": 1, "batch_size": 20, "progress": False, "diagnostics": False}
+QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}
 
 
 def write_module(place, text):
@@ -90,7 +90,7 @@ def test_nothing_changed_is_said_and_returned(there, tmp_path, command):
     keras.layers.Dense(1)
     before = (there / "result.json").read_bytes()
     assert ask(there).result.epochs == 1
-    words = ["train", "nets_under_test:net", "--dataset", "nets_under_test:images", "--epochs", 1, "--batch-size", 20]
+    words = ["train", "nets_under_test:net", "--dataset", "nets_under_test:images", "--epochs", 1, "--batch-size", 60]
     code, out, errors = command(*words, "--directory", there)
     assert (code, errors) == (0, "")
     assert "finished on 20" in out
@@ -236,7 +236,7 @@ def test_functions_of_a_notebook(tmp_path, monkeypatch):
         monkeypatch.setattr(__main__, "net", net, raising=False)
         return net
 
-    options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK}
+    options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK, "batch_size": 200}
     cell(4)
     first = kzoo.train("__main__:net", **options)
     assert kzoo.train(cell(4), **options).result == first.result  # the function itself stands for its name
@@ -290,7 +290,8 @@ def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):
     with pytest.warns(UserWarning, match="whether its model changed since cannot be checked"):
         ask(there)
     # One whose model is the zoo's needs no check.
-    run = kzoo.train("mlp", dataset="digits", train_size=60, directory="zoo", **{"model_options.hidden": [4]}, **QUICK)
+    small = {**QUICK, "train_size": 60, "batch_size": 200, "model_options.hidden": [4]}
+    run = kzoo.train("mlp", dataset="digits", directory="zoo", **small)
     record = json.loads((run.directory / "result.json").read_text())
     assert record.pop("origin")["model"] is None
     (run.directory / "result.json").write_text(json.dumps(record))
@@ -321,7 +322,8 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(10)]
     model = keras.Sequential(layers, name="mine")
     before = [value.copy() for value in model.get_weights()]
-    recipe = kzoo.Recipe("mine/digits", model="mlp", dataset="digits", train_size=60, epochs=1, normalization="none")
+    small = {"dataset": "digits", "train_size": 60, "batch_size": 200, "epochs": 1, "normalization": "none"}
+    recipe = kzoo.Recipe("mine/digits", model="mlp", **small)
     first = kzoo.train(recipe, model=model, progress=False, diagnostics=False)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -62,7 +62,7 @@ def test_scores_with_test_time_augmentation(run):
     total = 0.0
     for images, weight in ((part.images, 0.5), (wide[:, :-2, :-2], 0.25), (wide[:, 2:, 2:], 0.25)):
         for copy in (images, np.flip(images, axis=2)):
-            total = total + weight / 2 * np.asarray(view.predict(copy, verbose=0))
+            total = total + weight / 2 * np.asarray(view.predict(copy, batch_size=len(copy), verbose=0))
     assert logits
     assert np.mean(total.argmax(-1) == part.labels) == pytest.approx(moved.accuracy, abs=1 / len(part))
     with pytest.raises(InputError, match="tta"):

@@ -15,7 +15,7 @@ from kzoo.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
 LABELS = np.arange(60) % 3
-QUICK = {"epochs": 1, "batch_size": 20, "progress": False, "diagnostics": False}
+QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}
 
 
 def ask(directory: Path | None, given: Any = (IMAGES, LABELS)) -> kzoo.Run:

@@ -147,6 +147,8 @@ def test_seeds_give_mean_and_deviation(command):
         "digits",
         "--epochs",
         1,
+        "--batch-size",
+        200,
         "--set",
         "train_size=60",
         "--set",
@@ -161,7 +163,8 @@ def test_seeds_give_mean_and_deviation(command):
     assert f"{statistics.fmean(tests):.4f} ± {statistics.stdev(tests):.4f}" in text
     assert "mean ± sd (n=2)" in text
     before = {row.directory: row.directory.stat().st_mtime_ns for row in found}
-    options = {"dataset": "digits", "epochs": 1, "train_size": 60, "progress": False, "model_options": {"hidden": [4]}}
+    options = {"dataset": "digits", "epochs": 1, "batch_size": 200, "train_size": 60, "model_options": {"hidden": [4]}}
+    options["progress"] = False
     again = kzoo.train_seeds("mlp", [0, 1], **options)  # finished: nothing is trained again
     assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before
     assert again.mean() == pytest.approx(statistics.fmean(tests))
@@ -177,6 +180,7 @@ def test_a_failed_seed_does_not_keep_the_others_from_training():
         "dataset": "digits",
         "epochs": 2,
         "train_size": 100,
+        "batch_size": 100,
         "optimizer": rate,
         "progress": False,
         "diagnostics": False,
