@@ -22,7 +22,7 @@ import numpy as np
 import kzoo
 from kzoo.backend import quiet_import
 from kzoo.data.splits import Split
-from kzoo.training import records
+from kzoo.memory import peak_memory
 
 # A network's name, the recipe it is trained by, and what makes it in tests/models/torch_references.py.
 NETWORKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -75,7 +75,7 @@ class Beat:
         if self.left:
             return
         spent = time.process_time() - self.spent
-        said = {"seconds": self.seconds, "processor": spent, "memory": records.peak_memory()}
+        said = {"seconds": self.seconds, "processor": spent, "memory": peak_memory()}
         self.pipe.send({**said, "parameters": self.parameters})
         self.left, self.seconds = self.pipe.recv(), []
         if not self.left:

@@ -1,4 +1,4 @@
-"""Chooses and configures a Keras backend before Keras is imported.
+"""Chooses and configures a Keras backend before Keras is imported; says which cores and GPUs it sees.
 
 Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
 installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
@@ -17,7 +17,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kzoo.files import home
@@ -73,3 +73,33 @@ def quiet_import() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def usable_cores() -> tuple[int, ...]:
+    """Numbers of the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """Names of the NVIDIA GPUs that a process with this environment sees."""
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [gpu for gpu in (part.strip() for part in named.split(",")) if gpu and gpu != "-1"]
+    files = [path for path in Path("/dev").glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
+    # CUDA counts the GPUs of a container from 0, whatever the numbers of their device files are.
+    return [str(index) for index in range(len(files))]
+
+
+@contextlib.contextmanager
+def without_gpus() -> Iterator[None]:
+    """Within it, a backend that is used for the first time sees no GPU: a process that only waits must not take one."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"} if visible_gpus(os.environ) else {}
+    before = {name: os.environ.get(name) for name in hidden}
+    os.environ.update(hidden)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -27,6 +27,13 @@ def whole(option: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
+def positive(option: str, value: Any) -> float:
+    """The value, if it is a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InputError(f"{option}={value!r}: must be a number above 0")
+    return float(value)
+
+
 def odd(option: str, value: Any) -> int:
     """The value, if it is an odd kernel size (an even one has no symmetric padding that keeps the size)."""
     if whole(option, value) % 2 == 0:

@@ -6,6 +6,7 @@ Every message names the argument, the value it had and what is allowed.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -81,3 +82,21 @@ def shown(value: object, most: int = 120) -> str:
         return f"{type(value).__name__} of shape {tuple(shape)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+OUT_OF_MEMORY = re.compile("RESOURCE_?EXHAUSTED|out ?of ?memory|bad_alloc|MemoryError|allocate memory", re.IGNORECASE)
+
+
+def in_one_line(error: BaseException, untyped: tuple[type[BaseException], ...] = (), most: int = 300) -> str:
+    """An error's type and text in one line; memory that ran out is called so.
+
+    Args:
+        error: any.
+        untyped: types of errors whose text says enough.
+        most: number of characters.
+    """
+    text = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of nodes
+    name, text = type(error).__name__, " ".join(text.split())
+    if OUT_OF_MEMORY.search(f"{name} {text}"):
+        return f"out of memory: {name}: {text}"[:most]
+    return (text if text and isinstance(error, untyped) else f"{name}: {text}")[:most]

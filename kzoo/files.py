@@ -47,6 +47,23 @@ def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
     write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
 
 
+def read_json(path: Path, what: str = "file", advice: str = "") -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: of the file.
+        what: the file holds, for the message.
+        advice: what to do about a file that cannot be read.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} {str(path)!r} cannot be read ({error}){advice}") from None
+
+
 def make_directory(path: Path) -> Path:
     """Create a directory and its parents where they do not exist.
 

@@ -26,7 +26,7 @@ def lock(directory: Path, doing: str, seconds: float = MOMENT) -> filelock.BaseF
     """
     taken = filelock.FileLock(directory / NAME)
     try:
-        taken.acquire(timeout=max(0.0, seconds), poll_interval=0.02)
+        taken.acquire(timeout=max(0.0, seconds), poll_interval=0.02 if seconds <= MOMENT else 1.0)
     except filelock.Timeout:
         raise InUse(f"directory {str(directory)!r} is in use: another process {doing} there") from None
     return taken

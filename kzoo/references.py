@@ -1,4 +1,4 @@
-"""Imports functions named by ``"module:function"``: a model's builder, a dataset's loader, a job's function."""
+"""Imports what a user names: functions (``"module:function"``) that build, load or train, and Python files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, KzooError, unknown
 
 NoModule = Callable[[str], str]
 """Returns the reason why there is no such module."""
@@ -62,3 +64,30 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
     if not callable(target):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")
     return target
+
+
+def load_file(path: Path, kind: str) -> ModuleType:
+    """Run a Python file as a module.
+
+    Args:
+        path: of the file.
+        kind: what the file defines, for messages and the module's name: ``"search"``.
+
+    Raises:
+        InputError: there is no such file, or it cannot be run.
+    """
+    what = f"{kind} file {str(path)!r}"
+    if not path.is_file():
+        raise InputError(f"{what} does not exist")
+    spec = importlib.util.spec_from_file_location(f"kzoo_{kind}_{path.stem}", path)
+    if path.suffix != ".py" or spec is None or spec.loader is None:
+        raise InputError(f"{what} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except KzooError as error:
+        raise InputError(f"{what}: {error}") from None
+    except Exception as error:
+        raise InputError(f"{what} cannot be run: {type(error).__name__}: {error}") from error
+    return module

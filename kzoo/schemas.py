@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from kzoo.checks import is_whole
 from kzoo.errors import InputError
+from kzoo.files import read_json
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
@@ -20,6 +24,36 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
         raise InputError(
             f"{kind} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
         )
+
+
+class Frozen(BaseModel):
+    """Base of what kzoo keeps in files: nothing else is in them, and nothing of it changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def read_record(path: Path, schema: type[Schema], what: str, supported: int, advice: str = "") -> Schema:
+    """A record that kzoo wrote to a JSON file.
+
+    Args:
+        path: of the file.
+        schema: the record's model.
+        what: the file holds, for messages.
+        supported: the newest version of the schema that this version of kzoo knows.
+        advice: what to do about a file that cannot be read.
+
+    Raises:
+        InputError: it is missing, damaged, or of a newer schema.
+    """
+    fields = read_json(path, what, advice)
+    try:
+        check_version(fields, f"{what} {str(path)!r}", supported)
+        return schema(**fields)
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{what} {str(path)!r} cannot be read ({first}){advice}") from None
 
 
 UNSET = object()

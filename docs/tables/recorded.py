@@ -129,11 +129,21 @@ def searches(docs: Path) -> str:
         # A zero-width space, so that the names of fields can be broken after their dot.
         parts += [tables.markdown(result).rstrip().replace("model_options.", "model_options.\u200b")]
         if record.confirmed:
-            parts += [tables.confirmed(result).rstrip()]
+            parts += [_confirmed(record)]
         picture = f"search-{path.stem}.svg"
         if (docs / "images" / picture).exists():
             parts += [f"![{record.name}: parallel coordinates of all completed trials](images/{picture})"]
     return "\n" + "\n\n".join(parts or ["No search is committed yet."]) + "\n\n"
+
+
+def _confirmed(record: Any) -> str:
+    """The runs of a search with other seeds."""
+    names = {"best": "the best trial's values", "recipe": "the recipe's values"}
+    rows = []
+    for item in sorted(record.confirmed, key=lambda item: (item.which, item.seed)):
+        scores = ("" if score is None else f"{score:.4f}" for score in (item.val_accuracy, item.test_accuracy))
+        rows.append((names[item.which], str(item.seed), *scores, f"{item.parameters:,}"))
+    return markdown("values | seed | validation accuracy | test accuracy | parameters", rows, "lrrrr").strip()
 
 
 def weights() -> str:

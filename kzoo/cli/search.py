@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from kzoo.cli.common import (
     AsJson,
@@ -34,6 +37,9 @@ from kzoo.cli.common import (
 )
 from kzoo.console import plain_console, say
 from kzoo.errors import InputError
+
+if TYPE_CHECKING:
+    from kzoo.diagnostics.option_importance import Importance
 
 Removed = Annotated[str | None, typer.Option(hidden=True)]
 """A removed option of searches over gRPC; the error says what to do instead."""
@@ -123,7 +129,7 @@ def _show(result: Any) -> None:
     from kzoo.search import tables
     from kzoo.search.confirming import verdict
     from kzoo.search.importance import importances
-    from kzoo.search.records import BEST, PICTURE, TABLE
+    from kzoo.search.results import BEST, PICTURE, TABLE
 
     # Tables; piped, lines may be longer than those of a terminal.
     console = out if out.is_terminal else plain_console(width=160)
@@ -135,9 +141,7 @@ def _show(result: Any) -> None:
     except InputError:
         pass  # too few trials
     else:
-        console.print(tables.importance_table(rows), highlight=False)
-        console.print(tables.fit_in_words(fit), highlight=False, soft_wrap=True)
-        console.print()
+        _show_importances(rows, fit, console)
 
     # Summary, verdict, and the files.
     say(out, tables.summary(result))
@@ -146,6 +150,21 @@ def _show(result: Any) -> None:
     for name in (BEST, TABLE, PICTURE):
         if (result.directory / name).exists():
             say(out, f"  {result.directory / name}")
+
+
+def _show_importances(rows: Sequence[Importance], fit: float, console: Console) -> None:
+    """Print how much each field matters, and how far that can be believed."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("field")
+    table.add_column("importance", justify="right")
+    for item in rows:
+        table.add_row(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}")
+    console.print(table, highlight=False)
+    text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
+    if fit <= 0.2:
+        text += ": these trials are too few, or too much alike, to tell"
+    console.print(text, highlight=False, soft_wrap=True)
+    console.print()
 
 
 @app.command()

@@ -13,11 +13,10 @@ numbers) among them: a kernel of few taps takes as much as one of many. See `sto
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from scipy import fft
 
+from kzoo.backend import usable_cores
 from kzoo.convolution.geometry import Geometry
 
 Sizes = tuple[int, int]
@@ -29,8 +28,7 @@ def transform_sizes(geometry: Geometry) -> Sizes:
 
 
 def _workers() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return len(usable_cores())
 
 
 def _forth(values: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first: int) -> np.ndarray:

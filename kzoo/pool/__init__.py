@@ -25,8 +25,7 @@ from __future__ import annotations
 from kzoo.checks import is_whole
 from kzoo.errors import InputError
 from kzoo.pool.children import Children
-from kzoo.pool.here import Here
-from kzoo.pool.jobs import Event, Job, Pool
+from kzoo.pool.jobs import Event, Here, Job, Pool
 from kzoo.pool.on_ray import OnRay
 from kzoo.pool.resources import Share, divide, shares
 

@@ -11,35 +11,51 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO
 
 from kzoo.errors import InputError
-from kzoo.interrupts import interruptible
-from kzoo.pool.jobs import DEATHS, INTERRUPTED, INTERVAL, Event, Job, Pool
+from kzoo.pool.jobs import DEATHS, INTERVAL, Event, Job, Pool
 from kzoo.pool.resources import Share, shares
 
 TAIL = 64 * 1024
 """Bytes of a log in which the last line of a dead process is looked for."""
 
 
-class _Worker:
-    """A share of the machine, and the process that has it, if any."""
+@dataclass
+class _Child:
+    """A process and the pipes to and from it, which must be closed."""
 
-    def __init__(self, share: Share) -> None:
-        self.share = share
-        self.process: subprocess.Popen[bytes] | None = None
-        self.answers = -1  # what the process writes to, as read here
-        self.job: Job | None = None
-        self.log_start = 0
+    process: subprocess.Popen[bytes]
+    orders: IO[bytes]
+    answers: IO[bytes]
+
+    def release(self) -> None:
+        """Close the pipes, so that the process ends by itself if it has not yet."""
+        with contextlib.suppress(OSError):
+            self.orders.close()
+        self.answers.close()
+
+    def kill(self) -> int:
+        """Kill what is left of the process and of those that it started; gives its exit status."""
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait()
+
+
+@dataclass
+class _Worker:
+    """A share of the machine, the process that has it and the job that it performs, if any."""
+
+    share: Share
+    child: _Child | None = None
+    job: Job | None = None
+    log_start: int = 0
 
 
 class Children(Pool):
-    """Trains each job in a child process that has a share of the cores and GPUs.
-
-    Within the context, SIGINT and SIGTERM to this process let the children write checkpoints, and `wait` raises
-    KeyboardInterrupt when they have ended; a second signal kills them at once.
-    """
+    """Trains each job in a child process that has a share of the cores and GPUs; a second signal kills them at once."""
 
     def __init__(
         self, workers: int, *, reuse: bool = False, deaths: int = DEATHS, delay: float = 1.0, grace: float = 60.0
@@ -63,18 +79,7 @@ class Children(Pool):
         self._workers = [_Worker(share) for share in shares(workers)]
         self._environment = dict(os.environ)  # what the caller changes later is meant for itself
         self._deaths: Counter[str] = Counter()
-        self._leaving: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        self._stack = contextlib.ExitStack()
-        self._interrupted = self._stack.enter_context(interruptible())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            self.stop()
-        finally:
-            self._stack.close()
+        self._leaving: list[_Child] = []
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
@@ -84,40 +89,35 @@ class Children(Pool):
                 self._start(worker, job)
 
         # Wait for an answer or a death (which closes the pipe), unless there is something to report already.
-        pipes = {worker.answers: worker for worker in self._workers if worker.process is not None}
-        ready = _readable(list(pipes), 0.0 if self._events else seconds)
-        for pipe, worker in pipes.items():
-            if pipe in ready:
-                self._read(worker)
-            elif worker.process is not None and worker.process.poll() is not None and not _readable([pipe], 0.0):
-                self._died(worker)  # a process that it started holds the pipe open
-        for process in self._leaving:
-            if process.poll() is not None:
-                _kill_group(process)
-        self._leaving = [process for process in self._leaving if process.returncode is None]
-
-        if self._interrupted():
-            self.stop()
-            raise KeyboardInterrupt(INTERRUPTED)
+        living = [(worker, worker.child) for worker in self._workers if worker.child is not None]
+        ready = _readable([child.answers for _, child in living], 0.0 if self._events else seconds)
+        for worker, child in living:
+            if child.answers in ready:
+                self._read(worker, child)
+            elif child.process.poll() is not None and not _readable([child.answers], 0.0):
+                self._died(worker, child)  # a process that it started holds the pipe open
+        for child in self._leaving:
+            if child.process.poll() is not None:
+                child.kill()
+        self._leaving = [child for child in self._leaving if child.process.returncode is None]
         return self._taken()
 
     def stop(self) -> None:
         """End all processes: SIGTERM, and SIGKILL for those that take longer than `grace` seconds."""
-        workers = [worker for worker in self._workers if worker.process is not None]
-        processes = [*self._leaving, *(worker.process for worker in workers if worker.process is not None)]
+        children = [*self._leaving, *(worker.child for worker in self._workers if worker.child is not None)]
         try:
-            for process in processes:
-                process.terminate()
+            for child in children:
+                child.process.terminate()
             deadline = time.monotonic() + self.grace
-            for process in processes:
+            for child in children:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(max(deadline - time.monotonic(), 0))
+                    child.process.wait(max(deadline - time.monotonic(), 0))
         finally:
-            for process in processes:
-                _kill_group(process)
-                process.wait()
-            for worker in workers:
-                self._close(worker)
+            for child in children:
+                child.kill()
+                child.release()
+            for worker in self._workers:
+                worker.child = None
 
     def _start(self, worker: _Worker, job: Job) -> None:
         """Send a job to a worker's process, which is made if there is none."""
@@ -130,45 +130,39 @@ class Children(Pool):
         except OSError as error:
             raise InputError(f"log {str(job.log)!r} cannot be written: {error.strerror}") from None
 
-        if worker.process is None:
-            self._spawn(worker, job.log)
-        assert worker.process is not None
-        assert worker.process.stdin is not None
-        worker.job = job
+        worker.job, worker.child = job, worker.child or self._spawn(worker.share, job.log)
         order = {"function": job.function, "arguments": dict(job.arguments), "log": str(job.log)}
         with contextlib.suppress(OSError):  # it has just died, which its answers will tell
-            worker.process.stdin.write((json.dumps(order) + "\n").encode())
-            worker.process.stdin.flush()
-        self._events.append(Event("started", job, where=f"process {worker.process.pid}"))
+            worker.child.orders.write((json.dumps(order) + "\n").encode())
+            worker.child.orders.flush()
+        self._events.append(Event("started", job, where=f"process {worker.child.process.pid}"))
 
-    def _spawn(self, worker: _Worker, log: Path) -> None:
-        worker.answers, theirs = os.pipe()
+    def _spawn(self, share: Share, log: Path) -> _Child:
+        ours, theirs = os.pipe()
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # custom modules are found there too
-        environment = {**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path, **worker.share.environment}
         with open(log, "ab") as output:
-            worker.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "kzoo.pool.child", str(theirs), str(self.grace)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs],
-                env=environment,
+                env={**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path, **share.environment},
                 start_new_session=True,  # the terminal's Ctrl-C reaches this process alone, which passes it on
             )
         os.close(theirs)
         if hasattr(os, "sched_setaffinity"):
             with contextlib.suppress(OSError):  # the system may not allow it
-                os.sched_setaffinity(worker.process.pid, worker.share.cores)
+                os.sched_setaffinity(process.pid, share.cores)
+        assert process.stdin is not None
+        return _Child(process, process.stdin, os.fdopen(ours, "rb"))
 
-    def _read(self, worker: _Worker) -> None:
+    def _read(self, worker: _Worker, child: _Child) -> None:
         """Take in a worker's answer, or its death."""
-        text = b""
-        while not text.endswith(b"\n"):
-            part = os.read(worker.answers, TAIL)
-            if not part:  # killed, perhaps in the middle of its answer
-                self._died(worker)
-                return
-            text += part
+        text = child.answers.readline()
+        if not text.endswith(b"\n"):  # killed, perhaps in the middle of its answer
+            self._died(worker, child)
+            return
         job, worker.job = worker.job, None
         assert job is not None
         kind, reason = json.loads(text)
@@ -176,17 +170,14 @@ class Children(Pool):
             reason = f"{reason} (log: {job.log})"
         self._ended(job, kind, reason)
         if not self.reuse:
-            process = worker.process
-            self._close(worker)
-            if process is not None:
-                self._leaving.append(process)
+            child.release()
+            worker.child = None
+            self._leaving.append(child)
 
-    def _died(self, worker: _Worker) -> None:
-        process, job, worker.job = worker.process, worker.job, None
-        assert process is not None
-        _kill_group(process)
-        code = process.wait()
-        self._close(worker)
+    def _died(self, worker: _Worker, child: _Child) -> None:
+        job, worker.job, worker.child = worker.job, None, None
+        child.release()
+        code = child.kill()
         if job is None:  # it had nothing to do
             return
         self._deaths[job.key] += 1
@@ -201,23 +192,8 @@ class Children(Pool):
             self._queue.appendleft(job)
             self._events.append(Event("died", job, reason, code=code))
 
-    def _close(self, worker: _Worker) -> None:
-        """Let go of a process, which ends by itself if it has not yet."""
-        assert worker.process is not None
-        assert worker.process.stdin is not None
-        with contextlib.suppress(OSError):
-            worker.process.stdin.close()
-        os.close(worker.answers)
-        worker.process, worker.answers = None, -1
 
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a child and of the processes that it started."""
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _readable(pipes: list[int], seconds: float) -> list[int]:
+def _readable(pipes: list[IO[bytes]], seconds: float) -> list[IO[bytes]]:
     """Those of the pipes that can be read, as soon as there are any."""
     return select.select(pipes, [], [], seconds)[0]
 

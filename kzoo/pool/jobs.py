@@ -1,7 +1,11 @@
-"""What a pool takes, what it reports, and what all pools share: the queue, and one writer a directory (no Keras)."""
+"""What a pool takes, what it reports, and what all pools share: the queue, and one writer a directory (no Keras).
+
+The simplest pool is here, too: one job after another, in this process.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections import deque
@@ -10,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from kzoo.errors import InputError, InUse, NotWritten, RunFailed
+from kzoo.errors import InputError, InUse, NotWritten, RunFailed, in_one_line
+from kzoo.interrupts import interruptible
 from kzoo.locks import in_use
 from kzoo.references import load_function
 
@@ -20,7 +25,6 @@ WAIT = 2.0
 """Seconds between two looks at a directory that another process holds."""
 DEATHS = 3
 """A job fails when its process has died so often."""
-INTERRUPTED = "interrupted; the same command resumes it"
 
 Kind = Literal["started", "died", "elsewhere", "done", "failed", "refused", "unwritten"]
 
@@ -76,6 +80,9 @@ class Event:
 class Pool:
     """Trains jobs; a context manager. This base class keeps the queue; `kzoo.pool` describes its use.
 
+    Within the context, SIGINT and SIGTERM to this process let jobs in other processes write checkpoints, and `wait`
+    raises KeyboardInterrupt when they have ended; a second signal acts as usual.
+
     Attributes:
         here: whether jobs run in this process, so that they may contain any objects.
         slots: how many jobs run at a time.
@@ -91,12 +98,22 @@ class Pool:
         self._look_again: dict[str, float] = {}  # when to look at the directories that others hold
         self._elsewhere: set[str] = set()
         self._events: list[Event] = []
+        self._stack = contextlib.ExitStack()
+        self._interrupted: Callable[[], bool] = lambda: False
 
     def __enter__(self) -> Self:
+        if not self.here:
+            self._interrupted = self._stack.enter_context(interruptible())
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave no process behind."""
+        try:
+            self.stop()
+        finally:
+            self._stack.close()
+
+    def stop(self) -> None:
+        """Let all jobs write checkpoints, and leave no process behind."""
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -162,8 +179,40 @@ class Pool:
             self._end(kind, job, reason)  # type: ignore[arg-type]
 
     def _taken(self) -> list[Event]:
+        """The events so far, unless a signal ends it all."""
+        if self._interrupted():
+            self.stop()
+            raise KeyboardInterrupt("interrupted; the same command resumes it")
         events, self._events = self._events, []
         return events
+
+
+class Here(Pool):
+    """Trains in this process. `wait` reports a job as started, and trains it when it is called again.
+
+    The peak memory in a run's record is then that of all runs so far: compare memory from separate processes.
+    """
+
+    here = True
+
+    def __init__(self) -> None:
+        """Take one job at a time."""
+        super().__init__(1)
+        self._current: Job | None = None
+
+    def wait(self, seconds: float = INTERVAL) -> list[Event]:
+        """See `Pool.wait`; it lasts as long as the job that it trains."""
+        if self._current is not None:
+            job, self._current = self._current, None
+            self._ended(job, *perform(job.function, job.arguments))
+            return self._taken()
+
+        self._current = self._next()
+        if self._current is not None:
+            self._events.append(Event("started", self._current))
+        elif self._queue and not self._events:
+            time.sleep(WAIT)
+        return self._taken()
 
 
 def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, str]:
@@ -187,5 +236,5 @@ def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) ->
         return "unwritten" if isinstance(error, NotWritten) else "failed", str(error)
     except Exception as error:
         traceback.print_exc()
-        return "failed", f"{type(error).__name__}: {error}"
+        return "failed", in_one_line(error)
     return "done", ""

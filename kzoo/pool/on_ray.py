@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from kzoo.backend import usable_cores, visible_gpus
 from kzoo.errors import InputError
-from kzoo.files import write_text
-from kzoo.interrupts import interruptible
-from kzoo.pool.jobs import DEATHS, INTERRUPTED, INTERVAL, WAIT, Event, Job, Pool, perform
-from kzoo.pool.resources import THREADS, usable_cores, visible_gpus
+from kzoo.files import make_directory, write_text
+from kzoo.pool.jobs import DEATHS, INTERVAL, WAIT, Event, Job, Pool, perform
+from kzoo.pool.resources import THREADS
 
 PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KZOO_CONFIG", "KERAS_HOME", "XLA_FLAGS")
 """Variables that a run depends on, and that a cluster's machines may have set otherwise."""
@@ -32,7 +32,7 @@ GRACE = 60.0
 
 
 class OnRay(Pool):
-    """Hands each job to a Ray cluster as one task. Within the context, signals act as for `Children`."""
+    """Hands each job to a Ray cluster as one task."""
 
     def __init__(
         self,
@@ -69,7 +69,6 @@ class OnRay(Pool):
         self._started: dict[str, str] = {}  # what each job's task wrote when it started
 
     def __enter__(self) -> Self:
-        self._stack = contextlib.ExitStack()
         self._ray = self._stack.enter_context(_connected(self.address))
         cores, gpus, fitting = resources(self._ray.nodes(), self.workers)
         self.slots = self.workers or fitting
@@ -77,14 +76,7 @@ class OnRay(Pool):
         options["max_calls"] = 0 if self.reuse and not gpus else 1
         self._remote = self._ray.remote(**options)(_perform)
         self._threads = max(int(cores), 1)
-        self._interrupted = self._stack.enter_context(interruptible())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            self._cancel()
-        finally:
-            self._stack.close()
+        return super().__enter__()
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
@@ -107,10 +99,6 @@ class OnRay(Pool):
             except self._ray.exceptions.RayError as error:
                 kind, reason = "failed", str(error).strip().splitlines()[-1]
             self._ended(job, "done" if job.record.exists() else kind, reason)
-
-        if self._interrupted():
-            self._cancel()
-            raise KeyboardInterrupt(INTERRUPTED)
         return self._taken()
 
     def _look_for_start(self, job: Job) -> None:
@@ -126,8 +114,8 @@ class OnRay(Pool):
                 self._events.append(Event("died", job, "its process or machine is gone", where=before))
             self._events.append(Event("started", job, where=text))
 
-    def _cancel(self) -> None:
-        """Interrupt what runs, so that it writes checkpoints; a KeyboardInterrupt meanwhile ends the waiting."""
+    def stop(self) -> None:
+        """See `Pool.stop`; a KeyboardInterrupt meanwhile ends the waiting."""
         references, self._tasks = list(self._tasks), {}
         for reference in references:
             self._ray.cancel(reference, force=False)
@@ -171,11 +159,7 @@ def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
 
 
 def _started_file(job: Job) -> Path:
-    try:
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"directory {str(job.log.parent)!r} cannot be made: {error.strerror}") from None
-    return job.log.with_suffix(".started")
+    return make_directory(job.log.parent) / f"{job.log.stem}.started"
 
 
 def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, float, int]:
@@ -211,27 +195,18 @@ def _connected(address: str) -> Iterator[Any]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == "local":
-        gpus = len(visible_gpus(os.environ))
-        machine: dict[str, Any] = {"num_cpus": len(usable_cores()), "num_gpus": gpus, "include_dashboard": False}
-        ray.init(address, object_store_memory=STORE, **machine, **quiet)
+        machine: Any = {"num_cpus": len(usable_cores()), "num_gpus": len(visible_gpus(os.environ))}
+        ray.init(address, object_store_memory=STORE, include_dashboard=False, **machine, **quiet)
     else:
-        if address != "auto":
-            _check_reachable(address)
         try:
+            if address != "auto":  # tell within seconds what Ray tells after minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=5).close()
             ray.init(address, **quiet)
-        except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
+        except (OSError, OverflowError, ValueError, RuntimeError) as error:
+            first = str(error).strip().partition("\n")[0]
             raise InputError(f"no Ray cluster at {address!r} ({first}): start one with ray start --head") from None
     try:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Tell within seconds what Ray tells after minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"no Ray cluster at {address!r} ({error}): start one with ray start --head") from None

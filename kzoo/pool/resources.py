@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from kzoo.backend import usable_cores, visible_gpus
 
 # Read by OpenMP (PyTorch, oneDNN), the BLAS libraries and TensorFlow when they start.
 THREADS = (
@@ -31,13 +31,6 @@ class Share:
 
     cores: tuple[int, ...]
     environment: Mapping[str, str]
-
-
-def usable_cores() -> tuple[int, ...]:
-    """Numbers of the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
 
 
 def divide(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
@@ -70,16 +63,6 @@ def shares(workers: int, environment: Mapping[str, str] | None = None) -> list[S
     return result
 
 
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Names of the NVIDIA GPUs that a process with this environment sees."""
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [gpu for gpu in (part.strip() for part in named.split(",")) if gpu and gpu != "-1"]
-    files = [path for path in Path("/dev").glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
-    # CUDA counts the GPUs of a container from 0, whatever the numbers of their device files are.
-    return [str(index) for index in range(len(files))]
-
-
 def _lower(present: str | None, count: int) -> str:
     return str(min(int(present), count)) if present and present.isdigit() and int(present) > 0 else str(count)
 
@@ -88,16 +71,3 @@ def default_workers() -> int | None:
     """How many workers there are if nobody says: one a visible GPU where there are several, else None."""
     gpus = visible_gpus(os.environ)
     return len(gpus) if len(gpus) > 1 else None
-
-
-@contextlib.contextmanager
-def without_gpus() -> Iterator[None]:
-    """Within it, a backend that is used for the first time sees no GPU: a process that only waits must not take one."""
-    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"} if visible_gpus(os.environ) else {}
-    before = {name: os.environ.get(name) for name in hidden}
-    os.environ.update(hidden)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -22,6 +22,14 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flattened
 
 
+def value_of(fields: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name in nested fields; None where there is no such entry."""
+    value: Any = fields
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def write(value: Any) -> str:
     """A field's value, short: ``pad_crop(padding=4), flip()`` for a list of kinds."""
     if value is None or value == []:

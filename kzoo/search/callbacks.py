@@ -1,8 +1,9 @@
-"""A tuner's callbacks in a run, as one: a resumed run may have others than it began with."""
+"""Callbacks of trials: a tuner's, as one, and the end of poor trials."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,48 +11,46 @@ import keras
 # Private: keras-tuner exports neither, and passes both to a hyper-model's `fit`. Tested with keras-tuner 1.4.8.
 from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
-from kzoo.training.callback_list import restore_state, state_of
-from kzoo.training.optimizers import averaged
+from kzoo.search.results import OUTCOME, RUN, read_outcome
+from kzoo.training.callback_list import Combined
+from kzoo.training.records import read_history
 
-__all__ = ["SAVERS", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]
+__all__ = ["MedianStop", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]
 
-SAVERS = (SaveBestEpoch, keras.callbacks.ModelCheckpoint)
+LEAST = 3
+"""Completed trials that it takes to speak of a median (ours)."""
 
 
-class TunerCallbacks(keras.callbacks.CallbackList):
-    """Several callbacks as one.
+class TunerCallbacks(Combined):
+    """The callbacks of a tuner."""
 
-    Those that save weights get the model that is saved everywhere else, not the view of it that is trained (their
-    layers' classes differ), and see averaged weights where the recipe averages them.
+    savers = (*Combined.savers, SaveBestEpoch)
+
+
+class MedianStop(keras.callbacks.Callback):
+    """Ends a trial whose best score so far is worse than the median of the others' running averages at this epoch.
+
+    The median stopping rule of Golovin et al. (2017, section 3.2.1): against completed trials only. No oracle of
+    keras-tuner's can stop a trial. It reads the trials' files, so it works with any number of processes.
     """
 
-    def __init__(self, callbacks: Sequence[Any], stock: keras.Model | None) -> None:
-        """Combine `callbacks`; `stock` is the model to save."""
-        self.stock = stock
-        super().__init__(list(callbacks))
-
-    def set_model(self, model: Any) -> None:
-        """Give each callback the model that it is meant for."""
-        super().set_model(model)
-        for callback in self.callbacks:
-            if isinstance(callback, SAVERS) and model is not None and self.stock is not None:
-                callback.set_model(self.stock)
+    def __init__(self, directory: Path, trial: Path, objective: str, direction: str) -> None:
+        """Watch the trial in the directory `trial`, one of those in `directory`."""
+        super().__init__()
+        self.directory, self.trial, self.objective, self.direction = directory, trial, objective, direction
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Call each; savers with averaged weights."""
-        for callback in self.callbacks:
-            if isinstance(callback, SAVERS):
-                with averaged(self.model.optimizer):
-                    callback.on_epoch_end(epoch, logs)
-            else:
-                callback.on_epoch_end(epoch, logs)
+        """Compare."""
+        outcomes = [path for path in self.directory.glob(f"trial_*/{OUTCOME}") if path.parent.name != self.trial.name]
+        others = [self._curve(path.parent) for path in outcomes if read_outcome(path).status == "completed"]
+        averages = [statistics.fmean(values[: epoch + 1]) for values in others if len(values) > epoch]
+        if len(averages) < LEAST:
+            return
+        best = max if self.direction == "max" else min
+        score, median = best(self._curve(self.trial)), statistics.median(averages)
+        if score != median and best(score, median) == median:
+            self.model.stop_training = True
 
-    def state(self) -> dict[str, Any]:
-        """Each callback's state, by class."""
-        return {type(callback).__name__: state_of(callback) for callback in self.callbacks}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; callbacks that are not in it begin anew."""
-        for callback in self.callbacks:
-            if type(callback).__name__ in state:
-                restore_state(callback, state[type(callback).__name__])
+    def _curve(self, trial: Path) -> list[float]:
+        """A trial's values of the objective, epoch by epoch; empty before the first epoch's end."""
+        return read_history(trial / RUN).get(self.objective, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.search.records import Confirmation
-from kzoo.search.results import SearchResult, read_search, write_record
+from kzoo.search.results import Confirmation, SearchResult, read_search, write_record
+from kzoo.studies import metrics
+from kzoo.studies.margin import two_errors
 
-FOLDER = "confirmed"
+CONFIRMED = "confirmed"
 
 
 def confirm(
@@ -49,8 +49,8 @@ def confirm(
     confirmed = []
     for seed in seeds:
         for which, recipe in recipes.items():
-            folder = result.directory / FOLDER / f"{which}-{seed}"
-            run = train(recipe.override(seed=seed), directory=folder, data_dir=data_dir, progress=progress).result
+            path = result.directory / CONFIRMED / f"{which}-{seed}"
+            run = train(recipe.override(seed=seed), directory=path, data_dir=data_dir, progress=progress).result
             fields = {name: getattr(run, name) for name in ("epochs", "parameters", "seconds")}
             for part, scores in (("val", run.best), ("test", run.test)):
                 fields[f"{part}_accuracy"] = scores and scores.accuracy
@@ -70,11 +70,10 @@ def verdict(result: SearchResult) -> str:
         return ""
     difference = statistics.fmean(best) - statistics.fmean(default)
     text = f"{_mean(best)} against {_mean(default)} with the values of the recipe, on {len(best)} other seeds"
-    if len(best) < 2:
+    margin = two_errors(best, default)
+    if margin is None:
         return f"{text}: one seed decides nothing."
-    error = math.sqrt((statistics.variance(best) + statistics.variance(default)) / len(best))
-    margin = max(2 * error, 1e-12)
-    if abs(difference) <= margin:
+    if abs(difference) <= max(margin, 1e-12):
         return f"{text}: the difference of {difference:+.4f} is within twice its standard error, {margin:.4f}."
     word = "confirmed" if difference > 0 else "refuted"
     return f"{text}: {word}, by {difference:+.4f} (twice its standard error: {margin:.4f})."
@@ -87,5 +86,5 @@ def scores(result: SearchResult, which: str) -> list[float]:
 
 
 def _mean(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.4f}{spread}"
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return metrics.write("test_accuracy", statistics.fmean(values), spread)

@@ -5,23 +5,17 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
-from kzoo.data.splits import Split
 from kzoo.errors import InputError, unknown
-from kzoo.models.registry import get_variant
+from kzoo.models.registry import builder_defaults, builder_options, get_variant, takes
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import AnyOptimizer, AnySchedule, EarlyStop
+from kzoo.recipes.text import value_of
 from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")
-PARTS: dict[str, tuple[type, ...]] = {
-    "optimizer": get_args(AnyOptimizer),
-    "schedule": get_args(AnySchedule),
-    "split": (Split,),
-    "early_stop": (EarlyStop,),
-}
-"""Fields that have entries, and the settings that they may hold."""
+SETTINGS = ("optimizer", "schedule", "split", "early_stop")
+"""Fields whose values have entries, which the recipe fills in."""
 
 
 class Space(Mapping[str, Entry]):
@@ -42,10 +36,11 @@ class Space(Mapping[str, Entry]):
         """
         if not isinstance(entries, Mapping) or not (entries or may_be_empty):
             raise InputError(f"space must map recipe fields to Choice, Range or IntRange, not {entries!r}")
-        self.recipe = recipe
+        self.recipe, self._recipe_fields = recipe, plain(recipe)
         self.options = dict(get_variant(recipe.model).options)
         for name, entry in entries.items():
-            _check_name(name)
+            if not isinstance(name, str) or name in NOT_VARIED:
+                raise InputError(f"unknown recipe field in the space: {name!r}")
             if not isinstance(entry, Entry):
                 raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
         self._entries = {name: self._settled(name, entry) for name, entry in entries.items()}
@@ -55,7 +50,9 @@ class Space(Mapping[str, Entry]):
             self._add(name, order, ())
         self._entries = order
         for name, entry in self._entries.items():
-            self._check_values(name, entry)
+            around = self._switched_on(name)
+            for value in entry.extremes():
+                self._fields(name, {**around, name: value})
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
@@ -67,35 +64,37 @@ class Space(Mapping[str, Entry]):
         return len(self._entries)
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
-        """Make all entries known to keras-tuner's `hp`; the recipe's values are the defaults.
-
-        Args:
-            hp: keras-tuner's hyper-parameters.
-            grid: give ranges as choices between the values of their grids.
-        """
+        """Make all entries known to keras-tuner's `hp`, ranges of a `grid` as choices; defaults are the recipe's."""
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
                 for parent, keys in self._conditions[name].items():
                     scopes.enter_context(hp.conditional_scope(parent, keys))
                 entry.declare(hp, name, self._default(name), grid)
 
+    def read_builder(self) -> None:
+        """Take the defaults of the builder of the recipe's model (this loads Keras, unlike the other checks).
+
+        Raises:
+            InputError: no builder takes an option that is varied; the message suggests the nearest one.
+        """
+        models = sorted(self["model"].extremes() if "model" in self else [self.recipe.model])
+        for option in (name.split(".")[1] for name in self if name.startswith("model_options.")):
+            if not any(takes(model, option) for model in models):
+                kind = f"option of model {'/'.join(models)!r} in the space:"
+                raise unknown(kind, option, builder_options(models[0]) or [])
+        self.options = builder_defaults(self.recipe.model)
+
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What to override in the recipe, from keras-tuner's values; names that are not the space's are left out."""
-        return {name: self._entries[name].read(value) for name, value in self.keys_of(values).items()}
+        return {name: self._entries[name].read(key) for name, key in self.keys_of(values).items()}
 
     def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values of the space's active fields, as this space holds them."""
+        """Keras-tuner's values of the space's active fields, as this space holds them: numbers of ranges rounded."""
         active: dict[str, Any] = {}
         for name, entry in self._entries.items():
-            if values.get(name) is None or not self._active(name, active):
-                continue
-            active[name] = entry.find(values[name]) if isinstance(entry, Choice) else entry.read(values[name])
+            if values.get(name) is not None and self._active(name, active):
+                active[name] = entry.find(values[name]) if isinstance(entry, Choice) else entry.read(values[name])
         return active
-
-    def lasting(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values with the numbers of ranges rounded."""
-        ranges = {name: entry for name, entry in self._entries.items() if isinstance(entry, Range)}
-        return {name: ranges[name].read(value) if name in ranges else value for name, value in values.items()}
 
     def baseline(self) -> dict[str, Any] | None:
         """The recipe's values as keras-tuner holds them; None where the space does not contain them."""
@@ -108,18 +107,14 @@ class Space(Mapping[str, Entry]):
     def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
         """Entries that are left when fields get fixed values, those of `recipe`: conditions on them are settled."""
         left: dict[str, Entry] = {}
+        fields = plain(recipe)
         for name, entry in self._entries.items():
             if name in names or any(name.startswith(f"{other}.") for other in names):
                 continue
-            kept = {}
-            for field, wanted in entry.when.items():
-                if field not in names:
-                    kept[field] = wanted
-                elif not _holds(self._entries[field], wanted, value_of(recipe, field)):
-                    break
-            else:
+            settled = self._conditions[name].keys() & names
+            if all(self._key(field, value_of(fields, field)) in self._conditions[name][field] for field in settled):
                 left[name] = copy.copy(entry)
-                left[name].when = kept
+                left[name].when = {field: wanted for field, wanted in entry.when.items() if field not in names}
         return left
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,24 +123,29 @@ class Space(Mapping[str, Entry]):
 
     def _settled(self, name: str, entry: Entry) -> Entry:
         """A choice of settings with all their entries: ``"adam"`` is what the recipe makes of it."""
-        if name not in PARTS or not isinstance(entry, Choice):
+        if name not in SETTINGS or not isinstance(entry, Choice):
             return entry
-        try:
-            values = [value_of(self.recipe.override(**{name: value}), name) for value in entry.values]
-        except InputError as error:
-            raise InputError(f"space entry {name!r}: {error}") from None
         settled = copy.copy(entry)
-        settled.values = tuple(values)
+        settled.values = tuple(self._fields(name, {name: value})[name] for value in entry.values)
         return settled
 
-    def _default(self, name: str) -> Any:
-        """The key of the recipe's value; None where the entry does not have it."""
-        value = value_of(self.recipe, name)
-        if value is None:
-            value = self.options.get(name.removeprefix("model_options."))
+    def _fields(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe's fields with values of an entry."""
+        try:
+            return plain(self.recipe.override(**changes))
+        except InputError as error:
+            raise InputError(f"space entry {name!r}: {error}") from None
+
+    def _key(self, name: str, value: Any) -> Key | None:
+        """What keras-tuner holds for a field's value; None where the entry does not have it."""
         with contextlib.suppress(InputError):
             return self._entries[name].find(value)
         return None
+
+    def _default(self, name: str) -> Key | None:
+        """The key of the recipe's value."""
+        value = value_of(self._recipe_fields, name)
+        return self._key(name, self.options.get(name.removeprefix("model_options.")) if value is None else value)
 
     def _active(self, name: str, values: Mapping[str, Any]) -> bool:
         return all(values.get(parent) in keys for parent, keys in self._conditions[name].items())
@@ -170,14 +170,6 @@ class Space(Mapping[str, Entry]):
             self._add(parent, order, (*path, name))
         order.setdefault(name, self._entries[name])
 
-    def _check_values(self, name: str, entry: Entry) -> None:
-        around = self._switched_on(name)
-        for value in entry.extremes():
-            try:
-                self.recipe.override(**{**around, name: value}).resolved()
-            except InputError as error:
-                raise InputError(f"space entry {name!r}: {error}") from None
-
     def _switched_on(self, name: str) -> dict[str, Any]:
         """Values of other fields with which a field is active."""
         values: dict[str, Any] = {}
@@ -187,28 +179,13 @@ class Space(Mapping[str, Entry]):
         return values
 
 
-def value_of(recipe: Recipe, name: str) -> Any:
-    """A recipe's value of a dotted field, plain data; None where it has no such entry."""
-    value: Any = recipe.resolved().model_dump(mode="json")
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """A resolved recipe as plain data."""
+    return recipe.resolved().model_dump(mode="json")
 
 
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise InputError(f"space must map names of recipe fields, not {name!r}")
-    top, _, rest = name.partition(".")
-    fields = [field for field in Recipe.model_fields if field not in NOT_VARIED]
-    if top not in fields:
-        raise unknown("recipe field in the space:", top, fields)
-    if rest and top in PARTS:
-        entries = {field for setting in PARTS[top] for field in setting.model_fields}  # type: ignore[attr-defined]
-        if rest not in entries:
-            raise unknown(f"entry of {top!r} in the space:", rest, entries)
-
-
-def _wanted_keys(entry: Entry, wanted: Any) -> list[Any]:
+def _wanted_keys(entry: Entry, wanted: Any) -> list[Key]:
+    """The keys of a condition's value, or of its several; a list may be one value, too."""
     if isinstance(wanted, list | tuple | set):
         try:
             return [entry.find(value) for value in wanted]
@@ -218,23 +195,14 @@ def _wanted_keys(entry: Entry, wanted: Any) -> list[Any]:
     return [entry.find(list(wanted) if isinstance(wanted, tuple) else wanted)]
 
 
-def _holds(entry: Entry, wanted: Any, value: Any) -> bool:
-    try:
-        return entry.find(value) in _wanted_keys(entry, wanted)
-    except InputError:
-        return False
-
-
 def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:
     """The entries that `Space.to_dict` gave."""
     entries: dict[str, Entry] = {}
     for name, fields in data.items():
+        options = {key: value for key, value in fields.items() if key not in ("kind", "keys", "values")}
         if fields["kind"] == "choice":
-            labels = [str(number) for number in range(len(fields["keys"]))]
-            choice = Choice(*fields["values"], labels=labels, when=fields.get("when"))
-            choice.keys = tuple(fields["keys"])
-            entries[name] = choice
+            labels = fields["keys"] if isinstance(fields["keys"][0], str) else None
+            entries[name] = Choice(*fields["values"], labels=labels, **options)
         else:
-            options = {key: value for key, value in fields.items() if key != "kind"}
             entries[name] = (IntRange if fields["kind"] == IntRange.kind else Range)(**options)
     return entries

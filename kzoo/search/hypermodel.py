@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,21 +12,19 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kzoo.errors import InputError, NotWritten, RunFailed, unknown
+from kzoo.errors import InputError, NotWritten, RunFailed
 from kzoo.introspection.layer_table import layer_table
-from kzoo.models.registry import builder_defaults, builder_options, resolve
+from kzoo.models.registry import resolve
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.search.callbacks import SaveBestEpoch, TunerCallback, TunerCallbacks
+from kzoo.search.callbacks import MedianStop, SaveBestEpoch, TunerCallback, TunerCallbacks
 from kzoo.search.declared import Space
-from kzoo.search.records import RUN
+from kzoo.search.results import RUN
 from kzoo.search.search import Search
 from kzoo.search.space import Entry
-from kzoo.search.stopping import MedianStop
-from kzoo.search.trial_directory import continue_from, in_turn
 from kzoo.seeds import derived_seed
 from kzoo.training import build
-from kzoo.training.directory import custom_model
+from kzoo.training.directory import claimed, continue_from, custom_model
 from kzoo.training.options import Options
 from kzoo.training.records import folder_name
 from kzoo.training.run import Run
@@ -64,7 +62,10 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     Attributes:
         recipe: what every trial begins from.
         space: what varies.
+        search: the search that it is of, if it is of one.
     """
+
+    search: Search
 
     def __init__(
         self,
@@ -100,12 +101,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.space = space if isinstance(space, Space) else Space(space or {}, self.recipe, may_be_empty=True)
         self.model_function = resolve(model) if isinstance(model, str) else model
         if self.model_function is None:
-            check_options(self.space, self.recipe)
-            self.space.options = builder_defaults(self.recipe.model)
+            self.space.read_builder()
         self.max_parameters, self.max_multiply_adds = max_parameters, max_multiply_adds
         self.data_dir, self.checkpoint_minutes, self.diagnostics = data_dir, checkpoint_minutes, diagnostics
         self.grid = grid
-        self._data: tuple[str, build.Data] | None = None
+        self._data = build.LastData(data_dir)
         self._saver: Any = None
         self._execution = 0
 
@@ -114,17 +114,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """The hyper-model of a search."""
         options = {name: getattr(search, name) for name in ("model", "max_parameters", "max_multiply_adds", "name")}
         options |= {"data_dir": data_dir, "checkpoint_minutes": checkpoint_minutes, "grid": search.tuner == "grid"}
-        return cls(search.base, search.checked_space, **options)
+        hyper_model = cls(search.base, search.checked_space, **options)
+        hyper_model.search = search
+        return hyper_model
 
-    def train_trial(self, hp: Any, directory: Path, search: Search) -> keras.callbacks.History:
-        """Train a trial of a search in its directory, or resume it; the arguments are those of `fit`."""
-        epochs = {}
-        if "tuner/epochs" in hp.values:
-            epochs = {"epochs": hp.values["tuner/epochs"], "initial_epoch": hp.values["tuner/initial_epoch"]}
+    def train_trial(self, hp: Any, directory: Path) -> keras.callbacks.History:
+        """Train a trial of the search in its directory, or resume it; returns what `fit` does."""
+        epochs = {name: hp.values.get(f"tuner/{name}") for name in ("epochs", "initial_epoch")}
         callbacks = []
-        if search.stop_poor:
-            callbacks = [MedianStop(directory.parent, directory, search.objective, search.direction)]
-        self._continue_trial(hp, directory)
+        if self.search.stop_poor:
+            callbacks = [MedianStop(directory.parent, directory, self.search.objective, self.search.direction)]
+        self._continue_trial(hp, directory / RUN)
         return self.fit(hp, self.build(hp), callbacks=callbacks, directory=directory / RUN, **epochs)
 
     def declare_hyperparameters(self, hp: Any) -> None:
@@ -148,9 +148,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             hp.ensure_active_values()
             self.build(hp)
             oracle.update_space(hp)
-            once_active += [scope for scope in hp.active_scopes if scope not in once_active]
-            if waiting and waiting[0] not in once_active:  # it cannot be reached
-                once_active.append(waiting[0])
+            once_active += [*hp.active_scopes, *waiting[:1]]  # one that was asked for in vain cannot be reached
             waiting = [scope for scope in [*waiting, *hp.inactive_scopes] if scope not in once_active]
             if not waiting:
                 return
@@ -160,17 +158,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.recipe.override(**self.space.changes(hp.values)).resolved()
 
     def data_of(self, recipe: Recipe) -> build.Data:
-        """A recipe's data, kept until another's is asked for.
-
-        Raises:
-            InputError: it is missing or does not fit the recipe.
-        """
-        fields = ("dataset", "class_names", "split", "train_size", "image_size", "expansions", "normalization")
-        key = json.dumps(recipe.resolved().model_dump(mode="json", include=set(fields)), sort_keys=True)
-        if self._data is None or self._data[0] != key:
-            self._data = None  # not both in memory
-            self._data = (key, build.load_parts(recipe.resolved(), self.data_dir))
-        return self._data[1]
+        """A recipe's data, kept until another's is asked for; see `kzoo.training.build.LastData`."""
+        return self._data.of(recipe)
 
     def build(self, hp: Any) -> keras.Model:
         """The model of a trial, with the initial weights that its recipe's seed gives."""
@@ -250,7 +239,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 directory = directory.with_name(f"{RUN}-{self._execution + 1}")
                 recipe = recipe.override(seed=recipe.seed + self._execution)
                 model = self._build_with(hp, recipe)
-            self._continue_trial(hp, directory.parent, directory.name)
+            self._continue_trial(hp, directory)
         try:
             run = self._train(recipe, model, directory, callbacks, epochs)
         except NotWritten as error:
@@ -262,34 +251,26 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         history.multiply_adds = work
         return history
 
-    def _continue_trial(self, hp: Any, directory: Path, run: str = RUN) -> None:
-        """Let a promoted trial of Hyperband begin where the one that it comes from has stopped."""
+    def _continue_trial(self, hp: Any, run: Path) -> None:
+        """Let the run of a promoted trial of Hyperband begin where that of the trial that it comes from has stopped."""
         before = hp.values.get("tuner/trial_id")
         if before is not None:
-            continue_from(directory.with_name(f"trial_{before}") / run, directory / run)
+            continue_from(run.parent.with_name(f"trial_{before}") / run.name, run)
 
     def _train(
         self, recipe: Recipe, model: keras.Model | None, directory: Any, callbacks: list[Any], until: int | None
     ) -> Run:
-        data = self.data_of(recipe)
+        data, digest = self.data_of(recipe), None
         directory = Path(directory) if directory is not None else None
-        digest: str | None = None
         if self.model_function is not None and directory is not None and (directory / "recipe.json").exists():
             recipe, model = Run(directory).recipe, custom_model(directory)  # what it began with
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")
-        options = Options(
-            self.data_dir,
-            [TunerCallbacks(callbacks, model)],
-            progress=False,
-            checkpoint_minutes=self.checkpoint_minutes,
-            diagnostics=self.diagnostics,
-            data=data,
-            test=False,
-            until=until,
-        )
-        with in_turn(directory):
+        shared = {"checkpoint_minutes": self.checkpoint_minutes, "diagnostics": self.diagnostics, "progress": False}
+        callbacks = [TunerCallbacks(callbacks, model)]
+        options = Options(self.data_dir, callbacks, data=data, test=False, until=until, **shared)
+        with claimed(directory, patience=math.inf):  # another process may be about to finish the same trial
             return train_in(directory, recipe, digest, model, options)
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:
@@ -298,17 +279,3 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self._execution = self._execution + 1 if saver is not None and saver is self._saver else 0
         self._saver = saver
         return self._execution
-
-
-def check_options(space: Space, recipe: Recipe) -> None:
-    """Refuse a space with model options that a builder does not take (this loads Keras, unlike the other checks).
-
-    Raises:
-        InputError: the message suggests the nearest option.
-    """
-    models = set(space["model"].extremes()) if "model" in space else {recipe.model}
-    for name in (name for name in space if name.startswith("model_options.")):
-        option = name.split(".")[1]
-        allowed = [builder_options(model) for model in models]
-        if all(options is not None and option not in options for options in allowed):
-            raise unknown(f"option of model {'/'.join(sorted(models))!r} in the space:", option, allowed[0] or [])

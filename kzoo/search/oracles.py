@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from pathlib import Path
-from typing import Any
 
 import keras_tuner
 import numpy as np
@@ -13,7 +11,6 @@ from keras_tuner import oracles
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kzoo.search.planned import Planned, Values, combinations
-from kzoo.search.search import Search
 from kzoo.seeds import derived_seed
 
 FACTOR = 3
@@ -124,15 +121,3 @@ class HyperbandOracle(Planned, keras_tuner.Oracle):
 
 
 ORACLES = {"random": RandomOracle, "grid": GridOracle, "bayesian": BayesianOracle, "hyperband": HyperbandOracle}
-
-
-def make_oracle(search: Search, directory: Path) -> Any:
-    """The oracle of a search, in whatever state it is in its directory."""
-    oracle: Any = ORACLES[search.tuner](
-        objective=keras_tuner.Objective(search.objective, search.direction),
-        seed=derived_seed(search.seed, "search") or 1,  # keras-tuner takes a seed of 0 for none at all
-        max_trials=None,  # our budget leaves rejected trials out
-        max_consecutive_failed_trials=10**9,  # likewise
-    )
-    oracle.plan(search, directory)
-    return oracle

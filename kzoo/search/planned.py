@@ -19,10 +19,9 @@ from keras_tuner.engine import hyperparameters as kinds
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kzoo.errors import InputError
-from kzoo.files import write_json
+from kzoo.files import read_json, write_json
 from kzoo.schemas import check_version
-from kzoo.search.records import STATE, Outcome
-from kzoo.search.results import read_json
+from kzoo.search.results import STATE, Outcome
 from kzoo.search.search import Search
 from kzoo.seeds import derived_seed, generator
 
@@ -31,6 +30,7 @@ Values = dict[str, Any]
 SCHEMA_VERSION = 1
 REJECTED_IN_A_ROW = 100
 """After this many rejected trials with none between them, the limits leave nothing to find."""
+ADVICE = ": restore it, or start the search anew"
 DRAWS = 20
 """Configurations drawn at random, all tried before, after which those that are left are listed."""
 LISTED = 20_000
@@ -49,12 +49,18 @@ class Planned:
         ended: why there are no more trials; empty before that.
     """
 
-    def plan(self: Any, search: Search, directory: Path) -> None:
+    def __init__(self: Any, search: Search, directory: Path) -> None:
         """Follow a search, from the state that is in its directory if there is one.
 
         Raises:
             InputError: the state is damaged or of a newer schema.
         """
+        super().__init__(
+            objective=keras_tuner.Objective(search.objective, search.direction),
+            seed=derived_seed(search.seed, "search") or 1,  # keras-tuner takes a seed of 0 for none at all
+            max_trials=None,  # our budget leaves rejected trials out
+            max_consecutive_failed_trials=10**9,  # likewise
+        )
         self.search, self.path, self.verbose = search, directory / STATE, 0
         self.skipped, self.given_up, self.ended = 0, False, ""
         self.rejected: set[str] = set()
@@ -63,7 +69,7 @@ class Planned:
         self._exhausted_at = -1
         if self.path.exists():
             try:
-                self._restore(read_json(self.path))
+                self._restore(read_json(self.path, "state", ADVICE))
             except (KeyError, TypeError) as error:
                 raise InputError(f"{str(self.path)!r} is damaged ({type(error).__name__}: {error})") from None
 
@@ -126,7 +132,8 @@ class Planned:
             first = not self.trials and self.search.baseline and self.search.tuner in ("random", "bayesian")
             values = (self.search.checked_space.baseline() if first else None) or self.propose(trial_id)
             if values is not None:
-                return {"status": TrialStatus.RUNNING, "values": self.search.checked_space.lasting(values)}
+                values |= self.search.checked_space.keys_of(values)
+                return {"status": TrialStatus.RUNNING, "values": values}
             self.ended = self._why_no_more()
         if self.ongoing_trials and not self.given_up:  # another trial replaces one that is rejected
             self.ended = ""
@@ -190,24 +197,20 @@ class Planned:
         keras-tuner 1.4.8 takes a space for exhausted after 20 draws of tried values, and calls this where it draws.
         """
         size = len(self.hyperparameters.space)  # a model function may add to it
-        if self._exhausted_at == size:
-            return None
-        known = self._known()
-        for attempt, values in enumerate(self._candidates()):
-            if self.configuration(values) not in known:
-                self.skipped += attempt > 0
-                return values
+        if self._exhausted_at != size:
+            known = self._known()
+            for attempt, values in enumerate(self._candidates()):
+                if self.configuration(values) not in known:
+                    self.skipped += attempt > 0
+                    return values
         self._exhausted_at = size
         return None
 
     def _candidates(self: Any) -> Iterator[Values]:
         """Values at random; then all that there are, unless they are too many to list."""
         yield from map(self._draw, range(DRAWS))
-        try:
-            listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
-        except Endless:
-            listed = []
-        if 0 < len(listed) <= LISTED:
+        listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
+        if len(listed) <= LISTED:
             generator(self.search.seed, "left", len(self.trials)).shuffle(listed)
             yield from listed
         else:
@@ -221,10 +224,6 @@ class Planned:
                 seed = derived_seed(self.search.seed, "draw", len(self.trials), attempt, index)
                 hp.values[entry.name] = entry.random_sample(seed)
         return dict(hp.values)
-
-
-class Endless(Exception):
-    """A space has a real range, so that its combinations cannot be listed."""
 
 
 def combinations(space: list[Any], values_of: Callable[[Any], list[Any]]) -> Iterator[Values]:
@@ -249,9 +248,9 @@ def combinations(space: list[Any], values_of: Callable[[Any], list[Any]]) -> Ite
 
 
 def all_values(entry: Any) -> list[Any]:
-    """Every value of a hyper-parameter."""
+    """Every value of a hyper-parameter; of a real range, more than are listed."""
     if isinstance(entry, kinds.Float) and entry.step is None:
-        raise Endless
+        return list(range(LISTED + 1))
     if isinstance(entry, kinds.Int) and entry.step is None:
         return list(range(entry.min_value, entry.max_value + 1))
     return list(entry.values)

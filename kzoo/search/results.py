@@ -1,4 +1,4 @@
-"""What a search has come to: its record, read while it runs or afterwards (no Keras).
+"""What a search has come to: its record, its trials and how they ended (no Keras).
 
 The process that trains a trial leaves ``trial_*/outcome.json``; the owner of the search writes the record
 ``search.json`` at every change.
@@ -6,27 +6,148 @@ The process that trains a trial leaves ``trial_*/outcome.json``; the owner of th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.files import write_json
 from kzoo.recipes.schema import Recipe
-from kzoo.schemas import check_version
-from kzoo.search.records import RECORD, SCHEMA_VERSION, Outcome, Record, Trial
+from kzoo.schemas import Frozen, read_record
 from kzoo.search.search import Search
 from kzoo.training.records import folder_name
 
 SEARCHES = Path("searches")
+SCHEMA_VERSION = 1
+RECORD, STATE, OUTCOME, RUN = "search.json", "oracle_state.json", "outcome.json", "run"
+BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
+Status = Literal["waiting", "running", "completed", "failed", "rejected"]
+ENDED = ("completed", "failed", "rejected")
+
+
+class Outcome(Frozen):
+    """How a trial ended.
+
+    Attributes:
+        status: ``"completed"``, ``"failed"`` (with a reason), or ``"rejected"`` by a limit.
+        reason: why it failed or was rejected.
+        score: the objective at its best epoch.
+        best_epoch: counted from 1.
+        epochs: how many were trained.
+        seconds: training time of all processes that worked on it.
+        parameters, multiply_adds: of its model; None if nobody counted.
+        segments: processes that worked on its run.
+        resumed: whether it was cut off and went on from a checkpoint.
+        stopped: whether it was stopped before its last epoch.
+        continues: the trial whose run it went on with (Hyperband).
+        worker: the process that trained it.
+        changes: what it changed in the search's recipe.
+    """
+
+    status: Literal["completed", "failed", "rejected"]
+    reason: str | None = None
+    score: float | None = None
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    segments: int = 0
+    resumed: bool = False
+    stopped: bool = False
+    continues: str | None = None
+    worker: str = ""
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+class Trial(Frozen):
+    """One trial of a record.
+
+    Attributes:
+        number: counted from 0.
+        status: of the trial; ``"waiting"`` if it waits for a process that trains it.
+        values: what tables show for the fields that are varied.
+        outcome: how it ended; None before that.
+        directory: of its run, in the search's directory.
+    """
+
+    number: str
+    status: Status
+    values: dict[str, Any]
+    outcome: Outcome | None = None
+    directory: str
+
+    @property
+    def score(self) -> float | None:
+        """The objective at the best epoch, if it was completed."""
+        return self.outcome.score if self.outcome and self.status == "completed" else None
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was rejected."""
+        return (self.outcome.reason or "") if self.outcome else ""
+
+
+class Confirmation(Frozen):
+    """A run with another seed, see `kzoo.search.confirming`.
+
+    Attributes:
+        which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's.
+        seed: of the run.
+        val_accuracy: of the best epoch.
+        test_accuracy: of the best epoch's weights.
+        epochs, parameters, seconds: of the run.
+    """
+
+    which: Literal["best", "recipe"]
+    seed: int
+    val_accuracy: float | None
+    test_accuracy: float | None
+    epochs: int
+    parameters: int
+    seconds: float
+
+
+class Record(Frozen):
+    """A search's record.
+
+    Attributes:
+        schema_version: of this schema.
+        name, digest: the search's name and identity.
+        search: its description, see `kzoo.Search`.
+        budget: what ends it: trials, minutes, failures_in_a_row.
+        status: ``"running"`` (or cut off), ``"completed"``, or ``"given up"``.
+        reason: why it ended.
+        skipped: configurations that the tuner proposed and that were skipped because a trial had had them.
+        seconds: wall-clock time that was spent on it.
+        baseline: number of the trial with the recipe's values, if there is one.
+        trials: in the order in which they began.
+        confirmed: runs with other seeds, of the best trial's recipe and of the search's.
+        environment: backend, versions and hardware of the process that began it (those of each run are in its record).
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    digest: str
+    search: dict[str, Any]
+    budget: dict[str, Any]
+    status: Literal["running", "completed", "given up"] = "running"
+    reason: str | None = None
+    seconds: float = 0.0
+    skipped: int = 0
+    baseline: str | None = None
+    trials: list[Trial] = Field(default_factory=list)
+    confirmed: list[Confirmation] = Field(default_factory=list)
+    environment: dict[str, Any] = Field(default_factory=dict)
 
 
 class SearchResult:
     """The record of a search, and its directory.
 
     Attributes:
-        directory: of the search, or the folder of a record that was copied elsewhere.
+        directory: of the search, or of a record that was copied elsewhere.
         record: all that is known.
     """
 
@@ -138,7 +259,7 @@ def read_search(path: str | Path) -> SearchResult:
     file = path / RECORD if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{str(path)!r} is not a search: it has no {RECORD}")
-    return SearchResult(file.parent, _read(file, Record, "search"))
+    return SearchResult(file.parent, read_record(file, Record, "search", SCHEMA_VERSION))
 
 
 def write_record(directory: Path, record: Record) -> None:
@@ -152,27 +273,4 @@ def read_outcome(path: Path) -> Outcome:
     Raises:
         InputError: the file is damaged.
     """
-    return _read(path, Outcome, "outcome")
-
-
-def _read(path: Path, schema: Any, what: str) -> Any:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        check_version(fields, f"{what} {str(path)!r}", SCHEMA_VERSION)
-        return schema(**fields)
-    except InputError:
-        raise
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{what} {str(path)!r} cannot be read ({str(error).splitlines()[0]})") from None
-
-
-def read_json(path: Path) -> Any:
-    """A file's JSON.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} cannot be read ({error}): restore it, or start the search anew") from None
+    return read_record(path, Outcome, "outcome", SCHEMA_VERSION)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 from typing import Any
 
-import filelock
+import keras
 from rich.console import Console
 
-from kzoo.backend import quiet_import
+from kzoo.backend import quiet_import, without_gpus
 from kzoo.console import console_for
 from kzoo.errors import InputError, NotWritten, RunFailed
-from kzoo.files import make_directory, write_json
-from kzoo.locks import lock
+from kzoo.files import make_directory, read_json, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
-from kzoo.pool.resources import without_gpus
-from kzoo.search.progress import SearchProgress
-from kzoo.search.records import OUTCOME, RECORD, RUN, STATE, Outcome, Record, Trial
-from kzoo.search.results import SearchResult, read_json, read_outcome, read_search, search_directory, write_record
+from kzoo.recipes.schema import Recipe
+from kzoo.search import results
+from kzoo.search.results import OUTCOME, RECORD, RUN, Outcome, Record, SearchResult, Trial
 from kzoo.search.search import Search
-from kzoo.search.trial import SPACE, describe, train_trial
-from kzoo.search.unchanged import check_trials
-from kzoo.training.directory import new_directory
-from kzoo.training.records import git_commit, hardware, versions
-
-BUDGETS = ("trials", "minutes", "failures_in_a_row")
+from kzoo.search.tables import SearchProgress
+from kzoo.search.trial import SPACE, describe, train_trial, why_it_failed
+from kzoo.training import directory as runs
+from kzoo.training.asked_again import check_finished
+from kzoo.training.named import names_all, names_data
+from kzoo.training.records import git_commit, hardware, read_result, versions
+from kzoo.training.train import identify
 
 
 def run_search(
@@ -58,18 +57,26 @@ def run_search(
         RunFailed: too many trials failed in a row, none was completed, or a file cannot be written.
         KeyboardInterrupt: after SIGINT or SIGTERM; the trials under way have written checkpoints.
     """
-    folder = search_directory(search, directory)
+    path = results.search_directory(search, directory)
+    if fresh:
+        path = runs.new_directory(path)
     if search.own_process and workers is None and on is None:
         workers = 1
     pool = make_pool(workers, on, reuse=not search.own_process)
-    with claimed(open_directory(search, new_directory(folder) if fresh else folder)) as folder:
-        if (folder / "oracle.json").exists() and not (folder / STATE).exists():
-            return _of_an_older_kzoo(search, read_search(folder))
-        owner = Owner(search, folder, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
-        console = console_for(progress)
-        with SearchProgress(console, search, folder, owner.record) as shown:
+    with claimed(path):
+        open_directory(search, path)
+        if (path / "oracle.json").exists() and not (path / results.STATE).exists():
+            return _of_an_older_kzoo(search, results.read_search(path))
+        owner = Owner(search, path, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
+        with SearchProgress(console_for(progress), search, path, owner.record) as shown:
             owner.run(shown.show)
         return owner.finish()
+
+
+class claimed(runs.claimed):
+    """A context in which this process alone owns the search in a directory."""
+
+    marks, begun, work = (RECORD,), RECORD, "searches"
 
 
 class Owner:
@@ -90,14 +97,11 @@ class Owner:
         self.search, self.directory, self.pool = search, directory, pool
         if data_dir and not pool.here:
             data_dir = Path(data_dir).absolute()
-        self.options: dict[str, Any] = {
-            "data_dir": data_dir and str(data_dir),
-            "checkpoint_minutes": checkpoint_minutes,
-        }
+        self.options: Any = {"data_dir": data_dir and str(data_dir), "checkpoint_minutes": checkpoint_minutes}
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()
-        self.record = read_search(directory).record.model_copy(update=_described(search))
+        self.record = results.read_search(directory).record.model_copy(update=_described(search))
 
     def run(self, show: Any) -> None:
         """Train trials until there are no more; `show` is called with the record after each change."""
@@ -131,40 +135,65 @@ class Owner:
         """Load Keras, and make the oracle with the space that it chooses from."""
         with quiet_import():
             from kzoo.search.hypermodel import RecipeHyperModel
-            from kzoo.search.oracles import make_oracle
+            from kzoo.search.oracles import ORACLES
 
         self.hyper_model = RecipeHyperModel.of(self.search, **self.options)
         if self.pool.here and "dataset" not in self.search.space:
             self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
-        self.oracle = make_oracle(self.search, self.directory)
+        self.oracle = ORACLES[self.search.tuner](self.search, self.directory)
         for number in self.oracle.end_order:
             self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
         with contextlib.nullcontext() if self.pool.here else without_gpus():
             if not self.oracle.path.exists():
                 self.hyper_model.explore(self.oracle)
-            check_trials(self.search, self.directory, self.oracle, self.outcomes, self.hyper_model)
+            self._check_trials()
+
+    def _check_trials(self) -> None:
+        """Refuse to mix trials of other custom data, models or initial weights with those that are completed.
+
+        Of each model and dataset, the last completed trial is compared; what a model function builds is one model.
+        """
+        chosen: dict[tuple[str, str], tuple[str, Path, Recipe]] = {}
+        for number, outcome in self.outcomes.items():
+            run = self._trial_directory(number) / RUN
+            if outcome.status == "completed" and (run / "result.json").exists():
+                recipe = Recipe.from_file(run / "recipe.json")
+                chosen["" if self.search.model else recipe.model, recipe.dataset] = number, run, recipe
+
+        for number, run, recipe in chosen.values():
+            make = None
+            if self.search.model is not None:
+                make = functools.partial(self.hyper_model.build, self.oracle.trials[number].hyperparameters.copy())
+            elif names_all(recipe):
+                continue
+            else:
+                runs.check_same_recipe(run, *identify(recipe), None)
+            data = None if names_data(recipe) else self.hyper_model.data_of(recipe)
+            record = read_result(run / "result.json")
+            check_finished(run, recipe, record, None, self.options["data_dir"], None, data, make=make)
 
     def _outcome(self, number: str) -> Outcome | None:
         path = self._trial_directory(number) / OUTCOME
-        return read_outcome(path) if path.exists() else None
+        return results.read_outcome(path) if path.exists() else None
 
     def _trial_directory(self, number: str) -> Path:
         return self.directory / f"trial_{number}"
 
     def _submit(self, trial: Any) -> None:
         """Hand a trial to the pool."""
-        folder, hp = self._trial_directory(trial.trial_id), trial.hyperparameters
-        folder.mkdir(exist_ok=True)
-        arguments: dict[str, Any] = {"hyperparameters": hp.get_config(), **self.options}
-        arguments["changes"] = self.hyper_model.space.changes(hp.values)
+        directory, hp = self._trial_directory(trial.trial_id), trial.hyperparameters
+        directory.mkdir(exist_ok=True)
         function: Any = train_trial
-        if self.pool.here:
-            arguments |= {"search": self.hyper_model, "plan": self.search}
-        else:
-            function = f"{train_trial.__module__}:{train_trial.__name__}"
-            arguments["search"], folder = self.described, folder.absolute()
-        arguments["directory"] = str(folder)
-        self.pool.submit(Job(trial.trial_id, function, arguments, folder / RUN, folder / OUTCOME, folder / "log.txt"))
+        if not self.pool.here:
+            function, directory = f"{train_trial.__module__}:{train_trial.__name__}", directory.absolute()
+        arguments = {
+            "search": self.described or self.hyper_model,
+            "hyperparameters": hp.get_config(),
+            "directory": str(directory),
+            **self.options,
+        }
+        files = directory / RUN, directory / OUTCOME, directory / "log.txt"
+        self.pool.submit(Job(trial.trial_id, function, arguments, *files))
 
     def _note(self, event: Event) -> None:
         """Take in what has happened to a trial; its outcome is on the disk before the oracle hears of it."""
@@ -177,7 +206,7 @@ class Owner:
             if event.kind in ("refused", "unwritten"):
                 raise (InputError if event.kind == "refused" else NotWritten)(event.reason)
             changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
-            reason = _why(event, self.search.memory) if event.reason else "it left no outcome"
+            reason = why_it_failed(event, self.search.memory)
             outcome = Outcome(status="failed", reason=reason, changes=changes)
             self._trial_directory(number).mkdir(exist_ok=True)  # somebody may have deleted it
             write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
@@ -200,7 +229,7 @@ class Owner:
         before, self.record = self.record, self.record.model_copy(update=changes)
         if _winner(self.record) != _winner(before):  # runs with other seeds were of the one before
             self.record = self.record.model_copy(update={"confirmed": []})
-        write_record(self.directory, self.record)
+        results.write_record(self.directory, self.record)
 
     def _trial(self, number: str) -> Trial:
         outcome = self.outcomes.get(number)
@@ -231,53 +260,28 @@ class Owner:
 
 
 def open_directory(search: Search, directory: Path) -> Path:
-    """Make a search's directory and its record, or find that it holds this very search; safe for several processes.
+    """Write a search's record into a directory, which is made if there is none, or find that it holds this very search.
 
     Raises:
-        InputError: it cannot be made, or holds something else.
+        InputError: it cannot be made, or holds another search.
     """
-    make_directory(directory)
-    try:
-        there = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"directory {str(directory)!r} cannot be read: {error.strerror}") from None
-    with filelock.FileLock(directory / ".record.lock"):
-        if (directory / RECORD).exists():
-            record = read_search(directory).record
-            if record.digest != search.digest:
-                raise InputError(
-                    f"directory {str(directory)!r} holds another search ({record.name!r}, or it was changed since): "
-                    "choose another directory"
-                )
-        elif there:
-            raise InputError(f"directory {str(directory)!r} holds {there[0]!r} and no {RECORD}: choose another")
-        else:
-            import keras
-
-            environment = {"backend": keras.backend.backend(), "versions": versions(), **hardware()}
-            environment["git_commit"] = git_commit()
-            fields = {**_described(search), "digest": search.digest, "environment": environment}
-            write_record(directory, Record(**fields))
+    if (make_directory(directory) / RECORD).exists():
+        record = results.read_search(directory).record
+        if record.digest != search.digest:
+            raise InputError(
+                f"directory {str(directory)!r} holds another search ({record.name!r}, or it was changed since): "
+                "choose another directory"
+            )
+    else:
+        environment = {"backend": keras.backend.backend(), "git_commit": git_commit(), **hardware()}
+        environment["versions"] = versions()
+        results.write_record(directory, Record(**_described(search), digest=search.digest, environment=environment))
     return directory
-
-
-@contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[Path]:
-    """Within it, this process alone owns the search in a directory.
-
-    Raises:
-        InUse: another process does.
-    """
-    own = lock(directory, "searches")
-    try:
-        yield directory
-    finally:
-        own.release()
 
 
 def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
     """The result of a search that is over, and whose trials an older kzoo chose."""
-    if result.status == "completed" and result.record.budget == _budget(search):
+    if result.status == "completed" and result.record.budget == search.budgets:
         return result
     raise InputError(
         f"search {str(result.directory)!r} was begun by an older kzoo, which kept its state otherwise: resume it with "
@@ -285,25 +289,10 @@ def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
     )
 
 
-def _why(event: Event, memory: float | None) -> str:
-    """Why a trial has failed, if its processes died."""
-    if event.code is None or event.code >= 0:
-        return event.reason
-    if memory or any(word in event.reason for word in ("SIGKILL", "alloc", "memory")):
-        limit = f" (limit: {memory:g} GiB)" if memory else ""
-        return f"out of memory, most likely{limit}: {event.reason}"
-    return event.reason
-
-
 def _winner(record: Record) -> str | None:
-    ranked = SearchResult(Path(), record).ranked()
-    return ranked[0].number if ranked else None
-
-
-def _budget(search: Search) -> dict[str, Any]:
-    return {name: getattr(search, name) for name in BUDGETS} | {"trials": search.budget}
+    return next((trial.number for trial in SearchResult(Path(), record).ranked()), None)
 
 
 def _described(search: Search) -> dict[str, Any]:
     """What a record holds of a search; other budgets or another name make no other search."""
-    return {"name": search.name, "search": search.to_dict(), "budget": _budget(search)}
+    return {"name": search.name, "search": search.to_dict(), "budget": search.budgets}

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kzoo.errors import InputError, KzooError, unknown
+from kzoo.checks import positive, whole
+from kzoo.errors import InputError, unknown
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
+from kzoo.references import load_file
 from kzoo.search.declared import Space
 from kzoo.search.space import Entry
 
 TUNERS = ("random", "grid", "bayesian", "hyperband")
 OBJECTIVES = {"val_accuracy": "max", "val_loss": "min", "accuracy": "max", "loss": "min"}
-"""Figures of a run's history, and their better end."""
+"""Metrics of a run's history, and their better end."""
 TRIALS = 20
-WHOLE = (int, 0, "a whole number of at least 1")
-POSITIVE = (int | float, 0, "a positive number")
-NUMBERS: dict[str, tuple[Any, int, str]] = {
-    **dict.fromkeys(("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"), WHOLE),
-    **dict.fromkeys(("minutes", "memory"), POSITIVE),
-    "seed": (int, -1, "a whole number of at least 0"),
+NUMBERS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"), whole),
+    **dict.fromkeys(("minutes", "memory"), positive),
 }
-"""Options that are numbers: their types, what they must exceed, and that in words."""
+"""Options that may be None or numbers, and the checks of these."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +91,10 @@ class Search:
         for what, allowed in {"tuner": TUNERS, "objective": OBJECTIVES, "stop_poor": (None, "median")}.items():
             if (value := getattr(self, what)) not in allowed:
                 raise unknown(what, value, filter(None, allowed))
-        for what, (types, least, allowed) in NUMBERS.items():
-            value = getattr(self, what)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not value > least):
-                raise InputError(f"{what} of a search must be {allowed}, not {value!r}")
+        whole("seed of a search", self.seed, 0)
+        for what, check in NUMBERS.items():
+            if getattr(self, what) is not None:
+                check(f"{what} of a search", getattr(self, what))
 
         # Options together, and with the recipe.
         if self.memory is not None and not self.own_process:
@@ -124,6 +121,11 @@ class Search:
         if self.trials is None and self.minutes is None and self.tuner in ("random", "bayesian"):
             return TRIALS
         return self.trials
+
+    @property
+    def budgets(self) -> dict[str, Any]:
+        """What ends the search: trials, minutes, failures_in_a_row."""
+        return {"trials": self.budget, "minutes": self.minutes, "failures_in_a_row": self.failures_in_a_row}
 
     @property
     def base(self) -> Recipe:
@@ -182,20 +184,7 @@ def load_search(path: str | Path) -> Search:
         InputError: there is no such file, it cannot be run, or it has no `search`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"search file {str(path)!r} does not exist")
-    spec = importlib.util.spec_from_file_location(f"kzoo_search_{path.stem}", path)
-    if path.suffix != ".py" or spec is None or spec.loader is None:
-        raise InputError(f"search file {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except KzooError as error:
-        raise InputError(f"search file {str(path)!r}: {error}") from None
-    except Exception as error:
-        raise InputError(f"search file {str(path)!r} cannot be run: {type(error).__name__}: {error}") from error
-    search = getattr(module, "search", None)
+    search = getattr(load_file(path, "search"), "search", None)
     if not isinstance(search, Search):
         has = "has no `search`" if search is None else f"has a `search` that is {type(search).__name__}"
         raise InputError(f"search file {str(path)!r} {has}: give it one line `search = kzoo.Search(...)`")

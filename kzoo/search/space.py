@@ -51,16 +51,7 @@ class Choice:
         if labels is not None and (len(labels) != len(values) or not all(isinstance(text, str) for text in labels)):
             raise InputError(f"a choice of {len(values)} values needs as many labels, text, not {list(labels)!r}")
 
-        self.keys: tuple[Key, ...]
-        if labels is not None:
-            self.keys = tuple(labels)
-        elif all(isinstance(value, str) for value in self.values):
-            self.keys = self.values
-        elif _numbers(self.values):
-            real = any(isinstance(value, float) for value in self.values)
-            self.keys = tuple(float(value) if real else value for value in self.values)
-        else:
-            self.keys = tuple(_labels(self.values))
+        self.keys: tuple[Key, ...] = tuple(labels or _keys(self.values))
         if len(set(self.keys)) < len(self.keys):
             raise InputError(f"a choice has values that are alike: {list(self.keys)!r}; give them different labels")
 
@@ -100,8 +91,6 @@ class Range:
     """A real number between two, kept to six significant digits."""
 
     kind = "range"
-    _types: Any = int | float
-    _named = ("a range", "a finite number")
     _number: Any = float
 
     def __init__(
@@ -120,8 +109,10 @@ class Range:
             InputError: the range is empty, or its step or scale makes no sense.
         """
         for what, number in {"low": low, "high": high, **({} if step is None else {"step": step})}.items():
-            if isinstance(number, bool) or not isinstance(number, self._types) or not math.isfinite(number):
-                raise InputError(f"{what} of {self._named[0]} must be {self._named[1]}, not {number!r}")
+            whole = self._number is int
+            if not _numbers([number]) or not math.isfinite(number) or (whole and not isinstance(number, int)):
+                allowed = "an IntRange must be a whole number" if whole else "a range must be a finite number"
+                raise InputError(f"{what} of {allowed}, not {number!r}")
         if low >= high:
             raise InputError(f"a range must go from a lower to a higher number, not from {low!r} to {high!r}")
         if log and low <= 0:
@@ -182,8 +173,6 @@ class IntRange(Range):
     """A whole number between two."""
 
     kind = "int-range"
-    _types = int
-    _named = ("an IntRange", "a whole number")
     _number = int
 
     def __init__(
@@ -226,8 +215,10 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _labels(values: Sequence[Any]) -> list[str]:
-    """Short text for values: a setting's kind where that tells it from the others, else all of it."""
+def _keys(values: Sequence[Any]) -> Sequence[Key]:
+    """Numbers of one type, or short text: a setting's kind where that tells it from the others, else all of it."""
+    if _numbers(values):
+        return [float(value) for value in values] if any(isinstance(value, float) for value in values) else values
     kinds = [value.get("kind") if isinstance(value, dict) else None for value in values]
     labels = []
     for value, kind in zip(values, kinds, strict=True):

@@ -1,17 +1,22 @@
-"""A search's results in tables (no Keras)."""
+"""A search's trials in tables: while it runs, and afterwards (no Keras)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-from kzoo.search.importance import Importance
-from kzoo.search.records import Trial
-from kzoo.search.results import SearchResult
+from kzoo.live import LiveTable
+from kzoo.search.results import ENDED, Outcome, Record, SearchResult, Trial
+from kzoo.search.search import Search
 from kzoo.studies.tables import markdown_table
+from kzoo.training.run_progress import read_progress
 
+SHOWN = 30
+"""Trials in the live table: the best, and all that are not over."""
 STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
 
 
@@ -26,12 +31,20 @@ def cell(value: Any) -> str:
 
 def in_words(trial: Trial, objective: str) -> str:
     """A trial's status and what came of it."""
-    if trial.score is not None:
-        assert trial.outcome is not None
-        more = ", stopped early" if trial.outcome.stopped else ""
-        more += ", resumed" if trial.outcome.resumed else ""
-        return f"{objective} {trial.score:.4f} (epoch {trial.outcome.best_epoch} of {trial.outcome.epochs}{more})"
-    return f"{trial.status}{': ' + trial.reason if trial.reason else ''}"
+    if trial.outcome is None or trial.score is None:
+        return _status(trial)
+    epochs = f"epoch {trial.outcome.best_epoch} of {trial.outcome.epochs}"
+    return f"{objective} {trial.score:.4f} ({', '.join([epochs, *_remarks(trial.outcome)])})"
+
+
+def _status(trial: Trial) -> str:
+    if trial.outcome is None or trial.score is None:
+        return f"{trial.status}: {trial.reason}" if trial.reason else trial.status
+    return ", ".join([*([] if trial.outcome.stopped else ["completed"]), *_remarks(trial.outcome)])
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    return [text for text, so in {"stopped early": outcome.stopped, "resumed": outcome.resumed}.items() if so]
 
 
 def columns(result: SearchResult) -> list[str]:
@@ -49,13 +62,7 @@ def row(result: SearchResult, trial: Trial, epochs: str | None = None) -> list[s
         epochs = str(outcome.epochs) if outcome and outcome.epochs else ""
     name = f"{trial.number} (the recipe's values)" if trial.number == result.record.baseline else trial.number
     values = [cell(trial.values.get(field)) for field in result.fields]
-    status: str = trial.status
-    if outcome is not None and trial.score is not None:
-        status = "stopped early" if outcome.stopped else status
-        status += ", resumed" if outcome.resumed else ""
-    elif trial.reason:
-        status = f"{status}: {trial.reason}"
-    return [name, *values, score, epochs, parameters, seconds, status]
+    return [name, *values, score, epochs, parameters, seconds, _status(trial)]
 
 
 def rich_table(
@@ -86,16 +93,6 @@ def _numbers(result: SearchResult) -> set[str]:
     return {result.objective, "epochs", "parameters", "seconds"}
 
 
-def confirmed(result: SearchResult) -> str:
-    """Runs with other seeds, as a Markdown table."""
-    names = {"best": "the best trial's values", "recipe": "the recipe's values"}
-    lines = []
-    for item in sorted(result.record.confirmed, key=lambda item: (item.which, item.seed)):
-        scores = ("" if score is None else f"{score:.4f}" for score in (item.val_accuracy, item.test_accuracy))
-        lines.append((names[item.which], str(item.seed), *scores, f"{item.parameters:,}"))
-    return markdown_table(["values", "seed", "validation accuracy", "test accuracy", "parameters"], lines, "lrrrr")
-
-
 def _short(column: str) -> str:
     """A field's last part, as a terminal has little room."""
     return column.rpartition(".")[2] if column.startswith("model_options.") else column
@@ -120,17 +117,38 @@ def summary(result: SearchResult) -> str:
     return text
 
 
-def importance_table(importances: Sequence[Importance]) -> Table:
-    """What mattered, as a table for a terminal."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("field")
-    table.add_column("importance", justify="right")
-    for item in importances:
-        table.add_row(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}")
-    return table
+class SearchProgress(LiveTable):
+    """Shows a search's trials; a context manager whose `show` is called with each new record."""
 
+    transient = True
 
-def fit_in_words(fit: float) -> str:
-    """How far importances can be believed."""
-    text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
-    return text if fit > 0.2 else f"{text}: these trials are too few, or too much alike, to tell"
+    def __init__(self, console: Console | None, search: Search, directory: Path, record: Record) -> None:
+        """Show on `console`, if there is one; the trials that `record` has as over were shown before."""
+        super().__init__(console)
+        self.search, self.result = search, SearchResult(directory, record)
+        self._told = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
+
+    def show(self, record: Record) -> None:
+        """Show the search as it stands now."""
+        self.result = SearchResult(self.result.directory, record)
+        for trial in record.trials:
+            if self._told.get(trial.number) != trial.status:
+                self._told[trial.number] = trial.status
+                values = ", ".join(f"{name}={cell(value)}" for name, value in trial.values.items())
+                self.line(f"trial {trial.number}: {in_words(trial, self.result.objective)}; {values}")
+
+    def table(self) -> Table:
+        """The best trials and those that run."""
+        result, budget = self.result, self.search.budget
+        best = {trial.number for trial in result.ranked()[:SHOWN]}
+        trials = [trial for trial in result.trials if trial.number in best or trial.status not in ENDED]
+        done = sum(trial.status in ("completed", "failed") for trial in result.trials)
+        title = f"{self.search.name}: {done}{f' of {budget}' if budget else ''} trials, {self.search.tuner}"
+        return rich_table(result, trials, title=title, epochs=self._epochs)
+
+    def _epochs(self, trial: Trial) -> str:
+        """How far a trial has come, with its last validation accuracy: read from its run's directory."""
+        if trial.outcome is not None:
+            return str(trial.outcome.epochs)
+        so_far = read_progress(self.result.directory / trial.directory, self.search.base.epochs)
+        return str(so_far.epoch) if so_far.val_accuracy is None else f"{so_far.epoch} ({so_far.val_accuracy:.4f})"

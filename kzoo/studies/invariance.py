@@ -6,21 +6,18 @@ describes the measurement. They belong to the run with their digest, at any budg
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from kzoo.errors import InputError
-from kzoo.schemas import check_version
+from kzoo.schemas import Frozen, read_record
 
 SCHEMA_VERSION = 1
 FOLDER = "invariance"
 """Directory in `results/` with these records."""
 
 
-class InvarianceRecord(BaseModel):
+class InvarianceRecord(Frozen):
     """The measurements of one run.
 
     Attributes:
@@ -33,7 +30,6 @@ class InvarianceRecord(BaseModel):
         versions, backend, hardware, git_commit: the environment of the measurement.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     schema_version: int = SCHEMA_VERSION
     name: str
     digest: str
@@ -68,18 +64,12 @@ def read_invariance(path: Path) -> InvarianceRecord:
     Raises:
         InputError: it is damaged, of a newer schema, or its parts do not fit each other.
     """
-    what = f"record of invariance {str(path)!r}"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        check_version(fields, what, SCHEMA_VERSION)
-        record = InvarianceRecord(**fields)
-    except (OSError, ValueError, TypeError, AttributeError, ValidationError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{what} cannot be read ({str(error).splitlines()[0]}): restore it or measure again") from None
+    what, advice = "record of invariance", ": restore it or measure again"
+    record = read_record(path, InvarianceRecord, what, SCHEMA_VERSION, advice)
     for change in ("shift", "angle"):
         sizes = getattr(record, f"{change}s")
         for measure in ("accuracy", "agreement"):
             if len(getattr(record, f"{change}_{measure}")) != len(sizes):
-                raise InputError(f"{what} was changed: it has {len(sizes)} {change}s and another number of values")
+                counts = f"it has {len(sizes)} {change}s and another number of values"
+                raise InputError(f"{what} {str(path)!r} was changed: {counts}")
     return record

@@ -33,10 +33,9 @@ def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float |
     """The difference between two runs' means that counts, by the rule of `kzoo.studies.claims`."""
     # From the spread over seeds, if either run has any.
     first, second = records.values(a, metric), records.values(b, metric)
-    spreads = [statistics.stdev(values) for values in (first, second) if len(values) > 1]
-    if spreads:
-        errors = spreads[0] ** 2 / len(first) + spreads[-1] ** 2 / len(second)
-        return max(minimum or 0.0, 2 * math.sqrt(errors))
+    errors = two_errors(first, second)
+    if errors is not None:
+        return max(minimum or 0.0, errors)
     if minimum is not None:
         return minimum
 
@@ -47,6 +46,15 @@ def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float |
     if kind == "loss":
         return 0.05
     return 0.0 if kind == "count" else 0.05 * min(abs(first[0]), abs(second[0]))
+
+
+def two_errors(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Twice the standard error of the difference of two means over seeds; None if both have one seed.
+
+    A run with one seed is assumed to vary as much as the other.
+    """
+    spreads = [statistics.variance(values) for values in (first, second) if len(values) > 1]
+    return 2 * math.sqrt(spreads[0] / len(first) + spreads[-1] / len(second)) if spreads else None
 
 
 def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:

@@ -7,53 +7,45 @@ from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
-from kzoo.console import say
-from kzoo.pool.progress import read_progress
+from kzoo.live import LiveTable
 from kzoo.studies.running import Status, Task
+from kzoo.training.run_progress import read_progress
 
 STYLES = {"recorded": "green", "failed": "red", "running": "bold", "cut off": "yellow"}
 
 
-class StudyProgress:
+class StudyProgress(LiveTable):
     """Shows tasks while they run: a context manager whose `tell` is called with every change of a status."""
 
     def __init__(self, console: Console, title: str, tasks: Sequence[Task], interval: float = 1.0) -> None:
         """Show `tasks` on `console`, refreshed every `interval` seconds."""
-        self.console, self.title, self.tasks, self.interval = console, title, list(tasks), interval
+        super().__init__(console, interval)
+        self.title, self.tasks = title, list(tasks)
         self.states: dict[str, Status] = {task.digest: task.status for task in tasks}
-        self._live: Live | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._printed: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self._live = Live(
-                get_renderable=self.table, console=self.console, refresh_per_second=1 / self.interval, transient=False
-            )
-            self._live.start()
-        else:
+        if self.in_lines:
             self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        if self._live is not None:
-            self._live.stop()
+        super().__exit__(*error)
 
     def tell(self, task: Task, status: Status, reason: str = "") -> None:
         """Show a new status."""
         self.states[task.digest] = status
-        if self._live is None and status != "running":
+        if self.in_lines and status != "running":
             self._epochs(task)
-        if self._live is None:
-            self._print(f"{task.name}: {status}{': ' + reason if reason else ''}")
+        self.line(f"{task.name}: {status}{': ' + reason if reason else ''}")
 
     def table(self) -> Table:
         """One row for each run."""
@@ -89,10 +81,7 @@ class StudyProgress:
                 text += f", val accuracy {so_far.val_accuracy:.4f}"
             if so_far.epoch < task.recipe.epochs:
                 text += f", {_clock(so_far.seconds_left)} left"
-            self._print(text)
-
-    def _print(self, text: str) -> None:
-        say(self.console, text)
+            self.line(text)
 
 
 def _clock(seconds: float | None) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kzoo.backend import quiet_import
+from kzoo.backend import quiet_import, without_gpus
 from kzoo.errors import Differs, InputError
-from kzoo.pool.resources import without_gpus
 from kzoo.recipes.schema import Recipe
 from kzoo.training.named import names_all
 from kzoo.training.records import read_result

@@ -129,6 +129,33 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
     )
 
 
+DATA_FIELDS = {"dataset", "class_names", "split", "train_size", "image_size", "background"}
+DATA_FIELDS |= {"expansions", "normalization"}
+"""Fields of a recipe that its data depend on."""
+
+
+class LastData:
+    """The data of the recipe that was asked for last, kept for further recipes on the same data."""
+
+    def __init__(self, data_dir: str | Path | None) -> None:
+        """Hold nothing yet; `data_dir` as for `load_parts`."""
+        self.data_dir = data_dir
+        self._last: tuple[str, Data] | None = None
+
+    def of(self, recipe: Recipe) -> Data:
+        """The data of a recipe.
+
+        Raises:
+            InputError: it is missing or does not fit the recipe.
+        """
+        recipe = recipe.resolved()
+        key = recipe.model_dump_json(include=DATA_FIELDS)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # not both in memory
+            self._last = (key, load_parts(recipe, self.data_dir))
+        return self._last[1]
+
+
 def _normalization(recipe: Recipe, arrays: Any, images: np.ndarray) -> Normalization | None:
     if recipe.normalization == "none":
         return None

@@ -1,4 +1,4 @@
-"""The list of a run's callbacks: it reports begin and end of training once, and checkpoints keep their states."""
+"""Lists of callbacks: a run's, told once of begin and end; states that checkpoints keep; several callbacks as one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.training.checkpoint import RunState
+from kzoo.training.optimizers import averaged
 
 
 class OnceList(keras.callbacks.CallbackList):
@@ -61,6 +62,48 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
         callback.restore(state)
     else:
         vars(callback).update(state)
+
+
+class Combined(keras.callbacks.CallbackList):
+    """Several callbacks as one, which keeps their states by class: a resumed run may have others than it began with.
+
+    Those that save weights get the model that is saved everywhere else, not the view of it that is trained (their
+    layers' classes differ), and see averaged weights where the recipe averages them.
+    """
+
+    savers: tuple[type, ...] = (keras.callbacks.ModelCheckpoint,)
+    """Classes of callbacks that save weights."""
+
+    def __init__(self, callbacks: Sequence[Any], stock: keras.Model | None) -> None:
+        """Combine `callbacks`; `stock` is the model to save."""
+        self.stock = stock
+        super().__init__(list(callbacks))
+
+    def set_model(self, model: Any) -> None:
+        """Give each callback the model that it is meant for."""
+        super().set_model(model)
+        for callback in self.callbacks:
+            if isinstance(callback, self.savers) and model is not None and self.stock is not None:
+                callback.set_model(self.stock)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Call each; savers with averaged weights."""
+        for callback in self.callbacks:
+            if isinstance(callback, self.savers):
+                with averaged(self.model.optimizer):
+                    callback.on_epoch_end(epoch, logs)
+            else:
+                callback.on_epoch_end(epoch, logs)
+
+    def state(self) -> dict[str, Any]:
+        """Each callback's state, by class."""
+        return {type(callback).__name__: state_of(callback) for callback in self.callbacks}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a state; callbacks that are not in it begin anew."""
+        for callback in self.callbacks:
+            if type(callback).__name__ in state:
+                restore_state(callback, state[type(callback).__name__])
 
 
 class StatefulCallbacks:

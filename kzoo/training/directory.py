@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -18,11 +19,13 @@ from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint
-from kzoo.training.records import read_result
+from kzoo.training.records import METRICS, read_result
 from kzoo.training.schedules import FILL_THE_RUN
 
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""
+CONTINUED = ("recipe.json", METRICS, "best.weights.h5", "weight_histograms.json", "initial.keras", "checkpoint")
+"""What a run takes over from another one of the same recipe, which stopped before the last epoch."""
 
 
 def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
@@ -45,6 +48,25 @@ def take_along(source: Path, directory: Path) -> None:
             shutil.copytree(source_path, target, dirs_exist_ok=True)
         elif source_path.exists():
             shutil.copyfile(source_path, target)
+
+
+def continue_from(before: Path, directory: Path) -> None:
+    """Let the run in `directory` begin where the one in `before` has stopped, unless it has begun already."""
+    if (directory / "recipe.json").exists() or not (before / "checkpoint").is_dir():
+        return
+
+    # Copy aside: another process may be about to end, in the midst of the same.
+    copy = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    shutil.rmtree(copy, ignore_errors=True)
+    left = [path.name for path in before.iterdir() if path.name not in CONTINUED]
+    shutil.copytree(before, copy, ignore=shutil.ignore_patterns(*left))
+
+    # Move the whole copy, unless the other process has.
+    if not (directory / "recipe.json").exists():
+        shutil.rmtree(directory, ignore_errors=True)  # empty but for a lock
+        with contextlib.suppress(OSError):
+            copy.replace(directory)
+    shutil.rmtree(copy, ignore_errors=True)
 
 
 def check_structure(directory: Path, model: keras.Model) -> None:
@@ -82,16 +104,21 @@ class claimed:
     If an error ends it before anything was trained, a directory that was empty or missing is so again.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Claim `directory`, which is made if it does not exist."""
-        self.directory = directory
+    marks: tuple[str, ...] = ("recipe.json", "initial.keras")
+    """Files of which a directory that is not empty must have one."""
+    begun, work = "checkpoint", "trains"
+    """What exists once something was trained; what another process does there, for the message."""
+
+    def __init__(self, directory: Path, patience: float = MOMENT) -> None:
+        """Claim `directory`, which is made if it does not exist, within `patience` seconds."""
+        self.directory, self.patience = directory, patience
 
     def __enter__(self) -> None:
-        end = time.monotonic() + MOMENT
+        end = time.monotonic() + self.patience
         while True:
             try:
                 self._make()
-                self.lock = lock(self.directory, "trains", end - time.monotonic())
+                self.lock = lock(self.directory, self.work, end - time.monotonic())
                 break
             except OSError as error:
                 # Another process made the directory, was refused, and is removing it now.
@@ -116,13 +143,12 @@ class claimed:
                 raise
             raise InputError(f"directory {str(self.directory)!r} cannot be made: {error.strerror}") from None
         strangers = [path.name for path in self.directory.iterdir() if not path.name.startswith(".")]
-        if strangers and not (self.directory / "recipe.json").exists() and "initial.keras" not in strangers:
-            raise InputError(
-                f"directory {str(self.directory)!r} holds {strangers[0]!r} and no recipe.json: choose another"
-            )
+        if strangers and not any((self.directory / mark).exists() for mark in self.marks):
+            missing = f"{strangers[0]!r} and no {self.marks[0]}"
+            raise InputError(f"directory {str(self.directory)!r} holds {missing}: choose another")
 
     def __exit__(self, *error: object) -> None:
-        if any(error) and self.empty and not (self.directory / "checkpoint").exists():
+        if any(error) and self.empty and not (self.directory / self.begun).exists():
             self._leave_nothing()
         self.lock.release()
 

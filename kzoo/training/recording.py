@@ -11,6 +11,7 @@ from kzoo.errors import InputError
 from kzoo.files import write_text
 from kzoo.introspection.graph import inner_layers, own_trainable_variables
 from kzoo.introspection.layer_table import layer_table
+from kzoo.memory import peak_memory
 from kzoo.training import counts, records
 from kzoo.training.evaluation import augmented_evaluation, evaluate
 from kzoo.training.trainer import Trainer
@@ -79,7 +80,7 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
         history=history,
         gradient_flow=trainer.flow.history.to_dict() if trainer.flow and trainer.flow.history else None,
         seconds=round(sum(segment["seconds"] for segment in segments), 3),
-        peak_memory=records.peak_memory(),
+        peak_memory=peak_memory(),
         segments=[records.Segment(**segment) for segment in segments],
         git_commit=records.git_commit(),
         origin={name: (trainer.state.origin or {})[name] for name in ("model", "callbacks", "parts")},

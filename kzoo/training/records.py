@@ -6,39 +6,30 @@ import csv
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import re
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from kzoo import notebook
-from kzoo.backend import ONEDNN
-from kzoo.errors import InputError
-from kzoo.schemas import check_version
+from kzoo.backend import ONEDNN, usable_cores
+from kzoo.schemas import Frozen, read_record
 
 SCHEMA_VERSION = 1
 METRICS = "metrics.csv"
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Score(_Record):
+class Score(Frozen):
     """Loss (nats) and accuracy (share) on one part of the data."""
 
     loss: float
     accuracy: float
 
 
-class Segment(_Record):
+class Segment(Frozen):
     """One process's part of a run: where and with what it was computed."""
 
     started: str
@@ -56,7 +47,7 @@ class Segment(_Record):
     """Value of the variable TF_ENABLE_ONEDNN_OPTS; None if it was not set, on other backends, and in early records."""
 
 
-class Result(_Record):
+class Result(Frozen):
     """A finished run.
 
     Attributes:
@@ -177,15 +168,7 @@ def read_result(path: Path) -> Result:
     Raises:
         InputError: it is missing, damaged, or of a newer schema.
     """
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        check_version(fields, f"record {str(path)!r}", SCHEMA_VERSION)
-        return Result(**fields)
-    except (OSError, ValueError, TypeError, ValidationError) as error:
-        if isinstance(error, InputError):
-            raise
-        first = str(error).splitlines()[0]
-        raise InputError(f"record {str(path)!r} cannot be read ({first}): restore it or move its run aside") from None
+    return read_record(path, Result, "record", SCHEMA_VERSION, ": restore it or move its run aside")
 
 
 def public(record: Result) -> Result:
@@ -248,9 +231,8 @@ def hardware() -> dict[str, Any]:
                 features = {f for f in value.split() if f.startswith("amx") or f in ("avx2", "avx512f", "avx512_bf16")}
     except OSError:
         pass  # not Linux
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return {"processor": name, "processor_features": sorted(features), "cores": cores, "platform": platform.platform()}
+    about = {"processor": name, "processor_features": sorted(features), "cores": len(usable_cores())}
+    return {**about, "platform": platform.platform()}
 
 
 def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -271,16 +253,6 @@ def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, A
             "uninterrupted run",
             stacklevel=3,
         )
-
-
-def peak_memory() -> int | None:
-    """The largest resident size of this process so far, in bytes; None where it cannot be asked."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def git_commit() -> str | None:

@@ -40,7 +40,6 @@ def test_a_job_with_a_record_is_over_without_a_start(job, finish):
 
 
 def test_a_directory_has_one_writer_and_is_waited_for(job, monkeypatch):
-    monkeypatch.setattr("kzoo.pool.here.WAIT", 0.01)
     monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.05)
     first, second = job("first", "finish"), job("second", "finish")
     first.directory.mkdir()

@@ -2,8 +2,8 @@
 
 import os
 
+from kzoo.backend import without_gpus
 from kzoo.pool import divide, shares
-from kzoo.pool.resources import without_gpus
 
 
 def test_cores_are_divided_evenly():

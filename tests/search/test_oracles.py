@@ -14,8 +14,7 @@ from kzoo import Choice, IntRange, Range, Search
 from kzoo.files import write_json
 from kzoo.pool import Event, Pool
 from kzoo.search.planned import Planned
-from kzoo.search.records import Outcome
-from kzoo.search.results import read_search
+from kzoo.search.results import Outcome, read_search
 from kzoo.search.running import Owner, open_directory
 
 BASE = kzoo.recipe("lenet1-max").override(dataset="digits", epochs=9)

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from kzoo import Choice, Search, run_search
-from kzoo.search.progress import SearchProgress
 from kzoo.search.results import read_search
+from kzoo.search.tables import SearchProgress
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -12,8 +12,7 @@ from kzoo import Choice, InputError, Range, Search
 from kzoo.search.confirming import verdict
 from kzoo.search.importance import importances
 from kzoo.search.pictures import plot_search
-from kzoo.search.records import Confirmation, Outcome, Record, Trial
-from kzoo.search.results import SearchResult, read_search
+from kzoo.search.results import Confirmation, Outcome, Record, SearchResult, Trial, read_search
 from kzoo.search.tables import markdown, summary
 
 SEARCH = Search(

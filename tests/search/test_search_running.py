@@ -130,8 +130,8 @@ def test_one_process_searches_at_a_time(tmp_path):
         pass
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"letter\.txt"):
-        open_directory(search, tmp_path / "strange")
+    with pytest.raises(InputError, match=r"letter\.txt"), claimed(tmp_path / "strange"):
+        pass
 
 
 def test_missing_data_is_one_error_before_any_trial():

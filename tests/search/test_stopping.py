@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kzoo.files import write_json
-from kzoo.search.records import Outcome
-from kzoo.search.stopping import MedianStop
+from kzoo.search.callbacks import MedianStop
+from kzoo.search.results import Outcome
 
 
 def trial(number, curve, status="completed"):

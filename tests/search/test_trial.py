@@ -19,14 +19,14 @@ def outcome_of(history=None, error=None, **options):
     """Train a trial whose training gives this history, or raises this."""
     search = Search("own", "lenet1-max", SPACE, **options)
 
-    def train(hp, directory, plan):
+    def train(hp, directory):
         if error is not None:
             raise error
         return types.SimpleNamespace(history=history, multiply_adds=None)
 
-    model = types.SimpleNamespace(data_of=lambda recipe: None, train_trial=train)
+    model = types.SimpleNamespace(search=search, space=search.space, data_of=lambda recipe: None, train_trial=train)
     hyperparameters = {"space": [], "values": {}}
-    train_trial(model, hyperparameters, "t", changes={}, data_dir=None, checkpoint_minutes=3.0, plan=search)
+    train_trial(model, hyperparameters, "t", data_dir=None, checkpoint_minutes=3.0)
     return read_outcome(Path("t/outcome.json"))
 
 
@@ -61,11 +61,11 @@ def network(hp):
 
 
 def test_another_process_makes_the_same_search_of_its_description():
-    from kzoo.search.trial import _loaded
+    from kzoo.search.trial import _hyper_model
 
     search = Search("own", "lenet1-max", SPACE, stop_poor="median", max_parameters=10**6)
-    hyper_model, again = _loaded(json.dumps(describe(search)), None, 3.0)
-    assert again.digest == search.digest
+    hyper_model = _hyper_model(json.dumps(describe(search)), None, 3.0)
+    assert hyper_model.search.digest == search.digest
     assert hyper_model.recipe == search.base
     custom = Search("own", "lenet1-max", SPACE, model=network)
     assert describe(custom)["model"] == f"{__name__}:network"

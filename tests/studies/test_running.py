@@ -15,13 +15,13 @@ from rich.console import Console
 
 from kzoo import studies
 from kzoo.errors import InputError
-from kzoo.pool.progress import read_progress
 from kzoo.recipes import Recipe, recipe
 from kzoo.studies import Entry, Study, study
 from kzoo.studies.collecting import collect
 from kzoo.studies.progress import StudyProgress
 from kzoo.studies.running import failures, plan, run_study
 from kzoo.training.directory import claimed
+from kzoo.training.run_progress import read_progress
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -131,7 +131,7 @@ def test_a_failed_run_does_not_stop_the_others():
 
 
 def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
-    from kzoo.pool import here
+    from kzoo.pool import jobs
 
     small = plan(TINY)[0]
     lock = claimed(small.directory)
@@ -142,14 +142,14 @@ def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
         waits.append(seconds)
         lock.__exit__(None, None, None)
 
-    monkeypatch.setattr(here, "time", SimpleNamespace(sleep=release))
-    monkeypatch.setattr("kzoo.pool.jobs.WAIT", 0.0)
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(sleep=release, monotonic=time.monotonic))
+    monkeypatch.setattr(jobs, "WAIT", 0.0)
     told = Told()
     ended = run_study(TINY, tell=told)
     assert [task.status for task in ended] == ["recorded", "recorded"]
     assert told[:3] == [("small", "elsewhere"), ("wide", "running"), ("wide", "recorded")]
     assert told[3:] == [("small", "running"), ("small", "recorded")]
-    assert waits == [here.WAIT]
+    assert waits == [jobs.WAIT]
 
 
 def test_progress_is_read_from_the_runs_directory(tmp_path):

@@ -1,13 +1,13 @@
-"""A promoted trial begins where the one before it has stopped, with all that belongs to that run."""
+"""A run begins where another one has stopped, with all that belongs to that run."""
 
-from kzoo.search.trial_directory import CARRIED, continue_from
+from kzoo.training.directory import CONTINUED, continue_from
 
 
 def test_a_run_is_carried_over_whole_and_once(tmp_path):
     before, after = tmp_path / "before", tmp_path / "after"
     (before / "checkpoint").mkdir(parents=True)
     (before / "checkpoint" / "1.npz").write_text("state")
-    files = [name for name in CARRIED if name != "checkpoint"]
+    files = [name for name in CONTINUED if name != "checkpoint"]
     for name in files:
         (before / name).write_text(name)
     (before / "result.json").write_text("its own")

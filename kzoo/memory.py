@@ -1,0 +1,28 @@
+"""The memory of this process: measured and limited."""
+
+from __future__ import annotations
+
+import sys
+
+
+def peak_memory() -> int | None:
+    """The largest resident size of this process so far, in bytes; None where it cannot be asked."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def limit_memory(gib: float) -> None:
+    """Let this process allocate no more than so much memory; does nothing where the system cannot.
+
+    The limit is on private writable memory (RLIMIT_DATA), not on addresses, of which backends reserve far more.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = int(gib * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
