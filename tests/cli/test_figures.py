@@ -11,7 +11,9 @@ import pytest
 
 import kzoo
 
-FIELDS = {"train_size": 200, "epochs": 2, "model_options": {"filters": 4, "blocks": [0]}}
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+FIELDS = {"train_size": 200, "batch_size": 200, "epochs": 2, "model_options": {"filters": 4, "blocks": [0]}}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ def runs(tmp_path_factory):
     """A run of one epoch and one of two, of a registered recipe."""
     place = tmp_path_factory.mktemp("kept") / "runs"
     for epochs in (1, 2):
-        changes = {"epochs": epochs, "train_size": 50, "model_options": {"hidden": [8]}}
+        changes = {"epochs": epochs, "train_size": 50, "batch_size": 200, "model_options": {"hidden": [8]}}
         kzoo.train("mlp", dataset="digits", directory=place / str(epochs), progress=False, **changes)
     return place
 

@@ -26,7 +26,7 @@ from kzoo.training.run_progress import read_progress
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 RUNS = Path("runs")
-SMALL = Recipe("t/small", model="mlp", model_options={"hidden": [8]}, train_size=40, epochs=2, batch_size=20)
+SMALL = Recipe("t/small", model="mlp", model_options={"hidden": [8]}, train_size=40, epochs=2, batch_size=200)
 WIDE = SMALL.derive("t/wide", model_options={"hidden": [16]})
 TINY = Study("tiny", "ours", "Which?", (Entry(SMALL, "small"), Entry(WIDE, "wide")))
 
@@ -118,7 +118,7 @@ def test_trains_what_is_missing_and_nothing_twice():
 
 
 def test_a_failed_run_does_not_stop_the_others():
-    wild = SMALL.derive("t/wild", optimizer={"kind": "sgd", "learning_rate": 1e30})
+    wild = SMALL.derive("t/wild", batch_size=20, optimizer={"kind": "sgd", "learning_rate": 1e30})
     row = Study("wild", "ours", "Which?", (Entry(wild, "wild"), Entry(SMALL, "small")))
     told = Told()
     ended = run_study(row, tell=told)

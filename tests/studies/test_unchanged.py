@@ -31,7 +31,7 @@ def net(classes, input_shape):
     x = keras.layers.Dense(4, activation="relu")(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, keras.layers.Dense(classes)(x))
 """
-OURS = Recipe("u/ours", model="mlp", model_options={"hidden": [4]}, dataset="npz:own.npz", epochs=1, batch_size=20)
+OURS = Recipe("u/ours", model="mlp", model_options={"hidden": [4]}, dataset="npz:own.npz", epochs=1, batch_size=60)
 NETS = OURS.derive("u/nets", model="nets_of_a_study:net", model_options={})
 BOTH = Study("both", "ours", "Which?", (Entry(OURS, "ours"), Entry(NETS, "nets")))
 
@@ -195,7 +195,7 @@ import sys
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.running import run_study
-row = Recipe("u/zoo", model="mlp", model_options={"hidden": [4]}, dataset="digits", epochs=1, batch_size=20)
+row = Recipe("u/zoo", model="mlp", model_options={"hidden": [4]}, dataset="digits", epochs=1, batch_size=60)
 (task,) = run_study(Study("zoo", "ours", "Which?", (Entry(row, "zoo"),)))
 print(task.status, [name for name in ("keras", "tensorflow", "jax", "torch") if name in sys.modules])
 """

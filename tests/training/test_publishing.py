@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("published")
     changes = {"model": "lenet2-average", "model_options": {"filters": 8}, "epochs": 2, "image_size": 16}
+    changes |= {"train_size": 200, "batch_size": 200}
     return kzoo.train("reduction/lenet2-average", dataset="digits", directory=place / "run", progress=False, **changes)
 
 
@@ -171,7 +172,7 @@ def test_card_is_one_that_hugging_face_reads(run, folder):
     (result,) = data["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == round(run.result.test.accuracy, 4)
     assert f"| test accuracy | {run.result.test.accuracy:.4f} (359 images) |" in text
-    assert "for 2 epochs instead of the recipe's 100" in text
+    assert "for 2 epochs on 200 images instead of the recipe's 100" in text
 
 
 def test_nothing_is_overwritten_and_only_finished_runs_are_published(run, folder):
@@ -191,6 +192,7 @@ def test_fine_tuning_from_a_set_through_a_recipe(run, folder):
         class_names=("0", "1", "2"),
         image_size=16,
         train_size=60,
+        batch_size=200,
         epochs=1,
         initial_weights=str(folder),
         freeze=("block1_conv",),
@@ -212,7 +214,8 @@ def plain(classes=3, input_shape=(8, 8, 1)):
 
 def test_a_registered_model_that_knows_nothing_of_weights(tmp_path):
     kzoo.register_model("plain", f"{__name__}:plain", classes=3, input_shape=(8, 8, 1))
-    run = kzoo.train("reduction/lenet1-max", model="plain", dataset="digits", train_size=60, epochs=1, progress=False)
+    small = {"dataset": "digits", "train_size": 60, "batch_size": 200, "epochs": 1}
+    run = kzoo.train("reduction/lenet1-max", model="plain", progress=False, **small)
     folder = kzoo.save_weights_set(run, tmp_path / "set")
     model = kzoo.create_model("plain", weights=str(folder))
     np.testing.assert_array_equal(model.get_weights()[0], run.model.get_weights()[0])

@@ -21,7 +21,8 @@ from kzoo.training.records import Result, read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-SMALL = {"dataset": "digits", "train_size": 200, "batch_size": 50, "progress": False}
+# One step in an epoch, two of validation: without graphs the steps are what costs time.
+SMALL = {"dataset": "digits", "train_size": 200, "batch_size": 200, "progress": False}
 NET = {"filters": 8, "blocks": [0]}
 
 
@@ -119,7 +120,7 @@ def test_weights_on_disk_are_those_of_the_stock_model(finished):
 
 @pytest.mark.backend
 def test_diverged_run_fails_naming_a_layer_and_stays_failed():
-    options = {"optimizer": "sgd", "optimizer.learning_rate": 1e30, "epochs": 3}
+    options = {"optimizer": "sgd", "optimizer.learning_rate": 1e30, "epochs": 3, "batch_size": 100}
     with pytest.raises(kzoo.RunFailed, match=r"training loss is (nan|inf).*first layer .* is '\w+'"):
         train(**options, directory="diverged")
     record = read_result(kzoo.Run("diverged").directory / "result.json")
@@ -137,7 +138,7 @@ def test_early_stop_ends_the_run_and_best_epoch_is_kept():
 
 @pytest.mark.backend
 def test_ema_is_what_is_validated_and_kept():
-    run = train(ema=0.99, epochs=1)
+    run = train(ema=0.99, epochs=1, batch_size=100)  # the average differs from the second step on
     last = checkpoint.load_latest(run.directory / "checkpoint")
     raw = last.arrays["model"]
     final = kzoo.create_model("vgg08-bn", **NET, classes=10, input_shape=(8, 8, 1), mean=(0.5,), std=(0.5,))
@@ -179,7 +180,8 @@ def test_own_model_is_trained_and_resumed(tmp_path):
             name="mine",
         )
 
-    recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=2, optimizer={"kind": "adam", "learning_rate": 0.03})
+    adam = {"kind": "adam", "learning_rate": 0.03}
+    recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=2, train_size=600, batch_size=60, optimizer=adam)
     whole = kzoo.train(recipe, model=own(), directory="whole", progress=False, diagnostics=False)
     assert whole.result.recipe["model"] == "keras:mine"
     assert whole.result.test.accuracy > 0.5
@@ -215,7 +217,7 @@ def test_no_validation_part_keeps_the_last_epoch():
 
 @pytest.mark.backend
 def test_mixed_precision_trains():
-    run = train(precision="mixed_bfloat16", epochs=3)
+    run = train(precision="mixed_bfloat16", epochs=3, batch_size=50)
     assert run.result.recipe["precision"] == "mixed_bfloat16"
     assert run.history["loss"][-1] < run.history["loss"][0]
     assert keras.config.dtype_policy().name == "float32"
