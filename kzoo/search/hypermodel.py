@@ -267,9 +267,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")
-        shared = {"checkpoint_minutes": self.checkpoint_minutes, "diagnostics": self.diagnostics, "progress": False}
-        callbacks = [TunerCallbacks(callbacks, model)]
-        options = Options(self.data_dir, callbacks, data=data, test=False, until=until, **shared)
+        options = Options(
+            self.data_dir,
+            [TunerCallbacks(callbacks, model)],
+            progress=False,
+            checkpoint_minutes=self.checkpoint_minutes,
+            diagnostics=self.diagnostics,
+            data=data,
+            test=False,
+            until=until,
+        )
         with claimed(directory, patience=math.inf):  # another process may be about to finish the same trial
             return train_in(directory, recipe, digest, model, options)
 

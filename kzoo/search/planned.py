@@ -55,7 +55,7 @@ class Planned:
         Raises:
             InputError: the state is damaged or of a newer schema.
         """
-        super().__init__(
+        super().__init__(  # type: ignore[call-arg]
             objective=keras_tuner.Objective(search.objective, search.direction),
             seed=derived_seed(search.seed, "search") or 1,  # keras-tuner takes a seed of 0 for none at all
             max_trials=None,  # our budget leaves rejected trials out

@@ -140,7 +140,7 @@ class Owner:
         self.hyper_model = RecipeHyperModel.of(self.search, **self.options)
         if self.pool.here and "dataset" not in self.search.space:
             self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
-        self.oracle = ORACLES[self.search.tuner](self.search, self.directory)
+        self.oracle: Any = ORACLES[self.search.tuner](self.search, self.directory)
         for number in self.oracle.end_order:
             self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
         with contextlib.nullcontext() if self.pool.here else without_gpus():

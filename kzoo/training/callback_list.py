@@ -71,7 +71,7 @@ class Combined(keras.callbacks.CallbackList):
     layers' classes differ), and see averaged weights where the recipe averages them.
     """
 
-    savers: tuple[type, ...] = (keras.callbacks.ModelCheckpoint,)
+    savers: tuple[Any, ...] = (keras.callbacks.ModelCheckpoint,)
     """Classes of callbacks that save weights."""
 
     def __init__(self, callbacks: Sequence[Any], stock: keras.Model | None) -> None:
