@@ -41,7 +41,7 @@ def sources(words: list[str]) -> list[Path | str]:
     return found
 
 
-def record_of(source: Path | str) -> records.Result:
+def record_of(source: Path | str) -> records.RunRecord:
     """The record of a run, or of the run that a set was made of."""
     path = source / "result.json" if isinstance(source, Path) else find_set(source) / RECORD
     return records.read_result(path)
@@ -55,7 +55,7 @@ def model_of(source: Path | str) -> Any:
     return kzoo.create_model(name, weights=tag)
 
 
-def measure(source: Path | str, run: records.Result, data_dir: str | None) -> InvarianceRecord:
+def measure(source: Path | str, run: records.RunRecord, data_dir: str | None) -> InvarianceRecord:
     """Ask a model for all test images, moved and turned."""
     data = load_parts(Recipe(**run.recipe), data_dir)
     if data.fingerprint != run.data["fingerprint"]:

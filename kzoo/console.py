@@ -9,11 +9,7 @@ from rich.console import Console
 
 
 def plain_console(**options: Any) -> Console:
-    """A console that prints names, paths and classes unchanged, without markup in brackets and emoji in colons.
-
-    Args:
-        **options: arguments of `rich.console.Console`.
-    """
+    """A console that prints names, paths and classes unchanged, without markup in brackets and emoji in colons."""
     replace_what_cannot_be_written()
     # A notebook's cell keeps all output: redraw no progress bar, and write no HTML for each line.
     if in_notebook():

@@ -7,6 +7,7 @@ but not trained.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
@@ -18,18 +19,34 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kzoo import plugins
 from kzoo.errors import InputError, shown, unknown
 from kzoo.references import load_function
+from kzoo.registry import Registry
 
 FIELDS = ("augmentation", "schedule", "optimizer")
 FIRST = {"augmentation": ("images", "rng"), "schedule": ("rate", "epoch", "epochs"), "optimizer": ("learning_rate",)}
 """Positional arguments of each field's functions; the recipe's options follow as keyword arguments."""
 
-_registered: dict[tuple[str, str], Callable[..., Any] | str] = {}
-_reserved: dict[str, frozenset[str]] = {}
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """A function by name; equal to another one of the same source, so that a notebook's cell can run twice.
+
+    Attributes:
+        name: as recipes name it.
+        source: ``module:function``; ``kzoo`` for the reserved name of a kind of kzoo's.
+        function: the function, or its source again.
+    """
+
+    name: str
+    source: str
+    function: Callable[..., Any] | str = dataclasses.field(default="", compare=False)
+
+
+REGISTRIES: dict[str, Registry[Registered]] = {field: Registry(field, lambda: ()) for field in FIELDS}
 
 
 def reserve(field: str, names: frozenset[str]) -> None:
     """Reserve the names of kzoo's kinds of a field, so that users cannot register them."""
-    _reserved[field] = names
+    REGISTRIES[field].builtin.update((name, Registered(name, "kzoo")) for name in names)
 
 
 def is_custom_kind(field: str, kind: Any) -> bool:
@@ -37,13 +54,13 @@ def is_custom_kind(field: str, kind: Any) -> bool:
     if not isinstance(kind, str):
         return False
     plugins.load()
-    return ":" in kind or (field, kind) in _registered
+    return ":" in kind or kind in REGISTRIES[field].added
 
 
 def registered(field: str) -> list[str]:
     """The registered names of a field."""
     plugins.load()
-    return sorted(name for known_field, name in _registered if known_field == field)
+    return sorted(REGISTRIES[field].added)
 
 
 def register_augmentation(name: str, function: Callable[..., Any] | str) -> None:
@@ -54,8 +71,7 @@ def register_augmentation(name: str, function: Callable[..., Any] | str) -> None
         >>> def darker(images, rng, most=0.5):
         ...     factors = 1 - most * rng.random((len(images), 1, 1, 1), np.float32)
         ...     return images * factors
-        >>> register_augmentation("darker", darker)
-        >>> import kzoo
+        >>> kzoo.register_augmentation("darker", darker)
         >>> kzoo.Recipe("mine/dark", model="vgg08", augmentation=["flip", "darker"]).augmentation[1].kind
         'darker'
 
@@ -78,8 +94,7 @@ def register_schedule(name: str, function: Callable[..., Any] | str) -> None:
     Example:
         >>> def halved(rate, epoch, epochs, at=0.5):
         ...     return rate if epoch < at * epochs else rate / 2
-        >>> register_schedule("halved", halved)
-        >>> import kzoo
+        >>> kzoo.register_schedule("halved", halved)
         >>> kzoo.Recipe("mine/halved", model="vgg08", schedule={"kind": "halved", "options": {"at": 0.8}}).schedule.kind
         'halved'
 
@@ -103,8 +118,7 @@ def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
         >>> def heavy(learning_rate, momentum=0.99):
         ...     import keras
         ...     return keras.optimizers.SGD(learning_rate, momentum=momentum)
-        >>> register_optimizer("heavy", heavy)
-        >>> import kzoo
+        >>> kzoo.register_optimizer("heavy", heavy)
         >>> kzoo.Recipe("mine/heavy", model="vgg08", optimizer={"kind": "heavy", "learning_rate": 0.1}).optimizer.kind
         'heavy'
 
@@ -122,15 +136,11 @@ def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
 
 
 def _register(field: str, name: str, function: Callable[..., Any] | str) -> None:
-    """Register a function; the same function again is no error, so that a notebook's cell can run twice."""
     if not isinstance(name, str) or not re.fullmatch(r"[^\s/:*?\[\]]+", name):
         raise InputError(f"{field} name {name!r}: a name is text without slash, colon, white space or wildcard")
     if not callable(function) and not (isinstance(function, str) and re.fullmatch(r"[^:]+:[^:]+", function)):
         raise InputError(f"{field} {name!r} is {shown(function)}: give a function or 'module:function'")
-    before = _registered.get((field, name))
-    if name in _reserved.get(field, ()) or (before is not None and source_of(before) != source_of(function)):
-        raise InputError(f"{field} name {name!r} is taken by {'kzoo' if before is None else source_of(before)!r}")
-    _registered[field, name] = function
+    REGISTRIES[field].add(Registered(name, source_of(function), function))
 
 
 def source_of(function: Callable[..., Any] | str) -> str:
@@ -142,17 +152,12 @@ def source_of(function: Callable[..., Any] | str) -> str:
 
 def source(field: str, kind: str) -> str | None:
     """The ``module:function`` of a registered name; None where the name is not registered."""
-    function = _registered.get((field, kind))
-    return None if function is None else source_of(function)
+    known = REGISTRIES[field].added.get(kind)
+    return None if known is None else known.source
 
 
 def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., Any]:
     """The function that a recipe's field names.
-
-    Args:
-        field: one of `FIELDS`.
-        kind: ``module:function``, or a registered name.
-        recorded: the function that the name meant when the recipe was made.
 
     Raises:
         InputError: there is none, or it differs from the recorded one.
@@ -160,18 +165,17 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
     plugins.load()
     if ":" in kind:
         return load_function(kind, field)
-    function = _registered.get((field, kind))
-    if function is None:
+    known = REGISTRIES[field].added.get(kind)
+    if known is None:
         raise InputError(
             f"{field} {kind!r} is not registered here; in the recipe it means {recorded!r}: import the module "
             f"that calls kzoo.register_{field}({kind!r}, ...), or make that module a plugin"
         )
-    if recorded is not None and source_of(function) != recorded:
+    if recorded is not None and known.source != recorded:
         raise InputError(
-            f"{field} {kind!r} means {source_of(function)!r} here, in the recipe {recorded!r}: "
-            "register it under another name"
+            f"{field} {kind!r} means {known.source!r} here, in the recipe {recorded!r}: register it under another name"
         )
-    return load_function(function, field) if isinstance(function, str) else function
+    return load_function(known.source, field) if isinstance(known.function, str) else known.function
 
 
 def check_options(field: str, kind: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -249,7 +253,7 @@ class CustomPart(BaseModel):
 
 
 def family(field: str) -> Callable[[Any], str]:
-    """A pydantic discriminator: whether a value is of kzoo's kinds (``[own]``) or custom (``[custom]``).
+    """A pydantic discriminator: whether a value is of kzoo's kinds (``[built-in]``) or custom (``[custom]``).
 
     Recipes from a record can be read even where the name is not registered: they hold its `source`.
     """
@@ -258,7 +262,7 @@ def family(field: str) -> Callable[[Any], str]:
         if isinstance(value, CustomPart):
             return "[custom]"
         if not isinstance(value, dict):
-            return "[own]"
-        return "[custom]" if is_custom_kind(field, value.get("kind")) or value.get("source") else "[own]"
+            return "[built-in]"
+        return "[custom]" if is_custom_kind(field, value.get("kind")) or value.get("source") else "[built-in]"
 
     return which

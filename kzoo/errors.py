@@ -15,7 +15,15 @@ class KzooError(Exception):
 
 
 class InputError(KzooError, ValueError):
-    """An argument is wrong or missing (command line: exit status 2)."""
+    """An argument is wrong or missing (command line: exit status 2).
+
+    Example:
+        >>> try:
+        ...     kzoo.get_recipe("rescue/bm")
+        ... except kzoo.InputError as error:
+        ...     print(error)
+        unknown recipe 'rescue/bm': did you mean 'rescue/bn'?
+    """
 
 
 class InUse(InputError):

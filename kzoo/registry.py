@@ -54,7 +54,8 @@ class Registry(Generic[T]):
         """
         known = self.builtin.get(item.name) or self.added.get(item.name)
         if known is not None and not _same(known, item):
-            raise InputError(f"{self.kind} name {item.name!r} is taken by another {self.kind}")
+            owner = repr(known.source) if hasattr(known, "source") else f"another {self.kind}"
+            raise InputError(f"{self.kind} name {item.name!r} is taken by {owner}")
         if item.name not in self.builtin:
             self.added[item.name] = item
         return item
@@ -90,7 +91,8 @@ def _same(one: Any, other: Any) -> bool:
     """Whether two items are equal; functions are compared by name, because a rerun notebook cell redefines them."""
     if not dataclasses.is_dataclass(one) or type(one) is not type(other):
         return bool(one == other)
-    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one))
+    names = [field.name for field in dataclasses.fields(one) if field.compare]
+    pairs = ((getattr(one, name), getattr(other, name)) for name in names)
     return all(_same_value(a, b) for a, b in pairs)
 
 

@@ -1,5 +1,6 @@
 """README and docs say what the code does: tables match it, examples run, and so do the two commands."""
 
+import contextlib
 import doctest
 import re
 import shlex
@@ -8,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import kzoo
 from tests.generating import generate
 
 ROOT = Path(__file__).parents[1]
@@ -37,9 +40,8 @@ def registries(monkeypatch):
     from kzoo.data import datasets
     from kzoo.models import registry
 
-    monkeypatch.setattr(custom, "_registered", dict(custom._registered))
-    for module in (recipes, studies, datasets, registry):
-        monkeypatch.setattr(module.REGISTRY, "added", dict(module.REGISTRY.added))
+    for each in (*custom.REGISTRIES.values(), *(m.REGISTRY for m in (recipes, studies, datasets, registry))):
+        monkeypatch.setattr(each, "added", dict(each.added))
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
@@ -85,6 +87,49 @@ def test_examples_run(page, registries, monkeypatch):
                 program, *arguments = shlex.split(line)
                 assert program == "kzoo", where
                 app(arguments, standalone_mode=False)
+
+
+WITHOUT_EXAMPLE = {
+    *("__version__", "KzooError", "RunFailed"),
+    *("RecipeHyperModel", "load_search", "run_search", "read_search", "run_study", "study_page"),
+}
+"""Public names that mean nothing alone, and those whose examples take minutes: pages of docs/ show them."""
+LIGHT = ("kzoo.custom", "kzoo.data", "kzoo.errors", "kzoo.recipes", "kzoo.search", "kzoo.studies")
+"""Modules whose examples build no network."""
+
+
+def is_light(name):
+    return name in ("list_models", "list_weights") or (kzoo._HOME[name].startswith(LIGHT) and name != "compare")
+
+
+def run_docstring(name, names):
+    test = doctest.DocTestParser().get_doctest(getattr(kzoo, name).__doc__, names, name, name, 0)
+    assert test.examples, f"the docstring of kzoo.{name} has no example"
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.DocTestRunner(optionflags=options).run(test).failed == 0, name
+
+
+@pytest.mark.parametrize("name", [n for n in kzoo.__all__ if n not in WITHOUT_EXAMPLE and is_light(n)])
+def test_examples_of_docstrings_run(name, registries):
+    run_docstring(name, {"kzoo": kzoo, "np": np})
+
+
+@pytest.fixture(scope="module")
+def example_names(tmp_path_factory):
+    """The names that docs/api.md defines for its examples."""
+    directory, names = tmp_path_factory.mktemp("examples"), {}
+    block = FENCE.search((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
+    with contextlib.chdir(directory):
+        exec(block["code"], names)
+        names["run"] = kzoo.Run(Path(names["run"].directory).resolve())
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.representative
+@pytest.mark.parametrize("name", [n for n in kzoo.__all__ if n not in WITHOUT_EXAMPLE and not is_light(n)])
+def test_examples_of_docstrings_that_use_a_network_run(name, registries, example_names):
+    run_docstring(name, example_names)
 
 
 @pytest.mark.slow

@@ -36,10 +36,10 @@ def run(tmp_path, finished):
 
 OBJECTS = {
     "recipe": (lambda: kzoo.recipe("rescue/bn"), "Recipe('rescue/bn': vgg38-bn on cifar100, 100 epochs, seed 0)"),
-    "record": (record, "Result('rescue/vgg38': 6 epochs, seed 0, test accuracy 0.4667)"),
+    "record": (record, "RunRecord('rescue/vgg38': 6 epochs, seed 0, test accuracy 0.4667)"),
     "failed": (
         lambda: make(kzoo.recipe("rescue/bn"), failed=True),
-        "Result('rescue/bn': failed after 5 epochs, seed 0: the training loss is nan)",
+        "RunRecord('rescue/bn': failed after 5 epochs, seed 0: the training loss is nan)",
     ),
     "study": (lambda: kzoo.study("rescue"), "Study('rescue': "),
     "search": (lambda: kzoo.read_search(SEARCH), "SearchResult("),

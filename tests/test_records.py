@@ -10,7 +10,7 @@ import pytest
 from kzoo.recipes import recipe
 from kzoo.studies import list_studies, study
 from kzoo.studies.collecting import check_sums, collect
-from kzoo.studies.records import EPOCH_TIME, INVARIANCE, read, read_records
+from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE, read, read_records
 from tests.generating import generate
 from tests.studies.conftest import make
 

@@ -148,7 +148,7 @@ def work(point: Point, algorithm: str) -> float:
     geometry = point.geometry
     if algorithm == "loops":
         return geometry.images(LOOPS_BATCH).multiply_adds
-    return geometry.batch * geometry.channels**2 * (geometry.height.places * geometry.height.extent) ** 2
+    return geometry.batch * geometry.channels**2 * (geometry.height.positions * geometry.height.extent) ** 2
 
 
 def memory(point: Point, algorithm: str) -> dict[str, dict[str, int]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from kzoo.backend import quiet_import
 from kzoo.cli.guide import InOrder, print_version
-from kzoo.cli.parsing import SHORTHANDS, App
+from kzoo.cli.parsing import App
 from kzoo.console import complain, plain_console
 from kzoo.errors import InputError
 
@@ -40,29 +41,6 @@ def _of_the_whole(
 ) -> None: ...
 
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the recipe; a dotted name sets a nested field."),
-]
-# Shorthands of --set. Text, not int: the recipe's error names the field, the value and what is allowed.
-Dataset = Annotated[str | None, typer.Option(help="--set dataset=... (the recipe's)")]
-Epochs = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set epochs=... (the recipe's)")]
-BatchSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set batch_size=... (the recipe's)")]
-LearningRate = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help="--set optimizer.learning_rate=... (the recipe's)")
-]
-ImageSize = Annotated[
-    str | None, typer.Option(metavar="INTEGER", help="--set image_size=...: side in pixels (the dataset's)")
-]
-TrainSize = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set train_size=...: training images (all)")]
-Weights = Annotated[
-    str | None,
-    typer.Option(metavar="RUN|SET|FILE", help="--set initial_weights=...: weights to start from (none)"),
-]
-Freeze = Annotated[
-    str | None, typer.Option(metavar="LAYERS", help="Wildcards of layers to keep fixed, separated by commas (none)")
-]
-Seed = Annotated[str | None, typer.Option(metavar="INTEGER", help="--set seed=... (0)")]
 DataDir = Annotated[Path | None, typer.Option(help="Directory prepared by tensorflow-datasets [$KZOO_DATA_DIR].")]
 On = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT.")
@@ -120,33 +98,70 @@ RunOrSet = Annotated[
     ),
 ]
 RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN", help="Directories of runs.", callback=_check_runs)]
+RunSetOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|SET|FILE", help="A run's directory, a weight set, or a .keras file.", callback=checked_target()
+    ),
+]
+RunFileOrName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|FILE|NAME",
+        help="A run's directory, a .keras file, or a model's name.",
+        callback=checked_target(names=True),
+    ),
+]
+Usable = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|SET|FILE",
+        help="A run, a weight set, a SavedModel, or a .keras, .onnx or .tflite file.",
+        callback=checked_target(exported=True),
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", callback=_check_run)]
 
 
-def changed(pairs: list[str] | None, **shorthands: str | None) -> dict[str, Any]:
-    """Changes of a recipe from ``--set`` and its shorthands; `freeze` is a list separated by commas."""
-    overrides = [
-        f"{SHORTHANDS.get(name, name)}={json.dumps(text.split(',')) if name == 'freeze' else text}"
-        for name, text in shorthands.items()
-        if text is not None
-    ]
-    return assignments([*(pairs or []), *overrides])
+def table(
+    columns: Iterable[str], rows: Iterable[Iterable[str]] = (), *, right: object = (), title: str | None = None
+) -> Table:
+    """A table without borders; `right` names the columns that are aligned at the right, or is True for all but one."""
+    made = Table(box=None, pad_edge=False, title=title)
+    for index, name in enumerate(columns):
+        at_right = index > 0 if right is True else name in right  # type: ignore[operator]
+        made.add_column(name, justify="right" if at_right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
-def assignments(pairs: list[str] | None) -> dict[str, Any]:
-    """``["epochs=5"]`` as ``{"epochs": 5}``: values are parsed as JSON where possible, else kept as text."""
-    changes: dict[str, Any] = {}
-    for pair in pairs or []:
-        field, equals, text = pair.partition("=")
-        if not equals or not field:
-            raise InputError(f"--set takes FIELD=VALUE, not {pair!r}")
-        value: Any = text
-        with contextlib.suppress(ValueError):
-            value = json.loads(text)
-        if field in changes and changes[field] != value:
-            raise InputError(f"{field} is given twice: {changes[field]!r} and {value!r}")
-        changes[field] = value
-    return changes
+def wide_console(width: int = 160) -> Console:
+    """The console of tables: where the output is piped, lines may be longer than those of a terminal."""
+    return out if out.is_terminal else plain_console(width=width)
+
+
+def check_figures(*paths: Path | None, force: bool) -> None:
+    """Refuse figures that cannot be written, before any work."""
+    from kzoo.diagnostics.plots import check_output
+
+    for path in paths:
+        if path is not None:
+            check_output(path, overwrite=force)
+
+
+def save_figure(path: Path | None, force: bool, plot: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Draw a figure and save it, where a path is given."""
+    from kzoo.diagnostics.plots import save_figure as save
+
+    if path is not None:
+        save(plot(*args, **options), path, force)
+
+
+def loads_keras(target: str) -> None:
+    """Load Keras unless the target is a file that another runtime reads."""
+    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
+        import_keras()
 
 
 def numbers(option: str, text: str) -> list[int]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, complain, out, print_json
-from kzoo.console import plain_console, say
+from kzoo.cli.common import AsJson, app, complain, out, print_json, table, wide_console
+from kzoo.console import say
 from kzoo.errors import InputError
 
 
@@ -23,9 +22,9 @@ def runs(
 ) -> None:
     """List runs, finished or not, the newest first."""
     from kzoo.training.listing import COLUMNS
-    from kzoo.training.listing import runs as found_runs
+    from kzoo.training.listing import runs as list_runs
 
-    listed = found_runs(pattern, directory)
+    listed = list_runs(pattern, directory)
     for problem in listed.problems:
         complain("warning", problem)
     if as_json:
@@ -33,8 +32,7 @@ def runs(
     elif not listed:
         raise InputError(f"pattern {pattern!r} matches no run in {str(directory)!r}")
     else:
-        numbers = ("best", "test")
-        _show(COLUMNS, [summary.cells() for summary in listed], right=[COLUMNS.index(name) for name in numbers])
+        _show(COLUMNS, [summary.cells() for summary in listed], right=("best", "test"))
 
 
 @app.command()
@@ -63,7 +61,7 @@ def compare(
             out.print()
         else:
             out.print("The recipes are the same.\n")
-        _show(("", *comparison.labels), comparison.results(), right=range(1, len(comparison.labels) + 1))
+        _show(("", *comparison.labels), comparison.results(), right=True)
         for note in comparison.notes():
             say(out, note)
 
@@ -76,12 +74,5 @@ def compare(
             say(out, f"page: {path}")
 
 
-def _show(header: tuple[str, ...], rows: list[tuple[str, ...]], right: object = ()) -> None:
-    table = Table(box=None, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index in right else "left", overflow="fold")  # type: ignore[operator]
-    for row in rows:
-        table.add_row(*row)
-    # Piped, lines may be longer than those of a terminal.
-    console = out if out.is_terminal else plain_console(width=max(out.width, 200))
-    console.print(table, highlight=False, markup=False)
+def _show(columns: tuple[str, ...], rows: list[tuple[str, ...]], right: object = ()) -> None:
+    wide_console(max(out.width, 200)).print(table(columns, rows, right=right))

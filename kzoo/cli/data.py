@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, DataDir, app, interruptible, out, print_json
+from kzoo.cli.common import AsJson, DataDir, app, interruptible, out, print_json, table
 from kzoo.cli.guide import say_next
 from kzoo.cli.parsing import App
-from kzoo.console import complain
+from kzoo.console import complain, say
 from kzoo.errors import RunFailed
 
 data = App(
-    invoke_without_command=True,
-    help="List the datasets, or get one. --data-dir is remembered for all commands.",
+    invoke_without_command=True, help="List the datasets, or get one. --data-dir is remembered for all commands."
 )
 app.add_typer(data, name="data")
 
@@ -35,12 +33,7 @@ def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = Fa
     if as_json:
         print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("dataset", "available", ""):
-        table.add_column(column, overflow="fold")
-    for name, here, text in rows:
-        table.add_row(name, "yes" if here else "no", text)
-    out.print(table)
+    out.print(table(("dataset", "available", ""), [(name, "yes" if here else "no", text) for name, here, text in rows]))
     say_next(context)
 
 
@@ -64,8 +57,8 @@ def get(
     prepared = interruptible(get_it, name, data_dir)
     for item in prepared:
         state = "prepared in" if item.fresh else "already in"
-        out.print(f"{item.row.name}: {state} {item.directory}", soft_wrap=True)
-    out.print(summary(prepared[-1].row, data_dir), soft_wrap=True)
+        say(out, f"{item.row.name}: {state} {item.directory}")
+    say(out, summary(prepared[-1].row, data_dir))
     if data_dir is not None:
         _remember(data_dir)
 

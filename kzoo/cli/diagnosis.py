@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, RunPath, Set, app, assignments, import_keras, out, print_json
+from kzoo.cli.changes import Set, assignments
+from kzoo.cli.common import AsJson, DataDir, RunPath, app, check_figures, import_keras, out, print_json, save_figure
 from kzoo.console import say
 from kzoo.errors import InputError
 
@@ -62,12 +63,10 @@ def gradients(
     """Show the size of each layer's gradient before training and after each epoch of a run."""
     import_keras()
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.recorders.flow_history import FlowHistory
     from kzoo.training.run import Run
 
-    if output is not None:
-        check_output(output)
+    check_figures(output, force=False)
     record = Run(run).result
     if record.gradient_flow is None:
         raise InputError(f"run {str(run)!r} has no gradient flow: it was trained without diagnostics")
@@ -77,5 +76,4 @@ def gradients(
         history = FlowHistory.from_dict(record.gradient_flow)
         out.print(f"{record.name}: mean absolute gradient of each layer's kernel")
         say(out, history.table())
-    if output is not None:
-        save_figure(plot_gradient_flow(record.gradient_flow, title=record.name), output)
+    save_figure(output, False, plot_gradient_flow, record.gradient_flow, title=record.name)

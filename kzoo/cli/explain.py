@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kzoo.cli.common import (
     AsJson,
@@ -16,18 +15,22 @@ from kzoo.cli.common import (
     Force,
     Ground,
     Images,
+    RunFileOrName,
     RunPaths,
+    RunSetOrFile,
     Split,
     app,
     background_of,
+    check_figures,
     check_images,
-    checked_target,
     colour,
     import_keras,
     opened,
     out,
     part_images,
     print_json,
+    save_figure,
+    table,
 )
 from kzoo.console import say
 from kzoo.errors import InputError
@@ -38,14 +41,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def explain(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|SET|FILE",
-            help="A run's directory, a weight set, or a .keras file.",
-            callback=checked_target(),
-        ),
-    ],
+    target: RunSetOrFile,
     images: Images = None,
     split: Split = None,
     first: First = None,
@@ -87,8 +83,6 @@ def explain(
         out.print(
             f"{explained.file}: predicted {explained.predicted}, shown for {explained.shown} at {explained.layer}: "
             f"{', '.join(str(path) for path in explained.pictures)}",
-            highlight=False,
-            markup=False,
             soft_wrap=True,
         )
     unreadable.check(len(paths))
@@ -96,14 +90,7 @@ def explain(
 
 @app.command("receptive-field")
 def receptive_field(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|FILE|NAME",
-            help="A run's directory, a .keras file, or a model's name.",
-            callback=checked_target(names=True),
-        ),
-    ],
+    target: RunFileOrName,
     effective: Annotated[
         bool, typer.Option("--effective/--exact", help="Also measure effective fields, or not.")
     ] = True,
@@ -121,15 +108,13 @@ def receptive_field(
 ) -> None:
     """Show receptive fields layer by layer: exact, by the formula of report d, and effective."""
     import_keras()
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
     from kzoo.diagnostics.receptive_field.table import field_table
 
     # Refuse a figure that cannot be drawn or written before any work.
-    if output is not None:
-        check_output(output, overwrite=force)
-        if not effective:
-            raise InputError("--output shows effective fields: leave out --exact")
+    check_figures(output, force=force)
+    if output is not None and not effective:
+        raise InputError("--output shows effective fields: leave out --exact")
 
     # Measure, then print and draw.
     model, _ = opened(target, seed)
@@ -146,8 +131,8 @@ def receptive_field(
         print_json([row.to_dict() for row in rows])
     else:
         _print_fields(model.name, rows)
-    if output is not None:
-        _say_where(save_figure(plot_field_table(rows), output, force), as_json)
+    save_figure(output, force, plot_field_table, rows)
+    _say_where(output, as_json)
 
 
 @app.command()
@@ -164,11 +149,9 @@ def invariance(
     import_keras()
     from kzoo.diagnostics.invariance import invariance as measure
     from kzoo.diagnostics.invariance import plot_invariance
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.run import Run
 
-    if output is not None:
-        check_output(output, overwrite=force)
+    check_figures(output, force=force)
 
     # Measure each run; runs of the same name are labelled by their directories.
     opened_runs = [Run(directory) for directory in runs]
@@ -184,31 +167,28 @@ def invariance(
         print_json([result.to_dict() for result in results])
     else:
         for kind, unit in (("shift", "pixels"), ("rotation", "degrees")):
-            table = Table(title=f"accuracy by {kind}", box=None, pad_edge=False)
-            for column in (unit, *(result.name for result in results)):
-                table.add_column(column, justify="right", overflow="fold")
+            columns = (unit, *(result.name for result in results))
+            shown = table(columns, right=columns, title=f"accuracy by {kind}")
             for index, amount in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
-                table.add_row(f"{amount:g}", *(f"{getattr(r, f'{kind}_accuracy')[index]:.3f}" for r in results))
-            out.print(table)
-    if output is not None:
-        _say_where(save_figure(plot_invariance(results), output, force), as_json)
+                shown.add_row(f"{amount:g}", *(f"{getattr(r, f'{kind}_accuracy')[index]:.3f}" for r in results))
+            out.print(shown)
+    save_figure(output, force, plot_invariance, results)
+    _say_where(output, as_json)
 
 
-def _say_where(figure: Path, as_json: bool) -> None:
-    if not as_json:  # else standard output holds nothing but the JSON
+def _say_where(figure: Path | None, as_json: bool) -> None:
+    if figure is not None and not as_json:  # else standard output holds nothing but the JSON
         say(out, f"figure: {figure}")
 
 
 def _print_fields(name: str, rows: list[FieldRow]) -> None:
-    table = Table(title=f"{name}: layers that change the field", box=None, pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    for column in ("type", "output", "exact", "report d", "95% radius", "deviation"):
-        table.add_column(column, justify="left" if column == "type" else "right")
+    numbers = ("output", "exact", "report d", "95% radius", "deviation")
+    shown = table(("layer", "type", *numbers), right=numbers, title=f"{name}: layers that change the field")
     for before, row in zip([None, *rows], rows, strict=False):
         field = row.effective
         if before and before.exact == row.exact and not field and not row.report_d:
             continue  # activations and the like; --json has them all
-        table.add_row(
+        shown.add_row(
             row.name,
             row.type,
             "x".join("?" if size is None else str(size) for size in row.output_shape),
@@ -217,4 +197,4 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
             f"{field.radius:.1f}" if field else "",
             f"{field.deviation:.1f}" if field else "",
         )
-    out.print(table)
+    out.print(shown)

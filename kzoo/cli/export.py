@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,12 +16,14 @@ from kzoo.cli.common import (
     Force,
     Ground,
     Images,
+    RunSetOrFile,
     Split,
+    Usable,
     app,
     check_images,
-    checked_target,
     colour,
     import_keras,
+    loads_keras,
     out,
     part_images,
     print_json,
@@ -29,21 +31,16 @@ from kzoo.cli.common import (
 from kzoo.console import say
 from kzoo.errors import InputError, unknown
 
+if TYPE_CHECKING:
+    from kzoo.exporting.export import Export
+
 
 @app.command()
 def export(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|SET|FILE",
-            help="A run's directory, a weight set, or a .keras file.",
-            callback=checked_target(),
-        ),
-    ],
+    target: RunSetOrFile,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="savedmodel, onnx, litert or keras.")],
     output: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="File, or directory of a SavedModel (default: ./NAME.SUFFIX)."),
+        Path | None, typer.Option(metavar="PATH", help="File, or directory of a SavedModel (default: ./NAME.SUFFIX).")
     ] = None,
     input: Annotated[
         str | None,
@@ -92,44 +89,29 @@ def export(
         overwrite=force,
     )
 
-    # Report the file, and how it compares with the model.
     if as_json:
         print_json(done.to_dict())
-        return
+    else:
+        _print_export(done)
+
+
+def _print_export(done: Export) -> None:
+    """Report the file, and how it compares with the model."""
     parity, layers = done.parity, done.layers
-    out.print(
-        f"{done.path}: {done.format}, {done.bytes / 1e6:.2f} MB, {layers['before']} layers became {layers['after']}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    size = f"{done.bytes / 1e6:.2f} MB"
+    say(out, f"{done.path}: {done.format}, {size}, {layers['before']} layers became {layers['after']}")
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity.images.items())
-    out.print(
-        f"  compared on {kinds}: largest difference {parity.largest_difference:.2g}, "
-        f"same class {parity.same_class:.2%}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    difference = f"largest difference {parity.largest_difference:.2g}, same class {parity.same_class:.2%}"
+    say(out, f"  compared on {kinds}: {difference}")
     if parity.scored is not None and parity.accuracy_before is not None and parity.accuracy_after is not None:
         count, part = parity.scored
-        out.print(
-            f"  accuracy on {count:,} {part} images: {parity.accuracy_before:.4f} before, "
-            f"{parity.accuracy_after:.4f} after",
-            highlight=False,
-            soft_wrap=True,
-        )
+        accuracies = f"{parity.accuracy_before:.4f} before, {parity.accuracy_after:.4f} after"
+        say(out, f"  accuracy on {count:,} {part} images: {accuracies}")
 
 
 @app.command()
 def predict(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|SET|FILE",
-            help="A run, a weight set, a SavedModel, or a .keras, .onnx or .tflite file.",
-            callback=checked_target(exported=True),
-        ),
-    ],
+    target: Usable,
     images: Images = None,
     split: Split = None,
     first: First = None,
@@ -148,8 +130,7 @@ def predict(
     from kzoo.data.image_files import Unreadable, image_files
 
     unreadable, paths = Unreadable(), image_files(images or [])
-    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
-        import_keras()
+    loads_keras(target)
     from kzoo.exporting.predicting import Classifier, predict_files, predict_images
 
     # Predict files from the command line, or a part of the run's data.

@@ -7,39 +7,32 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from kzoo.cli.changes import BuilderOptions, assignments
 from kzoo.cli.common import (
     AsJson,
     DataDir,
     Figure,
     Force,
+    RunFileOrName,
     RunPath,
     app,
-    assignments,
-    checked_target,
+    check_figures,
     import_keras,
     opened,
     out,
     print_json,
+    save_figure,
+    table,
 )
+from kzoo.console import say
 from kzoo.errors import InputError, unknown
 
 
 @app.command()
 def diagram(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|FILE|NAME",
-            help="A run's directory, a .keras file, or a model's name.",
-            callback=checked_target(names=True),
-        ),
-    ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of a named model's builder."),
-    ] = None,
+    target: RunFileOrName,
+    set_: BuilderOptions = None,
     detail: Annotated[str, typer.Option(help="What to draw: blocks or layers.")] = "blocks",
     expand_nested: Annotated[bool, typer.Option("--expand-nested", help="Show the layers of nested models.")] = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="The file, .svg (default: ./NAME.svg).")] = None,
@@ -58,7 +51,7 @@ def diagram(
         detail=detail,  # type: ignore[arg-type]
         expand_nested=expand_nested,
     )
-    out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+    say(out, f"figure: {path}")
 
 
 @app.command()
@@ -85,13 +78,10 @@ def confusion(
         plot_per_class,
         run_confusion,
     )
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.prediction import predict_part
     from kzoo.training.run import Run
 
-    for path in (output, per_class, mistakes):
-        if path is not None:
-            check_output(path, overwrite=force)
+    check_figures(output, per_class, mistakes, force=force)
 
     # Count, and print the most confused pairs and the worst classes.
     trained = Run(run)
@@ -100,27 +90,23 @@ def confusion(
         print_json(counts.to_dict())
     else:
         out.print(f"{trained.result.name}: accuracy {counts.accuracy:.4f} ({counts.images:,} images)")
-        pairs = Table("true", "predicted", "images", "of the class", box=None, pad_edge=False, title="most confused")
-        for pair in counts.most_confused(top):
-            pairs.add_row(pair.true, pair.predicted, f"{pair.images:,}", f"{pair.share:.1%}")
-        out.print(pairs)
+        pairs = [(p.true, p.predicted, f"{p.images:,}", f"{p.share:.1%}") for p in counts.most_confused(top)]
+        out.print(table(("true", "predicted", "images", "of the class"), pairs, title="most confused"))
         metrics = counts.per_class()
-        worst = Table("class", "recall", "precision", "images", box=None, pad_edge=False, title="lowest recall")
+        worst = table(("class", "recall", "precision", "images"), title="lowest recall")
         for i in metrics["recall"].argsort()[:top]:
             numbers = (f"{metrics[name][i]:.3f}" for name in ("recall", "precision"))
             worst.add_row(counts.class_names[i], *numbers, f"{metrics['support'][i]:,}")
         out.print(worst)
 
     # Figures.
-    name = trained.result.name
-    if output is not None:
-        save_figure(plot_confusion(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), output, force)
-    if per_class is not None:
-        save_figure(plot_per_class(counts, title=f"{name}, accuracy {counts.accuracy:.1%}"), per_class, force)
+    title = f"{trained.result.name}, accuracy {counts.accuracy:.1%}"
+    save_figure(output, force, plot_confusion, counts, title=title)
+    save_figure(per_class, force, plot_per_class, counts, title=title)
     if mistakes is not None:
         predicted = predict_part(trained, "test", data_dir)
         chosen = confident_mistakes(predicted.labels, predicted.probabilities, top)
-        save_figure(plot_mistakes(predicted.images, chosen, trained.class_names), mistakes, force)
+        save_figure(mistakes, force, plot_mistakes, predicted.images, chosen, trained.class_names)
 
 
 @app.command()
@@ -137,12 +123,10 @@ def calibration(
     import_keras()
     from kzoo.diagnostics.calibration import at_temperature, fit_temperature, plot_reliability
     from kzoo.diagnostics.calibration import calibration as measure
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.training.prediction import predict_part
     from kzoo.training.run import Run
 
-    if output is not None:
-        check_output(output, overwrite=force)
+    check_figures(output, force=force)
 
     # Measure as trained, then with the fitted temperature.
     trained = Run(run)
@@ -161,9 +145,7 @@ def calibration(
         content = {"split": split, "temperature": temperature}
         print_json({**content, "results": {k: v.to_dict() for k, v in results.items()}})
     else:
-        table = Table(
-            f"{split}, {len(predicted.labels):,} images", *results, box=None, pad_edge=False, title=trained.result.name
-        )
+        shown = table((f"{split}, {len(predicted.labels):,} images", *results), title=trained.result.name)
         for title, field in (
             ("accuracy", "accuracy"),
             ("mean confidence", "confidence"),
@@ -172,10 +154,9 @@ def calibration(
             ("negative log likelihood", "negative_log_likelihood"),
             ("Brier score (0 to 2)", "brier"),
         ):
-            table.add_row(title, *(f"{getattr(result, field):.4f}" for result in results.values()))
-        out.print(table)
-    if output is not None:
-        save_figure(plot_reliability(results, title=trained.result.name), output, force)
+            shown.add_row(title, *(f"{getattr(result, field):.4f}" for result in results.values()))
+        out.print(shown)
+    save_figure(output, force, plot_reliability, results, title=trained.result.name)
 
 
 @app.command()
@@ -191,13 +172,11 @@ def histograms(
 ) -> None:
     """Show how the distribution of each layer's weights changed over a run."""
     import_keras()
-    from kzoo.diagnostics.plots import check_output, save_figure
     from kzoo.diagnostics.weight_plots import plot_weight_histograms
     from kzoo.training.recorders.weight_histograms import read_weight_histograms
     from kzoo.training.run import Run
 
-    if output is not None:
-        check_output(output, overwrite=force)
+    check_figures(output, force=force)
 
     # Read what was recorded, and check the names of layers.
     trained = Run(run)
@@ -213,15 +192,13 @@ def histograms(
         print(json.dumps(history.to_dict()))
     else:
         first, last = history.histograms[0], history.histograms[-1]
-        table = Table("layer", title=f"{trained.recipe.name}: weights", box=None, pad_edge=False)
-        for name in ("deviation", "smallest", "largest"):
-            for epoch in dict.fromkeys((history.epochs[0], history.epochs[-1])):
-                table.add_column(f"{name}\nepoch {epoch}", justify="right")
+        ends = dict.fromkeys((history.epochs[0], history.epochs[-1]))
+        numbers = [f"{name}\nepoch {epoch}" for name in ("deviation", "smallest", "largest") for epoch in ends]
+        shown = table(("layer", *numbers), right=True, title=f"{trained.recipe.name}: weights")
         rows = (first, last) if len(history.epochs) > 1 else (first,)
         for i, path in enumerate(history.layers):
             if not layer or path in layer:
                 values = [getattr(row[i], field) for field in ("deviation", "low", "high") for row in rows]
-                table.add_row(path, *(f"{value:.4g}" for value in values))
-        out.print(table)
-    if output is not None:
-        save_figure(plot_weight_histograms(history, layer, title=trained.recipe.name), output, force)
+                shown.add_row(path, *(f"{value:.4g}" for value in values))
+        out.print(shown)
+    save_figure(output, force, plot_weight_histograms, history, layer, title=trained.recipe.name)

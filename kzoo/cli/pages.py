@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kzoo.cli.common import DataDir, app, import_keras, out
+from kzoo.console import say
 
 
 @app.command("report")
@@ -21,9 +22,9 @@ def report(
     """Write the page of a run: one HTML file with metrics, curves, mistakes and internals."""
     from kzoo.html_report.document import check_page
     from kzoo.training.finding import check_run
-    from kzoo.training.records import Result, read_result
+    from kzoo.training.records import RunRecord, read_result
 
-    source: Result | None = None
+    source: RunRecord | None = None
     if run.is_file():
         source = read_result(run)
         output = output or run.with_suffix(".html")
@@ -35,4 +36,4 @@ def report(
     from kzoo.training.run import Run
 
     path = run_page(source or Run(run), output, data_dir=data_dir)
-    out.print(f"page: {path}", highlight=False, soft_wrap=True)
+    say(out, f"page: {path}")

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
+from kzoo.cli.changes import with_changes
 from kzoo.cli.common import (
     AsJson,
-    BatchSize,
     DataDir,
-    Dataset,
-    Epochs,
-    Freeze,
-    ImageSize,
-    LearningRate,
     RunOrSet,
     RunPath,
-    Seed,
-    Set,
-    TrainSize,
-    Weights,
     app,
-    changed,
     import_keras,
     interruptible,
     numbers,
     out,
     print_json,
+    table,
 )
 from kzoo.cli.guide import done
 from kzoo.console import say
@@ -43,18 +33,11 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@with_changes()
 def train(
+    *,
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's or model's name, or a JSON file.")],
-    set_: Set = None,
-    dataset: Dataset = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    image_size: ImageSize = None,
-    train_size: TrainSize = None,
-    weights: Weights = None,
-    freeze: Freeze = None,
-    seed: Seed = None,
+    changes: dict[str, Any],
     seeds: Annotated[str | None, typer.Option(metavar="LIST", help="Train once for each seed, e.g. 0,1,2.")] = None,
     data_dir: DataDir = None,
     directory: Annotated[Path | None, typer.Option(help="Directory of the run (default: runs/NAME-DIGEST).")] = None,
@@ -67,18 +50,6 @@ def train(
     ] = False,
 ) -> None:
     """Train a recipe. The same command again resumes the run, or prints its result."""
-    changes = changed(
-        set_,
-        dataset=dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        image_size=image_size,
-        train_size=train_size,
-        weights=weights,
-        freeze=freeze,
-        seed=seed,
-    )
     if seeds is not None and "seed" in changes:
         raise InputError("--seed and --seeds: choose one")
     # Refuse unknown names at once, before Keras is loaded, which takes seconds.
@@ -155,17 +126,13 @@ def evaluate(
         print_json({"split": split, "dataset": dataset, "tta": tta, **score.to_dict()})
     else:
         part = f"{split}{f' of {dataset}' if dataset else ''}{f' with {tta}' if tta else ''}"
-        out.print(
-            f"{part}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)",
-            highlight=False,
-        )
+        out.print(f"{part}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)")
 
 
 def report_seeds(runs: SeedRuns) -> None:
-    table = Table(*runs.header(), title=f"\n{runs[0].recipe.name}", title_justify="left", box=None, pad_edge=False)
-    for row in runs.rows():
-        table.add_row(*row)
-    out.print(table)
+    shown = table(runs.header(), runs.rows(), title=f"\n{runs[0].recipe.name}")
+    shown.title_justify = "left"
+    out.print(shown)
     for run in runs:
         say(out, f"  record: {run.directory / 'result.json'}")
 
@@ -173,10 +140,7 @@ def report_seeds(runs: SeedRuns) -> None:
 def report(run: Run) -> None:
     result = run.result
     done["directory"] = str(run.directory)
-    out.print(
-        f"\n{result.name}: {result.parameters_in_words()}, {result.epochs} epochs, seed {result.recipe['seed']}",
-        highlight=False,
-    )
+    out.print(f"\n{result.name}: {result.parameters_in_words()}, {result.epochs} epochs, seed {result.recipe['seed']}")
     for title, score in (
         ("train (last epoch)", result.train),
         (f"validation (best, epoch {result.best_epoch})", result.best),
@@ -186,4 +150,4 @@ def report(run: Run) -> None:
     ):
         if score is not None:
             out.print(f"  {title:<34} loss {score.loss:.4f}  accuracy {score.accuracy:.4f}")
-    out.print(f"  {result.seconds:,.1f} s; record: {run.directory / 'result.json'}", highlight=False, soft_wrap=True)
+    say(out, f"  {result.seconds:,.1f} s; record: {run.directory / 'result.json'}")

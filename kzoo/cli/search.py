@@ -8,45 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from kzoo.cli.changes import with_changes
 from kzoo.cli.common import (
     AsJson,
-    BatchSize,
     DataDir,
-    Dataset,
-    Epochs,
     Figure,
     Force,
-    Freeze,
-    ImageSize,
-    LearningRate,
     On,
-    Seed,
-    Set,
-    TrainSize,
-    Weights,
     app,
-    changed,
     complain,
     import_keras,
     interruptible,
     numbers,
     out,
     print_json,
+    save_figure,
+    table,
+    wide_console,
 )
-from kzoo.console import plain_console, say
+from kzoo.console import say
 from kzoo.errors import InputError
 
 if TYPE_CHECKING:
     from kzoo.diagnostics.option_importance import Importance
 
-Removed = Annotated[str | None, typer.Option(hidden=True)]
-"""A removed option of searches over gRPC; the error says what to do instead."""
-
 
 @app.command()
+@with_changes()
 def search(
+    *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file with `search = kzoo.Search(...)`.")],
     tuner: Annotated[str | None, typer.Option(help="Tuner: random, grid, bayesian or hyperband.")] = None,
     trials: Annotated[
@@ -64,52 +55,15 @@ def search(
     directory: Annotated[
         Path | None, typer.Option(help="Directory of the search (default: searches/NAME-DIGEST).")
     ] = None,
-    set_: Set = None,
-    dataset: Dataset = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    image_size: ImageSize = None,
-    train_size: TrainSize = None,
-    weights: Weights = None,
-    freeze: Freeze = None,
-    seed: Seed = None,
+    changes: dict[str, Any],
     data_dir: DataDir = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start again in a new directory.")] = False,
-    role: Removed = None,
-    bind: Removed = None,
-    chief: Removed = None,
-    name: Removed = None,
-    wait: Removed = None,
-    worker_timeout: Removed = None,
 ) -> None:
     """Search a space of recipes. The same command resumes a search. Fields set by an option are not varied."""
     from kzoo.search.search import load_search
 
-    # Refuse options that no longer exist.
-    removed = {"role": role, "bind": bind, "chief": chief, "name": name, "wait": wait}
-    removed["worker-timeout"] = worker_timeout
-    for option, value in removed.items():
-        if value is not None:
-            raise InputError(
-                f"--{option} is gone, and so are chief and workers: for several machines, `ray start` on each of them, "
-                "then one `kzoo search FILE --on auto` (docs/workers.md); on this machine, --workers N"
-            )
-
     # The search as its file defines it, with the changes of the command line.
     plan = load_search(file)
-    changes = changed(
-        set_,
-        dataset=dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        image_size=image_size,
-        train_size=train_size,
-        weights=weights,
-        freeze=freeze,
-        seed=seed,
-    )
     options: dict[str, Any] = {"tuner": tuner, "trials": trials, "minutes": minutes, "memory": memory}
     options |= {"own_process": own_process or None}
     plan = plan.override(**changes).replace(**{key: value for key, value in options.items() if value is not None})
@@ -132,9 +86,9 @@ def _show(result: Any) -> None:
     from kzoo.search.results import BEST, PICTURE, TABLE
 
     # Tables; piped, lines may be longer than those of a terminal.
-    console = out if out.is_terminal else plain_console(width=160)
+    console = wide_console()
     console.print()
-    console.print(tables.rich_table(result), highlight=False)
+    console.print(tables.rich_table(result))
     console.print()
     try:
         rows, fit = importances(result)
@@ -154,16 +108,12 @@ def _show(result: Any) -> None:
 
 def _show_importances(rows: Sequence[Importance], fit: float, console: Console) -> None:
     """Print how much each field matters, and how far that can be believed."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("field")
-    table.add_column("importance", justify="right")
-    for item in rows:
-        table.add_row(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}")
-    console.print(table, highlight=False)
+    shown = [(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}") for item in rows]
+    console.print(table(("field", "importance"), shown, right=True))
     text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
     if fit <= 0.2:
         text += ": these trials are too few, or too much alike, to tell"
-    console.print(text, highlight=False, soft_wrap=True)
+    say(console, text)
     console.print()
 
 
@@ -200,11 +150,9 @@ def trials(
 
     # Write what was asked for, then print.
     if figure is not None:
-        from kzoo.diagnostics.plots import check_output, save_figure
         from kzoo.search.pictures import plot_search
 
-        check_output(figure, overwrite=force)
-        save_figure(plot_search(result), figure, overwrite=force)
+        save_figure(figure, force, plot_search, result)
     if best is not None:
         from kzoo.diagnostics.plots import check_output, write_output
 

@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, checked_target, import_keras, numbers, out, print_json
-
-Usable = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN|SET|FILE",
-        help="A run, a weight set, a SavedModel, or a .keras, .onnx or .tflite file.",
-        callback=checked_target(exported=True),
-    ),
-]
+from kzoo.cli.common import AsJson, Usable, app, loads_keras, numbers, out, print_json, table
+from kzoo.console import say
 
 
 @app.command()
@@ -30,8 +21,7 @@ def benchmark(
 ) -> None:
     """Measure the latency and throughput of a classifier in each installed runtime."""
     sizes = numbers("--batch", batches)
-    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
-        import_keras()
+    loads_keras(target)
     from kzoo.exporting.benchmark import benchmark as measure
     from kzoo.training.records import hardware
 
@@ -40,14 +30,12 @@ def benchmark(
     if as_json:
         print_json({"hardware": where, "timings": [timing.to_dict() for timing in timings]})
         return
-    table = Table("runtime", "batch", "ms a call", "95% within", "images/s", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    shown = table(("runtime", "batch", "ms a call", "95% within", "images/s"), right=True)
     for timing in timings:
         times = (f"{timing.milliseconds:,.3g}", f"{timing.slowest:,.3g} ms", f"{timing.images_per_second:,.0f}")
-        table.add_row(timing.runtime, str(timing.batch), *times)
-    out.print(table)
-    out.print(f"{where['processor']}, {where['cores']} cores; medians, random pixels", soft_wrap=True)
+        shown.add_row(timing.runtime, str(timing.batch), *times)
+    out.print(shown)
+    say(out, f"{where['processor']}, {where['cores']} cores; medians, random pixels")
 
 
 @app.command()
@@ -61,8 +49,8 @@ def publish(
     from kzoo.models.huggingface import publish as write
 
     folder = write(source, directory)
-    out.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", soft_wrap=True)
-    out.print(f"to upload it: hf upload USER/NAME {folder}", soft_wrap=True)
+    say(out, f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    say(out, f"to upload it: hf upload USER/NAME {folder}")
 
 
 @app.command()
@@ -71,12 +59,11 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
 ) -> None:
     """Serve a local page: draw or drop a picture, and see the most likely classes and the Grad-CAM map."""
-    if Path(target).suffix.lower() not in (".onnx", ".tflite"):
-        import_keras()
+    loads_keras(target)
     from kzoo.demo.server import demo_server
 
     with demo_server(target, port) as server:
         host, bound = server.server_address[:2]
-        out.print(f"http://{host!s}:{bound}/  (Ctrl-C ends it)", soft_wrap=True)
+        say(out, f"http://{host!s}:{bound}/  (Ctrl-C ends it)")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

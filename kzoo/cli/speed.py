@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, assignments, import_keras, out, print_json
+from kzoo.cli.changes import BuilderOptions, assignments
+from kzoo.cli.common import AsJson, app, import_keras, out, print_json, table
 
 
 @app.command()
@@ -16,9 +16,7 @@ def speed(
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 128,
     steps: Annotated[int, typer.Option(help="Steps per round.")] = 3,
     rounds: Annotated[int, typer.Option(help="Number of rounds; the result is their median.")] = 3,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of the model's builder.")
-    ] = None,
+    set_: BuilderOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure training speed in float32 and bfloat16 on this machine, and recommend one."""
@@ -33,9 +31,8 @@ def speed(
     if as_json:
         print_json(measured.to_dict())
         return
-    table = Table("precision", "images a second", "relative to float32", box=None, pad_edge=False)
-    for name, value in measured.images_per_second.items():
-        table.add_row(name, f"{value:,.0f}", f"{value / measured.images_per_second['float32']:.2f}")
+    rates = measured.images_per_second
+    rows = [(name, f"{rate:,.0f}", f"{rate / rates['float32']:.2f}") for name, rate in rates.items()]
     out.print(f"{measured.model}, batch {measured.batch_size}, {rounds} rounds of {steps} steps in turns")
-    out.print(table)
-    out.print(measured.advice(), highlight=False, markup=False)
+    out.print(table(("precision", "images a second", "relative to float32"), rows))
+    out.print(measured.advice())

@@ -7,32 +7,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from kzoo.cli.changes import with_changes
 from kzoo.cli.common import (
     AsJson,
-    BatchSize,
     DataDir,
-    Dataset,
-    Epochs,
-    Freeze,
-    ImageSize,
-    LearningRate,
     On,
-    Set,
-    TrainSize,
-    Weights,
     app,
-    changed,
     complain,
     import_keras,
     interruptible,
     numbers,
     out,
     print_json,
+    table,
+    wide_console,
 )
 from kzoo.cli.parsing import App
-from kzoo.console import plain_console, say
+from kzoo.console import say
 from kzoo.errors import InputError
 
 studies = App(no_args_is_help=True, help="Studies: questions of the reports, with runs, tables and verdicts.")
@@ -47,16 +39,12 @@ def _check_study(name: str) -> str:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name.", callback=_check_study)]
 Records = Annotated[
-    list[Path] | None,
-    typer.Option("--records", metavar="DIR", help="Directory of runs or records; may be repeated."),
+    list[Path] | None, typer.Option("--records", metavar="DIR", help="Directory of runs or records; may be repeated.")
 ]
 
 
 @studies.command("list")
-def list_(
-    pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*",
-    as_json: AsJson = False,
-) -> None:
+def list_(pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*", as_json: AsJson = False) -> None:
     """List studies."""
     from kzoo.studies import get_study, list_studies
 
@@ -66,14 +54,8 @@ def list_(
     if as_json:
         print_json([item.to_dict() for item in listed])
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("study")
-    table.add_column("report")
-    table.add_column("runs", justify="right")
-    table.add_column("question", overflow="fold")
-    for item in listed:
-        table.add_row(item.name, item.report, str(len(item.entries)), item.question)
-    out.print(table)
+    rows = [(item.name, item.report, str(len(item.entries)), item.question) for item in listed]
+    out.print(table(("study", "report", "runs", "question"), rows, right=("runs",)))
 
 
 @studies.command()
@@ -86,14 +68,12 @@ def show(name: Name, as_json: AsJson = False) -> None:
         print_json(study.to_dict())
         return
     out.print(f"{study.question} ({_source(study.report)})")
-    table = Table(box=None, pad_edge=False)
-    for column in ("run", "recipe", "model", "dataset", "epochs", "reported"):
-        table.add_column(column, overflow="fold")
+    shown = table(("run", "recipe", "model", "dataset", "epochs", "reported"))
     for entry in study.entries:
         recipe = entry.recipe
         reported = "; ".join(filter(None, (metrics.write_all(entry.reported), entry.note)))
-        table.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
-    out.print(table)
+        shown.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
+    out.print(shown)
     for claim in study.claims:
         say(out, f"- {claim.text} ({claim.source})")
     for note in study.notes:
@@ -105,7 +85,9 @@ def _source(report: str) -> str:
 
 
 @studies.command()
+@with_changes(without=("seed",))
 def run(
+    *,
     name: Name,
     only: Annotated[
         list[str] | None,
@@ -116,15 +98,7 @@ def run(
     seeds: Annotated[
         str | None, typer.Option(metavar="LIST", help="Seeds of every run, e.g. 0,1,2 (default: the recipe's).")
     ] = None,
-    set_: Set = None,
-    dataset: Dataset = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    image_size: ImageSize = None,
-    train_size: TrainSize = None,
-    weights: Weights = None,
-    freeze: Freeze = None,
+    changes: dict[str, Any],
     data_dir: DataDir = None,
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Directory of the runs.")] = Path("runs"),
     records: Records = None,
@@ -136,19 +110,6 @@ def run(
     """Train the runs of a study that have no record yet. The same command resumes a study."""
     from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
-
-    # Changes of every recipe.
-    changes = changed(
-        set_,
-        dataset=dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        image_size=image_size,
-        train_size=train_size,
-        weights=weights,
-        freeze=freeze,
-    )
 
     # Train the runs that are not recorded yet, then print the tables.
     study = get_study(name)
@@ -183,8 +144,9 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
     """Print the tables of the budgets that have just been trained, and write the study's page."""
     from kzoo.studies import records as files
     from kzoo.studies.budget import budget, label
+    from kzoo.studies.record_files import RESULTS
 
-    folders = [directory, *(records if records is not None else [files.RESULTS])]
+    folders = [directory, *(records if records is not None else [RESULTS])]
     index = files.study_records(study, files.read_records([folder for folder in folders if folder.is_dir()]))
     for problem in index.problems:
         complain("warning", problem)
@@ -209,17 +171,16 @@ def _write_page(study: Any, index: Any, path: Path) -> None:
 def _print_group(group: Any) -> None:
     from kzoo.studies import tables
 
-    # Piped, lines may be longer than those of a terminal.
-    console = out if out.is_terminal else plain_console(width=160)
+    console = wide_console()
     for part in tables.rich_tables(group, console.width):
         console.print()
-        console.print(part, highlight=False)
+        console.print(part)
     for note in [*tables.notes(group), *tables.reasons(group)]:
         say(console, note)
     verdicts = tables.rich_verdicts(group)
     if verdicts is not None:
         console.print()
-        console.print(verdicts, highlight=False)
+        console.print(verdicts)
 
 
 def _records_of(study: Any, records: list[Path] | None) -> Any:
@@ -233,8 +194,8 @@ def _records_of(study: Any, records: list[Path] | None) -> Any:
     return index
 
 
-@studies.command()
-def table(
+@studies.command("table")
+def table_(
     name: Name,
     records: Records = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
@@ -267,13 +228,13 @@ def report(
 ) -> None:
     """Write the page of a study: one HTML file with tables, verdicts, curves and runs."""
     from kzoo.studies import get_study
-    from kzoo.studies import records as files
+    from kzoo.studies.record_files import RUNS
 
     study = get_study(name)
     index = _records_of(study, records)
     if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
-    path = output or files.RUNS / f"{name}.html"
+    path = output or RUNS / f"{name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_page(study, index, path)
 
@@ -292,5 +253,5 @@ def collect(
     for problem in problems:
         complain("warning", problem)
     for path in copied:
-        out.print(str(path), highlight=False, soft_wrap=True)
+        say(out, str(path))
     out.print(f"{len(copied)} new records")

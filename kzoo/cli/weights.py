@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json
+from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json, table
 from kzoo.cli.parsing import App
+from kzoo.console import say
 from kzoo.errors import InputError
 
 weights = App(no_args_is_help=True, help="Weight sets: trained weights by name.")
@@ -18,8 +18,7 @@ app.add_typer(weights, name="weights")
 
 @weights.command("list")
 def list_(
-    pattern: Annotated[str, typer.Argument(help="Wildcard on MODEL:TAG, or on models.")] = "*",
-    as_json: AsJson = False,
+    pattern: Annotated[str, typer.Argument(help="Wildcard on MODEL:TAG, or on models.")] = "*", as_json: AsJson = False
 ) -> None:
     """List the weight sets that come with kzoo."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
@@ -45,16 +44,13 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in rows[0]:
-        table.add_column(
-            column, justify="left" if column in ("weights", "input") else "right", no_wrap=column == "weights"
-        )
+    shown = table(rows[0], right=[column for column in rows[0] if column not in ("weights", "input")])
+    shown.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(
+        shown.add_row(
             *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in row.values())
         )
-    out.print(table)
+    out.print(shown)
 
 
 @weights.command()
@@ -69,4 +65,4 @@ def save(
     import_keras()
     from kzoo.training.publishing import save_weights_set
 
-    out.print(str(save_weights_set(run, output, tag=tag)), highlight=False, soft_wrap=True)
+    say(out, str(save_weights_set(run, output, tag=tag)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from kzoo.cli.common import AsJson, app, assignments, checked_target, import_keras, out, print_json
+from kzoo.cli.changes import BuilderOptions, assignments
+from kzoo.cli.common import AsJson, app, checked_target, import_keras, out, print_json, table
 from kzoo.errors import InputError
 
 
@@ -23,7 +23,6 @@ def list_(
     from kzoo.recipes import get_recipe, list_recipes
 
     # The entries of recipes or models.
-    table = Table(box=None, pad_edge=False)
     rows: list[dict[str, Any]]
     if recipes:
         rows = [
@@ -43,14 +42,8 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        shown = (
-            "x".join(map(str, v)) if isinstance(v, tuple) else str(v if v is not None else "-") for v in row.values()
-        )
-        table.add_row(*shown)
-    out.print(table)
+    shown = (["x".join(map(str, v)) if isinstance(v, tuple) else str(v or "-") for v in row.values()] for row in rows)
+    out.print(table(rows[0], shown))
 
 
 @app.command()
@@ -63,9 +56,7 @@ def info(
             callback=checked_target(names=True),
         ),
     ],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of the model's builder.")
-    ] = None,
+    set_: BuilderOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
@@ -85,15 +76,13 @@ def info(
         model = create_model(name, **assignments(set_))
 
     # One line for each layer, then the sums.
-    table = layer_table(model)
+    layers = layer_table(model)
     if as_json:
-        print_json(table.to_dict())
+        print_json(layers.to_dict())
         return
-    shown = Table(title=model.name, box=None, pad_edge=False)
-    shown.add_column("layer", overflow="fold")
-    for column in ("type", "output", "memory/image", "parameters", "multiply-adds", "receptive field"):
-        shown.add_column(column, justify="left" if column == "type" else "right")
-    for row in table.rows:
+    numbers = ("output", "memory/image", "parameters", "multiply-adds", "receptive field")
+    shown = table(("layer", "type", *numbers), right=numbers, title=model.name)
+    for row in layers.rows:
         field = row.receptive_field
         shown.add_row(
             row.name,
@@ -106,9 +95,8 @@ def info(
         )
     out.print(shown)
     out.print(
-        f"{table.trainable_parameters:,} trainable of {table.parameters:,} parameters, "
-        f"{table.multiply_adds:,} multiply-adds and {table.activation_bytes:,} bytes of activations per image",
-        highlight=False,
+        f"{layers.trainable_parameters:,} trainable of {layers.parameters:,} parameters, "
+        f"{layers.multiply_adds:,} multiply-adds and {layers.activation_bytes:,} bytes of activations per image"
     )
-    if table.uncounted:
-        out.print(f"multiply-adds of these layers are not counted: {', '.join(table.uncounted)}")
+    if layers.uncounted:
+        out.print(f"multiply-adds of these layers are not counted: {', '.join(layers.uncounted)}")

@@ -28,7 +28,7 @@ class _Block:
         # Zeros stay around what is written into the middle.
         shape = (self.images, *geometry.padded_shape[1:])
         self.padded = np.zeros(shape, dtype)
-        self._columns = np.empty((self.images, self.rows, geometry.width.places, *geometry.kernel_shape[:3]), dtype)
+        self._columns = np.empty((self.images, self.rows, geometry.width.positions, *geometry.kernel_shape[:3]), dtype)
 
     def parts(self) -> Iterator[slice]:
         """The images of each block."""
@@ -37,8 +37,8 @@ class _Block:
 
     def strips(self) -> Iterator[slice]:
         """The rows of positions that are processed at a time."""
-        for first in range(0, self.geometry.height.places, self.rows):
-            yield slice(first, min(first + self.rows, self.geometry.height.places))
+        for first in range(0, self.geometry.height.positions, self.rows):
+            yield slice(first, min(first + self.rows, self.geometry.height.positions))
 
     def columns(self, images: slice, rows: slice) -> np.ndarray:
         """The buffer's part for this many images and rows."""
@@ -67,8 +67,8 @@ def matrix(columns: np.ndarray) -> np.ndarray:
 
 def sizes(geometry: Geometry, itemsize: int) -> tuple[int, int]:
     """How many images, and rows of positions, are processed at a time (all rows if more than one image is)."""
-    row = geometry.width.places * int(np.prod(geometry.kernel_shape[:3])) * itemsize
-    rows = geometry.height.places
+    row = geometry.width.positions * int(np.prod(geometry.kernel_shape[:3])) * itemsize
+    rows = geometry.height.positions
     if rows * row > BLOCK_BYTES:
         return 1, max(BLOCK_BYTES // row, 1)
     return min(max(BLOCK_BYTES // (rows * row), 1), geometry.batch), rows
@@ -124,7 +124,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     """Bytes at the peak beyond arguments and result, of each function: the buffers, and a product to be added."""
     images, rows = sizes(geometry, itemsize)
     padded = images * int(np.prod(geometry.padded_shape[1:]))
-    block = images * rows * geometry.width.places * int(np.prod(geometry.kernel_shape[:3]))
+    block = images * rows * geometry.width.positions * int(np.prod(geometry.kernel_shape[:3]))
     buffers = itemsize * (padded + block)
     product = itemsize * int(np.prod(geometry.kernel_shape))
     back = buffers + itemsize * im2col.sum_buffers(images * rows, geometry)

@@ -11,16 +11,7 @@ from types import MappingProxyType, ModuleType
 import numpy as np
 
 from kzoo.convolution import blocked, correlate, fft, im2col, loops
-from kzoo.convolution.geometry import (
-    IMAGES,
-    KERNEL,
-    Geometry,
-    Padding,
-    Pair,
-    check_array,
-    check_shape,
-    of_convolution,
-)
+from kzoo.convolution.geometry import IMAGES, KERNEL, Geometry, Padding, Pair, check_array, check_shape, of_convolution
 from kzoo.errors import unknown
 
 ALGORITHMS: MappingProxyType[str, ModuleType] = MappingProxyType(
@@ -99,10 +90,7 @@ def conv2d_input_gradient(
         gradient: with respect to the output, (B, P, Q, F), float32 or float64.
         kernel: (k, k, C, F), of the same dtype.
         input_shape: (B, H, W, C); strides leave it open.
-        stride: as in the forward pass.
-        padding: as in the forward pass.
-        dilation: as in the forward pass.
-        algorithm: see `conv2d`.
+        stride, padding, dilation, algorithm: as for `conv2d`.
 
     Returns:
         (B, H, W, C), of the same dtype.
@@ -135,10 +123,7 @@ def conv2d_kernel_gradient(
         x: the input, (B, H, W, C), float32 or float64.
         gradient: with respect to the output, (B, P, Q, F), of the same dtype.
         kernel_shape: (k, k, C, F); strides leave it open.
-        stride: as in the forward pass.
-        padding: as in the forward pass.
-        dilation: as in the forward pass.
-        algorithm: see `conv2d`.
+        stride, padding, dilation, algorithm: as for `conv2d`.
 
     Returns:
         (k, k, C, F), of the same dtype.

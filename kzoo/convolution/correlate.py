@@ -93,7 +93,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     padded = height.padded * width.padded * geometry.is_padded
     image = height.used * width.used
     kernel = height.extent * width.extent
-    strided = ((height.places - 1) * height.stride + 1) * ((width.places - 1) * width.stride + 1)
+    strided = ((height.positions - 1) * height.stride + 1) * ((width.positions - 1) * width.stride + 1)
     spread_kernel = kernel * (_dilation(geometry) != (1, 1))
     spread_gradient = strided * (_stride(geometry) != (1, 1))
     return {

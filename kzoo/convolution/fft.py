@@ -56,7 +56,7 @@ def _by_frequency(spectrum: np.ndarray) -> np.ndarray:
 def _every(geometry: Geometry) -> tuple[slice, slice]:
     """Indices of the outputs among all positions at stride 1."""
     return tuple(  # type: ignore[return-value]
-        slice(0, (axis.places - 1) * axis.stride + 1, axis.stride) for axis in (geometry.height, geometry.width)
+        slice(0, (axis.positions - 1) * axis.stride + 1, axis.stride) for axis in (geometry.height, geometry.width)
     )
 
 
@@ -108,7 +108,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     height, width = transform_sizes(geometry)
     half = 2 * height * (width // 2 + 1)  # reals that a map's transform takes
     batch, channels, filters = geometry.batch, geometry.channels, geometry.filters
-    rows, columns = geometry.height.places, geometry.width.places
+    rows, columns = geometry.height.positions, geometry.width.positions
 
     # Numbers in each operand, and the operands, result and kept pixels of each function.
     maps = {"kernel": channels * filters, "x": batch * channels, "gradient": batch * filters}

@@ -46,25 +46,25 @@ class Axis:
         return self.size + self.before + self.after
 
     @property
-    def places(self) -> int:
+    def positions(self) -> int:
         """How many positions the window has: the size of the result."""
         return (self.padded - self.extent) // self.stride + 1
 
     @property
     def used(self) -> int:
         """Pixels of the padded map that the window reaches; a stride may leave some at the end."""
-        return (self.places - 1) * self.stride + self.extent
+        return (self.positions - 1) * self.stride + self.extent
 
     def taps(self, tap: int) -> slice:
         """The padded map's pixels that one tap meets, one for each position of the window."""
         start = tap * self.dilation
-        return slice(start, start + (self.places - 1) * self.stride + 1, self.stride)
+        return slice(start, start + (self.positions - 1) * self.stride + 1, self.stride)
 
     def inside(self, tap: int) -> tuple[slice, slice]:
         """As `taps`, without the zeros: the positions where the tap meets the map itself, and the pixels it meets."""
         shift = tap * self.dilation - self.before
         first = max(0, -(shift // self.stride))
-        last = min(self.places - 1, (self.size - 1 - shift) // self.stride)
+        last = min(self.positions - 1, (self.size - 1 - shift) // self.stride)
         count = max(last - first + 1, 0)
         start = shift + first * self.stride
         return slice(first, first + count), slice(start, start + max((count - 1) * self.stride + 1, 0), self.stride)
@@ -106,7 +106,7 @@ class Geometry:
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
         """(batch, rows, columns, filters)."""
-        return (self.batch, self.height.places, self.width.places, self.filters)
+        return (self.batch, self.height.positions, self.width.positions, self.filters)
 
     @property
     def is_padded(self) -> bool:

@@ -31,8 +31,8 @@ def patches(padded: np.ndarray, geometry: Geometry, first: int = 0, rows: int | 
     """
     height, width = geometry.height, geometry.width
     images, down, right, next_channel = padded.strides
-    rows = height.places if rows is None else rows
-    shape = (len(padded), rows, width.places, height.window, width.window, padded.shape[3])
+    rows = height.positions if rows is None else rows
+    shape = (len(padded), rows, width.positions, height.window, width.window, padded.shape[3])
     steps = (height.stride * down, width.stride * right, height.dilation * down, width.dilation * right)
     return as_strided(padded[:, first * height.stride :], shape, (images, *steps, next_channel), writeable=False)
 
@@ -77,7 +77,7 @@ def sum_buffers(rows: int, geometry: Geometry) -> int:
     """Numbers that NumPy itself buffers as it adds one strided array of this many rows of positions to another."""
     if is_plain(geometry) and not geometry.is_padded:
         return 0  # nothing is strided
-    return 3 * min(np.getbufsize(), rows * geometry.width.places * geometry.channels)
+    return 3 * min(np.getbufsize(), rows * geometry.width.positions * geometry.channels)
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
@@ -85,7 +85,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     padded = int(np.prod(geometry.padded_shape)) * geometry.is_padded
     matrix = int(np.prod(geometry.output_shape[:3])) * int(np.prod(geometry.kernel_shape[:3]))
     output, kernel = int(np.prod(geometry.output_shape)), int(np.prod(geometry.kernel_shape))
-    back = matrix + sum_buffers(geometry.batch * geometry.height.places, geometry)
+    back = matrix + sum_buffers(geometry.batch * geometry.height.positions, geometry)
     if is_plain(geometry):
         numbers_of = {"forward": padded, "input_gradient": back, "kernel_gradient": padded}
     else:

@@ -16,7 +16,7 @@ from kzoo.convolution.geometry import Axis, Geometry
 
 def _met(axis: Axis) -> Iterator[tuple[int, int, int]]:
     """All (position, tap, pixel) of one axis at which a tap meets a pixel and not a zero of the padding."""
-    for position in range(axis.places):
+    for position in range(axis.positions):
         for tap in range(axis.window):
             pixel = position * axis.stride + tap * axis.dilation - axis.before
             if 0 <= pixel < axis.size:
@@ -30,8 +30,8 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
     height, width = geometry.height, geometry.width
     for b in range(geometry.batch):
         for o in range(geometry.filters):
-            for p in range(height.places):
-                for q in range(width.places):
+            for p in range(height.positions):
+                for q in range(width.positions):
                     total = 0.0
                     for i in range(height.window):
                         row = p * height.stride + i * height.dilation - height.before

@@ -8,16 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kzoo.convolution.geometry import (
-    IMAGES,
-    Geometry,
-    Padding,
-    Pair,
-    axes,
-    check_array,
-    check_shape,
-    pad,
-)
+from kzoo.convolution.geometry import IMAGES, Geometry, Padding, Pair, axes, check_array, check_shape, pad
 from kzoo.errors import InputError
 
 
@@ -80,9 +71,7 @@ def max_pool2d_gradient(
         gradient: with respect to the output, (batch, rows, columns, channels).
         argmax: as `max_pool2d` returned it, of the same shape.
         input_shape: of `max_pool2d`'s input.
-        size: as it was.
-        stride: as it was.
-        padding: as it was.
+        size, stride, padding: as for `max_pool2d`.
 
     Returns:
         Of the input's shape and the gradient's dtype. Operations: size^2 products an output.
@@ -161,10 +150,7 @@ def average_pool2d_gradient(
     Args:
         gradient: with respect to the output, (batch, rows, columns, channels).
         input_shape: of `average_pool2d`'s input.
-        size: as it was.
-        stride: as it was.
-        padding: as it was.
-        count_padding: as it was.
+        size, stride, padding, count_padding: as for `average_pool2d`.
 
     Returns:
         Of the input's shape and the gradient's dtype. Operations: size^2 sums an output.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from kzoo.data.batches import Batches
     from kzoo.data.datasets import Dataset, get_dataset, list_datasets, register_dataset
     from kzoo.data.getting import get
-    from kzoo.data.given import from_arrays
     from kzoo.data.images import read_image, resize
+    from kzoo.data.in_memory import from_arrays
     from kzoo.data.loading import Availability, available, load
     from kzoo.data.splits import Part, Split, Splits, split
 
@@ -38,7 +38,7 @@ _MODULES = {
     "batches": ("Batches",),
     "datasets": ("Dataset", "get_dataset", "list_datasets", "register_dataset"),
     "getting": ("get",),
-    "given": ("from_arrays",),
+    "in_memory": ("from_arrays",),
     "images": ("read_image", "resize"),
     "loading": ("Availability", "available", "load"),
     "splits": ("Part", "Split", "Splits", "split"),

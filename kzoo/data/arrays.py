@@ -87,6 +87,8 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     if get("images") is None or get("labels") is None:
         holds = "" if by_name is None else f"; it holds {some(by_name) or 'nothing'}"
         raise InputError(f"{source} must give 'images' and 'labels', or 'x_train' and 'y_train'{holds}")
+
+    # The training images, their labels and classes.
     images, labels = _part(get("images"), get("labels"), source, "")
     names = texts(get("class_names"), source)
     classes = _classes(labels, names, source)
@@ -181,6 +183,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
         chosen = np.flatnonzero(number[labels] >= 0)
         return images[chosen], number[labels[chosen]]
 
+    # Keep the chosen classes in each part.
     images, labels = keep(arrays.images, arrays.labels)
     parts: dict[str, Any] = {}
     for part in ("validation", "test"):

@@ -65,7 +65,7 @@ AnyAugmentation = (
 )
 """The built-in kinds."""
 AugmentationSpec = Annotated[
-    Annotated[AnyAugmentation, Field(discriminator="kind"), Tag("[own]")]
+    Annotated[AnyAugmentation, Field(discriminator="kind"), Tag("[built-in]")]
     | Annotated[CustomAugmentation, Tag("[custom]")],
     Discriminator(family("augmentation")),
     BeforeValidator(kind_alone),

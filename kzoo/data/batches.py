@@ -114,6 +114,8 @@ class Batches(keras.utils.PyDataset):
         if self.soft:
             targets = np.eye(self._classes, dtype=np.float32)[targets]
             targets = targets * np.float32(1 - self._smoothing) + np.float32(self._smoothing / self._classes)
+
+        # Augment; batch and epoch determine the draws.
         if self._seed is not None:
             rng = generator(self._seed, "augment", self.epoch, step)
             for change in self._augmentation:

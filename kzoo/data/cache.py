@@ -100,6 +100,8 @@ def _write(folder: Path, arrays: Arrays) -> None:
             "notes": arrays.notes,
         }
         (scratch / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+
+        # Put it where it belongs, unless another process was faster.
         if folder.exists() and read(folder) is None:
             shutil.rmtree(folder)
         if not folder.exists():

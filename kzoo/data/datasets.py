@@ -1,208 +1,18 @@
-"""Every dataset as one row: size, classes, statistics, how it is split and augmented by default, its loader."""
+"""Datasets by name: the catalogue's, registered ones, and what a name itself locates."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any
 
 from kzoo.data.augmentation import Augmentation
-from kzoo.data.geometry import Flip, PadCrop
+from kzoo.data.catalog import DATASETS, Dataset, Loader
 from kzoo.data.tfds_names import PREFIX, parse
 from kzoo.errors import InputError, shown, unknown
 from kzoo.registry import Registry
 
-Loader = Callable[[str | None], Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A dataset's row.
-
-    Attributes:
-        name: its name in recipes.
-        classes: number of classes; None if only loading the data shows it.
-        image_shape: (H, W, C); None if only loading the data shows it.
-        mean: per channel, in units of pixels / 255; None if unknown.
-        std: likewise.
-        augmentation: the default of recipes.
-        validation: default validation images: a share (below 1) or a count of the training images.
-        test: share held out for testing if the dataset has no test split; otherwise None.
-        loader: a callable ``loader(data_dir) -> {"images", "labels", ...}`` (see `register_dataset`), or
-            ``module:function`` naming one; None for what is prepared by tensorflow-datasets.
-        prepared: its name in tensorflow-datasets, or None.
-        transpose: whether the prepared images are stored with rows and columns swapped.
-        class_names: names of the classes; None if the data contain them.
-        published: training and test images of the published dataset, if its classes have equal size; otherwise None.
-        features: the image and the label feature to take of the prepared data; None for those to look up.
-        trained_on: another dataset that provides the training images, mean and std where the prepared data are only a
-            test part.
-        configuration: an example of a configuration, where the prepared data must be named with one.
-        stratified: whether parts are drawn class by class where the recipe leaves it open.
-    """
-
-    name: str
-    classes: int | None = None
-    image_shape: tuple[int, int, int] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    augmentation: tuple[Augmentation, ...] = ()
-    validation: float | int = 0.1
-    test: float | None = None
-    loader: Loader | str | None = None
-    prepared: str | None = None
-    transpose: bool = False
-    class_names: tuple[str, ...] | None = None
-    published: tuple[int, int] | None = None
-    features: tuple[str | None, str | None] = (None, None)
-    trained_on: str | None = None
-    configuration: str | None = None
-    stratified: bool = True
-
-
-TEN_DIGITS = tuple("0123456789")
-PAD_CROP_FLIP = (PadCrop(padding=4), Flip(horizontal=0.5))
-
-DATASETS = (
-    Dataset(
-        "digits",
-        classes=10,
-        image_shape=(8, 8, 1),
-        # computed over all 1,797 images
-        mean=(0.3053,),
-        std=(0.3759,),
-        # 1,222 / 216 / 359 images: flips turn them into other digits, a crop by 4 leaves little of 8 pixels
-        validation=0.15,
-        test=0.2,
-        loader="kzoo.data.sources:digits",
-        class_names=TEN_DIGITS,
-    ),
-    Dataset(
-        "mnist",
-        classes=10,
-        image_shape=(28, 28, 1),
-        # the values commonly published for the 60,000 training images
-        mean=(0.1307,),
-        std=(0.3081,),
-        validation=5000,
-        prepared="mnist",
-        stratified=False,
-        class_names=TEN_DIGITS,
-    ),
-    Dataset(
-        "emnist",
-        classes=47,
-        image_shape=(28, 28, 1),
-        # computed over 90,605 training images in the classes of EMNIST Balanced, 9,120 of them from its training set
-        mean=(0.1724,),
-        std=(0.331,),
-        validation=0.12,
-        prepared="emnist/balanced",
-        stratified=False,
-        transpose=True,
-        # Cohen et al. 2017: letters whose two cases look alike share a class
-        class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
-        published=(112_800, 18_800),
-    ),
-    Dataset(
-        "cifar10",
-        classes=10,
-        image_shape=(32, 32, 3),
-        # published, and the same when computed over the 50,000 training images
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.247, 0.2435, 0.2616),
-        augmentation=PAD_CROP_FLIP,
-        validation=5000,
-        prepared="cifar10",
-        stratified=False,
-        published=(50_000, 10_000),
-    ),
-    Dataset(
-        "cifar100",
-        classes=100,
-        image_shape=(32, 32, 3),
-        # published, and the same when computed over the 50,000 training images
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        augmentation=PAD_CROP_FLIP,
-        validation=2500,
-        prepared="cifar100",
-        stratified=False,
-        published=(50_000, 10_000),
-    ),
-    # Rows below without mean and std: they are measured on the training images when these are read.
-    Dataset(
-        # Netzer et al. 2011, digits cut out; the "extra" images are left out. No augmentation, as in DeVries and Taylor
-        # 2017, whose code (github.com/uoguelph-mlrg/Cutout) trains on SVHN without flips and crops
-        "svhn",
-        classes=10,
-        image_shape=(32, 32, 3),
-        validation=5000,
-        prepared="svhn_cropped",
-    ),
-    Dataset(
-        # Xiao et al. 2017; cropped (padding 4) and flipped as by Zhong et al. 2017
-        # (github.com/zhunzhong07/Random-Erasing, fashionmnist.py)
-        "fashion-mnist",
-        classes=10,
-        image_shape=(28, 28, 1),
-        augmentation=PAD_CROP_FLIP,
-        validation=5000,
-        prepared="fashion_mnist",
-    ),
-    Dataset(
-        # Clanuwat et al. 2018, whose benchmark (github.com/rois-codh/kmnist) augments nothing
-        "kmnist",
-        classes=10,
-        image_shape=(28, 28, 1),
-        validation=5000,
-        prepared="kmnist",
-    ),
-    Dataset(
-        # Coates et al. 2011, without its unlabelled images; mirrored and cropped, as DeVries and Taylor 2017 do. The
-        # padding, an eighth of the side, is that of CIFAR's images
-        "stl10",
-        classes=10,
-        image_shape=(96, 96, 3),
-        augmentation=(PadCrop(padding=12), Flip(horizontal=0.5)),
-        validation=0.1,
-        prepared="stl10",
-    ),
-    Dataset(
-        # Ten classes of ImageNet, images of many sizes; a validation part, and no test part. Flipped as by the script
-        # of its authors (github.com/fastai/fastai, nbs/examples/train_imagenette.py); its crops of random size, from a
-        # third of the area up, are no augmentation of ours
-        "imagenette",
-        classes=10,
-        augmentation=(Flip(horizontal=0.5),),
-        test=0.2,
-        prepared="imagenette/160px-v2",
-    ),
-    Dataset(
-        # Of MedMNIST (Yang et al. 2023), which sets the validation part; its benchmark augments nothing
-        # (github.com/MedMNIST/experiments)
-        "pneumoniamnist",
-        classes=2,
-        image_shape=(28, 28, 1),
-        prepared="pneumonia_mnist",
-    ),
-    Dataset(
-        # Hendrycks and Dietterich 2019: trained on CIFAR-10, with its statistics and augmentation, and tested with a
-        # corruption and its severity
-        "cifar10-c",
-        classes=10,
-        image_shape=(32, 32, 3),
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.247, 0.2435, 0.2616),
-        augmentation=PAD_CROP_FLIP,
-        validation=5000,
-        prepared="cifar10_corrupted",
-        trained_on="cifar10",
-        configuration="fog_3",
-        stratified=False,
-    ),
-)
+__all__ = ["DATASETS", "Dataset", "get_dataset", "is_built_in", "list_datasets", "register_dataset"]
 
 REGISTRY = Registry("dataset", lambda: DATASETS)
 LOCATIONS = ("folder", "npz", "arrays")
@@ -239,6 +49,13 @@ def register_dataset(
 
     Raises:
         InputError: the name is taken by another dataset or not allowed, or the loader is not callable.
+
+    Example:
+        >>> def noise(data_dir):
+        ...     rng = np.random.default_rng(0)
+        ...     return {"images": rng.integers(0, 256, (40, 8, 8), np.uint8), "labels": np.arange(40) % 2}
+        >>> kzoo.register_dataset("noise", noise, classes=2).name
+        'noise'
     """
     if not name or ":" in name:
         raise InputError(f"dataset name {name!r} must not be empty or hold a colon")
@@ -272,6 +89,10 @@ def get_dataset(name: str) -> Dataset:
 
     Raises:
         InputError: the name is unknown, or no name.
+
+    Example:
+        >>> kzoo.get_dataset("cifar10").published
+        (50000, 10000)
     """
     if not isinstance(name, str):
         raise _unknown(name)
@@ -329,5 +150,10 @@ def _unknown(name: Any) -> InputError:
 
 
 def list_datasets() -> list[str]:
-    """The names of all datasets: the built-in ones, then the registered ones in alphabetical order."""
+    """The names of all datasets: the built-in ones, then the registered ones in alphabetical order.
+
+    Example:
+        >>> kzoo.list_datasets()[:3]
+        ['digits', 'mnist', 'emnist']
+    """
     return REGISTRY.names()

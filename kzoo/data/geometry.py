@@ -223,9 +223,9 @@ def affine(
     column, column_part = _neighbours(right * by_column[1] + down * by_column[0] + (width - 1) / 2 + more[1], width)
     upper_left = row * (width + 2) + column
 
+    # Channel by channel: NumPy is slow where the innermost axis is short.
     result = np.empty_like(images)
     padded = np.zeros((count, height + 2, width + 2), np.float32)
-    # Channel by channel: NumPy is slow where the innermost axis is short.
     for channel in range(channels):
         padded[:, 1:-1, 1:-1] = images[..., channel]
         corners = [_pixels(padded, upper_left + offset) for offset in (0, 1, width + 2, width + 3)]

@@ -127,6 +127,8 @@ def _builder(tfds: Any, row: Dataset, folder: Path) -> Any:
         near = difflib.get_close_matches(base, tfds.list_builders(with_community_datasets=False), n=1)
         hint = f": did you mean {near[0]!r}?" if near else ""
         raise InputError(f"tensorflow-datasets has no dataset {base!r}{hint}") from None
+
+    # Its configuration, which some datasets must be named with.
     configs = [one.name for one in known.BUILDER_CONFIGS]
     if configs and config not in configs:
         near = difflib.get_close_matches(config, configs, n=1) or configs[:1]

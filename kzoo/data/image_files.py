@@ -10,7 +10,8 @@ import numpy as np
 
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, is_image
-from kzoo.data.layout import OTHER_FILES, files_below
+from kzoo.data.layout import files_below
+from kzoo.data.left_out import OTHER_FILES
 from kzoo.errors import InputError
 
 
@@ -50,13 +51,7 @@ class Unreadable(list[UnreadableImage]):
     def readable(
         self, files: Sequence[Path], channels: int | None, background: Colour | None = WHITE
     ) -> Iterator[tuple[Path, np.ndarray]]:
-        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept.
-
-        Args:
-            files: image files.
-            channels: 1 for grey, 3 for RGB, or None for what a file holds.
-            background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
-        """
+        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept."""
         for file in files:
             try:
                 decoded = decode(file, channels=channels, background=background)

@@ -35,6 +35,8 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
                 "image: several labels an image, or shares of labels, are not read"
             )
         labels = labels.argmax(axis=1)
+
+    # Shape and values.
     if labels.ndim != 1:
         raise InputError(f"{source}: {part}labels must have shape (N,), (N, 1) or (N, classes), not {labels.shape}")
     if labels.dtype.kind == "f":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kzoo.data.images import suffixes
+from kzoo.data.left_out import AGAIN, DEAD_LINKS, EMPTY, HIDDEN, LOOSE, NO_LABELS, OTHER_FILES, TOOLS, LeftOut
 from kzoo.data.part_names import (
     EVALUATION,
     TEST,
@@ -23,35 +23,7 @@ from kzoo.data.part_names import (
 )
 from kzoo.errors import InputError, some
 
-# Files of systems and tools, in lower case, which are left out without a message.
-_TOOLS = re.compile(
-    r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|recycler|system volume information|lost\+found"
-    r"|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r"
-    r"|\.(_.*|ds_store|ipynb_checkpoints|apple.*|localized|temporaryitems|spotlight.*|fseventsd|documentrevisions.*"
-    r"|trash.*|git.*|svn|hg|dvc.*|idea|vscode|directory|thumbnails|picasa.*|nomedia|keep|nfs.*|~lock.*|cache)"
-)
-OTHER_FILES, DEAD_LINKS = "files of other kinds", "links that lead nowhere"
-LOOSE, HIDDEN, EMPTY = "images outside of class folders", "hidden files and folders", "folders without images"
-AGAIN, NO_LABELS = "links to folders that are read already", "folders of images without classes"
-
 Classes = dict[str, list[Path]]
-
-
-class LeftOut:
-    """What is left out, by kind, as paths below `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._paths: dict[str, list[str]] = {}
-
-    def add(self, kind: str, path: Path) -> None:
-        """Note one more of a kind."""
-        self._paths.setdefault(kind, []).append(os.path.relpath(path, self._root))
-
-    def line(self) -> list[str]:
-        """One line on all of it, with counts and an example of each kind; none if nothing is left out."""
-        kinds = [f"{len(paths)} {kind} (e.g. {paths[0]!r})" for kind, paths in self._paths.items()]
-        return [f"folder {str(self._root)!r}: left out {', '.join(kinds)}"] if kinds else []
 
 
 @dataclasses.dataclass
@@ -71,10 +43,6 @@ class Layout:
 
 def layout(path: str, root: Path) -> Layout:
     """Read the structure of an image folder.
-
-    Args:
-        path: as the user named it, for messages.
-        root: the folder.
 
     Raises:
         InputError: it has no classes, or parts or folds that cannot be read as such.
@@ -133,6 +101,8 @@ class _Scan:
         if TRAIN not in chosen.values():
             raise InputError(f"{self.name} has {next(iter(chosen)).name}/ but no train/{self._if_classes()}")
         self._check_others([folder for folder in folders if folder not in chosen], list(chosen))
+
+        # One folder for each part.
         part_folders: dict[str, Path] = {}
         for folder, part in self._evaluation_decided(chosen).items():
             if part == UNLABELLED:
@@ -205,6 +175,8 @@ class _Scan:
             raise InputError(f"image folder {str(parent)!r} has folds ({some(f.name for f in folders)}), not classes")
         if parent == self.root:
             self._check_below(folders)
+
+        # The files of each class, of folders that are read once.
         classes: Classes = {}
         first_folders: dict[tuple[int, int], Path] = {}
         for folder in folders:
@@ -252,6 +224,8 @@ class _Scan:
                     f"{self.name} has parts inside of classes ({folder.name}/{names[0]}): the parts must be outside, "
                     f"{names[0]}/{folder.name}"
                 )
+
+        # Classes that all hold the same folders.
         if len(folders) > 1 and len(first) > 1 and all(names == first for names in inner.values()):
             if all(is_numbered(folder.name) for folder in folders):
                 raise InputError(
@@ -309,7 +283,7 @@ class _Scan:
             raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
         for entry in in_order:
             name = entry.name.lower()
-            if _TOOLS.fullmatch(name):
+            if TOOLS.fullmatch(name):
                 continue
             if not name.startswith("."):
                 yield entry

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kzoo.data import cache, given, sources
+from kzoo.data import cache, in_memory, sources
 from kzoo.data.arrays import Arrays, checked, restricted
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
@@ -133,13 +133,17 @@ def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, bac
             if row.trained_on is None
             else _tested_on(arrays, load_prepared(get_dataset(row.trained_on), data_dir))
         )
+
+    # What the name itself locates.
     kind, _, location = row.name.partition(":")
     if kind == "folder" and location:
         return sources.folder(location, image_size, background)
     if kind == "npz" and location:
         return npz(location)
     if kind == "arrays" and location:
-        return given.find(row.name)
+        return in_memory.find(row.name)
+
+    # A loader, whose result must agree with the row.
     loader = load_function(row.loader, "dataset") if isinstance(row.loader, str) else row.loader
     if loader is None:
         raise InputError(f"dataset {row.name!r} has no loader")

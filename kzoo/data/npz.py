@@ -26,6 +26,8 @@ def npz(path: str) -> Arrays:
     """
     source = f"npz file {path!r}"
     file = npz_file(path)
+
+    # Read every array; those that hold Python objects are refused by name.
     content, objects = {}, []
     try:
         with np.load(file, allow_pickle=False) as stored:

@@ -70,12 +70,16 @@ class RandomErasing(Augmentation):
         aspect = np.exp(rng.uniform(np.log(self.aspect[0]), np.log(self.aspect[1]), (count, ATTEMPTS)))
         heights = np.maximum(np.rint(np.sqrt(area * aspect)), 1).astype(np.int64)
         widths = np.maximum(np.rint(np.sqrt(area / aspect)), 1).astype(np.int64)
+
+        # The first box that fits, at a random position; none where none fits.
         fits = (heights < image_height) & (widths < image_width)
         first = np.arange(count), fits.argmax(axis=1)
         erased = chosen & fits.any(axis=1)
         height, width = heights[first] * erased, widths[first] * erased
         top = rng.integers(0, image_height - height + 1)
         left = rng.integers(0, image_width - width + 1)
+
+        # What fills the boxes.
         if self.fill == "random":
             noise = rng.standard_normal((int((height * width).sum()), channels), np.float32)
             noise *= np.asarray(normalization.std, np.float32) * 255
@@ -251,6 +255,7 @@ def median_filter(images: np.ndarray, size: int = 2, *, per_channel: bool = Fals
     channels, depth = images.shape[3], 1 if per_channel else size
     before, after = size // 2, size - 1 - size // 2
     across = (depth // 2, depth - 1 - depth // 2)
+
     # Channels first: NumPy is slow where the innermost axis is short.
     planes = np.moveaxis(images, 3, 0)
     wide = np.pad(planes, (across, (0, 0), (before, after), (before, after)), mode="symmetric")
@@ -260,6 +265,7 @@ def median_filter(images: np.ndarray, size: int = 2, *, per_channel: bool = Fals
         for column in range(size)
         for channel in range(depth)
     ]
+
     # All windows are sorted at once, as far as needed, by comparing whole arrays: many times as fast as SciPy's filter.
     lower = np.empty_like(window[0])
     for smallest in range(len(window) // 2 + 1):

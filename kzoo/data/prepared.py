@@ -63,11 +63,6 @@ def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | N
 
     The first time it is decoded by tensorflow-datasets, which needs TensorFlow, and cached; see `located`.
 
-    Args:
-        row: the dataset's row, with its name in tensorflow-datasets.
-        data_dir: see `data_folder`.
-        image_size: what images of varying sizes are scaled to.
-
     Raises:
         InputError: not prepared there, not readable, or TensorFlow is missing and nothing is cached.
     """
@@ -126,6 +121,8 @@ def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = 
             form = f"{row.name}/{row.configuration}"
             raise InputError(f"dataset {row.name!r}: name a configuration, as {form}; {instructions(row, data_dir)}")
         raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(row, data_dir)}")
+
+    # The cache entry of these files, else the files.
     try:
         root = cache_folder()
         for size in {None, image_size}:

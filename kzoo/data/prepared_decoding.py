@@ -22,12 +22,6 @@ from kzoo.errors import InputError, some
 def decoded(row: Dataset, prepared: Path, description: Description, image_size: int | None) -> Arrays:
     """The images of a prepared dataset's parts.
 
-    Args:
-        row: the dataset's row.
-        prepared: its directory.
-        description: read from the directory.
-        image_size: scale images of varying sizes to this many pixels a side; images of one size stay as they are.
-
     Returns:
         Arrays whose notes say what was left out, guessed or scaled. Where the row names another dataset to train on,
         they hold the test part alone.
@@ -159,6 +153,8 @@ class _Reader:
             content = tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
             whole = self._eight_bits(_inside(content, description.image))
             return whole, np.asarray(_inside(content, description.label)).astype(np.int64)
+
+        # One by one: scaled if they vary.
         images: list[np.ndarray] = []
         labels: list[int] = []
         for example in self._examples():

@@ -49,12 +49,6 @@ class Description:
 def describe(prepared: Path, *, called: str, image: str | None = None, label: str | None = None) -> Description:
     """Read the description of a prepared dataset.
 
-    Args:
-        prepared: the directory with ``dataset_info.json`` and ``features.json``.
-        called: the dataset's name, for messages.
-        image: the image feature to take; chosen if not given.
-        label: the label feature likewise.
-
     Raises:
         Damaged: the description is incomplete.
         InputError: the features are not those of image classification, or there are several to choose from.
@@ -166,6 +160,8 @@ def _chosen(
                 f"has {_with_kinds(features)}"
             )
         return requested, ()
+
+    # The only one, or the declared one; several or none are errors.
     if len(candidates) == 1:
         return candidates[0], ()
     if declared in candidates:

@@ -14,7 +14,8 @@ from kzoo.data.arrays import Arrays, checked
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.cache import cached
 from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, resize
-from kzoo.data.layout import EMPTY, OTHER_FILES, Layout, layout
+from kzoo.data.layout import Layout, layout
+from kzoo.data.left_out import EMPTY, OTHER_FILES
 from kzoo.data.part_names import TRAIN
 from kzoo.errors import InputError
 from kzoo.files import user_path

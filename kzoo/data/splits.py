@@ -137,18 +137,13 @@ def part_sizes(
 ) -> tuple[int, int, int]:
     """How many images a split gives to training, validation and testing.
 
-    Args:
-        spec: sizes.
-        dataset_row: gives the default sizes.
-        train: images of the dataset without its published validation and test parts.
-        test: images of its published test split; None where it has none.
-        validation: images of its published validation part; None where it has none.
-
     Raises:
         InputError: more images are requested than exist, or none is left to train on.
     """
     pooled_test = test or 0 if spec.test is not None else 0
     pooled_validation = validation or 0 if spec.validation is not None else 0
+
+    # The test part, then the validation part; the rest is for training.
     total = train + pooled_test + pooled_validation
     cut = dataset_row.test if spec.test is None and test is None else spec.test
     if cut is None and test is None:

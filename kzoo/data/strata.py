@@ -16,14 +16,7 @@ class Drawn(NamedTuple):
 
 
 def drawn_at_once(labels: np.ndarray, order: np.ndarray, validation: int, test: int) -> Drawn:
-    """The first images of a random order for testing, the next ones for validation, the rest for training.
-
-    Args:
-        labels: integers (N,), which are not used.
-        order: a permutation of 0 .. N - 1.
-        validation: images for validation.
-        test: images for testing.
-    """
+    """The first images of a random order for testing, the next ones for validation, the rest for training."""
     return Drawn(order[test + validation :], order[test : test + validation], order[:test])
 
 

@@ -42,10 +42,6 @@ class Network:
     def answer(self, content: bytes, *, drawn: bool = False) -> dict[str, Any]:
         """Predict a picture: classes with probabilities, the picture as the network sees it, and the map over it.
 
-        Args:
-            content: bytes of an image file.
-            drawn: whether it is a light drawing on black, which is cropped and centred.
-
         Raises:
             InputError: the picture cannot be read, or nothing is drawn.
         """

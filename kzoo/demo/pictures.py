@@ -23,11 +23,6 @@ MARGIN = 1 / 14
 def decoded(content: bytes, channels: int, background: Colour | None = WHITE) -> np.ndarray:
     """Decode a picture, upright: uint8 (H, W, channels).
 
-    Args:
-        content: bytes of an image file.
-        channels: 1 or 3.
-        background: RGB colour, 0-255, under a transparent picture; None drops the transparency.
-
     Raises:
         InputError: it is no picture, too large, or damaged.
     """
@@ -46,9 +41,6 @@ def decoded(content: bytes, channels: int, background: Colour | None = WHITE) ->
 
 def centered(drawing: np.ndarray) -> np.ndarray:
     """Crop and centre a light drawing on black, with a small margin, as datasets of handwriting do.
-
-    Args:
-        drawing: uint8 (H, W, C).
 
     Raises:
         InputError: nothing was drawn.

@@ -114,6 +114,10 @@ def activation_statistics(
 
     Raises:
         InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown.
+
+    Example:
+        >>> [layer.path for layer in kzoo.activation_statistics(model, images).layers][:2]
+        ['block1_conv', 'block1_conv_act']
     """
     images = np.asarray(images)
     prepare_images(model, images)
@@ -145,6 +149,10 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
 
     Raises:
         InputError: the model is not built, has several inputs or nothing to train.
+
+    Example:
+        >>> kzoo.signal_propagation(model).layers
+        ('block1_conv', 'logits')
     """
     pixels = random_images(model, images, seed)
     shape = model.output_shape
@@ -192,7 +200,11 @@ def rectifies(layer: Any) -> bool:
 
 
 def plot_activations(statistics: ActivationStatistics) -> Figure:
-    """Standard deviation, spread from image to image, and share of zeros by layer with a kernel or a ReLU."""
+    """Standard deviation, spread from image to image, and share of zeros by layer with a kernel or a ReLU.
+
+    Example:
+        >>> figure = kzoo.plot_activations(kzoo.activation_statistics(model, images))
+    """
     rows = [row for row in statistics.layers if row.has_kernel or row.rectifies]
     if not rows:
         raise InputError("there is no layer with a kernel or a ReLU to plot")

@@ -110,6 +110,11 @@ def calibration(labels: Any, probabilities: Any, *, bins: int = 15) -> Calibrati
 
     Raises:
         InputError: the shapes do not fit, a label is not a class, or a row is no distribution.
+
+    Example:
+        >>> shares = model.predict(images, verbose=0)
+        >>> 0 <= kzoo.calibration(labels, shares, bins=10).error <= 1
+        True
     """
     labels, probabilities = _checked(labels, probabilities)
     if bins < 1:
@@ -177,17 +182,17 @@ def _loss(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(-log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean())
 
 
-def plot_reliability(found: Calibration | Mapping[str, Calibration], *, title: str = "") -> Figure:
+def plot_reliability(results: Calibration | Mapping[str, Calibration], *, title: str = "") -> Figure:
     """Reliability diagrams: accuracy by confidence, with how many images have that confidence below.
 
     On the dashed line a model is right as often as it says; bars below it mean too much confidence.
 
     Args:
-        found: one calibration, or several by name, side by side.
+        results: one calibration, or several by name, side by side.
         title: of the whole figure.
     """
     # One column of panels for each calibration.
-    panels = {"": found} if isinstance(found, Calibration) else dict(found)
+    panels = {"": results} if isinstance(results, Calibration) else dict(results)
     if not panels:
         raise InputError("there is no calibration to show")
     figure = new_figure(4.6 * len(panels) if len(panels) > 1 else 5.0, 5.2)

@@ -142,6 +142,10 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
 
     Raises:
         InputError: the shapes do not fit, or a label is not a class.
+
+    Example:
+        >>> kzoo.confusion([0, 1, 1], [0, 1, 0], ["cat", "dog"]).most_confused()
+        [Pair(true='dog', predicted='cat', images=1, share=0.5)]
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     count = len(class_names) if class_names is not None else None
@@ -203,12 +207,12 @@ def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[M
     ]
 
 
-def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
+def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
     """The matrix, each row as shares of its true class; with few classes the shares are written in percent.
 
     Colours follow the square root, so that rare mistakes can be seen next to the diagonal.
     """
-    classes = len(found.class_names)
+    classes = len(result.class_names)
     if classes > counts.DENSE:
         raise InputError(f"a matrix of {classes:,} classes is too large to be drawn: --top lists the worst")
     size = float(np.clip(0.16 * classes + 2.5, 5.0, 15.0))
@@ -216,8 +220,8 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     axes = figure.add_subplot()
 
     # Shares of the true class, as colours.
-    support = found.matrix.sum(axis=1, keepdims=True)
-    shares = found.matrix / np.maximum(support, 1)
+    support = result.matrix.sum(axis=1, keepdims=True)
+    shares = result.matrix / np.maximum(support, 1)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
     bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1])
     bar.ax.set_yticklabels(["0", "1%", "5%", "10%", "20%", "40%", "70%", "100%"])
@@ -225,8 +229,8 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
 
     # Names and grid lines.
     text = 10 if classes <= NUMBERED else 8 if classes <= ROWS else 7
-    axes.set_xticks(range(classes), found.class_names, rotation=90, fontsize=text)
-    axes.set_yticks(range(classes), found.class_names, fontsize=text)
+    axes.set_xticks(range(classes), result.class_names, rotation=90, fontsize=text)
+    axes.set_yticks(range(classes), result.class_names, fontsize=text)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
     if classes <= ROWS:  # between more classes, lines would cover the cells
@@ -238,17 +242,17 @@ def plot_confusion(found: Confusion, *, title: str = "") -> Figure:
     # Shares in percent.
     if classes <= NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
-            if found.matrix[row, column]:
+            if result.matrix[row, column]:
                 color = "white" if share > 0.35 else "black"
                 label = f"{100 * share:.0f}" if share >= 0.01 else "<1"
                 axes.text(column, row, label, ha="center", va="center", fontsize=8, color=color)
-    axes.set_title(title or f"accuracy {found.accuracy:.1%} of {found.images:,} images", fontsize=12)
+    axes.set_title(title or f"accuracy {result.accuracy:.1%} of {result.images:,} images", fontsize=12)
     return figure
 
 
-def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
+def plot_per_class(result: Confusion, *, title: str = "") -> Figure:
     """Recall (the accuracy within a class) as a bar and precision as a dot, from the best class to the worst."""
-    metrics = found.per_class()
+    metrics = result.per_class()
     order = np.argsort(-np.nan_to_num(metrics["recall"], nan=-1.0), kind="stable")
     if len(order) > counts.DENSE:  # of thousands those that are recognized least
         order = order[-2 * ROWS :]
@@ -260,12 +264,12 @@ def plot_per_class(found: Confusion, *, title: str = "") -> Figure:
         positions = np.arange(len(part))
         axes.barh(positions, metrics["recall"][part], color=COLORS[4], height=0.75, label="recall")
         axes.plot(metrics["precision"][part], positions, "o", color=COLORS[1], markersize=4.5, label="precision")
-        axes.axvline(found.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
-        axes.set_yticks(positions, [found.class_names[i] for i in part], fontsize=9)
+        axes.axvline(result.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
+        axes.set_yticks(positions, [result.class_names[i] for i in part], fontsize=9)
         axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(title or f"{len(order)} classes, accuracy {found.accuracy:.1%}", fontsize=12)
+    figure.suptitle(title or f"{len(order)} classes, accuracy {result.accuracy:.1%}", fontsize=12)
     return figure
 
 

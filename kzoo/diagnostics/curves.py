@@ -30,6 +30,9 @@ def plot_learning_curves(
 
     Raises:
         InputError: there is no history, or none of these keys in one.
+
+    Example:
+        >>> figure = kzoo.plot_learning_curves({"loss": [2.0, 1.0], "val_loss": [2.1, 1.4]}, best_epoch=2)
     """
     # One history or several become histories by name.
     runs: dict[str, Any] = dict(histories)
@@ -56,28 +59,33 @@ def plot_learning_curves(
                     fill = color if style == "-" else "none"
                     marker = {"marker": "o", "markersize": 6, "markerfacecolor": fill} if len(values) == 1 else {}
                     axes.plot(np.arange(1, len(values) + 1), values, style, color=color, **marker)
+
+    # Axes, the best epoch, and one legend for both panels.
+    marked = best_epoch if len(runs) == 1 else None
     for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
         axes.set(xlabel="epoch", ylabel=key)
         axes.set_xlim(0.5, longest + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(color="0.92", linewidth=0.8)
         axes.set_axisbelow(True)
-        if best_epoch is not None and len(runs) == 1:
-            axes.axvline(best_epoch, color="0.5", linewidth=1, linestyle=":")
+        if marked is not None:
+            axes.axvline(marked, color="0.5", linewidth=1, linestyle=":")
+    _legend(figure, list(runs), marked)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
 
-    # One legend for both panels.
+
+def _legend(figure: Figure, runs: list[str], best_epoch: int | None) -> None:
     handles = [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
     names = ["training", "validation"]
-    if best_epoch is not None and len(runs) == 1:
+    if best_epoch is not None:
         handles.append(Line2D([], [], color="0.5", linestyle=":"))
         names.append(f"best epoch ({best_epoch})")
     if len(runs) > 1:
         handles += [Line2D([], [], color=color, linewidth=3) for color in _cycle(len(runs))]
-        names += list(runs)
+        names += runs
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5), frameon=False)
-    if title:
-        figure.suptitle(title, fontsize=12)
-    return figure
 
 
 def _cycle(count: int) -> list[str]:

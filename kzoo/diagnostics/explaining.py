@@ -98,16 +98,8 @@ def explain_images(
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]
 
-    # Check all names before anything is written.
-    kinds = ("grad-cam", "feature-maps") if feature_maps else ("grad-cam",)
-    names = [[f"{file.stem}-{kind}.png" for kind in kinds] for file in files]
-    for file, (first, *_) in zip(files, names, strict=True):
-        if [each[0] for each in names].count(first) > 1:
-            raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
-    folder = make_directory(folder)
-    targets = [[check_output(folder / name, overwrite=overwrite) for name in each] for each in names]
-
-    # Write the pictures.
+    # Write the pictures, once all names are checked.
+    targets = _targets(files, folder, ("grad-cam", "feature-maps") if feature_maps else ("grad-cam",), overwrite)
     rows = []
     for file, original, image, heat_map, share, answer, label, paths in zip(
         files, originals, scaled, maps, shares, answers, shown, targets, strict=True
@@ -121,6 +113,15 @@ def explain_images(
             save_figure(figure, paths[1], overwrite)
         rows.append(Explained(file, texts[0], texts[1], path, tuple(paths)))
     return rows
+
+
+def _targets(files: Sequence[Path], folder: Path, kinds: Sequence[str], overwrite: bool) -> list[list[Path]]:
+    """The paths of each image's pictures, all of which can be written."""
+    for file in files:
+        if [other.stem for other in files].count(file.stem) > 1:
+            raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
+    folder = make_directory(folder)
+    return [[check_output(folder / f"{file.stem}-{kind}.png", overwrite=overwrite) for kind in kinds] for file in files]
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:

@@ -30,6 +30,10 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
 
     Raises:
         InputError: the image does not fit, or a layer is unknown or gives no map.
+
+    Example:
+        >>> {name: maps.shape for name, maps in kzoo.feature_maps(model, images[0], ["block1_conv"]).items()}
+        {'block1_conv': (8, 8, 32)}
     """
     image = np.asarray(image)
     if image.ndim == 4 and len(image) != 1:

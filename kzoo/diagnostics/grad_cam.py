@@ -59,6 +59,10 @@ def grad_cam(
 
     Raises:
         InputError: the images do not fit the model, or there is no such layer, map or class.
+
+    Example:
+        >>> kzoo.grad_cam(model, images[:2], "block1_conv").shape
+        (2, 8, 8)
     """
     images = np.asarray(images)
     prepare_images(model, images[:1])

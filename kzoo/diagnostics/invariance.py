@@ -100,25 +100,12 @@ def invariance(
 
     Raises:
         InputError: an argument is wrong, or the images do not fit the model.
-    """
-    # Check the arguments.
-    images, labels = np.asarray(images), np.asarray(labels)
-    shifts, angles = tuple(shifts), tuple(map(float, angles))
-    if images.ndim != 4 or not len(images):
-        raise InputError(f"images of shape {images.shape}: (n, height, width, channels) with n of 1 or more is needed")
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        raise InputError(f"labels must be {len(images)} integers, not {labels.dtype} of shape {labels.shape}")
-    if fill not in FILLS:
-        raise InputError(f"fill={fill!r}: must be {' or '.join(map(repr, FILLS))}")
-    for shift in shifts:
-        if not isinstance(shift, (int, np.integer)) or shift < 0:
-            raise InputError(f"shifts has {shift!r}: whole numbers of pixels, 0 or more, are needed")
-    shifts = tuple(map(int, shifts))
-    if not np.isfinite(angles).all():
-        raise InputError(f"angles has {next(a for a in angles if not np.isfinite(a))!r}: finite degrees are needed")
-    if images.dtype != np.uint8:
-        images = images.astype(np.float32)
 
+    Example:
+        >>> kzoo.invariance(model, images, labels, shifts=[0, 1], angles=[0, 90]).shift_agreement[0]
+        1.0
+    """
+    images, labels, shifts, angles = _checked(images, labels, shifts, angles, fill)
     prepare_images(model, images[:1])
 
     # Answers to the unchanged images, and to each change once.
@@ -151,15 +138,31 @@ def invariance(
     )
 
 
-def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np.ndarray:
-    """Images moved by whole pixels, further than their size too.
+def _checked(
+    images: Any, labels: Any, shifts: Sequence[int], angles: Sequence[float], fill: str
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...], tuple[float, ...]]:
+    """Images, labels, shifts and angles of the types that `invariance` computes with."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    shifts, angles = tuple(shifts), tuple(map(float, angles))
+    if images.ndim != 4 or not len(images):
+        raise InputError(f"images of shape {images.shape}: (n, height, width, channels) with n of 1 or more is needed")
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise InputError(f"labels must be {len(images)} integers, not {labels.dtype} of shape {labels.shape}")
+    if fill not in FILLS:
+        raise InputError(f"fill={fill!r}: must be {' or '.join(map(repr, FILLS))}")
+    for shift in shifts:
+        if not isinstance(shift, (int, np.integer)) or shift < 0:
+            raise InputError(f"shifts has {shift!r}: whole numbers of pixels, 0 or more, are needed")
+    shifts = tuple(map(int, shifts))
+    if not np.isfinite(angles).all():
+        raise InputError(f"angles has {next(a for a in angles if not np.isfinite(a))!r}: finite degrees are needed")
+    if images.dtype != np.uint8:
+        images = images.astype(np.float32)
+    return images, labels, shifts, angles
 
-    Args:
-        images: (n, h, w, c).
-        down: rows, negative for up.
-        right: columns, negative for left.
-        fill: see `invariance`.
-    """
+
+def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np.ndarray:
+    """Images moved by whole pixels, further than their size too."""
     rows, columns = (np.arange(size) - by for size, by in zip(images.shape[1:3], (down, right), strict=True))
     inside = [
         (positions >= 0) & (positions < size)
@@ -173,13 +176,7 @@ def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np
 
 
 def turned(images: np.ndarray, degrees: float, fill: str = "edge") -> np.ndarray:
-    """Images turned counter-clockwise about their centres, bilinearly interpolated.
-
-    Args:
-        images: (n, h, w, c), uint8 or float32.
-        degrees: the angle.
-        fill: see `invariance`.
-    """
+    """Images turned counter-clockwise about their centres, bilinearly interpolated."""
     if fill == "black":
         return rotate(images, degrees)
     height, width = images.shape[1:3]

@@ -122,9 +122,6 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
 def features(images: np.ndarray) -> np.ndarray:
     """Pixels averaged over cells, and each cell's edges: |d/dx|, |d/dy| and their signed product.
 
-    Args:
-        images: (n, height, width, channels).
-
     Returns:
         float32 (n, features). Edges are in it because the mean colour of a cell knows nothing of texture.
 

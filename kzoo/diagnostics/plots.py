@@ -69,14 +69,7 @@ def sequential_colors(count: int) -> list[Any]:
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
-    """Name the positions 0, 1, ... of an axis, leaving out names where there are too many to read.
-
-    Args:
-        axis: ``axes.xaxis`` or ``axes.yaxis``.
-        labels: of all positions.
-        at_most: how many are shown.
-        **options: of the tick labels, e.g. ``rotation=90``.
-    """
+    """Name the positions 0, 1, ... of an axis, leaving out names where there are too many to read."""
     every = max(1, -(-len(labels) // at_most))
     positions = range(0, len(labels), every)
     axis.set_ticks(list(positions), [labels[position] for position in positions], **options)
@@ -124,6 +117,10 @@ def save_figure(figure: Figure, path: str | Path, overwrite: bool = False) -> Pa
 
     Raises:
         InputError: another suffix, no such folder, or the file exists.
+
+    Example:
+        >>> kzoo.save_figure(kzoo.plot_learning_curves({"loss": [2.0, 1.0]}), "curves.svg").name
+        'curves.svg'
     """
     path = check_output(path, overwrite=overwrite)
     kind = path.suffix.lower()[1:]

@@ -53,14 +53,7 @@ class Timing:
 
 
 def time_calls(runtime: str, call: Callable[[np.ndarray], Any], images: np.ndarray, seconds: float) -> Timing:
-    """Time calls on one batch, after two calls that warm up.
-
-    Args:
-        runtime: name of the runtime.
-        call: function to time.
-        images: (batch, height, width, channels).
-        seconds: time to spend; at least `LEAST` calls are made.
-    """
+    """Time calls on one batch, after two calls that warm up."""
     for _ in range(2):
         call(images)
     taken: list[float] = []

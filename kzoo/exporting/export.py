@@ -6,7 +6,7 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,10 @@ def export(
     Raises:
         InputError: an argument or the model does not fit, TensorFlow or another package is missing, or `path` exists.
         RunFailed: the file's outputs differ from the model's by more than rounding.
+
+    Example:
+        >>> kzoo.export(run, "digits.keras").parity.same_class
+        1.0
     """
     # Check every argument before any work.
     target = Path(path)
@@ -118,38 +122,38 @@ def export(
     if run is not None:
         outputs = outputs or "probabilities"
     pictures, part, counts = _pictures(source, run, quantize, calibration, data_dir)
-    metadata = {
+    _check_names(source, class_names)
+    metadata = _metadata(source, run, class_names)
+
+    # Make the file.
+    dtype = input or "float32"
+    order = Order("", file_format.name, dtype, outputs, fold, metadata, counts, part, quantize, opset)
+    return _write(target, source, order, pictures)
+
+
+def _metadata(model: keras.Model, run: Run | None, class_names: Sequence[str] | None) -> dict[str, Any]:
+    """What the file says of itself."""
+    return {
         "schema_version": SCHEMA_VERSION,
         "kzoo_version": __version__,
-        "name": source.name if run is None else run.result.name,
+        "name": model.name if run is None else run.result.name,
         "class_names": None if class_names is None else list(class_names),
         "resize": RESIZE,
         "recipe": None if run is None else run.result.recipe,
     }
-    _check_names(source, class_names)
 
-    # Make the file in a temporary folder next to the target, so that it can be renamed and two exports do not collide.
+
+def _write(target: Path, model: keras.Model, order: Order, pictures: Pictures) -> Export:
+    """Make the file in a temporary folder next to the target: it can be renamed, and two exports do not collide."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
-            order = Order(
-                str(temporary),
-                file_format.name,
-                input or "float32",
-                outputs,
-                fold,
-                metadata,
-                counts,
-                part,
-                quantize,
-                opset,
-            )
-            made = make(source, order, pictures)
+            made = make(model, replace(order, target=str(temporary)), pictures)
             size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
             _put_in_place(temporary, target)
     except OSError as error:
         raise RunFailed(f"cannot write {str(target)!r}: {error.strerror or error}; nothing was replaced") from None
-    return Export(target, file_format.name, size, made["layers"], made["output"], Parity(**made["parity"]))
+    return Export(target, order.format, size, made["layers"], made["output"], Parity(**made["parity"]))
 
 
 def _check_options(

@@ -52,6 +52,11 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     Returns:
         A copy, or the model itself if it has no fixed graph or cannot be copied. Its outputs differ from
         ``model(images, training=False)`` by rounding alone.
+
+    Example:
+        >>> network = kzoo.VGG08(batch_norm=True, classes=10)
+        >>> len(kzoo.fold_batch_norm(network).layers) < len(network.layers)
+        True
     """
     if not has_graph(model):
         return model

@@ -108,14 +108,7 @@ def _nested(fold: bool, final: bool, dropped: Any) -> Any:
 
 
 def _graph(model: keras.Model, fold: bool, final: bool, dropped: Any = None) -> Graph:
-    """A graph and its plan; a final one cannot be trained further.
-
-    Args:
-        model: model of the graph.
-        fold: whether to fold BatchNorm.
-        final: whether the graph is for inference only.
-        dropped: a softmax or sigmoid to leave out, if it is in this graph.
-    """
+    """A graph and its plan; a final one cannot be trained further."""
     graph = planned(model, "float32", rescaling=final) if fold else Graph(model, "float32")
     for node in graph.nodes if final and fold else ():
         layer, size = node.operation, node.outputs[0].shape[-1]

@@ -79,11 +79,6 @@ class Pictures:
 def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]:
     """Make the file in this process, or in one with TensorFlow where the format needs it.
 
-    Args:
-        model: any built model.
-        order: settings of the export.
-        pictures: images to compare on.
-
     Returns:
         ``parity`` (see `kzoo.exporting.parity.Parity`), and ``layers``: their number before and after folding.
 

@@ -99,11 +99,6 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
 
     Layers are copied with their weights, so the model stays as it is.
 
-    Args:
-        graph: the graph.
-        inputs: symbolic tensors, one for each of its inputs.
-        nested: returns the copy of a model that is called as a layer and has a graph itself.
-
     Returns:
         Symbolic tensors in the structure of the model's outputs.
     """

@@ -8,13 +8,13 @@ from kzoo.diagnostics.confusion import Confusion, plot_confusion, plot_per_class
 from kzoo.html_report.document import Absent, Table
 from kzoo.html_report.figures import Figure, embed
 from kzoo.training import counts
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 WORST = 100
 """Classes in the table if there are too many for all."""
 
 
-def confusion_of(record: Result) -> Confusion | Absent:
+def confusion_of(record: RunRecord) -> Confusion | Absent:
     """The confusion matrix of a record, or why there is none."""
     if record.status == "failed":
         return Absent("The run failed, so it was not tested.")

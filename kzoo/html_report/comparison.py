@@ -24,6 +24,10 @@ def compare_page(comparison: RunComparison, path: str | Path) -> Path:
     Raises:
         InputError: the directory does not exist, or another file is there.
         RunFailed: the file cannot be written.
+
+    Example:
+        >>> longer = kzoo.train("lenet1-max", dataset="digits", epochs=2, progress=False)
+        >>> page = kzoo.compare_page(kzoo.compare(run, longer), "compared.html")
     """
     path = check_page(path)
     labels, records = comparison.labels, dict(zip(comparison.labels, comparison.records, strict=True))

@@ -10,24 +10,13 @@ from typing import Any
 import markupsafe
 
 from kzoo.html_report.document import Absent, Table, for_script
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 BACKGROUNDS = ("#ffffff", "#14171c")
 """Of the light and the dark page."""
 
 # Of medium lightness: the contrast with both backgrounds is 3:1 or more, as WCAG requires of graphics.
-COLORS = (
-    "#2b7bba",
-    "#d4601f",
-    "#1a8f6b",
-    "#b9579f",
-    "#8a6d1c",
-    "#2f93b5",
-    "#7b62c9",
-    "#c2454f",
-    "#5f8f2e",
-    "#7a7f87",
-)
+COLORS = ("#2b7bba", "#d4601f", "#1a8f6b", "#b9579f", "#8a6d1c", "#2f93b5", "#7b62c9", "#c2454f", "#5f8f2e", "#7a7f87")
 DASHES = ("", "8 4", "2 4", "8 4 2 4")
 """Tell apart runs of the same colour, as SVG's stroke-dasharray."""
 
@@ -70,7 +59,7 @@ def _line(name: str, kind: str, values: Sequence[float], color: str, dash: str =
     return {"name": name, "kind": kind, "text": name, "y": rounded, "color": color, "dash": dash, **options}
 
 
-def run_curves(record: Result) -> list[Chart] | Absent:
+def run_curves(record: RunRecord) -> list[Chart] | Absent:
     """Accuracy, loss and learning rate of a run by epoch."""
     history = record.history
     if not record.epochs or not history.get("loss"):
@@ -103,12 +92,8 @@ def run_curves(record: Result) -> list[Chart] | Absent:
     return charts
 
 
-def study_curves(records: Mapping[str, Sequence[Result]]) -> list[Chart] | Absent:
-    """Accuracy and loss of all runs by epoch: one colour for each entry, further seeds lighter, training thin.
-
-    Args:
-        records: by label, the records of an entry in the order of their seeds.
-    """
+def study_curves(records: Mapping[str, Sequence[RunRecord]]) -> list[Chart] | Absent:
+    """Accuracy and loss of all runs by epoch: one colour for each entry, further seeds lighter, training thin."""
     drawn = {label: [run for run in runs if run.history.get("loss")] for label, runs in records.items()}
     if not any(drawn.values()):
         return Absent("No run completed an epoch, so there are no curves.")
@@ -118,6 +103,7 @@ def study_curves(records: Mapping[str, Sequence[Result]]) -> list[Chart] | Absen
     if any(len(runs) > 1 for runs in drawn.values()):
         caption += " Further seeds of an entry are lighter."
 
+    # A chart of accuracy and one of loss.
     charts = []
     for key, title, axis in (("accuracy", "Accuracy", "accuracy"), ("loss", "Loss", "cross entropy (nats)")):
         lines = []
@@ -139,7 +125,7 @@ def study_curves(records: Mapping[str, Sequence[Result]]) -> list[Chart] | Absen
     return charts
 
 
-def epoch_table(record: Result) -> Table:
+def epoch_table(record: RunRecord) -> Table:
     """The history, one row for each epoch."""
     titles = {
         "loss": "training loss",

@@ -92,11 +92,6 @@ def check_page(path: str | Path) -> Path:
 def write_page(path: str | Path, template: str, **context: Any) -> Path:
     """Fill a template and write the page.
 
-    Args:
-        path: the HTML file; only an earlier page of kzoo is replaced.
-        template: the template's name, e.g. ``"run.html"``.
-        **context: the template's variables.
-
     Returns:
         The path.
 

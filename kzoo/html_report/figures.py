@@ -19,7 +19,7 @@ from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradie
 from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure, thin_ticks
 from kzoo.errors import InputError
 from kzoo.html_report.document import Absent
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 if TYPE_CHECKING:
     from kzoo.training.recorders.weight_histograms import WeightHistory
@@ -84,13 +84,13 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     return Figure(markupsafe.Markup(svg), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
 
 
-def _recorded_flow(record: Result) -> Mapping[str, Any] | None:
+def _recorded_flow(record: RunRecord) -> Mapping[str, Any] | None:
     """The gradient flow of a record; None where it has none that can be drawn."""
     flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
     return flow if flow and flow.get("layers") and flow.get("epochs") else None
 
 
-def gradient_figures(record: Result) -> list[Figure] | Absent:
+def gradient_figures(record: RunRecord) -> list[Figure] | Absent:
     """The gradient flow of a record: over depth, by layer and epoch, and how much each step changes the weights."""
     flow = _recorded_flow(record)
     if flow is None:
@@ -103,6 +103,7 @@ def gradient_figures(record: Result) -> list[Figure] | Absent:
     )
     label = f"mean absolute gradient of {layers} layers at {epochs} epochs"
 
+    # Over depth, by layer and epoch, and update ratios where an epoch was trained.
     figures = [embed(plot_gradient_flow(flow), "Gradient over depth", f"Lines of the {label}", caption)]
     if epochs > 1:
         title = "Gradient by layer and epoch"
@@ -114,7 +115,7 @@ def gradient_figures(record: Result) -> list[Figure] | Absent:
     return figures
 
 
-def gradients_of_runs(records: Mapping[str, Result]) -> Figure | Absent:
+def gradients_of_runs(records: Mapping[str, RunRecord]) -> Figure | Absent:
     """Gradient over depth of several runs by label: untrained dotted, after the last epoch as a line."""
     flows = {label: _recorded_flow(record) for label, record in records.items()}
     drawn = {label: flow for label, flow in flows.items() if flow is not None}
@@ -130,6 +131,8 @@ def gradients_of_runs(records: Mapping[str, Result]) -> Figure | Absent:
             style = "-" if which else ":"
             color = COLORS[index % len(COLORS)]
             axes.plot(range(1, len(values) + 1), values, style, color=color, label=name, linewidth=1.6)
+
+    # Axes, legend, and which runs are missing.
     axes.set(yscale="log", xlabel="layer with weights, first to last", ylabel="mean absolute gradient")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

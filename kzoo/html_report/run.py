@@ -14,7 +14,7 @@ from kzoo.html_report.document import Absent, Table, check_page, write_page
 from kzoo.html_report.figures import gradient_figures, weight_figures
 from kzoo.html_report.recipe import changes_table, recipe_table
 from kzoo.studies import metrics
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 if TYPE_CHECKING:
     from kzoo.training.run import Run
@@ -36,7 +36,7 @@ class Drawing(NamedTuple):
     label: str
 
 
-def recorded(record: Result) -> dict[str, Any]:
+def recorded(record: RunRecord) -> dict[str, Any]:
     """The parts of a page that the record alone gives."""
     parts = {
         "failed": (record.reason or "no reason is recorded") if record.status == "failed" else "",
@@ -59,7 +59,7 @@ def recorded(record: Result) -> dict[str, Any]:
     }
 
 
-def numbers(record: Result) -> list[Number]:
+def numbers(record: RunRecord) -> list[Number]:
     """The results, the most important first."""
     # Each metric with its detail
     every = record.all_parameters
@@ -96,7 +96,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def budget(record: Result) -> str:
+def budget(record: RunRecord) -> str:
     """How long the run trained, and on what, as one sentence."""
     recipe, sizes = record.recipe, record.sizes
     drawn = sizes.get("drawn", sizes["train"])
@@ -109,7 +109,7 @@ def budget(record: Result) -> str:
     )
 
 
-def segments_table(record: Result) -> Table:
+def segments_table(record: RunRecord) -> Table:
     """When and where each process trained its part of the run."""
     rows = tuple(
         (
@@ -129,7 +129,7 @@ def segments_table(record: Result) -> Table:
     return Table(caption, header, rows, (1, 2))
 
 
-def architecture(record: Result, run: Run | None) -> Drawing | Absent:
+def architecture(record: RunRecord, run: Run | None) -> Drawing | Absent:
     """The layers of the network and their connections; the model is built again where it is not loaded."""
     from kzoo.diagnostics.diagram import architecture_diagram
     from kzoo.training.run import recorded_model
@@ -146,7 +146,7 @@ def architecture(record: Result, run: Run | None) -> Drawing | Absent:
     return Drawing(text, markupsafe.Markup(svg), f"Architecture of {record.recipe['model']}")
 
 
-def run_page(run: Run | Result, path: str | Path | None = None, *, data_dir: str | Path | None = None) -> Path:
+def run_page(run: Run | RunRecord, path: str | Path | None = None, *, data_dir: str | Path | None = None) -> Path:
     """Write the page of a finished run: one HTML file that needs no network.
 
     Args:
@@ -160,9 +160,13 @@ def run_page(run: Run | Result, path: str | Path | None = None, *, data_dir: str
     Raises:
         InputError: the run is not finished, its record is damaged, or another file is there.
         RunFailed: the file cannot be written.
+
+    Example:
+        >>> kzoo.run_page(run, "run.html").name
+        'run.html'
     """
     # The record, and where the page goes, before the seconds that predictions take.
-    if isinstance(run, Result):
+    if isinstance(run, RunRecord):
         if path is None:
             raise InputError("path must be given for the page of a record: it has no directory")
         record, opened = run, None
@@ -171,6 +175,7 @@ def run_page(run: Run | Result, path: str | Path | None = None, *, data_dir: str
         path = path or run.directory / "report.html"
     check_page(path)
 
+    # What the template shows.
     recipe, data = record.recipe, record.data
     commit = f", kzoo’s commit {record.git_commit[:10]}" if record.git_commit else ""
     shape = "×".join(str(size) for size in data["image_shape"])

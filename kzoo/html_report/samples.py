@@ -16,7 +16,7 @@ from kzoo.html_report.document import Absent
 from kzoo.html_report.pictures import png, sheet
 from kzoo.recipes.text import write
 from kzoo.seeds import generator
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 if TYPE_CHECKING:
     from kzoo.training.run import Run
@@ -57,7 +57,7 @@ class Strip:
     height: int
 
 
-def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mistakes | Absent:
+def mistakes(record: RunRecord, run: Run | None, data_dir: str | Path | None) -> Mistakes | Absent:
     """The misclassified test images for which the run's best weights give the highest probability."""
     if record.status == "failed":
         return Absent("The run failed, so it was not tested.")
@@ -67,6 +67,8 @@ def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mi
         return Absent("This page was made from a record only; mistakes need the run’s weights and data.")
     if not (run.directory / "best.weights.h5").is_file():
         return Absent("The run’s weights are missing (best.weights.h5), so its mistakes cannot be shown.")
+
+    # Predict the test part.
     from kzoo.diagnostics.confusion import confident_mistakes
     from kzoo.training.prediction import predict_part
 
@@ -79,6 +81,8 @@ def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mi
     wrong = int((predicted.probabilities.argmax(-1) != predicted.labels).sum())
     if not chosen:
         return Absent(f"There are none: all {len(predicted.labels):,} test images are classified correctly.")
+
+    # The pictures, and how many they are of all mistakes.
     pictures = tuple(
         Picture(
             png(predicted.images[m.image]),
@@ -98,12 +102,14 @@ def mistakes(record: Result, run: Run | None, data_dir: str | Path | None) -> Mi
     return Mistakes(text, pictures)
 
 
-def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -> list[Strip] | Absent:
+def augmentation(record: RunRecord, run: Run | None, data_dir: str | Path | None) -> list[Strip] | Absent:
     """A few training images before and after each change of the recipe, and after all of them."""
     changes = record.recipe.get("augmentation") or []
     expansions = record.recipe.get("expansions") or []
     if not changes and not expansions:
         return Absent("The recipe does not change training images.")
+
+    # The images that the run was trained on.
     from kzoo.training.build import load_parts
 
     try:
@@ -118,6 +124,8 @@ def augmentation(record: Result, run: Run | None, data_dir: str | Path | None) -
             raise InputError("the data is not the data that the run was trained on")
     except InputError as error:
         return Absent(f"Images cannot be shown: {error}.")
+
+    # Each change alone, then all of them together.
     before = np.array(data.train.images[:SHOWN])
     normalization = data.normalization or UNIT
     strips = []

@@ -14,7 +14,7 @@ from kzoo.studies import metrics, tables
 from kzoo.studies.budget import FULL
 from kzoo.studies.records import BudgetRecords, StudyRecords
 from kzoo.studies.study import DECIDED, HOLDS, REFUTED, Study
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 MARKS = {HOLDS: ("good", "✓"), REFUTED: ("bad", "✗")}
 """CSS class and sign of the verdicts that decide; the others have ``open`` and ``?``."""
@@ -68,7 +68,7 @@ def _budget_part(records: BudgetRecords, number: int, links: Mapping[str, str], 
     }
 
 
-def run_part(title: str, link: str, record: Result) -> dict[str, Any]:
+def run_part(title: str, link: str, record: RunRecord) -> dict[str, Any]:
     """Everything that a page of several runs shows of one; `link` leads to the run's own page, if it has one."""
     return {"title": title, "link": link, **recorded(record)}
 

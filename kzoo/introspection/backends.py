@@ -78,7 +78,7 @@ def sync(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def own_random() -> Iterator[None]:
+def separate_random() -> Iterator[None]:
     """Within it, PyTorch's global generators start from a fixed seed; afterwards they are as before.
 
     Keras draws from them there, for dropout; elsewhere it keeps the state of all generators in variables.

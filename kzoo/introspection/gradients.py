@@ -60,7 +60,7 @@ class LossProbe:
         if not model.trainable_variables:
             raise InputError(f"model {model.name!r} has no weights to train, so there are no gradients to look at")
         self.model, self._training = model, training
-        with backends.own_random():
+        with backends.separate_random():
             outputs = class_outputs(model, self._images[:4])
         self._called, self._logits = outputs.model, outputs.logits
         self._targets = _one_hot(model, targets, outputs.classes, len(self._images))
@@ -71,7 +71,7 @@ class LossProbe:
 
     def __call__(self) -> LossGradients:
         """The loss with the model's present weights, and its gradients."""
-        with backends.own_random():
+        with backends.separate_random():
             loss, gradients = self._compute(backends.values(self._trained), backends.values(self._others))
         return LossGradients(float(_numpy(loss)), [_numpy(gradient) for gradient in gradients])
 
@@ -135,7 +135,7 @@ def layer_outputs(
     """
     chosen = [find_layer(model, layer) for layer in layers]
     inputs = prepare_images(model, images)
-    with backends.own_random(), backends.no_gradients(), keras.StatelessScope():
+    with backends.separate_random(), backends.no_gradients(), keras.StatelessScope():
         with contextlib.ExitStack() as taps:
             recorded = [taps.enter_context(_tapped(layer)) for _, layer in chosen]
             model(inputs, training=training)
@@ -162,7 +162,7 @@ def activation_gradients(
     """
     path, target = find_layer(model, layer)
     inputs = prepare_images(model, images)
-    with backends.own_random(), backends.no_gradients(), keras.StatelessScope(), _tapped(target) as outputs:
+    with backends.separate_random(), backends.no_gradients(), keras.StatelessScope(), _tapped(target) as outputs:
         model(inputs, training=training)
         last = _last(path, outputs)
         uses, zeros = len(outputs), ops.zeros_like(last)
@@ -172,7 +172,7 @@ def activation_gradients(
             value = ops.sum(score(model(inputs, training=training)))
             return value, [outputs[-1]]
 
-    with backends.own_random():
+    with backends.separate_random():
         _, (activations,), (gradient,) = backends.differentiate(function, [zeros])
     return ActivationGradients(_numpy(activations), _numpy(gradient))
 
@@ -204,7 +204,7 @@ def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any]
             outputs = model(pixels[0], training=False)
             return ops.sum(score(outputs if path is None or recorded is None else _last(path, recorded))), []
 
-    with backends.own_random():
+    with backends.separate_random():
         _, _, (gradient,) = backends.differentiate(function, [inputs])
     return _numpy(gradient)
 

@@ -104,7 +104,7 @@ def inner_layers(layer: Any, *, recursive: bool = True) -> list[Any]:
     return list(layer._flatten_layers(include_self=False, recursive=recursive))
 
 
-def own_trainable_variables(layer: Any) -> list[Any]:
+def direct_trainable_variables(layer: Any) -> list[Any]:
     """The variables that a layer would train if it were not frozen, without those of the layers inside it."""
     return list(layer._trainable_variables)
 

@@ -12,10 +12,6 @@ from kzoo.errors import InputError
 def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model:
     """Load a model from a file; code in the file (a Lambda layer's) is refused.
 
-    Args:
-        path: a ``.keras`` file.
-        optimizer: whether the model is compiled as it was when it was saved.
-
     Raises:
         InputError: there is no such file, or it holds no model that can be loaded.
     """

@@ -128,6 +128,10 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
 
     Raises:
         InputError: the model has no fixed graph, or some size is open.
+
+    Example:
+        >>> kzoo.layer_table(kzoo.VGG08(classes=100)).trainable_parameters
+        59716
     """
     if input_shape is not None:
         inputs = [call.name for call in calls(model) if not call.inputs]
@@ -182,6 +186,8 @@ def _multiply_adds(call: Call) -> int | None:
         return after * math.prod(summed)
     if isinstance(layer, layers.Dense):
         return after * layer.kernel.shape[0]
+
+    # Convolutions.
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
         depthwise, pointwise = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
         return after // layer.filters * (math.prod(depthwise) + math.prod(pointwise))

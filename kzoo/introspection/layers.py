@@ -26,7 +26,7 @@ def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
         InputError: the model is not built.
     """
     check_built(model)
-    return [(path, layer) for path, layer in _walk(model, "") if not _parts(layer) or _own_variables(layer)]
+    return [(path, layer) for path, layer in _walk(model, "") if not _parts(layer) or _direct_variables(layer)]
 
 
 def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
@@ -80,10 +80,6 @@ def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str,
 
     A layer may have several (a separable convolution, a recurrent layer).
 
-    Args:
-        model: a built Keras model; nested ones are unfolded.
-        frozen: whether kernels that the model does not train count as well.
-
     Raises:
         InputError: the model is not built.
     """
@@ -121,7 +117,7 @@ def _parts(layer: Any) -> list[Any]:
     return inner_layers(layer, recursive=False)
 
 
-def _own_variables(layer: Any) -> list[Any]:
+def _direct_variables(layer: Any) -> list[Any]:
     """A layer's variables without those of the layers it is made of."""
     others = {id(variable) for part in _parts(layer) for variable in part.variables}
     return [variable for variable in layer.variables if id(variable) not in others]

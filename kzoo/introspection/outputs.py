@@ -157,6 +157,8 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
                 return None, None, None
             tensor = operation.outputs[0]
             continue
+
+        # Decided by this operation, else by the one before it.
         effect = _effect(operation, node, tensor.shape)
         if effect in ("softmax", "sigmoid"):
             kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
@@ -189,6 +191,8 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
             return "logits" if effect == "nothing" else effect
         kind = kind_of([_values(activation, shape[-1])[1]])
         return kind if kind == "logits" else f"like {kind}"
+
+    # An operation without weights is tried.
     if len(node.input_tensors) != 1:
         return "unknown"
     (tensor,) = node.input_tensors

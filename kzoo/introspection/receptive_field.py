@@ -253,10 +253,7 @@ def _upsampled(size: int, interpolation: str) -> _Axis:
         return _Axis(lambda low, high: (low // size, high // size), even=False)
     reach = {"bilinear": 0, "bicubic": 1}.get(interpolation, 2)
     return _Axis(
-        lambda low, high: (
-            (2 * low + 1 - size) // (2 * size) - reach,
-            -((size - 2 * high - 1) // (2 * size)) + reach,
-        ),
+        lambda low, high: ((2 * low + 1 - size) // (2 * size) - reach, -((size - 2 * high - 1) // (2 * size)) + reach),
         even=False,
     )
 

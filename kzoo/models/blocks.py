@@ -7,7 +7,7 @@ initial weights, BatchNorm's constants, and where a strided layer puts its paddi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,15 @@ class Layers:
         """Fully connected layer without activation."""
         initializers = self._initializers(x.shape[-1])
         return keras.layers.Dense(units, use_bias=bias, dtype=dtype, name=name, **initializers)(x)
+
+    def hidden(self, x: Any, widths: Sequence[int], dropout: float = 0.0) -> Any:
+        """Dense layers with activations, and dropout if any, on the flattened map."""
+        x = keras.layers.Flatten(name="flatten")(x)
+        for i, width in enumerate(widths, 1):
+            x = self.act(self.dense(x, width, name=f"hidden{i}"), f"hidden{i}_act")
+            if dropout:
+                x = keras.layers.Dropout(dropout, name=f"hidden{i}_dropout")(x)
+        return x
 
     def norm(self, x: Any, name: str) -> Any:
         """BatchNorm over the channels."""

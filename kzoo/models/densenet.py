@@ -9,12 +9,12 @@ import keras
 from kzoo.checks import rate, whole
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.frame import Frame, family
+from kzoo.models.builder import ModelBuilder, family
 
 
 @family("densenet-bc-100-12", name="densenet")
 def DenseNet(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     depth: int = 100,
     growth_rate: int = 12,
@@ -35,7 +35,7 @@ def DenseNet(
     convolution to ``4 * growth_rate`` channels before it. "DenseNet-BC" has bottlenecks and a compression below 1.
 
     Args:
-        frame: the shared arguments.
+        builder: the shared arguments.
         depth: number of convolutions, and the classifier, counted as in the paper: ``stages + 1`` more than a multiple
             of `stages` or, with bottlenecks, of ``2 * stages``. 40 and 100 are valid for three stages.
         growth_rate: channels that a dense layer adds (the paper's k).
@@ -45,13 +45,6 @@ def DenseNet(
         dropout: rate after every convolution except the stem (the paper used 0.2 without augmentation).
         activation: relu (the paper's), relu6, leaky_relu (slope 0.01), elu or swish.
         kernel_initializer: ``"torch"`` or the name of a Keras initializer; the paper follows He et al. (2015).
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed, or the image is too small.
     """
     # Check the options.
     whole("growth_rate", growth_rate)
@@ -62,7 +55,7 @@ def DenseNet(
     layers = Layers(kernel_initializer, activation)
 
     # Stem, dense stages with transitions between them, and the final activation.
-    x = frame.start(lambda size: size // 2 ** (stages - 1))
+    x = builder.start(lambda size: size // 2 ** (stages - 1))
     x = layers.conv(x, 2 * growth_rate if bottleneck else 16, name="stem_conv")
     for stage in range(1, stages + 1):
         for i in range(1, count + 1):
@@ -77,7 +70,7 @@ def DenseNet(
             x = _norm_act_conv(x, layers, max(1, int(compression * x.shape[-1])), 1, dropout, prefix)
             x = pool(x, "average", f"{prefix}_pool")
     x = layers.act(layers.norm(x, "final_bn"), "final_act")
-    return frame.finish(x, layers)
+    return builder.finish(x, layers)
 
 
 def _layers_per_stage(depth: Any, stages: int, bottleneck: bool) -> int:

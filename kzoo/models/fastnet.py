@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from kzoo.checks import choice, several
+from kzoo.checks import choice, rate, several
 from kzoo.errors import InputError
 from kzoo.introspection.graph import maker
 from kzoo.models.blocks import Layers
-from kzoo.models.frame import Frame, family, preset
+from kzoo.models.builder import ModelBuilder, family, preset
 from kzoo.models.whitening import whitening
 
 ACTIVATIONS = ("gelu", "silu", "relu")
@@ -19,7 +20,7 @@ ACTIVATIONS = ("gelu", "silu", "relu")
 
 @family("fastnet-s", name="fastnet")
 def FastNet(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     widths: Sequence[int] = (64, 256, 256),
     convs: int = 2,
@@ -42,7 +43,7 @@ def FastNet(
     which also holds in bfloat16 and on GPUs.
 
     Args:
-        frame: the shared arguments.
+        builder: the shared arguments.
         widths: channels of each stage; the paper's networks for 94, 95 and 96% have (64, 256, 256), (128, 384, 384)
             and (128, 384, 512).
         convs: number of convolutions in a stage, 2 or 3.
@@ -53,13 +54,6 @@ def FastNet(
         activation: gelu (the paper's), silu or relu.
         momentum: share of the old value in BatchNorm's moving averages.
         head_scale: factor before the classifier; None means one over the last width.
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed, or the image is too small.
     """
     # Check the options.
     widths = several("widths", widths)
@@ -67,51 +61,65 @@ def FastNet(
         raise InputError("widths=(): at least one stage is needed")
     if convs not in (2, 3):
         raise InputError(f"convs={convs!r}: must be 2 or 3")
-    choice("activation", activation, ACTIVATIONS)
-    if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-        raise InputError(f"momentum={momentum!r}: must be a number from 0 up to, but not including, 1")
+    rate("momentum", momentum)
     scale = 1 / widths[-1] if head_scale is None else head_scale
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not scale > 0:
         raise InputError(f"head_scale={head_scale!r}: must be a number greater than 0")
-    layers = Layers("torch", "relu" if activation == "gelu" else activation, momentum=momentum)
-
-    # The layers, with this network's activation, initialization and BatchNorm.
-    def act(x: Any, layer: str) -> Any:
-        return keras.layers.Activation(activation, name=layer)(x)
-
-    def conv(x: Any, width: int, layer: str) -> Any:
-        outputs = layers.conv(x, width, name=layer)
-        if identity:
-            _pass_through(maker(outputs)[0])
-        return outputs
-
-    def norm(x: Any, layer: str) -> Any:
-        options = {"epsilon": layers.epsilon, "momentum": layers.momentum, "scale": False}
-        return keras.layers.BatchNormalization(name=layer, **options)(x)
+    layers = _Layers("torch", activation, momentum=momentum, identity=identity)
 
     # The first layer, and the stages.
-    x = frame.start(lambda size: size - 1)
+    x = builder.start(lambda size: size - 1)
     x = whitening(x) if whiten else layers.conv(x, 8 * x.shape[-1], 2, padding=0, bias=True, name="first_conv")
-    x = act(x, "first_act")
+    x = layers.act(x, "first_act")
     for stage, width in enumerate(widths, 1):
-        start = None
-        for i in range(1, convs + 1):
-            block = f"stage{stage}_conv{i}"
-            x = conv(x, width, block)
-            if i == 1 and 1 not in x.shape[1:3]:
-                x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
-            x = norm(x, f"{block}_bn")
-            if residual and i == convs:
-                x = keras.layers.Add(name=f"stage{stage}_add")([x, start])
-            x = act(x, f"{block}_act")
-            start = x if i == 1 else start
+        x = _stage(x, layers, width, convs, residual, f"stage{stage}")
 
     # The classifier's input and scale.
     def head(x: Any) -> Any:
         x = keras.layers.GlobalMaxPooling2D(name="global_pool")(x)
         return keras.layers.Rescaling(scale, name="head_scale")(x)
 
-    return frame.finish(x, layers, pool=False, hidden=head, bias=False)
+    return builder.finish(x, layers, pool=False, hidden=head, bias=False)
+
+
+@dataclass(frozen=True)
+class _Layers(Layers):
+    """Makes this network's layers: activations, BatchNorm without scale, convolutions that start as identity."""
+
+    identity: bool = True
+
+    def __post_init__(self) -> None:
+        choice("activation", self.activation, ACTIVATIONS)
+
+    def act(self, x: Any, name: str) -> Any:
+        return keras.layers.Activation(self.activation, name=name)(x)
+
+    def norm(self, x: Any, name: str) -> Any:
+        options = {"epsilon": self.epsilon, "momentum": self.momentum, "scale": False}
+        return keras.layers.BatchNormalization(name=name, **options)(x)
+
+    def stage_conv(self, x: Any, width: int, name: str) -> Any:
+        """A 3x3 convolution without bias, the identity in its first filters."""
+        outputs = self.conv(x, width, name=name)
+        if self.identity:
+            _pass_through(maker(outputs)[0])
+        return outputs
+
+
+def _stage(x: Any, layers: _Layers, width: int, convs: int, residual: bool, name: str) -> Any:
+    """Convolutions with BatchNorm and activation, a pool after the first, and a shortcut if `residual`."""
+    start = None
+    for i in range(1, convs + 1):
+        block = f"{name}_conv{i}"
+        x = layers.stage_conv(x, width, block)
+        if i == 1 and 1 not in x.shape[1:3]:
+            x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+        x = layers.norm(x, f"{block}_bn")
+        if residual and i == convs:
+            x = keras.layers.Add(name=f"{name}_add")([x, start])
+        x = layers.act(x, f"{block}_act")
+        start = x if i == 1 else start
+    return x
 
 
 def _pass_through(layer: Any) -> None:

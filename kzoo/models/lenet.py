@@ -8,14 +8,14 @@ import keras
 
 from kzoo.checks import choice, odd, whole
 from kzoo.models.blocks import Layers, adaptive_average_2x2, pool
-from kzoo.models.frame import Frame, family
+from kzoo.models.builder import ModelBuilder, family
 
 REDUCTIONS = ("max", "average", "strided", "dilated")
 
 
 @family("lenet2-max", name="lenet")
 def LeNet(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     layers: int = 2,
     filters: int = 32,
@@ -29,8 +29,8 @@ def LeNet(
     No layer has a bias.
 
     Args:
-        frame: the shared arguments.
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+        builder: the shared arguments.
+        include_top: see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.
             The adaptive pooling belongs to the top.
         input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
         layers: number of convolutions with a reduction, 1 or more (the report's L, 1 to 4).
@@ -43,13 +43,6 @@ def LeNet(
             (kernel_size - 1) / 2, so that the map shrinks.
         activation: relu (the report's), relu6, leaky_relu, elu or swish.
         kernel_initializer: ``"torch"`` (the report's framework) or the name of a Keras initializer.
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed, or the image is too small.
     """
     # Check the options.
     whole("layers", layers)
@@ -60,14 +53,13 @@ def LeNet(
 
     def final_size(size: int) -> int:
         for block in range(layers):
-            size = {
-                "strided": -(-size // 2),
-                "dilated": size - (kernel_size - 1) * (block + 1),
-            }.get(reduction, size // 2 + 1)
+            size = {"strided": -(-size // 2), "dilated": size - (kernel_size - 1) * (block + 1)}.get(
+                reduction, size // 2 + 1
+            )
         return size
 
     # Blocks of a convolution and a reduction.
-    x = frame.start(final_size, any_size=not frame.include_top)
+    x = builder.start(final_size, any_size=not builder.include_top)
     for block in range(1, layers + 1):
         x = make.conv_norm_act(x, filters, kernel_size, batch_norm=False, name=f"block{block}_conv")
         x = _reduce(x, make, filters, kernel_size, reduction, block)
@@ -75,7 +67,7 @@ def LeNet(
     def flat(x: Any) -> Any:
         return keras.layers.Flatten(name="flatten")(adaptive_average_2x2(x))
 
-    return frame.finish(x, make, pool=False, hidden=flat, bias=False)
+    return builder.finish(x, make, pool=False, hidden=flat, bias=False)
 
 
 def _reduce(x: Any, make: Layers, filters: int, kernel_size: int, reduction: str, block: int) -> Any:

@@ -49,6 +49,12 @@ def register_model(
 
     Raises:
         InputError: the name is malformed or taken by another model, or the builder is neither kind.
+
+    Example:
+        >>> def tiny(classes=10, input_shape=(8, 8, 1), **options):
+        ...     return kzoo.MLP(hidden=[8], classes=classes, input_shape=input_shape, **options)
+        >>> kzoo.register_model("tiny", tiny, classes=10, input_shape=(8, 8, 1)).name
+        'tiny'
     """
     if not re.fullmatch(r"[^\s/:*?\[\]]+", name):
         raise InputError(f"model name {name!r}: a name has no slash, colon, white space or wildcard")
@@ -90,6 +96,10 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     Args:
         pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
         pretrained: only models with trained weights, see `list_weights`.
+
+    Example:
+        >>> kzoo.list_models("vgg08*")
+        ['vgg08', 'vgg08-bn']
     """
     names = REGISTRY.names(pattern)
     if pretrained:
@@ -110,6 +120,10 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     Raises:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
             rejects its value.
+
+    Example:
+        >>> kzoo.create_model("resnet10", classes=7).output_shape
+        (None, 7)
     """
     # The builder and its arguments.
     variant = get_variant(name)
@@ -145,6 +159,8 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 def names_set(text: str) -> bool:
     """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
+    if Path(text, "recipe.json").is_file():  # a run
+        return False
     if "://" in text or Path(text, DESCRIPTION).is_file() or Path(text).name == DESCRIPTION:
         return True
     model, colon, _ = text.partition(":")

@@ -11,14 +11,14 @@ import keras
 from kzoo.checks import choice, odd, several
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers
-from kzoo.models.frame import Frame, family, preset
+from kzoo.models.builder import ModelBuilder, family, preset
 
 BLOCK_ORDERS = ("original", "bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
 
 
 @family("resnet24", name="resnet")
 def ResNet(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     blocks: Sequence[int] = (3, 3, 2, 3),
     channels: Sequence[int] = (64, 128, 128, 256),
@@ -46,7 +46,7 @@ def ResNet(
     a next block would do (act, or BN and act) ends the last stage.
 
     Args:
-        frame: the shared arguments.
+        builder: the shared arguments.
         blocks: residual blocks per stage.
         channels: of the convolutions, per stage; the stem has as many as the first stage.
         kernel_size: of the blocks' convolutions, odd; one number, or one per stage.
@@ -55,13 +55,6 @@ def ResNet(
         block_order: one of the five above.
         kernel_initializer: ``"torch"`` or the name of a Keras initializer. The report does not name one. It used
             PyTorch, so we take PyTorch's default. He et al. used ``"he_normal"``.
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed.
     """
     # Check the options.
     blocks, channels = several("blocks", blocks), several("channels", channels)
@@ -73,7 +66,7 @@ def ResNet(
     layers = Layers(kernel_initializer, activation)
 
     # The stem, and stages of blocks.
-    x = frame.start(lambda size: size)  # strided convolutions with padding never shrink a map to nothing
+    x = builder.start(lambda size: size)  # strided convolutions with padding never shrink a map to nothing
     x = layers.conv_norm_act(x, channels[0], batch_norm=True, name="stem_conv")
     for stage, count in enumerate(blocks, 1):
         for i in range(1, count + 1):
@@ -88,7 +81,7 @@ def ResNet(
         x = layers.norm(x, "final_bn")
     if block_order in ("full-preactivation", "relu-only-preactivation"):
         x = layers.act(x, "final_act")
-    return frame.finish(x, layers)
+    return builder.finish(x, layers)
 
 
 @dataclass(frozen=True)

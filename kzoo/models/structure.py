@@ -97,11 +97,6 @@ def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, A
 def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -> list[int | None]:
     """Add a graph's calls from its outputs back, so that their order is that of no layer's making.
 
-    Args:
-        model: a model with a graph.
-        entries: added to.
-        sources: the entries that its inputs are.
-
     Returns:
         The entries that its outputs are.
     """

@@ -90,12 +90,6 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
 
     Of a ``.keras`` file the structure is compared; of a ``.weights.h5`` file shapes and number: it holds no more.
 
-    Args:
-        model: to be filled.
-        path: the file.
-        source: names it in errors.
-        whole: whether the model must take all the weights; one without the top does not.
-
     Raises:
         InputError: it cannot be read, or does not fit.
     """
@@ -142,12 +136,6 @@ def _weights_in(path: Path) -> int | None:
 
 def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, source: str) -> None:
     """Load a set's weights file into a model that may lack the top.
-
-    Args:
-        model: built.
-        trained: outline of the model that the weights were trained in.
-        path: the weights file, checked.
-        source: names the set in errors.
 
     Raises:
         InputError: the model is another network.

@@ -23,6 +23,10 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
 
     Raises:
         InputError: the model has no fixed graph, or no such layer; the nearest name is suggested.
+
+    Example:
+        >>> kzoo.feature_extractor(model, "block1_conv").output_shape
+        (None, 8, 8, 32)
     """
     names = [layers] if isinstance(layers, str) else list(layers)
     if not names:
@@ -53,6 +57,10 @@ def top_k(probabilities: Any, class_names: Sequence[str], k: int = 5) -> list[li
 
     Raises:
         InputError: the number of names is not that of the classes, or k is not positive.
+
+    Example:
+        >>> kzoo.top_k([[0.25, 0.75]], ["cat", "dog"], k=1)
+        [[('dog', 0.75)]]
     """
     values = np.asarray(keras.ops.convert_to_numpy(probabilities))
     if values.ndim != 2 or values.shape[1] != len(class_names):

@@ -9,7 +9,7 @@ import keras
 
 from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.models.blocks import Layers, crop_to_even, pool, space_to_depth
-from kzoo.models.frame import Frame, family, preset
+from kzoo.models.builder import ModelBuilder, family, preset
 
 REDUCTIONS = ("average", "max", "strided", "space-to-depth")
 SHORTCUTS = ("none", "pooled", "projected")
@@ -17,7 +17,7 @@ SHORTCUTS = ("none", "pooled", "projected")
 
 @family("vgg38", name="vgg")
 def VGG(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     blocks: int | Sequence[int] = 5,
     batch_norm: bool = False,
@@ -38,7 +38,7 @@ def VGG(
     and with PyTorch's initial weights, each convolution divides the signal's variance by 6: VGG-38 does not train.
 
     Args:
-        frame: the shared arguments.
+        builder: the shared arguments.
         input_shape: (height, width, channels); default (32, 32, 3). None for height and width is allowed, except
             with space-to-depth and, as odd sizes are cropped, with the projected shortcut.
         blocks: processing blocks per stage: a number for three equal stages (VGG-08: 0, VGG-38: 5), or a sequence
@@ -58,18 +58,9 @@ def VGG(
         shortcut: what is added before the last activation of the reduction block: "none" (the reports'), "pooled"
             (the block's input, average-pooled) or "projected" (the input after a 1x1 convolution with stride 2, and
             BatchNorm if `batch_norm`). Only the projection adds parameters.
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed, or the image is too small.
     """
     # Check the options.
-    stages = (
-        several("blocks", blocks, 3, _count) if isinstance(blocks, int) else several("blocks", blocks, None, _count)
-    )
+    stages = several("blocks", blocks, 3 if isinstance(blocks, int) else None, _count)
     whole("filters", filters)
     odd("kernel_size", kernel_size)
     whole("entry_stride", entry_stride)
@@ -85,14 +76,14 @@ def VGG(
         return size
 
     # The entry, and stages of processing blocks and a reduction.
-    x = frame.start(final_size, any_size=reduction != "space-to-depth" and shortcut != "projected")
+    x = builder.start(final_size, any_size=reduction != "space-to-depth" and shortcut != "projected")
     x = layers.conv_norm_act(x, filters, kernel_size, strides=entry_stride, batch_norm=True, name="entry_conv")
     conv: dict[str, Any] = {"filters": filters, "kernel_size": kernel_size}
     for stage, count in enumerate(stages, 1):
         for block in range(1, count + 1):
             x = _processing(x, layers, conv, batch_norm, residual, f"stage{stage}_block{block}")
         x = _reduction(x, layers, conv, batch_norm, reduction, shortcut, f"stage{stage}_reduction")
-    return frame.finish(x, layers, hidden=keras.layers.Dropout(dropout, name="dropout") if dropout else None)
+    return builder.finish(x, layers, hidden=keras.layers.Dropout(dropout, name="dropout") if dropout else None)
 
 
 def _count(option: str, value: Any) -> int:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.frame import Frame, family, preset
+from kzoo.models.builder import ModelBuilder, family, preset
 
 DROPOUT_PLACEMENTS = ("both", "pools", "hidden")
 
 
 @family("vgg-e", name="vgg-ade")
 def VGGADE(
-    frame: Frame,
+    builder: ModelBuilder,
     *,
     convs: Sequence[int] = (2, 2, 4),
     filters: Sequence[int] = (64, 128, 256),
@@ -38,8 +38,8 @@ def VGGADE(
     epsilon 2e-5 and momentum 0.9. The report has no normalization layer; we assume pixels in [0, 1], ``mean=0, std=1``.
 
     Args:
-        frame: the shared arguments.
-        include_top: see `kzoo.models.frame.Frame`, as for the following ones up to `std`.
+        builder: the shared arguments.
+        include_top: see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.
             The hidden dense layers belong to the top.
         input_shape: (height, width, channels); default (32, 32, 3). Without top, None for height and width is allowed.
         convs: convolutions per stage, each with a bias (A 1-1-2-2, D 2-2-3-3, E 2-2-4-4).
@@ -54,13 +54,6 @@ def VGGADE(
         kernel_size: of every convolution, odd (the report tried 3, 5 and 7).
         activation: relu (the report's), relu6, leaky_relu, elu or swish.
         kernel_initializer: ``"torch"`` or the name of a Keras initializer, of dense layers too.
-
-    Returns:
-        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
-        (batch, classes), float32.
-
-    Raises:
-        InputError: an option's value is not allowed, or the image is too small.
     """
     # Check the options.
     convs, filters, hidden = several("convs", convs), several("filters", filters), several("hidden", hidden)
@@ -76,26 +69,18 @@ def VGGADE(
     layers = Layers(kernel_initializer, activation, epsilon=2e-5)
 
     # Stages of convolutions and a pooling.
-    x = frame.start(lambda size: size // 2 ** len(convs), any_size=not frame.include_top)
+    x = builder.start(lambda size: size // 2 ** len(convs), any_size=not builder.include_top)
     for stage, (count, width) in enumerate(zip(convs, filters, strict=True), 1):
         for i in range(1, count + 1):
-            x = layers.conv_norm_act(
-                x, width, kernel_size, bias=True, batch_norm=batch_norm, name=f"stage{stage}_conv{i}"
-            )
+            name = f"stage{stage}_conv{i}"
+            x = layers.conv_norm_act(x, width, kernel_size, bias=True, batch_norm=batch_norm, name=name)
         x = pool(x, pooling_type, f"stage{stage}_pool")
         if dropout and dropout_placement in ("pools", "both"):
             x = keras.layers.Dropout(dropout, name=f"stage{stage}_dropout")(x)
 
-    # The hidden dense layers.
-    def dense(x: Any) -> Any:
-        x = keras.layers.Flatten(name="flatten")(x)
-        for i, width in enumerate(hidden, 1):
-            x = layers.act(layers.dense(x, width, name=f"hidden{i}"), f"hidden{i}_act")
-            if dropout and dropout_placement in ("hidden", "both"):
-                x = keras.layers.Dropout(dropout, name=f"hidden{i}_dropout")(x)
-        return x
-
-    return frame.finish(x, layers, pool=False, hidden=dense)
+    hidden_dropout = dropout if dropout_placement in ("hidden", "both") else 0.0
+    dense = functools.partial(layers.hidden, widths=hidden, dropout=hidden_dropout)
+    return builder.finish(x, layers, pool=False, hidden=dense)
 
 
 VGGA = preset(VGGADE, "VGGA", "vgg-a")

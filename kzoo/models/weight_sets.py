@@ -87,6 +87,10 @@ def list_weights(pattern: str = "*") -> list[str]:
 
     Args:
         pattern: wildcard on names; one without a colon is on models.
+
+    Example:
+        >>> kzoo.list_weights("vgg08")
+        ['vgg08:cifar10', 'vgg08:cifar100']
     """
     names = [f"{path.parent.parent.name}:{path.parent.name}" for path in PACKAGED.glob(f"*/*/{DESCRIPTION}")]
     return sorted(fnmatch.filter(names, pattern if ":" in pattern else f"{pattern}:*"))

@@ -75,14 +75,10 @@ def transfer(
     structures = [structure(model) for model in (source, target)]
     trained, wanted = map(essential, structures)
     heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
-    pairs: list[tuple[int, int]]
+    whole, pairs = True, list(zip(range(len(wanted)), range(len(trained)), strict=False))
     if partial:
         pairs, whole = _fitting(trained, wanted, heads)
-        other = ""
-    else:
-        other = _difference(wanted, trained, heads)
-        pairs, whole = list(zip(range(len(wanted)), range(len(trained)), strict=False)), True
-    if other:
+    elif other := _difference(wanted, trained, heads):
         raise InputError(
             f"{what} belong to another network than {target.name!r}: {other}; to take the layers that fit, set "
             "initial_weights_partial=true"
@@ -115,9 +111,9 @@ def transfer(
             done.taken.append(name)
 
     # Record what was taken.
-    named = {entry["name"] for entry in wanted if entry["weights"]}
     done.taken = list(dict.fromkeys(done.taken))
-    done.initialized = [name for name in dict.fromkeys(e["name"] for e in wanted) if name in named - set(done.taken)]
+    done.initialized = [e["name"] for e in wanted if e["weights"] and e["name"] not in done.taken]
+    done.initialized = list(dict.fromkeys(done.initialized))
     if not done.taken:
         raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
     return done

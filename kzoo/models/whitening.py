@@ -21,12 +21,7 @@ EPSILON = 5e-4
 
 
 def whitening(x: Any, size: int = 2) -> Any:
-    """The convolution, not yet adapted: twice as many filters as a patch has values, no padding.
-
-    Args:
-        x: Keras tensor (batch, height, width, channels).
-        size: side of the patches.
-    """
+    """The convolution, not yet adapted: twice as many filters as a patch has values, no padding."""
     filters = 2 * size**2 * x.shape[-1]
     layer = keras.layers.Conv2D(filters, size, padding="valid", kernel_initializer="orthogonal", name=LAYER)
     outputs = layer(x)

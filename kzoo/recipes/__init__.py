@@ -30,6 +30,10 @@ def register_recipe(recipe: Recipe) -> Recipe:
 
     Returns:
         The recipe, so that one statement can define and register it.
+
+    Example:
+        >>> kzoo.register_recipe(kzoo.get_recipe("rescue/bn").derive("mine/short", epochs=5)).epochs
+        5
     """
     if "/" not in recipe.name:
         raise InputError(
@@ -39,7 +43,12 @@ def register_recipe(recipe: Recipe) -> Recipe:
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
-    """Names of the recipes that match a wildcard, in the reports' order, plugins' last."""
+    """Names of the recipes that match a wildcard, in the reports' order, plugins' last.
+
+    Example:
+        >>> kzoo.list_recipes("rescue/*")[:2]
+        ['rescue/vgg08', 'rescue/vgg38']
+    """
     return REGISTRY.names(pattern)
 
 
@@ -52,6 +61,10 @@ def get_recipe(name: str) -> Recipe:
 
     Raises:
         InputError: the name is unknown (the message suggests the nearest one), or the model's default recipe is.
+
+    Example:
+        >>> kzoo.get_recipe("rescue/bn").epochs
+        100
     """
     if name.endswith(".json"):
         return Recipe.from_file(Path(name))

@@ -97,6 +97,11 @@ class Recipe(Setting):
             along the diagonal (``"flip-shift"``; Jordan 2024, section 3.5).
         ties: which of several epochs with the best validation accuracy is kept: ``"loss"``, the one with the lowest
             validation loss, or ``"first"``, as in the reports' recipes.
+
+    Example:
+        >>> recipe = kzoo.Recipe("mine/fast", model="vgg08", dataset="digits", epochs=5, optimizer="sgd")
+        >>> recipe.optimizer.learning_rate
+        0.01
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -205,6 +210,8 @@ class Recipe(Setting):
         if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has a default
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
         stratified = dataset.stratified if self.split.stratified is None else self.split.stratified
+
+        # All defaults in one recipe.
         filled = Recipe(
             **{
                 **self._fields(),

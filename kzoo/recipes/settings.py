@@ -122,8 +122,8 @@ AnySchedule = Union[  # noqa: UP007
     Constant, Cosine, CosineRestarts, Exponential, Step, Plateau, Linear, Polynomial, OneCycle
 ]
 Multiplier = Annotated[RateMultiplier, BeforeValidator(_factor_alone)]
-BuiltInOptimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), Tag("[own]")]
-BuiltInSchedule = Annotated[AnySchedule, Field(discriminator="kind"), Tag("[own]")]
+BuiltInOptimizer = Annotated[AnyOptimizer, Field(discriminator="kind"), Tag("[built-in]")]
+BuiltInSchedule = Annotated[AnySchedule, Field(discriminator="kind"), Tag("[built-in]")]
 Optimizer = Annotated[
     BuiltInOptimizer | Annotated[CustomOptimizer, Tag("[custom]")],
     Discriminator(family("optimizer")),

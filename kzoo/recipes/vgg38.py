@@ -39,11 +39,7 @@ BN, BN_RESIDUAL = RESCUE[2], RESCUE[4]
 # Report a sections 5.2 to 5.4: each recipe keeps the changes before it.
 ERASING = BN_RESIDUAL.derive("regularise/erasing", augmentation=(*CROP_FLIP, RandomErasing()))
 ERASING_L2 = ERASING.derive("regularise/erasing-l2", l2=1e-3)
-REGULARISE = (
-    ERASING,
-    ERASING_L2,
-    ERASING_L2.derive("regularise/erasing-l2-dropout", model_options={"dropout": 0.5}),
-)
+REGULARISE = (ERASING, ERASING_L2, ERASING_L2.derive("regularise/erasing-l2-dropout", model_options={"dropout": 0.5}))
 
 # Report b: one change at a time to VGG-38 with BatchNorm. The constant rates test its conjecture that the cosine
 # schedule explains its ranking; the L2 strengths are the search that it declined (ours).

@@ -27,11 +27,7 @@ VGGA = Recipe(
 )
 VGGE_BN = VGGA.derive("batchnorm-cost/vgg-e-bn", model="vgg-e-bn")
 
-DEPTH = (
-    VGGA,
-    VGGA.derive("depth/vgg-d", model="vgg-d"),
-    VGGA.derive("depth/vgg-e", model="vgg-e"),
-)
+DEPTH = (VGGA, VGGA.derive("depth/vgg-d", model="vgg-d"), VGGA.derive("depth/vgg-e", model="vgg-e"))
 BATCHNORM_COST = tuple(
     VGGA.derive(f"batchnorm-cost/{model}", model=model)
     for model in ("vgg-a", "vgg-a-bn", "vgg-d", "vgg-d-bn", "vgg-e", "vgg-e-bn")

@@ -28,7 +28,8 @@ from kzoo.training.directory import claimed, continue_from, custom_model
 from kzoo.training.options import Options
 from kzoo.training.records import folder_name
 from kzoo.training.run import Run
-from kzoo.training.train import RUNS, identify, train_in
+from kzoo.training.train import RUNS, identify
+from kzoo.training.train_in import train_in
 
 
 class Rejected(FailedTrialError):

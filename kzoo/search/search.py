@@ -55,6 +55,10 @@ class Search:
         own_process: whether each trial runs in a separate process, which releases all its memory at the end.
         memory: how much a trial's process may allocate, in GiB; needs `own_process` and Linux.
         source: the file that it was read from.
+
+    Example:
+        >>> space = {"optimizer.learning_rate": kzoo.Range(1e-4, 1e-1, log=True), "batch_size": kzoo.Choice(32, 64)}
+        >>> search = kzoo.Search("rates", "rescue/vgg08", space, trials=8)
     """
 
     name: str

@@ -30,6 +30,9 @@ class Choice:
         values: what the recipe gets, plain data or settings such as ``Adam(1e-3)``.
         keys: what keras-tuner and tables show for them.
         when: other fields' values that this field depends on; see `kzoo.search.space`.
+
+    Example:
+        >>> activation = kzoo.Choice("relu", "elu", "swish")
     """
 
     def __init__(self, *values: Any, labels: Sequence[str] | None = None, when: When | None = None) -> None:
@@ -88,7 +91,11 @@ class Choice:
 
 
 class Range:
-    """A real number between two, kept to six significant digits."""
+    """A real number between two, kept to six significant digits.
+
+    Example:
+        >>> rate = kzoo.Range(1e-4, 1e-1, log=True)
+    """
 
     kind = "range"
     _number: Any = float
@@ -170,7 +177,11 @@ class Range:
 
 
 class IntRange(Range):
-    """A whole number between two."""
+    """A whole number between two.
+
+    Example:
+        >>> depth = kzoo.IntRange(1, 4)
+    """
 
     kind = "int-range"
     _number = int

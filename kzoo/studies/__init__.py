@@ -13,12 +13,12 @@ MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "future_w
 __all__ = ["Claim", "Entry", "Study", "Verdict", "get_study", "list_studies", "register_study", "study"]
 
 
-def _own() -> Iterator[Study]:
+def _built_in() -> Iterator[Study]:
     for name in MODULES:
         yield from importlib.import_module(f"kzoo.studies.reports.{name}").STUDIES
 
 
-REGISTRY = Registry("study", _own)
+REGISTRY = Registry("study", _built_in)
 
 
 def register_study(study: Study) -> Study:
@@ -29,12 +29,22 @@ def register_study(study: Study) -> Study:
 
     Raises:
         InputError: another study has the name.
+
+    Example:
+        >>> study = kzoo.get_study("rescue")
+        >>> kzoo.register_study(study) is study
+        True
     """
     return REGISTRY.add(study)
 
 
 def list_studies(pattern: str = "*") -> list[str]:
-    """Names of the studies that match a wildcard, in the order of the reports, those of plugins last."""
+    """Names of the studies that match a wildcard, in the order of the reports, those of plugins last.
+
+    Example:
+        >>> kzoo.list_studies("resnet-b*")
+        ['resnet-blocks']
+    """
     return REGISTRY.names(pattern)
 
 
@@ -43,6 +53,10 @@ def get_study(name: str) -> Study:
 
     Raises:
         InputError: there is none; the message suggests the nearest name.
+
+    Example:
+        >>> kzoo.get_study("rescue").question
+        'What lets a 38-layer VGG train?'
     """
     return REGISTRY.get(name)
 

@@ -122,11 +122,6 @@ def budgeted(study: Study, entry: Entry, changes: Mapping[str, Any]) -> Recipe:
 def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
     """The changes that turn an entry's recipe into another one, or None if no budget of the entry explains it.
 
-    Args:
-        study: the study of the entry.
-        entry: the entry.
-        recipe: the resolved recipe of a record.
-
     Returns:
         By field (dotted for parts of one): the value in `recipe`. Empty for the full budget. Seeds do not count,
         unless the study compares them.

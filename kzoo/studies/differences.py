@@ -14,7 +14,7 @@ from kzoo.studies import metrics, selection
 from kzoo.studies.budget import FULL
 from kzoo.studies.records import BudgetRecords
 from kzoo.studies.study import Entry
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 LIMIT = 2.0
 """Standard errors beyond which a difference needs a reason."""
@@ -75,7 +75,7 @@ def differences(records: BudgetRecords) -> list[Difference]:
     return large
 
 
-def _why(entry: Entry, runs: list[Result], metric: str) -> str:
+def _why(entry: Entry, runs: list[RunRecord], metric: str) -> str:
     """The entry's reason, otherwise what is known without one."""
     sentences = []
     theirs = selection.published_sizes(runs[0].recipe)
@@ -88,7 +88,7 @@ def _why(entry: Entry, runs: list[Result], metric: str) -> str:
     return " ".join([*sentences, entry.why or _tried(runs, metric, partly_known=bool(sentences))])
 
 
-def _tried(runs: list[Result], metric: str, partly_known: bool) -> str:
+def _tried(runs: list[RunRecord], metric: str, partly_known: bool) -> str:
     """That the reason is not known, what the records rule out, and what has not been tried."""
     untried = ["other initial weights", "the constants of BatchNorm, if there is any"]
     tried = []

@@ -24,7 +24,7 @@ class Metric:
         title: what it measures.
         kind: ``"accuracy"`` and ``"share"`` (0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``,
             ``"ratio"``, ``"flops"``, ``"seconds"``.
-        read: reads it from a `kzoo.training.records.Result`; returns None if the record does not have it.
+        read: reads it from a `kzoo.training.records.RunRecord`; returns None if the record does not have it.
         short: heading of a table's column; empty if it is the title.
         part: the part of the data whose number of images limits its precision.
         any_budget: whether no budget changes it: it is counted on the network, timed at the recipe's own size, or

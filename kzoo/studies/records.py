@@ -1,4 +1,4 @@
-"""Records of runs, read from directories and grouped by study and budget (no Keras)."""
+"""Records of runs, grouped by study and budget (no Keras)."""
 
 from __future__ import annotations
 
@@ -9,57 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kzoo.errors import InputError
-from kzoo.recipes.schema import Recipe
 from kzoo.studies import budget, metrics, selection
-from kzoo.studies.invariance import FOLDER as INVARIANCE
-from kzoo.studies.invariance import InvarianceRecord, read_invariance
+from kzoo.studies.invariance import InvarianceRecord
+from kzoo.studies.record_files import RecordFile, RecordFiles, read_records
 from kzoo.studies.study import Study
-from kzoo.training.counts import from_json
 from kzoo.training.named import names_data
-from kzoo.training.records import Result, read_result
+from kzoo.training.records import RunRecord
 
-RUNS, RESULTS = Path("runs"), Path("results")
+__all__ = ["BudgetRecords", "RecordFile", "RecordFiles", "StudyRecords", "read_records", "study_records"]
+
 DATA_FIELDS = ("dataset", "class_names", "split", "train_size", "image_size", "background")
 """Fields of a recipe that select the images of a run."""
-EPOCH_TIME = "epoch_time"
-"""Directory in `results/` with the output of benchmarks/epoch_time.py, one file for each study."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordFile:
-    """A record and the file that it was read from."""
-
-    path: Path
-    record: Result
-    recipe: Recipe
-    digest: str
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of the run's images and labels."""
-        return str(self.record.data["fingerprint"])
-
-    @property
-    def in_run(self) -> bool:
-        """Whether the file lies in its run's directory, not among committed records."""
-        return self.path.name == "result.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordFiles:
-    """All records of some directories; of several records of one run, the first.
-
-    Attributes:
-        files: the records, one for each run.
-        ratios: by study and label, the seconds per epoch as a ratio to the study's first entry.
-        problems: one sentence for each file that cannot be used.
-        invariance: the records of invariance, by the digest of their run.
-    """
-
-    files: tuple[RecordFile, ...]
-    ratios: Mapping[str, Mapping[str, float]]
-    problems: tuple[str, ...]
-    invariance: Mapping[str, InvarianceRecord] = dataclasses.field(default_factory=dict)
 
 
 class BudgetRecords:
@@ -74,7 +34,7 @@ class BudgetRecords:
         self,
         study: Study,
         budget: str = budget.FULL,
-        records: Mapping[str, Sequence[Result]] | None = None,
+        records: Mapping[str, Sequence[RunRecord]] | None = None,
         ratios: Mapping[str, float] | None = None,
         invariance: Mapping[str, InvarianceRecord] | None = None,
     ) -> None:
@@ -84,7 +44,7 @@ class BudgetRecords:
         self._ratios = dict(ratios or {})
         self._invariance = dict(invariance or {})
 
-    def records(self, label: str) -> list[Result]:
+    def records(self, label: str) -> list[RunRecord]:
         """The records of an entry, one for each seed, by seed."""
         self.study.entry(label)
         return sorted(self._records.get(label, []), key=lambda record: record.recipe["seed"])
@@ -171,109 +131,6 @@ class StudyRecords:
         return any(file.in_run for file in self.files[label])
 
 
-def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
-    """Read every record in some directories.
-
-    Args:
-        directories: directories of runs (each run a directory with a ``result.json``), of one run, or of committed
-            records (JSON files in any directory); by default ``runs`` and ``results``, if they exist.
-
-    Raises:
-        InputError: one of `directories` does not exist.
-    """
-    if directories is None:
-        directories = [directory for directory in (RUNS, RESULTS) if directory.is_dir()]
-    for directory in directories:
-        if not directory.is_dir():
-            raise InputError(f"directory of records {str(directory)!r} does not exist")
-
-    # A file's directory says what kind of record it holds; the first record of a run counts.
-    files: dict[str, RecordFile] = {}
-    ratios: dict[str, Mapping[str, float]] = {}
-    problems: list[str] = []
-    invariance: dict[str, InvarianceRecord] = {}
-    for path in (path for directory in directories for path in _paths(directory)):
-        try:
-            if path.parent.name == INVARIANCE:
-                measured = read_invariance(path)
-                invariance.setdefault(measured.digest, measured)
-            elif path.parent.name == EPOCH_TIME:
-                study, by_label = read_ratios(path)
-                ratios.setdefault(study, by_label)
-            else:
-                file = read(path)
-                files.setdefault(file.digest, file)
-        except InputError as error:
-            problems.append(str(error))
-    return RecordFiles(tuple(files.values()), ratios, tuple(problems), invariance)
-
-
-def _paths(directory: Path) -> Iterable[Path]:
-    """The files of records in a directory of one run, of runs, or of committed records."""
-    if (directory / "result.json").is_file():
-        return [directory / "result.json"]
-    runs = sorted(directory.glob("*/result.json"))
-    if runs or next(directory.glob("*/recipe.json"), None) is not None:
-        return runs
-    paths = sorted(directory.glob("**/*.json"))
-    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(directory).parts)]
-
-
-def read(path: Path) -> RecordFile:
-    """Read one record and check that its parts fit each other.
-
-    Raises:
-        InputError: it is damaged, or its values or its digest do not fit the rest of it.
-    """
-    record = read_result(path)
-    recipe = Recipe.from_json(json.dumps(record.recipe), source=f"recipe of record {str(path)!r}")
-    whole = recipe.initial_weights is None and not recipe.model.startswith("keras:")
-    if whole and recipe.digest() != record.digest:
-        raise InputError(f"record {str(path)!r} was changed: its digest {record.digest!r} does not fit its recipe")
-    problem = _contradiction(record)
-    if problem:
-        raise InputError(f"record {str(path)!r} was changed: {problem}")
-    return RecordFile(path, record, recipe, record.digest)
-
-
-def _contradiction(record: Result) -> str:
-    """How two parts of a record disagree; empty if they do not."""
-    history, best, test = record.history, record.best_epoch, record.test
-    if record.status != "completed":
-        return ""
-
-    # The history has every epoch, and the scores are its values.
-    lengths = {len(values) for values in history.values()}
-    if lengths != {record.epochs}:
-        return f"it has {record.epochs} epochs and a history of {sorted(lengths)}"
-    for part, index, prefix in (("train", -1, ""), ("last", -1, "val_"), ("best", (best or 1) - 1, "val_")):
-        score = getattr(record, part)
-        for key in ("loss", "accuracy"):
-            if score is not None and getattr(score, key) != history[prefix + key][index]:
-                return f"its {part} {key} is not that of its history"
-
-    # The test accuracy is that of the confusion matrix.
-    if test is not None and record.confusion is not None:
-        matrix = from_json(record.confusion)
-        images, correct = int(matrix.sum()), int(matrix.diagonal().sum())
-        if images and abs(correct / images - test.accuracy) > 1e-6:
-            return "its test accuracy is not that of its confusion matrix"
-    return ""
-
-
-def read_ratios(path: Path) -> tuple[str, dict[str, float]]:
-    """Read the output of benchmarks/epoch_time.py: the study's name and, by label, seconds per epoch as ratios.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return str(content["study"]), {str(k): float(v["ratio"]) for k, v in content["entries"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"benchmark {str(path)!r} cannot be read ({error!r}): restore it or repeat it") from None
-
-
 def _other_images(files: Iterable[RecordFile]) -> list[str]:
     """One sentence for each dataset and split whose records are of different images."""
     seen: dict[str, dict[str, Path]] = {}
@@ -296,7 +153,7 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     could not be read.
     """
     names = {entry.recipe.name for entry in study.entries}
-    groups: dict[str, dict[str, list[Result]]] = {}
+    groups: dict[str, dict[str, list[RunRecord]]] = {}
     files: dict[str, list[RecordFile]] = {}
     untimed: set[str] = set()  # budgets on other images: epochs timed on the study's own do not apply
     problems = list(records.problems)

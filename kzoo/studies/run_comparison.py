@@ -13,7 +13,7 @@ from kzoo.errors import InputError
 from kzoo.recipes.text import flat, write
 from kzoo.studies import metrics
 from kzoo.training.finding import check_run
-from kzoo.training.records import Result, read_result
+from kzoo.training.records import RunRecord, read_result
 
 LEFT_OUT = ("name", "schema_version")
 METRICS = (
@@ -44,7 +44,7 @@ class RunComparison:
 
     labels: tuple[str, ...]
     paths: tuple[Path, ...]
-    records: tuple[Result, ...]
+    records: tuple[RunRecord, ...]
 
     def differences(self) -> list[tuple[str, ...]]:
         """The recipe fields in which the runs differ: the field, then its value in each run."""
@@ -125,6 +125,11 @@ def compare(*runs: Any) -> RunComparison:
 
     Raises:
         InputError: there are fewer than two runs, one occurs twice, or one is not finished or cannot be read.
+
+    Example:
+        >>> longer = kzoo.train("lenet1-max", dataset="digits", epochs=2, progress=False)
+        >>> kzoo.compare(run, longer).differences()
+        [('epochs', '1', '2')]
     """
     if len(runs) < 2:
         raise InputError(f"compare takes two runs or more, not {len(runs)}")
@@ -135,7 +140,7 @@ def compare(*runs: Any) -> RunComparison:
     return RunComparison(_labels(paths, records), paths, records)
 
 
-def _record(path: Path) -> Result:
+def _record(path: Path) -> RunRecord:
     if path.is_file():
         return read_result(path)
     check_run(path)
@@ -144,7 +149,7 @@ def _record(path: Path) -> Result:
     return read_result(path / "result.json")
 
 
-def _labels(paths: Sequence[Path], records: Sequence[Result]) -> tuple[str, ...]:
+def _labels(paths: Sequence[Path], records: Sequence[RunRecord]) -> tuple[str, ...]:
     """The recipes' names if they differ, otherwise with the seeds, otherwise the names of the directories."""
     names = [record.name for record in records]
     with_seed = [f"{record.name} seed {record.recipe['seed']}" for record in records]
@@ -154,7 +159,7 @@ def _labels(paths: Sequence[Path], records: Sequence[Result]) -> tuple[str, ...]
     return tuple(map(str, paths))
 
 
-def _changed_models(records: Sequence[Result]) -> list[str]:
+def _changed_models(records: Sequence[RunRecord]) -> list[str]:
     """Names of custom models whose code differs between the runs, according to their records."""
     kinds: dict[str, set[str]] = {}
     for record in records:

@@ -13,7 +13,7 @@ from kzoo.errors import InputError, RunFailed
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
-from kzoo.studies.records import RESULTS, RUNS, RecordFile, read, read_records
+from kzoo.studies.record_files import RESULTS, RUNS, RecordFile, read, read_records
 from kzoo.studies.study import Entry, Study
 from kzoo.studies.unchanged import changed
 from kzoo.training.records import folder_name
@@ -107,11 +107,13 @@ def _chosen(study: Study, wildcards: Sequence[str]) -> list[Entry]:
     """The entries whose label or recipe matches any of the wildcards, each of which must match one."""
     chosen = set()
     for wildcard in wildcards:
-        found = {e.label for e in study.entries if any(_matches(name, wildcard) for name in (e.label, e.recipe.name))}
-        if not found:
+        matching = {
+            e.label for e in study.entries if any(_matches(name, wildcard) for name in (e.label, e.recipe.name))
+        }
+        if not matching:
             runs = ", ".join(study.labels)
             raise InputError(f"wildcard {wildcard!r} matches no run of study {study.name!r}: its runs are {runs}")
-        chosen |= found
+        chosen |= matching
     return [entry for entry in study.entries if entry.label in chosen]
 
 
@@ -144,9 +146,9 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
         directory = next((path for path in others if _holds(path, digest)), directory)
     status: Status = "waiting"
     reason = ""
-    found = read(directory / "result.json") if (directory / "result.json").exists() else recorded.get(digest)
-    if found is not None:
-        status, reason = _status(found.record)
+    file = read(directory / "result.json") if (directory / "result.json").exists() else recorded.get(digest)
+    if file is not None:
+        status, reason = _status(file.record)
     elif (directory / "recipe.json").exists():
         status = "cut off"
     if directory.exists() and (directory / "recipe.json").exists() and not _holds(directory, digest):
@@ -154,7 +156,7 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
     # A run resumes under the name that it started with.
     if (directory / "recipe.json").exists():
         recipe = Recipe.from_file(directory / "recipe.json")
-    return Task(recipe, digest, (label,), directory, status, reason, found.path if found else None)
+    return Task(recipe, digest, (label,), directory, status, reason, file.path if file else None)
 
 
 def _holds(directory: Path, digest: str) -> bool:
@@ -197,20 +199,9 @@ def run_study(
 
 
 def run_tasks(
-    tasks: Sequence[Task],
-    *,
-    data_dir: str | Path | None = None,
-    pool: Pool | None = None,
-    tell: Tell | None = None,
+    tasks: Sequence[Task], *, data_dir: str | Path | None = None, pool: Pool | None = None, tell: Tell | None = None
 ) -> list[Task]:
-    """Train the tasks returned by `plan`; see `run_study`.
-
-    Args:
-        tasks: the tasks of one study; a failed one does not stop the others.
-        data_dir: as for `kzoo.train`.
-        pool: trains them; by default one after another in this process.
-        tell: called with every change of a status. The progress of a run is read from its directory.
-    """
+    """Train the tasks returned by `plan`; see `run_study`."""
     states = {task.digest: (task.status, task.reason) for task in tasks}
 
     def note(task: Task, status: Status, reason: str = "") -> None:

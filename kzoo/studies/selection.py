@@ -8,13 +8,13 @@ from typing import Any
 from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split, part_sizes
 from kzoo.errors import InputError
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 OTHER = "other images"
 """Follows the budget of records whose images are another selection of the dataset than the published one."""
 
 
-def sizes(record: Result) -> tuple[int, int, int]:
+def sizes(record: RunRecord) -> tuple[int, int, int]:
     """The number of training (before expansion), validation and test images of a run; 0 if there are none."""
     counts = record.sizes
     return counts.get("drawn", counts.get("train", 0)), counts.get("validation", 0), counts.get("test", 0)
@@ -39,7 +39,7 @@ def published_sizes(recipe: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return drawn, validation, tested
 
 
-def on_other_images(record: Result) -> bool:
+def on_other_images(record: RunRecord) -> bool:
     """Whether a run's images are certainly not those that its recipe selects from the published dataset."""
     theirs = published_sizes(record.recipe)
     return theirs is not None and sizes(record) != theirs

@@ -22,6 +22,8 @@ NOT_ENOUGH: Status = "not enough runs"
 TOO_SMALL: Status = "too small a budget"
 INCONCLUSIVE: Status = "inconclusive"
 DECIDED = (HOLDS, REFUTED)
+SCORES = ("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap")
+"""Columns that many studies begin with."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Entry:
         note: a remark for readers of the values.
         why: the reason why our value at the full budget differs from the reported one by more than the number of test
             images explains, or what was tried to find the reason; see `kzoo.studies.differences`.
+
+    Example:
+        >>> kzoo.Entry(kzoo.get_recipe("rescue/bn"), "BN", {"val_accuracy": 0.4616}).label
+        'BN'
     """
 
     recipe: Recipe
@@ -85,6 +91,10 @@ class Claim:
         text: the claim, in our words.
         source: where the report makes it, e.g. ``"report a, section 4.2"``.
         test: returns the verdict of the records of one budget; see `kzoo.studies.claims`.
+
+    Example:
+        >>> kzoo.get_study("rescue").claims[0].source
+        'report a, section 3'
     """
 
     text: str
@@ -102,6 +112,11 @@ class Claim:
         return tuple(getattr(self.test, "parts", (self.test,)))
 
 
+def claims(by_source: Mapping[str, Mapping[str, Callable[[BudgetRecords], Verdict]]]) -> tuple[Claim, ...]:
+    """Claims from their tests: by source, by text."""
+    return tuple(Claim(text, source, test) for source, tests in by_source.items() for text, test in tests.items())
+
+
 @dataclass(frozen=True)
 class Study:
     """A question, and the runs that answer it.
@@ -114,6 +129,11 @@ class Study:
         claims: what the report claims about them.
         columns: the metrics that tables show; see `kzoo.studies.metrics`.
         notes: remarks for readers of the tables.
+
+    Example:
+        >>> entries = [kzoo.Entry(kzoo.get_recipe(f"rescue/{name}"), name) for name in ("vgg08", "vgg38")]
+        >>> kzoo.Study("depth", report="ours", question="Does depth help?", entries=tuple(entries)).labels
+        ('vgg08', 'vgg38')
     """
 
     name: str

@@ -44,18 +44,13 @@ def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = 
     """What is no longer what it was, by the digests of recorded tasks whose data, model or weights have changed.
 
     Neither Keras nor a backend is loaded where recipes name what the zoo has.
-
-    Args:
-        tasks: recorded ones and others.
-        data_dir: as for `kzoo.train`.
-        here: whether this process trains, too; else it leaves the memory of GPUs to those that do.
     """
-    there = []
+    recorded = []
     for task in tasks:
         if task.status == "recorded" and task.record:
-            own = task.record.parent == task.directory
-            there.append(Recorded(task.recipe, task.digest, task.record, task.directory if own else None))
-    return {digest: str(error) for digest, error in differing(there, data_dir, here=here).items()}
+            in_run = task.record.parent == task.directory
+            recorded.append(Recorded(task.recipe, task.digest, task.record, task.directory if in_run else None))
+    return {digest: str(error) for digest, error in differing(recorded, data_dir, here=here).items()}
 
 
 def remarks(files: Iterable[RecordFile]) -> list[str]:
@@ -96,13 +91,13 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
         from kzoo.training.directory import check_same_recipe
         from kzoo.training.train import identify
 
-    found: dict[str, InputError] = {}
+    # Compare one after another.
+    problems: dict[str, InputError] = {}
     for item in records:
-        own = item.directory is not None
         source, advice = (item.directory, ADVICE) if item.directory is not None else (item.record, ADVICE_ON_RECORD)
         try:
             recipe, digest = identify(item.recipe)
-            if own:
+            if item.directory is not None:
                 check_same_recipe(source, recipe, digest, None)
             elif digest != item.digest and recipe.initial_weights is not None:
                 raise Differs(
@@ -110,6 +105,6 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
                 )
             check_finished(source, recipe, read_result(item.record), None, data_dir, None, advice=advice)
         except InputError as error:
-            found[item.digest] = error
+            problems[item.digest] = error
     keras.utils.clear_session()  # models that were built to compare
-    return found
+    return problems

@@ -22,7 +22,7 @@ AGAIN = "fresh=True (--fresh) trains again in a new directory, or choose another
 def check_finished(
     directory: Path,
     recipe: Recipe,
-    record: records.Result,
+    record: records.RunRecord,
     model: keras.Model | None,
     data_dir: str | Path | None,
     callbacks: Sequence[Any] | None,
@@ -35,7 +35,7 @@ def check_finished(
     Only what the zoo's names do not identify is built or read.
 
     Args:
-        directory: the finished run's directory, or another place that holds its record.
+        directory: the finished run's directory, or where its record lies.
         recipe: of the run, which is also the one asked for.
         record: of the run.
         model: the custom model, where one is asked for.
@@ -132,7 +132,7 @@ def refuse_differences(
 def _again(recipe: Recipe, make: Callable[[], keras.Model] | None, facts: Any) -> Mapping[str, Any] | None:
     if make is None:
         return None
-    shape = facts.data["image_shape"] if isinstance(facts, records.Result) else facts.image_shape
+    shape = facts.data["image_shape"] if isinstance(facts, records.RunRecord) else facts.image_shape
     return _described(recipe, make(), shape)
 
 
@@ -154,7 +154,7 @@ def _say_what_is_unknown(directory: Path, before: Mapping[str, Any] | None, now:
         )
 
 
-def finished_line(record: records.Result) -> str:
+def finished_line(record: records.RunRecord) -> str:
     """A line that says when a run was finished, and that nothing was trained now."""
     last = record.segments[-1]
     end = datetime.datetime.fromisoformat(last.started) + datetime.timedelta(seconds=last.seconds)

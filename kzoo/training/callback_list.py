@@ -135,10 +135,6 @@ class StatefulCallbacks:
     def restore(self, state: RunState, directory: Path) -> None:
         """Take the states from a checkpoint.
 
-        Args:
-            state: of the checkpoint.
-            directory: the run's, for messages.
-
         Raises:
             InputError: the states are of other callbacks.
         """

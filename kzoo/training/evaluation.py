@@ -70,14 +70,7 @@ def augmented_evaluation(
 
 
 def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batches) -> Evaluation:
-    """Score a model.
-
-    Args:
-        view: a model with outputs of shape (batch, classes).
-        logits: whether its outputs are logits, else probabilities.
-        labels: int64 (n,).
-        batches: the images in the labels' order.
-    """
+    """Score a model."""
     outputs = np.asarray(view.predict(batches, verbose=0))
     return _scores(view, outputs, labels, logits)
 

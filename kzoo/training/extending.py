@@ -18,7 +18,7 @@ from kzoo.recipes.settings import AnySchedule, kinds
 from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint, load_latest
 from kzoo.training.finding import check_run
-from kzoo.training.records import Result, read_result
+from kzoo.training.records import RunRecord, read_result
 from kzoo.training.schedules import FILL_THE_RUN
 
 INSTEAD = "to start a new run from its weights, set initial_weights to its directory"
@@ -67,12 +67,6 @@ def find_extended(
 ) -> Extended:
     """The finished run that a recipe extends.
 
-    Args:
-        recipe: the recipe, resolved, with all its epochs.
-        identity: returns the digest of the same recipe with other epochs.
-        runs: where to look for the run.
-        source: its directory, if it is known.
-
     Raises:
         InputError: there is none, or it cannot be extended; the message says why.
     """
@@ -109,7 +103,7 @@ def find_extended(
     return Extended(directory, dataclasses.replace(start, state=dataclasses.replace(start.state, extends=extends)))
 
 
-def _finished(directory: Path) -> Result:
+def _finished(directory: Path) -> RunRecord:
     if not (directory / "result.json").exists():
         raise InputError(f"extend: run {str(directory)!r} is not finished: kzoo resume {directory}")
     record = read_result(directory / "result.json")

@@ -60,18 +60,13 @@ def _nearest_run(path: Path) -> str | None:
 
 
 def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:
-    """Refuse what is neither a run's directory nor a set of weights nor a readable file.
-
-    Args:
-        target: what a command is given.
-        names: whether it may be a model's name, too.
-        exported: whether it may be an exported file or a SavedModel's folder, too.
+    """Refuse what is no run's directory, set of weights or .keras file (nor a model's name, nor an exported file).
 
     Raises:
         InputError: it is none of these.
     """
     path = Path(target)
-    if not (path / "recipe.json").is_file() and names_set(str(target)):
+    if names_set(str(target)):
         if "://" not in str(target):
             describe(find_set(str(target)), str(target))
     elif path.suffix.lower() in (".keras", *(EXPORTED if exported else ())):

@@ -95,6 +95,10 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
 
     Raises:
         InputError: there is no such directory.
+
+    Example:
+        >>> kzoo.runs("lenet1*", run.directory.parent)[0].state
+        'finished'
     """
     folder = Path(directory)
     if not folder.is_dir():

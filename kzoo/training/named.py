@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kzoo.data.datasets import is_built_in
-from kzoo.data.given import PREFIX
+from kzoo.data.in_memory import PREFIX
 from kzoo.models.registry import get_variant, list_models, names_set
 from kzoo.recipes.schema import Recipe
 

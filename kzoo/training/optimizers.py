@@ -161,10 +161,6 @@ _MAKERS: dict[str, tuple[type, tuple[str, ...]]] = {
 def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer:
     """The optimizer of a resolved recipe; the schedule sets its rate at each epoch or step.
 
-    Args:
-        recipe: resolved.
-        steps: of an epoch.
-
     Raises:
         InputError: a custom function returns no optimizer.
     """

@@ -18,7 +18,7 @@ from kzoo.models.trained import outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
-from kzoo.training.records import Result, public
+from kzoo.training.records import RunRecord, public
 from kzoo.training.run import Run
 
 SHOWN = (
@@ -48,6 +48,10 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
 
     Raises:
         InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists.
+
+    Example:
+        >>> sorted(path.name for path in kzoo.save_weights_set(run, "digits-set").iterdir())
+        ['README.md', 'model.weights.h5', 'record.json', 'set.json']
     """
     # The run must have a test score and a registered model.
     run = run if isinstance(run, Run) else Run(run)
@@ -139,7 +143,7 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
     )
 
 
-def _frozen(result: Result) -> str:
+def _frozen(result: RunRecord) -> str:
     """How many of the parameters were trained, if not all."""
     whole = result.all_parameters
     if whole is None or whole == result.parameters:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.files import write_text
-from kzoo.introspection.graph import inner_layers, own_trainable_variables
+from kzoo.introspection.graph import direct_trainable_variables, inner_layers
 from kzoo.introspection.layer_table import layer_table
 from kzoo.memory import peak_memory
 from kzoo.training import counts, records
@@ -29,7 +29,7 @@ def _multiply_adds(model: keras.Model) -> int | None:
 def _count(model: keras.Model, frozen: bool = False) -> int:
     """The number of a model's trainable parameters, with `frozen` including those of frozen layers."""
     layers = [model, *inner_layers(model)]
-    chosen = [v for layer in layers for v in own_trainable_variables(layer)] if frozen else model.trainable_weights
+    chosen = [v for layer in layers for v in direct_trainable_variables(layer)] if frozen else model.trainable_weights
     return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
 
 
@@ -58,7 +58,7 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
     # The record.
     statistics, class_weights = data.normalization, data.class_weights(recipe)
     segments = trainer.segments()
-    result = records.Result(
+    result = records.RunRecord(
         name=recipe.name,
         digest=trainer.state.digest,
         status="failed" if reason else "completed",

@@ -47,7 +47,7 @@ class Segment(Frozen):
     """Value of the variable TF_ENABLE_ONEDNN_OPTS; None if it was not set, on other backends, and in early records."""
 
 
-class Result(Frozen):
+class RunRecord(Frozen):
     """A finished run.
 
     Attributes:
@@ -119,7 +119,7 @@ class Result(Frozen):
         return epochs
 
     def __repr__(self) -> str:
-        return f"Result({self.name!r}: {self.in_words()})"
+        return f"RunRecord({self.name!r}: {self.in_words()})"
 
     __str__ = __repr__
 
@@ -128,11 +128,7 @@ class Result(Frozen):
             (title, score and f"{score.accuracy:.4f}", score and f"{score.loss:.4f}", curves)
             for title, score, curves in (
                 ("train, last epoch", self.train, notebook.curve(self.history.get("accuracy", ()))),
-                (
-                    "validation, best epoch",
-                    self.best,
-                    notebook.curve(self.history.get("val_accuracy", ())),
-                ),
+                ("validation, best epoch", self.best, notebook.curve(self.history.get("val_accuracy", ()))),
                 ("test", self.test, ""),
             )
             if score is not None or curves
@@ -162,16 +158,16 @@ class Result(Frozen):
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path) -> RunRecord:
     """The record in a file.
 
     Raises:
         InputError: it is missing, damaged, or of a newer schema.
     """
-    return read_record(path, Result, "record", SCHEMA_VERSION, ": restore it or move its run aside")
+    return read_record(path, RunRecord, "record", SCHEMA_VERSION, ": restore it or move its run aside")
 
 
-def public(record: Result) -> Result:
+def public(record: RunRecord) -> RunRecord:
     """A record without the paths of the machine that made it."""
     return record.model_copy(update={"data": {k: v for k, v in record.data.items() if k != "data_dir"}})
 
@@ -192,9 +188,6 @@ def history_csv(history: dict[str, list[float]]) -> str:
 
 def read_history(directory: Path) -> dict[str, list[float]]:
     """The metrics that a run has written so far, finished or not, epoch by epoch.
-
-    Args:
-        directory: the run's.
 
     Returns:
         The columns of its ``metrics.csv``, ``epoch`` among them; empty before the first epoch's end, or where the

@@ -12,7 +12,7 @@ from kzoo import notebook
 from kzoo.data.augment import Normalization
 from kzoo.data.batches import Batches
 from kzoo.data.datasets import get_dataset
-from kzoo.data.given import held
+from kzoo.data.in_memory import held
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, Split, split
 from kzoo.errors import InputError, some
@@ -31,6 +31,10 @@ class Run:
     Attributes:
         directory: of the run.
         recipe: the resolved recipe.
+
+    Example:
+        >>> kzoo.Run(run.directory).class_names[:2]
+        ('0', '1')
     """
 
     def __init__(self, directory: str | Path, *, model: keras.Model | None = None) -> None:
@@ -45,7 +49,7 @@ class Run:
         self._arrays = held(self.recipe.dataset)  # arrays given in Python live as long as a run that uses them
 
     @functools.cached_property
-    def result(self) -> records.Result:
+    def result(self) -> records.RunRecord:
         """The record.
 
         Raises:
@@ -211,7 +215,7 @@ class Run:
         return chosen
 
 
-def recorded_model(record: records.Result) -> keras.Model:
+def recorded_model(record: records.RunRecord) -> keras.Model:
     """The model that a record's recipe names, for the data that the record describes, with initial weights.
 
     Raises:
@@ -223,7 +227,7 @@ def recorded_model(record: records.Result) -> keras.Model:
     return build_model(recipe, recorded_data(record))  # type: ignore[arg-type]
 
 
-def recorded_data(record: records.Result) -> DataFacts:
+def recorded_data(record: records.RunRecord) -> DataFacts:
     """The part of a record's data description that building a model needs."""
     facts = record.data
     statistics = facts["normalization"]

@@ -36,7 +36,7 @@ class SetRun(Run):
         self._model = None
 
     @functools.cached_property
-    def result(self) -> records.Result:
+    def result(self) -> records.RunRecord:
         """The record of the run that made it.
 
         Raises:
@@ -79,6 +79,4 @@ def open_run(target: Run | str | Path) -> Run:
     """
     if isinstance(target, Run):
         return target
-    if not (Path(target) / "recipe.json").is_file() and names_set(str(target)):
-        return SetRun(str(target))
-    return Run(target)
+    return SetRun(str(target)) if names_set(str(target)) else Run(target)

@@ -32,12 +32,6 @@ FILL_THE_RUN = (Cosine, CustomSchedule, *BY_STEP)
 def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: int, epochs: int) -> float:
     """The rate of an epoch under a schedule that depends on the epoch alone.
 
-    Args:
-        schedule: the recipe's schedule; for `Plateau` see `PlateauRate`.
-        base: the optimizer's rate.
-        epoch: counted from 0.
-        epochs: of the whole run.
-
     Raises:
         InputError: a custom schedule returns no valid rate.
     """

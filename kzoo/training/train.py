@@ -6,7 +6,6 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import sys
 import warnings
@@ -17,35 +16,20 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kzoo.console import console_for, say
 from kzoo.data.arrays import Arrays
-from kzoo.data.given import from_arrays, name_of
-from kzoo.errors import InputError, RunFailed
+from kzoo.data.in_memory import from_arrays, name_of
+from kzoo.errors import InputError
 from kzoo.introspection.layers import give_weights
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, checkpoint, origin, records
-from kzoo.training.asked_again import check_begun, check_finished, finished_line
-from kzoo.training.checkpoint import RunState
-from kzoo.training.directory import (
-    check_same_data,
-    check_same_recipe,
-    check_structure,
-    claimed,
-    custom_model,
-    lay_out,
-    new_directory,
-    take_along,
-)
+from kzoo.training import build, records
+from kzoo.training.directory import claimed, new_directory
 from kzoo.training.extending import extended_recipe, find_extended
 from kzoo.training.finding import check_run, initial_weights_file
-from kzoo.training.guards import NotFinite
-from kzoo.training.initial_weights import begin_with_weights
-from kzoo.training.loadable import check_loadable, check_same_outputs
+from kzoo.training.loadable import check_same_outputs
 from kzoo.training.options import Options
-from kzoo.training.recording import write_record
 from kzoo.training.run import Run
-from kzoo.training.trainer import Trainer
+from kzoo.training.train_in import train_in
 
 RUNS = Path("runs")
 
@@ -98,6 +82,11 @@ def train(
             has changed, say), other data or other callbacks; nothing was overwritten.
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
+
+    Example:
+        >>> run = kzoo.train("lenet1-max", dataset="digits", epochs=1, progress=False)
+        >>> run.result.test.accuracy > 0.1
+        True
     """
     # The recipe, and the arrays and model given with it.
     if fresh and extend:
@@ -146,6 +135,10 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
 
     Raises:
         InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
+
+    Example:
+        >>> kzoo.resume(run.directory, progress=False).finished
+        True
     """
     recipe = Run(directory).recipe
     changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
@@ -233,85 +226,3 @@ def identify(recipe: Recipe, model: keras.Model | None = None) -> tuple[Recipe, 
         path = initial_weights_file(recipe.initial_weights)
         content.append(hashlib.sha256(path.read_bytes()).hexdigest())
     return recipe, recipe.digest(*content)
-
-
-def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.Model | None, options: Options) -> Run:
-    """Train or resume in a claimed directory; see `train`.
-
-    Args:
-        directory: the directory.
-        recipe, digest: as `identify` returns them; without a digest the run in the directory resumes.
-        model: the model to train, with its initial weights; by default built from the recipe.
-        options: how to train.
-    """
-    # Compare with the run in the directory, and return it if it is finished.
-    start = checkpoint.load_latest(directory / "checkpoint")
-    if (directory / "recipe.json").exists():
-        check_same_recipe(directory, recipe, digest, start)
-    console = console_for(options.progress)
-    if (directory / "result.json").exists():
-        run = Run(directory)
-        if run.result.status == "failed":
-            raise RunFailed(f"run {str(directory)!r} failed: {run.result.reason}. To try again: --fresh")
-        check_finished(directory, run.recipe, run.result, model, options.data_dir, options.callbacks, options.data)
-        if console is not None:
-            say(console, finished_line(run.result))
-        return run
-
-    # Find the run to continue, if any: its data must be the same now.
-    begun = directory
-    if options.begin is not None and start is None:
-        begun, start = options.begin.directory, options.begin.start
-        if console is not None:
-            text = f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs"
-            say(console, text)
-    data_dir = options.data_dir or (start.state.data_dir if start else None)
-    data = options.data or build.load_parts(recipe, data_dir)
-    if start is not None:
-        check_same_data(begun, start.state.fingerprint, data.fingerprint)
-
-    # Build the model and describe what the run is made of.
-    make = None if recipe.model.startswith("keras:") else functools.partial(build.build_model, recipe, data)
-    if model is None:
-        model = custom_model(directory) if make is None else make()
-    if model is None:
-        raise InputError(f"run {str(directory)!r} trains a model of your own: call kzoo.train(..., model=...) again")
-    build.prepare_model(model, recipe, data)
-    if recipe.model.startswith("keras:") and not (directory / "initial.keras").exists():
-        check_loadable(model)
-    made_of = {
-        "model": origin.describe_model(recipe, model),
-        "callbacks": origin.describe_callbacks(options.callbacks or ()),
-        "data": origin.describe_data(data.fingerprint, data.class_names),
-        "parts": origin.describe_parts(recipe),
-    }
-
-    # Refuse what differs from the run to continue; then write the directory's first files.
-    check_structure(begun, model)
-    if start is not None:
-        check_begun(begun, start.state.origin, made_of, make, recipe, data)
-    if recipe.initial_weights is not None and start is None:
-        begin_with_weights(model, recipe, data.class_names, console)
-    digest = digest or (start.state.digest if start else recipe.digest())
-    lay_out(directory, recipe, model)
-    if begun != directory:
-        take_along(begun, directory)
-
-    # Train, and write the record.
-    state = RunState(
-        digest,
-        data.fingerprint,
-        data_dir=str(data_dir) if data_dir else None,
-        diagnostics=start.state.diagnostics if start else options.diagnostics,
-        origin=made_of,
-        extends=start.state.extends if start else None,
-    )
-    trainer = Trainer(model, recipe, data, directory, start=start, state=state, options=options)
-    try:
-        trainer.run()
-    except NotFinite as error:
-        write_record(trainer, reason=str(error))
-        raise
-    trainer.finish()
-    write_record(trainer, reason=None, test=options.test)
-    return Run(directory, model=model)

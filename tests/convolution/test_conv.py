@@ -118,10 +118,10 @@ def test_taps_inside_the_map():
         if axis.extent > axis.padded:
             continue
         for tap in range(window):
-            met = [(p, p * stride + tap * dilation - before) for p in range(axis.places)]
+            met = [(p, p * stride + tap * dilation - before) for p in range(axis.positions)]
             met = [(place, pixel) for place, pixel in met if 0 <= pixel < size]
             places, pixels = axis.inside(tap)
-            found = zip(range(axis.places)[places], range(size)[pixels], strict=True)
+            found = zip(range(axis.positions)[places], range(size)[pixels], strict=True)
             assert list(found) == met, (axis, tap)
 
 

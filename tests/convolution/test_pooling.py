@@ -31,7 +31,7 @@ def windows(x, options):
     stride = options["stride"] or options["size"]
     height, width = axes(x.shape[1:3], options["size"], stride, options["padding"])
     for b, c in np.ndindex(x.shape[0], x.shape[3]):
-        for p, q in np.ndindex(height.places, width.places):
+        for p, q in np.ndindex(height.positions, width.positions):
             rows = range(p * height.stride - height.before, p * height.stride - height.before + height.window)
             columns = range(q * width.stride - width.before, q * width.stride - width.before + width.window)
             inside = [(r, s) for r in rows for s in columns if 0 <= r < x.shape[1] and 0 <= s < x.shape[2]]

@@ -14,7 +14,7 @@ from kzoo.introspection.gradients import parameter_gradients
 from kzoo.introspection.layers import find_kernels
 from kzoo.training import checkpoint
 from kzoo.training.recorders.flow_history import FlowHistory, first_last_ratio, layer_factor
-from kzoo.training.records import Result, read_result
+from kzoo.training.records import RunRecord, read_result
 from tests.conftest import graphs
 
 RNG = np.random.default_rng(0)
@@ -297,7 +297,7 @@ def test_records_from_before_and_command_line(command):
     assert code == 0, err
     record = json.loads(kzoo.Run("run").result.to_json())
     assert record.pop("gradient_flow") is None
-    assert Result(**record).gradient_flow is None
+    assert RunRecord(**record).gradient_flow is None
     code, _, err = command("gradients", "run")
     assert code == 2
     assert "no gradient flow" in err

@@ -3,7 +3,7 @@
 import pytest
 
 from kzoo.recipes import recipe
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 from tests.studies.conftest import make
 
 CLASSES = ["cat", "dog", "<b>bird</b>"]
@@ -60,7 +60,7 @@ def full(row=None, **fields):
         "seconds": 62.75,
         "segments": [segment],
     }
-    return Result(**{**base, **content, **fields})
+    return RunRecord(**{**base, **content, **fields})
 
 
 def undrawn(row=None, **fields):

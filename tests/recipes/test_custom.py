@@ -28,7 +28,8 @@ def parts(tmp_path, monkeypatch):
     """A module of custom functions; what a test registers is gone when it ends."""
     (tmp_path / "custom_parts.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(custom, "_registered", {})
+    for registry in custom.REGISTRIES.values():
+        monkeypatch.setattr(registry, "added", {})
 
 
 def row(**fields):
@@ -61,7 +62,7 @@ def test_recipe_keeps_where_a_name_came_from_and_survives_json():
 def test_recipe_is_read_but_not_trained_where_its_name_is_not_registered():
     kzoo.register_schedule("halved", "custom_parts:halved")
     text = row(schedule={"kind": "halved", "options": {"at": 0.5}}).to_json()
-    custom._registered.clear()
+    custom.REGISTRIES["schedule"].added.clear()
     elsewhere = Recipe.from_json(text)
     with pytest.raises(InputError, match=r"'halved' is not registered here; in the recipe .* 'custom_parts:halved'"):
         elsewhere.digest()

@@ -12,7 +12,7 @@ from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
 from kzoo.schemas import identity_fields, later, upgraded
-from kzoo.studies.records import EPOCH_TIME, INVARIANCE
+from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE
 
 ROOT = Path(__file__).parents[2]
 

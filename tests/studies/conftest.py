@@ -3,12 +3,12 @@
 import pytest
 
 from kzoo.recipes.schema import Recipe
-from kzoo.training.records import Result
+from kzoo.training.records import RunRecord
 
 
 def make(
     recipe: Recipe, accuracy: float = 0.5, *, train: float | None = None, failed: bool = False, **fields
-) -> Result:
+) -> RunRecord:
     """A record of a recipe whose test and validation accuracy are `accuracy` (in hundredths), one epoch or more."""
     recipe = recipe.resolved()
     correct = round(100 * accuracy)
@@ -58,7 +58,7 @@ def make(
         **scores,
         **fields,
     }
-    return Result(**content)
+    return RunRecord(**content)
 
 
 @pytest.fixture

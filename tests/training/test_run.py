@@ -17,7 +17,7 @@ import pytest
 import kzoo
 from kzoo.training import checkpoint
 from kzoo.training import train as train_module
-from kzoo.training.records import Result, read_result
+from kzoo.training.records import RunRecord, read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -76,7 +76,7 @@ def test_directory_and_record(finished):
     assert np.trace(confusion) / 359 == pytest.approx(result.test.accuracy)
     assert result.segments[0].backend == keras.backend.backend()
     assert result.peak_memory > 1e8
-    assert Result(**json.loads(result.to_json())) == result
+    assert RunRecord(**json.loads(result.to_json())) == result
 
 
 def test_asked_again_a_finished_run_is_returned_untouched():

@@ -20,11 +20,7 @@ Detail = Literal["blocks", "layers"]
 
 
 def architecture_diagram(
-    model: keras.Model,
-    *,
-    detail: Detail = "blocks",
-    expand_nested: bool = False,
-    collapse: bool | None = None,
+    model: keras.Model, *, detail: Detail = "blocks", expand_nested: bool = False, collapse: bool | None = None
 ) -> str:
     """A model as a diagram: boxes from top to bottom, shortcuts at the side.
 
@@ -44,6 +40,10 @@ def architecture_diagram(
 
     Raises:
         InputError: the model has no fixed graph (not built, or a subclass with a custom `call`).
+
+    Example:
+        >>> kzoo.architecture_diagram(model)[:4]
+        '<svg'
     """
     if detail not in ("blocks", "layers"):
         raise InputError(f"detail must be 'blocks' or 'layers', not {detail!r}")
@@ -74,6 +74,10 @@ def save_diagram(
 
     Raises:
         InputError: another suffix, no such folder, or the file exists; or the model has no fixed graph.
+
+    Example:
+        >>> kzoo.save_diagram(model, "network.svg").name
+        'network.svg'
     """
     path = check_output(path, overwrite=overwrite, suffixes=(".svg",))
     text = architecture_diagram(model, detail=detail, expand_nested=expand_nested, collapse=collapse)

@@ -39,14 +39,7 @@ class _Frame:
 
 
 def draw(title: str, subtitle: str, graph: Graph, lines: Sequence[Sequence[str]], layout: Layout) -> str:
-    """The SVG document.
-
-    Args:
-        title, subtitle: at the top.
-        graph: its boxes' kinds and layers are used.
-        lines: each box's text.
-        layout: of `lay_out`.
-    """
+    """The SVG document."""
     # The size of the drawing.
     frames = [_frame(layout, graph, *group) for group in graph.groups]
     heading = max(text_width(title, HEADING, True), text_width(subtitle, SUBHEADING))

@@ -54,6 +54,10 @@ def doctor(
     Raises:
         InputError: the target is none of these, is not built, has nothing to train or several inputs, or images and
             labels do not fit it.
+
+    Example:
+        >>> kzoo.doctor(run).healthy
+        True
     """
     subject = admit(target, dataset=dataset, images=images, labels=labels, recipe=recipe, data_dir=data_dir, seed=seed)
     diagnosis = Diagnosis(subject.title)

@@ -211,23 +211,25 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         suggestion = _against_vanishing(subject.model)
         diagnosis.findings.append(Finding(VANISHING, smallest or paths, evidence, values, suggestion))
         return False
-    if ratio > EXPLODED or (loss > 5 * guess and np.median(relative) > 100):
+    middle = float(np.median(relative))
+    if ratio > EXPLODED or (loss > 5 * guess and middle > 100):
         evidence = f"{sentence(seen)}."
         if ratio <= EXPLODED:
             evidence = (
                 f"The loss on {len(images)} images is {digits(loss)}, where guessing gives {digits(guess)}: outputs "
-                f"grow from layer to layer. Gradients are {digits(float(np.median(relative)))} times their weights "
-                "(median of layers)."
+                f"grow from layer to layer. Gradients are {digits(middle)} times their weights (median of layers)."
             )
-        suggestion = (
-            "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
-            "convolutions, or clip gradients (clipnorm=1)."
-        )
-        values |= {"gradient_to_weight": float(np.median(relative))}
-        diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, suggestion))
+        values |= {"gradient_to_weight": middle}
+        diagnosis.findings.append(Finding(EXPLODING, paths, evidence, values, AGAINST_EXPLODING))
         return False
     diagnosis.fine.append(Note(GRADIENTS, seen))
     return True
+
+
+AGAINST_EXPLODING = (
+    "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
+    "convolutions, or clip gradients (clipnorm=1)."
+)
 
 
 def _against_vanishing(model: keras.Model) -> str:

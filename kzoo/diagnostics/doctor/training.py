@@ -163,13 +163,6 @@ def trial_steps(
 ) -> tuple[list[float], np.ndarray]:
     """Train on one batch for a few steps; afterwards the model is as it was, bit for bit.
 
-    Args:
-        model: a built classifier.
-        images: (n, height, width, channels).
-        labels: integers (n,).
-        optimizer: a new one.
-        steps: how many; fewer are taken when the loss is no longer finite.
-
     Returns:
         The losses before each step and after the last, and the mean absolute change of each kernel by its mean
         absolute value: (steps, layers).

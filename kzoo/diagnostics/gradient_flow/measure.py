@@ -63,6 +63,11 @@ def gradient_flow(
 
     Raises:
         InputError: the model cannot be looked into (see `parameter_gradients`) or has no kernel to train.
+
+    Example:
+        >>> flow = kzoo.gradient_flow(model, images, labels)
+        >>> flow.layers
+        ('block1_conv', 'logits')
     """
     probe = KernelProbe(model, images, labels, training=training, compiled=False)
     loss, gradients = probe.loss_and_gradients()

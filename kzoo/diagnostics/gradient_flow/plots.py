@@ -25,7 +25,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
 
     Args:
         flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
-        title: over the figure.
+        title: of the figure.
 
     Raises:
         InputError: there is nothing to draw.
@@ -37,12 +37,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
 def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
     """How much of each layer's kernel the last step of an epoch changed, over depth; logarithmic.
 
-    Args:
-        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
-        title: over the figure.
-
-    Raises:
-        InputError: no epoch has such ratios.
+    Arguments and errors are those of `plot_gradient_flow`.
     """
     history = _history(flow)
     if not np.isfinite(history.update_ratio).any():
@@ -59,12 +54,7 @@ def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "")
 def plot_gradient_heatmap(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
     """Mean absolute gradient by layer (first on top) and epoch, coloured by its logarithm; grey where it is 0.
 
-    Args:
-        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
-        title: over the figure.
-
-    Raises:
-        InputError: there is nothing to draw.
+    Arguments and errors are those of `plot_gradient_flow`.
     """
     history = _history(flow)
     values = np.where(history.gradients > 0, history.gradients, np.nan)

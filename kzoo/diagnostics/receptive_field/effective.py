@@ -110,6 +110,11 @@ def effective_field(
 
     Raises:
         InputError: no such layer, no map, images that do not fit, or a model that cannot take `image_size`.
+
+    Example:
+        >>> field = kzoo.effective_field(model, "block1_conv", count=4)
+        >>> field.support
+        (3, 3)
     """
     # The layer, and the model on images of the size asked for.
     check_built(model)

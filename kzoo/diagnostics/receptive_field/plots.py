@@ -76,11 +76,6 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
 def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float, float, float, float]]) -> bool:
     """Widen a panel's limits to all that is drawn, and draw the image's border where that is more than the image.
 
-    Args:
-        axes: the panel, with the image from (-0.5, -0.5) on.
-        shape: rows and columns of the image.
-        drawn: left, top, width and height of each box that must be seen, in pixels.
-
     Returns:
         Whether something reaches beyond the image.
     """

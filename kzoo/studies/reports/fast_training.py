@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kzoo.recipes import fast
 from kzoo.studies.claims import Higher
-from kzoo.studies.study import Claim, Study, entries
+from kzoo.studies.study import Study, claims, entries
 
 COLUMNS = ("test_accuracy", "test_tta_accuracy", "training_flops", "seconds", "parameters")
 PAPER = "Jordan 2024"
@@ -28,17 +28,16 @@ FAST = Study(
             "fast 96": {"test_tta_accuracy": 0.9600, "training_flops": 3.1e15},
         },
     ),
-    claims=(
-        Claim(
-            "The recipe for 94% is more accurate than report e's ResNet24, even without test-time augmentation",
-            PAPER,
-            Higher("fast 94", "ResNet24"),
-        ),
-        Claim(
-            "The recipe for 95% is more accurate than that for 94%",
-            PAPER,
-            Higher("fast 95", "fast 94", metric="test_accuracy"),
-        ),
+    claims=claims(
+        {
+            PAPER: {
+                "The recipe for 94% is more accurate than report e's ResNet24, even without test-time "
+                "augmentation": Higher("fast 94", "ResNet24"),
+                "The recipe for 95% is more accurate than that for 94%": Higher(
+                    "fast 95", "fast 94", metric="test_accuracy"
+                ),
+            }
+        }
     ),
     columns=COLUMNS,
     notes=(

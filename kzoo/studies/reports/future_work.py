@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kzoo.studies.claims import Alike, AllOf, Best, Higher, NoGain
-from kzoo.studies.study import Claim, Study, entries
+from kzoo.studies.study import Study, claims, entries
 
 COLUMNS = ("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters")
 BN_RESIDUAL = {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy": 0.6112}
@@ -24,30 +24,26 @@ DENSENET = Study(
         },
         {"BN+residual": BN_RESIDUAL, "BN+residual, final": {"val_accuracy": 0.6589, "test_accuracy": 0.6541}},
     ),
-    claims=(
-        Claim(
-            "At similar size, a dense network beats BatchNorm with residual connections",
-            "report a, section 7 (future work)",
-            Higher("DenseNet-BC-40-16", "BN+residual"),
-        ),
-        Claim(
-            "At similar size and with the same training, a dense network beats the final model",
-            "report a, section 7 (future work)",
-            Higher("DenseNet-BC-40-16, final", "BN+residual, final"),
-        ),
-        Claim(
-            "A deeper dense network is better still",
-            "Huang et al. 2017",
-            AllOf(
-                Higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
-                Higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
-            ),
-        ),
-        Claim(
-            "Bottlenecks and compression need fewer parameters for the same accuracy",
-            "Huang et al. 2017",
-            AllOf(NoGain("DenseNet-40-12", "DenseNet-BC-40-16"), NoGain("DenseNet-40-12", "DenseNet-BC-100-12")),
-        ),
+    claims=claims(
+        {
+            "report a, section 7 (future work)": {
+                "At similar size, a dense network beats BatchNorm with residual connections": Higher(
+                    "DenseNet-BC-40-16", "BN+residual"
+                ),
+                "At similar size and with the same training, a dense network beats the final model": Higher(
+                    "DenseNet-BC-40-16, final", "BN+residual, final"
+                ),
+            },
+            "Huang et al. 2017": {
+                "A deeper dense network is better still": AllOf(
+                    Higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
+                    Higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
+                ),
+                "Bottlenecks and compression need fewer parameters for the same accuracy": AllOf(
+                    NoGain("DenseNet-40-12", "DenseNet-BC-40-16"), NoGain("DenseNet-40-12", "DenseNet-BC-100-12")
+                ),
+            },
+        }
     ),
     columns=(*COLUMNS, "peak_memory"),
     notes=(
@@ -71,22 +67,18 @@ LOSSLESS_REDUCTION = Study(
     report="a",
     question="Does a reduction that loses less information improve the residual network?",
     entries=entries(LOSSLESS, {AS_REPORTED: BN_RESIDUAL}),
-    claims=(
-        Claim(
-            "A reduction that keeps every value is better than average pooling",
-            "report a, section 7 (future work)",
-            Higher("space-to-depth, no shortcut", AS_REPORTED),
-        ),
-        Claim(
-            "A shortcut over the reduction is better than none",
-            "report a, section 7 (future work)",
-            AllOf(Higher("average, pooled shortcut", AS_REPORTED), Higher("average, projected shortcut", AS_REPORTED)),
-        ),
-        Claim(
-            "A strided convolution is better than average pooling",
-            "report a, section 7 (future work)",
-            Higher("strided, no shortcut", AS_REPORTED),
-        ),
+    claims=claims(
+        {
+            "report a, section 7 (future work)": {
+                "A reduction that keeps every value is better than average pooling": Higher(
+                    "space-to-depth, no shortcut", AS_REPORTED
+                ),
+                "A shortcut over the reduction is better than none": AllOf(
+                    Higher("average, pooled shortcut", AS_REPORTED), Higher("average, projected shortcut", AS_REPORTED)
+                ),
+                "A strided convolution is better than average pooling": Higher("strided, no shortcut", AS_REPORTED),
+            }
+        }
     ),
     columns=COLUMNS,
     notes=(
@@ -107,13 +99,15 @@ KERNEL_STRIDE = Study(
     report="b",
     question="Would another kernel size or stride let VGG-38 with BatchNorm generalise better?",
     entries=entries(GRID, {REFERENCE: {"train_accuracy": 0.5829, "val_accuracy": 0.5024, "test_accuracy": 0.4942}}),
-    claims=(
-        Claim("3x3 kernels with stride 1 are best", "report b, section 7 (future work)", Best(REFERENCE, tuple(GRID))),
-        Claim(
-            "Larger kernels gain nothing",
-            "report b, section 7 (future work)",
-            AllOf(NoGain("5x5, stride 1", REFERENCE), NoGain("7x7, stride 1", REFERENCE)),
-        ),
+    claims=claims(
+        {
+            "report b, section 7 (future work)": {
+                "3x3 kernels with stride 1 are best": Best(REFERENCE, tuple(GRID)),
+                "Larger kernels gain nothing": AllOf(
+                    NoGain("5x5, stride 1", REFERENCE), NoGain("7x7, stride 1", REFERENCE)
+                ),
+            }
+        }
     ),
     columns=COLUMNS,
     notes=("The stride is that of the entry convolution: with 2, all later maps have a quarter of the area.",),
@@ -132,22 +126,18 @@ FULLY_CONNECTED = Study(
             "VGG-38 BN+residual": "fully-connected/vgg38-bn-res",
         }
     ),
-    claims=(
-        Claim(
-            "Convolution is needed: small convolutional networks beat the fully connected one",
-            "report a, section 7 (future work)",
-            AllOf(Higher("LeNet", "MLP"), Higher("VGG-08", "MLP")),
-        ),
-        Claim(
-            "Depth is not needed: a deep network gains nothing over VGG-08",
-            "report a, section 7 (future work)",
-            NoGain("VGG-38 BN+residual", "VGG-08"),
-        ),
-        Claim(
-            "All except the plain VGG-38 are equally accurate (within 1 point: our bound)",
-            "report a, section 7 (future work)",
-            Alike(("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01),
-        ),
+    claims=claims(
+        {
+            "report a, section 7 (future work)": {
+                "Convolution is needed: small convolutional networks beat the fully connected one": AllOf(
+                    Higher("LeNet", "MLP"), Higher("VGG-08", "MLP")
+                ),
+                "Depth is not needed: a deep network gains nothing over VGG-08": NoGain("VGG-38 BN+residual", "VGG-08"),
+                "All except the plain VGG-38 are equally accurate (within 1 point: our bound)": Alike(
+                    ("MLP", "LeNet", "VGG-08", "VGG-38 BN+residual"), within=0.01
+                ),
+            }
+        }
     ),
     columns=COLUMNS,
     notes=(

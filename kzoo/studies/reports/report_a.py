@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kzoo.studies.claims import AllOf, AtChance, Best, GroupsDiffer, Higher, Learns, Lower, NoGain, OverfitsMore, Ratio
-from kzoo.studies.study import Claim, Study, entries
+from kzoo.studies.study import SCORES, Study, claims, entries
 
 REPORTED = {
     "VGG-08": {"train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106},
@@ -34,63 +34,39 @@ RESCUE = Study(
         REPORTED,
         {"BN": "Report b has 0.5024 for the same recipe."},
     ),
-    claims=(
-        Claim(
-            "The plain VGG-38 stays at chance, VGG-08 learns",
-            "report a, section 3",
-            AllOf(AtChance("VGG-38"), Learns("VGG-08")),
-        ),
-        Claim(
-            "Residual connections train better than BatchNorm",
-            "report a, section 5.1",
-            AllOf(Higher("residual", "BN", metric="val_accuracy"), Higher("residual", "BN", metric="train_accuracy")),
-        ),
-        Claim(
-            "Residual connections cost less time than BatchNorm",
-            "report a, section 5.1",
-            Lower("residual", "BN", metric="seconds_per_epoch_ratio"),
-        ),
-        Claim(
-            "Residual connections add no parameters, and BatchNorm does",
-            "report a, section 5.1",
-            AllOf(
-                Ratio("residual", "VGG-38", metric="parameters", low=1, high=1),
-                Lower("residual", "BN", metric="parameters"),
-            ),
-        ),
-        Claim(
-            "Residual connections need less memory than BatchNorm",
-            "report a, section 5.1",
-            Lower("residual", "BN", metric="peak_memory"),
-        ),
-        Claim(
-            "BatchNorm and residual connections together are best",
-            "report a, section 5.1",
-            AllOf(
-                Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="val_accuracy"),
-                Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="train_accuracy"),
-            ),
-        ),
-        Claim(
-            "With BatchNorm alone, the deep network is slightly less accurate than the shallow one",
-            "report a, section 5.1",
-            Lower("BN", "VGG-08", metric="val_accuracy"),
-        ),
-        Claim(
-            "BatchNorm with residual connections overfits more than the other networks that learn",
-            "report a, section 5.2",
-            AllOf(*(OverfitsMore("BN+residual", other) for other in ("VGG-08", "BN", "residual"))),
-        ),
+    claims=claims(
+        {
+            "report a, section 3": {
+                "The plain VGG-38 stays at chance, VGG-08 learns": AllOf(AtChance("VGG-38"), Learns("VGG-08"))
+            },
+            "report a, section 5.1": {
+                "Residual connections train better than BatchNorm": AllOf(
+                    Higher("residual", "BN", metric="val_accuracy"), Higher("residual", "BN", metric="train_accuracy")
+                ),
+                "Residual connections cost less time than BatchNorm": Lower(
+                    "residual", "BN", metric="seconds_per_epoch_ratio"
+                ),
+                "Residual connections add no parameters, and BatchNorm does": AllOf(
+                    Ratio("residual", "VGG-38", metric="parameters", low=1, high=1),
+                    Lower("residual", "BN", metric="parameters"),
+                ),
+                "Residual connections need less memory than BatchNorm": Lower("residual", "BN", metric="peak_memory"),
+                "BatchNorm and residual connections together are best": AllOf(
+                    Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="val_accuracy"),
+                    Best("BN+residual", ("VGG-08", "VGG-38", "BN", "residual"), metric="train_accuracy"),
+                ),
+                "With BatchNorm alone, the deep network is slightly less accurate than the shallow one": Lower(
+                    "BN", "VGG-08", metric="val_accuracy"
+                ),
+            },
+            "report a, section 5.2": {
+                "BatchNorm with residual connections overfits more than the other networks that learn": AllOf(
+                    *(OverfitsMore("BN+residual", other) for other in ("VGG-08", "BN", "residual"))
+                )
+            },
+        }
     ),
-    columns=(
-        "train_accuracy",
-        "val_accuracy",
-        "best_val_accuracy",
-        "test_accuracy",
-        "gap",
-        "parameters",
-        "peak_memory",
-    ),
+    columns=(*SCORES, "parameters", "peak_memory"),
     notes=(
         LAST_EPOCH,
         "The values of VGG-08 and VGG-38 were published with the course framework; the report shows the curves.",
@@ -112,38 +88,32 @@ REGULARISE = Study(
         },
         REPORTED,
     ),
-    claims=(
-        Claim(
-            "Random erasing helps", "report a, section 5.2.1", Higher("+ erasing", "BN+residual", metric="val_accuracy")
-        ),
-        Claim(
-            "Random erasing reduces overfitting", "report a, section 5.2.1", OverfitsMore("BN+residual", "+ erasing")
-        ),
-        Claim(
-            "An L2 penalty on top of erasing helps",
-            "report a, section 5.3",
-            Higher("+ L2", "+ erasing", metric="val_accuracy"),
-        ),
-        Claim(
-            "Dropout on top of both does not help",
-            "report a, section 5.4",
-            NoGain("+ dropout", "+ L2", metric="val_accuracy"),
-        ),
-        Claim(
-            "Erasing and L2 together gain about 4 points on the test images (2.5 to 6: our bounds)",
-            "report a, section 6",
-            GroupsDiffer(("+ L2",), ("BN+residual",), metric="test_accuracy", low=0.025, high=0.06),
-        ),
-        Claim(
-            "Erasing and L2 cost little time (up to 10% each: our bound)",
-            "report a, sections 5.2.1 and 5.3",
-            AllOf(
-                Ratio("+ erasing", "BN+residual", metric="seconds_per_epoch_ratio", high=1.1),
-                Ratio("+ L2", "+ erasing", metric="seconds_per_epoch_ratio", high=1.1),
-            ),
-        ),
+    claims=claims(
+        {
+            "report a, section 5.2.1": {
+                "Random erasing helps": Higher("+ erasing", "BN+residual", metric="val_accuracy"),
+                "Random erasing reduces overfitting": OverfitsMore("BN+residual", "+ erasing"),
+            },
+            "report a, section 5.3": {
+                "An L2 penalty on top of erasing helps": Higher("+ L2", "+ erasing", metric="val_accuracy")
+            },
+            "report a, section 5.4": {
+                "Dropout on top of both does not help": NoGain("+ dropout", "+ L2", metric="val_accuracy")
+            },
+            "report a, section 6": {
+                "Erasing and L2 together gain about 4 points on the test images (2.5 to 6: our bounds)": GroupsDiffer(
+                    ("+ L2",), ("BN+residual",), metric="test_accuracy", low=0.025, high=0.06
+                )
+            },
+            "report a, sections 5.2.1 and 5.3": {
+                "Erasing and L2 cost little time (up to 10% each: our bound)": AllOf(
+                    Ratio("+ erasing", "BN+residual", metric="seconds_per_epoch_ratio", high=1.1),
+                    Ratio("+ L2", "+ erasing", metric="seconds_per_epoch_ratio", high=1.1),
+                )
+            },
+        }
     ),
-    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
+    columns=SCORES,
     notes=(LAST_EPOCH, "BN+residual has the recipe of the study rescue."),
 )
 

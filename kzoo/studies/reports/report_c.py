@@ -6,7 +6,7 @@ The report's results are figures without numbers, and the figures are missing fr
 from __future__ import annotations
 
 from kzoo.studies.claims import Alike, AllOf, Best, Faster, Higher, Lower, NoGain, OverfitsMore, PeakAt, Ranking, Ratio
-from kzoo.studies.study import Claim, Study, entries
+from kzoo.studies.study import SCORES, Study, claims, entries
 
 NO_NUMBERS = "The report shows curves and prints no accuracies."
 SPLIT = (
@@ -20,15 +20,15 @@ DEPTH = Study(
     report="c",
     question="Does a deeper VGG train to a lower error?",
     entries=entries({letter: f"depth/vgg-{letter.lower()}" for letter in LETTERS}),
-    claims=(
-        Claim(
-            "More convolutions give a lower training error",
-            "report c, section 1",
-            AllOf(
-                Ranking(("E", "D", "A"), metric="train_loss", by=Lower),
-                Ranking(("E", "D", "A"), metric="train_accuracy"),
-            ),
-        ),
+    claims=claims(
+        {
+            "report c, section 1": {
+                "More convolutions give a lower training error": AllOf(
+                    Ranking(("E", "D", "A"), metric="train_loss", by=Lower),
+                    Ranking(("E", "D", "A"), metric="train_accuracy"),
+                )
+            }
+        }
     ),
     columns=("train_accuracy", "train_loss", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters"),
     notes=(NO_NUMBERS, SPLIT),
@@ -45,43 +45,26 @@ BATCHNORM_COST = Study(
             for bn in ("", " BN")
         }
     ),
-    claims=(
-        Claim(
-            "BatchNorm trains faster (epochs to 60% validation accuracy)",
-            "report c, section 2",
-            AllOf(*(Faster(f"{letter} BN", letter, percent=60) for letter in LETTERS)),
-        ),
-        Claim(
-            "BatchNorm takes about 30% more time (15 to 45%: our bounds)",
-            "report c, section 2",
-            AllOf(
-                *(
-                    Ratio(f"{letter} BN", letter, metric="seconds_per_epoch_ratio", low=1.15, high=1.45)
-                    for letter in LETTERS
-                )
-            ),
-        ),
-        Claim(
-            "BatchNorm regularises: the gap between training and test is smaller",
-            "report c, section 2",
-            AllOf(*(OverfitsMore(letter, f"{letter} BN") for letter in LETTERS)),
-        ),
-        Claim(
-            "BatchNorm improves the result",
-            "report c, section 2",
-            AllOf(*(Higher(f"{letter} BN", letter) for letter in LETTERS)),
-        ),
+    claims=claims(
+        {
+            "report c, section 2": {
+                "BatchNorm trains faster (epochs to 60% validation accuracy)": AllOf(
+                    *(Faster(f"{letter} BN", letter, percent=60) for letter in LETTERS)
+                ),
+                "BatchNorm takes about 30% more time (15 to 45%: our bounds)": AllOf(
+                    *(
+                        Ratio(f"{letter} BN", letter, metric="seconds_per_epoch_ratio", low=1.15, high=1.45)
+                        for letter in LETTERS
+                    )
+                ),
+                "BatchNorm regularises: the gap between training and test is smaller": AllOf(
+                    *(OverfitsMore(letter, f"{letter} BN") for letter in LETTERS)
+                ),
+                "BatchNorm improves the result": AllOf(*(Higher(f"{letter} BN", letter) for letter in LETTERS)),
+            }
+        }
     ),
-    columns=(
-        "train_accuracy",
-        "val_accuracy",
-        "best_val_accuracy",
-        "test_accuracy",
-        "gap",
-        "epochs_to_60",
-        "seconds_per_epoch_ratio",
-        "peak_memory",
-    ),
+    columns=(*SCORES, "epochs_to_60", "seconds_per_epoch_ratio", "peak_memory"),
     notes=(NO_NUMBERS, SPLIT, "Seconds per epoch are relative to A without BatchNorm."),
 )
 
@@ -99,34 +82,25 @@ DROPOUT = Study(
             "0.4 without BN": "dropout/0.4-without-bn",
         }
     ),
-    claims=(
-        Claim(
-            "Dropout raises the training error",
-            "report c, section 3",
-            AllOf(*(Higher("0", rate, metric="train_accuracy") for rate in RATES[1:])),
-        ),
-        Claim(
-            "Without dropout, the network converges faster (epochs to 60% validation accuracy)",
-            "report c, section 3",
-            AllOf(*(Faster("0", rate, percent=60) for rate in RATES[1:])),
-        ),
-        Claim("A rate of 0.4 beats none on test images", "report c, section 3", Higher("0.4", "0")),
-        Claim("A rate of 0.4 is best on test images", "report c, sections 3 and 7", PeakAt("0.4", RATES)),
-        Claim(
-            "BatchNorm can replace dropout: dropout without BatchNorm gains nothing over BatchNorm without dropout",
-            "report c, section 2",
-            NoGain("0.4 without BN", "0"),
-        ),
+    claims=claims(
+        {
+            "report c, section 3": {
+                "Dropout raises the training error": AllOf(
+                    *(Higher("0", rate, metric="train_accuracy") for rate in RATES[1:])
+                ),
+                "Without dropout, the network converges faster (epochs to 60% validation accuracy)": AllOf(
+                    *(Faster("0", rate, percent=60) for rate in RATES[1:])
+                ),
+                "A rate of 0.4 beats none on test images": Higher("0.4", "0"),
+            },
+            "report c, sections 3 and 7": {"A rate of 0.4 is best on test images": PeakAt("0.4", RATES)},
+            "report c, section 2": {
+                "BatchNorm can replace dropout: dropout without BatchNorm gains nothing over BatchNorm "
+                "without dropout": NoGain("0.4 without BN", "0")
+            },
+        }
     ),
-    columns=(
-        "train_accuracy",
-        "train_loss",
-        "val_accuracy",
-        "best_val_accuracy",
-        "test_accuracy",
-        "gap",
-        "epochs_to_60",
-    ),
+    columns=("train_accuracy", "train_loss", *SCORES[1:], "epochs_to_60"),
     notes=(
         NO_NUMBERS,
         SPLIT,
@@ -148,40 +122,28 @@ POOLING_OPTIMIZER = Study(
     report="c",
     question="Is max or average pooling better, and with which optimizer?",
     entries=entries(POOLED),
-    claims=(
-        Claim(
-            "Adam beats momentum and RMSprop, with either pooling",
-            "report c, section 4",
-            AllOf(
-                *(
-                    Higher(f"{pooling}, Adam", f"{pooling}, {other}")
-                    for pooling in POOLINGS
-                    for other in ("momentum", "RMSprop")
-                )
-            ),
-        ),
-        Claim(
-            "Average pooling is better than max pooling for Adam",
-            "report c, section 4",
-            Higher("average, Adam", "max, Adam"),
-        ),
-        Claim(
-            "Max pooling is better than average pooling for momentum and RMSprop",
-            "report c, section 4",
-            AllOf(Higher("max, momentum", "average, momentum"), Higher("max, RMSprop", "average, RMSprop")),
-        ),
-        Claim(
-            "Adam with average pooling is better than momentum with max pooling",
-            "report c, section 4",
-            Higher("average, Adam", "max, momentum"),
-        ),
-        Claim(
-            "Adam with average pooling is the best combination",
-            "report c, section 4",
-            Best("average, Adam", tuple(POOLED)),
-        ),
+    claims=claims(
+        {
+            "report c, section 4": {
+                "Adam beats momentum and RMSprop, with either pooling": AllOf(
+                    *(
+                        Higher(f"{pooling}, Adam", f"{pooling}, {other}")
+                        for pooling in POOLINGS
+                        for other in ("momentum", "RMSprop")
+                    )
+                ),
+                "Average pooling is better than max pooling for Adam": Higher("average, Adam", "max, Adam"),
+                "Max pooling is better than average pooling for momentum and RMSprop": AllOf(
+                    Higher("max, momentum", "average, momentum"), Higher("max, RMSprop", "average, RMSprop")
+                ),
+                "Adam with average pooling is better than momentum with max pooling": Higher(
+                    "average, Adam", "max, momentum"
+                ),
+                "Adam with average pooling is the best combination": Best("average, Adam", tuple(POOLED)),
+            }
+        }
     ),
-    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
+    columns=SCORES,
     notes=(
         NO_NUMBERS,
         SPLIT,
@@ -195,24 +157,18 @@ FILTER_SIZE = Study(
     report="c",
     question="Are filters of 3x3, 5x5 or 7x7 better?",
     entries=entries({f"{size}x{size}": f"filter-size/{size}" for size in (3, 5, 7)}),
-    claims=(
-        Claim(
-            "All fit equally well (training accuracy within 2 points: our bound)",
-            "report c, section 5",
-            Alike(("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02),
-        ),
-        Claim(
-            "Larger filters overfit",
-            "report c, section 5",
-            AllOf(OverfitsMore("5x5", "3x3"), OverfitsMore("7x7", "3x3")),
-        ),
-        Claim(
-            "Smaller filters have fewer parameters",
-            "report c, section 5",
-            Ranking(("3x3", "5x5", "7x7"), metric="parameters", by=Lower),
-        ),
+    claims=claims(
+        {
+            "report c, section 5": {
+                "All fit equally well (training accuracy within 2 points: our bound)": Alike(
+                    ("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02
+                ),
+                "Larger filters overfit": AllOf(OverfitsMore("5x5", "3x3"), OverfitsMore("7x7", "3x3")),
+                "Smaller filters have fewer parameters": Ranking(("3x3", "5x5", "7x7"), metric="parameters", by=Lower),
+            }
+        }
     ),
-    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "parameters"),
+    columns=(*SCORES, "parameters"),
     notes=(NO_NUMBERS, SPLIT),
 )
 
@@ -221,16 +177,16 @@ AUGMENTATION = Study(
     report="c",
     question="What do transformed copies of the training images gain?",
     entries=entries({name: f"augmentation/{name}" for name in ("none", "4x", "rotations")}),
-    claims=(
-        Claim(
-            "Four times the images raise training accuracy",
-            "report c, section 6",
-            Higher("4x", "none", metric="train_accuracy"),
-        ),
-        Claim("They take more time", "report c, section 6", Lower("none", "4x", metric="seconds_per_epoch_ratio")),
-        Claim("They reduce variance: less overfitting", "report c, sections 6 and 7", OverfitsMore("none", "4x")),
+    claims=claims(
+        {
+            "report c, section 6": {
+                "Four times the images raise training accuracy": Higher("4x", "none", metric="train_accuracy"),
+                "They take more time": Lower("none", "4x", metric="seconds_per_epoch_ratio"),
+            },
+            "report c, sections 6 and 7": {"They reduce variance: less overfitting": OverfitsMore("none", "4x")},
+        }
     ),
-    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap", "seconds_per_epoch_ratio"),
+    columns=(*SCORES, "seconds_per_epoch_ratio"),
     notes=(
         NO_NUMBERS,
         SPLIT,
@@ -248,20 +204,20 @@ PRUNED_BEST = Study(
     entries=entries(
         {"E as it is": "depth/vgg-e", "tuned, average": "pruned-best/average", "tuned, max": "pruned-best/max"}
     ),
-    claims=(
-        Claim(
-            "Tuning improves the network",
-            "report c, section 7",
-            AllOf(Higher("tuned, average", "E as it is"), Higher("tuned, max", "E as it is")),
-        ),
-        Claim(
-            "BatchNorm and dropout regularise it",
-            "report c, section 7",
-            AllOf(OverfitsMore("E as it is", "tuned, average"), OverfitsMore("E as it is", "tuned, max")),
-        ),
-        Claim("Average pooling is the better choice", "report c, section 7", Higher("tuned, average", "tuned, max")),
+    claims=claims(
+        {
+            "report c, section 7": {
+                "Tuning improves the network": AllOf(
+                    Higher("tuned, average", "E as it is"), Higher("tuned, max", "E as it is")
+                ),
+                "BatchNorm and dropout regularise it": AllOf(
+                    OverfitsMore("E as it is", "tuned, average"), OverfitsMore("E as it is", "tuned, max")
+                ),
+                "Average pooling is the better choice": Higher("tuned, average", "tuned, max"),
+            }
+        }
     ),
-    columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "gap"),
+    columns=SCORES,
     notes=(
         NO_NUMBERS,
         SPLIT,

@@ -18,7 +18,7 @@ from kzoo.studies.claims import (
     OverfitsSooner,
     Ratio,
 )
-from kzoo.studies.study import Claim, Study, entries
+from kzoo.studies.study import Study, claims, entries
 
 DEPTHS = (1, 2, 3, 4)
 EMNIST_NOTE = (
@@ -82,81 +82,68 @@ REDUCTION = Study(
         },
         _reported(TABLE_4, TABLE_4["max"][0]),
     ),
-    claims=(
-        Claim(
-            "With one layer, which underfits, max pooling is more accurate",
-            "report d, section 4.3, table 3",
-            Higher("max L=1", "average L=1"),
-        ),
-        Claim(
-            "With more layers, average pooling is more accurate",
-            "report d, sections 4.3 and 5, table 3",
-            AllOf(*(Higher(_label("average", i), _label("max", i)) for i in DEPTHS[1:])),
-        ),
-        Claim(
-            "Max pooling fits faster (higher training accuracy after two epochs: our rule)",
-            "report d, section 4.3",
-            AllOf(*(Higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)),
-        ),
-        Claim(
-            "Max pooling overfits sooner (its validation loss is lowest earlier: our rule)",
-            "report d, section 4.3",
-            AllOf(*(OverfitsSooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])),
-        ),
-        Claim(
-            "With 64 filters and two layers, both poolings are equally accurate (within 1 point: our bound)",
-            "report d, section 4.3, figure 7",
-            Alike(("max L=2 F=64", "average L=2 F=64"), within=0.01),
-        ),
-        Claim(
-            "With 64 filters and three layers, max pooling overfits and average pooling is more accurate",
-            "report d, section 4.3, figure 7",
-            AllOf(OverfitsMore("max L=3 F=64", "average L=3 F=64"), Higher("average L=3 F=64", "max L=3 F=64")),
-        ),
-        Claim(
-            "With 64 filters and four layers, both overfit (more than with two)",
-            "report d, section 4.3, figure 7",
-            AllOf(OverfitsMore("max L=4 F=64", "max L=2 F=64"), OverfitsMore("average L=4 F=64", "average L=2 F=64")),
-        ),
-        Claim(
-            "Average pooling takes little more time than max pooling (up to 10%: our bound)",
-            "report d, section 4.3, table 4",
-            AllOf(
-                *(
-                    Ratio(_label("average", i), _label("max", i), metric="seconds_per_epoch_ratio", low=1, high=1.1)
-                    for i in DEPTHS
+    claims=claims(
+        {
+            "report d, section 4.3, table 3": {
+                "With one layer, which underfits, max pooling is more accurate": Higher("max L=1", "average L=1")
+            },
+            "report d, sections 4.3 and 5, table 3": {
+                "With more layers, average pooling is more accurate": AllOf(
+                    *(Higher(_label("average", i), _label("max", i)) for i in DEPTHS[1:])
                 )
-            ),
-        ),
-        Claim(
-            "Max pooling favours coloured texture, so it is better on colour photographs",
-            "report d, section 5 (its conjecture)",
-            AllOf(*(Higher(_label("max", i, COLOUR), _label("average", i, COLOUR)) for i in DEPTHS)),
-        ),
-        Claim(
-            "Pooling makes a network invariant to small translations (1 pixel changes at most 5% of its answers: our "
-            "bound)",
-            "report d, section 3.1",
-            AllOf(*(Between(label, metric="agreement_at_shift_1", low=0.95) for label in POOLED)),
-        ),
-        Claim(
-            "Pooling makes a network invariant to small rotations (15 degrees change at most 5% of its answers: our "
-            "bound)",
-            "report d, section 3.1",
-            AllOf(*(Between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)),
-        ),
-        Claim(
-            "Pooling makes a network more invariant than dilation does (our comparison, after 1 pixel and 15 degrees)",
-            "report d, section 3.1",
-            AllOf(
-                *(
-                    Higher(_label(kind, i), _label("dilated", i), metric=metric)
-                    for metric in ("agreement_at_shift_1", "agreement_at_angle_15")
-                    for i in DEPTHS
-                    for kind in POOLINGS
+            },
+            "report d, section 4.3": {
+                "Max pooling fits faster (higher training accuracy after two epochs: our rule)": AllOf(
+                    *(Higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)
+                ),
+                "Max pooling overfits sooner (its validation loss is lowest earlier: our rule)": AllOf(
+                    *(OverfitsSooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])
+                ),
+            },
+            "report d, section 4.3, figure 7": {
+                "With 64 filters and two layers, both poolings are equally accurate (within 1 point: our bound)": Alike(
+                    ("max L=2 F=64", "average L=2 F=64"), within=0.01
+                ),
+                "With 64 filters and three layers, max pooling overfits and average pooling is more accurate": AllOf(
+                    OverfitsMore("max L=3 F=64", "average L=3 F=64"), Higher("average L=3 F=64", "max L=3 F=64")
+                ),
+                "With 64 filters and four layers, both overfit (more than with two)": AllOf(
+                    OverfitsMore("max L=4 F=64", "max L=2 F=64"), OverfitsMore("average L=4 F=64", "average L=2 F=64")
+                ),
+            },
+            "report d, section 4.3, table 4": {
+                "Average pooling takes little more time than max pooling (up to 10%: our bound)": AllOf(
+                    *(
+                        Ratio(_label("average", i), _label("max", i), metric="seconds_per_epoch_ratio", low=1, high=1.1)
+                        for i in DEPTHS
+                    )
                 )
-            ),
-        ),
+            },
+            "report d, section 5 (its conjecture)": {
+                "Max pooling favours coloured texture, so it is better on colour photographs": AllOf(
+                    *(Higher(_label("max", i, COLOUR), _label("average", i, COLOUR)) for i in DEPTHS)
+                )
+            },
+            "report d, section 3.1": {
+                "Pooling makes a network invariant to small translations "
+                "(1 pixel changes at most 5% of its answers: our bound)": AllOf(
+                    *(Between(label, metric="agreement_at_shift_1", low=0.95) for label in POOLED)
+                ),
+                "Pooling makes a network invariant to small rotations "
+                "(15 degrees change at most 5% of its answers: our bound)": AllOf(
+                    *(Between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)
+                ),
+                "Pooling makes a network more invariant than dilation does "
+                "(our comparison, after 1 pixel and 15 degrees)": AllOf(
+                    *(
+                        Higher(_label(kind, i), _label("dilated", i), metric=metric)
+                        for metric in ("agreement_at_shift_1", "agreement_at_angle_15")
+                        for i in DEPTHS
+                        for kind in POOLINGS
+                    )
+                ),
+            },
+        }
     ),
     columns=(*COLUMNS, "agreement_at_shift_1", "agreement_at_angle_15"),
     notes=(
@@ -212,59 +199,50 @@ DILATION = Study(
         },
         _reported(TABLE_6, TABLE_6["average"][0]),
     ),
-    claims=(
-        Claim(
-            "Dilated reduction is more accurate than both poolings at every depth",
-            "report d, section 4.4, tables 3 and 5",
-            AllOf(*(Higher(_label("dilated", i), _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))),
-        ),
-        Claim(
-            "The best dilated network is more accurate than the best of either pooling",
-            "report d, section 4.4",
-            AllOf(*(Higher("dilated L=2", _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))),
-        ),
-        Claim(
-            "Dilated reduction is best with two layers",
-            "report d, section 4.4, table 5",
-            Best("dilated L=2", [_label("dilated", i) for i in DEPTHS]),
-        ),
-        Claim(
-            "Average pooling is best with three layers",
-            "report d, section 4.4, table 5",
-            Best("average L=3", [_label("average", i) for i in DEPTHS]),
-        ),
-        Claim(
-            "Dilated reduction takes more time at every depth",
-            "report d, section 4.4, table 6",
-            AllOf(
-                *(Lower(_label("average", i), _label("dilated", i), metric="seconds_per_epoch_ratio") for i in DEPTHS)
-            ),
-        ),
-        Claim(
-            "Dilated reduction with four layers takes about twice the time (1.5 to 2.5 times: our bounds)",
-            "report d, section 4.4, table 6",
-            Ratio("dilated L=4", "average L=4", metric="seconds_per_epoch_ratio", low=1.5, high=2.5),
-        ),
-        Claim(
-            "Dilated reduction fits faster (epochs to 75% validation accuracy)",
-            "report d, section 4.4",
-            AllOf(*(Faster(_label("dilated", i), _label("average", i), percent=75) for i in DEPTHS)),
-        ),
-        Claim(
-            "Dilated reduction overfits sooner with three and four layers",
-            "report d, section 4.4",
-            AllOf(*(OverfitsSooner(_label("dilated", i), _label("average", i)) for i in DEPTHS[2:])),
-        ),
-        Claim(
-            "Average pooling does not change the receptive field",
-            "report d, section 5",
-            Computed(_pooling_keeps_the_field),
-        ),
-        Claim(
-            "Dilation grows the receptive field as (2^(rate/2 + 2) - 1)^2",
-            "report d, section 3.2, equation 1",
-            Computed(_formula_fits),
-        ),
+    claims=claims(
+        {
+            "report d, section 4.4, tables 3 and 5": {
+                "Dilated reduction is more accurate than both poolings at every depth": AllOf(
+                    *(Higher(_label("dilated", i), _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))
+                )
+            },
+            "report d, section 4.4": {
+                "The best dilated network is more accurate than the best of either pooling": AllOf(
+                    *(Higher("dilated L=2", _label(kind, i)) for i in DEPTHS for kind in ("average", "max"))
+                ),
+                "Dilated reduction fits faster (epochs to 75% validation accuracy)": AllOf(
+                    *(Faster(_label("dilated", i), _label("average", i), percent=75) for i in DEPTHS)
+                ),
+                "Dilated reduction overfits sooner with three and four layers": AllOf(
+                    *(OverfitsSooner(_label("dilated", i), _label("average", i)) for i in DEPTHS[2:])
+                ),
+            },
+            "report d, section 4.4, table 5": {
+                "Dilated reduction is best with two layers": Best(
+                    "dilated L=2", [_label("dilated", i) for i in DEPTHS]
+                ),
+                "Average pooling is best with three layers": Best(
+                    "average L=3", [_label("average", i) for i in DEPTHS]
+                ),
+            },
+            "report d, section 4.4, table 6": {
+                "Dilated reduction takes more time at every depth": AllOf(
+                    *(
+                        Lower(_label("average", i), _label("dilated", i), metric="seconds_per_epoch_ratio")
+                        for i in DEPTHS
+                    )
+                ),
+                "Dilated reduction with four layers takes about twice the time (1.5 to 2.5 times: our bounds)": Ratio(
+                    "dilated L=4", "average L=4", metric="seconds_per_epoch_ratio", low=1.5, high=2.5
+                ),
+            },
+            "report d, section 5": {
+                "Average pooling does not change the receptive field": Computed(_pooling_keeps_the_field)
+            },
+            "report d, section 3.2, equation 1": {
+                "Dilation grows the receptive field as (2^(rate/2 + 2) - 1)^2": Computed(_formula_fits)
+            },
+        }
     ),
     columns=COLUMNS,
     notes=(EMNIST_NOTE, TWO_TABLES, "kzoo.layer_table prints the exact receptive fields."),

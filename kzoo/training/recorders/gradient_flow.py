@@ -23,16 +23,14 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     Attributes:
         history: what was measured so far; None before training begins.
+
+    Example:
+        >>> flow = kzoo.GradientFlowCallback(images, labels)
+        >>> run = kzoo.train("lenet1-max", dataset="digits", epochs=1, callbacks=[flow], fresh=True, progress=False)
     """
 
     def __init__(
-        self,
-        images: Any,
-        labels: Any,
-        every: int = 1,
-        *,
-        steps: Callable[[], int] | None = None,
-        strict: bool = True,
+        self, images: Any, labels: Any, every: int = 1, *, steps: Callable[[], int] | None = None, strict: bool = True
     ) -> None:
         """Prepare.
 

@@ -18,7 +18,7 @@ from kzoo.schemas import check_version
 
 FILE = "weight_histograms.json"
 BINS = 32
-RECORDED = 20  # epochs of a run, besides epoch 0
+RECORDED = 20  # epochs of a run, in addition to epoch 0
 SCHEMA_VERSION = 1
 
 
@@ -143,7 +143,12 @@ def _kernels(model: keras.Model) -> list[tuple[str, Any]]:
 
 
 def weight_histograms(model: keras.Model) -> dict[str, Histogram]:
-    """The histogram of every kernel of a built model, by layer."""
+    """The histogram of every kernel of a built model, by layer.
+
+    Example:
+        >>> list(kzoo.weight_histograms(model))
+        ['block1_conv', 'logits']
+    """
     return {path: histogram(keras.ops.convert_to_numpy(variable)) for path, variable in _kernels(model)}
 
 

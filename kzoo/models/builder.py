@@ -24,7 +24,7 @@ _LARGEST_MINIMUM = 4096
 
 
 @dataclass
-class Frame:
+class ModelBuilder:
     """The arguments that all builders share, as in `keras.applications`.
 
     Attributes:
@@ -87,6 +87,8 @@ class Frame:
             except ValueError as error:
                 message = f"classifier_activation={self.classifier_activation!r}: Keras has no such activation"
                 raise InputError(message) from error
+
+        # The shape of the images, and the input.
         if self.input_tensor is not None:
             if not keras.backend.is_keras_tensor(self.input_tensor):
                 raise InputError(f"input_tensor: a Keras tensor is needed, not {type(self.input_tensor).__name__}")
@@ -196,7 +198,7 @@ def _shared(
 
 _SHARED = inspect.signature(_shared).parameters
 _DOCS = {
-    "include_top": "see `kzoo.models.frame.Frame`, as for the following ones up to `std`.",
+    "include_top": "see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.",
     "weights": "None, a set of trained weights, or the path of a weights file.",
     "input_tensor": "a Keras tensor to build upon.",
     "input_shape": "(height, width, channels); default {shape}. None for height and width is allowed.",
@@ -208,16 +210,21 @@ _DOCS = {
     "std": "per channel, in units of pixels / 255.",
 }
 
+_RETURNS = """\
+    Returns:
+        A Functional model from images (batch, height, width, channels), pixels 0 to 255, to probabilities
+        (batch, classes), float32.
+
+    Raises:
+        InputError: an option's value is not allowed, or the image is too small.
+"""
+
 
 def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Callable[..., keras.Model]]:
     """Make a family's builder: the arguments that all builders share, and their docs, are added to the family's.
 
-    The decorated function takes a `Frame` instead of the shared arguments. If its docstring describes one of
+    The decorated function takes a `ModelBuilder` instead of the shared arguments. If its docstring describes one of
     them, that text is kept.
-
-    Args:
-        default: the catalogue's variant that has the default classes and input shape.
-        name: default name of the model.
     """
     variant = catalog.find(default)
 
@@ -230,19 +237,19 @@ def family(default: str, name: str) -> Callable[[Callable[..., keras.Model]], Ca
         def build(*args: Any, **options: Any) -> keras.Model:
             bound = signature.bind(*args, **options)
             bound.apply_defaults()
-            frame = Frame(**{key: bound.arguments.pop(key) for key in _SHARED}, default=variant)
-            return function(frame, **bound.arguments)
+            builder = ModelBuilder(**{key: bound.arguments.pop(key) for key in _SHARED}, default=variant)
+            return function(builder, **bound.arguments)
 
         build.__signature__ = signature  # type: ignore[attr-defined]
-        build.__doc__ = _documented(function.__doc__ or "", variant)
+        build.__doc__ = _documented(function, variant)
         return build
 
     return decorate
 
 
-def _documented(docstring: str, variant: catalog.Variant) -> str:
-    """A family's docstring with the shared arguments first."""
-    head, _, rest = docstring.partition("    Args:\n        frame: the shared arguments.\n")
+def _documented(function: Callable[..., Any], variant: catalog.Variant) -> str:
+    """A family's docstring with the shared arguments first, what builders return and raise, and an example."""
+    head, _, rest = (function.__doc__ or "").partition("    Args:\n        builder: the shared arguments.\n")
     lines = []
     for name, text in _DOCS.items():
         described = re.search(rf"        {name}: .*\n(?:            .*\n)*", rest)
@@ -250,7 +257,14 @@ def _documented(docstring: str, variant: catalog.Variant) -> str:
             rest = rest.replace(described[0], "")
         line = described[0] if described else f"        {name}: {text}\n"
         lines.append(line.format(shape=variant.input_shape, classes=variant.classes) if not described else line)
-    return f"{head}    Args:\n{''.join(lines)}{rest}"
+    return f"{head}    Args:\n{''.join(lines)}{rest.rstrip()}\n\n{_RETURNS}\n{_example(function.__name__)}"
+
+
+def _example(function: str) -> str:
+    return (
+        "    Example:\n        >>> import kzoo\n"
+        f"        >>> kzoo.{function}(classes=7).output_shape\n        (None, 7)\n    "
+    )
 
 
 def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[..., keras.Model]:
@@ -269,10 +283,11 @@ def preset(family: Callable[..., Any], function: str, variant: str) -> Callable[
             bound.arguments["weights"] = full_name(entry.name, str(bound.arguments["weights"]))
         return family(*bound.args, **bound.kwargs)
 
+    # Name, docstring and signature as a function written by hand would have.
     build.__name__ = build.__qualname__ = function
     build.__module__ = family.__module__
     chosen = ", ".join(f"{name}={value!r}" for name, value in entry.options.items())
-    build.__doc__ = f"`{family.__name__}` with {chosen} by default."
+    build.__doc__ = f"`{family.__name__}` with {chosen} by default.\n\n{_example(function)}"
     build.__signature__ = signature  # type: ignore[attr-defined]
     return build
 

@@ -25,11 +25,11 @@ SOURCE = "dataset"
 _held: weakref.WeakValueDictionary[str, Arrays] = weakref.WeakValueDictionary()
 
 
-def from_arrays(given: Any) -> Arrays:
+def from_arrays(source: Any) -> Arrays:
     """A dataset of arrays; recipes name it by its fingerprint as long as the result is referenced.
 
     Args:
-        given: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as Keras's
+        source: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as Keras's
             ``load_data()`` gives them; a mapping with the names of `kzoo.data.array_names`; `Arrays`; a
             ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of finite size that gives images and labels, one by one or
             in batches, or a pair of them for training and testing. Images (N, H, W, C) or (N, H, W), uint8 or whole
@@ -39,7 +39,7 @@ def from_arrays(given: Any) -> Arrays:
     Raises:
         InputError: it is something else, is infinite, or images and labels are not usable.
     """
-    arrays = given if isinstance(given, Arrays) else checked(_content(given), SOURCE)
+    arrays = source if isinstance(source, Arrays) else checked(_content(source), SOURCE)
     _held[name_of(arrays)] = arrays
     return arrays
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kzoo.data import from_arrays, load
-from kzoo.data.given import name_of
+from kzoo.data.in_memory import name_of
 from kzoo.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
