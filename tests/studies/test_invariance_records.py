@@ -63,7 +63,7 @@ def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
     keep(made(row), RESULTS / "reduction")
     measured(row.digest(), shift=0.9, angle=0.99)
     (group,) = study_records(REDUCTION, read_records([RESULTS])).budgets.values()
-    claims = {claim.text: claim.test(group) for claim in REDUCTION.claims if "invariant" in claim.text}
+    claims = {claim.text: claim.test(group) for claim in REDUCTION.claims if "invariant to" in claim.text}
     shift, turn = claims.values()
     assert (shift.status, turn.status) == ("does not hold", "not enough runs")  # the other networks are not recorded
     assert "shifted by 1 pixel: max L=1 0.9000 (n=1)" in shift.evidence
