@@ -103,12 +103,11 @@ def transfer(
     if whole and head and all(index in index_of for index in head):
         chosen, note = _class_rows(source, target, source_names, target_names)
         done.notes += [note] if note else []
-        for index in heads[1]:
-            if not chosen:
-                break
-            name = wanted[index]["name"]
-            _set_rows(layers[0][name], layers[1][trained[index_of[index]]["name"]], chosen)
-            done.taken.append(name)
+        if chosen:
+            for index in heads[1]:
+                name = wanted[index]["name"]
+                _set_rows(layers[0][name], layers[1][trained[index_of[index]]["name"]], chosen)
+                done.taken.append(name)
 
     # Record what was taken.
     done.taken = list(dict.fromkeys(done.taken))
