@@ -58,9 +58,9 @@ def is_custom_kind(field: str, kind: Any) -> bool:
 
 
 def registered(field: str) -> list[str]:
-    """The registered names of a field."""
+    """The registered names of a field; none of a field that takes no functions."""
     plugins.load()
-    return sorted(REGISTRIES[field].added)
+    return sorted(REGISTRIES[field].added) if field in REGISTRIES else []
 
 
 def register_augmentation(name: str, function: Callable[..., Any] | str) -> None:
