@@ -1,11 +1,7 @@
-"""Chooses and configures a Keras backend before Keras is imported; says which cores and GPUs it sees.
+"""Chooses a Keras backend before Keras is imported; says which cores and GPUs it sees.
 
 Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
 installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
-
-TensorFlow uses oneDNN's convolutions by default only on processors with AVX512_VNNI, AVX512_BF16 or AMX. kzoo uses them
-on every x86 processor: on two cores with AVX2, a training step of the zoo's networks takes 1.4 to 2.8 times less
-processor time (measured, docs/train-fast.md).
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,13 +22,11 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def choose_backend() -> None:
-    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing; turn oneDNN on.
+    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing.
 
     Variables that the user has set stay as they are.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
-        os.environ.setdefault(ONEDNN, "1")
     if (
         home() is None
     ):  # TensorFlow would make a folder named ~ in the current directory; Keras looks in the temporary directory then

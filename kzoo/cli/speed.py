@@ -24,10 +24,11 @@ def speed(
 
     check_builder(model)
     import_keras()
-    from kzoo.training.speed import measure
+    from kzoo.training.speed import measure, with_onednn
 
     options = assignments(set_)
     measured = measure(model, batch_size=batch_size, steps=steps, rounds=rounds, **options)
+    measured = with_onednn(measured, steps=steps, rounds=rounds, options=options)
     if as_json:
         print_json(measured.to_dict())
         return

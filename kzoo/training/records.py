@@ -228,17 +228,20 @@ def hardware() -> dict[str, Any]:
     return {**about, "platform": platform.platform()}
 
 
+def _onednn(segment: dict[str, Any]) -> str:
+    # Where the variable is not set, TensorFlow turns oneDNN on by itself on most processors with AVX512.
+    return segment.get("onednn") or ("1" if "avx512f" in segment["processor_features"] else "0")
+
+
 def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Warn about what differs between a run's last process and this one, and changes the last bits of its sums."""
     backend = before["backend"]
     if backend != now["backend"]:
         changed = [f"{now['backend']} instead of {backend}"]
     else:
-        # TensorFlow turns oneDNN on by itself on most processors with AVX512.
-        by_default = "1" if "avx512f" in before["processor_features"] else None
-        old = {ONEDNN: before.get("onednn", by_default) if backend == "tensorflow" else None, **before["versions"]}
-        new = {ONEDNN: now["onednn"], **now["versions"]}
-        names = [name for name in (ONEDNN, "kzoo", "keras", backend, "numpy") if old.get(name) != new.get(name)]
+        old, new = ({ONEDNN: _onednn(segment), **segment["versions"]} for segment in (before, now))
+        names = [*([ONEDNN] if backend == "tensorflow" else []), "kzoo", "keras", backend, "numpy"]
+        names = [name for name in names if old.get(name) != new.get(name)]
         changed = [f"{name} {new.get(name)} instead of {old.get(name)}" for name in names]
     if changed:
         warnings.warn(
