@@ -111,8 +111,8 @@ def transfer(
 
     # Record what was taken.
     done.taken = list(dict.fromkeys(done.taken))
-    done.initialized = [e["name"] for e in wanted if e["weights"] and e["name"] not in done.taken]
-    done.initialized = list(dict.fromkeys(done.initialized))
+    names = (entry["name"] for entry in wanted if entry["weights"])
+    done.initialized = list(dict.fromkeys(name for name in names if name not in done.taken))
     if not done.taken:
         raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
     return done

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.backend import ONEDNN
 from kzoo.errors import InputError
 from kzoo.models.registry import create_model
 from kzoo.training import records
@@ -24,7 +25,6 @@ from kzoo.training.fast_batch_norm import training_view
 PRECISIONS = ("float32", "mixed_bfloat16")
 MARGIN = 1.1
 """What one setting must gain over another to be advised: less is within the noise of a shared machine."""
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 @dataclass(frozen=True)
