@@ -12,7 +12,7 @@ exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"kzoo {__version__}"
 
-nb_execution_mode = "off"  # tests/test_notebooks.py executes them; the outputs are stored in the files
+nb_execution_mode = "off"  # tests/docs/test_notebooks.py executes them; the outputs are stored in the files
 html_static_path = ["static"]
 html_css_files = ["kzoo.css"]
 

@@ -3,7 +3,8 @@
     python docs/execute.py                     all of them, in place
     python docs/execute.py student engineer    these
 
-Each runs in an empty directory. The site shows the stored outputs; tests/test_notebooks.py executes the notebooks anew.
+Each runs in an empty directory. The site shows the stored outputs; tests/docs/test_notebooks.py executes the
+notebooks again.
 """
 
 from __future__ import annotations

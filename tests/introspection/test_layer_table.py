@@ -1,8 +1,6 @@
 """The per-layer table: sizes, memory, parameters and multiply-adds of any Keras model."""
 
 import json
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +11,6 @@ from kzoo.introspection.layer_table import layer_table
 from kzoo.models import VGG08, create_model
 
 L = keras.layers
-sys.path.append(str(Path(__file__).parents[1] / "models"))  # the PyTorch networks that the models' tests use
 
 
 def rows(model):
@@ -71,8 +68,9 @@ def test_plain_data():
 @pytest.mark.parametrize("name", ["vgg08", "vgg38-bn-res", "vgg-e", "resnet24", "lenet2-strided", "lenet4-dilated"])
 def test_multiply_adds_are_half_of_pytorchs_flops(name):
     torch = pytest.importorskip("torch", reason="the reference is PyTorch's flop counter")
-    import torch_references as references
     from torch.utils.flop_counter import FlopCounterMode
+
+    from tests.models import torch_references as references
 
     reference = {
         "vgg08": lambda: references.ThinVGG(0, False, False),

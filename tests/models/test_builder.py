@@ -5,10 +5,10 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from harness import call, images, randomize
 
 from kzoo.errors import InputError
 from kzoo.models import MLP, VGG08, VGG38, VGGADE, VGGE, LeNet, ResNet, ResNet24
+from tests.harness import call, images, randomize
 
 
 def named(value):

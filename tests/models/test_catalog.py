@@ -4,10 +4,10 @@ from pathlib import Path
 
 import keras
 import pytest
-from harness import check_model
 
 from kzoo.models import create_model, get_variant, list_models
 from kzoo.models.catalog import BUILDERS, VARIANTS
+from tests.harness import check_model
 
 # Widths of the stages, and convolutions in a stage, of the networks for 94, 95 and 96%.
 FASTNETS = {"s": ((64, 256, 256), 2), "m": ((128, 384, 384), 2), "l": ((128, 384, 512), 3)}

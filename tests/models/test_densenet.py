@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, check_call, check_model, images, parameters, randomize
 
 from kzoo.errors import InputError
 from kzoo.models import DenseNet, create_model
+from tests.harness import call, check_call, check_model, images, parameters, randomize
 
 
 def small(**options):

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, check_model, images, parameters, randomize
 
 from kzoo.errors import InputError
 from kzoo.exporting.fold import fold_batch_norm
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models import FastNet, FastNetL, FastNetS, create_model
 from kzoo.models.whitening import LAYER, adapt, whitening_kernel
+from tests.harness import call, check_model, images, parameters, randomize
 
 SMALL = {"widths": (8, 12), "input_shape": (16, 16, 3), "classes": 4}
 STATISTICS = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
@@ -53,7 +53,7 @@ def test_the_papers_network():
 @pytest.mark.backend
 def test_logits_equal_pytorchs():
     pytest.importorskip("torch", reason="the reference is a PyTorch network")
-    import torch_references as theirs
+    from tests.models import torch_references as theirs
 
     model = FastNetS(widths=(16, 24, 32), classifier_activation=None, mean=theirs.MEAN, std=theirs.STD)
     randomize(model)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, images
 
 from kzoo.models import LeNet
+from tests.harness import call, images
 
 
 @pytest.mark.backend

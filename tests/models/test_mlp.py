@@ -2,9 +2,9 @@
 
 import keras
 import pytest
-from harness import check_call
 
 from kzoo.models import MLP
+from tests.harness import check_call
 
 
 def test_layers():

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, check_call, images, parameters, randomize
 
 from kzoo.models import ResNet, ResNet24
 from kzoo.models.resnet import BLOCK_ORDERS
+from tests.harness import call, check_call, images, parameters, randomize
 
 
 @pytest.mark.backend

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, images
 
 from kzoo.errors import InputError
 from kzoo.models import VGG08, feature_extractor, top_k
+from tests.harness import call, images
 
 
 def test_one_layer_gives_one_output():

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, check_call, images, parameters, randomize
 
 from kzoo.models import VGG, VGG08, VGG38
+from tests.harness import call, check_call, images, parameters, randomize
 
 FLAGS = [(False, False), (True, False), (False, True), (True, True)]
 

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from harness import call, images, randomize
 
 from kzoo.models import VGGA, VGGADE, VGGD, VGGE
+from tests.harness import call, images, randomize
 
 
 @pytest.mark.backend

@@ -11,7 +11,7 @@ sphinx = pytest.importorskip("sphinx.cmd.build")
 
 pytestmark = [pytest.mark.slow, pytest.mark.representative]
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Page(HTMLParser):

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # "He et al. 2016a", "Kingma and Ba (2015)", "Guo et al., 2017"; line breaks allowed between the words.
 CITATION = re.compile(r"\b([A-Z][a-zé]+)\s+(?:et\s+al\.|and\s+[A-Z][a-zé]+),?\s+\(?((?:19|20)\d\d[ab]?)\b")
 

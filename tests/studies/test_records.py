@@ -11,10 +11,10 @@ from kzoo.recipes import recipe
 from kzoo.studies import list_studies, study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE, read, read_records
-from tests.generating import generate
+from tests.docs.generating import generate
 from tests.studies.conftest import make
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 PAGE = "".join(
     f"<!-- {name}:begin -->\n<!-- {name}:end -->\n"

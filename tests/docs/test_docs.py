@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import kzoo
-from tests.generating import generate
+from tests.docs.generating import generate
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 # A caption names the file that a listing is saved to. Blocks of `sh` (installing, real data) are not run.
