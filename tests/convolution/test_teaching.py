@@ -33,6 +33,8 @@ def test_gradients_of_the_whole_network_are_those_of_finite_differences():
         assert (there - away) / (2 * step) == pytest.approx((by_weights * way).sum(), rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_learns_digits(capsys):
     network, accuracy = teaching.train(epochs=4)
     assert accuracy > 0.95
@@ -40,6 +42,8 @@ def test_learns_digits(capsys):
     assert network.layers[1].variance.min() > 0
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_needs_no_framework():
     code = (
         "import sys, kzoo.convolution.teaching as t; t.train(epochs=0); "

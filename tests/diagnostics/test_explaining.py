@@ -142,6 +142,8 @@ def test_receptive_fields_of_a_name_a_run_and_a_file(run, command):
     assert "4x4" in first
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_invariance_of_runs(run, command):
     code, output, errors = command(
         "invariance", run.directory, run.directory, "--limit", 40, "--json", "--output", "i.png"

@@ -65,6 +65,7 @@ def test_fitted_factor():
     assert np.isnan(first_last_ratio([0, 0]))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly_once")
 def test_plain_vgg38_vanishes_and_vgg08_does_not():
     images, labels = RNG.integers(0, 256, (16, 32, 32, 3)).astype("uint8"), RNG.integers(0, 100, 16)
@@ -227,6 +228,8 @@ def arrays(run):
     return checkpoint.load(checkpoint.files(run.directory / "checkpoint")[-1]).arrays
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.usefixtures("eagerly_once")
 def test_a_run_is_the_same_with_and_without(whole):
     on = kzoo.Run(whole.directory)

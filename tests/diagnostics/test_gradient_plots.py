@@ -56,6 +56,7 @@ def test_heat_map():
     assert [label.get_text() for label in axes.get_yticklabels()] == list(flow.layers)
 
 
+@pytest.mark.slow
 def test_zeros_and_records(tmp_path):
     flow = history()
     flow.gradients[1] = 0

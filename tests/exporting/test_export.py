@@ -103,6 +103,8 @@ def test_names_and_dynamic_batch_in_the_files_themselves(model):
     assert list(signature.structured_outputs) == ["probabilities"]
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @on_tensorflow
 def test_a_run_brings_recipe_classes_and_test_images(run, command):
     code, text, errors = command("export", run.directory, "--to", "onnx", "--output", "digits.onnx", "--json")

@@ -68,6 +68,8 @@ def test_every_file_tells_classes_and_resizing(run, exported, name):
     assert tuple(metadata["class_names"]) == run.class_names
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @on_tensorflow
 def test_benchmark_of_a_file_and_of_a_set(exported, command):
     code, text, errors = command("benchmark", exported("net.onnx"), "--batch", "1,3", "--seconds", "0.01", "--json")

@@ -163,6 +163,8 @@ def test_without_validation_there_are_training_curves_only(tmp_path):
     assert [line["name"] for line in page.charts[0]["lines"]] == ["training"]
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_command_shows_the_pictures_of_a_real_run(trained, tmp_path, command):
     code, out, err = command("report", trained.directory, "--output", tmp_path / "a.html")
     assert (code, err) == (0, "")

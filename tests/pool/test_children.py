@@ -184,6 +184,8 @@ def test_a_second_signal_kills_at_once(owner):
     eventually(lambda: not any(map(alive, pids)))
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_children_of_a_killed_owner_save_and_end(owner):
     process, pids = owner(3.0)
     process.kill()

@@ -99,7 +99,14 @@ def kill_at(monkeypatch):
     return state
 
 
-@pytest.mark.parametrize(("tuner", "space"), [("random", "rates"), ("grid", "four"), ("hyperband", "four")])
+@pytest.mark.parametrize(
+    ("tuner", "space"),
+    [
+        ("random", "rates"),
+        ("grid", "four"),
+        pytest.param("hyperband", "four", marks=[pytest.mark.slow, pytest.mark.representative]),
+    ],
+)
 def test_killed_at_any_write_a_search_ends_as_if_it_had_not_been(tuner, space, kill_at):
     search = search_for(space, tuner, trials=4 if tuner == "random" else None)
     open_directory(search, Path("whole"))

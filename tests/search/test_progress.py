@@ -17,6 +17,8 @@ SEARCH = Search("shown", "lenet1-max", {"batch_size": Choice(20, 50)}, tuner="gr
 )
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_lines_where_there_is_no_terminal_and_a_table_where_there_is():
     text = io.StringIO()
     run_search(SEARCH, "shown", progress=Console(file=text, width=200))

@@ -50,6 +50,7 @@ def test_other_data_behind_finished_trials():
     assert before != Path("s/search.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_another_model_function_behind_finished_trials(monkeypatch):
     write_data()
     row = kzoo.Recipe("own", model="mlp", model_options={"hidden": [4]}, **TINY)

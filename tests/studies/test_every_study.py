@@ -35,15 +35,10 @@ SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
 # and a record belongs to an entry of another name only where nothing but the amount of training differs.
 OWN_BATCHES = ("batch-size", "reduction", "fast")
 OWN_EPOCHS = ("fast",)  # the study compares them
-# One run of one study of each report.
-FAST = {
-    "regularise": "+ dropout",
-    "depth": "E",
-    "dilation": "dilated L=4",
-    "resnet-schedules": "plateau",
-    "fully-connected": "MLP",
-    "fast-without": "all",
-}
+# One run of one study of each report, the cheapest two in the default run.
+FAST = {"fully-connected": "MLP", "fast-without": "all"}
+LONG = {"regularise": "+ dropout", "depth": "E", "dilation": "dilated L=4", "resnet-schedules": "plateau"}
+SLOW = [pytest.mark.slow, pytest.mark.representative]
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +99,7 @@ def run(command, tiny, name, only="*"):
     return tasks, changes
 
 
-@pytest.mark.parametrize(("name", "only"), FAST.items())
+@pytest.mark.parametrize(("name", "only"), [*FAST.items(), *(pytest.param(*item, marks=SLOW) for item in LONG.items())])
 def test_one_study_of_each_report(name, only, command, tiny):
     tasks, changes = run(command, tiny, name, only)
     times = [(task.directory / "result.json").stat().st_mtime_ns for task in tasks]

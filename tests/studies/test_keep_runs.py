@@ -22,6 +22,8 @@ def runs(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_set_is_replaced_by_one_of_more_epochs_only(runs, tmp_path):
     short, long = sorted(read_records([runs]).files, key=lambda item: item.record.epochs)
     assert keep_set(short, tmp_path) == "set mlp:digits is of 1 epochs"

@@ -49,6 +49,8 @@ def test_the_whitening_kernel_is_that_of_the_training_images_and_stays(run):
     np.testing.assert_allclose(kernel, whitening_kernel(seen.astype("float32"), (2, 2)), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.backend
 @pytest.mark.usefixtures("eagerly_once")
 def test_scores_with_test_time_augmentation(run):

@@ -125,6 +125,7 @@ class Interrupt(keras.callbacks.Callback):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.backend
 def test_interrupted_within_an_epoch():
     """Everything that is restored after a kill, without the cost of processes."""

@@ -215,6 +215,8 @@ def test_no_validation_part_keeps_the_last_epoch():
         train_mlp(**{"split.validation": 0, "schedule": "plateau"})
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.backend
 def test_mixed_precision_trains():
     run = train(precision="mixed_bfloat16", epochs=3, batch_size=50)
@@ -231,6 +233,8 @@ class Fill(keras.callbacks.Callback):
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path, command, monkeypatch):
     """A limit on file size stands for the full disk: the system refuses to write on, with OSError."""
     words = ["mlp", "--dataset", "digits", "--epochs", 4, "--directory", "run", "--no-diagnostics"]

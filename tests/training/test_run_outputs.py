@@ -28,7 +28,7 @@ SIGMOID = {"layer": layers.Activation, "operation": lambda name: ops.sigmoid}
 CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.learning_rate": 0.02, "batch_size": 40}
 
 
-@pytest.fixture(scope="module", params=SIGMOID)
+@pytest.fixture(scope="module", params=["layer", pytest.param("operation", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
     """Zeros and ones told apart by one sigmoid."""
     keras.utils.set_random_seed(1)

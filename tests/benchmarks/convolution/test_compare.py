@@ -89,6 +89,8 @@ def test_kept_and_read_again(real, request, command, tmp_path):
     assert len(told["claims"]) == len(claims.CLAIMS)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_figures(command, tmp_path):
     file = tmp_path / "measured.json"
     file.write_text(json.dumps(made_up(by_formula).to_dict()))
