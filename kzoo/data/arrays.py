@@ -12,6 +12,7 @@ import numpy as np
 from kzoo import notebook
 from kzoo.data.array_names import guessed, understood
 from kzoo.data.labels import class_index, texts, whole_labels
+from kzoo.data.repeated import repeated
 from kzoo.errors import InputError, some
 
 SHOWN = 6
@@ -55,6 +56,15 @@ class Arrays:
         total = len(self.images) + sum(held_out.values())
         uses = "".join(f", {count:,} of them for {use}" for use, count in held_out.items())
         return f"Arrays({total:,} images of {shape}{uses}, {len(self.class_names)} classes)"
+
+    def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Images and labels by part, train first, of those that there are."""
+        found = {"train": (self.images, self.labels)}
+        for part in ("validation", "test"):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            if images is not None:
+                found[part] = images, labels
+        return found
 
     def _repr_html_(self) -> str:
         rows = []
@@ -111,8 +121,17 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
         fingerprint=digest,
         validation_images=validations[0],
         validation_labels=validations[1],
-        notes=() if by_name is None else guessed(content, source),
+        notes=(
+            *(() if by_name is None else guessed(content, source)),
+            *_dark(source, {"training": images, "validation": validations[0], "test": tests[0]}),
+        ),
     )
+
+
+def with_repeats(arrays: Arrays, source: str) -> Arrays:
+    """The same arrays, with a note on images that are there more than once."""
+    lines = repeated(arrays.parts(), lambda part, index: f"{part} image {index}", source)
+    return dataclasses.replace(arrays, notes=(*arrays.notes, *lines)) if lines else arrays
 
 
 def _held_out(
@@ -208,16 +227,15 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
     # np.asarray copies nothing: a memory-mapped array stays memory-mapped.
-    images = np.asarray(images)
+    images = whole_pixels(np.asarray(images))
     if images.dtype != np.uint8:
-        hint = " (images in [0, 1]? multiply by 255 and round)" if images.dtype.kind == "f" else ""
-        raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{hint}")
+        raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{_range_hint(images)}")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise InputError(f"{source}: {part}images must have shape (N, H, W, C) or (N, H, W), not {images.shape}")
     labels = whole_labels(labels, source, part)
-    if images.shape[1] in (1, 3) and images.shape[3] > 4 and images.shape[2] > 4:
+    if images.shape[1] <= 4 and images.shape[3] > 4 and images.shape[2] > 4:
         raise InputError(
             f"{source}: {part}images of shape {images.shape} look like (N, C, H, W): give (N, H, W, C), as of "
             "images.transpose(0, 2, 3, 1)"
@@ -227,6 +245,42 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
     if not len(images):
         raise InputError(f"{source}: there are no {part}images")
     return images, labels
+
+
+def whole_pixels(images: np.ndarray) -> np.ndarray:
+    """Images as uint8 where they hold whole numbers of 0-255 in another type; else unchanged, to be refused later."""
+    if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
+        return images
+    low, high = images.min(), images.max()
+    whole = low >= 0 and 1 < high <= 255 and bool((images == np.floor(images)).all())
+    return images.astype(np.uint8) if whole else images
+
+
+def _range_hint(images: np.ndarray) -> str:
+    """What images that are no pixels of 0-255 hold, and how to make pixels of them."""
+    if images.dtype.kind == "b":
+        return " (multiply by 255)"
+    if images.dtype.kind not in "iuf" or not images.size:
+        return ""
+    low, high = images.min(), images.max()
+    if not np.isfinite([low, high]).all():
+        return " with values that are not finite"
+    held = f" from {low:g} to {high:g}"
+    if low < 0:
+        return f"{held} (scale them to 0-255 and round)"
+    if high <= 1:
+        return f"{held} (multiply by 255 and round)"
+    return f"{held} (round them)" if high <= 255 else f"{held} (16 bits? divide by 257 and round)"
+
+
+def _dark(source: str, parts: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
+    """A line for each part whose pixels are 0 and 1 alone, as those of a mask, or of [0, 1] cut to whole numbers."""
+    dark = [name for name, images in parts.items() if images is not None and images[0].max() <= 1 >= images.max()]
+    return tuple(
+        f"{source}: no pixel of its {name} images is above 1, where 255 is white: multiply by 255 before they become "
+        "whole numbers, if 1 means white"
+        for name in dark
+    )
 
 
 def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> int:

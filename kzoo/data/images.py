@@ -30,7 +30,7 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
-_BITS_PER_SAMPLE = 0x0102
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0102, 0x0106, 0
 # Formats with a signature that no other data has by chance; Pillow guesses other formats from less.
 _SIGNED = frozenset({"AVIF", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
 # Pillow recognises these but needs other software to decode them.
@@ -250,8 +250,11 @@ def _pixels(image: Image.Image, channels: int | None, background: Colour | None)
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """A grey image of more than 8 bits a pixel in 8, and the mask of its one transparent value, if it has that."""
     values = np.asarray(image).astype(np.int64)
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))
     most = 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # which Pillow heeds at 1 and 8 bits alone
+        values = most - values
     eight = np.clip((values * 255 + most // 2) // most, 0, 255).astype(np.uint8)
     clear = image.info.get("transparency")
     mask = None if not isinstance(clear, int) else Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.data.arrays import Arrays, checked
+from kzoo.data.arrays import Arrays, checked, whole_pixels, with_repeats
 from kzoo.errors import InputError, shown
 
 PREFIX = "arrays:"
@@ -39,7 +39,7 @@ def from_arrays(source: Any) -> Arrays:
     Raises:
         InputError: it is something else, is infinite, or images and labels are not usable.
     """
-    arrays = source if isinstance(source, Arrays) else checked(_content(source), SOURCE)
+    arrays = source if isinstance(source, Arrays) else with_repeats(checked(_content(source), SOURCE), SOURCE)
     _held[name_of(arrays)] = arrays
     return arrays
 
@@ -72,7 +72,7 @@ def find(name: str) -> Arrays:
 def _content(data: Any) -> Mapping[str, Any]:
     """Arrays by name."""
     if isinstance(data, Mapping):
-        return {key: _pixels(value) if "label" not in str(key) else value for key, value in data.items()}
+        return data
     if _is_dataset(data):
         images, labels = _collected(data, SOURCE)
         return {"images": images, "labels": labels}
@@ -84,11 +84,11 @@ def _content(data: Any) -> Mapping[str, Any]:
 
     # A pair of pairs or of Datasets is training and test part; a pair of anything else is images and labels.
     if not all(_is_dataset(part) or _is_pair(part) for part in data):
-        return {"images": _pixels(data[0]), "labels": data[1]}
+        return {"images": data[0], "labels": data[1]}
     content: dict[str, Any] = {}
     for prefix, part in zip(("", "test_"), data, strict=True):
         images, labels = _collected(part, f"{prefix}dataset") if _is_dataset(part) else part
-        content |= {f"{prefix}images": _pixels(images), f"{prefix}labels": labels}
+        content |= {f"{prefix}images": images, f"{prefix}labels": labels}
     return content
 
 
@@ -109,12 +109,12 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     for element in _elements(examples, source):
         images, labels = (np.asarray(part) for part in _image_and_label(element, source))
-        if labels.ndim == 0 or (images.ndim == 3 and labels.ndim == 1 and len(labels) != len(images)):
+        if labels.ndim == 0 or (images.ndim == 3 and labels.ndim == 1 and _is_one(images, labels)):
             images, labels = images[None], labels[None]
         if batches and images.shape[1:] != batches[0][0].shape[1:]:
             first, other = batches[0][0].shape[1:], images.shape[1:]
             raise InputError(f"{source} gives images of different shapes, {first} and {other}: resize them first")
-        batches.append((_pixels(images), labels))
+        batches.append((whole_pixels(images), labels))
     if not batches:
         raise InputError(f"{source} is empty")
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -122,6 +122,11 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
     keys = [hashlib.sha256(image.tobytes() + label.tobytes()).digest() for image, label in pairs]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return images[order], labels[order]
+
+
+def _is_one(images: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether (A, B, C) and (n,) are one image and its one-hot label, not A grey images of B x C and their labels."""
+    return len(labels) != len(images) or images.shape[-1] in (1, 3, 4)
 
 
 def _elements(examples: Any, source: str) -> Iterable[Any]:
@@ -155,13 +160,3 @@ def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
     raise InputError(
         f"{source} must give images and labels, not {content} (sample weights are not taken: class_weights)"
     )
-
-
-def _pixels(images: Any) -> Any:
-    """Images as uint8 where they hold whole numbers of 0-255 in another type; else unchanged, to be refused later."""
-    images = np.asarray(images)
-    if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
-        return images
-    low, high = images.min(), images.max()
-    whole = low >= 0 and 1 < high <= 255 and bool((images == np.floor(images)).all())
-    return images.astype(np.uint8) if whole else images

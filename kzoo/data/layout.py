@@ -71,7 +71,7 @@ class _Scan:
         self._loose(self.root)
         part_folders = self._part_folders(folders)
         if part_folders is None:
-            return {TRAIN: self._classes(self.root, folders)}
+            return {TRAIN: self._alike_said(self._classes(self.root, folders))}
         classes = {part: self._classes(*self._unwrapped(part, folder)) for part, folder in part_folders.items()}
         for part, folder in part_folders.items():
             for name in classes[part]:
@@ -80,6 +80,17 @@ class _Scan:
                         f"class folder {str(folder / name)!r} has no counterpart below {part_folders[TRAIN].name}/, "
                         f"which has {some(classes[TRAIN])}"
                     )
+        self._alike_said(classes[TRAIN])
+        return classes
+
+    def _alike_said(self, classes: Classes) -> Classes:
+        """The classes, after a remark on those whose names differ in case or white space alone."""
+        alike: dict[str, list[str]] = {}
+        for name in classes:
+            alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+        doubtful = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+        if doubtful:
+            self.remarks.append(f"{self.name}: {some(doubtful)} differ in case or white space alone")
         return classes
 
     # --- which folder is which part

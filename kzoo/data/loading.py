@@ -61,6 +61,10 @@ def load(
     for note in arrays.notes:
         warnings.warn(note, stacklevel=2)
     if image_size is not None and arrays.images.shape[1:3] != (image_size, image_size):
+        height, width = arrays.images.shape[1:3]
+        if height != width:
+            many = sources.scaled_uneven(sum(len(labels) for _, labels in arrays.parts().values()), image_size)
+            warnings.warn(f"dataset {name!r}: {many} ({height}x{width})", stacklevel=2)
         arrays = _resized(arrays, image_size)
     if classes is not None:
         arrays = restricted(arrays, classes)

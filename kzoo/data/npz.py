@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kzoo.data.arrays import Arrays, checked
+from kzoo.data.arrays import Arrays, checked, with_repeats
 from kzoo.errors import InputError, some
 from kzoo.files import user_path
 
@@ -49,7 +49,7 @@ def npz(path: str) -> Arrays:
             f"{source}: {some(map(repr, objects))} holds Python objects (dtype object), which are not read: give "
             "numbers, or text for class_names, and images of one size"
         )
-    return checked(content, source)
+    return with_repeats(checked(content, source), source)
 
 
 def npz_file(path: str) -> Path:

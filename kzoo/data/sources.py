@@ -17,10 +17,11 @@ from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, resiz
 from kzoo.data.layout import Layout, layout
 from kzoo.data.left_out import EMPTY, OTHER_FILES
 from kzoo.data.part_names import TRAIN
+from kzoo.data.repeated import repeated
 from kzoo.errors import InputError
 from kzoo.files import user_path
 
-DECODING = 2
+DECODING = 3
 """Increased when files are decoded differently than before, so that cached ones are decoded again."""
 
 
@@ -68,7 +69,7 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
     tree = layout(path, root)
     return cached(
         f"folder-{_listing(root, tree, image_size, background)}",
-        lambda: _decoded(f"image folder {path!r}", tree, image_size, background),
+        lambda: _decoded(f"image folder {path!r}", root, tree, image_size, background),
     )
 
 
@@ -90,12 +91,12 @@ def _listing(root: Path, tree: Layout, *options: Any) -> str:
     return listing.hexdigest()[:16]
 
 
-def _decoded(source: str, tree: Layout, image_size: int | None, background: Colour | None) -> Arrays:
+def _decoded(source: str, root: Path, tree: Layout, image_size: int | None, background: Colour | None) -> Arrays:
     # Read every file once and record other files and broken images.
     images: list[np.ndarray] = []
     shown: list[Path] = []
     labels: dict[str, list[tuple[str, int]]] = {}
-    broken, remarks = [], Remarks()
+    broken, uneven, remarks = [], list[Path](), Remarks()
     for part, classes in tree.parts.items():
         labels[part] = []
         for name, files in classes.items():
@@ -110,6 +111,9 @@ def _decoded(source: str, tree: Layout, image_size: int | None, background: Colo
                     continue
                 remarks.add(file, decoded)
                 labels[part].append((name, len(images)))
+                height, width, _ = decoded.pixels.shape
+                if image_size and height != width:
+                    uneven.append(file)
                 images.append(resize(decoded.pixels, image_size) if image_size else decoded.pixels)
                 shown.append(file)
     if broken:
@@ -132,8 +136,22 @@ def _decoded(source: str, tree: Layout, image_size: int | None, background: Colo
             raise InputError(f"{source} has {part} images of class {name!r} and none to train on")
         content[f"{prefix}images"] = pixels[[index for _, index in chosen]]
         content[f"{prefix}labels"] = np.array([number[name] for name, _ in chosen], np.int64)
-    notes = (*tree.left_out.line(), *tree.remarks, *(f"{source}: {line}" for line in remarks.lines()))
-    return dataclasses.replace(checked(content, source), notes=notes)
+    arrays = checked(content, source)
+
+    # What was left out, guessed, changed or is doubtful.
+    lines = remarks.lines()
+    if uneven:
+        lines.append(f"{scaled_uneven(len(uneven), image_size)} (e.g. {str(uneven[0])!r})")
+    notes = (*tree.left_out.line(), *tree.remarks, *(f"{source}: {line}" for line in lines), *arrays.notes)
+    names_of = {part: [str(shown[index].relative_to(root)) for _, index in chosen] for part, chosen in labels.items()}
+    notes += repeated(arrays.parts(), lambda part, index: repr(names_of[part][index]), source)
+    return dataclasses.replace(arrays, notes=notes)
+
+
+def scaled_uneven(count: int, size: int | None) -> str:
+    """In words: so many images lose their proportions."""
+    what = "images that are not square are" if count > 1 else "image that is not square is"
+    return f"{count:,} {what} scaled to {size}x{size}, without keeping the proportions"
 
 
 def _alike(images: list[np.ndarray], files: list[Path]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -23,9 +24,9 @@ def _amount(value: Any) -> Any:
     """A share below 1 as a float, a count as an int; JSON and command lines do not always distinguish them."""
     if value is None:
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers too
         raise ValueError(f"must be a share below 1 or a number of images, not {value!r}")
-    if not 0 <= value < float("inf") or (value >= 1 and value % 1):
+    if not 0 <= value < float("inf") or (value >= 1 and value % 1) or (value == 1 and not isinstance(value, Integral)):
         raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {value!r}")
     return int(value) if value >= 1 or value == 0 else float(value)
 

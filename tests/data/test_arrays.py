@@ -35,13 +35,37 @@ def test_grey_images_get_a_channel_axis() -> None:
     assert arrays.test_images.shape == (3, 4, 5, 1)
 
 
+def test_whole_numbers_of_another_type_are_pixels() -> None:
+    images = content()["images"]
+    assert (
+        checked(content(images=images.astype(np.float32)), "set").fingerprint == checked(content(), "set").fingerprint
+    )
+
+
+def test_images_of_zeros_and_ones_are_said_to_be_dark() -> None:
+    images = content()["images"]
+    dark = checked(content(test_images=images // 255, test_labels=np.arange(12) % 3), "the set")
+    assert [line.partition(":")[0] for line in dark.notes] == ["the set"]
+    assert "no pixel of its test images is above 1" in dark.notes[0]
+    assert not checked(content(), "the set").notes
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"images": None}, "must give 'images' and 'labels'"),
         ({"labels": None}, "must give 'images' and 'labels'"),
-        ({"images": np.ones((12, 4, 5, 3), np.float32)}, r"must be uint8 in 0-255, not float32 \(images in \[0, 1\]\?"),
+        ({"images": np.ones((12, 4, 5, 3), np.float32)}, r"not float32 from 1 to 1 \(multiply by 255"),
         ({"images": np.ones((12, 4, 5, 3), np.int64)}, "must be uint8 in 0-255, not int64"),
+        ({"images": np.full((12, 4, 5, 3), -0.5)}, r"not float64 from -0\.5 to -0\.5 \(scale them to 0-255 and round"),
+        ({"images": np.full((12, 4, 5, 3), 7.5)}, r"not float64 from 7\.5 to 7\.5 \(round them"),
+        (
+            {"images": np.full((12, 4, 5, 3), 65535, np.uint16)},
+            r"not uint16 from 65535 to 65535 \(16 bits\? divide by 257",
+        ),
+        ({"images": np.full((12, 4, 5, 3), np.nan)}, "not float64 with values that are not finite"),
+        ({"images": np.ones((12, 4, 5, 3), bool)}, r"not bool \(multiply by 255"),
+        ({"images": np.ones((12, 4, 8, 8), np.uint8)}, r"look like \(N, C, H, W\)"),
         ({"images": np.ones((12, 60), np.uint8)}, r"must have shape \(N, H, W, C\)"),
         ({"images": np.ones((12, 0, 5, 3), np.uint8)}, r"must have shape \(N, H, W, C\)"),
         ({"images": np.ones((11, 4, 5, 3), np.uint8)}, "11 images but 12 labels"),

@@ -141,6 +141,15 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_image(dark)[..., 0], [[255, 1, 128, 255]])
 
 
+def test_sixteen_bits_may_count_from_white(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 32768, 65535]], np.uint16)
+    path = saved(tmp_path, Image.fromarray(values), "white.tif")
+    black, white = (struct.pack("<HHIHH", 0x0106, 3, 1, zero, 0) for zero in (1, 0))
+    path.write_bytes(path.read_bytes().replace(black, white))
+    with pytest.warns(UserWarning, match="16 bits"):
+        np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 254, 127, 0]])
+
+
 def test_thirty_two_bits_are_refused_as_nobody_knows_what_is_white(tmp_path: Path) -> None:
     values = np.array([[0, 257, 32768, 65535]])
     for array, name in ((values.astype(np.int32), "i.tif"), (values.astype(np.float32), "f.tif"), (None, "f.pfm")):

@@ -93,6 +93,10 @@ def test_tf_data_in_any_form_is_one_dataset(tf: Any) -> None:
     named = examples.map(lambda image, label: {"image": image, "label": label})
     forms = (examples, examples.batch(5), examples.shuffle(12).batch(4), named.batch(5))
     assert {from_arrays(form).fingerprint for form in forms} == {from_arrays(Sequence()).fingerprint}
+    # As many classes as an image has rows: one image, not a batch of grey ones.
+    one_hot = tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(8)[LABELS]))
+    assert from_arrays(one_hot).images.shape == IMAGES.shape
+    assert sorted(from_arrays(one_hot).labels) == sorted(LABELS)
     grey = tf.data.Dataset.from_tensor_slices((IMAGES[..., 0], LABELS))
     assert from_arrays(grey.batch(5)).images.shape == (12, 8, 8, 1)
 
@@ -114,7 +118,7 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         (3, r"must be a name or .*, not 3"),
         ((IMAGES, LABELS, LABELS), "not 3 things; a validation part goes into a mapping"),
         ((PAIR, PAIR, PAIR), "not 3 things; a validation part goes into a mapping"),
-        ((IMAGES / 255, LABELS), r"images must be uint8 in 0-255, not float64 \(images in \[0, 1\]\?"),
+        ((IMAGES / 255, LABELS), r"images must be uint8 in 0-255, not float64 .*multiply by 255"),
         ((IMAGES - 128.0, LABELS), "images must be uint8 in 0-255, not float64"),
         ((IMAGES, LABELS[:5]), "12 images but 5 labels"),
         ((LABELS, IMAGES), "images must be uint8"),

@@ -144,6 +144,38 @@ def test_sizes_may_differ_when_they_are_made_one(cats_and_dogs: Path) -> None:
     assert load(f"folder:{cats_and_dogs}", image_size=6).images.shape == (7, 6, 6, 3)
 
 
+def test_images_that_lose_their_proportions_are_said(
+    cats_and_dogs: Path, tmp_path: Path, content: dict[str, Any]
+) -> None:
+    draw(cats_and_dogs / "dog" / "large.png", (20, 10, 3))
+    with pytest.warns(UserWarning, match=r"1 image that is not square is scaled to 6x6, without .*large\.png"):
+        load(f"folder:{cats_and_dogs}", image_size=6)
+    name = save(tmp_path / "set.npz", images=content["x"][:, :4], labels=content["y"])
+    with pytest.warns(UserWarning, match="12 images that are not square are scaled to 6x6"):
+        load(name, image_size=6)
+
+
+def test_images_that_are_there_twice_are_said(tmp_path: Path, content: dict[str, Any]) -> None:
+    root = make(tmp_path / "set", "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
+    draw(root / "test" / "a" / "seen.png", (5, 5), 0)
+    draw(root / "train" / "b" / "also.png", (5, 5), 0)
+    twice = (
+        r"2 images repeat an earlier one \(e\.g\. 'train/b/also\.png' is 'train/a/1\.png'\), 1 of them across parts, "
+        "1 of them in another class"
+    )
+    with pytest.warns(UserWarning, match=twice):
+        load(f"folder:{root}")
+    x, y = content["x"], content["y"]
+    with pytest.warns(UserWarning, match=r"3 images repeat an earlier one \(e\.g\. test image 0 is train image 0\)"):
+        load(save(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3]))
+
+
+def test_classes_whose_names_differ_in_case_alone_are_said(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "Cat/1.png", "cat/2.png", "dog/3.png")
+    with pytest.warns(UserWarning, match="'Cat' and 'cat' differ in case or white space alone"):
+        assert load(f"folder:{root}").class_names == ("Cat", "cat", "dog")
+
+
 def test_decoded_folders_are_cached_until_a_file_changes(cats_and_dogs: Path) -> None:
     name = f"folder:{cats_and_dogs}"
     first = load(name)

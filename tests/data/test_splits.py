@@ -136,7 +136,7 @@ def test_a_set_without_test_images_needs_a_share() -> None:
         split(numbered(100, None), Split(), Dataset("own", test=None))
 
 
-@pytest.mark.parametrize("value", [-0.1, -3, 2.5, True, "a tenth", float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-0.1, -3, 2.5, 1.0, True, "a tenth", float("nan"), float("inf")])
 def test_amounts_are_shares_below_one_or_whole_numbers(value: object) -> None:
     with pytest.raises(ValidationError):
         Split(validation=value)  # type: ignore[arg-type]
@@ -146,6 +146,7 @@ def test_amounts_survive_json() -> None:
     spec = Split(validation=0.12, test=2500, seed=3)
     assert Split.model_validate_json(spec.model_dump_json()) == spec
     assert isinstance(Split(validation=2500.0).validation, int)
+    assert Split(validation=np.float32(0.25), test=np.int64(1)) == Split(validation=0.25, test=1)
     with pytest.raises(ValidationError):
         Split(validaton=1)  # type: ignore[call-arg]
 
