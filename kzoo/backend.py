@@ -10,23 +10,30 @@ import contextlib
 import importlib.util
 import json
 import os
+import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from kzoo.files import home
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow reads this variable when it is imported: "1" turns oneDNN on, "0" off."""
+TENSORFLOW_THREADS = "TF_NUM_INTRAOP_THREADS"
+"""TensorFlow reads this variable when it is first used: how many threads compute one operation."""
+
+# TensorFlow's own rule for Linux: processors with one of these use oneDNN where the variable does not say otherwise.
+ONEDNN_FEATURES = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"})
 
 
 def choose_backend() -> None:
     """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing.
 
-    Variables that the user has set stay as they are.
+    Variables that the user has set stay as they are, but for a single thread beside oneDNN.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _avoid_onednn_with_one_thread(os.environ)
     if (
         home() is None
     ):  # TensorFlow would make a folder named ~ in the current directory; Keras looks in the temporary directory then
@@ -39,6 +46,40 @@ def choose_backend() -> None:
         if importlib.util.find_spec(module):
             os.environ["KERAS_BACKEND"] = module
             return
+
+
+def _avoid_onednn_with_one_thread(environment: MutableMapping[str, str]) -> None:
+    """Give TensorFlow a second thread where it would use oneDNN with one.
+
+    TensorFlow 2.21 then writes beyond its memory in the gradient of a convolution's kernel: it crashed with every small
+    ResNet that was tried with one thread (on AVX2, oneDNN turned on), and with none with two threads, also on one core.
+    """
+    single = environment.get(TENSORFLOW_THREADS, str(len(usable_cores()))) == "1"
+    if single and uses_onednn(environment.get(ONEDNN), processor()[1]):
+        environment[TENSORFLOW_THREADS] = "2"
+
+
+def uses_onednn(setting: str | None, features: Collection[str]) -> bool:
+    """Whether TensorFlow uses oneDNN, from the value of its variable and the features of an x86 processor."""
+    if setting is not None and setting.lower() in ("0", "1", "false", "true"):
+        return setting.lower() in ("1", "true")
+    return not ONEDNN_FEATURES.isdisjoint(features)
+
+
+def processor() -> tuple[str, set[str]]:
+    """The processor's name and its features as Linux names them; none elsewhere."""
+    name, features = platform.processor(), set[str]()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            if key.strip() == "flags":
+                features = set(value.split())
+                break
+    except OSError:
+        pass  # not Linux
+    return name, features
 
 
 def _configured_backend() -> str | None:

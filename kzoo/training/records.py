@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kzoo import notebook
-from kzoo.backend import ONEDNN, usable_cores
+from kzoo.backend import ONEDNN, ONEDNN_FEATURES, processor, usable_cores, uses_onednn
 from kzoo.schemas import Frozen, read_record
 
 SCHEMA_VERSION = 1
 METRICS = "metrics.csv"
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
+FEATURES = ONEDNN_FEATURES | {"avx2", "avx512f"}
+"""Features of processors that change speed or sums."""
 
 
 class Score(Frozen):
@@ -214,23 +216,20 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """The processor: its name, the matrix instructions it has, and the cores this process may use."""
-    name, features = platform.processor(), set[str]()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            if key.strip() == "flags":
-                features = {f for f in value.split() if f.startswith("amx") or f in ("avx2", "avx512f", "avx512_bf16")}
-    except OSError:
-        pass  # not Linux
-    about = {"processor": name, "processor_features": sorted(features), "cores": len(usable_cores())}
-    return {**about, "platform": platform.platform()}
+    name, features = processor()
+    return {
+        "processor": name,
+        "processor_features": sorted(features & FEATURES),
+        "cores": len(usable_cores()),
+        "platform": platform.platform(),
+    }
 
 
 def _onednn(segment: dict[str, Any]) -> str:
-    # Where the variable is not set, TensorFlow turns oneDNN on by itself on most processors with AVX512.
-    return segment.get("onednn") or ("1" if "avx512f" in segment["processor_features"] else "0")
+    features = set(segment["processor_features"])
+    if "avx512f" in features:  # early records list no VNNI; nearly all of these processors have it
+        features.add("avx512_vnni")
+    return "1" if uses_onednn(segment.get("onednn"), features) else "0"
 
 
 def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.backend import ONEDNN
+from kzoo.backend import ONEDNN, uses_onednn
 from kzoo.errors import InputError
 from kzoo.models.registry import create_model
 from kzoo.training import records
@@ -125,13 +125,10 @@ def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
 
 
 def with_onednn(measured: Speed, *, steps: int = 3, rounds: int = 3, options: dict[str, Any] | None = None) -> Speed:
-    """`measured` with the same under oneDNN added, from another process; unchanged where oneDNN makes no difference.
-
-    TensorFlow uses oneDNN by default on processors with AVX512_VNNI, AVX512_BF16 or AMX only.
-    """
-    set_by_user = os.environ.get(ONEDNN) is not None
-    newer = any(name.startswith(("amx", "avx512_bf16")) for name in measured.features)
-    if keras.backend.backend() != "tensorflow" or measured.accelerators or set_by_user or newer:
+    """`measured` with the same under oneDNN added, from another process; unchanged where oneDNN makes no difference."""
+    setting = os.environ.get(ONEDNN)
+    settled = setting is not None or uses_onednn(setting, measured.features)
+    if keras.backend.backend() != "tensorflow" or measured.accelerators or settled:
         return measured
     request = {"name": measured.model, "batch_size": measured.batch_size, "steps": steps, "rounds": rounds}
     request |= options or {}
