@@ -1,7 +1,10 @@
-"""Chooses a Keras backend before Keras is imported; says which cores and GPUs it sees.
+"""Chooses and configures a Keras backend before Keras is imported; says which cores and GPUs it sees.
 
 Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
 installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
+
+TensorFlow uses oneDNN's convolutions by default only on newer x86 processors. kzoo uses them on all: on two cores
+with AVX2, a training step of the zoo's networks takes 1.4 to 2.8 times less processor time (docs/train-fast.md).
 """
 
 from __future__ import annotations
@@ -28,11 +31,13 @@ ONEDNN_FEATURES = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile
 
 
 def choose_backend() -> None:
-    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing.
+    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing; turn oneDNN on.
 
-    Variables that the user has set stay as they are, but for a single thread beside oneDNN.
+    Variables that the user has set stay as they are, except for a single thread with oneDNN.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
+        os.environ.setdefault(ONEDNN, "1")
     _avoid_onednn_with_one_thread(os.environ)
     if (
         home() is None

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kzoo.backend import TENSORFLOW_THREADS, choose_backend, uses_onednn
+from kzoo.backend import ONEDNN, TENSORFLOW_THREADS, choose_backend, uses_onednn
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,28 @@ def test_onednn_is_on_by_the_variable_else_by_the_processor(setting, features, o
 
 
 @pytest.mark.parametrize(
+    ("machine", "loaded", "before", "after"),
+    [
+        ("x86_64", False, None, "1"),
+        ("AMD64", False, None, "1"),
+        ("x86_64", False, "0", "0"),
+        ("arm64", False, None, None),
+        ("x86_64", True, None, None),
+    ],
+)
+def test_onednn_is_turned_on_unless_the_user_has_decided(machine, loaded, before, after, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.delenv(ONEDNN, raising=False)
+    if before:
+        monkeypatch.setenv(ONEDNN, before)
+    choose_backend()
+    assert os.environ.get(ONEDNN) == after
+
+
+@pytest.mark.parametrize(
     ("cores", "threads", "onednn", "then"),
     [
         ((0,), None, "1", "2"),
@@ -39,7 +61,7 @@ def test_onednn_is_on_by_the_variable_else_by_the_processor(setting, features, o
 )
 def test_onednn_never_has_a_single_thread(monkeypatch, cores, threads, onednn, then):
     monkeypatch.setattr("kzoo.backend.usable_cores", lambda: cores)
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    monkeypatch.setenv(ONEDNN, onednn)
     monkeypatch.delenv(TENSORFLOW_THREADS, raising=False)
     if threads:
         monkeypatch.setenv(TENSORFLOW_THREADS, threads)
@@ -62,7 +84,7 @@ assert run.result.epochs == 1
 @pytest.mark.parametrize("threads", [None, "1"])
 def test_a_small_resnet_trains_with_onednn_on_one_core(threads):
     pytest.importorskip("tensorflow")
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", ONEDNN: "1"}
     environment |= {TENSORFLOW_THREADS: threads} if threads else {}
     done = subprocess.run(
         [sys.executable, "-c", ON_ONE_CORE], env=environment, capture_output=True, text=True, check=False

@@ -24,11 +24,10 @@ def speed(
 
     check_builder(model)
     import_keras()
-    from kzoo.training.speed import measure, with_onednn
+    from kzoo.training.speed import measure
 
     options = assignments(set_)
     measured = measure(model, batch_size=batch_size, steps=steps, rounds=rounds, **options)
-    measured = with_onednn(measured, steps=steps, rounds=rounds, options=options)
     if as_json:
         print_json(measured.to_dict())
         return

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.backend import ONEDNN, uses_onednn
 from kzoo.errors import InputError
 from kzoo.models.registry import create_model
 from kzoo.training import records
@@ -34,8 +29,7 @@ class Speed:
     Attributes:
         model: its name.
         batch_size: images a step.
-        images_per_second: by precision, the median over the rounds; with ``" + oneDNN"`` after the precision where
-            TensorFlow was set to use that library, which it does not do by default on every processor.
+        images_per_second: by precision, the median over the rounds.
         accelerators: devices that Keras can compute on, apart from the processor.
         features: the processor's instructions that matter here.
     """
@@ -54,12 +48,7 @@ class Speed:
         why = self._why()
         if gain < MARGIN:
             return f"Stay with float32: nothing else is {MARGIN - 1:.0%} faster here ({why})."
-        how = []
-        if best.startswith("mixed_bfloat16"):
-            how.append("--set precision=mixed_bfloat16")
-        if "oneDNN" in best:
-            how.append(f"{ONEDNN}=1 in the environment (sums come in another order: other last bits)")
-        return f"Use {' and '.join(how)}: {gain:.2f} times as fast as float32 ({why})."
+        return f"Use --set precision={best}: {gain:.2f} times as fast as float32 ({why})."
 
     def _why(self) -> str:
         if self.accelerators:
@@ -122,26 +111,3 @@ def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
     view, logits = training_view(model)
     view.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
     return view
-
-
-def with_onednn(measured: Speed, *, steps: int = 3, rounds: int = 3, options: dict[str, Any] | None = None) -> Speed:
-    """`measured` with the same under oneDNN added, from another process; unchanged where oneDNN makes no difference."""
-    setting = os.environ.get(ONEDNN)
-    settled = setting is not None or uses_onednn(setting, measured.features)
-    if keras.backend.backend() != "tensorflow" or measured.accelerators or settled:
-        return measured
-    request = {"name": measured.model, "batch_size": measured.batch_size, "steps": steps, "rounds": rounds}
-    request |= options or {}
-    child = subprocess.run(
-        [sys.executable, "-m", "kzoo.training.speed", json.dumps(request)],
-        env={**os.environ, ONEDNN: "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if child.returncode:
-        return measured
-    more = json.loads(child.stdout.splitlines()[-1])["images_per_second"]
-    speeds = {**measured.images_per_second, **{f"{policy} + oneDNN": speed for policy, speed in more.items()}}
-    return Speed(measured.model, measured.batch_size, speeds, measured.accelerators, measured.features)
-
-
-if __name__ == "__main__":
-    print(json.dumps(asdict(measure(**json.loads(sys.argv[1])))))

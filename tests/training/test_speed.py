@@ -23,9 +23,6 @@ def test_advice_follows_the_figures():
     assert "--set precision=mixed_bfloat16: 1.80 times" in faster
     assert "AVX512_BF16" in faster
     assert "on gpu:0" in speed(accelerators=["gpu:0"], mixed_bfloat16=300.0).advice()
-    onednn = speed(mixed_bfloat16=50.0, **{"float32 + oneDNN": 150.0}).advice()
-    assert "TF_ENABLE_ONEDNN_OPTS=1" in onednn
-    assert "precision" not in onednn
 
 
 @pytest.mark.backend
@@ -37,8 +34,7 @@ def test_both_precisions_are_measured():
         measure("fastnet-s", rounds=0)
 
 
-def test_command_line(command, monkeypatch):
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # which is then not tried in another process
+def test_command_line(command):
     words = ["speed", "mlp", "--batch-size", 4, "--steps", 1, "--rounds", 1, "--json"]
     code, text, errors = command(*words)
     assert code == 0, errors
