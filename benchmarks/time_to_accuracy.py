@@ -76,7 +76,7 @@ def _pytorch(job: Job, beat: peers.Beat) -> dict[str, float]:
     import torch
 
     from kzoo.training.build import build_model, load_parts
-    from kzoo.training.schedules import rates_by_step
+    from kzoo.training.optimization.schedules import rates_by_step
 
     torch.set_num_threads(job.threads)
     recipe = job.recipe()

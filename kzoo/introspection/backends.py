@@ -1,4 +1,4 @@
-"""Steps of inspecting a model that differ between TensorFlow, JAX and PyTorch."""
+"""What training and inspecting a model need from TensorFlow, JAX or PyTorch, each in its own way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+
+from kzoo.seeds import derived_seed
 
 Function = Callable[[list[Any]], tuple[Any, list[Any]]]  # tensors -> (scalar, further tensors)
 
@@ -103,3 +105,23 @@ def no_gradients() -> Iterator[None]:
 
     with torch.no_grad():
         yield
+
+
+def seed_step(seed: int, epoch: int, step: int) -> None:
+    """Make a step's dropout depend on the run's seed and its position alone.
+
+    Keras's dropout on PyTorch draws from PyTorch's global generator, not from its layer's seed generator, whose state
+    a checkpoint holds.
+    """
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(derived_seed(seed, "step", epoch, step))
+
+
+def devices() -> list[str]:
+    """The devices that Keras can compute on; empty where it cannot list them."""
+    try:
+        return list(keras.distribution.list_devices())
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        return []

@@ -21,10 +21,10 @@ from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
-from kzoo.recipes.setting import Background
 from kzoo.recipes.settings import (
     Adam,
     AdamW,
+    Background,
     ChannelStatistics,
     Constant,
     CustomOptimizer,

@@ -1,4 +1,4 @@
-"""The parts of a recipe that come in kinds: optimizers, schedules, early stopping (plain data, no Keras).
+"""The parts of a recipe, among them the kinds of optimizers and schedules that it can name (plain data, no Keras).
 
 Each kind is a class whose fields are its schema. Its name alone means the kind with its defaults:
 ``optimizer="adam"``.
@@ -6,76 +6,233 @@ Each kind is a class whose fields are its schema. Its name alone means the kind 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from kzoo.custom import family, reserve
-from kzoo.recipes.optimizers import (
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    CustomOptimizer,
-    Lion,
-    Momentum,
-    Muon,
-    NAdam,
-    Nesterov,
-    RMSprop,
-)
-from kzoo.recipes.schedules import (
-    Constant,
-    Cosine,
-    CosineRestarts,
-    CustomSchedule,
-    Exponential,
-    Linear,
-    OneCycle,
-    Plateau,
-    Polynomial,
-    Step,
-)
-from kzoo.recipes.setting import Positive, Setting, Share
+from kzoo.custom import CustomPart, family, reserve
 from kzoo.schemas import kind_alone
 
-__all__ = [
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "AnyOptimizer",
-    "AnySchedule",
-    "ChannelStatistics",
-    "Constant",
-    "Cosine",
-    "CosineRestarts",
-    "CustomOptimizer",
-    "CustomSchedule",
-    "EarlyStop",
-    "Exponential",
-    "Linear",
-    "Lion",
-    "Momentum",
-    "Multiplier",
-    "Muon",
-    "NAdam",
-    "Nesterov",
-    "OneCycle",
-    "Optimizer",
-    "Plateau",
-    "Polynomial",
-    "Positive",
-    "RMSprop",
-    "RateMultiplier",
-    "SGD",
-    "Schedule",
-    "Setting",
-    "Share",
-    "Step",
-    "kinds",
-]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+def _three(value: Any) -> Any:
+    return (value, value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Background = Annotated[tuple[Channel, Channel, Channel], BeforeValidator(_three)]
+"""A colour, red, green and blue; a single value is grey."""
+
+
+class Setting(BaseModel):
+    """Base of recipe data: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Adam(Setting):
+    """Adam (Kingma and Ba 2015), with PyTorch's epsilon, which reports a, b and d trained with."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: Positive = 1e-3
+    beta_1: Share = 0.9
+    beta_2: Share = 0.999
+    epsilon: Positive = 1e-8
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019); the decay is the recipe's `weight_decay`."""
+
+    kind: Literal["adamw"] = "adamw"  # type: ignore[assignment]
+
+
+class NAdam(Adam):
+    """Adam with Nesterov momentum (Dozat 2016)."""
+
+    kind: Literal["nadam"] = "nadam"  # type: ignore[assignment]
+    learning_rate: Positive = 2e-3
+
+
+class Lion(Setting):
+    """The sign of a moving average (Chen et al. 2023); a tenth of Adam's rate and ten times its decay are usual."""
+
+    kind: Literal["lion"] = "lion"
+    learning_rate: Positive = 1e-4
+    beta_1: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    beta_2: Share = 0.99
+
+
+class SGD(Setting):
+    """Plain stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: Positive = 0.01
+
+
+class Momentum(Setting):
+    """SGD with momentum; 0.01 and 0.9 are Chainer's defaults, our reading of report c."""
+
+    kind: Literal["momentum"] = "momentum"
+    learning_rate: Positive = 0.01
+    momentum: Share = 0.9
+
+
+class Nesterov(Setting):
+    """SGD with Nesterov momentum; 0.1 and 0.9 are report e's."""
+
+    kind: Literal["nesterov"] = "nesterov"
+    learning_rate: Positive = 0.1
+    momentum: Share = 0.9
+
+
+class RMSprop(Setting):
+    """RMSprop; rate 0.01, smoothing 0.99 and epsilon 1e-8 are Chainer's defaults, our reading of report c."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Positive = 0.01
+    rho: Share = 0.99
+    epsilon: Positive = 1e-8
+
+
+class Adagrad(Setting):
+    """Adagrad starting from an accumulator of zero as PyTorch does; report e gives no rate, 0.01 is ours."""
+
+    kind: Literal["adagrad"] = "adagrad"
+    learning_rate: Positive = 0.01
+    epsilon: Positive = 1e-10
+
+
+class Adadelta(Setting):
+    """Adadelta; report e gives no rate, PyTorch's 1.0, 0.9 and 1e-6 are ours."""
+
+    kind: Literal["adadelta"] = "adadelta"
+    learning_rate: Positive = 1.0
+    rho: Share = 0.9
+    epsilon: Positive = 1e-6
+
+
+class Muon(Setting):
+    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): orthogonalised momentum for kernels.
+
+    A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
+    BatchNorm are trained by SGD with Nesterov momentum. Losses are means over the batch here, sums in the author's
+    code: the second rate is its 0.053 times its batch of 2,000. Scale it with another batch, as well as the decay
+    (2e-6 times the batch). Keras's Muon treats 2-D variables only.
+
+    Attributes:
+        learning_rate: of the kernels.
+        momentum: of the kernels.
+        iterations: Newton-Schulz steps of each orthogonalisation.
+        normalize: before each update, bring every kernel's norm to the root of its number of filters.
+        sgd_rate: learning rate of everything else; the schedule scales both rates alike.
+        sgd_momentum: of everything else.
+        sgd_decay: share of everything else that one step at full rate takes off; like PyTorch's weight decay it goes
+            through the momentum, but it does not grow with the rate.
+    """
+
+    kind: Literal["muon"] = "muon"
+    learning_rate: Positive = 0.24
+    momentum: Share = 0.6
+    iterations: Annotated[int, Field(ge=1, le=20)] = 3
+    normalize: bool = True
+    sgd_rate: Positive = 106.0
+    sgd_momentum: Share = 0.85
+    sgd_decay: Share = 0.004
+
+
+class CustomOptimizer(CustomPart, Setting):
+    """``function(learning_rate, **options)``, see `kzoo.register_optimizer`; the rate is Adam's if none is given."""
+
+    field: ClassVar[str] = "optimizer"
+    learning_rate: Positive = 1e-3
+
+
+class Constant(Setting):
+    """The optimizer's rate throughout."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class Cosine(Setting):
+    """Cosine annealing per epoch, from the optimizer's rate towards `minimum` over all epochs (reports a and b)."""
+
+    kind: Literal["cosine"] = "cosine"
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+
+
+class CosineRestarts(Setting):
+    """Cosine annealing that starts again every `period` epochs (report e: 20)."""
+
+    kind: Literal["cosine_restarts"] = "cosine_restarts"
+    period: Annotated[int, Field(ge=1)] = 20
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Exponential(Setting):
+    """The rate times `factor` after every epoch (report e: 0.9)."""
+
+    kind: Literal["exponential"] = "exponential"
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class Step(Setting):
+    """The rate times `factor` every `every` epochs (report e: 0.1 every 20)."""
+
+    kind: Literal["step"] = "step"
+    every: Annotated[int, Field(ge=1)] = 20
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+class Plateau(Setting):
+    """The rate times `factor` when validation loss has not improved for more than `patience` epochs.
+
+    Improvement is PyTorch's: a loss below the best by a relative 1e-4 (report e: patience 3, factor 0.5).
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    patience: Annotated[int, Field(ge=0)] = 3
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    minimum: Annotated[float, Field(ge=0)] = 0.0
+    threshold: ClassVar[float] = 1e-4
+
+
+class Linear(Setting):
+    """Linear from the optimizer's rate to `end` times it, step by step (PyTorch's LinearLR)."""
+
+    kind: Literal["linear"] = "linear"
+    end: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Polynomial(Setting):
+    """The rate times (1 - progress) to the power of `power`, step by step (PyTorch's PolynomialLR)."""
+
+    kind: Literal["polynomial"] = "polynomial"
+    power: Positive = 2.0
+
+
+class OneCycle(Setting):
+    """Up to the optimizer's rate and down again, step by step (Smith and Topin 2018; PyTorch's OneCycleLR).
+
+    Attributes:
+        peak: share of all steps after which the rate is highest.
+        start: rate of the first step as a share of the highest.
+        end: rate of the last step as a share of the highest.
+        anneal: ``"cosine"``, or ``"linear"`` for a triangle.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    start: Annotated[float, Field(ge=0, le=1)] = 0.04
+    end: Annotated[float, Field(ge=0, le=1)] = 4e-6
+    anneal: Literal["cosine", "linear"] = "cosine"
+
+
+class CustomSchedule(CustomPart, Setting):
+    """``function(rate, epoch, epochs, **options)``, see `kzoo.register_schedule`."""
+
+    field: ClassVar[str] = "schedule"
 
 
 class RateMultiplier(Setting):

@@ -12,7 +12,7 @@ import keras
 from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
 from kzoo.search.results import OUTCOME, RUN, read_outcome
-from kzoo.training.callback_list import Combined
+from kzoo.training.callbacks.lists import Combined
 from kzoo.training.records import read_history
 
 __all__ = ["MedianStop", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]

@@ -25,11 +25,11 @@ from kzoo.search.space import Entry
 from kzoo.seeds import derived_seed
 from kzoo.training import build
 from kzoo.training.directory import claimed, continue_from, custom_model
-from kzoo.training.options import Options
 from kzoo.training.records import folder_name
 from kzoo.training.run import Run
 from kzoo.training.train import RUNS, identify
 from kzoo.training.train_in import train_in
+from kzoo.training.trainer import Options
 
 
 class Rejected(FailedTrialError):

@@ -22,8 +22,8 @@ from kzoo.search.search import Search
 from kzoo.search.tables import SearchProgress
 from kzoo.search.trial import SPACE, describe, train_trial, why_it_failed
 from kzoo.training import directory as runs
-from kzoo.training.asked_again import check_finished
-from kzoo.training.named import names_all, names_data
+from kzoo.training.identity.asked_again import check_finished
+from kzoo.training.identity.named import names_all, names_data
 from kzoo.training.records import git_commit, hardware, read_result, versions
 from kzoo.training.train import identify
 

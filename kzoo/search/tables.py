@@ -13,7 +13,7 @@ from kzoo.live import LiveTable
 from kzoo.search.results import ENDED, Outcome, Record, SearchResult, Trial
 from kzoo.search.search import Search
 from kzoo.studies.tables import markdown_table
-from kzoo.training.run_progress import read_progress
+from kzoo.training.listing import read_progress
 
 SHOWN = 30
 """Trials in the live table: the best, and all that are not over."""

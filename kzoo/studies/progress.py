@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kzoo.live import LiveTable
 from kzoo.studies.running import Status, Task
-from kzoo.training.run_progress import read_progress
+from kzoo.training.listing import read_progress
 
 STYLES = {"recorded": "green", "failed": "red", "running": "bold", "cut off": "yellow"}
 

@@ -13,7 +13,7 @@ from kzoo.studies import budget, metrics, selection
 from kzoo.studies.invariance import InvarianceRecord
 from kzoo.studies.record_files import RecordFile, RecordFiles, read_records
 from kzoo.studies.study import Study
-from kzoo.training.named import names_data
+from kzoo.training.identity.named import names_data
 from kzoo.training.records import RunRecord
 
 __all__ = ["BudgetRecords", "RecordFile", "RecordFiles", "StudyRecords", "read_records", "study_records"]

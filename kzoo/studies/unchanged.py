@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kzoo.backend import quiet_import, without_gpus
 from kzoo.errors import Differs, InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.training.named import names_all
+from kzoo.training.identity.named import names_all
 from kzoo.training.records import read_result
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
     with quiet_import():
         import keras
 
-        from kzoo.training.asked_again import check_finished
         from kzoo.training.directory import check_same_recipe
+        from kzoo.training.identity.asked_again import check_finished
         from kzoo.training.train import identify
 
     # Compare one after another.

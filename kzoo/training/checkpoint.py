@@ -32,7 +32,7 @@ class RunState:
         fingerprint: of the run's images and labels.
         data_dir: the directory of the run's data; None for the default.
         diagnostics: whether gradient flow and weight histograms are recorded.
-        origin: what the run is made of (see `kzoo.training.origin`); None in checkpoints of early versions.
+        origin: what the run is made of (see `kzoo.training.identity.origin`); None in checkpoints of early versions.
         extends: name, digest and epochs of the run that this one extends; None if there is none.
         paths: of the model's variables, in the order of their arrays.
         parts: class names of the built-in callbacks that keep states; None in checkpoints of early versions.

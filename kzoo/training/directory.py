@@ -19,8 +19,8 @@ from kzoo.models.structure import difference, structure
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint
+from kzoo.training.optimization.schedules import FILL_THE_RUN
 from kzoo.training.records import METRICS, read_result
-from kzoo.training.schedules import FILL_THE_RUN
 
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""

@@ -18,8 +18,8 @@ from kzoo.recipes.settings import AnySchedule, kinds
 from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint, load_latest
 from kzoo.training.finding import check_run
+from kzoo.training.optimization.schedules import FILL_THE_RUN
 from kzoo.training.records import RunRecord, read_result
-from kzoo.training.schedules import FILL_THE_RUN
 
 INSTEAD = "to start a new run from its weights, set initial_weights to its directory"
 """What the user can do where a run cannot be extended."""

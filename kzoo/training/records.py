@@ -74,9 +74,9 @@ class RunRecord(Frozen):
             (`update_ratio`), rows by epoch; see `kzoo.training.recorders.flow_history`. None without diagnostics.
         confusion: test images by true class (rows) and predicted class (columns); sparse above some
             hundred classes, see `kzoo.training.counts`.
-        origin: what the run was made of beyond its recipe, see `kzoo.training.origin`: ``model`` (None where the zoo's
-            name identifies it), ``callbacks``, and ``parts``, the recipe's custom functions (None without). None in
-            early records.
+        origin: what the run was made of beyond its recipe, see `kzoo.training.identity.origin`: ``model`` (None where
+            the zoo's name identifies it), ``callbacks``, and ``parts``, the recipe's custom functions (None without).
+            None in early records.
         extends: name, digest and epochs of the run that this one extends; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
         peak_memory: largest resident size of a segment's process, in bytes; None if it cannot be measured.

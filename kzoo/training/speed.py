@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.introspection.backends import devices, sync
 from kzoo.models.registry import create_model
 from kzoo.training import records
-from kzoo.training.backends import devices, sync
 from kzoo.training.build import precision
 from kzoo.training.fast_batch_norm import training_view
 

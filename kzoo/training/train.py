@@ -27,9 +27,9 @@ from kzoo.training.directory import claimed, new_directory
 from kzoo.training.extending import extended_recipe, find_extended
 from kzoo.training.finding import check_run, initial_weights_file
 from kzoo.training.loadable import check_same_outputs
-from kzoo.training.options import Options
 from kzoo.training.run import Run
 from kzoo.training.train_in import train_in
+from kzoo.training.trainer import Options
 
 RUNS = Path("runs")
 

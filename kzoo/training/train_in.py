@@ -13,8 +13,8 @@ from rich.console import Console
 from kzoo.console import console_for, say
 from kzoo.errors import InputError, RunFailed
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, checkpoint, origin
-from kzoo.training.asked_again import check_begun, check_finished, finished_line
+from kzoo.training import build, checkpoint
+from kzoo.training.callbacks.finite_guard import NotFinite
 from kzoo.training.checkpoint import RunState
 from kzoo.training.directory import (
     check_same_data,
@@ -24,13 +24,13 @@ from kzoo.training.directory import (
     lay_out,
     take_along,
 )
-from kzoo.training.guards import NotFinite
+from kzoo.training.identity import origin
+from kzoo.training.identity.asked_again import check_begun, check_finished, finished_line
 from kzoo.training.initial_weights import begin_with_weights
 from kzoo.training.loadable import check_loadable
-from kzoo.training.options import Options
 from kzoo.training.recording import write_record
 from kzoo.training.run import Run
-from kzoo.training.trainer import Trainer
+from kzoo.training.trainer import Options, Trainer
 
 
 def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.Model | None, options: Options) -> Run:

@@ -6,34 +6,61 @@ import datetime
 import os
 import platform
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from rich.console import Console
 
 from kzoo.backend import ONEDNN
 from kzoo.console import console_for
 from kzoo.errors import InputError
 from kzoo.files import write_text
 from kzoo.interrupts import interruptible
+from kzoo.introspection.backends import devices, seed_step
 from kzoo.introspection.layers import find_kernels
 from kzoo.recipes.schema import Recipe
-from kzoo.training import callbacks as cb
 from kzoo.training import records
-from kzoo.training.backends import devices, seed_step
 from kzoo.training.build import Data
-from kzoo.training.callback_list import OnceList, StatefulCallbacks
+from kzoo.training.callbacks import built_in as cb
+from kzoo.training.callbacks.checkpointer import Checkpointer
+from kzoo.training.callbacks.finite_guard import FiniteGuard
+from kzoo.training.callbacks.lists import OnceList, StatefulCallbacks
+from kzoo.training.callbacks.progress_bar import ProgressBar
 from kzoo.training.checkpoint import Checkpoint, RunState
-from kzoo.training.checkpointer import Checkpointer
 from kzoo.training.directory import save_weights
+from kzoo.training.extending import Extended
 from kzoo.training.fast_batch_norm import training_view
-from kzoo.training.guards import FiniteGuard
-from kzoo.training.optimizers import averaged, build_optimizer
-from kzoo.training.options import Options
-from kzoo.training.progress import ProgressBar
+from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
 from kzoo.training.recorders.weight_histograms import WeightHistograms
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of `kzoo.train` apart from the recipe and the model.
+
+    Attributes:
+        data_dir, progress, checkpoint_minutes, diagnostics: as for `kzoo.train`.
+        callbacks: as for `kzoo.train`; if None, those of a finished run are not compared.
+        data: the recipe's data, if it is loaded already.
+        test: whether to read the test part at the end. A search does not: it would read it once per trial.
+        until: end after this many of the recipe's epochs.
+        begin: the run that this new one extends.
+    """
+
+    data_dir: str | Path | None = None
+    callbacks: Sequence[keras.callbacks.Callback] | None = ()
+    progress: bool | Console = True
+    checkpoint_minutes: float = 3.0
+    diagnostics: bool = True
+    data: Data | None = None
+    test: bool = True
+    until: int | None = None
+    begin: Extended | None = None
 
 
 class Trainer:

@@ -20,7 +20,7 @@ from kzoo.data.prepared_description import describe, parts_of
 from kzoo.data.splits import Split, split
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.training.named import names_data
+from kzoo.training.identity.named import names_data
 
 SIZES = {"train": 12, "validation": 6, "val": 6, "test": 6, "extra": 3, "unlabelled": 4}
 

@@ -21,7 +21,7 @@ from kzoo.studies.collecting import collect
 from kzoo.studies.progress import StudyProgress
 from kzoo.studies.running import failures, plan, run_study
 from kzoo.training.directory import claimed
-from kzoo.training.run_progress import read_progress
+from kzoo.training.listing import read_progress
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

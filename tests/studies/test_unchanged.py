@@ -19,7 +19,7 @@ from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
 from kzoo.studies.running import plan, run_study
 from kzoo.studies.unchanged import remarks
-from kzoo.training.named import names_all
+from kzoo.training.identity.named import names_all
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -7,8 +7,8 @@ import kzoo
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.training.extending import check_extensible
-from kzoo.training.optimizers import build_optimizer
-from kzoo.training.schedules import learning_rate, rates_by_step
+from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.optimization.schedules import learning_rate, rates_by_step
 from tests.training.test_asked_again import QUICK, write_module
 
 PARTS = """

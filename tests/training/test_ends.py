@@ -13,7 +13,7 @@ import pytest
 import kzoo
 from kzoo.recipes import recipe
 from kzoo.training import checkpoint
-from kzoo.training.callbacks import Best
+from kzoo.training.callbacks.built_in import Best
 from kzoo.training.records import read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")

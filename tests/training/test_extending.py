@@ -13,7 +13,7 @@ import kzoo
 from kzoo.recipes.settings import AnySchedule, kinds
 from kzoo.training import checkpoint
 from kzoo.training.extending import check_extensible, find_extended
-from kzoo.training.schedules import learning_rate, rates_by_step
+from kzoo.training.optimization.schedules import learning_rate, rates_by_step
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

@@ -7,8 +7,8 @@ import pytest
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.recipes.settings import SGD, Linear, Muon, RateMultiplier
-from kzoo.training.muon import orthogonalized
-from kzoo.training.optimizers import build_optimizer
+from kzoo.training.optimization.muon import orthogonalized
+from kzoo.training.optimization.optimizers import build_optimizer
 
 SHAPES = {"conv/kernel": (3, 3, 4, 6), "tall/kernel": (12, 5), "conv/bias": (6,), "logits/kernel": (6, 3)}
 STEPS = 6

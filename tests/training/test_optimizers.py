@@ -6,7 +6,7 @@ import pytest
 
 from kzoo.recipes import Recipe
 from kzoo.recipes.settings import SGD, Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
-from kzoo.training.optimizers import averaged, build_optimizer
+from kzoo.training.optimization.optimizers import averaged, build_optimizer
 
 pytestmark = pytest.mark.backend
 

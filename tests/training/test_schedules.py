@@ -16,7 +16,7 @@ from kzoo.recipes.settings import (
     Polynomial,
     Step,
 )
-from kzoo.training.schedules import PlateauRate, learning_rate, rates_by_step
+from kzoo.training.optimization.schedules import PlateauRate, learning_rate, rates_by_step
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
 

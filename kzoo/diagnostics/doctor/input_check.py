@@ -21,7 +21,7 @@ from kzoo.training.build import Data, build_model, load_parts, prepare_model
 from kzoo.training.checkpoint import load_latest
 from kzoo.training.directory import check_structure, custom_model
 from kzoo.training.finding import named_or_refused
-from kzoo.training.optimizers import build_optimizer
+from kzoo.training.optimization.optimizers import build_optimizer
 from kzoo.training.records import read_history
 from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run

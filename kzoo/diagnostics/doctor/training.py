@@ -13,7 +13,7 @@ from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, per
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.introspection.gradients import LossProbe
 from kzoo.introspection.layers import find_layers, kernel
-from kzoo.training.schedules import learning_rate
+from kzoo.training.optimization.schedules import learning_rate
 
 MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"
 RATE, HIGH, LOW = "learning rate", "learning rate too high", "learning rate too low"

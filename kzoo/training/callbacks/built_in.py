@@ -18,8 +18,8 @@ import numpy as np
 
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import EarlyStop, Plateau
-from kzoo.training.optimizers import averaged
-from kzoo.training.schedules import PlateauRate, learning_rate, rates_by_step
+from kzoo.training.optimization.optimizers import averaged
+from kzoo.training.optimization.schedules import PlateauRate, learning_rate, rates_by_step
 
 
 class Rate(keras.callbacks.Callback):

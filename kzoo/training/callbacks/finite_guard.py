@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import RunFailed
-from kzoo.training.backends import sync
+from kzoo.introspection.backends import sync
 
 
 class NotFinite(RunFailed):

@@ -23,8 +23,8 @@ from kzoo.custom import source_of
 from kzoo.introspection.graph import inner_layers
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
-from kzoo.training.code import class_digest, function_digest, is_custom
-from kzoo.training.named import names_model
+from kzoo.training.identity.code import class_digest, function_digest, is_custom
+from kzoo.training.identity.named import names_model
 
 # Two backends, or two processors, may round the same initial weights differently.
 TOLERANCE = 1e-3

@@ -16,8 +16,8 @@ from kzoo.errors import InputError, shown
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adagrad, CustomOptimizer, Nesterov
-from kzoo.training.muon import Muon
-from kzoo.training.schedules import rates_by_step
+from kzoo.training.optimization.muon import Muon
+from kzoo.training.optimization.schedules import rates_by_step
 
 
 @functools.cache
@@ -119,7 +119,7 @@ class Multipliers:
 
 
 class ByStep(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate for every step, known in advance; `kzoo.training.schedules` computes them.
+    """A learning rate for every step, known in advance; `kzoo.training.optimization.schedules` computes them.
 
     A callback cannot set it: on JAX what it assigns within an epoch is not seen.
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from kzoo.data.batches import Batches
 from kzoo.errors import InputError
-from kzoo.training.backends import sync
-from kzoo.training.callback_list import StatefulCallbacks
-from kzoo.training.callbacks import Best
+from kzoo.introspection.backends import sync
+from kzoo.training.callbacks.built_in import Best
+from kzoo.training.callbacks.lists import StatefulCallbacks
 from kzoo.training.checkpoint import Checkpoint, RunState, save
 from kzoo.training.directory import save_weights
 

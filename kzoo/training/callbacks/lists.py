@@ -12,7 +12,7 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.training.checkpoint import RunState
-from kzoo.training.optimizers import averaged
+from kzoo.training.optimization.optimizers import averaged
 
 
 class OnceList(keras.callbacks.CallbackList):

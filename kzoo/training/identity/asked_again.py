@@ -12,8 +12,9 @@ import keras
 
 from kzoo.errors import Differs
 from kzoo.recipes.schema import Recipe
-from kzoo.training import build, origin, records
-from kzoo.training.named import names_data, names_model
+from kzoo.training import build, records
+from kzoo.training.identity import origin
+from kzoo.training.identity.named import names_data, names_model
 from kzoo.training.run import recorded_data
 
 AGAIN = "fresh=True (--fresh) trains again in a new directory, or choose another one"

@@ -1,0 +1,1 @@
+"""The callbacks that kzoo adds to a training."""
