@@ -1,0 +1,188 @@
+"""Tests of values, of one run or of many, against bounds that the claim states; they add no margin (no Keras)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kzoo.studies import metrics
+from kzoo.studies.claims.base import ClaimTest, verdict
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, value_text, values_text
+from kzoo.studies.study import INCONCLUSIVE, NOT_ENOUGH, TOO_SMALL, Verdict
+from kzoo.training.counts import from_json
+
+if TYPE_CHECKING:
+    from kzoo.studies.records import BudgetRecords
+
+
+class Alike(ClaimTest):
+    """No two of the runs differ by more than `within`."""
+
+    def __init__(self, labels: Sequence[str], *, metric: str = "test_accuracy", within: float = 0.02) -> None:
+        super().__init__(labels, metric)
+        self.within = within
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the largest mean with the smallest."""
+        means = [records.mean(label, self.metric) for label in self.labels]
+        return verdict(max(means) - min(means) <= self.within, values_text(records, self.labels, self.metric))
+
+
+class Between(ClaimTest):
+    """The value of each run lies between `low` and `high`."""
+
+    def __init__(self, *labels: str, metric: str, low: float = -math.inf, high: float = math.inf) -> None:
+        super().__init__(labels, metric)
+        self.low, self.high = low, high
+
+    def bounds(self, records: BudgetRecords, label: str) -> tuple[float, float]:
+        """The bounds for one run."""
+        return self.low, self.high
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Check each mean."""
+        text = values_text(records, self.labels, self.metric)
+        bounds = {label: self.bounds(records, label) for label in self.labels}
+        for label, (low, _) in bounds.items():
+            if low > 0 and at_chance(records, label, self.metric):
+                return Verdict(TOO_SMALL, f"{text}: {label} has learned nothing yet")
+        return verdict(all(a <= records.mean(label, self.metric) <= b for label, (a, b) in bounds.items()), text)
+
+
+class AtChance(Between):
+    """The accuracies are below `times` that of guessing."""
+
+    def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 1.5) -> None:
+        super().__init__(*labels, metric=metric)
+        self.times = times
+
+    def bounds(self, records: BudgetRecords, label: str) -> tuple[float, float]:
+        """From 0 to `times` the accuracy of guessing."""
+        return 0.0, self.times * records.chance(label)
+
+
+class Learns(Between):
+    """The accuracies are at least `times` that of guessing."""
+
+    def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 3.0) -> None:
+        super().__init__(*labels, metric=metric)
+        self.times = times
+
+    def bounds(self, records: BudgetRecords, label: str) -> tuple[float, float]:
+        """From `times` the accuracy of guessing to 1."""
+        return self.times * records.chance(label), 1.0
+
+
+class Ratio(ClaimTest):
+    """The value of run `a` divided by that of run `b` lies between `low` and `high`."""
+
+    def __init__(self, a: str, b: str, *, metric: str, low: float = 0.0, high: float = math.inf) -> None:
+        super().__init__((a, b), metric)
+        self.a, self.b, self.low, self.high = a, b, low, high
+
+    def missing(self, records: BudgetRecords) -> Verdict | None:
+        """Values are enough: benchmarks measure some without a record at this budget."""
+        return self.unmeasured(records)
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Divide the means."""
+        divisor = records.mean(self.b, self.metric)
+        if not divisor:
+            return Verdict(INCONCLUSIVE, f"{value_text(records, self.b, self.metric)}: cannot divide by 0")
+        ratio = records.mean(self.a, self.metric) / divisor
+        text = f"{self.a} / {self.b}: {ratio:.2f} times the {metrics.metric(self.metric).title}"
+        return verdict(self.low <= ratio <= self.high, text)
+
+
+class GroupsDiffer(ClaimTest):
+    """The mean over the runs `a` exceeds that over the runs `b` by `low` to `high`."""
+
+    def __init__(
+        self, a: Sequence[str], b: Sequence[str], *, metric: str, low: float = -math.inf, high: float = math.inf
+    ) -> None:
+        super().__init__((*a, *b), metric)
+        self.a, self.b, self.low, self.high = tuple(a), tuple(b), low, high
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the means of the groups; each run counts with its mean over seeds."""
+        groups = (self.a, self.b)
+        means = [statistics.fmean(records.mean(label, self.metric) for label in group) for group in groups]
+        parts = [f"{metrics.write(self.metric, m)} over {', '.join(g)}" for m, g in zip(means, groups, strict=True)]
+        text = f"{metrics.metric(self.metric).title}: {'; '.join(parts)}"
+        return verdict(self.low <= means[0] - means[1] <= self.high, text)
+
+
+class WithinSpread(ClaimTest):
+    """Each of `values` is at most two standard deviations from the mean over all the runs."""
+
+    def __init__(self, labels: Sequence[str], values: Sequence[float], *, metric: str) -> None:
+        super().__init__(labels, metric)
+        self.values = tuple(values)
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare with the mean and standard deviation over all runs and seeds."""
+        ours = [value for label in self.labels for value in records.values(label, self.metric)]
+        if len(ours) < ENOUGH_SEEDS:
+            return Verdict(NOT_ENOUGH, f"{len(ours)} runs; {ENOUGH_SEEDS} are needed")
+        mean, sd = statistics.fmean(ours), statistics.stdev(ours)
+        text = f"{metrics.metric(self.metric).title} {metrics.write(self.metric, mean, sd)} (n={len(ours)})"
+        return verdict(all(abs(value - mean) <= 2 * sd for value in self.values), text)
+
+
+class ConvergedBy(ClaimTest):
+    """After `epoch` epochs the best validation accuracy grows by no more than `within`."""
+
+    def __init__(self, *labels: str, epoch: int, within: float = 0.005) -> None:
+        super().__init__(labels)
+        self.epoch, self.within = epoch, within
+
+    def missing(self, records: BudgetRecords) -> Verdict | None:
+        """Not enough runs, if no run of an entry trained for longer than `epoch` epochs."""
+        short = [label for label in self.labels if not self._curves(records, label)]
+        return Verdict(NOT_ENOUGH, f"no run of {short[0]} with more than {self.epoch} epochs") if short else None
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the best accuracy of all epochs with the best one until `epoch`."""
+        gains = {}
+        for label in self.labels:
+            curves = self._curves(records, label)
+            gains[label] = statistics.fmean(max(0.0, max(curve) - max(curve[: self.epoch])) for curve in curves)
+        text = ", ".join(f"{label} {gain:.4f}" for label, gain in gains.items())
+        text = f"best validation accuracy gained after epoch {self.epoch}: {text}"
+        return verdict(max(gains.values()) <= self.within, text)
+
+    def _curves(self, records: BudgetRecords, label: str) -> list[list[float]]:
+        curves = [record.history.get("val_accuracy", []) for record in records.records(label)]
+        return [curve for curve in curves if len(curve) > self.epoch]
+
+
+class HardestClasses(ClaimTest):
+    """The named classes are among the `among` that a run recognises least often."""
+
+    def __init__(self, label: str, names: Sequence[str], among: int) -> None:
+        super().__init__((label,))
+        self.names, self.among = tuple(names), among
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Rank the classes by their share of correct answers, summed over seeds."""
+        (label,) = self.labels
+        correct: dict[str, int] = {}
+        images: dict[str, int] = {}
+        runs = [(record, record.confusion) for record in records.records(label) if record.confusion]
+        for record, confusion in runs:
+            matrix = from_json(confusion)
+            for i, name in enumerate(record.data["class_names"]):
+                correct[name] = correct.get(name, 0) + int(matrix[i, i])
+                images[name] = images.get(name, 0) + int(matrix[i].sum())
+
+        # A class that has no test image cannot be ranked, however many runs there are.
+        unknown = [name for name in self.names if not images.get(name)]
+        if unknown:
+            status = INCONCLUSIVE if runs else NOT_ENOUGH
+            return Verdict(status, f"{label}: no test image of class {', '.join(unknown)}")
+        shares = {name: correct[name] / count for name, count in images.items() if count}
+        worst = sorted(shares, key=lambda name: shares[name])[: self.among]
+        text = f"{label} (n={len(runs)}), lowest: " + ", ".join(f"{name} {shares[name]:.3f}" for name in worst)
+        return verdict(set(self.names) <= set(worst), text)

@@ -1,0 +1,139 @@
+"""Tests that compare two runs, or one run with each of several; the rule is in `kzoo.studies.claims` (no Keras)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from kzoo.studies import metrics
+from kzoo.studies.budget import FULL
+from kzoo.studies.claims.base import AllOf, ClaimTest, verdict
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, margin, value_text, values_text
+from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
+
+if TYPE_CHECKING:
+    from kzoo.studies.records import BudgetRecords
+
+
+class Higher(ClaimTest):
+    """Run `a` has a higher value than run `b`, by at least `minimum` if stated."""
+
+    sign: ClassVar[int] = 1
+
+    def __init__(self, a: str, b: str, *, metric: str = "test_accuracy", minimum: float | None = None) -> None:
+        super().__init__((a, b), metric)
+        self.a, self.b, self.minimum = a, b, minimum
+
+    def missing(self, records: BudgetRecords) -> Verdict | None:
+        """As for every test; a run that failed decides."""
+        return self.unrecorded(records) or self.failed(records) or self.unmeasured(records)
+
+    def failed(self, records: BudgetRecords) -> Verdict | None:
+        """The verdict if exactly one of the two runs failed: it is the worse one."""
+        if records.failed(self.a) == records.failed(self.b):
+            return None
+        worse = self.a if records.failed(self.a) else self.b
+        a_is_worse = self.sign == (1 if metrics.metric(self.metric).lower_is_better else -1)
+        status = HOLDS if worse == (self.a if a_is_worse else self.b) else REFUTED
+        return Verdict(status, f"{worse} failed: its loss became NaN or infinite")
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the means."""
+        text = values_text(records, self.labels, self.metric)
+        larger = self.a if self.sign > 0 else self.b
+        if at_chance(records, larger, self.metric):
+            return Verdict(TOO_SMALL, f"{text}: {larger} has learned nothing yet")
+
+        # Beyond the margin the difference decides; within it, the number of seeds.
+        claimed = self.sign * (records.mean(self.a, self.metric) - records.mean(self.b, self.metric))
+        needed = margin(records, self.a, self.b, self.metric, self.minimum)
+        if claimed > needed:
+            return Verdict(HOLDS, text)
+        seeds = min(len(records.values(label, self.metric)) for label in self.labels)
+        if claimed < -needed or seeds >= ENOUGH_SEEDS or metrics.metric(self.metric).kind == "count":
+            return Verdict(REFUTED, text)
+        return Verdict(NOT_ENOUGH, f"{text}: within the margin of {metrics.write(self.metric, needed)}")
+
+
+class Lower(Higher):
+    """Run `a` has a lower value than run `b`, by at least `minimum` if stated."""
+
+    sign = -1
+
+
+class Faster(Lower):
+    """Run `a` reaches a validation accuracy of `percent` in fewer epochs than run `b`, which may never reach it."""
+
+    def __init__(self, a: str, b: str, *, percent: int) -> None:
+        super().__init__(a, b, metric=f"epochs_to_{percent}")
+        self.percent = percent
+
+    def failed(self, records: BudgetRecords) -> Verdict | None:
+        """The verdict if exactly one of the runs failed, or exactly one never reached the accuracy."""
+        never = [label for label in self.labels if not records.values(label, self.metric)]
+        decided = super().failed(records)
+        if decided or len(never) != 1:
+            return decided
+        reached = self.a if never == [self.b] else self.b
+        text = f"{never[0]} never reached {self.percent}%; {value_text(records, reached, self.metric)}"
+        return Verdict(HOLDS if reached == self.a else REFUTED, text)
+
+
+class OverfitsMore(Higher):
+    """The training accuracy of run `a` exceeds its test accuracy by more than that of run `b`."""
+
+    def __init__(self, a: str, b: str) -> None:
+        super().__init__(a, b, metric="gap")
+
+
+class OverfitsSooner(Lower):
+    """The validation loss of run `a` is lowest at an earlier epoch than that of run `b`."""
+
+    def __init__(self, a: str, b: str) -> None:
+        super().__init__(a, b, metric="lowest_loss_epoch")
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Undecided if the loss is lowest at the last epoch of every run: they would have to train for longer."""
+        runs = [record for label in self.labels for record in records.records(label)]
+        turns = [(metrics.metric(self.metric).read(record), len(record.history.get("val_loss", ()))) for record in runs]
+        if all(turn == epochs for turn, epochs in turns):
+            text = f"{values_text(records, self.labels, self.metric)}: the last epoch of each, so none overfits yet"
+            return Verdict(INCONCLUSIVE if records.budget == FULL else TOO_SMALL, text)
+        return super().judge(records)
+
+
+class NoGain(Higher):
+    """Run `a` is not higher than run `b`, or by no more than the margin."""
+
+    def failed(self, records: BudgetRecords) -> Verdict | None:
+        """A failed run decides nothing."""
+        return None
+
+    def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the means."""
+        difference = records.mean(self.a, self.metric) - records.mean(self.b, self.metric)
+        needed = margin(records, self.a, self.b, self.metric, self.minimum)
+        return verdict(difference <= needed, values_text(records, self.labels, self.metric))
+
+
+class Ranking(AllOf):
+    """Each run is higher than the next one in the list; lower, with ``by=Lower``."""
+
+    def __init__(self, labels: Sequence[str], *, metric: str = "test_accuracy", by: type[Higher] = Higher) -> None:
+        super().__init__(*(by(a, b, metric=metric) for a, b in itertools.pairwise(labels)))
+
+
+class Best(AllOf):
+    """A run is higher than each of the others, which may include itself."""
+
+    def __init__(self, label: str, others: Sequence[str], *, metric: str = "test_accuracy") -> None:
+        super().__init__(*(Higher(label, other, metric=metric) for other in others if other != label))
+
+
+class PeakAt(Best):
+    """Along an axis (a rate, a depth), a run is higher than its neighbours."""
+
+    def __init__(self, label: str, along: Sequence[str], *, metric: str = "test_accuracy") -> None:
+        index = list(along).index(label)
+        super().__init__(label, along[max(index - 1, 0) : index + 2], metric=metric)
