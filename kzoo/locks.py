@@ -41,5 +41,5 @@ def in_use(directory: Path) -> bool:
     except InUse:
         return True
     except OSError:
-        return False  # whoever writes there will say what is wrong with the directory
+        return False  # writing there reports what is wrong with the directory
     return False

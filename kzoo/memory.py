@@ -16,7 +16,7 @@ def peak_memory() -> int | None:
 
 
 def limit_memory(gib: float) -> None:
-    """Let this process allocate no more than so much memory; does nothing where the system cannot.
+    """Limit the memory that this process can allocate; does nothing where the system cannot.
 
     The limit is on private writable memory (RLIMIT_DATA), not on addresses, of which backends reserve far more.
     """

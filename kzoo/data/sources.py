@@ -149,7 +149,7 @@ def _decoded(source: str, root: Path, tree: Layout, image_size: int | None, back
 
 
 def scaled_uneven(count: int, size: int | None) -> str:
-    """In words: so many images lose their proportions."""
+    """In words: how many images lose their proportions."""
     what = "images that are not square are" if count > 1 else "image that is not square is"
     return f"{count:,} {what} scaled to {size}x{size}, without keeping the proportions"
 

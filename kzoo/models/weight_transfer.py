@@ -84,7 +84,7 @@ def transfer(
             "initial_weights_partial=true"
         )
 
-    # The scaling of pixels, which may differ where training goes on.
+    # The scaling of pixels, which may differ if training continues.
     done, layers = Transfer(), [_layers(model) for model in (target, source)]
     theirs, own = map(pixel_scaling, structures)
     if not same_scaling(theirs, own):

@@ -38,7 +38,7 @@ class Job:
         function: what trains it: ``module:function``, or for a pool in this process (`Pool.here`) any callable.
         arguments: keyword arguments of the function: JSON data, or for a pool in this process any objects.
         directory: what it writes; only one process at a time may hold its lock.
-        record: a file that exists once the job is over, whoever did it.
+        record: a file that exists once the job has ended, in whichever process.
         log: a file to which the output of its process is appended.
     """
 

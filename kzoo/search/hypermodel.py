@@ -33,7 +33,7 @@ from kzoo.training.trainer import Options
 
 
 class Rejected(FailedTrialError):
-    """A model exceeds a limit and is not trained; that is no failure.
+    """A model exceeds a limit and is not trained, which does not count as a failure.
 
     Attributes:
         parameters: its trainable parameters.
@@ -41,29 +41,29 @@ class Rejected(FailedTrialError):
     """
 
     def __init__(self, message: str, parameters: int, multiply_adds: int | None = None) -> None:
-        """Say what exceeds what."""
+        """Make the error."""
         super().__init__(message)
         self.parameters, self.multiply_adds = parameters, multiply_adds
 
 
 class _Misuse(InputError, FatalError):
-    """What no trial can do anything about: keras-tuner ends the search at once."""
+    """An error that every trial would have: keras-tuner ends the search at once."""
 
 
 class _NotWritten(NotWritten, FatalError):
-    """A trial's files cannot be written, which is no fault of it: keras-tuner ends the search at once."""
+    """A trial's files cannot be written: keras-tuner ends the search at once."""
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """What keras-tuner's tuners take: a recipe of which some fields vary, or a model function with its training.
+    """A model for keras-tuner's tuners: a recipe of which some fields vary, or a model function with its training.
 
-    A trial is a run in the trial's directory: it has checkpoints, and resumes if it is trained
-    again. The recipe brings its own data, so ``tuner.search()`` takes none.
+    A trial is a run in the trial's directory, with checkpoints, and resumes if it is trained again. The recipe names the
+    data, so ``tuner.search()`` takes none.
 
     Attributes:
-        recipe: what every trial begins from.
+        recipe: the base of every trial's recipe.
         space: what varies.
-        search: the search that it is of, if it is of one.
+        search: the search that it belongs to, if any.
     """
 
     search: Search
@@ -85,9 +85,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """Describe the models and how they are trained.
 
         Args:
-            recipe: a `Recipe` or what stands for one.
+            recipe: a `Recipe`, or the name or file of one.
             space: see `kzoo.search.space`; may be empty if `model` asks `hp` itself.
-            model: builds the model in the recipe's stead: a function of `hp`, or ``module:function``.
+            model: builds the model instead of the recipe's: a function of `hp`, or ``module:function``.
             max_parameters: a model with more trainable parameters is rejected before it is trained.
             max_multiply_adds: likewise, per image.
             data_dir, checkpoint_minutes, diagnostics: as for `kzoo.train`.
@@ -129,11 +129,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.fit(hp, self.build(hp), callbacks=callbacks, directory=directory / RUN, **epochs)
 
     def declare_hyperparameters(self, hp: Any) -> None:
-        """Make the space known to `hp`, batch size and all."""
+        """Declare the space to `hp`, the batch size included."""
         self.space.declare(hp, grid=self.grid)
 
     def explore(self, oracle: Any) -> None:
-        """Make the whole space known to an oracle, with what a model function asks for under each condition."""
+        """Declare the whole space to an oracle, with the hyperparameters of a model function under each condition."""
         hp = oracle.get_space()
         self.declare_hyperparameters(hp)
         oracle.update_space(hp)
@@ -142,14 +142,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         once_active: list[Any] = []
         waiting: list[Any] = []
         while True:
-            # Call the function with defaults, or as the first scope that was not active yet asks.
+            # Call the function with defaults, or with the values of the first scope that was not active yet.
             hp = oracle.get_space()
             for condition in waiting[0] if waiting else []:
                 hp.values[condition.name] = condition.values[0]
             hp.ensure_active_values()
             self.build(hp)
             oracle.update_space(hp)
-            once_active += [*hp.active_scopes, *waiting[:1]]  # one that was asked for in vain cannot be reached
+            once_active += [*hp.active_scopes, *waiting[:1]]  # a scope that stays inactive cannot be reached
             waiting = [scope for scope in [*waiting, *hp.inactive_scopes] if scope not in once_active]
             if not waiting:
                 return
@@ -159,11 +159,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.recipe.override(**self.space.changes(hp.values)).resolved()
 
     def data_of(self, recipe: Recipe) -> build.Data:
-        """A recipe's data, kept until another's is asked for; see `kzoo.training.build.LastData`."""
+        """A recipe's data, kept until that of another recipe is needed; see `kzoo.training.build.LastData`."""
         return self._data.of(recipe)
 
     def build(self, hp: Any) -> keras.Model:
-        """The model of a trial, with the initial weights that its recipe's seed gives."""
+        """The model of a trial, with initial weights from its recipe's seed."""
         self.declare_hyperparameters(hp)
         return self._build_with(hp, self.recipe_of(hp))
 
@@ -176,7 +176,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             return self.model_function(hp)
 
     def check_limits(self, model: keras.Model) -> tuple[int, int | None]:
-        """Trainable parameters and multiply-adds of a model (None where nobody asks).
+        """Trainable parameters and multiply-adds of a model (None without a limit on them).
 
         Raises:
             Rejected: they exceed a limit.
@@ -203,16 +203,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         directory: str | Path | None = None,
         **options: Any,
     ) -> keras.callbacks.History:
-        """Train the model of a trial, or go on with its run.
+        """Train the model of a trial, or resume its run.
 
         Args:
             hp: the trial's values.
-            model: what `build` has made of them.
+            model: built by `build` from them.
             *args: nothing: the recipe brings its data.
             callbacks: keras-tuner's, the user's.
-            epochs: in the recipe's stead; with `initial_epoch` (Hyperband) the epoch to stop at, while schedules
+            epochs: instead of the recipe's; with `initial_epoch` (Hyperband) the epoch to stop at, while schedules
                 follow the recipe's.
-            initial_epoch: given by Hyperband; a promoted trial goes on with the run that it was promoted from.
+            initial_epoch: given by Hyperband; a promoted trial continues the run that it was promoted from.
             verbose: not used.
             directory: of the run; in the trial's directory if a tuner calls, else as for `kzoo.train`.
             **options: nothing.
@@ -253,7 +253,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return history
 
     def _continue_trial(self, hp: Any, run: Path) -> None:
-        """Let the run of a promoted trial of Hyperband begin where that of the trial that it comes from has stopped."""
+        """Start the run of a promoted trial of Hyperband where the run of the earlier trial ended."""
         before = hp.values.get("tuner/trial_id")
         if before is not None:
             continue_from(run.parent.with_name(f"trial_{before}") / run.name, run)
@@ -264,7 +264,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         data, digest = self.data_of(recipe), None
         directory = Path(directory) if directory is not None else None
         if self.model_function is not None and directory is not None and (directory / "recipe.json").exists():
-            recipe, model = Run(directory).recipe, custom_model(directory)  # what it began with
+            recipe, model = Run(directory).recipe, custom_model(directory)  # those that it began with
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")
@@ -282,7 +282,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             return train_in(directory, recipe, digest, model, options)
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:
-        """How often this trial was executed before, where keras-tuner trains each several times."""
+        """How often keras-tuner has executed this trial before, if it trains each several times."""
         saver = next((c for c in callbacks if isinstance(c, SaveBestEpoch)), None)
         self._execution = self._execution + 1 if saver is not None and saver is self._saver else 0
         self._saver = saver

@@ -14,7 +14,7 @@ from kzoo.search.planned import Planned, Values, combinations
 from kzoo.seeds import derived_seed
 
 FACTOR = 3
-"""Of Hyperband: one trial in this many goes on, for this many times the epochs."""
+"""In Hyperband, one trial in this many is promoted, with this many times the epochs."""
 
 
 class RandomOracle(Planned, oracles.RandomSearchOracle):
@@ -22,7 +22,7 @@ class RandomOracle(Planned, oracles.RandomSearchOracle):
 
 
 class BayesianOracle(Planned, oracles.BayesianOptimizationOracle):
-    """A Gaussian process on what is known so far; where it proposes what was tried, a draw at random."""
+    """A Gaussian process fitted to the results so far; if it proposes a configuration again, one is drawn at random."""
 
     def propose(self, trial_id: str) -> Values | None:
         """See `Planned.propose`."""
@@ -46,7 +46,7 @@ class GridOracle(Planned, keras_tuner.Oracle):
         """See `Planned.propose`."""
         tried = [trial.hyperparameters.values for trial in self.trials.values()]
         known = self._known()
-        self.skipped = 0  # counted anew with each pass
+        self.skipped = 0  # counted again in each pass
         for values in combinations(self.hyperparameters.space, lambda entry: list(entry.values)):
             if self.configuration(values) not in known:
                 return values
@@ -55,11 +55,11 @@ class GridOracle(Planned, keras_tuner.Oracle):
 
 
 class HyperbandOracle(Planned, keras_tuner.Oracle):
-    """Many short trials, of which the best go on (Li et al. 2018), in brackets of fewer and longer first trials.
+    """Many short trials, of which the best are promoted (Li et al. 2018), in brackets of fewer and longer first trials.
 
-    keras-tuner's oracle ends too early where a space has few configurations. Here a round begins when the one before it
-    has ended. Where a round has fewer trials than planned, because the space has no more configurations, the same share
-    of them goes on, and at least the best one.
+    keras-tuner's oracle ends too early if a space has few configurations. Here a round begins when the one before it
+    has ended. If a round has fewer trials than planned, because the space has no more configurations, the same share
+    of them is promoted, and at least the best one.
     """
 
     def propose(self, trial_id: str) -> Values | None:
@@ -91,14 +91,14 @@ class HyperbandOracle(Planned, keras_tuner.Oracle):
         return [trial for trial in trials if position.items() <= trial.hyperparameters.values.items()]
 
     def _begin(self, bracket: int) -> Values | None:
-        """A new configuration for a bracket's first round, unless that is full."""
+        """A new configuration for a bracket's first round, unless the round is full."""
         if len(self._members(bracket, 0)) >= self._size(bracket, 0):
             return None
         values = self._random_values()
         return None if values is None else values | self._position(bracket, 0)
 
     def _promote(self, bracket: int) -> Values | None:
-        """One of the best of a round that has ended, for the next one."""
+        """One of the best trials of a finished round, for the next round."""
         for number in range(bracket):
             past, next_ones = self._members(bracket, number), self._members(bracket, number + 1)
             if any(trial.status == TrialStatus.RUNNING for trial in past):

@@ -15,7 +15,7 @@ from kzoo.search.tables import markdown, summary
 
 
 def write_summary(result: SearchResult) -> None:
-    """Write table, picture and the best recipe into the search's directory, anew at each end."""
+    """Write table, picture and the best recipe into the search's directory, each time the search ends."""
     table = markdown(result) + "\n" + "\n\n".join(summary(result).splitlines()) + "\n"
     write_text(result.directory / TABLE, table)
     with contextlib.suppress(InputError):  # nothing was completed, or the model is a function

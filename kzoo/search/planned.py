@@ -1,4 +1,4 @@
-"""What a search asks of keras-tuner's oracles: no configuration twice, and one file that a kill leaves whole.
+"""Additions to keras-tuner's oracles: no configuration twice, and one state file that survives a kill.
 
 An oracle chooses the trials of a search. `Planned.ask` returns the next one, `Planned.tell` takes its outcome.
 keras-tuner saves its state in several files, one after another; here everything is one file, written atomically at each
@@ -29,28 +29,28 @@ Values = dict[str, Any]
 """Of the active hyper-parameters, by name."""
 SCHEMA_VERSION = 1
 REJECTED_IN_A_ROW = 100
-"""After this many rejected trials with none between them, the limits leave nothing to find."""
+"""After this many rejected trials in a row, the search is given up."""
 ADVICE = ": restore it, or start the search anew"
 DRAWS = 20
-"""Configurations drawn at random, all tried before, after which those that are left are listed."""
+"""After this many random configurations that were all tried before, the remaining ones are listed."""
 LISTED = 20_000
 """A space with more configurations than this is not listed."""
 
 
 class Planned:
-    """Mixed into an oracle of keras-tuner's: what the search's budgets and a kill ask of it.
+    """A mix-in for keras-tuner's oracles that follows the search's budgets and survives a kill.
 
     Attributes:
         search: the search.
         path: file of the state.
-        skipped: how often a proposed configuration had been tried, so that another one was chosen.
+        skipped: how often a proposed configuration had been tried before and was replaced.
         rejected: numbers of the trials whose models exceed a limit.
         given_up: whether trials failed or were rejected too often.
         ended: why there are no more trials; empty before that.
     """
 
     def __init__(self: Any, search: Search, directory: Path) -> None:
-        """Follow a search, from the state that is in its directory if there is one.
+        """Follow a search, from the state in its directory if there is one.
 
         Raises:
             InputError: the state is damaged or of a newer schema.
@@ -75,7 +75,7 @@ class Planned:
 
     @property
     def seconds(self: Any) -> float:
-        """Wall-clock time that was spent on the search, by all processes that owned it."""
+        """Wall-clock time spent on the search, by all processes that ran it."""
         return round(self.spent + time.monotonic() - self.began, 3)
 
     def ask(self: Any) -> Trial | None:
@@ -84,7 +84,7 @@ class Planned:
         return trial if trial.status == TrialStatus.RUNNING else None
 
     def tell(self: Any, number: str, outcome: Outcome, space: Values | None = None) -> None:
-        """Take the outcome of a trial; `space` is what a model function has made of its hyper-parameters."""
+        """Take the outcome of a trial; `space` holds its hyper-parameters after a model function added to them."""
         hyperparameters = self.trials[number].hyperparameters
         if space is not None:
             hyperparameters = keras_tuner.HyperParameters.from_config(space)
@@ -97,7 +97,7 @@ class Planned:
         self.end_trial(trial)
 
     def save(self: Any) -> None:
-        """Write all that is known, whole or not at all. keras-tuner calls this at each change."""
+        """Write the state, whole or not at all. keras-tuner calls this at each change."""
         trials = []
         for number in self.start_order:
             trial = self.trials[number]
@@ -126,7 +126,7 @@ class Planned:
                 self.ongoing_trials[trial.trial_id] = trial
 
     def populate_space(self: Any, trial_id: str) -> Values:
-        """What keras-tuner asks an oracle for: the next trial's values, or why there is none."""
+        """The next trial's values, or why there is none; keras-tuner calls this."""
         self.ended = self._failures() or self._budget()
         if not self.ended:
             first = not self.trials and self.search.baseline and self.search.tuner in ("random", "bayesian")
@@ -141,7 +141,7 @@ class Planned:
         return {"status": TrialStatus.STOPPED, "values": None}
 
     def propose(self: Any, trial_id: str) -> Values | None:
-        """Values that were not tried yet; None if there are none (now)."""
+        """Values that were not tried before; None if there are none (now)."""
         values: Values | None = super().populate_space(trial_id)["values"]  # type: ignore[misc]
         return values
 
@@ -174,7 +174,7 @@ class Planned:
         return ""
 
     def configuration(self: Any, values: Values) -> str:
-        """What a trial with these values trains, as a key: the identity of its recipe, and what it asks of a model."""
+        """A key of what a trial with these values trains: the identity of its recipe, and its model's hyper-parameters."""
         values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         text = json.dumps(values, sort_keys=True)
         if text not in self._keys:
@@ -188,7 +188,7 @@ class Planned:
         return str(self._keys[text])
 
     def _known(self: Any) -> set[str]:
-        """Configurations that trials have had, so that their results are known."""
+        """Configurations of the trials so far."""
         return {self.configuration(trial.hyperparameters.values) for trial in self.trials.values()}
 
     def _random_values(self: Any) -> Values | None:
@@ -207,7 +207,7 @@ class Planned:
         return None
 
     def _candidates(self: Any) -> Iterator[Values]:
-        """Values at random; then all that there are, unless they are too many to list."""
+        """Random values; then all values, unless they are too many to list."""
         yield from map(self._draw, range(DRAWS))
         listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
         if len(listed) <= LISTED:

@@ -1,7 +1,7 @@
-"""What a search has come to: its record, its trials and how they ended (no Keras).
+"""The record of a search: its trials and how they ended (no Keras).
 
-The process that trains a trial leaves ``trial_*/outcome.json``; the owner of the search writes the record
-``search.json`` at every change.
+The process that trains a trial writes ``trial_*/outcome.json``; the process that runs the search
+writes the record ``search.json`` at every change.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Outcome(Frozen):
         seconds: training time of all processes that worked on it.
         parameters, multiply_adds: of its model; None if nobody counted.
         segments: processes that worked on its run.
-        resumed: whether it was cut off and went on from a checkpoint.
+        resumed: whether it was interrupted and resumed from a checkpoint.
         stopped: whether it was stopped before its last epoch.
-        continues: the trial whose run it went on with (Hyperband).
+        continues: the trial whose run it continues (Hyperband).
         worker: the process that trained it.
         changes: what it changed in the search's recipe.
     """
@@ -68,7 +68,7 @@ class Trial(Frozen):
     Attributes:
         number: counted from 0.
         status: of the trial; ``"waiting"`` if it waits for a process that trains it.
-        values: what tables show for the fields that are varied.
+        values: of the fields that the search varies, as tables show them.
         outcome: how it ended; None before that.
         directory: of its run, in the search's directory.
     """
@@ -110,7 +110,7 @@ class Confirmation(Frozen):
     seconds: float
 
 
-class Record(Frozen):
+class SearchRecord(Frozen):
     """A search's record.
 
     Attributes:
@@ -118,10 +118,10 @@ class Record(Frozen):
         name, digest: the search's name and identity.
         search: its description, see `kzoo.Search`.
         budget: what ends it: trials, minutes, failures_in_a_row.
-        status: ``"running"`` (or cut off), ``"completed"``, or ``"given up"``.
+        status: ``"running"`` (or interrupted), ``"completed"``, or ``"given up"``.
         reason: why it ended.
-        skipped: configurations that the tuner proposed and that were skipped because a trial had had them.
-        seconds: wall-clock time that was spent on it.
+        skipped: configurations that the tuner proposed and that were skipped because a trial already had them.
+        seconds: wall-clock time spent on it.
         baseline: number of the trial with the recipe's values, if there is one.
         trials: in the order in which they began.
         confirmed: runs with other seeds, of the best trial's recipe and of the search's.
@@ -148,10 +148,10 @@ class SearchResult:
 
     Attributes:
         directory: of the search, or of a record that was copied elsewhere.
-        record: all that is known.
+        record: its content.
     """
 
-    def __init__(self, directory: Path, record: Record) -> None:
+    def __init__(self, directory: Path, record: SearchRecord) -> None:
         """See `read_search`."""
         self.directory, self.record = directory, record
 
@@ -173,7 +173,7 @@ class SearchResult:
 
     @property
     def status(self) -> str:
-        """``"running"`` (or cut off), ``"completed"`` or ``"given up"``."""
+        """``"running"`` (or interrupted), ``"completed"`` or ``"given up"``."""
         return self.record.status
 
     @property
@@ -188,7 +188,7 @@ class SearchResult:
 
     @property
     def fields(self) -> list[str]:
-        """What is varied: the space's fields, then those that a model function asked for."""
+        """The varied fields: those of the space, then those that a model function added."""
         names = dict.fromkeys(self.record.search["space"])
         for trial in self.trials:
             names |= dict.fromkeys(trial.values)
@@ -197,7 +197,7 @@ class SearchResult:
     def ranked(self) -> list[Trial]:
         """Completed trials, the best first.
 
-        Of equal ones, those that went on with another trial's run (Hyperband) come first, then in order of beginning.
+        Among equal ones, those that continue another trial's run (Hyperband) come first, then those that began earlier.
         """
         sign = -1 if self.objective.endswith("accuracy") else 1
 
@@ -233,7 +233,7 @@ class SearchResult:
         chosen = trial or self.best
         if self.record.search["model"] is not None:
             raise InputError(
-                f"search {self.record.name!r} is over a model function: no recipe stands for its models. "
+                f"search {self.record.name!r} is over a model function: no recipe names its models. "
                 f"Its run is in {str(self.directory / chosen.directory)!r}"
             )
         base = Recipe(**self.record.search["recipe"])
@@ -242,7 +242,7 @@ class SearchResult:
 
 
 def search_directory(search: Search, directory: str | Path | None = None) -> Path:
-    """Where a search is: `directory`, or ``searches/<name>-<digest>``."""
+    """The directory of a search: `directory`, or ``searches/<name>-<digest>``."""
     return Path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
 
@@ -259,10 +259,10 @@ def read_search(path: str | Path) -> SearchResult:
     file = path / RECORD if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{str(path)!r} is not a search: it has no {RECORD}")
-    return SearchResult(file.parent, read_record(file, Record, "search", SCHEMA_VERSION))
+    return SearchResult(file.parent, read_record(file, SearchRecord, "search", SCHEMA_VERSION))
 
 
-def write_record(directory: Path, record: Record) -> None:
+def write_record(directory: Path, record: SearchRecord) -> None:
     """Write a search's record, whole or not at all."""
     write_json(directory / RECORD, record.model_dump(mode="json"))
 

@@ -1,4 +1,4 @@
-"""Running a search: its owner asks the oracle for trials, hands them to a pool, and tells the oracle how they ended."""
+"""Runs a search: takes trials from the oracle, passes them to a pool, and reports their outcomes to the oracle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kzoo.files import make_directory, read_json, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.search import results
-from kzoo.search.results import OUTCOME, RECORD, RUN, Outcome, Record, SearchResult, Trial
+from kzoo.search.results import OUTCOME, RECORD, RUN, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
 from kzoo.search.tables import SearchProgress
 from kzoo.search.trial import SPACE, describe, train_trial, why_it_failed
@@ -39,7 +39,7 @@ def run_search(
     checkpoint_minutes: float = 3.0,
     fresh: bool = False,
 ) -> SearchResult:
-    """Run a search, or resume it, or return its result if it is over.
+    """Run a search, resume it, or return its result if it has ended.
 
     Args:
         search: what to search. Its budgets may be larger than before.
@@ -80,16 +80,16 @@ class claimed(runs.claimed):
 
 
 class Owner:
-    """The process that owns a search: it alone touches the oracle and writes the record.
+    """The process that runs a search: only it uses the oracle and writes the record.
 
     Attributes:
-        record: the search's record as it stands.
+        record: the search's present record.
     """
 
     def __init__(
         self, search: Search, directory: Path, pool: Pool, *, data_dir: str | Path | None, checkpoint_minutes: float
     ) -> None:
-        """Take up a search in whatever state its directory is.
+        """Open a search, whatever the state of its directory.
 
         Raises:
             InputError: the space does not fit the model's builder, or what is in the directory is damaged.
@@ -112,7 +112,7 @@ class Owner:
                 self._submit(trial)
             idle = False
             while True:
-                # Ask while there is room; the oracle may have to wait for others to end before it can choose.
+                # Ask while there is room; the oracle may have to wait for trials to end before it can choose.
                 while self.pool.free > 0 and not idle:
                     trial = self.oracle.ask()
                     if trial is None:
@@ -132,7 +132,7 @@ class Owner:
         self._write()
 
     def _prepare(self) -> None:
-        """Load Keras, and make the oracle with the space that it chooses from."""
+        """Load Keras, and make the oracle with its space."""
         with quiet_import():
             from kzoo.search.hypermodel import RecipeHyperModel
             from kzoo.search.oracles import ORACLES
@@ -149,9 +149,9 @@ class Owner:
             self._check_trials()
 
     def _check_trials(self) -> None:
-        """Refuse to mix trials of other custom data, models or initial weights with those that are completed.
+        """Refuse to continue with other custom data, models or initial weights than those of the completed trials.
 
-        Of each model and dataset, the last completed trial is compared; what a model function builds is one model.
+        The last completed trial of each model and dataset is compared; a model function counts as one model.
         """
         chosen: dict[tuple[str, str], tuple[str, Path, Recipe]] = {}
         for number, outcome in self.outcomes.items():
@@ -180,7 +180,7 @@ class Owner:
         return self.directory / f"trial_{number}"
 
     def _submit(self, trial: Any) -> None:
-        """Hand a trial to the pool."""
+        """Pass a trial to the pool."""
         directory, hp = self._trial_directory(trial.trial_id), trial.hyperparameters
         directory.mkdir(exist_ok=True)
         function: Any = train_trial
@@ -196,7 +196,7 @@ class Owner:
         self.pool.submit(Job(trial.trial_id, function, arguments, *files))
 
     def _note(self, event: Event) -> None:
-        """Take in what has happened to a trial; its outcome is on the disk before the oracle hears of it."""
+        """Handle an event of a trial; its outcome is written before the oracle gets it."""
         number = event.job.key
         (self.begun.add if event.kind == "started" else self.begun.discard)(number)
         if not event.final:
@@ -208,14 +208,14 @@ class Owner:
             changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
             reason = why_it_failed(event, self.search.memory)
             outcome = Outcome(status="failed", reason=reason, changes=changes)
-            self._trial_directory(number).mkdir(exist_ok=True)  # somebody may have deleted it
+            self._trial_directory(number).mkdir(exist_ok=True)  # it may have been deleted
             write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
         space = self._trial_directory(number) / SPACE
         self.outcomes[number] = outcome
         self.oracle.tell(number, outcome, read_json(space) if space.exists() else None)
 
     def _write(self, status: str = "running") -> None:
-        """Write the record as things stand now."""
+        """Write the present record."""
         trials = [self._trial(number) for number in self.oracle.start_order]
         baseline = self.search.checked_space.baseline()
         changes = {
@@ -227,7 +227,7 @@ class Owner:
             "trials": trials,
         }
         before, self.record = self.record, self.record.model_copy(update=changes)
-        if _winner(self.record) != _winner(before):  # runs with other seeds were of the one before
+        if _winner(self.record) != _winner(before):  # the confirmations are of the one before
             self.record = self.record.model_copy(update={"confirmed": []})
         results.write_record(self.directory, self.record)
 
@@ -240,7 +240,7 @@ class Owner:
         return Trial(number=number, status=status, values=shown, outcome=outcome, directory=run)
 
     def finish(self) -> SearchResult:
-        """Write the record of a search that is over, and the files for its readers.
+        """Write the record of a search that has ended, and the files that present it.
 
         Raises:
             RunFailed: it was given up, or no trial was completed.
@@ -260,7 +260,7 @@ class Owner:
 
 
 def open_directory(search: Search, directory: Path) -> Path:
-    """Write a search's record into a directory, which is made if there is none, or find that it holds this very search.
+    """Write a search's record into a directory, which is made if there is none, or check that it holds this search.
 
     Raises:
         InputError: it cannot be made, or holds another search.
@@ -275,12 +275,14 @@ def open_directory(search: Search, directory: Path) -> Path:
     else:
         environment = {"backend": keras.backend.backend(), "git_commit": git_commit(), **hardware()}
         environment["versions"] = versions()
-        results.write_record(directory, Record(**_described(search), digest=search.digest, environment=environment))
+        results.write_record(
+            directory, SearchRecord(**_described(search), digest=search.digest, environment=environment)
+        )
     return directory
 
 
 def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
-    """The result of a search that is over, and whose trials an older kzoo chose."""
+    """The result of a finished search whose trials an older kzoo chose."""
     if result.status == "completed" and result.record.budget == search.budgets:
         return result
     raise InputError(
@@ -289,10 +291,10 @@ def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
     )
 
 
-def _winner(record: Record) -> str | None:
+def _winner(record: SearchRecord) -> str | None:
     return next((trial.number for trial in SearchResult(Path(), record).ranked()), None)
 
 
 def _described(search: Search) -> dict[str, Any]:
-    """What a record holds of a search; other budgets or another name make no other search."""
+    """The fields of a record that describe its search; budgets and name may change."""
     return {"name": search.name, "search": search.to_dict(), "budget": search.budgets}

@@ -1,7 +1,7 @@
-"""What a search varies: recipe fields, each with the values that it may take (no Keras).
+"""The space of a search: recipe fields, each with its possible values (no Keras).
 
 keras-tuner's choices hold text or numbers of one type. Where a choice has other values (an optimizer, a list, None),
-keras-tuner gets labels that stand for them.
+keras-tuner gets labels for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from kzoo.errors import InputError
 
 Key = str | int | float
-"""What keras-tuner holds: a label or a number."""
+"""A label or a number, as keras-tuner holds it."""
 When = Mapping[str, Any]
 DIGITS = 6  # significant digits of a number; what 32-bit floats hold, which keras-tuner's protocol has
 SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
@@ -28,7 +28,7 @@ class Choice:
 
     Attributes:
         values: what the recipe gets, plain data or settings such as ``Adam(1e-3)``.
-        keys: what keras-tuner and tables show for them.
+        keys: their labels in keras-tuner and in tables.
         when: other fields' values that this field depends on; see `kzoo.search.space`.
 
     Example:
@@ -62,7 +62,7 @@ class Choice:
         return f"Choice({', '.join(map(repr, self.keys))})"
 
     def read(self, key: Any) -> Any:
-        """The value that a key of keras-tuner stands for."""
+        """The value of a key of keras-tuner."""
         return self.values[self.keys.index(self.find(key))]
 
     def find(self, value: Any) -> Any:
@@ -78,11 +78,11 @@ class Choice:
         raise InputError(f"{value!r} is not one of {', '.join(map(repr, self.keys))}")
 
     def extremes(self) -> Iterable[Any]:
-        """Values that must all be allowed for the whole to be."""
+        """Values that must all be valid."""
         return self.values
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Make it known to keras-tuner's `hp` under a name."""
+        """Declare it to keras-tuner's `hp` under a name."""
         return hp.Choice(name, list(self.keys), default=default)
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class Range:
         return list(dict.fromkeys(self.read(number) for number in numbers))
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Make it known to keras-tuner's `hp` under a name; for a grid as a choice between its values."""
+        """Declare it to keras-tuner's `hp` under a name; for a grid as a choice between its values."""
         if grid:
             return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
         scale = "log" if self.log else "linear"

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from kzoo.live import LiveTable
-from kzoo.search.results import ENDED, Outcome, Record, SearchResult, Trial
+from kzoo.search.results import ENDED, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
 from kzoo.studies.tables import markdown_table
 from kzoo.training.listing import read_progress
 
 SHOWN = 30
-"""Trials in the live table: the best, and all that are not over."""
+"""Trials in the live table: the best, and all that have not ended."""
 STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
 
 
@@ -30,7 +30,7 @@ def cell(value: Any) -> str:
 
 
 def in_words(trial: Trial, objective: str) -> str:
-    """A trial's status and what came of it."""
+    """A trial's status and result."""
     if trial.outcome is None or trial.score is None:
         return _status(trial)
     epochs = f"epoch {trial.outcome.best_epoch} of {trial.outcome.epochs}"
@@ -53,7 +53,7 @@ def columns(result: SearchResult) -> list[str]:
 
 
 def row(result: SearchResult, trial: Trial, epochs: str | None = None) -> list[str]:
-    """A trial's cells, with the epochs of its outcome if no text stands for them."""
+    """A trial's cells; `epochs` replaces the number in its outcome."""
     outcome = trial.outcome
     score = "" if trial.score is None else f"{trial.score:.4f}"
     parameters = f"{outcome.parameters:,}" if outcome and outcome.parameters is not None else ""
@@ -94,12 +94,12 @@ def _numbers(result: SearchResult) -> set[str]:
 
 
 def _short(column: str) -> str:
-    """A field's last part, as a terminal has little room."""
+    """The last part of a field, to save room in a terminal."""
     return column.rpartition(".")[2] if column.startswith("model_options.") else column
 
 
 def summary(result: SearchResult) -> str:
-    """How the search went, in one or two lines."""
+    """The result of a search in one or two lines."""
     counts = {status: sum(trial.status == status for trial in result.trials) for status in STYLES}
     parts = [f"{count} {status}" for status, count in counts.items() if count]
     text = f"{result.record.name}: {len(result.trials)} trials ({', '.join(parts) or 'none yet'})"
@@ -122,18 +122,18 @@ class SearchProgress(LiveTable):
 
     transient = True
 
-    def __init__(self, console: Console | None, search: Search, directory: Path, record: Record) -> None:
-        """Show on `console`, if there is one; the trials that `record` has as over were shown before."""
+    def __init__(self, console: Console | None, search: Search, directory: Path, record: SearchRecord) -> None:
+        """Show on `console`, if there is one; trials that have ended in `record` were shown before."""
         super().__init__(console)
         self.search, self.result = search, SearchResult(directory, record)
-        self._told = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
+        self._shown = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
 
-    def show(self, record: Record) -> None:
-        """Show the search as it stands now."""
+    def show(self, record: SearchRecord) -> None:
+        """Show the present state of the search."""
         self.result = SearchResult(self.result.directory, record)
         for trial in record.trials:
-            if self._told.get(trial.number) != trial.status:
-                self._told[trial.number] = trial.status
+            if self._shown.get(trial.number) != trial.status:
+                self._shown[trial.number] = trial.status
                 values = ", ".join(f"{name}={cell(value)}" for name, value in trial.values.items())
                 self.line(f"trial {trial.number}: {in_words(trial, self.result.objective)}; {values}")
 

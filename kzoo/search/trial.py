@@ -1,4 +1,4 @@
-"""One trial: trained by whichever process the pool chooses, which leaves its outcome in the trial's directory.
+"""Trains one trial, in the process that the pool chooses, and writes its outcome to the trial's directory.
 
 Nothing here loads Keras before a trial is trained.
 """
@@ -32,7 +32,7 @@ TRACEBACK, SPACE = "traceback.txt", "space.json"
 
 
 def describe(search: Search) -> dict[str, Any]:
-    """A search as JSON data, as far as another process needs it to train a trial.
+    """The part of a search that another process needs to train a trial, as JSON data.
 
     Raises:
         InputError: its model function cannot be imported.
@@ -83,16 +83,16 @@ def train_trial(
     }
     try:
         outcome = _outcome(hyper_model, hp, path, facts)
-        if hyper_model.search.model is not None:  # it may have asked for more than was known
+        if hyper_model.search.model is not None:  # it may have added hyperparameters
             write_json(path / SPACE, hp.get_config())
         write_json(path / OUTCOME, outcome.model_dump(mode="json"))
     finally:
-        keras.utils.clear_session()  # one trial's graphs are of no use to the next; collects garbage too
+        keras.utils.clear_session()  # frees the graphs of this trial, and collects garbage
 
 
 @functools.lru_cache(maxsize=1)
 def _hyper_model(described: str, data_dir: str | None, checkpoint_minutes: float) -> RecipeHyperModel:
-    """The hyper-model of a described search, kept for the next trial of this process: it holds the data."""
+    """The hyper-model of a described search, kept for the next trial of this process, because it holds the data."""
     with quiet_import():
         from kzoo.search.hypermodel import RecipeHyperModel
     fields = json.loads(described)
@@ -103,7 +103,7 @@ def _hyper_model(described: str, data_dir: str | None, checkpoint_minutes: float
 
 
 def _outcome(hyper_model: RecipeHyperModel, hp: Any, directory: Path, facts: dict[str, Any]) -> Outcome:
-    """Train a trial, and say how it ended; an error that would end other trials likewise is raised."""
+    """Train a trial and return its outcome; an error that would end other trials too is raised."""
     from keras_tuner.errors import FailedTrialError
 
     from kzoo.search.hypermodel import Rejected
@@ -132,13 +132,13 @@ def _outcome(hyper_model: RecipeHyperModel, hp: Any, directory: Path, facts: dic
 
 
 def _of_record(directory: Path, search: Search, facts: dict[str, Any]) -> dict[str, Any]:
-    """What the run's record says of a trial, if there is one."""
+    """The part of a trial's outcome that its run's record contains; empty without a record."""
     path = directory / RUN / "result.json"
     if not path.exists():
         return {}
     result = read_result(path)
 
-    # The segments of the trial that it went on from are not its.
+    # The segments of the trial that it continues do not count.
     before = directory.parent / f"trial_{facts['continues']}" / OUTCOME
     segments = result.segments[read_outcome(before).segments if before.exists() else 0 :]
     short = result.status == "completed" and result.epochs < result.recipe["epochs"]
@@ -153,7 +153,7 @@ def _of_record(directory: Path, search: Search, facts: dict[str, Any]) -> dict[s
 
 
 def _model_reference(search: Search) -> Any:
-    """What gives another process the search's model function: None, ``module:function``, or the search's file."""
+    """How another process finds the search's model function: None, ``module:function``, or the search's file."""
     if search.model is None or isinstance(search.model, str):
         return search.model
     if search.source is not None:
@@ -168,7 +168,7 @@ def _model_reference(search: Search) -> Any:
 
 
 def why_it_failed(event: Event, memory: float | None) -> str:
-    """Why a trial without an outcome has ended; where a signal has ended its process, memory may be the cause."""
+    """Why a trial without an outcome ended; if a signal ended its process, memory may be the cause."""
     signalled = event.code is not None and event.code < 0
     if signalled and (memory or any(word in event.reason for word in ("SIGKILL", "alloc", "memory"))):
         limit = f" (limit: {memory:g} GiB)" if memory else ""

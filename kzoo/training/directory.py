@@ -55,7 +55,7 @@ def continue_from(before: Path, directory: Path) -> None:
     if (directory / "recipe.json").exists() or not (before / "checkpoint").is_dir():
         return
 
-    # Copy aside: another process may be about to end, in the midst of the same.
+    # Copy aside: another process may be doing the same.
     copy = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(copy, ignore_errors=True)
     left = [path.name for path in before.iterdir() if path.name not in CONTINUED]

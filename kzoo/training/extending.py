@@ -126,7 +126,7 @@ def _nearest(recipe: Recipe, runs: Path) -> Path:
         try:
             other = Recipe.from_file(path)
         except InputError:
-            continue  # of a newer kzoo, or damaged: reported to whoever asks for that run
+            continue  # of a newer kzoo, or damaged: reported when that run is asked for
         if other.name == recipe.name or set(differing_fields(other, recipe)) <= {"epochs"}:
             candidates.append((path.parent, other))
     if not candidates:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kzoo.errors import ALIKE, InputError, unknown
 from kzoo.models.registry import check_builder, list_models, names_set
-from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, list_weights, open_set
+from kzoo.models.weight_sets import describe, find_set, list_weights, open_set
 
 if TYPE_CHECKING:
     from kzoo.recipes import Recipe
@@ -105,9 +105,8 @@ def named_or_refused(name: str) -> Recipe:
 
 
 def is_set(source: str) -> bool:
-    """Whether this is MODEL:TAG, a URL, or the folder of a set of weights."""
-    path = Path(source)
-    return (path / DESCRIPTION).is_file() or path.name == DESCRIPTION or (":" in source and not path.exists())
+    """Whether this names a set of weights, one of an unknown model included, whose error says what there is."""
+    return names_set(source) or (":" in source and not Path(source).exists())
 
 
 def initial_weights_file(source: str) -> Path:

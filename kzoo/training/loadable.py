@@ -47,7 +47,7 @@ def check_same_outputs(model: keras.Model, other: keras.Model, problem: str, whe
     except AttributeError:
         return  # a custom class without an input shape
     images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype("float32")
-    # Two images do not repay the graph that `predict` would make.
+    # For two images, making the graph of `predict` would take too long.
     outputs = (keras.tree.flatten(each(images, training=False)) for each in (model, other))
     for expected, obtained in zip(*outputs, strict=True):
         expected, obtained = (

@@ -12,7 +12,7 @@ from kzoo import Choice, InputError, Range, Search
 from kzoo.search.confirming import verdict
 from kzoo.search.importance import importances
 from kzoo.search.pictures import plot_search
-from kzoo.search.results import Confirmation, Outcome, Record, SearchResult, Trial, read_search
+from kzoo.search.results import Confirmation, Outcome, SearchRecord, SearchResult, Trial, read_search
 from kzoo.search.tables import markdown, summary
 
 SEARCH = Search(
@@ -44,7 +44,7 @@ def made(count=12, **changes):
         outcome = Outcome(status="completed", score=score, **facts)
         name, place = f"{number:04d}", f"trial_{number:04d}/run"
         trials.append(Trial(number=name, status="completed", values=values, outcome=outcome, directory=place))
-    record = Record(name="own", digest="d", search=SEARCH.to_dict(), budget={}, status="completed", trials=trials)
+    record = SearchRecord(name="own", digest="d", search=SEARCH.to_dict(), budget={}, status="completed", trials=trials)
     return SearchResult(Path("."), record.model_copy(update=changes))
 
 

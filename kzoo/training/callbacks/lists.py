@@ -1,4 +1,4 @@
-"""Lists of callbacks: a run's, told once of begin and end; states that checkpoints keep; several callbacks as one."""
+"""Lists of callbacks: one that begins and ends once in a run, one whose states checkpoints keep, several as one."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
 
 
 class Combined(keras.callbacks.CallbackList):
-    """Several callbacks as one, which keeps their states by class: a resumed run may have others than it began with.
+    """Several callbacks as one, which keeps their states by class: a resumed run may have other callbacks.
 
     Those that save weights get the model that is saved everywhere else, not the view of it that is trained (their
     layers' classes differ), and see averaged weights where the recipe averages them.
@@ -100,7 +100,7 @@ class Combined(keras.callbacks.CallbackList):
         return {type(callback).__name__: state_of(callback) for callback in self.callbacks}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; callbacks that are not in it begin anew."""
+        """Restore a state; callbacks that are not in it start again."""
         for callback in self.callbacks:
             if type(callback).__name__ in state:
                 restore_state(callback, state[type(callback).__name__])
