@@ -57,8 +57,8 @@ class _NotWritten(NotWritten, FatalError):
 class RecipeHyperModel(keras_tuner.HyperModel):
     """A model for keras-tuner's tuners: a recipe of which some fields vary, or a model function with its training.
 
-    A trial is a run in the trial's directory, with checkpoints, and resumes if it is trained again. The recipe names the
-    data, so ``tuner.search()`` takes none.
+    A trial is a run in the trial's directory, with checkpoints, and resumes if it is trained again. The recipe names
+    the data, so ``tuner.search()`` takes none.
 
     Attributes:
         recipe: the base of every trial's recipe.

@@ -174,7 +174,7 @@ class Planned:
         return ""
 
     def configuration(self: Any, values: Values) -> str:
-        """A key of what a trial with these values trains: the identity of its recipe, and its model's hyper-parameters."""
+        """The key of a trial with these values: its recipe's identity and its model's hyper-parameters."""
         values = {name: value for name, value in values.items() if not name.startswith("tuner/")}
         text = json.dumps(values, sort_keys=True)
         if text not in self._keys:

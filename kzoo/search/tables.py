@@ -126,14 +126,14 @@ class SearchProgress(LiveTable):
         """Show on `console`, if there is one; trials that have ended in `record` were shown before."""
         super().__init__(console)
         self.search, self.result = search, SearchResult(directory, record)
-        self._shown = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
+        self._reported = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
 
     def show(self, record: SearchRecord) -> None:
         """Show the present state of the search."""
         self.result = SearchResult(self.result.directory, record)
         for trial in record.trials:
-            if self._shown.get(trial.number) != trial.status:
-                self._shown[trial.number] = trial.status
+            if self._reported.get(trial.number) != trial.status:
+                self._reported[trial.number] = trial.status
                 values = ", ".join(f"{name}={cell(value)}" for name, value in trial.values.items())
                 self.line(f"trial {trial.number}: {in_words(trial, self.result.objective)}; {values}")
 
