@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from kzoo.backend import usable_cores, visible_gpus
+from kzoo.backend import ONEDNN, choose_backend, usable_cores, visible_gpus
 from kzoo.errors import InputError
 from kzoo.files import make_directory, write_text
 from kzoo.pool.jobs import DEATHS, INTERVAL, WAIT, Event, Job, Pool, perform
 from kzoo.pool.resources import THREADS
 
-PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KZOO_CONFIG", "KERAS_HOME", "XLA_FLAGS")
+PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KZOO_CONFIG", "KERAS_HOME", "XLA_FLAGS", ONEDNN)
 """Variables that a run depends on, and that a cluster's machines may have set otherwise."""
 STORE = 100 * 2**20
 """Bytes of Ray's object store: what goes through it is a few kilobytes a job."""
@@ -141,6 +141,7 @@ def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
     if os.path.exists(order["record"]):  # a retry, and the process before this one died after its last word
         return "done", ""
     os.environ.update(order["environment"])
+    choose_backend()  # did so for the environment as it was when kzoo was imported
     if os.path.isdir(order["working_directory"]):
         os.chdir(order["working_directory"])
     sys.path.extend(entry for entry in order["path"] if entry not in sys.path)
