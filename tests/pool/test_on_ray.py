@@ -151,7 +151,7 @@ def test_a_node_dies_and_its_job_resumes_on_another(cluster, job, finish, monkey
 @needs_ray
 def test_a_node_dies_within_a_search_which_completes_by_itself(cluster, tmp_path, monkeypatch):
     monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
-    trials, epochs = 3, 60
+    trials, epochs = 3, 25
     search, directory, kept = load_search(write_search(tmp_path, trials, epochs)), tmp_path / "search", {}
 
     def kill():
@@ -201,7 +201,7 @@ def test_a_study_on_this_machine_with_a_custom_network_and_interrupted(monkeypat
     monkeypatch.syspath_prepend(os.getcwd())
     monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
 
-    fields = {"dataset": "digits", "train_size": 100, "batch_size": 20, "epochs": 60}
+    fields = {"dataset": "digits", "train_size": 100, "batch_size": 20, "epochs": 25}
     row = Recipe(**{"name": "test/ray", "model": "ray_network:network", **fields}).resolved()
     tasks = [Task(row, row.digest(), ("ray",), Path("runs") / f"test-ray-{row.digest()}")]
 
