@@ -57,8 +57,8 @@ def get(
     prepared = interruptible(get_it, name, data_dir)
     for item in prepared:
         state = "prepared in" if item.fresh else "already in"
-        say(out, f"{item.row.name}: {state} {item.directory}")
-    say(out, summary(prepared[-1].row, data_dir))
+        say(out, f"{item.dataset.name}: {state} {item.directory}")
+    say(out, summary(prepared[-1].dataset, data_dir))
     if data_dir is not None:
         _remember(data_dir)
 

@@ -1,4 +1,4 @@
-"""Every dataset as one row: size, classes, statistics, how it is split and augmented by default, its loader."""
+"""Declarations of the datasets: size, classes, statistics, default split and augmentation, loader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Loader = Callable[[str | None], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A dataset's row.
+    """The declaration of a dataset.
 
     Attributes:
         name: its name in recipes.
@@ -127,7 +127,7 @@ DATASETS = (
         stratified=False,
         published=(50_000, 10_000),
     ),
-    # Rows below without mean and std: they are measured on the training images when these are read.
+    # Without mean and std below: they are measured on the training images when these are read.
     Dataset(
         # Netzer et al. 2011, digits cut out; the "extra" images are left out. No augmentation, as in DeVries and Taylor
         # 2017, whose code (github.com/uoguelph-mlrg/Cutout) trains on SVHN without flips and crops

@@ -45,7 +45,7 @@ def register_dataset(
         classes, image_shape, mean, std, augmentation, validation, test, class_names: see `Dataset`.
 
     Returns:
-        The new row.
+        The new declaration.
 
     Raises:
         InputError: the name is taken by another dataset or not allowed, or the loader is not callable.
@@ -63,7 +63,7 @@ def register_dataset(
         raise InputError(f"loader of dataset {name!r} must be callable or 'module:function', not {loader!r}")
     if (mean is None) != (std is None):
         raise InputError(f"dataset {name!r}: give both mean and std, or neither")
-    row = Dataset(
+    dataset = Dataset(
         name,
         classes=classes,
         image_shape=image_shape,
@@ -75,17 +75,17 @@ def register_dataset(
         loader=loader,
         class_names=class_names,
     )
-    return REGISTRY.add(row)
+    return REGISTRY.add(dataset)
 
 
 def get_dataset(name: str) -> Dataset:
-    """The row of a dataset.
+    """The declaration of a dataset.
 
     Args:
         name: a built-in or registered name, ``NAME/CONFIG`` for a configuration of a built-in one, or
             ``tfds:NAME[/CONFIG]`` (see `kzoo.data.tfds_names`), ``module:function`` (a loader), ``folder:PATH`` or
-            ``npz:PATH``, whose rows hold defaults: one tenth for validation, a fifth for testing if there is no test
-            split. A name of tensorflow-datasets that a built-in dataset has gives that dataset's row.
+            ``npz:PATH``, declared with defaults: one tenth for validation, a fifth for testing if there is no test
+            split. A name of tensorflow-datasets that a built-in dataset uses gives that dataset.
 
     Raises:
         InputError: the name is unknown, or no name.
@@ -96,9 +96,9 @@ def get_dataset(name: str) -> Dataset:
     """
     if not isinstance(name, str):
         raise _unknown(name)
-    row = REGISTRY.find(name)
-    if row is not None:
-        return row
+    dataset = REGISTRY.find(name)
+    if dataset is not None:
+        return dataset
     kind, colon, location = name.partition(":")
     if kind == "tfds" and colon:
         return _prepared(location)
@@ -118,22 +118,28 @@ def is_built_in(name: str) -> bool:
 
 
 def _prepared(text: str) -> Dataset:
-    """The row of what tensorflow-datasets calls ``NAME[/CONFIG]``: built in, derived from one that is, or a new one."""
+    """What tensorflow-datasets calls ``NAME[/CONFIG]``: a built-in dataset, derived from one, or new."""
     name, image, label = parse(text)
     builder = name.partition("/")[0]
-    matching = [row for row in DATASETS if row.prepared is not None and row.prepared.partition("/")[0] == builder]
+    matching = [
+        dataset
+        for dataset in DATASETS
+        if dataset.prepared is not None and dataset.prepared.partition("/")[0] == builder
+    ]
     if not matching:
         return Dataset(PREFIX + text, test=DEFAULT_TEST, prepared=name, features=(image, label))
-    row = matching[0]
-    if (image, label) == (None, None) and row.prepared == name:
-        return row
+    dataset = matching[0]
+    if (image, label) == (None, None) and dataset.prepared == name:
+        return dataset
     # Another configuration, or other features: measured and counted values do not hold for it.
-    new_name = f"{row.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
-    row = dataclasses.replace(row, name=new_name, prepared=name, features=(image, label), configuration=None)
-    if row.trained_on is not None:
-        return row
+    new_name = f"{dataset.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
+    dataset = dataclasses.replace(dataset, name=new_name, prepared=name, features=(image, label), configuration=None)
+    if dataset.trained_on is not None:
+        return dataset
     unmeasured: dict[str, Any] = {"classes": None, "image_shape": None, "mean": None, "std": None, "class_names": None}
-    return dataclasses.replace(row, **unmeasured, published=None, validation=0.1, test=DEFAULT_TEST, stratified=True)
+    return dataclasses.replace(
+        dataset, **unmeasured, published=None, validation=0.1, test=DEFAULT_TEST, stratified=True
+    )
 
 
 def _unknown(name: Any) -> InputError:

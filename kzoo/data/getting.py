@@ -24,12 +24,12 @@ class Got:
     """A dataset that is prepared now.
 
     Attributes:
-        row: the dataset's row.
+        dataset: its declaration.
         directory: the prepared files.
         fresh: whether this call prepared them.
     """
 
-    row: Dataset
+    dataset: Dataset
     directory: Path
     fresh: bool
 
@@ -49,16 +49,16 @@ def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
         RunFailed: downloading or preparing failed.
     """
     folder, _ = data_folder(data_dir)
-    return [_get(row, folder) for row in _wanted(name)]
+    return [_get(dataset, folder) for dataset in _wanted(name)]
 
 
-def summary(row: Dataset, data_dir: str | Path | None = None) -> str:
+def summary(dataset: Dataset, data_dir: str | Path | None = None) -> str:
     """What a prepared dataset holds, in one line; this decodes it into the cache."""
     try:
-        arrays = load(row.name, data_dir=data_dir)
+        arrays = load(dataset.name, data_dir=data_dir)
     except InputError as error:
         return str(error)
-    if row.mean is not None:
+    if dataset.mean is not None:
         return repr(arrays)
     mean, std = (", ".join(f"{value:g}" for value in values) for values in channel_statistics(arrays.images))
     return f"{arrays!r}; mean {mean} and standard deviation {std} were measured on its training images"
@@ -79,45 +79,45 @@ def remember(data_dir: str | Path) -> Path:
 
 def _wanted(name: str) -> Iterator[Dataset]:
     try:
-        row = get_dataset(name)
+        dataset = get_dataset(name)
     except InputError as error:
         # Not known here; tensorflow-datasets may know it.
         if ":" in name or difflib.get_close_matches(name, list_datasets(), n=1, cutoff=0.8):
             raise
         try:
-            row = get_dataset(PREFIX + name)
+            dataset = get_dataset(PREFIX + name)
         except InputError:
             raise error from None
-    if row.prepared is None:
-        where = "comes with scikit-learn" if row.name == "digits" else "is a custom dataset"
+    if dataset.prepared is None:
+        where = "comes with scikit-learn" if dataset.name == "digits" else "is a custom dataset"
         raise InputError(f"dataset {name!r} {where}: there is nothing to get")
-    if row.trained_on is not None:
-        yield get_dataset(row.trained_on)
-    yield row
+    if dataset.trained_on is not None:
+        yield get_dataset(dataset.trained_on)
+    yield dataset
 
 
-def _get(row: Dataset, folder: Path) -> Got:
-    name = str(row.prepared)
+def _get(dataset: Dataset, folder: Path) -> Got:
+    name = str(dataset.prepared)
     existing = find(name, folder)
     if existing is not None:
-        return Got(row, existing, fresh=False)
+        return Got(dataset, existing, fresh=False)
     with quiet_import():
         try:
             import tensorflow_datasets as tfds
         except ImportError as error:
             raise InputError(f"getting dataset {name!r} needs tensorflow-datasets, which is not installed") from error
-    builder = _builder(tfds, row, folder)
+    builder = _builder(tfds, dataset, folder)
     try:
         builder.download_and_prepare()
     except KeyboardInterrupt:
         raise
     except Exception as error:  # of the network, the disk, the archive or the builder
         raise _failed(name, error) from None
-    return Got(row, Path(builder.data_dir), fresh=True)
+    return Got(dataset, Path(builder.data_dir), fresh=True)
 
 
-def _builder(tfds: Any, row: Dataset, folder: Path) -> Any:
-    name = str(row.prepared)
+def _builder(tfds: Any, dataset: Dataset, folder: Path) -> Any:
+    name = str(dataset.prepared)
     base, _, config = name.partition("/")
     try:
         known = tfds.builder_cls(base)
@@ -133,7 +133,7 @@ def _builder(tfds: Any, row: Dataset, folder: Path) -> Any:
     if configs and config not in configs:
         near = difflib.get_close_matches(config, configs, n=1) or configs[:1]
         problem = f"has no configuration {config!r}" if config else f"comes in {len(configs)} configurations"
-        form = row.name.partition("/")[0].partition("?")[0]
+        form = dataset.name.partition("/")[0].partition("?")[0]
         raise InputError(f"dataset {base!r} {problem}: name one, as {form}/{near[0]}; {_few(configs)}")
     if config and not configs:
         raise InputError(f"dataset {base!r} has no configurations: leave /{config} out")

@@ -49,15 +49,15 @@ def load(
         background: RGB, 0-255, that transparent image files are laid over; None drops their transparency.
 
     Returns:
-        The arrays, with the row's mean and std.
+        The arrays, with the declared mean and std.
 
     Raises:
         InputError: the name is unknown, the data are missing (the message says how to get them) or not usable.
     """
-    row = get_dataset(name)
+    dataset = get_dataset(name)
     if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
         raise InputError(f"image_size must be a positive number of pixels, not {image_size!r}")
-    arrays = _load(row, data_dir, image_size, background)
+    arrays = _load(dataset, data_dir, image_size, background)
     for note in arrays.notes:
         warnings.warn(note, stacklevel=2)
     if image_size is not None and arrays.images.shape[1:3] != (image_size, image_size):
@@ -68,7 +68,7 @@ def load(
         arrays = _resized(arrays, image_size)
     if classes is not None:
         arrays = restricted(arrays, classes)
-    return dataclasses.replace(arrays, mean=row.mean, std=row.std)
+    return dataclasses.replace(arrays, mean=dataset.mean, std=dataset.std)
 
 
 def check_present(name: str, data_dir: str | Path | None = None, image_size: int | None = None) -> None:
@@ -77,18 +77,18 @@ def check_present(name: str, data_dir: str | Path | None = None, image_size: int
     Raises:
         InputError: the name is unknown or the data are missing.
     """
-    row = get_dataset(name)
-    kind, _, location = row.name.partition(":")
-    if row.prepared is not None:
-        located(row, data_dir, image_size)
-        if row.trained_on is not None:
-            located(get_dataset(row.trained_on), data_dir)
+    dataset = get_dataset(name)
+    kind, _, location = dataset.name.partition(":")
+    if dataset.prepared is not None:
+        located(dataset, data_dir, image_size)
+        if dataset.trained_on is not None:
+            located(get_dataset(dataset.trained_on), data_dir)
     elif kind == "folder" and location:
         sources.found(location)
     elif kind == "npz" and location:
         npz_file(location)
-    elif isinstance(row.loader, str):
-        check_module(row.loader, "dataset")
+    elif isinstance(dataset.loader, str):
+        check_module(dataset.loader, "dataset")
 
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:
@@ -96,75 +96,76 @@ def available(data_dir: str | Path | None = None) -> list[Availability]:
     return [_available(get_dataset(name), data_dir) for name in list_datasets()]
 
 
-def _available(row: Dataset, data_dir: str | Path | None) -> Availability:
-    if row.prepared is not None:
+def _available(dataset: Dataset, data_dir: str | Path | None) -> Availability:
+    if dataset.prepared is not None:
         try:
-            return Availability(row.name, True, _location(row, data_dir))
+            return Availability(dataset.name, True, _location(dataset, data_dir))
         except InputError as error:
-            return Availability(row.name, False, str(error))
-    if row.name == "digits" and importlib.util.find_spec("sklearn") is None:
-        return Availability(row.name, False, "needs scikit-learn")
-    if isinstance(row.loader, str):
+            return Availability(dataset.name, False, str(error))
+    if dataset.name == "digits" and importlib.util.find_spec("sklearn") is None:
+        return Availability(dataset.name, False, "needs scikit-learn")
+    if isinstance(dataset.loader, str):
         try:
-            load_function(row.loader, "dataset")
+            load_function(dataset.loader, "dataset")
         except InputError as error:
-            return Availability(row.name, False, str(error))
+            return Availability(dataset.name, False, str(error))
     return Availability(
-        row.name, True, "comes with scikit-learn" if row.name == "digits" else f"loader {_label(row.loader)}"
+        dataset.name,
+        True,
+        "comes with scikit-learn" if dataset.name == "digits" else f"loader {_label(dataset.loader)}",
     )
 
 
-def _location(row: Dataset, data_dir: str | Path | None) -> str:
+def _location(dataset: Dataset, data_dir: str | Path | None) -> str:
     """Where a prepared dataset is, as text, with its prepared configurations if it has several."""
     folder, _ = data_folder(data_dir)
-    prepared = configurations(str(row.prepared), folder) if row.configuration is not None else []
+    prepared = configurations(str(dataset.prepared), folder) if dataset.configuration is not None else []
     if not prepared:
-        return located(row, data_dir).described()
-    if row.trained_on is not None:
-        located(get_dataset(row.trained_on), data_dir)
-    return f"{folder}: {some(name.replace(str(row.prepared), row.name) for name in prepared)}"
+        return located(dataset, data_dir).described()
+    if dataset.trained_on is not None:
+        located(get_dataset(dataset.trained_on), data_dir)
+    return f"{folder}: {some(name.replace(str(dataset.prepared), dataset.name) for name in prepared)}"
 
 
 def _label(loader: Any) -> str:
     return loader if isinstance(loader, str) else f"{loader.__module__}:{getattr(loader, '__qualname__', loader)}"
 
 
-def _load(row: Dataset, data_dir: str | Path | None, image_size: int | None, background: Colour | None) -> Arrays:
-    if row.prepared is not None:
-        arrays = load_prepared(row, data_dir, image_size)
+def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None, background: Colour | None) -> Arrays:
+    if dataset.prepared is not None:
+        arrays = load_prepared(dataset, data_dir, image_size)
         return (
             arrays
-            if row.trained_on is None
-            else _tested_on(arrays, load_prepared(get_dataset(row.trained_on), data_dir))
+            if dataset.trained_on is None
+            else _tested_on(arrays, load_prepared(get_dataset(dataset.trained_on), data_dir))
         )
 
     # What the name itself locates.
-    kind, _, location = row.name.partition(":")
+    kind, _, location = dataset.name.partition(":")
     if kind == "folder" and location:
         return sources.folder(location, image_size, background)
     if kind == "npz" and location:
         return npz(location)
     if kind == "arrays" and location:
-        return in_memory.find(row.name)
+        return in_memory.find(dataset.name)
 
-    # A loader, whose result must agree with the row.
-    loader = load_function(row.loader, "dataset") if isinstance(row.loader, str) else row.loader
+    # A loader, whose result must agree with the declaration.
+    loader = load_function(dataset.loader, "dataset") if isinstance(dataset.loader, str) else dataset.loader
     if loader is None:
-        raise InputError(f"dataset {row.name!r} has no loader")
+        raise InputError(f"dataset {dataset.name!r} has no loader")
     content = loader(None if data_dir is None else str(data_dir))
-    arrays = checked(content, f"dataset {row.name!r}")
-    if row.class_names is not None:
-        if len(row.class_names) != len(arrays.class_names):
-            raise InputError(
-                f"dataset {row.name!r} has {len(arrays.class_names)} classes, its row names {len(row.class_names)}"
-            )
-        arrays = dataclasses.replace(arrays, class_names=row.class_names)
+    arrays = checked(content, f"dataset {dataset.name!r}")
+    if dataset.class_names is not None:
+        if len(dataset.class_names) != len(arrays.class_names):
+            counts = f"{len(arrays.class_names)} classes, not {len(dataset.class_names)} as declared"
+            raise InputError(f"dataset {dataset.name!r} has {counts}")
+        arrays = dataclasses.replace(arrays, class_names=dataset.class_names)
     for field, expected, actual in (
-        ("classes", row.classes, len(arrays.class_names)),
-        ("image_shape", row.image_shape, arrays.images.shape[1:]),
+        ("classes", dataset.classes, len(arrays.class_names)),
+        ("image_shape", dataset.image_shape, arrays.images.shape[1:]),
     ):
         if expected is not None and expected != actual:
-            raise InputError(f"dataset {row.name!r} has {field} {actual}, its row says {expected}")
+            raise InputError(f"dataset {dataset.name!r} has {field} {actual}, not {expected} as declared")
     return arrays
 
 

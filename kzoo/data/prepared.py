@@ -51,14 +51,14 @@ def configurations(name: str, folder: Path) -> list[str]:
     return sorted({f"{name}/{path.parts[-3]}" for path in folder.glob(f"{name}/*/*/dataset_info.json")})
 
 
-def instructions(row: Dataset, data_dir: str | Path | None) -> str:
+def instructions(dataset: Dataset, data_dir: str | Path | None) -> str:
     """The command that gets a missing dataset."""
-    name = row.name if row.configuration is None else f"{row.name}/{row.configuration}"
+    name = dataset.name if dataset.configuration is None else f"{dataset.name}/{dataset.configuration}"
     options = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"get it with `kzoo data get {shlex.quote(name)}{options}`"
 
 
-def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Arrays:
+def load_prepared(dataset: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Arrays:
     """A prepared dataset's parts.
 
     The first time it is decoded by tensorflow-datasets, which needs TensorFlow, and cached; see `located`.
@@ -66,21 +66,21 @@ def load_prepared(row: Dataset, data_dir: str | Path | None, image_size: int | N
     Raises:
         InputError: not prepared there, not readable, or TensorFlow is missing and nothing is cached.
     """
-    location = located(row, data_dir, image_size)
+    location = located(dataset, data_dir, image_size)
     arrays = None if location.entry is None else cache.read(location.entry)
     if arrays is not None:
         return arrays
     prepared = location.prepared
     if prepared is None or location.description is None:
-        raise InputError(f"dataset {row.prepared!r}: the cache entry {str(location.entry)!r} is gone")
+        raise InputError(f"dataset {dataset.prepared!r}: the cache entry {str(location.entry)!r} is gone")
     description = location.description
 
     def build() -> Arrays:
         from kzoo.data.prepared_decoding import decoded
 
-        return decoded(row, prepared, description, image_size)
+        return decoded(dataset, prepared, description, image_size)
 
-    return cache.cached(_key(row, prepared, image_size if description.varying else None), build)
+    return cache.cached(_key(dataset, prepared, image_size if description.varying else None), build)
 
 
 class Located(NamedTuple):
@@ -95,7 +95,7 @@ class Located(NamedTuple):
         return str(self.prepared) if self.prepared is not None else f"{self.entry} (cache)"
 
 
-def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Located:
+def located(dataset: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Located:
     """Where a prepared dataset can be read from, judged without reading it.
 
     The cache entry belongs to the prepared files. Where no folder was named and the default one lacks them, a cache
@@ -104,54 +104,62 @@ def located(row: Dataset, data_dir: str | Path | None, image_size: int | None = 
     Raises:
         InputError: it is missing, damaged, not of image classification, or needs a package that is not installed.
     """
-    name = str(row.prepared)
+    name = str(dataset.prepared)
     folder, named = data_folder(data_dir)
     prepared = find(name, folder)
     if prepared is None:
-        cached_versions = [] if named else list(_cached_versions(row, image_size))
+        cached_versions = [] if named else list(_cached_versions(dataset, image_size))
         if len(cached_versions) == 1:
             return Located(None, cached_versions[0])
         several = f", and the cache holds {len(cached_versions)} versions of it" if cached_versions else ""
         present = [] if "/" in name else configurations(name, folder)
         if present:
             raise InputError(
-                f"dataset {row.name!r}: name a configuration; in {str(folder)!r} there are {some(present)}"
+                f"dataset {dataset.name!r}: name a configuration; in {str(folder)!r} there are {some(present)}"
             )
-        if row.configuration is not None:
-            form = f"{row.name}/{row.configuration}"
-            raise InputError(f"dataset {row.name!r}: name a configuration, as {form}; {instructions(row, data_dir)}")
-        raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(row, data_dir)}")
+        if dataset.configuration is not None:
+            form = f"{dataset.name}/{dataset.configuration}"
+            raise InputError(
+                f"dataset {dataset.name!r}: name a configuration, as {form}; {instructions(dataset, data_dir)}"
+            )
+        raise InputError(f"dataset {name!r} is not in {str(folder)!r}{several}: {instructions(dataset, data_dir)}")
 
     # The cache entry of these files, else the files.
     try:
         root = cache_folder()
         for size in {None, image_size}:
-            entry = None if root is None else root / "datasets" / _key(row, prepared, size)
+            entry = None if root is None else root / "datasets" / _key(dataset, prepared, size)
             if entry is not None and cache.read(entry) is not None:
                 return Located(prepared, entry)
-        return Located(prepared, None, _checked(row, prepared))
+        return Located(prepared, None, _checked(dataset, prepared))
     except OSError as error:
         raise InputError(f"dataset {name!r} in {str(prepared)!r} cannot be read: {error.strerror or error}") from None
 
 
-def _cached_versions(row: Dataset, image_size: int | None) -> Iterator[Path]:
+def _cached_versions(dataset: Dataset, image_size: int | None) -> Iterator[Path]:
     """Entries of the cache that hold the dataset in any version."""
     for size in {None, image_size}:
-        pattern = re.compile(rf"{re.escape(_prefix(row))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(row, size))}")
-        yield from (entry for entry in cache.entries(_prefix(row)) if pattern.fullmatch(entry.name))
+        pattern = re.compile(
+            rf"{re.escape(_prefix(dataset))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(dataset, size))}"
+        )
+        yield from (entry for entry in cache.entries(_prefix(dataset)) if pattern.fullmatch(entry.name))
 
 
-def _key(row: Dataset, prepared: Path, image_size: int | None) -> str:
+def _key(dataset: Dataset, prepared: Path, image_size: int | None) -> str:
     """The name of a cache entry; `image_size` counts where images of varying sizes were scaled to it."""
-    return f"{_prefix(row)}{_identity(prepared)}{_suffix(row, image_size)}"
+    return f"{_prefix(dataset)}{_identity(prepared)}{_suffix(dataset, image_size)}"
 
 
-def _prefix(row: Dataset) -> str:
-    return str(row.prepared).replace("/", "-") + "-"
+def _prefix(dataset: Dataset) -> str:
+    return str(dataset.prepared).replace("/", "-") + "-"
 
 
-def _suffix(row: Dataset, image_size: int | None) -> str:
-    features = "" if row.features == (None, None) else f"-{hashlib.sha256(repr(row.features).encode()).hexdigest()[:8]}"
+def _suffix(dataset: Dataset, image_size: int | None) -> str:
+    features = (
+        ""
+        if dataset.features == (None, None)
+        else f"-{hashlib.sha256(repr(dataset.features).encode()).hexdigest()[:8]}"
+    )
     return features + ("" if image_size is None else f"-{image_size}px")
 
 
@@ -163,15 +171,15 @@ def _identity(prepared: Path) -> str:
     return f"{prepared.name}-{digest.hexdigest()[:12]}"
 
 
-def _checked(row: Dataset, prepared: Path) -> Description:
+def _checked(dataset: Dataset, prepared: Path) -> Description:
     """The description of a prepared dataset, after checking that its parts can be decoded.
 
     Raises:
         InputError: packages are missing, the description is damaged, files are missing or cut short.
     """
-    name = str(row.prepared)
+    name = str(dataset.prepared)
     failure = f"cannot read dataset {name!r} in {str(prepared)!r}"
-    image, label = row.features
+    image, label = dataset.features
     try:
         description = describe(prepared, called=name, image=image, label=label)
     except Damaged as error:
@@ -179,7 +187,7 @@ def _checked(row: Dataset, prepared: Path) -> Description:
     form = description.file_format
     if form not in FORMATS:
         raise InputError(f"{failure}: it is in format {form!r}: formats that are read are {', '.join(FORMATS)}")
-    needed = [TEST] if row.trained_on is not None else [TRAIN] if row.test is not None else [TRAIN, TEST]
+    needed = [TEST] if dataset.trained_on is not None else [TRAIN] if dataset.test is not None else [TRAIN, TEST]
     for part in needed:
         if part not in description.splits:
             present = some(description.lengths) or "no split"

@@ -19,17 +19,17 @@ from kzoo.data.prepared_description import Description
 from kzoo.errors import InputError, some
 
 
-def decoded(row: Dataset, prepared: Path, description: Description, image_size: int | None) -> Arrays:
+def decoded(dataset: Dataset, prepared: Path, description: Description, image_size: int | None) -> Arrays:
     """The images of a prepared dataset's parts.
 
     Returns:
-        Arrays whose notes say what was left out, guessed or scaled. Where the row names another dataset to train on,
+        Arrays whose notes say what was left out, guessed or scaled. If the dataset is trained on another one,
         they hold the test part alone.
 
     Raises:
         InputError: the files cannot be decoded, or hold nothing to train on.
     """
-    name = row.prepared
+    name = dataset.prepared
     source = f"dataset {name!r} in {str(prepared)!r}"
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     changes = _Changes()
@@ -43,7 +43,7 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
                 images, labels = _Reader(builder, split, description, image_size, source, changes).read()
                 if len(labels) != builder.info.splits[split].num_examples:
                     raise ValueError(f"{len(labels)} {split} images of {builder.info.splits[split].num_examples}")
-                parts[part] = (np.ascontiguousarray(images.swapaxes(1, 2)) if row.transpose else images), labels
+                parts[part] = (np.ascontiguousarray(images.swapaxes(1, 2)) if dataset.transpose else images), labels
         except InputError:
             raise
         except Exception as error:  # TensorFlow's errors have no base class that can be imported here
@@ -51,7 +51,7 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
             reason = text.strip()[:300] or type(error).__name__
             raise InputError(f"cannot read {source}: {reason}") from None
     # The features of a built-in dataset are known, not guessed.
-    guesses = () if is_built_in(row.name) else description.notes
+    guesses = () if is_built_in(dataset.name) else description.notes
     notes = [*guesses, *changes.notes(source, image_size)]
     if description.left_out:
         notes.append(f"dataset {name!r}: splits that are left out: {some(description.left_out)}")
@@ -60,11 +60,11 @@ def decoded(row: Dataset, prepared: Path, description: Description, image_size: 
     for part in [part for part, (_, labels) in parts.items() if part != TRAIN and (labels < 0).all()]:
         notes.append(f"dataset {name!r}: its {part} part has no labels and is left out")
         del parts[part]
-    if row.trained_on is not None:
+    if dataset.trained_on is not None:
         parts = {TRAIN: parts[TEST]}
-    if row.class_names is not None and (names is None or is_numbered(names)):
-        names = row.class_names
-    if names is not None and row.classes is None:
+    if dataset.class_names is not None and (names is None or is_numbered(names)):
+        names = dataset.class_names
+    if names is not None and dataset.classes is None:
         names, note = _without_empty_classes(parts, names, source)
         notes += note
     content: dict[str, Any] = {"class_names": names}

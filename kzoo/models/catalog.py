@@ -1,7 +1,7 @@
 """Every model variant: the one table that defines what a name means.
 
 The registry, the builders named after a variant (`VGG38`, `ResNet24`), the command line, the docs and
-the tests read these rows. Imports no Keras. Parameter counts are computed from the models, never kept here.
+the tests read these variants. Imports no Keras. Parameter counts are computed from the models, never kept here.
 """
 
 from __future__ import annotations

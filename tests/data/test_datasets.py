@@ -123,9 +123,9 @@ def test_impossible_registrations_are_refused(options: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": 5}, "has classes 4, its row says 5"),
-        ({"image_shape": (6, 6, 3)}, r"has image_shape \(6, 6, 1\), its row says \(6, 6, 3\)"),
-        ({"class_names": ("a", "b")}, "has 4 classes, its row names 2"),
+        ({"classes": 5}, "has classes 4, not 5 as declared"),
+        ({"image_shape": (6, 6, 3)}, r"has image_shape \(6, 6, 1\), not \(6, 6, 3\) as declared"),
+        ({"class_names": ("a", "b")}, "has 4 classes, not 2 as declared"),
         ({"loader": lambda data_dir: None}, "must give 'images' and 'labels'"),
         ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must be uint8"),
     ],
