@@ -1,6 +1,6 @@
 """What everyday steps take in kzoo and in other libraries: the code that is counted, and the table of counts.
 
-The plain Keras column is in keras_steps.py.
+The plain Keras column is in keras_steps.py, which a test runs.
 
 A statement counts as one line, however it is folded, and so does a command; blank lines, comments and imports do not.
 What an earlier step has made (a model, data) is there in the later ones. "-" says that the library has nothing for the

@@ -364,3 +364,27 @@ def test_splits_are_parts_by_their_usual_names(splits: list[str], parts: dict[st
 def test_two_splits_for_one_part_are_refused() -> None:
     with pytest.raises(InputError, match="several splits for the validation part: val, dev"):
         parts_of(["train", "val", "dev"], "a")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path, tmp_path: Path, command: Any) -> None:
+    import kzoo
+
+    changes: dict[str, Any] = {"epochs": 1, "split.validation": 3, "split.stratified": True, "diagnostics": False}
+    changes["image_size"] = 8  # that of the small images
+    run = kzoo.train("mlp", dataset="cifar10", data_dir=folder, directory=tmp_path / "run", progress=False, **changes)
+    code, output, errors = command("evaluate", run.directory, "--dataset", "cifar10-c/fog_3", "--json")
+    assert code == 0, errors
+    corrupted = np.stack(images("cifar10_corrupted", "test"))
+    labels = np.array([example(SMALL["cifar10_corrupted"], "test", index)["label"] for index in range(len(corrupted))])
+    answers = run.model.predict(corrupted, verbose=0).argmax(-1)
+    assert json.loads(output)["accuracy"] == pytest.approx(np.mean(answers == labels))
+
+    # Without a configuration, and of other classes.
+    code, _, errors = command("evaluate", run.directory, "--dataset", "cifar10-c")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "name a configuration" in errors
+    code, _, errors = command("evaluate", run.directory, "--dataset", "tfds:pets")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "has other classes than run" in errors

@@ -108,6 +108,31 @@ def test_evaluate_agrees_with_the_record_and_with_keras(finished):
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
 
 
+def test_evaluate_takes_another_dataset_of_the_same_classes(finished, tmp_path):
+    """The test images upside down; those of twice the size are scaled."""
+    test = finished.part("test")
+    turned = np.flip(test.images, 1)
+    arrays = {"images": test.images[:20], "labels": np.arange(20) % 10, "test_labels": test.labels}
+    np.savez(tmp_path / "turned.npz", test_images=turned, **arrays)
+    score = finished.evaluate(dataset=f"npz:{tmp_path / 'turned.npz'}")
+    answers = finished.model.predict(turned, verbose=0).argmax(-1)
+    assert (score.accuracy, score.images) == (pytest.approx(np.mean(answers == test.labels)), len(test))
+    arrays["images"] = test.images[:20].repeat(2, 1).repeat(2, 2)
+    np.savez(tmp_path / "doubled.npz", test_images=turned.repeat(2, 1).repeat(2, 2), **arrays)
+    assert finished.evaluate(dataset=f"npz:{tmp_path / 'doubled.npz'}").images == len(test)
+
+    # Other classes, channels and parts are refused.
+    np.savez(tmp_path / "two.npz", images=test.images[:20], labels=np.arange(20) % 2)
+    with pytest.raises(kzoo.InputError, match=r"two.npz' has other classes than run '.*finished': 0, 1, not 0, 1, 2"):
+        finished.evaluate(dataset=f"npz:{tmp_path / 'two.npz'}")
+    colour = test.images[:20].repeat(3, -1)
+    np.savez(tmp_path / "colour.npz", images=colour, labels=np.arange(20) % 10)
+    with pytest.raises(kzoo.InputError, match=r"has images of 8x8x3, run '.*finished' takes 8x8x1"):
+        finished.evaluate(dataset=f"npz:{tmp_path / 'colour.npz'}")
+    with pytest.raises(kzoo.InputError, match="part must be"):
+        finished.evaluate("tests", dataset="digits")
+
+
 def test_weights_on_disk_are_those_of_the_stock_model(finished):
     run = finished
     for name in ("best", "final"):
