@@ -15,6 +15,7 @@ from kzoo.backend import quiet_import
 from kzoo.cli.guide import InOrder, print_version
 from kzoo.cli.parsing import App
 from kzoo.console import complain, plain_console
+from kzoo.data.background import WHITE
 from kzoo.errors import InputError
 
 app = App(
@@ -246,7 +247,6 @@ def colour(text: str) -> tuple[int, int, int] | None:
 
 def background_of(target: str) -> tuple[int, int, int] | None:
     """The colour under transparent images, from a run, a set, or a .keras file exported from one."""
-    from kzoo.data.background import WHITE
     from kzoo.introspection.file_metadata import read_metadata
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run

@@ -1,4 +1,4 @@
-"""Commands on runs: train, resume, evaluate."""
+"""Commands on runs: train, resume, evaluate, report."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from kzoo.errors import InputError
 if TYPE_CHECKING:
     from kzoo.recipes import Recipe
     from kzoo.training.evaluation import Evaluation
+    from kzoo.training.records import RunRecord
     from kzoo.training.run import Run
     from kzoo.training.seeds import SeedRuns
 
@@ -73,9 +74,9 @@ def train(
     if seeds is not None:
         from kzoo.training.seeds import train_seeds
 
-        report_seeds(interruptible(train_seeds, chosen_recipe, numbers("--seeds", seeds), progress=out, **options))
+        print_seeds(interruptible(train_seeds, chosen_recipe, numbers("--seeds", seeds), progress=out, **options))
         return
-    report(interruptible(run_recipe, chosen_recipe, progress=out, **options))
+    print_result(interruptible(run_recipe, chosen_recipe, progress=out, **options))
 
 
 def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
@@ -95,7 +96,7 @@ def resume(run: RunPath, data_dir: DataDir = None) -> None:
     import_keras()
     from kzoo.training.train import resume as resume_run
 
-    report(interruptible(resume_run, run, data_dir=data_dir, progress=out))
+    print_result(interruptible(resume_run, run, data_dir=data_dir, progress=out))
 
 
 @app.command()
@@ -129,7 +130,35 @@ def evaluate(
         out.print(f"{part}: loss {score.loss:.4f}, accuracy {score.accuracy:.4f} ({score.images:,} images)")
 
 
-def report_seeds(runs: SeedRuns) -> None:
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, or a record (a JSON file).")],
+    output: Annotated[
+        Path | None, typer.Option(help="Path of the page (default: report.html in the run's directory).")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the page of a run: one HTML file with metrics, curves, mistakes and internals."""
+    from kzoo.html_report.document import check_page
+    from kzoo.training.finding import check_run
+    from kzoo.training.records import read_result
+
+    source: RunRecord | None = None
+    if run.is_file():
+        source = read_result(run)
+        output = output or run.with_suffix(".html")
+    elif not (run / "recipe.json").is_file():
+        check_run(run)
+    check_page(output or run / "report.html")
+    import_keras()
+    from kzoo.html_report import run_page
+    from kzoo.training.run import Run
+
+    path = run_page(source or Run(run), output, data_dir=data_dir)
+    say(out, f"page: {path}")
+
+
+def print_seeds(runs: SeedRuns) -> None:
     shown = table(runs.header(), runs.rows(), title=f"\n{runs[0].recipe.name}")
     shown.title_justify = "left"
     out.print(shown)
@@ -137,7 +166,7 @@ def report_seeds(runs: SeedRuns) -> None:
         say(out, f"  record: {run.directory / 'result.json'}")
 
 
-def report(run: Run) -> None:
+def print_result(run: Run) -> None:
     result = run.result
     done["directory"] = str(run.directory)
     out.print(f"\n{result.name}: {result.parameters_in_words()}, {result.epochs} epochs, seed {result.recipe['seed']}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kzoo.backend import choose_backend
+
 if TYPE_CHECKING:
     from kzoo.data.arrays import Arrays, channel_statistics
     from kzoo.data.augment import (
@@ -83,8 +85,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "Batches":
-        from kzoo.backend import choose_backend
-
         choose_backend()
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value

@@ -10,9 +10,8 @@ from typing import Annotated, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from kzoo.custom import family, reserve
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization
+from kzoo.data.augmentation import UNIT, Augmentation, CustomAugmentation, Normalization
 from kzoo.data.color import ColorJitter
-from kzoo.data.custom import CustomAugmentation
 from kzoo.data.expansions import EXPANSIONS, expand
 from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
 from kzoo.data.mixing import CutMix, Mixup

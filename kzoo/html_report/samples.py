@@ -11,9 +11,11 @@ import numpy as np
 from kzoo.data.augment import Mixup
 from kzoo.data.augmentation import UNIT
 from kzoo.data.expansions import CHANGES
+from kzoo.diagnostics.confusion import confident_mistakes
 from kzoo.errors import InputError, RunFailed
 from kzoo.html_report.document import Absent
 from kzoo.html_report.pictures import png, sheet
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import write
 from kzoo.seeds import generator
 from kzoo.training.records import RunRecord
@@ -69,7 +71,6 @@ def mistakes(record: RunRecord, run: Run | None, data_dir: str | Path | None) ->
         return Absent("The run’s weights are missing (best.weights.h5), so its mistakes cannot be shown.")
 
     # Predict the test part.
-    from kzoo.diagnostics.confusion import confident_mistakes
     from kzoo.training.prediction import predict_part
 
     try:
@@ -113,12 +114,7 @@ def augmentation(record: RunRecord, run: Run | None, data_dir: str | Path | None
     from kzoo.training.build import load_parts
 
     try:
-        if run is not None:
-            recipe = run.recipe
-        else:
-            from kzoo.recipes.schema import Recipe
-
-            recipe = Recipe(**record.recipe)
+        recipe = run.recipe if run is not None else Recipe(**record.recipe)
         data = load_parts(recipe.override(expansions=()), data_dir or record.data.get("data_dir"))
         if data.fingerprint != record.data["fingerprint"]:
             raise InputError("the data is not the data that the run was trained on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,13 @@ from kzoo.errors import InputError
 from kzoo.introspection.graph import inner_layers
 from kzoo.introspection.layers import give_weights
 from kzoo.introspection.outputs import read_outputs
-from kzoo.models.pixel_scaling import in_words, pixel_scaling, same_scaling
-from kzoo.models.structure import Structure, entry_difference, essential, structure
+from kzoo.models.structure import IDLE, Structure, entry_difference, essential, structure
 
 AFFINE = ("BatchNormalization", "PReLU")
 """Layers that may follow a classifier's last dense layer or convolution, with weights for each class."""
+
+Scaling = tuple[np.ndarray, np.ndarray]
+"""Factor and summand, each a number or one per channel."""
 
 
 @dataclass
@@ -88,7 +90,7 @@ def transfer(
     done, layers = Transfer(), [_layers(model) for model in (target, source)]
     theirs, own = map(pixel_scaling, structures)
     if not same_scaling(theirs, own):
-        note = f"they were trained with pixels {in_words(theirs)}, {target.name!r} takes pixels {in_words(own)}"
+        note = f"they were trained with pixels {_in_words(theirs)}, {target.name!r} takes pixels {_in_words(own)}"
         if same_pixels:
             raise InputError(f"{what} belong to another network than {target.name!r}: {note}: give it the same")
         done.notes.append(note)
@@ -226,3 +228,34 @@ def _set_rows(layer: Any, trained: Any, rows: list[tuple[int, int]]) -> None:
 
 def _shortened(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def pixel_scaling(entries: Sequence[Mapping[str, Any]]) -> Scaling:
+    """The scaling that the layers at the input of a structure amount to, one after the other."""
+    scale, offset = np.array(1.0), np.array(0.0)
+    pixels: list[int | None] = [None]
+    for index, entry in enumerate(entries):
+        if len(entry["inputs"]) != 1 or entry["inputs"][0] not in pixels:
+            continue
+        if entry["class"] == "Rescaling":
+            factor = np.asarray(entry["config"]["scale"], float)
+            scale, offset = scale * factor, offset * factor + np.asarray(entry["config"]["offset"], float)
+        if entry["class"] in ("Rescaling", *IDLE):
+            pixels.append(index)
+    return scale, offset
+
+
+def same_scaling(one: Scaling, other: Scaling) -> bool:
+    """Whether two scalings agree, up to rounding."""
+    try:
+        return all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(one, other, strict=True))
+    except ValueError:  # of other numbers of channels
+        return False
+
+
+def _in_words(scaling: Scaling) -> str:
+    """``"times 0.0039 plus -0.5"``, or ``"as they are"``."""
+    scale, offset = (", ".join(f"{value:.4g}" for value in np.unique(part)) for part in scaling)
+    if (scale, offset) == ("1", "0"):
+        return "as they are"
+    return f"times {scale}" if offset == "0" else f"times {scale} plus {offset}"

@@ -16,6 +16,7 @@ from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
+from kzoo.recipes.text import flat
 from kzoo.studies.study import Entry, Study
 
 FULL = "full"
@@ -36,17 +37,7 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
         if isinstance(model.builder, str):
             fields["model"] = model.builder
             fields["model_options"] = json.loads(json.dumps({**model.options, **recipe.model_options}))
-    return _flat(fields)
-
-
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in fields.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
+    return flat(fields)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from kzoo.errors import InputError
 from kzoo.recipes.text import flat, write
 from kzoo.studies import metrics
 from kzoo.training.finding import check_run
-from kzoo.training.records import RunRecord, read_result
+from kzoo.training.records import RunRecord, read_result, read_run
 
 LEFT_OUT = ("name", "schema_version")
 METRICS = (
@@ -143,10 +143,7 @@ def compare(*runs: Any) -> RunComparison:
 def _record(path: Path) -> RunRecord:
     if path.is_file():
         return read_result(path)
-    check_run(path)
-    if not (path / "result.json").is_file():
-        raise InputError(f"run {str(path)!r} is not finished: kzoo resume {path}")
-    return read_result(path / "result.json")
+    return read_run(check_run(path))
 
 
 def _labels(paths: Sequence[Path], records: Sequence[RunRecord]) -> tuple[str, ...]:

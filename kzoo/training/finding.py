@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kzoo.errors import ALIKE, InputError, unknown
 from kzoo.models.registry import check_builder, list_models, names_set
 from kzoo.models.weight_sets import describe, find_set, list_weights, open_set
+from kzoo.training.records import folder_name
 
 if TYPE_CHECKING:
     from kzoo.recipes import Recipe
@@ -149,8 +150,6 @@ def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = 
     Raises:
         InputError: something is missing.
     """
-    from kzoo.training.records import folder_name
-
     if not fresh and any(RUNS.glob(folder_name(recipe.name, "*"))):
         return
     if not recipe.model.startswith("keras:"):

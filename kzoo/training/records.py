@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from kzoo import notebook
 from kzoo.backend import ONEDNN, ONEDNN_FEATURES, processor, usable_cores, uses_onednn
+from kzoo.errors import InputError
 from kzoo.schemas import Frozen, read_record
 
 SCHEMA_VERSION = 1
@@ -167,6 +168,18 @@ def read_result(path: Path) -> RunRecord:
         InputError: it is missing, damaged, or of a newer schema.
     """
     return read_record(path, RunRecord, "record", SCHEMA_VERSION, ": restore it or move its run aside")
+
+
+def read_run(directory: Path) -> RunRecord:
+    """The record of the run in a directory.
+
+    Raises:
+        InputError: there is none yet, or it is damaged.
+    """
+    path = directory / "result.json"
+    if not path.exists():
+        raise InputError(f"run {str(directory)!r} is not finished: kzoo resume {directory}")
+    return read_result(path)
 
 
 def public(record: RunRecord) -> RunRecord:

@@ -55,10 +55,7 @@ class Run:
         Raises:
             InputError: there is none yet, or it is damaged.
         """
-        path = self.directory / "result.json"
-        if not path.exists():
-            raise InputError(f"run {str(self.directory)!r} is not finished: kzoo resume {self.directory}")
-        return records.read_result(path)
+        return records.read_run(self.directory)
 
     @property
     def title(self) -> str:

@@ -10,10 +10,9 @@ from keras import layers
 import kzoo
 from kzoo.errors import InputError
 from kzoo.models import trained
-from kzoo.models.pixel_scaling import pixel_scaling, same_scaling
 from kzoo.models.structure import difference, structure
 from kzoo.models.trained import load_file
-from kzoo.models.weight_transfer import transfer
+from kzoo.models.weight_transfer import pixel_scaling, same_scaling, transfer
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype("float32")
 
