@@ -33,9 +33,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.backend
 def test_digits_are_learnt_in_a_few_epochs(run):
-    # On JAX it was 0.877 after four epochs, elsewhere above 0.93; why is not known yet.
-    bound = 0.8 if keras.backend.backend() == "jax" else 0.93
-    assert run.result.test.accuracy > bound
+    assert run.result.test.accuracy > 0.93  # seeds 0 to 2 end with 0.980 to 0.994, on each backend
     assert run.result.best is None
     assert run.result.best_epoch == 4
     np.testing.assert_allclose(run.history["learning_rate"], 0.24 * np.array([1, 0.75, 0.5, 0.25]), rtol=1e-6)
