@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from kzoo.studies import metrics, selection
+from kzoo.studies import metrics, selection, short_training
 from kzoo.studies.budget import FULL
 from kzoo.studies.differences import differences
 from kzoo.studies.records import BudgetRecords, StudyRecords
@@ -149,7 +149,8 @@ def heading(records: BudgetRecords) -> str:
 
 def notes(records: BudgetRecords) -> list[str]:
     """Remarks for readers of a table, as sentences."""
-    return [note for note in (_sizes(records), _other_dataset(records), _unrecorded(records)) if note]
+    every = (_sizes(records), _other_dataset(records), _unrecorded(records), short_training.remark(records))
+    return [note for note in every if note]
 
 
 def _unrecorded(records: BudgetRecords) -> str:
