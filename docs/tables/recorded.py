@@ -92,14 +92,14 @@ def shown(study: Any, found: Any, group: Any) -> bool:
 
 def study_results(place: Path) -> str:
     """The tables and verdicts of every study that has records; see `shown` for those that are left out."""
-    from kzoo.studies import tables
+    from kzoo.studies import rendering, tables
 
     text = ""
     for study, found in indices(place):
         parts = []
         for group in found.budgets.values():
             if shown(study, found, group):
-                parts.append(f"\n### {tables.heading(group)}\n\n{tables.markdown(group)}")
+                parts.append(f"\n### {tables.heading(group)}\n\n{rendering.markdown(group)}")
         if parts:
             notes = "".join(f"\n{note}\n" for note in study.notes)
             text += f"\n## {study.name}\n\n{study.question}\n{notes}{''.join(parts)}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from kzoo.studies.tables import markdown_table
+from kzoo.studies.rendering import markdown_table
 
 
 def markdown(header: str, rows: Iterable[Iterable[object]], align: str = "") -> str:

@@ -169,15 +169,15 @@ def _write_page(study: Any, index: Any, path: Path) -> None:
 
 
 def _print_group(group: Any) -> None:
-    from kzoo.studies import tables
+    from kzoo.studies import rendering, tables
 
     console = wide_console()
-    for part in tables.rich_tables(group, console.width):
+    for part in rendering.rich_tables(group, console.width):
         console.print()
         console.print(part)
     for note in [*tables.notes(group), *tables.reasons(group)]:
         say(console, note)
-    verdicts = tables.rich_verdicts(group)
+    verdicts = rendering.rich_verdicts(group)
     if verdicts is not None:
         console.print()
         console.print(verdicts)
@@ -202,15 +202,15 @@ def table_(
     as_json: AsJson = False,
 ) -> None:
     """Print the tables and verdicts of a study, for each budget that has records."""
-    from kzoo.studies import get_study, tables
+    from kzoo.studies import get_study, rendering, tables
 
     study = get_study(name)
     index = _records_of(study, records)
     if as_json:
-        print_json(tables.to_dict(study, index))
+        print_json(rendering.to_dict(study, index))
     elif as_markdown:
         for group in index.budgets.values():
-            print(f"### {tables.heading(group)}\n\n{tables.markdown(group)}")
+            print(f"### {tables.heading(group)}\n\n{rendering.markdown(group)}")
     else:
         for group in index.budgets.values():
             _print_group(group)

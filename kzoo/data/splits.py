@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -26,9 +27,10 @@ def _amount(value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers too
         raise ValueError(f"must be a share below 1 or a number of images, not {value!r}")
-    if not 0 <= value < float("inf") or (value >= 1 and value % 1) or (value == 1 and not isinstance(value, Integral)):
+    number: Any = value  # mypy knows no order of `Real`
+    if not 0 <= number < math.inf or (number >= 1 and number % 1) or (number == 1 and not isinstance(value, Integral)):
         raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {value!r}")
-    return int(value) if value >= 1 or value == 0 else float(value)
+    return int(number) if number >= 1 or number == 0 else float(number)
 
 
 Amount = Annotated[float | int, BeforeValidator(_amount)]

@@ -9,8 +9,9 @@ from kzoo.errors import InputError
 from kzoo.html_report.document import Table
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
+from kzoo.recipes.nested import flat
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.text import flat, write
+from kzoo.recipes.text import write
 
 HIDDEN = ("name", "schema_version")
 

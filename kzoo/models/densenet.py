@@ -9,7 +9,8 @@ import keras
 from kzoo.checks import rate, whole
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.builder import ModelBuilder, family
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family
 
 
 @family("densenet-bc-100-12", name="densenet")

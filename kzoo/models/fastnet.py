@@ -12,7 +12,8 @@ from kzoo.checks import choice, rate, several
 from kzoo.errors import InputError
 from kzoo.introspection.graph import maker
 from kzoo.models.blocks import Layers
-from kzoo.models.builder import ModelBuilder, family, preset
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family, preset
 from kzoo.models.whitening import whitening
 
 ACTIVATIONS = ("gelu", "silu", "relu")

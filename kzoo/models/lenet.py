@@ -8,7 +8,8 @@ import keras
 
 from kzoo.checks import choice, odd, whole
 from kzoo.models.blocks import Layers, adaptive_average_2x2, pool
-from kzoo.models.builder import ModelBuilder, family
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family
 
 REDUCTIONS = ("max", "average", "strided", "dilated")
 

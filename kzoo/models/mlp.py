@@ -8,7 +8,8 @@ import keras
 
 from kzoo.checks import rate, several
 from kzoo.models.blocks import Layers
-from kzoo.models.builder import ModelBuilder, family
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family
 
 
 @family("mlp", name="mlp")

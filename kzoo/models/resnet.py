@@ -11,7 +11,8 @@ import keras
 from kzoo.checks import choice, odd, several
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers
-from kzoo.models.builder import ModelBuilder, family, preset
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family, preset
 
 BLOCK_ORDERS = ("original", "bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
 

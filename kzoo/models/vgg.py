@@ -9,7 +9,8 @@ import keras
 
 from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.models.blocks import Layers, crop_to_even, pool, space_to_depth
-from kzoo.models.builder import ModelBuilder, family, preset
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family, preset
 
 REDUCTIONS = ("average", "max", "strided", "space-to-depth")
 SHORTCUTS = ("none", "pooled", "projected")

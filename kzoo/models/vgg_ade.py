@@ -10,7 +10,8 @@ import keras
 from kzoo.checks import choice, odd, rate, several, whole
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers, pool
-from kzoo.models.builder import ModelBuilder, family, preset
+from kzoo.models.builder import ModelBuilder
+from kzoo.models.families import family, preset
 
 DROPOUT_PLACEMENTS = ("both", "pools", "hidden")
 

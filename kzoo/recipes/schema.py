@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from kzoo import notebook
 from kzoo.custom import CustomPart
@@ -21,6 +21,7 @@ from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
+from kzoo.recipes.nested import assign, flat
 from kzoo.recipes.settings import (
     Adam,
     AdamW,
@@ -36,7 +37,7 @@ from kzoo.recipes.settings import (
     Setting,
     Share,
 )
-from kzoo.recipes.text import flat, write
+from kzoo.recipes.text import write
 from kzoo.recipes.words import optional_setting, readable, unknown_field
 from kzoo.schemas import check_version, identity_fields, later, upgraded
 
@@ -191,7 +192,7 @@ class Recipe(Setting):
             if fields[key] is None and optional_setting(type(self), key):
                 fields[key] = {}  # early_stop.patience=6 turns early stopping on
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
-            _assign(fields, key.split("."), value)
+            assign(fields, key.split("."), value)
         return Recipe(**fields)
 
     def resolved(self) -> Recipe:
@@ -311,27 +312,3 @@ class Recipe(Setting):
 
     def _fields(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in type(self).model_fields}
-
-
-def _assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
-    """Set a possibly nested entry, turning settings on the way into plain data."""
-    head, rest = path[0], path[1:]
-    if not rest:
-        fields[head] = value
-        return
-    inner = fields.get(head)
-    if isinstance(inner, BaseModel):
-        inner = inner.model_dump()
-    if isinstance(inner, str):
-        inner = {"kind": inner}  # a kind's name alone
-    if not isinstance(inner, dict):
-        raise InputError(f"field {head!r} has no entries, so {'.'.join(path)!r} cannot be set")
-    kind = inner.get("kind")
-    if len(rest) > 1 and rest[0] == kind:
-        rest = rest[1:]  # optimizer.adam.learning_rate, as errors write it
-    if len(rest) > 1 and kind is not None and rest[0] not in inner:
-        raise InputError(
-            f"{'.'.join(path)!r} cannot be set: {head} is {kind!r}; another kind is chosen by {head}={rest[0]}"
-        )
-    fields[head] = inner = dict(inner)
-    _assign(inner, rest, value)

@@ -1,7 +1,6 @@
 """The parts of a recipe, among them the kinds of optimizers and schedules that it can name (plain data, no Keras).
 
-Each kind is a class whose fields are its schema. Its name alone means the kind with its defaults:
-``optimizer="adam"``.
+Each kind is a class whose fields are its schema. Its name alone means its defaults: ``optimizer="adam"``.
 """
 
 from __future__ import annotations

@@ -11,25 +11,6 @@ if TYPE_CHECKING:
     from kzoo.recipes.schema import Recipe
 
 
-def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested fields as ``{"optimizer.learning_rate": 0.001, ...}``; lists are kept whole."""
-    flattened: dict[str, Any] = {}
-    for key, value in fields.items():
-        if isinstance(value, Mapping) and value:
-            flattened.update(flat(value, f"{prefix}{key}."))
-        elif not isinstance(value, Mapping):
-            flattened[prefix + key] = value
-    return flattened
-
-
-def value_of(fields: Mapping[str, Any], name: str) -> Any:
-    """The value of a dotted name in nested fields; None where there is no such entry."""
-    value: Any = fields
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
 def write(value: Any) -> str:
     """A field's value, short: ``pad_crop(padding=4), flip()`` for a list of kinds."""
     if value is None or value == []:

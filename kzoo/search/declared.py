@@ -9,8 +9,8 @@ from typing import Any
 
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import builder_defaults, builder_options, get_variant, takes
+from kzoo.recipes.nested import value_of
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.text import value_of
 from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")

@@ -12,7 +12,7 @@ from rich.table import Table
 from kzoo.live import LiveTable
 from kzoo.search.results import ENDED, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
-from kzoo.studies.tables import markdown_table
+from kzoo.studies.rendering import markdown_table
 from kzoo.training.listing import read_progress
 
 SHOWN = 30

@@ -15,8 +15,8 @@ from typing import Any
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
+from kzoo.recipes.nested import flat
 from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
-from kzoo.recipes.text import flat
 from kzoo.studies.study import Entry, Study
 
 FULL = "full"

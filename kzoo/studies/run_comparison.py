@@ -10,7 +10,8 @@ from typing import Any
 
 from kzoo import notebook
 from kzoo.errors import InputError
-from kzoo.recipes.text import flat, write
+from kzoo.recipes.nested import flat
+from kzoo.recipes.text import write
 from kzoo.studies import metrics
 from kzoo.training.finding import check_run
 from kzoo.training.records import RunRecord, read_result, read_run

@@ -9,7 +9,8 @@ import kzoo
 from kzoo import custom
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
-from kzoo.recipes.text import flat, write
+from kzoo.recipes.nested import flat
+from kzoo.recipes.text import write
 
 MODULE = """
 def noisy(images, rng, amount=10):

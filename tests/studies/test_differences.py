@@ -7,8 +7,9 @@ from kzoo.studies import Entry, Study
 from kzoo.studies.budget import budget, label
 from kzoo.studies.differences import differences
 from kzoo.studies.records import BudgetRecords
+from kzoo.studies.rendering import markdown
 from kzoo.studies.selection import on_other_images, published_sizes
-from kzoo.studies.tables import markdown, notes, rows
+from kzoo.studies.tables import notes, rows
 
 BN = recipe("rescue/bn")
 CIFAR100 = {"drawn": 47_500, "train": 47_500, "validation": 2_500, "test": 10_000}

@@ -10,7 +10,8 @@ from kzoo.recipes import recipe
 from kzoo.studies import metrics, study
 from kzoo.studies.invariance import read_invariance
 from kzoo.studies.records import read_records, study_records
-from kzoo.studies.tables import columns, markdown
+from kzoo.studies.rendering import markdown
+from kzoo.studies.tables import columns
 
 RUNS, RESULTS = Path("runs"), Path("results")
 REDUCTION = study("reduction")

@@ -10,7 +10,8 @@ from kzoo.recipes import recipe
 from kzoo.studies import study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
-from kzoo.studies.tables import heading, markdown, rich_tables, rows, to_dict
+from kzoo.studies.rendering import markdown, rich_tables, to_dict
+from kzoo.studies.tables import heading, rows
 from tests.studies.conftest import make
 
 RESCUE = study("rescue")
