@@ -27,7 +27,7 @@ import numpy as np
 
 import kzoo
 from kzoo.data import augment
-from kzoo.data.augment import Augmentation, Normalization
+from kzoo.data.augmentation import Augmentation, Normalization
 from kzoo.data.datasets import get_dataset
 from kzoo.seeds import generator
 from kzoo.training import records

@@ -11,12 +11,12 @@ Importing kzoo imports neither Keras nor a backend; what needs them is loaded wh
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from kzoo._version import __version__
 from kzoo.backend import choose_backend as _choose_backend
 from kzoo.backend import quiet_import as _quiet_import
+from kzoo.lazy import Exports as _Exports
 from kzoo.models.catalog import BUILDERS as _BUILDERS
 
 if TYPE_CHECKING:
@@ -79,61 +79,58 @@ if TYPE_CHECKING:
     from kzoo.training.seeds import train_seeds
     from kzoo.training.train import resume, train
 
-_MODULES = {
-    "kzoo.custom": ("register_augmentation", "register_optimizer", "register_schedule"),
-    "kzoo.data.datasets": ("get_dataset", "list_datasets", "register_dataset"),
-    "kzoo.diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
-    "kzoo.diagnostics.calibration": ("calibration",),
-    "kzoo.diagnostics.confusion": ("confusion",),
-    "kzoo.diagnostics.curves": ("plot_learning_curves",),
-    "kzoo.diagnostics.diagram": ("architecture_diagram", "save_diagram"),
-    "kzoo.diagnostics.doctor": ("doctor",),
-    "kzoo.diagnostics.receptive_field.effective": ("effective_field",),
-    "kzoo.diagnostics.feature_maps": ("feature_maps",),
-    "kzoo.diagnostics.grad_cam": ("grad_cam",),
-    "kzoo.diagnostics.gradient_flow": ("GradientFlowCallback", "gradient_flow"),
-    "kzoo.diagnostics.invariance": ("invariance",),
-    "kzoo.introspection.layer_table": ("layer_table",),
-    "kzoo.diagnostics.plots": ("save_figure",),
-    "kzoo.training.recorders.weight_histograms": ("weight_histograms",),
-    "kzoo.errors": ("InputError", "KzooError", "RunFailed"),
-    "kzoo.exporting.export": ("export",),
-    "kzoo.exporting.fold": ("fold_batch_norm",),
-    "kzoo.models": tuple(name for names in _BUILDERS.values() for name in names),
-    "kzoo.models.registry": ("create_model", "list_models", "register_model"),
-    "kzoo.models.transfer": ("feature_extractor", "top_k"),
-    "kzoo.models.weight_sets": ("list_weights",),
-    "kzoo.html_report": ("compare_page", "run_page", "study_page"),
-    "kzoo.recipes": ("Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"),
-    "kzoo.search.hypermodel": ("RecipeHyperModel",),
-    "kzoo.search.results": ("read_search",),
-    "kzoo.search.running": ("run_search",),
-    "kzoo.search.search": ("Search", "load_search"),
-    "kzoo.search.space": ("Choice", "IntRange", "Range"),
-    "kzoo.studies": ("Claim", "Entry", "Study", "get_study", "list_studies", "register_study", "study"),
-    "kzoo.studies.run_comparison": ("compare",),
-    "kzoo.studies.running": ("run_study",),
-    "kzoo.training.listing": ("runs",),
-    "kzoo.training.publishing": ("save_weights_set",),
-    "kzoo.training.train": ("resume", "train"),
-    "kzoo.training.run": ("Run",),
-    "kzoo.training.seeds": ("train_seeds",),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_EXPORTS = _Exports(
+    __name__,
+    {
+        "custom": ("register_augmentation", "register_optimizer", "register_schedule"),
+        "data.datasets": ("get_dataset", "list_datasets", "register_dataset"),
+        "diagnostics.activations": ("activation_statistics", "plot_activations", "signal_propagation"),
+        "diagnostics.calibration": ("calibration",),
+        "diagnostics.confusion": ("confusion",),
+        "diagnostics.curves": ("plot_learning_curves",),
+        "diagnostics.diagram": ("architecture_diagram", "save_diagram"),
+        "diagnostics.doctor": ("doctor",),
+        "diagnostics.receptive_field.effective": ("effective_field",),
+        "diagnostics.feature_maps": ("feature_maps",),
+        "diagnostics.grad_cam": ("grad_cam",),
+        "diagnostics.gradient_flow": ("GradientFlowCallback", "gradient_flow"),
+        "diagnostics.invariance": ("invariance",),
+        "introspection.layer_table": ("layer_table",),
+        "diagnostics.plots": ("save_figure",),
+        "training.recorders.weight_histograms": ("weight_histograms",),
+        "errors": ("InputError", "KzooError", "RunFailed"),
+        "exporting.export": ("export",),
+        "exporting.fold": ("fold_batch_norm",),
+        "models": tuple(name for names in _BUILDERS.values() for name in names),
+        "models.registry": ("create_model", "list_models", "register_model"),
+        "models.transfer": ("feature_extractor", "top_k"),
+        "models.weight_sets": ("list_weights",),
+        "html_report": ("compare_page", "run_page", "study_page"),
+        "recipes": ("Recipe", "get_recipe", "list_recipes", "recipe", "register_recipe"),
+        "search.hypermodel": ("RecipeHyperModel",),
+        "search.results": ("read_search",),
+        "search.running": ("run_search",),
+        "search.search": ("Search", "load_search"),
+        "search.space": ("Choice", "IntRange", "Range"),
+        "studies": ("Claim", "Entry", "Study", "get_study", "list_studies", "register_study", "study"),
+        "studies.run_comparison": ("compare",),
+        "studies.running": ("run_study",),
+        "training.listing": ("runs",),
+        "training.publishing": ("save_weights_set",),
+        "training.train": ("resume", "train"),
+        "training.run": ("Run",),
+        "training.seeds": ("train_seeds",),
+    },
+)
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_EXPORTS.home]
 
 _choose_backend()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'kzoo' has no attribute {name!r}")
-    with _quiet_import():
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    return _EXPORTS.load(name, _quiet_import)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return _EXPORTS.names()

@@ -1,11 +1,14 @@
-"""NumPy, loaded when it is first used: recipes are checked without it, so that a typing error is reported at once."""
+"""What is loaded when it is first used: NumPy, so that a typing error is reported at once, and names of packages."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np"]
+__all__ = ["Exports", "np"]
 
 
 class _Lazy:
@@ -24,3 +27,29 @@ if TYPE_CHECKING:
     import numpy as np
 else:
     np = _Lazy("numpy")
+
+
+class Exports:
+    """The public names of a package, each imported from its module when it is first used (PEP 562)."""
+
+    def __init__(self, package: str, modules: Mapping[str, Sequence[str]]) -> None:
+        """Export `modules`, names by the module of `package` that defines them."""
+        self.package = package
+        self.home = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
+
+    def load(self, name: str, within: Callable[[], Any] = contextlib.nullcontext) -> Any:
+        """The value of a name, imported in the context that `within` returns; for ``__getattr__`` of the package.
+
+        Raises:
+            AttributeError: the package has no such name.
+        """
+        if name not in self.home:
+            raise AttributeError(f"module {self.package!r} has no attribute {name!r}")
+        with within():
+            value = getattr(importlib.import_module(self.home[name]), name)
+        setattr(sys.modules[self.package], name, value)
+        return value
+
+    def names(self) -> list[str]:
+        """All names of the package, for its ``__dir__``."""
+        return sorted({*vars(sys.modules[self.package]), *self.home})

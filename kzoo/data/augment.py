@@ -10,40 +10,13 @@ from typing import Annotated, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from kzoo.custom import family, reserve
-from kzoo.data.augmentation import UNIT, Augmentation, CustomAugmentation, Normalization
+from kzoo.data.augmentation import CustomAugmentation
 from kzoo.data.color import ColorJitter
-from kzoo.data.expansions import EXPANSIONS, expand
 from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
 from kzoo.data.mixing import CutMix, Mixup
 from kzoo.data.pixels import ContrastStretch, Cutout, GaussianNoise, MedianFilter, RandomErasing
 from kzoo.data.policies import RandAugment, TrivialAugment
 from kzoo.schemas import kind_alone
-
-__all__ = [
-    "AlternatingFlip",
-    "AnyAugmentation",
-    "Augmentation",
-    "AugmentationSpec",
-    "ColorJitter",
-    "ContrastStretch",
-    "CustomAugmentation",
-    "CutMix",
-    "Cutout",
-    "EXPANSIONS",
-    "Flip",
-    "GaussianNoise",
-    "MedianFilter",
-    "Mixup",
-    "Normalization",
-    "PadCrop",
-    "RandAugment",
-    "RandomErasing",
-    "Rotation",
-    "Translate",
-    "TrivialAugment",
-    "UNIT",
-    "expand",
-]
 
 AnyAugmentation = (
     PadCrop

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kzoo.data.augment import UNIT, AlternatingFlip, Augmentation, Normalization
+from kzoo.data.augment import AlternatingFlip
+from kzoo.data.augmentation import UNIT, Augmentation, Normalization
 from kzoo.data.mixing import Mixing
 from kzoo.errors import InputError
 from kzoo.seeds import generator

@@ -8,7 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from kzoo.data.augment import (
     AlternatingFlip,
-    Augmentation,
     AugmentationSpec,
     ColorJitter,
     ContrastStretch,
@@ -18,7 +17,6 @@ from kzoo.data.augment import (
     GaussianNoise,
     MedianFilter,
     Mixup,
-    Normalization,
     PadCrop,
     RandAugment,
     RandomErasing,
@@ -26,6 +24,7 @@ from kzoo.data.augment import (
     Translate,
     TrivialAugment,
 )
+from kzoo.data.augmentation import Augmentation, Normalization
 
 SCHEMA: TypeAdapter = TypeAdapter(tuple[AugmentationSpec, ...])
 ALL = (

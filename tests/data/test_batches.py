@@ -9,7 +9,6 @@ import pytest
 import kzoo.data
 from kzoo.data.augment import (
     AlternatingFlip,
-    Augmentation,
     ContrastStretch,
     Flip,
     GaussianNoise,
@@ -19,6 +18,7 @@ from kzoo.data.augment import (
     RandomErasing,
     Rotation,
 )
+from kzoo.data.augmentation import Augmentation
 from kzoo.data.batches import Batches
 from kzoo.errors import InputError
 from kzoo.seeds import generator

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from kzoo.data import color, policies
-from kzoo.data.augment import ColorJitter, CutMix, Cutout, Normalization, RandAugment, Translate, TrivialAugment
+from kzoo.data.augment import ColorJitter, CutMix, Cutout, RandAugment, Translate, TrivialAugment
+from kzoo.data.augmentation import Normalization
 from kzoo.errors import InputError
 
 UNCHANGED = [

@@ -99,7 +99,7 @@ LIGHT = ("kzoo.custom", "kzoo.data", "kzoo.errors", "kzoo.recipes", "kzoo.search
 
 
 def is_light(name):
-    return name in ("list_models", "list_weights") or (kzoo._HOME[name].startswith(LIGHT) and name != "compare")
+    return name in ("list_models", "list_weights") or (kzoo._EXPORTS.home[name].startswith(LIGHT) and name != "compare")
 
 
 def run_docstring(name, names):
