@@ -54,7 +54,8 @@ def FastNet(
             channel each; the other filters have PyTorch's default initial weights.
         activation: gelu (the paper's), silu or relu.
         momentum: share of the old value in BatchNorm's moving averages.
-        head_scale: factor before the classifier; None means one over the last width.
+        head_scale: factor before the classifier; None means one over the last width. The classifier's kernel starts
+            with a standard deviation of 1, as in the author's code.
     """
     # Check the options.
     widths = several("widths", widths)
@@ -98,6 +99,13 @@ class _Layers(Layers):
     def norm(self, x: Any, name: str) -> Any:
         options = {"epsilon": self.epsilon, "momentum": self.momentum, "scale": False}
         return keras.layers.BatchNormalization(name=name, **options)(x)
+
+    def dense(self, x: Any, units: int, **options: Any) -> Any:
+        outputs = super().dense(x, units, **options)
+        kernel = maker(outputs)[0].kernel
+        initial = keras.ops.convert_to_numpy(kernel)
+        kernel.assign(initial / initial.std())
+        return outputs
 
     def stage_conv(self, x: Any, width: int, name: str) -> Any:
         """A 3x3 convolution without bias, the identity in its first filters."""

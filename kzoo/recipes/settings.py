@@ -128,7 +128,7 @@ class Muon(Setting):
         sgd_rate: learning rate of everything else; the schedule scales both rates alike.
         sgd_momentum: of everything else.
         sgd_decay: share of everything else that one step at full rate takes off; like PyTorch's weight decay it goes
-            through the momentum, but it does not grow with the rate.
+            through the momentum, but it does not grow with the rate, nor with a variable's rate multiplier.
     """
 
     kind: Literal["muon"] = "muon"

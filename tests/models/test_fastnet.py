@@ -129,3 +129,9 @@ def test_folding_leaves_only_what_follows_a_pool():
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
         FastNet(**options)
+
+
+def test_the_classifier_starts_with_a_standard_deviation_of_one():
+    kernel = keras.ops.convert_to_numpy(FastNetS(widths=(16, 24, 32)).get_layer("logits").kernel)
+    assert kernel.std() == pytest.approx(1, rel=1e-5)
+    assert abs(kernel).max() < 2.2  # uniform, so from -1.73 to 1.73, and a bit more for a few values

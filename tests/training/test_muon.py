@@ -23,8 +23,8 @@ def numpy_orthogonalized(matrix, steps):
     return (u * s) @ v
 
 
-def numpy_muon(starts, gradients, rates, setting):
-    """All steps, variable by variable, in float64."""
+def numpy_muon(starts, gradients, rates, setting, factors):
+    """All steps, variable by variable, in float64; `factors` multiply rates, and leave the decay as it is."""
     found = {}
     for path, start in starts.items():
         w, moment = start.astype(float), 0.0
@@ -36,10 +36,10 @@ def numpy_muon(starts, gradients, rates, setting):
                 w = w * np.sqrt(w.shape[-1]) / np.linalg.norm(w)
                 w = w - rate * numpy_orthogonalized(ahead, setting.iterations).reshape(w.shape)
             else:
-                share = rate / setting.learning_rate
-                decayed = gradient + setting.sgd_decay / setting.sgd_rate * w
+                share, peak = rate / setting.learning_rate, setting.sgd_rate * factors.get(path, 1)
+                decayed = gradient + setting.sgd_decay / peak * w
                 moment = setting.sgd_momentum * moment + decayed
-                w = w - share * setting.sgd_rate * (decayed + setting.sgd_momentum * moment)
+                w = w - share * peak * (decayed + setting.sgd_momentum * moment)
         found[path] = w
     return found
 
@@ -55,17 +55,19 @@ def variables(rng):
 
 
 @pytest.mark.backend
-def test_muon_equals_numpy():
+@pytest.mark.parametrize("factors", [{}, {"logits/kernel": 12.5}], ids=["one rate", "a faster classifier"])
+def test_muon_equals_numpy(factors):
     rng = np.random.default_rng(0)
     starts, made = variables(rng)
     gradients = {p: rng.normal(size=(STEPS, *shape)).astype("float32") for p, shape in SHAPES.items()}
     setting = Muon(learning_rate=0.1, sgd_rate=0.05, sgd_decay=0.01)
-    recipe = Recipe("test/muon", model="mlp", optimizer=setting, schedule=Linear(), epochs=2).resolved()
+    fields = {"optimizer": setting, "schedule": Linear(), "rate_multipliers": factors}
+    recipe = Recipe("test/muon", model="mlp", epochs=2, **fields).resolved()
     optimizer = build_optimizer(recipe, STEPS // 2)
     optimizer.build(list(made.values()))
     for step in range(STEPS):
         optimizer.apply([keras.ops.convert_to_tensor(gradients[p][step]) for p in made], list(made.values()))
-    wanted = numpy_muon(starts, gradients, 0.1 * (1 - np.arange(STEPS) / STEPS), setting)
+    wanted = numpy_muon(starts, gradients, 0.1 * (1 - np.arange(STEPS) / STEPS), setting, factors)
     for path, variable in made.items():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), wanted[path], rtol=2e-4, atol=2e-5)
 

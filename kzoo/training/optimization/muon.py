@@ -32,7 +32,12 @@ class Muon(keras.optimizers.Optimizer):
     """See `kzoo.recipes.settings.Muon`; every argument beyond its fields is that of Keras's optimizers.
 
     Which variables are kernels: those of four axes, and of those with two all but the last, the classifier's.
+
+    Attributes:
+        rate_factor: what the rate of the variable that is updated now was multiplied by; its decay is not.
     """
+
+    rate_factor = 1.0
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class Muon(keras.optimizers.Optimizer):
             update = ops.reshape(orthogonalized(ahead, self.orthogonalizing_steps), variable.shape)
             self.assign(variable, value - rate * update)
             return
-        gradient = gradient + (self.sgd_decay / self.sgd_rate) * value
+        gradient = gradient + (self.sgd_decay / (self.sgd_rate * self.rate_factor)) * value
         new = self.sgd_momentum * ops.convert_to_tensor(moment) + gradient
         self.assign(moment, new)
         rate = rate * (self.sgd_rate / self.peak)

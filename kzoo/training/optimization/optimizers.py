@@ -45,7 +45,9 @@ def coupled(base: type) -> type:
                 return super().update_step(gradient, variable, learning_rate)
             moves = self.multipliers.moves(chosen, self.iterations)
             before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
+            self.rate_factor = chosen.factor
             super().update_step(gradient, variable, learning_rate * chosen.factor)
+            self.rate_factor = 1.0
             if moves is not None:
                 # Momentum alone would move it further: put it back.
                 self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
