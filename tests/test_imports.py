@@ -127,3 +127,30 @@ def test_one_module_touches_keras_private_graph():
         path.relative_to(root).as_posix() for path in root.rglob("*.py") if private.search(path.read_text("utf-8"))
     }
     assert users == {"introspection/graph.py"}
+
+
+def test_modules_and_names_in_docstrings_exist():
+    root = Path(kzoo.__file__).parents[1]
+    texts = {path: path.read_text("utf-8") for path in sorted((root / "kzoo").rglob("*.py"))}
+    references = {(path, ref) for path, text in texts.items() for ref in re.findall(r"`(kzoo(?:\.\w+)+)`", text)}
+    assert len(references) > 100
+
+    def exists(parts):
+        """Whether the longest part of a path that is a module defines, imports or exports the name after it."""
+        for count in range(len(parts), 0, -1):
+            base = root.joinpath(*parts[:count])
+            file = base.with_suffix(".py") if base.with_suffix(".py").exists() else base / "__init__.py"
+            if file.exists():
+                break
+        if count == len(parts):
+            return True
+        return re.search(
+            rf"\b(def|class) {parts[count]}\b|^ *{parts[count]}\b.*=|import .*\b{parts[count]}\b|\"{parts[count]}\"",
+            texts[file],
+            re.M,
+        )
+
+    wrong = {
+        f"{path.name}: {ref}" for path, ref in references if ref[5:] not in kzoo.__all__ and not exists(ref.split("."))
+    }
+    assert not wrong - {"file_metadata.py: kzoo.json"}, "a file in archives"

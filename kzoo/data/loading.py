@@ -40,7 +40,7 @@ def load(
     """Load a dataset; warnings say what was left out or guessed.
 
     Args:
-        name: see `kzoo.data.dataset`.
+        name: see `kzoo.data.get_dataset`.
         data_dir: where tensorflow-datasets prepared it; for the default see `kzoo.data.prepared.data_folder`. Passed
             to a custom loader.
         classes: only these classes, by name (text) or number (integer; one that is also a name means the name),

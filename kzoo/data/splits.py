@@ -80,13 +80,13 @@ class Splits(NamedTuple):
     test: Part
 
 
-def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | None = None) -> Splits:
+def split(arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None = None) -> Splits:
     """Split a dataset; a warning names each class without an image in a part.
 
     Args:
         arrays: the dataset.
         spec: sizes and seed.
-        dataset_row: gives the defaults of `spec`.
+        dataset: gives the defaults of `spec`.
         train_size: only this many training images; a smaller subset is contained in every larger one.
 
     Returns:
@@ -109,13 +109,13 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
             kept_parts[name] = Part(held_out, held_out_labels)
         else:
             images, labels = np.concatenate([images, held_out]), np.concatenate([labels, held_out_labels])
-    sizes = part_sizes(spec, dataset_row, len(arrays.labels), held_out_sizes["test"], held_out_sizes["validation"])
+    sizes = part_sizes(spec, dataset, len(arrays.labels), held_out_sizes["test"], held_out_sizes["validation"])
     train_count = sizes[0]
     if train_size is not None and not 1 <= train_size <= train_count:
         raise InputError(f"train_size must be from 1 to {train_count}, the training images there are, not {train_size}")
 
     # Draw the other parts.
-    stratified = dataset_row.stratified if spec.stratified is None else spec.stratified
+    stratified = dataset.stratified if spec.stratified is None else spec.stratified
     if stratified:
         _check_training(train_count, train_size, labels, arrays.class_names)
     order = generator(spec.seed, "split").permutation(len(labels))
@@ -136,7 +136,7 @@ def split(arrays: Arrays, spec: Split, dataset_row: Dataset, train_size: int | N
 
 
 def part_sizes(
-    spec: Split, dataset_row: Dataset, train: int, test: int | None, validation: int | None = None
+    spec: Split, dataset: Dataset, train: int, test: int | None, validation: int | None = None
 ) -> tuple[int, int, int]:
     """How many images a split gives to training, validation and testing.
 
@@ -148,12 +148,12 @@ def part_sizes(
 
     # The test part, then the validation part; the rest is for training.
     total = train + pooled_test + pooled_validation
-    cut = dataset_row.test if spec.test is None and test is None else spec.test
+    cut = dataset.test if spec.test is None and test is None else spec.test
     if cut is None and test is None:
-        raise InputError(f"dataset {dataset_row.name!r} has no test split: set split.test to a share or a count")
+        raise InputError(f"dataset {dataset.name!r} has no test split: set split.test to a share or a count")
     test_count = 0 if cut is None else _count("test", cut, total)
     kept = validation if spec.validation is None else None
-    amount: float | int = dataset_row.validation if spec.validation is None else spec.validation
+    amount: float | int = dataset.validation if spec.validation is None else spec.validation
     if kept is not None:
         amount = 0
     validation_count = _count("validation", amount, total if spec.test is not None else total - test_count)

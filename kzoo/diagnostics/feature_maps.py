@@ -23,7 +23,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
     Args:
         model: a built Keras model with one input; nested and subclassed ones too.
         image: (h, w, c) as the model takes it, or (1, h, w, c).
-        layers: paths, names or layers (see `kzoo.introspection.gradients.find_layers`).
+        layers: paths, names or layers (see `kzoo.introspection.layers.find_layers`).
 
     Returns:
         By path, float32 (h, w, channels).

@@ -47,7 +47,7 @@ def grad_cam(
         model: a built Keras model from images (n, h, w, c) to (n, classes); nested and subclassed ones, and models with
             preprocessing inside, too.
         images: as the model takes them.
-        layer: path, name or layer (see `kzoo.introspection.gradients.find_layers`) with a map (n, h, w, channels);
+        layer: path, name or layer (see `kzoo.introspection.layers.find_layers`) with a map (n, h, w, channels);
             default: see `last_map`.
         classes: one class for all images, or one for each; default: those that the model predicts.
         upsample: resize the maps to the images bilinearly; otherwise they have the layer's size.

@@ -46,7 +46,7 @@ class WeightSet(BaseModel):
         class_names: by label.
         input_shape: (height, width, channels) of the images that it was trained on.
         mean, std: subtrahend and divisor of the model's first layer, in units of pixels / 255; None for raw pixels.
-        outline: of the trained model, see `kzoo.models.outline`: a model must match it to take the weights.
+        outline: of the trained model, see `kzoo.models.trained.outline`: a model must match it to take the weights.
         parameters: trainable ones.
         size, sha256: of the weights file.
         metrics: test and best validation accuracy (shares), and losses, of the record; with test-time augmentation too

@@ -1,4 +1,4 @@
-"""A search's space as a whole: checked against its recipe, in an order in which conditions come first (no Keras)."""
+"""The whole space of a search: checked against its recipe, and ordered by conditions (no Keras)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SETTINGS = ("optimizer", "schedule", "split", "early_stop")
 
 
 class Space(Mapping[str, Entry]):
-    """Fields of a recipe and what each may be.
+    """Fields of a recipe and their possible values.
 
     Attributes:
-        recipe: what the fields belong to; it gives the values of those that a condition switches off.
-        options: values of model options that the recipe does not name: its model's, and once Keras is loaded its
-            builder's defaults too.
+        recipe: the recipe of the fields; a field that a condition switches off has its value.
+        options: values of model options that the recipe does not set: those of its model, and once Keras is loaded also
+            the builder's defaults.
     """
 
     def __init__(self, entries: Mapping[str, Entry], recipe: Recipe, *, may_be_empty: bool = False) -> None:
@@ -34,6 +34,7 @@ class Space(Mapping[str, Entry]):
             InputError: a field that no recipe has, a value that the recipe refuses, a condition on a field that is
                 not varied, or nothing to vary.
         """
+        # Names and entries
         if not isinstance(entries, Mapping) or not (entries or may_be_empty):
             raise InputError(f"space must map recipe fields to Choice, Range or IntRange, not {entries!r}")
         self.recipe, self._recipe_fields = recipe, plain(recipe)
@@ -43,12 +44,16 @@ class Space(Mapping[str, Entry]):
                 raise InputError(f"unknown recipe field in the space: {name!r}")
             if not isinstance(entry, Entry):
                 raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
+
+        # Conditions come before the fields that depend on them.
         self._entries = {name: self._settled(name, entry) for name, entry in entries.items()}
         self._conditions = {name: self._read_conditions(name, entry) for name, entry in entries.items()}
         order: dict[str, Entry] = {}
         for name in self._entries:
             self._add(name, order, ())
         self._entries = order
+
+        # The recipe must take the extreme values of each field.
         for name, entry in self._entries.items():
             around = self._switched_on(name)
             for value in entry.extremes():
@@ -64,7 +69,7 @@ class Space(Mapping[str, Entry]):
         return len(self._entries)
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
-        """Make all entries known to keras-tuner's `hp`, ranges of a `grid` as choices; defaults are the recipe's."""
+        """Declare all entries to keras-tuner's `hp`; defaults are the recipe's, ranges of a `grid` become choices."""
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
                 for parent, keys in self._conditions[name].items():
@@ -85,11 +90,11 @@ class Space(Mapping[str, Entry]):
         self.options = builder_defaults(self.recipe.model)
 
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What to override in the recipe, from keras-tuner's values; names that are not the space's are left out."""
+        """Changes of the recipe from keras-tuner's values; names outside the space are left out."""
         return {name: self._entries[name].read(key) for name, key in self.keys_of(values).items()}
 
     def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values of the space's active fields, as this space holds them: numbers of ranges rounded."""
+        """Keras-tuner's values of the active fields, with the numbers of ranges rounded."""
         active: dict[str, Any] = {}
         for name, entry in self._entries.items():
             if values.get(name) is not None and self._active(name, active):
@@ -97,7 +102,7 @@ class Space(Mapping[str, Entry]):
         return active
 
     def baseline(self) -> dict[str, Any] | None:
-        """The recipe's values as keras-tuner holds them; None where the space does not contain them."""
+        """The recipe's values as keras-tuner holds them; None if the space does not contain them."""
         values: dict[str, Any] = {}
         for name in self._entries:
             if self._active(name, values):
@@ -105,7 +110,7 @@ class Space(Mapping[str, Entry]):
         return None if None in values.values() else values
 
     def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
-        """Entries that are left when fields get fixed values, those of `recipe`: conditions on them are settled."""
+        """The remaining entries when fields get the fixed values of `recipe`; conditions on them are resolved."""
         left: dict[str, Entry] = {}
         fields = plain(recipe)
         for name, entry in self._entries.items():
