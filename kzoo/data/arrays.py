@@ -59,12 +59,12 @@ class Arrays:
 
     def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Images and labels by part, train first, of those that there are."""
-        found = {"train": (self.images, self.labels)}
+        parts = {"train": (self.images, self.labels)}
         for part in ("validation", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             if images is not None:
-                found[part] = images, labels
-        return found
+                parts[part] = images, labels
+        return parts
 
     def _repr_html_(self) -> str:
         rows = []

@@ -84,7 +84,7 @@ def check_present(name: str, data_dir: str | Path | None = None, image_size: int
         if dataset.trained_on is not None:
             located(get_dataset(dataset.trained_on), data_dir)
     elif kind == "folder" and location:
-        sources.found(location)
+        sources.existing(location)
     elif kind == "npz" and location:
         npz_file(location)
     elif isinstance(dataset.loader, str):

@@ -36,7 +36,7 @@ def digits(data_dir: str | None = None) -> dict[str, Any]:
     return {"images": images, "labels": bunch.target, "class_names": tuple(map(str, range(10)))}
 
 
-def found(path: str) -> Path:
+def existing(path: str) -> Path:
     """The folder of images that a user names.
 
     Raises:
@@ -65,7 +65,7 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
         InputError: no such folder, no images, broken ones (named), images of several sizes and no `image_size`, or
             unclear parts and folds.
     """
-    root = found(path)
+    root = existing(path)
     tree = layout(path, root)
     return cached(
         f"folder-{_listing(root, tree, image_size, background)}",

@@ -88,9 +88,9 @@ def transfer(
 
     # The scaling of pixels, which may differ if training continues.
     done, layers = Transfer(), [_layers(model) for model in (target, source)]
-    theirs, own = map(pixel_scaling, structures)
-    if not same_scaling(theirs, own):
-        note = f"they were trained with pixels {_in_words(theirs)}, {target.name!r} takes pixels {_in_words(own)}"
+    theirs, ours = map(pixel_scaling, structures)
+    if not same_scaling(theirs, ours):
+        note = f"they were trained with pixels {_in_words(theirs)}, {target.name!r} takes pixels {_in_words(ours)}"
         if same_pixels:
             raise InputError(f"{what} belong to another network than {target.name!r}: {note}: give it the same")
         done.notes.append(note)

@@ -191,10 +191,10 @@ class Run:
         )
 
         # A label must mean the same, and the network takes images of one shape.
-        own, theirs = self.result.data["class_names"], list(arrays.class_names)
-        if theirs != own:
+        ours, theirs = self.result.data["class_names"], list(arrays.class_names)
+        if theirs != ours:
             raise InputError(
-                f"dataset {dataset!r} has other classes than {self.title}: {some(theirs)}, not {some(own)}"
+                f"dataset {dataset!r} has other classes than {self.title}: {some(theirs)}, not {some(ours)}"
             )
         sizes = ["x".join(map(str, shape)) for shape in (arrays.images.shape[1:], (height, width, channels))]
         if sizes[0] != sizes[1]:

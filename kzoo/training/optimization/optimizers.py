@@ -40,7 +40,7 @@ def coupled(base: type) -> type:
             super().build(variables)
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            chosen = self.multipliers.rows.get(self._get_variable_index(variable))
+            chosen = self.multipliers.by_variable.get(self._get_variable_index(variable))
             if chosen is None:
                 return super().update_step(gradient, variable, learning_rate)
             moves = self.multipliers.moves(chosen, self.iterations)
@@ -86,13 +86,13 @@ class Multipliers:
     """A recipe's `rate_multipliers`, matched to the variables of a model.
 
     Attributes:
-        rows: multipliers by the variable's index, for variables that have one.
+        by_variable: multipliers by the variable's index, for variables that have one.
     """
 
     def __init__(self, patterns: dict[str, settings.RateMultiplier], steps: int) -> None:
         """Take wildcards of variable paths, and the steps of an epoch."""
         self.patterns, self.steps = patterns, steps
-        self.rows: dict[int, settings.RateMultiplier] = {}
+        self.by_variable: dict[int, settings.RateMultiplier] = {}
 
     def match(self, variables: Sequence[Any]) -> None:
         """Find each variable's multiplier.
@@ -107,7 +107,7 @@ class Multipliers:
                 raise InputError(
                     f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(paths)}"
                 )
-            self.rows |= dict.fromkeys(fitting, multiplier)
+            self.by_variable |= dict.fromkeys(fitting, multiplier)
 
     def moves(self, multiplier: settings.RateMultiplier, iterations: Any) -> Any:
         """Whether a variable moves in this step, as a tensor; None if it always does."""

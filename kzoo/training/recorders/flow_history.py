@@ -57,8 +57,8 @@ class FlowHistory:
         return {
             "layers": list(self.layers),
             "epochs": list(self.epochs),
-            "gradients": _plain(self.gradients, digits),
-            "update_ratio": _plain(self.update_ratio, digits),
+            "gradients": [[rounded(value, digits) for value in epoch] for epoch in self.gradients],
+            "update_ratio": [[rounded(value, digits) for value in epoch] for epoch in self.update_ratio],
         }
 
     @classmethod
@@ -80,5 +80,6 @@ class FlowHistory:
         return cls(layers, epochs, *tables)
 
 
-def _plain(table: np.ndarray, digits: int) -> list[list[float | None]]:
-    return [[float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in row] for row in table]
+def rounded(value: float, digits: int) -> float | None:
+    """A number with this many significant digits, as records hold it; None if it is not finite."""
+    return float(f"{value:.{digits}g}") if np.isfinite(value) else None

@@ -15,6 +15,7 @@ from kzoo.errors import InputError
 from kzoo.files import write_json
 from kzoo.introspection.layers import find_kernels
 from kzoo.schemas import check_version
+from kzoo.training.recorders.flow_history import rounded
 
 FILE = "weight_histograms.json"
 BINS = 32
@@ -65,7 +66,7 @@ class WeightHistory:
     def to_dict(self) -> dict[str, Any]:
         """As JSON data, with six significant digits."""
         rows = [
-            [[*(_short(v) for v in (h.low, h.high, h.mean, h.deviation)), list(h.counts)] for h in row]
+            [[*(rounded(v, 6) for v in (h.low, h.high, h.mean, h.deviation)), list(h.counts)] for h in row]
             for row in self.histograms
         ]
         return {
@@ -94,10 +95,6 @@ class WeightHistory:
         if len(rows) != len(history.epochs) or any(len(row) != len(history.layers) for row in rows):
             raise InputError("no weight histograms: epochs, layers and histograms do not fit together")
         return history
-
-
-def _short(value: float) -> float | None:
-    return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
 def _histogram(low: float, high: float, mean: float | None, deviation: float | None, counts: list[int]) -> Histogram:
