@@ -32,6 +32,8 @@ from kzoo.studies.invariance import FOLDER
 from kzoo.studies.records import RecordFile, read_records
 
 ROOT = Path(__file__).resolve().parents[1]
+LARGE = 1_000_000
+"""Parameters above which a set is stored as float16, which needs the data (`KZOO_DATA_DIR`)."""
 
 
 def keep_records(runs: Path, results: Path) -> list[Path]:
@@ -70,7 +72,7 @@ def keep_set(item: RecordFile, sets: Path) -> str:
             return ""
     new = place.with_name(f".new-{place.name}")
     shutil.rmtree(new, ignore_errors=True)
-    kzoo.save_weights_set(item.path.parent, new, tag=item.recipe.dataset)
+    kzoo.save_weights_set(item.path.parent, new, tag=item.recipe.dataset, half=item.record.parameters > LARGE)
     before = f", in place of {describe(place, name).epochs}" if place.exists() else ""
     shutil.rmtree(place, ignore_errors=True)
     new.rename(place)

@@ -60,9 +60,12 @@ def save(
     output: Annotated[
         Path | None, typer.Option("--output", help="Directory of the weight set (default: weights/MODEL/TAG).")
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store float16 numbers, unless that costs test accuracy.")
+    ] = False,
 ) -> None:
     """Create a weight set, with a model card, from a finished run."""
     import_keras()
     from kzoo.training.publishing import save_weights_set
 
-    say(out, str(save_weights_set(run, output, tag=tag)))
+    say(out, str(save_weights_set(run, output, tag=tag, half=half)))

@@ -18,7 +18,7 @@ import json
 import os
 import urllib.parse
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -48,6 +48,7 @@ class WeightSet(BaseModel):
         mean, std: subtrahend and divisor of the model's first layer, in units of pixels / 255; None for raw pixels.
         outline: of the trained model, see `kzoo.models.trained.outline`: a model must match it to take the weights.
         parameters: trainable ones.
+        dtype: of the numbers in the weights file; the model's own is float32 in any case.
         size, sha256: of the weights file.
         metrics: test and best validation accuracy (shares), and losses, of the record; with test-time augmentation too
             where the run has it, without validation where none was held out.
@@ -68,6 +69,7 @@ class WeightSet(BaseModel):
     std: tuple[float, ...] | None
     outline: dict[str, list[Any]]
     parameters: int
+    dtype: Literal["float32", "float16"] = "float32"
     size: int
     sha256: str
     metrics: dict[str, float]

@@ -7,20 +7,27 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import h5py
 import jinja2
+import keras
 
+from kzoo.data.batches import Batches
 from kzoo.errors import InputError
 from kzoo.files import write_text
 from kzoo.models.registry import get_variant
-from kzoo.models.trained import outline
+from kzoo.models.trained import load_file, outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
+from kzoo.training.evaluation import evaluate
+from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.records import RunRecord, public
 from kzoo.training.run import Run
 
+HALF_COST = 0.0005
+"""Test accuracy that float16 storage may cost."""
 SHOWN = (
     "optimizer",
     "schedule",
@@ -35,19 +42,24 @@ SHOWN = (
 )
 
 
-def save_weights_set(run: Run | str | Path, directory: str | Path | None = None, *, tag: str | None = None) -> Path:
+def save_weights_set(
+    run: Run | str | Path, directory: str | Path | None = None, *, tag: str | None = None, half: bool = False
+) -> Path:
     """Write the best weights of a run as a weight set; see `kzoo.models.weight_sets`.
 
     Args:
         run: a finished run of a registered model, or its directory.
         directory: the set's folder; ``weights/MODEL/TAG`` if not given.
         tag: names the set among the model's; the dataset's name if not given.
+        half: store float16 numbers, which halves the file. The model that loads them computes in float32 as before.
+            The test images are evaluated with them, so the data must be there.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists.
+        InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists;
+            float16 costs accuracy.
 
     Example:
         >>> sorted(path.name for path in kzoo.save_weights_set(run, "digits-set").iterdir())
@@ -79,7 +91,10 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
         raise InputError(f"directory {str(folder)!r} cannot be made: {error.strerror}") from None
     try:
         save_weights(run.model, temporary / WEIGHTS)
-        weight_set = _described(run, tag, (temporary / WEIGHTS).read_bytes())
+        if half:
+            _halve(temporary / WEIGHTS)
+            _check_half(run, temporary / WEIGHTS)
+        weight_set = _described(run, tag, (temporary / WEIGHTS).read_bytes(), "float16" if half else "float32")
         description = json.dumps(weight_set.model_dump(mode="json"), indent=1) + "\n"
         texts = {RECORD: public(result).to_json(), CARD: model_card(weight_set, run), DESCRIPTION: description}
         for name, text in texts.items():
@@ -90,7 +105,42 @@ def save_weights_set(run: Run | str | Path, directory: str | Path | None = None,
     return folder
 
 
-def _described(run: Run, tag: str, content: bytes) -> WeightSet:
+def _halve(path: Path) -> None:
+    """Rewrite a weights file with float16 in place of float32."""
+    full = path.with_name(f"full-{path.name}")
+    path.rename(full)
+    with h5py.File(full, "r") as old, h5py.File(path, "w") as new:
+
+        def copy(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                made = new.create_dataset(name, data=values.astype("float16") if values.dtype == "float32" else values)
+            else:
+                made = new.require_group(name)
+            made.attrs.update(item.attrs)
+
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
+    full.unlink()
+
+
+def _check_half(run: Run, path: Path) -> None:
+    """Refuse float16 weights that answer the test images worse than the run did."""
+    model = keras.models.clone_model(run.model)
+    load_file(model, path, str(path))
+    test = run.part("test")
+    view, logits = training_view(model)
+    batches = Batches(test.images, test.labels, batch_size=run.recipe.batch_size, classes=len(run.class_names))
+    accuracy = evaluate(view, logits, test.labels, batches).accuracy
+    assert run.result.test is not None
+    if not run.result.test.accuracy - accuracy <= HALF_COST:
+        raise InputError(
+            f"{run.title}: float16 weights have a test accuracy of {accuracy:.4f} instead of "
+            f"{run.result.test.accuracy:.4f}: save them as float32 (without half=True, --half)"
+        )
+
+
+def _described(run: Run, tag: str, content: bytes, dtype: Literal["float32", "float16"]) -> WeightSet:
     # Scores
     result = run.result
     statistics = result.data["normalization"]
@@ -112,6 +162,7 @@ def _described(run: Run, tag: str, content: bytes) -> WeightSet:
         std=statistics and tuple(statistics[1]),
         outline=outline(run.model),
         parameters=result.parameters,
+        dtype=dtype,
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         metrics=metrics,
