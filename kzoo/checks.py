@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from kzoo.errors import InputError, unknown
@@ -16,8 +17,8 @@ def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
 
 
 def is_whole(value: Any, minimum: int = 1) -> bool:
-    """Whether a value is a whole number of at least `minimum`; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    """Whether a value is a whole number of at least `minimum`, NumPy's included; True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum
 
 
 def whole(option: str, value: Any, minimum: int = 1) -> int:
@@ -29,7 +30,7 @@ def whole(option: str, value: Any, minimum: int = 1) -> int:
 
 def positive(option: str, value: Any) -> float:
     """The value, if it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
         raise InputError(f"{option}={value!r}: must be a number above 0")
     return float(value)
 
@@ -43,9 +44,17 @@ def odd(option: str, value: Any) -> int:
 
 def rate(option: str, value: Any) -> float:
     """The value, if it is a dropout rate: 0 <= value < 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
         raise InputError(f"{option}={value!r}: must be a number from 0 up to, but not including, 1")
     return float(value)
+
+
+def of_unit_pixels(option: str, values: Sequence[float] | float) -> None:
+    """Refuse means or standard deviations of pixels 0-255 where those of pixels / 255 are meant."""
+    if any(value > 1 for value in ([values] if isinstance(values, Real) else values)):
+        raise InputError(
+            f"{option}={values!r}: must be in units of pixels / 255, so at most 1; divide those of 0-255 by 255"
+        )
 
 
 def several(
@@ -59,7 +68,7 @@ def several(
         length: required number of them; None allows any, even none.
         check: check that is applied to each.
     """
-    if length is not None and isinstance(value, int):
+    if length is not None and isinstance(value, Integral):
         return (check(option, value),) * length
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise InputError(f"{option}={value!r}: must be a sequence of whole numbers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -64,6 +65,35 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
     if not callable(target):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")
     return target
+
+
+def parameters_in_source(reference: str) -> list[str] | None:
+    """Names of the parameters of a function, read from its module's source without running it.
+
+    Returns:
+        None where the source does not tell: a function that is not defined at the top of its module, or is decorated,
+        or takes any keyword.
+    """
+    module_name, _, function = reference.partition(":")
+    if "." in module_name and module_name.rpartition(".")[0] not in sys.modules:
+        return None  # finding the module would run its package
+    spec = importlib.util.find_spec(module_name)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        body = ast.parse(Path(spec.origin).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == function and node.args.kwarg is None:
+            own = all(_is_family(decorator) for decorator in node.decorator_list)
+            return [each.arg for each in (*node.args.args, *node.args.kwonlyargs)] if own else None
+    return None
+
+
+def _is_family(decorator: ast.expr) -> bool:
+    """Whether a decorator is `kzoo.models.families.family`, which adds arguments that the caller knows."""
+    return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "family"
 
 
 def load_file(path: Path, kind: str) -> ModuleType:

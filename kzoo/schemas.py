@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kzoo.checks import is_whole
 from kzoo.errors import InputError
@@ -24,6 +24,31 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
         raise InputError(
             f"{kind} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"
         )
+
+
+class Numbers(BaseModel):
+    """Base of data of the user's in which True is no number: ``epochs=true`` would mean one epoch."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_values(cls, data: Any) -> Any:
+        for name, value in data.items() if isinstance(data, dict) else ():
+            inside = value.values() if isinstance(value, Mapping) else value
+            held = inside if isinstance(value, Mapping | list | tuple) else [value]
+            if name in cls.model_fields and any(isinstance(item, bool) for item in held):
+                types = set(_scalars(cls.model_fields[name].annotation))
+                if types & {int, float} and not types & {bool, Any}:
+                    raise ValueError(f"{name} must be a number{' or text' if str in types else ''}, not {value!r}")
+        return data
+
+
+def _scalars(annotation: Any) -> Iterator[Any]:
+    """The plain types inside an annotation such as ``tuple[str | int, ...] | None``; the keys of mappings left out."""
+    arguments = get_args(annotation)
+    if not arguments:
+        yield annotation
+    for part in arguments[1:] if get_origin(annotation) in (dict, Mapping) else arguments:
+        yield from _scalars(part)
 
 
 class Frozen(BaseModel):

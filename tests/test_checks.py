@@ -1,5 +1,8 @@
 """Option values that are refused: each names the option and the value."""
 
+import json
+
+import numpy as np
 import pytest
 
 from kzoo.errors import InputError
@@ -31,6 +34,7 @@ BAD = [
     (VGG, {"mean": (0.5, 0.5, 0.5)}, "both or neither"),
     (VGG, {"mean": (0.5, 0.5), "std": (0.2, 0.2)}, "3 numbers are needed"),
     (VGG, {"mean": 0.5, "std": 0.0}, "std=0.0"),
+    (VGG, {"mean": 125.3, "std": 0.25}, "mean=.*units of pixels / 255"),
     (VGG, {"input_shape": (32, 32)}, r"input_shape=\(32, 32\).*channels"),
     (VGG, {"input_shape": (32, 32, 0)}, "input_shape"),
     (VGG, {"weights": "cifar100"}, "weights='cifar100'"),
@@ -58,6 +62,18 @@ BAD = [
 def test_refused(builder, options, message):
     with pytest.raises(InputError, match=message):
         builder(**options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = LeNet(
+        classes=np.int64(3),
+        layers=np.int32(1),
+        mean=np.float32(0.5),
+        std=np.float32(0.25),
+        input_shape=np.array([8, 8, 1]),
+    )
+    assert model.output_shape == (None, 3)
+    json.dumps(model.get_config())
 
 
 SMALLEST = [

@@ -90,6 +90,14 @@ def checked_target(**kinds: bool) -> Any:
     return check
 
 
+def check_builder_options(target: str, options: dict[str, Any]) -> None:
+    """Refuse options that the builder of a model's name does not take; other targets are not looked at."""
+    from kzoo.models.registry import check_options, names_set
+
+    if options and not target.endswith(".keras") and not Path(target).is_dir() and not names_set(target):
+        check_options(target, options)
+
+
 RunOrSet = Annotated[
     str,
     typer.Argument(

@@ -17,6 +17,7 @@ from kzoo.cli.common import (
     RunFileOrName,
     RunPath,
     app,
+    check_builder_options,
     check_figures,
     import_keras,
     opened,
@@ -40,6 +41,7 @@ def diagram(
 ) -> None:
     """Draw the architecture of a network as SVG."""
     options = assignments(set_)
+    check_builder_options(target, options)
     import_keras()
     from kzoo.diagnostics.diagram import save_diagram
 

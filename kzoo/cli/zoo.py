@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kzoo.cli.changes import BuilderOptions, assignments
-from kzoo.cli.common import AsJson, app, checked_target, import_keras, out, print_json, table
+from kzoo.cli.common import AsJson, app, check_builder_options, checked_target, import_keras, out, print_json, table
 from kzoo.errors import InputError
 
 
@@ -60,6 +60,8 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
+    options = assignments(set_)
+    check_builder_options(name, options)
     import_keras()
     from kzoo.introspection.keras_file import load_keras_file
     from kzoo.introspection.layer_table import layer_table
@@ -71,9 +73,9 @@ def info(
     elif names_set(name):
         from kzoo.models.weight_sets import describe, find_set
 
-        model = create_model(describe(find_set(name), name).model, weights=name, **assignments(set_))
+        model = create_model(describe(find_set(name), name).model, weights=name, **options)
     else:
-        model = create_model(name, **assignments(set_))
+        model = create_model(name, **options)
 
     # One line for each layer, then the sums.
     layers = layer_table(model)

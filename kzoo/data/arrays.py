@@ -229,7 +229,7 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
     # np.asarray copies nothing: a memory-mapped array stays memory-mapped.
     images = whole_pixels(np.asarray(images))
     if images.dtype != np.uint8:
-        raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{_range_hint(images)}")
+        raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{range_hint(images)}")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape[1:]:
@@ -256,7 +256,7 @@ def whole_pixels(images: np.ndarray) -> np.ndarray:
     return images.astype(np.uint8) if whole else images
 
 
-def _range_hint(images: np.ndarray) -> str:
+def range_hint(images: np.ndarray) -> str:
     """What images that are no pixels of 0-255 hold, and how to make pixels of them."""
     if images.dtype.kind == "b":
         return " (multiply by 255)"

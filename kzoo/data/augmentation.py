@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from kzoo.custom import CustomPart
 from kzoo.errors import InputError, shown
 from kzoo.lazy import np
+from kzoo.schemas import Numbers
 
 
 class Normalization(NamedTuple):
@@ -30,7 +31,7 @@ UNIT = Normalization((0.0,), (1.0,))
 """No normalization: a network that sees pixels / 255."""
 
 
-class Augmentation(BaseModel):
+class Augmentation(Numbers):
     """A random change of each image of a batch; its fields are its schema, also in JSON.
 
     Attributes:

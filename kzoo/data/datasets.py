@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from numbers import Real
 from typing import Any
 
+from kzoo.checks import of_unit_pixels
 from kzoo.data.augmentation import Augmentation
 from kzoo.data.catalog import DATASETS, Dataset, Loader
 from kzoo.data.tfds_names import PREFIX, parse
@@ -63,6 +65,10 @@ def register_dataset(
         raise InputError(f"loader of dataset {name!r} must be callable or 'module:function', not {loader!r}")
     if (mean is None) != (std is None):
         raise InputError(f"dataset {name!r}: give both mean and std, or neither")
+    for option, values in (("mean", mean), ("std", std)):
+        of_unit_pixels(f"dataset {name!r}: {option}", () if values is None else values)
+        if isinstance(values, Real):
+            raise InputError(f"dataset {name!r}: {option} must hold a number for each channel, not {values!r}")
     dataset = Dataset(
         name,
         classes=classes,

@@ -8,13 +8,13 @@ import warnings
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from kzoo.data.datasets import Dataset
 from kzoo.data.strata import drawn_at_once, drawn_by_class
 from kzoo.errors import InputError, some
 from kzoo.lazy import np
-from kzoo.schemas import later
+from kzoo.schemas import Numbers, later
 from kzoo.seeds import generator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _amount(value: Any) -> Any:
 Amount = Annotated[float | int, BeforeValidator(_amount)]
 
 
-class Split(BaseModel):
+class Split(Numbers):
     """How to choose validation and test images.
 
     A share is rounded to the nearest number of images (halves to even).

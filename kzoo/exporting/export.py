@@ -15,6 +15,8 @@ import numpy as np
 
 from kzoo._version import __version__
 from kzoo.checks import is_whole
+from kzoo.data.arrays import range_hint, whole_pixels
+from kzoo.data.labels import texts
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
@@ -118,7 +120,7 @@ def export(
 
     # Open the model, and choose the images that the file is compared on.
     source, run, names = _opened(model_or_run)
-    class_names = class_names or names
+    class_names = names if class_names is None else texts(class_names, "export")
     if run is not None:
         outputs = outputs or "probabilities"
     pictures, part, counts = _pictures(source, run, quantize, calibration, data_dir)
@@ -258,14 +260,16 @@ def _calibration(model: keras.Model, run: Run | None, calibration: np.ndarray | 
         images = run.part("train", data_dir).images
         order = generator(0, "calibration images").permutation(len(images))[:CALIBRATION]
         return images[order]
-    values = np.asarray(calibration)
+    values = whole_pixels(np.asarray(calibration))
     shape = tuple(model.inputs[0].shape[1:])
     fits = (
         values.ndim == 4 and len(values) and all(b in (None, a) for a, b in zip(values.shape[1:], shape, strict=True))
     )
-    if not fits or values.min() < 0 or values.max() > 255:
+    if not fits:
         raise InputError(f"calibration of shape {values.shape}: images (n, *{shape}) of pixels 0 to 255 are needed")
-    return values.astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise InputError(f"calibration must be uint8 in 0-255, not {values.dtype}{range_hint(values)}")
+    return values
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

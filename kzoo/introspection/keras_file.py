@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -18,6 +19,8 @@ def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model
     path = Path(path)
     if not path.is_file():
         raise InputError(f"file {str(path)!r} does not exist")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"file {str(path)!r} is damaged, or no .keras file: it is no zip archive")
     try:
         return keras.saving.load_model(path, compile=optimizer, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kzoo.checks import choice, whole
+from kzoo.checks import choice, of_unit_pixels, whole
 from kzoo.errors import InputError
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
@@ -77,7 +78,7 @@ class ModelBuilder:
         if self.pooling is not None:
             choice("pooling", self.pooling, ("avg", "max"))
         if self.classes is not None:
-            whole("classes", self.classes)
+            self.classes = whole("classes", self.classes)
         if self.classifier_activation is not None:
             try:
                 keras.activations.get(self.classifier_activation)
@@ -94,6 +95,7 @@ class ModelBuilder:
                 raise InputError(f"input_shape={tuple(self.input_shape)}: differs from the input_tensor's {shape}")
         else:
             shape = tuple(self.input_shape or self.default.input_shape or ())
+            shape = tuple(int(n) if isinstance(n, Integral) else n for n in shape)  # NumPy's too
         _check_shape(shape, final_size, any_size)
         x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
         # Asked here, not at the end: Keras follows every path back, and residual blocks double their number.
@@ -168,6 +170,8 @@ class ModelBuilder:
         mean, std = (_per_channel(name, value, channels) for name, value in (("mean", self.mean), ("std", self.std)))
         if min(std) <= 0:
             raise InputError(f"std={self.std!r}: must be greater than 0")
+        of_unit_pixels("mean", mean)
+        of_unit_pixels("std", std)
         # Rescaling, as the Normalization layer breaks the export to ONNX.
         return keras.layers.Rescaling(
             scale=[1 / (255 * s) for s in std],
@@ -178,7 +182,7 @@ class ModelBuilder:
 
 
 def _per_channel(option: str, value: Sequence[float] | float, channels: int) -> list[float]:
-    numbers = [value] * channels if isinstance(value, (int, float)) else list(value)
+    numbers = [value] * channels if isinstance(value, Real) else list(value)
     if len(numbers) != channels:
         raise InputError(f"{option}={value!r}: {channels} numbers are needed, one per channel of the image")
     return [float(number) for number in numbers]

@@ -48,8 +48,8 @@ def DenseNet(
         kernel_initializer: ``"torch"`` or the name of a Keras initializer; the paper follows He et al. (2015).
     """
     # Check the options.
-    whole("growth_rate", growth_rate)
-    rate("dropout", dropout)
+    growth_rate = whole("growth_rate", growth_rate)
+    dropout = rate("dropout", dropout)
     if isinstance(compression, bool) or not isinstance(compression, (int, float)) or not 0 < compression <= 1:
         raise InputError(f"compression={compression!r}: must be a number above 0, up to 1")
     count = _layers_per_stage(depth, whole("stages", stages), bottleneck)

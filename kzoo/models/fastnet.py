@@ -63,7 +63,7 @@ def FastNet(
         raise InputError("widths=(): at least one stage is needed")
     if convs not in (2, 3):
         raise InputError(f"convs={convs!r}: must be 2 or 3")
-    rate("momentum", momentum)
+    momentum = rate("momentum", momentum)
     scale = 1 / widths[-1] if head_scale is None else head_scale
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not scale > 0:
         raise InputError(f"head_scale={head_scale!r}: must be a number greater than 0")

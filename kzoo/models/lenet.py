@@ -46,9 +46,9 @@ def LeNet(
         kernel_initializer: ``"torch"`` (the report's framework) or the name of a Keras initializer.
     """
     # Check the options.
-    whole("layers", layers)
-    whole("filters", filters)
-    odd("kernel_size", kernel_size)
+    layers = whole("layers", layers)
+    filters = whole("filters", filters)
+    kernel_size = odd("kernel_size", kernel_size)
     choice("reduction", reduction, REDUCTIONS)
     make = Layers(kernel_initializer, activation)
 

@@ -38,7 +38,7 @@ def MLP(
         kernel_initializer: ``"torch"`` or the name of a Keras initializer.
     """
     hidden = several("hidden", hidden)
-    rate("dropout", dropout)
+    dropout = rate("dropout", dropout)
     layers = Layers(kernel_initializer, activation)
     x = layers.hidden(builder.start(lambda size: size, any_size=False), hidden, dropout)
     return builder.finish(x, layers, pool=False)

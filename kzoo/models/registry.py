@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
-from kzoo.references import check_module, load_function
+from kzoo.references import check_module, load_function, parameters_in_source
 from kzoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -231,6 +231,23 @@ def check_builder(name: str) -> None:
     builder = get_variant(name).builder
     if isinstance(builder, str):
         check_module(builder, "model", lambda module: _no_module(builder, module))
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that a model's builder does not take, as far as its source shows; nothing is imported.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    variant = get_variant(name)
+    if not options or not isinstance(variant.builder, str):
+        return
+    taken = parameters_in_source(variant.builder)
+    if taken is not None and variant.builder.startswith("kzoo."):
+        taken = [*taken[1:], *(parameters_in_source("kzoo.models.families:_shared") or ())]
+    for option in options if taken is not None else ():
+        if option not in taken:
+            raise unknown(f"option of model {variant.name!r}", option, taken)
 
 
 def resolve(builder: str | Callable[..., Any]) -> Callable[..., Any]:

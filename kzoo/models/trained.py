@@ -131,7 +131,8 @@ def _weights_in(path: Path) -> int | None:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     except OSError:
         return None
-    return sum("/vars/" in f"/{name}" and not name.startswith("optimizer") for name in names)
+    others = ("optimizer", "seed_generator")  # the states of dropout are no weights
+    return sum("/vars/" in f"/{name}" and not any(other in name for other in others) for name in names)
 
 
 def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, source: str) -> None:

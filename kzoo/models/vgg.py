@@ -62,10 +62,10 @@ def VGG(
     """
     # Check the options.
     stages = several("blocks", blocks, 3 if isinstance(blocks, int) else None, _count)
-    whole("filters", filters)
-    odd("kernel_size", kernel_size)
-    whole("entry_stride", entry_stride)
-    rate("dropout", dropout)
+    filters = whole("filters", filters)
+    kernel_size = odd("kernel_size", kernel_size)
+    entry_stride = whole("entry_stride", entry_stride)
+    dropout = rate("dropout", dropout)
     choice("reduction", reduction, REDUCTIONS)
     choice("shortcut", shortcut, SHORTCUTS)
     layers = Layers(kernel_initializer, activation)

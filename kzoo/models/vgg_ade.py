@@ -63,8 +63,8 @@ def VGGADE(
     if whole("stages", stages if stages is not None else len(convs)) > len(convs):
         raise InputError(f"stages={stages}: convs and filters are given for {len(convs)} stages only")
     convs, filters = convs[:stages], filters[:stages]
-    odd("kernel_size", kernel_size)
-    rate("dropout", dropout)
+    kernel_size = odd("kernel_size", kernel_size)
+    dropout = rate("dropout", dropout)
     choice("dropout_placement", dropout_placement, DROPOUT_PLACEMENTS)
     choice("pooling_type", pooling_type, ("max", "average"))
     layers = Layers(kernel_initializer, activation, epsilon=2e-5)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from kzoo import notebook
+from kzoo.checks import of_unit_pixels
 from kzoo.custom import CustomPart
 from kzoo.data.augment import AugmentationSpec
 from kzoo.data.background import WHITE, Colour
@@ -129,7 +130,7 @@ class Recipe(Setting):
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 100
     seed: Annotated[int, Field(ge=0)] = 0
-    initial_weights: str | None = None
+    initial_weights: Annotated[str, Field(min_length=1)] | None = None
     initial_weights_partial: bool = later(False)
     freeze: tuple[str, ...] = ()
     early_stop: EarlyStop | None = None
@@ -159,6 +160,8 @@ class Recipe(Setting):
     def _consistent(self) -> Self:
         if self.normalization != "dataset" and self.normalization != "none":
             mean, std = self.normalization.mean, self.normalization.std
+            of_unit_pixels("normalization: mean", mean)
+            of_unit_pixels("normalization: std", std)
             if not mean or len(mean) != len(std):
                 raise ValueError(f"normalization needs as many means as standard deviations, not {mean!r} and {std!r}")
         if self.warmup_epochs:
@@ -193,7 +196,14 @@ class Recipe(Setting):
                 fields[key] = {}  # early_stop.patience=6 turns early stopping on
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             assign(fields, key.split("."), value)
-        return Recipe(**fields)
+        try:
+            return Recipe(**fields)
+        except InputError as error:
+            for key in changes:
+                field, _, last = key.rpartition(".")
+                if last == "kind" and f"'{field}.{changes[key]}." in str(error):
+                    raise InputError(f"{error}; {field}={changes[key]} takes the kind with its defaults") from None
+            raise
 
     def resolved(self) -> Recipe:
         """This recipe with the defaults of its dataset and optimizer filled in.

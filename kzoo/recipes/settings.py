@@ -5,12 +5,13 @@ Each kind is a class whose fields are its schema. Its name alone means its defau
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from kzoo.custom import CustomPart, family, reserve
-from kzoo.schemas import kind_alone
+from kzoo.schemas import Numbers, kind_alone
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -18,17 +19,21 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 
 
 def _three(value: Any) -> Any:
-    return (value, value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"must be red, green and blue, or one grey value, 0-255, or null for none, not {value!r}")
+    return (value, value, value)
 
 
 Background = Annotated[tuple[Channel, Channel, Channel], BeforeValidator(_three)]
 """A colour, red, green and blue; a single value is grey."""
 
 
-class Setting(BaseModel):
-    """Base of recipe data: immutable, unknown fields refused."""
+class Setting(Numbers):
+    """Base of recipe data: immutable; unknown fields and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Adam(Setting):

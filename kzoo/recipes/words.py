@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -86,14 +88,40 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
             hint = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
             return InputError(f"recipe field 'dataset' is {value}: it takes a name; {hint}")
         case "tuple_type":
-            return InputError(f"recipe field {location!r} is {value}: it takes a list")
+            return InputError(f"recipe field {location!r} is {value}: it takes a list{_as_list(problem.get('input'))}")
         case "missing":
             return InputError(f"recipe field {location!r} is missing")
         case "value_error":
             text = str(problem["ctx"]["error"])
             return InputError(f"recipe field {location!r} {text}" if text.startswith("must ") else text)
     message = problem["msg"][0].lower() + problem["msg"][1:]
+    if location == field and field in schema.model_fields:
+        message += _alternatives(schema.model_fields[field].annotation, problem)
     return InputError(f"recipe field {location!r} is {value}: {message}")
+
+
+def _alternatives(annotation: Any, problem: Any) -> str:
+    """What a field takes beside the names that pydantic's message lists."""
+    text = ""
+    if problem["type"] == "literal_error":
+        for part in get_args(annotation):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                text += f", or {{{', '.join(f'{json.dumps(name)}: ...' for name in part.model_fields)}}}"
+            if get_origin(part) is dict:
+                text += ', or {"NAME": number}'
+    return f"{text}; null for none" if NoneType in get_args(annotation) and _means_none(problem.get("input")) else text
+
+
+def _means_none(value: Any) -> bool:
+    return isinstance(value, str) and value.lower() in ("", "none", "nil", "null")
+
+
+def _as_list(value: Any) -> str:
+    """How text is written as a list: ``: ["head", "tail"]``."""
+    if not isinstance(value, str):
+        return ""
+    parts = [] if _means_none(value) else [part.strip() for part in value.split(",")]
+    return f": {json.dumps(parts)}"
 
 
 def _closest(error: ValidationError) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kzoo.errors import ALIKE, InputError, unknown
-from kzoo.models.registry import check_builder, list_models, names_set
+from kzoo.models.registry import check_builder, check_options, list_models, names_set
 from kzoo.models.weight_sets import describe, find_set, list_weights, open_set
 from kzoo.training.records import folder_name
 
@@ -33,7 +33,14 @@ def check_run(directory: str | Path) -> Path:
     why = (
         "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such directory"
     )
-    raise InputError(f"{str(directory)!r} is not a run: {why}{_meant(path, str(directory))}")
+    raise InputError(f"{str(directory)!r} is not a run: {why}{_as_keras(path)}{_meant(path, str(directory))}")
+
+
+def _as_keras(path: Path) -> str:
+    """How a model in an HDF5 file becomes one that is read."""
+    if path.suffix.lower() not in (".h5", ".hdf5") or path.name.endswith(".weights.h5"):
+        return ""
+    return "; a model in an HDF5 file: load it with keras.saving.load_model, and save it to a .keras file"
 
 
 def _meant(path: Path, name: str) -> str:
@@ -124,9 +131,11 @@ def initial_weights_file(source: str) -> Path:
     if not path.is_file():
         near = [name for name in list_weights() if source in (name.partition(":")[0], name.partition(":")[2])]
         hint = f"; did you mean the set {' or '.join(map(repr, near))}?" if near else ""
+        hint = "; null means none" if source.lower() in ("none", "nil") else hint
         raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}{hint}")
     if not path.name.endswith((".weights.h5", ".keras")):
-        raise InputError(f"initial_weights {source!r}: expected a run's directory, a .weights.h5 or a .keras file")
+        expected = f"expected a run's directory, a .weights.h5 or a .keras file{_as_keras(path)}"
+        raise InputError(f"initial_weights {source!r}: {expected}")
     return path
 
 
@@ -154,6 +163,7 @@ def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = 
         return
     if not recipe.model.startswith("keras:"):
         check_builder(recipe.model)
+        check_options(recipe.model, recipe.model_options)
     if recipe.initial_weights is not None:
         initial_weights_file(recipe.initial_weights)
     from kzoo.data.loading import check_present  # loads NumPy, which takes as long as all that was checked before

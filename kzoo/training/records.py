@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import importlib.metadata
 import io
 import json
@@ -11,7 +12,9 @@ import re
 import subprocess
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from kzoo import notebook
 from kzoo.backend import ONEDNN, ONEDNN_FEATURES, processor, usable_cores, uses_onednn
@@ -32,10 +35,15 @@ class Score(Frozen):
     accuracy: float
 
 
+def _is_time(text: str) -> str:
+    datetime.datetime.fromisoformat(text)  # else a ValueError: the record is damaged
+    return text
+
+
 class Segment(Frozen):
     """One process's part of a run: where and with what it was computed."""
 
-    started: str
+    started: Annotated[str, AfterValidator(_is_time)]
     seconds: float
     first_epoch: int
     backend: str

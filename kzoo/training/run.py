@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from kzoo.data.in_memory import held
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, Split, split
 from kzoo.errors import InputError, some
+from kzoo.models.trained import load_file
 from kzoo.recipes.schema import Recipe
+from kzoo.recipes.text import differing_fields
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, check_structure, custom_model
@@ -55,7 +58,12 @@ class Run:
         Raises:
             InputError: there is none yet, or it is damaged.
         """
-        return records.read_run(self.directory)
+        record = records.read_run(self.directory)
+        # Its data would be split or drawn otherwise than those that it was trained on.
+        if differing := differing_fields(Recipe(**record.recipe), self.recipe):
+            path = self.directory / "recipe.json"
+            raise InputError(f"recipe {str(path)!r} was changed after the run ({some(differing)}): put it back")
+        return record
 
     @property
     def title(self) -> str:
@@ -120,10 +128,9 @@ class Run:
         if model is None:
             model = recorded_model(self.result)
             check_structure(self.directory, model)
-        try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"weights {str(path)!r} cannot be read: {error}") from None
+        if not path.exists():
+            raise InputError(f"weights {str(path)!r} are not there")
+        load_file(model, path, str(path))
         return model
 
     def evaluate(
@@ -200,13 +207,20 @@ class Run:
         if sizes[0] != sizes[1]:
             raise InputError(f"dataset {dataset!r} has images of {sizes[0]}, {self.title} takes {sizes[1]}")
 
+        stored = get_dataset(dataset).image_shape
+        if stored is not None and stored[:2] != (height, width):
+            warnings.warn(
+                f"images of {dataset!r} are scaled from {stored[0]}x{stored[1]} to {height}x{width}", stacklevel=2
+            )
+
         # A published part is taken as it is, however few training images there are beside it.
-        published = getattr(arrays, f"{part}_images", None)
-        chosen: Part = (
-            getattr(split(arrays, Split(), get_dataset(dataset)), part)
-            if published is None
-            else Part(published, getattr(arrays, f"{part}_labels"))
-        )
+        published = arrays.parts().get(part) if part != "train" else None
+        if published is not None:
+            chosen = Part(*published)
+        else:
+            chosen = getattr(split(arrays, Split(), get_dataset(dataset)), part)
+            drawn = f"{len(chosen):,} of its {len(arrays.labels):,} images"
+            warnings.warn(f"dataset {dataset!r}: {drawn} are drawn as the {part} part", stacklevel=2)
         if not len(chosen):
             raise InputError(f"dataset {dataset!r} has no images in its {part} part")
         return chosen

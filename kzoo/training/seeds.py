@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kzoo import notebook
-from kzoo.errors import InputError, RunFailed
+from kzoo.errors import InputError, RunFailed, shown
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training.run import Run
@@ -88,8 +88,12 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
         >>> 0 <= runs.mean("test") <= 1
         True
     """
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise InputError(f"seeds must be one or more different integers, as [0, 1, 2], not {shown(seeds)}") from None
     if not seeds or len(set(seeds)) != len(seeds):
-        raise InputError(f"seeds must be one or more different integers, not {list(seeds)!r}")
+        raise InputError(f"seeds must be one or more different integers, not {seeds!r}")
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")

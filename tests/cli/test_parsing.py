@@ -58,6 +58,8 @@ MISTYPED = {
     **{f"{name} nope": "unknown model 'nope'" for name in ("diagram", "receptive-field")},
     "train nomod:net": "model 'nomod:net': there is no module 'nomod' on the Python path",
     "train vgg08 --set model=nomod:net": "model 'nomod:net': there is no module 'nomod' on the Python path",
+    "train vgg08 --set model_options.droput=0.5": "unknown option of model 'vgg08' 'droput': did you mean 'dropout'?",
+    "info vgg08 --set droput=0.5": "unknown option of model 'vgg08' 'droput': did you mean 'dropout'?",
 }
 """Command lines with a name that does not exist, and the error that they end with; none of them needs NumPy."""
 ELSEWHERE = {

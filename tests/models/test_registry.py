@@ -9,6 +9,7 @@ import pytest
 
 from kzoo.errors import InputError
 from kzoo.models import create_model, get_variant, list_models, register_model, registry
+from kzoo.models.registry import builder_options, check_options
 from kzoo.recipes import get_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,19 @@ def test_options_override_the_variants():
 def test_unknown_option_suggests_the_nearest():
     with pytest.raises(InputError, match=r"unknown option of model 'vgg38' 'batchnorm': did you mean 'batch_norm'"):
         create_model("vgg38", batchnorm=True)
+
+
+def test_options_are_checked_in_the_source_before_keras_is_there(tmp_path, monkeypatch):
+    for name in list_models():
+        check_options(name, dict.fromkeys(builder_options(name), 0))  # every option that the builder takes
+        with pytest.raises(InputError, match=rf"unknown option of model '{name}' 'clases': did you mean 'classes'"):
+            check_options(name, {"clases": 3})
+    (tmp_path / "own_net.py").write_text("raise SystemExit\ndef net(classes, *, width=3): ...\ndef any(**more): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    check_options("own_net:any", {"anything": 1})
+    check_options("own_net:net", {"width": 1})
+    with pytest.raises(InputError, match="unknown option of model 'own_net:net' 'widht': did you mean 'width'"):
+        check_options("own_net:net", {"widht": 1})
 
 
 def test_registered_model_is_listed_and_built_with_its_defaults():

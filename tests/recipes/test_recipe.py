@@ -86,6 +86,8 @@ def test_dotted_overrides_reach_into_a_field():
     row = recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
     assert row.optimizer == Adam(learning_rate=0.01)
     assert row.model_options == {"dropout": 0.5}
+    with pytest.raises(InputError, match=r"beta_1' does not exist: .*; optimizer=sgd takes the kind with its defaults"):
+        row.override(**{"optimizer.kind": "sgd"})
     both = row.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
     assert both.optimizer == Nesterov(learning_rate=0.2)
     assert both.split.validation == 0.1
@@ -109,6 +111,23 @@ BAD = [
     ({"schema_version": "x"}, "schema_version of a recipe must be a positive integer"),
     ({"model_options": {"activation": len}}, "model_options must hold what JSON can hold"),
     ({"expansions": ["mirorr"]}, "'expansions.0' is 'mirorr'"),
+    ({"epochs": True}, "epochs must be a number, not True"),
+    ({"optimizer": {"kind": "adam", "learning_rate": True}}, "learning_rate must be a number, not True"),
+    ({"class_weights": {"cat": True}}, "class_weights must be a number"),
+    ({"class_names": [True, False]}, "class_names must be a number or text"),
+    ({"optimizer": {"kind": "adam", "learning_rate": float("inf")}}, "is inf: input should be a finite number"),
+    (
+        {"split": {"validation": 1.0}},
+        "'split.validation' must be a share from 0 to below 1 or a whole number of images",
+    ),
+    ({"normalization": {"mean": [125.3], "std": [63.0]}}, "mean=(125.3,): must be in units of pixels / 255"),
+    ({"normalization": "imagenet"}, 'or {"mean": ..., "std": ...}'),
+    ({"class_weights": [1, 2]}, 'or {"NAME": number}'),
+    ({"freeze": "stem, head"}, "'freeze' is 'stem, head': it takes a list: [\"stem\", \"head\"]"),
+    ({"augmentation": "none"}, "it takes a list: []"),
+    ({"tta": "none"}, "null for none"),
+    ({"background": "white"}, "'background' must be red, green and blue, or one grey value"),
+    ({"initial_weights": ""}, "'initial_weights' is ''"),
 ]
 
 

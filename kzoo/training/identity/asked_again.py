@@ -117,6 +117,12 @@ def refuse_differences(
     If the initial weights differ, `again` describes the model once more. If they differ again, the model's code draws
     new weights each time, which causes a warning instead of an error.
     """
+    if unknown := origin.not_comparable(before, now):
+        warnings.warn(
+            f"run {str(directory)!r} was made by another version of Python or kzoo: whether the "
+            f"{' or the '.join(unknown)} has changed since cannot be checked",
+            stacklevel=2,
+        )
     changed = origin.differences(before, now)
     weights = [text for text in changed if text.startswith("other initial weights")]
     if weights and (other := again()) is not None and not origin.same_weights(other, now["model"]):

@@ -7,12 +7,14 @@ describe as JSON data what the run was made of. A request for the same run compa
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
 import math
 import platform
 import re
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,11 +25,14 @@ from kzoo.custom import source_of
 from kzoo.introspection.graph import inner_layers
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
-from kzoo.training.identity.code import class_digest, function_digest, is_custom
+from kzoo.training.identity import code
+from kzoo.training.identity.code import class_digest, digest, function_digest, is_custom
 from kzoo.training.identity.named import names_model
 
 # Two backends, or two processors, may round the same initial weights differently.
 TOLERANCE = 1e-3
+_first_seen: dict[int, tuple[Any, dict[str, Any]]] = {}
+"""Custom callbacks, and their attributes when they were first described."""
 NAMED = ("name", "keras_history", "input_layers", "output_layers")
 """Where a configuration holds names of layers."""
 
@@ -48,7 +53,8 @@ def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
     weights = [_summary(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
-    return {"layers": _layers(model), "weights": weights, "code": dict(_code(model)), "made_with": versions}
+    parts = {"layers": _layers(model), "weights": weights, "code": dict(_code(model)), "made_with": versions}
+    return {**parts, "digests": _digests()}
 
 
 def describe_data(fingerprint: str, class_names: Sequence[str]) -> dict[str, Any]:
@@ -61,11 +67,38 @@ def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
     described = []
     for callback in callbacks:
         kind = type(callback)
-        names = inspect.signature(kind).parameters
-        settings = {name: _setting(vars(callback)[name]) for name in names if name in vars(callback)}
+        one = {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": _settings(callback)}
         code = class_digest(kind) if is_custom(kind) else None
-        described.append({"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "code": code})
+        described.append({**one, "code": code, "digests": _digests()})
     return described
+
+
+def _settings(callback: Any) -> dict[str, Any]:
+    """A callback's arguments, as far as its attributes show them.
+
+    A custom callback that keeps an argument under another name shows it by all its attributes, as they are when it is
+    first seen: training changes them.
+    """
+    kind, held = type(callback), vars(callback)
+    arguments = inspect.signature(kind).parameters
+    attributes = {name: next((n for n in _private(name, kind) if n in held), None) for name in arguments}
+    settings = {name: _setting(held[attribute]) for name, attribute in attributes.items() if attribute is not None}
+    if is_custom(kind) and None in attributes.values():
+        if id(callback) not in _first_seen:
+            own = {name: value for name, value in held.items() if name not in vars(keras.callbacks.Callback())}
+            _first_seen[id(callback)] = callback, {name: _setting(value) for name, value in sorted(own.items())}
+        settings = {**_first_seen[id(callback)][1], **settings}
+    return settings
+
+
+def _private(name: str, kind: type) -> list[str]:
+    """The names under which a class usually keeps an argument."""
+    return [name, f"_{name}", f"_{kind.__name__.lstrip('_')}__{name}"]
+
+
+def _digests() -> str:
+    """What digests of code depend on."""
+    return f"{code.VERSION}, Python {'.'.join(platform.python_version_tuple()[:2])}"
 
 
 def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
@@ -73,18 +106,17 @@ def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
 
     Returns:
         ``functions``: of each field and kind (``"schedule mine:warm"``), where its function is and a digest of its code
-        (None for a library's). ``python``: the version, to which bytecode belongs.
+        (None for a library's). ``digests``: what the digests depend on.
     """
     if not recipe.custom_parts:
         return None
     functions = {}
     for part in recipe.custom_parts:
         function = part.function()
-        code = None
-        if is_custom(function):
-            code = class_digest(function) if inspect.isclass(function) else function_digest(function)
-        functions[f"{part.field} {part.kind}"] = {"source": source_of(function), "code": code}
-    return {"functions": functions, "python": ".".join(platform.python_version_tuple()[:2])}
+        own = is_custom(function) or not (inspect.isfunction(function) or inspect.isclass(function))
+        described = {"source": source_of(function), "code": digest(function) if own else None}
+        functions[f"{part.field} {part.kind}"] = described
+    return {"functions": functions, "digests": _digests()}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -104,7 +136,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif one["class_names"] != other["class_names"]:
             changed = [pair for pair in zip(one["class_names"], other["class_names"], strict=False) if len({*pair}) > 1]
             texts.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
-    if before.get("parts") and now.get("parts") and before["parts"]["python"] == now["parts"]["python"]:
+    if _comparable(before.get("parts"), now.get("parts")):
         old, new = before["parts"]["functions"], now["parts"]["functions"]
         changed = [name for name in old if name in new and old[name]["code"] != new[name]["code"]]
         texts += [f"other code of {name} ({new[name]['source']})" for name in changed]
@@ -113,17 +145,39 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return texts
 
 
+def not_comparable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of two descriptions cannot be compared, as digests of code depend on Python and on kzoo."""
+    texts = []
+    for part in ("model", "parts"):
+        one, other = before.get(part), now.get(part)
+        if one and other and not _comparable(one, other) and (one.get("code") or one.get("functions")):
+            texts.append("custom code of its model" if part == "model" else f"code of {', '.join(one['functions'])}")
+    pairs = zip(before.get("callbacks") or (), now.get("callbacks") or (), strict=False)
+    if any(one["code"] and not _comparable(one, other) for one, other in pairs):
+        texts.append("code of its callbacks")
+    return texts
+
+
+def _comparable(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    return bool(one and other) and one.get("digests") == other.get("digests")  # type: ignore[union-attr]
+
+
 def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
     """What differs between two lists of callbacks, code included."""
     if not same_callbacks(before, now):
         return [f"other callbacks ({_callbacks(now)}; it was trained with {_callbacks(before)})"]
-    kinds = [one["kind"] for one, other in zip(before, now, strict=True) if one["code"] != other["code"]]
+    pairs = zip(before, now, strict=True)
+    kinds = [one["kind"] for one, other in pairs if _comparable(one, other) and one["code"] != other["code"]]
     return [f"other code of callback {kind.rpartition('.')[2]}" for kind in kinds]
 
 
 def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> bool:
     """Whether two lists of callbacks are alike in number, classes and settings."""
-    return [(_kind(one), one["settings"]) for one in before] == [(_kind(one), one["settings"]) for one in now]
+    if [_kind(one) for one in before] != [_kind(one) for one in now]:
+        return False
+    # Early versions kept fewer settings.
+    pairs = [(one["settings"], other["settings"]) for one, other in zip(before, now, strict=True)]
+    return all(one[name] == other[name] for one, other in pairs for name in one.keys() & other.keys())
 
 
 def _kind(described: Mapping[str, Any]) -> str:
@@ -160,7 +214,7 @@ def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         if old[1:] != new[1:] if same_keras else old[1] != new[1]:
             layer = f"{new[0]!r} ({new[1]})" if old[1] == new[1] else f"{new[0]!r} ({new[1]}, it was {old[1]})"
             return [f"another model (layer {layer} differs)"]
-    if before["made_with"]["python"] == now["made_with"]["python"] and before["code"] != now["code"]:
+    if _comparable(before, now) and before["code"] != now["code"]:
         names = sorted(k for k in {*before["code"], *now["code"]} if before["code"].get(k) != now["code"].get(k))
         return [f"another model (the code of {', '.join(names)} has changed)"]
     if made_alike and not same_weights(before, now):
@@ -259,4 +313,5 @@ def _setting(value: Any) -> Any:
         return [_setting(item) for item in value]
     if inspect.isfunction(value):
         return f"{value.__qualname__} {function_digest(value)}"
-    return type(value).__qualname__
+    known = isinstance(value, np.ndarray | functools.partial | types.MethodType) or is_custom(type(value))
+    return f"{type(value).__qualname__} {digest(value)}" if known else type(value).__qualname__
