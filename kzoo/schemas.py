@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kzoo.checks import is_whole
 from kzoo.errors import InputError
@@ -78,6 +78,9 @@ def read_record(path: Path, schema: type[Schema], what: str, supported: int, adv
         raise
     except (ValueError, TypeError, AttributeError) as error:
         first = str(error).splitlines()[0]
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            first = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         raise InputError(f"{what} {str(path)!r} cannot be read ({first}){advice}") from None
 
 

@@ -70,7 +70,7 @@ def test_numbers_of_numpy_are_numbers():
         layers=np.int32(1),
         mean=np.float32(0.5),
         std=np.float32(0.25),
-        input_shape=np.array([8, 8, 1]),
+        input_shape=tuple(np.array([8, 8, 1])),
     )
     assert model.output_shape == (None, 3)
     json.dumps(model.get_config())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -66,6 +67,11 @@ def info(
     from kzoo.introspection.keras_file import load_keras_file
     from kzoo.introspection.layer_table import layer_table
     from kzoo.models.registry import create_model, names_set
+
+    if Path(name).is_dir() and not names_set(name):
+        from kzoo.training.run import Run
+
+        raise InputError(f"{name!r} is a run, whose model is {Run(name).recipe.model!r}: give that name")
 
     # The model: a file's, a set's, or one built by name.
     if name.endswith(".keras"):

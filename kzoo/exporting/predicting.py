@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class Classifier:
         self._names: Sequence[str] | None
         self.background: Colour | None = WHITE
         self._rounding = 0.0
-        if exported or (self.target / "saved_model.pb").is_file():
+        exported = exported or (self.target / "saved_model.pb").is_file()
+        if exported:
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
             self._outputs, self._rounding, self.model = file.__call__, file.rounding, file.model
@@ -50,6 +52,12 @@ class Classifier:
                 self.background = Recipe(**file.metadata["recipe"]).prediction_background
         else:
             self._open_run()
+        if exported and not file.metadata and not _scales_pixels(self.model):
+            warnings.warn(
+                f"{str(target)!r} does not say which pixels it takes: it gets 0 to 255, so a network whose pixels were "
+                "scaled outside of the file answers wrongly",
+                stacklevel=2,
+            )
         if self.image_shape[2] not in (1, 3):
             raise InputError(f"{str(target)!r} takes images of shape {self.image_shape}: 1 or 3 channels are needed")
 
@@ -99,6 +107,15 @@ class Classifier:
         if self._names is not None and len(self._names) != classes:
             raise InputError(f"{str(self.target)!r} names {len(self._names)} classes and gives {classes} outputs")
         return self._names or [str(i) for i in range(classes)]
+
+
+def _scales_pixels(model: Any) -> bool:
+    """Whether a Keras model scales its pixels itself; other files do not show it."""
+    if model is None:
+        return False
+    from kzoo.introspection.graph import inner_layers
+
+    return any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in inner_layers(model))
 
 
 class Prediction(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kzoo.backend import quiet_import
-from kzoo.errors import InputError
+from kzoo.errors import InputError, some
 from kzoo.introspection.file_metadata import checked, from_properties, read_metadata
 from kzoo.introspection.output_kinds import Kind
 
@@ -66,7 +66,12 @@ class Exported:
         by_name = kinds.get(self.output)
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
 
-        # Images are needed.
+        # Images are needed, channels last.
+        if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+            raise InputError(
+                f"{str(path)!r} takes images of shape {tuple(shape)}, channels first: images (batch, height, width, "
+                "channels) are needed"
+            )
         if len(shape) != 4 or self.input_dtype not in ("uint8", "float32", "int8"):
             raise InputError(
                 f"{str(path)!r} takes {self.input_dtype} of shape {tuple(shape)}: images "
@@ -99,6 +104,13 @@ def format_of(path: Path) -> str:
     return known[path.suffix.lower()]
 
 
+def _one(file: Exported, kind: str, items: Collection[Any]) -> Collection[Any]:
+    """The items, if there is one of them."""
+    if len(items) != 1:
+        raise InputError(f"{str(file.path)!r} has {len(items)} {kind}s: a network with one {kind} is needed")
+    return items
+
+
 def _module(name: str, extra: str | None, described: str) -> Any:
     try:
         return importlib.import_module(name)
@@ -123,9 +135,12 @@ def _saved_model(file: Exported, threads: int | None) -> Opened:
     tf = _module("tensorflow", None, "a SavedModel")
     with _without_wildcards(file.path) as path:
         loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
-    ((key, spec),) = signature.structured_input_signature[1].items()
-    (output,) = signature.structured_outputs
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        names = some(loaded.signatures) or "none"
+        raise InputError(f"{str(file.path)!r} has no signature 'serving_default'; it has {names}")
+    ((key, spec),) = _one(file, "input", signature.structured_input_signature[1].items())
+    (output,) = _one(file, "output", signature.structured_outputs)
     file.metadata = read_metadata(file.path)
 
     # Keep the loaded object alive: the signature only refers to its variables.
@@ -142,7 +157,7 @@ def _onnx(file: Exported, threads: int | None) -> Opened:
     if threads is not None:
         options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
-    (entry,), (output,) = session.get_inputs(), session.get_outputs()
+    (entry,), (output,) = _one(file, "input", session.get_inputs()), _one(file, "output", session.get_outputs())
     file.metadata = checked(from_properties(session.get_modelmeta().custom_metadata_map), file.path)
     shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
     dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(entry.type, entry.type)
@@ -154,8 +169,8 @@ def _litert(file: Exported, threads: int | None) -> Opened:
     interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
     interpreter.allocate_tensors()  # now, while its messages are hidden
     runner = interpreter.get_signature_runner()
-    ((name, details),) = runner.get_input_details().items()
-    ((output, result),) = runner.get_output_details().items()
+    ((name, details),) = _one(file, "input", runner.get_input_details().items())
+    ((output, result),) = _one(file, "output", runner.get_output_details().items())
     file.metadata = read_metadata(file.path)
 
     # Shape, type and quantization of the input and the output.

@@ -20,7 +20,9 @@ def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model
     if not path.is_file():
         raise InputError(f"file {str(path)!r} does not exist")
     if not zipfile.is_zipfile(path):
-        raise InputError(f"file {str(path)!r} is damaged, or no .keras file: it is no zip archive")
+        raise InputError(
+            f"file {str(path)!r} is not a Keras model that can be loaded: it is no zip archive, or damaged"
+        )
     try:
         return keras.saving.load_model(path, compile=optimizer, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:

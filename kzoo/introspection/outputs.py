@@ -68,6 +68,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
                 f"model {model.name!r} computes something after its {below.rstrip('s')}, so its outputs are neither "
                 f"logits nor probabilities ({_range(trials[0])}): leave that out"
             )
+        _check_sums(model, kind, trials)
     if shape[-1] == 1 and kind in ("softmax", "logits"):
         what = "a softmax over one output is always 1" if kind == "softmax" else "one output without a sigmoid"
         raise InputError(
@@ -128,7 +129,8 @@ def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
         shape = structure
     if shape is None:
         outputs = _call(model, _images(model, images))
-        shape = tuple(outputs.shape) if hasattr(outputs, "shape") else outputs
+        several = tuple(tuple(each.shape) for each in keras.tree.flatten(outputs))
+        shape = tuple(outputs.shape) if hasattr(outputs, "shape") else outputs if isinstance(outputs, dict) else several
     if (
         isinstance(shape, dict)
         or not isinstance(shape, tuple)
@@ -283,6 +285,17 @@ def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
                 trials.append(outputs)
                 break
     return trials
+
+
+def _check_sums(model: keras.Model, kind: Kind, trials: list[np.ndarray]) -> None:
+    """Refuse a sum of softmaxes, as of an ensemble, which is no logits: a softmax over it is far too unsure."""
+    sums = np.concatenate([trial.astype(np.float64).sum(-1) for trial in trials])
+    positive = all((trial >= 0).all() for trial in trials)
+    if kind == "logits" and trials[0].shape[-1] > 1 and positive and np.allclose(sums, sums[0], rtol=5e-3):
+        raise InputError(
+            f"model {model.name!r}: its outputs are positive and add up to {sums[0]:.3g} for every image, so they are "
+            "neither logits nor probabilities: divide them by that"
+        )
 
 
 def _logarithms(trials: list[np.ndarray]) -> bool:

@@ -11,6 +11,7 @@ import h5py
 import keras
 
 from kzoo.errors import InputError
+from kzoo.introspection.graph import inner_layers
 from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.weight_transfer import transfer
 
@@ -108,7 +109,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
 
     # A .weights.h5 file has only shapes and a number.
     count = _weights_in(path)
-    if whole and count is not None and count > len(model.weights):
+    if whole and count is not None and count > len(model.weights) + _states_in(model):
         raise InputError(
             f"weights={source!r}: they are of another network than {model.name!r}: the file has {count} weights, the "
             f"model {len(model.weights)}"
@@ -131,8 +132,14 @@ def _weights_in(path: Path) -> int | None:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     except OSError:
         return None
-    others = ("optimizer", "seed_generator")  # the states of dropout are no weights
-    return sum("/vars/" in f"/{name}" and not any(other in name for other in others) for name in names)
+    states = "seed_generator/vars/"  # of dropout
+    return sum("/vars/" in f"/{name}" and states not in name and not name.startswith("optimizer") for name in names)
+
+
+def _states_in(model: keras.Model) -> int:
+    """The number of states of random generators in custom layers, where they may have any name."""
+    custom = [layer for layer in inner_layers(model) if not type(layer).__module__.startswith("keras.")]
+    return sum(len(layer.variables) - len(layer.weights) for layer in custom)
 
 
 def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, source: str) -> None:

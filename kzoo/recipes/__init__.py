@@ -52,6 +52,15 @@ def list_recipes(pattern: str = "*") -> list[str]:
     return REGISTRY.names(pattern)
 
 
+def _as_path(name: str) -> str:
+    """What the path of a run or a folder of images, given as a recipe, may have been meant for."""
+    if not name or not Path(name).is_dir():
+        return ""
+    if (Path(name) / "recipe.json").is_file():
+        return f"(it is a run: kzoo resume {name}; its recipe is {Path(name) / 'recipe.json'})"
+    return f"(a folder of images goes with --dataset folder:{name})"
+
+
 def get_recipe(name: str) -> Recipe:
     """The recipe of a name.
 
@@ -75,8 +84,7 @@ def get_recipe(name: str) -> Recipe:
     if family == "default" and MODELS.find(model) is not None:
         name = model  # the name that its default recipe has
     if ":" not in name and ("/" in name or MODELS.find(name) is None):
-        folder = f"(a folder of images goes with --dataset folder:{name})" if Path(name).is_dir() else ""
-        return REGISTRY.get(name, others=list_models(), hint=folder)
+        return REGISTRY.get(name, others=list_models(), hint=_as_path(name))
     default = get_variant(name).recipe
     if default is None:
         return Recipe(f"default/{name}", model=name)

@@ -115,6 +115,7 @@ class Range:
         Raises:
             InputError: the range is empty, or its step or scale makes no sense.
         """
+        low, high, step = (value.item() if isinstance(value, np.generic) else value for value in (low, high, step))
         for what, number in {"low": low, "high": high, **({} if step is None else {"step": step})}.items():
             whole = self._number is int
             if not _numbers([number]) or not math.isfinite(number) or (whole and not isinstance(number, int)):

@@ -264,7 +264,13 @@ BAD = [
     (("net.onnx",), {"opset": "13"}, "opset='13': an integer"),
     (("net.onnx",), {"opset": True}, "opset=True: an integer"),
     (("net.tflite",), {"quantize": "int8", "calibration": np.zeros((4, 9, 8, 3))}, "calibration of shape"),
+    (
+        ("net.tflite",),
+        {"quantize": "int8", "calibration": np.full((4, 8, 8, 3), 0.5)},
+        r"from 0\.5 to 0\.5 \(multiply by",
+    ),
     (("net.keras",), {"class_names": ["a"]}, "class_names has 1 names"),
+    (("net.keras",), {"class_names": np.arange(1)}, "class_names has 1 names"),
 ]
 
 

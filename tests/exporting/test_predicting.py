@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -82,11 +83,34 @@ def test_files_that_do_not_name_classes_or_kind():
     keras.Model(image, pooled).save("means.keras")
     for i, size in enumerate([(4, 6), (9, 5)]):
         Image.fromarray(np.full((*size, 3), (0, 255, 100 + 50 * i), np.uint8)).save(f"{i}.png")
-    found = list(predict_files(Classifier("means.keras"), ["0.png", "1.png"], top=2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the network scales its pixels
+        classifier = Classifier("means.keras")
+    found = list(predict_files(classifier, ["0.png", "1.png"], top=2))
     assert [name for row in found for name, _ in row.classes] == ["1", "2", "1", "2"]
     odds = np.exp([0, 255 / 50, 100 / 50])
     odds /= odds.sum()
     assert found[0].classes[0][1] == pytest.approx(odds[1])
+
+
+def test_files_of_other_tools(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make = onnx.helper.make_tensor_value_info
+
+    def file(name, *shapes):
+        images = [make(f"image{i}", onnx.TensorProto.FLOAT, shape) for i, shape in enumerate(shapes)]
+        node = onnx.helper.make_node("ReduceMean", ["image0"], ["y"], axes=[1, 2], keepdims=0)
+        graph = onnx.helper.make_graph([node], "means", images, [make("y", onnx.TensorProto.FLOAT, [None, None])])
+        versions = {"opset_imports": [onnx.helper.make_opsetid("", 13)], "ir_version": 8}
+        onnx.save(onnx.helper.make_model(graph, **versions), tmp_path / name)
+        return tmp_path / name
+
+    with pytest.warns(UserWarning, match=r"does not say which pixels it takes: it gets 0 to 255"):
+        Classifier(file("means.onnx", [None, 8, 8, 3]))
+    with pytest.raises(InputError, match=r"of shape \(None, 3, 8, 8\), channels first"):
+        Classifier(file("torch.onnx", [None, 3, 8, 8]))
+    with pytest.raises(InputError, match="has 2 inputs: a network with one input is needed"):
+        Classifier(file("two.onnx", [None, 8, 8, 3], [None, 8, 8, 3]))
 
 
 def test_files_that_are_no_classifier(model):

@@ -141,7 +141,28 @@ def _two_outputs():
     return x, layers.Dense(2, name="a")(y), layers.Dense(3, name="b")(y)
 
 
+def _sum_of_softmaxes():
+    x, *_ = _two_outputs()
+    y = layers.Flatten()(x)
+    return keras.Model(x, layers.Add()([layers.Dense(4, activation="softmax")(y) for _ in range(2)]))
+
+
+class Pair(keras.Model):
+    """A class of one's own with two outputs."""
+
+    def call(self, images):
+        return images[:, 0, 0], images[:, 1, 1]
+
+
+def _pair():
+    model = Pair()
+    model(np.zeros((1, 6, 6, 3), "float32"))
+    return model
+
+
 REFUSED = {
+    "a sum of softmaxes": ("positive and add up to 2 for every image", _sum_of_softmaxes),
+    "two outputs of a class": ("a dictionary or several outputs: one output", _pair),
     "percentages": ("something after its softmax", lambda: network(lambda y: layers.Rescaling(100.0)(ops.softmax(y)))),
     "one logit": ("one output without a sigmoid", lambda: network(outputs=1)),
     "a softmax over one": (

@@ -66,6 +66,12 @@ def test_a_folder_or_file_in_a_recipes_place(tmp_path):
         assert "Errno" not in str(caught.value)
 
 
+def test_a_runs_directory_in_a_recipes_place(tmp_path):
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"\(it is a run: kzoo resume {tmp_path}; its recipe is .*recipe\.json\)"):
+        get_recipe(str(tmp_path))
+
+
 def test_only_words_that_mean_alike_are_suggested():
     assert "did you mean" not in str(unknown("field", "class_weight", ["class_names", "epochs"]))
     assert "did you mean" not in str(unknown("field", "best_of", ["best_epoch", "batch_size"]))

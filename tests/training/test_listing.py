@@ -4,6 +4,7 @@ import datetime
 import json
 import statistics
 
+import numpy as np
 import pytest
 
 import kzoo
@@ -62,11 +63,16 @@ def test_wildcard_is_on_recipe_model_and_directory(three):
 
 
 def test_damaged_runs_are_told_and_left_out(three):
+    good = (three / "good" / "result.json").read_text()
     (three / "good" / "result.json").write_text("{}")
     found = runs("*", three)
     assert {row.directory.name for row in found} == {"bad", "cut"}
     assert len(found.problems) == 1
     assert "good" in found.problems[0]
+    record = json.loads(good)
+    record["segments"][0]["started"] = "yesterday"
+    (three / "bad" / "result.json").write_text(json.dumps(record))
+    assert any("segments.0.started" in problem for problem in runs("*", three).problems)
     with pytest.raises(kzoo.InputError, match="does not exist"):
         runs("*", three / "elsewhere")
 
@@ -168,6 +174,9 @@ def test_seeds_give_mean_and_deviation(command):
     again = kzoo.train_seeds("mlp", [0, 1], **options)  # finished: nothing is trained again
     assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before
     assert again.mean() == pytest.approx(statistics.fmean(tests))
+    assert kzoo.train_seeds("mlp", np.arange(2), **options).mean() == again.mean()
+    with pytest.raises(kzoo.InputError, match=r"as \[0, 1, 2\], not 3"):
+        kzoo.train_seeds("mlp", 3, **options)
     assert again.sd("test") == pytest.approx(statistics.stdev(tests))
     for words in (("--seeds", "0,1", "--seed", 3), ("--seeds", "0,0"), ("--seeds", "0,1", "--directory", "here")):
         code, _, errors = command("train", "mlp", *small, *words)

@@ -133,6 +133,21 @@ def test_evaluate_takes_another_dataset_of_the_same_classes(finished, tmp_path):
         finished.evaluate("tests", dataset="digits")
 
 
+def test_a_recipe_or_weights_put_in_after_the_run_are_refused(finished, tmp_path):
+    edited = Path(shutil.copytree(finished.directory, tmp_path / "edited"))
+    recipe = kzoo.Recipe.from_file(edited / "recipe.json")
+    (edited / "recipe.json").write_text(recipe.override(**{"split.seed": 5}).to_json())
+    with pytest.raises(kzoo.InputError, match=r"recipe\.json' was changed after the run \(split\): put it back"):
+        kzoo.Run(edited).evaluate()
+    other = Path(shutil.copytree(finished.directory, tmp_path / "other"))
+    kzoo.create_model("vgg08", **NET, classes=10, input_shape=(8, 8, 1)).save_weights(other / "best.weights.h5")
+    with pytest.raises(kzoo.InputError, match=r"best\.weights\.h5'"):
+        kzoo.Run(other).model  # noqa: B018
+    (other / "best.weights.h5").unlink()
+    with pytest.raises(kzoo.InputError, match="are not there"):
+        kzoo.Run(other).model  # noqa: B018
+
+
 def test_weights_on_disk_are_those_of_the_stock_model(finished):
     run = finished
     for name in ("best", "final"):
