@@ -69,7 +69,7 @@ def test_a_folder_or_file_in_a_recipes_place(tmp_path):
 def test_a_runs_directory_in_a_recipes_place(tmp_path):
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(InputError, match=rf"\(it is a run: kzoo resume {tmp_path}; its recipe is .*recipe\.json\)"):
-        get_recipe(str(tmp_path))
+        recipe(str(tmp_path))
 
 
 def test_only_words_that_mean_alike_are_suggested():
