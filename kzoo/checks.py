@@ -30,7 +30,7 @@ def whole(option: str, value: Any, minimum: int = 1) -> int:
 
 def positive(option: str, value: Any) -> float:
     """The value, if it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
         raise InputError(f"{option}={value!r}: must be a number above 0")
     return float(value)
 
@@ -44,12 +44,12 @@ def odd(option: str, value: Any) -> int:
 
 def rate(option: str, value: Any) -> float:
     """The value, if it is a dropout rate: 0 <= value < 1."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise InputError(f"{option}={value!r}: must be a number from 0 up to, but not including, 1")
     return float(value)
 
 
-def of_unit_pixels(option: str, values: Sequence[float] | float) -> None:
+def of_unit_pixels(option: str, values: Any) -> None:
     """Refuse means or standard deviations of pixels 0-255 where those of pixels / 255 are meant."""
     if any(value > 1 for value in ([values] if isinstance(values, Real) else values)):
         raise InputError(

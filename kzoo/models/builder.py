@@ -181,7 +181,7 @@ class ModelBuilder:
         )(x)
 
 
-def _per_channel(option: str, value: Sequence[float] | float, channels: int) -> list[float]:
+def _per_channel(option: str, value: Any, channels: int) -> list[float]:
     numbers = [value] * channels if isinstance(value, Real) else list(value)
     if len(numbers) != channels:
         raise InputError(f"{option}={value!r}: {channels} numbers are needed, one per channel of the image")

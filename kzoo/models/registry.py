@@ -245,8 +245,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     taken = parameters_in_source(variant.builder)
     if taken is not None and variant.builder.startswith("kzoo."):
         taken = [*taken[1:], *(parameters_in_source("kzoo.models.families:_shared") or ())]
-    for option in options if taken is not None else ():
-        if option not in taken:
+    for option in options:
+        if taken is not None and option not in taken:
             raise unknown(f"option of model {variant.name!r}", option, taken)
 
 

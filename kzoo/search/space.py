@@ -115,7 +115,8 @@ class Range:
         Raises:
             InputError: the range is empty, or its step or scale makes no sense.
         """
-        low, high, step = (value.item() if isinstance(value, np.generic) else value for value in (low, high, step))
+        given: Any = [value.item() if isinstance(value, np.generic) else value for value in (low, high, step)]
+        low, high, step = given
         for what, number in {"low": low, "high": high, **({} if step is None else {"step": step})}.items():
             whole = self._number is int
             if not _numbers([number]) or not math.isfinite(number) or (whole and not isinstance(number, int)):
