@@ -51,7 +51,7 @@ def rate(option: str, value: Any) -> float:
 
 def of_unit_pixels(option: str, values: Any) -> None:
     """Refuse means or standard deviations of pixels 0-255 where those of pixels / 255 are meant."""
-    if any(value > 1 for value in ([values] if isinstance(values, Real) else values)):
+    if any(float(value) > 1 for value in ([values] if isinstance(values, Real) else values)):
         raise InputError(
             f"{option}={values!r}: must be in units of pixels / 255, so at most 1; divide those of 0-255 by 255"
         )
