@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 import kzoo
-from kzoo.data import augment
-from kzoo.data.augmentation import Augmentation, Normalization
+from kzoo.data.augmentation import spec as augment
+from kzoo.data.augmentation.base import Augmentation, Normalization
 from kzoo.data.datasets import get_dataset
 from kzoo.seeds import generator
 from kzoo.training import records

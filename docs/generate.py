@@ -58,7 +58,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "early-stop-fields": partial(schemas.fields, "kzoo.recipes.settings", "EarlyStop"),
     "optimizers": partial(schemas.kinds, "kzoo.recipes.settings", "AnyOptimizer"),
     "schedules": partial(schemas.kinds, "kzoo.recipes.settings", "AnySchedule"),
-    "augmentations": partial(schemas.kinds, "kzoo.data.augment", "AnyAugmentation"),
+    "augmentations": partial(schemas.kinds, "kzoo.data.augmentation.spec", "AnyAugmentation"),
     "doctor-rates": measured.doctor_rates,
     "inference": measured.inference,
     **{

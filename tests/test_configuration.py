@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kzoo.configuration import DATA_DIR, configuration_file, configure, configured
-from kzoo.data.prepared import data_folder
+from kzoo.data.tfds.prepared import data_folder
 from kzoo.errors import InputError
 
 

@@ -49,8 +49,8 @@ def get(
     data_dir: DataDir = None,
 ) -> None:
     """Download a dataset and prepare it with tensorflow-datasets."""
-    from kzoo.data.getting import get as get_it
-    from kzoo.data.getting import summary
+    from kzoo.data.tfds.getting import get as get_it
+    from kzoo.data.tfds.getting import summary
 
     outer = context.parent.params.get("data_dir") if context.parent else None
     data_dir = data_dir or outer
@@ -65,7 +65,7 @@ def get(
 
 def _remember(data_dir: Path) -> None:
     """Save the directory and report it; warn if it cannot be saved."""
-    from kzoo.data.getting import remember
+    from kzoo.data.tfds.getting import remember
 
     try:
         file = remember(data_dir)

@@ -9,7 +9,9 @@ from kzoo.lazy import Exports
 
 if TYPE_CHECKING:
     from kzoo.data.arrays import Arrays, channel_statistics
-    from kzoo.data.augment import (
+    from kzoo.data.augmentation.base import Augmentation, Normalization
+    from kzoo.data.augmentation.expansions import expand
+    from kzoo.data.augmentation.spec import (
         AugmentationSpec,
         ContrastStretch,
         Flip,
@@ -20,29 +22,27 @@ if TYPE_CHECKING:
         RandomErasing,
         Rotation,
     )
-    from kzoo.data.augmentation import Augmentation, Normalization
     from kzoo.data.batches import Batches
     from kzoo.data.datasets import Dataset, get_dataset, list_datasets, register_dataset
-    from kzoo.data.expansions import expand
-    from kzoo.data.getting import get
     from kzoo.data.images import read_image, resize
     from kzoo.data.in_memory import from_arrays
     from kzoo.data.loading import Availability, available, load
     from kzoo.data.splits import Part, Split, Splits, split
+    from kzoo.data.tfds.getting import get
 
 _EXPORTS = Exports(
     __name__,
     {
         "arrays": ("Arrays", "channel_statistics"),
-        "augment": (
+        "augmentation.spec": (
             *("AugmentationSpec", "ContrastStretch", "Flip", "GaussianNoise", "MedianFilter", "Mixup", "PadCrop"),
             *("RandomErasing", "Rotation"),
         ),
-        "augmentation": ("Augmentation", "Normalization"),
+        "augmentation.base": ("Augmentation", "Normalization"),
         "batches": ("Batches",),
         "datasets": ("Dataset", "get_dataset", "list_datasets", "register_dataset"),
-        "expansions": ("expand",),
-        "getting": ("get",),
+        "augmentation.expansions": ("expand",),
+        "tfds.getting": ("get",),
         "in_memory": ("from_arrays",),
         "images": ("read_image", "resize"),
         "loading": ("Availability", "available", "load"),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kzoo.data.augment import AlternatingFlip
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization
-from kzoo.data.mixing import Mixing
+from kzoo.data.augmentation.base import UNIT, Augmentation, Normalization
+from kzoo.data.augmentation.mixing import Mixing
+from kzoo.data.augmentation.spec import AlternatingFlip
 from kzoo.errors import InputError
 from kzoo.seeds import generator
 

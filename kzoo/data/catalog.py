@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from kzoo.data.augmentation import Augmentation
-from kzoo.data.geometry import Flip, PadCrop
+from kzoo.data.augmentation.base import Augmentation
+from kzoo.data.augmentation.geometry import Flip, PadCrop
 
 Loader = Callable[[str | None], Any]
 

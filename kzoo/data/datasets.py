@@ -8,9 +8,9 @@ from numbers import Real
 from typing import Any
 
 from kzoo.checks import of_unit_pixels
-from kzoo.data.augmentation import Augmentation
+from kzoo.data.augmentation.base import Augmentation
 from kzoo.data.catalog import DATASETS, Dataset, Loader
-from kzoo.data.tfds_names import PREFIX, parse
+from kzoo.data.tfds.names import PREFIX, parse
 from kzoo.errors import InputError, shown, unknown
 from kzoo.registry import Registry
 
@@ -89,7 +89,7 @@ def get_dataset(name: str) -> Dataset:
 
     Args:
         name: a built-in or registered name, ``NAME/CONFIG`` for a configuration of a built-in one, or
-            ``tfds:NAME[/CONFIG]`` (see `kzoo.data.tfds_names`), ``module:function`` (a loader), ``folder:PATH`` or
+            ``tfds:NAME[/CONFIG]`` (see `kzoo.data.tfds.names`), ``module:function`` (a loader), ``folder:PATH`` or
             ``npz:PATH``, declared with defaults: one tenth for validation, a fifth for testing if there is no test
             split. A name of tensorflow-datasets that a built-in dataset uses gives that dataset.
 

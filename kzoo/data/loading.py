@@ -16,7 +16,7 @@ from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.images import resize_all
 from kzoo.data.npz import npz, npz_file
-from kzoo.data.prepared import configurations, data_folder, load_prepared, located
+from kzoo.data.tfds.prepared import configurations, data_folder, load_prepared, located
 from kzoo.errors import InputError, some
 from kzoo.references import check_module, load_function
 
@@ -41,8 +41,8 @@ def load(
 
     Args:
         name: see `kzoo.data.get_dataset`.
-        data_dir: where tensorflow-datasets prepared it; for the default see `kzoo.data.prepared.data_folder`. Passed
-            to a custom loader.
+        data_dir: where tensorflow-datasets prepared it; by default that of `kzoo.data.tfds.prepared.data_folder`. A
+            custom loader gets it.
         classes: only these classes, by name (text) or number (integer; one that is also a name means the name),
             renumbered in this order.
         image_size: scale the images to this many pixels a side (once: the result is cached).

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kzoo.data.augment import Mixup
-from kzoo.data.augmentation import UNIT
-from kzoo.data.expansions import CHANGES
+from kzoo.data.augmentation.base import UNIT
+from kzoo.data.augmentation.expansions import CHANGES
+from kzoo.data.augmentation.spec import Mixup
 from kzoo.diagnostics.confusion import confident_mistakes
 from kzoo.errors import InputError, RunFailed
 from kzoo.html_report.document import Absent

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kzoo.data.augment import AlternatingFlip, Flip, Translate
+from kzoo.data.augmentation.spec import AlternatingFlip, Flip, Translate
 from kzoo.data.splits import Split
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Constant, Linear, Muon, Nesterov, RateMultiplier

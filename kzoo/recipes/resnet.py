@@ -7,7 +7,7 @@ strengths other than 1e-3, mixup's alpha.
 
 from __future__ import annotations
 
-from kzoo.data.augment import Flip, GaussianNoise, Mixup, PadCrop
+from kzoo.data.augmentation.spec import Flip, GaussianNoise, Mixup, PadCrop
 from kzoo.data.splits import Split
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import (

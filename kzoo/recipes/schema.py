@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from kzoo import notebook
 from kzoo.checks import of_unit_pixels
 from kzoo.custom import CustomPart
-from kzoo.data.augment import AugmentationSpec
+from kzoo.data.augmentation.spec import AugmentationSpec
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split

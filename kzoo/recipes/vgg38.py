@@ -7,7 +7,7 @@ batch 100, 100 epochs, Adam 1e-3, cosine annealing per epoch down to 2e-5, seed 
 
 from __future__ import annotations
 
-from kzoo.data.augment import Flip, PadCrop, RandomErasing
+from kzoo.data.augmentation.spec import Flip, PadCrop, RandomErasing
 from kzoo.data.splits import Split
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adam, ChannelStatistics, Constant, Cosine

@@ -14,10 +14,10 @@ import keras
 import numpy as np
 
 from kzoo.data.arrays import channel_statistics
-from kzoo.data.augmentation import Normalization
+from kzoo.data.augmentation.base import Normalization
+from kzoo.data.augmentation.expansions import expand
 from kzoo.data.batches import Batches
 from kzoo.data.datasets import get_dataset
-from kzoo.data.expansions import expand
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError, unknown

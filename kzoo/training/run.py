@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kzoo import notebook
-from kzoo.data.augmentation import Normalization
+from kzoo.data.augmentation.base import Normalization
 from kzoo.data.batches import Batches
 from kzoo.data.datasets import get_dataset
 from kzoo.data.in_memory import held

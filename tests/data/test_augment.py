@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from kzoo.data.augment import (
+from kzoo.data.augmentation.base import Augmentation, Normalization
+from kzoo.data.augmentation.spec import (
     AlternatingFlip,
     AugmentationSpec,
     ColorJitter,
@@ -24,7 +25,6 @@ from kzoo.data.augment import (
     Translate,
     TrivialAugment,
 )
-from kzoo.data.augmentation import Augmentation, Normalization
 
 SCHEMA: TypeAdapter = TypeAdapter(tuple[AugmentationSpec, ...])
 ALL = (

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import kzoo.data
-from kzoo.data.augment import (
+from kzoo.data.augmentation.base import Augmentation
+from kzoo.data.augmentation.spec import (
     AlternatingFlip,
     ContrastStretch,
     Flip,
@@ -18,7 +19,6 @@ from kzoo.data.augment import (
     RandomErasing,
     Rotation,
 )
-from kzoo.data.augmentation import Augmentation
 from kzoo.data.batches import Batches
 from kzoo.errors import InputError
 from kzoo.seeds import generator

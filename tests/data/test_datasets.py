@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kzoo.data import datasets
-from kzoo.data.augment import Flip
+from kzoo.data.augmentation.spec import Flip
 from kzoo.data.datasets import DATASETS, get_dataset, list_datasets, register_dataset
 from kzoo.data.loading import available, load
 from kzoo.data.splits import Split, split

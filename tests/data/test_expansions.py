@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from kzoo.data.augmentation import CHUNK
-from kzoo.data.expansions import expand
+from kzoo.data.augmentation.base import CHUNK
+from kzoo.data.augmentation.expansions import expand
 from kzoo.errors import InputError
 
 LABELS = np.arange(12) % 5

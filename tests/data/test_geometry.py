@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from kzoo.data.geometry import CropDraw, Flip, FlipDraw, PadCrop, Rotation, rotate
+from kzoo.data.augmentation.geometry import CropDraw, Flip, FlipDraw, PadCrop, Rotation, rotate
 
 SHAPE = (7, 6, 3)
 

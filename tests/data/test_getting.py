@@ -16,7 +16,7 @@ import pytest
 
 from kzoo.data import get
 from kzoo.data.loading import load
-from kzoo.data.prepared import find
+from kzoo.data.tfds.prepared import find
 from kzoo.errors import InputError, RunFailed
 
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from kzoo.data.augmentation import Normalization
-from kzoo.data.pixels import (
+from kzoo.data.augmentation.base import Normalization
+from kzoo.data.augmentation.pixels import (
     ContrastStretch,
     ErasingDraw,
     GaussianNoise,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from kzoo.data import color, policies
-from kzoo.data.augment import ColorJitter, CutMix, Cutout, RandAugment, Translate, TrivialAugment
-from kzoo.data.augmentation import Normalization
+from kzoo.data.augmentation import color, policies
+from kzoo.data.augmentation.base import Normalization
+from kzoo.data.augmentation.spec import ColorJitter, CutMix, Cutout, RandAugment, Translate, TrivialAugment
 from kzoo.errors import InputError
 
 UNCHANGED = [

@@ -19,8 +19,8 @@ from kzoo.data import datasets
 from kzoo.data.arrays import channel_statistics
 from kzoo.data.datasets import get_dataset, register_dataset
 from kzoo.data.loading import available, load
-from kzoo.data.prepared import find
 from kzoo.data.splits import Split, split
+from kzoo.data.tfds.prepared import find
 from kzoo.errors import InputError
 
 WITHOUT_TENSORFLOW = """

@@ -16,8 +16,8 @@ import pytest
 from kzoo.data.datasets import DATASETS, get_dataset
 from kzoo.data.images import resize
 from kzoo.data.loading import available, load
-from kzoo.data.prepared_description import describe, parts_of
 from kzoo.data.splits import Split, split
+from kzoo.data.tfds.description import describe, parts_of
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.training.identity.named import names_data

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.data.geometry import rotate
+from kzoo.data.augmentation.geometry import rotate
 from kzoo.diagnostics.invariance import Invariance, invariance, plot_invariance, shifted, turned
 from kzoo.errors import InputError
 

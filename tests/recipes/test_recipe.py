@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from kzoo.data.augment import Flip, PadCrop
+from kzoo.data.augmentation.spec import Flip, PadCrop
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes import Recipe, list_recipes, recipe

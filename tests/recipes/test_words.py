@@ -2,7 +2,7 @@
 
 import pytest
 
-from kzoo.data.augment import PadCrop
+from kzoo.data.augmentation.spec import PadCrop
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import create_model, get_variant
 from kzoo.recipes import Recipe, recipe

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.data.augmentation import Normalization
+from kzoo.data.augmentation.base import Normalization
 from kzoo.data.datasets import get_dataset
 from kzoo.diagnostics.doctor.subject import Subject, check_fits
 from kzoo.errors import InputError

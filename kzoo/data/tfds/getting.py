@@ -13,8 +13,8 @@ from kzoo.configuration import DATA_DIR, configure
 from kzoo.data.arrays import channel_statistics
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.loading import load
-from kzoo.data.prepared import data_folder, find
-from kzoo.data.tfds_names import PREFIX
+from kzoo.data.tfds.names import PREFIX
+from kzoo.data.tfds.prepared import data_folder, find
 from kzoo.errors import InputError, KzooError, RunFailed
 from kzoo.files import user_path
 
@@ -39,7 +39,7 @@ def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
 
     Args:
         name: as recipes name it, or as tensorflow-datasets does.
-        data_dir: where to; see `kzoo.data.prepared.data_folder`.
+        data_dir: where to; see `kzoo.data.tfds.prepared.data_folder`.
 
     Returns:
         The dataset, preceded by the one that it is trained on if that is another.

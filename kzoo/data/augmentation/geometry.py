@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation.base import CHUNK, UNIT, Augmentation, Normalization, as_dtype
 from kzoo.errors import InputError
 from kzoo.lazy import np
 

@@ -10,12 +10,12 @@ from typing import Annotated, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from kzoo.custom import family, reserve
-from kzoo.data.augmentation import CustomAugmentation
-from kzoo.data.color import ColorJitter
-from kzoo.data.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
-from kzoo.data.mixing import CutMix, Mixup
-from kzoo.data.pixels import ContrastStretch, Cutout, GaussianNoise, MedianFilter, RandomErasing
-from kzoo.data.policies import RandAugment, TrivialAugment
+from kzoo.data.augmentation.base import CustomAugmentation
+from kzoo.data.augmentation.color import ColorJitter
+from kzoo.data.augmentation.geometry import AlternatingFlip, Flip, PadCrop, Rotation, Translate
+from kzoo.data.augmentation.mixing import CutMix, Mixup
+from kzoo.data.augmentation.pixels import ContrastStretch, Cutout, GaussianNoise, MedianFilter, RandomErasing
+from kzoo.data.augmentation.policies import RandAugment, TrivialAugment
 from kzoo.schemas import kind_alone
 
 AnyAugmentation = (

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
-from kzoo.data.geometry import Probability
+from kzoo.data.augmentation.base import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation.geometry import Probability
 from kzoo.errors import InputError
 from kzoo.lazy import np
 

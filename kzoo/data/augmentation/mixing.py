@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization
-from kzoo.data.pixels import inside
+from kzoo.data.augmentation.base import UNIT, Augmentation, Normalization
+from kzoo.data.augmentation.pixels import inside
 from kzoo.lazy import np
 
 

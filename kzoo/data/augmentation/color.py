@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kzoo.data.augmentation import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation.base import UNIT, Augmentation, Normalization, as_dtype
 from kzoo.lazy import np
 
 LUMA = (0.299, 0.587, 0.114)

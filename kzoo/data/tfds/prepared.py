@@ -17,7 +17,7 @@ from kzoo.data import cache
 from kzoo.data.arrays import Arrays
 from kzoo.data.datasets import Dataset
 from kzoo.data.part_names import TEST, TRAIN
-from kzoo.data.prepared_description import Damaged, Description, describe
+from kzoo.data.tfds.description import Damaged, Description, describe
 from kzoo.errors import InputError, some
 from kzoo.files import home, user_path
 
@@ -76,7 +76,7 @@ def load_prepared(dataset: Dataset, data_dir: str | Path | None, image_size: int
     description = location.description
 
     def build() -> Arrays:
-        from kzoo.data.prepared_decoding import decoded
+        from kzoo.data.tfds.decoding import decoded
 
         return decoded(dataset, prepared, description, image_size)
 

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from kzoo.data.augmentation import CHUNK, UNIT, Augmentation, Normalization, as_dtype
-from kzoo.data.color import blend, brightness, contrast, saturation
-from kzoo.data.geometry import affine, rotate
+from kzoo.data.augmentation.base import CHUNK, UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation.color import blend, brightness, contrast, saturation
+from kzoo.data.augmentation.geometry import affine, rotate
 from kzoo.lazy import np
 
 Change = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]

@@ -15,7 +15,7 @@ from kzoo.data.arrays import Arrays, checked
 from kzoo.data.datasets import Dataset, is_built_in
 from kzoo.data.images import DEEP, resize
 from kzoo.data.part_names import TEST, TRAIN
-from kzoo.data.prepared_description import Description
+from kzoo.data.tfds.description import Description
 from kzoo.errors import InputError, some
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from kzoo.data.augmentation import CHUNK
-from kzoo.data.geometry import rotate
-from kzoo.data.pixels import median_filter, stretch_contrast
+from kzoo.data.augmentation.base import CHUNK
+from kzoo.data.augmentation.geometry import rotate
+from kzoo.data.augmentation.pixels import median_filter, stretch_contrast
 from kzoo.errors import InputError, unknown
 from kzoo.lazy import np
 

@@ -1,0 +1,1 @@
+"""Datasets of tensorflow-datasets: their names, where they are prepared, what they hold, and downloading them."""
