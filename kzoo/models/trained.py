@@ -137,9 +137,9 @@ def _weights_in(path: Path) -> int | None:
 
 
 def _states_in(model: keras.Model) -> int:
-    """The number of states of random generators in custom layers, where they may have any name."""
-    custom = [layer for layer in inner_layers(model) if not type(layer).__module__.startswith("keras.")]
-    return sum(len(layer.variables) - len(layer.weights) for layer in custom)
+    """The number of states of random generators with other names than dropout's: those of Keras's augmentation, say."""
+    named = sum(hasattr(layer, "seed_generator") for layer in inner_layers(model))
+    return max(0, len(model.variables) - len(model.weights) - named)
 
 
 def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, source: str) -> None:

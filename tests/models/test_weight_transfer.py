@@ -271,3 +271,21 @@ def test_a_set_is_named_where_a_builder_was_looked_for():
         kzoo.create_model("vgg08:cifar10")
     with pytest.raises(InputError, match=r"'emnist' none of its sets of weights .*vgg08:cifar10"):
         kzoo.create_model("vgg08:emnist")
+
+
+def test_states_of_random_layers_are_no_weights(tmp_path):
+    """A file of a network with dropout and augmentation holds the states of their generators too."""
+
+    def small(*between):
+        x = keras.Input((4, 4, 1))
+        y = layers.Flatten()(layers.RandomFlip()(x))
+        for layer in between:
+            y = layer(y)
+        return keras.Model(x, layers.Dense(3)(layers.Dropout(0.5)(y)))
+
+    small().save_weights(tmp_path / "net.weights.h5")
+    target = small()
+    load_file(target, tmp_path / "net.weights.h5", "net")
+    small(layers.Dense(16)).save_weights(tmp_path / "more.weights.h5")
+    with pytest.raises(InputError, match="the file has 4 weights, the model 2"):
+        load_file(small(), tmp_path / "more.weights.h5", "more")
