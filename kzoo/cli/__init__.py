@@ -52,6 +52,8 @@ def main() -> None:
     except OSError:
         complain("error", "the current directory does not exist any more: change to another one")
         sys.exit(2)
+
+    # Run the command; each kind of error has its exit status.
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
         status = _command("".join(sys.argv[1:2]))(prog_name="kzoo", standalone_mode=False)

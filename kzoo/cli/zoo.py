@@ -64,26 +64,10 @@ def info(
     options = assignments(set_)
     check_builder_options(name, options)
     import_keras()
-    from kzoo.introspection.keras_file import load_keras_file
     from kzoo.introspection.layer_table import layer_table
-    from kzoo.models.registry import create_model, names_set
-
-    if Path(name).is_dir() and not names_set(name):
-        from kzoo.training.run import Run
-
-        raise InputError(f"{name!r} is a run, whose model is {Run(name).recipe.model!r}: give that name")
-
-    # The model: a file's, a set's, or one built by name.
-    if name.endswith(".keras"):
-        model = load_keras_file(name)
-    elif names_set(name):
-        from kzoo.models.weight_sets import describe, find_set
-
-        model = create_model(describe(find_set(name), name).model, weights=name, **options)
-    else:
-        model = create_model(name, **options)
 
     # One line for each layer, then the sums.
+    model = _model(name, options)
     layers = layer_table(model)
     if as_json:
         print_json(layers.to_dict())
@@ -108,6 +92,24 @@ def info(
     )
     if layers.uncounted:
         out.print(f"multiply-adds of these layers are not counted: {', '.join(layers.uncounted)}")
+
+
+def _model(name: str, options: dict[str, Any]) -> Any:
+    """The model of a file, of a weight set, or of a name."""
+    from kzoo.introspection.keras_file import load_keras_file
+    from kzoo.models.registry import create_model, names_set
+
+    if Path(name).is_dir() and not names_set(name):
+        from kzoo.training.run import Run
+
+        raise InputError(f"{name!r} is a run, whose model is {Run(name).recipe.model!r}: give that name")
+    if name.endswith(".keras"):
+        return load_keras_file(name)
+    if names_set(name):
+        from kzoo.models.weight_sets import describe, find_set
+
+        return create_model(describe(find_set(name), name).model, weights=name, **options)
+    return create_model(name, **options)
 
 
 @app.command()

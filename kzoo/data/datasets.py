@@ -69,6 +69,8 @@ def register_dataset(
         of_unit_pixels(f"dataset {name!r}: {option}", () if values is None else values)
         if isinstance(values, Real):
             raise InputError(f"dataset {name!r}: {option} must hold a number for each channel, not {values!r}")
+
+    # Register the declaration.
     dataset = Dataset(
         name,
         classes=classes,
@@ -137,6 +139,7 @@ def _prepared(text: str) -> Dataset:
     dataset = matching[0]
     if (image, label) == (None, None) and dataset.prepared == name:
         return dataset
+
     # Another configuration, or other features: measured and counted values do not hold for it.
     new_name = f"{dataset.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
     dataset = dataclasses.replace(dataset, name=new_name, prepared=name, features=(image, label), configuration=None)

@@ -44,6 +44,8 @@ class Classifier:
         self.background: Colour | None = WHITE
         self._rounding = 0.0
         exported = exported or (self.target / "saved_model.pb").is_file()
+
+        # Read what the file or the run says of its images, classes and outputs.
         if exported:
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
@@ -52,6 +54,8 @@ class Classifier:
                 self.background = Recipe(**file.metadata["recipe"]).prediction_background
         else:
             self._open_run()
+
+        # Refuse images that it cannot be given, and warn where their scale is unknown.
         if exported and not file.metadata and not _scales_pixels(self.model):
             warnings.warn(
                 f"{str(target)!r} does not say which pixels it takes: it gets 0 to 255, so a network whose pixels were "

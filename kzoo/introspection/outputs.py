@@ -122,6 +122,7 @@ def _first(inputs: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
     """(batch, outputs) of a model's one output."""
+    # The shape, from the graph, or from a call where there is none.
     wanted = "one output (batch, classes) is needed"
     shape: Any = getattr(model, "output_shape", None) if getattr(model, "outputs", None) else None
     structure = output_structure(model)
@@ -131,6 +132,8 @@ def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
         outputs = _call(model, _images(model, images))
         several = tuple(tuple(each.shape) for each in keras.tree.flatten(outputs))
         shape = tuple(outputs.shape) if hasattr(outputs, "shape") else outputs if isinstance(outputs, dict) else several
+
+    # It must be (batch, outputs).
     if (
         isinstance(shape, dict)
         or not isinstance(shape, tuple)

@@ -35,6 +35,7 @@ def main(answers: int, grace: float) -> int:
         time.sleep(grace)
         os.killpg(0, signal.SIGKILL)
 
+    # Each job prints to its own log; its answer goes to the parent.
     threading.Thread(target=read, daemon=True).start()
     try:
         while (job := jobs.get()) is not None:

@@ -194,6 +194,8 @@ def _connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+
+    # Start Ray on this machine, or connect to the cluster.
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == "local":
         machine: Any = {"num_cpus": len(usable_cores()), "num_gpus": len(visible_gpus(os.environ))}

@@ -80,6 +80,8 @@ def get_recipe(name: str) -> Recipe:
     known = REGISTRY.find(name)
     if known is not None:
         return known
+
+    # The default recipe of a model.
     family, _, model = name.partition("/")
     if family == "default" and MODELS.find(model) is not None:
         name = model  # the name that its default recipe has

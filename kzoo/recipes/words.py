@@ -60,12 +60,15 @@ def unknown_field(field: str, schema: type[BaseModel]) -> InputError:
 
 def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
     """The first problem of a pydantic error as one sentence that names field and value, and what is allowed."""
+    # The problem, its field, and the value.
     problem = _closest(error)
     field = str(problem["loc"][0]) if problem["loc"] else ""
     members = _members(schema.model_fields[field].annotation) if field in schema.model_fields else ()
     tags = {member.__name__ for member in members}
     location = ".".join(str(part) for part in problem["loc"] if "[" not in str(part) and part not in tags)
     value = shown(problem.get("input"), 80)
+
+    # Kinds of problems for which pydantic's message says too little.
     match problem["type"]:
         case "extra_forbidden":
             if len(problem["loc"]) == 1:
@@ -94,6 +97,8 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "value_error":
             text = str(problem["ctx"]["error"])
             return InputError(f"recipe field {location!r} {text}" if text.startswith("must ") else text)
+
+    # All others in pydantic's words.
     message = problem["msg"][0].lower() + problem["msg"][1:]
     if location == field and field in schema.model_fields:
         message += _alternatives(schema.model_fields[field].annotation, problem)

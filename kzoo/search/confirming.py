@@ -46,6 +46,7 @@ def confirm(
     if seed in seeds or len(set(seeds)) < len(seeds) or not seeds:
         raise InputError(f"seeds must be different ones, without the search's own {seed}, not {list(seeds)}")
 
+    # Train both recipes with each seed.
     confirmed = []
     for seed in seeds:
         for which, recipe in recipes.items():
@@ -55,6 +56,8 @@ def confirm(
             for part, scores in (("val", run.best), ("test", run.test)):
                 fields[f"{part}_accuracy"] = scores and scores.accuracy
             confirmed.append(Confirmation(which=which, seed=seed, **fields))
+
+    # Add the scores to the record.
     record = result.record.model_copy(update={"confirmed": confirmed})
     write_record(result.directory, record)
     return SearchResult(result.directory, record)

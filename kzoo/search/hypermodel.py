@@ -228,6 +228,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         if args or options:
             refused = ", ".join([*(["data"] if args else []), *sorted(options)])
             raise _Misuse(f"a recipe brings its own data and settings: search() takes no {refused}")
+
+        # The recipe, and where keras-tuner keeps the trial.
         _, work = self.check_limits(model)
         recipe = self.recipe_of(hp)
         if epochs is not None and initial_epoch is None:
@@ -241,6 +243,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 recipe = recipe.override(seed=recipe.seed + self._execution)
                 model = self._build_with(hp, recipe)
             self._continue_trial(hp, directory)
+
+        # Train it; keras-tuner has its own classes of errors.
         try:
             run = self._train(recipe, model, directory, callbacks, epochs)
         except NotWritten as error:

@@ -122,6 +122,8 @@ class Owner:
                         self._submit(trial)
                 if not self.pool.running:
                     break
+
+                # Handle what has happened meanwhile.
                 events = self.pool.wait()
                 for event in events:
                     self._note(event)

@@ -68,6 +68,8 @@ def train_trial(
         hyper_model = _hyper_model(json.dumps(search, sort_keys=True), data_dir, checkpoint_minutes)
     else:
         hyper_model = search
+
+    # The trial's directory and hyperparameters.
     import keras
     import keras_tuner
 
@@ -81,6 +83,8 @@ def train_trial(
         "changes": hyper_model.space.changes(hp.values),
         "continues": hp.values.get("tuner/trial_id"),
     }
+
+    # Train it, and write the outcome.
     try:
         outcome = _outcome(hyper_model, hp, path, facts)
         if hyper_model.search.model is not None:  # it may have added hyperparameters
@@ -121,6 +125,7 @@ def _outcome(hyper_model: RecipeHyperModel, hp: Any, directory: Path, facts: dic
         reason = in_one_line(error, (FailedTrialError, ValueError, RuntimeError))
         return Outcome(status="failed", reason=reason, **_of_record(directory, search, facts), **facts)
 
+    # A loss that is not finite is a failure; otherwise the best epoch counts.
     facts |= _of_record(directory, search, facts) | {"multiply_adds": history.multiply_adds}
     for name, part in (("loss", "training"), ("val_loss", "validation")):
         for epoch, value in enumerate(history.history.get(name, []), start=1):

@@ -58,6 +58,8 @@ def load_initial_weights(
             raise
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"{label} cannot be read into {model.name!r}: {first}") from None
+
+    # A file of weights alone describes no network.
     note = "the file holds shapes alone: that strides, padding, activations and the scaling of pixels are the same is "
     note += "taken on trust"
     return Transfer([layer.name for layer in model.layers if layer.weights], notes=[note])

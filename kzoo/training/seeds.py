@@ -97,6 +97,8 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")
+
+    # Train one run after another; failures are reported when all have ended.
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     done, failed = [], {}
     for seed in seeds:
