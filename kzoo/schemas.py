@@ -26,13 +26,15 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
         )
 
 
-class Numbers(BaseModel):
-    """Base of data of the user's in which True is no number: ``epochs=true`` would mean one epoch."""
+class Validated(BaseModel):
+    """Base of data that users give: True is no number (as in ``epochs=true``), and a set, without order, is no list."""
 
     @model_validator(mode="before")
     @classmethod
-    def _no_truth_values(cls, data: Any) -> Any:
+    def _no_guesses(cls, data: Any) -> Any:
         for name, value in data.items() if isinstance(data, dict) else ():
+            if name in cls.model_fields and isinstance(value, set | frozenset):
+                raise ValueError(f"{name} must be a list, whose order counts, not {value!r}")
             inside = value.values() if isinstance(value, Mapping) else value
             held = inside if isinstance(value, Mapping | list | tuple) else [value]
             if name in cls.model_fields and any(isinstance(item, bool) for item in held):

@@ -11,9 +11,9 @@ import numpy as np
 
 from kzoo import notebook
 from kzoo.data.array_names import guessed, understood
-from kzoo.data.labels import class_index, texts, whole_labels
+from kzoo.data.labels import as_array, class_index, texts, whole_labels
 from kzoo.data.repeated import repeated
-from kzoo.errors import InputError, some
+from kzoo.errors import InputError, shown, some
 
 SHOWN = 6
 """Images of each class that a notebook shows."""
@@ -192,6 +192,8 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
     Raises:
         InputError: an unknown class, one named twice, or fewer than two.
     """
+    if isinstance(classes, set | frozenset):
+        raise InputError(f"classes must be a list, in the order of the new labels, not {shown(classes)}")
     indices = [class_index(item, arrays.class_names) for item in classes]
     if len(indices) < 2 or len(set(indices)) < len(indices):
         raise InputError(f"classes must name two or more different classes, not {tuple(classes)!r}")
@@ -226,8 +228,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
 def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
-    # np.asarray copies nothing: a memory-mapped array stays memory-mapped.
-    images = whole_pixels(np.asarray(images))
+    images = whole_pixels(as_array(images, f"{source}: {part}images"))
     if images.dtype != np.uint8:
         raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{range_hint(images)}")
     if images.ndim == 3:

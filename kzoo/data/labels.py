@@ -8,7 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.errors import InputError, some, unknown
+from kzoo.errors import InputError, shown, some, unknown
+
+
+def as_array(values: Any, what: str) -> np.ndarray:
+    """Values as an array; one that is memory-mapped stays so.
+
+    Raises:
+        InputError: they are of different shapes, masked, or no array can be made of them.
+    """
+    if np.ma.is_masked(values):
+        raise InputError(f"{what} hold masked values, which are not read: fill them or leave them out")
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # of a list, or of another library's array
+        text = " ".join(str(error).split())
+        why = "they are of different shapes, bring them to one" if "inhomogeneous" in text else text[:200]
+        raise InputError(f"{what} cannot be made into an array: {why}") from None
 
 
 def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
@@ -22,7 +38,7 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
     Raises:
         InputError: they are text, fractions, negative, or several an image.
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels, f"{source}: {part}labels")
     if labels.dtype.kind not in "biuf":
         hint = " (number the classes from 0 and give their names as class_names)" if labels.dtype.kind in "US" else ""
         raise InputError(f"{source}: {part}labels must be whole numbers, not {labels.dtype}{hint}")
@@ -45,6 +61,8 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
             raise InputError(f"{source}: {part}labels must be whole numbers, one is {odd[0]}")
     if labels.size and labels.min() < 0:
         raise InputError(f"{source}: {part}labels must be 0 or more, the smallest is {labels.min()}")
+    if labels.size and labels.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{source}: {part}label {labels.max()} is out of range")
     return labels.astype(np.int64)
 
 
@@ -67,12 +85,16 @@ def texts(names: Any, source: str) -> tuple[str, ...] | None:
                 f"{source}: class_names must name the labels 0..{len(by_number) - 1}, not {some(map(repr, names))}"
             )
         names = [by_number[str(index)] for index in range(len(by_number))]
-    if isinstance(names, str | bytes):
-        raise InputError(f"{source}: class_names must be a list of names, not {names!r}")
+    if isinstance(names, str | bytes | set | frozenset):
+        order = ", in the order of the labels" if isinstance(names, set | frozenset) else ""
+        raise InputError(f"{source}: class_names must be a list of names{order}, not {shown(names)}")
     array = np.asarray(names) if isinstance(names, np.ndarray) else None
     if array is not None and (array.ndim > 2 or array.ndim == 0 or (array.ndim == 2 and array.shape[1] != 1)):
         raise InputError(f"{source}: class_names must have shape (classes,), not {array.shape}")
-    return tuple(map(_text, names if array is None else array.ravel().tolist()))
+    listed = list(names if array is None else array.ravel().tolist())
+    if any(name is None for name in listed):
+        raise InputError(f"{source}: class_names must name every class, {listed.index(None)} has None")
+    return tuple(map(_text, listed))
 
 
 def _text(name: Any) -> str:

@@ -14,7 +14,7 @@ from kzoo.data.datasets import Dataset
 from kzoo.data.strata import drawn_at_once, drawn_by_class
 from kzoo.errors import InputError, some
 from kzoo.lazy import np
-from kzoo.schemas import Numbers, later
+from kzoo.schemas import Validated, later
 from kzoo.seeds import generator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _amount(value: Any) -> Any:
 Amount = Annotated[float | int, BeforeValidator(_amount)]
 
 
-class Split(Numbers):
+class Split(Validated):
     """How to choose validation and test images.
 
     A share is rounded to the nearest number of images (halves to even).

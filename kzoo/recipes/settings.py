@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from kzoo.custom import CustomPart, family, reserve
-from kzoo.schemas import Numbers, kind_alone
+from kzoo.schemas import Validated, kind_alone
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -30,7 +30,7 @@ Background = Annotated[tuple[Channel, Channel, Channel], BeforeValidator(_three)
 """A colour, red, green and blue; a single value is grey."""
 
 
-class Setting(Numbers):
+class Setting(Validated):
     """Base of recipe data: immutable; unknown fields and numbers that are not finite are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

@@ -55,6 +55,11 @@ def test_images_of_zeros_and_ones_are_said_to_be_dark() -> None:
     [
         ({"images": None}, "must give 'images' and 'labels'"),
         ({"labels": None}, "must give 'images' and 'labels'"),
+        ({"images": [np.ones((4, 5)), np.ones((5, 5))]}, "images cannot be made into an array: .*different shapes"),
+        ({"labels": np.ma.masked_equal(np.arange(12) % 3, 2)}, "labels hold masked values"),
+        ({"labels": np.array([0, 1, 2, 2**63] * 3, np.uint64)}, "label 9223372036854775808 is out of range"),
+        ({"class_names": {"a", "b", "c"}}, "class_names must be a list of names, in the order of the labels"),
+        ({"class_names": ["a", None, "c"]}, "class_names must name every class, 1 has None"),
         ({"images": np.ones((12, 4, 5, 3), np.float32)}, r"not float32 from 1 to 1 \(multiply by 255"),
         ({"images": np.ones((12, 4, 5, 3), np.int64)}, "must be uint8 in 0-255, not int64"),
         ({"images": np.full((12, 4, 5, 3), -0.5)}, r"not float64 from -0\.5 to -0\.5 \(scale them to 0-255 and round"),

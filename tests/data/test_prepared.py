@@ -210,6 +210,27 @@ def test_damage_that_only_reading_shows_is_one_error(prepared: Path, part: str) 
     assert "\n" not in str(caught.value)
 
 
+def test_array_record_has_checksums_so_damage_is_no_other_image(tmp_path: Path) -> None:
+    module = pytest.importorskip("array_record.python.array_record_module", reason="it reads ArrayRecord files")
+    rng, path = np.random.default_rng(0), str(tmp_path / "set.array_record")
+    records = [rng.bytes(2000) for _ in range(10)]
+    writer = module.ArrayRecordWriter(path, "group_size:1")
+    for record in records:
+        writer.write(record)
+    writer.close()
+    content, noticed = Path(path).read_bytes(), 0
+    for place in range(100, 20_000, 997):  # within the records; what follows them is padding
+        Path(path).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            reader = module.ArrayRecordReader(path, "")
+            found = [reader.read([index])[0] for index in range(reader.num_records())]
+        except Exception:  # its errors have no base class
+            noticed += 1
+            continue
+        assert found == records
+    assert noticed > 10
+
+
 def test_array_record_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("array_record", reason="writing ArrayRecord files needs it")
     prepare(tmp_path, "mnist", None, 10, "array_record")

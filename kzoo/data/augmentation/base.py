@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from kzoo.custom import CustomPart
 from kzoo.errors import InputError, shown
 from kzoo.lazy import np
-from kzoo.schemas import Numbers
+from kzoo.schemas import Validated
 
 
 class Normalization(NamedTuple):
@@ -31,7 +31,7 @@ UNIT = Normalization((0.0,), (1.0,))
 """No normalization: a network that sees pixels / 255."""
 
 
-class Augmentation(Numbers):
+class Augmentation(Validated):
     """A random change of each image of a batch; its fields are its schema, also in JSON.
 
     Attributes:
