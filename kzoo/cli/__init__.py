@@ -17,7 +17,7 @@ import typer
 from kzoo.cli import (  # noqa: F401  (their commands register themselves, in this order)
     compare,
     data,
-    diagnosis,
+    doctor,
     explain,
     export,
     figures,
