@@ -49,6 +49,8 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
         begun, start = options.begin.directory, options.begin.start
         if console is not None:
             say(console, f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs")
+    if start is None:
+        recipe.check_rates()
     data_dir = options.data_dir or (start.state.data_dir if start else None)
     data = options.data or build.load_parts(recipe, data_dir)
     if start is not None:
