@@ -243,7 +243,7 @@ class Recipe(Setting):
                 rate multiplier applies in no epoch.
         """
         rate, minimum = self.optimizer.learning_rate, getattr(self.schedule, "minimum", 0.0)
-        if minimum > rate:
+        if minimum > rate and self.epochs > 1:
             raise InputError(
                 f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the rate would rise: "
                 "lower the minimum (0 is allowed)"
