@@ -8,7 +8,8 @@ import keras
 import pytest
 
 from kzoo.training.identity.code import digest
-from kzoo.training.identity.origin import describe_callbacks, not_comparable, same_callbacks
+from kzoo.training.identity.comparing import not_comparable, same_callbacks
+from kzoo.training.identity.origin import describe_callbacks
 
 SOURCE = """
 import functools

@@ -13,7 +13,7 @@ import keras
 from kzoo.errors import Differs
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, records
-from kzoo.training.identity import origin
+from kzoo.training.identity import comparing, origin
 from kzoo.training.identity.named import names_data, names_model
 from kzoo.training.run import recorded_data
 
@@ -98,8 +98,8 @@ def check_begun(
     for index, one in enumerate(old[: len(new)]):
         if new[index]["kind"].endswith(f".{keras.callbacks.Callback.__name__}") and new[index]["code"] is None:
             new[index] = one
-    if origin.same_callbacks(old, new):
-        for text in origin.callback_differences(old, new):
+    if comparing.same_callbacks(old, new):
+        for text in comparing.callback_differences(old, new):
             warnings.warn(f"run {str(directory)!r} resumes with {text} than it began with", stacklevel=2)
         before = {**before, "callbacks": None}
     refuse_differences(directory, before, now, lambda: _again(recipe, again, data))
@@ -117,15 +117,15 @@ def refuse_differences(
     If the initial weights differ, `again` describes the model once more. If they differ again, the model's code draws
     new weights each time, which causes a warning instead of an error.
     """
-    if unknown := origin.not_comparable(before, now):
+    if unknown := comparing.not_comparable(before, now):
         warnings.warn(
             f"run {str(directory)!r} was made by another version of Python or kzoo: whether the "
             f"{' or the '.join(unknown)} has changed since cannot be checked",
             stacklevel=2,
         )
-    changed = origin.differences(before, now)
+    changed = comparing.differences(before, now)
     weights = [text for text in changed if text.startswith("other initial weights")]
-    if weights and (other := again()) is not None and not origin.same_weights(other, now["model"]):
+    if weights and (other := again()) is not None and not comparing.same_weights(other, now["model"]):
         warnings.warn(
             f"the model of run {str(directory)!r} has other initial weights whenever it is built, so whether it has "
             "changed cannot be seen from them: draw them from Keras's generators, which the recipe's seed sets",
