@@ -128,15 +128,13 @@ class _Update:
                     p.mul_(len(p) ** 0.5 / p.norm())
                     p.sub_(rate * _orthogonalized(ahead, chosen.iterations).reshape(p.shape))
                     continue
-                row = self.multipliers.get(
-                    {"logits.weight": "logits/kernel", "whitening.bias": "whitening/bias"}.get(name)
-                )
-                if row and row.last_epoch and step >= row.last_epoch * self.steps:
+                multiplier = self.multipliers.get(PATHS.get(name, name))
+                if multiplier and multiplier.last_epoch and step >= multiplier.last_epoch * self.steps:
                     continue
-                gradient = p.grad + chosen.sgd_decay / chosen.sgd_rate * p
+                peak = chosen.sgd_rate * (multiplier.factor if multiplier else 1.0)
+                gradient = p.grad + chosen.sgd_decay / peak * p
                 moment.mul_(chosen.sgd_momentum).add_(gradient)
-                own = rate / chosen.learning_rate * chosen.sgd_rate * (row.factor if row else 1.0)
-                p.sub_(own * (gradient + chosen.sgd_momentum * moment))
+                p.sub_(rate / chosen.learning_rate * peak * (gradient + chosen.sgd_momentum * moment))
 
 
 def _orthogonalized(matrix: Any, iterations: int) -> Any:
