@@ -235,19 +235,23 @@ class Recipe(Setting):
         )
         return Recipe.from_json(filled.to_json())  # as read back from JSON: lists for tuples in model_options
 
+    @property
+    def rising(self) -> str:
+        """A sentence if the schedule's minimum is above the optimizer's rate, so that the rate rises to it; else ""."""
+        rate, minimum = self.optimizer.learning_rate, getattr(self.schedule, "minimum", 0.0)
+        if minimum <= rate or self.epochs == 1:
+            return ""
+        return (
+            f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
+            "epoch to epoch; lower the minimum if it is to fall (0 is allowed)"
+        )
+
     def check_rates(self) -> None:
-        """Refuse learning rates that no one means; recipes of runs that have begun are not checked.
+        """Refuse rate multipliers that no one means; recipes of runs that have begun are not checked.
 
         Raises:
-            InputError: the schedule's minimum is above the optimizer's rate, so that the rate would rise to it, or a
-                rate multiplier applies in no epoch.
+            InputError: a rate multiplier applies in no epoch.
         """
-        rate, minimum = self.optimizer.learning_rate, getattr(self.schedule, "minimum", 0.0)
-        if minimum > rate and self.epochs > 1:
-            raise InputError(
-                f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the rate would rise: "
-                "lower the minimum (0 is allowed)"
-            )
         for name, multiplier in self.rate_multipliers.items():
             first, last = multiplier.first_epoch, multiplier.last_epoch
             if last is not None and first > last:

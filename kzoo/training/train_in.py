@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
             say(console, f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs")
     if start is None:
         recipe.check_rates()
+        if recipe.rising:
+            warnings.warn(recipe.rising, stacklevel=2)
     data_dir = options.data_dir or (start.state.data_dir if start else None)
     data = options.data or build.load_parts(recipe, data_dir)
     if start is not None:

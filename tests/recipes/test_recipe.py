@@ -140,11 +140,17 @@ def test_bad_fields_get_one_clear_error(fields, message):
     assert "\n" not in str(caught.value)
 
 
-def test_rates_that_no_one_means_are_refused_before_a_run_begins():
+def test_a_rate_that_rises_is_said():
     row = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
-    row.check_rates()
-    with pytest.raises(InputError, match=r"schedule\.minimum=0\.001 is above optimizer\.learning_rate=0\.0001"):
-        row.override(**{"optimizer.learning_rate": 1e-4}).check_rates()
+    assert row.rising == ""
+    lower = row.override(**{"optimizer.learning_rate": 1e-4})
+    assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in lower.rising
+    assert lower.override(epochs=1).rising == ""
+    lower.check_rates()  # a search may draw such a rate
+
+
+def test_multipliers_that_no_one_means_are_refused_before_a_run_begins():
+    row = Recipe("a/b", model="vgg08", epochs=5)
     row.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
     with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
         row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
