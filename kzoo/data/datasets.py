@@ -40,10 +40,9 @@ def register_dataset(
 
     Args:
         name: how recipes will name it; no colon.
-        loader: ``loader(data_dir)``, or ``module:function`` naming it. It gets the user's data folder
-            (or None) and returns a mapping, or an object with attributes: ``images`` uint8 (N, H, W, C) or
-            (N, H, W) in 0-255, ``labels`` integers (N,) from 0, and optionally ``test_images``, ``test_labels``
-            and ``class_names``.
+        loader: ``loader(data_dir)``, or ``module:function`` naming it. It gets the user's data folder (or None) and
+            returns a mapping, or an object with attributes: ``images`` uint8 (N, H, W, C) or (N, H, W) in 0-255,
+            ``labels`` integers (N,) from 0, and optionally ``test_images``, ``test_labels`` and ``class_names``.
         classes, image_shape, mean, std, augmentation, validation, test, class_names: see `Dataset`.
 
     Returns:

@@ -86,15 +86,13 @@ def invariance(
 ) -> Invariance:
     """Accuracy against shift and rotation.
 
-    Turned images are interpolated bilinearly, which by itself costs some accuracy at angles other than multiples of
-    90 degrees.
+    Turned images are interpolated bilinearly, which alone costs some accuracy except at multiples of 90 degrees.
 
     Args:
         model: any Keras model from images to (n, classes), logits or probabilities.
         images: (n, h, w, c) as the model takes them; uint8 stays uint8.
         labels: integers (n,).
-        shifts: distances in pixels, 0 or more.
-        angles: in degrees.
+        shifts, angles: distances in pixels, 0 or more; angles in degrees.
         fill: the pixels from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
         name: for legends; the model's by default.
 

@@ -58,8 +58,8 @@ def save_weights_set(
         The folder.
 
     Raises:
-        InputError: the run is not finished, failed, has no test part, or its model has no name; the folder exists;
-            float16 costs accuracy.
+        InputError: the run is not finished, failed, has no test part or named model; the folder exists; float16 costs
+            accuracy.
 
     Example:
         >>> sorted(path.name for path in kzoo.save_weights_set(run, "digits-set").iterdir())

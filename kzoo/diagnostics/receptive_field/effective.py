@@ -128,9 +128,7 @@ def effective_field(
         path = model.layers[-1].name
 
     # The images, and the centre of the layer's map.
-    if images is None:
-        images = _noise(model, count, seed)
-    images = np.asarray(images)
+    images = np.asarray(_noise(model, count, seed) if images is None else images)
     (output,) = layer_outputs(model, [path], images[:1])
     if output.ndim != 4 or images.ndim != 4:
         raise InputError(
