@@ -21,12 +21,12 @@ from kzoo.cli import (  # noqa: F401  (their commands register themselves, in th
     explain,
     export,
     figures,
+    models,
     runs,
     search,
     serving,
     studies,
     weights,
-    zoo,
 )
 from kzoo.cli.common import app, complain
 from kzoo.cli.parsing import UsageError, complain_of_usage
