@@ -69,6 +69,8 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversio
                 "which has the same formula"
             )
     options = {} if conversion.opset is None else {"opset_version": conversion.opset}
+    with quiet_import():
+        from kzoo.exporting import onnx_operators  # noqa: F401  it adds what tf2onnx lacks
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras uses a name that NumPy deprecates

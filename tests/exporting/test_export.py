@@ -24,6 +24,7 @@ FAMILIES = {
     "densenet-bc-40-16": {"depth": 10, "input_shape": (8, 8, 3)},
     "lenet2-dilated": {},
     "mlp": {"input_shape": (8, 8, 3)},
+    "fastnet-s": {"widths": (8, 8), "input_shape": (8, 8, 3)},
 }
 PATHS = {"savedmodel": "net", "onnx": "net.onnx", "litert": "net.tflite", "keras": "net.keras"}
 

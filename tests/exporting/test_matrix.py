@@ -11,7 +11,7 @@ from tests.exporting.conftest import on_tensorflow
 from tests.harness import randomize
 
 pytestmark = [pytest.mark.slow, on_tensorflow]
-SAMPLE = ["vgg38-bn-res", "vgg-e-bn", "resnet48", "densenet-bc-100-12", "lenet4-strided", "mlp"]
+SAMPLE = ["vgg38-bn-res", "vgg-e-bn", "resnet48", "densenet-bc-100-12", "lenet4-strided", "mlp", "fastnet-l"]
 WHOLE = os.environ.get("KZOO_EXPORT_MATRIX") == "all"
 
 
