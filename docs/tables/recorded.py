@@ -166,18 +166,19 @@ def weights() -> str:
 
 
 FEW_EPOCHS = 10
-"""A set that was trained for fewer epochs is a start: the first pages fold it."""
+"""A set that was trained for fewer epochs, and for fewer than its recipe has, is a start: the first pages fold it."""
 
 
 def first_weights(*, few: bool) -> str:
-    """Short table of the packaged sets, of few epochs or of many: the longest trained first, then the most accurate."""
+    """Short table of the packaged sets, those that are a start or the others; the most accurate first."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
+    from kzoo.recipes import get_recipe
 
     found = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
-    found.sort(key=lambda pair: (-pair[1].epochs, -pair[1].metrics["test_accuracy"]))
+    found.sort(key=lambda pair: -pair[1].metrics["test_accuracy"])
     rows = []
     for name, row in found:
-        if (row.epochs < FEW_EPOCHS) != few:
+        if (row.epochs < min(FEW_EPOCHS, get_recipe(row.recipe["name"]).epochs)) != few:
             continue
         size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
         sizes = (f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
