@@ -28,7 +28,7 @@ def diagnosis():
 
 
 def run(tmp_path, finished):
-    (tmp_path / "recipe.json").write_text(kzoo.recipe("rescue/vgg38").to_json())
+    (tmp_path / "recipe.json").write_text(kzoo.Recipe(**record().recipe).to_json())
     if finished:
         (tmp_path / "result.json").write_text(record().to_json())
     return kzoo.Run(tmp_path)

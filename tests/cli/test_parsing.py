@@ -68,7 +68,7 @@ ELSEWHERE = {
     "train vgg08 --dataset folder:nowhere": "image folder 'nowhere' does not exist",
     "train vgg08 --dataset npz:nowhere.npz": "npz file 'nowhere.npz' does not exist",
     "train vgg08 --dataset tfds:nowhere": "dataset 'nowhere' is not in",
-    "train vgg08 --dataset digits --weights cifar10": "did you mean the set 'vgg08:cifar10'?",
+    "train vgg08 --dataset digits --weights cifar10": "or 'vgg08:cifar10'?",
     "evaluate vgg08:nope": "unknown weights of model 'vgg08' 'nope': allowed are",
     "evaluate vgg08:cifar100 --split tst": "part must be 'train', 'validation' or 'test', not 'tst'",
     "evaluate vgg08:cifar100 --tta flp": "unknown tta 'flp': did you mean 'flip'?",

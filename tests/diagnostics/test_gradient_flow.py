@@ -279,7 +279,7 @@ class Cut(keras.callbacks.Callback):
 def test_a_resumed_run_has_the_same_flow(whole, at):
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(RECIPE, directory="cut", progress=False, checkpoint_minutes=0, callbacks=[Cut(*at)])
-    resumed = kzoo.resume("cut", progress=False, callbacks=[Cut(9, 9)])
+    resumed = kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
     assert resumed.result.gradient_flow == whole.result.gradient_flow
 
 
@@ -289,7 +289,10 @@ def test_a_resumed_run_keeps_to_its_choice():
         kzoo.train(
             SMALL, directory="cut", progress=False, checkpoint_minutes=0, callbacks=[Cut(1, 0)], diagnostics=False
         )
-    assert kzoo.train(SMALL, directory="cut", progress=False, callbacks=[Cut(9, 9)]).result.gradient_flow is None
+    assert (
+        kzoo.train(SMALL, directory="cut", progress=False, callbacks=[keras.callbacks.Callback()]).result.gradient_flow
+        is None
+    )
 
 
 @pytest.mark.usefixtures("eagerly_once")

@@ -263,6 +263,10 @@ def test_what_is_no_recipe_is_refused_in_words():
 
 def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):
     class Stop(keras.callbacks.Callback):
+        def __init__(self, folder="a"):
+            super().__init__()
+            self.path = f"{folder}/log"
+
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 0 and not Path("go on").exists():
                 raise KeyboardInterrupt
@@ -276,11 +280,21 @@ def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.CSVLogger("log.csv")])
 
-    # A mistake in a callback may be what the run stopped for: its code may change, and this is said.
+    # A mistake in a callback may be what the run stopped for: its code may change, and this is said. So may what it
+    # holds beside its arguments: a time differs whenever it is made.
     Path("go on").touch()
     Stop.on_epoch_begin = lambda self, epoch, logs=None: None
-    with pytest.warns(UserWarning, match="other code of callback"):
-        assert kzoo.resume("cut", progress=False, callbacks=[Stop()]).result.epochs == 2
+    with pytest.warns(UserWarning, match="resumes with") as said:
+        assert kzoo.resume("cut", progress=False, callbacks=[Stop("b")]).result.epochs == 2
+    texts = [str(one.message) for one in said]
+    assert any(
+        "resumes with other callbacks (Stop(path='b/log'); it was trained with Stop(path='a/log'))" in t for t in texts
+    )
+    assert any("other code of callback Stop" in t for t in texts)
+
+    # Asked for again, it is not what was asked for.
+    with pytest.raises(kzoo.InputError, match="other callbacks"):
+        ask("cut", epochs=2, callbacks=[Stop("c")])
 
 
 def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):

@@ -131,10 +131,10 @@ def test_interrupted_within_an_epoch():
     """Everything that is restored after a kill, without the cost of processes."""
     recipe = kzoo.Recipe(**{**SMALLER, "train_size": 100, "epochs": 2, "schedule": SCHEDULES["plateau"]})
     options = {"progress": False, "checkpoint_minutes": 0}
-    whole = kzoo.train(recipe, directory="whole", callbacks=[Interrupt(9)], **options)
+    whole = kzoo.train(recipe, directory="whole", callbacks=[keras.callbacks.Callback()], **options)
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(recipe, directory="cut", callbacks=[Interrupt(1)], **options)
-    resumed = kzoo.resume("cut", callbacks=[Interrupt(9)], **options)
+    resumed = kzoo.resume("cut", callbacks=[keras.callbacks.Callback()], **options)
     assert len(resumed.result.segments) == 2
     assert_same_bits(whole.directory, resumed.directory)
 

@@ -84,7 +84,8 @@ def check_begun(
 ) -> None:
     """Compare a resumed run, as its checkpoint describes it, with what it would be made of `now`.
 
-    A callback whose code alone has changed is accepted with a warning: a mistake in it may be why the run stopped.
+    A callback whose code alone has changed is accepted with a warning: a mistake in it may be why the run stopped. So
+    is one with other attributes that are no arguments' names: a time, for example, differs in each process.
     `keras.callbacks.Callback` itself, which does nothing, may replace a callback that is to be left out.
 
     Raises:
@@ -98,8 +99,10 @@ def check_begun(
     for index, one in enumerate(old[: len(new)]):
         if new[index]["kind"].endswith(f".{keras.callbacks.Callback.__name__}") and new[index]["code"] is None:
             new[index] = one
+    texts = [] if comparing.same_callbacks(old, new) else comparing.callback_differences(old, new)
+    old, new = ([{**one, "attributes": {}} for one in described] for described in (old, new))
     if comparing.same_callbacks(old, new):
-        for text in comparing.callback_differences(old, new):
+        for text in [*texts, *comparing.callback_differences(old, new)]:
             warnings.warn(f"run {str(directory)!r} resumes with {text} than it began with", stacklevel=2)
         before = {**before, "callbacks": None}
     refuse_differences(directory, before, now, lambda: _again(recipe, again, data))

@@ -68,8 +68,13 @@ def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[st
     if [_kind(one) for one in before] != [_kind(one) for one in now]:
         return False
     # Early versions kept fewer settings.
-    pairs = [(one["settings"], other["settings"]) for one, other in zip(before, now, strict=True)]
+    pairs = [(_values(one), _values(other)) for one, other in zip(before, now, strict=True)]
     return all(one[name] == other[name] for one, other in pairs for name in one.keys() & other.keys())
+
+
+def _values(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A callback's settings, and the attributes that may show others."""
+    return {**described.get("attributes", {}), **described["settings"]}
 
 
 def _kind(described: Mapping[str, Any]) -> str:
@@ -90,7 +95,7 @@ def same_weights(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 def _callbacks(described: Sequence[Mapping[str, Any]]) -> str:
     texts = []
     for one in described:
-        settings = ", ".join(f"{name}={value!r}" for name, value in one["settings"].items())
+        settings = ", ".join(f"{name}={value!r}" for name, value in _values(one).items())
         texts.append(f"{one['kind'].rpartition('.')[2]}({settings})")
     return ", ".join(texts) or "no callback"
 

@@ -61,18 +61,22 @@ def describe_data(fingerprint: str, class_names: Sequence[str]) -> dict[str, Any
 
 
 def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
-    """The user's callbacks, in order: class, settings as far as they are plain data, and a digest of custom code."""
+    """The user's callbacks, in order: class, settings as far as they are plain data, and a digest of custom code.
+
+    ``attributes`` hold what arguments without an attribute of their name may have become, or else nothing.
+    """
     described = []
     for callback in callbacks:
         kind = type(callback)
-        one = {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": _settings(callback)}
+        settings, attributes = _settings(callback)
+        one = {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "attributes": attributes}
         code = class_digest(kind) if is_custom(kind) else None
         described.append({**one, "code": code, "digests": _digests()})
     return described
 
 
-def _settings(callback: Any) -> dict[str, Any]:
-    """A callback's arguments, as far as its attributes show them.
+def _settings(callback: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A callback's arguments as far as its attributes show them, and attributes that may show the others.
 
     A custom callback that keeps an argument under another name shows it by all its attributes, as they are when it is
     first seen: training changes them.
@@ -81,12 +85,12 @@ def _settings(callback: Any) -> dict[str, Any]:
     arguments = inspect.signature(kind).parameters
     attributes = {name: next((n for n in _private(name, kind) if n in held), None) for name in arguments}
     settings = {name: _setting(held[attribute]) for name, attribute in attributes.items() if attribute is not None}
-    if is_custom(kind) and None in attributes.values():
-        if id(callback) not in _first_seen:
-            own = {name: value for name, value in held.items() if name not in vars(keras.callbacks.Callback())}
-            _first_seen[id(callback)] = callback, {name: _setting(value) for name, value in sorted(own.items())}
-        settings = {**_first_seen[id(callback)][1], **settings}
-    return settings
+    if not is_custom(kind) or None not in attributes.values():
+        return settings, {}
+    if id(callback) not in _first_seen:
+        others = {name: value for name, value in held.items() if name not in vars(keras.callbacks.Callback())}
+        _first_seen[id(callback)] = callback, {name: _setting(value) for name, value in sorted(others.items())}
+    return settings, _first_seen[id(callback)][1]
 
 
 def _private(name: str, kind: type) -> list[str]:
