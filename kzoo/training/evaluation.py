@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from kzoo.data.batches import Batches
+from kzoo.data.splits import Part
 from kzoo.errors import RunFailed
 from kzoo.training import counts
 
@@ -73,6 +74,12 @@ def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batch
     """Score a model."""
     outputs = np.asarray(view.predict(batches, verbose=0))
     return _scores(view, outputs, labels, logits)
+
+
+def evaluate_part(view: keras.Model, logits: bool, part: Part, batch_size: int, classes: int) -> Evaluation:
+    """Score a model on a part's images as they are."""
+    batches = Batches(part.images, part.labels, batch_size=batch_size, classes=classes)
+    return evaluate(view, logits, part.labels, batches)
 
 
 def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray, logits: bool = True) -> Evaluation:

@@ -13,7 +13,6 @@ import h5py
 import jinja2
 import keras
 
-from kzoo.data.batches import Batches
 from kzoo.errors import InputError
 from kzoo.files import write_text
 from kzoo.models.registry import get_variant
@@ -21,7 +20,7 @@ from kzoo.models.trained import load_file, outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
-from kzoo.training.evaluation import evaluate
+from kzoo.training.evaluation import evaluate_part
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.records import RunRecord, public
 from kzoo.training.run import Run
@@ -128,10 +127,8 @@ def _check_half(run: Run, path: Path) -> None:
     """Refuse float16 weights that answer the test images worse than the run did."""
     model = keras.models.clone_model(run.model)
     load_file(model, path, str(path))
-    test = run.part("test")
     view, logits = training_view(model)
-    batches = Batches(test.images, test.labels, batch_size=run.recipe.batch_size, classes=len(run.class_names))
-    accuracy = evaluate(view, logits, test.labels, batches).accuracy
+    accuracy = evaluate_part(view, logits, run.part("test"), run.recipe.batch_size, len(run.class_names)).accuracy
     assert run.result.test is not None
     if not run.result.test.accuracy - accuracy <= HALF_COST:
         raise InputError(

@@ -11,7 +11,6 @@ import keras
 
 from kzoo import notebook
 from kzoo.data.augmentation.base import Normalization
-from kzoo.data.batches import Batches
 from kzoo.data.datasets import get_dataset
 from kzoo.data.in_memory import held
 from kzoo.data.loading import load
@@ -23,7 +22,7 @@ from kzoo.recipes.text import differing_fields
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, check_structure, custom_model
-from kzoo.training.evaluation import Evaluation, augmented_evaluation, evaluate
+from kzoo.training.evaluation import Evaluation, augmented_evaluation, evaluate_part
 from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.finding import check_part, check_run, check_tta
 
@@ -155,12 +154,10 @@ class Run:
         """
         check_tta(tta)
         chosen = self.part(part, data_dir) if dataset is None else self.other_part(dataset, part, data_dir)
-        classes = len(self.result.data["class_names"])
-        batches = Batches(chosen.images, chosen.labels, batch_size=self.recipe.batch_size, classes=classes)
         view, logits = self.view
         if tta is not None:
             return augmented_evaluation(view, logits, chosen.labels, chosen.images, tta, self.recipe.batch_size)
-        return evaluate(view, logits, chosen.labels, batches)
+        return evaluate_part(view, logits, chosen, self.recipe.batch_size, len(self.result.data["class_names"]))
 
     def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:
         """Images and labels of ``"train"``, ``"validation"`` or ``"test"``, as they are.
