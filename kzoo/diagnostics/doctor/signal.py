@@ -238,5 +238,5 @@ def _against_vanishing(model: keras.Model) -> str:
     if any(getattr(layer, "activation", None) in saturating for layer in layers):
         return "replace sigmoid or tanh in the hidden layers by ReLU, with he_normal kernels."
     if sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) < 2:
-        return "put BatchNorm behind each convolution, or add shortcuts around blocks, or use he_normal kernels."
+        return "put BatchNorm after each convolution, or add shortcuts around blocks, or use he_normal kernels."
     return "add shortcuts around blocks, or use he_normal kernels."

@@ -7,7 +7,7 @@ it exceeds a margin:
   seeds. A run with one seed is assumed to vary as much as the other.
 - If both have one seed: for accuracies and other shares, twice the standard error due to the number of images, and at
   least one point; for losses 0.05; for everything else 5% of the smaller value (nothing for parameter counts).
-- Never less than the `minimum` that the claim itself states.
+- If the claim itself states a `minimum`: this, if both have one seed; otherwise the margin is never less than it.
 
 A difference beyond the margin in the claimed direction means "holds"; beyond it in the other direction, "does not
 hold". Within the margin, the claim "does not hold" if both runs have three seeds or more; otherwise there are "not
