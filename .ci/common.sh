@@ -4,7 +4,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 TF_CPP_MIN_LOG_LEVEL=3
 here=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-unset KZOO_DATA_DIR KERAS_BACKEND
+# Without compiled files of the tests, each process of pytest would compile all of them anew.
+unset KZOO_DATA_DIR KERAS_BACKEND PYTHONDONTWRITEBYTECODE
 export KZOO_CACHE=$work/cache KERAS_HOME=$work/keras
 # The tests start many processes that compile the same programs: JAX keeps them, so that each is compiled once.
 export JAX_COMPILATION_CACHE_DIR=$work/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 from hypothesis import settings
 
@@ -19,11 +20,15 @@ settings.register_profile("few", max_examples=15, deadline=None, derandomize=Tru
 settings.register_profile("many", max_examples=200, deadline=None)
 settings.load_profile("few")
 
+# Nothing that is imported while tests are collected goes away: to look for garbage meanwhile takes seconds.
+gc.disable()
+
 
 def pytest_collection_finish():
     """What is imported by now stays, so that the garbage collector need not go through it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +93,16 @@ def digits_run(tmp_path_factory):
     """A LeNet that knows the digits, for all tests that read a run. A test that changes it copies its directory."""
     import kzoo
 
-    place = tmp_path_factory.mktemp("digits") / "run"
-    with graphs(made=True):  # also where the first test that asks for it makes none
-        return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
+    # Test processes that run at the same time share the run: the first one that asks for it trains it.
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digits"
+    shared.mkdir(exist_ok=True)
+    place = shared / "run"
+    with filelock.FileLock(shared / "lock"):
+        if (place / "result.json").exists():
+            return kzoo.Run(place)
+        with graphs(made=True):  # also where the first test that asks for it makes none
+            return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
 
 
 @pytest.fixture

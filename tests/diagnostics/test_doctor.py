@@ -24,8 +24,9 @@ SEEDS = {
     "zero-initialised layer": 1,
     "duplicated class index": 3,
 }
+LONG = ("BatchNorm momentum 1.0",)
 OF_LABELS = ("labels shuffled", "duplicated class index")
-FEW = 150
+FEW = 80
 """Images, too few for the checks of the labels: they cost more than the others."""
 FLOW = {"vanishing gradients", "exploding gradients"}
 
@@ -34,7 +35,13 @@ def values(model):
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=[pytest.mark.slow, pytest.mark.representative] if fault in LONG else [])
+        for fault in FAULTS
+    ],
+)
 def test_planted_fault_is_found(fault):
     case = plant(fault, SEEDS[fault])
     if fault not in OF_LABELS:

@@ -34,6 +34,8 @@ def files(tmp_path):
     return places
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_pictures_of_a_run(run, files, command):
     code, output, errors = command("explain", run.directory, *files[:2], "--output", "seen", "--feature-maps")
     assert code == 0, errors

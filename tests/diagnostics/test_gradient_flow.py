@@ -208,8 +208,8 @@ RECIPE = kzoo.Recipe(
     model="vgg08-bn",
     model_options={"dropout": 0.3, "filters": 8, "blocks": [0]},
     dataset="digits",
-    train_size=100,
-    split={"validation": 40, "test": 40},
+    train_size=40,
+    split={"validation": 20, "test": 20},
     batch_size=20,
     epochs=2,
 )
@@ -275,7 +275,7 @@ class Cut(keras.callbacks.Callback):
 
 
 @pytest.mark.usefixtures("eagerly_once")
-@pytest.mark.parametrize("at", [(0, 1), pytest.param((1, 3), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at", [(0, 0), pytest.param((1, 0), marks=pytest.mark.slow)])
 def test_a_resumed_run_has_the_same_flow(whole, at):
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(RECIPE, directory="cut", progress=False, checkpoint_minutes=0, callbacks=[Cut(*at)])

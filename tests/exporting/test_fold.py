@@ -38,7 +38,7 @@ slow_to_draw = settings(suppress_health_check=list(HealthCheck))
 
 
 @slow_to_draw
-@given(choices(largest=4))
+@given(choices(largest=3))
 def test_random_graphs(chosen):
     check_random_graph(chosen)
 

@@ -28,6 +28,8 @@ def files(tmp_path):
     return paths
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @on_tensorflow
 def test_same_answers_from_every_file(run, exported, files, command):
     targets = [run.directory, *(exported(name) for name in ("net", "net.onnx", "net.tflite", "net.keras"))]

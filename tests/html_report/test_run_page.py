@@ -179,6 +179,8 @@ def test_command_shows_the_pictures_of_a_real_run(trained, tmp_path, command):
     assert page.text.count("cannot be shown") == (0 if (trained.directory / "weight_histograms.json").exists() else 1)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
     place = tmp_path / "copy"
     shutil.copytree(trained.directory, place)

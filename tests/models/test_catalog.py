@@ -53,7 +53,7 @@ COUNTS = {
     **{f"fastnet-{size}": fastnet(*widths) for size, widths in FASTNETS.items()},
     "mlp": (32 * 32 * 3 + 1) * 512 + 513 * 512 + 513 * 10,
 }
-FAMILIES = ("vgg08-bn", "vgg-a-bn", "resnet10", "lenet2-dilated", "fastnet-s", "mlp")
+FAMILIES = ("vgg08-bn", "vgg-a-bn", "lenet2-dilated", "fastnet-s", "mlp")
 
 
 def test_counts_cover_the_catalogue():
@@ -61,7 +61,10 @@ def test_counts_cover_the_catalogue():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [*FAMILIES, pytest.param("resnet10", marks=[pytest.mark.slow, pytest.mark.representative])],
+)
 def test_one_variant_per_family(name, tmp_path):
     check_model(lambda: create_model(name), tmp_path, COUNTS[name])
 
