@@ -56,7 +56,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
 
     Raises:
         InputError: it has several outputs or others than (batch, outputs), or they are neither logits nor
-            probabilities.
+            probabilities, or those of one image depend on the other images of its batch.
     """
     shape = _output_shape(model, images)
     ending, kind, below = _ending(model) if has_graph(model) else (None, None, None)
@@ -69,6 +69,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
                 f"logits nor probabilities ({_range(trials[0])}): leave that out"
             )
         _check_sums(model, kind, trials)
+        _check_alone(model, images, trials[0])
     if shape[-1] == 1 and kind in ("softmax", "logits"):
         what = "a softmax over one output is always 1" if kind == "softmax" else "one output without a sigmoid"
         raise InputError(
@@ -298,6 +299,19 @@ def _check_sums(model: keras.Model, kind: Kind, trials: list[np.ndarray]) -> Non
         raise InputError(
             f"model {model.name!r}: its outputs are positive and add up to {sums[0]:.3g} for every image, so they are "
             "neither logits nor probabilities: divide them by that"
+        )
+
+
+def _check_alone(model: keras.Model, images: Any, together: np.ndarray) -> None:
+    """Refuse outputs of an image that depend on the other images of its batch, as after a softmax over the batch."""
+    inputs = _images(model, images)
+    if not hasattr(inputs, "shape") or len(together) < 2 or _input_shape(model)[0] is not None:
+        return
+    alone = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs[:1]), "float32")))
+    if not np.allclose(alone, together[:1], rtol=2e-2, atol=5e-3, equal_nan=True):  # bfloat16 too
+        raise InputError(
+            f"model {model.name!r} gives an image other outputs alone than in a batch: its outputs must not depend on "
+            "the other images (a softmax is taken over the last axis)"
         )
 
 

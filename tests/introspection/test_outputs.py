@@ -169,6 +169,7 @@ REFUSED = {
         "a softmax over one output is always 1",
         lambda: network(lambda y: layers.Lambda(lambda v: v * 0 + 1)(y), outputs=1, activation="softmax"),
     ),
+    "a softmax over the images": ("other outputs alone than in a batch", lambda: network(layers.Softmax(axis=0))),
     "a map": (r"outputs of shape \(6, 6, 4\)", lambda: stack(layers.Conv2D(4, 3, activation="softmax"))),
     "two outputs": (
         "a dictionary or several outputs",
@@ -178,7 +179,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 @pytest.mark.parametrize("case", REFUSED)
 def test_one_error_for_what_is_neither(case):
     message, make = REFUSED[case]
