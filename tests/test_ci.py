@@ -35,7 +35,7 @@ def test_a_part_has_one_row(note):
 def test_unknown_part_is_refused():
     done = subprocess.run([CI / "full", "slow", "everything"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "unknown part 'everything'; there are: lint fast slow data jax torch" in done.stderr
+    assert "unknown part 'everything'; there are: lint fast slow-runs slow-rest data jax torch" in done.stderr
 
 
 def test_tests_that_are_named_exist():
