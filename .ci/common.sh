@@ -38,15 +38,17 @@ lint() {
     "$python" -m mypy
 }
 
-# Prepares real images where their packs lie beside the checkout, and names their directory in $data.
+# Prepares real images where their packs lie beside the checkout, and names their directory in $data: the datasets that
+# are given, or all.
 real_data() {
     step "real data"
     data=
     if [ -n "${KZOO_CI_DATA:-}" ]; then
         data=$KZOO_CI_DATA
     elif [ -d ../shared/data ]; then
-        "$python" ../shared/data/unpack.py --to "$work/raw" >/dev/null
-        "$python" ../shared/data/make_tfds.py --from "$work/raw" --to "$work/tfds"
+        local only=("${@/#/--dataset=}")
+        "$python" ../shared/data/unpack.py --to "$work/raw" "${only[@]}" >/dev/null
+        "$python" ../shared/data/make_tfds.py --from "$work/raw" --to "$work/tfds" "${only[@]}"
         data=$work/tfds
     else
         echo "no ../shared/data: tests of real data will skip"

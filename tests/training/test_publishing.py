@@ -277,7 +277,7 @@ def test_packaged_sets_fit_into_a_wheel_of_30_mb():
 @pytest.mark.parametrize(
     "name",
     # One set's stands for all in .ci/run.
-    [pytest.param(name, marks=[pytest.mark.representative] * (name == "lenet1-max:emnist")) for name in list_weights()],
+    [pytest.param(name, marks=[pytest.mark.representative] * (name == "vgg08:cifar100")) for name in list_weights()],
 )
 def test_accuracy_evaluated_again_is_that_of_the_record(name, data_dir):
     from kzoo.training.build import load_parts

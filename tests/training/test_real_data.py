@@ -7,6 +7,7 @@ import kzoo
 pytestmark = pytest.mark.data
 
 
+@pytest.mark.representative
 def test_vgg08_bn_starts_to_learn_cifar100(data_dir):
     run = kzoo.train(
         "vgg08-bn", train_size=5000, epochs=2, augmentation=(), data_dir=data_dir, directory="run", progress=False
@@ -15,9 +16,9 @@ def test_vgg08_bn_starts_to_learn_cifar100(data_dir):
     first, last = run.history["loss"]
     assert last < 0.97 * first
     assert run.result.last.accuracy > 0.03
+    assert kzoo.Run("run").evaluate("test").accuracy == run.result.test.accuracy
 
 
-@pytest.mark.representative
 def test_lenet_learns_emnist_within_an_epoch(data_dir):
     run = kzoo.train("lenet2-max", epochs=1, data_dir=data_dir, directory="run", progress=False)
     pool = 90_605 + 18_800
