@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,15 @@ def digits(data_dir: str | None = None) -> dict[str, Any]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise InputError("dataset 'digits' comes with scikit-learn, which is not installed: install it") from None
-    bunch = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    return {"images": images, "labels": bunch.target, "class_names": tuple(map(str, range(10)))}
+    images, labels = _digits(load_digits)
+    return {"images": images.copy(), "labels": labels.copy(), "class_names": tuple(map(str, range(10)))}
+
+
+@functools.cache
+def _digits(read: Callable[[], Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, read once in a process: their file is text, which takes longer than copying arrays."""
+    bunch = read()
+    return np.rint(bunch.images * (255 / 16)).astype(np.uint8), bunch.target
 
 
 def existing(path: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import functools
 import importlib.metadata
 import io
 import json
@@ -226,13 +227,17 @@ def read_history(directory: Path) -> dict[str, list[float]]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that can change a run's bits, of those that are installed."""
-    installed = {}
-    for package in PACKAGES:
-        try:
-            installed[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return installed
+    found = {package: _version(package) for package in PACKAGES}
+    return {package: version for package, version in found.items() if version is not None}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    """The version of a package, looked up once in a process; None if it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def hardware() -> dict[str, Any]:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 RECIPE = kzoo.recipe("lenet1-max").override(
     **{"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 2}
 )
-SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": Choice(20, 50)}
+SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": Choice(30, 60)}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_keras_tuners_tuners_train_our_runs(make, options):
     assert record["recipe"]["batch_size"] == best.hyperparameters.values["batch_size"]
     assert record["recipe"]["label_smoothing"] == 0.1
     assert best.score == max(record["history"]["val_accuracy"])
-    assert tuner.get_best_hyperparameters()[0].get("batch_size") in (20, 50)
+    assert tuner.get_best_hyperparameters()[0].get("batch_size") in (30, 60)
     model = tuner.get_best_models()[0]  # from keras-tuner's checkpoint
     assert model.output_shape == (None, 10)
     ours = kzoo.training.run.Run(Path(tuner.get_trial_dir(best.trial_id)) / "run").model
@@ -62,7 +62,7 @@ def test_batch_norm_and_averages_are_saved_as_they_are_scored():
 
 def test_several_executions_are_runs_of_their_own():
     tuner = keras_tuner.RandomSearch(
-        RecipeHyperModel(RECIPE.override(epochs=1), {"batch_size": Choice(50)}),
+        RecipeHyperModel(RECIPE.override(epochs=1), {"batch_size": Choice(60)}),
         objective="val_loss",
         max_trials=1,
         executions_per_trial=2,
@@ -84,7 +84,7 @@ def test_a_users_own_model_function_is_trained_by_the_recipe():
         layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(width, "relu")]
         return keras.Sequential([*layers, keras.layers.Dense(10)])
 
-    hyper_model = RecipeHyperModel(RECIPE.override(epochs=1), {"batch_size": Choice(20, 50)}, model=build)
+    hyper_model = RecipeHyperModel(RECIPE.override(epochs=1), {"batch_size": Choice(30, 60)}, model=build)
     tuner = keras_tuner.RandomSearch(hyper_model, objective="val_accuracy", max_trials=2, seed=2, directory="kt")
     tuner.search(verbose=0)
     for trial in tuner.oracle.get_best_trials(2):

@@ -17,8 +17,9 @@ def runs(tmp_path_factory):
     """A run of one epoch and one of two, of a registered recipe."""
     place = tmp_path_factory.mktemp("kept") / "runs"
     for epochs in (1, 2):
-        changes = {"epochs": epochs, "train_size": 50, "batch_size": 200, "model_options": {"hidden": [8]}}
-        kzoo.train("mlp", dataset="digits", directory=place / str(epochs), progress=False, **changes)
+        changes = {"epochs": epochs, "train_size": 50, "batch_size": 400, "model_options": {"hidden": [8]}}
+        changes |= {"progress": False, "diagnostics": False}
+        kzoo.train("mlp", dataset="digits", directory=place / str(epochs), **changes)
     return place
 
 

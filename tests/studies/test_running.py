@@ -26,7 +26,7 @@ from kzoo.training.listing import read_progress
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 RUNS = Path("runs")
-SMALL = Recipe("t/small", model="mlp", model_options={"hidden": [8]}, train_size=40, epochs=2, batch_size=200)
+SMALL = Recipe("t/small", model="mlp", model_options={"hidden": [8]}, train_size=40, epochs=2, batch_size=400)
 WIDE = SMALL.derive("t/wide", model_options={"hidden": [16]})
 TINY = Study("tiny", "ours", "Which?", (Entry(SMALL, "small"), Entry(WIDE, "wide")))
 

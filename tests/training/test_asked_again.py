@@ -236,7 +236,7 @@ def test_functions_of_a_notebook(tmp_path, monkeypatch):
         monkeypatch.setattr(__main__, "net", net, raising=False)
         return net
 
-    options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK, "batch_size": 200}
+    options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK, "batch_size": 400}
     cell(4)
     first = kzoo.train("__main__:net", **options)
     assert kzoo.train(cell(4), **options).result == first.result  # the function itself stands for its name
@@ -304,7 +304,7 @@ def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):
     with pytest.warns(UserWarning, match="whether its model changed since cannot be checked"):
         ask(there)
     # One whose model is the zoo's needs no check.
-    small = {**QUICK, "train_size": 60, "batch_size": 200, "model_options.hidden": [4]}
+    small = {**QUICK, "train_size": 60, "batch_size": 400, "model_options.hidden": [4]}
     run = kzoo.train("mlp", dataset="digits", directory="zoo", **small)
     record = json.loads((run.directory / "result.json").read_text())
     assert record.pop("origin")["model"] is None
@@ -336,7 +336,7 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(10)]
     model = keras.Sequential(layers, name="mine")
     before = [value.copy() for value in model.get_weights()]
-    small = {"dataset": "digits", "train_size": 60, "batch_size": 200, "epochs": 1, "normalization": "none"}
+    small = {"dataset": "digits", "train_size": 60, "batch_size": 400, "epochs": 1, "normalization": "none"}
     recipe = kzoo.Recipe("mine/digits", model="mlp", **small)
     first = kzoo.train(recipe, model=model, progress=False, diagnostics=False)
     for one, other in zip(before, model.get_weights(), strict=True):

@@ -18,7 +18,7 @@ from kzoo.training.records import read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-TINY = {"dataset": "digits", "train_size": 240, "batch_size": 180, "progress": False, "diagnostics": False}  # 2 steps
+TINY = {"dataset": "digits", "train_size": 480, "batch_size": 360, "progress": False, "diagnostics": False}  # 2 steps
 
 
 def train(**changes):

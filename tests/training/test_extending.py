@@ -23,8 +23,8 @@ RECIPE = kzoo.Recipe(
     model="mlp",
     model_options={"hidden": (8,), "dropout": 0.2},
     dataset="digits",
-    train_size=240,
-    batch_size=120,
+    train_size=480,
+    batch_size=240,
     epochs=2,
     ema=0.9,
     optimizer={"kind": "momentum", "learning_rate": 0.01},
@@ -102,7 +102,7 @@ def test_what_cannot_be_extended_is_refused_and_leaves_nothing(there):
         refused(f"schedule '{kind}' depend on the number of epochs", epochs=3, schedule=kind)
     refused("epochs must be more, not 2", epochs=2, directory="elsewhere")
     refused("epochs must be more, not 1", epochs=1)
-    refused("more than its epochs: batch_size is 120 there and 30 here", epochs=3, batch_size=30)
+    refused("more than its epochs: batch_size is 240 there and 30 here", epochs=3, batch_size=30)
     refused("seed is 0 there and 1 here", epochs=3, seed=1)
     refused("no run of recipe 'test/another'", recipe=RECIPE.derive("test/another", seed=1), epochs=3)
     refused("choose one", epochs=3, fresh=True)

@@ -17,7 +17,7 @@ from kzoo.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 200, "epochs": 1, "progress": False, "diagnostics": False}
+SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 400, "epochs": 1, "progress": False, "diagnostics": False}
 NET = {"filters": 4, "blocks": [0]}
 OPTIONS = {f"model_options.{name}": value for name, value in NET.items()}
 

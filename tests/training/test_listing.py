@@ -120,7 +120,7 @@ def test_compared_runs_show_what_differs(tmp_path):
 
 
 def test_comparison_command_and_page(three, command, tmp_path):
-    other = put(three / "other", full(recipe("rescue/bn")))
+    other = put(three / "other", full(recipe("rescue/bn"), confusion=None))
     code, text, errors = command("compare", three / "good", other, three / "bad", "--output", tmp_path / "c.html")
     assert (code, errors) == (0, "")
     assert "vgg38-bn" in text
@@ -154,7 +154,7 @@ def test_seeds_give_mean_and_deviation(command):
         "--epochs",
         1,
         "--batch-size",
-        200,
+        400,
         "--set",
         "train_size=60",
         "--set",
@@ -169,7 +169,7 @@ def test_seeds_give_mean_and_deviation(command):
     assert f"{statistics.fmean(tests):.4f} ± {statistics.stdev(tests):.4f}" in text
     assert "mean ± sd (n=2)" in text
     before = {row.directory: row.directory.stat().st_mtime_ns for row in found}
-    options = {"dataset": "digits", "epochs": 1, "batch_size": 200, "train_size": 60, "model_options": {"hidden": [4]}}
+    options = {"dataset": "digits", "epochs": 1, "batch_size": 400, "train_size": 60, "model_options": {"hidden": [4]}}
     options["progress"] = False
     again = kzoo.train_seeds("mlp", [0, 1], **options)  # finished: nothing is trained again
     assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before

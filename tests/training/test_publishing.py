@@ -23,8 +23,8 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("published")
     changes = {"model": "lenet2-average", "model_options": {"filters": 8}, "epochs": 2, "image_size": 16}
-    changes |= {"train_size": 200, "batch_size": 200}
-    return kzoo.train("reduction/lenet2-average", dataset="digits", directory=place / "run", progress=False, **changes)
+    changes |= {"train_size": 200, "batch_size": 400, "progress": False, "diagnostics": False}
+    return kzoo.train("reduction/lenet2-average", dataset="digits", directory=place / "run", **changes)
 
 
 @pytest.fixture

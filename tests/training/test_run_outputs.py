@@ -25,7 +25,7 @@ def network(outputs, end):
 
 
 SIGMOID = {"layer": layers.Activation, "operation": lambda name: ops.sigmoid}
-CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.learning_rate": 0.02, "batch_size": 40}
+CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.learning_rate": 0.03, "batch_size": 90}
 
 
 @pytest.fixture(scope="module", params=["layer", pytest.param("operation", marks=pytest.mark.slow)])
@@ -112,7 +112,7 @@ def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
     keras.utils.set_random_seed(0)
     model = network(10, end())
     changes = {"dataset": "digits", "train_size": 60, "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}
-    changes["batch_size"] = 200
+    changes["batch_size"] = 400
     run = kzoo.train("vgg08-bn", model=model, directory=tmp_path / "run", progress=False, diagnostics=False, **changes)
     found = predict_part(run)
     outputs = np.asarray(run.model.predict(found.images, verbose=0), np.float64)
