@@ -367,6 +367,7 @@ def test_two_splits_for_one_part_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # as a user sees them
 @pytest.mark.usefixtures("eagerly")
 def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path, tmp_path: Path, command: Any) -> None:
     import kzoo
@@ -376,6 +377,7 @@ def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path,
     run = kzoo.train("mlp", dataset="cifar10", data_dir=folder, directory=tmp_path / "run", progress=False, **changes)
     code, output, errors = command("evaluate", run.directory, "--dataset", "cifar10-c/fog_3", "--json")
     assert code == 0, errors
+    assert "warning: images of 'cifar10-c/fog_3' are scaled from 32x32 to 8x8\n" in errors
     corrupted = np.stack(images("cifar10_corrupted", "test"))
     labels = np.array([example(SMALL["cifar10_corrupted"], "test", index)["label"] for index in range(len(corrupted))])
     answers = run.model.predict(corrupted, verbose=0).argmax(-1)

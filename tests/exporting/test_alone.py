@@ -26,7 +26,8 @@ def example(name):
     ("package", "script", "file"),
     [("onnxruntime", "run_onnx.py", "digits.onnx"), ("ai-edge-litert", "run_litert.py", "digits.tflite")],
 )
-def test_docs_example_needs_the_runtime_alone(run, package, script, file, tmp_path):
+def test_docs_example_needs_the_runtime_alone(run, package, script, file, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it could name a folder with packages
     export(run, file)
     place = tmp_path / "alone"
     venv.create(place, with_pip=True)
