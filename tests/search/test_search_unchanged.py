@@ -11,7 +11,7 @@ from kzoo.search.running import run_search
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-TINY = {"dataset": "npz:own.npz", "epochs": 1, "batch_size": 20}
+TINY = {"dataset": "npz:own.npz", "epochs": 1, "batch_size": 60}
 LAYERS = {"activation": "relu"}
 
 

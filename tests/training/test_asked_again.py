@@ -15,6 +15,7 @@ from PIL import Image
 
 import kzoo
 from kzoo.training import checkpoint
+from kzoo.training.records import folder_name
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -130,7 +131,10 @@ def test_changed_code_or_data_is_refused(there, tmp_path, what):
 
 
 def test_the_default_directory_is_refused_too_and_fresh_trains_anew(there, tmp_path):
+    record = kzoo.Run(there).result
+    default = Path(shutil.copytree(there, Path("runs") / folder_name(record.name, record.digest)))
     first = ask(None)
+    assert (first.directory, first.result) == (default, record)
     edit(tmp_path, 'activation="relu"', 'activation="tanh"')
     with pytest.raises(kzoo.InputError, match="--fresh"):
         ask(None)

@@ -11,6 +11,8 @@ from kzoo.training.optimization.optimizers import build_optimizer
 from kzoo.training.optimization.schedules import learning_rate, rates_by_step
 from tests.training.test_asked_again import QUICK, write_module
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 PARTS = """
 import keras
 
@@ -94,9 +96,12 @@ def test_wrong_results_are_named(parts, fields, message):
         use(recipe)
 
 
+TWICE = {**QUICK, "epochs": 2, "batch_size": 100}  # of one step each
+
+
 def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
     recipe = row(train_size=40, class_names=["0", "1"])
-    run = kzoo.train(recipe, **{**QUICK, "epochs": 2})
+    run = kzoo.train(recipe, **TWICE)
     assert run.history["learning_rate"] == pytest.approx([0.1, 0.025])
     functions = run.result.origin["parts"]["functions"]
     assert {name: entry["source"] for name, entry in functions.items()} == {
@@ -107,13 +112,13 @@ def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
 
     # The same is found; a comment changes nothing; what the code does is compared, one part at a time.
     write_module(parts, PARTS.replace("def falling", "# a comment\ndef falling"))
-    assert kzoo.train(recipe, **{**QUICK, "epochs": 2}).directory == run.directory
+    assert kzoo.train(recipe, **TWICE).directory == run.directory
     write_module(parts, PARTS.replace("factor ** epoch", "factor ** (epoch + 1)"))
     with pytest.raises(InputError, match=r"other code of schedule nets_under_test:falling \(nets_under_test:falling\)"):
-        kzoo.train(recipe, **{**QUICK, "epochs": 2})
+        kzoo.train(recipe, **TWICE)
 
     # Where the code is gone the run can be looked at, not trained.
     write_module(parts, "")
     assert kzoo.Run(run.directory).evaluate("test").images > 0
     with pytest.raises(InputError, match="unknown function of module 'nets_under_test' 'inverted'"):
-        kzoo.train(recipe, **{**QUICK, "epochs": 2})
+        kzoo.train(recipe, **TWICE)

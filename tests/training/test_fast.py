@@ -70,6 +70,7 @@ def test_scores_with_test_time_augmentation(run):
     assert augmented_evaluation(view, logits, part.labels, part.images, "flip", 64).accuracy == flipped.accuracy
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
     folder = kzoo.save_weights_set(run, tmp_path / "set")
     again = kzoo.create_model("fastnet-s", weights=str(folder))
@@ -95,6 +96,7 @@ def test_balanced_class_weights_equal_scikit_learns(run):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_the_loss_is_the_weighted_mean_of_the_images_losses():
     row, data = unequal()
     row = row.override(class_weights={"5": 3.0, "8": 0.25}, label_smoothing=0.1)

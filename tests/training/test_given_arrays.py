@@ -13,6 +13,8 @@ import pytest
 import kzoo
 from kzoo.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
 LABELS = np.arange(60) % 3
 QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}

@@ -29,6 +29,12 @@ def source(tmp_path_factory):
     return kzoo.train("vgg08-bn", directory=place, class_names=[0, 1, 2, 3, 4], **SMALL, **OPTIONS)
 
 
+@pytest.fixture(scope="module")
+def published(source, tmp_path_factory):
+    """The folder of a set of weights made of that run."""
+    return save_weights_set(source, tmp_path_factory.mktemp("sets") / "mine")
+
+
 def fresh(names="01234", **options):
     return kzoo.create_model(
         "vgg08-bn", classes=len(names), input_shape=(8, 8, 1), mean=0.3053, std=0.3759, **NET, **options
@@ -44,7 +50,7 @@ def same(one, other, but=()):
 
 
 @pytest.mark.parametrize("form", ["directory", "best", "keras", "bare", "set", "set.json", "url"])
-def test_every_form(form, source, tmp_path):
+def test_every_form(form, source, tmp_path, request):
     forms = {"directory": source.directory, "best": source.directory / "best.weights.h5"}
     if form == "keras":
         forms[form] = kzoo.export(source, tmp_path / "net.keras", fold=False).path
@@ -52,7 +58,7 @@ def test_every_form(form, source, tmp_path):
         source.model.save_weights(tmp_path / "bare.weights.h5")
         forms[form] = tmp_path / "bare.weights.h5"
     elif form.startswith(("set", "url")):
-        folder = save_weights_set(source, tmp_path / "sets" / "mine")
+        folder = request.getfixturevalue("published")
         forms |= {"set": folder, "set.json": folder / "set.json", "url": (folder / "set.json").as_uri()}
     model = fresh()
     done = load_initial_weights(model, str(forms[form]), class_names="01234")
