@@ -1,6 +1,6 @@
 """The command line: parses, calls the library, prints (nothing else).
 
-Exit status: 0 done, 1 a run failed, 2 bad input, 3 the doctor has findings, 130 interrupted, a checkpoint written.
+Exit status: 0 on success, 1 if a run failed, 2 for bad input, 3 if the doctor has findings, 130 after an interruption.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EPIPE)
 
 @functools.cache
 def _command(name: str) -> Any:
-    """The click command for command lines that begin with a name, made once a process: typer evaluates signatures."""
+    """The click command for command lines that begin with a name; cached, because typer evaluates signatures."""
     return typer.main.get_command(app.only(name))
 
 
@@ -50,10 +50,10 @@ def main() -> None:
     try:
         sys.path.append(os.getcwd())  # for module:function in a user's file
     except OSError:
-        complain("error", "the current directory does not exist any more: change to another one")
+        complain("error", "the current directory no longer exists: change to another one")
         sys.exit(2)
 
-    # Run the command; each kind of error has its exit status.
+    # Run the command. Each kind of error has its own exit status.
     warnings.showwarning = lambda message, *rest, **more: complain("warning", str(message))
     try:
         status = _command("".join(sys.argv[1:2]))(prog_name="kzoo", standalone_mode=False)
@@ -73,9 +73,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None or error.errno not in NO_OUTPUT:
             raise
-        # Python would try to write the rest when it ends.
+        # Otherwise Python would try to write the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno != errno.EPIPE:  # else the reader has seen enough, as `head` has
+        if error.errno != errno.EPIPE:  # a reader such as `head` has seen enough
             complain("error", f"output cannot be written: {error.strerror}")
         sys.exit(1)
     sys.exit(status or 0)

@@ -33,16 +33,16 @@ _SHORTHANDS = {
     "freeze": ("LAYERS", "Wildcards of layers to keep fixed, separated by commas (none)"),
     "seed": ("INTEGER", "--set seed=... (0)"),
 }
-"""Metavar and help of each option. They take text: the error of the recipe names field, value and what is allowed."""
+"""Metavar and help of each option. All take text: the recipe's error names the field, the value and what is allowed."""
 
 
 def with_changes(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's argument `changes` by ``--set`` and its shorthands on the command line.
 
-    The command takes keyword arguments alone, and gets the changes as a dictionary.
+    The command takes only keyword arguments, and gets the changes as a dictionary.
 
     Args:
-        without: shorthands that the command does not have.
+        without: shorthands to leave out.
     """
     names = [name for name in _SHORTHANDS if name not in without]
     option = inspect.Parameter.KEYWORD_ONLY
@@ -82,7 +82,7 @@ def changed(pairs: list[str] | None, **shorthands: str | None) -> dict[str, Any]
 
 
 def assignments(pairs: list[str] | None) -> dict[str, Any]:
-    """``["epochs=5"]`` as ``{"epochs": 5}``: values are parsed as JSON where possible, else kept as text."""
+    """``["epochs=5"]`` as ``{"epochs": 5}``: values are parsed as JSON if possible, otherwise kept as text."""
     changes: dict[str, Any] = {}
     for pair in pairs or []:
         field, equals, text = pair.partition("=")

@@ -91,7 +91,7 @@ def checked_target(**kinds: bool) -> Any:
 
 
 def check_builder_options(target: str, options: dict[str, Any]) -> None:
-    """Refuse options that the builder of a model's name does not take; other targets are not looked at."""
+    """Refuse options that the builder of a named model does not take; other targets are not checked."""
     from kzoo.models.registry import check_options, names_set
 
     if options and not target.endswith(".keras") and not Path(target).is_dir() and not names_set(target):
@@ -135,7 +135,7 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.
 def table(
     columns: Iterable[str], rows: Iterable[Iterable[str]] = (), *, right: object = (), title: str | None = None
 ) -> Table:
-    """A table without borders; `right` names the columns that are aligned at the right, or is True for all but one."""
+    """A table without borders; `right` names the right-aligned columns; True means all but the first."""
     made = Table(box=None, pad_edge=False, title=title)
     for index, name in enumerate(columns):
         at_right = index > 0 if right is True else name in right  # type: ignore[operator]
@@ -146,12 +146,12 @@ def table(
 
 
 def wide_console(width: int = 160) -> Console:
-    """The console of tables: where the output is piped, lines may be longer than those of a terminal."""
+    """The console for tables: lines may be longer than a terminal's if the output is piped."""
     return out if out.is_terminal else plain_console(width=width)
 
 
 def check_figures(*paths: Path | None, force: bool) -> None:
-    """Refuse figures that cannot be written, before any work."""
+    """Refuse figures that cannot be written, before any work is done."""
     from kzoo.diagnostics.plots import check_output
 
     for path in paths:
@@ -160,7 +160,7 @@ def check_figures(*paths: Path | None, force: bool) -> None:
 
 
 def save_figure(path: Path | None, force: bool, plot: Callable[..., Any], *args: Any, **options: Any) -> None:
-    """Draw a figure and save it, where a path is given."""
+    """Draw and save a figure, if there is a path."""
     from kzoo.diagnostics.plots import save_figure as save
 
     if path is not None:
@@ -178,11 +178,11 @@ def numbers(option: str, text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} takes integers with commas between them, not {text!r}") from None
+        raise InputError(f"{option} takes integers separated by commas, not {text!r}") from None
 
 
 def import_keras() -> None:
-    """Load Keras, and hide the lines that a backend prints."""
+    """Load Keras, and hide what the backend prints."""
     with quiet_import():
         import keras  # noqa: F401
 
@@ -210,7 +210,7 @@ def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, S
 def check_images(
     images: list[Path] | None, split: str | None, first: int | None, background: str | None = None
 ) -> None:
-    """Refuse options that contradict each other, a part that is none, and files none of which is there."""
+    """Refuse contradictory options, an unknown part, and files none of which exists."""
     if bool(images) == (split is not None):
         raise InputError("give image files or folders, or --split with a part of the run's data")
     if first is not None and split is None:

@@ -152,7 +152,7 @@ def calibration(
             ("accuracy", "accuracy"),
             ("mean confidence", "confidence"),
             (f"calibration error, {bins} bins of equal width", "error"),
-            (f"calibration error, {bins} bins of equal mass", "equal_mass_error"),
+            (f"calibration error, {bins} bins with equal numbers of images", "equal_mass_error"),
             ("negative log likelihood", "negative_log_likelihood"),
             ("Brier score (0 to 2)", "brier"),
         ):

@@ -20,8 +20,8 @@ class Entry:
 
     Attributes:
         examples: command lines.
-        next: the command to suggest afterwards, with arguments by name in braces; nothing is suggested where an
-            argument is missing.
+        next: the command to suggest afterwards, with names of arguments in braces; nothing is suggested if an argument
+            is missing.
     """
 
     examples: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Parsing of command lines: what click ignores or prints in a box becomes one clear line."""
+"""Parsing of command lines: one clear line for each error that click ignores or prints in a box."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE = (0, 3)
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice; click silently takes the last one."""
+    """A command that refuses an option given twice, of which click would silently take the last."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, and report an error in one line.
@@ -83,8 +83,8 @@ class App(typer.Typer):
     def only(self, name: str) -> App:
         """The app with only the command or group of a name, or with all if there is none.
 
-        Typer makes the options of all commands when it runs one. That takes as long as everything else that happens
-        before a typing error is reported.
+        Typer builds the options of all commands when it runs one, which would double the time until a typing error is
+        reported.
         """
         some = copy.copy(self)
         some.registered_commands = [one for one in self.registered_commands if _name(one) == name]
@@ -99,7 +99,7 @@ def _name(command: Any) -> str:
 def complain_of_usage(error: Any) -> None:
     """Print click's error about a command line in one line, and where to find help."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        return  # its message is the help, which is printed already
+        return  # its message is the help, which has been printed
     text = " ".join(error.format_message().split())
     hint = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
     complain("error", f"{text[:1].lower()}{text[1:].rstrip('.')}{hint}")

@@ -112,7 +112,7 @@ def _show_importances(rows: Sequence[Importance], fit: float, console: Console) 
     console.print(table(("field", "importance"), shown, right=True))
     text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"
     if fit <= 0.2:
-        text += ": these trials are too few, or too much alike, to tell"
+        text += ": too few trials, or too similar ones, to draw conclusions"
     say(console, text)
     console.print()
 

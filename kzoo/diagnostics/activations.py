@@ -1,6 +1,6 @@
 """The outputs of each layer: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
 
-`activation_statistics` measures on custom images; `signal_propagation` judges a network without data, on
+`activation_statistics` measures the outputs for given images; `signal_propagation` judges a network without data, by
 random images, forward and backward (Glorot and Bengio 2010; He et al. 2015).
 """
 
@@ -24,7 +24,7 @@ from kzoo.introspection.layers import find_layer, find_layers, kernel
 from kzoo.seeds import generator
 
 MEMORY = 256 * 2**20
-"""Bytes of outputs that are held at once: layers are processed in groups."""
+"""Bytes of outputs held in memory at once: layers are processed in groups."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LayerActivations:
     """One layer's output over all images and positions.
 
     Attributes:
-        path: the layer's name, after those of the models it is nested in.
+        path: the layer's name, preceded by those of the models that it is nested in.
         type: its class.
         mean: of all values.
         std: standard deviation of all values.
@@ -40,11 +40,11 @@ class LayerActivations:
         spread: standard deviation from image to image, for the same unit and position (root mean square over these):
             the information about the image.
         units: size of the channel axis.
-        rectifies: whether it ends in a ReLU, where units can die.
+        rectifies: whether it ends in a ReLU, whose units can die.
         dead: number of units of a rectifying layer that are zero for every image, at every position; otherwise 0.
         has_kernel: whether it has a weight matrix or convolution kernel.
-        decay: of a layer with a kernel: variance of its output by that of the layer with a kernel before it; None
-            for the first of them and for other layers.
+        decay: for a layer with a kernel, the variance of its output divided by that of the previous layer with a
+            kernel; None for the first one and for other layers.
     """
 
     path: str
@@ -66,7 +66,7 @@ class ActivationStatistics:
 
     Attributes:
         layers: one entry per layer.
-        images: how many images they were measured on.
+        images: number of images that they were measured on.
     """
 
     layers: tuple[LayerActivations, ...]
@@ -87,7 +87,8 @@ class SignalPropagation:
         backward: mean square of the gradient with respect to each layer's kernel.
         forward_factor: fitted factor from layer to layer (least squares of the logarithm); NaN for a single layer, or
             where a variance is zero.
-        backward_factor: likewise, in the same direction: below 1, the first layers have the larger gradients.
+        backward_factor: the same for `backward`, also from first to last: below 1, the first layers have the larger
+            gradients.
     """
 
     layers: tuple[str, ...]
@@ -110,7 +111,7 @@ def activation_statistics(
         model: any built Keras model with one input; nested models are unfolded.
         images: (n, height, width, channels), as the model takes them.
         training: whether BatchNorm uses the statistics of these images and dropout is on.
-        layers: only these: paths, names that only one layer has, or layers.
+        layers: the layers to measure, if not all: paths, unique names, or layers.
 
     Raises:
         InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown.
@@ -137,18 +138,18 @@ def activation_statistics(
 
 
 def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -> SignalPropagation:
-    """Send random images through a model, and random classes' gradients back; needs no data.
+    """Send random images through a model, and the gradients of random classes back; needs no data.
 
-    The weights are used as they are: build the model again to judge its initialisation. BatchNorm uses the statistics
+    The present weights are used: build the model again to judge its initialisation. BatchNorm uses the statistics
     of the random images, as it does in training.
 
     Args:
         model: any built Keras classifier with one input; nested models are unfolded.
-        seed: of the images and classes.
-        images: how many.
+        seed: seed of the images and classes.
+        images: number of images.
 
     Raises:
-        InputError: the model is not built, has several inputs or nothing to train.
+        InputError: the model is not built, has several inputs, or has nothing to train.
 
     Example:
         >>> kzoo.signal_propagation(model).layers
@@ -200,7 +201,7 @@ def rectifies(layer: Any) -> bool:
 
 
 def plot_activations(statistics: ActivationStatistics) -> Figure:
-    """Standard deviation, spread from image to image, and share of zeros by layer with a kernel or a ReLU.
+    """Standard deviation, spread from image to image, and share of zeros, by layers with a kernel or a ReLU.
 
     Example:
         >>> figure = kzoo.plot_activations(kzoo.activation_statistics(model, images))
@@ -209,7 +210,7 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
     if not rows:
         raise InputError("there is no layer with a kernel or a ReLU to plot")
 
-    # Standard deviations above.
+    # Upper panel: standard deviations.
     figure = new_figure(max(6.0, 0.16 * len(rows) + 2), 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
     positions = np.arange(len(rows))
@@ -220,7 +221,7 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
     above.set_ylabel("standard deviation")
     above.legend(frameon=False)
 
-    # Zeros and dead units below.
+    # Lower panel: zeros and dead units.
     below.bar(positions, [row.zeros for row in rows], label="zeros")
     dead = [row.dead / row.units for row in rows]
     below.plot(positions, dead, "x", color="black", label="dead units")
@@ -232,10 +233,10 @@ def plot_activations(statistics: ActivationStatistics) -> Figure:
 
 
 def _groups(model: keras.Model, layers: list[tuple[str, Any]], images: np.ndarray) -> list[list[tuple[str, Any]]]:
-    """The layers with one floating-point output, in groups with outputs that fit into `MEMORY` (at least one)."""
+    """The layers with one floating-point output, in groups whose outputs fit into `MEMORY` (at least one layer)."""
     try:
         single = layer_outputs(model, [layer for _, layer in layers], images[:1])
-    except InputError:  # some layer is not used, or gives several tensors
+    except InputError:  # the layer is not used, or returns several tensors
         layers = [pair for pair in layers if _gives_one(model, pair[1], images[:1])]
         single = layer_outputs(model, [layer for _, layer in layers], images[:1])
     groups: list[list[tuple[str, Any]]] = [[]]
@@ -265,7 +266,7 @@ def _measured(path: str, layer: Any, output: np.ndarray) -> LayerActivations:
     output = np.moveaxis(output, 1, -1) if first else output
     active = (output != 0).any(axis=tuple(range(output.ndim - 1)))
     ends = rectifies(layer)
-    # In float64, as the squares of what has decayed over 38 layers would leave float32.
+    # In float64, because squares of values that have decayed over 38 layers would underflow in float32.
     deviations = output - output.mean(axis=0, dtype=np.float64)
     return LayerActivations(
         path=path,

@@ -1,4 +1,4 @@
-"""Whether a model is right as often as it says: reliability diagram, calibration errors, temperature scaling."""
+"""Whether a model's confidence matches its accuracy: reliability diagram, calibration errors, temperature scaling."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 @dataclass(frozen=True)
 class Bins:
-    """Images in bins of the probability of the predicted class, their confidence; empty bins hold NaN.
+    """Images in bins of confidence, the probability of the predicted class; empty bins hold NaN.
 
     Attributes:
         edges: float64 (bins + 1,).
         counts: int64 (bins,).
         confidence: mean confidence of each bin's images, float64 (bins,).
-        accuracy: share of them that is right, float64 (bins,).
+        accuracy: share of each bin's images that are classified correctly, float64 (bins,).
     """
 
     edges: np.ndarray
@@ -50,10 +50,10 @@ class Calibration:
 
     Attributes:
         images: number of images.
-        accuracy: share of them that is right.
+        accuracy: share of them that are classified correctly.
         confidence: mean probability of the predicted class; above the accuracy in an overconfident model.
         error: expected calibration error over bins of equal width.
-        equal_mass_error: the same over bins of equally many images, so that no bin dominates.
+        equal_mass_error: the same over bins with equal numbers of images, so that no bin dominates.
         negative_log_likelihood: mean cross entropy, in nats.
         brier: mean squared distance of the probabilities from the one-hot label, summed over the classes (0 to 2).
         bins: of equal width.
@@ -80,13 +80,13 @@ class Calibration:
 def reliability_bins(
     confidence: np.ndarray, right: np.ndarray, bins: int = 15, strategy: Literal["uniform", "quantile"] = "uniform"
 ) -> Bins:
-    """Put images into bins by confidence, as scikit-learn's `calibration_curve` does (which keeps no counts).
+    """Put images into bins by confidence, like scikit-learn's `calibration_curve` (which returns no counts).
 
     Args:
         confidence: (n,), 0 to 1.
-        right: bool (n,).
-        bins: how many.
-        strategy: ``"uniform"`` (equal width) or ``"quantile"`` (equally many images).
+        right: whether each prediction is correct, bool (n,).
+        bins: number of bins.
+        strategy: ``"uniform"`` (equal width) or ``"quantile"`` (equal numbers of images).
     """
     quantiles = np.linspace(0.0, 1.0, bins + 1)
     edges = quantiles if strategy == "uniform" else np.quantile(confidence, quantiles)
@@ -101,15 +101,15 @@ def reliability_bins(
 
 
 def calibration(labels: Any, probabilities: Any, *, bins: int = 15) -> Calibration:
-    """Compare a model's probabilities with how often it is right.
+    """Compare a model's probabilities with its accuracy.
 
     Args:
         labels: integers (n,).
         probabilities: (n, classes), each row adding up to 1.
-        bins: of the calibration errors; 15 in Guo et al.
+        bins: number of bins of the calibration errors; 15 in Guo et al.
 
     Raises:
-        InputError: the shapes do not fit, a label is not a class, or a row is no distribution.
+        InputError: the shapes do not fit, a label is not a class, or a row is not a distribution.
 
     Example:
         >>> shares = model.predict(images, verbose=0)
@@ -138,15 +138,15 @@ def calibration(labels: Any, probabilities: Any, *, bins: int = 15) -> Calibrati
 def fit_temperature(labels: Any, probabilities: Any) -> float:
     """The temperature that makes a model's probabilities most likely, fitted on images it was not trained on.
 
-    One number by which all logits are divided: it changes no decision (Guo et al., 2017, section 4.2). Above 1 the
-    model was too sure. It is sought between 0.05 and 20.
+    All logits are divided by this one number, which does not change the predicted classes (Guo et al., 2017, section
+    4.2). If it is above 1, the model was overconfident. It is searched for between 0.05 and 20.
 
     Args:
         labels: integers (n,), of the validation part.
         probabilities: (n, classes).
     """
     labels, probabilities = _checked(labels, probabilities)
-    logits = _logarithms(probabilities)  # the logits, but for a constant that cancels
+    logits = _logarithms(probabilities)  # the logits, up to a constant that cancels
     limits = (np.log(COLDEST), np.log(HOTTEST))
     optimum = minimize_scalar(
         lambda power: _loss(labels, logits / np.exp(power)), bounds=limits, method="bounded", options={"xatol": 1e-6}
@@ -155,7 +155,7 @@ def fit_temperature(labels: Any, probabilities: Any) -> float:
 
 
 def at_temperature(probabilities: Any, temperature: float) -> np.ndarray:
-    """Probabilities (n, classes) after all logits are divided by a temperature."""
+    """Probabilities (n, classes) after dividing all logits by a temperature."""
     if not temperature > 0:
         raise InputError(f"temperature must be above 0, not {temperature}")
     return softmax(_logarithms(np.asarray(probabilities, np.float64)) / temperature, axis=-1)
@@ -164,7 +164,7 @@ def at_temperature(probabilities: Any, temperature: float) -> np.ndarray:
 def _checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2 or probabilities.shape[1] < 2:
-        raise InputError(f"probabilities have the shape (n, classes), of 2 classes or more, not {probabilities.shape}")
+        raise InputError(f"probabilities must have shape (n, classes), 2 classes or more, not {probabilities.shape}")
     check_labels(labels, probabilities.shape[1], probabilities)
     if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
         raise InputError("probabilities must be finite and 0 or more: are they logits?")
@@ -183,13 +183,13 @@ def _loss(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def plot_reliability(results: Calibration | Mapping[str, Calibration], *, title: str = "") -> Figure:
-    """Reliability diagrams: accuracy by confidence, with how many images have that confidence below.
+    """Reliability diagrams: accuracy by confidence and, below, the share of images with that confidence.
 
-    On the dashed line a model is right as often as it says; bars below it mean too much confidence.
+    On the dashed line, accuracy equals confidence; bars below it mean too much confidence.
 
     Args:
         results: one calibration, or several by name, side by side.
-        title: of the whole figure.
+        title: title of the whole figure.
     """
     # One column of panels for each calibration.
     panels = {"": results} if isinstance(results, Calibration) else dict(results)
@@ -204,7 +204,7 @@ def plot_reliability(results: Calibration | Mapping[str, Calibration], *, title:
         left = bins.edges[:-1][full]
         style: dict[str, Any] = {"width": widths, "align": "edge", "edgecolor": "white", "linewidth": 0.6}
 
-        # Accuracy and its gap to the confidence above.
+        # Upper panel: accuracy, and its gap to the confidence.
         upper.bar(left, bins.accuracy[full], color=COLORS[4], label="accuracy", **style)
         gap = bins.confidence[full] - bins.accuracy[full]
         hatched = {**style, "edgecolor": COLORS[1], "facecolor": "none", "hatch": "////"}
@@ -215,7 +215,7 @@ def plot_reliability(results: Calibration | Mapping[str, Calibration], *, title:
         upper.set_title(f"{name}\n{label}" if name else label, fontsize=11)
         upper.legend(loc="upper left", frameon=False, fontsize=9)
 
-        # The distribution of the confidence below.
+        # Lower panel: the distribution of the confidence.
         lower.bar(left, bins.counts[full] / panel.images, color="0.55", **style)
         lower.axvline(panel.accuracy, color=COLORS[0], linewidth=1.5, label=f"accuracy {panel.accuracy:.2f}")
         lower.axvline(panel.confidence, color=COLORS[1], linewidth=1.5, label=f"confidence {panel.confidence:.2f}")

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: from a run's record, or from labels and predictions of any model."""
+"""Which classes are confused: from a run's record, or from labels and predictions of any model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kzoo.errors import InputError
 from kzoo.introspection.output_kinds import as_probabilities
 from kzoo.training import counts
 
-NUMBERED = 20  # classes up to which a cell's count can be read
+NUMBERED = 20  # with more classes, a cell's value cannot be read
 ROWS = 50  # classes in one column of the per-class figure
 
 
 class Pair(NamedTuple):
-    """Images of class `true` that were taken for class `predicted`: how many, and as a share of the true class."""
+    """Images of class `true` predicted as class `predicted`: their number, and their share of the true class."""
 
     true: str
     predicted: str
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A misclassified image: its index, its class, the class it was taken for, and both classes' probabilities."""
+    """A misclassified image: its index, its true and predicted classes, and the probabilities of both."""
 
     image: int
     true: int
@@ -44,8 +44,8 @@ class Confusion:
     """A confusion matrix and its metrics.
 
     Attributes:
-        matrix: int64 (classes, classes), true class by row, predicted class by column; a sparse array where there are
-            many classes, see `kzoo.training.counts`.
+        matrix: int64 (classes, classes), true class by row, predicted class by column; a sparse array if there are many
+            classes, see `kzoo.training.counts`.
         class_names: names by label.
     """
 
@@ -60,15 +60,15 @@ class Confusion:
         """
         shape = np.shape(self.matrix)
         if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
-            raise InputError(f"a confusion matrix has the shape (classes, classes), not {shape}")
+            raise InputError(f"a confusion matrix must have shape (classes, classes), not {shape}")
         if self.matrix.min() < 0 or not self.matrix.sum():
-            raise InputError("a confusion matrix holds counts of images, of one at least")
+            raise InputError("a confusion matrix must count at least one image, and no count may be negative")
         if len(self.class_names) != shape[0]:
             raise InputError(f"{len(self.class_names)} class names for a confusion matrix of {shape[0]} classes")
 
     @property
     def images(self) -> int:
-        """How many were counted."""
+        """Number of images that were counted."""
         return int(self.matrix.sum())
 
     @property
@@ -78,14 +78,14 @@ class Confusion:
 
     @property
     def right(self) -> np.ndarray:
-        """Images of each class that were recognized, int64 (classes,)."""
+        """Images of each class that were classified correctly, int64 (classes,)."""
         return np.asarray(self.matrix.diagonal())
 
     def per_class(self) -> dict[str, np.ndarray]:
         """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
 
-        Recall is the accuracy within a class. Undefined values are NaN: the recall of a class with no image, the
-        precision of one that is never predicted.
+        Recall is the accuracy within a class. Undefined values are NaN: the recall of a class without images, and the
+            precision of a class that is never predicted.
         """
         right, support, answers = self.right, np.asarray(self.matrix.sum(axis=1)), np.asarray(self.matrix.sum(axis=0))
         with np.errstate(invalid="ignore"):
@@ -93,7 +93,7 @@ class Confusion:
         return {**shares, "support": support}
 
     def most_confused(self, top: int = 10) -> list[Pair]:
-        """The pairs of classes with the most mistakes, in one direction, most first."""
+        """The pairs of classes with the most mistakes, counted in one direction, in descending order."""
         cells = coo_array(self.matrix)
         off = (cells.row != cells.col) & (cells.data > 0)
         true, predicted, images = cells.row[off], cells.col[off], cells.data[off]
@@ -122,7 +122,7 @@ class Confusion:
 
 
 def run_confusion(run: Any) -> Confusion:
-    """The confusion matrix in a finished run's record: of the test part, with the best epoch's weights.
+    """The confusion matrix in a finished run's record: the test part, with the best epoch's weights.
 
     Raises:
         InputError: the run is not finished or has no test part.
@@ -133,12 +133,12 @@ def run_confusion(run: Any) -> Confusion:
 
 
 def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = None) -> Confusion:
-    """Count a model's answers.
+    """Count a model's predictions.
 
     Args:
         labels: integers (n,).
         predicted: classes, integers (n,), or probabilities or logits (n, classes).
-        class_names: by label; the labels' numbers by default.
+        class_names: names by label; the labels' numbers by default.
 
     Raises:
         InputError: the shapes do not fit, or a label is not a class.
@@ -163,13 +163,15 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
 
 
 def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray) -> None:
-    """Refuse labels (n,) that are not classes, and another number of predictions (n, ...) than labels.
+    """Refuse labels (n,) that are not classes, and predictions (n, ...) that differ from them in number.
 
     Raises:
-        InputError: as above.
+        InputError: see above.
     """
     if labels.ndim != 1 or len(labels) != len(predicted) or not len(labels):
-        raise InputError(f"labels of shape {labels.shape} for predictions of shape {predicted.shape}: need (n,) of n")
+        raise InputError(
+            f"labels of shape {labels.shape} for predictions of shape {predicted.shape}: one for each is needed"
+        )
     for name, values in (("labels", labels), ("predicted", predicted)):
         if values.ndim == 1 and not np.issubdtype(values.dtype, np.integer):
             raise InputError(f"{name} must be integers, not {values.dtype}")
@@ -181,16 +183,16 @@ def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray)
 
 
 def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[Mistake]:
-    """The misclassified images with the most confident predictions, most confident first.
+    """The misclassified images with the most confident predictions, in descending order.
 
     Args:
         labels: integers (n,).
         probabilities: (n, classes).
-        top: at most how many.
+        top: the largest number to return.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.ndim != 2:
-        raise InputError(f"probabilities have the shape (n, classes), not {probabilities.shape}")
+        raise InputError(f"probabilities must have shape (n, classes), not {probabilities.shape}")
     check_labels(labels, probabilities.shape[1], probabilities)
     predicted = probabilities.argmax(-1)
     wrong = np.flatnonzero(predicted != labels)
@@ -208,18 +210,18 @@ def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[M
 
 
 def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
-    """The matrix, each row as shares of its true class; with few classes the shares are written in percent.
+    """The matrix, each row as shares of its true class; if there are few classes, the shares are written in percent.
 
-    Colours follow the square root, so that rare mistakes can be seen next to the diagonal.
+    Colours follow the square root, so that rare mistakes are visible next to the diagonal.
     """
     classes = len(result.class_names)
     if classes > counts.DENSE:
-        raise InputError(f"a matrix of {classes:,} classes is too large to be drawn: --top lists the worst")
+        raise InputError(f"a matrix of {classes:,} classes is too large to draw: --top lists the worst")
     size = float(np.clip(0.16 * classes + 2.5, 5.0, 15.0))
     figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
 
-    # Shares of the true class, as colours.
+    # Colours show shares of the true class.
     support = result.matrix.sum(axis=1, keepdims=True)
     shares = result.matrix / np.maximum(support, 1)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
@@ -233,7 +235,7 @@ def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
     axes.set_yticks(range(classes), result.class_names, fontsize=text)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
-    if classes <= ROWS:  # between more classes, lines would cover the cells
+    if classes <= ROWS:  # with more classes, lines would cover the cells
         axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="0.92", linewidth=0.5)
@@ -251,10 +253,10 @@ def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
 
 
 def plot_per_class(result: Confusion, *, title: str = "") -> Figure:
-    """Recall (the accuracy within a class) as a bar and precision as a dot, from the best class to the worst."""
+    """Recall (the accuracy within a class) as bars and precision as dots, from the best class to the worst."""
     metrics = result.per_class()
     order = np.argsort(-np.nan_to_num(metrics["recall"], nan=-1.0), kind="stable")
-    if len(order) > counts.DENSE:  # of thousands those that are recognized least
+    if len(order) > counts.DENSE:  # of thousands, those with the lowest recall
         order = order[-2 * ROWS :]
     columns = -(-len(order) // ROWS)
     rows = -(-len(order) // columns)
@@ -280,9 +282,9 @@ def plot_mistakes(
 
     Args:
         images: 0-255 (n, height, width, channels), of 1 or 3 channels; mistakes refer to them by index.
-        mistakes: of `confident_mistakes`.
+        mistakes: see `confident_mistakes`.
         class_names: by label.
-        columns: pictures in a row.
+        columns: pictures per row.
     """
     if not mistakes:
         raise InputError("there are no mistakes to show")

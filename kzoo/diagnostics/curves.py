@@ -18,18 +18,18 @@ History = Mapping[str, Sequence[float]]
 def plot_learning_curves(
     histories: History | Mapping[str, History], *, best_epoch: int | None = None, title: str = ""
 ) -> Figure:
-    """Loss and accuracy by epoch: training dashed, validation solid, a colour for each run.
+    """Loss and accuracy by epoch: training dashed, validation solid, one colour for each run.
 
     Training metrics are averages over an epoch, as Keras reports them, so they lag by half an epoch.
 
     Args:
         histories: a run's history (``run.history``), or histories by name. Keys shown are loss, accuracy, val_loss
             and val_accuracy.
-        best_epoch: counted from 1, marked where there is one run.
-        title: of the figure.
+        best_epoch: counted from 1; marked if there is only one run.
+        title: title of the figure.
 
     Raises:
-        InputError: there is no history, or none of these keys in one.
+        InputError: there is no history, or one has none of these keys.
 
     Example:
         >>> figure = kzoo.plot_learning_curves({"loss": [2.0, 1.0], "val_loss": [2.1, 1.4]}, best_epoch=2)
@@ -55,7 +55,7 @@ def plot_learning_curves(
                 values = history.get(line)
                 if values:
                     longest = max(longest, len(values))
-                    # One epoch alone would be a line of no length: a ring for training, a dot for validation.
+                    # A single epoch would be a line of length zero: draw a ring for training and a dot for validation.
                     fill = color if style == "-" else "none"
                     marker = {"marker": "o", "markersize": 6, "markerfacecolor": fill} if len(values) == 1 else {}
                     axes.plot(np.arange(1, len(values) + 1), values, style, color=color, **marker)

@@ -1,4 +1,4 @@
-"""From image files to pictures of the evidence that a network sees in them."""
+"""From image files to pictures that show what a network's predictions rely on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALLEST_PICTURE = 224
-"""Smaller images are enlarged by a whole factor, their pixels kept sharp."""
+"""Smaller images are enlarged by an integer factor, with sharp pixels."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Explained:
 
     Attributes:
         file: the image.
-        predicted: name (or number) of the class that the model gives it.
-        shown: of the class that the map is for.
-        layer: path of the layer that the map is of.
+        predicted: name (or number) of the class that the model predicts.
+        shown: name (or number) of the class that the map explains.
+        layer: path of the layer of the map.
         pictures: the files written.
     """
 
@@ -51,10 +51,10 @@ class Explained:
 def explain_files(
     model: keras.Model, files: Sequence[Path], folder: Path, *, background: Colour | None = WHITE, **options: Any
 ) -> list[Explained]:
-    """As `explain_images`, of image files of any size, transparent ones laid over `background`.
+    """Like `explain_images`, for image files of any size; transparent ones are laid over `background`.
 
     Raises:
-        InputError: files are missing, broken or no images, too; they are named.
+        InputError: as for `explain_images`; or files are missing, damaged or not images: the message names them.
     """
     images = read_images(files, channels=image_shape(model)[2], background=background)
     return explain_images(model, list(zip(files, images, strict=True)), folder, **options)
@@ -71,20 +71,20 @@ def explain_images(
     feature_maps: bool = False,
     overwrite: bool = False,
 ) -> list[Explained]:
-    """Write a picture for each image: the image, its Grad-CAM map, and the one laid over the other.
+    """Write a picture for each image: the image, its Grad-CAM map, and the map laid over the image.
 
     Args:
         model: takes pixels from 0 to 255, (n, h, w, 1) or (n, h, w, 3); images are scaled to its size.
-        images: by name, uint8 (H, W, C) of any size, with as many channels as the model takes.
-        folder: where the pictures go, made if need be: ``<name>-grad-cam.png`` and ``<name>-feature-maps.png``.
+        images: images by name, uint8 (H, W, C) of any size, with the number of channels that the model takes.
+        folder: folder of the pictures ``<name>-grad-cam.png`` and ``<name>-feature-maps.png``; it is created if needed.
         layer: see `kzoo.diagnostics.grad_cam.grad_cam`.
-        class_: name or number of the class to explain; default: for each image the predicted one.
-        class_names: by label.
+        class_: name or number of the class to explain; by default, the predicted class of each image.
+        class_names: names by label.
         feature_maps: also write figures of each image's maps in the convolutions (or `layer`).
-        overwrite: whether pictures that exist are replaced; nothing is written if one exists and this is False.
+        overwrite: whether existing pictures are replaced; if this is False and one exists, nothing is written.
 
     Raises:
-        InputError: a file is no image, a name is unknown, the model takes no such images, or a picture exists.
+        InputError: a file is not an image, a name is unknown, the model does not take such images, or a picture exists.
     """
     # Classes and Grad-CAM maps of the scaled images.
     shape = image_shape(model)
@@ -98,7 +98,7 @@ def explain_images(
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]
 
-    # Write the pictures, once all names are checked.
+    # Check all names, then write the pictures.
     targets = _targets(files, folder, ("grad-cam", "feature-maps") if feature_maps else ("grad-cam",), overwrite)
     rows = []
     for file, original, image, heat_map, share, answer, label, paths in zip(
@@ -116,19 +116,19 @@ def explain_images(
 
 
 def _targets(files: Sequence[Path], folder: Path, kinds: Sequence[str], overwrite: bool) -> list[list[Path]]:
-    """The paths of each image's pictures, all of which can be written."""
+    """The paths of each image's pictures, checked to be writable."""
     for file in files:
         if [other.stem for other in files].count(file.stem) > 1:
-            raise InputError(f"image {str(file)!r} has the name of another one: their pictures would be the same file")
+            raise InputError(f"image {str(file)!r} has the same name as another: their pictures would be one file")
     folder = make_directory(folder)
     return [[check_output(folder / f"{file.stem}-{kind}.png", overwrite=overwrite) for kind in kinds] for file in files]
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
-    """(height, width, channels) of the images that a model takes, None for open sizes.
+    """(height, width, channels) of the images that a model takes; None for sizes that are not fixed.
 
     Raises:
-        InputError: it takes no grey or RGB images.
+        InputError: it does not take grey or RGB images.
     """
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
@@ -142,7 +142,7 @@ def _label(text: str, names: Sequence[str] | None) -> int:
     if names is None and text.isdigit():
         return int(text)
     if names is None:
-        raise InputError(f"class {text!r}: a number is needed, since the file does not name its classes")
+        raise InputError(f"class {text!r}: give a number, because the file does not name its classes")
     raise unknown("class", text, names)
 
 
@@ -152,7 +152,7 @@ def plot_explained(image: np.ndarray, heat_map: np.ndarray, title: str) -> Figur
     Args:
         image: uint8 (H, W, 1 or 3).
         heat_map: the map, float (h, w), 0 to 1.
-        title: above them.
+        title: text above them.
     """
     factor = max(1, -(-SMALLEST_PICTURE // min(image.shape[:2])))
     large = image.repeat(factor, 0).repeat(factor, 1)
@@ -162,7 +162,7 @@ def plot_explained(image: np.ndarray, heat_map: np.ndarray, title: str) -> Figur
     axes[0].imshow(pictures(large[None])[0])
     scale = axes[1].imshow(heat_map, cmap="plasma", vmin=0, vmax=1, interpolation="nearest")
     axes[2].imshow(overlay(large[None], heat_map[None])[0])
-    for panel, text in zip(axes, ("image", "speaks for the class", "laid over"), strict=True):
+    for panel, text in zip(axes, ("image", "supports the class", "laid over"), strict=True):
         panel.set(xticks=[], yticks=[], title=text)
     figure.colorbar(scale, ax=axes[1], fraction=0.046)
     return figure

@@ -1,4 +1,4 @@
-"""Maps of an image in a layer's channels, and the kernels of the first convolution."""
+"""The feature maps of an image, channel by channel, and the kernels of the first convolution."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -> dict[str, np.ndarray]:
-    """The maps that layers make of one image.
+    """The feature maps of one image in some layers.
 
     Args:
-        model: a built Keras model with one input; nested and subclassed ones too.
+        model: a built Keras model with one input, nested and subclassed models included.
         image: (h, w, c) as the model takes it, or (1, h, w, c).
         layers: paths, names or layers (see `kzoo.introspection.layers.find_layers`).
 
     Returns:
-        By path, float32 (h, w, channels).
+        Maps by path, float32 (h, w, channels).
 
     Raises:
-        InputError: the image does not fit, or a layer is unknown or gives no map.
+        InputError: the image does not fit, or a layer is unknown or has no map.
 
     Example:
         >>> {name: maps.shape for name, maps in kzoo.feature_maps(model, images[0], ["block1_conv"]).items()}
@@ -37,7 +37,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
     """
     image = np.asarray(image)
     if image.ndim == 4 and len(image) != 1:
-        raise InputError(f"image of shape {image.shape}: feature maps are of one image, (height, width, channels)")
+        raise InputError(f"image of shape {image.shape}: one image (height, width, channels) is needed")
     paths = [find_layer(model, layer)[0] for layer in layers]
     if not paths:
         raise InputError("layers is empty: at least one is needed")
@@ -54,13 +54,14 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
 def plot_feature_maps(
     model: keras.Model, image: np.ndarray, layers: Sequence[Any] | None = None, channels: int = 12
 ) -> Figure:
-    """A row for each layer, a column for each of its first channels, each stretched to its full range.
+    """A row for each layer and a column for each of its first channels, each map stretched to its full range.
 
     Args:
         model: see `feature_maps`.
         image: see `feature_maps`.
-        layers: default: the convolutions with a map of 2x2 or more, evenly chosen where there are more than six.
-        channels: how many to show at most.
+        layers: by default, the convolutions with a map of 2x2 or more; if there are more than six, six that are evenly
+            spaced.
+        channels: largest number of channels to show.
     """
     if channels < 1:
         raise InputError(f"channels={channels}: must be 1 or more")
@@ -71,7 +72,7 @@ def plot_feature_maps(
         every = feature_maps(model, image, convolutions) if convolutions else {}
         shown = [path for path, maps_of_layer in every.items() if min(maps_of_layer.shape[:2]) > 1]
         if not shown:
-            raise InputError(f"model {model.name!r} has no convolution with a map: name layers")
+            raise InputError(f"model {model.name!r} has no convolution with a map: give layers")
         indices = np.unique(np.linspace(0, len(shown) - 1, 6).round().astype(int))
         maps = {shown[index]: every[shown[index]] for index in indices}
     else:
@@ -93,17 +94,17 @@ def plot_feature_maps(
 
 
 def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Figure:
-    """A convolution's kernels as pictures, all on one scale: zero is the middle of the colours.
+    """A convolution's kernels as pictures, all on the same colour scale, with zero in the middle.
 
-    Kernels over three channels are shown in colour, over one channel in shades, over others as the mean.
+    Kernels over three channels are shown in colour, kernels over one channel in shades, and others as their mean.
 
     Args:
         model: a built Keras model.
-        layer: a convolution in two dimensions; default: the first.
-        kernels: how many to show at most.
+        layer: a two-dimensional convolution; by default, the first one.
+        kernels: largest number of kernels to show.
 
     Raises:
-        InputError: there is no such layer, or it is none.
+        InputError: the layer does not exist, or is not a two-dimensional convolution.
     """
     from matplotlib.colors import Normalize
 
@@ -111,13 +112,13 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
     if layer is None:
         path, chosen = next(((p, x) for p, x in find_layers(model) if _is_convolution(x)), (None, None))
         if chosen is None:
-            raise InputError(f"model {model.name!r} has no convolution in two dimensions")
+            raise InputError(f"model {model.name!r} has no two-dimensional convolution")
     else:
         path, chosen = find_layer(model, layer)
         if not _is_convolution(chosen):
-            raise InputError(f"layer {path!r} is a {type(chosen).__name__}: a convolution in two dimensions is needed")
+            raise InputError(f"layer {path!r} is a {type(chosen).__name__}: a two-dimensional convolution is needed")
 
-    # One picture for each kernel, all on one scale.
+    # One picture for each kernel, all on the same scale.
     values = np.asarray(keras.ops.convert_to_numpy(chosen.kernel), np.float32)  # (rows, columns, in, out)
     count, columns = min(kernels, values.shape[-1]), 8
     largest = float(np.abs(values).max()) or 1.0

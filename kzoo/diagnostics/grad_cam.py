@@ -1,10 +1,10 @@
 """Grad-CAM: where in an image a network sees a class (Selvaraju et al. 2017).
 
-A layer's channels are weighted by the mean gradient of the class's score with respect to them, added up, and
-evidence against the class is cut off. The score is the class's logit. Where a softmax ends the model in a way that
-cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which the
-probabilities still determine. With one sigmoid, evidence for one of the two classes is evidence against the other; with
-several, each label has a separate logit.
+A layer's channels are weighted by the mean gradient of the class's score with respect to them and added up; negative
+values, the evidence against the class, become zero. The score is the class's logit. If the model ends in a softmax that
+cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which follows from the
+probabilities. With one sigmoid, evidence for one of the two classes is evidence against the other; with several, each
+label has a separate logit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALLEST_MAP = 4
-"""Rows and columns that the default layer has at least, if any layer does."""
+"""Smallest number of rows and columns of the default layer's map, if any layer has that many."""
 
 
 def grad_cam(
@@ -44,21 +44,20 @@ def grad_cam(
     """Maps of how much each position of an image supports a class.
 
     Args:
-        model: a built Keras model from images (n, h, w, c) to (n, classes); nested and subclassed ones, and models with
-            preprocessing inside, too.
+        model: a built Keras model from images (n, h, w, c) to (n, classes), including nested and subclassed models, and
+            models with preprocessing.
         images: as the model takes them.
         layer: path, name or layer (see `kzoo.introspection.layers.find_layers`) with a map (n, h, w, channels);
-            default: see `last_map`.
-        classes: one class for all images, or one for each; default: those that the model predicts.
-        upsample: resize the maps to the images bilinearly; otherwise they have the layer's size.
-        batch_size: images worked on at once.
+            by default, see `last_map`.
+        classes: one class for all images, or one for each; by default, the predicted classes.
+        upsample: resize the maps to the images' size bilinearly; otherwise they have the layer's size.
+        batch_size: images processed at once.
 
     Returns:
-        float32 (n, h, w), each scaled so that its maximum at the layer is 1; all zero where nothing speaks for the
-        class.
+        float32 (n, h, w), each scaled so that its maximum at the layer is 1; all zero if nothing supports the class.
 
     Raises:
-        InputError: the images do not fit the model, or there is no such layer, map or class.
+        InputError: the images do not fit the model, or the layer, map or class does not exist.
 
     Example:
         >>> kzoo.grad_cam(model, images[:2], "block1_conv").shape
@@ -82,12 +81,12 @@ def grad_cam(
 
 
 def last_map(model: keras.Model, images: np.ndarray) -> str:
-    """Path of the last layer with a map of 4x4 positions or more; if none has, of the last with the largest map.
+    """Path of the last layer with a map of at least 4x4, or else of the last layer with the largest map.
 
-    Layers that only pad are passed over: their map is shifted against the image.
+    Layers that only pad are skipped, because their maps are shifted relative to the image.
 
     Raises:
-        InputError: no layer gives a map (n, h, w, channels).
+        InputError: no layer has a map (n, h, w, channels).
     """
     best, largest = None, 0
     for path, layer in reversed(find_layers(model)):
@@ -96,18 +95,18 @@ def last_map(model: keras.Model, images: np.ndarray) -> str:
         try:
             (output,) = layer_outputs(model, [path], images[:1])
         except InputError:
-            continue  # a layer that is not used, or gives several tensors
+            continue  # a layer that is not used, or returns several tensors
         if output.ndim == 4 and min(output.shape[1:3]) > largest:
             best, largest = path, min(output.shape[1:3])
             if largest >= SMALLEST_MAP:
                 break
     if best is None:
-        raise InputError(f"model {model.name!r} has no layer that gives a map (n, height, width, channels)")
+        raise InputError(f"model {model.name!r} has no layer with a map (n, height, width, channels)")
     return best
 
 
 def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """The class (the likeliest label) that a model gives each image, int64 (n,).
+    """The class (the most likely label) that a model predicts for each image, int64 (n,).
 
     Raises:
         InputError: its outputs are not those of a classifier, see `kzoo.introspection.outputs`.
@@ -121,19 +120,19 @@ def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> n
 
 
 def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.ndarray:
-    """Pictures of images with maps laid over them: the brighter, the more there speaks for the class.
+    """Images with maps laid over them: the brighter a position, the more it supports the class.
 
     Args:
-        images: (n, h, w, c). uint8 as they are; other types are stretched from each image's minimum to its maximum.
-            One channel is shown grey, three as RGB, of other numbers the mean.
-        maps: (n, h, w) of any size, 0 to 1; scaled to the images'.
+        images: (n, h, w, c). uint8 images are shown as they are; other types are stretched from each image's minimum to
+            its maximum. One channel is shown in grey, three as RGB, and any other number as the mean.
+        maps: (n, h, w) of any size, 0 to 1; resized to the images' size.
         strength: opacity of the map where its value is 1.
 
     Returns:
         uint8 (n, h, w, 3).
 
     Raises:
-        InputError: the numbers of images and maps differ, or they have other axes.
+        InputError: the numbers of images and maps differ, or their shapes are others.
     """
     import matplotlib
 
@@ -166,14 +165,14 @@ def plot_grad_cam(
     classes: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """A grid: a row for each image and class, a column for each layer, the image itself first.
+    """A grid with a row for each image and class, and columns for the image and for each layer.
 
     Args:
         model: see `grad_cam`.
         images: (n, h, w, c), a few.
-        layers: default: the one `grad_cam` takes.
-        classes: shown for every image; default: for each image the predicted one.
-        class_names: by label.
+        layers: by default, the layer that `grad_cam` uses.
+        classes: classes to explain for every image; by default, the predicted class of each image.
+        class_names: names by label.
     """
     # Maps of every image and class, for each layer.
     images = np.asarray(images)
@@ -223,7 +222,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
         return predicted(model, images, batch_size)
     chosen = np.asarray(classes)
     if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (len(images),)):
-        raise InputError(f"classes={classes!r}: one whole number, or one for each of {len(images)} images, is needed")
+        raise InputError(f"classes={classes!r}: one integer, or one for each of {len(images)} images, is needed")
     count = read_outputs(model, images[:4]).classes
     if chosen.min() < 0 or chosen.max() >= count:
         raise InputError(f"classes={classes!r}: allowed are 0..{count - 1}, the classes of {model.name!r}")
@@ -232,7 +231,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 
 @contextlib.contextmanager
 def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
-    """Within it the model returns logits, if possible; yields the score as a function of classes and outputs."""
+    """A context in which the model returns logits if possible; yields the score, a function of classes and outputs."""
     model_outputs = read_outputs(model, images)
     apart = model_outputs.kind in ("sigmoid", "sigmoids")
     gives_logits = model_outputs.kind == "logits" or model_outputs.ending is not None
@@ -253,7 +252,7 @@ def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callabl
 
 
 def _resized(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Maps (n, h, w) stretched bilinearly to a size."""
+    """Maps (n, h, w) resized bilinearly."""
     if maps.shape[1:] == tuple(size):
         return maps
     stretched = ops.image.resize(maps[..., None], size, "bilinear", data_format="channels_last")

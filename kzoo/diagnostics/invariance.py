@@ -1,9 +1,9 @@
-"""How far a trained classifier's answers survive when its images are moved or turned.
+"""How often a trained classifier's predictions stay the same when its images are shifted or rotated.
 
-Report d says of pooling that it makes a network invariant to translation and rotation, reports a and c say much the
-same; here it is measured. The part that a moved image leaves empty repeats its border pixels: on a dark
-background that is the background, and on a photograph it is less foreign than black. ``fill="black"`` gives zeros, as
-augmentation does.
+Report d says that pooling makes a network invariant to translation and rotation, and reports a and c say much the same;
+this module measures it. The part that a shifted image leaves empty repeats its border pixels: on a dark background this
+is the background, and on a photograph it looks more natural than black. ``fill="black"`` gives zeros, as augmentation
+does.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ Change = tuple[Any, ...] | None
 
 @dataclass(frozen=True)
 class Invariance:
-    """One model's answers to moved and turned images.
+    """One model's predictions for shifted and rotated images.
 
     Attributes:
-        name: the model's, for legends.
+        name: the model's name, for legends.
         images: number of images.
         shifts: distances, in pixels.
-        shift_accuracy: share answered rightly at each distance, mean over right, left, down and up.
-        shift_agreement: share answered as the image that was not moved, likewise.
-        angles: in degrees.
-        rotation_accuracy: share answered rightly at each angle, mean over both senses.
-        rotation_agreement: share answered as the image that was not turned, likewise.
+        shift_accuracy: share of images classified correctly at each distance, mean over right, left, down and up.
+        shift_agreement: share of images with the same prediction as before the shift, the same mean.
+        angles: angles in degrees.
+        rotation_accuracy: share of images classified correctly at each angle, mean over both directions.
+        rotation_agreement: share of images with the same prediction as before the rotation, the same mean.
         fill: ``"edge"`` or ``"black"``.
     """
 
@@ -86,7 +86,7 @@ def invariance(
 ) -> Invariance:
     """Accuracy against shift and rotation.
 
-    Turned images are interpolated bilinearly, which alone costs some accuracy except at multiples of 90 degrees.
+    Rotated images are interpolated bilinearly, which by itself costs some accuracy except at multiples of 90 degrees.
 
     Args:
         model: any Keras model from images to (n, classes), logits or probabilities.
@@ -94,7 +94,7 @@ def invariance(
         labels: integers (n,).
         shifts, angles: distances in pixels, 0 or more; angles in degrees.
         fill: the pixels from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
-        name: for legends; the model's by default.
+        name: name for legends; by default, the model's.
 
     Raises:
         InputError: an argument is wrong, or the images do not fit the model.
@@ -106,17 +106,17 @@ def invariance(
     images, labels, shifts, angles = _checked(images, labels, shifts, angles, fill)
     prepare_images(model, images[:1])
 
-    # Answers to the unchanged images, and to each change once.
+    # Predict the unchanged images, and each change once.
     still = _answers(model, images)
     scores: dict[Any, tuple[float, float]] = {None: (float((still == labels).mean()), 1.0)}
 
     def score(change: Change) -> tuple[float, float]:
-        if change not in scores:  # no shift is the same in all directions, 180 degrees in both senses
+        if change not in scores:  # a shift by 0 is the same in all directions, and 180 degrees in both
             answers = _answers(model, images, change, fill)
             scores[change] = float((answers == labels).mean()), float((answers == still).mean())
         return scores[change]
 
-    # Means over directions and senses.
+    # Means over directions.
     by_shift = [[score(_shift(n * down, n * right)) for down, right in _DIRECTIONS] for n in shifts]
     by_angle = [[score(_turn(turn)) for turn in (angle, -angle)] for angle in angles]
 
@@ -139,7 +139,7 @@ def invariance(
 def _checked(
     images: Any, labels: Any, shifts: Sequence[int], angles: Sequence[float], fill: str
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...], tuple[float, ...]]:
-    """Images, labels, shifts and angles of the types that `invariance` computes with."""
+    """Images, labels, shifts and angles, checked and converted for `invariance`."""
     images, labels = np.asarray(images), np.asarray(labels)
     shifts, angles = tuple(shifts), tuple(map(float, angles))
     if images.ndim != 4 or not len(images):
@@ -150,7 +150,7 @@ def _checked(
         raise InputError(f"fill={fill!r}: must be {' or '.join(map(repr, FILLS))}")
     for shift in shifts:
         if not isinstance(shift, (int, np.integer)) or shift < 0:
-            raise InputError(f"shifts has {shift!r}: whole numbers of pixels, 0 or more, are needed")
+            raise InputError(f"shifts has {shift!r}: integers, 0 pixels or more, are needed")
     shifts = tuple(map(int, shifts))
     if not np.isfinite(angles).all():
         raise InputError(f"angles has {next(a for a in angles if not np.isfinite(a))!r}: finite degrees are needed")
@@ -160,7 +160,7 @@ def _checked(
 
 
 def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np.ndarray:
-    """Images moved by whole pixels, further than their size too."""
+    """Images shifted by whole pixels, even by more than their size."""
     rows, columns = (np.arange(size) - by for size, by in zip(images.shape[1:3], (down, right), strict=True))
     inside = [
         (positions >= 0) & (positions < size)
@@ -174,11 +174,11 @@ def shifted(images: np.ndarray, down: int, right: int, fill: str = "edge") -> np
 
 
 def turned(images: np.ndarray, degrees: float, fill: str = "edge") -> np.ndarray:
-    """Images turned counter-clockwise about their centres, bilinearly interpolated."""
+    """Images rotated counter-clockwise about their centres, bilinearly interpolated."""
     if fill == "black":
         return rotate(images, degrees)
     height, width = images.shape[1:3]
-    # A corner of the turned image comes from at most half a diagonal away from the centre.
+    # A corner of the rotated image comes from at most half a diagonal away from the centre.
     margin = int(np.ceil(np.hypot(height, width) / 2 - min(height, width) / 2)) + 1
     wide = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge")
     return rotate(wide, degrees)[:, margin : margin + height, margin : margin + width]
@@ -188,11 +188,11 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
     """Accuracy (or agreement) against shift and against angle, one line for each model.
 
     Args:
-        results: of one model or several.
+        results: the results of one model or several.
         measure: ``"accuracy"``, or ``"agreement"`` with the predictions for the unchanged images.
 
     Raises:
-        InputError: no results, or another measure.
+        InputError: there are no results, or the measure is unknown.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -210,12 +210,12 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
         left.plot(result.shifts, getattr(result, f"shift_{measure}"), **style)
         right.plot(result.angles, getattr(result, f"rotation_{measure}"), **style)
     left.set(xlabel="shift (pixels, mean of four directions)", ylabel=_LABELS[measure], ylim=(0, 1.02))
-    right.set(xlabel="rotation (degrees, mean of both senses)")
+    right.set(xlabel="rotation (degrees, mean of both directions)")
     right.set_xticks(results[0].angles, minor=False)
     left.yaxis.set_major_formatter(PercentFormatter(1))
     right.legend()
     counts = sorted({result.images for result in results})
-    figure.suptitle(f"Moved and turned images ({' and '.join(f'{n:,}' for n in counts)} of them)")
+    figure.suptitle(f"Shifted and rotated images ({' and '.join(f'{n:,}' for n in counts)} of them)")
     return figure
 
 
@@ -228,7 +228,7 @@ def _turn(degrees: float) -> Change:
 
 
 def _answers(model: keras.Model, images: np.ndarray, change: Change = None, fill: str = "edge") -> np.ndarray:
-    """The class that the model gives each image, after a change."""
+    """The class that the model predicts for each image after a change."""
     answers, kind = [], read_outputs(model, images[:4]).kind
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]

@@ -1,8 +1,8 @@
 """Do the pixels say anything about the labels? A linear classifier on simple fixed features, cross-validated.
 
-A network may fail because of its labels alone (shuffled, shifted by one, two names for one class). A linear model
-needs no tuning and no luck: where it does no better than chance on hundreds of images, the labels deserve a look
-(Alain and Bengio 2016 probe hidden layers in the same way).
+A network may fail because of its labels alone (shuffled, shifted by one, two names for one class). A linear model needs
+no tuning: if it does no better than chance on hundreds of images, check the labels (Alain and Bengio 2016 probe hidden
+layers in the same way).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kzoo.errors import InputError
 from kzoo.seeds import derived_seed, generator
 
 SIDE = 12
-"""Images are averaged down to at most this many cells a side."""
+"""Images are averaged down to at most this many cells per side."""
 FOLDS = 5
 
 
@@ -30,9 +30,9 @@ class LinearProbe:
 
     Attributes:
         accuracy: share of images that it classifies correctly, over all folds.
-        chance: share of the most frequent class, which a guess finds.
+        chance: share of the most frequent class, the accuracy of guessing it.
         p_value: probability of at least this accuracy if the true rate were `chance` (binomial, one-sided).
-        images: how many there were.
+        images: number of images.
         classes: the labels that occur often enough to be probed, int64 (k,).
         labels: int64 (n,), the label of each image as an index into `classes`.
         scores: float (n, k), out-of-fold decision values.
@@ -52,9 +52,9 @@ class LinearProbe:
         return self.p_value < 1e-3
 
     def pair_accuracies(self) -> np.ndarray:
-        """How well two classes are separated: (k, k), symmetric, 0.5 is a guess; NaN on the diagonal.
+        """How well each pair of classes is separated: (k, k), symmetric, 0.5 for guessing; NaN on the diagonal.
 
-        With one image of each of two classes: how often the probe tells which is which (area under the curve).
+        The share of pairs with one image of each class for which the probe tells which is which (area under the curve).
         """
         count = len(self.classes)
         pairs = np.full((count, count), np.nan)
@@ -76,15 +76,15 @@ def linear_probe(images: np.ndarray, labels: np.ndarray, *, limit: int = 5000, s
         images: (n, height, width, channels), any scale.
         labels: integers (n,).
         limit: at most this many images are used, drawn at random.
-        seed: of the drawing and the folds.
+        seed: seed of the draw and of the folds.
 
     Returns:
-        The probe; None where fewer than two classes have ten images each.
+        The probe; None if fewer than two classes have ten images each.
 
     Raises:
-        InputError: not as many labels as images, or pixels that are not finite.
+        InputError: the numbers of labels and images differ, or pixels are not finite.
     """
-    # Draw images, and keep classes that have enough.
+    # Draw images, and keep classes with enough of them.
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) != len(labels):
         raise InputError(f"there are {len(images)} images and {len(labels)} labels: give one label for each image")
@@ -123,16 +123,16 @@ def features(images: np.ndarray) -> np.ndarray:
     """Pixels averaged over cells, and each cell's edges: |d/dx|, |d/dy| and their signed product.
 
     Returns:
-        float32 (n, features). Edges are in it because the mean colour of a cell knows nothing of texture.
+        float32 (n, features). Edges are included because the mean colour of a cell does not show its texture.
 
     Raises:
-        InputError: the images have another shape, or hold values that are not finite.
+        InputError: the images have another shape, or values that are not finite.
     """
     if images.ndim != 4:
         raise InputError(f"images must have shape (n, height, width, channels), not {images.shape}")
     values = images.astype(np.float32)
     if not np.isfinite(values).all():
-        raise InputError("images hold values that are not finite numbers")
+        raise InputError("images contain values that are not finite numbers")
     grey = values.mean(-1)
     down, right = np.zeros_like(grey), np.zeros_like(grey)
     down[:, :-1], right[:, :, :-1] = np.diff(grey, axis=1), np.diff(grey, axis=2)

@@ -1,4 +1,4 @@
-"""Which of several options a score depends on: a random forest, and what it loses without an option."""
+"""Which of several options a score depends on, by the permutation importance of a random forest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Importance:
     """How much one option matters.
 
     Attributes:
-        field: its name.
+        field: the option's name.
         importance: by how much the forest's R² falls, on average, when the option's values are shuffled.
         deviation: standard deviation over the shufflings.
     """
@@ -30,12 +30,12 @@ def option_importances(
     """Permutation importance (Breiman 2001) of options.
 
     Args:
-        options: values of each, one a score; None where it had none.
-        scores: what was reached with them.
-        seed: of the forest and the shuffling.
+        options: the values of each option, one for each score; None if the option had no value.
+        scores: the scores reached with these values.
+        seed: seed of the forest and the shuffling.
 
     Returns:
-        The options, the most important first, and the forest's R² on scores that a tree has not seen.
+        The options, the most important first, and the forest's out-of-bag R².
     """
     import numpy as np
     from sklearn.ensemble import RandomForestRegressor

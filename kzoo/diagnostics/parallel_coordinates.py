@@ -1,4 +1,4 @@
-"""Parallel coordinates: how the values of several options go together with a score, one line each."""
+"""Parallel coordinates: one line for each score, through the values of several options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kzoo.diagnostics.plots import SEQUENTIAL, new_figure
 
 UNSET = "not varied"
 BOTTOM = 0.15
-"""Where a scale begins, above the lines that have no value."""
+"""Height at which a scale begins, above the lines without a value."""
 SPREAD = 0.03
 """Lines that share a value are drawn this far apart at most, so that each can be followed."""
 Ticks = list[tuple[float, str]]
@@ -25,9 +25,9 @@ class Axis:
     """An axis of a figure.
 
     Attributes:
-        name: of the option.
-        values: one a line; None where a line has none.
-        scale: ``"levels"`` gives each value a level, ``"linear"`` and ``"log"`` are of numbers.
+        name: name of the option.
+        values: one for each line; None if a line has no value.
+        scale: ``"levels"`` gives each value a level; ``"linear"`` and ``"log"`` are for numbers.
     """
 
     name: str
@@ -41,14 +41,15 @@ def plot_parallel_coordinates(
     """Draw a line for each score, through the values that it was reached with.
 
     Args:
-        axes: from left to right; the score comes after them.
-        scores: one a line, the best first.
-        score: what the scores are.
+        axes: axes from left to right; the score follows them.
+        scores: one for each line, the best first.
+        score: name of the score.
         larger: whether a larger score is better.
-        title: of the figure.
+        title: title of the figure.
 
     Returns:
-        A figure: axes for the options and the score, lines in the colour of their scores, the best one thick.
+        A figure with axes for the options and the score, and lines in the colour of their scores; the best one is
+        thick.
     """
     # One column of heights and one list of ticks for each axis, then for the score.
     columns = [_column(axis) for axis in axes]
@@ -56,7 +57,7 @@ def plot_parallel_coordinates(
     shares = [(value - low) / ((high - low) or 1.0) for value in scores]
     columns.append((shares, [(part, f"{low + part * (high - low):.4f}") for part in (0.0, 0.5, 1.0)]))
 
-    # The best line comes last, on top of the others.
+    # Draw the best line last, on top of the others.
     figure = new_figure(max(6.4, 1.6 * len(columns)), 4.2)
     plot = figure.add_subplot()
     colormap = matplotlib.colormaps[SEQUENTIAL]
@@ -68,7 +69,7 @@ def plot_parallel_coordinates(
         heights = [column[number] for column, _ in columns]
         plot.plot(range(len(columns)), heights, color=colormap(0.9 * (1.0 - good)), **style)
 
-    # Each axis has its ticks beside it.
+    # Draw each axis with its ticks next to it.
     box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     for index, (_, ticks) in enumerate(columns):
         plot.axvline(index, color="0.6", linewidth=1.0, zorder=1)

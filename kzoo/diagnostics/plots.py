@@ -1,7 +1,8 @@
 """How kzoo's figures look, and how they are saved.
 
-Figures are made with Matplotlib's objects alone: no pyplot, so no window, no global list of figures and no setting
-that stays changed. A plotting function is called `plot_...`, lives next to the code it shows and returns a `Figure`.
+Figures use only Matplotlib's objects, not pyplot: no window opens, no global list of figures grows, and no setting
+stays changed. A plotting function is called `plot_...`, is next to the code whose results it shows, and returns a
+`Figure`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import write_atomically
 
-# Okabe and Ito, 2008: distinct with any common colour blindness. Yellow is left out: too pale for lines on white.
+# Okabe and Ito, 2008: distinguishable with any common colour blindness. Yellow is left out as too pale on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 SEQUENTIAL = "viridis"
 DIVERGING = "PuOr"
@@ -30,13 +31,13 @@ DOTS_PER_INCH = 150
 
 
 class _Figure(Figure):
-    """A figure whose axes get kzoo's style as they are made (Matplotlib itself uses global settings)."""
+    """A figure whose axes get kzoo's style when they are created (Matplotlib itself uses global settings)."""
 
     def add_subplot(self, *args: Any, **options: Any) -> Any:
         return _styled(super().add_subplot(*args, **options))
 
     def _repr_png_(self) -> bytes:
-        """The figure as a notebook shows it."""
+        """The figure as a PNG picture, for notebooks."""
         content = io.BytesIO()
         self.savefig(content, format="png", dpi=100)
         return content.getvalue()
@@ -69,14 +70,14 @@ def sequential_colors(count: int) -> list[Any]:
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
-    """Name the positions 0, 1, ... of an axis, leaving out names where there are too many to read."""
+    """Label the positions 0, 1, ... of an axis, and leave out labels if there are too many to read."""
     every = max(1, -(-len(labels) // at_most))
     positions = range(0, len(labels), every)
     axis.set_ticks(list(positions), [labels[position] for position in positions], **options)
 
 
 def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:
-    """The path of a file that may be written, so that a bad one is refused before any work is done.
+    """The path, checked before any work is done, of a file that may be written.
 
     Raises:
         InputError: its suffix is not one of `suffixes`, its folder does not exist, or it exists already.
@@ -92,10 +93,10 @@ def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequenc
 
 
 def write_output(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Raises:
-        InputError: it cannot be written; an earlier file of that name is intact.
+        InputError: it cannot be written; an earlier file with that name is intact.
     """
     try:
         write_atomically(path, lambda stream: stream.write(content))
@@ -110,13 +111,13 @@ def save_figure(figure: Figure, path: str | Path, overwrite: bool = False) -> Pa
     Args:
         figure: any Matplotlib figure.
         path: ends in ``.png`` or ``.svg``.
-        overwrite: whether a file of that name may be replaced.
+        overwrite: whether a file with that name may be replaced.
 
     Returns:
         The path.
 
     Raises:
-        InputError: another suffix, no such folder, or the file exists.
+        InputError: the suffix is another one, the folder does not exist, or the file exists.
 
     Example:
         >>> kzoo.save_figure(kzoo.plot_learning_curves({"loss": [2.0, 1.0]}), "curves.svg").name
@@ -144,12 +145,12 @@ def figure_to_array(figure: Figure, dpi: float = 100) -> np.ndarray:
 
 
 def figure_to_tensorboard(figure: Figure, log_dir: str | Path, tag: str, step: int) -> None:
-    """Show a figure in TensorBoard's image tab, written by TensorBoard's event writer, which needs no TensorFlow.
+    """Show a figure in TensorBoard's image tab. TensorBoard's event writer, which does not need TensorFlow, writes it.
 
     Args:
         figure: any Matplotlib figure.
-        log_dir: the folder that TensorBoard is pointed at, or one below it; a file of events is added to it.
-        tag: the image's name; the same tag with other steps makes a series.
+        log_dir: TensorBoard's log folder, or a subfolder; an event file is added to it.
+        tag: the image's name; the same tag with different steps makes a series.
         step: e.g. the epoch.
 
     Raises:
@@ -159,7 +160,7 @@ def figure_to_tensorboard(figure: Figure, log_dir: str | Path, tag: str, step: i
         from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError:
-        raise InputError("writing for TensorBoard takes tensorboard: pip install tensorboard") from None
+        raise InputError("writing for TensorBoard needs tensorboard: pip install tensorboard") from None
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
     width, height = (round(inches * 100) for inches in figure.get_size_inches())

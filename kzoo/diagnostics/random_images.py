@@ -1,4 +1,4 @@
-"""Images for a network before there is any data: of the size and on the scale that it takes."""
+"""Random images of the size and scale that a network takes, for use without data."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kzoo.seeds import generator
 
 
 def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
-    """Random pictures with coarse and fine structure, half of the variance each, as photographs have both.
+    """Random pictures with coarse and fine structure, like photographs, each with half of the variance.
 
     Args:
-        model: gives their size (64 where it is open) and scale: 0-255 if it rescales or normalises them itself,
-            else mean 0 and variance 1.
-        count: how many.
-        seed: of the drawing.
+        model: determines their size (64 if it is not fixed) and scale: 0-255 if it rescales or normalises them itself,
+            otherwise mean 0 and variance 1.
+        count: number of images.
+        seed: seed of the draw.
 
     Returns:
-        float32 (count, height, width, channels), or whatever other shape the model takes.
+        float32 (count, height, width, channels), or the other shape that the model takes.
 
     Raises:
         InputError: the model is not built, has several inputs, or does not tell the shape of its input.
@@ -38,10 +38,10 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
 
 
 def input_shape(model: keras.Model) -> tuple[int | None, ...]:
-    """Shape of one image as a model takes it, None for open sizes.
+    """Shape of one image as a model takes it; None for sizes that are not fixed.
 
     Raises:
-        InputError: the model is not built, has several inputs, or does not tell (a subclass may not).
+        InputError: the model is not built, has several inputs, or does not define the shape (some subclasses do not).
     """
     check_built(model)
     inputs = getattr(model, "inputs", None) or []
@@ -49,12 +49,12 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
         names = ", ".join(repr(tensor.name) for tensor in inputs)
         raise InputError(f"model {model.name!r} has several inputs ({names}): only models with one can be diagnosed")
     if not inputs:
-        raise InputError(f"model {model.name!r} does not tell the shape of its input: give images")
+        raise InputError(f"model {model.name!r} does not define the shape of its input: give images")
     return tuple(inputs[0].shape[1:])
 
 
 def has_input_scaling(model: keras.Model) -> bool:
-    """Whether the model itself rescales or normalises its images, before its first layer with weights to learn."""
+    """Whether the model itself rescales or normalises its images, before its first layer with trainable weights."""
     for _, layer in find_layers(model):
         if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
             return True

@@ -1,4 +1,4 @@
-"""Pictures of how each layer's weights are distributed over the epochs of a training."""
+"""Pictures of the distribution of each layer's weights over the epochs of a training."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kzoo.training.recorders.weight_histograms import WeightHistory
 def plot_weight_histograms(
     history: WeightHistory, layers: Sequence[str] | None = None, *, at_most: int = 12, title: str = ""
 ) -> Figure:
-    """A ridge for every epoch, one panel per layer: the first epoch at the top, dark; the last one in front, light.
+    """One panel per layer, with a ridge for each epoch, from the first (top, dark) to the last (front, light).
 
     Heights follow the square root of the density, so that a narrow distribution does not dwarf the wide ones.
 
     Args:
-        history: of a run.
-        layers: which to show; by default `at_most` of them, evenly spread from first to last.
-        at_most: panels.
-        title: of the figure.
+        history: history of a run.
+        layers: layers to show; by default `at_most` of them, evenly spaced from first to last.
+        at_most: largest number of panels.
+        title: title of the figure.
 
     Raises:
         InputError: a layer is not in the history, or nothing was recorded.

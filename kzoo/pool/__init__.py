@@ -1,7 +1,7 @@
-"""Pools train runs, many at a time: in this process, in supervised child processes, or on a Ray cluster (no Keras).
+"""Pools train runs, several at a time: in this process, in supervised child processes, or on a Ray cluster (no Keras).
 
 A run is a `Job`: a function, named as ``module:function``, that is called with JSON data and writes one directory. A
-pool takes jobs one by one, also while others run, and reports what happens to them as `Event` objects:
+pool takes jobs one by one, even while others run, and reports what happens to them as `Event` objects:
 
     with make_pool(workers=2) as pool:
         pool.submit(job)
@@ -9,15 +9,18 @@ pool takes jobs one by one, also while others run, and reports what happens to t
             for event in pool.wait():
                 ...  # submit more, if event.final
 
-Three promises hold for every pool:
+Every pool keeps three promises:
 
 - One writer. A job starts only while no other process holds its directory's lock, so two programs that share a
-  directory of runs train each run once. The other one's run is reported as ``"elsewhere"`` and waited for.
-- Bounded restarts. A job whose process dies starts again and resumes from its checkpoint; its third death ends it.
-- No orphans. A pool that is interrupted lets its jobs write checkpoints. One that is killed is missed by its children,
-  who do the same.
+  directory of runs train each run once. A run that the other program trains is reported as ``"elsewhere"``, and the
+  pool waits for it.
+- Bounded restarts. If a job's process dies, the job starts again and resumes from its checkpoint; after the third time,
+  it fails.
+- No orphans. A pool that is interrupted lets its jobs write checkpoints. If a pool is killed, its child processes
+  notice and do the same.
 
-A pool knows nothing of studies, searches, tables or records: a job is over when its `record` file exists.
+A pool does not depend on studies, searches, tables or the content of records: a job has ended when its `record` file
+exists.
 """
 
 from __future__ import annotations
@@ -38,8 +41,8 @@ def make_pool(workers: int | None = None, on: str | None = None, *, reuse: bool 
     Args:
         workers: jobs at a time.
         on: address of a Ray cluster, see `OnRay`.
-        reuse: whether a process may run several jobs, one after another: it loads the backend once, but its memory is
-            given back only at its end.
+        reuse: whether a process may run several jobs, one after another: it loads the backend only once, but releases
+            its memory only when it ends.
 
     Returns:
         A pool on the cluster if `on` is given, of child processes if `workers` is given, otherwise in this process.

@@ -1,4 +1,4 @@
-"""Callbacks of trials: a tuner's, as one, and the end of poor trials."""
+"""Callbacks of trials: a tuner's callbacks as one, and a rule that ends poor trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-# Private: keras-tuner exports neither, and passes both to a hyper-model's `fit`. Tested with keras-tuner 1.4.8.
+# Private: keras-tuner does not export them, but passes both to a hyper-model's `fit`. Tested with keras-tuner 1.4.8.
 from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 
 from kzoo.search.results import OUTCOME, RUN, read_outcome
@@ -18,7 +18,7 @@ from kzoo.training.records import read_history
 __all__ = ["MedianStop", "SaveBestEpoch", "TunerCallback", "TunerCallbacks"]
 
 LEAST = 3
-"""Completed trials that it takes to speak of a median (ours)."""
+"""Smallest number of completed trials for a median (our choice)."""
 
 
 class TunerCallbacks(Combined):
@@ -28,14 +28,16 @@ class TunerCallbacks(Combined):
 
 
 class MedianStop(keras.callbacks.Callback):
-    """Ends a trial whose best score so far is worse than the median of the others' running averages at this epoch.
+    """Ends a trial whose best score so far is worse than the median of the other trials' running averages at this
+    epoch.
 
-    The median stopping rule of Golovin et al. (2017, section 3.2.1): against completed trials only. No oracle of
-    keras-tuner's can stop a trial. It reads the trials' files, so it works with any number of processes.
+    This is the median stopping rule of Golovin et al. (2017, section 3.2.1), which compares with completed trials only.
+    keras-tuner's oracles cannot stop a trial. The rule reads the trials' files, so it works with any number of
+    processes.
     """
 
     def __init__(self, directory: Path, trial: Path, objective: str, direction: str) -> None:
-        """Watch the trial in the directory `trial`, one of those in `directory`."""
+        """Watch the trial in `trial`, one of the directories in `directory`."""
         super().__init__()
         self.directory, self.trial, self.objective, self.direction = directory, trial, objective, direction
 
@@ -52,5 +54,5 @@ class MedianStop(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _curve(self, trial: Path) -> list[float]:
-        """A trial's values of the objective, epoch by epoch; empty before the first epoch's end."""
+        """A trial's values of the objective by epoch; empty before the first epoch ends."""
         return read_history(trial / RUN).get(self.objective, [])

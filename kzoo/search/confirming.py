@@ -1,4 +1,4 @@
-"""Is the winner of a search better, or the luckiest of many? Trained again with other seeds, beside the default."""
+"""Trains a search's best recipe and its default with other seeds, to tell whether the winner is better or lucky."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def confirm(
     data_dir: str | Path | None = None,
     progress: Any = True,
 ) -> SearchResult:
-    """Train the best trial's recipe and the search's with each seed, and keep the scores in the search's record.
+    """Train the best trial's recipe and the search's with each seed, and add the scores to the search's record.
 
-    What was trained before is not trained again. These runs read the test part, which no trial does.
+    Runs that exist are not trained again. Unlike trials, these runs read the test part.
 
     Args:
-        directory: of a search that is over.
-        seeds: other than the search's, on which the winner was chosen.
+        directory: directory of a search that has ended.
+        seeds: seeds other than the search's, with which the winner was chosen.
         data_dir, progress: as for `kzoo.train`.
 
     Raises:
-        InputError: the search is not over, no trial was completed, or a seed is the recipe's.
+        InputError: the search has not ended, no trial was completed, or a seed is the recipe's.
         RunFailed: one of the runs failed.
     """
     from kzoo.training.train import train
 
     result = read_search(directory)
     if result.status == "running":
-        raise InputError(f"search {str(directory)!r} is not over: kzoo search FILE resumes it")
+        raise InputError(f"search {str(directory)!r} has not ended: kzoo search FILE resumes it")
     recipes = {"best": result.recipe(), "recipe": Recipe(**result.record.search["recipe"])}
     seed = recipes["recipe"].seed
     if seed in seeds or len(set(seeds)) < len(seeds) or not seeds:
-        raise InputError(f"seeds must be different ones, without the search's own {seed}, not {list(seeds)}")
+        raise InputError(f"seeds must be different, and none the search's own {seed}, not {list(seeds)}")
 
     # Train both recipes with each seed.
     confirmed = []
@@ -64,7 +64,7 @@ def confirm(
 
 
 def verdict(result: SearchResult) -> str:
-    """What the other seeds say, in a sentence; empty where there are none.
+    """The result of the other seeds, in a sentence; empty if there are none.
 
     The difference counts if it is larger than twice its standard error, as in studies.
     """

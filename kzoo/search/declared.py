@@ -15,24 +15,24 @@ from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")
 SETTINGS = ("optimizer", "schedule", "split", "early_stop")
-"""Fields whose values have entries, which the recipe fills in."""
+"""Fields whose values have entries of their own, which the recipe completes."""
 
 
 class Space(Mapping[str, Entry]):
     """Fields of a recipe and their possible values.
 
     Attributes:
-        recipe: the recipe of the fields; a field that a condition switches off has its value.
-        options: values of model options that the recipe does not set: those of its model, and once Keras is loaded also
-            the builder's defaults.
+        recipe: the recipe that the fields belong to; a field that a condition switches off keeps this recipe's value.
+        options: values of model options that the recipe does not set: those of its model and, once Keras is loaded, the
+            builder's defaults.
     """
 
     def __init__(self, entries: Mapping[str, Entry], recipe: Recipe, *, may_be_empty: bool = False) -> None:
         """Check `entries` against `recipe`.
 
         Raises:
-            InputError: a field that no recipe has, a value that the recipe refuses, a condition on a field that is
-                not varied, or nothing to vary.
+            InputError: a field is unknown, the recipe refuses a value, a condition is on a field that is not varied, or
+                there is nothing to vary.
         """
         # Names and entries
         if not isinstance(entries, Mapping) or not (entries or may_be_empty):
@@ -45,7 +45,7 @@ class Space(Mapping[str, Entry]):
             if not isinstance(entry, Entry):
                 raise InputError(f"space entry {name!r} must be a Choice, Range or IntRange, not {entry!r}")
 
-        # Conditions come before the fields that depend on them.
+        # A field comes after the fields that its conditions name.
         self._entries = {name: self._settled(name, entry) for name, entry in entries.items()}
         self._conditions = {name: self._read_conditions(name, entry) for name, entry in entries.items()}
         order: dict[str, Entry] = {}
@@ -53,7 +53,7 @@ class Space(Mapping[str, Entry]):
             self._add(name, order, ())
         self._entries = order
 
-        # The recipe must take the extreme values of each field.
+        # The recipe must accept the extreme values of each field.
         for name, entry in self._entries.items():
             around = self._switched_on(name)
             for value in entry.extremes():
@@ -69,7 +69,7 @@ class Space(Mapping[str, Entry]):
         return len(self._entries)
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
-        """Declare all entries to keras-tuner's `hp`; defaults are the recipe's, ranges of a `grid` become choices."""
+        """Declare all entries to keras-tuner's `hp`; defaults are the recipe's, and a `grid` makes ranges choices."""
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
                 for parent, keys in self._conditions[name].items():
@@ -77,10 +77,10 @@ class Space(Mapping[str, Entry]):
                 entry.declare(hp, name, self._default(name), grid)
 
     def read_builder(self) -> None:
-        """Take the defaults of the builder of the recipe's model (this loads Keras, unlike the other checks).
+        """Read the defaults of the model's builder, which loads Keras, unlike the other checks.
 
         Raises:
-            InputError: no builder takes an option that is varied; the message suggests the nearest one.
+            InputError: no builder takes an option that is varied; the message suggests the nearest option.
         """
         models = sorted(self["model"].extremes() if "model" in self else [self.recipe.model])
         for option in (name.split(".")[1] for name in self if name.startswith("model_options.")):
@@ -90,11 +90,11 @@ class Space(Mapping[str, Entry]):
         self.options = builder_defaults(self.recipe.model)
 
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Changes of the recipe from keras-tuner's values; names outside the space are left out."""
+        """Changes of the recipe from keras-tuner's values, without names outside the space."""
         return {name: self._entries[name].read(key) for name, key in self.keys_of(values).items()}
 
     def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Keras-tuner's values of the active fields, with the numbers of ranges rounded."""
+        """keras-tuner's values of the active fields, with the numbers of ranges rounded."""
         active: dict[str, Any] = {}
         for name, entry in self._entries.items():
             if values.get(name) is not None and self._active(name, active):
@@ -102,7 +102,7 @@ class Space(Mapping[str, Entry]):
         return active
 
     def baseline(self) -> dict[str, Any] | None:
-        """The recipe's values as keras-tuner holds them; None if the space does not contain them."""
+        """The recipe's values in keras-tuner's form; None if the space does not contain them."""
         values: dict[str, Any] = {}
         for name in self._entries:
             if self._active(name, values):
@@ -127,7 +127,7 @@ class Space(Mapping[str, Entry]):
         return {name: entry.to_dict() for name, entry in self._entries.items()}
 
     def _settled(self, name: str, entry: Entry) -> Entry:
-        """A choice of settings with all their entries: ``"adam"`` is what the recipe makes of it."""
+        """A choice of settings, completed by the recipe: ``"adam"`` gets all its entries."""
         if name not in SETTINGS or not isinstance(entry, Choice):
             return entry
         settled = copy.copy(entry)
@@ -142,7 +142,7 @@ class Space(Mapping[str, Entry]):
             raise InputError(f"space entry {name!r}: {error}") from None
 
     def _key(self, name: str, value: Any) -> Key | None:
-        """What keras-tuner holds for a field's value; None where the entry does not have it."""
+        """keras-tuner's key of a field's value; None if the entry does not have the value."""
         with contextlib.suppress(InputError):
             return self._entries[name].find(value)
         return None
@@ -156,7 +156,7 @@ class Space(Mapping[str, Entry]):
         return all(values.get(parent) in keys for parent, keys in self._conditions[name].items())
 
     def _read_conditions(self, name: str, entry: Entry) -> dict[str, list[Key]]:
-        """The fields that an entry depends on, with the keys at which it is active."""
+        """The fields that an entry depends on, with the keys for which it is active."""
         conditions = {}
         for field, wanted in entry.when.items():
             if field not in self._entries:
@@ -168,15 +168,15 @@ class Space(Mapping[str, Entry]):
         return conditions
 
     def _add(self, name: str, order: dict[str, Entry], path: tuple[str, ...]) -> None:
-        """Add an entry to an order, after those that it depends on."""
+        """Add an entry to an order, after the entries that it depends on."""
         if name in path:
-            raise InputError(f"conditions of the space run in a circle: {' -> '.join((*path, name))}")
+            raise InputError(f"conditions of the space are circular: {' -> '.join((*path, name))}")
         for parent in self._conditions[name]:
             self._add(parent, order, (*path, name))
         order.setdefault(name, self._entries[name])
 
     def _switched_on(self, name: str) -> dict[str, Any]:
-        """Values of other fields with which a field is active."""
+        """Values of other fields for which a field is active."""
         values: dict[str, Any] = {}
         for parent, keys in self._conditions[name].items():
             values |= self._switched_on(parent)
@@ -190,7 +190,7 @@ def plain(recipe: Recipe) -> dict[str, Any]:
 
 
 def _wanted_keys(entry: Entry, wanted: Any) -> list[Key]:
-    """The keys of a condition's value, or of its several; a list may be one value, too."""
+    """The keys of a condition's value or values; a list may also be a single value."""
     if isinstance(wanted, list | tuple | set):
         try:
             return [entry.find(value) for value in wanted]
@@ -201,7 +201,7 @@ def _wanted_keys(entry: Entry, wanted: Any) -> list[Key]:
 
 
 def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:
-    """The entries that `Space.to_dict` gave."""
+    """The entries that `Space.to_dict` returned."""
     entries: dict[str, Entry] = {}
     for name, fields in data.items():
         options = {key: value for key, value in fields.items() if key not in ("kind", "keys", "values")}

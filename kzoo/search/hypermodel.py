@@ -1,4 +1,4 @@
-"""A recipe and a space as a keras-tuner hyper-model: `build` returns our model, `fit` is our training."""
+"""A recipe and a space as a keras-tuner hyper-model: `build` returns kzoo's model, and `fit` trains like kzoo."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rejected(FailedTrialError):
     """
 
     def __init__(self, message: str, parameters: int, multiply_adds: int | None = None) -> None:
-        """Make the error."""
+        """Create the error."""
         super().__init__(message)
         self.parameters, self.multiply_adds = parameters, multiply_adds
 
@@ -55,15 +55,16 @@ class _NotWritten(NotWritten, FatalError):
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """A model for keras-tuner's tuners: a recipe of which some fields vary, or a model function with its training.
+    """A hyper-model for keras-tuner's tuners: a recipe with some fields varied, or a model function with a recipe to
+    train it.
 
-    A trial is a run in the trial's directory, with checkpoints, and resumes if it is trained again. The recipe names
+    A trial is a run in the trial's directory, with checkpoints, so it resumes if it is trained again. The recipe names
     the data, so ``tuner.search()`` takes none.
 
     Attributes:
         recipe: the base of every trial's recipe.
         space: what varies.
-        search: the search that it belongs to, if any.
+        search: the search that the hyper-model belongs to, if any.
     """
 
     search: Search
@@ -82,17 +83,17 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         grid: bool = False,
         name: str | None = None,
     ) -> None:
-        """Describe the models and how they are trained.
+        """Describe the models and their training.
 
         Args:
             recipe: a `Recipe`, or the name or file of one.
-            space: see `kzoo.search.space`; may be empty if `model` asks `hp` itself.
+            space: see `kzoo.search.space`; may be empty if `model` declares hyper-parameters to `hp` itself.
             model: builds the model instead of the recipe's: a function of `hp`, or ``module:function``.
             max_parameters: a model with more trainable parameters is rejected before it is trained.
-            max_multiply_adds: likewise, per image.
+            max_multiply_adds: the same for multiply-adds per image.
             data_dir, checkpoint_minutes, diagnostics: as for `kzoo.train`.
-            grid: declare ranges as choices between the values of a grid.
-            name: of the hyper-model.
+            grid: whether ranges are declared as choices between the values of a grid.
+            name: name of the hyper-model.
 
         Raises:
             InputError: the space does not fit the recipe or the model's builder.
@@ -120,7 +121,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return hyper_model
 
     def train_trial(self, hp: Any, directory: Path) -> keras.callbacks.History:
-        """Train a trial of the search in its directory, or resume it; returns what `fit` does."""
+        """Train a trial of the search in its directory, or resume it; returns what `fit` returns."""
         epochs = {name: hp.values.get(f"tuner/{name}") for name in ("epochs", "initial_epoch")}
         callbacks = []
         if self.search.stop_poor:
@@ -142,14 +143,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         once_active: list[Any] = []
         waiting: list[Any] = []
         while True:
-            # Call the function with defaults, or with the values of the first scope that was not active yet.
+            # Call the function with defaults, or with the values of the first scope that has not been active yet.
             hp = oracle.get_space()
             for condition in waiting[0] if waiting else []:
                 hp.values[condition.name] = condition.values[0]
             hp.ensure_active_values()
             self.build(hp)
             oracle.update_space(hp)
-            once_active += [*hp.active_scopes, *waiting[:1]]  # a scope that stays inactive cannot be reached
+            once_active += [*hp.active_scopes, *waiting[:1]]  # a scope that stays inactive is unreachable
             waiting = [scope for scope in [*waiting, *hp.inactive_scopes] if scope not in once_active]
             if not waiting:
                 return
@@ -159,7 +160,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         return self.recipe.override(**self.space.changes(hp.values)).resolved()
 
     def data_of(self, recipe: Recipe) -> build.Data:
-        """A recipe's data, kept until that of another recipe is needed; see `kzoo.training.build.LastData`."""
+        """A recipe's data, kept until another recipe's data is needed; see `kzoo.training.build.LastData`."""
         return self._data.of(recipe)
 
     def build(self, hp: Any) -> keras.Model:
@@ -176,19 +177,19 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             return self.model_function(hp)
 
     def check_limits(self, model: keras.Model) -> tuple[int, int | None]:
-        """Trainable parameters and multiply-adds of a model (None without a limit on them).
+        """Trainable parameters and multiply-adds of a model (None if they are not limited).
 
         Raises:
             Rejected: they exceed a limit.
         """
         parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         if self.max_parameters is not None and parameters > self.max_parameters:
-            raise Rejected(f"{parameters:,} parameters, {self.max_parameters:,} are allowed", parameters)
+            raise Rejected(f"{parameters:,} parameters exceed the limit of {self.max_parameters:,}", parameters)
         if self.max_multiply_adds is None:
             return parameters, None
         work = layer_table(model).multiply_adds
         if work > self.max_multiply_adds:
-            raise Rejected(f"{work:,} multiply-adds, {self.max_multiply_adds:,} are allowed", parameters, work)
+            raise Rejected(f"{work:,} multiply-adds exceed the limit of {self.max_multiply_adds:,}", parameters, work)
         return parameters, work
 
     def fit(
@@ -207,15 +208,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
         Args:
             hp: the trial's values.
-            model: built by `build` from them.
-            *args: nothing: the recipe brings its data.
-            callbacks: keras-tuner's, the user's.
-            epochs: instead of the recipe's; with `initial_epoch` (Hyperband) the epoch to stop at, while schedules
-                follow the recipe's.
-            initial_epoch: given by Hyperband; a promoted trial continues the run that it was promoted from.
+            model: the model that `build` made from these values.
+            *args: must be empty, because the recipe names the data.
+            callbacks: those of keras-tuner and of the user.
+            epochs: replaces the recipe's epochs; with `initial_epoch` (Hyperband), the epoch to stop at, while
+                schedules follow the recipe's epochs.
+            initial_epoch: passed by Hyperband; a promoted trial continues the run that it was promoted from.
             verbose: not used.
-            directory: of the run; in the trial's directory if a tuner calls, else as for `kzoo.train`.
-            **options: nothing.
+            directory: directory of the run; in the trial's directory if a tuner calls, otherwise as for `kzoo.train`.
+            **options: must be empty.
 
         Returns:
             The run's history, for keras-tuner.
@@ -227,9 +228,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         """
         if args or options:
             refused = ", ".join([*(["data"] if args else []), *sorted(options)])
-            raise _Misuse(f"a recipe brings its own data and settings: search() takes no {refused}")
+            raise _Misuse(f"a recipe has its own data and settings: search() takes no {refused}")
 
-        # The recipe, and where keras-tuner keeps the trial.
+        # The recipe, and the directory in which keras-tuner stores the trial.
         _, work = self.check_limits(model)
         recipe = self.recipe_of(hp)
         if epochs is not None and initial_epoch is None:
@@ -244,7 +245,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 model = self._build_with(hp, recipe)
             self._continue_trial(hp, directory)
 
-        # Train it; keras-tuner has its own classes of errors.
+        # Train it; keras-tuner has its own error classes.
         try:
             run = self._train(recipe, model, directory, callbacks, epochs)
         except NotWritten as error:
@@ -282,7 +283,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             test=False,
             until=until,
         )
-        with claimed(directory, patience=math.inf):  # another process may be about to finish the same trial
+        with claimed(directory, patience=math.inf):  # another process may be finishing the same trial
             return train_in(directory, recipe, digest, model, options)
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:

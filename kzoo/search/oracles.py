@@ -14,22 +14,22 @@ from kzoo.search.planned import Planned, Values, combinations
 from kzoo.seeds import derived_seed
 
 FACTOR = 3
-"""In Hyperband, one trial in this many is promoted, with this many times the epochs."""
+"""In Hyperband, one in this many trials is promoted, and trains for this many times the epochs."""
 
 
 class RandomOracle(Planned, oracles.RandomSearchOracle):
-    """Values drawn at random."""
+    """Draws values at random."""
 
 
 class BayesianOracle(Planned, oracles.BayesianOptimizationOracle):
-    """A Gaussian process fitted to the results so far; if it proposes a configuration again, one is drawn at random."""
+    """Fits a Gaussian process to the results so far; if it proposes a known configuration, one is drawn at random."""
 
     def propose(self, trial_id: str) -> Values | None:
         """See `Planned.propose`."""
-        # keras-tuner 1.4.8 does not save its generator.
+        # keras-tuner 1.4.8 does not save its random generator.
         self._random_state = np.random.RandomState(derived_seed(self.search.seed, "bayesian", len(self.trials)))
         with warnings.catch_warnings():
-            # The Gaussian process warns about length scales, which no user could change.
+            # The Gaussian process warns about length scales, which the user cannot change.
             warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
             values = super().propose(trial_id)
         if values is None or self.configuration(values) not in self._known():
@@ -40,7 +40,7 @@ class BayesianOracle(Planned, oracles.BayesianOptimizationOracle):
 
 
 class GridOracle(Planned, keras_tuner.Oracle):
-    """All combinations, the recipe's first."""
+    """Tries all combinations, the recipe's first."""
 
     def propose(self, trial_id: str) -> Values | None:
         """See `Planned.propose`."""
@@ -55,11 +55,11 @@ class GridOracle(Planned, keras_tuner.Oracle):
 
 
 class HyperbandOracle(Planned, keras_tuner.Oracle):
-    """Many short trials, of which the best are promoted (Li et al. 2018), in brackets of fewer and longer first trials.
+    """Promotes the best of many short trials (Li et al. 2018); later brackets start with fewer, longer trials.
 
-    keras-tuner's oracle ends too early if a space has few configurations. Here a round begins when the one before it
-    has ended. If a round has fewer trials than planned, because the space has no more configurations, the same share
-    of them is promoted, and at least the best one.
+    keras-tuner's oracle ends too early if a space has few configurations. In this class, a round begins when the
+    previous one has ended. If a round has fewer trials than planned, because the space has no more configurations, the
+    same share of them is promoted, and at least the best one.
     """
 
     def propose(self, trial_id: str) -> Values | None:
@@ -85,7 +85,7 @@ class HyperbandOracle(Planned, keras_tuner.Oracle):
         return math.ceil(self.search.base.epochs / FACTOR ** (bracket - number))
 
     def _members(self, bracket: int, number: int) -> list[Trial]:
-        """Trials of a round, in the order in which they began; rejected ones do not count."""
+        """Trials of a round, in the order in which they began, without rejected ones."""
         position = {"tuner/bracket": bracket, "tuner/round": number}
         trials = [self.trials[name] for name in self.start_order if name not in self.rejected]
         return [trial for trial in trials if position.items() <= trial.hyperparameters.values.items()]

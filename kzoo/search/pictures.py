@@ -1,4 +1,4 @@
-"""What a finished search leaves for its readers: its trials as parallel coordinates, its table, its best recipe."""
+"""The summary of a finished search: its trials as parallel coordinates, its table, and its best recipe."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kzoo.search.tables import markdown, summary
 
 
 def write_summary(result: SearchResult) -> None:
-    """Write table, picture and the best recipe into the search's directory, each time the search ends."""
+    """Write the table, picture and best recipe to the search's directory, each time the search ends."""
     table = markdown(result) + "\n" + "\n\n".join(summary(result).splitlines()) + "\n"
     write_text(result.directory / TABLE, table)
-    with contextlib.suppress(InputError):  # nothing was completed, or the model is a function
+    with contextlib.suppress(InputError):  # no trial was completed, or the model is a function
         write_text(result.directory / BEST, result.recipe().to_json())
     with contextlib.suppress(InputError):  # nothing to draw
         save_figure(plot_search(result), result.directory / PICTURE, overwrite=True)
@@ -28,10 +28,11 @@ def plot_search(result: SearchResult) -> Figure:
     """Draw a search's completed trials.
 
     Args:
-        result: with two completed trials at least.
+        result: a search with at least two completed trials.
 
     Returns:
-        A figure: axes for the fields and the score, a line for each trial in the colour of its score, the best thick.
+        A figure with axes for the fields and the score, and a line for each trial in the colour of its score; the best
+        is thick.
 
     Raises:
         InputError: fewer than two trials were completed.
@@ -41,7 +42,7 @@ def plot_search(result: SearchResult) -> Figure:
         raise InputError(f"search {name!r} has {len(trials)} completed trials: a picture needs two")
     axes = []
     for field in result.fields:
-        entry = result.record.search["space"].get(field, {})  # empty for what only a model function knows
+        entry = result.record.search["space"].get(field, {})  # no entry for fields that only a model function declares
         values = [trial.values.get(field) for trial in trials]
         levels = entry.get("kind", "choice") == "choice"
         if any(value is not None for value in values):

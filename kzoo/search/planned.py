@@ -1,8 +1,8 @@
-"""Additions to keras-tuner's oracles: no configuration twice, and one state file that survives a kill.
+"""Additions to keras-tuner's oracles: no configuration is tried twice, and one state file survives a kill.
 
 An oracle chooses the trials of a search. `Planned.ask` returns the next one, `Planned.tell` takes its outcome.
-keras-tuner saves its state in several files, one after another; here everything is one file, written atomically at each
-change.
+keras-tuner saves its state in several files, one after another; here everything is in one file, written atomically at
+each change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from kzoo.search.search import Search
 from kzoo.seeds import derived_seed, generator
 
 Values = dict[str, Any]
-"""Of the active hyper-parameters, by name."""
+"""Values of the active hyper-parameters, by name."""
 SCHEMA_VERSION = 1
 REJECTED_IN_A_ROW = 100
 """After this many rejected trials in a row, the search is given up."""
-ADVICE = ": restore it, or start the search anew"
+ADVICE = ": restore it, or start the search again"
 DRAWS = 20
-"""After this many random configurations that were all tried before, the remaining ones are listed."""
+"""After this many random configurations in a row that were tried before, the remaining ones are listed."""
 LISTED = 20_000
 """A space with more configurations than this is not listed."""
 
@@ -42,24 +42,24 @@ class Planned:
 
     Attributes:
         search: the search.
-        path: file of the state.
+        path: the state file.
         skipped: how often a proposed configuration had been tried before and was replaced.
-        rejected: numbers of the trials whose models exceed a limit.
+        rejected: numbers of the trials that were rejected because their models exceed a limit.
         given_up: whether trials failed or were rejected too often.
         ended: why there are no more trials; empty before that.
     """
 
     def __init__(self: Any, search: Search, directory: Path) -> None:
-        """Follow a search, from the state in its directory if there is one.
+        """Follow a search, starting from the state in its directory if there is one.
 
         Raises:
             InputError: the state is damaged or of a newer schema.
         """
         super().__init__(  # type: ignore[call-arg]
             objective=keras_tuner.Objective(search.objective, search.direction),
-            seed=derived_seed(search.seed, "search") or 1,  # keras-tuner takes a seed of 0 for none at all
-            max_trials=None,  # our budget leaves rejected trials out
-            max_consecutive_failed_trials=10**9,  # likewise
+            seed=derived_seed(search.seed, "search") or 1,  # keras-tuner treats a seed of 0 as no seed
+            max_trials=None,  # kzoo's budget does not count rejected trials
+            max_consecutive_failed_trials=10**9,  # kzoo counts failures itself
         )
         self.search, self.path, self.verbose = search, directory / STATE, 0
         self.skipped, self.given_up, self.ended = 0, False, ""
@@ -79,7 +79,7 @@ class Planned:
         return round(self.spent + time.monotonic() - self.began, 3)
 
     def ask(self: Any) -> Trial | None:
-        """The next trial; None if there is none now (others have to end first) or no more (`ended` says why)."""
+        """The next trial; None if others have to end first, or if there are no more trials (`ended` then says why)."""
         trial = self.create_trial(f"trial {len(self.start_order)}")
         return trial if trial.status == TrialStatus.RUNNING else None
 
@@ -97,7 +97,7 @@ class Planned:
         self.end_trial(trial)
 
     def save(self: Any) -> None:
-        """Write the state, whole or not at all. keras-tuner calls this at each change."""
+        """Write the state completely or not at all. keras-tuner calls this at each change."""
         trials = []
         for number in self.start_order:
             trial = self.trials[number]
@@ -108,7 +108,7 @@ class Planned:
         write_json(self.path, state | {"rejected": sorted(self.rejected)})
 
     def _save_trial(self: Any, trial: Trial) -> None:
-        """Do nothing: trials are in the state. keras-tuner 1.4.8 writes a file for each, before the state."""
+        """Do nothing: the state contains the trials. keras-tuner 1.4.8 writes a file for each, before the state."""
 
     def _restore(self: Any, state: Values) -> None:
         check_version(state, f"state {str(self.path)!r}", SCHEMA_VERSION)
@@ -126,7 +126,7 @@ class Planned:
                 self.ongoing_trials[trial.trial_id] = trial
 
     def populate_space(self: Any, trial_id: str) -> Values:
-        """The next trial's values, or why there is none; keras-tuner calls this."""
+        """The next trial's values, or the reason why there is no trial; keras-tuner calls this."""
         self.ended = self._failures() or self._budget()
         if not self.ended:
             first = not self.trials and self.search.baseline and self.search.tuner in ("random", "bayesian")
@@ -135,13 +135,13 @@ class Planned:
                 values |= self.search.checked_space.keys_of(values)
                 return {"status": TrialStatus.RUNNING, "values": values}
             self.ended = self._why_no_more()
-        if self.ongoing_trials and not self.given_up:  # another trial replaces one that is rejected
+        if self.ongoing_trials and not self.given_up:  # another trial replaces a rejected one
             self.ended = ""
             return {"status": TrialStatus.IDLE, "values": None}
         return {"status": TrialStatus.STOPPED, "values": None}
 
     def propose(self: Any, trial_id: str) -> Values | None:
-        """Values that were not tried before; None if there are none (now)."""
+        """Values that were not tried before; None if there are none at present."""
         values: Values | None = super().populate_space(trial_id)["values"]  # type: ignore[misc]
         return values
 
@@ -192,9 +192,9 @@ class Planned:
         return {self.configuration(trial.hyperparameters.values) for trial in self.trials.values()}
 
     def _random_values(self: Any) -> Values | None:
-        """Values drawn at random that were not tried; None where the space is exhausted.
+        """Random values that were not tried before; None if the space is exhausted.
 
-        keras-tuner 1.4.8 takes a space for exhausted after 20 draws of tried values, and calls this where it draws.
+        keras-tuner 1.4.8 considers a space exhausted after 20 draws of known values. It calls this method to draw.
         """
         size = len(self.hyperparameters.space)  # a model function may add to it
         if self._exhausted_at != size:
@@ -207,7 +207,7 @@ class Planned:
         return None
 
     def _candidates(self: Any) -> Iterator[Values]:
-        """Random values; then all values, unless they are too many to list."""
+        """Random values, then all values, unless there are too many to list."""
         yield from map(self._draw, range(DRAWS))
         listed = list(itertools.islice(combinations(self.hyperparameters.space, all_values), LISTED + 1))
         if len(listed) <= LISTED:
@@ -217,7 +217,7 @@ class Planned:
             yield from map(self._draw, range(DRAWS, LISTED))
 
     def _draw(self: Any, attempt: int) -> Values:
-        """Values at random, the same after a restart."""
+        """Random values that are the same after a restart."""
         hp = keras_tuner.HyperParameters()
         for index, entry in enumerate(self.hyperparameters.space):
             if hp.is_active(entry):
@@ -227,9 +227,9 @@ class Planned:
 
 
 def combinations(space: list[Any], values_of: Callable[[Any], list[Any]]) -> Iterator[Values]:
-    """All combinations of the values of hyper-parameters, defaults first; the last one varies fastest.
+    """All combinations of the values of hyper-parameters, defaults first; the last hyper-parameter varies fastest.
 
-    Only active hyper-parameters are part of a combination, as of a trial's values.
+    A combination contains only active hyper-parameters, like a trial's values.
     """
     hp = keras_tuner.HyperParameters()
 
@@ -248,7 +248,7 @@ def combinations(space: list[Any], values_of: Callable[[Any], list[Any]]) -> Ite
 
 
 def all_values(entry: Any) -> list[Any]:
-    """Every value of a hyper-parameter; of a real range, more than are listed."""
+    """Every value of a hyper-parameter; for a real range, too many to list."""
     if isinstance(entry, kinds.Float) and entry.step is None:
         return list(range(LISTED + 1))
     if isinstance(entry, kinds.Int) and entry.step is None:

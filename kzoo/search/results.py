@@ -37,13 +37,13 @@ class Outcome(Frozen):
         best_epoch: counted from 1.
         epochs: how many were trained.
         seconds: training time of all processes that worked on it.
-        parameters, multiply_adds: of its model; None if nobody counted.
-        segments: processes that worked on its run.
+        parameters, multiply_adds: of its model; None if they were not counted.
+        segments: number of processes that worked on its run.
         resumed: whether it was interrupted and resumed from a checkpoint.
         stopped: whether it was stopped before its last epoch.
         continues: the trial whose run it continues (Hyperband).
         worker: the process that trained it.
-        changes: what it changed in the search's recipe.
+        changes: its changes of the search's recipe.
     """
 
     status: Literal["completed", "failed", "rejected"]
@@ -67,8 +67,8 @@ class Trial(Frozen):
 
     Attributes:
         number: counted from 0.
-        status: of the trial; ``"waiting"`` if it waits for a process that trains it.
-        values: of the fields that the search varies, as tables show them.
+        status: status of the trial; ``"waiting"`` if it waits for a process to train it.
+        values: values of the fields that the search varies, as tables show them.
         outcome: how it ended; None before that.
         directory: of its run, in the search's directory.
     """
@@ -81,7 +81,7 @@ class Trial(Frozen):
 
     @property
     def score(self) -> float | None:
-        """The objective at the best epoch, if it was completed."""
+        """The objective at the best epoch, if the trial was completed."""
         return self.outcome.score if self.outcome and self.status == "completed" else None
 
     @property
@@ -96,8 +96,8 @@ class Confirmation(Frozen):
     Attributes:
         which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's.
         seed: of the run.
-        val_accuracy: of the best epoch.
-        test_accuracy: of the best epoch's weights.
+        val_accuracy: validation accuracy of the best epoch.
+        test_accuracy: test accuracy of the best epoch's weights.
         epochs, parameters, seconds: of the run.
     """
 
@@ -114,18 +114,18 @@ class SearchRecord(Frozen):
     """A search's record.
 
     Attributes:
-        schema_version: of this schema.
+        schema_version: version of this schema.
         name, digest: the search's name and identity.
         search: its description, see `kzoo.Search`.
-        budget: what ends it: trials, minutes, failures_in_a_row.
+        budget: its limits: trials, minutes, failures_in_a_row.
         status: ``"running"`` (or interrupted), ``"completed"``, or ``"given up"``.
         reason: why it ended.
         skipped: configurations that the tuner proposed and that were skipped because a trial already had them.
-        seconds: wall-clock time spent on it.
+        seconds: wall-clock time spent on the search.
         baseline: number of the trial with the recipe's values, if there is one.
         trials: in the order in which they began.
-        confirmed: runs with other seeds, of the best trial's recipe and of the search's.
-        environment: backend, versions and hardware of the process that began it (those of each run are in its record).
+        confirmed: runs of the best trial's recipe and of the search's recipe with other seeds.
+        environment: backend, versions and hardware of the process that began it (each run's record has its own).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -147,8 +147,8 @@ class SearchResult:
     """The record of a search, and its directory.
 
     Attributes:
-        directory: of the search, or of a record that was copied elsewhere.
-        record: its content.
+        directory: directory of the search, or of a copied record.
+        record: the record.
     """
 
     def __init__(self, directory: Path, record: SearchRecord) -> None:
@@ -183,7 +183,7 @@ class SearchResult:
 
     @property
     def objective(self) -> str:
-        """What the scores are."""
+        """The metric that the scores measure."""
         return str(self.record.search["objective"])
 
     @property
@@ -197,7 +197,8 @@ class SearchResult:
     def ranked(self) -> list[Trial]:
         """Completed trials, the best first.
 
-        Among equal ones, those that continue another trial's run (Hyperband) come first, then those that began earlier.
+        Of trials with equal scores, those that continue another trial's run (Hyperband) come first, then those that
+        began earlier.
         """
         sign = -1 if self.objective.endswith("accuracy") else 1
 
@@ -228,12 +229,12 @@ class SearchResult:
         """The recipe of a trial, by default of the best one, under the search's name.
 
         Raises:
-            InputError: none was completed, or the model came from a function, which a recipe cannot name.
+            InputError: no trial was completed, or the model came from a function, which a recipe cannot name.
         """
         chosen = trial or self.best
         if self.record.search["model"] is not None:
             raise InputError(
-                f"search {self.record.name!r} is over a model function: no recipe names its models. "
+                f"search {self.record.name!r} searches a model function: no recipe names its models. "
                 f"Its run is in {str(self.directory / chosen.directory)!r}"
             )
         base = Recipe(**self.record.search["recipe"])
@@ -253,7 +254,7 @@ def read_search(path: str | Path) -> SearchResult:
         path: a search's directory, or a record's file.
 
     Raises:
-        InputError: there is none, or it is damaged or of a newer schema.
+        InputError: there is no record, or it is damaged or of a newer schema.
     """
     path = Path(path)
     file = path / RECORD if path.is_dir() else path
@@ -263,7 +264,7 @@ def read_search(path: str | Path) -> SearchResult:
 
 
 def write_record(directory: Path, record: SearchRecord) -> None:
-    """Write a search's record, whole or not at all."""
+    """Write a search's record completely or not at all."""
     write_json(directory / RECORD, record.model_dump(mode="json"))
 
 

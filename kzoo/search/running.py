@@ -42,8 +42,8 @@ def run_search(
     """Run a search, resume it, or return its result if it has ended.
 
     Args:
-        search: what to search. Its budgets may be larger than before.
-        directory: of the search; by default ``searches/<name>-<digest>``.
+        search: the search. Its budgets may be larger than before.
+        directory: directory of the search; by default ``searches/<name>-<digest>``.
         data_dir: as for `kzoo.train`.
         workers: trials at a time, in child processes of this machine; by default one after another in this process.
         on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
@@ -52,10 +52,10 @@ def run_search(
         fresh: start again in a new directory, even if there is a search already.
 
     Raises:
-        InputError: the search, the data or the directory are not usable.
-        InUse: another process owns the search.
-        RunFailed: too many trials failed in a row, none was completed, or a file cannot be written.
-        KeyboardInterrupt: after SIGINT or SIGTERM; the trials under way have written checkpoints.
+        InputError: the search, the data or the directory cannot be used.
+        InUse: another process runs the search.
+        RunFailed: too many trials failed in a row, no trial was completed, or a file cannot be written.
+        KeyboardInterrupt: after SIGINT or SIGTERM; running trials have written checkpoints.
     """
     path = results.search_directory(search, directory)
     if fresh:
@@ -74,16 +74,16 @@ def run_search(
 
 
 class claimed(runs.claimed):
-    """A context in which this process alone owns the search in a directory."""
+    """A context in which only this process may run the search in a directory."""
 
     marks, begun, work = (RECORD,), RECORD, "searches"
 
 
 class Owner:
-    """The process that runs a search: only it uses the oracle and writes the record.
+    """Runs a search: only this process uses the oracle and writes the record.
 
     Attributes:
-        record: the search's present record.
+        record: the search's current record.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Owner:
         """Open a search, whatever the state of its directory.
 
         Raises:
-            InputError: the space does not fit the model's builder, or what is in the directory is damaged.
+            InputError: the space does not fit the model's builder, or a file in the directory is damaged.
         """
         self.search, self.directory, self.pool = search, directory, pool
         if data_dir and not pool.here:
@@ -112,7 +112,7 @@ class Owner:
                 self._submit(trial)
             idle = False
             while True:
-                # Ask while there is room; the oracle may have to wait for trials to end before it can choose.
+                # Ask for trials while the pool has room; the oracle may need trials to end before it can choose.
                 while self.pool.free > 0 and not idle:
                     trial = self.oracle.ask()
                     if trial is None:
@@ -123,7 +123,7 @@ class Owner:
                 if not self.pool.running:
                     break
 
-                # Handle what has happened meanwhile.
+                # Handle the events since then.
                 events = self.pool.wait()
                 for event in events:
                     self._note(event)
@@ -134,24 +134,24 @@ class Owner:
         self._write()
 
     def _prepare(self) -> None:
-        """Load Keras, and make the oracle with its space."""
+        """Load Keras, and create the oracle with its space."""
         with quiet_import():
             from kzoo.search.hypermodel import RecipeHyperModel
             from kzoo.search.oracles import ORACLES
 
         self.hyper_model = RecipeHyperModel.of(self.search, **self.options)
         if self.pool.here and "dataset" not in self.search.space:
-            self.hyper_model.data_of(self.search.base)  # what is wrong with the data is wrong in all trials
+            self.hyper_model.data_of(self.search.base)  # an error in the data affects all trials
         self.oracle: Any = ORACLES[self.search.tuner](self.search, self.directory)
         for number in self.oracle.end_order:
-            self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are gone")
+            self.outcomes[number] = self._outcome(number) or Outcome(status="failed", reason="its files are missing")
         with contextlib.nullcontext() if self.pool.here else without_gpus():
             if not self.oracle.path.exists():
                 self.hyper_model.explore(self.oracle)
             self._check_trials()
 
     def _check_trials(self) -> None:
-        """Refuse to continue with other custom data, models or initial weights than those of the completed trials.
+        """Refuse to continue if custom data, models or initial weights differ from those of the completed trials.
 
         The last completed trial of each model and dataset is compared; a model function counts as one model.
         """
@@ -217,7 +217,7 @@ class Owner:
         self.oracle.tell(number, outcome, read_json(space) if space.exists() else None)
 
     def _write(self, status: str = "running") -> None:
-        """Write the present record."""
+        """Write the current record."""
         trials = [self._trial(number) for number in self.oracle.start_order]
         baseline = self.search.checked_space.baseline()
         changes = {
@@ -242,10 +242,10 @@ class Owner:
         return Trial(number=number, status=status, values=shown, outcome=outcome, directory=run)
 
     def finish(self) -> SearchResult:
-        """Write the record of a search that has ended, and the files that present it.
+        """Write the record of a search that has ended, and its summary files.
 
         Raises:
-            RunFailed: it was given up, or no trial was completed.
+            RunFailed: the search was given up, or no trial was completed.
         """
         from kzoo.search.pictures import write_summary
 
@@ -257,22 +257,22 @@ class Owner:
         if not result.ranked():
             last = f"; the last one: {result.trials[-1].reason}" if result.trials else ""
             count = len(result.trials)
-            raise RunFailed(f"search {self.search.name!r} is over and none of its {count} trials was completed{last}")
+            raise RunFailed(f"search {self.search.name!r} has ended; none of its {count} trials was completed{last}")
         return result
 
 
 def open_directory(search: Search, directory: Path) -> Path:
-    """Write a search's record into a directory, which is made if there is none, or check that it holds this search.
+    """Write a search's record to a directory, created if needed, or check that the directory contains this search.
 
     Raises:
-        InputError: it cannot be made, or holds another search.
+        InputError: the directory cannot be created, or contains another search.
     """
     if (make_directory(directory) / RECORD).exists():
         record = results.read_search(directory).record
         if record.digest != search.digest:
             raise InputError(
-                f"directory {str(directory)!r} holds another search ({record.name!r}, or it was changed since): "
-                "choose another directory"
+                f"directory {str(directory)!r} contains another search ({record.name!r}, or this one before it "
+                "changed): choose another directory"
             )
     else:
         environment = {"backend": keras.backend.backend(), "git_commit": git_commit(), **hardware()}
@@ -284,12 +284,12 @@ def open_directory(search: Search, directory: Path) -> Path:
 
 
 def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
-    """The result of a finished search whose trials an older kzoo chose."""
+    """The result of a finished search whose trials were chosen by an older kzoo."""
     if result.status == "completed" and result.record.budget == search.budgets:
         return result
     raise InputError(
-        f"search {str(result.directory)!r} was begun by an older kzoo, which kept its state otherwise: resume it with "
-        "that one, or start anew with fresh=True (--fresh) or in another directory"
+        f"search {str(result.directory)!r} was started by an older kzoo, which stores its state differently: resume it "
+        "with that one, or start again with fresh=True (--fresh) or in another directory"
     )
 
 

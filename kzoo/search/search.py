@@ -1,4 +1,4 @@
-"""The description of a search, and where a file keeps one (no Keras)."""
+"""The description of a search, and reading it from a file (no Keras)."""
 
 from __future__ import annotations
 
@@ -20,41 +20,43 @@ from kzoo.search.space import Entry
 
 TUNERS = ("random", "grid", "bayesian", "hyperband")
 OBJECTIVES = {"val_accuracy": "max", "val_loss": "min", "accuracy": "max", "loss": "min"}
-"""Metrics of a run's history, and their better end."""
+"""Metrics of a run's history, and which direction is better."""
 TRIALS = 20
 NUMBERS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("trials", "max_parameters", "max_multiply_adds", "failures_in_a_row"), whole),
     **dict.fromkeys(("minutes", "memory"), positive),
 }
-"""Options that may be None or numbers, and the checks of these."""
+"""Options that may be None or numbers, and how the numbers are checked."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What is tried and what for. Plain data; nothing runs until `kzoo.run_search` or ``kzoo search FILE``.
+    """What to vary, and the objective. This is plain data: nothing runs until `kzoo.run_search` or ``kzoo search
+    FILE``.
 
     Attributes:
-        name: labels it; part of its directory's name.
+        name: the search's name, part of its directory's name.
         recipe: the recipe that every trial starts from, or its name (see `kzoo.recipe`).
-        space: recipe fields (dotted for entries of one) and what each may be.
-        model: builds the model in the recipe's stead: a function of keras-tuner's `hp` or ``module:function``; it may
-            ask `hp` for more.
+        space: recipe fields (dotted names for nested fields) and their possible values.
+        model: builds the model instead of the recipe's model: a function of keras-tuner's `hp`, or ``module:function``;
+            it may declare further hyper-parameters to `hp`.
         tuner: ``random``, ``grid``, ``bayesian`` or ``hyperband`` (Li et al. 2018; up to the recipe's epochs).
         objective: ``val_accuracy`` or ``val_loss`` of the best epoch; ``accuracy`` and ``loss`` are of training.
-        trials: budget, those that a limit rejects left out; None is 20 for random and bayesian (with `minutes`:
-            no limit), the whole grid, or all of Hyperband's brackets.
-        minutes: no trial begins once so much time has been spent, by all processes that worked on the search.
+        trials: number of trials, without those that a limit rejects. None means 20 for random and bayesian (no limit
+            with `minutes`), the whole grid, or all of Hyperband's brackets.
+        minutes: time after which no trial begins, summed over all processes that ran the search.
         max_parameters: a model with more trainable parameters is rejected, not trained.
-        max_multiply_adds: likewise, per image.
-        stop_poor: ``"median"`` ends a trial whose best score so far is worse than the median of what those before it
-            had on average by the same epoch (Golovin et al. 2017); None lets all run. Hyperband does without.
+        max_multiply_adds: the same for multiply-adds per image.
+        stop_poor: ``"median"`` ends a trial whose best score so far is worse than the median of the completed trials'
+            running averages at the same epoch (Golovin et al. 2017); None lets all trials run. Hyperband does not use
+            it.
         failures_in_a_row: end the search after this many failed trials in a row; None means never.
-        seed: of the tuner's draws. A trial trains with the recipe's seed.
-        baseline: whether the first trial has the recipe's values, where the space contains them (grid and
-            hyperband order their trials themselves).
+        seed: seed of the tuner's draws. Trials train with the recipe's seed.
+        baseline: whether the first trial has the recipe's values, if the space contains them (grid and hyperband order
+            their trials themselves).
         own_process: whether each trial runs in a separate process, which releases all its memory at the end.
-        memory: how much a trial's process may allocate, in GiB; needs `own_process` and Linux.
-        source: the file that it was read from.
+        memory: limit on what a trial's process may allocate, in GiB; needs `own_process` and Linux.
+        source: the file that the search was read from.
 
     Example:
         >>> space = {"optimizer.learning_rate": kzoo.Range(1e-4, 1e-1, log=True), "batch_size": kzoo.Choice(32, 64)}
@@ -81,17 +83,17 @@ class Search:
     source: Path | None = None
 
     def __post_init__(self) -> None:
-        """Check all of it.
+        """Check all attributes.
 
         Raises:
             InputError: a value is not allowed, or the space does not fit the recipe.
         """
         if not isinstance(self.name, str) or not re.fullmatch(r"[^\s/]+", self.name):
-            raise InputError(f"name of a search must be text without spaces and slashes, not {self.name!r}")
+            raise InputError(f"name of a search must be text without spaces or slashes, not {self.name!r}")
         recipe = self.recipe if isinstance(self.recipe, Recipe) else get_recipe(self.recipe)
         object.__setattr__(self, "recipe", recipe)
 
-        # Each option for itself.
+        # Check each option on its own.
         for what, allowed in {"tuner": TUNERS, "objective": OBJECTIVES, "stop_poor": (None, "median")}.items():
             if (value := getattr(self, what)) not in allowed:
                 raise unknown(what, value, filter(None, allowed))
@@ -100,7 +102,7 @@ class Search:
             if getattr(self, what) is not None:
                 check(f"{what} of a search", getattr(self, what))
 
-        # Options together, and with the recipe.
+        # Check options together, and with the recipe.
         if self.memory is not None and not self.own_process:
             raise InputError("memory limits a trial's process: set own_process=True too")
         if self.model is not None and not callable(self.model) and ":" not in str(self.model):
@@ -116,24 +118,24 @@ class Search:
 
     @property
     def direction(self) -> str:
-        """Which end of the objective is better, ``"max"`` or ``"min"``."""
+        """Which direction of the objective is better, ``"max"`` or ``"min"``."""
         return OBJECTIVES[self.objective]
 
     @property
     def budget(self) -> int | None:
-        """Trials that count before the search is over; None if something else ends it."""
+        """Number of trials after which the search ends; None if something else ends it."""
         if self.trials is None and self.minutes is None and self.tuner in ("random", "bayesian"):
             return TRIALS
         return self.trials
 
     @property
     def budgets(self) -> dict[str, Any]:
-        """What ends the search: trials, minutes, failures_in_a_row."""
+        """The limits of the search: trials, minutes, failures_in_a_row."""
         return {"trials": self.budget, "minutes": self.minutes, "failures_in_a_row": self.failures_in_a_row}
 
     @property
     def base(self) -> Recipe:
-        """The recipe itself."""
+        """The recipe, even if `recipe` is its name."""
         assert isinstance(self.recipe, Recipe)
         return self.recipe
 
@@ -144,7 +146,7 @@ class Search:
         return self.space
 
     def replace(self, **options: Any) -> Search:
-        """This search with some attributes changed; Hyperband drops `stop_poor`."""
+        """This search with some attributes changed; with Hyperband, `stop_poor` is dropped."""
         names = [field.name for field in dataclasses.fields(self)]
         for option in options:
             if option not in names:
@@ -154,7 +156,7 @@ class Search:
         return dataclasses.replace(self, **options)
 
     def override(self, **changes: Any) -> Search:
-        """This search from a recipe with fields replaced, as ``--set`` does; a field that is set is varied no more."""
+        """This search with fields of its recipe replaced, like ``--set``; a field that is set is no longer varied."""
         recipe = self.base.override(**changes)
         fixed = {name for name in self.space if any(_reaches(change, name) for change in changes)}
         space = self.checked_space.without(fixed, recipe)
@@ -163,7 +165,7 @@ class Search:
         return dataclasses.replace(self, recipe=recipe, space=space)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; budgets and what does not change any trial are left out."""
+        """As JSON data, without budgets and what does not affect any trial."""
         model = self.model if isinstance(self.model, str) or self.model is None else self.model.__qualname__
         names = ("name", "tuner", "objective", "max_parameters", "max_multiply_adds", "stop_poor", "seed", "baseline")
         return {
@@ -175,14 +177,14 @@ class Search:
 
     @property
     def digest(self) -> str:
-        """Ten hexadecimal digits that identify the search by content; its name and budgets take no part."""
+        """Ten hexadecimal digits that identify the search by content, without its name and budgets."""
         content = {key: value for key, value in self.to_dict().items() if key != "name"}
         content["recipe"] = self.base.identity()
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def load_search(path: str | Path) -> Search:
-    """The search that a Python file keeps as its module-level ``search``.
+    """The search that a Python file defines as its module-level ``search``.
 
     Raises:
         InputError: there is no such file, it cannot be run, or it has no `search`.
@@ -191,7 +193,7 @@ def load_search(path: str | Path) -> Search:
     search = getattr(load_file(path, "search"), "search", None)
     if not isinstance(search, Search):
         has = "has no `search`" if search is None else f"has a `search` that is {type(search).__name__}"
-        raise InputError(f"search file {str(path)!r} {has}: give it one line `search = kzoo.Search(...)`")
+        raise InputError(f"search file {str(path)!r} {has}: add a line `search = kzoo.Search(...)`")
     return dataclasses.replace(search, source=path.resolve())
 
 

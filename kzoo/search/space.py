@@ -1,7 +1,7 @@
 """The space of a search: recipe fields, each with its possible values (no Keras).
 
-keras-tuner's choices hold text or numbers of one type. Where a choice has other values (an optimizer, a list, None),
-keras-tuner gets labels for them.
+keras-tuner's choices are text, or numbers of one type. For a choice with other values (an optimizer, a list, None),
+keras-tuner gets labels.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from kzoo.errors import InputError
 
 Key = str | int | float
-"""A label or a number, as keras-tuner holds it."""
+"""A label or a number, in keras-tuner's form."""
 When = Mapping[str, Any]
-DIGITS = 6  # significant digits of a number; what 32-bit floats hold, which keras-tuner's protocol has
+DIGITS = 6  # significant digits of a number: those of the 32-bit floats in keras-tuner's protocol
 SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
 
 
@@ -27,8 +27,8 @@ class Choice:
     """One of some values.
 
     Attributes:
-        values: what the recipe gets, plain data or settings such as ``Adam(1e-3)``.
-        keys: their labels in keras-tuner and in tables.
+        values: values for the recipe: plain data, or settings such as ``Adam(1e-3)``.
+        keys: labels of the values in keras-tuner and in tables.
         when: other fields' values that this field depends on; see `kzoo.search.space`.
 
     Example:
@@ -39,24 +39,24 @@ class Choice:
         """Choose between `values`.
 
         Args:
-            *values: anything that the field takes, no two alike.
-            labels: text for each, shown instead of it; made from the values where they need one.
-            when: ``{"field": value}``, or several values in a list or tuple: only then is this field varied, else it
-                keeps the recipe's value.
+            *values: anything that the field takes, without duplicates.
+            labels: text shown instead of each value; by default made from the values that need a label.
+            when: ``{"field": value}``, or several values in a list or tuple: the field is varied only then, and
+                otherwise keeps the recipe's value.
 
         Raises:
-            InputError: no value, two alike, or not as many labels as values.
+            InputError: there are no values, or duplicates, or the numbers of labels and values differ.
         """
         if not values:
             raise InputError("a choice needs at least one value")
         self.values = tuple(_plain(value) for value in values)
         self.when = dict(when or {})
         if labels is not None and (len(labels) != len(values) or not all(isinstance(text, str) for text in labels)):
-            raise InputError(f"a choice of {len(values)} values needs as many labels, text, not {list(labels)!r}")
+            raise InputError(f"a choice of {len(values)} values needs as many labels, as text, not {list(labels)!r}")
 
         self.keys: tuple[Key, ...] = tuple(labels or _keys(self.values))
         if len(set(self.keys)) < len(self.keys):
-            raise InputError(f"a choice has values that are alike: {list(self.keys)!r}; give them different labels")
+            raise InputError(f"a choice has values with equal labels: {list(self.keys)!r}; give them different labels")
 
     def __repr__(self) -> str:
         return f"Choice({', '.join(map(repr, self.keys))})"
@@ -69,7 +69,7 @@ class Choice:
         """The key of a value or label.
 
         Raises:
-            InputError: the choice does not have it.
+            InputError: the choice does not contain it.
         """
         value = _plain(value)
         for pair in zip(self.keys, self.values, strict=True):
@@ -91,7 +91,7 @@ class Choice:
 
 
 class Range:
-    """A real number between two, kept to six significant digits.
+    """A real number from a range, rounded to six significant digits.
 
     Example:
         >>> rate = kzoo.Range(1e-4, 1e-1, log=True)
@@ -108,12 +108,12 @@ class Range:
         Args:
             low: lowest value.
             high: highest value.
-            step: distance between values, or with `log` the factor from one to the next.
-            log: draw evenly on a logarithmic scale.
+            step: difference between values or, with `log`, the factor from one to the next.
+            log: whether values are drawn evenly on a logarithmic scale.
             when: as for `Choice`.
 
         Raises:
-            InputError: the range is empty, or its step or scale makes no sense.
+            InputError: the range is empty, or its step or scale is invalid.
         """
         given: Any = [value.item() if isinstance(value, np.generic) else value for value in (low, high, step)]
         low, high, step = given
@@ -127,7 +127,7 @@ class Range:
         if log and low <= 0:
             raise InputError(f"a range on a log scale must begin above 0, not at {low!r}")
         if step is not None and (step <= 1 if log else step <= 0):
-            least = "above 1, for it multiplies" if log else "above 0"
+            least = "above 1, because it is a factor" if log else "above 0"
             raise InputError(f"step of a range{' on a log scale' if log else ''} must be {least}, not {step!r}")
         self.low, self.high, self.step, self.log, self.when = low, high, step, log, dict(when or {})
 
@@ -140,7 +140,7 @@ class Range:
         return float(f"{float(key):.{DIGITS}g}")
 
     def find(self, value: Any) -> Any:
-        """The value itself, if it is in the range (with a step: on it)."""
+        """The value itself, if it is in the range (and on a step, if there is one)."""
         near = 1e-6 * (self.high - self.low)
         if not _numbers([value]) or not self.low - near <= value <= self.high + near:
             raise InputError(f"{value!r} is not in {self!r}")
@@ -153,7 +153,7 @@ class Range:
         return (self.read(self.low), self.read(self.high))
 
     def grid(self) -> list[Any]:
-        """Values of a grid: every step, or ten where there is none."""
+        """Values of a grid: every step, or ten values without a step."""
         numbers: Any
         if self.step is None:
             numbers = (np.geomspace if self.log else np.linspace)(self.low, self.high, SAMPLES)
@@ -164,7 +164,7 @@ class Range:
         return list(dict.fromkeys(self.read(number) for number in numbers))
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Declare it to keras-tuner's `hp` under a name; for a grid as a choice between its values."""
+        """Declare it to keras-tuner's `hp` under a name; for a grid, as a choice between its values."""
         if grid:
             return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
         scale = "log" if self.log else "linear"
@@ -179,7 +179,7 @@ class Range:
 
 
 class IntRange(Range):
-    """A whole number between two.
+    """An integer from a range.
 
     Example:
         >>> depth = kzoo.IntRange(1, 4)
@@ -191,15 +191,15 @@ class IntRange(Range):
     def __init__(
         self, low: int, high: int, step: int | None = None, log: bool = False, when: When | None = None
     ) -> None:
-        """Choose a whole number from `low` to `high`, both included; the rest as for `Range`."""
+        """Choose an integer from `low` to `high`, both included; the other arguments are as for `Range`."""
         super().__init__(low, high, 1 if step is None and not log else step, log, when)
 
     def read(self, key: Any) -> int:
-        """The whole number."""
+        """The integer."""
         return round(float(key))
 
     def find(self, value: Any) -> Any:
-        """The value itself, if it is whole and in the range."""
+        """The value itself, if it is an integer in the range."""
         if isinstance(value, float) and value % 1:
             raise InputError(f"{value!r} is not in {self!r}")
         return super().find(value)
@@ -209,11 +209,11 @@ Entry = Choice | Range
 
 
 def _plain(value: Any) -> Any:
-    """Settings as the data that JSON can hold."""
+    """Settings as JSON data."""
     try:
         return to_jsonable_python(value)
     except PydanticSerializationError:
-        raise InputError(f"a choice can hold what JSON can hold, not {value!r}") from None
+        raise InputError(f"values of a choice must be JSON data or settings, not {value!r}") from None
 
 
 def _numbers(values: Sequence[Any]) -> bool:
@@ -229,7 +229,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _keys(values: Sequence[Any]) -> Sequence[Key]:
-    """Numbers of one type, or short text: a setting's kind where that tells it from the others, else all of it."""
+    """Numbers of one type, or short text: a setting's kind if that is unique, otherwise the whole setting."""
     if _numbers(values):
         return [float(value) for value in values] if any(isinstance(value, float) for value in values) else values
     kinds = [value.get("kind") if isinstance(value, dict) else None for value in values]

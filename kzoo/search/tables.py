@@ -1,4 +1,4 @@
-"""A search's trials in tables: while it runs, and afterwards (no Keras)."""
+"""Tables of a search's trials, while it runs and afterwards (no Keras)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def columns(result: SearchResult) -> list[str]:
 
 
 def row(result: SearchResult, trial: Trial, epochs: str | None = None) -> list[str]:
-    """A trial's cells; `epochs` replaces the number in its outcome."""
+    """A trial's cells; `epochs` replaces the number of epochs in its outcome."""
     outcome = trial.outcome
     score = "" if trial.score is None else f"{trial.score:.4f}"
     parameters = f"{outcome.parameters:,}" if outcome and outcome.parameters is not None else ""
@@ -72,7 +72,7 @@ def rich_table(
     title: str | None = None,
     epochs: Callable[[Trial], str | None] = lambda trial: None,
 ) -> Table:
-    """Trials, by default all with the best first, as a table for a terminal; `epochs` gives text for `row`."""
+    """Trials as a table for a terminal, by default all, the best first; `epochs` returns the text for `row`."""
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
     for column in columns(result):
         side = "right" if column in _numbers(result) else "left"
@@ -94,7 +94,7 @@ def _numbers(result: SearchResult) -> set[str]:
 
 
 def _short(column: str) -> str:
-    """The last part of a field, to save room in a terminal."""
+    """The last part of a field's name, to save space on a terminal."""
     return column.rpartition(".")[2] if column.startswith("model_options.") else column
 
 
@@ -107,7 +107,7 @@ def summary(result: SearchResult) -> str:
     if result.status != "running" and result.reason:
         text += f"; ended because {result.reason}" if result.status == "completed" else f"; {result.reason}"
     if result.record.skipped:
-        text += f"\n{result.record.skipped} proposed configurations had been tried before, and were skipped"
+        text += f"\n{result.record.skipped} proposed configurations had been tried before and were skipped"
     if result.ranked():
         best = result.best
         text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"
@@ -123,13 +123,13 @@ class SearchProgress(LiveTable):
     transient = True
 
     def __init__(self, console: Console | None, search: Search, directory: Path, record: SearchRecord) -> None:
-        """Show on `console`, if there is one; trials that have ended in `record` were shown before."""
+        """Show on `console`, if there is one; trials that have ended in `record` are not reported again."""
         super().__init__(console)
         self.search, self.result = search, SearchResult(directory, record)
         self._reported = {trial.number: trial.status for trial in record.trials if trial.status in ENDED}
 
     def show(self, record: SearchRecord) -> None:
-        """Show the present state of the search."""
+        """Show the current state of the search."""
         self.result = SearchResult(self.result.directory, record)
         for trial in record.trials:
             if self._reported.get(trial.number) != trial.status:
@@ -138,7 +138,7 @@ class SearchProgress(LiveTable):
                 self.line(f"trial {trial.number}: {in_words(trial, self.result.objective)}; {values}")
 
     def table(self) -> Table:
-        """The best trials and those that run."""
+        """The best trials and those that are running."""
         result, budget = self.result, self.search.budget
         best = {trial.number for trial in result.ranked()[:SHOWN]}
         trials = [trial for trial in result.trials if trial.number in best or trial.status not in ENDED]
@@ -147,7 +147,7 @@ class SearchProgress(LiveTable):
         return rich_table(result, trials, title=title, epochs=self._epochs)
 
     def _epochs(self, trial: Trial) -> str:
-        """How far a trial has come, with its last validation accuracy: read from its run's directory."""
+        """A trial's progress and its last validation accuracy, read from its run's directory."""
         if trial.outcome is not None:
             return str(trial.outcome.epochs)
         so_far = read_progress(self.result.directory / trial.directory, self.search.base.epochs)

@@ -1,6 +1,6 @@
 """Trains one trial, in the process that the pool chooses, and writes its outcome to the trial's directory.
 
-Nothing here loads Keras before a trial is trained.
+This module loads Keras only when a trial is trained.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def train_trial(
     """Train a trial, or resume it, and write how it ended to its ``outcome.json``.
 
     Args:
-        search: as `describe` gives it; in the search's process its hyper-model.
-        hyperparameters: keras-tuner's, as their ``get_config`` gives them.
-        directory: the trial's.
+        search: what `describe` returns or, in the search's process, its hyper-model.
+        hyperparameters: keras-tuner's hyper-parameters, as their ``get_config`` returns them.
+        directory: the trial's directory.
         data_dir, checkpoint_minutes: as for `kzoo.run_search`.
 
     Raises:
@@ -74,7 +74,7 @@ def train_trial(
     import keras_tuner
 
     if "dataset" not in hyper_model.search.space:
-        hyper_model.data_of(hyper_model.search.base)  # what is wrong with the data is wrong in all trials
+        hyper_model.data_of(hyper_model.search.base)  # an error in the data affects all trials
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
     hp = keras_tuner.HyperParameters.from_config(hyperparameters)
@@ -87,16 +87,16 @@ def train_trial(
     # Train it, and write the outcome.
     try:
         outcome = _outcome(hyper_model, hp, path, facts)
-        if hyper_model.search.model is not None:  # it may have added hyperparameters
+        if hyper_model.search.model is not None:  # the model function may have added hyper-parameters
             write_json(path / SPACE, hp.get_config())
         write_json(path / OUTCOME, outcome.model_dump(mode="json"))
     finally:
-        keras.utils.clear_session()  # frees the graphs of this trial, and collects garbage
+        keras.utils.clear_session()  # frees this trial's graphs, and collects garbage
 
 
 @functools.lru_cache(maxsize=1)
 def _hyper_model(described: str, data_dir: str | None, checkpoint_minutes: float) -> RecipeHyperModel:
-    """The hyper-model of a described search, kept for the next trial of this process, because it holds the data."""
+    """The hyper-model of a described search, kept for this process's next trial because it holds the data."""
     with quiet_import():
         from kzoo.search.hypermodel import RecipeHyperModel
     fields = json.loads(described)
@@ -143,7 +143,7 @@ def _of_record(directory: Path, search: Search, facts: dict[str, Any]) -> dict[s
         return {}
     result = read_result(path)
 
-    # The segments of the trial that it continues do not count.
+    # Do not count the segments of the trial that it continues.
     before = directory.parent / f"trial_{facts['continues']}" / OUTCOME
     segments = result.segments[read_outcome(before).segments if before.exists() else 0 :]
     short = result.status == "completed" and result.epochs < result.recipe["epochs"]
@@ -167,13 +167,13 @@ def _model_reference(search: Search) -> Any:
     if module == "__main__" or "<" in name or "." in name:
         raise InputError(
             f"other processes need a model function that they can import, not {module}:{name}: "
-            "put it into a module, or the search into a file of its own"
+            "put it into a module, or put the search into its own file"
         )
     return f"{module}:{name}"
 
 
 def why_it_failed(event: Event, memory: float | None) -> str:
-    """Why a trial without an outcome ended; if a signal ended its process, memory may be the cause."""
+    """Why a trial ended without an outcome; if a signal killed its process, memory may be the cause."""
     signalled = event.code is not None and event.code < 0
     if signalled and (memory or any(word in event.reason for word in ("SIGKILL", "alloc", "memory"))):
         limit = f" (limit: {memory:g} GiB)" if memory else ""

@@ -1,7 +1,7 @@
 """Which entry of a study a record belongs to, and at which budget (no Keras).
 
 A study that is run with ``--set`` makes records whose recipes differ from its entries. Such a record belongs to an
-entry if setting some fields of the entry's recipe results in the record's recipe; these fields are its budget. If
+entry if changing some fields of the entry's recipe gives the record's recipe; these fields are its budget. If
 fields other than `FREE` differ, the record's name must also refer to the entry's recipe.
 """
 
@@ -92,7 +92,7 @@ def check_changes(study: Study, changes: Mapping[str, Any]) -> None:
         if key == "seed":
             raise InputError("seed cannot be set for a study: give --seeds, e.g. --seeds 0,1,2")
         if key in FIXED:
-            raise InputError(f"{key} cannot be set for a study: its runs are told apart by it")
+            raise InputError(f"{key} cannot be set for a study: it distinguishes the study's runs")
         hit = sorted(path for path in about if path == key or path.startswith(f"{key}."))
         if hit and key != "dataset":
             raise InputError(f"study {study.name!r} compares values of {hit[0]}: it cannot be set for all of its runs")

@@ -27,7 +27,7 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
         The new files, and a sentence for each record that cannot be used.
 
     Raises:
-        InputError: the directory `runs` does not exist, or a checksum of `results` does not fit.
+        InputError: the directory `runs` does not exist, or a checksum in `results` does not match.
     """
     wrong = check_sums(results)
     if wrong:
@@ -36,7 +36,7 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
     kept = {file.digest for file in read_records([results]).files} if results.is_dir() else set()
     files = [file for file in {file.path: file for file in records.every_file}.values() if file.digest not in kept]
 
-    # Custom code and data must still be what the record is of.
+    # Custom code and data must be the same as when the run was trained.
     problems = differing(map(of_file, files))
     lines = [
         f"not copied: {error}" if isinstance(error, Differs) else f"copied, and {NOT_COMPARED}: {error}"

@@ -1,4 +1,4 @@
-"""What the tests of `kzoo.studies.claims` compare by: margins, chance, and values as text (no Keras)."""
+"""Margins, chance, and values as text, for the tests of `kzoo.studies.claims` (no Keras)."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class Metric:
         read: reads it from a `kzoo.training.records.RunRecord`; returns None if the record does not have it.
         short: heading of a table's column; empty if it is the title.
         part: the part of the data whose number of images limits its precision.
-        any_budget: whether no budget changes it: it is counted on the network, timed at the recipe's own size, or
-            measured before training.
+        any_budget: whether it is the same at every budget, because it is counted on the network, timed at the recipe's
+            own size, or measured before training.
         source: ``"record"``, or the benchmark that measures it for some runs: ``"epoch time"`` or ``"invariance"``.
         change: for ``"invariance"``: accuracy or agreement, shift or angle, and its size.
     """
@@ -170,12 +170,12 @@ def metric(name: str) -> Metric:
     """A metric by name.
 
     ``epochs_to_45`` is the first epoch whose validation accuracy is at or above 45%; ``train_loss_at_5`` the training
-    loss of epoch 5 (likewise ``train_accuracy``, ``val_accuracy``, ``val_loss``). ``agreement_at_shift_1`` is the share
-    of test images whose predicted class does not change when they are shifted by a pixel; ``accuracy_at_angle_15`` the
-    accuracy on images turned by 15 degrees.
+    loss of epoch 5 (and so on for ``train_accuracy``, ``val_accuracy``, ``val_loss``). ``agreement_at_shift_1`` is the
+    share of test images whose predicted class does not change when they are shifted by a pixel;
+    ``accuracy_at_angle_15`` the accuracy on images turned by 15 degrees.
 
     Raises:
-        InputError: there is no metric of that name.
+        InputError: no metric has that name.
     """
     if name in METRICS:
         return METRICS[name]

@@ -41,7 +41,7 @@ class RecordFile:
 
 @dataclasses.dataclass(frozen=True)
 class RecordFiles:
-    """All records of some directories; of several records of one run, the first.
+    """All records in some directories; if a run has several, only the first.
 
     Attributes:
         files: the records, one for each run.

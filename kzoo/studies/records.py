@@ -149,13 +149,13 @@ def _other_images(files: Iterable[RecordFile]) -> list[str]:
 def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     """Select the records of a study and group them by budget.
 
-    A record of a recipe that the study names, whose content no budget explains, is a problem; so are the files that
-    could not be read.
+    Problems are files that cannot be read, and records under the name of one of the study's recipes whose content no
+    budget explains.
     """
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[RunRecord]]] = {}
     files: dict[str, list[RecordFile]] = {}
-    untimed: set[str] = set()  # budgets on other images: epochs timed on the study's own do not apply
+    untimed: set[str] = set()  # on other images, epoch times measured on the study's own images do not apply
     problems = list(records.problems)
 
     # A record belongs to the entries from which it differs by the fewest fields.

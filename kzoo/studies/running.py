@@ -20,7 +20,7 @@ from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
 LOGS = ".workers"
-"""Directory beside the runs with the output of the processes that train them."""
+"""Directory next to the runs, with the output of the processes that train them."""
 
 
 @dataclasses.dataclass(frozen=True)

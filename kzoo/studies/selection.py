@@ -1,4 +1,4 @@
-"""Whether a run used the images that its recipe means: its sizes beside those of the published dataset (no Keras)."""
+"""Whether a run used the images that its recipe selects, judging by the sizes of the published dataset (no Keras)."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Study:
         report: the letter of the report, or ``"ours"``.
         question: one sentence that ends in a question mark.
         entries: the runs.
-        claims: what the report claims about them.
+        claims: what the report claims about the runs.
         columns: the metrics that tables show; see `kzoo.studies.metrics`.
         notes: remarks for readers of the tables.
 
@@ -162,7 +162,7 @@ class Study:
         for claim in self.claims:
             for label in claim.labels:
                 if label not in labels:
-                    raise InputError(f"{what}: claim {claim.text!r} is about {label!r}, which is no entry of it")
+                    raise InputError(f"{what}: claim {claim.text!r} is about {label!r}, which is not an entry of it")
 
         # Metrics
         for name in [*self.columns, *(name for entry in self.entries for name in entry.reported)]:

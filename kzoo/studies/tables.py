@@ -84,7 +84,7 @@ class Row:
         budget: the table's budget, and whether the images are another selection than the published one.
         seeds: the seeds of its runs.
         failed: the seeds of those that failed.
-        cells: one for each metric; empty of values if all runs failed.
+        cells: one for each metric, without values if all runs failed.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Whether the custom data, models and weights of recorded runs are unchanged; nothing else is read again."""
+"""Whether the custom data, models and weights of recorded runs are unchanged; only these are read again."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Recorded:
 
 
 NOT_COMPARED = "not compared with what its study would train now"
-ADVICE = "To train it anew, move the directory aside or give another one for the runs (directory=, --directory)"
-ADVICE_ON_RECORD = "To train it anew, move the record aside or leave its directory out of the records (--records)"
+ADVICE = "To train it again, move the directory aside or give another one for the runs (directory=, --directory)"
+ADVICE_ON_RECORD = "To train it again, move the record aside or leave its directory out of the records (--records)"
 
 
 def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = True) -> dict[str, str]:
-    """What is no longer what it was, by the digests of recorded tasks whose data, model or weights have changed.
+    """What has changed, by the digests of the recorded tasks whose data, model or weights have changed.
 
-    Neither Keras nor a backend is loaded where recipes name what the zoo has.
+    Neither Keras nor a backend is loaded for recipes that use only the zoo's models and data.
     """
     recorded = []
     for task in tasks:
@@ -54,7 +54,7 @@ def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = 
 
 
 def remarks(files: Iterable[RecordFile]) -> list[str]:
-    """A line for each record of which something differs from what its study would train now, or cannot be compared."""
+    """A line for each record that differs from what its study would train now, or that cannot be compared."""
     items = {file.digest: file for file in files}
     problems = differing(map(of_file, items.values()))
     return [
@@ -83,7 +83,7 @@ def differing(
 
 
 def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[str, InputError]:
-    """What differs, by the digests of the records of which something does."""
+    """What differs, by the digests of the records."""
     with quiet_import():
         import keras
 
@@ -100,9 +100,7 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
             if item.directory is not None:
                 check_same_recipe(source, recipe, digest, None)
             elif digest != item.digest and recipe.initial_weights is not None:
-                raise Differs(
-                    f"record {str(source)!r} is of another run: the file of initial_weights is another one now"
-                )
+                raise Differs(f"record {str(source)!r} is of another run: the file of initial_weights has changed")
             check_finished(source, recipe, read_result(item.record), None, data_dir, None, advice=advice)
         except InputError as error:
             problems[item.digest] = error

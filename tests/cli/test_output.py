@@ -109,7 +109,7 @@ def test_a_current_directory_that_is_gone_is_one_line(monkeypatch, capsys, tmp_p
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2
-    assert capsys.readouterr().err == "error: the current directory does not exist any more: change to another one\n"
+    assert capsys.readouterr().err == "error: the current directory no longer exists: change to another one\n"
 
 
 def test_square_brackets_are_no_markup(capsys):

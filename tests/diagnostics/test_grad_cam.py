@@ -203,7 +203,7 @@ def test_figure_has_a_row_for_each_image_and_class():
 
 CASES = {
     "unbuilt": (lambda: keras.Sequential([L.Conv2D(2, 3), L.Flatten(), L.Dense(2)]), {}, "is not built"),
-    "no map": (lambda: keras.Sequential([keras.Input((6, 6, 2)), L.Flatten(), L.Dense(3)]), {}, "has no layer that"),
+    "no map": (lambda: keras.Sequential([keras.Input((6, 6, 2)), L.Flatten(), L.Dense(3)]), {}, "has no layer with"),
     "unknown layer": (tiny, {"layer": "mapp"}, "did you mean 'map'"),
     "layer without a map": (tiny, {"layer": "top"}, "'top' gives .3,. for an image"),
     "class out of range": (tiny, {"classes": 3}, "allowed are 0..2"),

@@ -101,7 +101,7 @@ def test_fit_outside_a_tuner_is_a_run():
     history = hyper_model.fit(hp, model, directory="alone")
     assert len(history.history["val_loss"]) == 1
     assert Path("alone/result.json").exists()
-    with pytest.raises(InputError, match="brings its own data"):
+    with pytest.raises(InputError, match="has its own data"):
         hyper_model.fit(hp, model, np.zeros((2, 8, 8, 1)), np.zeros(2))
 
 

@@ -233,12 +233,12 @@ def test_what_an_older_kzoo_began_is_refused_or_shown():
     search = search_for("four", "grid")
     owner = run(search)
     Path("s/oracle_state.json").rename("s/oracle.json")
-    with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
+    with pytest.raises(kzoo.InputError, match="started by an older kzoo"):
         kzoo.run_search(search, "s", progress=False)
     done = owner.record.model_copy(update={"status": "completed"})
     Path("s/search.json").write_text(done.model_dump_json(indent=1))
     assert kzoo.run_search(search, "s", progress=False).record == done
-    with pytest.raises(kzoo.InputError, match="begun by an older kzoo"):
+    with pytest.raises(kzoo.InputError, match="started by an older kzoo"):
         kzoo.run_search(search.replace(trials=9), "s", progress=False)
 
 

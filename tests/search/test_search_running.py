@@ -64,7 +64,7 @@ def test_bad_trials_are_recorded_and_the_search_goes_on():
     assert "RuntimeError: this model" in Path("bad/trial_0001/traceback.txt").read_text()
     assert result.status == "completed"
     assert ends["good"].score == ends["other"].score  # same seed, same model
-    with pytest.raises(InputError, match="over a model function"):
+    with pytest.raises(InputError, match="searches a model function"):
         result.recipe()
 
 
@@ -77,7 +77,7 @@ def test_budget_leaves_rejected_trials_out_and_a_larger_one_goes_on():
     assert more.trials[:1] == result.trials
     assert [trial.status for trial in more.trials] == ["completed", "completed", "rejected", "rejected"]
     assert more.record.seconds > result.record.seconds
-    with pytest.raises(InputError, match="holds another search"):
+    with pytest.raises(InputError, match="contains another search"):
         run_search(tiny(), "small", progress=False)
 
 

@@ -230,7 +230,7 @@ def test_bad_input_at_the_command_line(command, tiny, made, keep):
         ("table", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",
         ("list", "x*"): "pattern 'x*' matches no study",
         ("run", "tiny", "--only", "x*"): "wildcard 'x*' matches no run of study 'tiny'",
-        ("run", "tiny", "--seeds", "1,x"): "--seeds takes integers with commas between them, not '1,x'",
+        ("run", "tiny", "--seeds", "1,x"): "--seeds takes integers separated by commas, not '1,x'",
         ("run", "tiny", "--epochs", "x"): "recipe field 'epochs' is 'x'",
         ("run", "tiny", "--set", "model=vgg08"): "model cannot be set for a study",
         ("table", "tiny", "--records", "nowhere"): "directory of records 'nowhere' does not exist",

@@ -20,7 +20,7 @@ def registry(monkeypatch):
     [
         ({"entries": ()}, "study 't' has no entries"),
         ({"entries": (A, A)}, "two entries labelled 'a'"),
-        ({"claims": (Claim("x", "ours", Higher("a", "c")),)}, "claim 'x' is about 'c', which is no entry"),
+        ({"claims": (Claim("x", "ours", Higher("a", "c")),)}, "claim 'x' is about 'c', which is not an entry"),
         ({"columns": ("test_acuracy",)}, "unknown metric 'test_acuracy': did you mean 'test_accuracy'?"),
         ({"entries": (Entry(A.recipe, "a", {"accuracy": 1.0}), B)}, "unknown metric 'accuracy'"),
     ],

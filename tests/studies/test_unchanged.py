@@ -160,11 +160,11 @@ def test_other_initial_weights_of_the_same_path(there):
     kept = study_records(later, read_records([Path("kept")]))
     assert remarks(kept.every_file) == []
     (source / "best.weights.h5").write_bytes((source / "best.weights.h5").read_bytes() + b"0")
-    with pytest.raises(InputError, match=r"later, seed 0: .*the file of initial_weights is another one now"):
+    with pytest.raises(InputError, match=r"later, seed 0: .*the file of initial_weights has changed"):
         run_study(later)
     (line,) = remarks(kept.every_file)
     assert line.startswith("record 'kept/later/")
-    assert "the file of initial_weights is another one now" in line
+    assert "the file of initial_weights has changed" in line
 
 
 def test_a_comparison_says_that_models_of_one_name_differ(there):

@@ -63,5 +63,5 @@ def test_five_thousand_classes_are_small():
     assert len(tables[0].rows) == 10
     assert len(tables[1].rows) == 100
     assert "the 100 classes of 5,000 with the lowest accuracy" in tables[1].caption.lower()
-    with pytest.raises(InputError, match="5,000 classes is too large to be drawn"):
+    with pytest.raises(InputError, match="5,000 classes is too large to draw"):
         plot_confusion(found)

@@ -12,7 +12,7 @@ from kzoo.diagnostics.diagram.layer_words import kind_of, shape_words, words_for
 from kzoo.introspection.graph import Call, calls
 
 FOLLOWERS = {"normalization", "activation", "regularization"}
-PADDED = {"convolution", "pooling"}  # a padding before one of these goes into its box
+PADDED = {"convolution", "pooling"}  # padding before one of these joins its box
 LONGEST_PERIOD = 8
 
 
@@ -21,12 +21,12 @@ class Box:
     """One box.
 
     Attributes:
-        kind: of its first layer, see `layer_words`.
+        kind: kind of its first layer, see `layer_words`.
         title: its first layer's name.
-        words: the work of its layers, in order.
-        shape: of its output.
-        parameters: trainable ones; 0 in a layer used for the second time.
-        frozen: parameters of layers that are not trained.
+        words: what its layers do, in order.
+        shape: shape of its output.
+        parameters: number of trainable parameters; 0 for a layer that is used a second time.
+        frozen: number of parameters of layers that are not trained.
         layers: names of all its layers.
     """
 
@@ -39,13 +39,13 @@ class Box:
     layers: list[str] = field(default_factory=list)
 
     def signature(self) -> tuple[Any, ...]:
-        """The key by which two boxes look the same except for their names."""
+        """Equal for two boxes that look the same except for their names."""
         return (self.kind, tuple(self.words), self.shape, self.parameters, self.frozen)
 
 
 @dataclass
 class Graph:
-    """Boxes in topological order, arrows as pairs of their indices, groups as (first, last, times)."""
+    """Boxes in topological order, arrows as pairs of their indices, repeated groups as (first, last, times)."""
 
     boxes: list[Box]
     edges: list[tuple[int, int]]
@@ -57,8 +57,8 @@ def build_graph(model: keras.Model, *, fuse: bool, expand_nested: bool, collapse
 
     Args:
         model: Functional or Sequential, built; nested models included.
-        fuse: put normalizations, activations and dropout into the box of the layer that they follow, and a padding
-            into that of the convolution or pooling it precedes.
+        fuse: put normalizations, activations and dropout into the box of the layer that they follow, and padding into
+            that of the convolution or pooling layer that it precedes.
         expand_nested: show the layers of nested models instead of one box.
         collapse: show repeated boxes once.
 
@@ -77,7 +77,7 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
     made_by: dict[int, int] = {}
     open_box, inside = "", set[int]()  # the nested model that the last box shows, and its layers so far
 
-    # A new box for each call, or for each use of a nested model that is not expanded.
+    # Each call gets a new box, and so does each use of a nested model that is not expanded.
     for call in steps:
         outer, _, inner = call.name.partition("/")
         if inner and not expand_nested:
@@ -98,7 +98,7 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
             box.parameters += trainable
             box.frozen += frozen
 
-        # Arrows from the boxes that make its inputs.
+        # Arrows come from the boxes that compute its inputs.
         index = len(boxes) - 1
         for tensor in call.inputs:
             edge = (made_by[tensor], index)
@@ -161,7 +161,7 @@ def _kept(graph: Graph, home: list[int], groups: list[tuple[int, int, int]] | No
 
 
 def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
-    """For each box those with an arrow to it, and those that it has an arrow to."""
+    """For each box, the boxes with an arrow to it, and the boxes that it has an arrow to."""
     inputs: list[list[int]] = [[] for _ in graph.boxes]
     outputs: list[list[int]] = [[] for _ in graph.boxes]
     for before, after in graph.edges:
@@ -171,7 +171,7 @@ def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
 
 
 def _collapsed(graph: Graph) -> Graph:
-    """Segments lie between boxes that all paths pass; equal ones, one after another, are shown once."""
+    """Segments lie between boxes that all paths pass through; consecutive equal segments are shown once."""
     segments = _segments(graph)
     signatures = [_signature(graph, *segment) for segment in segments]
     home = list(range(len(graph.boxes)))

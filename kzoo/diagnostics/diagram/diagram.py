@@ -22,18 +22,18 @@ Detail = Literal["blocks", "layers"]
 def architecture_diagram(
     model: keras.Model, *, detail: Detail = "blocks", expand_nested: bool = False, collapse: bool | None = None
 ) -> str:
-    """A model as a diagram: boxes from top to bottom, shortcuts at the side.
+    """A model as a diagram: boxes from top to bottom, with shortcuts at the side.
 
-    A box shows the first layer's name, the work of its layers, its output's shape without the batch and its trainable
-    parameters; pointing at it shows all its layers' names.
+    A box shows the first layer's name, what its layers do, its output's shape without the batch, and its trainable
+    parameters. Pointing at it shows the names of all its layers.
 
     Args:
         model: any Functional or Sequential Keras model, built.
         detail: ``"blocks"`` puts normalization, activation and dropout into the box of the layer that they follow,
             and padding into that of the layer it precedes; ``"layers"`` gives every layer a box.
         expand_nested: show the layers of nested models; otherwise each is one box.
-        collapse: show boxes that repeat, one after another and equal in all but their names, once, in a frame that
-            says how often. By default in ``"blocks"`` only.
+        collapse: show consecutive boxes that are equal except for their names once, in a frame that says how often they
+            repeat. By default only for ``"blocks"``.
 
     Returns:
         An SVG document, as text; a notebook shows it as a picture.
@@ -73,7 +73,8 @@ def save_diagram(
     """Save `architecture_diagram` to a file whose name ends in ``.svg``.
 
     Raises:
-        InputError: another suffix, no such folder, or the file exists; or the model has no fixed graph.
+        InputError: the suffix is another one, the folder does not exist, the file exists, or the model has no fixed
+            graph.
 
     Example:
         >>> kzoo.save_diagram(model, "network.svg").name

@@ -1,4 +1,4 @@
-"""A layer's class and work in a word or two, for figures that name layers."""
+"""A layer's class and what it does, in a word or two, for figures that name layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-# By parts of class names, the first that fits: Keras's base classes are not public, and others' layers follow them.
+# By parts of class names (the first that matches), because Keras's base classes are not public and custom layers have
+# similar names.
 KINDS = (
     ("input", ("InputLayer",)),
     (
@@ -24,7 +25,7 @@ KINDS = (
         ("Flatten", "Reshape", "Padding", "Cropping", "Permute", "UpSampling", "Transpose", "Resizing", "Repeat"),
     ),
 )
-# These are whole names: as parts they would be found in other classes' names.
+# These are whole names, because other classes' names contain them.
 WHOLE = {"merge"}
 
 
@@ -55,7 +56,7 @@ def _settings(layer: Any) -> str:
     words = [window] if window else []
     for attribute in ("filters", "units", "rate", "negative_slope", "stddev"):
         value = getattr(layer, attribute, None)
-        # Separable and depthwise convolutions have filters that are None; a ReLU's slope is 0 unless it leaks.
+        # Separable and depthwise convolutions have `filters` of None; a ReLU's slope is 0 unless it is leaky.
         if isinstance(value, int | float) and not (attribute == "negative_slope" and not value):
             words.append(f"{value:g}")
     strides = getattr(layer, "strides", None)
@@ -79,7 +80,7 @@ def _times(sizes: Any) -> str:
 
 
 def _short(sizes: Any) -> str:
-    """One number where all are the same."""
+    """One number if all are the same."""
     sizes = _tuple(sizes)
     return str(sizes[0]) if len(set(sizes)) == 1 else _times(sizes)
 
@@ -90,5 +91,5 @@ def _name(activation: Any) -> str:
 
 
 def shape_words(shape: tuple[int | None, ...]) -> str:
-    """A shape without its batch, e.g. ``"32×32×64"``; an open size is a question mark."""
+    """A shape without its batch, e.g. ``"32×32×64"``; a size that is not fixed is a question mark."""
     return "×".join("?" if size is None else str(size) for size in shape) or "scalar"

@@ -1,8 +1,8 @@
 """Positions of a diagram's boxes and routes of its arrows: downwards, in rows, with shortcuts at the side.
 
-A box's row is the length of the longest path to it. The longest path of all is in the middle column; every other
-chain of boxes gets the nearest column that is free in its rows. An arrow runs straight down where nothing is in the
-way, else in a lane next to the boxes that it passes; its level parts lie in the gaps between the rows.
+A box's row is the length of the longest path to it. The longest path of all is in the middle column; every other chain
+of boxes gets the nearest column that is free in its rows. An arrow runs straight down if nothing is in the way,
+otherwise in a lane next to the boxes that it passes. Its horizontal parts lie in the gaps between the rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kzoo.diagnostics.diagram.boxes import Graph, neighbours
 
-GAP = 26.0  # between rows, without the tracks that level parts of arrows need
+GAP = 26.0  # between rows, without the tracks for horizontal parts of arrows
 TRACK = 8.0
 LANE = 16.0
 COLUMN_GAP = 44.0
@@ -29,7 +29,7 @@ class Layout:
         centers: (x, y) of each box.
         sizes: (width, height) of each box, as passed.
         paths: corners of each arrow, from the lower edge of one box to the upper edge of another.
-        left, right, bottom: of everything; the top is 0.
+        left, right, bottom: edges of the whole drawing; the top is 0.
     """
 
     centers: list[Point]
@@ -51,7 +51,7 @@ class _Route:
 
 
 def lay_out(graph: Graph, sizes: Sequence[Point]) -> Layout:
-    """Place boxes of some sizes (width, height)."""
+    """Place boxes of the given sizes (width, height)."""
     rows = _rows(graph)
     columns = _columns(graph, rows)
     xs = _column_offsets(columns, sizes)
@@ -174,7 +174,7 @@ def _into_lane(
 def _ports(
     routes: list[_Route], rows: list[int], sizes: Sequence[Point], columns: list[int], xs: dict[int, float]
 ) -> None:
-    """Where each arrow leaves and enters: in the middle of a box, or next to it where another arrow does."""
+    """Where each arrow leaves and enters a box: in the middle, or next to another arrow."""
     for route in routes:
         route.ends = [xs[columns[route.before]], xs[columns[route.after]]]
     for end in (0, 1):
@@ -195,13 +195,14 @@ def _ports(
                 straight = any(abs(level(r)) <= 1 for r in here)
                 step = min(PORT, (sizes[box][0] / 2 - 10) / max(len(to_side), 1))
                 for number, route in enumerate(to_side):
-                    # Leaving side by side they share a port; entering, each arrowhead is seen.
+                    # Arrows that leave on the same side share a port; each arrow that enters has its own, so its head
+                    # is visible.
                     port = number if end else 0
                     route.ends[end] = middle + side * step * (port + 1 if straight or len(here) > 1 else port)
 
 
 def _pieces(route: _Route, rows: list[int]) -> list[tuple[int, float, float]]:
-    """The level parts of an arrow: the row that each lies under, and where it begins and ends."""
+    """The horizontal parts of an arrow: the row that each lies under, and where it begins and ends."""
     before, after = rows[route.before], rows[route.after]
     if after - before == 1:
         return [(before, route.ends[0], route.ends[1])]
@@ -209,7 +210,7 @@ def _pieces(route: _Route, rows: list[int]) -> list[tuple[int, float, float]]:
 
 
 def _assign_tracks(routes: list[_Route], rows: list[int]) -> dict[int, int]:
-    """Give level parts in one gap tracks in which they do not overlap; returns the tracks of each gap."""
+    """Assign horizontal parts in one gap to tracks so that they do not overlap; returns the tracks of each gap."""
     used: dict[tuple[int, int], list[tuple[float, float, tuple[int, int]]]] = {}
     counts: dict[int, int] = {}
     for route in routes:

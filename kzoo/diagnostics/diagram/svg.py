@@ -23,7 +23,7 @@ FILLS = {
     "model": "#b4dfe0",
     "other": "#cfd4da",
 }
-# Boxes are pale and carry dark text; text outside them is a grey that can be read on white and on black.
+# Boxes are pale with dark text; text outside them is a grey that is legible on white and on black.
 INK, FAINT, GREY = "#16202b", "#3b4652", "#767676"
 MARGIN, ROUND, FRAME = 20.0, 6.0, 12.0
 HEADING, SUBHEADING, TIMES = 17.0, 11.0, 14.0
@@ -71,7 +71,7 @@ def draw(title: str, subtitle: str, graph: Graph, lines: Sequence[Sequence[str]]
 
 
 def _text(text: str) -> str:
-    # XML allows no control characters, which a name may hold.
+    # XML does not allow control characters, which a name may contain.
     return escape("".join(character if character.isprintable() else "?" for character in text), {'"': "&quot;"})
 
 
@@ -84,8 +84,8 @@ def _line(text: str, x: float, y: float, size: float, color: str, *, bold: bool 
 
 
 def _legend(kinds: Sequence[str], width: float) -> tuple[list[str], float]:
-    """Chips, in rows as wide as the drawing, and their height."""
-    # Break the chips into rows.
+    """The legend's entries, in rows as wide as the drawing, and their height."""
+    # Break the entries into rows.
     rows: list[list[str]] = [[]]
     used = 0.0
     for kind in kinds:
@@ -123,7 +123,7 @@ def _frame(layout: Layout, graph: Graph, first: int, last: int, times: int) -> _
             xs += [x for x, _ in path]
     top = min(y - height / 2 for _, y, _, height in boxes)
     bottom = max(y + height / 2 for _, y, _, height in boxes)
-    # An arrow comes in and one goes out between this frame and its neighbours.
+    # Between this frame and its neighbours, one arrow enters and one leaves.
     return _Frame(min(xs) - FRAME, top - 7, max(xs) + FRAME, bottom + 5, f"× {times}")
 
 
@@ -138,7 +138,7 @@ def _framed(frame: _Frame) -> str:
 
 
 def _arrow(path: Sequence[Point]) -> str:
-    """A line through corners, which are rounded."""
+    """A line with rounded corners."""
     commands = [f"M{path[0][0]:.1f} {path[0][1]:.1f}"]
     for before, corner, after in zip(path, path[1:], path[2:], strict=False):
         start, end = _towards(corner, before), _towards(corner, after)
@@ -148,8 +148,8 @@ def _arrow(path: Sequence[Point]) -> str:
 
 
 def _towards(corner: Point, other: Point) -> Point:
-    """A point on the way from a corner, at most half-way."""
-    length = abs(other[0] - corner[0]) + abs(other[1] - corner[1])  # lines are level or upright
+    """A point on the way from a corner to the next one, at most halfway."""
+    length = abs(other[0] - corner[0]) + abs(other[1] - corner[1])  # lines are horizontal or vertical
     share = min(ROUND, length / 2) / length if length else 0.0
     return corner[0] + share * (other[0] - corner[0]), corner[1] + share * (other[1] - corner[1])
 

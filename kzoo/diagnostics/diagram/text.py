@@ -10,7 +10,7 @@ from matplotlib.textpath import text_to_path
 
 from kzoo.diagnostics.diagram.boxes import Box
 
-# Text is measured in the first of these, which is wider than its substitutes elsewhere.
+# Text is measured in the first of these fonts, which is wider than its substitutes on other systems.
 FONTS = "DejaVu Sans, Verdana, Geneva, sans-serif"
 TITLE, TEXT = 12.0, 10.5
 WIDEST = 280.0
@@ -22,7 +22,7 @@ def text_width(text: str, size: float = TEXT, bold: bool = False) -> float:
     """The width of a line of text in DejaVu Sans, in pixels."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a glyph that the font lacks is measured as a box
+        warnings.simplefilter("ignore")  # a glyph that the font does not have is measured as a box
         return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
@@ -38,7 +38,7 @@ def shortened(text: str, size: float = TEXT, *, bold: bool = False, widest: floa
 
 
 def box_lines(box: Box) -> list[str]:
-    """Name; what the layers do, on as many lines as that takes; output shape and parameters."""
+    """The name, what the layers do (on one line or more), and the output shape with the parameters."""
     lines, line = [], ""
     for part in " · ".join(box.words).split(" · "):
         longer = f"{line} · {part}" if line else part
@@ -56,6 +56,6 @@ def box_lines(box: Box) -> list[str]:
 
 
 def box_size(lines: list[str]) -> tuple[float, float]:
-    """Width and height of the box for some lines, the first one bold."""
+    """Width and height of a box with these lines, the first one in bold."""
     widest = max(text_width(lines[0], TITLE, True), *map(text_width, lines[1:]))
     return max(120.0, widest + 2 * PADDING), LINE * len(lines) + 2 * PADDING - 5

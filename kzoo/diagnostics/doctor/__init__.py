@@ -35,25 +35,25 @@ def doctor(
 ) -> Diagnosis:
     """Examine a network, its training and its data.
 
-    The examination changes nothing: weights, moving averages and generators are put back bit for bit.
+    The examination changes nothing: weights, moving averages and generators are restored bit for bit.
 
     Args:
         target: a `Run` or a run's directory, finished or not; a Keras model or a ``.keras`` file; or the name of a
             model or recipe, which is examined before training.
         dataset: name of the dataset that a model is or will be trained on; its training part is examined.
-        images: instead of a dataset, training images (n, height, width, channels), exactly as the model gets them.
+        images: training images (n, height, width, channels) instead of a dataset, exactly as the model receives them.
         labels: their classes, integers (n,).
-        recipe: how a model is trained, for its optimizer and learning rate. If there is none, a compiled model's
+        recipe: the recipe that trains the model, for its optimizer and learning rate. Without one, a compiled model's
             optimizer is used.
         data_dir: as for `train`.
-        seed: of the initial weights of a named model, and of all random draws.
+        seed: seed of a named model's initial weights and of all random draws.
 
     Returns:
-        The findings, the checks that were fine, and those that were not done.
+        The findings, the checks that were fine, and the checks that were not done.
 
     Raises:
-        InputError: the target is none of these, is not built, has nothing to train or several inputs, or images and
-            labels do not fit it.
+        InputError: the target is something else, is not built, has nothing to train or has several inputs, or images
+            and labels do not fit it.
 
     Example:
         >>> kzoo.doctor(run).healthy
@@ -75,7 +75,7 @@ def doctor(
 
 
 def _examine_flow(subject: Subject, diagnosis: Diagnosis) -> None:
-    """Run the checks that send images through the network; after a cause, the checks of its effects are left out."""
+    """Run the checks that send images through the network; after a cause, the checks of its effects are skipped."""
     cause = "constant layer" if "constant layer" in diagnosis.kinds else None
     left_out = []
     if not signal.check_inputs(subject, diagnosis):

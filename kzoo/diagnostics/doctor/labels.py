@@ -14,17 +14,18 @@ ENOUGH = 200
 PAIR_IMAGES = 2000
 """Images of each class that are compared when two classes seem to be one."""
 FEW, WELL = 3, 0.8
-"""A pair is an outlier only if a linear probe separates all but `FEW` pairs in a share `WELL` of cases; with natural
-images (CIFAR-100) many pairs are inseparable, and then no pair is an outlier."""
+"""A pair is an outlier only if a linear probe separates all but `FEW` pairs in a share `WELL` of cases; in natural
+images (CIFAR-100), many pairs are inseparable, so none is an outlier."""
 ALIKE = 0.4
-"""Two classes may be one if a probe separates them by less than this share of those others (both counted from 0.5)."""
+"""Two classes may be one if a probe separates them by less than this share of those others (both measured from 0.5)."""
 LUCK, POWER = 3.5, 4.0
-"""In standard deviations: how far above 0.5 luck takes a probe of one class under two names (folds share images, so
-their errors go together: up to 2.7 in sixty random splits of a digit), and how far above it other pairs must be."""
+"""In standard deviations: how far above 0.5 a probe can get by luck on one class under two names (folds share images,
+so their errors are correlated: up to 2.7 in sixty random splits of a digit), and how far above 0.5 other pairs must
+be."""
 
 
 def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
-    """Look for labels that are shuffled, missing, or two names for one thing."""
+    """Look for labels that are shuffled or missing, and for one class under two labels."""
     # Without enough labelled images there is nothing to check.
     if subject.images is None or subject.labels is None:
         for check in (LABELS, MISSING, PAIRS):
@@ -54,11 +55,11 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
         "classes": len(probe.classes),
     }
 
-    # Labels that pixels do not explain make pairs meaningless too.
+    # If pixels do not explain the labels, pairs mean nothing either.
     if not probe.better_than_chance:
-        evidence = f"{seen}: no better than chance (probability of as much by luck: {digits(probe.p_value)})."
+        evidence = f"{seen}: no better than chance (probability of this accuracy by luck: {digits(probe.p_value)})."
         suggestion = (
-            "look at some images beside their labels. Usual causes: images and labels shuffled or filtered separately, "
+            "look at some images and their labels. Usual causes: images and labels shuffled or filtered separately, "
             "labels shifted by one file, or labels that belong to another dataset."
         )
         diagnosis.findings.append(Finding(LABELS, (), evidence, values, suggestion))
@@ -72,7 +73,7 @@ def _check_missing(subject: Subject, diagnosis: Diagnosis) -> None:
     labels = subject.labels
     assert labels is not None
     counts = np.bincount(labels, minlength=subject.classes)
-    # With this many images, a class of the usual frequency would be absent by luck about once in a thousand times.
+    # With this many images, a class of the usual frequency would be absent by luck about once in a thousand cases.
     needed = int(np.ceil(np.log(1e-3) / np.log(1 - 1 / subject.classes))) if subject.classes > 1 else 0
     if len(labels) < needed:
         text = f"{subject.classes} classes need {needed:,} images or more to judge, there are {len(labels):,}"
@@ -120,7 +121,7 @@ def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> 
     ordered = np.sort(accuracies[rows, columns])
     usual = float(ordered[min(FEW, len(ordered) // 2)])
 
-    # Look again, with more images, at pairs that are far worse.
+    # Check pairs that are far worse again, with more images.
     judged = 0
     alike = []
     for row, column in zip(rows, columns, strict=True):
@@ -144,26 +145,26 @@ def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> 
     elif not alike:
         worst = np.nanargmin(accuracies)
         a, b = (subject.name(int(probe.classes[index])) for index in divmod(int(worst), count))
-        text = f"the hardest pair is {a} and {b}, told apart in {percent(float(np.nanmin(accuracies)))} of cases"
+        text = f"the hardest pair is {a} and {b}, distinguished in {percent(float(np.nanmin(accuracies)))} of cases"
         median = percent(float(np.median(ordered)))
         diagnosis.fine.append(Note(PAIRS, f"{text} ({median} for the median pair)"))
     for pair, accuracy, images in alike:
         one, other = (subject.name(label) for label in pair)
         evidence = (
-            f"Given an image of {one} and one of {other}, a linear classifier says which is which in "
+            f"Given an image of {one} and one of {other}, a linear classifier tells which is which in "
             f"{percent(accuracy)} of cases ({images:,} images), where guessing gives 50%; for almost all other "
             f"pairs it is {percent(usual)} or more."
         )
         suggestion = (
-            f"look at images of {one} and {other}: if they show one thing, give them one index (one class was split, "
-            "or appears under two names)."
+            f"look at images of {one} and {other}: if both show the same thing, give them one index (a class was split "
+            "or has two names)."
         )
         values = {"classes": list(pair), "accuracy": accuracy, "usual": usual, "images": images}
         diagnosis.findings.append(Finding(PAIRS, (), evidence, values, suggestion))
 
 
 def _closer_look(subject: Subject, pair: tuple[int, int]) -> tuple[float, int] | None:
-    """Accuracy and images of a classifier for this pair alone, on more images; None if it tells them apart."""
+    """Accuracy and images of a classifier for this pair alone, on more images; None if it distinguishes them."""
     assert subject.images is not None
     assert subject.labels is not None
     chosen = np.concatenate([np.flatnonzero(subject.labels == label)[:PAIR_IMAGES] for label in pair])
@@ -176,5 +177,5 @@ def _closer_look(subject: Subject, pair: tuple[int, int]) -> tuple[float, int] |
 
 
 def _deviation(one: int, other: int) -> float:
-    """Standard deviation, for classes that are one, of how often a probe tells which is which (Mann-Whitney)."""
+    """Standard deviation of how often a probe tells which is which, if both classes are the same (Mann-Whitney)."""
     return float(np.sqrt((one + other + 1) / (12 * one * other)))

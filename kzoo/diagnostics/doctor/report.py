@@ -34,8 +34,8 @@ class Finding:
 
     Attributes:
         kind: one of `KINDS`.
-        layers: paths of the layers concerned, in the order of computation; empty where it is none in particular.
-        evidence: what was seen, in words and numbers.
+        layers: paths of the affected layers, in the order of computation; empty if it concerns no particular layer.
+        evidence: what the doctor saw, in words and numbers.
         values: the same numbers as data.
         suggestion: one change to try first.
     """
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Note:
-    """A check without a finding: its name, and the value that is fine or the reason why it was not done."""
+    """A check without a finding: its name, and the value that is fine, or why the check was not done."""
 
     check: str
     text: str
@@ -121,14 +121,14 @@ class Diagnosis:
         for title, notes in (("Fine", self.fine), ("Not checked", self.unchecked)):
             if notes:
                 lines.append(f"\n{title}:")
-                for text in dict.fromkeys(note.text for note in notes):  # what has the same reason shares a line
+                for text in dict.fromkeys(note.text for note in notes):  # notes with the same reason share a line
                     checks = ", ".join(note.check for note in notes if note.text == text)
                     lines += _wrapped("- ", f"{checks}: {text}")
         return "\n".join(lines)
 
 
 def shortened(layers: tuple[str, ...], most: int = 4) -> str:
-    """Layer names as text; of many, the first and the last with their number."""
+    """Layer names as text; if there are many, the first ones, the last one and their number."""
     if len(layers) <= most:
         return ", ".join(layers)
     return f"{', '.join(layers[: most - 1])} ... {layers[-1]} ({len(layers)} in all)"

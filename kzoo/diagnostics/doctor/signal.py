@@ -28,7 +28,8 @@ LOWEST, HIGHEST = 0.03, 10.0
 DEAD_SHARE = 0.8
 """Share of a layer's units; networks that train well have up to 0.5 at initialisation (VGG-A's dense layers)."""
 VANISHED, EXPLODED = 1e-3, 1e4
-"""Limits of the first layer's gradient by the last one's; VGG-38 with BatchNorm has some 250 and trains well."""
+"""Limits of the first layer's gradient divided by the last layer's. VGG-38 with BatchNorm has about 250 and trains
+well."""
 GRADIENT_IMAGES = 32
 
 
@@ -44,7 +45,7 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
     if not np.isfinite(values).all():
         share = percent(float((~np.isfinite(values)).mean()))
         evidence = f"{share} of the pixel values are not finite numbers."
-        suggestion = "find out where the images are divided by zero or read wrongly, and leave such images out."
+        suggestion = "find out where the images are divided by zero or read wrongly, and leave these images out."
         diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
         return False
 
@@ -78,19 +79,20 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
     if not rescales:
         suggestion = "divide the pixels by 255 (keras.layers.Rescaling(1/255) as the first layer does it for good)."
         if factor == "small" or high > 1.02 * 255:
-            suggestion = "scale the pixels to 0..1 once, not more and not less often."
+            suggestion = "scale the pixels to 0..1 exactly once."
     elif factor == "small":
-        suggestion = "give the pixels as they are, 0 to 255: do not divide them by 255 before."
+        suggestion = "pass the pixels as they are, 0 to 255: do not divide them by 255 first."
     else:
-        suggestion = "give the pixels as they are, 0 to 255: they were multiplied by 255, or are of 16 bits."
+        suggestion = "pass the pixels as they are, 0 to 255: they were multiplied by 255, or have 16 bits."
     diagnosis.findings.append(Finding(INPUTS, (first[0],) if first else (), evidence, facts, suggestion))
     return False
 
 
 def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | None:
-    """The first layer with a kernel, and its outputs' spread from image to image by the size of its weights.
+    """The first layer with a kernel, and the spread of its outputs from image to image, divided by the size of its
+    weights.
 
-    So it works also where the input passes operations and nested models before. None if the weights are zero.
+    This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
     for row, (path, layer) in zip(_first_rows(model, images), _first_layers(model), strict=True):
         weights = np.asarray(keras.ops.convert_to_numpy(kernel(layer)), np.float64)
@@ -109,7 +111,7 @@ def _first_rows(model: keras.Model, images: np.ndarray) -> Any:
 
 
 def _first_is_normalised(model: keras.Model) -> bool:
-    """Whether BatchNorm comes right behind the first layer with weights, so that its inputs' scale does not matter."""
+    """Whether BatchNorm directly follows the first layer with weights, which makes the inputs' scale irrelevant."""
     layers = [layer for _, layer in find_layers(model)]
     indices = [index for index, layer in enumerate(layers) if layer.weights]
     if not indices:
@@ -127,7 +129,7 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
         return True
     images, _ = subject.probe()
     wanted = sorted({near for index in indices for near in (max(index - 1, 0), index)})
-    # As in training: an untrained network's moving averages say nothing of which units are alive.
+    # As in training, because an untrained network's moving averages do not show which units are alive.
     statistics = activation_statistics(subject.model, images, training=True, layers=[layers[index] for index in wanted])
     rows = [row for row in statistics.layers if row.rectifies]
     dead = [row for row in rows if row.dead >= max(1, DEAD_SHARE * row.units)]
@@ -145,13 +147,13 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
         f"position"
     )
     if before is not None:
-        evidence += f"; what goes into it has mean {digits(before.mean)} and standard deviation {digits(before.std)}"
+        evidence += f"; its input has mean {digits(before.mean)} and standard deviation {digits(before.std)}"
     if len(dead) > 1:
         evidence += f". {len(dead) - 1} later layer{'s are' if len(dead) > 2 else ' is'} dead as well"
-    evidence += ". No gradient passes a unit that is always zero."
+    evidence += ". No gradient passes through a unit that is always zero."
     values = {"layers": [{"layer": row.path, "dead": row.dead, "units": row.units} for row in dead]}
     suggestion = (
-        f"start biases at zero, in front of {first.path} above all; if they were, lower the learning rate: one large "
+        f"start biases at zero, above all before {first.path}; if they already do, lower the learning rate: one large "
         "step can push all units below zero."
     )
     diagnosis.findings.append(Finding(DEAD, tuple(row.path for row in dead), evidence, values, suggestion))
@@ -227,7 +229,7 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 AGAINST_EXPLODING = (
-    "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm behind the "
+    "start with smaller weights (he_normal with ReLU, glorot_uniform otherwise), put BatchNorm after the "
     "convolutions, or clip gradients (clipnorm=1)."
 )
 
@@ -236,7 +238,7 @@ def _against_vanishing(model: keras.Model) -> str:
     layers = [layer for _, layer in find_layers(model)]
     saturating = (keras.activations.sigmoid, keras.activations.tanh)
     if any(getattr(layer, "activation", None) in saturating for layer in layers):
-        return "replace sigmoid or tanh in the hidden layers by ReLU, with he_normal kernels."
+        return "replace sigmoid or tanh in the hidden layers with ReLU, with he_normal kernels."
     if sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) < 2:
         return "put BatchNorm after each convolution, or add shortcuts around blocks, or use he_normal kernels."
     return "add shortcuts around blocks, or use he_normal kernels."

@@ -32,10 +32,10 @@ class Subject:
         seed: of all random draws.
         images: training images (n, height, width, channels), or None.
         labels: their labels, int64 (n,), or None.
-        no_data: why there are none.
+        no_data: why there are no images and labels.
         class_names: names by label, or None.
-        recipe: how it is or was trained, or None.
-        optimizer: makes a new optimizer of the kind that trains it; None if unknown.
+        recipe: the recipe that trains or trained it, or None.
+        optimizer: returns a new optimizer like the one that trains it; None if unknown.
         initial: builds the network as it was before training; None if unknown.
         history: metrics per epoch; empty if there are none.
         steps: optimizer steps done; None if unknown.
@@ -72,12 +72,12 @@ class Subject:
         return class_outputs(self.model, images).classes
 
     def name(self, label: int) -> str:
-        """A class in words: its index, and its name where that says more."""
+        """A class in words: its index, and its name if that says more."""
         named = self.class_names[label] if self.class_names and label < len(self.class_names) else str(label)
         return str(label) if named == str(label) else f"{label} ({named})"
 
     def probe(self, count: int = PROBE) -> tuple[np.ndarray, np.ndarray]:
-        """A fixed batch of images and labels; random ones where there are none."""
+        """A fixed batch of images and labels, random if there is no data."""
         rng = generator(self.seed, "doctor")
         if self.images is None:
             return random_images(self.model, count, self.seed), rng.integers(0, self.classes, count)
@@ -87,7 +87,7 @@ class Subject:
 
 
 def check_fits(subject: Subject) -> None:
-    """Refuse a model that is no classifier of images, and images that do not fit."""
+    """Refuse a model that is not a classifier of images, and images that do not fit it."""
     model = subject.model
     find_layers(model)
     if not model.trainable_variables:
@@ -105,7 +105,7 @@ def check_fits(subject: Subject) -> None:
         prepare_images(model, images[:1])
 
     # The labels must be the model's classes.
-    classes = subject.classes  # read here, so that other models than classifiers are refused
+    classes = subject.classes  # read here to refuse models that are not classifiers
     if images is None or labels is None:
         return
     if labels.ndim == 2:

@@ -22,9 +22,9 @@ STEPS = 10
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step divided by its size (mean absolute values, median over layers)."""
 STILL, FEWEST_STEPS = 0.985, 100
-"""A loss above the share `STILL` of guessing's has not moved; before `FEWEST_STEPS` steps this is normal."""
+"""A loss above `STILL` times that of guessing has not moved, which is normal before `FEWEST_STEPS` steps."""
 FEW_STEPS = 1000
-"""Before this many steps a loss that still falls means that training was short, not that nothing is learned."""
+"""Before this many steps, a loss that still falls means that training was too short, not that nothing is learned."""
 
 
 def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
@@ -67,8 +67,8 @@ def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -
         diagnosis.unchecked.append(Note(MOVING, text))
     else:
         suggestion = (
-            "see the other findings; without any, change the learning rate tenfold, first down, then up, and check "
-            "that images and labels belong together."
+            "see the other findings; if there are none, change the learning rate tenfold, first down, then up, and "
+            "check that images and labels belong together."
         )
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
         evidence = f"{sentence(seen)}: nothing was learned."
@@ -76,7 +76,7 @@ def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -
 
 
 def _still_falling(losses: list[float], guess: float, steps: int | None) -> bool:
-    """Whether few steps were taken and the loss fell from epoch to epoch, as it does before learning starts."""
+    """Whether training was short and the loss fell from epoch to epoch, as it does before learning starts."""
     if steps is None or steps >= FEW_STEPS or losses[-1] >= guess * (1 + 1e-4):
         return False
     if len(losses) == 1:
@@ -195,5 +195,5 @@ def trial_steps(
 
 
 def _rounded(value: float) -> str:
-    """The value with one digit: the advice is no more precise."""
+    """The value with one digit, because the advice is not more precise."""
     return f"{float(f'{value:.0e}'):g}"

@@ -16,9 +16,9 @@ from kzoo.introspection.layers import find_layers, kernel
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"
 SLOWEST = 0.9999
-"""Momentum from which the moving averages need ten thousand steps or more."""
+"""From this momentum on, the moving averages need ten thousand steps or more."""
 FASTEST = 0.5
-"""Momentum below which they are little more than those of the last batch."""
+"""Below this momentum, they are little more than the statistics of the last batch."""
 
 
 def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
@@ -28,14 +28,14 @@ def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
     if not bad:
         return True
     names = ", ".join(f"{path} ({name})" for path, name in bad[:3]) + (" ..." if len(bad) > 3 else "")
-    evidence = f"Values that are no finite numbers in {len(bad)} of {len(every)} arrays of weights: {names}."
+    evidence = f"Values that are not finite in {len(bad)} of {len(every)} arrays of weights: {names}."
     diagnosis.findings.append(
         Finding(
             FINITE,
             tuple(dict.fromkeys(path for path, _ in bad)),
             evidence,
             {"weights": [f"{path}/{name}" for path, name in bad]},
-            "these weights are lost: go back to an earlier checkpoint or start anew, with a learning rate ten times "
+            "these weights are lost: go back to an earlier checkpoint or start again, with a learning rate ten times "
             "lower or gradients clipped (clipnorm=1).",
         )
     )
@@ -63,10 +63,11 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
         return
     path, count, largest, mean = constant[0]
     value = "all zero" if largest == 0 else f"the same for all units (mean {digits(mean)})"
-    more = f", and {len(constant) - 1} other layer{'s' * (len(constant) > 2)} likewise" if len(constant) > 1 else ""
+    others = len(constant) - 1
+    more = f", like {'those' if others > 1 else 'that'} of {others} other layer{'s' * (others > 1)}" if others else ""
     evidence = (
-        f"The kernel of {path} is {value}{more}: its {count} units compute the same thing, and where they get the same "
-        "gradient they never will differ."
+        f"The kernel of {path} is {value}{more}: its {count} units compute the same thing, and if they get the same "
+        "gradient, they will never differ."
     )
     values = {"layers": [{"layer": p, "units": n, "largest": big} for p, n, big, _ in constant]}
     suggestion = "give kernels a random initializer (he_normal with ReLU, glorot_uniform otherwise), biases zeros."
@@ -76,7 +77,7 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
 def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
     """Layers that may start at zero: the classifier, whose outputs get different gradients, and ends of branches.
 
-    Those are added to another branch (Zhang et al. 2019 start residual branches at zero).
+    The ends of branches are added to another branch (Zhang et al. 2019 start residual branches at zero).
     """
     ends = {layers[-1][0]} if layers else set()
     try:
@@ -104,7 +105,7 @@ def _depthwise(layer: Any) -> bool:
 
 
 def _by_unit(layer: Any) -> np.ndarray:
-    """The kernel as (units, everything else)."""
+    """The kernel as an array (units, everything else)."""
     values = _array(kernel(layer))
     if isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose | keras.layers.Conv3DTranspose):
         values = np.moveaxis(values, -2, -1)
@@ -137,8 +138,8 @@ def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
     if still:
         evidence = (
             f"The network was trained, but the moving averages of {len(still)} of {len(layers)} BatchNorm layers are "
-            "as they were made (mean 0, variance 1): in use they normalise by figures that have nothing to do with "
-            "the data."
+            "as they were made (mean 0, variance 1): at inference they normalise by values that have nothing to do "
+            "with the data."
         )
         suggestion = (
             "check that the layers are trainable and called with training=True in training; to repair the averages, "
@@ -158,13 +159,13 @@ def _check_settings(subject: Subject, layers: list[tuple[str, Any]], diagnosis: 
     broken = [path for path, layer in layers if (_array(layer.moving_variance) < 0).any()]
     frozen = [path for path, layer in layers if not layer.trainable and not _moved(layer)]
 
-    # Report the gravest fault.
+    # Report the most serious fault.
     if slow:
         worst = max(momentum for _, momentum in slow)
         if worst >= 1:
             effect = "they never move from mean 0 and variance 1"
         else:
-            effect = f"they need some {1 / (1 - worst):,.0f} steps to follow the data"
+            effect = f"they need about {1 / (1 - worst):,.0f} steps to follow the data"
         evidence = (
             f"In {len(slow)} of {len(layers)} BatchNorm layers momentum, the share of the old value that averages keep "
             f"at each step, is {worst:.7g}: {effect}, and the network in use is not the one that was trained."
@@ -212,13 +213,13 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
     for training in (True, False):
         (outputs,) = layer_outputs(subject.model, [last], images, training=training)
         if outputs.shape != (len(images), subject.classes):
-            diagnosis.unchecked.append(Note(BATCH_NORM, f"the model's last layer, {last.name}, gives no classes"))
+            diagnosis.unchecked.append(Note(BATCH_NORM, f"the model's last layer, {last.name}, returns no classes"))
             return
         share[training] = float((outputs.argmax(-1) == labels).mean())
 
     # Report the difference.
     shown = (
-        f"of {len(images)} training images, {percent(share[True])} are classified rightly with the statistics of the "
+        f"of {len(images)} training images, {percent(share[True])} are classified correctly with the statistics of the "
         f"batch and {percent(share[False])} with the moving averages, as in use"
     )
     if share[True] - share[False] < 0.2:

@@ -1,4 +1,4 @@
-"""Gradient flow once: how large each layer's gradient is on some images (report b, figure 3)."""
+"""Gradient flow, measured once: the size of each layer's gradient on some images (report b, figure 3)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class GradientFlow:
     Attributes:
         layers: their paths.
         loss: mean cross entropy (nats).
-        mean_abs: of the gradient by the kernel, float64 (layers,).
+        mean_abs: of the gradient with respect to the kernel, float64 (layers,).
         weight_mean_abs: of the kernel, float64 (layers,).
         update_ratio: mean absolute change of the kernel by one step of the optimizer, divided by `weight_mean_abs`;
-            not a number (nan) without an optimizer.
+            NaN without an optimizer.
     """
 
     layers: tuple[str, ...]
@@ -39,7 +39,7 @@ class GradientFlow:
 
     @property
     def layer_factor(self) -> float:
-        """The factor by which the gradient changes on its way back through one layer."""
+        """The factor by which the gradient changes when it passes back through one layer."""
         return layer_factor(self.mean_abs)
 
 
@@ -57,12 +57,12 @@ def gradient_flow(
         model: a built Keras model with one input and one output (batch, classes).
         images: (n, ...) as the model takes them.
         labels: integers (n,), or shares of each class (n, classes).
-        optimizer: to measure one step of it, which is not taken: a Keras optimizer, whose moments count if it is the
-            one that trains the model, or a learning rate of plain gradient descent.
+        optimizer: measures the effect of one step, which is not applied: a Keras optimizer, whose moments count if it
+            is the one that trains the model, or a learning rate of plain gradient descent.
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Raises:
-        InputError: the model cannot be looked into (see `parameter_gradients`) or has no kernel to train.
+        InputError: the model's gradients cannot be computed (see `parameter_gradients`), or it has no kernel to train.
 
     Example:
         >>> flow = kzoo.gradient_flow(model, images, labels)
@@ -82,7 +82,7 @@ def gradient_flow(
 
 
 def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[np.ndarray]:
-    """The change of each trainable variable in one step, taken by a copy of the optimizer on copies of them."""
+    """The change of each trainable variable in one step, which a copied optimizer takes on copied variables."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         if isinstance(optimizer, bool) or not isinstance(optimizer, int | float) or not optimizer > 0:
             raise InputError(f"optimizer must be a Keras optimizer or a learning rate above 0, not {optimizer!r}")

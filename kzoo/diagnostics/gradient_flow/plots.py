@@ -1,4 +1,4 @@
-"""Figures of gradient flow: over depth by epoch, as a map, and of how much a step changes each layer."""
+"""Figures of gradient flow: over depth by epoch, as a heat map, and the change of each layer in one step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kzoo.training.recorders.flow_history import FlowHistory
 
 MOST_LINES = 12
 LEGEND_UP_TO = 8
-"""More lines than these are labelled by a colour bar."""
+"""With more lines than this, a colour bar labels them."""
 USUAL_UPDATE = 1e-3
 
 
@@ -25,7 +25,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
 
     Args:
         flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
-        title: of the figure.
+        title: title of the figure.
 
     Raises:
         InputError: there is nothing to draw.
@@ -35,7 +35,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
 
 
 def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
-    """How much of each layer's kernel the last step of an epoch changed, over depth; logarithmic.
+    """Relative change of each layer's kernel in the last step of an epoch, over depth; logarithmic.
 
     Arguments and errors are those of `plot_gradient_flow`.
     """
@@ -52,7 +52,7 @@ def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "")
 
 
 def plot_gradient_heatmap(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
-    """Mean absolute gradient by layer (first on top) and epoch, coloured by its logarithm; grey where it is 0.
+    """Mean absolute gradient by layer (first at the top) and epoch; colours show its logarithm, and grey is 0.
 
     Arguments and errors are those of `plot_gradient_flow`.
     """
@@ -87,7 +87,7 @@ def _lines(history: FlowHistory, table: np.ndarray, label: str, title: str) -> F
     indices = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).round().astype(int))]
     few = len(indices) <= LEGEND_UP_TO
     epochs = Normalize(0, max(history.epochs[-1], 1))
-    # The palest colours are left out, as in `sequential_colors`.
+    # Leave out the palest colours, like `sequential_colors`.
     colormap = ListedColormap(sequential_colors(256))
     colors = sequential_colors(len(indices)) if few else [colormap(epochs(history.epochs[i])) for i in indices]
 

@@ -1,6 +1,7 @@
-"""Effective receptive fields: how much each pixel really moves the unit in the middle of a map (Luo et al. 2016).
+"""Effective receptive fields: how strongly each pixel affects the unit in the middle of a map (Luo et al. 2016).
 
-The theoretical field says which pixels a unit can depend on; the mean size of its gradient says on which it does.
+The theoretical field shows which pixels a unit can depend on; the mean size of its gradient shows which it does depend
+on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
 
 SHARE = 0.95
-"""Of the map's mass that lies within `EffectiveField.radius`."""
+"""Share of the map's mass that lies within `EffectiveField.radius`."""
 _LUO = 1 - 0.9545
 _CHUNK = 16
 
@@ -34,9 +35,10 @@ class EffectiveField:
     Attributes:
         model: the model's name.
         layer: the layer's path.
-        map: float64 (h, w) of the input's size: mean absolute gradient, over images and channels, scaled to sum 1.
+        map: float64 (h, w) of the input's size: mean absolute gradient over images, channels added up, scaled to a sum
+            of 1.
         theoretical: rows and columns of the theoretical field; None if it is the whole input or unknown.
-        images: how many images the mean is over.
+        images: number of images of the mean.
     """
 
     model: str
@@ -71,7 +73,7 @@ class EffectiveField:
 
     @cached_property
     def size(self) -> float:
-        """Luo et al.'s measure: the root of the number of pixels with more than 4.55% of the largest value."""
+        """Luo et al.'s measure: the square root of the number of pixels with more than 4.55% of the largest value."""
         return float(np.sqrt((self.map > _LUO * self.map.max()).sum()))
 
     @cached_property
@@ -83,7 +85,7 @@ class EffectiveField:
 
     @property
     def support(self) -> tuple[int, int]:
-        """How many rows and columns that is, both ends included."""
+        """Number of rows and columns with any gradient, both ends included."""
         (top, bottom), (left, right) = self.reached
         return bottom - top + 1, right - left + 1
 
@@ -100,23 +102,24 @@ def effective_field(
     """Mean absolute gradient of a layer's centre unit, all channels added up, with respect to the input.
 
     Args:
-        model: a built Keras model with one input (n, h, w, c), trained or not; nested ones too.
-        layer: path, name or layer with a map (n, h, w, channels); default: the last one, the classifier left out.
-        images: (n, h, w, c) to take the mean over; default: `count` of uniform noise from 0 to 255.
+        model: a built Keras model with one input (n, h, w, c), trained or not, nested models included.
+        layer: path, name or layer with a map (n, h, w, channels); by default, the last one before the classifier.
+        images: (n, h, w, c), over which the mean is taken; by default, `count` images of uniform noise from 0 to 255.
         count: number of random images.
         image_size: side of the random images, so that the theoretical field is not cut off at the image's border; the
-            model must be Functional or Sequential up to the layer. Default: the model's, or 64 if it is open.
-        seed: of the random images.
+            model must be Functional or Sequential up to the layer. By default the model's, or 64 if it is not fixed.
+        seed: seed of the random images.
 
     Raises:
-        InputError: no such layer, no map, images that do not fit, or a model that cannot take `image_size`.
+        InputError: the layer does not exist or has no map, the images do not fit, or the model cannot take
+            `image_size`.
 
     Example:
         >>> field = kzoo.effective_field(model, "block1_conv", count=4)
         >>> field.support
         (3, 3)
     """
-    # The layer, and the model on images of the size asked for.
+    # The layer, and the model for images of the requested size.
     check_built(model)
     path = _last_map(model) if layer is None else find_layer(model, layer)[0]
     field = theoretical_fields(model).get(path)
@@ -151,9 +154,9 @@ def effective_field(
 
 
 def mean_field(fields: Sequence[EffectiveField]) -> EffectiveField:
-    """The mean of one layer's fields, from models with other initial weights: a single draw's is lopsided."""
+    """The mean of one layer's fields over models with other initial weights: that of a single draw is lopsided."""
     if len({(field.layer, field.map.shape) for field in fields}) != 1:
-        raise InputError("fields must be of one layer and one size of input, and at least one")
+        raise InputError("fields must have at least one entry, all of the same layer and input size")
     total = np.mean([field.map for field in fields], axis=0)
     return dataclasses.replace(fields[0], map=total, images=sum(field.images for field in fields))
 
@@ -188,7 +191,7 @@ def _last_map(model: keras.Model) -> str:
 
 
 def _resized(model: keras.Model, path: str, size: int) -> keras.Model:
-    """The model up to a layer, for other images, with the same weights."""
+    """The model up to a layer, for images of another size, with the same weights."""
     if size < 1:
         raise InputError(f"image_size={size}: must be 1 or more")
     if "/" in path:

@@ -14,8 +14,8 @@ from kzoo.diagnostics.receptive_field.report_d import report_d_side
 def plot_lenet_fields(fields: dict[str, list[EffectiveField]], layers: Sequence[int] = (1, 2, 3, 4)) -> Figure:
     """The result of `lenet_fields`, a row for each reduction, with report d's values next to the exact ones.
 
-    The report says that pooling does not change the field, which leaves that of the convolutions, and that dilation
-    makes it ``(2 ** (rate / 2 + 2) - 1) ** 2`` pixels.
+    The report says that pooling does not change the field of the convolutions, and that dilation makes it ``(2 ** (rate
+    / 2 + 2) - 1) ** 2`` pixels.
     """
     notes = []
     for reduction in fields:

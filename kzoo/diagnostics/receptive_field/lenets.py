@@ -10,7 +10,7 @@ from kzoo.diagnostics.receptive_field.effective import EffectiveField, effective
 from kzoo.models.lenet import LeNet
 
 LENET_SIZE = 64
-"""Side of the images that `lenet_fields` measures on: none of the fields is cut off."""
+"""Side of the images that `lenet_fields` uses, large enough for all fields."""
 
 
 def lenet_fields(
@@ -26,9 +26,9 @@ def lenet_fields(
     Args:
         reductions: see `kzoo.LeNet`.
         layers: numbers of blocks.
-        draws: of initial weights, over which the mean is taken.
-        count: random images for each of them.
-        seed: of the first draw and its images.
+        draws: number of draws of initial weights, over which the mean is taken.
+        count: number of random images for each draw.
+        seed: seed of the first draw and its images.
     """
 
     def field(reduction: str, blocks: int, draw: int) -> EffectiveField:

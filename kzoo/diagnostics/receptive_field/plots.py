@@ -15,19 +15,19 @@ from kzoo.diagnostics.receptive_field.table import FieldRow
 from kzoo.errors import InputError
 
 ROOM = 0.03
-"""Free room around what is larger than the image, as a share of its side."""
+"""Margin around a field that is larger than the image, as a share of its side."""
 _BORDER = "black"
 
 
 def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, notes: Sequence[str] = ()) -> Figure:
     """Maps side by side, each with its theoretical field (square) and the circle that contains 95% of the mass.
 
-    Where one of them is larger than the image, the panel shows all of it, and the image's border within.
+    If one of them is larger than the image, the panel shows all of it, with the image's border inside.
 
     Args:
-        fields: one panel each, row by row.
-        columns: panels a row.
-        notes: a line below each panel's title, or none.
+        fields: fields to show, one per panel, row by row.
+        columns: panels per row.
+        notes: a line below each panel's title, or nothing.
     """
     if not fields:
         raise InputError("fields is empty: at least one is needed")
@@ -41,10 +41,10 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
 
-    # Each map with its circle and square.
+    # Draw each map with its circle and square.
     larger = False
     for number, (axes, field) in enumerate(zip(grid.flat, fields, strict=False)):
-        # The root makes the flanks visible: the middle is up to a thousand times as strong.
+        # The square root makes the flanks visible: the middle is up to a thousand times as strong.
         axes.imshow(np.sqrt(field.map), cmap=SEQUENTIAL)
         row, column = field.centre
         axes.add_patch(Circle((column, row), field.radius, fill=False, color="white", linestyle="--"))
@@ -74,10 +74,10 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
 
 
 def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float, float, float, float]]) -> bool:
-    """Widen a panel's limits to all that is drawn, and draw the image's border where that is more than the image.
+    """Widen a panel's limits to everything that is drawn, and draw the image's border if that is more than the image.
 
     Returns:
-        Whether something reaches beyond the image.
+        Whether something extends beyond the image.
     """
     height, width = shape
     left, top = (min(-0.5, *(box[axis] for box in drawn)) for axis in (0, 1))
@@ -85,7 +85,7 @@ def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float,
     bottom = max(height - 0.5, *(box[1] + box[3] for box in drawn))
     if (left, top, right, bottom) == (-0.5, -0.5, width - 0.5, height - 0.5):
         return False
-    # A little free room, so that lines at the edge are whole; and grey, on which the white circle is seen.
+    # A small margin keeps lines at the edge whole; on grey, the white circle is visible.
     room = ROOM * max(right - left, bottom - top)
     axes.set(xlim=(left - room, right + room), ylim=(bottom + room, top - room), facecolor="0.8")
     axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, color=_BORDER, linestyle=":", linewidth=1.5))
@@ -93,10 +93,10 @@ def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float,
 
 
 def plot_field_table(rows: Sequence[FieldRow], at_most: int = 12) -> Figure:
-    """The effective fields of a table's layers, evenly chosen where there are more than `at_most`, the last included.
+    """The effective fields of a table's layers; if there are more than `at_most`, evenly spaced ones up to the last.
 
     Raises:
-        InputError: none was measured.
+        InputError: no field was measured.
     """
     measured = [row.effective for row in rows if row.effective is not None]
     if not measured:

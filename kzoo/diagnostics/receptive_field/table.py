@@ -1,4 +1,4 @@
-"""Receptive fields layer by layer: exact, by report d's account, and effective."""
+"""Receptive fields layer by layer: exact, according to report d, and effective."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FieldRow:
     Attributes:
         name: the layer's path.
         type: its class.
-        output_shape: of one image's output.
+        output_shape: shape of one image's output.
         exact: rows and columns of the theoretical field.
-        report_d: their values in report d: its formula at a dilated convolution, the field before it at a pooling
-            ("does not change"); None elsewhere.
+        report_d: the same according to report d: its formula for a dilated convolution, the previous field for pooling
+            ("does not change"); None for other layers.
         effective: the measured field; None if it was not measured.
     """
 
@@ -59,19 +59,19 @@ def field_table(
     seed: int = 0,
     progress: Callable[[str], object] = lambda name: None,
 ) -> list[FieldRow]:
-    """The fields of all layers that have a known one.
+    """The fields of all layers whose field is known.
 
     Args:
         model: Functional or built Sequential; nested models are unfolded.
-        effective: whether to measure those of convolutions and poolings as well, which takes a pass through the model
-            for each.
-        count: see `kzoo.diagnostics.receptive_field.effective.effective_field`, as for the two following.
+        effective: whether to measure the effective fields of convolutions and pooling layers too, with one pass through
+            the model for each.
+        count: number of random images; see `kzoo.diagnostics.receptive_field.effective.effective_field`.
         image_size: side of the random images.
-        seed: of the random images.
+        seed: seed of the random images.
         progress: called with each layer's name before it is measured.
 
     Raises:
-        InputError: the model has no fixed graph, or see `effective_field`.
+        InputError: the model has no fixed graph, or as for `effective_field`.
     """
     steps = calls(model)
     fields = receptive_fields(steps)

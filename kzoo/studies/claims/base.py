@@ -77,7 +77,7 @@ class AllOf(ClaimTest):
         return tuple(part for test in self.tests for part in getattr(test, "parts", (test,)))
 
     def __call__(self, records: BudgetRecords) -> Verdict:
-        """The first status of this order that any of the tests has, with the evidence of those that have it."""
+        """The first status in this order that any of the tests has, with the evidence of the tests that have it."""
         verdicts = [test(records) for test in self.tests]
         statuses = {verdict.status for verdict in verdicts}
         status = next(s for s in (TOO_SMALL, REFUTED, INCONCLUSIVE, NOT_ENOUGH, HOLDS) if s in statuses)

@@ -83,7 +83,7 @@ class Ratio(ClaimTest):
         self.a, self.b, self.low, self.high = a, b, low, high
 
     def missing(self, records: BudgetRecords) -> Verdict | None:
-        """Values are enough: benchmarks measure some without a record at this budget."""
+        """Only values are needed: benchmarks measure some without a record at this budget."""
         return self.unmeasured(records)
 
     def judge(self, records: BudgetRecords) -> Verdict:
