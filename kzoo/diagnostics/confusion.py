@@ -170,7 +170,7 @@ def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray)
     """
     if labels.ndim != 1 or len(labels) != len(predicted) or not len(labels):
         raise InputError(
-            f"labels of shape {labels.shape} for predictions of shape {predicted.shape}: one for each is needed"
+            f"labels of shape {labels.shape} for predictions of shape {predicted.shape}: one label for each is needed"
         )
     for name, values in (("labels", labels), ("predicted", predicted)):
         if values.ndim == 1 and not np.issubdtype(values.dtype, np.integer):

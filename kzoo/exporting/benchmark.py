@@ -77,7 +77,7 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
         seconds: time to spend on each batch size in each runtime.
 
     Raises:
-        InputError: the target is none of these, or a number is not above 0.
+        InputError: the target is something else, or a number is not above 0.
     """
     if not batches or min(batches) < 1:
         raise InputError(f"batches must be positive integers, not {list(batches)!r}")

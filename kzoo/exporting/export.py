@@ -34,7 +34,7 @@ COMPARED = 16
 CALIBRATION = 256
 """Number of training images that calibrate int8."""
 LOWEST_OPSET = 7
-"""The lowest that tf2onnx writes."""
+"""The lowest version that tf2onnx writes."""
 SCORED = 2000
 """Largest number of test images on which int8 is scored."""
 
@@ -134,7 +134,7 @@ def export(
 
 
 def _metadata(model: keras.Model, run: Run | None, class_names: Sequence[str] | None) -> dict[str, Any]:
-    """What the file says of itself."""
+    """The metadata of the file."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kzoo_version": __version__,

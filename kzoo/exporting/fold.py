@@ -2,7 +2,7 @@
 
 A trained BatchNorm is a scale and a shift of each channel: report b's inference algorithm (algorithm 3) has
 ``y = gamma / sqrt(Var[x] + eps) * x + (beta - gamma * E[x] / sqrt(Var[x] + eps))`` with the averages of training.
-After a convolution both are folded into its kernel and bias; likewise before an unpadded one.
+Both are folded into the kernel and bias of the convolution before them, or of an unpadded one after them.
 """
 
 from __future__ import annotations

@@ -118,10 +118,10 @@ FORMATS = {
 
 
 def chosen_format(path: Path, name: str | None) -> Format:
-    """The format with a name, else the one of a path's suffix (none: a SavedModel's folder).
+    """The format with a name, otherwise that of a path's suffix (no suffix: a SavedModel's folder).
 
     Raises:
-        InputError: there is no such format, or the path has the wrong suffix.
+        InputError: the format is unknown, or the path has the wrong suffix.
     """
     if name is not None and name not in FORMATS:
         raise unknown("format", name, FORMATS)
@@ -129,7 +129,7 @@ def chosen_format(path: Path, name: str | None) -> Format:
     suffix = path.suffix.lower()
     if name is None:
         if suffix not in by_suffix:
-            raise InputError(f"path {str(path)!r} ends in {suffix!r}, which is no format: name one of {_names()}")
+            raise InputError(f"path {str(path)!r} ends in {suffix!r}, which is not a format: name one of {_names()}")
         return by_suffix[suffix]
     file_format = FORMATS[name]
     wrong = suffix != file_format.suffix if file_format.suffix else suffix in by_suffix and suffix != ""

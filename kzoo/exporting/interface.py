@@ -69,7 +69,7 @@ def with_interface(
 
 
 def _read(model: keras.Model, outputs: str | None) -> Outputs | None:
-    """Kind of the outputs; None for a network that is no classifier where no kind is requested."""
+    """Kind of the outputs; None if the network is not a classifier and no kind is requested."""
     try:
         return read_outputs(model)
     except InputError:

@@ -36,7 +36,7 @@ class Classifier:
         """Open a run's directory, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel's folder.
 
         Raises:
-            InputError: it is none of these, cannot be opened, or takes no grey or RGB images.
+            InputError: it is something else, cannot be opened, or does not take grey or RGB images.
         """
         self.name, self.target, self.model = str(target), Path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
@@ -55,7 +55,7 @@ class Classifier:
         else:
             self._open_run()
 
-        # Refuse images that it cannot be given, and warn where their scale is unknown.
+        # Refuse unsuitable images, and warn if the expected scale is unknown.
         if exported and not file.metadata and not _scales_pixels(self.model):
             warnings.warn(
                 f"{str(target)!r} does not say which pixels it takes: it gets 0 to 255, so a network whose pixels were "
@@ -85,7 +85,7 @@ class Classifier:
         """
         outputs = np.asarray(self._outputs(images), np.float64)
         if outputs.ndim != 2:
-            raise InputError(f"{str(self.target)!r} gives outputs of shape {outputs.shape}: it is no classifier")
+            raise InputError(f"{str(self.target)!r} gives outputs of shape {outputs.shape}: it is not a classifier")
         if not np.isfinite(outputs).all():
             raise RunFailed(f"{str(self.target)!r} gives outputs that are not finite")
         if self.kind is None:
@@ -99,7 +99,7 @@ class Classifier:
         trials = [outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))]
         kind = kind_of(trials, self._rounding)
         if outputs.shape[1] == 1 and kind != "sigmoid":
-            raise InputError(f"{str(self.target)!r} gives one number that is no probability: it is no classifier")
+            raise InputError(f"{str(self.target)!r} gives one number that is not a probability: it is not a classifier")
         return kind
 
     def names(self, classes: int) -> Sequence[str]:

@@ -42,7 +42,7 @@ class Exported:
             threads: number of threads; by default the runtime's choice. TensorFlow's is a setting of the process.
 
         Raises:
-            InputError: there is no such file, it cannot be read, takes no images, or its runtime is not installed.
+            InputError: the file does not exist, cannot be read or takes no images, or its runtime is not installed.
         """
         self.path = Path(path)
         self.format = format_of(self.path)
@@ -92,7 +92,7 @@ def format_of(path: Path) -> str:
     """The format of an exported file.
 
     Raises:
-        InputError: there is no such file, or it has another format.
+        InputError: the file does not exist, or has another format.
     """
     if path.is_dir() and (path / "saved_model.pb").is_file():
         return "savedmodel"
@@ -100,7 +100,7 @@ def format_of(path: Path) -> str:
         raise InputError(f"file {str(path)!r} does not exist")
     known = {".onnx": "onnx", ".tflite": "litert", ".keras": "keras"}
     if path.is_dir() or path.suffix.lower() not in known:
-        raise InputError(f"{str(path)!r} is no SavedModel folder and no file ending in {', '.join(known)}")
+        raise InputError(f"{str(path)!r} is neither a SavedModel folder nor a file ending in {', '.join(known)}")
     return known[path.suffix.lower()]
 
 

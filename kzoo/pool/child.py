@@ -1,8 +1,8 @@
 """A process of `kzoo.pool.children`: ``python -m kzoo.pool.child FD GRACE`` (no Keras until a job loads it).
 
-It reads jobs from its standard input, one JSON object a line, and writes how each ended to the file descriptor FD. When
-the input ends, its parent needs it no more or is gone: a job under way is then interrupted as by Ctrl-C, so that it
-writes a checkpoint, and after GRACE seconds the process and those that it started are killed.
+It reads jobs from its standard input, one JSON object per line, and writes how each ended to the file descriptor FD.
+The input ends when the parent no longer needs the process or has died. A running job is then interrupted as by Ctrl-C,
+so that it writes a checkpoint, and after GRACE seconds the process and those that it started are killed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(answers: int, grace: float) -> int:
         time.sleep(grace)
         os.killpg(0, signal.SIGKILL)
 
-    # Each job prints to its own log; its answer goes to the parent.
+    # Each job prints to its own log; its result goes to the parent.
     threading.Thread(target=read, daemon=True).start()
     try:
         while (job := jobs.get()) is not None:
@@ -48,7 +48,7 @@ def main(answers: int, grace: float) -> int:
             busy.clear()
             os.write(answers, (json.dumps([kind, reason]) + "\n").encode())
     except KeyboardInterrupt:
-        if abandoned.is_set():  # nobody is left to end what this process has started
+        if abandoned.is_set():  # no other process would end those that this one has started
             os.killpg(0, signal.SIGKILL)
         return 130
     return 0

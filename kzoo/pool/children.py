@@ -1,4 +1,4 @@
-"""A pool of child processes on this machine, supervised: restarted when they die, never left behind (no Keras)."""
+"""A pool of child processes on this machine, supervised: restarted when they die, and never orphaned (no Keras)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kzoo.pool.jobs import DEATHS, INTERVAL, Event, Job, Pool
 from kzoo.pool.resources import Share, shares
 
 TAIL = 64 * 1024
-"""Bytes of a log in which the last line of a dead process is looked for."""
+"""Bytes at the end of a log that are searched for the last line of a dead process."""
 
 
 @dataclass
@@ -32,13 +32,13 @@ class _Child:
     answers: IO[bytes]
 
     def release(self) -> None:
-        """Close the pipes, so that the process ends by itself if it has not yet."""
+        """Close the pipes, so that the process ends if it has not ended yet."""
         with contextlib.suppress(OSError):
             self.orders.close()
         self.answers.close()
 
     def kill(self) -> int:
-        """Kill what is left of the process and of those that it started; gives its exit status."""
+        """Kill the process and those that it started, if they still run; returns its exit status."""
         with contextlib.suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
         return self.process.wait()
@@ -46,7 +46,7 @@ class _Child:
 
 @dataclass
 class _Worker:
-    """A share of the machine, the process that has it and the job that it performs, if any."""
+    """A share of the machine, the process that uses it, and the job that the process performs, if any."""
 
     share: Share
     child: _Child | None = None
@@ -55,7 +55,7 @@ class _Worker:
 
 
 class Children(Pool):
-    """Trains each job in a child process that has a share of the cores and GPUs; a second signal kills them at once."""
+    """Trains each job in a child process with a share of the cores and GPUs; a second signal kills them at once."""
 
     def __init__(
         self, workers: int, *, reuse: bool = False, deaths: int = DEATHS, delay: float = 1.0, grace: float = 60.0
@@ -65,37 +65,37 @@ class Children(Pool):
         Args:
             workers: jobs at a time.
             reuse: whether a process runs several jobs, one after another.
-            deaths: a job fails when its process has died so often.
-            delay: seconds before a job's first restart, doubled for each further one.
-            grace: seconds that a child has to write a checkpoint before it is killed.
+            deaths: number of deaths of its process after which a job fails.
+            delay: seconds before a job's first restart, doubled for each further restart.
+            grace: seconds in which a child can write a checkpoint before it is killed.
 
         Raises:
-            InputError: this system has no such processes.
+            InputError: this operating system is not supported.
         """
         if os.name != "posix":
             raise InputError("workers need Linux or macOS")
         super().__init__(workers)
         self.reuse, self.deaths, self.delay, self.grace = reuse, deaths, delay, grace
         self._workers = [_Worker(share) for share in shares(workers)]
-        self._environment = dict(os.environ)  # what the caller changes later is meant for itself
+        self._environment = dict(os.environ)  # later changes by the caller do not apply to the children
         self._deaths: Counter[str] = Counter()
         self._leaving: list[_Child] = []
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Give free workers what may start now.
+        # Give jobs that may start to free workers.
         for worker in self._workers:
             if worker.job is None and (job := self._next()) is not None:
                 self._start(worker, job)
 
-        # Wait for an answer or a death (which closes the pipe), unless there is something to report already.
+        # Wait for an answer or a death (which closes the pipe), unless there is already something to report.
         living = [(worker, worker.child) for worker in self._workers if worker.child is not None]
         ready = _readable([child.answers for _, child in living], 0.0 if self._events else seconds)
         for worker, child in living:
             if child.answers in ready:
                 self._read(worker, child)
             elif child.process.poll() is not None and not _readable([child.answers], 0.0):
-                self._died(worker, child)  # a process that it started holds the pipe open
+                self._died(worker, child)  # a process that it started keeps the pipe open
         for child in self._leaving:
             if child.process.poll() is not None:
                 child.kill()
@@ -103,7 +103,7 @@ class Children(Pool):
         return self._taken()
 
     def stop(self) -> None:
-        """End all processes: SIGTERM, and SIGKILL for those that take longer than `grace` seconds."""
+        """End all processes with SIGTERM, and with SIGKILL if they take longer than `grace` seconds."""
         children = [*self._leaving, *(worker.child for worker in self._workers if worker.child is not None)]
         try:
             for child in children:
@@ -120,7 +120,7 @@ class Children(Pool):
                 worker.child = None
 
     def _start(self, worker: _Worker, job: Job) -> None:
-        """Send a job to a worker's process, which is made if there is none."""
+        """Send a job to a worker's process, which is started if needed."""
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             with open(job.log, "ab") as log:
@@ -132,14 +132,14 @@ class Children(Pool):
 
         worker.job, worker.child = job, worker.child or self._spawn(worker.share, job.log)
         order = {"function": job.function, "arguments": dict(job.arguments), "log": str(job.log)}
-        with contextlib.suppress(OSError):  # it has just died, which its answers will tell
+        with contextlib.suppress(OSError):  # it has just died, which reading its answers will show
             worker.child.orders.write((json.dumps(order) + "\n").encode())
             worker.child.orders.flush()
         self._events.append(Event("started", job, where=f"process {worker.child.process.pid}"))
 
     def _spawn(self, share: Share, log: Path) -> _Child:
         ours, theirs = os.pipe()
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # custom modules are found there too
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # custom modules may be there too
         with open(log, "ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "kzoo.pool.child", str(theirs), str(self.grace)],
@@ -148,19 +148,19 @@ class Children(Pool):
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs],
                 env={**self._environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path, **share.environment},
-                start_new_session=True,  # the terminal's Ctrl-C reaches this process alone, which passes it on
+                start_new_session=True,  # the terminal's Ctrl-C reaches only this process, which passes it on
             )
         os.close(theirs)
         if hasattr(os, "sched_setaffinity"):
-            with contextlib.suppress(OSError):  # the system may not allow it
+            with contextlib.suppress(OSError):  # the system may forbid it
                 os.sched_setaffinity(process.pid, share.cores)
         assert process.stdin is not None
         return _Child(process, process.stdin, os.fdopen(ours, "rb"))
 
     def _read(self, worker: _Worker, child: _Child) -> None:
-        """Take in a worker's answer, or its death."""
+        """Handle a worker's answer, or its death."""
         text = child.answers.readline()
-        if not text.endswith(b"\n"):  # killed, perhaps in the middle of its answer
+        if not text.endswith(b"\n"):  # killed, perhaps while it wrote its answer
             self._died(worker, child)
             return
         job, worker.job = worker.job, None
@@ -178,7 +178,7 @@ class Children(Pool):
         job, worker.job, worker.child = worker.job, None, None
         child.release()
         code = child.kill()
-        if job is None:  # it had nothing to do
+        if job is None:  # it had no job
             return
         self._deaths[job.key] += 1
         deaths = self._deaths[job.key]
@@ -194,16 +194,16 @@ class Children(Pool):
 
 
 def _readable(pipes: list[IO[bytes]], seconds: float) -> list[IO[bytes]]:
-    """Those of the pipes that can be read, as soon as there are any."""
+    """The pipes that can be read, as soon as there are any."""
     return select.select(pipes, [], [], seconds)[0]
 
 
 def _reason(code: int, log: Path, start: int, deaths: int) -> str:
-    """Why a process died, in one line: exit status or signal, the last thing that it printed, where all of it is."""
+    """Why a process died, in one line: exit status or signal, its last line of output, and the path of its log."""
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    times = f", for the {deaths}. time" if deaths > 1 else ""
+    times = f", {deaths} times so far" if deaths > 1 else ""
     lines: list[str] = []
-    with contextlib.suppress(OSError), open(log, "rb") as stream:  # somebody may have deleted it
+    with contextlib.suppress(OSError), open(log, "rb") as stream:  # the log may have been deleted
         stream.seek(max(start, log.stat().st_size - TAIL))
         lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
     last = f": {lines[-1]}" if lines else ""

@@ -1,6 +1,6 @@
-"""What a pool takes, what it reports, and what all pools share: the queue, and one writer a directory (no Keras).
+"""A pool's jobs and events, and what all pools share: the queue, and one writer per directory (no Keras).
 
-The simplest pool is here, too: one job after another, in this process.
+It also contains the simplest pool, which trains one job after another in this process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kzoo.locks import in_use
 from kzoo.references import load_function
 
 INTERVAL = 0.5
-"""Seconds for which `Pool.wait` waits at most, if nothing happens."""
+"""Longest time in seconds that `Pool.wait` waits if nothing happens."""
 WAIT = 2.0
-"""Seconds between two looks at a directory that another process holds."""
+"""Seconds between two checks of a directory that another process holds."""
 DEATHS = 3
-"""A job fails when its process has died so often."""
+"""A job fails when its process has died this many times."""
 
 Kind = Literal["started", "died", "elsewhere", "done", "failed", "refused", "unwritten"]
 
@@ -35,9 +35,9 @@ class Job:
 
     Attributes:
         key: identifies it within the pool.
-        function: what trains it: ``module:function``, or for a pool in this process (`Pool.here`) any callable.
-        arguments: keyword arguments of the function: JSON data, or for a pool in this process any objects.
-        directory: what it writes; only one process at a time may hold its lock.
+        function: trains the run: ``module:function`` or, for a pool in this process (`Pool.here`), any callable.
+        arguments: keyword arguments of the function: JSON data or, for a pool in this process, any objects.
+        directory: directory that it writes; only one process at a time may hold its lock.
         record: a file that exists once the job has ended, in whichever process.
         log: a file to which the output of its process is appended.
     """
@@ -55,13 +55,13 @@ class Event:
     """What happened to a job.
 
     Attributes:
-        kind: ``"started"``; ``"died"`` (its process did; it starts again); ``"elsewhere"`` (another process holds its
-            directory; it is looked at again); or its end: ``"done"``, ``"failed"`` (the run did, or its process died
-            too often), ``"refused"`` (its input is bad, so that others of its kind would end likewise), ``"unwritten"``
-            (its files cannot be written, so it may resume once they can be).
+        kind: ``"started"``; ``"died"`` (its process died; the job starts again); ``"elsewhere"`` (another process holds
+            its directory, which is checked again later); or its end: ``"done"``, ``"failed"`` (the run failed, or its
+            process died too often), ``"refused"`` (its input is bad, so similar jobs would end in the same way),
+            ``"unwritten"`` (its files cannot be written; it may resume once they can).
         job: the job.
         reason: why it died, failed or was refused.
-        where: the process that it started in.
+        where: the process in which it started.
         code: exit status of the process that died, negative for a signal; None if unknown.
     """
 
@@ -80,12 +80,12 @@ class Event:
 class Pool:
     """Trains jobs; a context manager. This base class keeps the queue; `kzoo.pool` describes its use.
 
-    Within the context, SIGINT and SIGTERM to this process let jobs in other processes write checkpoints, and `wait`
-    raises KeyboardInterrupt when they have ended; a second signal acts as usual.
+    Within the context, SIGINT and SIGTERM to this process make jobs in other processes write checkpoints, and `wait`
+    raises KeyboardInterrupt when they have ended. A second signal has its usual effect.
 
     Attributes:
         here: whether jobs run in this process, so that they may contain any objects.
-        slots: how many jobs run at a time.
+        slots: number of jobs that run at a time.
     """
 
     here = False
@@ -93,9 +93,9 @@ class Pool:
     def __init__(self, slots: int) -> None:
         """Begin without jobs."""
         self.slots = slots
-        self._jobs: dict[str, Job] = {}  # those that are not over
-        self._queue: deque[Job] = deque()  # those of them that do not run
-        self._look_again: dict[str, float] = {}  # when to look at the directories that others hold
+        self._jobs: dict[str, Job] = {}  # jobs that have not ended
+        self._queue: deque[Job] = deque()  # those of them that are not running
+        self._look_again: dict[str, float] = {}  # when to check the directories that other processes hold
         self._elsewhere: set[str] = set()
         self._events: list[Event] = []
         self._stack = contextlib.ExitStack()
@@ -113,23 +113,23 @@ class Pool:
             self._stack.close()
 
     def stop(self) -> None:
-        """Let all jobs write checkpoints, and leave no process behind."""
+        """Let all jobs write checkpoints, and end all processes."""
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Keys of the jobs that are not over."""
+        """Keys of the jobs that have not ended."""
         return tuple(self._jobs)
 
     @property
     def free(self) -> int:
-        """How many more jobs could run now; a job that is submitted beyond that waits."""
+        """Number of further jobs that could run now; jobs beyond that wait."""
         return self.slots - len(self._jobs)
 
     def submit(self, job: Job) -> None:
         """Take a job.
 
         Raises:
-            InputError: one of its key is not over yet.
+            InputError: a job with the same key has not ended yet.
         """
         if job.key in self._jobs:
             raise InputError(f"job {job.key!r} is in the pool already")
@@ -137,10 +137,10 @@ class Pool:
         self._queue.append(job)
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
-        """What has happened since the last call; waits at most so long for something to happen.
+        """The events since the last call; waits for one for a limited time.
 
         Raises:
-            KeyboardInterrupt: SIGINT or SIGTERM came; checkpoints were written.
+            KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written.
         """
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Pool:
         return None
 
     def _later(self, job: Job) -> None:
-        """Put back a job whose directory another process holds."""
+        """Put a job back into the queue if another process holds its directory."""
         self._look_again[job.key] = time.monotonic() + WAIT
         self._queue.append(job)
         if job.key not in self._elsewhere:
@@ -172,14 +172,14 @@ class Pool:
         self._events.append(Event(kind, job, reason, code=code))
 
     def _ended(self, job: Job, kind: str, reason: str) -> None:
-        """Note how a call of `perform` has ended."""
+        """Record how a call of `perform` ended."""
         if kind == "elsewhere":
             self._later(job)
         else:
             self._end(kind, job, reason)  # type: ignore[arg-type]
 
     def _taken(self) -> list[Event]:
-        """The events so far, unless a signal ends it all."""
+        """The events so far, unless a signal ends the pool."""
         if self._interrupted():
             self.stop()
             raise KeyboardInterrupt("interrupted; the same command resumes it")
@@ -190,7 +190,7 @@ class Pool:
 class Here(Pool):
     """Trains in this process. `wait` reports a job as started, and trains it when it is called again.
 
-    The peak memory in a run's record is then that of all runs so far: compare memory from separate processes.
+    The peak memory in a run's record then covers all runs so far: to compare memory, use separate processes.
     """
 
     here = True
@@ -201,7 +201,7 @@ class Here(Pool):
         self._current: Job | None = None
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
-        """See `Pool.wait`; it lasts as long as the job that it trains."""
+        """See `Pool.wait`; it returns when the job that it trains has ended."""
         if self._current is not None:
             job, self._current = self._current, None
             self._ended(job, *perform(job.function, job.arguments))
@@ -216,11 +216,11 @@ class Here(Pool):
 
 
 def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, str]:
-    """Call a job's function, in whichever process.
+    """Call a job's function, in the present process.
 
     Returns:
         How it ended, ``"done"``, ``"failed"``, ``"refused"``, ``"unwritten"`` or ``"elsewhere"``, and why. A traceback
-        is printed where the error is none of kzoo's.
+        is printed if the error is not one of kzoo's.
 
     Raises:
         KeyboardInterrupt: it was interrupted.

@@ -1,4 +1,4 @@
-"""A pool on a Ray cluster: one Ray task a job. Scheduling, retries and the failure of machines are Ray's.
+"""A pool on a Ray cluster: one Ray task per job. Ray handles scheduling, retries and failing machines.
 
 Every machine of the cluster must have kzoo installed and see the directories of the jobs under the same paths. Ray is
 imported here and nowhere else (no Keras).
@@ -24,15 +24,15 @@ from kzoo.pool.jobs import DEATHS, INTERVAL, WAIT, Event, Job, Pool, perform
 from kzoo.pool.resources import THREADS
 
 PASSED_ON = ("KERAS_BACKEND", "KZOO_DATA_DIR", "KZOO_CACHE", "KZOO_CONFIG", "KERAS_HOME", "XLA_FLAGS", ONEDNN)
-"""Variables that a run depends on, and that a cluster's machines may have set otherwise."""
+"""Environment variables that a run depends on, and that may differ on a cluster's machines."""
 STORE = 100 * 2**20
-"""Bytes of Ray's object store: what goes through it is a few kilobytes a job."""
+"""Bytes of Ray's object store, which transports a few kilobytes per job."""
 GRACE = 60.0
-"""Seconds that jobs have to write checkpoints when they are interrupted."""
+"""Seconds in which interrupted jobs can write checkpoints."""
 
 
 class OnRay(Pool):
-    """Hands each job to a Ray cluster as one task."""
+    """Submits each job to a Ray cluster as one task."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class OnRay(Pool):
         """Describe the cluster; the context connects to it.
 
         Args:
-            address: ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for one that is started on
-                this machine for the time being, ``"host:port"`` of a cluster's head as seen from one of its machines,
-                or ``"ray://host:port"`` from elsewhere.
-            workers: jobs at a time; the cluster's cores are divided between them. By default one job a GPU, or,
-                where there is none, one job a machine.
-            reuse: whether a process may run several jobs, one after another (never where they use GPUs).
-            deaths: a job fails when its process or machine has died so often.
+            address: ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for a temporary one on this
+                machine, ``"host:port"`` of a cluster's head as seen from one of its machines, or ``"ray://host:port"``
+                from elsewhere.
+            workers: jobs at a time; the cluster's cores are divided between them. By default one job per GPU or,
+                without GPUs, one job per machine.
+            reuse: whether a process may run several jobs, one after another (never if they use GPUs).
+            deaths: number of deaths of its process or machine after which a job fails.
             patience: seconds that a task waits for a directory that another process still holds.
 
         Raises:
-            InputError: Ray is not installed, or the address is none.
+            InputError: Ray is not installed, or the address is invalid.
         """
         if not re.fullmatch(r"auto|local|(ray://)?[^/:\s]+:\d+", address):
             raise InputError(f"--on takes auto, local, HOST:PORT or ray://HOST:PORT, not {address!r}")
@@ -66,7 +66,7 @@ class OnRay(Pool):
         self.address, self.workers, self.reuse, self.deaths, self.patience = address, workers, reuse, deaths, patience
         self._threads = 1
         self._tasks: dict[Any, Job] = {}  # by Ray's reference
-        self._started: dict[str, str] = {}  # what each job's task wrote when it started
+        self._started: dict[str, str] = {}  # the line that each job's task wrote when it started
 
     def __enter__(self) -> Self:
         self._ray = self._stack.enter_context(_connected(self.address))
@@ -80,7 +80,7 @@ class OnRay(Pool):
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Ray has a queue too: it gets all that may start.
+        # Ray has its own queue, which gets every job that may start.
         while (job := self._next()) is not None:
             _started_file(job).unlink(missing_ok=True)
             self._tasks[self._remote.remote(self._order(job), self.patience)] = job
@@ -111,11 +111,11 @@ class OnRay(Pool):
         if text != before:
             self._started[job.key] = text
             if before is not None:
-                self._events.append(Event("died", job, "its process or machine is gone", where=before))
+                self._events.append(Event("died", job, "its process or machine died", where=before))
             self._events.append(Event("started", job, where=text))
 
     def stop(self) -> None:
-        """See `Pool.stop`; a KeyboardInterrupt meanwhile ends the waiting."""
+        """See `Pool.stop`; a KeyboardInterrupt ends the waiting."""
         references, self._tasks = list(self._tasks), {}
         for reference in references:
             self._ray.cancel(reference, force=False)
@@ -123,7 +123,7 @@ class OnRay(Pool):
             self._ray.wait(references, num_returns=len(references), timeout=GRACE)
 
     def _order(self, job: Job) -> dict[str, Any]:
-        """A job as it is sent to another machine; paths are absolute."""
+        """A job in the form in which it is sent to another machine, with absolute paths."""
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return {
             "function": job.function,
@@ -137,8 +137,8 @@ class OnRay(Pool):
 
 
 def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
-    """Perform a job on some machine of the cluster; gives what `perform` gives."""
-    if os.path.exists(order["record"]):  # a retry, and the process before this one died after its last word
+    """Perform a job on a machine of the cluster; returns what `perform` returns."""
+    if os.path.exists(order["record"]):  # a retry, because the previous process died after it had written the record
         return "done", ""
     os.environ.update(order["environment"])
     choose_backend()  # did so for the environment as it was when kzoo was imported
@@ -150,7 +150,7 @@ def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
     line = f"{socket.gethostname()}, process {os.getpid()}, {time.strftime('%H:%M:%S')}"
     write_text(Path(order["started"]), line)
 
-    # The process of a machine that was cut off may hold the directory a little longer.
+    # The process of a disconnected machine may hold the directory a little longer.
     deadline = time.monotonic() + patience
     while True:
         kind, reason = perform(order["function"], order["arguments"])
@@ -164,7 +164,7 @@ def _started_file(job: Job) -> Path:
 
 
 def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, float, int]:
-    """Cores and GPUs of one job, and how many jobs fit on a cluster's nodes.
+    """Cores and GPUs of one job, and the number of jobs that fit on a cluster's nodes.
 
     Raises:
         InputError: the cluster has no machine with a core.
@@ -179,15 +179,15 @@ def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, 
         each = [machine["CPU"] // max(machine.get("GPU", 0), 1) for machine in machines]
         return max(min(each), 1), 1 if gpus else 0, max(int(gpus), 1) if gpus else len(machines)
     share = min(max(cores // workers, 1), smallest)
-    # Ray takes a part of a GPU as one over a whole number.
+    # Ray takes a fraction of a GPU as one divided by an integer.
     return share, 0 if not gpus else 1 if workers <= gpus else 1 / -(-workers // gpus), workers
 
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Ray, connected; a connection that was there before stays open."""
+    """Ray, connected; an existing connection stays open."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # By default a task that was stopped for want of memory is retried without end.
+    # By default, a task that was stopped for lack of memory is retried forever.
     os.environ.setdefault("RAY_task_oom_retries", "3")
     import ray
 
@@ -202,7 +202,7 @@ def _connected(address: str) -> Iterator[Any]:
         ray.init(address, object_store_memory=STORE, include_dashboard=False, **machine, **quiet)
     else:
         try:
-            if address != "auto":  # tell within seconds what Ray tells after minutes
+            if address != "auto":  # report within seconds what Ray reports after minutes
                 host, _, port = address.removeprefix("ray://").rpartition(":")
                 socket.create_connection((host, int(port)), timeout=5).close()
             ray.init(address, **quiet)

@@ -1,4 +1,4 @@
-"""What each of N workers may use: its cores, its number of threads, its GPU."""
+"""The cores, threads and GPU that each of N workers may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kzoo.backend import usable_cores, visible_gpus
 
-# Read by OpenMP (PyTorch, oneDNN), the BLAS libraries and TensorFlow when they start.
+# OpenMP (PyTorch, oneDNN), the BLAS libraries and TensorFlow read these when they start.
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -25,8 +25,8 @@ class Share:
     """One worker's part of the machine.
 
     Attributes:
-        cores: numbers of the cores it is bound to, where the system can bind.
-        environment: variables that tell libraries to keep to it.
+        cores: numbers of the cores that it is bound to, if the system can bind processes.
+        environment: variables that limit libraries to this share.
     """
 
     cores: tuple[int, ...]
@@ -42,7 +42,7 @@ def divide(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
 def shares(workers: int, environment: Mapping[str, str] | None = None) -> list[Share]:
     """Divide this process's cores and GPUs between workers.
 
-    A limit on threads that `environment` (by default this process's) already holds is kept where it is lower.
+    A lower limit on threads that is already in `environment` (by default this process's) is kept.
     """
     environment = os.environ if environment is None else environment
     gpus = visible_gpus(environment)
@@ -50,7 +50,7 @@ def shares(workers: int, environment: Mapping[str, str] | None = None) -> list[S
     for index, cores in enumerate(divide(usable_cores(), workers)):
         variables = {name: _lower(environment.get(name), len(cores)) for name in THREADS}
         if len(cores) == 1 and not hasattr(os, "sched_setaffinity"):
-            # XLA counts the cores it is bound to; where nothing can be bound, a flag says so.
+            # XLA counts the cores that it is bound to; if binding is impossible, a flag limits it.
             flags = environment.get("XLA_FLAGS", "")
             variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
         if gpus:
@@ -68,6 +68,6 @@ def _lower(present: str | None, count: int) -> str:
 
 
 def default_workers() -> int | None:
-    """How many workers there are if nobody says: one a visible GPU where there are several, else None."""
+    """The default number of workers: one per visible GPU if there are several, otherwise None."""
     gpus = visible_gpus(os.environ)
     return len(gpus) if len(gpus) > 1 else None

@@ -35,7 +35,7 @@ class Data:
 
     Attributes:
         train: images uint8 (n, height, width, channels) and labels int64 (n,), expansions included.
-        validation, test: likewise, unchanged from the dataset.
+        validation, test: the same, unchanged from the dataset.
         class_names: names by label.
         normalization: what the model's first layer subtracts and divides by, or None.
         fingerprint: of the dataset's content.
@@ -136,7 +136,7 @@ DATA_FIELDS |= {"expansions", "normalization"}
 
 
 class LastData:
-    """The data of the recipe that was asked for last, kept for further recipes on the same data."""
+    """The data of the last requested recipe, kept for further recipes on the same data."""
 
     def __init__(self, data_dir: str | Path | None) -> None:
         """Hold nothing yet; `data_dir` as for `load_parts`."""
@@ -233,7 +233,7 @@ def seed_and_freeze(model: keras.Model, recipe: Recipe) -> None:
         chosen = [layer for layer in model.layers if fnmatch.fnmatchcase(layer.name, pattern)]
         if not chosen:
             raise InputError(
-                f"freeze has {pattern!r}, which is no layer of {model.name!r}; its layers are "
+                f"freeze has {pattern!r}, which is not a layer of {model.name!r}; its layers are "
                 f"{', '.join(layer.name for layer in model.layers if layer.weights)}"
             )
         for layer in chosen:

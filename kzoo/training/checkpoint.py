@@ -33,7 +33,7 @@ class RunState:
         data_dir: the directory of the run's data; None for the default.
         diagnostics: whether gradient flow and weight histograms are recorded.
         origin: what the run is made of (see `kzoo.training.identity.origin`); None in checkpoints of early versions.
-        extends: name, digest and epochs of the run that this one extends; None if there is none.
+        extends: name, digest and epochs of the run that this one extends, or None.
         paths: of the model's variables, in the order of their arrays.
         parts: class names of the built-in callbacks that keep states; None in checkpoints of early versions.
         callbacks: the states of these, then those of the user's callbacks.
@@ -102,7 +102,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None where there is none at all.
+    """The newest intact checkpoint, or None if there are no checkpoints.
 
     A damaged one is skipped with a warning and stays on disk.
 

@@ -25,7 +25,7 @@ from kzoo.training.records import METRICS, read_result
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""
 CONTINUED = ("recipe.json", METRICS, "best.weights.h5", "weight_histograms.json", "initial.keras", "checkpoint")
-"""What a run takes over from another one of the same recipe, which stopped before the last epoch."""
+"""What a run copies from another run of the same recipe that stopped before the last epoch."""
 
 
 def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
@@ -41,7 +41,7 @@ def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
 
 
 def take_along(source: Path, directory: Path) -> None:
-    """Copy what a run recorded of its epochs, apart from the checkpoint, to the run that extends it."""
+    """Copy a run's records of its epochs, apart from the checkpoint, to the run that extends it."""
     for name in ("weight_histograms.json", "tensorboard"):
         source_path, target = source / name, directory / name
         if source_path.is_dir():
@@ -51,7 +51,7 @@ def take_along(source: Path, directory: Path) -> None:
 
 
 def continue_from(before: Path, directory: Path) -> None:
-    """Let the run in `directory` begin where the one in `before` has stopped, unless it has begun already."""
+    """Let the run in `directory` begin where the run in `before` stopped, unless it has already begun."""
     if (directory / "recipe.json").exists() or not (before / "checkpoint").is_dir():
         return
 
@@ -63,7 +63,7 @@ def continue_from(before: Path, directory: Path) -> None:
 
     # Move the whole copy, unless the other process has.
     if not (directory / "recipe.json").exists():
-        shutil.rmtree(directory, ignore_errors=True)  # empty but for a lock
+        shutil.rmtree(directory, ignore_errors=True)  # empty except for a lock
         with contextlib.suppress(OSError):
             copy.replace(directory)
     shutil.rmtree(copy, ignore_errors=True)
@@ -183,8 +183,8 @@ def check_same_recipe(directory: Path, recipe: Recipe, digest: str | None, start
     if not differing and digest and before and before != digest:
         files = "the file of initial_weights" if recipe.initial_weights is not None else "the model or a file it names"
         raise Differs(
-            f"directory {str(directory)!r} holds the run of another recipe: {files} is another one now; choose another "
-            "directory"
+            f"directory {str(directory)!r} holds the run of another recipe: {files} has changed; choose "
+            "another directory"
         )
     if differing:
         changed = "; ".join(difference_in_words(name, recorded, recipe) for name in differing)
@@ -198,7 +198,7 @@ def check_same_recipe(directory: Path, recipe: Recipe, digest: str | None, start
 
 
 def _more(recorded: Recipe, recipe: Recipe) -> str:
-    """How to train a run for more epochs than its recipe says."""
+    """Advice on how to train a run for more epochs than its recipe says."""
     if recipe.epochs <= recorded.epochs:
         return ""
     text = "; a run ends with its last epoch: "
@@ -224,7 +224,7 @@ def check_same_data(directory: Path, before: str, now: str) -> None:
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a model's weights to a ``.weights.h5`` file, whole or not at all.
+    """Write a model's weights to a ``.weights.h5`` file, completely or not at all.
 
     Raises:
         NotWritten: it cannot be written; an earlier file is intact.

@@ -22,7 +22,7 @@ from kzoo.training.optimization.schedules import FILL_THE_RUN
 from kzoo.training.records import RunRecord, read_result
 
 INSTEAD = "to start a new run from its weights, set initial_weights to its directory"
-"""What the user can do where a run cannot be extended."""
+"""What the user can do if a run cannot be extended."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def find_extended(
     """The finished run that a recipe extends.
 
     Raises:
-        InputError: there is none, or it cannot be extended; the message says why.
+        InputError: there is no such run, or it cannot be extended; the message says why.
     """
     check_extensible(recipe)
     directory = check_run(source) if source is not None else _nearest(recipe, runs)
@@ -88,7 +88,7 @@ def find_extended(
         )
     if identity(recipe.override(epochs=extended.epochs)) != record.digest:
         changed = "the file of initial_weights" if recipe.initial_weights is not None else "the model"
-        raise InputError(f"extend: run {str(directory)!r} began otherwise: {changed} is another one now")
+        raise InputError(f"extend: run {str(directory)!r} began differently: {changed} has changed")
 
     # The new run starts from the checkpoint after the last epoch.
     start = load_latest(directory / "checkpoint")
@@ -97,7 +97,7 @@ def find_extended(
     if start.state.stopped or (start.epoch, start.step) != (extended.epochs, 0):
         raise InputError(
             f"extend: run {str(directory)!r} ended early, after {record.epochs} of {extended.epochs} epochs, and "
-            f"would end there with more epochs too; {INSTEAD}"
+            f"would also end there with more epochs; {INSTEAD}"
         )
     extends = {"name": record.name, "digest": record.digest, "epochs": record.epochs}
     return Extended(directory, dataclasses.replace(start, state=dataclasses.replace(start.state, extends=extends)))
@@ -113,7 +113,7 @@ def _finished(directory: Path) -> RunRecord:
 
 
 def _nearest(recipe: Recipe, runs: Path) -> Path:
-    """The run that differs least: ideally in its epochs alone, finished, with as many epochs as possible."""
+    """The run that differs least: ideally only in its epochs, finished, and with as many epochs as possible."""
 
     def rank(candidate: tuple[Path, Recipe]) -> tuple[Any, ...]:
         directory, other = candidate

@@ -1,4 +1,4 @@
-"""Checks that a command's input exists, at once, before the seconds that Keras takes to load (no Keras)."""
+"""Checks that a command's input exists before Keras loads, which takes seconds (no Keras)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_run(directory: str | Path) -> Path:
     """The path of a run's directory.
 
     Raises:
-        InputError: there is none, or it holds no run; the message suggests the nearest run.
+        InputError: the directory does not exist or holds no run; the message suggests the nearest run.
     """
     path = Path(directory)
     if (path / "recipe.json").is_file():
@@ -71,7 +71,7 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
     """Refuse what is no run's directory, set of weights or .keras file (nor a model's name, nor an exported file).
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is something else.
     """
     path = Path(target)
     if names_set(str(target)):
@@ -96,7 +96,7 @@ def named_or_refused(name: str) -> Recipe:
     """The recipe of a name, where a run's directory or a file is allowed as well.
 
     Raises:
-        InputError: it is none of them.
+        InputError: it is something else.
     """
     from kzoo.recipes import get_recipe
 
@@ -106,7 +106,7 @@ def named_or_refused(name: str) -> Recipe:
         if not str(error).startswith("unknown recipe"):
             raise
         near = str(error).partition(": ")[2]
-        message = f"{name!r} is no run's directory, no .keras file, and the name of no model or recipe"
+        message = f"{name!r} is not a run's directory, a .keras file, or the name of a model or recipe"
         raise InputError(f"{message}: {near}" if near else message) from None
     check_builder(recipe.model)
     return recipe
@@ -121,7 +121,7 @@ def initial_weights_file(source: str) -> Path:
     """The file that `initial_weights` names: itself, a run directory's best weights, or a set's.
 
     Raises:
-        InputError: there is no such file, or it is of no known kind.
+        InputError: the file does not exist, or its kind is unknown.
     """
     if is_set(source):
         return open_set(source)[1]
@@ -140,13 +140,13 @@ def initial_weights_file(source: str) -> Path:
 
 
 def check_part(part: str) -> None:
-    """Refuse what is no part of a run's data."""
+    """Refuse an unknown part of a run's data."""
     if part not in PARTS:
         raise InputError(f"part must be 'train', 'validation' or 'test', not {part!r}")
 
 
 def check_tta(kind: str | None) -> None:
-    """Refuse what is no kind of test-time augmentation; None is none."""
+    """Refuse an unknown kind of test-time augmentation; None means no augmentation."""
     if kind is not None and kind not in TTA:
         raise unknown("tta", kind, TTA)
 

@@ -29,11 +29,11 @@ class RunSummary:
         directory: of the run.
         name, model, dataset, seed: of its recipe.
         budget: what was trained on, e.g. ``"5 of 100 epochs, 10,000 images"``.
-        best: the best validation accuracy so far, None where there is none.
+        best: the best validation accuracy so far, or None.
         test: the test accuracy, None until the end.
-        when: when it began; of an unfinished run, when it last wrote something.
+        when: when it began; for an unfinished run, when it last wrote something.
         state: ``"finished"``, ``"failed"`` or ``"unfinished"`` (running, or cut off).
-        curve: validation accuracy by epoch, training accuracy where there is no validation part.
+        curve: validation accuracy by epoch, or training accuracy without a validation part.
     """
 
     directory: Path
@@ -96,7 +96,7 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
         directory: directory of the runs, each a directory with a ``recipe.json``.
 
     Raises:
-        InputError: there is no such directory.
+        InputError: the directory does not exist.
 
     Example:
         >>> kzoo.runs("lenet1*", run.directory.parent)[0].state

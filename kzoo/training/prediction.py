@@ -35,7 +35,7 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
         data_dir: as for `kzoo.train`; by default the directory that the run used.
 
     Raises:
-        InputError: there is no such part, or the data is not what the run was trained on.
+        InputError: the part is unknown, or the data differs from what the run was trained on.
         RunFailed: the model's outputs are not finite.
     """
     chosen = run.part(part, data_dir)

@@ -71,7 +71,7 @@ def save_weights_set(
     if result.status != "completed" or result.test is None:
         raise InputError(f"{where} has no test score, so no set of weights can be made of it")
     if ":" in recipe.model or not isinstance(get_variant(recipe.model).builder, str):
-        raise InputError(f"{where} trained {recipe.model!r}, which is no registered name: export it as .keras instead")
+        raise InputError(f"{where} trained {recipe.model!r}, which is not registered: export it as .keras instead")
 
     # The folder must be new.
     tag = recipe.dataset if tag is None else tag

@@ -77,7 +77,7 @@ class RunRecord(Frozen):
         best, last: validation scores of the best and of the last epoch.
         train: training scores of the last epoch, as averaged while it ran.
         test: scores of the best epoch's weights on the test part.
-        test_tta: likewise with the recipe's test-time augmentation; None without.
+        test_tta: the same with the recipe's test-time augmentation; None without.
         history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
         gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
@@ -153,7 +153,7 @@ class RunRecord(Frozen):
     def training_flops(self) -> float | None:
         """Floating point operations of all training steps: three forward passes an image, two for a multiply-add.
 
-        As the field counts them: a backward pass is two forward ones. Validation is left out.
+        This is the usual convention: a backward pass counts as two forward passes. Validation is left out.
         """
         if self.multiply_adds is None:
             return None
@@ -183,7 +183,7 @@ def read_run(directory: Path) -> RunRecord:
     """The record of the run in a directory.
 
     Raises:
-        InputError: there is none yet, or it is damaged.
+        InputError: there is no record yet, or it is damaged.
     """
     path = directory / "result.json"
     if not path.exists():
@@ -192,7 +192,7 @@ def read_run(directory: Path) -> RunRecord:
 
 
 def public(record: RunRecord) -> RunRecord:
-    """A record without the paths of the machine that made it."""
+    """A record without the paths of the machine on which it was made."""
     return record.model_copy(update={"data": {k: v for k, v in record.data.items() if k != "data_dir"}})
 
 

@@ -55,7 +55,7 @@ class Run:
         """The record.
 
         Raises:
-            InputError: there is none yet, or it is damaged.
+            InputError: there is no record yet, or it is damaged.
         """
         record = records.read_run(self.directory)
         # Its data would be split or drawn otherwise than those that it was trained on.
@@ -102,7 +102,7 @@ class Run:
         return training_view(self.model)
 
     def network(self) -> keras.Model:
-        """The model for its layers alone: the loaded one if there is one, else one that is built without its weights.
+        """The model, if only its layers matter: the loaded model, or else one built without the weights.
 
         Raises:
             InputError: it cannot be built.
@@ -210,7 +210,7 @@ class Run:
                 f"images of {dataset!r} are scaled from {stored[0]}x{stored[1]} to {height}x{width}", stacklevel=2
             )
 
-        # A published part is taken as it is, however few training images there are beside it.
+        # A published part is used as it is, however few training images the dataset has.
         published = arrays.parts().get(part) if part != "train" else None
         if published is not None:
             chosen = Part(*published)

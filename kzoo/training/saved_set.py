@@ -27,7 +27,7 @@ class SetRun(Run):
         """Open a set.
 
         Raises:
-            InputError: there is no such set.
+            InputError: the set does not exist.
         """
         self.source = source
         self.directory = find_set(source)
@@ -75,7 +75,7 @@ def open_run(target: Run | str | Path) -> Run:
     """A run by its directory, or a set of weights by its name ``MODEL:TAG``, folder or URL.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is something else.
     """
     if isinstance(target, Run):
         return target

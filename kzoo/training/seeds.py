@@ -17,7 +17,7 @@ SCORES = {"best": "validation accuracy, best epoch", "last": "validation accurac
 
 
 class SeedRuns(list[Run]):
-    """Finished runs of one recipe that differ in the seed alone."""
+    """Finished runs of one recipe that differ only in the seed."""
 
     def __init__(self, runs: Iterable[Run] = ()) -> None:
         """Hold `runs`."""
@@ -80,8 +80,8 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
         **options: as for `train`, but for `directory`, which names one run.
 
     Raises:
-        InputError: a seed is given twice or there is none, or the recipe is not usable.
-        RunFailed: runs failed; the others were trained all the same.
+        InputError: a seed occurs twice, there are no seeds, or the recipe cannot be used.
+        RunFailed: some runs failed; the others were trained nevertheless.
 
     Example:
         >>> runs = kzoo.train_seeds("lenet1-max", [0, 1], dataset="digits", epochs=1, progress=False)

@@ -1,4 +1,4 @@
-"""How fast this very machine trains a model in float32 and in bfloat16, measured in turns, and which to use."""
+"""Measures how fast this machine trains a model in float32 and in bfloat16, in turns, and recommends one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kzoo.training.fast_batch_norm import training_view
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 MARGIN = 1.1
-"""What one setting must gain over another to be advised: less is within the noise of a shared machine."""
+"""Smallest gain for which a setting is recommended: less is within the noise of a shared machine."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
         **options: of the model's builder.
 
     Raises:
-        InputError: there is no such model, or a number is below 1.
+        InputError: the model is unknown, or a number is below 1.
     """
     # Check the arguments.
     for argument, value in (("batch_size", batch_size), ("steps", steps), ("rounds", rounds)):

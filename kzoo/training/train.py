@@ -78,7 +78,7 @@ def train(
         unchanged if model, data and callbacks are the same as then.
 
     Raises:
-        InputError: recipe, data or directory are not usable, or the run in the directory has another model (its code
+        InputError: recipe, data or directory cannot be used, or the run in the directory has another model (its code
             has changed, say), other data or other callbacks; nothing was overwritten.
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
@@ -120,7 +120,7 @@ def train(
     options = Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin)
     with claimed(path):
         run = train_in(path, resolved, digest, model, options)
-    del arrays  # held until here; the run holds them on
+    del arrays  # kept alive until here; from now on the run holds them
     return run
 
 
@@ -149,7 +149,7 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
         options = {**options, "callbacks": options.get("callbacks") or None}
     with claimed(Path(directory)):
         run = train_in(Path(directory), recipe, None, None, Options(data_dir, **options))
-    del arrays  # held until here; the run holds them on
+    del arrays  # kept alive until here; from now on the run holds them
     return run
 
 

@@ -54,7 +54,7 @@ CASES = [
     (["train", "vgg08", "--dataset", "digits", "--set", "split.validation=1797"], "validation"),
     (["train", "vgg08", "--dataset", "digits", "--set", 'class_names=["0","11"]'], "'11'"),
     (["train", "vgg08", "--dataset", "digits", "--set", 'normalization={"mean":[0,0],"std":[1,1]}'], "2 channels"),
-    (["train", "vgg08", "--dataset", "digits", "--set", 'freeze=["conv99"]'], "'conv99', which is no layer"),
+    (["train", "vgg08", "--dataset", "digits", "--set", 'freeze=["conv99"]'], "'conv99', which is not a layer"),
     (["train", "vgg08", "--dataset", "digits", "--set", "initial_weights=absent"], "there is no file 'absent'"),
     (["train", "vgg08", "--dataset", "cifar10", "--data-dir", "absent"], "cifar10"),
     (["train", "vgg08", "--dataset", "npz:absent.npz"], "absent.npz"),

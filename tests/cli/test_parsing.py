@@ -52,7 +52,7 @@ MISTYPED = {
     "study table nope": "unknown study 'nope'",
     "predict nope x.png": "'nope' is not a run: there is no such directory",
     "speed nope": "unknown model 'nope'",
-    "doctor nope": "'nope' is no run's directory",
+    "doctor nope": "'nope' is not a run's directory",
     "study run rescu": "unknown study 'rescu': did you mean 'rescue'?",
     **{f"{name} nope": "'nope' is not a run: there is no such directory" for name in RUNS},
     **{f"{name} nope": "unknown model 'nope'" for name in ("diagram", "receptive-field")},

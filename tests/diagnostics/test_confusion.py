@@ -73,7 +73,7 @@ def test_confident_mistakes():
 @pytest.mark.parametrize(
     ("labels", "predicted", "names", "message"),
     [
-        ([0, 1], [0], None, "need \\(n,\\)"),
+        ([0, 1], [0], None, "one label for each is needed"),
         ([], [], None, "need"),
         ([0, 5], [0, 1], ["a", "b"], "labels must lie in 0 to 2 - 1"),
         ([0.5, 1], [0, 1], None, "integers"),

@@ -67,7 +67,7 @@ def test_command_on_a_deep_network(command):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "no run's directory, no .keras file, and the name of no model or recipe"),
+        (["nothing"], "is not a run's directory, a .keras file, or the name of a model or recipe"),
         (["vgg39"], "did you mean 'vgg38'"),
         (["missing.keras"], "does not exist"),
         (["lenet1-max", "--dataset", "digit"], "did you mean 'digits'"),

@@ -101,7 +101,7 @@ def test_mean_of_several_draws():
     mean = mean_field([one, two])
     np.testing.assert_allclose(mean.map, (one.map + two.map) / 2)
     assert mean.images == 2
-    with pytest.raises(InputError, match="one size"):
+    with pytest.raises(InputError, match="input size"):
         mean_field([one, made(np.eye(4))])
 
 

@@ -56,7 +56,7 @@ def test_figures(model):
 
 CASES = [
     ({"image": IMAGE[:5]}, "images must be one or more of shape"),
-    ({"image": np.stack([IMAGE, IMAGE])}, "of one image"),
+    ({"image": np.stack([IMAGE, IMAGE])}, "one image"),
     ({"layers": ["frist"]}, "did you mean 'first'"),
     ({"layers": ["flat"]}, "'flat' gives"),
     ({"layers": []}, "layers is empty"),
@@ -72,7 +72,7 @@ def test_bad_input_is_one_error(model, options, message):
 def test_figures_refuse_what_has_no_convolution(model):
     with pytest.raises(InputError, match="has no convolution"):
         plot_feature_maps(create_model("mlp"), np.zeros((32, 32, 3)))
-    with pytest.raises(InputError, match="has no convolution"):
+    with pytest.raises(InputError, match="has no two-dimensional convolution"):
         plot_kernels(create_model("mlp"))
     with pytest.raises(InputError, match="'flat' is a Flatten"):
         plot_kernels(model, "flat")

@@ -245,7 +245,7 @@ def test_ends_that_are_no_softmax_layer():
 
 
 BAD = [
-    (("net.txt",), {}, "'.txt', which is no format"),
+    (("net.txt",), {}, "'.txt', which is not a format"),
     (("net.onnx", "onx"), {}, "did you mean 'onnx'"),
     (("net.onnx", "litert"), {}, "must end in .tflite"),
     (("net.onnx", "savedmodel"), {}, "must be a folder's"),
@@ -298,7 +298,7 @@ def test_damaged_and_strange_files(model, command, tmp_path):
             Exported(name)
     code, _, errors = command("export", "cut.keras", "--to", "keras", "--output", "b.keras")
     assert (code, errors.count("\n"), "not a Keras model" in errors) == (2, 1, True)
-    with pytest.raises(InputError, match="no SavedModel folder"):
+    with pytest.raises(InputError, match="neither a SavedModel folder"):
         Exported(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         Exported("absent.onnx")

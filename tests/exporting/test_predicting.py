@@ -118,7 +118,7 @@ def test_files_of_other_tools(tmp_path):
 def test_files_that_are_no_classifier(model):
     image = keras.Input((8, 8, 3))
     keras.Model(image, keras.layers.Conv2D(2, 3)(image)).save("map.keras")
-    with pytest.raises(InputError, match="it is no classifier"):
+    with pytest.raises(InputError, match="it is not a classifier"):
         Classifier("map.keras").probabilities(np.zeros((1, 8, 8, 3)))
     keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten()]).save("two.keras")
     with pytest.raises(InputError, match="1 or 3 channels"):

@@ -54,7 +54,7 @@ def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
     assert kinds(events["good"]) == ["started", "done"]
     log = Path("logs/always.log")
     end = events["always"][-1]
-    assert end.reason == f"its process died (killed by SIGKILL), for the 3. time: about to die (log: {log})"
+    assert end.reason == f"its process died (killed by SIGKILL), 3 times so far: about to die (log: {log})"
     assert end.code == -signal.SIGKILL
     assert log.read_text().count("--- ") == 3
 
@@ -63,7 +63,7 @@ def test_a_directory_that_is_deleted_fails_its_job_alone(job, finish):
     gone = dataclasses.replace(job("gone", "vanish"), log=Path("runs/gone/log.txt"))
     events = finish(Children(1, deaths=2, **FAST), [gone, job("good", "finish")])
     assert kinds(events["gone"]) == ["started", "died", "started", "failed"]
-    assert events["gone"][-1].reason.startswith("its process died (killed by SIGKILL), for the 2. time")
+    assert events["gone"][-1].reason.startswith("its process died (killed by SIGKILL), 2 times so far")
     assert kinds(events["good"]) == ["started", "done"]
 
 

@@ -58,7 +58,7 @@ def test_bad_trials_are_recorded_and_the_search_goes_on():
     }
     assert ends["raises"].reason == "this model cannot be built"
     assert "loss is nan" in ends["nan"].reason
-    assert ends["large"].reason == "75,010 parameters, 10,000 are allowed"
+    assert ends["large"].reason == "75,010 parameters exceed the limit of 10,000"
     assert ends["large"].outcome.epochs == 0
     assert not Path("bad/trial_0003/run").exists()
     assert "RuntimeError: this model" in Path("bad/trial_0001/traceback.txt").read_text()

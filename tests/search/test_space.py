@@ -45,7 +45,7 @@ def test_grid_of_a_range():
     ("make", "says"),
     [
         (lambda: Choice(), "at least one"),
-        (lambda: Choice(1, 1), "alike"),
+        (lambda: Choice(1, 1), "equal labels"),
         (lambda: Choice(1, 2, labels=("a",)), "as many labels"),
         (lambda: Range(1.0, 1.0), "from a lower to a higher"),
         (lambda: Range(0, 1, log=True), "begin above 0"),
@@ -74,7 +74,7 @@ def test_bad_entries_are_refused(make, says):
         ({"name": Choice("a/b", "c/d")}, "unknown recipe field"),
         ({"l2": Choice(0.0, when={"l1": 0.0})}, "l1"),
         ({"l1": Choice(0.0, 1.0), "l2": Choice(0.0, when={"l1": 2.0})}, "2.0 is not one of"),
-        ({"l1": Choice(0.0, when={"l2": 0.0}), "l2": Choice(0.0, when={"l1": 0.0})}, "circle"),
+        ({"l1": Choice(0.0, when={"l2": 0.0}), "l2": Choice(0.0, when={"l1": 0.0})}, "circular"),
     ],
 )
 def test_bad_spaces_are_refused(entries, says):

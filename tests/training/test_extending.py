@@ -116,7 +116,7 @@ def test_unfinished_failed_stopped_or_without_checkpoint(there):
     (there / "result.json").write_text(json.dumps({**json.loads(record), "status": "failed", "reason": "NaN"}))
     refused("failed: NaN", epochs=3)
     (there / "result.json").write_text(json.dumps({**json.loads(record), "digest": "0123456789"}))
-    refused("the model is another one now", epochs=3)
+    refused("the model has changed", epochs=3)
     (there / "result.json").write_text(record)
     last = checkpoint.load_latest(there / "checkpoint")
     checkpoint.save(
@@ -146,7 +146,7 @@ def test_own_model_is_given_again():
     first = kzoo.train(short, model=model, diagnostics=False, **QUIET)
     other = keras.models.clone_model(model)
     other.name = "own"
-    with pytest.raises(kzoo.InputError, match="the model is another one now"):
+    with pytest.raises(kzoo.InputError, match="the model has changed"):
         kzoo.train(short, model=other, epochs=2, extend=True, **QUIET)
     with pytest.raises(kzoo.InputError, match="'keras:own' is a model of your own"):
         kzoo.train(first.directory, epochs=2, extend=True, **QUIET)
@@ -180,5 +180,5 @@ def test_nearest_run_is_the_one_with_most_epochs(there):
     recipe = json.loads((longer / "recipe.json").read_text())
     (longer / "recipe.json").write_text(json.dumps({**recipe, "epochs": 4}))
     row = RECIPE.override(epochs=9).resolved()
-    with pytest.raises(kzoo.InputError, match="'runs/longer' began otherwise"):
+    with pytest.raises(kzoo.InputError, match="'runs/longer' began differently"):
         find_extended(row, lambda other: f"{other.epochs}", Path("runs"))

@@ -27,7 +27,7 @@ class FiniteGuard(keras.callbacks.Callback):
         self._next = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look now and then only: reading the loss makes an asynchronous device wait."""
+        """Check only now and then, because reading the loss makes an asynchronous device wait."""
         if time.monotonic() >= self._next:
             self._check(logs)
             self._next = time.monotonic() + self.every

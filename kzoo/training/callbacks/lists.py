@@ -33,7 +33,7 @@ class OnceList(keras.callbacks.CallbackList):
         """Hold the call back, see `end`."""
 
     def end(self) -> None:
-        """Tell all members that training has ended."""
+        """Notify all members that training has ended."""
         super().on_train_end(None)
 
 
@@ -80,7 +80,7 @@ class Combined(keras.callbacks.CallbackList):
         super().__init__(list(callbacks))
 
     def set_model(self, model: Any) -> None:
-        """Give each callback the model that it is meant for."""
+        """Give each callback the model that it should use."""
         super().set_model(model)
         for callback in self.callbacks:
             if isinstance(callback, self.savers) and model is not None and self.stock is not None:
@@ -148,8 +148,8 @@ class StatefulCallbacks:
         count = len(self.built_in)
         if len(state.callbacks) != len(self.all):
             raise InputError(
-                f"run {str(directory)!r} was trained with {len(state.callbacks) - count} callbacks of your own and is "
-                f"resumed with {len(self.custom)}: pass as many, in the same order"
+                f"run {str(directory)!r} was trained with {len(state.callbacks) - count} of your own callbacks and is "
+                f"resumed with {len(self.custom)}: pass the same number, in the same order"
             )
 
         # Restore the built-in callbacks, then the custom ones.

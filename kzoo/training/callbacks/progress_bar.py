@@ -1,4 +1,4 @@
-"""The progress bar of a run: images a second, time left, one line an epoch (in a notebook ten lines a run)."""
+"""The progress bar of a run: images per second, time left, one line per epoch (in a notebook, ten lines per run)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from kzoo.console import in_notebook
 
 IN_A_CELL = 10
-"""Lines a run, so that training does not flood a notebook's cell."""
+"""Lines per run, so that training does not flood a notebook's cell."""
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -47,14 +47,14 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is None:
             return
         if self._task is None:
-            # Time left is for the whole run: the task's total is all its steps.
+            # The time left is that of the whole run, because the task's total is all its steps.
             self._task = self._bar.add_task(
                 "", total=self.epochs * self.steps, epoch=epoch + 1, epochs=self.epochs, loss=0.0, speed=0.0
             )
         self._bar.update(self._task, epoch=epoch + 1, completed=epoch * self.steps + self.first_step)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Move the bar, ten times a second at the most."""
+        """Move the bar, at most ten times per second."""
         self._seen = batch + 1
         now = time.monotonic()
         if self._bar is not None and now - self._shown > 0.1:
@@ -81,6 +81,6 @@ class ProgressBar(keras.callbacks.Callback):
         self.first_step = 0
 
     def close(self) -> None:
-        """Remove the bar from the screen, also after an error."""
+        """Remove the bar from the screen, even after an error."""
         if self._bar is not None:
             self._bar.stop()

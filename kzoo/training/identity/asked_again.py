@@ -82,7 +82,7 @@ def check_begun(
     recipe: Recipe,
     data: build.Data,
 ) -> None:
-    """Compare a resumed run, as its checkpoint describes it, with what it would be made of `now`.
+    """Compare a resumed run, as its checkpoint describes it, with what the run would be made of `now`.
 
     A callback whose code alone has changed is accepted with a warning: a mistake in it may be why the run stopped. So
     is one with other attributes that are no arguments' names: a time, for example, differs in each process.

@@ -118,7 +118,7 @@ def _value(value: Any, seen: set[Any], deep: bool = True) -> list[str]:
 
 def _container(value: Any, seen: set[Any]) -> list[str]:
     """The items of a container, in an order that does not depend on the process."""
-    if id(value) in seen:  # within itself
+    if id(value) in seen:  # a container within itself
         return []
     seen.add(id(value))
     items: Iterable[Any] = value.items() if isinstance(value, Mapping) else value
@@ -176,7 +176,7 @@ def _code(code: types.CodeType, names: dict[str, Any], seen: set[Any], deep: boo
             parts += [step.opname, *_code(step.argval, names, seen, deep)]
             continue
         parts.append(f"{step.opname} {_shown(step.argval)}")
-        # A name that is an attribute is no global, even where a global is called alike.
+        # A name that is an attribute is not a global, even if a global has the same name.
         if step.opname in GLOBALS:
             value = names.get(step.argval)
             parts += _value(value, seen, deep)

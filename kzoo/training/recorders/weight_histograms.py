@@ -28,8 +28,8 @@ class Histogram:
     """One kernel's weights: bins of equal width from `low` to `high`, the finite weights' mean and deviation.
 
     Attributes:
-        low, high: the smallest and the largest weight (half a unit off either way where all are equal).
-        mean, deviation: of the finite weights; NaN if there is none.
+        low, high: the smallest and the largest weight (half a unit below and above if all are equal).
+        mean, deviation: of the finite weights; NaN if there are none.
         counts: weights in each of the bins; what is not finite is in none of them.
     """
 
@@ -106,7 +106,7 @@ def read_weight_histograms(path: str | Path) -> WeightHistory:
     """The histograms in a run's directory, or in a file.
 
     Raises:
-        InputError: there are none, or the file is damaged.
+        InputError: there are no histograms, or the file is damaged.
     """
     path = Path(path)
     path = path / FILE if path.is_dir() else path
