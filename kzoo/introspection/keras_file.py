@@ -14,7 +14,7 @@ def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model
     """Load a model from a file; code in the file (a Lambda layer's) is refused.
 
     Raises:
-        InputError: there is no such file, or it holds no model that can be loaded.
+        InputError: the file does not exist, or contains no model that can be loaded.
     """
     path = Path(path)
     if not path.is_file():

@@ -20,7 +20,7 @@ def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
     Returns:
         (path, layer) pairs. A path is the layer's name, inside a nested model after the latter's name and a slash. The
         order is topological in Functional and Sequential models, elsewhere that in which layers became attributes.
-        A layer used several times comes once. Inputs and operations such as ``a + b`` are no layers.
+        A layer used several times appears once. Inputs and operations such as ``a + b`` are not layers.
 
     Raises:
         InputError: the model is not built.
@@ -33,7 +33,7 @@ def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
     """One layer or nested model, by path, by name (where only one layer has it), or by itself.
 
     Raises:
-        InputError: the model is not built, or there is no such layer, or several.
+        InputError: the model is not built, or no layer or several layers match.
     """
     check_built(model)
     every = list(_walk(model, ""))

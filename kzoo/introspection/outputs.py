@@ -292,7 +292,7 @@ def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
 
 
 def _check_sums(model: keras.Model, kind: Kind, trials: list[np.ndarray]) -> None:
-    """Refuse a sum of softmaxes, as of an ensemble, which is no logits: a softmax over it is far too unsure."""
+    """Refuse a sum of softmaxes, as in an ensemble: it is not logits, and a softmax over it is far too uncertain."""
     sums = np.concatenate([trial.astype(np.float64).sum(-1) for trial in trials])
     positive = all((trial >= 0).all() for trial in trials)
     if kind == "logits" and trials[0].shape[-1] > 1 and positive and np.allclose(sums, sums[0], rtol=5e-3):

@@ -1,4 +1,4 @@
-"""Confusion counts in proportion to what there is to count: dense for some hundred classes, sparse above (no Keras)."""
+"""Confusion counts: dense for up to some hundred classes, and sparse above (no Keras)."""
 
 from __future__ import annotations
 

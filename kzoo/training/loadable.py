@@ -15,7 +15,7 @@ def check_loadable(model: keras.Model) -> None:
     """Save a model, load it again, and compare.
 
     Raises:
-        InputError: it cannot be saved or loaded, or what is loaded computes something else.
+        InputError: it cannot be saved or loaded, or the loaded model computes something else.
     """
     problem = f"model {model.name!r} cannot be saved and loaded again, so a run of it would be lost"
     with tempfile.TemporaryDirectory(prefix="kzoo-model-") as folder:

@@ -27,7 +27,7 @@ def _multiply_adds(model: keras.Model) -> int | None:
 
 
 def _count(model: keras.Model, frozen: bool = False) -> int:
-    """The number of a model's trainable parameters, with `frozen` including those of frozen layers."""
+    """The number of a model's trainable parameters; with `frozen`, including those of frozen layers."""
     layers = [model, *inner_layers(model)]
     chosen = [v for layer in layers for v in direct_trainable_variables(layer)] if frozen else model.trainable_weights
     return sum(int(np.prod(weight.shape)) for weight in {id(weight): weight for weight in chosen}.values())
@@ -37,7 +37,7 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
     """Write a run's record; the test part is read here, once, if at all."""
     recipe, data, history = trainer.recipe, trainer.data, trainer.log.history
 
-    # Scores: of a failed run none.
+    # Scores: a failed run has none.
     scores: dict[str, Any] = {}
     if reason is None:
         index = (trainer.best.epoch or 1) - 1

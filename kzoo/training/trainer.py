@@ -49,7 +49,7 @@ class Options:
         data: the recipe's data, if it is loaded already.
         test: whether to read the test part at the end. A search does not: it would read it once per trial.
         until: end after this many of the recipe's epochs.
-        begin: the run that this new one extends.
+        begin: the run that the new run extends.
     """
 
     data_dir: str | Path | None = None
@@ -130,7 +130,7 @@ class Trainer:
         self.best = cb.Best(self.stock, lambda: save_weights(self.stock, best), self.recipe.ties)
         self.stopper = cb.EarlyStopper(self.recipe.early_stop) if self.recipe.early_stop else None
 
-        # What shows progress, and what ends a run whose loss is not finite
+        # Progress, and the guard that ends a run whose loss is not finite
         self.bar = None
         console = console_for(options.progress)
         if console is not None:
@@ -162,7 +162,7 @@ class Trainer:
             RunFailed: the loss is not finite, or the disk is full.
             KeyboardInterrupt: on SIGINT or SIGTERM; a checkpoint was written first.
         """
-        # Where to start; a new run begins with a checkpoint.
+        # Choose where to start; a new run begins with a checkpoint.
         first, step = (self.start.epoch, self.start.step) if self.start else (0, 0)
         stopped = bool(self.start and self.start.state.stopped)
         if self.start is None:
@@ -214,7 +214,7 @@ class Trainer:
         self.board.write(history)
 
     def segments(self) -> list[dict[str, Any]]:
-        """All processes' parts so far, this one's last."""
+        """The parts of all processes so far; this process's part is the last."""
         return [*self._earlier, {**self._segment, "seconds": round(time.monotonic() - self._began, 3)}]
 
 

@@ -98,7 +98,7 @@ class Multipliers:
         """Find each variable's multiplier.
 
         Raises:
-            InputError: a wildcard fits none.
+            InputError: a wildcard matches no variable.
         """
         paths = [variable.path for variable in variables]
         for pattern, multiplier in self.patterns.items():
@@ -123,7 +123,7 @@ class Multipliers:
 class ByStep(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate for every step, known in advance; `kzoo.training.optimization.schedules` computes them.
 
-    A callback cannot set it: on JAX what it assigns within an epoch is not seen.
+    A callback cannot set it, because on JAX an assignment within an epoch has no effect.
 
     Attributes:
         peak: the optimizer's rate, of which the rates are shares.
@@ -135,7 +135,7 @@ class ByStep(keras.optimizers.schedules.LearningRateSchedule):
         self.peak, self.rates = peak, np.asarray(rates, np.float32)
 
     def __call__(self, step: Any) -> Any:
-        """The rate of a step; after the last one its rate stays."""
+        """The rate of a step; after the last step, its rate is kept."""
         last = len(self.rates) - 1
         return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32"), last))
 

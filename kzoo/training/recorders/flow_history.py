@@ -21,7 +21,7 @@ class FlowHistory:
         epochs: when it was measured.
         gradients: mean absolute gradient, float64 (epochs, layers).
         update_ratio: mean absolute change of the kernel by the last step of the epoch, divided by the kernel's mean
-            absolute value before that step, float64 (epochs, layers); nan at epoch 0.
+            absolute value before that step, float64 (epochs, layers); NaN at epoch 0.
     """
 
     layers: tuple[str, ...]
@@ -39,7 +39,7 @@ class FlowHistory:
         )
 
     def table(self) -> str:
-        """The first and the last epoch as text: a line for each layer, then what sums them up."""
+        """The first and the last epoch as text: a line for each layer, then a summary."""
         ends = [0, len(self.epochs) - 1] if len(self.epochs) > 1 else [0]
         width = max(map(len, ("first / last layer", *self.layers)))
         heads = ["before training" if self.epochs[i] == 0 else f"epoch {self.epochs[i]}" for i in ends]

@@ -40,7 +40,7 @@ class GradientFlowCallback(keras.callbacks.Callback):
             every: epochs between two measurements.
             steps: returns the number of steps of the epoch that begins, where `fit` does not know it. Without it the
                 number of the epoch before is used, and the first epoch has no update ratio.
-            strict: whether an error ends the training; else it is a warning, and measuring ends.
+            strict: whether an error ends the training; otherwise it causes a warning, and measuring ends.
 
         Raises:
             InputError: `every` is below 1.
@@ -66,7 +66,7 @@ class GradientFlowCallback(keras.callbacks.Callback):
             self._guarded(lambda: self._begin(epoch))
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Remember the kernels before the last step."""
+        """Store the kernels before the last step."""
         several = getattr(self.model, "steps_per_execution", 1)
         if self._due and self._probe and self._expected and batch < self._expected <= batch + several:
             sync(self.model)
@@ -95,7 +95,7 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     def _begin(self, epoch: int) -> None:
         self._probe = KernelProbe(self.model, self._images, self._labels)
-        if self.history is None:  # else another process measured before
+        if self.history is None:  # otherwise another process has measured it
             nothing = np.empty((0, len(self._probe.layers)))
             self.history = FlowHistory(self._probe.layers, (), nothing, nothing)
             self._record(self._probe, epoch)
