@@ -108,7 +108,7 @@ def kill_at(monkeypatch):
     ],
 )
 def test_killed_at_any_write_a_search_ends_as_if_it_had_not_been(tuner, space, kill_at):
-    search = search_for(space, tuner, trials=4 if tuner == "random" else None)
+    search = search_for(space, tuner, trials=3 if tuner == "random" else None)
     open_directory(search, Path("whole"))
     kill_at["left"] = 0
     whole = run(search, "whole")

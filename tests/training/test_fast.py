@@ -31,14 +31,19 @@ def run(tmp_path_factory):
     return kzoo.train(SMALL, directory=tmp_path_factory.mktemp("fast") / "run", progress=False, diagnostics=False)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.backend
 def test_digits_are_learnt_in_a_few_epochs(run):
     assert run.result.test.accuracy > 0.93  # seeds 0 to 2 end with 0.980 to 0.994, on each backend
     assert run.result.best is None
     assert run.result.best_epoch == 4
+    assert len(run.result.data["class_weights"]) == 10
     np.testing.assert_allclose(run.history["learning_rate"], 0.24 * np.array([1, 0.75, 0.5, 0.25]), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.backend
 def test_the_whitening_kernel_is_that_of_the_training_images_and_stays(run):
     data = load_parts(run.recipe, None)
@@ -70,6 +75,8 @@ def test_scores_with_test_time_augmentation(run):
     assert augmented_evaluation(view, logits, part.labels, part.images, "flip", 64).accuracy == flipped.accuracy
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.usefixtures("eagerly_once")
 def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
     folder = kzoo.save_weights_set(run, tmp_path / "set")
@@ -87,12 +94,11 @@ def unequal():
     return row, load_parts(row, None)
 
 
-def test_balanced_class_weights_equal_scikit_learns(run):
+def test_balanced_class_weights_equal_scikit_learns():
     row, data = unequal()
     labels = data.train.labels
     wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     np.testing.assert_allclose(data.class_weights(row), wanted, rtol=1e-6)
-    assert len(run.result.data["class_weights"]) == 10
 
 
 @pytest.mark.backend
