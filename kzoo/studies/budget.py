@@ -117,14 +117,19 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
         By field (dotted for parts of one): the value in `recipe`. Empty for the full budget. Seeds do not count,
         unless the study compares them.
     """
-    about = varied(study)
-    there = _leaves(recipe)
+    # Another dataset does not change these fields, so recipes that differ in one need no closer look.
+    about, there, full = varied(study), _leaves(recipe), _full(study, entry)
+    decisive = {key for key in about | {"model"} if key.split(".")[0] not in (*TIED_TO_DATASET, "dataset")}
+    if any(full.get(key, _ABSENT) != there.get(key, _ABSENT) for key in decisive):
+        return None
+
+    # What differs from the entry on the recipe's dataset is the budget.
     changes: dict[str, Any] = {}
     if recipe.dataset != entry.recipe.dataset:
         if "dataset" in about and recipe.dataset in {other.recipe.dataset for other in study.entries}:
             return None
         changes["dataset"] = recipe.dataset
-    here = _leaves(budgeted(study, entry, changes))
+    here = _leaves(budgeted(study, entry, changes)) if changes else full
     different = _different(here, there)
     if "seed" not in about:
         different.pop("seed", None)
@@ -133,6 +138,18 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
     if not set(different) <= set(FREE) and not _same_base(study, entry, recipe.name):
         return None
     return {**changes, **different}
+
+
+def _full(study: Study, entry: Entry) -> Mapping[str, Any]:
+    """The leaves of an entry at its full budget; needed for every record, like `varied`."""
+    known = study.__dict__.get("_full")
+    if known is None:
+        known = {}
+        object.__setattr__(study, "_full", known)
+    if entry.label not in known:
+        known[entry.label] = _leaves(budgeted(study, entry, {}))
+    full: Mapping[str, Any] = known[entry.label]
+    return full
 
 
 def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
