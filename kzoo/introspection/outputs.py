@@ -310,8 +310,8 @@ def _check_alone(model: keras.Model, images: Any, together: np.ndarray) -> None:
     alone = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs[:1]), "float32")))
     if not np.allclose(alone, together[:1], rtol=2e-2, atol=5e-3, equal_nan=True):  # bfloat16 too
         raise InputError(
-            f"model {model.name!r} gives an image other outputs alone than in a batch: its outputs must not depend on "
-            "the other images (a softmax is taken over the last axis)"
+            f"model {model.name!r} gives different outputs for an image alone and in a batch: they must not depend on "
+            "the other images (apply softmax over the last axis)"
         )
 
 

@@ -83,7 +83,7 @@ class Children(Pool):
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Give jobs that may start to free workers.
+        # Hand jobs that may start to free workers.
         for worker in self._workers:
             if worker.job is None and (job := self._next()) is not None:
                 self._start(worker, job)

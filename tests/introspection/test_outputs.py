@@ -169,7 +169,10 @@ REFUSED = {
         "a softmax over one output is always 1",
         lambda: network(lambda y: layers.Lambda(lambda v: v * 0 + 1)(y), outputs=1, activation="softmax"),
     ),
-    "a softmax over the images": ("other outputs alone than in a batch", lambda: network(layers.Softmax(axis=0))),
+    "a softmax over the images": (
+        "different outputs for an image alone and in a batch",
+        lambda: network(layers.Softmax(axis=0)),
+    ),
     "a map": (r"outputs of shape \(6, 6, 4\)", lambda: stack(layers.Conv2D(4, 3, activation="softmax"))),
     "two outputs": (
         "a dictionary or several outputs",
