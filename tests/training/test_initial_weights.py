@@ -81,12 +81,13 @@ def test_every_form(form, source, tmp_path, request):
 
 def test_accuracy_survives_another_order_of_classes(source):
     changes = {**SMALL, **OPTIONS, "optimizer.learning_rate": 1e-12, "class_names": [4, 2, 0, 1, 3]}
+    changes["freeze"] = ["*_bn"]  # else the epoch changes their moving averages
     with pytest.warns(UserWarning, match="classes are taken by name"):
         run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     part = source.part("test")
     own = source.model.predict(part.images, verbose=0)
     turned = run.model.predict(part.images, verbose=0)
-    np.testing.assert_allclose(turned, own[:, [4, 2, 0, 1, 3]], atol=2e-3)
+    np.testing.assert_allclose(turned, own[:, [4, 2, 0, 1, 3]], atol=1e-5)
 
 
 def test_partial_and_freeze(source):
