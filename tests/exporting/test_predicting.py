@@ -86,7 +86,7 @@ def test_files_that_do_not_name_classes_or_kind():
     for i, size in enumerate([(4, 6), (9, 5)]):
         Image.fromarray(np.full((*size, 3), (0, 255, 100 + 50 * i), np.uint8)).save(f"{i}.png")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # the network scales its pixels
+        warnings.simplefilter("error", UserWarning)  # the network scales its pixels
         classifier = Classifier("means.keras")
     found = list(predict_files(classifier, ["0.png", "1.png"], top=2))
     assert [name for row in found for name, _ in row.classes] == ["1", "2", "1", "2"]
