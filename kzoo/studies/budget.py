@@ -118,7 +118,7 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
         unless the study compares them.
     """
     # Another dataset does not change these fields, so recipes that differ in one need no closer look.
-    about, there, full = varied(study), _leaves(recipe), _full(study, entry)
+    about, there, full = varied(study), _leaves(recipe), _leaves(entry.recipe)
     decisive = {key for key in about | {"model"} if key.split(".")[0] not in (*TIED_TO_DATASET, "dataset")}
     if any(full.get(key, _ABSENT) != there.get(key, _ABSENT) for key in decisive):
         return None
@@ -138,18 +138,6 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
     if not set(different) <= set(FREE) and not _same_base(study, entry, recipe.name):
         return None
     return {**changes, **different}
-
-
-def _full(study: Study, entry: Entry) -> Mapping[str, Any]:
-    """The leaves of an entry at its full budget; needed for every record, like `varied`."""
-    known = study.__dict__.get("_full")
-    if known is None:
-        known = {}
-        object.__setattr__(study, "_full", known)
-    if entry.label not in known:
-        known[entry.label] = _leaves(budgeted(study, entry, {}))
-    full: Mapping[str, Any] = known[entry.label]
-    return full
 
 
 def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
