@@ -112,7 +112,8 @@ def main() -> None:
             shares = zip(SHIFTS, record.shift_agreement, strict=True), zip(ANGLES, record.angle_agreement, strict=True)
             shift, turn = (", ".join(f"{size} {share:.3f}" for size, share in pairs) for pairs in shares)
             print(
-                f"{source}: same answers by pixels {shift}, by degrees {turn}; {keep(record, options.into)}", flush=True
+                f"{source}: same predictions by pixels {shift}, by degrees {turn}; {keep(record, options.into)}",
+                flush=True,
             )
     except KzooError as error:
         parser.error(str(error))

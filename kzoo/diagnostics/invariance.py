@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 FILLS = ("edge", "black")
 _CHUNK = 500
 _DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-_LABELS = {"accuracy": "accuracy", "agreement": "same answer as to the image as it is"}
+_LABELS = {"accuracy": "accuracy", "agreement": "same prediction as for the unchanged image"}
 
 Change = tuple[Any, ...] | None
-"""("shift", down, right), ("turn", degrees), or None for the image as it is."""
+"""("shift", down, right), ("turn", degrees), or None for the unchanged image."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from kzoo.registry import Registry
 from kzoo.studies.study import Claim, Entry, Study, Verdict
 
-MODULES = ("report_a", "report_b", "report_c", "report_d", "report_e", "future_work", "fast_training")
+MODULES = (
+    *("report_a", "report_b", "report_c", "report_d", "report_e", "report_e_augmentation"),
+    *("future_work", "fast_training"),
+)
 
 __all__ = ["Claim", "Entry", "Study", "Verdict", "get_study", "list_studies", "register_study", "study"]
 

@@ -81,7 +81,7 @@ def _why(entry: Entry, runs: list[RunRecord], metric: str) -> str:
     theirs = selection.published_sizes(runs[0].recipe)
     if theirs is not None and selection.on_other_images(runs[0]):
         sentences.append(
-            f"Our images are another selection of {runs[0].recipe['dataset']}: "
+            f"Our images are a different selection of {runs[0].recipe['dataset']}: "
             f"{selection.write_sizes(selection.sizes(runs[0]))} for training, validation and testing instead of "
             f"{selection.write_sizes(theirs)}."
         )

@@ -158,7 +158,7 @@ def _at_epoch(field: str, epoch: int) -> Metric:
 
 def _after_change(measure: str, change: str, size: int) -> Metric:
     shifted = change == "shift"
-    kind, what, short = "share", "share of test images answered as before", "same answer"
+    kind, what, short = "share", "share of test images with an unchanged prediction", "same prediction"
     if measure == "accuracy":
         kind, what, short = "accuracy", "test accuracy", "test acc"
     unit = f"shifted by {size} pixel{'s' * (size > 1)}" if shifted else f"turned by {size} degrees"

@@ -97,7 +97,7 @@ class BudgetRecords:
         return self.records(label)[0].sizes.get(part, 0)
 
     def on_other_images(self, label: str) -> bool:
-        """Whether an entry's runs used another selection of the dataset than the published one."""
+        """Whether an entry's runs used a different selection of the dataset from the published one."""
         return any(map(selection.on_other_images, self.records(label)))
 
     @property

@@ -11,7 +11,7 @@ from kzoo.errors import InputError
 from kzoo.training.records import RunRecord
 
 OTHER = "other images"
-"""Follows the budget of records whose images are another selection of the dataset than the published one."""
+"""Follows the budget of records whose images are a different selection of the dataset from the published one."""
 
 
 def sizes(record: RunRecord) -> tuple[int, int, int]:

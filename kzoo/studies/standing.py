@@ -24,7 +24,7 @@ class Standing:
         verdict: the verdict of the records at `group`.
         group: the label of their budget; `NO_RUN`, or empty if the study has no records.
         budget: the budget as shown to readers: `ANY`, or `group`, with `kzoo.studies.selection.OTHER` if the runs
-            used another selection of the dataset.
+            used a different selection of the dataset.
     """
 
     claim: Claim

@@ -81,7 +81,7 @@ class Row:
 
     Attributes:
         label: the entry's label.
-        budget: the table's budget, and whether the images are another selection than the published one.
+        budget: the table's budget, and whether the images are a different selection from the published one.
         seeds: the seeds of its runs.
         failed: the seeds of those that failed.
         cells: one for each metric, without values if all runs failed.

@@ -84,7 +84,7 @@ def test_the_reason_is_the_entrys_or_says_what_was_tried(made):
     assert "Tried: 3 seeds (0.4800 to 0.5200)" in thrice.why
     assert "other seeds" not in thrice.why
     (elsewhere,) = differences(results(made, [0.5], reported=reported, sizes={**CIFAR100, "validation": 2_000}))
-    assert "another selection of cifar100: 47,500 / 2,000 / 10,000" in elsewhere.why
+    assert "a different selection of cifar100: 47,500 / 2,000 / 10,000" in elsewhere.why
     assert "instead of 47,500 / 2,500 / 10,000" in elsewhere.why
     assert "It is not known whether this is the whole reason." in elsewhere.why
 

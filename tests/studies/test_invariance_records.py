@@ -56,7 +56,7 @@ def test_a_measurement_belongs_to_the_run_of_its_digest(made, keep):
     assert groups["full"].values("max L=1", "agreement_at_shift_1") == []
     assert "agreement_at_shift_1" in columns(groups["epochs=3"])
     assert "agreement_at_shift_1" not in columns(groups["full"])
-    assert "same answer, shift 1 px" in markdown(groups["epochs=3"])
+    assert "same prediction, shift 1 px" in markdown(groups["epochs=3"])
 
 
 def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):

@@ -1,1 +1,1 @@
-"""The studies themselves: one module for each report, one for the reports' future work, one for fast training."""
+"""The studies: one or two modules for each report, one for the reports' future work, and one for short training."""

@@ -1,4 +1,4 @@
-"""Future work of the reports: studies that their conclusions propose and that they did not run."""
+"""Future work of the reports: studies that their conclusions propose but that they did not run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BN_RESIDUAL = {"train_accuracy": 0.8410, "val_accuracy": 0.6212, "test_accuracy"
 DENSENET = Study(
     "densenet",
     report="a",
-    question="Is a dense network better than VGG-38 with BatchNorm and residual connections?",
+    question="Is a DenseNet better than VGG-38 with BatchNorm and residual connections?",
     entries=entries(
         {
             "BN+residual": "rescue/bn-residual",
@@ -27,19 +27,19 @@ DENSENET = Study(
     claims=claims(
         {
             "report a, section 7 (future work)": {
-                "At similar size, a dense network beats BatchNorm with residual connections": Higher(
+                "At similar size, a DenseNet beats BatchNorm with residual connections": Higher(
                     "DenseNet-BC-40-16", "BN+residual"
                 ),
-                "At similar size and with the same training, a dense network beats the final model": Higher(
+                "At similar size and with the same training, a DenseNet beats the final model": Higher(
                     "DenseNet-BC-40-16, final", "BN+residual, final"
                 ),
             },
             "Huang et al. 2017": {
-                "A deeper dense network is better still": AllOf(
+                "A deeper DenseNet is better still": AllOf(
                     Higher("DenseNet-BC-100-12", "DenseNet-BC-40-16"),
                     Higher("DenseNet-BC-100-12, final", "DenseNet-BC-40-16, final"),
                 ),
-                "Bottlenecks and compression need fewer parameters for the same accuracy": AllOf(
+                "With bottlenecks and compression, a DenseNet needs fewer parameters for the same accuracy": AllOf(
                     NoGain("DenseNet-40-12", "DenseNet-BC-40-16"), NoGain("DenseNet-40-12", "DenseNet-BC-100-12")
                 ),
             },
@@ -47,12 +47,12 @@ DENSENET = Study(
     ),
     columns=(*COLUMNS, "peak_memory"),
     notes=(
-        "All are trained as in report a, so that only the network differs; 'final' means the training of its final "
-        "model, with random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 images, "
-        "so their 77.73% for DenseNet-BC-100-12 is not comparable.",
+        "All networks are trained as in report a, so only the network differs; 'final' means trained as the report's "
+        "final model, with random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 "
+        "images, so their 77.73% for DenseNet-BC-100-12 is not comparable.",
         "DenseNet-BC-40-16 has about the parameters, multiply-adds and depth of VGG-38 with BatchNorm.",
-        "DenseNets have the initial weights of the paper (He et al. 2015), VGG-38 those of PyTorch, as in report a.",
-        "Report a quotes 82.62% for a dense network: the largest one of the paper.",
+        "DenseNets are initialised as in the paper (He et al. 2015), and VGG-38 as in PyTorch, like report a's.",
+        "The 82.62% that report a quotes for a DenseNet is that of the largest one in the paper.",
     ),
 )
 
@@ -73,7 +73,7 @@ LOSSLESS_REDUCTION = Study(
                 "A reduction that keeps every value is better than average pooling": Higher(
                     "space-to-depth, no shortcut", AS_REPORTED
                 ),
-                "A shortcut over the reduction is better than none": AllOf(
+                "A shortcut across the reduction is better than none": AllOf(
                     Higher("average, pooled shortcut", AS_REPORTED), Higher("average, projected shortcut", AS_REPORTED)
                 ),
                 "A strided convolution is better than average pooling": Higher("strided, no shortcut", AS_REPORTED),
@@ -82,9 +82,9 @@ LOSSLESS_REDUCTION = Study(
     ),
     columns=COLUMNS,
     notes=(
-        "VGG-38 with BatchNorm and residual connections, trained as in the study rescue. Average without a shortcut is "
-        "its BN+residual.",
-        "After space-to-depth, the next convolution has four times as many inputs, and therefore more parameters.",
+        "The network is VGG-38 with BatchNorm and residual connections, trained as in the study rescue. 'Average, no "
+        "shortcut' is that study's BN+residual.",
+        "After space-to-depth, the next convolution has four times as many input channels, and so more parameters.",
     ),
 )
 
@@ -110,7 +110,7 @@ KERNEL_STRIDE = Study(
         }
     ),
     columns=COLUMNS,
-    notes=("The stride is that of the entry convolution: with 2, all later maps have a quarter of the area.",),
+    notes=("The stride is that of the entry convolution: with stride 2, all later maps have a quarter of the area.",),
 )
 
 FULLY_CONNECTED = Study(
@@ -141,8 +141,9 @@ FULLY_CONNECTED = Study(
     ),
     columns=COLUMNS,
     notes=(
-        "The ten digit classes of EMNIST balanced, resized to 32x32 pixels, 20 epochs: the report named MNIST.",
-        "Our EMNIST is another selection of the dataset than the published one; each record contains the sizes.",
+        "The networks train for 20 epochs on the ten digit classes of EMNIST balanced, resized to 32x32 pixels; the "
+        "report names MNIST.",
+        "Our EMNIST is a different selection of images from the published one; each record contains the sizes.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Studies of report a: what lets a 38-layer VGG train, and what regularises it then (CIFAR-100)."""
+"""Studies of report a: what lets a 38-layer VGG train, and what then regularises it (CIFAR-100)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORTED = {
     "+ dropout": {"val_accuracy": 0.6524},
 }
 LAST_EPOCH = (
-    "The report's validation accuracy is that of the last epoch, 100; its test accuracy is that of the best epoch."
+    "The report's validation accuracy is that of the last epoch (100); its test accuracy is that of the best epoch."
 )
 
 RESCUE = Study(
@@ -32,21 +32,21 @@ RESCUE = Study(
             "BN+residual": "rescue/bn-residual",
         },
         REPORTED,
-        {"BN": "Report b has 0.5024 for the same recipe."},
+        {"BN": "Report b gives 0.5024 for the same recipe."},
     ),
     claims=claims(
         {
             "report a, section 3": {
-                "The plain VGG-38 stays at chance, VGG-08 learns": AllOf(AtChance("VGG-38"), Learns("VGG-08"))
+                "The plain VGG-38 stays at chance, and VGG-08 learns": AllOf(AtChance("VGG-38"), Learns("VGG-08"))
             },
             "report a, section 5.1": {
-                "Residual connections train better than BatchNorm": AllOf(
+                "Networks train better with residual connections than with BatchNorm": AllOf(
                     Higher("residual", "BN", metric="val_accuracy"), Higher("residual", "BN", metric="train_accuracy")
                 ),
-                "Residual connections cost less time than BatchNorm": Lower(
+                "Residual connections take less time than BatchNorm": Lower(
                     "residual", "BN", metric="seconds_per_epoch_ratio"
                 ),
-                "Residual connections add no parameters, and BatchNorm does": AllOf(
+                "Residual connections add no parameters; BatchNorm does": AllOf(
                     Ratio("residual", "VGG-38", metric="parameters", low=1, high=1),
                     Lower("residual", "BN", metric="parameters"),
                 ),
@@ -70,15 +70,15 @@ RESCUE = Study(
     notes=(
         LAST_EPOCH,
         "The values of VGG-08 and VGG-38 were published with the course framework; the report shows the curves.",
-        "Reports a and b disagree on BN's validation accuracy: 0.4616 at epoch 100 in report a; 0.5024 in report b, "
-        "which does not say which epoch. The recipes are the same; see the study seeds for the spread.",
+        "Reports a and b disagree on BN's validation accuracy: report a gives 0.4616 at epoch 100, report b 0.5024 at "
+        "an unnamed epoch. The recipes are the same; see the study seeds for the spread.",
     ),
 )
 
 REGULARISE = Study(
     "regularise",
     report="a",
-    question="What regularises VGG-38 with BatchNorm and residual connections, adding one step at a time?",
+    question="What regularises VGG-38 with BatchNorm and residual connections, one step at a time?",
     entries=entries(
         {
             "BN+residual": "rescue/bn-residual",
@@ -101,12 +101,12 @@ REGULARISE = Study(
                 "Dropout on top of both does not help": NoGain("+ dropout", "+ L2", metric="val_accuracy")
             },
             "report a, section 6": {
-                "Erasing and L2 together gain about 4 points on the test images (2.5 to 6: our bounds)": GroupsDiffer(
+                "Erasing and L2 together gain about 4 points of test accuracy (2.5 to 6: our bounds)": GroupsDiffer(
                     ("+ L2",), ("BN+residual",), metric="test_accuracy", low=0.025, high=0.06
                 )
             },
             "report a, sections 5.2.1 and 5.3": {
-                "Erasing and L2 cost little time (up to 10% each: our bound)": AllOf(
+                "Erasing and L2 take little extra time (up to 10% each: our bound)": AllOf(
                     Ratio("+ erasing", "BN+residual", metric="seconds_per_epoch_ratio", high=1.1),
                     Ratio("+ L2", "+ erasing", metric="seconds_per_epoch_ratio", high=1.1),
                 )
@@ -114,7 +114,7 @@ REGULARISE = Study(
         }
     ),
     columns=SCORES,
-    notes=(LAST_EPOCH, "BN+residual has the recipe of the study rescue."),
+    notes=(LAST_EPOCH, "BN+residual is the recipe of the study rescue."),
 )
 
 STUDIES = (RESCUE, REGULARISE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from kzoo.studies.claims import Alike, AllOf, Best, Between, Faster, Higher, Learns, NoGain, PeakAt, WithinSpread
 from kzoo.studies.study import SCORES, Study, claims, entries
 
-SAME_RUN = "The baseline appears in four of the report's tables; it is one run (rate 1e-3, batch size 100, seed 0)."
+SAME_RUN = "The baseline appears in four tables of the report; it is one run (rate 1e-3, batch size 100, seed 0)."
 LAST_OR_BEST = (
-    "The report does not say whether its validation values are of the last or the best epoch; we compare them with the "
-    "last. For the same recipe, report a has 0.4616 at epoch 100 and report b 0.5024."
+    "The report does not say whether its validation values are those of the last or of the best epoch; we compare them "
+    "with the last. For the same recipe, report a gives 0.4616 at epoch 100, and report b gives 0.5024."
 )
-EPOCHS = "Epochs to 40% or 45%: the first epoch with at least this validation accuracy (our rule for 'near')."
+EPOCHS = "Epochs to 40% or 45%: the first epoch with at least this validation accuracy (our rule; the report: 'near')."
 
 
 def _reported(
@@ -37,27 +37,28 @@ BATCHNORM = Study(
         {
             "report b, section 2, figure 1": {
                 "Gradients of plain VGG-38 vanish with depth "
-                "(first layer below a thousandth of the last: our bound)": Between(
+                "(first layer's below a thousandth of the last layer's: our bound)": Between(
                     "VGG-38", metric="gradient_ratio_start", high=1e-3
                 ),
-                "Gradients of plain VGG-38 vanish with the epochs "
+                "Gradients of plain VGG-38 vanish over the epochs "
                 "(below a tenth of the untrained network's: our bound)": Between(
                     "VGG-38", metric="gradient_change", high=0.1
                 ),
-                "Gradients of VGG-08 vanish neither with depth nor with the epochs": AllOf(
+                "Gradients of VGG-08 vanish neither with depth nor over the epochs": AllOf(
                     Between("VGG-08", metric="gradient_ratio_start", low=1e-3),
                     Between("VGG-08", metric="gradient_change", low=0.1),
                 ),
             },
             "report b, section 6, figure 3": {
-                "Gradients of VGG-38 with BatchNorm vanish neither with depth nor with the epochs": AllOf(
+                "Gradients of VGG-38 with BatchNorm vanish neither with depth nor over the epochs": AllOf(
                     Between("BN", metric="gradient_ratio_start", low=1e-3),
                     Between("BN", metric="gradient_change", low=0.1),
                 )
             },
             "report b, section 6, figure 2": {"VGG-38 with BatchNorm learns": Learns("BN")},
             "report b, section 6": {
-                "VGG-38 with BatchNorm does not overfit (training at most 10 points above test: our bound)": Between(
+                "VGG-38 with BatchNorm does not overfit "
+                "(training accuracy at most 10 points above test accuracy: our bound)": Between(
                     "BN", metric="gap", high=0.1
                 )
             },
@@ -91,10 +92,12 @@ LEARNING_RATE = Study(
     claims=claims(
         {
             "report b, section 6, tables 1 and 2": {
-                "1e-3 is the best rate": AllOf(Best("1e-3", COSINE, metric="val_accuracy"), Best("1e-3", COSINE))
+                "1e-3 is the best learning rate": AllOf(
+                    Best("1e-3", COSINE, metric="val_accuracy"), Best("1e-3", COSINE)
+                )
             },
             "report b, section 6, table 2": {
-                "Much smaller or larger rates are worst, and equally bad (within 2 points: our bound)": AllOf(
+                "Much smaller and much larger rates are worst, and equally bad (within 2 points: our bound)": AllOf(
                     *(Higher(good, bad, metric="val_accuracy") for good in MIDDLE for bad in EXTREMES),
                     Alike(EXTREMES, metric="val_accuracy", within=0.02),
                 ),
@@ -103,10 +106,10 @@ LEARNING_RATE = Study(
                 ),
             },
             "report b, section 6 (its conjecture)": {
-                "The cosine schedule makes larger rates less accurate: constant larger rates do no harm": AllOf(
+                "The cosine schedule makes larger rates less accurate: larger constant rates do no harm": AllOf(
                     NoGain("1e-3 constant", "5e-3 constant"), NoGain("1e-3 constant", "1e-2 constant")
                 ),
-                "The cosine schedule makes larger rates slower: constant larger rates train faster": Faster(
+                "The cosine schedule makes larger rates slower: larger constant rates train faster": Faster(
                     "5e-3 constant", "1e-3 constant", percent=40
                 ),
             },
@@ -114,8 +117,8 @@ LEARNING_RATE = Study(
     ),
     columns=(*SCORES[:-1], "val_loss", "test_loss", "epochs_to_40"),
     notes=(
-        "Section 5 of the report misprints two rates as 0.05 and 0.45; its factor and its table mean 0.005 and 0.045.",
-        "The constant rates are ours: the report blames the cosine schedule for its ranking.",
+        "Section 5 of the report misprints two rates as 0.05 and 0.45: its factor and its table give 0.005 and 0.045.",
+        "The constant rates are ours. They test the report's conjecture that the cosine schedule causes its ranking.",
         EPOCHS,
         SAME_RUN,
         LAST_OR_BEST,
@@ -176,11 +179,11 @@ SEEDS = Study(
     claims=claims(
         {
             "report b, sections 1 and 6": {
-                "The network works with every seed": Learns("seed 0", "seed 10", "seed 20", metric="test_accuracy")
+                "The network learns with every seed": Learns("seed 0", "seed 10", "seed 20", metric="test_accuracy")
             },
             "report a, section 5.1, against report b, section 6": {
-                "Report a's 0.4616 and report b's 0.5024 differ by the seed only "
-                "(within two deviations: our bound)": WithinSpread(
+                "Report a's 0.4616 and report b's 0.5024 differ only by the seed "
+                "(within two standard deviations: our bound)": WithinSpread(
                     ("seed 0", "seed 10", "seed 20"), (0.4616, 0.5024), metric="val_accuracy"
                 )
             },
@@ -188,7 +191,7 @@ SEEDS = Study(
     ),
     columns=("train_accuracy", "val_accuracy", "best_val_accuracy", "test_accuracy", "val_loss", "test_loss"),
     notes=(
-        "Report a trained this network too and reports 0.4616. Judge both values by the spread over seeds.",
+        "Report a also trained this network and gives 0.4616. Judge both values by the spread over seeds.",
         SAME_RUN,
         LAST_OR_BEST,
     ),
@@ -204,7 +207,7 @@ BATCHNORM_DECAY = Study(
     ),
     claims=claims(
         {
-            "report b, section 6 (declined to search)": {
+            "report b, section 6 (not searched there)": {
                 "BatchNorm regularises enough: weight decay gains nothing": AllOf(
                     *(NoGain(l2, "none") for l2 in DECAYS)
                 )

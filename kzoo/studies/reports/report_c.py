@@ -1,6 +1,6 @@
 """Studies of report c: depth, BatchNorm, dropout, pooling, filters and augmentation of pruned VGGs (CIFAR-10).
 
-The report's results are figures without numbers, and the figures are missing from its text: no reported values.
+The report gives its results as figures without numbers, and its text lacks the figures: there are no reported values.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from kzoo.studies.study import SCORES, Study, claims, entries
 
 NO_NUMBERS = "The report shows curves and prints no accuracies."
 SPLIT = (
-    "The report's text uses 20% of the training images for validation; its code trains on all 50,000 and prints the "
-    "test accuracy every epoch; we follow the text and read the test part once."
+    "According to the report's text, 20% of the training images are for validation; its code trains on all 50,000 "
+    "images and prints the test accuracy every epoch. We follow the text and read the test part once."
 )
 LETTERS = ("A", "D", "E")
 
 DEPTH = Study(
     "depth",
     report="c",
-    question="Does a deeper VGG train to a lower error?",
+    question="Does a deeper VGG reach a lower training error?",
     entries=entries({letter: f"depth/vgg-{letter.lower()}" for letter in LETTERS}),
     claims=claims(
         {
@@ -37,7 +37,7 @@ DEPTH = Study(
 BATCHNORM_COST = Study(
     "batchnorm-cost",
     report="c",
-    question="What does BatchNorm between the layers gain in pruned VGGs, and what does it cost?",
+    question="What does BatchNorm between the layers of pruned VGGs gain, and what does it cost?",
     entries=entries(
         {
             f"{letter}{bn}": f"batchnorm-cost/vgg-{letter}{bn}".lower().replace(" ", "-")
@@ -48,7 +48,7 @@ BATCHNORM_COST = Study(
     claims=claims(
         {
             "report c, section 2": {
-                "BatchNorm trains faster (epochs to 60% validation accuracy)": AllOf(
+                "BatchNorm makes training faster (epochs to 60% validation accuracy)": AllOf(
                     *(Faster(f"{letter} BN", letter, percent=60) for letter in LETTERS)
                 ),
                 "BatchNorm takes about 30% more time (15 to 45%: our bounds)": AllOf(
@@ -57,7 +57,7 @@ BATCHNORM_COST = Study(
                         for letter in LETTERS
                     )
                 ),
-                "BatchNorm regularises: the gap between training and test is smaller": AllOf(
+                "BatchNorm regularises: the gap between training and test accuracy is smaller": AllOf(
                     *(OverfitsMore(letter, f"{letter} BN") for letter in LETTERS)
                 ),
                 "BatchNorm improves the result": AllOf(*(Higher(f"{letter} BN", letter) for letter in LETTERS)),
@@ -91,7 +91,7 @@ DROPOUT = Study(
                 "Without dropout, the network converges faster (epochs to 60% validation accuracy)": AllOf(
                     *(Faster("0", rate, percent=60) for rate in RATES[1:])
                 ),
-                "A rate of 0.4 beats none on test images": Higher("0.4", "0"),
+                "A rate of 0.4 is better than no dropout on test images": Higher("0.4", "0"),
             },
             "report c, sections 3 and 7": {"A rate of 0.4 is best on test images": PeakAt("0.4", RATES)},
             "report c, section 2": {
@@ -104,10 +104,11 @@ DROPOUT = Study(
     notes=(
         NO_NUMBERS,
         SPLIT,
-        "Network E with BatchNorm unless stated otherwise; dropout after the pools and both hidden dense layers.",
-        "The report calls p the probability of retention, and its code passes 0.4 to Chainer, which drops that share; "
-        "we follow the code.",
-        "Training accuracy is measured while dropout is on.",
+        "The network is E with BatchNorm unless stated otherwise; dropout follows the pooling layers and both hidden "
+        "dense layers.",
+        "The report calls p the probability of keeping a unit, but its code passes 0.4 to Chainer, which drops that "
+        "share. We follow the code.",
+        "Training accuracy is measured with dropout active.",
     ),
 )
 
@@ -132,8 +133,8 @@ POOLING_OPTIMIZER = Study(
                         for other in ("momentum", "RMSprop")
                     )
                 ),
-                "Average pooling is better than max pooling for Adam": Higher("average, Adam", "max, Adam"),
-                "Max pooling is better than average pooling for momentum and RMSprop": AllOf(
+                "Average pooling is better than max pooling with Adam": Higher("average, Adam", "max, Adam"),
+                "Max pooling is better than average pooling with momentum and with RMSprop": AllOf(
                     Higher("max, momentum", "average, momentum"), Higher("max, RMSprop", "average, RMSprop")
                 ),
                 "Adam with average pooling is better than momentum with max pooling": Higher(
@@ -147,20 +148,20 @@ POOLING_OPTIMIZER = Study(
     notes=(
         NO_NUMBERS,
         SPLIT,
-        "The report states no rates: momentum 0.01 / 0.9 and RMSprop 0.01 / 0.99, epsilon 1e-8 are Chainer's defaults, "
-        "our reading.",
+        "The report states no rates. We take Chainer's defaults: for momentum a rate of 0.01 and momentum 0.9; for "
+        "RMSprop a rate of 0.01, smoothing 0.99 and epsilon 1e-8.",
     ),
 )
 
 FILTER_SIZE = Study(
     "filter-size",
     report="c",
-    question="Are filters of 3x3, 5x5 or 7x7 better?",
+    question="Which filters are best: 3x3, 5x5 or 7x7?",
     entries=entries({f"{size}x{size}": f"filter-size/{size}" for size in (3, 5, 7)}),
     claims=claims(
         {
             "report c, section 5": {
-                "All fit equally well (training accuracy within 2 points: our bound)": Alike(
+                "All filter sizes fit equally well (training accuracy within 2 points: our bound)": Alike(
                     ("3x3", "5x5", "7x7"), metric="train_accuracy", within=0.02
                 ),
                 "Larger filters overfit": AllOf(OverfitsMore("5x5", "3x3"), OverfitsMore("7x7", "3x3")),
@@ -180,38 +181,40 @@ AUGMENTATION = Study(
     claims=claims(
         {
             "report c, section 6": {
-                "Four times the images raise training accuracy": Higher("4x", "none", metric="train_accuracy"),
-                "They take more time": Lower("none", "4x", metric="seconds_per_epoch_ratio"),
+                "Four times as many images raise training accuracy": Higher("4x", "none", metric="train_accuracy"),
+                "Four times as many images take more time": Lower("none", "4x", metric="seconds_per_epoch_ratio"),
             },
-            "report c, sections 6 and 7": {"They reduce variance: less overfitting": OverfitsMore("none", "4x")},
+            "report c, sections 6 and 7": {
+                "Four times as many images reduce variance: the network overfits less": OverfitsMore("none", "4x")
+            },
         }
     ),
     columns=(*SCORES, "seconds_per_epoch_ratio"),
     notes=(
         NO_NUMBERS,
         SPLIT,
-        "4x: each image, its mirror image, its contrast stretched, and a median filter of size 2, which in the "
-        "report's code mixes the channels. Rotations: twelve more copies of each image, in steps of 15 degrees up to "
-        "180.",
-        "An epoch of 4x has four times as many steps, which raises its training accuracy too.",
+        "4x contains each image, its mirror image, a copy with stretched contrast, and a copy after a median filter of "
+        "size 2, which mixes the channels in the report's code. Rotations adds twelve copies of each image, in steps "
+        "of 15 degrees up to 180.",
+        "An epoch of 4x has four times as many steps, which also raises its training accuracy.",
     ),
 )
 
 PRUNED_BEST = Study(
     "pruned-best",
     report="c",
-    question="How good is the best pruned VGG, with average pooling as in the text or max pooling as in the code?",
+    question="How good is the best pruned VGG, with average pooling (the text) and with max pooling (the code)?",
     entries=entries(
-        {"E as it is": "depth/vgg-e", "tuned, average": "pruned-best/average", "tuned, max": "pruned-best/max"}
+        {"E untuned": "depth/vgg-e", "tuned, average": "pruned-best/average", "tuned, max": "pruned-best/max"}
     ),
     claims=claims(
         {
             "report c, section 7": {
                 "Tuning improves the network": AllOf(
-                    Higher("tuned, average", "E as it is"), Higher("tuned, max", "E as it is")
+                    Higher("tuned, average", "E untuned"), Higher("tuned, max", "E untuned")
                 ),
-                "BatchNorm and dropout regularise it": AllOf(
-                    OverfitsMore("E as it is", "tuned, average"), OverfitsMore("E as it is", "tuned, max")
+                "BatchNorm and dropout regularise the network": AllOf(
+                    OverfitsMore("E untuned", "tuned, average"), OverfitsMore("E untuned", "tuned, max")
                 ),
                 "Average pooling is the better choice": Higher("tuned, average", "tuned, max"),
             }

@@ -22,8 +22,8 @@ from kzoo.studies.study import Study, claims, entries
 
 DEPTHS = (1, 2, 3, 4)
 EMNIST_NOTE = (
-    "EMNIST: the records under results/ use 90,605 + 18,800 images, another selection of the dataset than the "
-    "report's 131,600. The shares for training, validation and test are the report's, 76, 12 and 12%; each record "
+    "EMNIST: the records in results/ use 90,605 + 18,800 images, a different selection of the dataset from the "
+    "report's 131,600. The shares for training, validation and testing are the report's, 76, 12 and 12%; each record "
     "contains the sizes."
 )
 REPORTED = {
@@ -31,12 +31,12 @@ REPORTED = {
     "average": (0.7523, 0.8640, 0.8801, 0.8769),
     "dilated": (0.8671, 0.8854, 0.8816, 0.8770),
 }
-# Seconds per epoch of table 4, and of table 6, whose figures for average pooling differ from table 4's.
+# Seconds per epoch, from the report's tables 4 and 6, which disagree on average pooling.
 TABLE_4 = {"max": (12.88, 19.34, 21.6, 23.4), "average": (13.2, 19.81, 22.26, 23.85)}
 TABLE_6 = {"average": (11.2, 12.8, 13.3, 15.9), "dilated": (15.5, 24.6, 30.5, 34.6)}
 TWO_TABLES = (
-    "Seconds per epoch are relative to the first run of this study, ours and the report's. Its tables 4 and 6 "
-    "disagree on average pooling: 13.2 to 23.85 seconds in table 4, 11.2 to 15.9 in table 6."
+    "Seconds per epoch, ours and the report's, are relative to the first run of this study. The report's tables 4 and "
+    "6 disagree on average pooling: 13.2 to 23.85 seconds in table 4, and 11.2 to 15.9 seconds in table 6."
 )
 COLUMNS = (
     "train_accuracy",
@@ -50,13 +50,13 @@ COLUMNS = (
 
 
 def _reported(seconds: Mapping[str, tuple[float, ...]], first: float) -> dict[str, dict[str, float]]:
-    """By label: test accuracies, and seconds per epoch of one table as ratios to `first`."""
+    """The report's values by label: test accuracies, and seconds per epoch of one table divided by `first`."""
     reported: dict[str, dict[str, float]] = {}
     for metric, table, unit in (("test_accuracy", REPORTED, 1.0), ("seconds_per_epoch_ratio", seconds, first)):
         for kind, values in table.items():
             for layers, value in enumerate(values, start=1):
-                ours = value if unit == 1.0 else round(value / unit, 2)
-                reported.setdefault(_label(kind, layers), {})[metric] = ours
+                scaled = value if unit == 1.0 else round(value / unit, 2)
+                reported.setdefault(_label(kind, layers), {})[metric] = scaled
     return reported
 
 
@@ -85,7 +85,9 @@ REDUCTION = Study(
     claims=claims(
         {
             "report d, section 4.3, table 3": {
-                "With one layer, which underfits, max pooling is more accurate": Higher("max L=1", "average L=1")
+                "With one layer, where the network underfits, max pooling is more accurate": Higher(
+                    "max L=1", "average L=1"
+                )
             },
             "report d, sections 4.3 and 5, table 3": {
                 "With more layers, average pooling is more accurate": AllOf(
@@ -96,7 +98,7 @@ REDUCTION = Study(
                 "Max pooling fits faster (higher training accuracy after two epochs: our rule)": AllOf(
                     *(Higher(_label("max", i), _label("average", i), metric="train_accuracy_at_2") for i in DEPTHS)
                 ),
-                "Max pooling overfits sooner (its validation loss is lowest earlier: our rule)": AllOf(
+                "Max pooling overfits sooner (its validation loss reaches its minimum earlier: our rule)": AllOf(
                     *(OverfitsSooner(_label("max", i), _label("average", i)) for i in DEPTHS[1:])
                 ),
             },
@@ -107,12 +109,12 @@ REDUCTION = Study(
                 "With 64 filters and three layers, max pooling overfits and average pooling is more accurate": AllOf(
                     OverfitsMore("max L=3 F=64", "average L=3 F=64"), Higher("average L=3 F=64", "max L=3 F=64")
                 ),
-                "With 64 filters and four layers, both overfit (more than with two)": AllOf(
+                "With 64 filters and four layers, both overfit (more than with two layers)": AllOf(
                     OverfitsMore("max L=4 F=64", "max L=2 F=64"), OverfitsMore("average L=4 F=64", "average L=2 F=64")
                 ),
             },
             "report d, section 4.3, table 4": {
-                "Average pooling takes little more time than max pooling (up to 10%: our bound)": AllOf(
+                "Average pooling takes slightly more time than max pooling (up to 10%: our bound)": AllOf(
                     *(
                         Ratio(_label("average", i), _label("max", i), metric="seconds_per_epoch_ratio", low=1, high=1.1)
                         for i in DEPTHS
@@ -126,11 +128,11 @@ REDUCTION = Study(
             },
             "report d, section 3.1": {
                 "Pooling makes a network invariant to small translations "
-                "(1 pixel changes at most 5% of its answers: our bound)": AllOf(
+                "(1 pixel changes at most 5% of the predictions: our bound)": AllOf(
                     *(Between(label, metric="agreement_at_shift_1", low=0.95) for label in POOLED)
                 ),
                 "Pooling makes a network invariant to small rotations "
-                "(15 degrees change at most 5% of its answers: our bound)": AllOf(
+                "(15 degrees change at most 5% of the predictions: our bound)": AllOf(
                     *(Between(label, metric="agreement_at_angle_15", low=0.95) for label in POOLED)
                 ),
                 "Pooling makes a network more invariant than dilation does "
@@ -148,9 +150,9 @@ REDUCTION = Study(
     columns=(*COLUMNS, "agreement_at_shift_1", "agreement_at_angle_15"),
     notes=(
         EMNIST_NOTE,
-        "'Same answer' is the share of the test images whose predicted class stays the same when they are shifted by a "
-        "pixel (mean over four directions) or rotated by 15 degrees (mean over both); border pixels fill the empty "
-        "area.",
+        "'Same prediction' is the share of the test images whose predicted class stays the same when they are shifted "
+        "by one pixel (mean over four directions) or rotated by 15 degrees (mean over both directions); border pixels "
+        "fill the empty area.",
         "Strided convolutions come from the course framework, not from the report; CIFAR-10 is ours.",
         "The report shows F=64 as curves without numbers.",
         TWO_TABLES,
@@ -159,7 +161,7 @@ REDUCTION = Study(
 
 
 def _pooled_side(layers: int) -> int:
-    """Rows of the receptive field of `layers` times a 3x3 convolution and 2x2 pooling with stride 2."""
+    """Side of the receptive field in pixels, of `layers` pairs of a 3x3 convolution and 2x2 pooling (stride 2)."""
     side, step = 1, 1
     for _ in range(layers):
         side, step = side + 2 * step + step, 2 * step
@@ -167,7 +169,7 @@ def _pooled_side(layers: int) -> int:
 
 
 def _dilated_side(layers: int) -> int:
-    """Rows of the receptive field of `layers` times a 3x3 convolution and one of dilation 2, 3, ..."""
+    """Side of the receptive field in pixels, of `layers` pairs of 3x3 convolutions, the second dilated by 2, 3, ..."""
     return 1 + sum(2 + 2 * (i + 2) for i in range(layers))
 
 
@@ -184,7 +186,7 @@ def _formula_fits() -> tuple[bool, str]:
     sides = "; ".join(
         f"L={i}, dilation {i + 1}: {formula[i] ** 2:.0f} by the formula, {exact[i] ** 2} exactly" for i in DEPTHS
     )
-    return all(abs(formula[i] - exact[i]) < 0.5 for i in DEPTHS), f"pixels in the field: {sides}"
+    return all(abs(formula[i] - exact[i]) < 0.5 for i in DEPTHS), f"pixels in the receptive field: {sides}"
 
 
 DILATION = Study(
@@ -226,7 +228,7 @@ DILATION = Study(
                 ),
             },
             "report d, section 4.4, table 6": {
-                "Dilated reduction takes more time at every depth": AllOf(
+                "Dilated reduction takes more time than average pooling at every depth": AllOf(
                     *(
                         Lower(_label("average", i), _label("dilated", i), metric="seconds_per_epoch_ratio")
                         for i in DEPTHS
@@ -240,7 +242,7 @@ DILATION = Study(
                 "Average pooling does not change the receptive field": Computed(_pooling_keeps_the_field)
             },
             "report d, section 3.2, equation 1": {
-                "Dilation grows the receptive field as (2^(rate/2 + 2) - 1)^2": Computed(_formula_fits)
+                "With dilation, the receptive field grows as (2^(rate/2 + 2) - 1)^2": Computed(_formula_fits)
             },
         }
     ),
