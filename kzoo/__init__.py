@@ -18,6 +18,7 @@ from kzoo.backend import choose_backend as _choose_backend
 from kzoo.backend import quiet_import as _quiet_import
 from kzoo.lazy import Exports as _Exports
 from kzoo.models.catalog import BUILDERS as _BUILDERS
+from kzoo.registry import HOMES as _HOMES
 
 if TYPE_CHECKING:
     from kzoo.custom import register_augmentation, register_optimizer, register_schedule
@@ -124,6 +125,8 @@ _EXPORTS = _Exports(
 )
 
 __all__ = ["__version__", *_EXPORTS.home]
+
+_HOMES.update(model="kzoo.models.registry", recipe="kzoo.recipes", dataset="kzoo.data.datasets", study="kzoo.studies")
 
 _choose_backend()
 

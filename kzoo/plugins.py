@@ -7,7 +7,6 @@ registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`, `kzoo
 
 from __future__ import annotations
 
-import importlib.metadata
 import warnings
 
 GROUP = "kzoo.plugins"
@@ -17,6 +16,8 @@ _state = {"loaded": False}
 
 def load() -> None:
     """Import every installed plugin once; a warning names one that cannot be imported."""
+    import importlib.metadata  # 30 ms, which `import kzoo` need not take
+
     if _state["loaded"]:
         return
     _state["loaded"] = True  # before importing: plugins read the registries themselves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import importlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,6 +22,11 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+
+HOMES: dict[str, str] = {}
+"""By kind, the module whose `REGISTRY` holds its items, for errors that say what an unknown name is instead.
+
+The package `kzoo` fills it in, so that this module names none of those above it."""
 
 
 class Registry(Generic[T]):
@@ -74,12 +80,23 @@ class Registry(Generic[T]):
             hint: ends the error instead of the registry's hint.
 
         Raises:
-            InputError: there is none; the message suggests the nearest name.
+            InputError: there is none; the message says what else the name is, or suggests the nearest name.
         """
         item = self.find(name)
         if item is None:
-            raise unknown(self.kind, name, [*self.names(), *others], hint=hint or self.hint)
+            known = [*self.names(), *others]
+            raise self.of_another_kind(name) or unknown(self.kind, name, known, hint=hint or self.hint)
         return item
+
+    def of_another_kind(self, name: str) -> InputError | None:
+        """The error for an unknown name that an item of another kind has; None if none has it."""
+        for kind, module in HOMES.items():
+            item = None if kind == self.kind else importlib.import_module(module).REGISTRY.find(name)
+            if item is not None:
+                instead = getattr(item, self.kind, None)  # a recipe's model
+                its = f"; its {self.kind} is {instead!r}" if isinstance(instead, str) else ""
+                return InputError(f"{name!r} is a {kind}, not a {self.kind}{its}")
+        return None
 
     def names(self, pattern: str = "*") -> list[str]:
         """Names that match a wildcard: kzoo's in their order, then registered ones in alphabetical order."""

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import kzoo
 from kzoo.data import datasets
 from kzoo.errors import InputError
 from kzoo.registry import Registry
@@ -58,3 +59,18 @@ def test_datasets_keep_to_the_rule(monkeypatch):
     datasets.register_dataset("mine", "module:load", classes=2)
     with pytest.raises(InputError, match="dataset name 'mine' is taken by another dataset"):
         datasets.register_dataset("mine", "module:load", classes=3)
+
+
+@pytest.mark.parametrize(
+    ("look_up", "name", "message"),
+    [
+        (kzoo.get_recipe, "rescue", "'rescue' is a study, not a recipe"),
+        (kzoo.get_study, "vgg08", "'vgg08' is a model, not a study"),
+        (kzoo.get_dataset, "rescue/bn", "'rescue/bn' is a recipe, not a dataset; its dataset is 'cifar100'"),
+        (kzoo.create_model, "digits", "'digits' is a dataset, not a model"),
+    ],
+)
+def test_an_unknown_name_that_something_else_has(look_up, name, message):
+    with pytest.raises(InputError) as caught:
+        look_up(name)
+    assert str(caught.value) == message

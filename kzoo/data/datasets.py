@@ -160,7 +160,7 @@ def _unknown(name: Any) -> InputError:
         if exists and (kind == "folder" or name.endswith(".npz")):
             return InputError(f"unknown dataset {name!r}: did you mean '{kind}:{name}', the {kind} of that name?")
     hint = "Others: tfds:NAME of tensorflow-datasets, folder:PATH, npz:PATH, module:function, or register_dataset."
-    return unknown("dataset", name, REGISTRY.names(), hint=hint)
+    return REGISTRY.of_another_kind(name) or unknown("dataset", name, REGISTRY.names(), hint=hint)
 
 
 def list_datasets() -> list[str]:

@@ -72,22 +72,11 @@ def get_variant(name: str) -> Variant:
             classes and no input shape).
 
     Raises:
-        InputError: there is no such name; the message suggests the nearest.
+        InputError: there is no such name; the message suggests the nearest, or names a recipe's model.
     """
     if ":" in name:
         return Variant(name, name)
-    if "/" in name and REGISTRY.find(name) is None:
-        _refuse_recipe(name)
     return REGISTRY.get(name)
-
-
-def _refuse_recipe(name: str) -> None:
-    """Refuse a recipe's name, and name the model that the recipe trains."""
-    from kzoo.recipes import REGISTRY as recipes  # recipes know of models, not the other way round
-
-    recipe = recipes.find(name)
-    if recipe is not None:
-        raise InputError(f"{name!r} is a recipe, not a model; its model is {recipe.model!r}")
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
