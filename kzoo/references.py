@@ -71,8 +71,8 @@ def parameters_in_source(reference: str) -> list[str] | None:
     """Names of the parameters of a function, read from its module's source without running it.
 
     Returns:
-        None where the source does not tell: a function that is not defined at the top of its module, or is decorated,
-        or takes any keyword.
+        None where the source does not show them, because the function is not defined at the top of its module, is
+        decorated, or takes any keyword.
     """
     module_name, _, function = reference.partition(":")
     if "." in module_name and module_name.rpartition(".")[0] not in sys.modules:

@@ -12,6 +12,7 @@ import numpy as np
 from kzoo import notebook
 from kzoo.data.array_names import guessed, understood
 from kzoo.data.labels import as_array, class_index, texts, whole_labels
+from kzoo.data.pixels import dark_parts, range_hint, whole_pixels
 from kzoo.data.repeated import repeated
 from kzoo.errors import InputError, shown, some
 
@@ -123,7 +124,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
         validation_labels=validations[1],
         notes=(
             *(() if by_name is None else guessed(content, source)),
-            *_dark(source, {"training": images, "validation": validations[0], "test": tests[0]}),
+            *dark_parts(source, {"training": images, "validation": validations[0], "test": tests[0]}),
         ),
     )
 
@@ -246,42 +247,6 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
     if not len(images):
         raise InputError(f"{source}: there are no {part}images")
     return images, labels
-
-
-def whole_pixels(images: np.ndarray) -> np.ndarray:
-    """Images as uint8 where they hold whole numbers of 0-255 in another type; else unchanged, to be refused later."""
-    if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
-        return images
-    low, high = images.min(), images.max()
-    whole = low >= 0 and 1 < high <= 255 and bool((images == np.floor(images)).all())
-    return images.astype(np.uint8) if whole else images
-
-
-def range_hint(images: np.ndarray) -> str:
-    """What images that are no pixels of 0-255 hold, and how to make pixels of them."""
-    if images.dtype.kind == "b":
-        return " (multiply by 255)"
-    if images.dtype.kind not in "iuf" or not images.size:
-        return ""
-    low, high = images.min(), images.max()
-    if not np.isfinite([low, high]).all():
-        return " with values that are not finite"
-    held = f" from {low:g} to {high:g}"
-    if low < 0:
-        return f"{held} (scale them to 0-255 and round)"
-    if high <= 1:
-        return f"{held} (multiply by 255 and round)"
-    return f"{held} (round them)" if high <= 255 else f"{held} (16 bits? divide by 257 and round)"
-
-
-def _dark(source: str, parts: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
-    """A line for each part whose pixels are 0 and 1 alone, as those of a mask, or of [0, 1] cut to whole numbers."""
-    dark = [name for name, images in parts.items() if images is not None and images[0].max() <= 1 >= images.max()]
-    return tuple(
-        f"{source}: no pixel of its {name} images is above 1, where 255 is white: multiply by 255 before they become "
-        "whole numbers, if 1 means white"
-        for name in dark
-    )
 
 
 def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> int:

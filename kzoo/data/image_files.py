@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kzoo.data.background import WHITE, Colour
+from kzoo.data.folder_walk import files_below
 from kzoo.data.images import Remarks, UnreadableImage, all_broken, decode, is_image
-from kzoo.data.layout import files_below
 from kzoo.data.left_out import OTHER_FILES
 from kzoo.errors import InputError
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kzoo.data.arrays import Arrays, checked, whole_pixels, with_repeats
+from kzoo.data.arrays import Arrays, checked, with_repeats
+from kzoo.data.pixels import whole_pixels
 from kzoo.errors import InputError, shown
 
 PREFIX = "arrays:"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from kzoo.data.images import suffixes
-from kzoo.data.left_out import AGAIN, DEAD_LINKS, EMPTY, HIDDEN, LOOSE, NO_LABELS, OTHER_FILES, TOOLS, LeftOut
+from kzoo.data.folder_walk import FolderWalk, identity
+from kzoo.data.left_out import AGAIN, EMPTY, NO_LABELS, LeftOut
 from kzoo.data.part_names import (
     EVALUATION,
     TEST,
@@ -51,24 +51,17 @@ def layout(path: str, root: Path) -> Layout:
     return Layout(scan.parts(), scan.left_out, scan.remarks)
 
 
-def files_below(folder: Path) -> tuple[list[Path], LeftOut]:
-    """All files in a folder and below, links followed, without files of tools; and what is left out."""
-    scan = _Scan(str(folder), folder)
-    return scan._files(folder, scan._seen(folder)), scan.left_out
-
-
 class _Scan:
     def __init__(self, path: str, root: Path) -> None:
         self.name, self.root = f"image folder {path!r}", root
-        self.left_out = LeftOut(root)
+        self.walk = FolderWalk(root)
+        self.left_out = self.walk.left_out
         self.remarks: list[str] = []
-        # A link to one of these would be a cycle.
-        self._above = {_identity(folder) for folder in [root.resolve(), *root.resolve().parents]}
 
     def parts(self) -> dict[str, Classes]:
         """The files of each part by class."""
-        folders = self._folders(self.root)
-        self._loose(self.root)
+        folders = self.walk.folders(self.root)
+        self.walk.leave_out_files(self.root)
         part_folders = self._part_folders(folders)
         if part_folders is None:
             return {TRAIN: self._alike_said(self._classes(self.root, folders))}
@@ -123,7 +116,7 @@ class _Scan:
                 raise InputError(f"{self.name}: {names} are both named as a {part} part: put them into one folder")
             else:
                 part_folders[part] = folder
-        if len({_identity(part_folder) for part_folder in part_folders.values()}) < len(part_folders):
+        if len({identity(part_folder) for part_folder in part_folders.values()}) < len(part_folders):
             raise InputError(f"{self.name}: two of its parts are the same folder")
         return part_folders
 
@@ -148,7 +141,7 @@ class _Scan:
     def _check_others(self, others: list[Path], parts: list[Path]) -> None:
         """Refuse classes next to parts; folders without images are left out."""
         for folder in others:
-            if self._holds_images(folder):
+            if self.walk.has_images(folder):
                 raise InputError(
                     f"{self.name} has {parts[0].name}/ and also {folder.name!r}: next to parts (train, validation, "
                     f"test) there can be no classes{self._if_classes()}"
@@ -168,10 +161,10 @@ class _Scan:
 
     def _unwrapped(self, part: str, folder: Path) -> tuple[Path, list[Path]]:
         """A part's folder and the folders in it: `seg_train/` may hold only another `seg_train/`."""
-        folders = self._folders(folder)
+        folders = self.walk.folders(folder)
         while len(folders) == 1 and part_name(folders[0].name).part == part_name(folder.name).part:
             folder = folders[0]
-            folders = self._folders(folder)
+            folders = self.walk.folders(folder)
         return folder, folders
 
     # --- classes and their files
@@ -179,7 +172,7 @@ class _Scan:
     def _classes(self, parent: Path, folders: list[Path]) -> Classes:
         """The files of each class folder of a part."""
         if parent != self.root:
-            self._loose(parent)
+            self.walk.leave_out_files(parent)
         if not folders:
             raise InputError(f"image folder {str(parent)!r} has no class folders: put each class's images into one")
         if sum(is_fold(folder.name) for folder in folders) >= 2:
@@ -191,16 +184,13 @@ class _Scan:
         classes: Classes = {}
         first_folders: dict[tuple[int, int], Path] = {}
         for folder in folders:
-            identity = _identity(folder)
-            if identity in self._above:
+            if self.walk.is_above(folder):
                 self.left_out.add(AGAIN, folder)
                 continue
-            if identity in first_folders:
-                raise InputError(
-                    f"class folders {str(first_folders[identity])!r} and {str(folder)!r} are the same folder"
-                )
-            first_folders[identity] = folder
-            files = self._files(folder, self._seen(folder))
+            first = first_folders.setdefault(identity(folder), folder)
+            if first != folder:
+                raise InputError(f"class folders {str(first)!r} and {str(folder)!r} are the same folder")
+            files = self.walk.files(folder)
             name = _text(folder.name)
             if name in classes:
                 raise InputError(f"class folder {str(folder)!r}: there is another one of that name")
@@ -216,14 +206,15 @@ class _Scan:
 
     def _check_below(self, folders: list[Path]) -> None:
         """Refuse parts inside of classes; remark on classes that all hold the same folders."""
-        inner = {folder: [below.name for below in self._folders(folder)] for folder in folders}
+        inner = {folder: [below.name for below in self.walk.folders(folder)] for folder in folders}
         first = inner[folders[0]]
         if len(folders) == 1:
-            alone, below, seen = folders[0], first, set(self._above)
-            while len(below) == 1 and _identity(alone) not in seen:
-                seen.add(_identity(alone))
+            alone, below = folders[0], first
+            seen: set[tuple[int, int]] = set()
+            while len(below) == 1 and identity(alone) not in seen and not self.walk.is_above(alone):
+                seen.add(identity(alone))
                 alone = alone / below[0]
-                below = [folder.name for folder in self._folders(alone)]
+                below = [folder.name for folder in self.walk.folders(alone)]
             if len(below) > 1:
                 where = alone.relative_to(self.root).as_posix()
                 problem = f"{self.name} has one folder only, {where!r}, with {some(below)} in it"
@@ -248,70 +239,6 @@ class _Scan:
                 f"{self.name}: its classes are {some(f.name for f in folders)}; each holds the folders {some(first)}, "
                 "whose images are taken together"
             )
-
-    def _loose(self, folder: Path) -> None:
-        for entry in self._entries(folder):
-            if not os.path.isdir(entry.path):
-                looks = Path(entry.name).suffix.lower() in suffixes()
-                self.left_out.add(LOOSE if looks else DEAD_LINKS if _dead(entry) else OTHER_FILES, Path(entry.path))
-
-    def _files(self, folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
-        """All files at any depth, links followed but not twice to one folder."""
-        files: list[Path] = []
-        for entry in self._entries(folder):
-            path = Path(entry.path)
-            if os.path.isdir(path):
-                identity = _identity(path)
-                if identity in seen:
-                    self.left_out.add(AGAIN, path)
-                    continue
-                seen.add(identity)
-                files += self._files(path, seen)
-            elif os.path.isfile(path):
-                files.append(path)
-            else:  # neither: a socket, a pipe, a device
-                self.left_out.add(DEAD_LINKS if _dead(entry) else OTHER_FILES, path)
-        return files
-
-    def _seen(self, folder: Path) -> set[tuple[int, int]]:
-        """The folder and its ancestors, so that a link back to one is not followed."""
-        return self._above | {_identity(ancestor) for ancestor in (folder, *folder.parents)}
-
-    def _holds_images(self, folder: Path) -> bool:
-        quiet = _Scan(self.name, self.root)
-        files = quiet._files(folder, self._seen(folder))
-        return any(file.suffix.lower() in suffixes() for file in files)
-
-    def _folders(self, folder: Path) -> list[Path]:
-        return [Path(entry.path) for entry in self._entries(folder, quietly=True) if os.path.isdir(entry.path)]
-
-    def _entries(self, folder: Path, *, quietly: bool = False) -> Iterable[os.DirEntry[str]]:
-        """The entries of a folder in the order of their names, without files of tools."""
-        try:
-            with os.scandir(folder) as entries:
-                in_order = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
-        for entry in in_order:
-            name = entry.name.lower()
-            if TOOLS.fullmatch(name):
-                continue
-            if not name.startswith("."):
-                yield entry
-            elif not quietly:
-                self.left_out.add(HIDDEN, Path(entry.path))
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    try:
-        status = os.stat(folder)
-    except OSError as error:
-        raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
-    return status.st_dev, status.st_ino
-
-
-def _dead(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _text(name: str) -> str:

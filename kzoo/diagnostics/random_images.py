@@ -23,7 +23,7 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
         float32 (count, height, width, channels), or the other shape that the model takes.
 
     Raises:
-        InputError: the model is not built, has several inputs, or does not tell the shape of its input.
+        InputError: the model is not built, has several inputs, or does not say the shape of its input.
     """
     shape = [size or 64 for size in input_shape(model)]
     rng = generator(seed, "random images")

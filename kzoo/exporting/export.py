@@ -15,8 +15,8 @@ import numpy as np
 
 from kzoo._version import __version__
 from kzoo.checks import is_whole
-from kzoo.data.arrays import range_hint, whole_pixels
 from kzoo.data.labels import texts
+from kzoo.data.pixels import range_hint, whole_pixels
 from kzoo.errors import InputError, RunFailed, unknown
 from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format

@@ -19,12 +19,17 @@ from keras import ops
 from scipy.special import expit, softmax
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import called_shapes, functional, has_graph, last_node, maker, output_structure
+from kzoo.introspection.graph import functional, has_graph, last_node, maker
 from kzoo.introspection.output_kinds import Kind, kind_of
-
-PUSHES = (30.0, 3.0, 0.3)
-"""How far the weights of the last layers are moved in a trial: a logit then leaves 0 to 1, a probability cannot. Less
-far where that overflows, as an exponential that a network takes itself does."""
+from kzoo.introspection.output_trials import (
+    are_logarithms,
+    check_alone,
+    check_sums,
+    input_shape,
+    output_shape,
+    range_text,
+    trials_of,
+)
 
 
 @dataclass(frozen=True)
@@ -58,18 +63,18 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
         InputError: it has several outputs or others than (batch, outputs), or they are neither logits nor
             probabilities, or those of one image depend on the other images of its batch.
     """
-    shape = _output_shape(model, images)
+    shape = output_shape(model, images)
     ending, kind, below = _ending(model) if has_graph(model) else (None, None, None)
     if kind is None:
-        trials = _trials(model, images, shape[-1])
+        trials = trials_of(model, images, shape[-1])
         kind = kind_of(trials)
-        if below is not None and kind != below and not (kind == "logits" and _logarithms(trials)):
+        if below is not None and kind != below and not (kind == "logits" and are_logarithms(trials)):
             raise InputError(
                 f"model {model.name!r} computes something after its {below.rstrip('s')}, so its outputs are neither "
-                f"logits nor probabilities ({_range(trials[0])}): leave that out"
+                f"logits nor probabilities ({range_text(trials[0])}): leave that out"
             )
-        _check_sums(model, kind, trials)
-        _check_alone(model, images, trials[0])
+        check_sums(model, kind, trials)
+        check_alone(model, images, trials[0])
     if shape[-1] == 1 and kind in ("softmax", "logits"):
         what = "a softmax over one output is always 1" if kind == "softmax" else "one output without a sigmoid"
         raise InputError(
@@ -119,33 +124,6 @@ def without_ending(ending: Any) -> Iterator[None]:
 
 def _first(inputs: Any, *args: Any, **kwargs: Any) -> Any:
     return inputs
-
-
-def _output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
-    """(batch, outputs) of a model's one output."""
-    # The shape, from the graph, or from a call where there is none.
-    wanted = "one output (batch, classes) is needed"
-    shape: Any = getattr(model, "output_shape", None) if getattr(model, "outputs", None) else None
-    structure = output_structure(model)
-    if isinstance(structure, dict):
-        shape = structure
-    if shape is None:
-        outputs = _call(model, _images(model, images))
-        several = tuple(tuple(each.shape) for each in keras.tree.flatten(outputs))
-        shape = tuple(outputs.shape) if hasattr(outputs, "shape") else outputs if isinstance(outputs, dict) else several
-
-    # It must be (batch, outputs).
-    if (
-        isinstance(shape, dict)
-        or not isinstance(shape, tuple)
-        or any(isinstance(size, (tuple, list)) for size in shape)
-    ):
-        names = f" ({', '.join(map(str, shape))})" if isinstance(shape, dict) else ""
-        raise InputError(f"model {model.name!r} gives a dictionary or several outputs{names}: {wanted}")
-    if len(shape) != 2 or not isinstance(shape[-1], int):
-        hint = ": end it in global pooling or Flatten" if len(shape) > 2 else ""
-        raise InputError(f"model {model.name!r} gives outputs of shape {shape[1:]}: {wanted}{hint}")
-    return shape
 
 
 def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
@@ -241,84 +219,8 @@ def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[kera
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
         y = last_node(ending).input_tensors[0] if removable else model.outputs[0]
     else:
-        inputs = keras.Input(_input_shape(model)[1:])
+        inputs = keras.Input(input_shape(model)[1:])
         y = model(inputs)
     if kind == "sigmoid":
         y = ops.concatenate([ops.zeros_like(y) if removable else 1 - y, y], axis=-1)
     return keras.Model(inputs, y, name=model.name), removable
-
-
-def _images(model: keras.Model, images: Any) -> Any:
-    if images is not None:
-        return images
-    shape = [size or 32 for size in _input_shape(model)[1:]]
-    return np.random.default_rng(0).uniform(0, 255, [4, *shape]).astype("float32")
-
-
-def _input_shape(model: keras.Model) -> tuple[int | None, ...]:
-    try:
-        return tuple(model.input_shape)
-    except AttributeError:  # of a custom class, which remembers the shapes of its calls
-        shapes = called_shapes(model)
-    if not shapes:
-        raise InputError(f"model {model.name!r} does not tell what it takes: call it once on images")
-    return tuple(next(iter(shapes.values())))
-
-
-def _call(model: keras.Model, images: Any, changed: Any = ()) -> Any:
-    with keras.StatelessScope(list(changed)):
-        return model(images, training=False)
-
-
-def _trials(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
-    """Outputs (n, count) with the network's weights, and with those of its last layers moved up and down."""
-    inputs, rng = _images(model, images), np.random.default_rng(0)
-    last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
-    steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) for variable in last]
-    trials = []
-    for sign in (0, 1, -1):
-        for push in PUSHES if sign else (0.0,):
-            changed = []
-            for variable, step in zip(last, steps, strict=True):
-                if sign < 0 and "variance" in variable.name:
-                    continue  # its root is taken
-                value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * push * step
-                changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
-            outputs = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs, changed), "float32")))
-            if not sign or np.isfinite(outputs).all():
-                trials.append(outputs)
-                break
-    return trials
-
-
-def _check_sums(model: keras.Model, kind: Kind, trials: list[np.ndarray]) -> None:
-    """Refuse a sum of softmaxes, as in an ensemble: it is not logits, and a softmax over it is far too uncertain."""
-    sums = np.concatenate([trial.astype(np.float64).sum(-1) for trial in trials])
-    positive = all((trial >= 0).all() for trial in trials)
-    if kind == "logits" and trials[0].shape[-1] > 1 and positive and np.allclose(sums, sums[0], rtol=5e-3):
-        raise InputError(
-            f"model {model.name!r}: its outputs are positive and add up to {sums[0]:.3g} for every image, so they are "
-            "neither logits nor probabilities: divide them by that"
-        )
-
-
-def _check_alone(model: keras.Model, images: Any, together: np.ndarray) -> None:
-    """Refuse outputs of an image that depend on the other images of its batch, as after a softmax over the batch."""
-    inputs = _images(model, images)
-    if not hasattr(inputs, "shape") or len(together) < 2 or _input_shape(model)[0] is not None:
-        return
-    alone = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs[:1]), "float32")))
-    if not np.allclose(alone, together[:1], rtol=2e-2, atol=5e-3, equal_nan=True):  # bfloat16 too
-        raise InputError(
-            f"model {model.name!r} gives different outputs for an image alone and in a batch: they must not depend on "
-            "the other images (apply softmax over the last axis)"
-        )
-
-
-def _logarithms(trials: list[np.ndarray]) -> bool:
-    """Whether outputs are logarithms of probabilities, which are logits too."""
-    return bool(np.allclose(np.exp(trials[0].astype(np.float64)).sum(-1), 1, atol=5e-3))
-
-
-def _range(outputs: np.ndarray) -> str:
-    return f"they run from {outputs.min():.3g} to {outputs.max():.3g}, rows add up to {outputs[0].sum():.3g}"

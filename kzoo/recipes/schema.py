@@ -22,11 +22,11 @@ from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
+from kzoo.recipes.fields import Background, Share
 from kzoo.recipes.nested import assign, flat
 from kzoo.recipes.settings import (
     Adam,
     AdamW,
-    Background,
     ChannelStatistics,
     Constant,
     CustomOptimizer,
@@ -36,7 +36,6 @@ from kzoo.recipes.settings import (
     Plateau,
     Schedule,
     Setting,
-    Share,
 )
 from kzoo.recipes.text import write
 from kzoo.recipes.words import optional_setting, readable, unknown_field

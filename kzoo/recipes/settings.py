@@ -5,29 +5,13 @@ Each kind is a class whose fields are its schema. Its name alone means its defau
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from kzoo.custom import CustomPart, family, reserve
+from kzoo.recipes.fields import Positive, Share
 from kzoo.schemas import Validated, kind_alone
-
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Channel = Annotated[int, Field(ge=0, le=255)]
-
-
-def _three(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"must be red, green and blue, or one grey value, 0-255, or null for none, not {value!r}")
-    return (value, value, value)
-
-
-Background = Annotated[tuple[Channel, Channel, Channel], BeforeValidator(_three)]
-"""A colour, red, green and blue; a single value is grey."""
 
 
 class Setting(Validated):

@@ -7,24 +7,24 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import keras
 from rich.console import Console
 
 from kzoo.backend import quiet_import, without_gpus
 from kzoo.console import console_for
 from kzoo.errors import InputError, NotWritten, RunFailed
-from kzoo.files import make_directory, read_json, write_json
+from kzoo.files import read_json, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.search import results
-from kzoo.search.results import OUTCOME, RECORD, RUN, Outcome, SearchRecord, SearchResult, Trial
+from kzoo.search.directory import claimed, open_directory, record_fields
+from kzoo.search.results import OUTCOME, RUN, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
 from kzoo.search.tables import SearchProgress
 from kzoo.search.trial import SPACE, describe, train_trial, why_it_failed
 from kzoo.training import directory as runs
 from kzoo.training.identity.asked_again import check_finished
 from kzoo.training.identity.named import names_all, names_data
-from kzoo.training.records import git_commit, hardware, read_result, versions
+from kzoo.training.records import read_result
 from kzoo.training.train import identify
 
 
@@ -73,12 +73,6 @@ def run_search(
         return owner.finish()
 
 
-class claimed(runs.claimed):
-    """A context in which only this process may run the search in a directory."""
-
-    marks, begun, work = (RECORD,), RECORD, "searches"
-
-
 class Owner:
     """Runs a search: only this process uses the oracle and writes the record.
 
@@ -101,7 +95,7 @@ class Owner:
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()
-        self.record = results.read_search(directory).record.model_copy(update=_described(search))
+        self.record = results.read_search(directory).record.model_copy(update=record_fields(search))
 
     def run(self, show: Any) -> None:
         """Train trials until there are no more; `show` is called with the record after each change."""
@@ -261,28 +255,6 @@ class Owner:
         return result
 
 
-def open_directory(search: Search, directory: Path) -> Path:
-    """Write a search's record to a directory, created if needed, or check that the directory contains this search.
-
-    Raises:
-        InputError: the directory cannot be created, or contains another search.
-    """
-    if (make_directory(directory) / RECORD).exists():
-        record = results.read_search(directory).record
-        if record.digest != search.digest:
-            raise InputError(
-                f"directory {str(directory)!r} contains another search ({record.name!r}, or this one before it "
-                "changed): choose another directory"
-            )
-    else:
-        environment = {"backend": keras.backend.backend(), "git_commit": git_commit(), **hardware()}
-        environment["versions"] = versions()
-        results.write_record(
-            directory, SearchRecord(**_described(search), digest=search.digest, environment=environment)
-        )
-    return directory
-
-
 def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
     """The result of a finished search whose trials were chosen by an older kzoo."""
     if result.status == "completed" and result.record.budget == search.budgets:
@@ -295,8 +267,3 @@ def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
 
 def _winner(record: SearchRecord) -> str | None:
     return next((trial.number for trial in SearchResult(Path(), record).ranked()), None)
-
-
-def _described(search: Search) -> dict[str, Any]:
-    """The fields of a record that describe its search; budgets and name may change."""
-    return {"name": search.name, "search": search.to_dict(), "budget": search.budgets}

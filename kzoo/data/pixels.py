@@ -1,0 +1,43 @@
+"""Pixel values of arrays that users give: converted to uint8 where that is certain, and explained where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def whole_pixels(images: np.ndarray) -> np.ndarray:
+    """Images as uint8 if they contain whole numbers of 0-255 in another type; otherwise unchanged (refused later)."""
+    if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
+        return images
+    low, high = images.min(), images.max()
+    whole = low >= 0 and 1 < high <= 255 and bool((images == np.floor(images)).all())
+    return images.astype(np.uint8) if whole else images
+
+
+def range_hint(images: np.ndarray) -> str:
+    """What images contain that are not pixels of 0-255, and how to convert them; the end of an error message."""
+    if images.dtype.kind == "b":
+        return " (multiply by 255)"
+    if images.dtype.kind not in "iuf" or not images.size:
+        return ""
+    low, high = images.min(), images.max()
+    if not np.isfinite([low, high]).all():
+        return " with values that are not finite"
+    held = f" from {low:g} to {high:g}"
+    if low < 0:
+        return f"{held} (scale them to 0-255 and round)"
+    if high <= 1:
+        return f"{held} (multiply by 255 and round)"
+    return f"{held} (round them)" if high <= 255 else f"{held} (16 bits? divide by 257 and round)"
+
+
+def dark_parts(source: str, parts: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
+    """A line for each part whose pixels are all 0 or 1, as in a mask or after images in [0, 1] were cut to integers."""
+    dark = [name for name, images in parts.items() if images is not None and images[0].max() <= 1 >= images.max()]
+    return tuple(
+        f"{source}: no pixel of its {name} images is above 1, where 255 is white: multiply by 255 before they become "
+        "whole numbers, if 1 means white"
+        for name in dark
+    )
