@@ -86,7 +86,7 @@ def some(items: Iterable[object], most: int = 10) -> str:
 def shown(value: object, most: int = 120) -> str:
     """A value for a message: its repr, shortened if long; an array by its type and shape alone."""
     shape = getattr(value, "shape", None)
-    if shape is not None:
+    if shape is not None and len(shape):
         return f"{type(value).__name__} of shape {tuple(shape)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."

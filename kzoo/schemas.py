@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kzoo.checks import is_whole
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.files import read_json
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -19,7 +19,7 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
     """Refuse data written under a schema that this version of kzoo does not know."""
     version = fields.get("schema_version", supported)
     if not is_whole(version):
-        raise InputError(f"schema_version of a {kind} must be a positive integer, not {version!r}")
+        raise InputError(f"schema_version of a {kind} must be a positive integer, not {shown(version)}")
     if version > supported:
         raise InputError(
             f"{kind} has schema_version {version}, newer than {supported}, the newest this kzoo reads: upgrade kzoo"

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -14,22 +14,12 @@ import numpy as np
 from PIL import Image
 
 from kzoo.data.background import WHITE, Colour
+from kzoo.data.orientation import upright
 from kzoo.errors import InputError, some
 
 Source = str | Path | BinaryIO
 
 _GREY = ("1", "L", "LA", "La")
-# How stored pixels become the upright image, by EXIF orientation (TIFF 6.0, tag 274).
-_ORIENTATION = 0x0112
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0102, 0x0106, 0
 # Formats with a signature that no other data has by chance; Pillow guesses other formats from less.
 _SIGNED = frozenset({"AVIF", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
@@ -142,9 +132,8 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
                 form = file.format
                 file.load()
                 pixels, deep = _pixels(file, channels, background)
-                turn = _TURNS.get(_orientation(file))
                 remarks = (*((FRAMES,) if _frames(file) else ()), *((DEEP,) if deep else ()))
-                return Decoded(pixels if turn is None else np.ascontiguousarray(turn(pixels)), remarks)
+                return Decoded(upright(pixels, file), remarks)
         except Exception as error:
             named = isinstance(path, str | Path) and Path(path).suffix.lower() in suffixes()
             foreign = not named and form not in _SIGNED and not isinstance(error, FileNotFoundError | PermissionError)
@@ -205,14 +194,6 @@ def _frames(file: Image.Image) -> bool:
         return int(getattr(file, "n_frames", 1)) > 1
     except Exception:  # the first frame is whole, later ones are not
         return True
-
-
-def _orientation(file: Image.Image) -> int:
-    try:
-        value = file.getexif().get(_ORIENTATION)
-    except Exception:  # damaged metadata; the pixels are usable
-        return 1
-    return value if isinstance(value, int) else 1
 
 
 def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:

@@ -23,7 +23,7 @@ from kzoo.data.repeated import repeated
 from kzoo.errors import InputError
 from kzoo.files import user_path
 
-DECODING = 3
+DECODING = 4
 """Increased when files are decoded differently than before, so that cached ones are decoded again."""
 
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from kzoo.data.datasets import Dataset
 from kzoo.data.strata import drawn_at_once, drawn_by_class
-from kzoo.errors import InputError, some
+from kzoo.errors import InputError, shown, some
 from kzoo.lazy import np
 from kzoo.schemas import Validated, later
 from kzoo.seeds import generator
@@ -26,10 +26,10 @@ def _amount(value: Any) -> Any:
     if value is None:
         return value
     if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers too
-        raise ValueError(f"must be a share below 1 or a number of images, not {value!r}")
+        raise ValueError(f"must be a share below 1 or a number of images, not {shown(value)}")
     number: Any = value  # mypy knows no order of `Real`
     if not 0 <= number < math.inf or (number >= 1 and number % 1) or (number == 1 and not isinstance(value, Integral)):
-        raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {value!r}")
+        raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {shown(value)}")
     return int(number) if number >= 1 or number == 0 else float(number)
 
 

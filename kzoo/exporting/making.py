@@ -124,12 +124,26 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
     calibration = pictures.calibration.astype(order.input) if order.quantize else None
     conversion = Conversion(calibration, integers, order.opset)
     write(ready, Path(order.target), file_format, {**order.metadata, **described}, conversion)
-    outputs = outputs_of(Exported(order.target), pictures.compared)
+    outputs = outputs_of(_opened_again(order, model.name), pictures.compared)
     parity = compare(
         expected, outputs, output=output, images=order.images, labels=pictures.labels, part=order.part,
         quantized=order.quantize is not None,
     )  # fmt: skip
     return {"parity": asdict(parity), "layers": {"after": len(ready.layers)}, "output": output}
+
+
+def _opened_again(order: Order, name: str) -> Exported:
+    """The file that was written, in its runtime."""
+    try:
+        return Exported(order.target)
+    except InputError as error:
+        if order.format != "keras":
+            raise  # a runtime is missing, say
+        reason = str(error).partition(": ")[2].partition(". ")[0]
+        raise InputError(
+            f"model {name!r} cannot be loaded again from a .keras file ({reason}): use layers and functions that Keras "
+            "finds by name, or another format"
+        ) from None
 
 
 def _make_in_process(model: keras.Model, order: Order, pictures: Pictures, expected: np.ndarray) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.errors import InputError
 from kzoo.introspection.graph import functional, has_graph, input_structure, nodes, output_structure
 from kzoo.introspection.layers import give_weights
 
@@ -101,6 +102,9 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
 
     Returns:
         Symbolic tensors in the structure of the model's outputs.
+
+    Raises:
+        InputError: a layer cannot be copied.
     """
     tensors = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[Any, Any] = {}
@@ -140,13 +144,36 @@ def copy_model(graph: Graph, nested: Callable[[keras.Model], Any]) -> keras.Mode
 
 
 def _copy(operation: Any, graph: Graph) -> Any:
-    config = operation.get_config()
+    try:
+        config = operation.get_config()
+    except NotImplementedError as error:
+        raise _uncopied(operation, error) from None
     if isinstance(operation, keras.layers.Layer):
         if graph.computes_in(operation) != operation.compute_dtype:
             config["dtype"] = graph.dtype
         if operation in graph.plan.changes:
             config |= graph.plan.changes[operation].config
-    return type(operation).from_config(config)
+    try:
+        return type(operation).from_config(config)
+    except (TypeError, ValueError) as error:
+        # Keras finds only its own functions by name: another one, of TensorFlow for example, is given to the copy.
+        function = getattr(operation, "activation", None)
+        if not callable(function) or not isinstance(config.get("activation"), Mapping):
+            raise _uncopied(operation, error) from None
+    try:
+        copy = type(operation).from_config({**config, "activation": None})
+    except (TypeError, ValueError) as error:
+        raise _uncopied(operation, error) from None
+    copy.activation = function
+    return copy
+
+
+def _uncopied(operation: Any, error: Exception) -> InputError:
+    first = str(error).strip().partition("\n")[0][:200]
+    return InputError(
+        f"layer {operation.name!r} cannot be copied ({first}): give its class a get_config() and a from_config(), or "
+        "use a layer of Keras in its place"
+    )
 
 
 def _give_weights(copy: Any, layer: Any, change: Change | None) -> None:

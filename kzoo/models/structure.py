@@ -35,7 +35,7 @@ def structure(model: keras.Model) -> Structure:
     if has_graph(model):
         _follow(model, entries, [None] * len(model.inputs))
     else:
-        entries += [_entry(layer, []) for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+        entries += [call_entry(layer, []) for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
     return entries
 
 
@@ -94,6 +94,24 @@ def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, A
     return ""
 
 
+def call_entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[str, Any]:
+    """The entry of a call: of an operation with its settings and constants, of a layer with its configuration."""
+    config: dict[str, Any] = {}
+    if isinstance(operation, keras.Layer):
+        try:
+            config = dict(operation.get_config())
+        except NotImplementedError:  # of a custom layer
+            config = {}
+    else:
+        config = {key: value for key, value in vars(operation).items() if not key.startswith("_")}
+        constants = keras.tree.flatten([*node.arguments.args, node.arguments.kwargs])
+        config["constants"] = [str(value) for value in constants if not keras.backend.is_keras_tensor(value)]
+    kept = {key: _plain(value) for key, value in config.items() if _tells(key)}
+    shapes = [list(weight.shape) for weight in getattr(operation, "weights", ())]
+    name = str(operation.name)
+    return {"name": name, "class": type(operation).__name__, "config": kept, "weights": shapes, "inputs": inputs}
+
+
 def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -> list[int | None]:
     """Add a graph's calls from its outputs back, so that their order is that of no layer's making.
 
@@ -120,27 +138,10 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
         if isinstance(operation, keras.Model) and has_graph(operation):
             outputs = _follow(operation, entries, inputs)
         else:
-            entries.append(_entry(operation, inputs, node))
+            entries.append(call_entry(operation, inputs, node))
             outputs = [len(entries) - 1] * len(node.outputs)
         entry_of.update(zip(map(id, node.outputs), outputs, strict=True))
     return [entry_of[id(tensor)] for tensor in graph.outputs]
-
-
-def _entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    if isinstance(operation, keras.Layer):
-        try:
-            config = dict(operation.get_config())
-        except NotImplementedError:  # of a custom layer
-            config = {}
-    else:
-        config = {key: value for key, value in vars(operation).items() if not key.startswith("_")}
-        constants = keras.tree.flatten([*node.arguments.args, node.arguments.kwargs])
-        config["constants"] = [str(value) for value in constants if not keras.backend.is_keras_tensor(value)]
-    kept = {key: _plain(value) for key, value in config.items() if _tells(key)}
-    shapes = [list(weight.shape) for weight in getattr(operation, "weights", ())]
-    name = str(operation.name)
-    return {"name": name, "class": type(operation).__name__, "config": kept, "weights": shapes, "inputs": inputs}
 
 
 def _tells(key: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import h5py
 import keras
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import inner_layers
+from kzoo.introspection.graph import functional, has_graph, inner_layers, last_node
 from kzoo.models.blocks import ADAPTIVE
+from kzoo.models.structure import ENDS, IDLE, call_entry
 from kzoo.models.weight_transfer import transfer
 
 # Settings that shapes do not show: max and average pooling, say, or another stride, have the same weights.
@@ -21,23 +24,35 @@ COMPARED = (
     *("negative_slope", "alpha", "max_value", "threshold", "scale", "offset", "mean", "variance", "invert"),
     *("size", "interpolation", "cropping", "axis", "axes", "order", "normalize", "use_bias", "depth_multiplier"),
 )
-FREE = ("InputLayer", "Dropout", "SpatialDropout2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
-"""Layers that may come and go: the input, dropout, the `pooling` without top; so may the scaling of the pixels at the
-input, which a set says itself."""
+FREE = (*IDLE, "GlobalAveragePooling2D", "GlobalMaxPooling2D")
+"""Layers that may come and go: what only training has, the `pooling` without top; so may the scaling of the pixels at
+the input, which a set says itself, and the softmax or sigmoid at the end."""
 
 
 def outline(model: keras.Model) -> dict[str, list[Any]]:
-    """By layer name: the class, the settings that change its computation, its weights' shapes; JSON data.
+    """By name: the class, the settings that change its computation, its weights' shapes; JSON data.
 
-    Adaptive pooling is left out, as its windows follow the size of the image.
+    Layers of a model within follow it, after its name and a slash; operations such as ``keras.ops.max_pool`` have
+    brackets after theirs. Adaptive pooling is left out, as its windows follow the size of the image.
     """
-    layers = [layer for layer in model.layers if type(layer).__name__ not in FREE]
-    if layers and isinstance(layers[0], keras.layers.Rescaling):
-        layers = layers[1:]
-    return {layer.name: _line(layer) for layer in layers if not layer.name.startswith(ADAPTIVE)}
+    parts = [(name, part) for name, part in _parts(model) if type(part).__name__ not in FREE]
+    if parts and isinstance(parts[0][1], keras.layers.Rescaling):
+        parts = parts[1:]
+    return {name: _line(part) for name, part in parts if not part.name.startswith(ADAPTIVE)}
 
 
-def _line(layer: keras.Layer) -> list[Any]:
+def _parts(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Layers and operations by name, those of models within too."""
+    for part in functional(model).operations if has_graph(model) else model.layers:
+        name = f"{prefix}{part.name}"
+        yield (name if isinstance(part, keras.Layer) else f"{name}()"), part
+        if isinstance(part, keras.Model) and has_graph(part):
+            yield from _parts(part, f"{name}/")
+
+
+def _line(layer: Any) -> list[Any]:
+    if not isinstance(layer, keras.Layer):
+        return [type(layer).__name__, call_entry(layer, [], last_node(layer))["config"], []]
     config = layer.get_config()
     config_part = {key: _plain(config[key]) for key in COMPARED if key in config}
     return [type(layer).__name__, config_part, [list(weight.shape) for weight in layer.weights]]
@@ -71,19 +86,59 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
 
     A model without the top may lack the last layers.
     """
-    layers = outline(model)
-    for name, line in layers.items():
-        if name not in trained:
-            if not line[-1]:
-                continue  # without weights, and perhaps named by Keras, which counts on
+    lines = outline(model)
+    trained = {name: line for name, line in trained.items() if line[0] not in FREE}
+    if not any(map(_within, trained)):  # earlier versions of kzoo left these out
+        lines = {name: line for name, line in lines.items() if not _within(name)}
+
+    # What the model has.
+    ours, theirs = _keys(lines), _keys(trained)
+    for key, name in ours.items():
+        if key in theirs and not _alike(lines[name], trained[theirs[key]]):
+            return f"layer {name!r} is {lines[name]}, they were trained in {list(trained[theirs[key]])}"
+        if key not in theirs and not _is_end(lines[name]):
             return f"it has a layer {name!r}, which they were not trained with"
-        if not _alike(line, trained[name]):
-            return f"layer {name!r} is {line}, they were trained in {list(trained[name])}"
-    names = [name for name, line in trained.items() if line[-1]]
-    left = [name for name in names if name not in layers]
-    if left and names[-1] in layers:
-        return f"it lacks the layer {left[0]!r}, which they were trained with"
+
+    # What it lacks: without the top, nothing below its last layer.
+    order = list(theirs)
+    weighted = [key for key in order if trained[theirs[key]][-1]]
+    whole = not weighted or weighted[-1] in ours
+    last = len(order) if whole else max((order.index(key) for key in order if key in ours), default=0)
+    for key in order[:last]:
+        if key not in ours and not _is_end(trained[theirs[key]]):
+            return f"it lacks the layer {theirs[key]!r}, which they were trained with"
     return ""
+
+
+def _within(name: str) -> bool:
+    """Whether a name is that of an operation, or of a layer in a model within."""
+    return "/" in name or name.endswith("()")
+
+
+def _is_end(line: Sequence[Any]) -> bool:
+    return line[0] in ENDS or (
+        line[0] == "Activation" and line[1].get("activation") in ("linear", "softmax", "sigmoid")
+    )
+
+
+def _keys(lines: Mapping[str, list[Any]]) -> dict[str, str]:
+    """The names of an outline by what they are found by: themselves, or their place among those that Keras gave.
+
+    Keras counts on from model to model: the same builder's ``conv2d`` is called ``conv2d_1`` the next time.
+    """
+    names: dict[str, str] = {}
+    key_of: dict[str, str] = {"": ""}
+    counts: Counter[str] = Counter()
+    for name, line in lines.items():
+        parent, slash, own = name.rpartition("/")
+        kind = f"{key_of.get(parent, parent)}{slash}"
+        if re.sub(r"(_\d+)?(\(\))?$", "", own).replace("_", "") == line[0].lower():
+            kind = f"{kind}{'()' if own.endswith('()') else ''}"
+            counts[kind] += 1
+            own = f"#{counts[kind]}"
+        key_of[name] = f"{kind}{own}"
+        names[key_of[name]] = name
+    return names
 
 
 def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True) -> None:

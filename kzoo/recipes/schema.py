@@ -20,7 +20,7 @@ from kzoo.data.augmentation.spec import AugmentationSpec
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.models.registry import get_variant
 from kzoo.recipes.fields import Background, Share
 from kzoo.recipes.nested import assign, flat
@@ -171,7 +171,7 @@ class Recipe(Setting):
         try:
             json.dumps(self.model_options)
         except (TypeError, ValueError):
-            raise ValueError(f"model_options must hold what JSON can hold, not {self.model_options!r}") from None
+            raise ValueError(f"model_options must hold what JSON can hold, not {shown(self.model_options)}") from None
         return self
 
     def derive(self, name: str, **changes: Any) -> Recipe:
@@ -186,7 +186,8 @@ class Recipe(Setting):
         """
         fields = self._fields()
         top = {key.split(".")[0] for key in changes}
-        if changes.get("dataset", self.dataset) != self.dataset:
+        dataset = changes.get("dataset", self.dataset)
+        if not isinstance(dataset, str) or dataset != self.dataset:  # arrays are no name, and are refused below
             fields.update({key: type(self).model_fields[key].default for key in TIED_TO_DATASET})
         for key in sorted(top - set(type(self).model_fields)):
             raise unknown_field(key, type(self))

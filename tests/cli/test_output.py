@@ -59,7 +59,7 @@ def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
     assert "'[bold]\\u2603' is not a run" in errors
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_what_the_output_cannot_write_is_a_question_mark(encoding, monkeypatch):
     errors = {"stdout": "strict", "stderr": "backslashreplace"}  # as Python opens them
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding, errors=kind) for name, kind in errors.items()}

@@ -115,6 +115,14 @@ def test_a_bad_file_does_not_keep_the_others_from_being_read(made, folder, comma
     assert (code, len(text.splitlines())) == (2, 3)
     assert "2 of 5 images cannot be read" in errors
 
+    # Of many, the first ten are named.
+    for index in range(10):
+        (folder / f"ac{index}.png").write_bytes(b"")
+    code, text, errors = command("predict", made[0], folder)
+    assert (code, errors.count("\n"), len(text.splitlines())) == (2, 1, 3)
+    assert "12 of 15 images cannot be read" in errors
+    assert (errors.count(".png'"), "and 2 more" in errors) == (10, True)
+
 
 def test_parts_of_the_data(made, command):
     place, run = made

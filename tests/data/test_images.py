@@ -281,6 +281,19 @@ def test_two_thousand_random_exif_blocks(tmp_path: Path, colour: np.ndarray) -> 
     check_random_exif(tmp_path, colour, 2000)
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_an_orientation_next_to_damaged_notes_is_heeded(tmp_path: Path, colour: np.ndarray, form: str) -> None:
+    notes = Image.Exif()
+    notes[0x0112], notes[0x011A], notes[0x010F] = 6, 72.0, "A maker whose name is long"
+    whole = notes.tobytes()
+    cut = whole[: 6 + 8 + 2 + 3 * 12 + 4]  # the entries, without the values that they refer to
+    assert b"maker" in whole
+    assert b"maker" not in cut
+    path = tmp_path / f"photo.{form.lower()}"
+    Image.fromarray(colour).save(path, form, exif=cut, lossless=True)
+    np.testing.assert_array_equal(read_image(path), np.rot90(colour, -1))
+
+
 def check_random_exif(folder: Path, colour: np.ndarray, count: int) -> None:
     """Write random bytes, and damaged good ones, where a camera's notes would be; every image must be read."""
     rng = np.random.default_rng(0)

@@ -117,7 +117,9 @@ def tiny(activation=None, scale=1.0, top="dense"):
     last = L.Dense(3, name="top", activation=activation if top == "dense" else None)
     x = last(x)
     if top != "dense":
-        x = {"activation": L.Activation("softmax"), "softmax": L.Softmax()}[top](x)
+        ends = {"activation": L.Activation("softmax"), "softmax": L.Softmax()}
+        ends["operation, float32"] = lambda y: L.Activation("linear", dtype="float32")(keras.ops.softmax(y))
+        x = ends[top](x)
     last.kernel.assign(scale * keras.ops.convert_to_numpy(last.kernel))
     return keras.Model(image, x)
 
@@ -131,11 +133,13 @@ def class_map(model, images, weights):
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("eagerly_once")
-@pytest.mark.parametrize("top", ["logits", "dense", "activation", "softmax", "nested", "saturated"])
+@pytest.mark.parametrize(
+    "top", ["logits", "dense", "activation", "softmax", "operation, float32", "nested", "saturated"]
+)
 def test_equals_class_activation_maps(top):
     scale = 3000.0 if top == "saturated" else 1.0
     activation = None if top == "logits" else "softmax"
-    model = tiny(activation, scale, top if top in ("activation", "softmax") else "dense")
+    model = tiny(activation, scale, "dense" if top in ("logits", "nested", "saturated") else top)
     weights = keras.ops.convert_to_numpy(model.get_layer("top").kernel)
     images = np.random.default_rng(0).normal(size=(5, 6, 6, 2)).astype("float32")
     outer = keras.Sequential([keras.Input((6, 6, 2)), model]) if top == "nested" else model

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
-from kzoo.errors import RunFailed
+from kzoo.errors import InputError, RunFailed
 from kzoo.exporting import interface
 from kzoo.exporting.export import export
+from kzoo.exporting.predicting import Classifier
+from kzoo.exporting.runtimes import Exported
 from kzoo.introspection.outputs import Outputs
+from tests.exporting.conftest import on_tensorflow
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -41,3 +45,68 @@ def test_misread_outputs_are_refused(case, monkeypatch):
     with pytest.raises(RunFailed, match="the kind of the model's outputs was misread; nothing was written"):
         export(model, "net.keras", outputs=outputs)
     assert not Path("net.keras").exists()
+
+
+def written_otherwise(end, activation=None):
+    """A network that ends in what `end` makes of a dense layer."""
+    keras.utils.set_random_seed(2)
+    image = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 50)(image))
+    return keras.Model(image, end(keras.layers.Dense(5, activation=activation)(flat)))
+
+
+def float32(y):
+    return keras.layers.Activation("linear", dtype="float32")(y)
+
+
+SOFTMAXES = {
+    "keras.ops.softmax": lambda: written_otherwise(keras.ops.softmax),
+    "a float32 activation behind it": lambda: written_otherwise(float32, "softmax"),
+    "Softmax() of a dense layer": lambda: written_otherwise(lambda y: y, keras.layers.Softmax()),
+}
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("case", SOFTMAXES)
+def test_confidence_in_the_file_is_the_networks_own(case):
+    model = SOFTMAXES[case]()
+    export(model, "net.keras", outputs="probabilities")
+    own = np.asarray(model.predict(IMAGES, verbose=0))
+    assert own.max() > 0.5
+    np.testing.assert_allclose(Exported("net.keras")(IMAGES), own, atol=1e-5)
+    np.testing.assert_allclose(Classifier("net.keras").probabilities(IMAGES), own, atol=1e-5)
+
+
+@on_tensorflow
+def test_functions_that_keras_does_not_know_by_name():
+    import tensorflow as tf
+
+    model = written_otherwise(lambda y: y, tf.nn.softmax)
+    export(model, "net", "savedmodel", outputs="probabilities")
+    np.testing.assert_allclose(Exported("net")(IMAGES), model.predict(IMAGES, verbose=0), atol=1e-5)
+    with pytest.raises(
+        InputError, match=r"cannot be loaded again from a \.keras file .*functions that Keras finds by name"
+    ):
+        export(model, "net.keras", outputs="probabilities")
+
+    class Own(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__(name="own")
+            self.factor = factor
+
+        def call(self, x):
+            return x * self.factor
+
+    with pytest.raises(InputError, match=r"layer 'own' cannot be copied .*: give its class a get_config"):
+        export(written_otherwise(Own(2.0), "softmax"), "own.keras")
+    assert [path.name for path in Path().iterdir()] == ["net"]
+
+
+def test_several_sigmoids_are_probabilities_of_labels():
+    model = network("sigmoid", 3)
+    model.save("plain.keras")
+    export(model, "net.keras", class_names=["a", "b", "c"])
+    for name in ("plain.keras", "net.keras"):
+        found = Classifier(name).probabilities(IMAGES)
+        np.testing.assert_allclose(found, model.predict(IMAGES, verbose=0), atol=1e-5)
+    assert not np.allclose(found.sum(-1), 1, atol=0.05)

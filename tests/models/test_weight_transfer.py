@@ -5,13 +5,14 @@ import re
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import kzoo
 from kzoo.errors import InputError
 from kzoo.models import trained
 from kzoo.models.structure import difference, structure
 from kzoo.models.trained import load_file
+from kzoo.models.weight_sets import PACKAGED
 from kzoo.models.weight_transfer import pixel_scaling, same_scaling, transfer
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype("float32")
@@ -92,6 +93,10 @@ def test_another_network_is_refused_both_ways(case):
     with pytest.raises(InputError, match="belong to another network than 'net'"):
         transfer(network(**options), target, what="weights")
     assert all(map(np.array_equal, before, target.get_weights()))
+
+    # Of sets, too: their outlines.
+    for one, other in ((network(), network(**options)), (network(**options), network())):
+        assert trained.difference(one, trained.outline(other)) != ""
 
 
 @pytest.mark.parametrize("names", ["cab", "ab", "abcd", "xcay", "bx"])
@@ -234,6 +239,62 @@ def test_constants_of_layers_tell_networks_apart(kind, tmp_path):
     # Of sets, too: their outlines.
     assert trained.difference(other, trained.outline(one)) != ""
     assert trained.difference(made(0.1), trained.outline(one)) == ""
+
+
+def plain(between):
+    """A network whose layers Keras names, which counts on from model to model."""
+    x = keras.Input((8, 8, 1))
+    y = between(layers.Conv2D(4, 3, padding="same")(x))
+    return keras.Model(x, layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3)(y))), name="net")
+
+
+def within(pool):
+    inner = keras.Input((8, 8, 4))
+    return keras.Model(inner, pool(2)(layers.Conv2D(4, 1)(inner)))
+
+
+UNNAMED = {
+    "pooling": (layers.MaxPooling2D(2), layers.AveragePooling2D(2)),
+    "size": (layers.MaxPooling2D(2), layers.MaxPooling2D(2, strides=1, padding="same")),
+    "activation": (layers.Activation("relu"), layers.Activation("tanh")),
+    "one layer more": (layers.ReLU(), lambda y: layers.ReLU(max_value=0.1)(layers.ReLU()(y))),
+    "none": (layers.ReLU(), lambda y: y),
+    "operation": (lambda y: ops.max_pool(y, 2), lambda y: ops.average_pool(y, 2)),
+    "constant": (lambda y: ops.relu(y * 0.5), lambda y: ops.relu(y * 0.25)),
+    "within": (lambda y: within(layers.MaxPooling2D)(y), lambda y: within(layers.AveragePooling2D)(y)),
+}
+
+
+@pytest.mark.parametrize("case", UNNAMED)
+def test_sets_of_networks_whose_layers_keras_names(case):
+    one, same, other = (plain(UNNAMED[case][which]) for which in (0, 0, 1))
+    assert [layer.name for layer in one.layers] != [layer.name for layer in same.layers]
+    assert trained.difference(same, trained.outline(one)) == ""
+    assert trained.difference(other, trained.outline(one)) != ""
+    assert trained.difference(one, trained.outline(other)) != ""
+
+
+def test_outlines_of_earlier_versions_had_no_operations_and_no_layers_of_models_within():
+    for between in (lambda y: ops.relu(y), lambda y: within(layers.MaxPooling2D)(y)):
+        model = plain(between)
+        early = {name: line for name, line in trained.outline(model).items() if "/" not in name and "(" not in name}
+        assert len(early) < len(trained.outline(model))
+        assert trained.difference(plain(between), early) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("lenet2-max", "lenet3-max", "it lacks the layer 'block3_conv'"),
+        ("lenet3-max", "lenet2-max", "it has a layer 'block3_conv'"),
+        ("lenet1-average", "lenet1-max", "'AveragePooling2D'.* they were trained in .'MaxPooling2D'"),
+        ("lenet1-dilated", "lenet2-max", "another network"),
+        ("lenet1-strided", "lenet2-average", "another network"),
+    ],
+)
+def test_packaged_sets_of_another_network(name, weights, message):
+    with pytest.raises(InputError, match=message):
+        kzoo.create_model(name, weights=str(PACKAGED / weights / "emnist"))
 
 
 def test_outlines_of_earlier_versions_are_read():

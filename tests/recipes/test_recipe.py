@@ -82,6 +82,11 @@ def test_another_dataset_brings_its_own_defaults():
     assert same == recipe("rescue/vgg38")
 
 
+def test_numbers_of_classes_stay_numbers():
+    row = Recipe("a/b", model="vgg08", class_names=[10, "11"])
+    assert row.class_names == Recipe.from_json(row.to_json()).class_names == (10, "11")
+
+
 def test_dotted_overrides_reach_into_a_field():
     row = recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
     assert row.optimizer == Adam(learning_rate=0.01)

@@ -1,5 +1,6 @@
 """Words that lead on: what a field is called, what it may be, no suggestion where words mean something else."""
 
+import numpy as np
 import pytest
 
 from kzoo.data.augmentation.spec import PadCrop
@@ -44,6 +45,14 @@ def test_an_error_says_what_is_meant_or_allowed(changes, message):
     with pytest.raises(InputError) as caught:
         recipe("vgg08").override(**changes)
     assert message in str(caught.value)
+
+
+def test_an_array_is_not_printed_whole():
+    with pytest.raises(
+        InputError, match=r"recipe field 'dataset' is ndarray of shape \(50, 8, 8\): it takes a name"
+    ) as e:
+        recipe("vgg08").override(dataset=np.zeros((50, 8, 8)))
+    assert len(str(e.value)) < 250
 
 
 def test_the_kind_may_be_named_on_the_way():

@@ -10,9 +10,12 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from kzoo.diagnostics.confusion import Confusion, confusion, plot_confusion
 from kzoo.errors import InputError
+from kzoo.html_report import run_page
 from kzoo.html_report.classes import class_table, confused_table, matrix_figure
 from kzoo.html_report.document import Absent
+from kzoo.recipes import recipe
 from kzoo.training import counts
+from tests.html_report.conftest import full
 
 
 @pytest.mark.parametrize("classes", [3, counts.DENSE, counts.DENSE + 1])
@@ -65,3 +68,15 @@ def test_five_thousand_classes_are_small():
     assert "the 100 classes of 5,000 with the lowest accuracy" in tables[1].caption.lower()
     with pytest.raises(InputError, match="5,000 classes is too large to draw"):
         plot_confusion(found)
+
+
+@pytest.mark.slow
+def test_record_and_page_of_five_thousand_classes_are_small(tmp_path):
+    classes = 5000
+    labels = np.random.default_rng(0).integers(0, classes, 20_000)
+    data = {**full().data, "class_names": [f"class {i}" for i in range(classes)]}
+    row = recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
+    confusion = counts.to_json(counts.count(labels, np.roll(labels, 1), classes))
+    record = full(row, data=data, confusion=confusion, gradient_flow=None)
+    assert len(record.to_json()) < 1_000_000
+    assert run_page(record, tmp_path / "page.html").stat().st_size < 200_000

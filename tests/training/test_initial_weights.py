@@ -111,13 +111,14 @@ def test_partial_and_freeze(source):
         kzoo.train("vgg08-bn", **{**other, "class_names": [7, 8]}, **begin, freeze=["logits"])
 
 
-def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_path):
+def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_path, command):
     changes = {**SMALL, **OPTIONS, "class_names": [0, 1, 2, 3, 4], "freeze": ["entry_conv"]}
     run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     kernel = source.model.get_layer("entry_conv").count_params()
     assert run.result.all_parameters == source.result.parameters == run.result.parameters + kernel
     told = f"{source.result.parameters:,} parameters, {run.result.parameters:,} of them trained"
     assert run.result.parameters_in_words() == told
+    assert told in command("resume", run.directory)[1]
     card = (save_weights_set(run, tmp_path / "set") / "README.md").read_text()
     assert f"Training started from the weights `{source.directory}`" in card
     assert f"{run.result.parameters:,} of its {run.result.all_parameters:,} parameters were trained" in card

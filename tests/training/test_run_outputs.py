@@ -1,5 +1,6 @@
 """Networks with other ends than a softmax: what trains gives the right classes, what cannot is refused first."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 from keras import layers, ops
 
 import kzoo
+from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.grad_cam import grad_cam, predicted
 from kzoo.diagnostics.invariance import _answers
 from kzoo.errors import InputError
@@ -37,7 +39,7 @@ def run(request, tmp_path_factory):
     return kzoo.train("vgg08-bn", model=model, directory=place, progress=False, diagnostics=False, **CHANGES)
 
 
-def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path):
+def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     assert run.result.test.accuracy > 0.95
     found = predict_part(run)
     own = np.asarray(run.model.predict(found.images, verbose=0))
@@ -48,6 +50,14 @@ def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path):
     assert Classifier(run.directory).probabilities(found.images) == pytest.approx(found.probabilities, abs=1e-5)
     assert (predicted(run.model, found.images) == found.probabilities.argmax(-1)).all()
     assert (_answers(run.model, found.images) == found.probabilities.argmax(-1)).all()
+
+    # Its calibration is of both classes, and the doctor takes it for a classifier of two.
+    code, text, errors = command("calibration", run.directory, "--json")
+    assert code == 0, errors
+    trained = next(iter(json.loads(text)["results"].values()))
+    assert trained["accuracy"] == run.result.test.accuracy
+    assert trained["negative_log_likelihood"] == pytest.approx(run.result.test.loss, rel=1e-3)
+    assert Subject("net", run.model, images=found.images).classes == 2
 
     # The loss of its gradients is the binary cross entropy, in both forms of asking.
     loss = parameter_gradients(run.model, found.images[:8], found.labels[:8], training=False).loss
@@ -106,7 +116,12 @@ def test_a_layer_that_forgets_what_it_was_made_with_is_refused(tmp_path):
         kzoo.train("vgg08-bn", model=model, dataset="digits", epochs=1, directory=tmp_path / "run", progress=False)
 
 
-@pytest.mark.parametrize("end", [layers.Softmax, lambda: ops.softmax, lambda: layers.Activation("linear")])
+def softmax_in_float32():
+    """As Keras advises for mixed precision."""
+    return lambda y: layers.Activation("linear", dtype="float32")(layers.Softmax()(y))
+
+
+@pytest.mark.parametrize("end", [softmax_in_float32, lambda: ops.softmax, lambda: layers.Activation("linear")])
 def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
     """Trained with a rate of nearly nothing, the record's loss is the cross entropy of the network's probabilities."""
     keras.utils.set_random_seed(0)
