@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.core import TyperCommand
 from kzoo.cli.guide import say_next
 from kzoo.console import complain
 from kzoo.errors import InputError
+from kzoo.files import user_path
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 """The class of the click version that typer brings."""
@@ -33,6 +35,7 @@ class Command(TyperCommand):
         Raises:
             InputError: an option is unknown, or given twice.
         """
+        args = list(map(_expanded, args))
         try:
             *_, order = self.make_parser(ctx).parse_args(args=list(args))
         except UsageError as error:
@@ -71,6 +74,12 @@ class Command(TyperCommand):
         if near:
             return InputError(f"no such option {name}: did you mean {near[0]}?")
         return InputError(f"no such option {name}: kzoo {self.name} has {', '.join([*options, '--help'])}")
+
+
+def _expanded(word: str) -> str:
+    """A word of the command line with the home directory for ``~``, which shells leave in ``--directory=~/runs``."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{user_path(value)}" if re.match(r"~\w*(/|$)", value) else word
 
 
 class App(typer.Typer):

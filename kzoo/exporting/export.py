@@ -22,6 +22,7 @@ from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
+from kzoo.files import user_path
 from kzoo.introspection.file_metadata import SCHEMA_VERSION, read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.introspection.outputs import read_outputs
@@ -113,7 +114,7 @@ def export(
         1.0
     """
     # Check every argument before any work.
-    target = Path(path)
+    target = user_path(path)
     file_format = chosen_format(target, format)
     _check_options(file_format, input, outputs, quantize, opset)
     _check_target(target, overwrite)

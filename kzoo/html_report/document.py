@@ -13,7 +13,7 @@ import markupsafe
 
 from kzoo._version import __version__
 from kzoo.errors import InputError
-from kzoo.files import write_text
+from kzoo.files import user_path, write_text
 
 MARK = '<meta name="generator" content="kzoo page'
 
@@ -71,7 +71,7 @@ def check_page(path: str | Path) -> Path:
     Raises:
         InputError: its name does not end in .html, its directory does not exist, or something else is there.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() not in (".html", ".htm") and not path.is_dir():
         raise InputError(f"page {str(path)!r}: the name of a page must end in .html")
     if not path.parent.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kzoo._version import __version__
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet, open_set
 
 CONFIG = "config.json"
@@ -33,7 +34,7 @@ def publish(source: str, directory: str | Path) -> Path:
     for name in FILES:
         if not (weights.parent / name).is_file():
             raise InputError(f"set {source!r} lacks its {name}: copy that beside its weights")
-    folder = Path(directory)
+    folder = user_path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"directory {str(folder)!r} is not empty: choose another, nothing is overwritten")
     try:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kzoo import notebook
 from kzoo.errors import InputError
-from kzoo.files import write_json
+from kzoo.files import user_path, write_json
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import Frozen, read_record
 from kzoo.search.search import Search
@@ -244,7 +244,7 @@ class SearchResult:
 
 def search_directory(search: Search, directory: str | Path | None = None) -> Path:
     """The directory of a search: `directory`, or ``searches/<name>-<digest>``."""
-    return Path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
+    return user_path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
 
 def read_search(path: str | Path) -> SearchResult:
@@ -256,7 +256,7 @@ def read_search(path: str | Path) -> SearchResult:
     Raises:
         InputError: there is no record, or it is damaged or of a newer schema.
     """
-    path = Path(path)
+    path = user_path(path)
     file = path / RECORD if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{str(path)!r} is not a search: it has no {RECORD}")

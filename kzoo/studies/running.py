@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kzoo.errors import InputError, RunFailed
+from kzoo.files import user_path
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
@@ -194,7 +195,7 @@ def run_study(
             finished run have changed since. The other runs are trained first.
         KeyboardInterrupt: after SIGINT or SIGTERM, once checkpoints are written.
     """
-    tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=Path(directory), records=records)
+    tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=user_path(directory), records=records)
     return run_tasks(tasks, data_dir=data_dir, pool=make_pool(workers, on), tell=tell)
 
 

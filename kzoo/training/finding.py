@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kzoo.errors import ALIKE, InputError, unknown
+from kzoo.files import user_path
 from kzoo.models.registry import check_builder, check_options, list_models, names_set
 from kzoo.models.weight_sets import describe, find_set, list_weights, open_set
 from kzoo.training.records import folder_name
@@ -27,7 +28,7 @@ def check_run(directory: str | Path) -> Path:
     Raises:
         InputError: the directory does not exist or holds no run; the message suggests the nearest run.
     """
-    path = Path(directory)
+    path = user_path(directory)
     if (path / "recipe.json").is_file():
         return path
     why = (
@@ -125,7 +126,7 @@ def initial_weights_file(source: str) -> Path:
     """
     if is_set(source):
         return open_set(source)[1]
-    path = Path(source)
+    path = user_path(source)
     if path.is_dir():
         path = path / "best.weights.h5"
     if not path.is_file():

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from kzoo import notebook
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.recipes.schema import Recipe
 from kzoo.training.records import METRICS, read_history, read_result
 
@@ -102,7 +103,7 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
         >>> kzoo.runs("lenet1*", run.directory.parent)[0].state
         'finished'
     """
-    folder = Path(directory)
+    folder = user_path(directory)
     if not folder.is_dir():
         raise InputError(f"directory of runs {str(folder)!r} does not exist: kzoo train makes it")
     chosen, problems = [], []

@@ -14,7 +14,7 @@ import jinja2
 import keras
 
 from kzoo.errors import InputError
-from kzoo.files import write_text
+from kzoo.files import user_path, write_text
 from kzoo.models.registry import get_variant
 from kzoo.models.trained import load_file, outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
@@ -77,7 +77,7 @@ def save_weights_set(
     tag = recipe.dataset if tag is None else tag
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", tag):
         raise InputError(f"tag {tag!r}: letters, digits, '.', '_' and '-' are allowed; give one with tag= (--tag)")
-    folder = Path(directory) if directory else Path("weights") / recipe.model / tag
+    folder = user_path(directory) if directory else Path("weights") / recipe.model / tag
     if folder.exists():
         raise InputError(f"directory {str(folder)!r} exists: choose another, nothing is overwritten")
 

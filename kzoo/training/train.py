@@ -19,6 +19,7 @@ from rich.console import Console
 from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.introspection.layers import give_weights
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
@@ -105,7 +106,7 @@ def train(
 
     # Its identity names the directory.
     resolved, digest = identify(base.override(**changes), model)
-    path = Path(directory) if directory else RUNS / records.folder_name(resolved.name, digest)
+    path = user_path(directory) if directory else RUNS / records.folder_name(resolved.name, digest)
     if fresh:
         path = new_directory(path)
 
@@ -140,6 +141,7 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
         >>> kzoo.resume(run.directory, progress=False).finished
         True
     """
+    directory = check_run(directory)
     recipe = Run(directory).recipe
     changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
     if changes.get("dataset", recipe.dataset) != recipe.dataset:
@@ -147,8 +149,8 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
     if Run(directory).finished:
         # The directory alone identifies a finished run: callbacks are compared only if some are given.
         options = {**options, "callbacks": options.get("callbacks") or None}
-    with claimed(Path(directory)):
-        run = train_in(Path(directory), recipe, None, None, Options(data_dir, **options))
+    with claimed(directory):
+        run = train_in(directory, recipe, None, None, Options(data_dir, **options))
     del arrays  # kept alive until here; from now on the run holds them
     return run
 

@@ -116,3 +116,16 @@ def test_the_nearest_run_is_named(command, tmp_path):
     for given in ("default-vgg08-0123456789", "runs/default-vgg08-01234", "runs/defalt-vgg08-0123456789"):
         code, _, errors = command("evaluate", given)
         assert (code, "did you mean 'runs/default-vgg08-0123456789'?" in errors) == (2, True), errors
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home_directory(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for words in (["--directory=~/there"], ["--directory", "~/there"]):
+        code, _, errors = command("runs", *words)
+        assert (code, f"'{tmp_path}/there' does not exist" in errors) == (2, True), errors
+    code, _, errors = command("evaluate", "~/there")
+    assert (code, f"'{tmp_path}/there' is not a run" in errors) == (2, True), errors
+    code, _, errors = command("runs", "--directory=~nobody-of-that-name/x")
+    assert (code, errors.count("\n"), "there is no such home directory" in errors) == (2, 1, True), errors
+    code, _, errors = command("runs", "~*")  # a wildcard
+    assert (code, "directory of runs 'runs' does not exist" in errors) == (2, True), errors

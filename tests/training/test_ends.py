@@ -167,3 +167,12 @@ def test_more_epochs_are_explained(finished):
     assert "epochs is 2 there and 5 here; seed is 0 there and 1 here" in str(caught.value)
     assert "set initial_weights to the directory" in str(caught.value)
     assert train(epochs=1, initial_weights="run").result.epochs == 1
+
+
+def test_directories_below_the_home_directory(finished, monkeypatch):
+    monkeypatch.setenv("HOME", os.getcwd())
+    shutil.copytree(finished, "run")
+    run = train(directory="~/run")
+    assert (run.directory, run.result) == (Path("run").absolute(), kzoo.Run(finished).result)
+    assert kzoo.resume("~/run", progress=False).result == kzoo.Run("~/run").result == run.result
+    assert not Path("~").exists()
