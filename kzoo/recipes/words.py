@@ -20,6 +20,8 @@ MEANT = {
     "schedule": "scheduler lr_scheduler lr_schedule lr_policy learning_rate_schedule decay",
     "weight_decay": "wd",
     "l2": "l2_reg weight_penalty",
+    "warmup_epochs": "warmup warm_up warmup_steps warm_up_epochs",
+    "clip_norm": "clipnorm global_clipnorm grad_clip gradient_clip gradient_clipping max_grad_norm",
     "early_stop": "early_stopping earlystopping",
     "early_stop.patience": "patience",
     "batch_size": "batch bs batchsize minibatch",
@@ -75,8 +77,10 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
                 return unknown_field(field, schema)
             inside, _, last = location.rpartition(".")
             fields = _fields(schema, problem["loc"])
-            other = (meant(last) or "").rpartition(".")[2]
+            other = (meant(last) or last).rpartition(".")[2]
             near = f"did you mean {other!r}? " if other in fields else ""
+            if not near and other in schema.model_fields:
+                near = f"did you mean {other!r}, a field of the recipe itself? "
             return InputError(
                 f"recipe field {location!r} does not exist: {near}{inside} has {', '.join(fields) or 'no fields'}"
             )
@@ -90,6 +94,10 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "string_type" if field == "dataset":
             hint = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
             return InputError(f"recipe field 'dataset' is {value}: it takes a name; {hint}")
+        case "string_type" if isinstance(problem.get("input"), Mapping):
+            entry = next((name for name in problem["input"] if name != "kind"), "kind")
+            near = f": did you mean 'model_options.{entry}'?" if field == "model" else ""
+            return InputError(f"recipe field {location!r} has no entries, so '{location}.{entry}' cannot be set{near}")
         case "tuple_type":
             return InputError(f"recipe field {location!r} is {value}: it takes a list{_as_list(problem.get('input'))}")
         case "missing":

@@ -339,6 +339,23 @@ def test_every_orientation_is_turned_as_pillow_does(tmp_path: Path, colour: np.n
 FORMATS = ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000", "TGA", "ICO", "AVIF", "PCX", "SGI", "QOI"]
 
 
+@pytest.mark.parametrize("form", [*FORMATS, "DIB", "SPIDER"])
+def test_every_format_is_read_whatever_its_name(tmp_path: Path, form: str) -> None:
+    if form == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    smooth = np.add.outer(np.arange(0, 160, 10), np.arange(0, 80, 5))[..., None].repeat(3, 2).astype(np.uint8)
+    if form == "SPIDER":  # 32 bits a channel
+        Image.fromarray(smooth[..., 0].astype(np.float32)).save(tmp_path / "image", form)
+        with pytest.raises(InputError, match="32 bits a channel"):
+            read_image(tmp_path / "image")
+        return
+    image = Image.fromarray(smooth)
+    (image.quantize(256) if form == "GIF" else image).save(tmp_path / "image", form)
+    found = read_image(tmp_path / "image")
+    assert found.shape == smooth.shape
+    np.testing.assert_allclose(found.astype(int), smooth, atol=8)
+
+
 def test_damaged_images_are_read_or_named(tmp_path: Path, colour: np.ndarray) -> None:
     check_damaged(tmp_path, colour, 8)
 
