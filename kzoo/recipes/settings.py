@@ -243,7 +243,7 @@ class EarlyStop(Setting):
     Attributes:
         monitor: the metric, ``"val_accuracy"`` or ``"val_loss"``.
         patience: epochs to wait for an improvement.
-        min_delta: smallest improvement: at least this much more accuracy, or less loss.
+        min_delta: what an improvement must exceed: the gain in accuracy, or the fall of the loss.
     """
 
     monitor: Literal["val_accuracy", "val_loss"] = "val_accuracy"
