@@ -1,4 +1,4 @@
-"""The parts of a recipe, among them the kinds of optimizers and schedules that it can name (plain data, no Keras).
+"""The parts of a recipe, including the kinds of optimizers and schedules that it can name (plain data, no Keras).
 
 Each kind is a class whose fields are its schema. Its name alone means its defaults: ``optimizer="adam"``.
 """
@@ -21,7 +21,7 @@ class Setting(Validated):
 
 
 class Adam(Setting):
-    """Adam (Kingma and Ba 2015), with PyTorch's epsilon, which reports a, b and d trained with."""
+    """Adam (Kingma and Ba 2015) with PyTorch's epsilon, as in reports a, b and d."""
 
     kind: Literal["adam"] = "adam"
     learning_rate: Positive = 1e-3
@@ -60,7 +60,7 @@ class SGD(Setting):
 
 
 class Momentum(Setting):
-    """SGD with momentum; 0.01 and 0.9 are Chainer's defaults, our reading of report c."""
+    """SGD with momentum; 0.01 and 0.9 are Chainer's defaults, which we assume for report c."""
 
     kind: Literal["momentum"] = "momentum"
     learning_rate: Positive = 0.01
@@ -76,7 +76,7 @@ class Nesterov(Setting):
 
 
 class RMSprop(Setting):
-    """RMSprop; rate 0.01, smoothing 0.99 and epsilon 1e-8 are Chainer's defaults, our reading of report c."""
+    """RMSprop; rate 0.01, smoothing 0.99 and epsilon 1e-8 are Chainer's defaults, which we assume for report c."""
 
     kind: Literal["rmsprop"] = "rmsprop"
     learning_rate: Positive = 0.01
@@ -85,7 +85,7 @@ class RMSprop(Setting):
 
 
 class Adagrad(Setting):
-    """Adagrad starting from an accumulator of zero as PyTorch does; report e gives no rate, 0.01 is ours."""
+    """Adagrad, starting from an accumulator of zero as in PyTorch; 0.01 is ours, because report e gives no rate."""
 
     kind: Literal["adagrad"] = "adagrad"
     learning_rate: Positive = 0.01
@@ -93,7 +93,7 @@ class Adagrad(Setting):
 
 
 class Adadelta(Setting):
-    """Adadelta; report e gives no rate, PyTorch's 1.0, 0.9 and 1e-6 are ours."""
+    """Adadelta with PyTorch's defaults, because report e gives no rate."""
 
     kind: Literal["adadelta"] = "adadelta"
     learning_rate: Positive = 1.0
@@ -105,9 +105,9 @@ class Muon(Setting):
     """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): orthogonalised momentum for kernels.
 
     A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
-    BatchNorm are trained by SGD with Nesterov momentum. Losses are means over the batch here, sums in the author's
-    code: the second rate is its 0.053 times its batch of 2,000. Scale it with another batch, as well as the decay
-    (2e-6 times the batch). Keras's Muon treats 2-D variables only.
+    BatchNorm are trained by SGD with Nesterov momentum. The loss is the mean over the batch here, and the sum in the
+    author's code, so `sgd_rate` is its 0.053 times its batch of 2,000. With another batch size, scale `sgd_rate` and
+    `sgd_decay` (2e-6 times the batch size) in proportion. Keras's Muon treats 2-D variables only.
 
     Attributes:
         learning_rate: of the kernels.
@@ -116,8 +116,8 @@ class Muon(Setting):
         normalize: before each update, bring every kernel's norm to the root of its number of filters.
         sgd_rate: learning rate of everything else; the schedule scales both rates alike.
         sgd_momentum: of everything else.
-        sgd_decay: share of everything else that one step at full rate takes off; like PyTorch's weight decay it goes
-            through the momentum, but it does not grow with the rate, nor with a variable's rate multiplier.
+        sgd_decay: share by which one step at full rate shrinks everything else; like PyTorch's weight decay, it goes
+            through the momentum, but it grows neither with the rate nor with a variable's rate multiplier.
     """
 
     kind: Literal["muon"] = "muon"
