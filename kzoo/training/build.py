@@ -27,6 +27,7 @@ from kzoo.models.whitening import adapt
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics, Plateau
 from kzoo.seeds import derived_seed
+from kzoo.training.identity import origin
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,7 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
     for option, value in data_options.items():
         if option not in options and takes(recipe.model, option):
             options[option] = value
+    origin.see(recipe)
     keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
     with precision(recipe.precision):
         model = create_model(recipe.model, **options)

@@ -44,6 +44,8 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     if (directory / "result.json").exists():
         return _finished(directory, model, options, console)
 
+    origin.describe_parts(recipe)  # sees the values that custom functions refer to, before they run and change some
+
     # Find the run to continue, if any: its data must be the same now.
     begun = directory
     if options.begin is not None and start is None:

@@ -23,12 +23,14 @@ NETS = """
 import keras
 
 SCALE = 2.0
+SEEN = {}  # filled by the code itself, more so in a process that builds the model twice
 
 def helper(x):
     return x * 3.0
 
 class Scaled(keras.layers.Layer):
     def call(self, x):
+        SEEN[len(SEEN)] = str(x)
         return helper(x) * SCALE
 
 def net(classes, input_shape):
@@ -109,7 +111,7 @@ CHANGES = {
     "another layer": ("keras.layers.Flatten()", "keras.layers.GlobalAveragePooling2D()", "it was Flatten"),
     "an initializer": ("he_normal", "glorot_uniform", "differs"),
     "code of a layer": ("helper(x) * SCALE", "helper(x) + SCALE", "code of nets_under_test.Scaled has changed"),
-    "a constant that it uses": ("SCALE = 2.0", "SCALE = 4.0", "code of nets_under_test.Scaled has changed"),
+    "a constant that it uses": ("SCALE = 2.0", "SCALE = 4.0", "by the value of nets_under_test.SCALE, which"),
     "a function that it calls": ("x * 3.0", "x * 5.0", "code of nets_under_test.Scaled has changed"),
     "how layers are joined": ("(keras.layers.Rescaling(1 / 255)(inputs))", "(inputs)", "5 layers, it had 6"),
     "images of a dataset": ("default_rng(1)", "default_rng(2)", "other data"),

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kzoo.errors import some
+
 # Two backends, or two processors, may round the same initial weights differently.
 TOLERANCE = 1e-3
 
@@ -31,7 +33,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if _comparable(before.get("parts"), now.get("parts")):
         old, new = before["parts"]["functions"], now["parts"]["functions"]
         changed = [name for name in old if name in new and old[name]["code"] != new[name]["code"]]
-        texts += [f"other code of {name} ({new[name]['source']})" for name in changed]
+        texts += [f"other code of {name} ({new[name]['source']}){_by(old[name], new[name])}" for name in changed]
     if before.get("callbacks") is not None and now.get("callbacks") is not None:
         texts += callback_differences(before["callbacks"], now["callbacks"])
     return texts
@@ -59,8 +61,15 @@ def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapp
     if not same_callbacks(before, now):
         return [f"other callbacks ({_callbacks(now)}; it was trained with {_callbacks(before)})"]
     pairs = zip(before, now, strict=True)
-    kinds = [one["kind"] for one, other in pairs if _comparable(one, other) and one["code"] != other["code"]]
-    return [f"other code of callback {kind.rpartition('.')[2]}" for kind in kinds]
+    changed = [(one, other) for one, other in pairs if _comparable(one, other) and one["code"] != other["code"]]
+    return [f"other code of callback {one['kind'].rpartition('.')[2]}{_by(one, other)}" for one, other in changed]
+
+
+def _by(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The names of the values that differ, so that another code is told apart from another setting or a cache."""
+    old, new = before.get("values") or {}, now.get("values") or {}
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return f", by the value of {some(names)}, which a new process sets anew" if names and old and new else ""
 
 
 def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> bool:
@@ -113,7 +122,7 @@ def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
             return [f"another model (layer {layer} differs)"]
     if _comparable(before, now) and before["code"] != now["code"]:
         names = sorted(k for k in {*before["code"], *now["code"]} if before["code"].get(k) != now["code"].get(k))
-        return [f"another model (the code of {', '.join(names)} has changed)"]
+        return [f"another model (the code of {', '.join(names)} has changed{_by(before, now)})"]
     if made_alike and not same_weights(before, now):
         return ["other initial weights of its model"]
     return []

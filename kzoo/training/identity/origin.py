@@ -23,14 +23,14 @@ import numpy as np
 
 from kzoo.custom import source_of
 from kzoo.introspection.graph import inner_layers
+from kzoo.models.registry import get_variant, resolve
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
-from kzoo.training.identity import code
-from kzoo.training.identity.code import class_digest, digest, function_digest, is_custom
+from kzoo.training.identity.code import VERSION, Described, changed_by, describe, digest
+from kzoo.training.identity.first_seen import at_first
 from kzoo.training.identity.named import names_model
+from kzoo.training.identity.own import is_custom
 
-_first_seen: dict[int, tuple[Any, dict[str, Any]]] = {}
-"""Custom callbacks, and their attributes when they were first described."""
 NAMED = ("name", "keras_history", "input_layers", "output_layers")
 """Where a configuration holds names of layers."""
 
@@ -41,7 +41,8 @@ def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
     Returns:
         ``layers``: name, class and a digest of each layer's configuration and inputs. ``weights``: of each weight, its
         root mean square and its projection on a fixed random direction. ``code``: digests of custom classes and
-        functions. ``made_with``: the versions that the rest can depend on.
+        functions. ``values``: of the values that these refer to. ``made_with``: the versions that the rest can depend
+        on.
     """
     if names_model(recipe):
         return None
@@ -51,7 +52,11 @@ def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
     weights = [_summary(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
-    parts = {"layers": _layers(model), "weights": weights, "code": dict(_code(model)), "made_with": versions}
+    code, values = {}, dict[str, str]()
+    for name, described in _code(model):
+        code[name] = described.digest
+        values |= described.values
+    parts = {"layers": _layers(model), "weights": weights, "code": code, "values": values, "made_with": versions}
     return {**parts, "digests": _digests()}
 
 
@@ -70,8 +75,7 @@ def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
         kind = type(callback)
         settings, attributes = _settings(callback)
         one = {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings, "attributes": attributes}
-        code = class_digest(kind) if is_custom(kind) else None
-        described.append({**one, "code": code, "digests": _digests()})
+        described.append({**one, **_written(describe(kind) if is_custom(kind) else None), "digests": _digests()})
     return described
 
 
@@ -79,18 +83,26 @@ def _settings(callback: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """A callback's arguments as far as its attributes show them, and attributes that may show the others.
 
     A custom callback that keeps an argument under another name shows it by all its attributes, as they are when it is
-    first seen: training changes them.
+    first seen: training changes them. So are the arguments that its own code changes.
     """
     kind, held = type(callback), vars(callback)
     arguments = inspect.signature(kind).parameters
     attributes = {name: next((n for n in _private(name, kind) if n in held), None) for name in arguments}
-    settings = {name: _setting(held[attribute]) for name, attribute in attributes.items() if attribute is not None}
-    if not is_custom(kind) or None not in attributes.values():
-        return settings, {}
-    if id(callback) not in _first_seen:
-        others = {name: value for name, value in held.items() if name not in vars(keras.callbacks.Callback())}
-        _first_seen[id(callback)] = callback, {name: _setting(value) for name, value in sorted(others.items())}
-    return settings, _first_seen[id(callback)][1]
+    shown = {name: attribute for name, attribute in attributes.items() if attribute is not None}
+    if not is_custom(kind):
+        return {name: _setting(held[attribute]) for name, attribute in shown.items()}, {}
+
+    # As it was at first, and what its code does not change as it is.
+    new = {name: value for name, value in sorted(held.items()) if name not in vars(keras.callbacks.Callback())}
+    key = "callback", id(callback)
+    text = at_first(key, callback, lambda: [json.dumps({name: _setting(value, kind) for name, value in new.items()})])
+    first = json.loads(text[0])
+    changed = {name for names in changed_by(kind) for name in names}
+    settings = {
+        name: first[attribute] if f".{attribute}" in changed and attribute in first else _setting(held[attribute], kind)
+        for name, attribute in shown.items()
+    }
+    return settings, first if None in attributes.values() else {}
 
 
 def _private(name: str, kind: type) -> list[str]:
@@ -100,15 +112,21 @@ def _private(name: str, kind: type) -> list[str]:
 
 def _digests() -> str:
     """What digests of code depend on."""
-    return f"{code.VERSION}, Python {'.'.join(platform.python_version_tuple()[:2])}"
+    return f"{VERSION}, Python {'.'.join(platform.python_version_tuple()[:2])}"
+
+
+def see(recipe: Recipe) -> None:
+    """See the values that the code of a recipe's custom model refers to before it runs and may change them."""
+    if not names_model(recipe) and not recipe.model.startswith("keras:"):
+        describe(resolve(get_variant(recipe.model).builder))
 
 
 def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
     """The custom augmentations, schedule and optimizer of a recipe; None without.
 
     Returns:
-        ``functions``: of each field and kind (``"schedule mine:warm"``), where its function is and a digest of its code
-        (None for a library's). ``digests``: what the digests depend on.
+        ``functions``: of each field and kind (``"schedule mine:warm"``), where its function is, a digest of its code
+        (None for a library's) and of the values that it refers to. ``digests``: what the digests depend on.
     """
     if not recipe.custom_parts:
         return None
@@ -116,9 +134,14 @@ def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
     for part in recipe.custom_parts:
         function = part.function()
         own = is_custom(function) or not (inspect.isfunction(function) or inspect.isclass(function))
-        described = {"source": source_of(function), "code": digest(function) if own else None}
+        described = {"source": source_of(function), **_written(describe(function) if own else None)}
         functions[f"{part.field} {part.kind}"] = described
     return {"functions": functions, "digests": _digests()}
+
+
+def _written(described: Described | None) -> dict[str, Any]:
+    """Custom code as JSON data; ``code`` is None for that of a library."""
+    return {"code": None} if described is None else {"code": described.digest, "values": described.values}
 
 
 def _layers(model: keras.Model) -> list[list[str]]:
@@ -189,28 +212,32 @@ def _summary(value: np.ndarray) -> list[float]:
     return [float(np.linalg.norm(flat) / size), float(flat @ direction / size)]
 
 
-def _code(model: keras.Model) -> Iterator[tuple[str, str]]:
-    """Digests of the custom classes and functions among a model's layers and what these hold."""
+def _code(model: keras.Model) -> Iterator[tuple[str, Described]]:
+    """The custom classes and functions among a model's layers and what these hold."""
     for layer in [model, *inner_layers(model)]:
         for item in [layer, *vars(layer).values()]:
             kind = item if inspect.isfunction(item) else type(item)
             if is_custom(kind):
-                digest = class_digest(kind) if inspect.isclass(kind) else function_digest(kind)
-                yield f"{kind.__module__}.{kind.__qualname__}", digest
+                yield f"{kind.__module__}.{kind.__qualname__}", describe(kind)
 
 
-def _setting(value: Any) -> Any:
-    """A callback's setting as JSON data. Numbers lose their signs, which Keras's callbacks flip as they begin."""
+def _setting(value: Any, user: type | None = None) -> Any:
+    """A callback's setting as JSON data. Numbers lose their signs, which Keras's callbacks flip as they begin.
+
+    Args:
+        value: of an attribute.
+        user: the custom class of the callback, which may change it.
+    """
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool | str) or value is None:
         return value
     if isinstance(value, int | float):
         return abs(value) if math.isfinite(value) else str(abs(value))
     if isinstance(value, Mapping):
-        return {str(key): _setting(item) for key, item in value.items()}
+        return {str(key): _setting(item, user) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_setting(item) for item in value]
+        return [_setting(item, user) for item in value]
     if inspect.isfunction(value):
-        return f"{value.__qualname__} {function_digest(value)}"
+        return f"{value.__qualname__} {digest(value, user)}"
     known = isinstance(value, np.ndarray | functools.partial | types.MethodType) or is_custom(type(value))
-    return f"{type(value).__qualname__} {digest(value)}" if known else type(value).__qualname__
+    return f"{type(value).__qualname__} {digest(value, user)}" if known else type(value).__qualname__
