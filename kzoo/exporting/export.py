@@ -198,7 +198,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
 def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
     """The model, its run, and the names of its classes."""
     if isinstance(model_or_run, keras.Model):
-        return model_or_run, None, None
+        return model_or_run, None, getattr(model_or_run, "class_names", None)
     if isinstance(model_or_run, Run) or Path(model_or_run).suffix != ".keras":
         run = open_run(model_or_run)
         return run.model, run, run.class_names

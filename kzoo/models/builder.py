@@ -12,9 +12,10 @@ import keras
 
 from kzoo.checks import choice, of_unit_pixels, whole
 from kzoo.errors import InputError
+from kzoo.introspection.file_metadata import read_metadata
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
-from kzoo.models.trained import load_file, load_set
+from kzoo.models.trained import load_file, load_set, name_classes
 from kzoo.models.weight_sets import WeightSet, is_file, open_set
 
 # Above this no kzoo network is too small for its image, so the search for the smallest one ends.
@@ -132,13 +133,18 @@ class ModelBuilder:
             x = kind(name="global_pool")(x)
 
         # The model, with weights.
+        names: Sequence[str] = ()
         model = keras.Model(self.inputs[0] if len(self.inputs) == 1 else self.inputs, x, name=self.name)
         if self.trained is not None:
             load_set(model, self.trained[0].outline, self.trained[1], str(self.weights))
+            names = self.trained[0].class_names
         elif self.weights is not None:
             if not Path(self.weights).is_file():
                 raise InputError(f"weights={str(self.weights)!r}: there is no such file")
             load_file(model, Path(self.weights), str(self.weights), whole=self.include_top)
+            names = read_metadata(Path(self.weights)).get("class_names") or ()
+        if self.include_top:
+            name_classes(model, names)
         return model
 
     def _open_weights(self) -> None:

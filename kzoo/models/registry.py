@@ -104,7 +104,8 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
         name: a name of `list_models`, or ``"module:function"``.
         **options: passed to the builder, over the variant's: `classes`, `input_shape`, `weights`,
             `include_top`, `name` (of the Keras model), ... and the family's options. A set of trained weights (a tag
-            of `list_weights`, a folder, the URL of a ``set.json``) brings the options that it was trained with.
+            of `list_weights`, a folder, the URL of a ``set.json``) brings the options that it was trained with, and
+            ``model.class_names``, by label.
 
     Raises:
         InputError: the name is unknown, the builder cannot be imported, does not take an option, or
@@ -162,7 +163,7 @@ def _is_set(weights: Any) -> bool:
 
 def _with_weights(variant: Variant, parameters: list[str], options: Mapping[str, Any]) -> keras.Model:
     """A model with the weights of a set, for a builder without a `weights` option."""
-    from kzoo.models.trained import load_set
+    from kzoo.models.trained import load_set, name_classes
 
     source = full_name(variant.name, str(options["weights"]))
     weight_set, path = open_set(source)
@@ -176,6 +177,8 @@ def _with_weights(variant: Variant, parameters: list[str], options: Mapping[str,
     rest = {option: value for option, value in options.items() if option != "weights"}
     model = create_model(variant.name, **{**weight_set.options, **set_options, **rest})
     load_set(model, weight_set.outline, path, source)
+    if options.get("include_top", True):
+        name_classes(model, weight_set.class_names)
     return model
 
 

@@ -207,3 +207,10 @@ def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, s
     if other:
         raise InputError(f"weights={source!r}: they are of another network than {model.name!r}: {other}")
     load_file(model, path, source, whole=False)  # what is left over was compared
+
+
+def name_classes(model: keras.Model, names: Sequence[str]) -> None:
+    """Keep the names of a classifier's classes, by label, as ``model.class_names``, if its outputs are as many."""
+    shape = model.output_shape
+    if names and len(shape) == 2 and (shape[-1] == len(names) or (shape[-1], len(names)) == (1, 2)):
+        model.class_names = tuple(names)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import kzoo
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting import interface
 from kzoo.exporting.export import export
@@ -110,3 +111,17 @@ def test_several_sigmoids_are_probabilities_of_labels():
         found = Classifier(name).probabilities(IMAGES)
         np.testing.assert_allclose(found, model.predict(IMAGES, verbose=0), atol=1e-5)
     assert not np.allclose(found.sum(-1), 1, atol=0.05)
+
+
+def test_names_of_classes_go_from_a_set_into_files_and_back():
+    model = kzoo.create_model("lenet1-max", weights="emnist")
+    assert model.class_names[10:13] == ("A", "B", "C")
+    export(model, "set.keras", fold=False)
+    assert Classifier("set.keras").names(47) == list(model.class_names)
+    again = kzoo.create_model("lenet1-max", weights="set.keras", mean=0.1724, std=0.331)
+    assert again.class_names == model.class_names
+    assert kzoo.create_model("lenet1-max", weights="set.keras", mean=0.1724, std=0.331, include_top=False).layers
+    again.save_weights("again.weights.h5")  # which hold no names
+    other = kzoo.create_model("lenet1-max", weights="again.weights.h5", mean=0.1724, std=0.331)
+    assert not hasattr(other, "class_names")
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])

@@ -45,6 +45,7 @@ def images(count=3, size=16):
 def test_a_set_gives_the_run_back(run, folder):
     model = kzoo.create_model("lenet2-average", weights=str(folder))
     assert model.name == "lenet2-average"
+    assert model.class_names == run.class_names == tuple("0123456789")
     np.testing.assert_array_equal(model.predict(images(), verbose=0), run.model.predict(images(), verbose=0))
     found, path = open_set(str(folder))
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -84,6 +85,7 @@ def test_the_family_takes_a_set_too(run, folder):
 def test_features_without_the_classifier_and_other_image_sizes(run, folder):
     features = kzoo.create_model("lenet2-average", weights=str(folder), include_top=False, pooling="avg")
     assert features.output_shape == (None, 8)
+    assert not hasattr(features, "class_names")
     inner = kzoo.feature_extractor(run.model, "block2_reduction_pool").predict(images(), verbose=0)
     np.testing.assert_allclose(features.predict(images(), verbose=0), inner.mean((1, 2)), rtol=1e-5)
     larger = kzoo.create_model("lenet2-average", weights=str(folder), input_shape=(28, 28, 1))
@@ -242,6 +244,7 @@ def test_a_registered_model_that_knows_nothing_of_weights(tmp_path):
     folder = kzoo.save_weights_set(run, tmp_path / "set")
     model = kzoo.create_model("plain", weights=str(folder))
     np.testing.assert_array_equal(model.get_weights()[0], run.model.get_weights()[0])
+    assert model.class_names == run.class_names
     with pytest.raises(kzoo.InputError, match="another network than 'plain': layer 'top' is"):
         kzoo.create_model("plain", weights=str(folder), classes=7)
 
