@@ -1,6 +1,7 @@
 """What objects say of themselves in a line, and what notebooks show of them."""
 
 import html.parser
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,23 @@ def test_figures_and_diagrams_are_pictures():
     drawing = kzoo.architecture_diagram(kzoo.create_model("lenet1-max"))
     assert drawing._repr_svg_() == drawing
     assert drawing.startswith("<svg")
+
+
+def test_training_prints_ten_lines_in_a_cell(monkeypatch):
+    from kzoo.console import plain_console
+    from kzoo.training.callbacks import progress_bar
+
+    printed = {}
+    for cell in (True, False):
+        monkeypatch.setattr(progress_bar, "in_notebook", lambda cell=cell: cell)
+        console = plain_console(file=io.StringIO(), width=100)
+        bar = progress_bar.ProgressBar(console, 95, 1, 10, 10)
+        bar.on_train_begin()
+        for epoch in range(95):
+            bar.on_epoch_begin(epoch)
+            bar.on_train_batch_end(0, {"loss": 1.0})
+            bar.on_epoch_end(epoch, {"loss": 1.0, "accuracy": 0.5})
+        bar.close()
+        printed[cell] = console.file.getvalue().splitlines()
+    assert [line[:12] for line in printed[True]] == [f"epoch {n:3d}/95" for n in (*range(10, 95, 10), 95)]
+    assert len(printed[False]) == 95

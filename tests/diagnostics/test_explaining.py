@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import kzoo
+from kzoo.diagnostics import explaining
 from kzoo.diagnostics.explaining import plot_explained
 from kzoo.diagnostics.grad_cam import grad_cam, overlay
 
@@ -56,11 +57,15 @@ def test_pictures_of_a_run(run, files, command):
     assert Image.open("seen/one-feature-maps.png").size[0] > 500
 
 
-def test_another_class_and_layer(run, files, command):
-    layer = "block1_conv"
+def test_another_class_and_layer(run, files, command, monkeypatch):
+    layer, titles = "block1_conv", []
+    draw = explaining.plot_explained
+    monkeypatch.setattr(explaining, "plot_explained", lambda *args: titles.append(args[2]) or draw(*args))
     code, output, _ = command("explain", run.directory, files[0], "--class", "7", "--layer", layer)
     assert code == 0
     assert f"shown for 7 at {layer}: explained/zero-grad-cam.png" in output
+    share = run.model.predict(np.asarray(Image.open(files[0]))[None, ..., None], verbose=0)[0]
+    assert titles == [f"predicted 0 ({share[0]:.3f}), shown for 7 ({share[7]:.3f})\n{layer}"]
 
 
 def test_nothing_is_overwritten_unless_forced(run, files, command):

@@ -62,6 +62,7 @@ def test_directory_and_record(finished):
     names = {path.name for path in run.directory.iterdir()}
     expected = {"recipe.json", "metrics.csv", "checkpoint", "best.weights.h5", "final.weights.h5", "result.json"}
     assert expected <= names
+    assert list((run.directory / "tensorboard").glob("events*"))
     result = run.result
     assert result.status == "completed"
     assert result.sizes == {"drawn": 200, "train": 200, "validation": 216, "test": 359}
