@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,22 @@ def test_first_command_shows_what_lets_a_deep_network_train(capsys):
     assert climb[-1] > climb[5] + 0.2
     assert "rescue at epochs=25, dataset=digits" in capsys.readouterr().out
     assert Path("runs/rescue.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(("module", "call"), [("mlflow", "log_metrics"), ("wandb", "log")])
+def test_loggers_of_the_training_page_log_every_epoch(module, call, monkeypatch):
+    logged = []
+    package = types.SimpleNamespace(**{call: lambda values, step: logged.append((values, step))})
+    monkeypatch.setitem(sys.modules, module, package)
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if module in block]
+    (block,) = blocks
+    compile(block, "training.md", "exec")
+    names = {"kzoo": kzoo}
+    exec("import keras\n" + block.partition("\nwith ")[0], names)
+    (logger,) = (value for name, value in names.items() if name.startswith("To"))
+    logger().on_epoch_end(3, {"loss": 0.5})
+    assert logged == [({"loss": 0.5}, 3)]
 
 
 CODE = re.compile(r"^```(?!text|\{glossary\}|\{toctree\}|\{eval-rst\})\S[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
