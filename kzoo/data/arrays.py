@@ -11,7 +11,7 @@ import numpy as np
 
 from kzoo import notebook
 from kzoo.data.array_names import guessed, understood
-from kzoo.data.labels import as_array, class_index, texts, whole_labels
+from kzoo.data.labels import as_array, class_index, one_hot_columns, texts, whole_labels
 from kzoo.data.pixels import dark_parts, range_hint, whole_pixels
 from kzoo.data.repeated import repeated
 from kzoo.errors import InputError, shown, some
@@ -102,7 +102,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     # The training images, their labels and classes.
     images, labels = _part(get("images"), get("labels"), source, "")
     names = texts(get("class_names"), source)
-    classes = _classes(labels, names, source)
+    classes = _classes(labels, names, source, one_hot_columns(get("labels"), source, ""))
     class_names = tuple(str(index) for index in range(classes)) if names is None else names
 
     held_out: dict[str, tuple[np.ndarray, np.ndarray] | tuple[None, None]] = {}
@@ -143,7 +143,13 @@ def _held_out(
         return None, None
     if images is None or labels is None:
         raise InputError(f"{source} gives {part} images or {part} labels without the other: give both or neither")
+    columns = one_hot_columns(labels, source, f"{part} ")
     images, labels = _part(images, labels, source, f"{part} ")
+    if columns not in (None, classes):
+        raise InputError(
+            f"{source}: {part} labels are one-hot for {columns} classes, the training labels are of {classes}: give "
+            "both a column for each class, in the same order"
+        )
     if images.shape[1:] != training.shape[1:]:
         raise InputError(f"{source}: {part} images have shape {images.shape[1:]}, training images {training.shape[1:]}")
     if labels.max() >= classes:
@@ -249,10 +255,12 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
     return images, labels
 
 
-def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str) -> int:
+def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str, columns: int | None) -> int:
     """The number of classes, each of which must have a training image."""
     present = np.unique(labels)
-    classes = int(present[-1]) + 1 if names is None else len(names)
+    classes = (columns or int(present[-1]) + 1) if names is None else len(names)
+    if columns not in (None, classes):
+        raise InputError(f"{source}: labels are one-hot for {columns} classes, there are {classes} class names")
     if present[-1] >= classes:
         raise InputError(f"{source}: label {present[-1]} is out of range, there are {classes} class names")
     missing = np.setdiff1d(np.arange(min(classes, len(present) + 1)), present)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 import weakref
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from kzoo.data.arrays import Arrays, checked, with_repeats
+from kzoo.data.labels import as_array
 from kzoo.data.pixels import whole_pixels
-from kzoo.errors import InputError, shown
+from kzoo.errors import InputError, shown, some
 
 PREFIX = "arrays:"
 DIGITS = 16
@@ -40,9 +42,20 @@ def from_arrays(source: Any) -> Arrays:
     Raises:
         InputError: it is something else, is infinite, or images and labels are not usable.
     """
-    arrays = source if isinstance(source, Arrays) else with_repeats(checked(_content(source), SOURCE), SOURCE)
+    if isinstance(source, Arrays):
+        arrays = _as_it_is(source)
+    else:
+        arrays = with_repeats(checked(_content(source), SOURCE), SOURCE)
     _held[name_of(arrays)] = arrays
     return arrays
+
+
+def _as_it_is(arrays: Arrays) -> Arrays:
+    """The arrays, with a new fingerprint if they are not what theirs was made of: ``replace(arrays, labels=...)``."""
+    now = checked(arrays, SOURCE)
+    if now.fingerprint == arrays.fingerprint:
+        return arrays
+    return dataclasses.replace(now, mean=arrays.mean, std=arrays.std, notes=(*arrays.notes, *now.notes))
 
 
 def name_of(arrays: Arrays) -> str:
@@ -76,7 +89,7 @@ def _content(data: Any) -> Mapping[str, Any]:
         return data
     if _is_dataset(data):
         images, labels = _collected(data, SOURCE)
-        return {"images": images, "labels": labels}
+        return {"images": images, "labels": labels, "class_names": _class_names(data)}
     if not isinstance(data, tuple | list):
         raise InputError(f"dataset must be a name or {FORMS}, not {shown(data)}")
     if len(data) != 2:
@@ -90,7 +103,21 @@ def _content(data: Any) -> Mapping[str, Any]:
     for prefix, part in zip(("", "test_"), data, strict=True):
         images, labels = _collected(part, f"{prefix}dataset") if _is_dataset(part) else part
         content |= {f"{prefix}images": images, f"{prefix}labels": labels}
-    return content
+
+    # The names that Keras gives to the classes of folders.
+    names, tested = (_class_names(part) for part in data)
+    if names and tested and names != tested:
+        raise InputError(
+            f"{SOURCE}: the training part has the classes {some(names)}, the test part {some(tested)}, so a label "
+            "means different classes in them: give both the same class_names"
+        )
+    return {**content, "class_names": names}
+
+
+def _class_names(part: Any) -> tuple[str, ...] | None:
+    """The names of a dataset object's classes, as `keras.utils.image_dataset_from_directory` keeps them; or None."""
+    names = getattr(part, "class_names", None) if _is_dataset(part) else None
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else None
 
 
 def _is_pair(part: Any) -> bool:
@@ -109,9 +136,11 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
     """All images and labels of a dataset object, ordered by their content."""
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     for element in _elements(examples, source):
-        images, labels = (np.asarray(part) for part in _image_and_label(element, source))
+        images, labels = (as_array(part, source) for part in _image_and_label(element, source))
         if labels.ndim == 0 or (images.ndim == 3 and labels.ndim == 1 and _is_one(images, labels)):
             images, labels = images[None], labels[None]
+        if len(images) != len(labels):
+            raise InputError(f"{source} gives a batch of {len(images)} images with {len(labels)} labels")
         if batches and images.shape[1:] != batches[0][0].shape[1:]:
             first, other = batches[0][0].shape[1:], images.shape[1:]
             raise InputError(f"{source} gives images of different shapes, {first} and {other}: resize them first")
@@ -156,6 +185,9 @@ def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
     if isinstance(element, Mapping) and {"image", "label"} <= set(element):
         return element["image"], element["label"]
     if isinstance(element, tuple | list) and len(element) == 2:
+        for part in element:
+            if isinstance(part, Mapping):
+                raise InputError(f"{source} must give an array of images and one of labels, not {shown(part)}")
         return element[0], element[1]
     content = f"{len(element)} things" if isinstance(element, tuple | list) else shown(element)
     raise InputError(

@@ -66,6 +66,12 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+def one_hot_columns(labels: Any, source: str, part: str) -> int | None:
+    """How many classes one-hot labels have columns for; None for labels that are numbers. Arguments as above."""
+    shape = as_array(labels, f"{source}: {part}labels").shape
+    return shape[1] if len(shape) == 2 and shape[1] > 1 else None
+
+
 def texts(names: Any, source: str) -> tuple[str, ...] | None:
     """Class names as text, by label.
 

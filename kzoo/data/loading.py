@@ -159,10 +159,20 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
         if len(dataset.class_names) != len(arrays.class_names):
             counts = f"{len(arrays.class_names)} classes, not {len(dataset.class_names)} as declared"
             raise InputError(f"dataset {dataset.name!r} has {counts}")
+        # Other names are names for the same classes; the same ones in another order are a mistake.
+        both = list(zip(arrays.class_names, dataset.class_names, strict=True))
+        numbered = arrays.class_names == tuple(map(str, range(len(both))))
+        if not numbered and any(held != declared and declared in arrays.class_names for held, declared in both):
+            raise InputError(
+                f"dataset {dataset.name!r} has the classes {some(arrays.class_names)}, in this order, not "
+                f"{some(dataset.class_names)} as declared"
+            )
         arrays = dataclasses.replace(arrays, class_names=dataset.class_names)
     for field, expected, actual in (
         ("classes", dataset.classes, len(arrays.class_names)),
         ("image_shape", dataset.image_shape, arrays.images.shape[1:]),
+        ("channels", None if dataset.mean is None else len(dataset.mean), arrays.images.shape[-1]),
+        ("channels", None if dataset.std is None else len(dataset.std), arrays.images.shape[-1]),
     ):
         if expected is not None and expected != actual:
             raise InputError(f"dataset {dataset.name!r} has {field} {actual}, not {expected} as declared")

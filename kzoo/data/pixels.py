@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+DARK = 63
+"""Images without a brighter pixel may have another range than 0-255: four to six bits, say."""
+
 
 def whole_pixels(images: np.ndarray) -> np.ndarray:
     """Images as uint8 if they contain whole numbers of 0-255 in another type; otherwise unchanged (refused later)."""
@@ -34,10 +37,12 @@ def range_hint(images: np.ndarray) -> str:
 
 
 def dark_parts(source: str, parts: Mapping[str, np.ndarray | None]) -> tuple[str, ...]:
-    """A line for each part whose pixels are all 0 or 1, as in a mask or after images in [0, 1] were cut to integers."""
-    dark = [name for name, images in parts.items() if images is not None and images[0].max() <= 1 >= images.max()]
-    return tuple(
-        f"{source}: no pixel of its {name} images is above 1, where 255 is white: multiply by 255 before they become "
-        "whole numbers, if 1 means white"
-        for name in dark
-    )
+    """A line for each part without a bright pixel: a mask, images in [0, 1] cut to integers, scikit-learn's 0-16."""
+    lines = []
+    for name, images in parts.items():
+        if images is None or images[0].max() > DARK or (white := max(1, images.max())) > DARK:
+            continue
+        scaled = "multiply by 255 before they become whole numbers" if white == 1 else f"multiply by 255 / {white}"
+        text = f"no pixel of its {name} images is above {white}, where 255 is white: {scaled}, if {white} means white"
+        lines.append(f"{source}: {text}")
+    return tuple(lines)

@@ -27,6 +27,7 @@ class Exported:
         input_dtype: ``"uint8"`` or ``"float32"``, pixels 0-255 in both; or ``"int8"``, pixels by the file's own scale
             and zero point.
         image_shape: (height, width, channels); None for a size that is not fixed.
+        batch: number of images that it takes at once; None for any.
         output: ``"probabilities"``, ``"logits"``, or another name of the file's output.
         metadata: the file's metadata; empty for a file that kzoo did not write.
         kind: kind of its outputs, see `kzoo.introspection.output_kinds`; None where the file does not say.
@@ -78,11 +79,22 @@ class Exported:
                 "(batch, height, width, channels), uint8, float32 or int8, are needed"
             )
         self.image_shape = tuple(shape[1:])
+        self.batch = shape[0] if shape[0] and shape[0] > 0 else None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Outputs of a batch of images, pixels 0-255 of any type: float (batch, ...); integers are dequantized."""
         dtype = "float32" if self.input_dtype == "int8" else self.input_dtype  # quantized by the runtime's function
-        return np.asarray(self._run(np.ascontiguousarray(images, dtype=dtype)))
+        pixels = np.ascontiguousarray(images, dtype=dtype)
+        if self.batch in (None, len(pixels)):
+            return np.asarray(self._run(pixels))
+
+        # A file for batches of one size gets such, the last one filled up with its first image.
+        outputs = []
+        for start in range(0, len(pixels), self.batch):
+            part = pixels[start : start + self.batch]
+            filled = np.concatenate([part, np.repeat(part[:1], self.batch - len(part), axis=0)])
+            outputs.append(np.asarray(self._run(filled))[: len(part)])
+        return np.concatenate(outputs)
 
 
 Opened = tuple[Callable[[np.ndarray], Any], tuple[int | None, ...], str, str]

@@ -25,6 +25,6 @@ def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model
         )
     try:
         return keras.saving.load_model(path, compile=optimizer, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # whatever a damaged file, or a class of another version, makes Keras raise
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None

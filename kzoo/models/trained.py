@@ -174,7 +174,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
             # Keras warns of each list of layers before it raises for the layers themselves.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # of a damaged file, nearly any
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
 
@@ -185,7 +185,7 @@ def _weights_in(path: Path) -> int | None:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    except OSError:
+    except Exception:  # a damaged file makes h5py raise nearly anything; loading it raises again
         return None
     states = "seed_generator/vars/"  # of dropout
     return sum("/vars/" in f"/{name}" and states not in name and not name.startswith("optimizer") for name in names)

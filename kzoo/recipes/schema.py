@@ -279,6 +279,10 @@ class Recipe(Setting):
         """
         fields = {**identity_fields(self.resolved()), "schema_version": 1}
         del fields["name"]
+        # The last of several wildcards that match counts. Recipes in alphabetical order keep their early digests.
+        patterns = list(self.rate_multipliers)
+        if patterns != sorted(patterns):
+            fields["rate_multipliers"] = list(fields["rate_multipliers"].items())
         return fields
 
     def digest(self, *content: str) -> str:

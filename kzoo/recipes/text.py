@@ -29,7 +29,11 @@ def write(value: Any) -> str:
 
 def differing_fields(one: Recipe, other: Recipe) -> list[str]:
     """The fields in which two recipes differ, except their names."""
-    return [name for name in type(one).model_fields if name != "name" and getattr(one, name) != getattr(other, name)]
+    names = [name for name in type(one).model_fields if name != "name"]
+    differing = [name for name in names if getattr(one, name) != getattr(other, name)]
+    if list(one.rate_multipliers) != list(other.rate_multipliers) and "rate_multipliers" not in differing:
+        differing.append("rate_multipliers")  # their order counts
+    return differing
 
 
 def difference_in_words(name: str, there: Recipe, here: Recipe) -> str:

@@ -242,9 +242,14 @@ def seed_and_freeze(model: keras.Model, recipe: Recipe) -> None:
             layer.trainable = False
 
 
-def _check_fits(model: keras.Model, data: Data) -> None:
+def check_one_input(model: keras.Model) -> None:
+    """Refuse a model with several inputs."""
     if len(getattr(model, "inputs", None) or [0]) != 1:
         raise InputError(f"model {model.name!r} must have one input to be trained on labelled images")
+
+
+def _check_fits(model: keras.Model, data: Data) -> None:
+    check_one_input(model)
     if not model.built:
         model.build((None, *data.image_shape))
     inputs = model.input_shape

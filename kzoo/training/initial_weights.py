@@ -76,7 +76,7 @@ def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None]
         run = Run(folder)
         model = run.model
         if path.name != "best.weights.h5":
-            model.load_weights(path)
+            load_file(model, path, source)
         return model, run.class_names
     if path.suffix == ".keras":
         return load_keras_file(path), read_metadata(path).get("class_names")

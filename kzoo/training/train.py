@@ -219,6 +219,7 @@ def identify(recipe: Recipe, model: keras.Model | None = None) -> tuple[Recipe, 
     """
     content = []
     if model is not None:
+        build.check_one_input(model)
         recipe = recipe.override(model=f"keras:{model.name}", model_options={})
         if not model.built:
             raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once")

@@ -48,6 +48,8 @@ def test_images_of_zeros_and_ones_are_said_to_be_dark() -> None:
     assert [line.partition(":")[0] for line in dark.notes] == ["the set"]
     assert "no pixel of its test images is above 1" in dark.notes[0]
     assert not checked(content(), "the set").notes
+    (line,) = checked(content(images=images // 15), "the set").notes  # scikit-learn's digits are of 0-16
+    assert "no pixel of its training images is above 17, where 255 is white: multiply by 255 / 17" in line
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,16 @@ def test_images_of_zeros_and_ones_are_said_to_be_dark() -> None:
         ({"images": np.ones((0, 4, 5, 3), np.uint8), "labels": np.zeros(0, int)}, "there are no images"),
         ({"labels": np.arange(12) / 4}, "labels must be whole numbers"),
         ({"labels": np.ones((12, 3))}, r"labels of shape \(12, 3\) must be one-hot"),
+        ({"labels": np.eye(4)[np.arange(12) % 3]}, r"labels must be 0\.\.3 with each class present, .* no image of 3"),
+        (
+            {"labels": np.eye(3)[np.arange(12) % 3], "class_names": ["a", "b", "c", "d"]},
+            "for 3 classes, there are 4 class names",
+        ),
+        # As of pandas.get_dummies, which makes no columns for classes that are not there.
+        (
+            {"test_images": np.ones((4, 4, 5, 3), np.uint8), "test_labels": np.eye(2, dtype=bool)[[0, 1, 1, 0]]},
+            "test labels are one-hot for 2 classes, the training labels are of 3",
+        ),
         ({"labels": np.arange(12) % 3 - 1}, "labels must be 0 or more"),
         ({"labels": np.arange(12) % 3 + 1}, "there is no image of 0"),
         ({"labels": np.arange(12) % 3 * 2}, r"must be 0\.\.4 .* no image of 1"),

@@ -126,6 +126,12 @@ def test_impossible_registrations_are_refused(options: dict[str, Any], message: 
         ({"classes": 5}, "has classes 4, not 5 as declared"),
         ({"image_shape": (6, 6, 3)}, r"has image_shape \(6, 6, 1\), not \(6, 6, 3\) as declared"),
         ({"class_names": ("a", "b")}, "has 4 classes, not 2 as declared"),
+        (
+            {"class_names": ("b", "a", "c", "d")},
+            "has the classes a, b, c, d, in this order, not b, a, c, d as declared",
+        ),
+        ({"mean": (0.5,) * 3, "std": (0.2,) * 3}, "has channels 1, not 3 as declared"),
+        ({"mean": (0.5,), "std": (0.2, 0.2)}, "has channels 1, not 2 as declared"),
         ({"loader": lambda data_dir: None}, "must give 'images' and 'labels'"),
         ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must be uint8"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from typing import Any
 
@@ -17,6 +18,20 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
 LABELS = np.arange(12) % 3
 PAIR = (IMAGES, LABELS)
 TEST = (IMAGES[:6], LABELS[:6])
+
+
+class Gives(keras.utils.PyDataset):
+    """One batch."""
+
+    def __init__(self, images: Any, labels: Any) -> None:
+        super().__init__()
+        self.batch = images, labels
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Any:
+        return self.batch
 
 
 class Sequence(keras.utils.PyDataset):
@@ -59,6 +74,26 @@ def test_forms_of_images_and_labels_are_one_dataset(given: Any) -> None:
     assert arrays.test_images is None
 
 
+def test_arrays_whose_labels_were_replaced_are_another_dataset() -> None:
+    arrays = from_arrays(PAIR)
+    other = dataclasses.replace(arrays, labels=arrays.labels[::-1].copy(), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    assert name_of(from_arrays(other)) == name_of(from_arrays((IMAGES, LABELS[::-1])))
+    assert from_arrays(other).mean == (0.5, 0.5, 0.5)
+    assert from_arrays(arrays) is arrays
+    with pytest.raises(InputError, match="labels must be 0 or more"):
+        from_arrays(dataclasses.replace(arrays, labels=arrays.labels - 1))
+
+
+def test_the_names_that_keras_gives_to_classes_are_kept_and_must_be_the_same_in_both_parts() -> None:
+    train, test = Sequence(), Sequence(1)
+    train.class_names, test.class_names = ["a", "b", "c"], ["a", "c", "d"]
+    assert from_arrays(train).class_names == ("a", "b", "c")
+    with pytest.raises(InputError, match="training part has the classes a, b, c, the test part a, c, d, so a label"):
+        from_arrays((train, test))
+    test.class_names = train.class_names
+    assert from_arrays((train, test)).class_names == ("a", "b", "c")
+
+
 def test_images_that_are_given_are_not_copied() -> None:
     assert from_arrays(PAIR).images.base is IMAGES or from_arrays(PAIR).images is IMAGES
 
@@ -94,9 +129,10 @@ def test_tf_data_in_any_form_is_one_dataset(tf: Any) -> None:
     forms = (examples, examples.batch(5), examples.shuffle(12).batch(4), named.batch(5))
     assert {from_arrays(form).fingerprint for form in forms} == {from_arrays(Sequence()).fingerprint}
     # As many classes as an image has rows: one image, not a batch of grey ones.
-    one_hot = tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(8)[LABELS]))
+    labels = np.arange(12) % 8
+    one_hot = tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(8)[labels]))
     assert from_arrays(one_hot).images.shape == IMAGES.shape
-    assert sorted(from_arrays(one_hot).labels) == sorted(LABELS)
+    assert sorted(from_arrays(one_hot).labels) == sorted(labels)
     grey = tf.data.Dataset.from_tensor_slices((IMAGES[..., 0], LABELS))
     assert from_arrays(grey.batch(5)).images.shape == (12, 8, 8, 1)
 
@@ -128,6 +164,9 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         ((PAIR, (IMAGES[:, :4], LABELS)), r"test images have shape \(4, 8, 3\)"),
         (Sequence(end=None), "has no end: give a PyDataset whose num_batches is a number"),
         (Sequence(end=0), "dataset is empty"),
+        (Gives(IMAGES, LABELS[:5]), "a batch of 12 images with 5 labels"),
+        (Gives(IMAGES, {"kind": LABELS}), "must give an array of images and one of labels, not .'kind': array"),
+        (Gives([IMAGES[0], IMAGES[0, 1:]], LABELS[:2]), "dataset cannot be made into an array: .* different shapes"),
     ],
 )
 def test_what_is_no_dataset_is_one_error(given: Any, message: str) -> None:

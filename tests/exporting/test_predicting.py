@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.datasets import load_digits
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.export import export
 from kzoo.exporting.predicting import Classifier, predict_files
+from kzoo.exporting.runtimes import Exported
 from tests.exporting.conftest import on_tensorflow
 
 
@@ -109,10 +111,23 @@ def test_files_of_other_tools(tmp_path):
 
     with pytest.warns(UserWarning, match=r"does not say which pixels it takes: it gets 0 to 255"):
         Classifier(file("means.onnx", [None, 8, 8, 3]))
+    # One for batches of two images takes any number of them.
+    two = Exported(file("batch.onnx", [2, 8, 8, 3]))
+    images = np.random.default_rng(0).uniform(0, 255, (5, 8, 8, 3))
+    np.testing.assert_allclose(two(images), images.mean((1, 2)), rtol=1e-5)
     with pytest.raises(InputError, match=r"of shape \(None, 3, 8, 8\), channels first"):
         Classifier(file("torch.onnx", [None, 3, 8, 8]))
     with pytest.raises(InputError, match="has 2 inputs: a network with one input is needed"):
         Classifier(file("two.onnx", [None, 8, 8, 3], [None, 8, 8, 3]))
+
+
+def test_a_damaged_keras_file_is_one_error(model):
+    model.save("net.keras")
+    content = bytearray(Path("net.keras").read_bytes())
+    content[content.index(b"config.json") + 40] ^= 255
+    Path("damaged.keras").write_bytes(content)
+    with pytest.raises(InputError, match=r"'damaged.keras' is not a Keras model that can be loaded: .*CRC"):
+        Classifier("damaged.keras")
 
 
 def test_files_that_are_no_classifier(model):

@@ -182,6 +182,19 @@ SCALINGS = {
 }
 
 
+@pytest.mark.parametrize("damage", [(b"HEAP", b"PEAH"), (b"SNOD", b"DONS"), (b"TREE", b"EERT")])
+def test_a_damaged_file_is_one_error(damage, tmp_path):
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    path = tmp_path / "net.weights.h5"
+    model.save_weights(path)
+    content = path.read_bytes()
+    assert damage[0] in content
+    path.write_bytes(content.replace(*damage))
+    with pytest.raises(InputError, match=r"net\.weights\.h5'.*cannot be loaded into") as caught:
+        load_file(model, path, str(path))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_another_scaling_of_pixels_is_said_and_where_nothing_is_trained_refused(scaling, tmp_path):
     said = f"they were trained with pixels {SCALINGS[scaling]}, 'net' takes pixels times 0.003922"

@@ -11,6 +11,7 @@ from kzoo.errors import InputError
 from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes import Recipe, list_recipes, recipe
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
+from kzoo.recipes.text import differing_fields
 from kzoo.schemas import identity_fields, later, upgraded
 from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE
 
@@ -159,6 +160,16 @@ def test_multipliers_that_no_one_means_are_refused_before_a_run_begins():
     row.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
     with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
         row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
+
+
+def test_the_order_of_multipliers_belongs_to_a_recipe():
+    row = Recipe("a/b", model="vgg08")
+    one, other = (
+        row.override(rate_multipliers=dict(pairs)) for pairs in ([("*", 1), ("*bias", 64)], [("*bias", 64), ("*", 1)])
+    )
+    assert one.digest() != other.digest()
+    assert Recipe.from_json(other.to_json()).digest() == other.digest()
+    assert differing_fields(one, other) == ["rate_multipliers"]
 
 
 def test_missing_model_and_unknown_names():

@@ -265,6 +265,9 @@ def test_what_is_no_recipe_is_refused_in_words():
     ):
         with pytest.raises(kzoo.InputError, match=message):
             kzoo.train(given, dataset="digits", progress=False)
+    both = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    with pytest.raises(kzoo.InputError, match="must have one input to be trained on labelled images"):
+        kzoo.train("mlp", model=keras.Model(both, keras.layers.Flatten()(both[0] + both[1])), progress=False)
 
 
 def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):

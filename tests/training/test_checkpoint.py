@@ -52,6 +52,18 @@ def test_what_is_written_is_read_back(tmp_path):
     assert written == {"epoch": 2, "step": 0, "meta": dataclasses.asdict(state)}
 
 
+@pytest.mark.parametrize(("at", "value"), [(8, 1), (10, 99), (4, 200)])
+def test_a_damaged_archive_is_left_for_the_one_before_it(tmp_path, at, value):
+    """Flags (encrypted), the compression and the version of an entry, which zipfile refuses with errors of its own."""
+    for step in (1, 2):
+        last = checkpoint.save(tmp_path, Checkpoint(0, step, {"model": [np.arange(3)]}, RunState("d", "f")))
+    content = bytearray(last.read_bytes())
+    content[content.index(b"PK\x01\x02") + at + 2 * (at == 4)] = value
+    last.write_bytes(content)
+    with pytest.warns(UserWarning, match="is damaged .*; going back to the checkpoint before it"):
+        assert checkpoint.load_latest(tmp_path).step == 1
+
+
 def test_what_a_later_version_adds_is_left_out_and_what_is_missing_is_damage(tmp_path):
     path = tmp_path / "00000-0000000.npz"
     write(path, json.dumps({"epoch": 0, "step": 0, "meta": {"digest": "d", "fingerprint": "f", "new": 1}}))

@@ -106,7 +106,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
     if weights.is_file():
         try:
             model.load_weights(weights)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # of a damaged file, nearly any
             raise InputError(f"weights {str(weights)!r} cannot be read: {error}") from None
 
     # A title that says how far the run got.
