@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kzoo import plugins
 from kzoo.errors import InputError, shown, unknown
-from kzoo.references import load_function
+from kzoo.references import load_function, warn_if_redefined
 from kzoo.registry import Registry
 
 FIELDS = ("augmentation", "schedule", "optimizer")
@@ -175,7 +175,10 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
         raise InputError(
             f"{field} {kind!r} means {known.source!r} here, in the recipe {recorded!r}: register it under another name"
         )
-    return load_function(known.source, field) if isinstance(known.function, str) else known.function
+    if isinstance(known.function, str):
+        return load_function(known.source, field)
+    warn_if_redefined(known.function, f"{field} {kind!r}")
+    return known.function
 
 
 def check_options(field: str, kind: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:

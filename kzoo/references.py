@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +16,8 @@ from typing import Any
 
 from kzoo.errors import InputError, KzooError, unknown
 
+_first_used: dict[str, tuple[Any, int]] = {}
+"""By a module's name: its specification, which is new when it is imported anew, and the time of its file."""
 NoModule = Callable[[str], str]
 """Returns the reason why there is no such module."""
 
@@ -57,6 +62,7 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
         if module_name == missing or module_name.startswith(f"{missing}."):
             raise _nowhere(reference, kind, missing, no_module) from error
         raise
+    warn_if_edited(target)
     for name in function.split("."):
         if not hasattr(target, name):
             public = [key for key, value in vars(target).items() if callable(value) and not key.startswith("_")]
@@ -65,6 +71,41 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
     if not callable(target):
         raise InputError(f"{kind} {reference!r} names something that cannot be called")
     return target
+
+
+def warn_if_edited(module: ModuleType) -> None:
+    """Warn if the file of a module has changed since the module was first used: what is used is its code as it was."""
+    if module.__name__ == "__main__":  # a script may be edited while it runs
+        return
+    try:
+        now = os.stat(str(module.__file__)).st_mtime_ns
+    except (OSError, AttributeError, ValueError):  # no file
+        return
+    spec, before = _first_used.setdefault(module.__name__, (module.__spec__, now))
+    if spec is not module.__spec__:  # imported anew
+        _first_used[module.__name__] = module.__spec__, now
+    elif before != now:
+        warnings.warn(
+            f"{str(module.__file__)!r} has changed since module {module.__name__!r} was imported, and its code as it "
+            "was then is used: start a new process, or call importlib.reload on the module first",
+            stacklevel=3,
+        )
+
+
+def warn_if_redefined(function: Any, registered: str) -> None:
+    """Warn if another function took the place of a registered one, as when a notebook's cell was edited.
+
+    Args:
+        function: as it was registered.
+        registered: what it is, for the message: ``"model 'mine'"``.
+    """
+    now = getattr(sys.modules.get(getattr(function, "__module__", "")), getattr(function, "__qualname__", ""), None)
+    if inspect.isfunction(function) and inspect.isfunction(now) and now.__code__ != function.__code__:
+        warnings.warn(
+            f"{registered} is {function.__qualname__}() as it was when it was registered; it has been defined anew "
+            "since: register it again",
+            stacklevel=3,
+        )
 
 
 def parameters_in_source(reference: str) -> list[str] | None:

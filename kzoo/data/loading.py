@@ -18,7 +18,7 @@ from kzoo.data.images import resize_all
 from kzoo.data.npz import npz, npz_file
 from kzoo.data.tfds.prepared import configurations, data_folder, load_prepared, located
 from kzoo.errors import InputError, some
-from kzoo.references import check_module, load_function
+from kzoo.references import check_module, load_function, warn_if_redefined
 
 
 class Availability(NamedTuple):
@@ -153,6 +153,7 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
     loader = load_function(dataset.loader, "dataset") if isinstance(dataset.loader, str) else dataset.loader
     if loader is None:
         raise InputError(f"dataset {dataset.name!r} has no loader")
+    warn_if_redefined(dataset.loader, f"dataset {dataset.name!r}")
     content = loader(None if data_dir is None else str(data_dir))
     arrays = checked(content, f"dataset {dataset.name!r}")
     if dataset.class_names is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kzoo.errors import InputError, unknown
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
-from kzoo.references import check_module, load_function, parameters_in_source
+from kzoo.references import check_module, load_function, parameters_in_source, warn_if_redefined
 from kzoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
     # The builder and its arguments.
     variant = get_variant(name)
     builder = resolve(variant.builder)
+    warn_if_redefined(variant.builder, f"model {name!r}")
     parameters = _parameters(builder)
     arguments = {**variant.options, **options}
     trained = _is_set(arguments.get("weights"))

@@ -1,6 +1,10 @@
 """Custom augmentations, schedules and optimizers in recipes: by name, by reference, and each wrong use."""
 
+import importlib
 import json
+import os
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.recipes.nested import flat
 from kzoo.recipes.text import write
+from kzoo.references import load_function
 
 MODULE = """
 def noisy(images, rng, amount=10):
@@ -48,6 +53,36 @@ def test_registered_name_and_reference_are_the_same_function():
     assert np.array_equal(by_name, by_reference)
     assert not np.array_equal(by_name, augmented({"kind": "noisy", "options": {"amount": 20}}))
     assert by_name.dtype == np.float32
+
+
+def test_a_module_edited_since_it_was_imported_is_said(tmp_path):
+    path = tmp_path / "edited_parts.py"
+    path.write_text(MODULE)
+    load_function("edited_parts:halved", "schedule")
+    os.utime(path, ns=(1, 1))
+    with pytest.warns(UserWarning, match=r"edited_parts\.py' has changed since module 'edited_parts' was imported"):
+        load_function("edited_parts:halved", "schedule")
+    importlib.reload(sys.modules["edited_parts"])
+    assert load_function("edited_parts:halved", "schedule")(0.2, 0, 4, at=0.5) == 0.2
+    del sys.modules["edited_parts"]
+
+
+def test_a_cell_edited_since_its_function_was_registered_is_said(monkeypatch):
+    cells = types.ModuleType("cells")
+    monkeypatch.setitem(sys.modules, "cells", cells)
+
+    def run_cell(factor):
+        exec(f"def scaled(rate, epoch, epochs):\n    return rate * {factor}", vars(cells))
+
+    run_cell(2)
+    kzoo.register_schedule("scaled", cells.scaled)
+    run_cell(2)
+    assert custom.find("schedule", "scaled")(1, 0, 1) == 2  # the same code
+    run_cell(3)
+    with pytest.warns(UserWarning, match=r"schedule 'scaled' is scaled\(\) as it was when it was registered"):
+        assert custom.find("schedule", "scaled")(1, 0, 1) == 2
+    kzoo.register_schedule("scaled", cells.scaled)
+    assert custom.find("schedule", "scaled")(1, 0, 1) == 3
 
 
 def test_recipe_keeps_where_a_name_came_from_and_survives_json():

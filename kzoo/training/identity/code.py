@@ -15,12 +15,14 @@ import dis
 import functools
 import hashlib
 import inspect
+import sys
 import types
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kzoo.references import warn_if_edited
 from kzoo.training.identity.changed_by_code import Changed, changed_names
 from kzoo.training.identity.first_seen import NOTHING, at_first, names_at_first
 from kzoo.training.identity.own import (
@@ -136,6 +138,8 @@ class _Walk:
         if not inspect.isfunction(function) or function in self.seen:
             return []
         self.seen.add(function)
+        if self.changed is not None and is_own_function(function):
+            warn_if_edited(sys.modules[function.__globals__["__name__"]])
         code, deep = function.__code__, is_own(function.__module__) or is_own_function(function)
         parts = self._code(code, function.__globals__, deep)
 
