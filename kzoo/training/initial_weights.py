@@ -12,6 +12,7 @@ from rich.console import Console
 from kzoo.console import say
 from kzoo.errors import InputError
 from kzoo.introspection.file_metadata import read_metadata
+from kzoo.introspection.graph import inner_layers
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model
 from kzoo.models.trained import load_file
@@ -94,7 +95,8 @@ def begin_with_weights(
     source = str(recipe.initial_weights)
     partial = recipe.initial_weights_partial or bool(recipe.freeze)
     done = load_initial_weights(model, source, class_names=class_names, partial=partial)
-    frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    inner = [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]  # of models within too
+    frozen = [layer.name for layer in inner if layer.weights and not layer.trainable]
     missing = [name for name in frozen if name in done.initialized]
     if missing:
         raise InputError(

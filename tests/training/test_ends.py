@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 import kzoo
 from kzoo.recipes import recipe
 from kzoo.training import checkpoint
-from kzoo.training.callbacks.built_in import Best
+from kzoo.training.callbacks.built_in import Best, Rate
+from kzoo.training.callbacks.lists import restore_state, state_of
 from kzoo.training.records import read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -84,6 +86,62 @@ def test_a_validation_loss_that_is_not_finite_fails_the_run():
     assert "validation loss" in record.reason
     with pytest.raises(kzoo.RunFailed, match="--fresh"):
         train(directory="run", callbacks=[Overflow()])
+
+
+def rates_used(make, schedule="constant", epochs=5, cut=None):
+    """The rates of epochs whose loss stays, with a callback after kzoo's; cut within an epoch, or at its end."""
+    row = recipe("mlp").override(**{"schedule": schedule, "optimizer.learning_rate": 0.1, "epochs": epochs})
+
+    def begun(learning_rate, states=None):
+        parts = Rate(row, steps=3), make()
+        for part in parts:
+            part.set_model(SimpleNamespace(optimizer=keras.optimizers.SGD(learning_rate)))
+        parts[1]._model.optimizer = parts[0].model.optimizer
+        parts[1].on_train_begin()
+        if states is not None:
+            for part, state in zip(parts, states, strict=True):
+                restore_state(part, state)
+        return parts
+
+    def stopped_and_resumed(parts):
+        return begun(
+            float(keras.ops.convert_to_numpy(parts[0].model.optimizer.learning_rate)),
+            [state_of(part) for part in parts],
+        )
+
+    parts, used = begun(0.1), []
+    for epoch in range(epochs):
+        for part in parts:
+            part.on_epoch_begin(epoch)
+        if cut == (epoch, "within"):
+            parts = stopped_and_resumed(parts)
+            for part in parts:
+                part.on_epoch_begin(epoch)
+        used.append(parts[0].used())
+        for part in parts:
+            part.on_epoch_end(epoch, {"val_loss": 1.0})
+        if cut == (epoch, "after"):
+            parts = stopped_and_resumed(parts)
+    return used
+
+
+@pytest.mark.parametrize("cut", [None, (2, "within"), (2, "after"), (3, "within")])
+def test_rates_that_callbacks_set_stay_as_in_keras(cut):
+    plateau = functools.partial(keras.callbacks.ReduceLROnPlateau, patience=1, factor=0.5, min_delta=0)
+    assert rates_used(plateau, cut=cut) == pytest.approx([0.1, 0.1, 0.05, 0.025, 0.0125])
+    falling = functools.partial(keras.callbacks.LearningRateScheduler, lambda epoch, rate: rate / 2)
+    assert rates_used(falling, cut=cut) == pytest.approx([0.05, 0.025, 0.0125, 0.00625, 0.003125])
+    assert rates_used(keras.callbacks.Callback, cut=cut) == [0.1] * 5  # not as float32 rounds it
+
+
+def test_rates_that_callbacks_set_in_vain_are_said():
+    plateau = functools.partial(keras.callbacks.ReduceLROnPlateau, patience=1, factor=0.5, min_delta=0)
+    with pytest.warns(
+        UserWarning, match=r"a callback set the learning rate to 0\.\d+ at the end of epoch 2, and schedule"
+    ):
+        assert rates_used(plateau, "cosine", epochs=3) == rates_used(keras.callbacks.Callback, "cosine", epochs=3)
+    fixed = functools.partial(keras.callbacks.LearningRateScheduler, lambda epoch: 0.01)
+    assert rates_used(fixed, "cosine", epochs=3) == pytest.approx([0.01] * 3)
 
 
 def best_epoch(ties, epochs):

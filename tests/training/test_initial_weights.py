@@ -5,13 +5,15 @@ import sys
 import warnings
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
 import kzoo
 from kzoo.errors import InputError
+from kzoo.training.build import seed_and_freeze
 from kzoo.training.finding import initial_weights_file
-from kzoo.training.initial_weights import load_initial_weights
+from kzoo.training.initial_weights import begin_with_weights, load_initial_weights
 from kzoo.training.publishing import save_weights_set
 from kzoo.training.run import Run
 
@@ -109,6 +111,26 @@ def test_partial_and_freeze(source):
     )
     with pytest.raises(InputError, match="freeze: layer 'logits' would keep random weights"):
         kzoo.train("vgg08-bn", **{**other, "class_names": [7, 8]}, **begin, freeze=["logits"])
+
+
+def test_a_frozen_model_within_keeps_no_random_weights(tmp_path):
+    def net(filters):
+        x = image = keras.Input((8, 8, 1))
+        within = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Conv2D(filters, 3, name="deep")], name="within")
+        x = within(keras.layers.Conv2D(2, 3, padding="same", name="first")(x))
+        return keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+    net(4).save(tmp_path / "net.keras")
+    row = kzoo.Recipe("a/b", model="mlp", initial_weights=str(tmp_path / "net.keras"), freeze=["within"])
+    for filters in (4, 5):
+        model = net(filters)
+        seed_and_freeze(model, row)
+        if filters == 4:
+            with pytest.warns(UserWarning, match=r"2 layers taken \(first, deep\)"):
+                begin_with_weights(model, row, "abc")
+        else:
+            with pytest.raises(InputError, match="freeze: layer 'deep' would keep random weights"):
+                begin_with_weights(model, row, "abc")
 
 
 def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_path, command):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ import keras
 import numpy as np
 
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import EarlyStop, Plateau
+from kzoo.recipes.settings import Constant, EarlyStop, Plateau
 from kzoo.training.optimization.optimizers import averaged
 from kzoo.training.optimization.schedules import PlateauRate, learning_rate, rates_by_step
 
 
 class Rate(keras.callbacks.Callback):
     """Sets the learning rate of each epoch from the recipe's schedule, unless the optimizer knows it step by step.
+
+    Under a constant schedule the rate stays as callbacks leave it, as in Keras: `keras.callbacks.ReduceLROnPlateau`
+    sets it when an epoch ends, and a `LearningRateScheduler` may start from the last one. Another schedule sets its
+    own in the next epoch, and a warning says that the callback has no effect.
 
     Attributes:
         now: the rate of this epoch (of its first step).
@@ -37,6 +42,8 @@ class Rate(keras.callbacks.Callback):
         self.by_step = rates_by_step(recipe.schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
         self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
         self.now = base
+        self._begun = self._within = self._resumes = False  # an epoch was begun, is under way, is begun again
+        self._left: float | None = None  # the rate before callbacks could set another at the end of an epoch
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
@@ -45,31 +52,51 @@ class Rate(keras.callbacks.Callback):
             return
         if self.plateau:
             self.now = self.plateau.rate
-        else:
+        elif not isinstance(self.recipe.schedule, Constant):
             base = self.recipe.optimizer.learning_rate
             self.now = learning_rate(self.recipe.schedule, base, epoch, self.recipe.epochs)
+        elif self._begun and not self._resumes:
+            self.now = self.used()
+
+        # What a callback has set in vain.
+        if self._left not in (None, current := self._current()) and not isinstance(self.recipe.schedule, Constant):
+            kind = self.recipe.schedule.kind
+            warnings.warn(
+                f"a callback set the learning rate to {current:g} at the end of epoch {epoch}, and schedule {kind!r} "
+                f"sets it to {self.now:g}: such a callback has an effect with schedule 'constant' only",
+                stacklevel=2,
+            )
         self.model.optimizer.learning_rate = self.now
+        self._begun, self._within, self._resumes = True, True, False
+
+    def _current(self) -> float:
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def used(self) -> float:
         """The optimizer's rate as it is now: a custom callback may have changed the schedule's rate."""
         if self.by_step is not None:
             return self.now  # the schedule of the optimizer, which no callback can set
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        rate = self._current()
         return self.now if rate == float(np.float32(self.now)) else rate
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Pass the validation loss to the plateau schedule."""
+        self._within = False
+        if self.by_step is None:
+            self._left = self._current()
         if self.plateau:
             self.plateau.update(logs["val_loss"])
 
     def state(self) -> dict[str, Any]:
-        """The plateau schedule's state."""
-        return self.plateau.state() if self.plateau else {}
+        """The plateau schedule's state; the rate with which the epoch under way, or else the last one, began."""
+        return {**(self.plateau.state() if self.plateau else {}), "now": self.now, "within": self._within}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Resume from a state."""
+        """Resume from a state; those of early versions hold the plateau schedule's alone."""
         if self.plateau:
             self.plateau.restore(state)
+        if "now" in state:
+            self.now, self._begun, self._resumes = state["now"], True, state["within"]
 
 
 class Log(keras.callbacks.Callback):
