@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from kzoo.cli import main
+from tests import quick_keras
 
 # Tests that start other processes pass this on; two threads are what continuous integration has.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +30,7 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
+    quick_keras.remember_what_saving_leaves_out()
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,8 @@ def graphs(made):
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(not made)
     try:
-        yield
+        with quick_keras.batches_read_directly(not made):
+            yield
     finally:
         tf.config.run_functions_eagerly(before)
 
