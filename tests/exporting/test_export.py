@@ -66,6 +66,7 @@ def test_unfolded_and_folded_are_the_same(model):
 
 
 @on_tensorflow
+@pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("format", PATHS)
 def test_bytes_go_in_logits_come_out_and_metadata_tells(model, format):
     names = ("ant", "bee", "cat", "dog", "Ö")
@@ -170,6 +171,7 @@ def _tensors(path):
 
 
 @on_tensorflow
+@pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("format", [pytest.param("savedmodel", marks=pytest.mark.slow), "onnx", "keras"])
 def test_a_mismatch_fails_and_leaves_the_earlier_file(model, format, monkeypatch):
     export(model, PATHS[format], format)
@@ -197,6 +199,7 @@ def _content(path):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
     done = export(model, "net.keras", class_names=list("abcde"))
     assert done.layers["after"] == done.layers["before"] - 2
@@ -217,6 +220,7 @@ def test_a_layer_that_onnx_cannot_have_is_named(tmp_path):
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_mixed_precision_is_exported_in_float32():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -230,6 +234,7 @@ def test_mixed_precision_is_exported_in_float32():
 
 
 @pytest.mark.backend
+@pytest.mark.usefixtures("eagerly_once")
 def test_ends_that_are_no_softmax_layer():
     image = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
