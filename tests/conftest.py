@@ -46,7 +46,8 @@ def _elsewhere(tmp_path, monkeypatch):
 def graphs(made):
     """On TensorFlow, `made` says whether training and predicting make graphs within it; elsewhere nothing changes.
 
-    Making a graph takes longer than the few steps for which a small test would use it.
+    Making a graph takes longer than the few steps for which a small test would use it. Without them, Keras also reads
+    batches without the graphs of a `tf.data.Dataset`.
     """
     import keras
 
