@@ -11,7 +11,6 @@ import pytest
 from hypothesis import settings
 
 from kzoo.cli import main
-from tests import quick_keras
 
 # Tests that start other processes pass this on; two threads are what continuous integration has.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,7 +29,6 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.enable()
-    quick_keras.remember_what_saving_leaves_out()
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +44,7 @@ def _elsewhere(tmp_path, monkeypatch):
 def graphs(made):
     """On TensorFlow, `made` says whether training and predicting make graphs within it; elsewhere nothing changes.
 
-    Making a graph takes longer than the few steps for which a small test would use it. Without them, Keras also reads
-    batches without the graphs of a `tf.data.Dataset`.
+    Making a graph takes longer than the few steps for which a small test would use it.
     """
     import keras
 
@@ -59,8 +56,7 @@ def graphs(made):
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(not made)
     try:
-        with quick_keras.batches_read_directly(not made):
-            yield
+        yield
     finally:
         tf.config.run_functions_eagerly(before)
 
