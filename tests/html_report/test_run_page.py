@@ -10,7 +10,7 @@ import pytest
 from kzoo.errors import InputError
 from kzoo.html_report import run_page
 from kzoo.html_report.curves import BACKGROUNDS, COLORS
-from kzoo.html_report.recipe import changes_table
+from kzoo.html_report.recipe import changes_table, recipe_table
 from kzoo.recipes import recipe
 from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full, undrawn
@@ -104,6 +104,13 @@ def test_recipe_is_told_by_what_differs_from_the_family(record):
     assert "default of the model’s family" in changes_table(record.recipe).caption
     same = recipe("rescue/vgg38").resolved().model_dump(mode="json")
     assert changes_table(same).rows == ()
+
+
+def test_all_fields_of_a_recipe_are_listed(record):
+    fields = [row[0] for row in recipe_table(record.recipe).rows]
+    filled = {name for name, value in record.recipe.items() if value != {}}
+    assert {field.partition(".")[0] for field in fields} == filled - {"name", "schema_version"}
+    assert ("optimizer.learning_rate", "0.001") in recipe_table(record.recipe).rows
 
 
 def test_names_cannot_break_the_page(tmp_path):

@@ -262,3 +262,15 @@ def test_committed_searches_keep_their_identity():
             **fields,
         )
         assert search.digest == record.digest
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "grid"])
+def test_the_first_trial_has_the_recipes_values(tuner):
+    """Unless `baseline` is False; a grid always begins with them."""
+    fields = {"batch_size": BASE.batch_size, "l2": BASE.l2, "epochs": BASE.epochs}
+    space = {"batch_size": Choice(10, 20, BASE.batch_size), "l2": Choice(1e-4, BASE.l2), "epochs": IntRange(1, 99)}
+    for baseline in (True, False):
+        search = Search("fake", BASE, space, tuner=tuner, trials=1, baseline=baseline)
+        record = run(search, f"{tuner} {baseline}").record
+        assert (record.trials[0].values == fields) is (baseline or tuner == "grid")
+        assert record.baseline == (record.trials[0].number if baseline or tuner == "grid" else None)
