@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from kzoo.errors import InputError
+from kzoo.training.finding import check_run
+
 ABSENT = "'{0}' is not a run: there is no such directory; it is the name of a {1}, and kzoo train {0} makes a run"
 CASES = [
     (["train", "vgg08", "--lr", "0.1"], "no such option --lr: did you mean --learning-rate?"),
@@ -116,6 +119,16 @@ def test_the_nearest_run_is_named(command, tmp_path):
     for given in ("default-vgg08-0123456789", "runs/default-vgg08-01234", "runs/defalt-vgg08-0123456789"):
         code, _, errors = command("evaluate", given)
         assert (code, "did you mean 'runs/default-vgg08-0123456789'?" in errors) == (2, True), errors
+
+    # A run that is not near is not named, whatever comes first.
+    for other in ("another", "zebra"):
+        (tmp_path / "work" / "runs" / other).mkdir()
+        (tmp_path / "work" / "runs" / other / "recipe.json").write_text("{}")
+    for given, near in (("qqq", None), (".", None), ("zeb", "zebra"), ("anotter", "another")):
+        with pytest.raises(InputError) as caught:
+            check_run(given)
+        meant = str(caught.value).partition("; did you mean ")[2]
+        assert meant == ("" if near is None else f"'runs/{near}'?")
 
 
 def test_a_tilde_that_the_shell_leaves_is_the_home_directory(command, monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from kzoo.convolution import (
     conv2d_input_gradient,
     conv2d_kernel_gradient,
 )
-from kzoo.convolution.geometry import Axis
+from kzoo.convolution.geometry import Axis, of_convolution
 from kzoo.errors import InputError
 from tests.convolution.strategies import close, convolutions
 
@@ -123,6 +123,20 @@ def test_taps_inside_the_map():
             places, pixels = axis.inside(tap)
             found = zip(range(axis.positions)[places], range(size)[pixels], strict=True)
             assert list(found) == met, (axis, tap)
+
+
+def test_storage_of_correlate2d_by_hand():
+    """A padded map, a kernel with its holes and a gradient with its gaps, where there are any, and a result."""
+
+    def stored(*options):
+        return tuple(
+            ALGORITHMS["correlate2d"].storage(of_convolution((2, 6, 5, 3), (3, 2, 3, 4), *options), 4).values()
+        )
+
+    assert stored(1, "valid", 1) == (4 * 16, 4 * 30, 4 * 6)
+    padded, image, kernel, gradient = 8 * 6, 7 * 6, 3 * 3, 5 * 4
+    expected = (padded + kernel + gradient, gradient + kernel + image, padded + gradient + kernel)
+    assert stored((2, 1), ((1, 1), (1, 0)), (1, 2)) == tuple(4 * numbers for numbers in expected)
 
 
 X, KERNEL = np.zeros((2, 5, 4, 3), np.float32), np.zeros((3, 3, 3, 6), np.float32)

@@ -199,6 +199,11 @@ def test_history_as_json():
     for wrong in ({}, {**data, "layers": ["a"]}, {**data, "gradients": [[1], [2, 3]]}):
         with pytest.raises(InputError, match="gradient_flow must have"):
             FlowHistory.from_dict(wrong)
+    none = FlowHistory.from_dict({"layers": ["a", "b"], "epochs": [], "gradients": [], "update_ratio": []})
+    assert none.gradients.shape == none.update_ratio.shape == (0, 2)
+    one = {"layers": ["a", "b"], "epochs": [1], "gradients": [[1]], "update_ratio": [[1, 2]]}
+    with pytest.raises(InputError, match="must have tables of 1 epochs by 2 layers"):
+        FlowHistory.from_dict(one)
 
 
 # Runs of kzoo --------------------------------------------------------------------------------------------------------

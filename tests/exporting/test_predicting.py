@@ -115,6 +115,10 @@ def test_files_of_other_tools(tmp_path):
     two = Exported(file("batch.onnx", [2, 8, 8, 3]))
     images = np.random.default_rng(0).uniform(0, 255, (5, 8, 8, 3))
     np.testing.assert_allclose(two(images), images.mean((1, 2)), rtol=1e-5)
+    with pytest.warns(UserWarning, match="does not say which pixels"):
+        one = Classifier(file("one.onnx", [None, 8, 8, 1]))
+    with pytest.raises(InputError, match=r"'.*one\.onnx' gives one number that is not a probability"):
+        one.probabilities(images[..., :1])
     with pytest.raises(InputError, match=r"of shape \(None, 3, 8, 8\), channels first"):
         Classifier(file("torch.onnx", [None, 3, 8, 8]))
     with pytest.raises(InputError, match="has 2 inputs: a network with one input is needed"):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from scipy.special import logsumexp, softmax
 from sklearn.utils.class_weight import compute_class_weight
 
 import kzoo
@@ -87,6 +88,46 @@ def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
     assert f"(`flip-shift`) | {run.result.test_tta.accuracy:.4f} |\n| test loss" in card
     assert "those of the last epoch" in card
     assert "validation" not in card
+
+
+class Weighted:
+    """Stands for a network: the scores are the pixels' sums with one set of weights per class, so no copy is alike."""
+
+    name = "weighted"
+
+    def __init__(self, scores):
+        self.weights, self.scores = np.random.default_rng(2).normal(size=(5, 6, 1, 3)) / 3, scores
+
+    def predict(self, images, batch_size, verbose):
+        assert (batch_size, verbose) == (4, 0)
+        return self.scores(np.einsum("nhwc,hwck->nk", images, self.weights)).astype("float32")
+
+
+@pytest.mark.parametrize("logits", [True, False])
+@pytest.mark.parametrize("kind", ["flip", "flip-shift"])
+def test_test_time_augmentation_by_hand(kind, logits):
+    random = np.random.default_rng(1)
+    images, labels = random.normal(size=(7, 5, 6, 1)), random.integers(3, size=7)
+    images[0] *= 100  # a class has probability 0
+    view = Weighted((lambda z: z) if logits else (lambda z: softmax(z, axis=-1)))
+    copies = [(1 / 2, images), (1 / 2, images[:, :, ::-1])]
+    if kind == "flip-shift":
+        rows, columns = [1, 0, 1, 2, 3, 4, 3], [1, 0, 1, 2, 3, 4, 5, 4]
+        wide = images[:, rows][:, :, columns]
+        copies += [(1 / 4, wide[:, :5, :6]), (1 / 4, wide[:, :5, :6][:, :, ::-1])]
+        copies += [(1 / 4, wide[:, 2:, 2:]), (1 / 4, wide[:, 2:, 2:][:, :, ::-1])]
+    total = 0.0
+    for weight, copy in copies:
+        outputs = view.predict(copy, 4, 0).astype(float)
+        total = total + weight * (outputs if logits else np.log(np.maximum(outputs, 1e-12)))
+    total = total / sum(weight for weight, _ in copies)
+    found = augmented_evaluation(view, logits, labels, images, kind, 4)
+    losses = logsumexp(total, axis=-1) - total[np.arange(7), labels]
+    assert found.loss == pytest.approx(losses.mean(), rel=1e-6)
+    assert found.accuracy == np.mean(total.argmax(-1) == labels)
+    assert found.images == 7
+    assert found.confusion.sum() == 7
+    assert np.trace(found.confusion) == round(7 * found.accuracy)
 
 
 def unequal():
