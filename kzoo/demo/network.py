@@ -46,7 +46,7 @@ class Network:
             InputError: the picture cannot be read, or nothing is drawn.
         """
         height, width, channels = self.classifier.image_shape
-        image = decoded(content, channels or 3, self.classifier.background)
+        image = decoded(content, channels, self.classifier.background)
         if drawn:
             image = centered(image)
         image = resize(image, (height or image.shape[0], width or image.shape[1]))

@@ -171,12 +171,20 @@ def weight_figures(run: Run | None) -> list[Figure] | Absent:
     return figures
 
 
-def _growth(history: WeightHistory) -> Figure:
-    """The standard deviation of each layer's weights, divided by the first one, by layer and epoch."""
+def growth_of(history: WeightHistory) -> np.ndarray:
+    """The standard deviation of each layer's weights, divided by the first one: float64 (epochs, layers).
+
+    NaN where there is no such factor above 0, which a logarithm needs.
+    """
     deviations = np.array([[one.deviation for one in layers] for layers in history.histograms], np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = deviations / deviations[0]
-    growth[~(np.isfinite(growth) & (growth > 0))] = np.nan
+    return np.where(np.isfinite(growth) & (growth > 0), growth, np.nan)
+
+
+def _growth(history: WeightHistory) -> Figure:
+    """How the spread of the weights grows, by layer and epoch."""
+    growth = growth_of(history)
 
     # A factor of at least 1.1 either way, so that noise does not fill the scale.
     low, high = min(np.nanmin(growth), 1 / 1.1), max(np.nanmax(growth), 1.1)

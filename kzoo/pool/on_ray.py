@@ -94,6 +94,7 @@ class OnRay(Pool):
             self._look_for_start(job)
         for reference in done:
             job = self._tasks.pop(reference)
+            self._started.pop(job.key, None)  # its next task is no restart of this one
             try:
                 kind, reason = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:

@@ -1,7 +1,11 @@
 """Help in groups with examples that can be typed, shorthands of train, and the line that says what to do next."""
 
+import importlib
+import inspect
 import json
+import operator
 import shlex
+import types
 from pathlib import Path
 
 import pytest
@@ -108,3 +112,70 @@ def test_next_step_on_a_terminal_alone(command, monkeypatch):
     assert "next: kzoo study run rescue" in command("study", "show", "rescue")[1]
     assert "next:" not in command("list", "vgg08*", "--json")[1]
     assert "next:" not in command("list", "nothing")[1]
+    monkeypatch.setenv("COLUMNS", "20")  # a narrow one, where it still is one line that can be copied
+    assert "next: kzoo study run rescue" in command("study", "show", "rescue")[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "produced", "text"),
+    [
+        ("kzoo study show", {"name": "my study"}, {}, "next: kzoo study run 'my study'"),
+        ("kzoo train", {}, {"directory": "runs/a b"}, "next: kzoo report 'runs/a b'"),
+        ("kzoo train", {"directory": "given"}, {"directory": "found"}, "next: kzoo report found"),
+        ("kzoo train", {"directory": None}, {}, ""),  # not known
+        ("kzoo demo", {"target": "x"}, {}, ""),  # nothing is suggested
+        ("kzoo data get", {"name": "cifar10"}, {}, "next: kzoo train RECIPE --dataset cifar10"),
+        ("kzoo study table", {"name": "a", "as_markdown": True}, {}, ""),
+        ("kzoo study table", {"name": "a", "as_markdown": False}, {}, "next: kzoo study report a"),
+        ("kzoo nothing", {}, {}, ""),
+    ],
+)
+def test_the_next_command_has_what_this_one_was_given_and_found(path, params, produced, text, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(guide, "done", produced)
+    guide.say_next(types.SimpleNamespace(command_path=path, params=params))
+    assert Text.from_ansi(capsys.readouterr().out).plain.rstrip("\n") == text
+
+
+def test_what_is_not_given_is_off_and_counts_begin_at_one():
+    for name, known in commands():
+        for parameter in known.params:
+            if getattr(parameter, "is_flag", False) and not parameter.secondary_opts:
+                assert parameter.default is False, (name, parameter.name)
+            least = getattr(
+                getattr(parameter, "type", parameter), "min", None
+            )  # where it is depends on typer's version
+            assert least in (None, 0 if parameter.name in ("seed", "port") else 1), (name, parameter.name)
+
+
+LIBRARY = {
+    "benchmark": ("kzoo.exporting.benchmark:benchmark", {"seconds": "seconds"}),
+    "calibration": ("kzoo.diagnostics.calibration:calibration", {"bins": "bins"}),
+    "demo": ("kzoo.demo.server:demo_server", {"port": "port"}),
+    "diagram": ("kzoo.diagnostics.diagram:save_diagram", {"detail": "detail", "expand_nested": "expand_nested"}),
+    "doctor": ("kzoo.diagnostics.doctor:doctor", {"seed": "seed", "dataset": "dataset"}),
+    "evaluate": ("kzoo.training.run:Run.evaluate", {"split": "part", "tta": "tta", "dataset": "dataset"}),
+    "explain": ("kzoo.diagnostics.explaining:explain_images", {"layer": "layer", "feature_maps": "feature_maps"}),
+    "export": ("kzoo.exporting.export:export", {"fold": "fold", "opset": "opset", "force": "overwrite"}),
+    "invariance": ("kzoo.diagnostics.invariance:invariance", {"fill": "fill"}),
+    "predict": ("kzoo.exporting.predicting:predict_files", {"top": "top", "batch_size": "batch_size"}),
+    "receptive-field": (
+        "kzoo.diagnostics.receptive_field.table:field_table",
+        {"effective": "effective", "images": "count", "image_size": "image_size", "seed": "seed"},
+    ),
+    "runs": ("kzoo.training.listing:runs", {"pattern": "pattern", "directory": "directory"}),
+    "speed": ("kzoo.training.speed:measure", {"batch_size": "batch_size", "steps": "steps", "rounds": "rounds"}),
+    "train": ("kzoo.training.train:train", {"fresh": "fresh", "extend": "extend", "directory": "directory"}),
+    "weights save": ("kzoo.training.publishing:save_weights_set", {"tag": "tag", "half": "half"}),
+}
+"""By command: the function that does its work, and which of the command's options are which of its arguments."""
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_options_have_the_defaults_of_the_library(name):
+    source, options = LIBRARY[name]
+    module, _, path = source.partition(":")
+    theirs = inspect.signature(operator.attrgetter(path)(importlib.import_module(module))).parameters
+    ours = {parameter.name: parameter.default for parameter in dict(commands())[name].params}
+    for option, argument in options.items():
+        assert str(ours[option]) == str(theirs[argument].default), option

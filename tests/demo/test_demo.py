@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kzoo.demo.network import Network
+from kzoo.demo.network import Network, _enlarged
 from kzoo.demo.pictures import LARGEST, centered
 from kzoo.demo.server import demo_server
-from kzoo.errors import InputError
+from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.predicting import Classifier
 from kzoo.introspection.file_metadata import write_inside
 from kzoo.recipes.schema import Recipe
@@ -146,6 +146,36 @@ def test_what_is_no_picture_is_refused(served):
     assert "pixels" in json.loads(ask(served, "POST", "/predict", huge)[2])["error"]
 
 
+def test_each_error_has_its_status(served, monkeypatch):
+    picture = png(np.full((9, 9), 200, np.uint8))
+    assert ask(served, "POST", "/predict", Content_Length="many")[0] == 411
+    limits = {"kzoo.demo.server.LARGEST": len(picture), "kzoo.demo.pictures.MOST_PIXELS": 81}
+    for name, limit in limits.items():
+        monkeypatch.setattr(name, limit)
+        assert ask(served, "POST", "/predict", picture)[0] == 200
+        monkeypatch.setattr(name, limit - 1)
+        assert ask(served, "POST", "/predict", picture)[0] == (413 if "LARGEST" in name else 415)
+        monkeypatch.undo()
+
+    def fail(*args, **options):
+        raise RunFailed("out of memory")
+
+    monkeypatch.setattr(Network, "answer", fail)
+    status, headers, body = ask(served, "POST", "/predict", picture)
+    assert (status, json.loads(body)) == (500, {"error": "out of memory"})
+    assert (headers["Content-Type"], headers["Connection"]) == ("application/json", "close")
+
+
+def test_the_page_has_the_networks_title_and_is_kept_nowhere(served):
+    status, headers, body = ask(served, "GET", "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert NAME in body.decode()
+    assert "DRAWS" not in body.decode()
+    wanted = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+    assert wanted.items() <= headers.items()
+    assert "Connection" not in headers
+
+
 def test_a_large_upload_is_refused_unread(served):
     with socket.create_connection(served.server_address, timeout=20) as connection:
         host = f"127.0.0.1:{served.server_address[1]}"
@@ -174,6 +204,25 @@ def test_drawings_are_centred():
     rows, columns = (np.flatnonzero((found[..., 0] > 0).any(axis)) for axis in (1, 0))
     assert found.shape[0] == found.shape[1] == 28
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (2, 25, 8, 19)
+    drawing[:5] = 32  # too faint to be ink
+    np.testing.assert_array_equal(centered(drawing), found)
+    with pytest.raises(InputError, match="nothing is drawn yet"):
+        centered(np.full((9, 9, 1), 32, np.uint8))
+    wide = centered(np.full((10, 60, 3), 33, np.uint8))
+    rows, columns = (np.flatnonzero((wide > 0).any((axis, 2))) for axis in (1, 0))
+    assert wide.shape == (70, 70, 3)
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (30, 39, 5, 64)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "times"), [(28, 28, 8), (32, 100, 7), (100, 33, 7), (224, 300, 1), (225, 225, 1)]
+)
+def test_what_is_shown_is_enlarged_by_whole_pixels(height, width, times):
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 1), np.uint8)
+    found = _enlarged(image)
+    assert found.shape == (height * times, width * times, 1)
+    for offset in {0, times - 1}:
+        np.testing.assert_array_equal(found[offset::times, offset::times], image)
 
 
 def test_wrong_use_is_one_line(served, command):

@@ -6,11 +6,15 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """A page's tables by their names, numbers, addresses, learning curves, labels of figures, and text."""
+    """A page's tables by their names, numbers, addresses, learning curves, labels of figures, and text.
+
+    `right` has the rows and columns of each table's right-aligned cells.
+    """
 
     def __init__(self, path):
         super().__init__()
         self.labels, self.tables, self.charts, self.addresses, self.tags, self.details = [], {}, [], [], [], 0
+        self.right = {}
         self.alternatives, self._words, self._cell, self._script = [], [], None, None
         self._open, self.numbers, self._term, self.buttons = [], [], None, []
         self.feed(path.read_text(encoding="utf-8"))
@@ -26,11 +30,14 @@ class Page(HTMLParser):
             self.alternatives.append(attributes.get("alt"))
         if tag == "table":
             self._rows = self.tables.setdefault(attributes["aria-label"], [])
+            self._right = self.right.setdefault(attributes["aria-label"], [])
             self._rows.append([])
         elif tag == "tr":
             self._rows[-1].append([])
         elif tag in ("td", "th"):
             self._cell = []
+            if attributes.get("class") == "n":
+                self._right.append((len(self._rows[-1]) - 1, len(self._rows[-1][-1])))
         elif tag in ("dt", "dd"):
             self._term = []
         elif tag == "button":

@@ -9,8 +9,9 @@ import pytest
 
 from kzoo.errors import InputError
 from kzoo.html_report import run_page
-from kzoo.html_report.curves import BACKGROUNDS, COLORS
+from kzoo.html_report.curves import BACKGROUNDS, COLORS, run_curves, study_curves
 from kzoo.html_report.recipe import changes_table, recipe_table
+from kzoo.html_report.run import budget, numbers
 from kzoo.recipes import recipe
 from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full, undrawn
@@ -111,6 +112,66 @@ def test_all_fields_of_a_recipe_are_listed(record):
     filled = {name for name, value in record.recipe.items() if value != {}}
     assert {field.partition(".")[0] for field in fields} == filled - {"name", "schema_version"}
     assert ("optimizer.learning_rate", "0.001") in recipe_table(record.recipe).rows
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.06, "0.1 s"), (59.9, "59.9 s"), (60, "1 min"), (3540, "59 min"), (3600, "1 h 00 min"), (9000, "2 h 30 min")],
+)
+def test_a_time_is_told_in_the_largest_units(seconds, text):
+    assert numbers(undrawn(seconds=seconds))[-1].value == text
+
+
+def test_the_details_of_the_numbers():
+    record = undrawn()
+    told = {number.name: number.detail for number in numbers(record)}
+    assert told["Validation accuracy (best)"] == "epoch 4"
+    assert told["Validation accuracy"] == told["Train accuracy"] == "epoch 6"
+    assert (told["Validation loss"], told["Parameters"]) == ("nats, epoch 6", "trainable")
+    assert told["Training time"] == "in one process"
+    twice = undrawn(segments=[segment.model_dump() for segment in record.segments * 2])
+    assert numbers(twice)[-1].detail == "in 2 processes, one after another"
+
+
+def test_the_budget_tells_what_was_held_out_and_that_images_were_added():
+    record = undrawn()
+    start, end = "6 of 6 epochs on 1,000 training images", f"; batches of {record.recipe['batch_size']}; seed 0."
+    for sizes, text in (
+        ({"drawn": 1000, "train": 1000}, f"{start} of cifar100{end}"),
+        ({"train": 1000, "test": 30}, f"{start} of cifar100, 30 test images held out{end}"),
+        (
+            {"drawn": 1000, "train": 2000, "validation": 0, "test": 30},
+            f"{start} (expanded to 2,000) of cifar100, 30 test images held out{end}",
+        ),
+    ):
+        assert budget(undrawn(sizes=sizes)) == text
+
+
+@pytest.mark.parametrize(
+    ("rates", "log"),
+    [([0.1, 0.004], True), ([0.1, 0.005], False), ([0.1, 0.01, 0.0], False), ([0.1, 0.001, 0.0], True), ([0.0], False)],
+)
+def test_learning_rates_that_differ_much_are_on_a_logarithmic_axis(rates, log):
+    *_, chart = run_curves(undrawn(history={**full().history, "learning_rate": rates}))
+    assert (chart.log, chart.zero) == (log, not log)
+
+
+def test_runs_differ_by_colour_then_by_dash_and_further_seeds_are_lighter():
+    many = {str(number): [undrawn()] for number in range(21)}
+    many["seeds"] = [undrawn(), undrawn()]
+    accuracy, loss = study_curves(many)
+    lines = [line for line in accuracy.lines if line["kind"] == "validation"]
+    looks = [(line["color"], line["dash"]) for line in lines[:-1]]
+    assert len(set(looks)) == 22
+    assert looks[0][0] == looks[10][0] == looks[20][0]
+    assert [line["opacity"] for line in lines[-3:]] == [1.0, 1.0, 0.5]
+    thin = [line for line in accuracy.lines if line["kind"] == "training"]
+    assert {line["dash"] for line in thin} == {"2 4"}
+    assert max(line["width"] for line in thin) < min(line["width"] for line in lines)
+    assert thin[-1]["opacity"] < thin[-2]["opacity"] < 1.0
+    assert accuracy.label.startswith("Accuracy of 23 runs over up to 6 epochs: 0, 1, ")
+    assert "Further seeds of an entry are lighter." in loss.caption
+    assert "lighter" not in study_curves({"a": [undrawn()]})[0].caption
 
 
 def test_names_cannot_break_the_page(tmp_path):

@@ -167,6 +167,32 @@ def test_damaged_records_are_named(row, runs, tmp_path):
     assert "restore it or move its run aside" in page.text
 
 
+def test_runs_are_compared_on_one_page(row, tmp_path):
+    rows = [entry.recipe for entry in row.entries]
+    records = [undrawn(rows[0]), undrawn(rows[1], all_parameters=400_000), undrawn(rows[0].override(seed=1))]
+    records.append(undrawn(rows[0].override(seed=2)))
+    for index, record in enumerate(records):
+        (tmp_path / f"{index}.json").write_text(record.to_json())
+    (tmp_path / "1.html").write_text("<html></html>")
+    paths = [tmp_path / f"{index}.json" for index in range(4)]
+    for count in (2, 4):
+        found = compare(*paths[:count])
+        page = Page(compare_page(found, tmp_path / "page.html"))
+        header, *shown = page.table("Results of the runs")
+        assert header == ["", *found.labels]
+        assert shown == [list(line) for line in found.results()]
+        columns = {column for _, column in page.right["Results of the runs"]}
+        assert columns == set(range(1, count + 1))  # the numbers
+        assert page.table("Fields in which the recipes differ")[1:] == [list(line) for line in found.differences()]
+        links = [address for address in page.addresses if not address.startswith(("data:", "#"))]
+        assert links == ["1.html"]
+        title = " and ".join(found.labels) if count == 2 else f"{found.labels[0]} and 3 others"
+        assert title in page.text
+    alike = tmp_path / "alike.json"
+    alike.write_text(records[0].model_copy(update={"seconds": 1.0}).to_json())
+    assert "The recipes are the same." in Page(compare_page(compare(paths[0], alike), tmp_path / "page.html")).text
+
+
 def test_study_without_records_has_a_page(row, tmp_path):
     (tmp_path / "runs").mkdir()
     page = Page(study_page(row, study_records(row, read_records([tmp_path / "runs"])), tmp_path / "page.html"))

@@ -32,13 +32,13 @@ def alive(pid):
     return True
 
 
-@pytest.mark.parametrize("reuse", [True, False])
-def test_all_jobs_run_each_within_its_share(job, finish, reuse):
+@pytest.mark.parametrize("options", [{"reuse": True}, {}], ids=["reuse", "default"])
+def test_all_jobs_run_each_within_its_share(job, finish, options):
     jobs = [job(str(i), "finish", seconds=0.2) for i in range(4)]
-    events = finish(Children(2, reuse=reuse, **FAST), jobs)
+    events = finish(Children(2, **options, **FAST), jobs)
     assert {key: kinds(ends) for key, ends in events.items()} == {str(i): ["started", "done"] for i in range(4)}
     written = [one.record.read_text().split(" ", 2) for one in jobs]
-    assert len({pid for pid, _, _ in written}) == (2 if reuse else 4)
+    assert len({pid for pid, _, _ in written}) == (2 if options else 4)
     parts = {str(list(share.cores)): str(len(share.cores)) for share in shares(2)}
     for _, threads, cores in written:
         assert cores == "[]" or parts[cores] == threads

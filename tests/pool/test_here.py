@@ -63,7 +63,9 @@ def test_a_directory_has_one_writer_and_is_waited_for(job, monkeypatch):
 
 def test_options_choose_the_pool():
     assert isinstance(make_pool(), Here)
-    assert isinstance(make_pool(2), Children)
+    pool = make_pool(2)
+    assert (type(pool), pool.slots, pool.reuse) == (Children, 2, False)
+    assert make_pool(1, reuse=True).reuse
     if importlib.util.find_spec("ray") is not None:
         assert isinstance(make_pool(2, "local"), OnRay)
 

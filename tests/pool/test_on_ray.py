@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.search_kills import check, checkpoints, write_search
+from kzoo.backend import usable_cores
 from kzoo.errors import InputError
 from kzoo.pool import Job, OnRay
 from kzoo.pool.on_ray import _perform, resources
@@ -20,6 +22,7 @@ from kzoo.search.running import run_search
 from kzoo.search.search import load_search
 from kzoo.studies.running import Task, run_tasks
 from tests.pool.conftest import kinds
+from tests.pool.fake_ray import fake_ray
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'kzoo[ray]'")
 
@@ -76,6 +79,104 @@ def test_cores_and_gpus_are_divided():
     assert resources([node(16, 2)], 4) == (4, 0.5, 4)
     with pytest.raises(InputError, match="no machine with a free core"):
         resources([node(4, alive=False)], None)
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A module in place of Ray, with one machine of eight cores; tasks change a copy of the environment."""
+    made = fake_ray([{"Alive": True, "Resources": {"CPU": 8.0}}])
+    monkeypatch.setitem(sys.modules, "ray", made)
+    monkeypatch.setattr(os, "environ", {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"})
+    for module in ("jobs", "on_ray"):
+        monkeypatch.setattr(f"kzoo.pool.{module}.WAIT", 0.01)
+    return made
+
+
+def test_what_ray_is_asked_for_and_what_its_tasks_answer(ray, job, finish):
+    jobs = [job("good", "finish"), job("refused", "fail", error="InputError"), job("bad", "fail", error="RunFailed")]
+    events = finish(OnRay("local", 2), jobs)
+    ends = {key: (kinds(told), told[-1].reason) for key, told in events.items()}
+    assert ends == {
+        "good": (["started", "done"], ""),
+        "refused": (["started", "refused"], "no luck today"),
+        "bad": (["started", "failed"], "no luck today"),
+    }
+    assert f"process {os.getpid()}, " in events["good"][0].where
+    assert Path("runs/good/record").read_text().split()[1] == "4"  # threads: its share of the cores
+    assert ray.calls["remote"] == {"num_cpus": 4.0, "num_gpus": 0, "max_retries": 2, "max_calls": 1}
+    address, options = ray.calls["init"]
+    assert (address, options.pop("object_store_memory") >= 75 * 2**20) == ("local", True)  # the least that Ray takes
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+    assert options == {"num_cpus": len(usable_cores()), "num_gpus": 0, **quiet}
+    assert ray.calls["shutdown"] == 1
+    assert not ray.calls["cancelled"]
+
+
+@pytest.mark.parametrize(("gpus", "calls", "slots"), [(0, 0, 1), (2, 1, 2)])
+def test_processes_are_used_again_unless_they_hold_a_gpu(ray, gpus, calls, slots):
+    ray.nodes = lambda: [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": gpus}}]
+    with OnRay("local", reuse=True, deaths=5) as pool:
+        assert pool.slots == slots
+    cores = {"num_cpus": 8.0 / max(gpus, 1), "num_gpus": int(gpus > 0)}
+    assert ray.calls["remote"] == {**cores, "max_retries": 4, "max_calls": calls}
+
+
+def test_a_task_whose_process_dies_has_failed_unless_there_is_a_record(ray, job, finish):
+    ray.broken = ["it died\nafter its record", "The worker died.\nIt was killed.\n"]
+    events = finish(OnRay("local"), [job("whole", "finish"), job("lost", "fail", error="other")])
+    assert kinds(events["whole"]) == ["started", "done"]
+    assert [(end.kind, end.reason) for end in events["lost"]][1:] == [("failed", "It was killed.")]
+
+
+def test_a_task_that_starts_again_is_told_and_one_that_runs_is_cancelled(ray, job):
+    ray.late = True
+    with OnRay("local") as pool:
+        pool.submit(job("a", "finish"))
+        (start,) = pool.wait(0.0)
+        assert (start.kind, pool.wait(0.0)) == ("started", [])
+        Path("logs/a.started").write_text("another machine")
+        told = [(event.kind, event.where) for event in pool.wait(0.0)]
+        assert told == [("died", start.where), ("started", "another machine")]
+    assert ray.calls["cancelled"] == [False]
+    assert ray.calls["wait"] == (1, 1, 60.0)  # it may save meanwhile
+
+
+@pytest.mark.parametrize(
+    ("patience", "told"), [(60.0, ["started", "done"]), (0.0, ["started", "elsewhere", "started", "done"])]
+)
+def test_a_directory_in_use_is_waited_for_by_the_task_then_by_the_pool(ray, job, finish, patience, told):
+    events = finish(OnRay("local", patience=patience), [job("a", "fail", error="InUse")])
+    assert kinds(events["a"]) == told
+    assert Path("runs/a/starts").read_text() == "xx"
+
+
+def test_an_existing_connection_is_used_and_stays(ray):
+    ray.is_initialized = lambda: True
+    with OnRay("auto"):
+        pass
+    assert ("init" in ray.calls, ray.calls["shutdown"]) == (False, 0)
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_error(ray):
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        address = f"ray://127.0.0.1:{there.getsockname()[1]}"
+        with (
+            pytest.raises(InputError, match=rf"no Ray cluster at '{address}' \(.*refused.*ray start --head"),
+            OnRay(address),
+        ):
+            pass
+        assert "init" not in ray.calls
+        there.listen()
+        with OnRay(address):
+            assert ray.calls["init"] == (address, {"log_to_driver": False, "logging_level": "error"})
+
+    def refuse(address, **options):
+        raise ConnectionError("nobody answers\nand more")
+
+    ray.init = refuse
+    with pytest.raises(InputError, match=r"no Ray cluster at 'auto' \(nobody answers\): start one"), OnRay("auto"):
+        pass
 
 
 @pytest.fixture

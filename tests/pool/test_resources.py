@@ -2,8 +2,11 @@
 
 import os
 
+import pytest
+
 from kzoo.backend import without_gpus
 from kzoo.pool import divide, shares
+from kzoo.pool.resources import default_workers
 
 
 def test_cores_are_divided_evenly():
@@ -44,3 +47,24 @@ def test_a_process_that_waits_leaves_the_gpus_alone(monkeypatch):
         assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"]) == ("-1", "cpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert "JAX_PLATFORMS" not in os.environ
+
+
+def test_where_processes_cannot_be_bound_to_a_core_a_flag_limits_xla(monkeypatch):
+    monkeypatch.setattr("kzoo.pool.resources.usable_cores", lambda: (0, 1, 2))
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    (one, two) = shares(2, {"XLA_FLAGS": "--mine"})
+    assert one.environment["XLA_FLAGS"] == "--mine --xla_cpu_multi_thread_eigen=false"
+    assert "XLA_FLAGS" not in two.environment  # two cores
+    assert shares(3, {})[0].environment["XLA_FLAGS"] == "--xla_cpu_multi_thread_eigen=false"
+
+
+def test_a_limit_of_no_threads_is_none(monkeypatch):
+    monkeypatch.setattr("kzoo.pool.resources.usable_cores", lambda: (0, 1))
+    limits = [shares(1, {"OMP_NUM_THREADS": text})[0].environment["OMP_NUM_THREADS"] for text in ("0", "1", "2", "")]
+    assert limits == ["2", "1", "2", "2"]
+
+
+@pytest.mark.parametrize(("visible", "workers"), [("3,5", 2), ("3", None), ("-1", None)])
+def test_by_default_there_is_a_worker_for_each_of_several_gpus(visible, workers, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert default_workers() == workers

@@ -197,6 +197,29 @@ def test_too_many_failures_give_a_search_up():
     assert len(owner.record.trials) == 4  # one was under way
 
 
+def test_failures_with_a_success_between_them_are_not_in_a_row():
+    search = search_for("rates", "random", trials=5, failures_in_a_row=2)
+    owner = run(search, statuses={"0001": "failed", "0003": "failed"})
+    assert not owner.oracle.given_up
+    assert owner.record.reason == "its budget of 5 trials is used up"
+
+
+def test_too_many_rejected_trials_in_a_row_give_a_search_up(monkeypatch):
+    monkeypatch.setattr("kzoo.search.planned.REJECTED_IN_A_ROW", 3)
+    rejected = dict.fromkeys(("0000", "0001", "0003", "0004", "0005"), "rejected")
+    owner = run(search_for("rates", "random"), statuses=rejected)
+    assert owner.oracle.given_up
+    assert owner.record.reason.startswith("3 trials in a row were rejected, the last one: ")
+    ends = [trial.status for trial in owner.record.trials]
+    assert ends == ["rejected"] * 2 + ["completed"] + ["rejected"] * 3 + ["completed"]  # the last was under way
+
+
+def test_no_trial_starts_after_a_search_has_taken_its_minutes(monkeypatch):
+    monkeypatch.setattr(Planned, "seconds", property(lambda self: 20.0 * len(self.trials)))
+    owner = run(search_for("rates", "random", minutes=1))
+    assert (len(owner.record.trials), owner.record.reason) == (3, "its 1 minutes are over")
+
+
 def test_a_trial_whose_directory_is_deleted_fails_and_the_search_goes_on():
     owner = run(search_for("rates", "random", trials=4), statuses={"0001": "gone"})
     assert [trial.status for trial in owner.record.trials] == ["completed", "failed", "completed", "completed"]

@@ -1,19 +1,23 @@
 """Records of searches: reading, ranking, tables, pictures, importances, and the winner on other seeds."""
 
+import io
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import kzoo
 from kzoo import Choice, InputError, Range, Search
+from kzoo.cli.search import _show_importances
+from kzoo.diagnostics.option_importance import Importance
 from kzoo.search.confirming import verdict
 from kzoo.search.importance import importances
 from kzoo.search.pictures import plot_search
 from kzoo.search.results import Confirmation, Outcome, SearchRecord, SearchResult, Trial, read_search
-from kzoo.search.tables import markdown, summary
+from kzoo.search.tables import in_words, markdown, rich_table, row, summary
 
 SEARCH = Search(
     "own",
@@ -94,6 +98,60 @@ def test_table_has_every_trial_the_best_first():
     told = summary(made(3, skipped=2, reason="its space is exhausted"))
     assert "ended because its space is exhausted" in told
     assert "2 proposed configurations had been tried before" in told
+
+
+def test_the_trial_with_the_recipes_values_is_named_and_compared_with_the_best():
+    result = made(3)
+    best, *_, other = (trial.number for trial in result.ranked())
+    told = made(3, baseline=other)
+    rows = [line.split(" | ")[0] for line in markdown(told).splitlines() if line.startswith("| 0")]
+    assert [row for row in rows if "the recipe's values" in row] == [f"| {other} (the recipe's values)"]
+    score = next(trial.score for trial in told.trials if trial.number == other)
+    assert summary(told).endswith(f"; the recipe's values: val_accuracy {score:.4f} (epoch 2 of 3)")
+    assert f"best: trial {best}, val_accuracy {result.best.score:.4f} (epoch 2 of 3)" in summary(told)
+    assert "the recipe's values" not in summary(made(3, baseline=best))
+    assert "the recipe's values" not in summary(result) + markdown(result)
+
+
+def test_a_row_has_all_that_is_known_of_a_trial():
+    result = made(1)
+    (trial,) = result.trials
+    trial.values.update({"optimizer.learning_rate": 0.00123456, "l2": 0.0, "l1": 1e-5})
+    rate, reduction, *rest = row(result, trial)[1:]
+    assert (rate, reduction) == ("0.001235", trial.values["model_options.reduction"])
+    assert rest == ["0", "1e-05", f"{trial.score:.4f}", "3", "100", "4", "completed"]
+    assert row(result, trial, "2 (0.5)")[-4] == "2 (0.5)"
+    assert row(result, failed("0003"))[-5:] == ["", "", "", "", "failed: the loss | is nan"]
+    sides = {column.header: column.justify for column in rich_table(result).columns}
+    right = [header for header, side in sides.items() if side == "right"]
+    assert right == ["val_accuracy", "epochs", "parameters", "seconds"]
+    assert list(sides)[:3] == ["trial", "optimizer.learning_rate", "reduction"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({}, "completed", "(epoch 2 of 3)"),
+        ({"stopped": True}, "stopped early", "(epoch 2 of 3, stopped early)"),
+        ({"stopped": True, "resumed": True}, "stopped early, resumed", "(epoch 2 of 3, stopped early, resumed)"),
+        ({"resumed": True}, "completed, resumed", "(epoch 2 of 3, resumed)"),
+    ],
+)
+def test_how_a_trial_ended_is_told(fields, status, words):
+    result = made(1)
+    trial = result.trials[0].model_copy(update={"outcome": result.trials[0].outcome.model_copy(update=fields)})
+    assert row(result, trial)[-1] == status
+    assert in_words(trial, "val_accuracy").endswith(words)
+    assert in_words(failed("0003"), "val_accuracy") == "failed: the loss | is nan"
+
+
+def test_importances_that_explain_little_say_so():
+    for fit, doubted in ((0.2, True), (0.21, False)):
+        console = Console(file=io.StringIO(), width=200)
+        _show_importances([Importance("l2", 0.5, 0.01)], fit, console)
+        text = console.file.getvalue()
+        assert "0.500 ± 0.010" in text
+        assert ("too few trials, or too similar ones" in text) == doubted
 
 
 def test_importance_finds_what_matters():

@@ -42,6 +42,26 @@ def test_grid_of_a_range():
 
 
 @pytest.mark.parametrize(
+    ("entry", "inside", "outside", "between"),
+    [
+        (Range(0.0, 0.5, step=0.1), (0.0, 0.3, 0.5), (-0.1, 0.6), (0.25,)),
+        (Range(1e-4, 1e-1, log=True), (1e-4, 0.000123, 0.1), (9e-5, 0.1001, "0.01", True, None), ()),
+        (Range(1e-3, 1.0, step=10, log=True), (1e-3, 0.1), (1e-4,), (0.05,)),
+        (Range(0.0, 1.0), (1 + 5e-7, -5e-7), (1 + 2e-6, -2e-6), ()),  # rounding is no difference
+        (IntRange(1, 7, step=3), (1, 4, 7), (0, 8, 4.5), (5,)),
+        (IntRange(1, 99), (9, 50), (100,), ()),
+    ],
+)
+def test_a_range_takes_the_numbers_between_its_ends_and_on_its_steps(entry, inside, outside, between):
+    for value in inside:
+        assert entry.find(value) == pytest.approx(value, abs=1e-6)
+    for values, says in ((outside, "is not in"), (between, "is not on the steps of")):
+        for value in values:
+            with pytest.raises(InputError, match=says):
+                entry.find(value)
+
+
+@pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda: Choice(), "at least one"),

@@ -139,6 +139,19 @@ def test_tables_fit_the_terminal(made, keep):
     assert (len(wide), len(narrow) > 1) == (1, True)
     names = [column.header for column in wide[0].columns[3:]]
     assert [column.header for table in narrow for column in table.columns[3:]] == names
+    assert [table.title for table in narrow] == ["rescue at the full budget", *[None] * (len(narrow) - 1)]
+
+    # As many columns as fit, and one where not even one fits.
+    assert [len(table.columns) for table in rich_tables(group, 1)] == [4] * len(names)
+    exact = Console(width=10_000).measure(wide[0]).maximum
+    assert [len(rich_tables(group, width)) for width in (exact, exact - 1)] == [1, 2]
+
+
+def test_headings_of_columns_are_short_where_there_is_a_short_one(made, keep):
+    keep(made(recipe("rescue/bn"), 0.5), RUNS)
+    header = markdown(study_records(RESCUE, read_records()).budgets["full"]).splitlines()[0]
+    for text in ("run", "n", "budget", "val acc, last", "test acc", "test loss", "parameters"):
+        assert f"| {text} |" in header
 
 
 def test_records_are_collected_without_paths_and_never_overwritten(made, keep):

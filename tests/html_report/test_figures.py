@@ -1,0 +1,88 @@
+"""The figures of a page, from histories made up for them, and the pictures of its images."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kzoo.diagnostics.plots import new_figure
+from kzoo.html_report.figures import embed, gradient_figures, gradients_of_runs, growth_of
+from kzoo.html_report.pictures import png, sheet
+from kzoo.training.recorders.weight_histograms import Histogram, WeightHistory
+from tests.html_report.conftest import full, undrawn
+
+FLOW = {"layers": ["a", "b"], "epochs": [5], "gradients": [[2e-3, 1e-3]], "update_ratio": [[None, None]]}
+
+
+def history(*deviations):
+    """Of layers whose weights have these deviations, epoch by epoch."""
+    rows = tuple(tuple(Histogram(-1.0, 1.0, 0.0, one, (1,)) for one in row) for row in deviations)
+    return WeightHistory(tuple("abcd"[: len(rows[0])]), tuple(range(len(rows))), rows)
+
+
+def test_growth_is_by_the_first_epoch_and_has_gaps_where_there_is_none():
+    found = growth_of(history([0.5, 2.0, 0.0, 1.0], [1.0, 1.0, 3.0, 0.0], [0.25, 8.0, 0.0, float("nan")]))
+    nan = float("nan")
+    np.testing.assert_array_equal(found, [[1, 1, nan, 1], [2, 0.5, nan, nan], [0.5, 4, nan, nan]])
+
+
+def test_a_white_background_is_the_pages_and_others_stay():
+    for colour, opaque in (("#ffffff", False), ("#123456", True)):
+        figure = new_figure(2.0, 2.0)
+        figure.add_subplot().set_facecolor(colour)
+        found = embed(figure, "title", "label")
+        shown = [style for style in re.findall(r'style="(fill: [^"]*)"', found.svg) if "opacity: 0" not in style]
+        assert any(colour in style for style in shown) == opaque
+        assert not any("#ffffff" in style for style in shown)
+        assert (found.title, found.label, found.width) == ("title", "label", 192)  # two inches
+
+
+@pytest.mark.parametrize(
+    ("changes", "caption"),
+    [
+        ({}, "At epoch 5 the first layer’s gradient is 2 times the last layer’s."),
+        ({"gradients": [[0.0, 1e-3]]}, ""),
+    ],
+)
+def test_one_epoch_has_one_figure_of_gradients(changes, caption):
+    (found,) = gradient_figures(full(gradient_flow=FLOW | changes))
+    assert (found.caption, found.label) == (caption, "Lines of the mean absolute gradient of 2 layers at 1 epochs")
+
+
+def test_gradients_of_runs_are_those_of_the_first_and_the_last_epoch():
+    found = gradients_of_runs({"several": full(), "one": full(gradient_flow=FLOW), "none": undrawn()})
+    names = re.findall(r">((?:several|one|none), [^<]*)<", found.svg)
+    assert names == ["several, untrained", "several, epoch 2", "one, epoch 5"]
+    assert found.caption == "Without a record of their gradients: none."
+    assert "over the depth of 2 runs" in found.label
+    assert gradients_of_runs({"several": full()}).caption == ""
+    assert "without diagnostics" in gradients_of_runs({"none": undrawn()}).why
+
+
+def test_a_sheet_has_every_image_in_its_place():
+    rng = np.random.default_rng(0)
+    for side, times in ((8, 8), (30, 3), (64, 1), (100, 1)):
+        rows = [rng.uniform(-20, 280, (3, side, side, 1)), rng.integers(0, 255, (3, side, side, 1), np.uint8)]
+        found = sheet(rows)
+        size = side * times
+        assert found.shape == (2 * size + 10, 3 * size + 2 * 3, 1)
+        for i, row in enumerate(rows):
+            for j, image in enumerate(row):
+                top, left = i * (size + 10), j * (size + 3)
+                shown = found[top : top + size, left : left + size][::times, ::times]
+                np.testing.assert_array_equal(shown, np.clip(np.rint(image), 0, 255))
+        assert (found[size : size + 10] == 127).all()
+        assert (found[:, size : size + 3] == 127).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pictures_are_rounded_and_of_one_or_three_channels(channels):
+    pixels = np.random.default_rng(0).uniform(-20, 280, (4, 5, channels))
+    kind, _, data = png(pixels).partition(",")
+    assert kind == "data:image/png;base64"
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    expected = np.clip(np.rint(pixels), 0, 255)
+    np.testing.assert_array_equal(shown, expected if channels == 3 else expected[..., 0])
