@@ -90,12 +90,21 @@ def checked_target(**kinds: bool) -> Any:
     return check
 
 
-def check_builder_options(target: str, options: dict[str, Any]) -> None:
-    """Refuse options that the builder of a named model does not take; other targets are not checked."""
+def check_builder_options(target: str, options: dict[str, Any], *, sets: bool = False) -> None:
+    """Refuse options that the builder of a named model does not take, and any of a network that is built already.
+
+    Args:
+        target: a model's name, a run's directory, a weight set or a .keras file.
+        options: of the builder.
+        sets: whether a weight set is built anew, so that it may have options.
+    """
     from kzoo.models.registry import check_options, names_set
 
-    if options and not target.endswith(".keras") and not Path(target).is_dir() and not names_set(target):
-        check_options(target, options)
+    if not options or (sets and names_set(target)):
+        return
+    if target.endswith(".keras") or Path(target).is_dir() or names_set(target):
+        raise InputError(f"--set takes options of a named model: leave it out, because {target!r} is built already")
+    check_options(target, options)
 
 
 RunOrSet = Annotated[

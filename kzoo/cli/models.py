@@ -62,7 +62,7 @@ def info(
 ) -> None:
     """Show a model layer by layer: shapes, memory, parameters, multiply-adds, receptive field."""
     options = assignments(set_)
-    check_builder_options(name, options)
+    check_builder_options(name, options, sets=True)
     import_keras()
     from kzoo.introspection.layer_table import layer_table
 

@@ -20,7 +20,7 @@ MARGIN = 1 / 14
 """Free margin around a drawing, relative to its side: two of EMNIST's 28 pixels."""
 
 
-def decoded(content: bytes, channels: int, background: Colour | None = WHITE) -> np.ndarray:
+def decoded(content: bytes, channels: int | None, background: Colour | None = WHITE) -> np.ndarray:
     """Decode a picture, upright: uint8 (H, W, channels).
 
     Raises:

@@ -102,6 +102,23 @@ def test_diagrams(run, command):
     assert command("diagram", "mine.keras", "--output", "mine.svg")[0] == 0
     assert command("diagram", "vgg08", "--set", "batch_norm=true", "--output", "bn.svg")[0] == 0
     assert "BatchNorm" in Path("bn.svg").read_text(encoding="utf-8")
+    assert not Path("vgg08.svg").exists()
+
+
+def test_what_is_built_already_takes_no_options_of_a_builder(run, command):
+    Path("mine.keras").touch()
+    targets = [
+        ("diagram", "mine.keras"),
+        ("info", "mine.keras"),
+        ("diagram", run),
+        ("diagram", "lenet2-average:emnist"),
+    ]
+    for words in targets:
+        code, _, error = command(*words, "--set", "batch_norm=true")
+        assert (code, error.count("\n")) == (2, 1)
+        assert f"--set takes options of a named model: leave it out, because '{words[1]}' is built already" in error
+    code, text, _ = command("info", "lenet2-average:emnist", "--set", "kernel_initializer=zeros")
+    assert (code, "lenet2-average" in text) == (0, True)
 
 
 def test_nothing_is_overwritten_unasked(run, command):

@@ -88,12 +88,16 @@ def test_transparent_pictures_are_laid_over_the_networks_own_background(model_fi
 
 
 def test_keras_files_have_a_map(tmp_path):
-    picture = png(np.tile(np.arange(0, 240, 30, np.uint8), (8, 1)))
-    image = keras.Input((8, 8, 1))
+    pixels = np.tile(np.arange(0, 240, 30, np.uint8), (14, 1))
+    picture = png(pixels)
+    image = keras.Input((None, None, 1))  # of any size: the picture keeps its own
     seen = keras.layers.Conv2D(3, 3)(keras.layers.Rescaling(1 / 255)(image))
     outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(seen))
     keras.Model(image, outputs).save(tmp_path / "with.keras")
-    assert Network(str(tmp_path / "with.keras")).answer(picture)["map"].startswith("data:image/png")
+    answer = Network(str(tmp_path / "with.keras")).answer(picture)
+    assert answer["map"].startswith("data:image/png")
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["seen"].partition(",")[2]))))
+    np.testing.assert_array_equal(seen[::28, ::28], pixels)
 
 
 @pytest.fixture

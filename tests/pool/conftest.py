@@ -8,7 +8,7 @@ import pytest
 from kzoo.pool import Job
 
 WORK = '''
-import os, signal, subprocess, sys, time
+import atexit, os, signal, subprocess, sys, time
 from pathlib import Path
 
 from kzoo.errors import InputError, InUse, NotWritten, RunFailed
@@ -29,6 +29,13 @@ def finish(directory, seconds=0.0):
     time.sleep(seconds)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     (folder / "record").write_text(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')} {cores}")
+
+
+def leave(directory):
+    """Leaves a mark when its process ends by itself."""
+    folder, _ = start(directory)
+    atexit.register((folder / "left").touch)
+    (folder / "record").touch()
 
 
 def die(directory, times):

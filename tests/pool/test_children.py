@@ -45,6 +45,14 @@ def test_all_jobs_run_each_within_its_share(job, finish, options):
     assert "pool_work:finish in" in Path("logs/3.log").read_text()
 
 
+def test_a_process_that_has_done_its_job_ends_by_itself(job):
+    one = job("a", "leave")
+    with Children(1, **FAST) as pool:
+        pool.submit(one)
+        eventually(lambda: pool.wait(0.01) is not None and Path("runs/a/left").exists(), seconds=30.0)
+    assert one.record.exists()
+
+
 @pytest.mark.parametrize("reuse", [True, False])
 def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
     jobs = [job("once", "die", times=1), job("always", "die", times=9), job("good", "finish"), job("cut", "break_off")]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
     ("options", "says"),
     [
         ({"name": "a b"}, "without spaces"),
+        ({"name": 5}, "without spaces"),
         ({"recipe": "lenett1-max"}, "lenet1-max"),
         ({"tuner": "randm"}, "random"),
         ({"objective": "val_acc"}, "val_accuracy"),

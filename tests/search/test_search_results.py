@@ -17,7 +17,7 @@ from kzoo.search.confirming import verdict
 from kzoo.search.importance import importances
 from kzoo.search.pictures import plot_search
 from kzoo.search.results import Confirmation, Outcome, SearchRecord, SearchResult, Trial, read_search
-from kzoo.search.tables import in_words, markdown, rich_table, row, summary
+from kzoo.search.tables import SearchProgress, in_words, markdown, rich_table, row, summary
 
 SEARCH = Search(
     "own",
@@ -143,6 +143,37 @@ def test_how_a_trial_ended_is_told(fields, status, words):
     assert row(result, trial)[-1] == status
     assert in_words(trial, "val_accuracy").endswith(words)
     assert in_words(failed("0003"), "val_accuracy") == "failed: the loss | is nan"
+
+
+def test_the_live_table_has_the_best_trials_and_those_under_way(monkeypatch):
+    monkeypatch.setattr("kzoo.search.tables.SHOWN", 2)
+    record = made(5).record
+    running = Trial(number="0006", status="running", values={}, directory="trial_0006/run")
+    record.trials.extend([failed("0005"), running])
+    Path("trial_0006/run").mkdir(parents=True)
+    Path("trial_0006/run/metrics.csv").write_text("epoch,loss,val_accuracy,seconds\n1,1.0,0.25,1.0\n2,1.0,0.5,1.0\n")
+    table = SearchProgress(None, SEARCH.replace(trials=9), Path("."), record).table()
+    best = sorted(trial.number for trial in SearchResult(Path("."), record).ranked()[:2])
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells["trial"] == [*best, "0006"]
+    assert cells["epochs"] == ["3", "3", "2 (0.5000)"]
+    assert table.title == "own: 6 of 9 trials, random"  # completed or failed
+    Path("trial_0006/run/metrics.csv").unlink()
+    again = SearchProgress(None, SEARCH, Path("."), record).table()
+    assert list(again.columns[-4].cells)[-1] == "0"
+    assert again.title.endswith(f"{SEARCH.budget} trials, random" if SEARCH.budget else "own: 6 trials, random")
+
+
+def test_each_end_of_a_trial_is_told_once_where_there_is_no_table():
+    console = Console(file=io.StringIO(), width=200)
+    shown = SearchProgress(console, SEARCH, Path("."), made(1).record)
+    for count in (1, 2, 2, 3):
+        shown.show(made(count).record)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["trial 0001", "trial 0002"]
+    trial = made(3).trials[2]
+    values = f"optimizer.learning_rate={trial.values['optimizer.learning_rate']:.4g}, model_options.reduction="
+    assert lines[1].startswith(f"trial 0002: val_accuracy {trial.score:.4f} (epoch 2 of 3); {values}")
 
 
 def test_importances_that_explain_little_say_so():

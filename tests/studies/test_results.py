@@ -132,6 +132,7 @@ def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
     assert ("reported" in words, "difference" in words) == (True, False)
 
 
+@pytest.mark.timeout(60)  # columns that never fit must not be tried for ever
 def test_tables_fit_the_terminal(made, keep):
     keep(made(recipe("rescue/bn"), 0.5), RUNS)
     group = study_records(RESCUE, read_records()).budgets["full"]

@@ -117,6 +117,15 @@ def test_compared_runs_show_what_differs(tmp_path):
     assert named.labels == ("rescue/vgg38 seed 0", "rescue/vgg38 seed 3")
     assert named.differences() == [("seed", "0", "3")]
     assert "different data" in named.notes()[0]
+    assert repr(named) == "RunComparison of rescue/vgg38 seed 0, rescue/vgg38 seed 3: they differ in 1 field"
+    assert repr(compare(two, other)).endswith("they differ in 2 fields")
+    for given, message in (
+        ((one,), "two runs or more, not 1"),
+        ((), "two runs or more, not 0"),
+        ((one, one), "same run"),
+    ):
+        with pytest.raises(kzoo.InputError, match=message):
+            compare(*given)
 
 
 def test_comparison_command_and_page(three, command, tmp_path):
