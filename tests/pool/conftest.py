@@ -32,9 +32,10 @@ def finish(directory, seconds=0.0):
 
 
 def leave(directory):
-    """Leaves a mark when its process ends by itself."""
+    """Leaves a mark when its process ends by itself, which takes a moment."""
     folder, _ = start(directory)
     atexit.register((folder / "left").touch)
+    atexit.register(time.sleep, 0.2)
     (folder / "record").touch()
 
 
