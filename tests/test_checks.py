@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from kzoo import checks
 from kzoo.errors import InputError
 from kzoo.models import MLP, VGG, VGGADE, VGGE, LeNet, ResNet
 
@@ -62,6 +63,37 @@ BAD = [
 def test_refused(builder, options, message):
     with pytest.raises(InputError, match=message):
         builder(**options)
+
+
+@pytest.mark.parametrize(
+    ("check", "allowed", "refused"),
+    [
+        (checks.whole, [1, np.int8(3)], [0, -1, 1.5, True, "1", None]),
+        (lambda option, value: checks.whole(option, value, 0), [0, 2], [-1]),
+        (checks.positive, [1e-9, 3, np.float32(0.5)], [0, -1.0, True, float("inf"), float("nan"), "1"]),
+        (checks.odd, [1, 3], [0, 2, 4, 1.0]),
+        (checks.rate, [0, 0.99], [1, 1.0, -0.1, False, float("nan"), "0"]),
+    ],
+    ids=["whole", "from 0", "positive", "odd", "rate"],
+)
+def test_bounds_of_numbers(check, allowed, refused):
+    assert [check("width", value) for value in allowed] == allowed
+    for value in refused:
+        with pytest.raises(InputError, match="width="):
+            check("width", value)
+
+
+def test_sequences_of_numbers():
+    assert checks.several("width", 3, 2) == (3, 3)
+    assert checks.several("width", [1, 2]) == checks.several("width", (1, 2), 2) == (1, 2)
+    assert checks.several("width", []) == ()
+    for value, length in ((3, None), ("12", 2), ([1, 2], 3), ([1, 0], 2), ({1, 2}, 2)):
+        with pytest.raises(InputError, match="width="):
+            checks.several("width", value, length)
+    checks.of_unit_pixels("mean", [0.0, 1.0])
+    for wrong in (1.01, [0.5, 2]):
+        with pytest.raises(InputError, match="divide those of 0-255 by 255"):
+            checks.of_unit_pixels("mean", wrong)
 
 
 def test_numbers_of_numpy_are_numbers():

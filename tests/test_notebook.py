@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,8 +116,14 @@ def test_long_tables_and_gaps_in_curves():
     assert Checked(text).tags.count("tr") == 101
     assert "and 150 more" in text
     assert notebook.curve([]) == ""
-    line = notebook.curve([1.0, float("nan"), None, 3.0])
-    assert len(line.split('points="')[1].split('"')[0].split()) == 2
+    assert "more" not in notebook.table(("n",), [(i,) for i in range(100)])
+
+    # From the left edge to the right one, the highest value at the top.
+    line = notebook.curve([1.0, float("nan"), None, 3.0, 2.0], width=104, height=24)
+    assert 'points="2.0,22.0 77.0,2.0 102.0,12.0"' in line
+    assert 'width="104" height="24"' in line
+    assert "from 1 to 2" in line
+    assert 'points="2.0,22.0"' in notebook.curve([5.0])
 
 
 def test_picture_is_the_image():
@@ -128,6 +135,24 @@ def test_picture_is_the_image():
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     data = notebook.picture(image).split("base64,")[1].split('"')[0]
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), image)
+
+
+def test_pictures_keep_their_proportions():
+    wide = notebook.picture(np.zeros((4, 8, 1), np.uint8), side=32)
+    assert 'width="32" height="16"' in wide
+    assert 'width="16" height="32"' in notebook.picture(np.zeros((8, 4, 1), np.uint8), side=32)
+
+
+def test_columns_are_aligned_and_headings_have_a_detail():
+    text = notebook.table(("a", "b"), [("<x>", notebook.Markup("<b>y</b>"))], left=(1,))
+    assert re.findall(r"text-align: (\w+);\">(.*?)</t[dh]>", text) == [
+        ("right", "a"),
+        ("left", "b"),
+        ("right", "&lt;x&gt;"),
+        ("left", "<b>y</b>"),
+    ]
+    assert notebook.heading("a<b") == "<div><strong>a&lt;b</strong></div>"
+    assert notebook.heading("a", "<b>") == "<div><strong>a</strong>&ensp;&lt;b&gt;</div>"
 
 
 def test_no_backend_is_loaded():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kzoo.data import datasets
-from kzoo.data.augmentation.spec import Flip
+from kzoo.data.augmentation.spec import Flip, PadCrop
 from kzoo.data.datasets import DATASETS, get_dataset, list_datasets, register_dataset
 from kzoo.data.loading import available, load
 from kzoo.data.splits import Split, split
@@ -56,6 +56,26 @@ def test_rows_are_complete(row: datasets.Dataset) -> None:
     # characters turn into others when mirrored, 8x8 digits do not survive a crop, and hearts are on the left
     as_they_are = {"digits", "mnist", "emnist", "svhn", "kmnist", "pneumoniamnist"}
     assert (row.augmentation == ()) == (row.name in as_they_are)
+
+
+def test_rows_hold_what_is_published() -> None:
+    pooled = {row.name: row.published for row in DATASETS if row.published is not None}
+    per_class = {"emnist": (2400, 400), "cifar10": (5000, 1000), "cifar100": (500, 100)}
+    assert pooled == {
+        name: tuple(get_dataset(name).classes * count for count in counts) for name, counts in per_class.items()
+    }
+    # As the split's description names them, and what is trained on one of them.
+    at_once = [row.name for row in DATASETS if not row.stratified]
+    assert at_once == ["mnist", "emnist", "cifar10", "cifar100", "cifar10-c"]
+    assert [row.name for row in DATASETS if row.transpose] == ["emnist"]
+
+
+def test_default_augmentation_is_mirrored_half_of_the_time_and_moved_by_an_eighth() -> None:
+    found = {row.name: row.augmentation for row in DATASETS if row.augmentation}
+    flip = Flip(horizontal=0.5, vertical=0.0)
+    sides = {"cifar10": 32, "cifar100": 32, "stl10": 96, "cifar10-c": 32}
+    expected = {name: (PadCrop(padding=side // 8), flip) for name, side in sides.items()}
+    assert found == {**expected, "fashion-mnist": (PadCrop(padding=4), flip), "imagenette": (flip,)}
 
 
 def test_names_are_listed_and_the_nearest_is_suggested() -> None:

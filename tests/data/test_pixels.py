@@ -74,6 +74,7 @@ def test_erased_boxes_have_the_areas_and_aspects_asked_for() -> None:
     np.testing.assert_array_equal(hit, drawn.width > 0)
     assert np.all(drawn.top + drawn.height <= 32)
     assert np.all(drawn.left + drawn.width <= 32)
+    assert drawn.height.max() == drawn.width.max() == 31  # one as high or wide as the image is drawn again
     height, width = drawn.height[hit], drawn.width[hit]
     area = height * width / 1024
     # uniform from .02 to .33, give or take the rounding of the sides
@@ -96,6 +97,11 @@ def test_erased_boxes_have_the_areas_and_aspects_asked_for() -> None:
 def test_aspect_is_height_over_width() -> None:
     drawn = RandomErasing(probability=1, area=(0.1, 0.2), aspect=(2.0, 3.0)).draw(1000, CIFAR, np.random.default_rng(0))
     assert np.median(drawn.height / drawn.width) == pytest.approx(math.sqrt(6), abs=0.15)
+
+
+def test_boxes_have_one_pixel_at_least() -> None:
+    drawn = RandomErasing(probability=1, area=(1e-5, 1e-5)).draw(20, CIFAR, np.random.default_rng(0))
+    assert set(drawn.height) == set(drawn.width) == {1}
 
 
 def test_a_box_that_never_fits_leaves_the_image_whole() -> None:

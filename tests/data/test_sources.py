@@ -319,7 +319,10 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
             ["train_cat/1.png", "train_dog/1.png", "test_cat/1.png", "test_dog/1.png"],
             "look like parts of several kinds",
         ),
-        (["cat/train/1.png", "cat/test/2.png", "dog/train/1.png"], "parts inside of classes"),
+        (
+            ["cat/train/1.png", "cat/test/2.png", "dog/train/1.png"],
+            r"parts inside of classes \(cat/test\): the parts must be outside, test/cat$",
+        ),
         (["images/train/1.png", "masks/train/1.png"], "parts inside of classes"),
         (
             ["photos/a/1.png", "photos/b/1.png"],
@@ -418,6 +421,17 @@ def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
     (root / "hund").symlink_to(store / "dogs")
     with pytest.raises(InputError, match=r"dog' and .*hund' are the same folder"):
         load(f"folder:{root}")
+
+
+def test_one_folder_that_leads_back_is_not_offered(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "cat/1.png")
+    (root / "cat" / "back").symlink_to(root / "cat")
+    with pytest.raises(InputError, match="there must be at least two classes, not 1"):
+        load(f"folder:{root}")
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "up").symlink_to(tmp_path / "up")
+    with pytest.raises(InputError, match=r"has no images: its folders \(up\) hold none"):
+        load(f"folder:{tmp_path / 'up'}")
 
 
 def test_images_are_told_by_content(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
@@ -222,6 +223,59 @@ def test_shares_add_up_and_leave_a_training_image(counts: list[int], share: floa
     assert (found < many).all()
     able = many - np.clip(many - 1, 1, keep) > 0
     assert take < able.sum() or (found[able] >= 1).all()
+
+
+def drawn_naively(labels: list[int], order: list[int], per_class: list[list[int]]) -> list[list[int]]:
+    """Training, validation and test images, image by image; `per_class` has how many of each class for both."""
+    for_validation, for_test = per_class
+    left = {label: [index for index in order if labels[index] == label] for label in set(labels)}
+    place, validation, test = {}, [], []
+    for label, mine in left.items():
+        held_out = for_test[label] + for_validation[label]
+        test += mine[: for_test[label]]
+        validation += mine[for_test[label] : held_out]
+        training = mine[held_out:]
+        for j, index in enumerate(training):
+            place[index] = -1.0 if j == 0 else (j + 0.5) / len(training)
+    return [
+        sorted(place, key=lambda index: (place[index], order.index(index))),
+        sorted(validation, key=order.index),
+        sorted(test, key=order.index),
+    ]
+
+
+@pytest.mark.parametrize(("seed", "amounts"), [(0, (0.1, 0.2)), (5, (7, 11)), (1, (0, 0.3))])
+def test_what_a_seed_draws_is_the_same_for_ever(seed: int, amounts: tuple[float, float]) -> None:
+    arrays = of_classes(30, 20, 9)
+    spec = Split(validation=amounts[0], test=amounts[1], seed=seed)
+    order = np.random.default_rng([seed, zlib.crc32(b"split")]).permutation(59).tolist()
+    found = [
+        np.ascontiguousarray(part.images).reshape(-1, 4).view("<u4").ravel().tolist()
+        for part in split(arrays, spec, ROW)
+    ]
+    sizes = [len(part) for part in found]
+    at_once = split(arrays, spec.model_copy(update={"stratified": False}), ROW)
+    assert (
+        everything(at_once).tolist()
+        == order[sizes[2] + sizes[1] :] + order[sizes[2] : sizes[2] + sizes[1]] + order[: sizes[2]]
+    )
+    labels = arrays.labels.tolist()
+    counts = [[sum(labels[index] == label for index in part) for label in range(3)] for part in found[1:]]
+    assert found == drawn_naively(labels, order, counts)
+
+
+@pytest.mark.filterwarnings("ignore:split")
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        # Three images of the second class: one is for training, and one for validation where there is such a part.
+        (Split(validation=0, test=8), [[3, 1], [0, 0], [6, 2]]),
+        (Split(validation=1, test=8), [[1, 2], [1, 0], [7, 1]]),
+        (Split(validation=2, test=2), [[7, 1], [1, 1], [1, 1]]),
+    ],
+)
+def test_what_a_small_class_leaves_for_other_parts(spec: Split, expected: list[list[int]]) -> None:
+    assert [per_class(part, 2) for part in split(of_classes(9, 3), spec, ROW)] == expected
 
 
 # --- a validation part that came with the data

@@ -10,7 +10,7 @@ from keras import layers, ops
 from scipy.special import softmax
 
 from kzoo.errors import InputError
-from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.output_kinds import as_probabilities, kind_of
 from kzoo.introspection.outputs import class_outputs, read_outputs, without_ending
 
 IMAGES = np.random.default_rng(1).uniform(0, 255, (6, 8, 8, 3)).astype("float32")
@@ -60,6 +60,10 @@ CASES = {
     "logarithm of a softmax": ("logits", lambda: network(lambda y: ops.log(ops.softmax(y) + 1e-9))),
     "map and pooling": ("logits", lambda: stack(layers.Conv2D(4, 3), layers.GlobalAveragePooling2D())),
     "own class, small logits": ("logits", lambda: of_own_class(2, lambda y: y * 0.001)),
+    # By chance between 0 and 1, until the weights are pushed far, down, or a little.
+    "own class, near 0.4": ("logits", lambda: of_own_class(2, lambda y: y * 1e-3 + 0.4)),
+    "own class, never above 0.9": ("logits", lambda: of_own_class(2, lambda y: ops.minimum(y * 1e-3 + 0.4, 0.9))),
+    "own class, exponential": ("logits", lambda: of_own_class(2, lambda y: ops.exp(y * 0.3 - 1))),
     "Softmax": ("softmax", lambda: network(layers.Softmax())),
     "Activation": ("softmax", lambda: network(layers.Activation("softmax"))),
     "ops.softmax": ("softmax", lambda: network(ops.softmax)),
@@ -173,7 +177,10 @@ REFUSED = {
         "different outputs for an image alone and in a batch",
         lambda: network(layers.Softmax(axis=0)),
     ),
-    "a map": (r"outputs of shape \(6, 6, 4\)", lambda: stack(layers.Conv2D(4, 3, activation="softmax"))),
+    "a map": (
+        r"outputs of shape \(6, 6, 4\): one output .*: end it in global pooling",
+        lambda: stack(layers.Conv2D(4, 3, activation="softmax")),
+    ),
     "two outputs": (
         "a dictionary or several outputs",
         lambda: (lambda x, a, b: keras.Model(x, [a, b]))(*_two_outputs()),
@@ -188,6 +195,27 @@ def test_one_error_for_what_is_neither(case):
     message, make = REFUSED[case]
     with pytest.raises(InputError, match=message):
         read_outputs(make())
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "rounded"),  # the kind where each value may be off by 0.01
+    [
+        ([[0.2, 0.8], [0.0, 1.0]], "softmax", "softmax"),
+        ([[0.0, 1.0005]], "softmax", "softmax"),
+        ([[-0.005, 1.005]], "logits", "softmax"),
+        ([[0.0, 1.02]], "logits", "logits"),
+        ([[-0.02, 1.0]], "logits", "logits"),
+        ([[0.3, 0.704]], "softmax", "softmax"),
+        ([[0.3, 0.72]], "sigmoids", "softmax"),
+        ([[0.3, 0.7], [0.3, 0.74]], "sigmoids", "sigmoids"),
+        ([[0.3], [0.9]], "sigmoid", "sigmoid"),
+        ([[1.005]], "logits", "sigmoid"),
+        ([[-0.5]], "logits", "logits"),
+    ],
+)
+def test_kinds_by_values_alone(rows, kind, rounded):
+    assert (kind_of([np.array(rows)]), kind_of([np.array(rows)], rounding=0.01)) == (kind, rounded)
+    assert kind_of([np.array([[0.5] * len(rows[0])]), np.array(rows) * 9]) == "logits"  # one trial is enough
 
 
 def test_several_sigmoids_are_no_classes():

@@ -83,6 +83,70 @@ def test_branches_meet_in_their_hull():
     assert field(model) == (8, 5) == tuple(max(reach(model, axis)) for axis in (0, 1))
 
 
+def ahead(x, rows=10):
+    """The map moved so that each pixel is the one some rows further down and right."""
+    x = L.ZeroPadding2D(((0, rows), (0, rows)))(x)
+    return L.Cropping2D(((rows, 0), (rows, 0)))(x)
+
+
+def every(step):
+    return conv(1, strides=step)
+
+
+# Where a branch begins is seen only beside another one: here one that looks ten rows ahead, at the same rate.
+BESIDE = {
+    "strided, same": ((conv(3, strides=2, padding="same"),), (every(2),)),
+    "by three, same": ((conv(4, strides=3, padding="same"),), (conv(1, strides=3, padding="same"),)),
+    "even, same": ((conv(4, padding="same"),), ()),
+    "dilated, same": ((conv(3, dilation_rate=3, padding="same"),), ()),
+    "pooling, same": ((L.MaxPooling2D(3, 2, padding="same"),), (every(2),)),
+    "padding": ((L.ZeroPadding2D(((3, 0), (2, 0))), L.Cropping2D(((0, 3), (0, 2)))), ()),
+    "transposed": ((every(2), L.Conv2DTranspose(1, 2, strides=2, **ones())), ()),
+    "transposed, same": ((every(2), L.Conv2DTranspose(1, 4, strides=2, **ones(padding="same"))), ()),
+    "upsampling": ((every(4), L.UpSampling2D(4)), ()),
+    "bilinear": ((every(2), L.UpSampling2D(2, interpolation="bilinear")), ()),
+    "bicubic": ((every(2), L.UpSampling2D(2, interpolation="bicubic")), ()),
+    "adaptive": ((L.AdaptiveAveragePooling2D(9),), (L.AdaptiveAveragePooling2D(9),)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_where_a_branch_begins(name):
+    enlarged = any(isinstance(layer, L.UpSampling2D | L.Conv2DTranspose) for layer in BESIDE[name][0])
+    image = keras.Input((32, 32 if enlarged else 33, 1))  # "same" depends on whether a side is even
+    branches = []
+    for start, parts in zip((image, ahead(image)), BESIDE[name], strict=True):
+        for layer in parts:
+            start = type(layer).from_config(layer.get_config())(start)
+        branches.append(start)
+    model = keras.Model(image, L.Add()(branches))
+    assert field(model) == tuple(max(reach(model, axis)) for axis in (0, 1))
+
+
+def test_of_several_inputs_the_hull_counts():
+    one, other = keras.Input((SIZE, SIZE, 1)), keras.Input((SIZE, SIZE, 1))
+    for inputs in ([one, other], [other, one]):
+        model = keras.Model(inputs, L.Add()([conv((3, 1), padding="same")(one), ahead(other)]))
+        assert field(model) == (12, 11)  # from one row before to ten after
+
+
+def test_channels_first():
+    def made(order, axis):
+        shape = (SIZE, SIZE, 4) if axis == -1 else (4, SIZE, SIZE)
+        image = keras.Input(shape)
+        x = L.Conv2D(4, (3, 5), strides=2, padding="same", data_format=order)(image)
+        x = L.Concatenate(axis=axis)([L.BatchNormalization(axis=axis)(x), L.Softmax(axis=axis)(x)])
+        x = L.ZeroPadding2D(1, data_format=order)(L.MaxPooling2D(2, data_format=order)(x))
+        x = L.Conv2D(2, 3, data_format=order)(x)
+        return [row.receptive_field for row in layer_table(keras.Model(image, L.Flatten()(x))).rows]
+
+    fields = made("channels_first", 1)
+    assert fields == made("channels_last", -1)
+    assert fields[-3:] == [(5, 7), (13, 15), None]
+    dense = keras.Sequential([keras.Input((4, SIZE, SIZE)), L.Conv2D(4, 3, data_format="channels_first"), L.Dense(2)])
+    assert field(dense) is None  # along the columns of a map with channels first
+
+
 def test_not_cut_off_at_the_border():
     assert field(stack(*(conv(3, padding="same") for _ in range(5)), shape=(4, 4, 1))) == (11, 11)
 

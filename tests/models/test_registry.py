@@ -9,7 +9,7 @@ import pytest
 
 from kzoo.errors import InputError
 from kzoo.models import create_model, get_variant, list_models, register_model, registry
-from kzoo.models.registry import builder_options, check_options
+from kzoo.models.registry import builder_defaults, builder_options, check_options
 from kzoo.recipes import get_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,18 @@ def test_registered_model_is_listed_and_built_with_its_defaults():
     assert (model.name, model.input_shape, model.output_shape) == ("own", (None, 6, 6, 1), (None, 4))
     assert model.layers[1].scale == 2.0
     assert create_model("own", scale=0.5, classes=2).layers[1].scale == 0.5
+
+
+def test_defaults_of_a_builder_are_its_own_and_the_variants():
+    def own(width, depth=2, scale=1.0, *, classes=3): ...
+
+    register_model("own", own, options={"scale": 0.5}, classes=4, input_shape=(6, 6, 1))
+    assert builder_defaults("own") == {"depth": 2, "scale": 0.5, "classes": 3}
+    assert builder_options("own") == ["width", "depth", "scale", "classes"]
+    register_model("any", lambda **options: None, classes=4, input_shape=(6, 6, 1))
+    assert builder_options("any") is None
+    register_model("dict", dict, options={"a": 1}, classes=4, input_shape=(6, 6, 1))  # has no signature
+    assert (builder_options("dict"), builder_defaults("dict")) == (None, {"a": 1})
 
 
 def test_registered_builder_need_not_take_the_shared_options():

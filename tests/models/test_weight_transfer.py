@@ -13,7 +13,7 @@ from kzoo.models import trained
 from kzoo.models.structure import difference, structure
 from kzoo.models.trained import load_file
 from kzoo.models.weight_sets import PACKAGED
-from kzoo.models.weight_transfer import pixel_scaling, same_scaling, transfer
+from kzoo.models.weight_transfer import Transfer, pixel_scaling, same_scaling, transfer
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -135,6 +135,40 @@ def test_classes_without_names_and_without_any_in_common():
     assert done.initialized == ["head"]
 
 
+def test_layers_that_one_of_two_networks_has_at_its_end():
+    def chain(*ends):
+        return keras.Sequential([keras.Input((4,)), layers.Dense(3, name="head"), *ends], name="net")
+
+    short, long = chain(), chain(layers.ReLU(name="first"), layers.LeakyReLU(name="second"))
+    with pytest.raises(InputError, match="it has a layer 'first' that they were not trained with"):
+        transfer(short, long, what="weights")
+    with pytest.raises(InputError, match=r"they are of 2 layers more than it has \('first' and what follows\)"):
+        transfer(long, short, what="weights")
+    assert difference(structure(long), structure(short)) == "it has a layer 'first' that was not there"
+    assert difference(structure(short), structure(long)) == "it lacks the layer 'first' and 1 more"
+    other = chain(layers.ELU(name="third"))
+    assert "layer 'first' (it was called 'third'), number 3, has" in difference(structure(long), structure(other))
+
+
+def test_one_output_fits_no_classes_by_name():
+    one, two = network(1, end="sigmoid"), network(2)
+    for source, target in ((one, two), (two, one)):
+        done = transfer(source, target, what="w", source_names="ab", target_names="ab")
+        assert done.initialized == ["head"]
+        assert done.notes == ["the classifier starts from random weights: one of the two has a single output"]
+    # Names that are not as many as the outputs are none.
+    done = transfer(network(), network(), what="w", source_names="ab", target_names="abc")
+    assert done.notes == ["they name no classes, so the classifier is taken in their order"]
+
+
+def test_more_than_four_names_are_shortened():
+    done = Transfer(taken=list("abcde"), initialized=list("wxyz"), notes=["so it is"])
+    assert done.line("s") == (
+        "weights of s: 5 layers taken (a, b, c, d and 1 more), 4 start from random weights (w, x, y, z); so it is"
+    )
+    assert Transfer(taken=["a"]).line("s") == "weights of s: 1 layers taken"
+
+
 def test_in_part_if_asked_for():
     trained, new = network(), network(extra=1)
     fresh = new.get_layer("extra0").get_weights()
@@ -181,6 +215,7 @@ SCALINGS = {
     (1 / 127.5, -1.0): "times 0.007843 plus -1",
     (1.0, 0.0): "as they are",
     (0.02, (0.5,)): "times 0.02 plus 0.5",
+    (0.02, 0.0): "times 0.02",
 }
 
 

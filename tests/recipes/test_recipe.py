@@ -152,12 +152,15 @@ def test_a_rate_that_rises_is_said():
     lower = row.override(**{"optimizer.learning_rate": 1e-4})
     assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in lower.rising
     assert lower.override(epochs=1).rising == ""
+    assert lower.override(epochs=2).rising == lower.rising
+    assert row.override(**{"optimizer.learning_rate": 1e-3}).rising == ""
     lower.check_rates()  # a search may draw such a rate
 
 
 def test_multipliers_that_no_one_means_are_refused_before_a_run_begins():
     row = Recipe("a/b", model="vgg08", epochs=5)
     row.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
+    row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}).check_rates()
     with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
         row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
 
@@ -170,6 +173,48 @@ def test_the_order_of_multipliers_belongs_to_a_recipe():
     assert one.digest() != other.digest()
     assert Recipe.from_json(other.to_json()).digest() == other.digest()
     assert differing_fields(one, other) == ["rate_multipliers"]
+
+
+def test_a_recipe_in_a_line():
+    row = Recipe("a/b", model="vgg08", epochs=1, seed=3)
+    assert str(row) == repr(row) == "Recipe('a/b': vgg08 on digits, 1 epoch, seed 3)"
+    row = row.override(train_size=1200, epochs=2)
+    assert str(row) == "Recipe('a/b': vgg08 on 1,200 images of digits, 2 epochs, seed 3)"
+
+
+def test_transparent_files_are_predicted_as_they_were_trained():
+    row = Recipe("a/b", model="vgg08", dataset="folder:x", background=9)
+    assert (row.background, row.prediction_background) == ((9, 9, 9), (9, 9, 9))
+    assert row.override(background=None).prediction_background is None
+    assert Recipe("a/b", model="vgg08", background=None).prediction_background == (255, 255, 255)
+    assert Recipe("a/b", model="vgg08", background=[1, 2, 3]).prediction_background == (1, 2, 3)
+
+
+def test_what_short_training_does_without():
+    """Each recipe leaves out one trick; Jordan (2024), section 3, names them."""
+    base = recipe("fast/cifar10-94")
+    assert (base.split.validation, base.label_smoothing, base.tta) == (0, 0.2, "flip-shift")
+    assert {name: factor.factor * 0.053 for name, factor in base.rate_multipliers.items()} == {
+        "logits/kernel": pytest.approx(0.67),
+        "whitening/bias": 0.053,
+    }
+    changed = {name: differing_fields(base, recipe(name)) for name in list_recipes("fast-without/*")}
+    assert [name.partition("/")[2] for name in changed] == [
+        *("whitening", "identity", "quick-batchnorm", "muon", "linear-schedule", "label-smoothing"),
+        *("alternating-flip", "translation"),
+    ]
+    assert changed.pop("fast-without/whitening") == ["model_options", "rate_multipliers"]
+    without = recipe("fast-without/whitening")
+    assert without.rate_multipliers == {"logits/kernel": base.rate_multipliers["logits/kernel"]}
+    options = [recipe(f"fast-without/{name}").model_options for name in ("whitening", "identity", "quick-batchnorm")]
+    assert options == [{"whiten": False}, {"identity": False}, {"momentum": 0.9}]
+    assert [fields for fields in changed.values() if len(fields) != 1] == []
+    moves = [
+        [change.kind for change in recipe(f"fast-without/{name}").augmentation]
+        for name in ("alternating-flip", "translation")
+    ]
+    assert moves == [["flip", "translate"], ["alternating_flip"]]
+    assert [recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 4, 2, 2]
 
 
 def test_missing_model_and_unknown_names():
