@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kzoo.backend import ONEDNN, TENSORFLOW_THREADS, choose_backend, uses_onednn
+from kzoo.backend import ONEDNN, TENSORFLOW_THREADS, choose_backend, uses_onednn, visible_gpus, without_gpus
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def test_onednn_is_turned_on_unless_the_user_has_decided(machine, loaded, before
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     if loaded:
         monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # chosen: it is not looked for
     monkeypatch.delenv(ONEDNN, raising=False)
     if before:
         monkeypatch.setenv(ONEDNN, before)
@@ -67,6 +68,54 @@ def test_onednn_never_has_a_single_thread(monkeypatch, cores, threads, onednn, t
         monkeypatch.setenv(TENSORFLOW_THREADS, threads)
     choose_backend()
     assert os.environ.get(TENSORFLOW_THREADS) == then
+
+
+@pytest.mark.parametrize(
+    ("named", "gpus"), [("0", ["0"]), ("1, 3", ["1", "3"]), ("", []), ("-1", []), ("GPU-ab,-1", ["GPU-ab"])]
+)
+def test_gpus_are_those_that_are_named(named, gpus):
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": named}) == gpus
+
+
+def test_gpus_without_names_are_counted_from_0(monkeypatch):
+    files = ["nvidia2", "nvidia7", "nvidia0-caps"]
+    monkeypatch.setattr("pathlib.Path.glob", lambda folder, pattern: [folder / name for name in files])
+    assert visible_gpus({}) == ["0", "1"]
+
+
+def test_gpus_are_hidden_and_come_back(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    with without_gpus():
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"]) == ("-1", "cpu")
+        assert visible_gpus(os.environ) == []
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("JAX_PLATFORMS")) == ("2", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with without_gpus():
+        assert os.environ.get("JAX_PLATFORMS") is None  # there is none to hide
+
+
+def test_the_backend_of_keras_own_file_is_heeded_where_tensorflow_is_missing(monkeypatch, tmp_path):
+    there = {"torch", "jax"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in there or None)
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for content, chosen in (
+        (None, "jax"),
+        ("{", "jax"),
+        ('{"backend": "tensorflow"}', "jax"),
+        ('{"backend": "torch"}', None),
+        ('{"backend": ""}', "jax"),
+    ):
+        if content is not None:
+            (tmp_path / "keras.json").write_text(content)
+        monkeypatch.setenv("KERAS_BACKEND", "to be restored")
+        monkeypatch.delenv("KERAS_BACKEND")
+        choose_backend()
+        assert os.environ.get("KERAS_BACKEND") == chosen, content
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    choose_backend()
+    assert os.environ["KERAS_BACKEND"] == "torch"
 
 
 ON_ONE_CORE = """

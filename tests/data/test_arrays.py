@@ -153,6 +153,27 @@ def test_restriction_keeps_the_chosen_classes_in_the_given_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "refused"),
+    [((4, 5, 5), True), ((1, 28, 28), True), ((5, 5, 5), False), ((4, 4, 5), False), ((4, 5, 4), False)],
+)
+def test_few_rows_and_many_channels_look_like_channels_first(shape: tuple[int, int, int], refused: bool) -> None:
+    given = content(images=np.full((12, *shape), 99, np.uint8))
+    if refused:
+        with pytest.raises(InputError, match=r"look like \(N, C, H, W\)"):
+            checked(given, "the set")
+    else:
+        assert checked(given, "the set").images.shape[1:] == shape
+
+
+@pytest.mark.parametrize(("brightest", "said"), [(1, True), (63, True), (64, False)])
+def test_up_to_six_bits_are_dark(brightest: int, said: bool) -> None:
+    images = np.zeros((12, 4, 5, 3), np.uint8)
+    images[5, 2, 2] = brightest
+    notes = checked(content(images=images), "the set").notes
+    assert [f"is above {brightest}, where 255 is white" in line for line in notes] == [True] * said
+
+
+@pytest.mark.parametrize(
     ("classes", "message"),
     [
         (("a", "zebra"), "unknown class 'zebra'"),

@@ -17,6 +17,7 @@ from kzoo.data.datasets import DATASETS, get_dataset
 from kzoo.data.images import resize
 from kzoo.data.loading import available, load
 from kzoo.data.splits import Split, split
+from kzoo.data.tfds.decoding import _without_empty_classes
 from kzoo.data.tfds.description import describe, parts_of
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
@@ -291,6 +292,22 @@ def test_rows_trained_on_another_have_its_statistics(row: Any) -> None:
 def test_names_that_are_none_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         get_dataset(name)
+
+
+def test_classes_in_between_without_training_images_are_left_out() -> None:
+    images = np.zeros((4, 2, 2, 1), np.uint8)
+    parts = {"train": (images, np.array([0, 2, 3, 2])), "test": (images, np.array([3, 0, 2, 3]))}
+    names, notes = _without_empty_classes(parts, ("a", "b", "c", "d"), "dataset x")
+    assert names == ("a", "c", "d")
+    assert notes == ["dataset x: classes without a training image are left out: b"]
+    assert [labels.tolist() for _, labels in parts.values()] == [[0, 1, 2, 1], [2, 0, 1, 2]]
+    parts = {"train": (images, np.array([0, 2, 3, 2])), "test": (images, np.array([3, 1, 2, 3]))}
+    with pytest.raises(InputError, match="dataset x has test images of class 'b' and none to train on"):
+        _without_empty_classes(parts, ("a", "b", "c", "d"), "dataset x")
+    assert _without_empty_classes({"train": (images, np.array([0, 1, 2, 2]))}, ("a", "b", "c"), "x") == (
+        tuple("abc"),
+        [],
+    )
 
 
 # --- descriptions, which need no TensorFlow

@@ -169,7 +169,9 @@ def test_training_mode_is_batch_statistics_and_dropout():
     assert parameter_gradients(model, IMAGES, LABELS, training=False).loss != pytest.approx(loss, rel=1e-3)
     model = network(dropout=0.5)
     name = next(layer.name for layer in model.layers if isinstance(layer, layers.Dropout))
-    dropped, kept = (layer_outputs(model, [name], IMAGES, training=t)[0] for t in (True, False))
+    dropped, kept = (layer_outputs(model, [name], IMAGES, **options)[0] for options in ({"training": True}, {}))
+    looked_at = activation_gradients(model, name, IMAGES, lambda outputs: outputs[:, 0]).activations
+    np.testing.assert_allclose(looked_at, kept, rtol=1e-4, atol=1e-6)  # neither has dropout on unless asked for
     assert (dropped == 0).mean() == pytest.approx(0.5, abs=0.1)
     assert (kept == 0).mean() < 0.01
 

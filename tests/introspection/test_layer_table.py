@@ -146,6 +146,12 @@ def test_half_precision_takes_half_the_memory():
     assert layer_table(model).rows[1].activation_bytes == 4 * 4 * 3 * 2
 
 
+def test_truth_values_take_a_byte_each():
+    x = keras.Input((4, 4, 2))
+    rows = layer_table(keras.Model(x, keras.ops.greater(x, 0))).rows
+    assert [row.activation_bytes for row in rows] == [4 * 4 * 2 * 4, 4 * 4 * 2]
+
+
 def test_open_sizes():
     model = VGG08(input_shape=(None, None, 3))
     with pytest.raises(InputError, match=r"'image' has output \?x\?x3: give an input_shape"):

@@ -181,6 +181,10 @@ REFUSED = {
         r"outputs of shape \(6, 6, 4\): one output .*: end it in global pooling",
         lambda: stack(layers.Conv2D(4, 3, activation="softmax")),
     ),
+    "of any width": (
+        r"outputs of shape \(None,\): one output \(batch, classes\) is needed$",
+        lambda: keras.Sequential([layers.Input((None,)), layers.ReLU()]),
+    ),
     "two outputs": (
         "a dictionary or several outputs",
         lambda: (lambda x, a, b: keras.Model(x, [a, b]))(*_two_outputs()),

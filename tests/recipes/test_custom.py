@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -77,7 +78,9 @@ def test_a_cell_edited_since_its_function_was_registered_is_said(monkeypatch):
     run_cell(2)
     kzoo.register_schedule("scaled", cells.scaled)
     run_cell(2)
-    assert custom.find("schedule", "scaled")(1, 0, 1) == 2  # the same code
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert custom.find("schedule", "scaled")(1, 0, 1) == 2  # the same code
     run_cell(3)
     with pytest.warns(UserWarning, match=r"schedule 'scaled' is scaled\(\) as it was when it was registered"):
         assert custom.find("schedule", "scaled")(1, 0, 1) == 2
@@ -105,6 +108,13 @@ def test_recipe_is_read_but_not_trained_where_its_name_is_not_registered():
     kzoo.register_schedule("halved", "another:halved")
     with pytest.raises(InputError, match="means 'another:halved' here, in the recipe 'custom_parts:halved'"):
         elsewhere.resolved()
+
+
+def test_registered_names_are_among_the_kinds():
+    kzoo.register_optimizer("mine", "custom_parts:halved")
+    for wrong in (5, {}, {"learning_rate": 0.1}):
+        with pytest.raises(InputError, match=r"kinds are adam, .*, muon, mine$"):
+            row(optimizer=wrong)
 
 
 def test_names_can_be_registered_again_but_not_for_something_else():

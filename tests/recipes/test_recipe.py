@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from kzoo.data.augmentation.spec import Flip, PadCrop
 from kzoo.errors import InputError
@@ -81,6 +81,13 @@ def test_another_dataset_brings_its_own_defaults():
     assert kept.augmentation == (Flip(),)
     same = recipe("rescue/vgg38").override(dataset="cifar100")
     assert same == recipe("rescue/vgg38")
+
+
+def test_a_recipe_cannot_be_changed():
+    row = Recipe("a/b", model="vgg08")
+    for thing, field in ((row, "epochs"), (row.optimizer, "learning_rate"), (row.split, "seed")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(thing, field, 1)
 
 
 def test_numbers_of_classes_stay_numbers():

@@ -1,0 +1,45 @@
+"""Files are written whole or not at all, and what cannot be read is one error."""
+
+from pathlib import Path
+
+import pytest
+
+from kzoo.errors import InputError, NotWritten
+from kzoo.files import make_directory, read_json, write_atomically, write_json, write_text
+
+
+def test_what_cannot_be_written_leaves_what_was_there():
+    path = Path("kept.txt")
+    write_text(path, "before")
+
+    def fails(stream):
+        stream.write(b"half of")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(NotWritten, match=r"cannot write 'kept\.txt': No space left on device; what was there before"):
+        write_atomically(path, fails)
+    assert path.read_text() == "before"
+    assert [file.name for file in Path().iterdir()] == ["kept.txt"]
+    with pytest.raises(NotWritten, match="No such file or directory"):
+        write_text(Path("nowhere", "x"), "")
+
+
+def test_json_with_and_without_line_breaks():
+    content = {"a": [1, "\u00e9"]}
+    write_json(Path("a.json"), content)
+    assert Path("a.json").read_text() == '{\n "a": [\n  1,\n  "\\u00e9"\n ]\n}\n'
+    write_json(Path("a.json"), content, indent=None)
+    assert Path("a.json").read_text() == '{"a":[1,"\\u00e9"]}\n'
+    assert read_json(Path("a.json")) == content
+    Path("a.json").write_text("{")
+    for path in (Path("a.json"), Path("b.json")):
+        with pytest.raises(InputError, match=rf"record '{path}' cannot be read \(.*\): get it again"):
+            read_json(path, "record", ": get it again")
+
+
+def test_directories_may_exist():
+    for _ in range(2):
+        assert make_directory(Path("a", "b")).is_dir()
+    Path("file").touch()
+    with pytest.raises(InputError, match="directory 'file' cannot be made: File exists"):
+        make_directory(Path("file"))
