@@ -1,5 +1,6 @@
 """Help in groups with examples that can be typed, shorthands of train, and the line that says what to do next."""
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from kzoo import __version__
 from kzoo.cli import app, guide
+from kzoo.cli.parsing import Command
 
 ROOT = typer.main.get_command(app)
 SEARCH = Path(__file__).parents[2] / "tuning" / "vgg38_learning_rate.py"
@@ -135,6 +137,20 @@ def test_the_next_command_has_what_this_one_was_given_and_found(path, params, pr
     monkeypatch.setattr(guide, "done", produced)
     guide.say_next(types.SimpleNamespace(command_path=path, params=params))
     assert Text.from_ansi(capsys.readouterr().out).plain.rstrip("\n") == text
+
+
+@pytest.mark.parametrize(("status", "told"), [(None, True), (0, True), (3, True), (1, False), (2, False), (130, False)])
+def test_the_next_command_is_said_after_success_or_findings(status, told, monkeypatch):
+    def run():
+        if status is not None:
+            raise typer.Exit(status)
+
+    said = []
+    monkeypatch.setattr("kzoo.cli.parsing.say_next", said.append)
+    command = Command("run", callback=run)
+    with contextlib.nullcontext() if status is None else pytest.raises(typer.Exit):
+        command.invoke(typer.Context(command))
+    assert len(said) == told
 
 
 def test_what_is_not_given_is_off_and_counts_begin_at_one():

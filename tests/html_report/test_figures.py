@@ -2,14 +2,16 @@
 
 import base64
 import io
+import json
 import re
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kzoo.diagnostics.plots import new_figure
-from kzoo.html_report.figures import embed, gradient_figures, gradients_of_runs, growth_of
+from kzoo.html_report.figures import embed, gradient_figures, gradients_of_runs, growth_of, weight_figures
 from kzoo.html_report.pictures import png, sheet
 from kzoo.training.recorders.weight_histograms import Histogram, WeightHistory
 from tests.html_report.conftest import full, undrawn
@@ -27,6 +29,40 @@ def test_growth_is_by_the_first_epoch_and_has_gaps_where_there_is_none():
     found = growth_of(history([0.5, 2.0, 0.0, 1.0], [1.0, 1.0, 3.0, 0.0], [0.25, 8.0, 0.0, float("nan")]))
     nan = float("nan")
     np.testing.assert_array_equal(found, [[1, 1, nan, 1], [2, 0.5, nan, nan], [0.5, 4, nan, nan]])
+
+
+def test_histograms_are_of_some_epochs_and_of_a_few_layers_each(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(some, layers):
+        drawn.append((some.epochs, layers))
+        figure = new_figure(1.0, 1.0)
+        figure.add_subplot()
+        return figure
+
+    monkeypatch.setattr("kzoo.diagnostics.weight_plots.plot_weight_histograms", draw)
+    monkeypatch.setattr("kzoo.html_report.figures.LAYERS", 2)
+    for rows, layers, titles in (
+        (1, 2, ["Histograms of weights"]),
+        (
+            22,
+            3,
+            [
+                "Histograms of weights, a to b",
+                "Histograms of weights, c to c",
+                "Growth of the weights by layer and epoch",
+            ],
+        ),
+    ):
+        drawn.clear()
+        content = history(*[[1.0 + i] * layers for i in range(rows)]).to_dict()
+        (tmp_path / "weight_histograms.json").write_text(json.dumps(content))
+        found = weight_figures(types.SimpleNamespace(directory=tmp_path))
+        assert [figure.title for figure in found] == titles
+    epochs = (0, 3, 6, 9, 12, 15, 18, 21)  # eight of 22, evenly spread, with both ends
+    assert drawn == [(epochs, ["a", "b"]), (epochs, ["c"])]
+    assert found[0].label == "Histograms of the weights of 2 layers at 8 epochs"
+    assert found[2].label == "Growth of the weights by layer and epoch: 3 layers at 22 epochs"
 
 
 def test_a_white_background_is_the_pages_and_others_stay():

@@ -77,6 +77,10 @@ def test_cores_and_gpus_are_divided():
     assert resources([node(2)], 8) == (1, 0, 8)
     assert resources([node(16, 4)], None) == (4, 1, 4)
     assert resources([node(16, 2)], 4) == (4, 0.5, 4)
+    assert resources([node(16, 2)], 5) == (3, pytest.approx(1 / 3), 5)
+    assert resources([node(16, 2)], 2) == (8, 1, 2)
+    assert resources([node(1, 2)], None) == (1, 1, 2)
+    assert resources([{"Alive": True, "Resources": {"CPU": 2.0}}], None) == (2, 0, 1)
     with pytest.raises(InputError, match="no machine with a free core"):
         resources([node(4, alive=False)], None)
 

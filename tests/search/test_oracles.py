@@ -152,6 +152,13 @@ def test_a_proposal_that_was_tried_is_replaced_and_counted():
     assert owner.record.skipped > 5
 
 
+def test_each_replaced_proposal_counts_once(monkeypatch):
+    drawn = iter([1, 1, 2, 2, 1, 3])  # the second trial's first draw was tried, and the third's first two
+    monkeypatch.setattr(Planned, "_draw", lambda self, attempt: {"batch_size": next(drawn)})
+    owner = run(Search("many", BASE, {"batch_size": IntRange(1, 30)}, trials=3, baseline=False))
+    assert ([trial.values["batch_size"] for trial in owner.record.trials], owner.record.skipped) == ([1, 2, 3], 2)
+
+
 def test_hyperband_carries_the_best_to_all_epochs_however_few_there_are():
     owner = run(search_for("few", "hyperband"))
     epochs = Counter(trial.outcome.epochs for trial in owner.record.trials)

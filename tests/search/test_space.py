@@ -39,6 +39,10 @@ def test_grid_of_a_range():
     assert Range(1e-4, 1e-1, step=10, log=True).grid() == [1e-4, 1e-3, 1e-2, 1e-1]
     assert len(Range(1e-4, 1e-1, log=True).grid()) == 10
     assert IntRange(1, 7, step=3).grid() == [1, 4, 7]
+    assert IntRange(1, 9, step=3).grid() == [1, 4, 7]
+    assert IntRange(3, 6).grid() == [3, 4, 5, 6]
+    assert IntRange(2, 40, step=3, log=True).grid() == [2, 6, 18]
+    assert Range(0.2, 0.55, step=0.1).grid() == [0.2, 0.3, 0.4, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_grid_of_a_range():
         (Range(1e-4, 1e-1, log=True), (1e-4, 0.000123, 0.1), (9e-5, 0.1001, "0.01", True, None), ()),
         (Range(1e-3, 1.0, step=10, log=True), (1e-3, 0.1), (1e-4,), (0.05,)),
         (Range(0.0, 1.0), (1 + 5e-7, -5e-7), (1 + 2e-6, -2e-6), ()),  # rounding is no difference
-        (IntRange(1, 7, step=3), (1, 4, 7), (0, 8, 4.5), (5,)),
+        (IntRange(1, 7, step=3), (1, 4, 4.0, 7), (0, 8, 4.5), (5,)),
         (IntRange(1, 99), (9, 50), (100,), ()),
     ],
 )

@@ -9,32 +9,80 @@ import pytest
 import kzoo
 from kzoo import Choice, InputError, RunFailed, Search
 from kzoo.errors import NotWritten
-from kzoo.search.results import read_outcome
-from kzoo.search.trial import describe, train_trial
+from kzoo.search.results import Outcome, read_outcome
+from kzoo.search.trial import describe, train_trial, why_it_failed
+from tests.html_report.conftest import full
 
+HISTORY = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.0, 3.0], "val_accuracy": [0.1, 0.5, 0.4]}
 SPACE = {"batch_size": Choice(20, 50), "optimizer": Choice("adam", "momentum", labels=("a", "m"))}
 
 
-def outcome_of(history=None, error=None, **options):
-    """Train a trial whose training gives this history, or raises this."""
+def outcome_of(history=None, error=None, record=None, values=None, **options):
+    """Train a trial whose training writes this record and gives this history, or raises this."""
     search = Search("own", "lenet1-max", SPACE, **options)
 
     def train(hp, directory):
+        if record is not None:
+            Path("t/run").mkdir(parents=True, exist_ok=True)
+            Path("t/run/result.json").write_text(record.to_json())
         if error is not None:
             raise error
         return types.SimpleNamespace(history=history, multiply_adds=None)
 
     model = types.SimpleNamespace(search=search, space=search.space, data_of=lambda recipe: None, train_trial=train)
-    hyperparameters = {"space": [], "values": {}}
+    hyperparameters = {"space": [], "values": values or {}}
     train_trial(model, hyperparameters, "t", data_dir=None, checkpoint_minutes=3.0)
     return read_outcome(Path("t/outcome.json"))
 
 
 def test_the_score_is_that_of_the_best_epoch():
-    history = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.0, 3.0], "val_accuracy": [0.1, 0.5, 0.4]}
-    best = outcome_of(history)
+    best = outcome_of(HISTORY)
     assert (best.status, best.score, best.best_epoch) == ("completed", 0.5, 2)
-    assert outcome_of(history, objective="val_loss").score == 1.0
+    assert outcome_of(HISTORY, objective="val_loss").score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "processes", "options", "resumed", "stopped"),
+    [
+        (6, 1, {}, False, False),
+        (6, 3, {}, True, False),
+        (4, 1, {}, False, True),
+        (4, 1, {"tuner": "hyperband"}, False, False),  # which trains some for fewer epochs
+    ],
+)
+def test_what_is_told_of_the_run_of_a_trial(epochs, processes, options, resumed, stopped):
+    segment = full().segments[0].model_dump()
+    record = full(segments=[{**segment, "seconds": 1.5 + i} for i in range(processes)], epochs=epochs)
+    outcome = outcome_of(HISTORY, record=record, **options)
+    assert (outcome.resumed, outcome.stopped) == (resumed, stopped)
+    assert (outcome.epochs, outcome.parameters, outcome.segments) == (epochs, 336196, processes)
+    assert outcome.seconds == sum(1.5 + i for i in range(processes))
+
+
+def test_processes_of_the_trial_that_it_goes_on_with_are_not_counted():
+    before = Path("trial_0000/outcome.json")
+    before.parent.mkdir()
+    before.write_text(Outcome(status="completed", segments=1).model_dump_json())
+    segment = full().segments[0].model_dump()
+    record = full(segments=[{**segment, "seconds": 1.5 + i} for i in range(2)])
+    outcome = outcome_of(HISTORY, record=record, values={"tuner/trial_id": "0000"}, tuner="hyperband")
+    assert (outcome.continues, outcome.segments, outcome.resumed, outcome.seconds) == ("0000", 1, False, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "memory", "why"),
+    [
+        (-9, "killed by SIGKILL", None, "out of memory, most likely: killed by SIGKILL"),
+        (-9, "killed by SIGKILL", 1.5, "out of memory, most likely (limit: 1.5 GiB): killed by SIGKILL"),
+        (-6, "killed by SIGABRT", None, "killed by SIGABRT"),
+        (-6, "killed by SIGABRT: bad_alloc", None, "out of memory, most likely: killed by SIGABRT: bad_alloc"),
+        (1, "exit status 1: memory", 1.5, "exit status 1: memory"),
+        (0, "exit status 0", 1.5, "exit status 0"),
+        (None, "", None, "it left no outcome"),
+    ],
+)
+def test_a_trial_that_a_signal_ended_may_have_lacked_memory(code, reason, memory, why):
+    assert why_it_failed(types.SimpleNamespace(code=code, reason=reason), memory) == why
 
 
 def test_a_validation_loss_that_is_not_finite_fails_the_trial():

@@ -111,6 +111,7 @@ def test_chance_is_one_over_the_classes(world):
 def test_alike_and_no_gain(world):
     assert Alike(("a", "b"), within=0.06)(world(a=[0.5], b=[0.55])).status == HOLDS
     assert Alike(("a", "b"), within=0.04)(world(a=[0.5], b=[0.55])).status == NOT
+    assert Alike(("a", "b"), within=0.0)(world(a=[0.5], b=[0.5])).status == HOLDS
     assert NoGain("a", "b")(world(a=[0.5], b=[0.55])).status == HOLDS
     assert NoGain("a", "b")(world(a=[0.9], b=[0.5])).status == NOT
 

@@ -110,6 +110,7 @@ def test_compared_runs_show_what_differs(tmp_path):
     assert found.differences() == [("model", "vgg38", "vgg38-bn")]
     rows = {row[0]: row[1:] for row in found.results()}
     assert rows["test accuracy"] == ("0.4667", "0.5000")
+    assert rows["seconds per epoch"] == ("10.46", "10.46")  # 62.75 s, 6 epochs
     assert found.notes() == []
     assert "0.4667" in found._repr_html_()
     other = put(tmp_path / "other", full(base.override(seed=3), data={**full().data, "fingerprint": "other"}))

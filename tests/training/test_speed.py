@@ -42,3 +42,15 @@ def test_command_line(command):
     assert found["model"] == "mlp"
     assert set(found["images_per_second"]) == set(PRECISIONS)
     assert "float32" in found["advice"]
+
+
+def test_the_table_has_each_precision_relative_to_float32(command, monkeypatch):
+    monkeypatch.setattr("kzoo.training.speed.measure", lambda name, **options: speed(mixed_bfloat16=250.0))
+    code, text, _ = command("speed", "mlp")
+    _, _, *rows = text.splitlines()
+    assert (code, [row.split() for row in rows[:2]]) == (
+        0,
+        [["float32", "100", "1.00"], ["mixed_bfloat16", "250", "2.50"]],
+    )
+    assert "m, batch 8, 3 rounds of 3 steps in turns" in text
+    assert "2.50 times as fast as float32" in text
