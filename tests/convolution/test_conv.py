@@ -125,6 +125,17 @@ def test_taps_inside_the_map():
             assert list(found) == met, (axis, tap)
 
 
+def test_a_block_fills_its_bytes_and_no_more(monkeypatch):
+    geometry = of_convolution((9, 6, 5, 3), (3, 2, 3, 4), 1, "valid", 1)
+    row, rows = 4 * (3 * 2 * 3) * 4, 4  # bytes of a row's columns, and rows of an image
+    for size, expected in (
+        (1, (1, 1)), (row, (1, 1)), (2 * row, (1, 2)), (3 * row - 1, (1, 2)), (rows * row - 1, (1, 3)),
+        (rows * row, (1, 4)), (2 * rows * row - 1, (1, 4)), (3 * rows * row, (3, 4)), (99 * rows * row, (9, 4)),
+    ):  # fmt: skip
+        monkeypatch.setattr(blocked, "BLOCK_BYTES", size)
+        assert blocked.sizes(geometry, 4) == expected, size
+
+
 def test_storage_of_correlate2d_by_hand():
     """A padded map, a kernel with its holes and a gradient with its gaps, where there are any, and a result."""
 

@@ -33,6 +33,41 @@ def test_gradients_of_the_whole_network_are_those_of_finite_differences():
         assert (there - away) / (2 * step) == pytest.approx((by_weights * way).sum(), rel=1e-4, abs=1e-7)
 
 
+def test_weights_at_the_start_are_as_told_and_the_seeds():
+    network = teaching.LeNet(3, filters=32)
+    (first, _), (second, _), (dense, _) = (network.layers[i].weights for i in (0, 4, 8))
+    for weights, deviation in ((first, 2 / 9), (second, 2 / (9 * 32)), (dense, 1 / 256)):
+        few = 4 / weights.size**0.5
+        assert weights.mean() / deviation**0.5 == pytest.approx(0, abs=few)
+        assert weights.var() == pytest.approx(deviation, rel=2 * few)
+    assert [layer.weights[1].any() for layer in network.layers if layer.weights] == [False] * 5
+    np.testing.assert_array_equal(teaching.LeNet(3, filters=32).layers[4].weights[0], second)
+    assert not np.array_equal(teaching.LeNet(4, filters=32).layers[4].weights[0], second)
+
+
+def test_batch_norm_keeps_moving_averages_for_inference():
+    layer, random = teaching.BatchNorm(2, momentum=0.75), np.random.default_rng(0)
+    mean, variance = np.zeros(2), np.ones(2)
+    for _ in range(3):
+        x = (5 + 2 * random.standard_normal((4, 3, 3, 2))).astype(np.float32)
+        layer.forward(x, training=True)
+        mean = 0.75 * mean + 0.25 * x.mean((0, 1, 2))
+        variance = 0.75 * variance + 0.25 * x.var((0, 1, 2), ddof=1)
+    np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.variance, variance, rtol=1e-5)
+    expected = (x - mean) / np.sqrt(variance)
+    np.testing.assert_allclose(layer.forward(x, training=False), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
+
+
+def test_loss_and_its_gradient():
+    logits, labels = np.array([[2.0, 0.0, -1.0], [700.0, 800.0, 0.0]]), np.array([0, 0])
+    loss, gradient = teaching.cross_entropy(logits, labels)
+    shares = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert loss == pytest.approx((100 - np.log(shares[0])) / 2)
+    np.testing.assert_allclose(gradient, [(shares - [1, 0, 0]) / 2, [-0.5, 0.5, 0]], atol=1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.representative
 def test_learns_digits(capsys):

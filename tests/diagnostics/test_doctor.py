@@ -8,6 +8,12 @@ import pytest
 
 import kzoo
 from benchmarks.planted_faults import FAULTS, healthy, plant
+from kzoo.data.loading import load
+from kzoo.diagnostics.doctor.labels import check_labels
+from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits
+from kzoo.diagnostics.doctor.signal import check_gradients
+from kzoo.diagnostics.doctor.subject import Subject
+from kzoo.diagnostics.doctor.weights import check_batch_norm
 from kzoo.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -191,6 +197,90 @@ def test_batch_norm_settings_and_averages():
         if isinstance(one, keras.layers.BatchNormalization):
             one.beta.assign(np.full(one.beta.shape, 0.1))  # it was trained, and yet its averages are the initial ones
     assert "as they were made" in kzoo.doctor(case.model, **given).findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("momentum", "evidence", "suggestion"),
+    [
+        (1.0, "is 1: they never move from mean 0 and variance 1", "0.99"),
+        (0.9999, "is 0.9999: they need about 10,000 steps to follow the data", "0.99"),
+        (0.9998, None, None),
+        (0.5, None, None),
+        (0.25, "is 0.25: their moving averages remember about 1.3 batches", "set momentum to 0.75: PyTorch's"),
+    ],
+)
+def test_momentum(momentum, evidence, suggestion):
+    norms = [keras.layers.BatchNormalization(momentum=m) for m in (0.9, momentum)]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *norms, keras.layers.Flatten(), keras.layers.Dense(3)])
+    diagnosis = Diagnosis("net")
+    check_batch_norm(Subject("net", model, steps=0), diagnosis)
+    if evidence is None:
+        assert diagnosis.healthy
+        assert diagnosis.fine[0].text.startswith("momentum is fine (0.9); the averages are still those of an untrained")
+        return
+    (finding,) = diagnosis.findings
+    assert finding.layers == (norms[1].name,)
+    assert finding.values == {"layers": 1, "momentum": momentum}
+    assert evidence in finding.evidence
+    assert "In 1 of 2 BatchNorm layers" in finding.evidence
+    assert suggestion in finding.suggestion
+
+
+def test_gradients_that_are_all_tiny():
+    keras.utils.set_random_seed(0)
+    flat = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    dense = [keras.layers.Dense(4, name="first"), keras.layers.Dense(3, name="last")]
+    model = keras.Sequential([*flat, *dense, keras.layers.Rescaling(1e-9), keras.layers.Softmax()])
+    diagnosis = Diagnosis("net")
+    assert not check_gradients(Subject("net", model), diagnosis)
+    (finding,) = diagnosis.findings
+    first, last = finding.values["mean_abs_gradient"]
+    assert finding.values["layers"] == ["first", "last"]
+    assert finding.values["first_to_last"] == pytest.approx(first / last)
+    relative = first / np.abs(model.get_layer("first").get_weights()[0]).mean()
+    assert finding.values["gradient_to_weight"] == pytest.approx(relative)
+    assert f"all are tiny, that of first is {digits(relative)} of its weights" in finding.evidence
+
+
+def test_labels_need_enough_images():
+    data = load("digits")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    for count in (199, 200):
+        diagnosis = Diagnosis("net")
+        check_labels(Subject("net", model, images=data.images[:count], labels=data.labels[:count]), diagnosis)
+        unchecked = [(note.check, note.text) for note in diagnosis.unchecked]
+        assert not diagnosis.findings
+        if count == 199:
+            text = "needs 200 images or more, there are 199"
+            assert unchecked == [("labels not explained by pixels", text), ("indistinguishable classes", text)]
+        else:
+            assert not unchecked
+            assert "of 200 images it was not fitted to" in diagnosis.fine[1].text
+
+
+def test_diagnosis_as_text():
+    finding = Finding("dead units", tuple(f"layer{i}" for i in range(5)), "Half are zero.", {}, "start biases at zero.")
+    notes = [Note("constant layer", "none"), Note("class never occurs", "all occur"), Note("dead units", "none")]
+    text = str(Diagnosis("net", [finding, finding], notes, notes[:2]))
+    assert [line for line in text.splitlines() if line] == [
+        "net: 2 findings",
+        "1. Dead units",
+        "   Seen:   Half are zero.",
+        "   Layers: layer0, layer1, layer2 ... layer4 (5 in all)",
+        "   Try:    Start biases at zero.",
+        "2. Dead units",
+        "   Seen:   Half are zero.",
+        "   Layers: layer0, layer1, layer2 ... layer4 (5 in all)",
+        "   Try:    Start biases at zero.",
+        "Fine:",
+        "  - constant layer, dead units: none",
+        "  - class never occurs: all occur",
+        "Not checked:",
+        "  - constant layer: none",
+        "  - class never occurs: all occur",
+    ]
+    assert str(Diagnosis("net")) == "net: healthy"
+    assert str(Diagnosis("net", [finding])).startswith("net: 1 finding\n")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,9 @@ def test_table_has_exact_report_and_effective_fields():
     shown = json.loads(json.dumps([row.to_dict() for row in rows]))
     assert len(shown) == len(rows)
     assert shown[0]["effective"].keys() == {"radius", "deviation", "size"}
-    assert len(plot_field_table(rows, at_most=3).axes) == 3
+    measured = [row.effective.layer for row in rows if row.effective is not None]
+    shown = [axes.get_title().partition("\n")[2] for axes in plot_field_table(rows, at_most=3).axes]
+    assert shown == [measured[0], measured[(len(measured) - 1) // 2], measured[-1]]
     with pytest.raises(InputError, match="none was measured"):
         plot_field_table(list(pooled.values()))
 
@@ -137,6 +139,14 @@ def test_lenets_side_by_side():
     assert "report d: 5x5, unchanged" in text[1]
     assert "exact 15x15" in text[3]
     assert "report d: 10.3x10.3 at rate 3" in text[3]
+    assert [label.count("report d") for label in text[:2]] == [1, 1]
+
+    # By default they are of one to four blocks. The report says nothing of strides.
+    text = [axes.get_xlabel() for axes in plot_lenet_fields({"dilated": fields["dilated"][:1] * 4}).axes]
+    for label, rate, side in zip(text, (2, 3, 4, 5), ("7.0", "10.3", "15.0", "21.6"), strict=True):
+        assert f"report d: {side}x{side} at rate {rate}" in label
+    (axes,) = plot_lenet_fields({"strided": fields["average"][:1]}, (1,)).axes
+    assert "report d" not in axes.get_xlabel()
 
 
 def boxes(axes, kind):

@@ -152,6 +152,8 @@ def test_plot():
     shown = [axes.get_title() for axes in plot_weight_histograms(history).axes if axes.get_title()]
     assert len(shown) == 12
     assert (shown[0], shown[-1]) == ("layer0", "layer29")
+    asked = ["layer9", "layer2", "layer4"]  # more than would be chosen
+    assert [axes.get_title() for axes in plot_weight_histograms(history, asked, at_most=2).axes] == asked
     axes = plot_weight_histograms(history, ["layer3"]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3", "4"]
     assert len(axes.lines) == 5

@@ -118,6 +118,17 @@ def test_keeps_what_it_cannot_fold():
     assert folded_norms(keras.Model(image, again(shared(again(shared(image)))))) == 1
 
 
+def test_weights_that_are_not_a_kernel_alone_are_kept():
+    for name in ("enable_lora", "quantize"):
+        model = sequence((9, 9, 4), layers.Dense(6), layers.BatchNormalization())
+        if name == "enable_lora":
+            model.layers[1].enable_lora(2)
+        else:
+            model.layers[1].quantize("int8")
+        graph = planned(model)
+        assert not graph.plan.passed, name
+
+
 def test_one_norm_shared_by_two_convolutions_goes_into_both():
     image, norm = keras.Input((9, 9, 4)), layers.BatchNormalization()
     first, second = (norm(layers.Conv2D(4, 3)(image)) for _ in range(2))

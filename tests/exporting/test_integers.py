@@ -2,6 +2,7 @@
 
 import functools
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from kzoo.exporting import making
 from kzoo.exporting.benchmark import benchmark
 from kzoo.exporting.export import export
 from kzoo.exporting.predicting import Classifier
-from kzoo.exporting.runtimes import Exported
+from kzoo.exporting.runtimes import Exported, Quantization, _check_takes_pixels
 from tests.exporting.conftest import on_tensorflow
 
 pytestmark = on_tensorflow
@@ -144,6 +145,44 @@ def test_files_of_other_programs(tmp_path):
         np.testing.assert_allclose(found, odds / odds.sum(), atol=0.02)
     with pytest.raises(InputError, match=r"takes numbers from 0 to 0\.99\d: images with pixels 0-255 are needed"):
         Classifier(foreign(tmp_path / "scaled.tflite", tf.int8, rescaling=1))
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "fits"),
+    [
+        (1.0, -128, True),
+        (1.0, 0, False),  # -128 to 127
+        (0.5, -128, False),  # 0 to 127.5
+        (256 / 510, -128, True),  # 0 to 128
+        (2.0, -128, True),
+        (1.0, -256, False),  # 128 to 383
+        (1.0, -255, True),  # 127 to 382
+    ],
+)
+def test_ranges_that_can_hold_pixels(scale, zero, fits):
+    taken = Quantization(scale, zero, np.dtype("int8"))
+    _check_takes_pixels(
+        SimpleNamespace(path="a.tflite", metadata={"input": {}}), taken
+    )  # kzoo's own say what they take
+    foreign = SimpleNamespace(path="a.tflite", metadata={})
+    if fits:
+        _check_takes_pixels(foreign, taken)
+    else:
+        with pytest.raises(InputError, match=r"'a.tflite' takes numbers from .*: images with pixels 0-255 are needed"):
+            _check_takes_pixels(foreign, taken)
+    with pytest.raises(InputError, match="takes int8 without a scale"):
+        _check_takes_pixels(foreign, None)
+
+
+def test_numbers_as_integers_and_back():
+    coding = Quantization.of({"quantization": (0.5, 3), "dtype": np.int8})
+    assert coding == Quantization(0.5, 3, np.dtype("int8"))
+    found = coding.integers(np.array([0.0, 0.2, 0.3, -2.0, 1000.0, -1000.0]))
+    assert (found.tolist(), found.dtype) == ([3, 3, 4, -1, 127, -128], np.int8)
+    back = coding.numbers(np.array([3, 127, -128], np.int8))
+    assert (back.tolist(), back.dtype) == ([0.0, 62.0, -65.5], np.float32)
+    assert Quantization.of({"quantization": (0.0, 0), "dtype": np.int8}) is None
+    assert Quantization.of({"quantization": (0.5, 3), "dtype": np.float32}) is None
 
 
 def test_times_are_of_pixels(integers):

@@ -4,8 +4,10 @@ import functools
 import hashlib
 import http.server
 import json
+import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -14,7 +16,7 @@ import pytest
 
 import kzoo
 from kzoo.models.weight_sets import list_weights, open_set
-from kzoo.training.publishing import HALF_COST
+from kzoo.training.publishing import HALF_COST, model_card
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -198,6 +200,14 @@ def test_card_is_one_that_hugging_face_reads(run, folder):
     assert result["metrics"][0]["value"] == round(run.result.test.accuracy, 4)
     assert f"| test accuracy | {run.result.test.accuracy:.4f} (359 images) |" in text
     assert "for 2 epochs on 200 images instead of the recipe's 100" in text
+
+
+def test_card_names_where_the_run_ended(run, folder):
+    (first,) = run.result.segments
+    last = first.model_copy(update={"processor": "Another", "versions": {**first.versions, "keras": "9.9"}})
+    ended = SimpleNamespace(result=run.result.model_copy(update={"segments": [first, last]}))
+    text = model_card(open_set(str(folder))[0], ended)
+    assert re.search(r"Trained with kzoo .*, keras 9\.9, .* on Another\.", text)
 
 
 def test_nothing_is_overwritten_and_only_finished_runs_are_published(run, folder):
