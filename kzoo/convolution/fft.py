@@ -102,8 +102,9 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     """Bytes at the peak beyond arguments and result, of each function.
 
-    The peak is one of: the second operand, filled up, next to both transforms; the three transforms; the last transform
-    next to the result at all positions of the rows to keep; those next to the result.
+    The peak is one of: an operand, filled up, next to its transform, for the second one also next to the first one's;
+    the three transforms; the last transform next to the result at all positions of the rows to keep, and next to the
+    result itself.
     """
     height, width = transform_sizes(geometry)
     half = 2 * height * (width // 2 + 1)  # reals that a map's transform takes
@@ -132,7 +133,6 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
             a * (height * width + half),
             a * half + b * (height * width + half),
             (a + b + c) * half,
-            c * (half + kept_rows * width),
             c * (half + kept_rows * width + kept),
         )
         storage_of[name] = itemsize * (peak - c * kept)

@@ -219,10 +219,9 @@ class Trainer:
 
 
 def _describe(epoch: int) -> dict[str, Any]:
-    """This process's part of a run, which begins with an epoch counted from 0."""
+    """This process's part of a run, which begins with an epoch counted from 0; how long it took is added later."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": 0.0,
         "first_epoch": epoch + 1,
         "backend": keras.backend.backend(),
         "versions": records.versions(),

@@ -255,6 +255,7 @@ def test_labels_need_enough_images():
             assert unchecked == [("labels not explained by pixels", text), ("indistinguishable classes", text)]
         else:
             assert not unchecked
+            assert diagnosis.fine[1].text.startswith("a linear classifier finds the class of ")
             assert "of 200 images it was not fitted to" in diagnosis.fine[1].text
 
 

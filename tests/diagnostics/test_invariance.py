@@ -105,6 +105,8 @@ def test_goes_to_json_and_back_and_into_a_figure():
     assert len(left.lines) == len(right.lines) == 2
     np.testing.assert_array_equal(left.lines[0].get_ydata(), found.shift_agreement)
     np.testing.assert_array_equal(right.lines[0].get_xdata(), (0, 45))
+    found = invariance(model, dots([1], [1]), np.array([1]))
+    assert (found.shifts, found.angles) == (tuple(range(9)), tuple(range(0, 181, 15)))
     with pytest.raises(InputError, match="results is empty"):
         plot_invariance([])
     with pytest.raises(InputError, match="measure='loss'"):

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.export import export
 from kzoo.exporting.predicting import Classifier, predict_files
-from kzoo.exporting.runtimes import Exported
+from kzoo.exporting.runtimes import Exported, _without_wildcards
 from tests.exporting.conftest import on_tensorflow
 
 
@@ -123,6 +123,18 @@ def test_files_of_other_tools(tmp_path):
         Classifier(file("torch.onnx", [None, 3, 8, 8]))
     with pytest.raises(InputError, match="has 2 inputs: a network with one input is needed"):
         Classifier(file("two.onnx", [None, 8, 8, 3], [None, 8, 8, 3]))
+
+
+def test_tensorflow_is_not_given_what_it_reads_as_a_wildcard(tmp_path):
+    for name in ("plain", "a[1]", "b*", "c?"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_text(name)
+        with _without_wildcards(tmp_path / name) as path:
+            assert (path == tmp_path / name) == (name == "plain")
+            assert not set("[]*?") & set(str(path))
+            assert (path / "saved_model.pb").read_text() == name
+        assert path.exists() == (name == "plain")
+        assert (tmp_path / name / "saved_model.pb").exists()
 
 
 def test_a_damaged_keras_file_is_one_error(model):

@@ -132,6 +132,15 @@ def test_changed_code_or_data_is_refused(there, tmp_path, what):
         kzoo.resume(there, progress=False)
 
 
+def test_data_is_read_again_from_where_it_was(there, tmp_path):
+    record = json.loads((there / "result.json").read_text())
+    record["data"]["data_dir"] = "recorded"
+    (there / "result.json").write_text(json.dumps(record))
+    for given, used in ((None, "recorded"), ("given", "given")):
+        edit(tmp_path, "    import numpy as np\n", f"    import numpy as np\n    assert str(data_dir) == {used!r}\n")
+        assert ask(there, data_dir=given).result.epochs == 1
+
+
 def test_the_default_directory_is_refused_too_and_fresh_trains_anew(there, tmp_path):
     record = kzoo.Run(there).result
     default = Path(shutil.copytree(there, Path("runs") / folder_name(record.name, record.digest)))

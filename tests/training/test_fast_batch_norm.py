@@ -68,6 +68,17 @@ def test_fused_layers_are_used_on_tensorflow():
     norms = [layer for layer in view.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) == 3
     assert all(type(layer) is not keras.layers.BatchNormalization for layer in norms)
+    # Those that the kernel can compute.
+    for options, fusable in (
+        ({"axis": 3}, True),
+        ({"axis": 1}, False),
+        ({"center": False}, False),
+        ({"scale": False}, True),
+    ):
+        image = keras.Input((8, 8, 3))
+        normal = keras.layers.BatchNormalization(**options)(image)
+        view, _ = training_view(keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(normal))))
+        assert (type(view.layers[1]) is not keras.layers.BatchNormalization) == fusable, options
 
 
 def test_models_of_ones_own():

@@ -132,7 +132,7 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     # As in training, because an untrained network's moving averages do not show which units are alive.
     statistics = activation_statistics(subject.model, images, training=True, layers=[layers[index] for index in wanted])
     rows = [row for row in statistics.layers if row.rectifies]
-    dead = [row for row in rows if row.dead >= max(1, DEAD_SHARE * row.units)]
+    dead = [row for row in rows if row.dead >= DEAD_SHARE * row.units]
     if not dead:
         most = max(rows, key=lambda row: row.dead / row.units)
         text = f"at most {most.dead} of {most.units} in a layer ({most.path}), on {statistics.images} images"
