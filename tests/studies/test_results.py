@@ -110,7 +110,7 @@ def test_tables_show_ours_beside_theirs(made, keep):
     assert "cifar100 1,000 / 100 / 100 (other images: the published dataset has 47,500 / 2,500 / 10,000)" in text
     assert "| BN | 2 | full, other images |" in text
     claims = {claim["text"]: claim for claim in to_dict(RESCUE, found)["budgets"][0]["claims"]}
-    assert claims["Residual connections train better than BatchNorm"]["status"] == "does not hold"
+    assert claims["Networks train better with residual connections than with BatchNorm"]["status"] == "does not hold"
     data = to_dict(RESCUE, found)["budgets"][0]["rows"][0]
     assert data["figures"]["val_accuracy"]["difference"] == pytest.approx(0.0884)
     assert data["seeds"] == [0, 1]

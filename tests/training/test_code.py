@@ -97,6 +97,7 @@ CHANGES = {
 def module(tmp_path, monkeypatch):
     """Imports a source as a module, anew each time."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a compiled file of the same second and size would be taken
 
     def imported(source, helper=HELPER):
         sys.modules.pop("changed_code", None)
@@ -104,11 +105,7 @@ def module(tmp_path, monkeypatch):
         importlib.invalidate_caches()
         (tmp_path / "changed_code.py").write_text(f"# {len(source)} {id(source)}\n{source}")
         (tmp_path / "changed_code_helper.py").write_text(f"# {len(helper)} {id(helper)}\n{helper}")
-        sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-        try:
-            return importlib.import_module("changed_code")
-        finally:
-            sys.dont_write_bytecode = before
+        return importlib.import_module("changed_code")
 
     yield imported
     for name in ("changed_code", "changed_code_helper"):
