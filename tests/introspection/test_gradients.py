@@ -256,7 +256,8 @@ def test_nested_and_subclassed_models(make):
     # The block's convolution is used twice; what counts is its last use, added to the block's input.
     last, whole = layer_outputs(model, ["convolution", "block"], images)
     np.testing.assert_allclose(whole, last + images, rtol=1e-4, atol=1e-3)
-    by_use = activation_gradients(model, "block/convolution", images, lambda outputs: outputs[:, 0]).gradients
+    last_use, by_use = activation_gradients(model, "block/convolution", images, lambda outputs: outputs[:, 0])
+    np.testing.assert_allclose(last_use, last, rtol=1e-4, atol=1e-3)
     by_block = activation_gradients(model, "block", images, lambda outputs: outputs[:, 0]).gradients
     np.testing.assert_allclose(by_use, by_block, rtol=1e-4, atol=1e-7)
 

@@ -113,12 +113,27 @@ if keras.backend.backend() == "tensorflow":
     CASES["tf.nn.sigmoid"] = ("sigmoid", lambda: network(outputs=1, activation=tf.nn.sigmoid))
 
 
+# Where no single layer or operation computes the probabilities, there is none to take out.
+WITHOUT_ENDING = {
+    *("smoothed", "ensemble", "softmax of a map", "softmax by hand", "softmax by hand, safe", "shares of sigmoids"),
+    *("dense shares", "dense hard sigmoids", "own class, softmax", "own class, sigmoid", "own class, sigmoids"),
+}
+# The view ends before these, in logits; a layer with weights or in a model within stays whole.
+LEFT_OUT = {
+    *("Softmax", "Activation", "ops.softmax", "Lambda", "softmax, then float32", "softmax, then dropout"),
+    *("softmax, then rescaled by 1", "temperature", "two softmaxes", "sigmoid layer", "sigmoid, then float32"),
+    *("tf.nn.softmax in a layer", "Lambda tf.nn.softmax"),
+}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_kind_and_probabilities(case):
     kind, make = CASES[case]
     model = make()
     found = read_outputs(model)
     assert found.kind == kind
+    assert (found.ending is None) == (kind == "logits" or case in WITHOUT_ENDING)
+    assert found.logits == (kind == "logits" or case in LEFT_OUT)
     own = np.asarray(ops.convert_to_numpy(model(IMAGES)))
     assert found.classes == (2 if kind == "sigmoid" else own.shape[-1])
 

@@ -126,7 +126,7 @@ BAD = [
     ({"expansions": ["mirorr"]}, "'expansions.0' is 'mirorr'"),
     ({"epochs": True}, "epochs must be a number, not True"),
     ({"optimizer": {"kind": "adam", "learning_rate": True}}, "learning_rate must be a number, not True"),
-    ({"class_weights": {"cat": True}}, "class_weights must be a number"),
+    ({"class_weights": {"cat": True}}, "class_weights must be a number, not {'cat': True}"),
     ({"class_names": {"cat"}}, "class_names must be a list, whose order counts, not {'cat'}"),
     ({"class_names": [True, False]}, "class_names must be a number or text"),
     ({"optimizer": {"kind": "adam", "learning_rate": float("inf")}}, "is inf: input should be a finite number"),

@@ -30,6 +30,7 @@ CASES = [
     ({"augmentation": "flip"}, "'augmentation' is 'flip': it takes a list"),
     ({"augmentation": [{"padding": 1}]}, "kinds are pad_crop"),
     ({"augmentation": ["pad_crp"]}, "unknown augmentation 'pad_crp': did you mean 'pad_crop'?"),
+    ({"augmentation": ["zzz"]}, "unknown augmentation 'zzz': allowed are alternating_flip, color_jitter, "),
     ({"augmentation": [{"kind": "flip", "p": 1}]}, "augmentation.0.flip has horizontal, vertical"),
     ({"normalization": "imagenet"}, "recipe field 'normalization' is 'imagenet': input should be 'dataset' or 'none'"),
     ({"normalization.mean": 1}, "recipe field 'normalization.mean' is 1: it takes a list"),
