@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from kzoo.demo.network import Network, _enlarged
-from kzoo.demo.pictures import LARGEST, centered
+from kzoo.demo.pictures import LARGEST, centered, decoded
 from kzoo.demo.server import demo_server
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.predicting import Classifier
@@ -153,13 +153,15 @@ def test_what_is_no_picture_is_refused(served):
 def test_each_error_has_its_status(served, monkeypatch):
     picture = png(np.full((9, 9), 200, np.uint8))
     assert ask(served, "POST", "/predict", Content_Length="many")[0] == 411
-    limits = {"kzoo.demo.server.LARGEST": len(picture), "kzoo.demo.pictures.MOST_PIXELS": 81}
-    for name, limit in limits.items():
-        monkeypatch.setattr(name, limit)
-        assert ask(served, "POST", "/predict", picture)[0] == 200
-        monkeypatch.setattr(name, limit - 1)
-        assert ask(served, "POST", "/predict", picture)[0] == (413 if "LARGEST" in name else 415)
-        monkeypatch.undo()
+    monkeypatch.setattr("kzoo.demo.server.LARGEST", len(picture) - 1)
+    assert ask(served, "POST", "/predict", picture)[0] == 413
+    monkeypatch.setattr("kzoo.demo.server.LARGEST", len(picture))
+    assert ask(served, "POST", "/predict", picture)[0] == 200
+    monkeypatch.setattr("kzoo.demo.pictures.MOST_PIXELS", 81)
+    assert decoded(picture, 1).shape == (9, 9, 1)
+    monkeypatch.setattr("kzoo.demo.pictures.MOST_PIXELS", 80)
+    status, _, body = ask(served, "POST", "/predict", picture)
+    assert (status, "9 x 9 pixels: up to 80 are taken" in json.loads(body)["error"]) == (415, True)
 
     def fail(*args, **options):
         raise RunFailed("out of memory")
