@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import kzoo
 from kzoo.diagnostics.diagram import architecture_diagram, save_diagram
 from kzoo.diagnostics.diagram.boxes import Box, Graph, build_graph
+from kzoo.diagnostics.diagram.layer_words import words_for
 from kzoo.diagnostics.diagram.layout import lay_out
+from kzoo.diagnostics.diagram.svg import FILLS
 from kzoo.diagnostics.diagram.text import box_lines, box_size, shortened, text_width
 from kzoo.errors import InputError
 
@@ -181,6 +183,48 @@ def test_collapsed_graph_keeps_what_leads_in_and_out():
     assert all(a < b for a, b in graph.edges)
     shown = {layer for box in graph.boxes for layer in box.layers}
     assert shown == {layer.name for layer in network("vgg38-bn-res").layers}
+
+
+def test_legend_has_the_kinds_that_are_drawn_and_the_picture_holds_all():
+    svg = ET.fromstring(architecture_diagram(branching()))
+    named = [element.text for element in svg.iter(f"{SVG}text") if element.text in FILLS]
+    assert sorted(named) == sorted({"input", "convolution", "pooling", "merge", "shape", "dense"})
+    width, height = float(svg.get("width")), float(svg.get("height"))
+    (group,) = svg.findall(f"{SVG}g")
+    right, down = map(float, group.get("transform")[len("translate(") : -1].split())
+    drawn = [(rect, right, down) for rect in group.iter(f"{SVG}rect")] + [
+        (rect, 0, 0) for rect in svg.findall(f"{SVG}rect")
+    ]
+    assert len(drawn) > 10
+    for rect, across, below in drawn:
+        left, top, wide, high = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
+        assert 0 <= left + across < left + across + wide <= width
+        assert 0 <= top + below < top + below + high <= height
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (keras.layers.Conv2D(8, 3, groups=1), "Conv2D 3×3, 8"),
+        (
+            keras.layers.Conv2D(8, (3, 1), strides=2, groups=2, activation="relu"),
+            "Conv2D 3×1, 8, stride 2, 2 groups · relu",
+        ),
+        (keras.layers.Conv2D(8, 3, strides=(2, 1), dilation_rate=1), "Conv2D 3×3, 8, stride 2×1"),
+        (keras.layers.DepthwiseConv2D(3, dilation_rate=2), "DepthwiseConv2D 3×3, dilation 2"),
+        (keras.layers.MaxPooling2D(2), "MaxPooling2D 2×2, stride 2"),
+        (keras.layers.Dense(4, activation="linear"), "Dense 4"),
+        (keras.layers.Dropout(0.25), "Dropout 0.25"),
+        (keras.layers.ReLU(), "ReLU"),
+        (keras.layers.ReLU(negative_slope=0.1), "ReLU 0.1"),
+        (keras.layers.LeakyReLU(0.01), "LeakyReLU 0.01"),
+        (keras.layers.GroupNormalization(4), "GroupNormalization"),
+        (keras.layers.BatchNormalization(), "BatchNorm"),
+        (keras.layers.Activation("tanh"), "tanh"),
+    ],
+)
+def test_words_for_layers(layer, words):
+    assert words_for(layer) == words
 
 
 def test_shortened_text():

@@ -13,7 +13,7 @@ from kzoo.diagnostics.doctor.labels import check_labels
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits
 from kzoo.diagnostics.doctor.signal import check_gradients
 from kzoo.diagnostics.doctor.subject import Subject
-from kzoo.diagnostics.doctor.weights import check_batch_norm
+from kzoo.diagnostics.doctor.weights import check_batch_norm, check_finite
 from kzoo.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -224,6 +224,24 @@ def test_momentum(momentum, evidence, suggestion):
     assert evidence in finding.evidence
     assert "In 1 of 2 BatchNorm layers" in finding.evidence
     assert suggestion in finding.suggestion
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_arrays_that_are_not_finite_are_named(count):
+    layers = [keras.layers.Dense(2, name=f"dense{i}") for i in range(2)]
+    model, diagnosis = keras.Sequential([keras.Input((3,)), *layers]), Diagnosis("net")
+    for variable in model.weights[:count]:
+        variable.assign(np.where(np.arange(variable.shape[-1]) == 1, np.inf, 0) * np.ones(variable.shape))
+    assert check_finite(Subject("net", model), diagnosis) == (count == 0)
+    if count:
+        (finding,) = diagnosis.findings
+        names = ["dense0 (kernel)", "dense0 (bias)", "dense1 (kernel)"][:count]
+        listed = ", ".join(names) + (" ..." if count == 4 else "")
+        assert finding.evidence == f"Values that are not finite in {count} of 4 arrays of weights: {listed}."
+        assert finding.layers == ("dense0", "dense1")[: 1 if count < 3 else 2]
+        assert len(finding.values["weights"]) == count
+    else:
+        assert diagnosis.healthy
 
 
 def test_gradients_that_are_all_tiny():

@@ -155,10 +155,10 @@ def test_update_ratio_is_of_the_last_step():
 
 
 @pytest.mark.usefixtures("eagerly_once")
-def test_every_second_epoch():
-    flow = GradientFlowCallback(IMAGES[:5], LABELS[:5], every=2)
-    fit([flow], epochs=5)
-    assert flow.history.epochs == (0, 2, 4)
+def test_every_third_epoch():
+    flow = GradientFlowCallback(IMAGES[:5], LABELS[:5], every=3)
+    fit([flow], epochs=4)
+    assert flow.history.epochs == (0, 3)
     with pytest.raises(InputError, match="every must be 1 or more"):
         GradientFlowCallback(IMAGES, LABELS, every=0)
 
@@ -190,6 +190,14 @@ def test_history_as_json():
         "gradients": [[1.235e-09, None], [2, 3]],
         "update_ratio": [[None, None], [0.001, 0.1235]],
     }
+    table = [line.split() for line in history.table().splitlines()]
+    assert table == [
+        ["layer", "before", "training", "epoch", "1", "update", "ratio"],
+        ["a", "1.23e-09", "2.00e+00", "1.00e-03"],
+        ["b", "inf", "3.00e+00", "1.23e-01"],
+        ["first", "/", "last", "layer", "0", "0.667"],
+        ["factor", "a", "layer", *(f"{layer_factor(row):.3g}" for row in history.gradients)],
+    ]
     again = FlowHistory.from_dict(data)
     assert again.layers == history.layers
     assert again.epochs == history.epochs

@@ -69,6 +69,25 @@ def test_cells_of_any_size():
     np.testing.assert_allclose(features(ramp)[0, 0], ramp[0, :2, :2].mean())
 
 
+def test_features_are_means_of_cells_and_of_their_edges():
+    """Four quarters: rising to the right, falling downwards, both along one diagonal, and flat."""
+    across, down = np.meshgrid(np.arange(12.0), np.arange(12.0))
+    image = np.block([[3 * across, -2 * down], [across - down, 0 * down]])
+    found = features(np.stack([image, 2 * image], axis=-1)[None])[0]  # grey is their mean
+    shape = (12, 12, 2)
+    colour, edges = found[: np.prod(shape)].reshape(shape), found[np.prod(shape) :].reshape(6, 6, 3)
+    np.testing.assert_allclose(colour[..., 0], image.reshape(12, 2, 12, 2).mean((1, 3)))
+    np.testing.assert_allclose(colour[..., 1], 2 * colour[..., 0])
+    # Down, right and their product, away from the seams.
+    for cell, expected in (
+        ((0, 0), (0, 4.5, 0)),
+        ((0, 4), (3, 0, 0)),
+        ((4, 0), (1.5, 1.5, -2.25)),
+        ((4, 4), (0, 0, 0)),
+    ):
+        np.testing.assert_allclose(edges[cell], expected)
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="4 images and 3 labels"):
         linear_probe(np.ones((4, 2, 2, 1)), np.ones(3, int))

@@ -91,3 +91,5 @@ def test_colours_and_ticks():
     axes = new_figure().add_subplot()
     thin_ticks(axes.xaxis, [str(i) for i in range(100)], at_most=20)
     assert [label.get_text() for label in axes.get_xticklabels()] == [str(i) for i in range(0, 100, 5)]
+    thin_ticks(axes.xaxis, [])
+    assert not axes.get_xticklabels()

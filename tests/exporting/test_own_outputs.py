@@ -10,8 +10,10 @@ import kzoo
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting import interface
 from kzoo.exporting.export import export
+from kzoo.exporting.interface import with_interface
 from kzoo.exporting.predicting import Classifier
 from kzoo.exporting.runtimes import Exported
+from kzoo.introspection.output_kinds import as_probabilities
 from kzoo.introspection.outputs import Outputs
 from tests.exporting.conftest import on_tensorflow
 
@@ -123,6 +125,20 @@ def test_several_sigmoids_are_probabilities_of_labels():
         found = Classifier(name).probabilities(IMAGES)
         np.testing.assert_allclose(found, model.predict(IMAGES, verbose=0), atol=1e-5)
     assert not np.allclose(found.sum(-1), 1, atol=0.05)
+
+
+@pytest.mark.parametrize("outputs", [None, "probabilities", "logits"])
+def test_one_sigmoid_is_left_or_becomes_two_classes(outputs):
+    model = network("sigmoid", 1)
+    with_two, name, kind = with_interface(model, outputs=outputs, named=False)
+    assert (name, kind) == {
+        None: ("outputs", "sigmoid"), "probabilities": ("probabilities", "softmax"), "logits": ("logits", "logits"),
+    }[outputs]  # fmt: skip
+    own, found = (keras.ops.convert_to_numpy(each(IMAGES)) for each in (model, with_two))
+    if outputs is None:
+        np.testing.assert_allclose(found, own, atol=1e-6)
+    else:
+        np.testing.assert_allclose(as_probabilities(found, kind), np.hstack([1 - own, own]), atol=1e-6)
 
 
 def test_names_of_classes_go_from_a_set_into_files_and_back():
