@@ -1,11 +1,13 @@
 """A run with a custom augmentation, schedule and optimizer: trained by them, recorded, compared when asked again."""
 
 import keras
+import numpy as np
 import pytest
 
 import kzoo
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
+from kzoo.training.build import load_parts
 from kzoo.training.extending import check_extensible
 from kzoo.training.optimization.optimizers import build_optimizer
 from kzoo.training.optimization.schedules import learning_rate, rates_by_step
@@ -62,6 +64,19 @@ def test_optimizer_is_the_functions_with_what_the_recipe_adds(parts):
     asked.build([variable])
     asked.apply([keras.ops.zeros((1,))], [variable])
     assert keras.ops.convert_to_numpy(variable) == pytest.approx([1 - 0.1 * 0.5])
+
+
+def test_training_images_alone_are_augmented(parts):
+    small = {"train_size": 60, "batch_size": 20, "label_smoothing": 0.1}
+    changed, plain = (row(**small, **fields).resolved() for fields in ({}, {"augmentation": []}))
+    data = load_parts(changed, None)
+    for part in ("train", "validation", "test"):
+        (images, targets), (before, same) = (data.batches(part, each)[0] for each in (changed, plain))
+        np.testing.assert_array_equal(images, 255 - before if part == "train" else before)
+        np.testing.assert_array_equal(targets, same)
+        assert targets.max() == pytest.approx(0.91 if part == "train" else 1)
+    ordered, otherwise = (data.batches("train", plain.override(seed=seed))[0][0] for seed in (0, 1))
+    assert not np.array_equal(ordered, otherwise)
 
 
 def test_optimizer_of_keras_by_reference():
