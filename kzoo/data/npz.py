@@ -37,7 +37,7 @@ def npz(path: str) -> Arrays:
                         raise
                     objects.append(key)
     except Exception as error:  # a damaged archive, or a lone .npy file, makes zipfile and NumPy raise nearly anything
-        text = " ".join(str(error).split())[:200]
+        text = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{source} is damaged or not an .npz archive: {text}") from None
     if objects:
         raise InputError(

@@ -50,7 +50,7 @@ def confused_table(confusion: Confusion) -> Table:
 def class_table(confusion: Confusion) -> Table:
     """Accuracy, precision and images of each class; of thousands of classes, those with the lowest accuracy."""
     values = confusion.per_class()
-    order = np.argsort(np.nan_to_num(values["recall"], nan=-1.0), kind="stable")
+    order = np.argsort(values["recall"], kind="stable")  # classes without images, whose accuracy is NaN, are the last
     shown = order if len(order) <= counts.DENSE else order[:WORST]
     correct = confusion.right
 

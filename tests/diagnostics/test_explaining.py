@@ -158,6 +158,7 @@ def test_invariance_of_runs(run, command):
     assert code == 0, errors
     one, two = json.loads(output)
     assert one == two
+    assert one["name"] == run.directory.name  # two runs of one name
     assert one["images"] == 40
     part = run.part("test")
     score = (run.model.predict(part.images[:40], verbose=0).argmax(-1) == part.labels[:40]).mean()
@@ -165,4 +166,5 @@ def test_invariance_of_runs(run, command):
     assert Image.open("i.png").size[0] > 500
     text = command("invariance", run.directory, "--limit", 20)[1]
     assert "accuracy by shift" in text
+    assert run.result.name in text
     assert text.count("\n") == 9 + 13 + 4

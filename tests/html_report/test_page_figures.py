@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kzoo.diagnostics.confusion import Confusion
 from kzoo.diagnostics.plots import new_figure
+from kzoo.html_report.classes import class_table
 from kzoo.html_report.figures import Figure, embed, gradient_figures, gradients_of_runs, growth_of, weight_figures
 from kzoo.html_report.pictures import png, sheet
 from kzoo.training.recorders.weight_histograms import Histogram, WeightHistory
@@ -138,3 +140,16 @@ def test_pictures_are_rounded_and_of_one_or_three_channels(channels):
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     expected = np.clip(np.rint(pixels), 0, 255)
     np.testing.assert_array_equal(shown, expected if channels == 3 else expected[..., 0])
+
+
+def test_of_many_classes_those_with_the_lowest_accuracy_are_listed():
+    matrix = np.diag(np.full(300, 2))
+    matrix[0, 0] = 0  # no images
+    matrix[7:106, 0], matrix[150, 0] = 1, 2  # 99 classes with an accuracy of 2/3, and one of 1/2
+    shown = class_table(Confusion(matrix, tuple(f"c{i}" for i in range(300))))
+    assert shown.caption == "The 100 classes of 300 with the lowest accuracy"
+    assert [row[0] for row in shown.rows] == [f"c{i}" for i in (*range(7, 106), 150)]
+    assert shown.rows[-1] == ("c150", "4", "2", "0.5000", "1.0000")
+    few = class_table(Confusion(matrix[:3, :3], ("none", "one", "two")))
+    assert (few.caption, [row[0] for row in few.rows]) == ("Every class on the test images", ["none", "one", "two"])
+    assert few.rows[0] == ("none", "0", "0", "–", "–")
