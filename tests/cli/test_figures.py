@@ -79,6 +79,8 @@ def test_confusion_of_a_run(run, command):
     assert content["matrix"] == record["confusion"]
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_calibration_of_a_run(run, command):
     code, text, _ = command("calibration", run, "--output", "reliability.svg")
     assert code == 0

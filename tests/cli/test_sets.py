@@ -59,6 +59,8 @@ def test_a_set_without_its_record_says_so(made, tmp_path):
         found.evaluate()
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_every_command_takes_a_set(made, folder, command):
     place, run = made
     code, text, errors = command("evaluate", place, "--json")

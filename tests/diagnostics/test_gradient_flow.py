@@ -287,8 +287,9 @@ class Cut(keras.callbacks.Callback):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly_once")
-@pytest.mark.parametrize("at", [(0, 0), pytest.param((1, 0), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at", [pytest.param((0, 0), marks=pytest.mark.representative), (1, 0)])
 def test_a_resumed_run_has_the_same_flow(whole, at):
     with pytest.raises(KeyboardInterrupt):
         kzoo.train(RECIPE, directory="cut", progress=False, checkpoint_minutes=0, callbacks=[Cut(*at)])

@@ -18,13 +18,14 @@ RECIPE = kzoo.recipe("lenet1-max").override(
 SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": Choice(30, 60)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        (keras_tuner.RandomSearch, {"max_trials": 2}),
-        pytest.param(keras_tuner.GridSearch, {"max_trials": 2}, marks=pytest.mark.slow),
-        pytest.param(keras_tuner.BayesianOptimization, {"max_trials": 4}, marks=pytest.mark.slow),
-        pytest.param(keras_tuner.Hyperband, {"max_epochs": 2, "factor": 2}, marks=pytest.mark.slow),
+        pytest.param(keras_tuner.RandomSearch, {"max_trials": 2}, marks=pytest.mark.representative),
+        (keras_tuner.GridSearch, {"max_trials": 2}),
+        (keras_tuner.BayesianOptimization, {"max_trials": 4}),
+        (keras_tuner.Hyperband, {"max_epochs": 2, "factor": 2}),
     ],
 )
 def test_keras_tuners_tuners_train_our_runs(make, options):

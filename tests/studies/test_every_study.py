@@ -35,9 +35,15 @@ SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
 # and a record belongs to an entry of another name only where nothing but the amount of training differs.
 OWN_BATCHES = ("batch-size", "reduction", "fast")
 OWN_EPOCHS = ("fast",)  # the study compares them
-# One run of one study of each report, the cheapest two in the default run.
-FAST = {"fully-connected": "MLP", "fast-without": "all"}
-LONG = {"regularise": "+ dropout", "depth": "E", "dilation": "dilated L=4", "resnet-schedules": "plateau"}
+# One run of one study of each report, the cheapest in the default run.
+FAST = {"fully-connected": "MLP"}
+LONG = {
+    "fast-without": "all",
+    "regularise": "+ dropout",
+    "depth": "E",
+    "dilation": "dilated L=4",
+    "resnet-schedules": "plateau",
+}
 SLOW = [pytest.mark.slow, pytest.mark.representative]
 
 

@@ -129,6 +129,8 @@ def test_compared_runs_show_what_differs(tmp_path):
             compare(*given)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_comparison_command_and_page(three, command, tmp_path):
     # Drawing takes long: gradients before training only.
     flow = {**full().gradient_flow, "epochs": [0], "gradients": [[1e-6, 1e-4, 1e-2]], "update_ratio": [[None] * 3]}
