@@ -214,11 +214,14 @@ def _summary(value: np.ndarray) -> list[float]:
 
 def _code(model: keras.Model) -> Iterator[tuple[str, Described]]:
     """The custom classes and functions among a model's layers and what these hold."""
+    known: dict[Any, Described] = {}
     for layer in [model, *inner_layers(model)]:
         for item in [layer, *vars(layer).values()]:
             kind = item if inspect.isfunction(item) else type(item)
             if is_custom(kind):
-                yield f"{kind.__module__}.{kind.__qualname__}", describe(kind)
+                if kind not in known:  # many layers are of one class
+                    known[kind] = describe(kind)
+                yield f"{kind.__module__}.{kind.__qualname__}", known[kind]
 
 
 def _setting(value: Any, user: type | None = None) -> Any:
