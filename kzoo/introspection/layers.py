@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,3 +122,13 @@ def _direct_variables(layer: Any) -> list[Any]:
     """A layer's variables without those of the layers it is made of."""
     others = {id(variable) for part in _parts(layer) for variable in part.variables}
     return [variable for variable in layer.variables if id(variable) not in others]
+
+
+def automatic_name(kind: str) -> str:
+    """The name that Keras gives to a layer or operation of a class, before it counts: ``max_pooling2d``."""
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)).lower()
+
+
+def is_automatic(name: str, kind: str) -> bool:
+    """Whether Keras made a name from its class, and counted: ``max_pooling2d``, ``max_pooling2d_1``."""
+    return re.fullmatch(rf"{re.escape(automatic_name(kind))}(_\d+)?", name) is not None

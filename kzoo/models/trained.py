@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import keras
 
 from kzoo.errors import InputError
 from kzoo.introspection.graph import functional, has_graph, inner_layers, last_node
+from kzoo.introspection.layers import is_automatic
 from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.structure import ENDS, IDLE, call_entry
 from kzoo.models.weight_transfer import transfer
@@ -132,7 +132,7 @@ def _keys(lines: Mapping[str, list[Any]]) -> dict[str, str]:
     for name, line in lines.items():
         parent, slash, own = name.rpartition("/")
         kind = f"{key_of.get(parent, parent)}{slash}"
-        if re.sub(r"(_\d+)?(\(\))?$", "", own).replace("_", "") == line[0].lower():
+        if is_automatic(own.removesuffix("()"), line[0]):
             kind = f"{kind}{'()' if own.endswith('()') else ''}"
             counts[kind] += 1
             own = f"#{counts[kind]}"

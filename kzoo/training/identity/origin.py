@@ -13,7 +13,6 @@ import inspect
 import json
 import math
 import platform
-import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from kzoo.custom import source_of
 from kzoo.introspection.graph import inner_layers
+from kzoo.introspection.layers import automatic_name, is_automatic
 from kzoo.models.registry import get_variant, resolve
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
@@ -167,15 +167,12 @@ def _automatic_names(content: Any) -> dict[str, str]:
         name = config.get("name") if isinstance(config, dict) else None
         if not isinstance(name, str) or name in names:
             continue
-        base = _snake(str(item.get("class_name")))
-        if re.fullmatch(rf"{re.escape(base)}(_\d+)?", name):
+        kind = str(item.get("class_name"))
+        if is_automatic(name, kind):
+            base = automatic_name(kind)
             names[name] = f"{base}#{counts.setdefault(base, 0)}"
             counts[base] += 1
     return names
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)).lower()
 
 
 def _dicts(content: Any) -> Iterator[dict[str, Any]]:
