@@ -158,10 +158,10 @@ def weights() -> str:
         found = describe(folder, name)
         shape = "x".join(map(str, found.input_shape))
         images = f"{found.images:,}{f' ({OTHER})' if on_other_images(read_result(folder / RECORD)) else ''}"
-        figures = (f"{found.parameters:,}", images, found.epochs, f"{found.metrics['test_accuracy']:.4f}")
-        rows.append((f"`{name}`", shape, len(found.class_names), *figures))
+        figures = (f"{found.metrics['test_accuracy']:.4f}", f"{found.parameters:,}")
+        rows.append((f"`{name}`", *figures, shape, len(found.class_names), images, found.epochs))
     return markdown(
-        "weights | images | classes | parameters | training images | epochs | test accuracy", rows, "llrrrrr"
+        "weights | test accuracy | parameters | images | classes | training images | epochs", rows, "lrrlrrr"
     )
 
 
@@ -181,6 +181,7 @@ def first_weights(*, few: bool) -> str:
         if (row.epochs < min(FEW_EPOCHS, get_recipe(row.recipe["name"]).epochs)) != few:
             continue
         size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
-        sizes = (f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
-        rows.append((f"`{name}`", len(row.class_names), *sizes, row.epochs, f"{row.metrics['test_accuracy']:.1%}"))
-    return markdown("weights | classes | parameters | file | epochs | test accuracy", rows, "lrrrrr")
+        figures = (f"{row.metrics['test_accuracy']:.1%}", f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
+        rows.append((f"`{name}`", *figures, len(row.class_names), row.epochs))
+    # A phone shows the first columns of a table.
+    return markdown("weights | test accuracy | parameters | file | classes | epochs", rows, "lrrrrr")
