@@ -65,7 +65,7 @@ def train(
             searched for in ``runs``, or is in the directory given here or instead of a recipe. It does not change: the
             new run has its own directory, and ends bit for bit like a run of all epochs at once. Schedules that
             fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
-        callbacks: added to those of kzoo. Their plain attributes (or `state()` and `restore(state)`) survive a kill.
+        callbacks: added to those of kzoo. Their attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch, in addition to one at the end of each epoch.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which

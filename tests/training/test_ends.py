@@ -15,7 +15,7 @@ import kzoo
 from kzoo.recipes import recipe
 from kzoo.training import checkpoint
 from kzoo.training.callbacks.built_in import Best, Rate
-from kzoo.training.callbacks.lists import restore_state, state_of
+from kzoo.training.callbacks.states import restore_state, state_of
 from kzoo.training.records import read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -85,11 +85,12 @@ class Checkpointer(keras.callbacks.Callback):
         """Write a checkpoint from which the run resumes at a step of an epoch, both counted from 0."""
         arrays = {kind: [np.asarray(keras.ops.convert_to_numpy(v)) for v in self._variables(kind)] for kind in KINDS}
         arrays["best"] = self._best.weights
+        states, arrays["callbacks"] = self._parts.states()
         state = dataclasses.replace(
             self._state,
             paths=[variable.path for variable in self._variables("model")],
             parts=self._parts.names,
-            callbacks=self._parts.states(),
+            callbacks=states,
             stopped=step == 0 and bool(self.view.stop_training),  # by whichever callback
             segments=self._segments(),
         )
@@ -116,7 +117,7 @@ class Checkpointer(keras.callbacks.Callback):
                 variable.assign(value)
 
         # Callbacks. The file of the best weights may be of a later epoch: epochs are run again from here.
-        self._parts.restore(start.state, self.directory)
+        self._parts.restore(start.state, start.arrays.get("callbacks", []), self.directory)
         self._best.weights = start.arrays.get("best", [])
         if self._best.weights:
             now = self.stock.get_weights()

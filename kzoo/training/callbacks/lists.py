@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.training.callbacks.states import digests, pack_states, restore_state, state_of, unpack
 from kzoo.training.checkpoint import RunState
 from kzoo.training.optimization.optimizers import averaged
 
@@ -35,33 +35,6 @@ class OnceList(keras.callbacks.CallbackList):
     def end(self) -> None:
         """Notify all members that training has ended."""
         super().on_train_end(None)
-
-
-def state_of(callback: Any) -> dict[str, Any]:
-    """What must survive a kill: `state()` where a callback has one, else its plain attributes.
-
-    Those that its constructor takes are not state: a callback may turn them into something else when it begins
-    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
-    """
-    if hasattr(callback, "state"):
-        return callback.state()
-    plain = {}
-    settings = inspect.signature(type(callback)).parameters
-    for name, value in vars(callback).items():
-        if name in settings:
-            continue
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, bool | int | float | str) or value is None:
-            plain[name] = value
-    return plain
-
-
-def restore_state(callback: Any, state: dict[str, Any]) -> None:
-    """Give a callback the state that `state_of` took from its predecessor."""
-    if hasattr(callback, "restore"):
-        callback.restore(state)
-    else:
-        vars(callback).update(state)
 
 
 class Combined(keras.callbacks.CallbackList):
@@ -117,6 +90,7 @@ class StatefulCallbacks:
     def __init__(self, built_in: Sequence[Any], custom: Sequence[Any]) -> None:
         """Hold the callbacks."""
         self.built_in, self.custom = list(built_in), list(custom)
+        self._at_start = [digests(part) for part in self.all]
 
     @property
     def all(self) -> list[Any]:
@@ -128,11 +102,12 @@ class StatefulCallbacks:
         """Class names of the built-in callbacks."""
         return [type(part).__name__ for part in self.built_in]
 
-    def states(self) -> list[dict[str, Any]]:
-        """The states that must survive a kill."""
-        return [state_of(part) for part in self.all]
+    def states(self) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+        """The states that must survive a kill, as JSON data and the arrays in them."""
+        states = [state_of(part, start) for part, start in zip(self.all, self._at_start, strict=True)]
+        return pack_states(self.all, states)
 
-    def restore(self, state: RunState, directory: Path) -> None:
+    def restore(self, state: RunState, arrays: list[np.ndarray], directory: Path) -> None:
         """Take the states from a checkpoint.
 
         Raises:
@@ -153,10 +128,11 @@ class StatefulCallbacks:
             )
 
         # Restore the built-in callbacks, then the custom ones.
+        states = [unpack(kept, arrays) for kept in state.callbacks]
         try:
-            for part, kept in zip(self.built_in, state.callbacks[:count], strict=True):
+            for part, kept in zip(self.built_in, states[:count], strict=True):
                 restore_state(part, kept)
         except (KeyError, TypeError) as error:
             raise other from error
-        for part, kept in zip(self.custom, state.callbacks[count:], strict=True):
+        for part, kept in zip(self.custom, states[count:], strict=True):
             restore_state(part, kept)

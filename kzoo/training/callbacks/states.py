@@ -1,0 +1,198 @@
+"""The states of callbacks: taken from them, packed for a checkpoint, and given to their successors."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import inspect
+import re
+import types
+import warnings
+import zlib
+from collections import deque
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from kzoo.errors import InputError
+
+SET_BY_KERAS = ("_model", "model", "params", "validation_data")
+CONSTANTS = (PurePath, enum.Enum, re.Pattern, datetime.date, datetime.timedelta, types.ModuleType)
+"""Attributes of these types are set by a constructor and do not change: nothing is lost if they are not saved."""
+CONTAINERS = (list, dict, set, deque, np.ndarray)
+"""Types whose contents change although the attribute does not."""
+UNSAVED = "$unsaved"
+"""Under this key a state names the attributes that are not in it. No attribute of a callback has such a name."""
+
+
+class NotSaved(TypeError):
+    """A value that a checkpoint cannot hold."""
+
+
+def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str, Any]:
+    """What must survive a kill: `state()` where a callback has one, else its attributes.
+
+    Plain values that its constructor takes are not state: a callback may turn them into something else when it begins
+    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
+
+    Args:
+        callback: any callback.
+        at_start: `digests` of the callback before training. Arrays that are as they were then, such as images that it
+            evaluates, are left out, and so is everything that its constructor took.
+
+    Returns:
+        The state, which `pack` can turn into JSON data and arrays. Under `UNSAVED` it has the names of the attributes
+        of a custom callback that no checkpoint can hold.
+    """
+    if hasattr(callback, "state"):
+        return callback.state()
+    state: dict[str, Any] = {}
+    unsaved = []
+    settings = inspect.signature(type(callback)).parameters
+    for name, value in _attributes(callback).items():
+        arrays: list[np.ndarray] = []
+        try:
+            packed = pack(value, arrays)
+        except NotSaved:
+            if name not in settings and not callable(value) and not isinstance(value, CONSTANTS):
+                unsaved.append(name)
+            continue
+        if name in settings or arrays:
+            unchanged = (at_start or {}).get(name) == _digest(packed, arrays)
+            if unchanged or (name in settings and not (at_start and isinstance(value, CONTAINERS))):
+                continue
+        state[name] = value
+    # Keras's own callbacks open their files and writers again when they begin.
+    if unsaved and not _of_keras(type(callback)):
+        state[UNSAVED] = unsaved
+    return state
+
+
+def digests(callback: Any) -> dict[str, int]:
+    """Digests of those attributes of a callback that hold several values, by name."""
+    found = {}
+    for name, value in _attributes(callback).items():
+        if isinstance(value, CONTAINERS):
+            arrays: list[np.ndarray] = []
+            try:
+                found[name] = _digest(pack(value, arrays), arrays)
+            except NotSaved:
+                continue
+    return found
+
+
+def _attributes(callback: Any) -> dict[str, Any]:
+    """The attributes of a callback, with the lists and the like that its class holds."""
+    classes = [each for each in reversed(type(callback).__mro__) if not _of_keras(each)]
+    shared = {name: value for each in classes for name, value in vars(each).items() if isinstance(value, CONTAINERS)}
+    found = {**shared, **vars(callback)}
+    return {name: value for name, value in found.items() if name not in SET_BY_KERAS and not name.startswith("__")}
+
+
+def _of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "keras"
+
+
+def _digest(packed: Any, arrays: list[np.ndarray]) -> int:
+    digest = zlib.crc32(repr(packed).encode())
+    for array in arrays:
+        digest = zlib.crc32(f"{array.dtype}{array.shape}".encode(), digest)
+        digest = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, digest)
+    return digest
+
+
+def restore_state(callback: Any, state: dict[str, Any]) -> None:
+    """Give a callback the state that `state_of` took from its predecessor.
+
+    Lists, dictionaries and sets are filled in place, because a script may hold them too.
+    """
+    if hasattr(callback, "restore"):
+        callback.restore(state)
+        return
+    unsaved = state.get(UNSAVED)
+    if unsaved:
+        warnings.warn(
+            f"callback {type(callback).__name__} starts again with {', '.join(unsaved)}, which checkpoints cannot "
+            "hold: give it state() and restore(state)",
+            stacklevel=2,
+        )
+    for name, value in state.items():
+        if name == UNSAVED:
+            continue
+        current: Any = getattr(callback, name, None)
+        if isinstance(current, list | deque) and isinstance(value, list | deque):
+            kept = list(value)
+            current.clear()
+            current.extend(kept)
+        elif any(isinstance(current, kind) and isinstance(value, kind) for kind in (dict, set)):
+            current.clear()
+            current.update(value)
+        else:
+            vars(callback)[name] = value
+
+
+def pack(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
+    """Turn a value into JSON data, in which arrays are named by their index in `arrays`, to which they are added.
+
+    Raises:
+        NotSaved: the value, or one in it, is neither a plain value nor an array nor a container of such.
+    """
+    if depth > 20:
+        raise NotSaved("a value nested more than 20 deep, or in itself")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufcU":
+        arrays.append(value)
+        return {"$array": len(arrays) - 1}
+
+    def inside(values: Any) -> list[Any]:
+        return [pack(each, arrays, depth + 1) for each in values]
+
+    if isinstance(value, list):
+        return inside(value)
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and (key == UNSAVED or not key.startswith("$")) for key in value):
+            return dict(zip(value, inside(value.values()), strict=True))
+        return {"$dict": inside(value.items())}
+    for kind, name in ((tuple, "$tuple"), (set, "$set"), (frozenset, "$frozenset"), (deque, "$deque")):
+        if isinstance(value, kind):
+            return {name: inside(value)}
+    raise NotSaved(f"a value of type {type(value).__name__}")
+
+
+def unpack(data: Any, arrays: list[np.ndarray]) -> Any:
+    """The value that `pack` turned into JSON data and arrays; data of checkpoints before there were arrays too."""
+    if isinstance(data, list):
+        return [unpack(each, arrays) for each in data]
+    if not isinstance(data, dict):
+        return data
+    if len(data) == 1:
+        ((kind, inner),) = data.items()
+        if kind == "$array":
+            return arrays[inner]
+        makers = {"$tuple": tuple, "$set": set, "$frozenset": frozenset, "$deque": deque, "$dict": dict}
+        if kind in makers:
+            return makers[kind](unpack(inner, arrays))
+    return {key: unpack(value, arrays) for key, value in data.items()}
+
+
+def pack_states(callbacks: list[Any], states: list[dict[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
+    """Turn the states of callbacks into JSON data and arrays.
+
+    Raises:
+        InputError: the `state()` of a callback returns what a checkpoint cannot hold.
+    """
+    arrays: list[np.ndarray] = []
+    packed = []
+    for callback, state in zip(callbacks, states, strict=True):
+        try:
+            packed.append(pack(state, arrays))
+        except NotSaved as error:
+            raise InputError(
+                f"state() of callback {type(callback).__name__} holds {error}: a checkpoint holds numbers, text, NumPy "
+                "arrays, and lists, tuples, sets and dictionaries of them"
+            ) from None
+    return packed, arrays

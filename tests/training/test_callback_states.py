@@ -1,0 +1,196 @@
+"""What callbacks have gathered survives a kill, whatever holds it; what cannot be saved is named."""
+
+import collections
+import threading
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kzoo
+from kzoo.errors import InputError
+from kzoo.training import checkpoint
+from kzoo.training.callbacks.lists import StatefulCallbacks
+from kzoo.training.callbacks.states import digests, restore_state, state_of
+from kzoo.training.checkpoint import Checkpoint, RunState
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+
+def handed_over(before, after, folder="checkpoint"):
+    """Give a callback the state of another one, by way of a file."""
+    parts = StatefulCallbacks([], [before])
+    before.gather()
+    states, arrays = parts.states()
+    path = checkpoint.save(
+        Path(folder), Checkpoint(1, 0, {"callbacks": arrays}, RunState("d", "f", parts=[], callbacks=states))
+    )
+    loaded = checkpoint.load(path)
+    StatefulCallbacks([], [after]).restore(loaded.state, loaded.arrays.get("callbacks", []), Path(folder))
+    return after
+
+
+class Gathers(keras.callbacks.Callback):
+    """Holds what people's callbacks hold."""
+
+    of_the_class: list = []  # noqa: RUF012
+
+    def __init__(self, images, given):
+        super().__init__()
+        self.given = given
+        self._images = images
+        self.losses, self.recent = [], collections.deque(maxlen=2)
+        self.by_epoch, self.counts = {}, collections.defaultdict(list)
+        self.seen, self.matrix, self.weights, self.best = set(), np.zeros((2, 2), int), None, None
+
+    def gather(self):
+        self.given.append("x")
+        self.losses += [0.5, float("inf"), np.float32(0.25)]
+        self.recent.extend([1, 2, 3])
+        self.by_epoch[3] = {"a": (1, 2), "$array": None}
+        self.counts["b"].append(7)
+        self.seen |= {"u", 2}
+        self.matrix[1, 0] += 4
+        self.weights = [np.arange(3.0), np.ones((2, 1), np.float32)]
+        self.best = 0.75
+        self.of_the_class.append(8)
+
+
+def test_containers_and_arrays_are_handed_over():
+    images = np.zeros((4, 3))
+    before, after = Gathers(images, []), Gathers(images, [])
+    shared, counts = after.losses, after.counts
+    Gathers.of_the_class = []
+    handed_over(before, after)
+    assert after.losses is shared  # a script may hold it too
+    assert shared == [0.5, float("inf"), 0.25]
+    assert after.recent == collections.deque([2, 3])
+    assert after.recent.maxlen == 2
+    assert after.by_epoch == {3: {"a": (1, 2), "$array": None}}
+    assert after.counts is counts
+    assert counts == {"b": [7]}
+    assert after.seen == {"u", 2}
+    assert after.matrix.tolist() == [[0, 0], [4, 0]]
+    assert [part.tolist() for part in after.weights] == [[0, 1, 2], [[1], [1]]]
+    assert after.weights[1].dtype == np.float32
+    assert (after.best, after.given) == (0.75, ["x"])
+    assert after._images is images
+
+
+def test_a_list_of_the_class_is_handed_over_to_another_process():
+    Gathers.of_the_class = []
+    state = state_of(before := Gathers(None, []))
+    assert state["of_the_class"] == []
+    before.gather()
+    kept = {name: list(value) for name, value in state_of(before).items() if name == "of_the_class"}
+    Gathers.of_the_class = []  # as a new process has it
+    restore_state(Gathers(None, []), kept)
+    assert Gathers.of_the_class == [8]
+
+
+def test_arrays_that_training_did_not_change_are_not_saved_again_and_again():
+    callback = Gathers(np.ones((5, 2)), [])
+    start = digests(callback)
+    assert {"_images", "matrix", "given"}.isdisjoint(state_of(callback, start))
+    callback.gather()
+    changed = state_of(callback, start)
+    assert "_images" not in changed
+    assert {"matrix", "given", "weights"} <= set(changed)
+    callback._images[2] = 3
+    assert changed["given"] == ["x"]
+    assert "_images" in state_of(callback, start)
+
+
+class HasObjects(keras.callbacks.Callback):
+    """Holds what no checkpoint can."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock, self.nested, self.place, self.function = threading.Lock(), [], Path("x"), len
+        self.circle = {}
+
+    def gather(self):
+        self.nested.append(object())
+        self.circle["itself"] = self.circle
+
+
+def test_what_cannot_be_saved_is_named():
+    with pytest.warns(UserWarning, match="HasObjects starts again with lock, nested, circle, which checkpoints cannot"):
+        handed_over(HasObjects(), HasObjects())
+
+
+def test_keras_callbacks_warn_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for make in (
+            lambda: keras.callbacks.ReduceLROnPlateau(),
+            lambda: keras.callbacks.CSVLogger("log.csv"),
+            lambda: keras.callbacks.ModelCheckpoint("a.keras"),
+            lambda: keras.callbacks.LambdaCallback(on_epoch_end=print),
+            lambda: keras.callbacks.TerminateOnNaN(),
+        ):
+            before = make()
+            before.gather = lambda: None
+            handed_over(before, make())
+
+
+class Returns(keras.callbacks.Callback):
+    """Has a state of its own."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def gather(self):
+        pass
+
+    def state(self):
+        return {"value": self.value}
+
+    def restore(self, state):
+        self.value = state["value"]
+
+
+def test_own_states_may_hold_arrays_and_are_refused_by_name_otherwise():
+    assert handed_over(Returns(np.arange(4)), Returns(None)).value.tolist() == [0, 1, 2, 3]
+    with pytest.raises(InputError, match=r"state\(\) of callback Returns holds a value of type object: a checkpoint"):
+        handed_over(Returns(object()), Returns(None))
+
+
+class Interrupts(keras.callbacks.Callback):
+    """Ctrl-C in the third epoch, once."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2 and not Path("interrupted").exists():
+            Path("interrupted").touch()
+            raise KeyboardInterrupt
+
+
+def test_early_stopping_of_keras_restores_the_best_weights_of_earlier_processes():
+    """The largest loss is that of the first epoch, which another process trained."""
+
+    def train(function, what, **changes):
+        stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)
+        return function(what, callbacks=[stop, Interrupts()], progress=False, **changes)
+
+    budget = {"dataset": "digits", "train_size": 480, "batch_size": 120, "epochs": 4, "model_options.hidden": [4]}
+    Path("interrupted").touch()
+    whole = train(kzoo.train, "mlp", directory="whole", diagnostics=False, **budget)
+    Path("interrupted").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(kzoo.train, "mlp", directory="cut", diagnostics=False, **budget)
+    resumed = train(kzoo.resume, "cut")
+    assert np.argmax(whole.history["loss"]) == 0
+    assert len(resumed.result.segments) == 2
+    for name in ("final.weights.h5", "best.weights.h5"):
+        for a, b in zip(*([*map(np.asarray, weights(run, name))] for run in (whole, resumed)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def weights(run, name):
+    """The weights in a run's file."""
+    model = keras.models.clone_model(run.model)
+    model.load_weights(run.directory / name)
+    return model.get_weights()
