@@ -28,7 +28,7 @@ from kzoo.training.build import Data
 from kzoo.training.callbacks import built_in as cb
 from kzoo.training.callbacks.checkpointer import Checkpointer
 from kzoo.training.callbacks.finite_guard import FiniteGuard
-from kzoo.training.callbacks.lists import OnceList, StatefulCallbacks
+from kzoo.training.callbacks.lists import OnceList, StatefulCallbacks, continue_logs
 from kzoo.training.callbacks.progress_bar import ProgressBar
 from kzoo.training.checkpoint import Checkpoint, RunState
 from kzoo.training.directory import save_weights
@@ -141,6 +141,8 @@ class Trainer:
         # Those with state, the user's among them; the checkpoint that keeps their states is written last.
         built_in = [cb.Averaging(), *watchers, self.log, rate, self.best, *([self.stopper] if self.stopper else [])]
         parts = StatefulCallbacks(built_in, options.callbacks or ())
+        if self.start is not None:
+            continue_logs(parts.custom, self.start.epoch)
         self.checkpointer = Checkpointer(
             self.stock,
             self.view,

@@ -189,6 +189,29 @@ def test_early_stopping_of_keras_restores_the_best_weights_of_earlier_processes(
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("append", [False, True])
+def test_csv_logger_of_keras_continues_its_file(append):
+    budget = {"dataset": "digits", "train_size": 480, "batch_size": 240, "epochs": 4, "model_options.hidden": [4]}
+
+    def train(function, what, log, **changes):
+        Path(log).write_text("of before\r\n")
+        logger = keras.callbacks.CSVLogger(log, append=append)
+        return function(what, callbacks=[logger, Interrupts()], progress=False, **changes)
+
+    Path("interrupted").touch()
+    train(kzoo.train, "mlp", "whole.csv", directory="whole", diagnostics=False, **budget)
+    Path("interrupted").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(kzoo.train, "mlp", "cut.csv", directory="cut", diagnostics=False, **budget)
+    with open("cut.csv", "a", newline="") as stream:
+        stream.write("2,this row was written after the checkpoint\r\n")
+    for _ in range(2):  # resumed, then found finished
+        again = [keras.callbacks.CSVLogger("cut.csv", append=append), Interrupts()]
+        kzoo.resume("cut", callbacks=again, progress=False)
+    assert Path("cut.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert Path("cut.csv").read_text().count("epoch") == (not append)
+
+
 def weights(run, name):
     """The weights in a run's file."""
     model = keras.models.clone_model(run.model)

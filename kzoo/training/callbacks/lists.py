@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.files import write_atomically
 from kzoo.training.callbacks.states import digests, pack_states, restore_state, state_of, unpack
 from kzoo.training.checkpoint import RunState
 from kzoo.training.optimization.optimizers import averaged
@@ -35,6 +36,24 @@ class OnceList(keras.callbacks.CallbackList):
     def end(self) -> None:
         """Notify all members that training has ended."""
         super().on_train_end(None)
+
+
+def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
+    """Let Keras's CSVLogger continue its file in a run that resumes at `epoch`, instead of starting it again.
+
+    A row of that epoch was written after the checkpoint; it is removed, because the epoch is trained again.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.CSVLogger):
+            continue
+        callback.append = True
+        path = Path(callback.filename)
+        if epoch and path.is_file():
+            with open(path, encoding="utf-8", newline="") as stream:
+                lines = stream.readlines()
+            if lines and lines[-1].partition(callback.sep)[0] == str(epoch):
+                text = "".join(lines[:-1])
+                write_atomically(path, lambda stream, text=text: stream.write(text.encode()))  # type: ignore[misc]
 
 
 class Combined(keras.callbacks.CallbackList):

@@ -17,7 +17,8 @@ import numpy as np
 
 from kzoo.errors import InputError
 
-SET_BY_KERAS = ("_model", "model", "params", "validation_data")
+SET_BY_KERAS = ("_model", "model", "params", "validation_data", "append_header")
+"""Attributes that a callback gets when training begins; the last one says whether the file of CSVLogger is empty."""
 CONSTANTS = (PurePath, enum.Enum, re.Pattern, datetime.date, datetime.timedelta, types.ModuleType)
 """Attributes of these types are set by a constructor and do not change: nothing is lost if they are not saved."""
 CONTAINERS = (list, dict, set, deque, np.ndarray)
