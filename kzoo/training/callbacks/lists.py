@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,9 @@ def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
         callback.append = True
         path = Path(callback.filename)
         if epoch and path.is_file():
-            with open(path, encoding="utf-8", newline="") as stream:
-                lines = stream.readlines()
-            if lines and lines[-1].partition(callback.sep)[0] == str(epoch):
-                text = "".join(lines[:-1])
-                write_atomically(path, lambda stream, text=text: stream.write(text.encode()))  # type: ignore[misc]
+            lines = path.read_bytes().splitlines(keepends=True)
+            if lines and lines[-1].startswith(f"{epoch}{callback.sep}".encode()):
+                write_atomically(path, methodcaller("writelines", lines[:-1]))
 
 
 class Combined(keras.callbacks.CallbackList):
