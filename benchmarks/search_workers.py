@@ -1,4 +1,4 @@
-"""How much faster two workers of one thread each search than one worker of one thread.
+"""How much faster two workers of one core each search than one worker of one core (Linux).
 
     python benchmarks/search_workers.py
 
@@ -90,13 +90,17 @@ def search(settings: dict[str, Any], folder: Path, workers: int, copies: int, tr
     """Run as many copies of a search side by side, and give their rate together and the share of the first's owner."""
     environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
     folder.mkdir()
+    # With oneDNN, TensorFlow has two threads where one is asked for: only a bound process has one core.
+    cores = sorted(os.sched_getaffinity(0))
     running = []
     for copy in range(copies):
         path, directory = folder / f"search{copy}.py", folder / f"search{copy}"
         path.write_text(SEARCH.format(**settings, trials=trials))
         words = [sys.executable, "-m", "kzoo", "search", str(path), "--workers", str(workers)]
         log = open(directory.with_suffix(".log"), "wb")  # noqa: SIM115  (open as long as the process runs)
-        process = subprocess.Popen([*words, "--directory", str(directory)], env=environment, stdout=log, stderr=log)
+        own = ",".join(str(core) for core in cores[copy * workers : (copy + 1) * workers])
+        words = ["taskset", "-c", own, *words, "--directory", str(directory)]
+        process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
         running.append((directory, process))
     share = owner_share(running[0][1], running[0][0], workers, trials)
     for directory, process in running:
