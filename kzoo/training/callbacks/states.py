@@ -61,7 +61,8 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
             continue
         if name in settings or arrays:
             unchanged = (at_start or {}).get(name) == _digest(packed, arrays)
-            if unchanged or (name in settings and not (at_start and isinstance(value, CONTAINERS))):
+            changeable = at_start is not None and isinstance(value, CONTAINERS)
+            if unchanged or (name in settings and not changeable):
                 continue
         state[name] = value
     # Keras's own callbacks open their files and writers again when they begin.
@@ -71,8 +72,10 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
 
 
 def digests(callback: Any) -> dict[str, int]:
-    """Digests of those attributes of a callback that hold several values, by name."""
-    found = {}
+    """Digests of those attributes of a callback that hold several values, by name; none if it has a `state()`."""
+    found: dict[str, int] = {}
+    if hasattr(callback, "state"):
+        return found
     for name, value in _attributes(callback).items():
         if isinstance(value, CONTAINERS):
             arrays: list[np.ndarray] = []
