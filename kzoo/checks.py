@@ -16,6 +16,11 @@ def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, NumPy's included; True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def is_whole(value: Any, minimum: int = 1) -> bool:
     """Whether a value is a whole number of at least `minimum`, NumPy's included; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum
@@ -30,7 +35,7 @@ def whole(option: str, value: Any, minimum: int = 1) -> int:
 
 def positive(option: str, value: Any) -> float:
     """The value, if it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
+    if not is_number(value) or not 0 < float(value) < float("inf"):
         raise InputError(f"{option}={value!r}: must be a number above 0")
     return float(value)
 
@@ -44,7 +49,7 @@ def odd(option: str, value: Any) -> int:
 
 def rate(option: str, value: Any) -> float:
     """The value, if it is a dropout rate: 0 <= value < 1."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
+    if not is_number(value) or not 0 <= float(value) < 1:
         raise InputError(f"{option}={value!r}: must be a number from 0 up to, but not including, 1")
     return float(value)
 

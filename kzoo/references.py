@@ -73,6 +73,13 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
     return target
 
 
+def reference_to(function: Any) -> str | None:
+    """The reference ``"module:function"`` to a function; None if it is not found by its name in its module."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
+    found = getattr(sys.modules.get(str(module)), name, None)
+    return f"{module}:{name}" if found is function else None
+
+
 def warn_if_edited(module: ModuleType) -> None:
     """Warn if the file of a module has changed since the module was first used: what is used is its code as it was."""
     if module.__name__ == "__main__":  # a script may be edited while it runs

@@ -82,8 +82,8 @@ def _show(result: Any) -> None:
     """Print a search's table, the importance of its fields, and where the rest is."""
     from kzoo.search import tables
     from kzoo.search.confirming import verdict
-    from kzoo.search.importance import importances
     from kzoo.search.results import BEST, PICTURE, TABLE
+    from kzoo.search.summary import importances
 
     # Tables; piped, lines may be longer than those of a terminal.
     console = wide_console()
@@ -150,7 +150,7 @@ def trials(
 
     # Write what was asked for, then print.
     if figure is not None:
-        from kzoo.search.pictures import plot_search
+        from kzoo.search.summary import plot_search
 
         save_figure(figure, force, plot_search, result)
     if best is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError
 
 Pair = int | Sequence[int]
@@ -150,7 +151,7 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     """
     two = (value, value) if isinstance(value, int | np.integer) else value
     good = isinstance(two, Sequence) and not isinstance(two, str) and len(two) == 2
-    if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in two):
+    if not good or not all(map(is_whole, two)):
         raise InputError(f"{name} must be a positive integer or two of them, not {value!r}")
     return int(two[0]), int(two[1])
 
@@ -165,7 +166,7 @@ def _explicit(padding: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
     for side in sides:
         if isinstance(side, str) or not isinstance(side, Sequence) or len(side) != 2:
             return None
-        if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0 for n in side):
+        if not all(is_whole(n, 0) for n in side):
             return None
     return tuple((int(first), int(last)) for first, last in sides)  # type: ignore[return-value]
 
@@ -256,7 +257,7 @@ def of_convolution(input_shape: Any, kernel_shape: Any, stride: Pair, padding: P
     """
     for name, shape, meaning in (("input_shape", input_shape, IMAGES), ("kernel_shape", kernel_shape, KERNEL)):
         good = isinstance(shape, Sequence) and len(shape) == 4
-        if not good or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        if not good or not all(map(is_whole, shape)):
             raise InputError(f"{name} must be four positive integers, {meaning}, not {shape!r}")
     if kernel_shape[2] != input_shape[3]:
         raise InputError(

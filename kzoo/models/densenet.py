@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kzoo.checks import rate, whole
+from kzoo.checks import is_number, rate, whole
 from kzoo.errors import InputError
 from kzoo.models.blocks import Layers, pool
 from kzoo.models.builder import ModelBuilder
@@ -50,7 +50,7 @@ def DenseNet(
     # Check the options.
     growth_rate = whole("growth_rate", growth_rate)
     dropout = rate("dropout", dropout)
-    if isinstance(compression, bool) or not isinstance(compression, (int, float)) or not 0 < compression <= 1:
+    if not is_number(compression) or not 0 < compression <= 1:
         raise InputError(f"compression={compression!r}: must be a number above 0, up to 1")
     count = _layers_per_stage(depth, whole("stages", stages), bottleneck)
     layers = Layers(kernel_initializer, activation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kzoo.checks import choice, rate, several
+from kzoo.checks import choice, positive, rate, several
 from kzoo.errors import InputError
 from kzoo.introspection.graph import maker
 from kzoo.models.blocks import Layers
@@ -64,9 +64,7 @@ def FastNet(
     if convs not in (2, 3):
         raise InputError(f"convs={convs!r}: must be 2 or 3")
     momentum = rate("momentum", momentum)
-    scale = 1 / widths[-1] if head_scale is None else head_scale
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not scale > 0:
-        raise InputError(f"head_scale={head_scale!r}: must be a number greater than 0")
+    scale = 1 / widths[-1] if head_scale is None else positive("head_scale", head_scale)
     layers = _Layers("torch", activation, momentum=momentum, identity=identity)
 
     # The first layer, and the stages.

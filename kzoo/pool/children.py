@@ -180,17 +180,16 @@ class Children(Pool):
         code = child.kill()
         if job is None:  # it had no job
             return
-        self._deaths[job.key] += 1
-        deaths = self._deaths[job.key]
-        reason = _reason(code, job.log, worker.log_start, deaths)
+        deaths = self._deaths[job.key] = self._deaths[job.key] + 1
+        reason = why_it_died(code, job.log, worker.log_start, deaths)
         if job.record.exists():
             self._end("done", job)
         elif deaths >= self.deaths:
-            self._end("failed", job, reason, code)
+            self._end("failed", job, reason)
         else:
             self._look_again[job.key] = time.monotonic() + self.delay * 2 ** (deaths - 1)
             self._queue.appendleft(job)
-            self._events.append(Event("died", job, reason, code=code))
+            self._events.append(Event("died", job, reason))
 
 
 def _readable(pipes: list[IO[bytes]], seconds: float) -> list[IO[bytes]]:
@@ -198,13 +197,15 @@ def _readable(pipes: list[IO[bytes]], seconds: float) -> list[IO[bytes]]:
     return select.select(pipes, [], [], seconds)[0]
 
 
-def _reason(code: int, log: Path, start: int, deaths: int) -> str:
+def why_it_died(code: int, log: Path, start: int, deaths: int) -> str:
     """Why a process died, in one line: exit status or signal, its last line of output, and the path of its log."""
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     times = f", {deaths} times so far" if deaths > 1 else ""
     lines: list[str] = []
     with contextlib.suppress(OSError), open(log, "rb") as stream:  # the log may have been deleted
         stream.seek(max(start, log.stat().st_size - TAIL))
         lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
     last = f": {lines[-1]}" if lines else ""
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    if code == -signal.SIGKILL or (code < 0 and ("alloc" in last or "memory" in last)):
+        how += ", perhaps out of memory"
     return f"its process died ({how}){times}{last} (log: {log})"

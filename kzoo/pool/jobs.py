@@ -62,14 +62,12 @@ class Event:
         job: the job.
         reason: why it died, failed or was refused.
         where: the process in which it started.
-        code: exit status of the process that died, negative for a signal; None if unknown.
     """
 
     kind: Kind
     job: Job
     reason: str = ""
     where: str = ""
-    code: int | None = None
 
     @property
     def final(self) -> bool:
@@ -167,9 +165,9 @@ class Pool:
             self._elsewhere.add(job.key)
             self._events.append(Event("elsewhere", job))
 
-    def _end(self, kind: Kind, job: Job, reason: str = "", code: int | None = None) -> None:
+    def _end(self, kind: Kind, job: Job, reason: str = "") -> None:
         del self._jobs[job.key]
-        self._events.append(Event(kind, job, reason, code=code))
+        self._events.append(Event(kind, job, reason))
 
     def _ended(self, job: Job, kind: str, reason: str) -> None:
         """Record how a call of `perform` ended."""

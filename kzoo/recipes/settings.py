@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from kzoo.checks import is_number
 from kzoo.custom import CustomPart, family, reserve
 from kzoo.recipes.fields import Positive, Share
 from kzoo.schemas import Validated, kind_alone
@@ -259,7 +260,7 @@ class ChannelStatistics(Setting):
 
 
 def _factor_alone(value: Any) -> Any:
-    return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return {"factor": value} if is_number(value) else value
 
 
 AnyOptimizer = Union[Adam, AdamW, SGD, Momentum, Nesterov, RMSprop, Adagrad, Adadelta, NAdam, Lion, Muon]  # noqa: UP007

@@ -36,14 +36,14 @@ class MedianStop(keras.callbacks.Callback):
     processes.
     """
 
-    def __init__(self, directory: Path, trial: Path, objective: str, direction: str) -> None:
-        """Watch the trial in `trial`, one of the directories in `directory`."""
+    def __init__(self, trial: Path, objective: str, direction: str) -> None:
+        """Watch the trial in the directory `trial`; the others' directories are beside it."""
         super().__init__()
-        self.directory, self.trial, self.objective, self.direction = directory, trial, objective, direction
+        self.trial, self.objective, self.direction = trial, objective, direction
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare."""
-        outcomes = [path for path in self.directory.glob(f"trial_*/{OUTCOME}") if path.parent.name != self.trial.name]
+        outcomes = [path for path in self.trial.parent.glob(f"trial_*/{OUTCOME}") if path.parent != self.trial]
         others = [self._curve(path.parent) for path in outcomes if read_outcome(path).status == "completed"]
         averages = [statistics.fmean(values[: epoch + 1]) for values in others if len(values) > epoch]
         if len(averages) < LEAST:

@@ -42,9 +42,8 @@ def confirm(
     if result.status == "running":
         raise InputError(f"search {str(directory)!r} has not ended: kzoo search FILE resumes it")
     recipes = {"best": result.recipe(), "recipe": Recipe(**result.record.search["recipe"])}
-    seed = recipes["recipe"].seed
-    if seed in seeds or len(set(seeds)) < len(seeds) or not seeds:
-        raise InputError(f"seeds must be different, and none the search's own {seed}, not {list(seeds)}")
+    if (used := recipes["recipe"].seed) in seeds or len(set(seeds)) < len(seeds) or not seeds:
+        raise InputError(f"seeds must be different, and none the search's own {used}, not {list(seeds)}")
 
     # Train both recipes with each seed.
     confirmed = []

@@ -36,14 +36,13 @@ class Rejected(FailedTrialError):
     """A model exceeds a limit and is not trained, which does not count as a failure.
 
     Attributes:
-        parameters: its trainable parameters.
-        multiply_adds: per image, if they were counted.
+        counts: its trainable ``parameters`` and, if they were counted, ``multiply_adds`` per image.
     """
 
-    def __init__(self, message: str, parameters: int, multiply_adds: int | None = None) -> None:
+    def __init__(self, message: str, **counts: int) -> None:
         """Create the error."""
         super().__init__(message)
-        self.parameters, self.multiply_adds = parameters, multiply_adds
+        self.counts = counts
 
 
 class _Misuse(InputError, FatalError):
@@ -123,9 +122,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def train_trial(self, hp: Any, directory: Path) -> keras.callbacks.History:
         """Train a trial of the search in its directory, or resume it; returns what `fit` returns."""
         epochs = {name: hp.values.get(f"tuner/{name}") for name in ("epochs", "initial_epoch")}
-        callbacks = []
-        if self.search.stop_poor:
-            callbacks = [MedianStop(directory.parent, directory, self.search.objective, self.search.direction)]
+        aim = self.search.objective, self.search.direction
+        callbacks = [MedianStop(directory, *aim)] if self.search.stop_poor else []
         self._continue_trial(hp, directory / RUN)
         return self.fit(hp, self.build(hp), callbacks=callbacks, directory=directory / RUN, **epochs)
 
@@ -183,13 +181,14 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             Rejected: they exceed a limit.
         """
         parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-        if self.max_parameters is not None and parameters > self.max_parameters:
-            raise Rejected(f"{parameters:,} parameters exceed the limit of {self.max_parameters:,}", parameters)
-        if self.max_multiply_adds is None:
+        if (limit := self.max_parameters) is not None and parameters > limit:
+            raise Rejected(f"{parameters:,} parameters exceed the limit of {limit:,}", parameters=parameters)
+        if (limit := self.max_multiply_adds) is None:
             return parameters, None
         work = layer_table(model).multiply_adds
-        if work > self.max_multiply_adds:
-            raise Rejected(f"{work:,} multiply-adds exceed the limit of {self.max_multiply_adds:,}", parameters, work)
+        if work > limit:
+            message = f"{work:,} multiply-adds exceed the limit of {limit:,}"
+            raise Rejected(message, parameters=parameters, multiply_adds=work)
         return parameters, work
 
     def fit(

@@ -30,7 +30,6 @@ Values = dict[str, Any]
 SCHEMA_VERSION = 1
 REJECTED_IN_A_ROW = 100
 """After this many rejected trials in a row, the search is given up."""
-ADVICE = ": restore it, or start the search again"
 DRAWS = 20
 """After this many random configurations in a row that were tried before, the remaining ones are listed."""
 LISTED = 20_000
@@ -69,7 +68,7 @@ class Planned:
         self._exhausted_at = -1
         if self.path.exists():
             try:
-                self._restore(read_json(self.path, "state", ADVICE))
+                self._restore(read_json(self.path, "state", ": restore it, or start the search again"))
             except (KeyError, TypeError) as error:
                 raise InputError(f"{str(self.path)!r} is damaged ({type(error).__name__}: {error})") from None
 

@@ -6,6 +6,7 @@ writes the record ``search.json`` at every change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,7 @@ from kzoo.errors import InputError
 from kzoo.files import user_path, write_json
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import Frozen, read_record
-from kzoo.search.search import Search
-from kzoo.training.records import folder_name
 
-SEARCHES = Path("searches")
 SCHEMA_VERSION = 1
 RECORD, STATE, OUTCOME, RUN = "search.json", "oracle_state.json", "outcome.json", "run"
 BEST, TABLE, PICTURE = "best.json", "table.md", "trials.svg"
@@ -143,17 +141,17 @@ class SearchRecord(Frozen):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class SearchResult:
-    """The record of a search, and its directory.
+    """The record of a search, and its directory; see `read_search`.
 
     Attributes:
         directory: directory of the search, or of a copied record.
         record: the record.
     """
 
-    def __init__(self, directory: Path, record: SearchRecord) -> None:
-        """See `read_search`."""
-        self.directory, self.record = directory, record
+    directory: Path
+    record: SearchRecord
 
     def __repr__(self) -> str:
         ranked = self.ranked()
@@ -240,11 +238,6 @@ class SearchResult:
         base = Recipe(**self.record.search["recipe"])
         assert chosen.outcome is not None
         return base.override(**chosen.outcome.changes).derive(f"{self.record.name}/best")
-
-
-def search_directory(search: Search, directory: str | Path | None = None) -> Path:
-    """The directory of a search: `directory`, or ``searches/<name>-<digest>``."""
-    return user_path(directory) if directory is not None else SEARCHES / folder_name(search.name, search.digest)
 
 
 def read_search(path: str | Path) -> SearchResult:

@@ -7,24 +7,24 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import keras
 from rich.console import Console
 
 from kzoo.backend import quiet_import, without_gpus
 from kzoo.console import console_for
 from kzoo.errors import InputError, NotWritten, RunFailed
-from kzoo.files import read_json, write_json
+from kzoo.files import make_directory, read_json, user_path, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.search import results
-from kzoo.search.directory import claimed, open_directory, record_fields
-from kzoo.search.results import OUTCOME, RUN, Outcome, SearchRecord, SearchResult, Trial
+from kzoo.search.results import OUTCOME, RECORD, RUN, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
 from kzoo.search.tables import SearchProgress
-from kzoo.search.trial import SPACE, describe, train_trial, why_it_failed
+from kzoo.search.trial import SPACE, describe, train_trial
 from kzoo.training import directory as runs
 from kzoo.training.identity.asked_again import check_finished
 from kzoo.training.identity.named import names_all, names_data
-from kzoo.training.records import read_result
+from kzoo.training.records import folder_name, git_commit, hardware, read_result, versions
 from kzoo.training.train import identify
 
 
@@ -57,20 +57,47 @@ def run_search(
         RunFailed: too many trials failed in a row, no trial was completed, or a file cannot be written.
         KeyboardInterrupt: after SIGINT or SIGTERM; running trials have written checkpoints.
     """
-    path = results.search_directory(search, directory)
+    name = folder_name(search.name, search.digest)
+    path = user_path(directory) if directory is not None else Path("searches") / name
     if fresh:
         path = runs.new_directory(path)
     if search.own_process and workers is None and on is None:
         workers = 1
     pool = make_pool(workers, on, reuse=not search.own_process)
     with claimed(path):
-        open_directory(search, path)
+        owner = Owner(search, path, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
         if (path / "oracle.json").exists() and not (path / results.STATE).exists():
             return _of_an_older_kzoo(search, results.read_search(path))
-        owner = Owner(search, path, pool, data_dir=data_dir, checkpoint_minutes=checkpoint_minutes)
         with SearchProgress(console_for(progress), search, path, owner.record) as shown:
             owner.run(shown.show)
         return owner.finish()
+
+
+class claimed(runs.claimed):
+    """A context in which only this process may run the search in a directory."""
+
+    marks, begun, work = (RECORD,), RECORD, "searches"
+
+
+def open_directory(search: Search, directory: Path) -> SearchRecord:
+    """The record of a search in its directory, which is created if needed; budgets and name may have changed.
+
+    Raises:
+        InputError: the directory cannot be created, or contains another search.
+    """
+    fields: Any = {"name": search.name, "search": search.to_dict(), "budget": search.budgets}
+    if (make_directory(directory) / RECORD).exists():
+        record = results.read_search(directory).record
+        if record.digest != search.digest:
+            raise InputError(
+                f"directory {str(directory)!r} contains another search ({record.name!r}, or this one before it "
+                "changed): choose another directory"
+            )
+        return record.model_copy(update=fields)
+    environment = {"backend": keras.backend.backend(), "git_commit": git_commit(), "versions": versions(), **hardware()}
+    record = SearchRecord(**fields, digest=search.digest, environment=environment)
+    results.write_record(directory, record)
+    return record
 
 
 class Owner:
@@ -86,7 +113,7 @@ class Owner:
         """Open a search, whatever the state of its directory.
 
         Raises:
-            InputError: the space does not fit the model's builder, or a file in the directory is damaged.
+            InputError: no other process can import the model's function, or see `open_directory`.
         """
         self.search, self.directory, self.pool = search, directory, pool
         if data_dir and not pool.here:
@@ -95,7 +122,7 @@ class Owner:
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()
-        self.record = results.read_search(directory).record.model_copy(update=record_fields(search))
+        self.record = open_directory(search, directory)
 
     def run(self, show: Any) -> None:
         """Train trials until there are no more; `show` is called with the record after each change."""
@@ -108,12 +135,10 @@ class Owner:
             while True:
                 # Ask for trials while the pool has room; the oracle may need trials to end before it can choose.
                 while self.pool.free > 0 and not idle:
-                    trial = self.oracle.ask()
-                    if trial is None:
-                        idle = True
-                    else:
+                    if (trial := self.oracle.ask()) is not None:
                         self._write()
                         self._submit(trial)
+                    idle = trial is None
                 if not self.pool.running:
                     break
 
@@ -202,8 +227,7 @@ class Owner:
             if event.kind in ("refused", "unwritten"):
                 raise (InputError if event.kind == "refused" else NotWritten)(event.reason)
             changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
-            reason = why_it_failed(event, self.search.memory)
-            outcome = Outcome(status="failed", reason=reason, changes=changes)
+            outcome = Outcome(status="failed", reason=event.reason or "it left no outcome", changes=changes)
             self._trial_directory(number).mkdir(exist_ok=True)  # it may have been deleted
             write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
         space = self._trial_directory(number) / SPACE
@@ -241,7 +265,7 @@ class Owner:
         Raises:
             RunFailed: the search was given up, or no trial was completed.
         """
-        from kzoo.search.pictures import write_summary
+        from kzoo.search.summary import write_summary
 
         self._write("given up" if self.oracle.given_up else "completed")
         result = SearchResult(self.directory, self.record)

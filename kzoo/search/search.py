@@ -124,9 +124,8 @@ class Search:
     @property
     def budget(self) -> int | None:
         """Number of trials after which the search ends; None if something else ends it."""
-        if self.trials is None and self.minutes is None and self.tuner in ("random", "bayesian"):
-            return TRIALS
-        return self.trials
+        endless = self.trials is None and self.minutes is None and self.tuner in ("random", "bayesian")
+        return TRIALS if endless else self.trials
 
     @property
     def budgets(self) -> dict[str, Any]:

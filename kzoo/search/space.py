@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from kzoo.checks import is_number
 from kzoo.errors import InputError
 
 Key = str | int | float
@@ -99,6 +100,7 @@ class Range:
 
     kind = "range"
     _number: Any = float
+    _rule = "a range must be a finite number"
 
     def __init__(
         self, low: float, high: float, step: float | None = None, log: bool = False, when: When | None = None
@@ -118,10 +120,8 @@ class Range:
         given: Any = [value.item() if isinstance(value, np.generic) else value for value in (low, high, step)]
         low, high, step = given
         for what, number in {"low": low, "high": high, **({} if step is None else {"step": step})}.items():
-            whole = self._number is int
-            if not _numbers([number]) or not math.isfinite(number) or (whole and not isinstance(number, int)):
-                allowed = "an IntRange must be a whole number" if whole else "a range must be a finite number"
-                raise InputError(f"{what} of {allowed}, not {number!r}")
+            if not is_number(number) or not math.isfinite(number) or type(number) not in (int, self._number):
+                raise InputError(f"{what} of {self._rule}, not {number!r}")
         if low >= high:
             raise InputError(f"a range must go from a lower to a higher number, not from {low!r} to {high!r}")
         if log and low <= 0:
@@ -142,7 +142,7 @@ class Range:
     def find(self, value: Any) -> Any:
         """The value itself, if it is in the range (and on a step, if there is one)."""
         near = 1e-6 * (self.high - self.low)
-        if not _numbers([value]) or not self.low - near <= value <= self.high + near:
+        if not is_number(value) or not self.low - near <= value <= self.high + near:
             raise InputError(f"{value!r} is not in {self!r}")
         if self.step is not None and not any(math.isclose(value, number, rel_tol=1e-5) for number in self.grid()):
             raise InputError(f"{value!r} is not on the steps of {self!r}")
@@ -187,6 +187,7 @@ class IntRange(Range):
 
     kind = "int-range"
     _number = int
+    _rule = "an IntRange must be a whole number"
 
     def __init__(
         self, low: int, high: int, step: int | None = None, log: bool = False, when: When | None = None
@@ -216,21 +217,17 @@ def _plain(value: Any) -> Any:
         raise InputError(f"values of a choice must be JSON data or settings, not {value!r}") from None
 
 
-def _numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
-    if _numbers((a, b)):
+    if is_number(a) and is_number(b):
         return math.isclose(float(a), float(b), rel_tol=10.0**-DIGITS)
     return bool(a == b)
 
 
 def _keys(values: Sequence[Any]) -> Sequence[Key]:
     """Numbers of one type, or short text: a setting's kind if that is unique, otherwise the whole setting."""
-    if _numbers(values):
+    if all(map(is_number, values)):
         return [float(value) for value in values] if any(isinstance(value, float) for value in values) else values
     kinds = [value.get("kind") if isinstance(value, dict) else None for value in values]
     labels = []

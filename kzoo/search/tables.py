@@ -22,11 +22,7 @@ STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim"
 
 def cell(value: Any) -> str:
     """A value as tables show it."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def in_words(trial: Trial, objective: str) -> str:
@@ -74,9 +70,9 @@ def rich_table(
 ) -> Table:
     """Trials as a table for a terminal, by default all, the best first; `epochs` returns the text for `row`."""
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    for column in columns(result):
-        side = "right" if column in _numbers(result) else "left"
-        table.add_column(_short(column), justify=side, overflow="fold")  # type: ignore[arg-type]
+    for column, side in zip(columns(result), _sides(result), strict=True):
+        # The last part of an option's name saves space on a terminal.
+        table.add_column(column.removeprefix("model_options."), justify=side, overflow="fold")  # type: ignore[arg-type]
     for trial in result.ordered() if trials is None else trials:
         table.add_row(*row(result, trial, epochs(trial)), style=STYLES[trial.status])
     return table
@@ -84,18 +80,13 @@ def rich_table(
 
 def markdown(result: SearchResult) -> str:
     """All trials, the best first, as a Markdown table."""
-    titles = columns(result)
-    align = "".join("r" if title in _numbers(result) else "l" for title in titles)
-    return markdown_table(titles, [row(result, trial) for trial in result.ordered()], align)
+    align = "".join(side[0] for side in _sides(result))
+    return markdown_table(columns(result), [row(result, trial) for trial in result.ordered()], align)
 
 
-def _numbers(result: SearchResult) -> set[str]:
-    return {result.objective, "epochs", "parameters", "seconds"}
-
-
-def _short(column: str) -> str:
-    """The last part of a field's name, to save space on a terminal."""
-    return column.rpartition(".")[2] if column.startswith("model_options.") else column
+def _sides(result: SearchResult) -> list[str]:
+    numbers = (result.objective, "epochs", "parameters", "seconds")
+    return ["right" if column in numbers else "left" for column in columns(result)]
 
 
 def summary(result: SearchResult) -> str:

@@ -18,8 +18,8 @@ from kzoo.backend import quiet_import
 from kzoo.errors import InputError, NotWritten, in_one_line
 from kzoo.files import write_json
 from kzoo.memory import limit_memory
-from kzoo.pool import Event
 from kzoo.recipes.schema import Recipe
+from kzoo.references import reference_to
 from kzoo.search.declared import from_dict
 from kzoo.search.results import OUTCOME, RUN, Outcome, read_outcome
 from kzoo.search.search import Search, load_search
@@ -62,17 +62,11 @@ def train_trial(
         NotWritten: the trial's files cannot be written (a full disk); it has no outcome.
         KeyboardInterrupt: interrupted; a checkpoint was written.
     """
-    if isinstance(search, dict):
-        if search["memory"] is not None:
-            limit_memory(search["memory"])
-        hyper_model = _hyper_model(json.dumps(search, sort_keys=True), data_dir, checkpoint_minutes)
-    else:
-        hyper_model = search
-
-    # The trial's directory and hyperparameters.
+    hyper_model = _hyper_model(json.dumps(search), data_dir, checkpoint_minutes) if isinstance(search, dict) else search
     import keras
     import keras_tuner
 
+    # The trial's directory and hyperparameters.
     if "dataset" not in hyper_model.search.space:
         hyper_model.data_of(hyper_model.search.base)  # an error in the data affects all trials
     path = Path(directory)
@@ -97,9 +91,11 @@ def train_trial(
 @functools.lru_cache(maxsize=1)
 def _hyper_model(described: str, data_dir: str | None, checkpoint_minutes: float) -> RecipeHyperModel:
     """The hyper-model of a described search, kept for this process's next trial because it holds the data."""
+    fields = json.loads(described)
+    if fields["memory"] is not None:
+        limit_memory(fields["memory"])
     with quiet_import():
         from kzoo.search.hypermodel import RecipeHyperModel
-    fields = json.loads(described)
     if isinstance(fields["model"], dict):
         fields["model"] = load_search(fields["model"]["file"]).model
     fields |= {"recipe": Recipe(**fields["recipe"]), "space": from_dict(fields["space"])}
@@ -118,8 +114,7 @@ def _outcome(hyper_model: RecipeHyperModel, hp: Any, directory: Path, facts: dic
     except NotWritten:
         raise
     except Rejected as error:
-        counted = {"parameters": error.parameters, "multiply_adds": error.multiply_adds}
-        return Outcome(status="rejected", reason=str(error), **counted, **facts)
+        return Outcome(status="rejected", reason=str(error), **error.counts, **facts)
     except Exception as error:
         (directory / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         reason = in_one_line(error, (FailedTrialError, ValueError, RuntimeError))
@@ -163,19 +158,10 @@ def _model_reference(search: Search) -> Any:
         return search.model
     if search.source is not None:
         return {"file": str(search.source)}
-    module, name = search.model.__module__, search.model.__qualname__
-    if module == "__main__" or "<" in name or "." in name:
+    reference = reference_to(search.model)
+    if reference is None or reference.startswith("__main__:"):
         raise InputError(
-            f"other processes need a model function that they can import, not {module}:{name}: "
+            f"other processes need a model function that they can import, not {search.model.__qualname__!r}: "
             "put it into a module, or put the search into its own file"
         )
-    return f"{module}:{name}"
-
-
-def why_it_failed(event: Event, memory: float | None) -> str:
-    """Why a trial ended without an outcome; if a signal killed its process, memory may be the cause."""
-    signalled = event.code is not None and event.code < 0
-    if signalled and (memory or any(word in event.reason for word in ("SIGKILL", "alloc", "memory"))):
-        limit = f" (limit: {memory:g} GiB)" if memory else ""
-        return f"out of memory, most likely{limit}: {event.reason}"
-    return event.reason or "it left no outcome"
+    return reference

@@ -7,7 +7,6 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 from __future__ import annotations
 
 import hashlib
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from kzoo.files import user_path
 from kzoo.introspection.layers import give_weights
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
+from kzoo.references import reference_to
 from kzoo.training import build, records
 from kzoo.training.directory import claimed, new_directory
 from kzoo.training.extending import extended_recipe, find_extended
@@ -173,13 +173,14 @@ def _recipe(source: Any) -> Recipe:
         raise InputError(f"recipe is the model {source.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
     if not callable(source):
         raise InputError(f"recipe must be a Recipe, a name or the path of a JSON file, not {type(source).__name__}")
-    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", type(source).__name__)
-    if getattr(sys.modules.get(str(module)), name, None) is not source:
+    reference = reference_to(source)
+    if reference is None:
+        name = getattr(source, "__qualname__", type(source).__name__)
         raise InputError(
             f"recipe is {name!r}, a function that cannot be found by its name, so no later process could build its "
             "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
         )
-    return get_recipe(f"{module}:{name}")
+    return get_recipe(reference)
 
 
 def _copied(model: keras.Model) -> keras.Model:

@@ -13,6 +13,7 @@ import filelock
 import pytest
 
 from kzoo.pool import Children, shares
+from kzoo.pool.children import why_it_died
 from tests.pool.conftest import eventually, kinds
 
 FAST = {"delay": 0.05, "grace": 20.0}
@@ -62,16 +63,33 @@ def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
     assert kinds(events["good"]) == ["started", "done"]
     log = Path("logs/always.log")
     end = events["always"][-1]
-    assert end.reason == f"its process died (killed by SIGKILL), 3 times so far: about to die (log: {log})"
-    assert end.code == -signal.SIGKILL
+    how = "killed by SIGKILL, perhaps out of memory"
+    assert end.reason == f"its process died ({how}), 3 times so far: about to die (log: {log})"
     assert log.read_text().count("--- ") == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "how"),
+    [
+        (-9, "epoch 1", "killed by SIGKILL, perhaps out of memory): epoch 1"),
+        (-6, "std::bad_alloc", "killed by SIGABRT, perhaps out of memory): std::bad_alloc"),
+        (-6, "assertion", "killed by SIGABRT): assertion"),
+        (1, "no memory", "exit status 1): no memory"),
+    ],
+)
+def test_a_process_that_a_signal_ended_may_have_lacked_memory(tmp_path, code, last, how):
+    log = tmp_path / "log.txt"
+    log.write_text(f"of another job: memory\n{last}\n")
+    start = len("of another job: memory\n")
+    assert why_it_died(code, log, start, deaths=1) == f"its process died ({how} (log: {log})"
 
 
 def test_a_directory_that_is_deleted_fails_its_job_alone(job, finish):
     gone = dataclasses.replace(job("gone", "vanish"), log=Path("runs/gone/log.txt"))
     events = finish(Children(1, deaths=2, **FAST), [gone, job("good", "finish")])
     assert kinds(events["gone"]) == ["started", "died", "started", "failed"]
-    assert events["gone"][-1].reason.startswith("its process died (killed by SIGKILL), 2 times so far")
+    assert events["gone"][-1].reason.startswith("its process died (killed by SIGKILL, perhaps")
+    assert "2 times so far" in events["gone"][-1].reason
     assert kinds(events["good"]) == ["started", "done"]
 
 

@@ -67,8 +67,7 @@ def search_for(space, tuner, **options):
 
 def run(search, directory="s", statuses=()):
     """Run a search to its end, or go on with it; gives its owner."""
-    folder = open_directory(search, Path(directory))
-    owner = Owner(search, folder, Fake(statuses), data_dir=None, checkpoint_minutes=3.0)
+    owner = Owner(search, Path(directory), Fake(statuses), data_dir=None, checkpoint_minutes=3.0)
     owner.run(lambda record: None)
     return owner
 

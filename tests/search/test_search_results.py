@@ -14,9 +14,8 @@ from kzoo import Choice, InputError, Range, Search
 from kzoo.cli.search import _show_importances
 from kzoo.diagnostics.option_importance import Importance
 from kzoo.search.confirming import verdict
-from kzoo.search.importance import importances
-from kzoo.search.pictures import plot_search
 from kzoo.search.results import Confirmation, Outcome, SearchRecord, SearchResult, Trial, read_search
+from kzoo.search.summary import importances, plot_search
 from kzoo.search.tables import SearchProgress, in_words, markdown, rich_table, row, summary
 
 SEARCH = Search(

@@ -125,7 +125,8 @@ def test_poor_trials_are_stopped_at_the_median():
 
 def test_one_process_searches_at_a_time(tmp_path):
     search = tiny()
-    folder = open_directory(search, tmp_path / "own")
+    folder = tmp_path / "own"
+    open_directory(search, folder)
     with claimed(folder), pytest.raises(kzoo.InputError, match="in use"), claimed(folder):
         pass
     (tmp_path / "strange").mkdir()

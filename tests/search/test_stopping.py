@@ -21,7 +21,7 @@ def trial(number, curve, status="completed"):
 
 
 def stopped(own, objective="val_accuracy", direction="max"):
-    callback = MedianStop(Path("search"), own, objective, direction)
+    callback = MedianStop(own, objective, direction)
     callback.set_model(types.SimpleNamespace(stop_training=False))
     epochs = len((own / "run" / "metrics.csv").read_text().splitlines()) - 1
     callback.on_epoch_end(epochs - 1)

@@ -10,7 +10,7 @@ import kzoo
 from kzoo import Choice, InputError, RunFailed, Search
 from kzoo.errors import NotWritten
 from kzoo.search.results import Outcome, read_outcome
-from kzoo.search.trial import describe, train_trial, why_it_failed
+from kzoo.search.trial import describe, train_trial
 from tests.html_report.conftest import full
 
 HISTORY = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.0, 3.0], "val_accuracy": [0.1, 0.5, 0.4]}
@@ -67,22 +67,6 @@ def test_processes_of_the_trial_that_it_goes_on_with_are_not_counted():
     record = full(segments=[{**segment, "seconds": 1.5 + i} for i in range(2)])
     outcome = outcome_of(HISTORY, record=record, values={"tuner/trial_id": "0000"}, tuner="hyperband")
     assert (outcome.continues, outcome.segments, outcome.resumed, outcome.seconds) == ("0000", 1, False, 2.5)
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "memory", "why"),
-    [
-        (-9, "killed by SIGKILL", None, "out of memory, most likely: killed by SIGKILL"),
-        (-9, "killed by SIGKILL", 1.5, "out of memory, most likely (limit: 1.5 GiB): killed by SIGKILL"),
-        (-6, "killed by SIGABRT", None, "killed by SIGABRT"),
-        (-6, "killed by SIGABRT: bad_alloc", None, "out of memory, most likely: killed by SIGABRT: bad_alloc"),
-        (1, "exit status 1: memory", 1.5, "exit status 1: memory"),
-        (0, "exit status 0", 1.5, "exit status 0"),
-        (None, "", None, "it left no outcome"),
-    ],
-)
-def test_a_trial_that_a_signal_ended_may_have_lacked_memory(code, reason, memory, why):
-    assert why_it_failed(types.SimpleNamespace(code=code, reason=reason), memory) == why
 
 
 def test_a_validation_loss_that_is_not_finite_fails_the_trial():

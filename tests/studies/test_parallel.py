@@ -80,7 +80,7 @@ def test_runs_train_side_by_side_and_the_dead_are_taken_up(monkeypatch):
     assert told.of("test/mortal") == ["running", "cut off", "running", "recorded"]
     assert told.of("test/c") == ["running", "recorded"]
     (reason,) = [reason for _, status, reason in told.all if status == "cut off"]
-    assert reason.startswith("its process died (killed by SIGKILL)")
+    assert reason.startswith("its process died (killed by SIGKILL, perhaps out of memory)")
     assert reason.endswith("it starts again")
     assert segments() == {one.directory.name: 2 if one is tasks[0] else 1 for one in tasks}
     record = records()[tasks[0].directory.name]

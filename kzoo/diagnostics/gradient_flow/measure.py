@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.checks import is_number
 from kzoo.errors import InputError
 from kzoo.introspection.depth import first_last_ratio, layer_factor
 from kzoo.introspection.kernel_probe import KernelProbe, mean_absolute, relative_change
@@ -84,7 +85,7 @@ def gradient_flow(
 def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[np.ndarray]:
     """The change of each trainable variable in one step, which a copied optimizer takes on copied variables."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        if isinstance(optimizer, bool) or not isinstance(optimizer, int | float) or not optimizer > 0:
+        if not is_number(optimizer) or not optimizer > 0:
             raise InputError(f"optimizer must be a Keras optimizer or a learning rate above 0, not {optimizer!r}")
         return [-optimizer * gradient for gradient in gradients]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]

@@ -1,4 +1,4 @@
-"""The summary of a finished search: its trials as parallel coordinates, its table, and its best recipe."""
+"""The summary of a finished search: its table, picture and best recipe, and how much each varied field matters."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import contextlib
 
 from matplotlib.figure import Figure
 
+from kzoo.diagnostics.option_importance import Importance, option_importances
 from kzoo.diagnostics.parallel_coordinates import Axis, plot_parallel_coordinates
 from kzoo.diagnostics.plots import save_figure
 from kzoo.errors import InputError
 from kzoo.files import write_text
 from kzoo.search.results import BEST, PICTURE, TABLE, SearchResult
 from kzoo.search.tables import markdown, summary
+
+LEAST = 5  # completed trials that `importances` needs (our choice)
 
 
 def write_summary(result: SearchResult) -> None:
@@ -50,3 +53,29 @@ def plot_search(result: SearchResult) -> Figure:
     scores, title = [trial.score or 0.0 for trial in trials], f"{name}: {len(trials)} trials, the best one thick"
     larger = result.objective.endswith("accuracy")
     return plot_parallel_coordinates(axes, scores, score=result.objective, larger=larger, title=title)
+
+
+def importances(result: SearchResult, seed: int = 0) -> tuple[list[Importance], float]:
+    """Permutation importance (Breiman 2001) of every field that took more than one value.
+
+    It describes the trials that ran, not the space: fields that changed together share their importance.
+
+    Args:
+        result: a search with at least five completed trials.
+        seed: seed of the forest and the shuffling.
+
+    Returns:
+        The fields, the most important first, and the forest's out-of-bag R². If it is near or below zero, the
+        importances mean nothing.
+
+    Raises:
+        InputError: too few trials were completed, or all had the same values.
+    """
+    trials, name = result.ranked(), result.record.name
+    if len(trials) < LEAST:
+        raise InputError(f"search {name!r} has {len(trials)} completed trials: importance needs at least {LEAST}")
+    fields = {field: [trial.values.get(field) for trial in trials] for field in result.fields}
+    varied = {field: values for field, values in fields.items() if len(set(values)) > 1}
+    if not varied:
+        raise InputError(f"search {name!r}: all completed trials had the same values")
+    return option_importances(varied, [trial.score or 0.0 for trial in trials], seed)
