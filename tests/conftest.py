@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Every test runs in a directory of its own, so that nothing is left behind."""
+"""Fixtures for all tests. Each test runs in its own directory, so that nothing is left behind."""
 
 import contextlib
 import gc
@@ -97,17 +97,19 @@ def digits_run(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digits"
     shared.mkdir(exist_ok=True)
-    place = shared / "run"
+    directory = shared / "run"
     with filelock.FileLock(shared / "lock"):
-        if (place / "result.json").exists():
-            return kzoo.Run(place)
+        if (directory / "result.json").exists():
+            return kzoo.Run(directory)
         with graphs(made=True):  # also where the first test that asks for it makes none
-            return kzoo.train("lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=place, progress=False)
+            return kzoo.train(
+                "lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=directory, progress=False
+            )
 
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Runs the command line in this process; gives exit status, standard output and standard error."""
+    """Runs the command line in this process; returns exit status, standard output and standard error."""
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["kzoo", *map(str, words)])

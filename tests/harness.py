@@ -1,4 +1,4 @@
-"""What every model must pass, whoever built it: build, call, save, reload, mixed precision, own kernels per layer."""
+"""Checks for every model, whoever built it: build, call, save, reload, mixed precision, different kernels per layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Build = Callable[[], Any]
 
 
 def images(model: Any, count: int = 2, seed: int = 0) -> np.ndarray:
-    """Noise of its own colour and strength per image, 0 to 255, in the model's input shape."""
+    """Noise of a different colour and strength per image, 0 to 255, in the model's input shape."""
     rng = np.random.default_rng(seed)
     color = rng.uniform(0, 255, (count, 1, 1, model.input_shape[-1]))
     share = rng.uniform(0.2, 0.8, (count, 1, 1, 1))

@@ -95,7 +95,7 @@ def test_gpus_are_hidden_and_come_back(monkeypatch):
         assert os.environ.get("JAX_PLATFORMS") is None  # there is none to hide
 
 
-def test_the_backend_of_keras_own_file_is_heeded_where_tensorflow_is_missing(monkeypatch, tmp_path):
+def test_the_backend_in_keras_file_is_used_where_tensorflow_is_missing(monkeypatch, tmp_path):
     there = {"torch", "jax"}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name in there or None)
     monkeypatch.delitem(sys.modules, "keras", raising=False)

@@ -11,7 +11,7 @@ from kzoo.models import MLP, VGG, VGGADE, VGGE, LeNet, ResNet
 
 
 def named(value):
-    """A test's name, the same in every process: a function's own, else the value."""
+    """A test's name, the same in every process: a function's name, else the value."""
     return getattr(value, "__name__", str(value)[:60])
 
 
@@ -131,7 +131,7 @@ SMALLEST = [
 
 
 @pytest.mark.parametrize(("builder", "options", "smallest"), SMALLEST, ids=named)
-def test_smallest_image_fits_and_a_smaller_one_is_told_so(builder, options, smallest):
+def test_smallest_image_fits_and_a_smaller_one_is_refused(builder, options, smallest):
     model = builder(**options, input_shape=(smallest, smallest + 1, 2), classes=3)
     assert model.output_shape == (None, 3)
     if smallest > 1:

@@ -39,14 +39,14 @@ def test_unknown_part_is_refused():
 
 
 def test_tests_that_are_named_exist():
-    found = {path.name: path.read_text(encoding="utf-8") for path in CI.parent.glob("tests/**/test_*.py")}
+    sources = {path.name: path.read_text(encoding="utf-8") for path in CI.parent.glob("tests/**/test_*.py")}
     text = (CI / "README.md").read_text(encoding="utf-8")
     files = re.findall(r"`(?:\w+/)?(test_\w+\.py)", text)
     assert len(files) > 20
-    assert set(files) <= set(found)
+    assert set(files) <= set(sources)
     for file, name in re.findall(r"`(?:\w+/)?(test_\w+\.py)?(?:::)?(test_\w+)?[^`]*`", text):
         if name:
-            code = found[file] if file else "".join(found.values())
+            code = sources[file] if file else "".join(sources.values())
             assert f"def {name}(" in code, (file, name)
 
 

@@ -1,4 +1,4 @@
-"""The user's configuration: where it is, what it holds, and what wins over it."""
+"""The user's configuration: where it is stored, what it holds, and what overrides it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kzoo.errors import InputError
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home directory, and no variable that names another place."""
+    """A home directory, and no variable that names another directory."""
     for variable in ("KZOO_CONFIG", "XDG_CONFIG_HOME", "APPDATA", "KZOO_DATA_DIR", "TFDS_DATA_DIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -47,7 +47,7 @@ def test_it_is_where_the_platform_has_such_files(
     assert configuration_file() == tmp_path / expected
 
 
-def test_what_is_kept_is_found_and_the_environment_wins(
+def test_stored_values_are_read_and_the_environment_wins(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert configured(DATA_DIR) is None
@@ -61,7 +61,7 @@ def test_what_is_kept_is_found_and_the_environment_wins(
     assert data_folder(tmp_path / "given") == (tmp_path / "given", True)
 
 
-def test_other_fields_stay_when_one_is_kept(home: Path) -> None:
+def test_other_fields_stay_when_one_is_stored(home: Path) -> None:
     file = configure(DATA_DIR, "a")
     file.write_text(json.dumps({"colour": "blue", **json.loads(file.read_text())}))
     configure(DATA_DIR, "b")
@@ -79,7 +79,7 @@ def test_a_damaged_configuration_is_one_error_and_is_not_overwritten(content: st
     assert file.read_text() == content
 
 
-def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command: Any) -> None:
+def test_data_dir_is_stored_by_kzoo_data(home: Path, tmp_path: Path, command: Any) -> None:
     (tmp_path / "pictures").mkdir()
     code, text, errors = command("data", "--data-dir", tmp_path / "pictures", "--json")
     assert code == 0
@@ -90,7 +90,7 @@ def test_data_dir_is_kept_by_kzoo_data(home: Path, tmp_path: Path, command: Any)
     assert str(tmp_path / "pictures") in {row["name"]: row["detail"] for row in json.loads(text)}["mnist"]
 
 
-def test_a_directory_that_is_not_there_is_not_kept(home: Path, command: Any) -> None:
+def test_a_missing_directory_is_not_stored(home: Path, command: Any) -> None:
     code, _, errors = command("data", "--data-dir", "nowhere", "--json")
     assert code == 0
     assert "warning: --data-dir is not saved for other commands: 'nowhere' is no directory" in errors

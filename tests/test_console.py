@@ -1,4 +1,4 @@
-"""Consoles: text goes out as it is and in one piece, in a notebook and on a user's console too."""
+"""Consoles: text is written unchanged and in one piece, in a notebook and on a custom console too."""
 
 import io
 import sys
@@ -32,8 +32,8 @@ def test_a_complaint_is_one_line_in_its_colour(kind, color, monkeypatch):
 
 
 def test_which_console_shows_progress():
-    own = Console(file=io.StringIO())
-    assert console.console_for(own) is own
+    custom = Console(file=io.StringIO())
+    assert console.console_for(custom) is custom
     assert console.console_for(False) is None
     assert isinstance(console.console_for(True), Console)
 

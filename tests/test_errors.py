@@ -51,9 +51,9 @@ def test_errors_in_one_line(error, line):
 
 def test_seeds_depend_on_every_argument_and_fit_into_31_bits():
     ways = [(0, "a", 1), (1, "a", 1), (0, "b", 1), (0, "a", 2), (0, "a", 1, 1), (0, "a", 2, 1)]
-    found = [derived_seed(*way) for way in ways]
-    assert len(set(found)) == len(ways)
-    assert found == [derived_seed(*way) for way in ways]
+    drawn = [derived_seed(*way) for way in ways]
+    assert len(set(drawn)) == len(ways)
+    assert drawn == [derived_seed(*way) for way in ways]
     many = np.array([derived_seed(0, "x", i) for i in range(400)])
     assert many.min() >= 0
     assert 0.99 * 2**31 < many.max() < 2**31

@@ -1,4 +1,4 @@
-"""One process alone writes to a directory, and whoever looks at it leaves nothing behind."""
+"""Only one process writes to a directory, and whoever looks at it leaves nothing behind."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_a_lock_is_seen_and_refused():
     lock(Path("run"), "trains", seconds=0).release()
 
 
-def test_to_look_makes_no_file():
+def test_looking_makes_no_file():
     assert not in_use(Path("nowhere"))
     Path("empty").mkdir()
     assert not in_use(Path("empty"))

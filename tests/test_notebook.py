@@ -1,4 +1,4 @@
-"""What objects say of themselves in a line, and what notebooks show of them."""
+"""How objects are printed in a line, and how notebooks show them."""
 
 import html.parser
 import io

@@ -20,10 +20,10 @@ SOURCE = Path(__file__).with_name("outside")
 
 @pytest.fixture(scope="module")
 def kzoo_command(tmp_path_factory):
-    """Runs the command line where the other package is installed; gives the finished process."""
-    place = tmp_path_factory.mktemp("outside")
-    copy = shutil.copytree(SOURCE, place / "source")  # a build leaves files beside its source
-    site = place / "site"
+    """Runs the command line where the other package is installed; returns the finished process."""
+    directory = tmp_path_factory.mktemp("outside")
+    copy = shutil.copytree(SOURCE, directory / "source")  # a build leaves files next to its source
+    site = directory / "site"
     install = [
         sys.executable,
         "-m",
@@ -77,7 +77,7 @@ def test_trained_killed_resumed_and_evaluated(kzoo_command, tmp_path):
     process.communicate()
     assert not (cut / "result.json").exists()
     kzoo_command("resume", cut)
-    records = [json.loads((place / "result.json").read_text()) for place in (whole, cut)]
+    records = [json.loads((directory / "result.json").read_text()) for directory in (whole, cut)]
     for key in ("loss", "val_accuracy"):
         assert records[0]["history"][key] == records[1]["history"][key]
     assert records[0]["test"] == records[1]["test"]

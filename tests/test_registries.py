@@ -20,7 +20,7 @@ def build():
     return None
 
 
-def test_own_things_come_in_their_order_and_others_by_name():
+def test_built_in_things_keep_their_order_and_added_ones_are_sorted():
     things = Registry("thing", lambda: [Thing("b"), Thing("a")])
     for name in ("d1", "c"):
         things.add(Thing(name))

@@ -1,4 +1,4 @@
-"""With Keras, JAX and the light packages alone, kzoo trains, resumes and evaluates (an environment of its own)."""
+"""With Keras, JAX and the light packages alone, kzoo trains, resumes and evaluates (in a separate environment)."""
 
 import json
 import re
@@ -18,9 +18,9 @@ HEAVY = {"tensorflow", "keras-tuner", "tensorflow-datasets", "tensorboard", "six
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """The interpreter of an environment without TensorFlow."""
-    place = tmp_path_factory.mktemp("light")
-    venv.create(place, with_pip=True)
-    executable = place / "bin" / "python"
+    directory = tmp_path_factory.mktemp("light")
+    venv.create(directory, with_pip=True)
+    executable = directory / "bin" / "python"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     light = [need for need in project["dependencies"] if re.match(r"[\w-]+", need)[0] not in HEAVY]
     pip = [str(executable), "-m", "pip", "install", "-q", "--no-warn-script-location"]
@@ -37,8 +37,8 @@ def kzoo(python, *words, code=0):
 
 
 def test_trains_resumes_and_evaluates(python, tmp_path):
-    found = subprocess.run([str(python), "-c", "import tensorflow"], capture_output=True, text=True)
-    assert "No module named 'tensorflow'" in found.stderr
+    done = subprocess.run([str(python), "-c", "import tensorflow"], capture_output=True, text=True)
+    assert "No module named 'tensorflow'" in done.stderr
     rng = np.random.default_rng(0)
     labels = np.arange(200) % 4
     images = rng.integers(0, 60, (200, 8, 8, 3)) + (labels * 60)[:, None, None, None]
@@ -62,7 +62,7 @@ def test_trains_resumes_and_evaluates(python, tmp_path):
         subprocess.run(
             [str(python), "-c", script.replace("callbacks=[]", "callbacks=[keras.callbacks.Callback()]")], check=True
         )
-        records = [json.loads((place / "result.json").read_text()) for place in (whole, cut)]
+        records = [json.loads((directory / "result.json").read_text()) for directory in (whole, cut)]
         assert records[0]["segments"][0]["backend"] == "jax"
         assert len(records[1]["segments"]) == 2
         assert records[0]["history"]["loss"] == records[1]["history"]["loss"]

@@ -20,9 +20,15 @@ TINY = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "1", "--set", 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run; tests copy it before they damage it."""
-    place = tmp_path_factory.mktemp("module") / "run"
+    directory = tmp_path_factory.mktemp("module") / "run"
     return kzoo.train(
-        "lenet1-max", dataset="digits", epochs=1, train_size=100, split={"test": 40}, directory=place, progress=False
+        "lenet1-max",
+        dataset="digits",
+        epochs=1,
+        train_size=100,
+        split={"test": 40},
+        directory=directory,
+        progress=False,
     ).directory
 
 
@@ -82,8 +88,8 @@ def test_one_clear_error(command, tmp_path, words, message):
 
 def test_directory_that_is_a_file_or_below_one(command, tmp_path):
     (tmp_path / "file").write_text("mine")
-    for place in (tmp_path / "file", tmp_path / "file" / "run"):
-        code, _, errors = command(*TINY, "--directory", place)
+    for directory in (tmp_path / "file", tmp_path / "file" / "run"):
+        code, _, errors = command(*TINY, "--directory", directory)
         assert (code, "is a file" in errors) == (2, True), errors
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -153,7 +159,7 @@ def test_truncated_npz(command, tmp_path):
     assert (code, "data.npz" in errors, errors.count("\n")) == (2, True, 1), errors
 
 
-def test_images_that_are_none(command, run_directory, tmp_path):
+def test_invalid_images_and_splits(command, run_directory, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"not an image")
     code, _, errors = command("predict", run_directory, tmp_path / "broken.png")
     assert (code, "cannot read image" in errors and "broken.png" in errors) == (2, True), errors
@@ -164,19 +170,21 @@ def test_images_that_are_none(command, run_directory, tmp_path):
 
 
 def test_data_that_changed_is_refused(command, tmp_path):
-    path, place = tmp_path / "data.npz", tmp_path / "run"
+    path, directory = tmp_path / "data.npz", tmp_path / "run"
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (60, 8, 8, 1)).astype("uint8")
     np.savez(path, images=images, labels=np.arange(60) % 5)
-    code, _, errors = command("train", "lenet1-max", "--dataset", f"npz:{path}", "--epochs", 1, "--directory", place)
+    code, _, errors = command(
+        "train", "lenet1-max", "--dataset", f"npz:{path}", "--epochs", 1, "--directory", directory
+    )
     assert code == 0, errors
     images[0] = 0
     np.savez(path, images=images, labels=np.arange(60) % 5)
-    code, _, errors = command("evaluate", place)
+    code, _, errors = command("evaluate", directory)
     assert (code, "has changed since it began" in errors) == (2, True), errors
 
 
-def test_own_models_that_do_not_fit():
+def test_custom_models_that_do_not_fit():
     wrong_classes = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(kzoo.InputError, match="the data has 10 classes"):
         kzoo.train(kzoo.Recipe("a/b", model="mlp"), model=wrong_classes, progress=False)
@@ -205,12 +213,12 @@ def test_second_process_is_refused_and_interrupt_writes_a_checkpoint(command, tm
     import subprocess
     import time
 
-    place = tmp_path / "run"
-    words = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "500", "--directory", str(place)]
+    directory = tmp_path / "run"
+    words = ["train", "lenet1-max", "--dataset", "digits", "--epochs", "500", "--directory", str(directory)]
     process = subprocess.Popen(
         [sys.executable, "-m", "kzoo", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    while not checkpoint.files(place / "checkpoint")[1:]:
+    while not checkpoint.files(directory / "checkpoint")[1:]:
         assert process.poll() is None
         time.sleep(0.05)
     code, _, errors = command(*words)
@@ -220,6 +228,6 @@ def test_second_process_is_refused_and_interrupt_writes_a_checkpoint(command, tm
     assert process.returncode == 130, errors
     assert "can be resumed" in errors
     assert "Traceback" not in errors
-    last = checkpoint.load_latest(place / "checkpoint")
+    last = checkpoint.load_latest(directory / "checkpoint")
     assert last.epoch > 0
-    assert not (place / "result.json").exists()
+    assert not (directory / "result.json").exists()

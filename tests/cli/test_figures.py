@@ -18,9 +18,9 @@ FIELDS = {"train_size": 200, "batch_size": 200, "epochs": 2, "model_options": {"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("run") / "run"
-    kzoo.train("vgg08-bn", dataset="digits", directory=place, progress=False, **FIELDS)
-    return place
+    directory = tmp_path_factory.mktemp("run") / "run"
+    kzoo.train("vgg08-bn", dataset="digits", directory=directory, progress=False, **FIELDS)
+    return directory
 
 
 def test_histograms_of_a_run(run, command):
@@ -50,19 +50,19 @@ def test_final_histograms_are_of_the_final_weights(run):
 
 
 def test_a_run_without_histograms_says_so(run, tmp_path, command):
-    place = shutil.copytree(run, tmp_path / "plain")
-    (place / "weight_histograms.json").unlink()
-    code, _, error = command("histograms", place)
+    directory = shutil.copytree(run, tmp_path / "plain")
+    (directory / "weight_histograms.json").unlink()
+    code, _, error = command("histograms", directory)
     assert (code, "diagnostics were off" in error) == (2, True)
 
 
 @pytest.mark.slow
 def test_without_diagnostics_the_same_bits_and_no_histograms(run, tmp_path, command):
-    place = tmp_path / "plain"
-    plain = kzoo.train("vgg08-bn", dataset="digits", directory=place, progress=False, diagnostics=False, **FIELDS)
+    directory = tmp_path / "plain"
+    plain = kzoo.train("vgg08-bn", dataset="digits", directory=directory, progress=False, diagnostics=False, **FIELDS)
     for one, two in zip(kzoo.Run(run).model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-    code, _, error = command("histograms", place)
+    code, _, error = command("histograms", directory)
     assert (code, "diagnostics were off" in error) == (2, True)
 
 
@@ -107,7 +107,7 @@ def test_diagrams(run, command):
     assert not Path("vgg08.svg").exists()
 
 
-def test_what_is_built_already_takes_no_options_of_a_builder(run, command):
+def test_a_built_model_takes_no_builder_options(run, command):
     Path("mine.keras").touch()
     targets = [
         ("diagram", "mine.keras"),
@@ -123,7 +123,7 @@ def test_what_is_built_already_takes_no_options_of_a_builder(run, command):
     assert (code, "lenet2-average" in text) == (0, True)
 
 
-def test_nothing_is_overwritten_unasked(run, command):
+def test_nothing_is_overwritten_unless_asked(run, command):
     Path("there.svg").write_text("mine")
     for words in (("diagram", "vgg08"), ("confusion", run), ("calibration", run), ("histograms", run)):
         code, _, error = command(*words, "--output", "there.svg")

@@ -33,7 +33,7 @@ def commands(group=ROOT, prefix=""):
             yield prefix + name, command
 
 
-def test_every_command_has_its_place_and_examples():
+def test_every_command_is_in_a_group_and_has_examples():
     there = [name for name, _ in commands()]
     placed = {name for _, name, _ in guide.entries()}
     assert set(there) == placed, f"give {sorted(set(there) ^ placed)} a place in kzoo/cli/guide.py"
@@ -51,9 +51,9 @@ def test_examples_can_be_typed(name, entry):
         words = shlex.split(line)
         assert words[: 1 + len(name.split())] == ["kzoo", *name.split()]
         context = typer.Context(command)
-        given, _, _ = command.make_parser(context).parse_args(words[1 + len(name.split()) :])
+        arguments, _, _ = command.make_parser(context).parse_args(words[1 + len(name.split()) :])
         for parameter in command.params:
-            assert not parameter.required or given.get(parameter.name), (line, parameter.name)
+            assert not parameter.required or arguments.get(parameter.name), (line, parameter.name)
 
 
 @pytest.mark.parametrize("words", [("-h",), ("train", "-h"), ("study", "run", "-h"), ("weights", "--help")])
@@ -62,8 +62,8 @@ def test_help(words, command):
     assert (code, errors) == (0, "")
     assert "Usage: kzoo" in text
     if words == ("-h",):
-        places = [text.index(group) for group in guide.GUIDE]
-        assert places == sorted(places)
+        positions = [text.index(group) for group in guide.GUIDE]
+        assert positions == sorted(positions)
         assert text.index("│ train ") < text.index("│ runs ") < text.index("│ list ")
     elif words[0] == "train":
         assert "kzoo train vgg08-bn --dataset digits --epochs 5" in text
@@ -71,7 +71,7 @@ def test_help(words, command):
 
 
 @pytest.mark.parametrize(("name", "known"), [pytest.param(*item, id=item[0]) for item in commands()])
-def test_help_has_no_words_that_its_markup_swallows(name, known):
+def test_markup_swallows_no_words_of_the_help(name, known):
     for text in (known.help, *(getattr(parameter, "help", None) for parameter in known.params)):
         assert Text.from_markup(text or "").plain == (text or "").rstrip("\n"), name
 
@@ -107,7 +107,7 @@ def test_wrong_shorthands_are_one_line(command):
             assert message in errors
 
 
-def test_next_step_on_a_terminal_alone(command, monkeypatch):
+def test_the_next_step_is_shown_only_on_a_terminal(command, monkeypatch):
     assert "next:" not in command("list", "vgg08*")[1]
     monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal
     assert "next: kzoo info NAME" in command("list", "vgg08*")[1]
@@ -132,28 +132,30 @@ def test_next_step_on_a_terminal_alone(command, monkeypatch):
         ("kzoo nothing", {}, {}, ""),
     ],
 )
-def test_the_next_command_has_what_this_one_was_given_and_found(path, params, produced, text, monkeypatch, capsys):
+def test_the_next_command_takes_over_options_and_results(path, params, produced, text, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(guide, "done", produced)
     guide.say_next(types.SimpleNamespace(command_path=path, params=params))
     assert Text.from_ansi(capsys.readouterr().out).plain.rstrip("\n") == text
 
 
-@pytest.mark.parametrize(("status", "told"), [(None, True), (0, True), (3, True), (1, False), (2, False), (130, False)])
-def test_the_next_command_is_said_after_success_or_findings(status, told, monkeypatch):
+@pytest.mark.parametrize(
+    ("status", "printed"), [(None, True), (0, True), (3, True), (1, False), (2, False), (130, False)]
+)
+def test_the_next_command_is_printed_after_success_or_findings(status, printed, monkeypatch):
     def run():
         if status is not None:
             raise typer.Exit(status)
 
-    said = []
-    monkeypatch.setattr("kzoo.cli.parsing.say_next", said.append)
+    lines = []
+    monkeypatch.setattr("kzoo.cli.parsing.say_next", lines.append)
     command = Command("run", callback=run)
     with contextlib.nullcontext() if status is None else pytest.raises(typer.Exit):
         command.invoke(typer.Context(command))
-    assert len(said) == told
+    assert len(lines) == printed
 
 
-def test_what_is_not_given_is_off_and_counts_begin_at_one():
+def test_flags_are_off_by_default_and_counts_begin_at_one():
     for name, known in commands():
         for parameter in known.params:
             if getattr(parameter, "is_flag", False) and not parameter.secondary_opts:

@@ -60,7 +60,7 @@ def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_what_the_output_cannot_write_is_a_question_mark(encoding, monkeypatch):
+def test_characters_that_the_output_cannot_encode_are_question_marks(encoding, monkeypatch):
     errors = {"stdout": "strict", "stderr": "backslashreplace"}  # as Python opens them
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding, errors=kind) for name, kind in errors.items()}
     for name, stream in streams.items():
@@ -78,7 +78,7 @@ def test_what_the_output_cannot_write_is_a_question_mark(encoding, monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's device that is always full")
-def test_an_output_that_takes_no_more_is_one_line(monkeypatch, capsys):
+def test_an_output_that_is_full_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["kzoo", "list", "vgg*", "--json"])
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
@@ -88,7 +88,7 @@ def test_an_output_that_takes_no_more_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: output cannot be written: No space left on device\n"
 
 
-def test_a_directory_out_of_reach_is_one_line(monkeypatch, capsys):
+def test_an_inaccessible_directory_is_one_line(monkeypatch, capsys):
     def refused(self):
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -100,11 +100,11 @@ def test_a_directory_out_of_reach_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: 'locked/recipe.json': Permission denied\n"
 
 
-def test_a_current_directory_that_is_gone_is_one_line(monkeypatch, capsys, tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+def test_a_deleted_current_directory_is_one_line(monkeypatch, capsys, tmp_path):
+    deleted = tmp_path / "gone"
+    deleted.mkdir()
+    monkeypatch.chdir(deleted)
+    deleted.rmdir()
     monkeypatch.setattr(sys, "argv", ["kzoo", "list"])
     with pytest.raises(SystemExit) as end:
         main()
@@ -128,7 +128,7 @@ def test_square_brackets_are_no_markup(capsys):
 def test_saved_model_below_a_path_with_brackets(tmp_path):
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     (tmp_path / "a[1]").mkdir()
-    place = tmp_path / "a[1]" / "model*"
-    kzoo.export(model, place, "savedmodel")
+    path = tmp_path / "a[1]" / "model*"
+    kzoo.export(model, path, "savedmodel")
     images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 1)).astype("float32")
-    np.testing.assert_allclose(Exported(place)(images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(Exported(path)(images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-3)

@@ -113,20 +113,20 @@ def test_a_mistyped_name_is_reported_before_keras_loads():
 
 
 def test_the_nearest_run_is_named(command, tmp_path):
-    place = tmp_path / "work" / "runs" / "default-vgg08-0123456789"
-    place.mkdir(parents=True)
-    (place / "recipe.json").write_text("{}")
-    for given in ("default-vgg08-0123456789", "runs/default-vgg08-01234", "runs/defalt-vgg08-0123456789"):
-        code, _, errors = command("evaluate", given)
+    directory = tmp_path / "work" / "runs" / "default-vgg08-0123456789"
+    directory.mkdir(parents=True)
+    (directory / "recipe.json").write_text("{}")
+    for name in ("default-vgg08-0123456789", "runs/default-vgg08-01234", "runs/defalt-vgg08-0123456789"):
+        code, _, errors = command("evaluate", name)
         assert (code, "did you mean 'runs/default-vgg08-0123456789'?" in errors) == (2, True), errors
 
     # A run that is not near is not named, whatever comes first.
     for other in ("another", "zebra"):
         (tmp_path / "work" / "runs" / other).mkdir()
         (tmp_path / "work" / "runs" / other / "recipe.json").write_text("{}")
-    for given, near in (("qqq", None), (".", None), ("zeb", "zebra"), ("anotter", "another")):
+    for name, near in (("qqq", None), (".", None), ("zeb", "zebra"), ("anotter", "another")):
         with pytest.raises(InputError) as caught:
-            check_run(given)
+            check_run(name)
         meant = str(caught.value).partition("; did you mean ")[2]
         assert meant == ("" if near is None else f"'runs/{near}'?")
 

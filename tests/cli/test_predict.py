@@ -21,7 +21,7 @@ def run(digits_run):
 
 @pytest.fixture
 def printed(command):
-    """Runs the command line, which must succeed; gives what it printed."""
+    """Runs the command line, which must succeed; returns what it printed."""
 
     def call(*words):
         code, output, errors = command(*words)
@@ -72,8 +72,8 @@ def test_background_of_transparent_files(run, printed, command, tmp_path):
     assert classes("clear.png", "--background", "0,0,0") == expected
     blank = classes("blank.png")
     assert blank != expected
-    for given in ("255", "none"):
-        assert classes("clear.png", "--background", given) == blank
+    for background in ("255", "none"):
+        assert classes("clear.png", "--background", background) == blank
     assert classes("clear.png") == blank  # as in training: white
 
     for word in ("predict", "explain"):
@@ -87,11 +87,11 @@ def test_background_of_transparent_files(run, printed, command, tmp_path):
 
 
 def test_how_a_background_is_written():
-    for given in ("0", "0,0,0", "[0, 0, 0]"):
-        assert colour(given) == (0, 0, 0)
-    for given in ("blue", "256", "1,2", "-1", "", "1.5"):
+    for text in ("0", "0,0,0", "[0, 0, 0]"):
+        assert colour(text) == (0, 0, 0)
+    for text in ("blue", "256", "1,2", "-1", "", "1.5"):
         with pytest.raises(kzoo.InputError, match="--background takes 0-255 for a grey, RED,GREEN,BLUE, or none"):
-            colour(given)
+            colour(text)
 
 
 def test_info_lists_data_and_evaluate(run, printed):

@@ -19,31 +19,31 @@ NAME = "lenet1-max:emnist"
 
 @pytest.fixture(scope="module")
 def made(digits_run, tmp_path_factory):
-    """A set of one's own on digits, and the run that it is of."""
-    place = tmp_path_factory.mktemp("sets")
-    return kzoo.save_weights_set(digits_run, place / "set"), digits_run
+    """A custom set on digits, and the run that it was made from."""
+    directory = tmp_path_factory.mktemp("sets")
+    return kzoo.save_weights_set(digits_run, directory / "set"), digits_run
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Two digits in a folder, one in a folder within it, and a text that pretends to be a picture."""
-    place = tmp_path / "pictures"
-    (place / "more").mkdir(parents=True)
+    directory = tmp_path / "pictures"
+    (directory / "more").mkdir(parents=True)
     for name, image in zip(("b.png", "a.png", "more/c.png"), load_digits().images, strict=False):
-        Image.fromarray(np.round(image * 255 / 16).astype("uint8")).save(place / name)
-    (place / "notes.txt").write_text("no picture")
-    return place
+        Image.fromarray(np.round(image * 255 / 16).astype("uint8")).save(directory / name)
+    (directory / "notes.txt").write_text("no picture")
+    return directory
 
 
 def test_a_set_is_opened_as_its_run(made):
     folder, run = made
-    found = open_run(folder)
-    assert isinstance(found, SetRun)
-    assert found.class_names == run.class_names
-    assert found.result.test == run.result.test
-    for ours, theirs in zip(found.model.weights, run.model.weights, strict=True):
+    opened = open_run(folder)
+    assert isinstance(opened, SetRun)
+    assert opened.class_names == run.class_names
+    assert opened.result.test == run.result.test
+    for ours, theirs in zip(opened.model.weights, run.model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert found.evaluate("test").accuracy == pytest.approx(run.result.test.accuracy)
+    assert opened.evaluate("test").accuracy == pytest.approx(run.result.test.accuracy)
     packaged = open_run(NAME)
     assert packaged.directory == PACKAGED / "lenet1-max" / "emnist"
     assert len(packaged.class_names) == 47
@@ -53,17 +53,17 @@ def test_a_set_is_opened_as_its_run(made):
 def test_a_set_without_its_record_says_so(made, tmp_path):
     shutil.copytree(made[0], tmp_path / "bare")
     (tmp_path / "bare" / "record.json").unlink()
-    found = open_run(tmp_path / "bare")
-    assert found.model.output_shape == (None, 10)
+    opened = open_run(tmp_path / "bare")
+    assert opened.model.output_shape == (None, 10)
     with pytest.raises(kzoo.InputError, match=r"came without its record\.json"):
-        found.evaluate()
+        opened.evaluate()
 
 
 @pytest.mark.slow
 @pytest.mark.representative
 def test_every_command_takes_a_set(made, folder, command):
-    place, run = made
-    code, text, errors = command("evaluate", place, "--json")
+    weights_set, run = made
+    code, text, errors = command("evaluate", weights_set, "--json")
     assert code == 0, errors
     assert json.loads(text)["accuracy"] == pytest.approx(run.result.test.accuracy)
     code, text, errors = command("predict", NAME, folder / "a.png", "--json")
@@ -73,13 +73,13 @@ def test_every_command_takes_a_set(made, folder, command):
     assert code == 0, errors
     code, text, errors = command("info", NAME)
     assert "6,304 trainable" in text
-    code, text, errors = command("export", place, "--to", "keras", "--output", "set.keras")
+    code, text, errors = command("export", weights_set, "--to", "keras", "--output", "set.keras")
     assert code == 0, errors
     code, text, errors = command("predict", "set.keras", folder / "a.png", "--json")
     assert next(iter(json.loads(text)[0]["classes"])) in run.class_names
-    code, text, errors = command("doctor", place)
+    code, text, errors = command("doctor", weights_set)
     assert code in (0, 3), errors
-    assert text.startswith(f"set {str(place)!r} (finished, 5 epochs")
+    assert text.startswith(f"set {str(weights_set)!r} (finished, 5 epochs")
 
 
 def test_wrong_sets_are_one_line(command, folder):
@@ -127,8 +127,8 @@ def test_a_bad_file_does_not_keep_the_others_from_being_read(made, folder, comma
 
 
 def test_parts_of_the_data(made, command):
-    place, run = made
-    code, text, errors = command("predict", place, "--split", "test", "--first", 4, "--json")
+    weights_set, run = made
+    code, text, errors = command("predict", weights_set, "--split", "test", "--first", 4, "--json")
     assert code == 0, errors
     part = run.part("test")
     rows = json.loads(text)
@@ -139,5 +139,5 @@ def test_parts_of_the_data(made, command):
     assert code == 0, errors
     assert len(text.splitlines()) == 2
     for words in ((), ("--first", 3), ("a.png", "--split", "test"), ("a.png", "--first", 3)):
-        code, _, errors = command("predict", place, *words)
+        code, _, errors = command("predict", weights_set, *words)
         assert (code, errors.count("\n")) == (2, 1), words

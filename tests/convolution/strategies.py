@@ -34,9 +34,9 @@ def convolutions(draw, dtypes=("float32", "float64"), equal_steps=False):
     return (*arrays, options)
 
 
-def close(found, expected):
+def close(actual, expected):
     """Agreement to 1e-5 for float32 and 1e-10 for float64, relative to the largest value, or 1."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
     tolerance = 1e-5 if expected.dtype == np.float32 else 1e-10
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1.0, np.abs(expected).max()))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(1.0, np.abs(expected).max()))

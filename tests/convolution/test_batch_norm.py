@@ -1,4 +1,4 @@
-"""BatchNorm: normalized as it says, gradients as finite differences, and the properties that the reports name."""
+"""BatchNorm: it normalizes, its gradients equal finite differences, and it has the properties that the reports name."""
 
 import numpy as np
 import pytest
@@ -31,21 +31,21 @@ def drawn(shape, seed=0, dtype=np.float64):
 @given(shape=SHAPES, seed=st.integers(0, 1000), dtype=st.sampled_from([np.float32, np.float64]))
 def test_training_normalizes(shape, seed, dtype):
     x, gamma, beta = drawn(shape, seed, dtype)
-    found = batch_norm(x, gamma, beta, epsilon=0)
+    normalized = batch_norm(x, gamma, beta, epsilon=0)
     over = tuple(range(x.ndim - 1))
-    close(found.y.mean(over), beta)
-    close(found.y.std(over), gamma)
-    close(found.mean, x.mean(over))
-    close(found.variance, x.var(over))
-    assert found.y.dtype == dtype
+    close(normalized.y.mean(over), beta)
+    close(normalized.y.std(over), gamma)
+    close(normalized.mean, x.mean(over))
+    close(normalized.variance, x.var(over))
+    assert normalized.y.dtype == dtype
 
 
 @given(shape=SHAPES, seed=st.integers(0, 1000))
-def test_gradients_are_those_of_finite_differences(shape, seed):
+def test_gradients_equal_finite_differences(shape, seed):
     arrays = drawn(shape, seed)
     random = np.random.default_rng(seed)
     gradient = random.standard_normal(shape)
-    found = batch_norm_gradients(gradient, batch_norm(*arrays), arrays[1])
+    gradients = batch_norm_gradients(gradient, batch_norm(*arrays), arrays[1])
     step = 1e-6
     for i in range(3):
         way = random.standard_normal(arrays[i].shape)
@@ -53,18 +53,18 @@ def test_gradients_are_those_of_finite_differences(shape, seed):
             (gradient * batch_norm(*(a + sign * step * way if j == i else a for j, a in enumerate(arrays))).y).sum()
             for sign in (1, -1)
         )
-        assert (there - away) / (2 * step) == pytest.approx((found[i] * way).sum(), rel=1e-5, abs=1e-6)
+        assert (there - away) / (2 * step) == pytest.approx((gradients[i] * way).sum(), rel=1e-5, abs=1e-6)
 
 
 def test_inference_uses_the_unbiased_variance_of_the_population():
     """Over many small batches m / (m - 1) E[variance] comes to the data's variance, E[variance] does not."""
     random, m = np.random.default_rng(0), 4
     data = 5 + 3 * random.standard_normal((4000, m, 2))
-    found = [batch_norm(batch, np.ones(2), np.zeros(2)) for batch in data]
-    mean, variance = population([one.mean for one in found], [one.variance for one in found], m)
+    normalized = [batch_norm(batch, np.ones(2), np.zeros(2)) for batch in data]
+    mean, variance = population([one.mean for one in normalized], [one.variance for one in normalized], m)
     np.testing.assert_allclose(mean, 5, atol=0.1)
     np.testing.assert_allclose(variance, 9, rtol=0.05)
-    biased = np.mean([one.variance for one in found], axis=0)
+    biased = np.mean([one.variance for one in normalized], axis=0)
     np.testing.assert_allclose(biased, 9 * (m - 1) / m, rtol=0.05)
     np.testing.assert_allclose(variance, biased * m / (m - 1))
 
@@ -95,14 +95,14 @@ def test_scaled_weights_change_nothing_but_shrink_their_own_gradient(factor, see
     """Report b, section 3: BN((a W) u) = BN(W u), its gradient by u too, and its gradient by a W is 1 / a of W's."""
     random = np.random.default_rng(seed)
     inputs, weights, gradient = (random.standard_normal(shape) for shape in ((16, 5), (5, 3), (16, 3)))
-    found = scaled_weights(inputs, weights, gradient, factor)
+    results = scaled_weights(inputs, weights, gradient, factor)
     for name in ("output", "input_gradient"):
-        np.testing.assert_allclose(found[name][1], found[name][0], rtol=1e-7, atol=1e-9)
-    plain, scaled = found["weight_gradient"]
+        np.testing.assert_allclose(results[name][1], results[name][0], rtol=1e-7, atol=1e-9)
+    plain, scaled = results["weight_gradient"]
     np.testing.assert_allclose(scaled, plain / factor, rtol=1e-6, atol=1e-9 / factor)
 
 
-def test_what_does_not_fit_is_told():
+def test_what_does_not_fit_is_refused():
     x, gamma, beta = drawn((4, 3))
     with pytest.raises(InputError, match=r"gamma must have the shape \(3,\) here, not \(2,\)"):
         batch_norm(x, gamma[:2], beta)

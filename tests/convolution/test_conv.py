@@ -35,22 +35,22 @@ def test_algorithms_agree_with_the_definition(drawn):
     before = [array.copy() for array in (x, kernel, bias, gradient)]
     expected = results(*drawn, "loops")
     for algorithm in FASTER:
-        for found, wanted in zip(results(*drawn, algorithm), expected, strict=True):
-            assert found.dtype == x.dtype
-            assert found.flags.c_contiguous
-            close(found, wanted)
-    for array, kept in zip((x, kernel, bias, gradient), before, strict=True):
-        np.testing.assert_array_equal(array, kept)
+        for actual, wanted in zip(results(*drawn, algorithm), expected, strict=True):
+            assert actual.dtype == x.dtype
+            assert actual.flags.c_contiguous
+            close(actual, wanted)
+    for array, copy in zip((x, kernel, bias, gradient), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
 @given(drawn=convolutions())
-def test_blocks_of_any_size_give_the_same(drawn):
+def test_blocks_of_any_size_give_the_same_result(drawn):
     expected = results(*drawn, "im2col")
     whole = blocked.BLOCK_BYTES
     try:
         for blocked.BLOCK_BYTES in (1, 300, 3000):  # a row, some rows, some images at a time
-            for found, wanted in zip(results(*drawn, "im2col-blocked"), expected, strict=True):
-                close(found, wanted)
+            for actual, wanted in zip(results(*drawn, "im2col-blocked"), expected, strict=True):
+                close(actual, wanted)
     finally:
         blocked.BLOCK_BYTES = whole
 
@@ -71,7 +71,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_gradients_are_those_of_finite_differences(algorithm):
+def test_gradients_equal_finite_differences(algorithm):
     random = np.random.default_rng(3)
     # In height there are zeros before the map, and the stride leaves a row of the map itself.
     options = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2), "algorithm": algorithm}
@@ -82,7 +82,7 @@ def test_gradients_are_those_of_finite_differences(algorithm):
         return (gradient * np.sin(conv2d(x, kernel, bias, **options))).sum()
 
     back = gradient * np.cos(conv2d(x, kernel, bias, **options))
-    found = (
+    gradients = (
         conv2d_input_gradient(back, kernel, x.shape, **options),
         conv2d_kernel_gradient(x, back, kernel.shape, **options),
         conv2d_bias_gradient(back),
@@ -95,7 +95,7 @@ def test_gradients_are_those_of_finite_differences(algorithm):
                 loss(*(array + sign * step * way if j == i else array for j, array in enumerate(arrays)))
                 for sign in (1, -1)
             )
-            assert (there - away) / (2 * step) == pytest.approx((found[i] * way).sum(), rel=1e-6, abs=1e-7)
+            assert (there - away) / (2 * step) == pytest.approx((gradients[i] * way).sum(), rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -120,10 +120,10 @@ def test_taps_inside_the_map():
             continue
         for tap in range(window):
             met = [(p, p * stride + tap * dilation - before) for p in range(axis.positions)]
-            met = [(place, pixel) for place, pixel in met if 0 <= pixel < size]
-            places, pixels = axis.inside(tap)
-            found = zip(range(axis.positions)[places], range(size)[pixels], strict=True)
-            assert list(found) == met, (axis, tap)
+            met = [(position, pixel) for position, pixel in met if 0 <= pixel < size]
+            positions, pixels = axis.inside(tap)
+            computed = zip(range(axis.positions)[positions], range(size)[pixels], strict=True)
+            assert list(computed) == met, (axis, tap)
 
 
 def test_a_block_fills_its_bytes_and_no_more(monkeypatch):
@@ -191,7 +191,7 @@ X, KERNEL = np.zeros((2, 5, 4, 3), np.float32), np.zeros((3, 3, 3, 6), np.float3
         ("gradient must be float32", lambda: conv2d_kernel_gradient(X, np.zeros((2, 3, 2, 6)), KERNEL.shape)),
     ],
 )
-def test_what_does_not_fit_is_told(message, call):
+def test_what_does_not_fit_is_refused(message, call):
     with pytest.raises(InputError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

@@ -41,14 +41,14 @@ def by_pytorch(x, kernel, bias, gradient, options):
     torch = pytest.importorskip("torch", reason="Keras refuses strides with dilations; PyTorch is not installed")
     geometry = of_convolution(x.shape, kernel.shape, *options.values())
     zeros = [side for axis in (geometry.width, geometry.height) for side in (axis.before, axis.after)]
-    given = (x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), bias)
-    leaves = [torch.tensor(np.ascontiguousarray(one), requires_grad=True) for one in given]
+    arguments = (x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), bias)
+    leaves = [torch.tensor(np.ascontiguousarray(one), requires_grad=True) for one in arguments]
     padded = torch.nn.functional.pad(leaves[0], zeros)
     y = torch.nn.functional.conv2d(padded, *leaves[1:], stride=options["stride"], dilation=options["dilation"])
     came = torch.tensor(np.ascontiguousarray(gradient.transpose(0, 3, 1, 2)))
-    found = [y.detach(), *torch.autograd.grad(y, leaves, came)]
+    results = [y.detach(), *torch.autograd.grad(y, leaves, came)]
     orders = ((0, 2, 3, 1), (0, 2, 3, 1), (2, 3, 1, 0), (0,))
-    return [one.numpy().transpose(order) for one, order in zip(found, orders, strict=True)]
+    return [one.numpy().transpose(order) for one, order in zip(results, orders, strict=True)]
 
 
 def by_keras(x, kernel, bias, gradient, options):
@@ -57,13 +57,13 @@ def by_keras(x, kernel, bias, gradient, options):
         return None
     framework = Framework(**options, compile=False)
     try:
-        found = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
+        results = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
     except RuntimeError as error:
         if "must be contiguous" in str(error):  # PyTorch, with the kernel's axes as Keras orders them, for 1x1 images
             return None
         raise
-    close(array(framework.forward(*framework.tensors(x, kernel, bias))), found[0])
-    return found
+    close(array(framework.forward(*framework.tensors(x, kernel, bias))), results[0])
+    return results
 
 
 @given(drawn=convolutions(DTYPES, equal_steps=True))
@@ -72,25 +72,25 @@ def test_convolutions_and_their_gradients(drawn):
     expected = by_keras(*drawn) or by_pytorch(*drawn)
     for algorithm in FASTER:
         more = {**options, "algorithm": algorithm}
-        found = (
+        results = (
             conv2d(x, kernel, bias, **more),
             conv2d_input_gradient(gradient, kernel, x.shape, **more),
             conv2d_kernel_gradient(x, gradient, kernel.shape, **more),
             conv2d_bias_gradient(gradient),
         )
-        for one, wanted in zip(found, expected, strict=True):
+        for one, wanted in zip(results, expected, strict=True):
             assert wanted.dtype == x.dtype
             close(one, wanted)
 
 
 @given(drawn=convolutions(("float32",)))
 def test_steps_that_differ_by_direction(drawn):
-    for found, wanted in zip(
+    for actual, wanted in zip(
         (conv2d(*drawn[:3], **drawn[4]), conv2d_input_gradient(drawn[3], drawn[1], drawn[0].shape, **drawn[4])),
         by_pytorch(*drawn)[:2],
         strict=True,
     ):
-        close(found, wanted)
+        close(actual, wanted)
 
 
 def test_compiled_is_the_same():
@@ -114,7 +114,7 @@ def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
     options = {"size": size, "stride": stride, "padding": padding}
     y, argmax = max_pool2d(x, **options)
     gradient = random.standard_normal(y.shape).astype(dtype)
-    found = {
+    results = {
         "max": (y, max_pool2d_gradient(gradient, argmax, shape, **options)),
         "average": (average_pool2d(x, **options), average_pool2d_gradient(gradient, shape, **options)),
     }
@@ -127,8 +127,8 @@ def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
             return ops.sum(pooled * ops.convert_to_tensor(gradient)), [pooled]
 
         _, (pooled,), (back,) = differentiate(weighed, [ops.convert_to_tensor(x)])
-        close(found[name][0], array(pooled))
-        close(found[name][1], array(back))
+        close(results[name][0], array(pooled))
+        close(results[name][1], array(back))
 
 
 @given(size=sides(4), padding=sides(2), count=st.booleans())
@@ -140,8 +140,8 @@ def test_zeros_that_count_in_an_average(size, padding, count):
     wanted = torch.nn.functional.avg_pool2d(
         torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), size, 1, padding, count_include_pad=count
     )
-    found = average_pool2d(x, size, stride=1, padding=padding, count_padding=count)
-    close(found, wanted.numpy().transpose(0, 2, 3, 1))
+    pooled = average_pool2d(x, size, stride=1, padding=padding, count_padding=count)
+    close(pooled, wanted.numpy().transpose(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (3, 4, 5, 2)])
@@ -159,7 +159,7 @@ def test_batch_norm_and_its_gradients(shape):
         return ops.sum(y * ops.convert_to_tensor(gradient)), [y]
 
     _, (y,), back = differentiate(weighed, [ops.convert_to_tensor(one) for one in (x, gamma, beta)])
-    found = batch_norm(x, gamma, beta)
-    close(found.y, array(y))
-    for one, wanted in zip(batch_norm_gradients(gradient, found, gamma), back, strict=True):
+    normalized = batch_norm(x, gamma, beta)
+    close(normalized.y, array(y))
+    for one, wanted in zip(batch_norm_gradients(gradient, normalized, gamma), back, strict=True):
         close(one, array(wanted))

@@ -27,7 +27,7 @@ def pools(draw):
 
 
 def windows(x, options):
-    """Every window's pixels, those of the padding left out, with their places: (b, p, q, c) -> {(r, s): value}."""
+    """Every window's pixels, those of the padding left out, with their positions: (b, p, q, c) -> {(r, s): value}."""
     stride = options["stride"] or options["size"]
     height, width = axes(x.shape[1:3], options["size"], stride, options["padding"])
     for b, c in np.ndindex(x.shape[0], x.shape[3]):
@@ -39,7 +39,7 @@ def windows(x, options):
 
 
 @given(drawn=pools())
-def test_pools_are_what_their_windows_say(drawn):
+def test_pools_equal_a_search_of_every_window(drawn):
     x, options = drawn
     largest, argmax = max_pool2d(x, **options)
     means = {count: average_pool2d(x, **options, count_padding=count) for count in (False, True)}
@@ -73,13 +73,13 @@ def test_report_d_example():
     assert average_pool2d(x).squeeze().tolist() == [[3.25, 5.25], [2, 2]]
 
 
-def test_of_equals_the_first_gets_the_gradient():
+def test_the_first_of_equal_values_gets_the_gradient():
     _, argmax = max_pool2d(np.ones((1, 4, 4, 1)), 2)
     back = max_pool2d_gradient(np.ones((1, 2, 2, 1)), argmax, (1, 4, 4, 1))
     assert back.squeeze().tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
 
 
-def test_large_pools_remember_places_beyond_255():
+def test_large_pools_remember_positions_beyond_255():
     x = np.zeros((1, 20, 20, 1))
     x[0, 19, 18] = 1
     _, argmax = max_pool2d(x, 20)
@@ -88,7 +88,7 @@ def test_large_pools_remember_places_beyond_255():
 
 
 @pytest.mark.parametrize("pool", [max_pool2d, average_pool2d])
-def test_what_does_not_fit_is_told(pool):
+def test_what_does_not_fit_is_refused(pool):
     x = np.zeros((1, 4, 4, 1))
     with pytest.raises(InputError, match="pool of height 5 does not fit into a map of height 4"):
         pool(x, 5)

@@ -9,7 +9,7 @@ import pytest
 from kzoo.convolution import teaching
 
 
-def test_gradients_of_the_whole_network_are_those_of_finite_differences():
+def test_gradients_of_the_whole_network_equal_finite_differences():
     network = teaching.LeNet(filters=2)
     for layer in network.layers:
         layer.weights = [array.astype(np.float64) for array in layer.weights]
@@ -33,7 +33,7 @@ def test_gradients_of_the_whole_network_are_those_of_finite_differences():
         assert (there - away) / (2 * step) == pytest.approx((by_weights * way).sum(), rel=1e-4, abs=1e-7)
 
 
-def test_weights_at_the_start_are_as_told_and_the_seeds():
+def test_initial_weights_have_the_stated_variance_and_follow_the_seed():
     network = teaching.LeNet(3, filters=32)
     (first, _), (second, _), (dense, _) = (network.layers[i].weights for i in (0, 4, 8))
     for weights, deviation in ((first, 2 / 9), (second, 2 / (9 * 32)), (dense, 1 / 256)):

@@ -17,9 +17,9 @@ def content(**changes: Any) -> dict[str, Any]:
 
 
 def test_good_content_comes_out_typed() -> None:
-    given = content(labels=(np.arange(12, dtype=np.uint8) % 3)[:, None], class_names=np.array(["a", "b", "c"]))
-    arrays = checked(given, "the set")
-    np.testing.assert_array_equal(arrays.images, given["images"])
+    raw = content(labels=(np.arange(12, dtype=np.uint8) % 3)[:, None], class_names=np.array(["a", "b", "c"]))
+    arrays = checked(raw, "the set")
+    np.testing.assert_array_equal(arrays.images, raw["images"])
     np.testing.assert_array_equal(arrays.labels, np.arange(12) % 3)
     assert arrays.labels.dtype == np.int64
     assert arrays.class_names == ("a", "b", "c")
@@ -42,7 +42,7 @@ def test_whole_numbers_of_another_type_are_pixels() -> None:
     )
 
 
-def test_images_of_zeros_and_ones_are_said_to_be_dark() -> None:
+def test_images_of_zeros_and_ones_are_reported_as_dark() -> None:
     images = content()["images"]
     dark = checked(content(test_images=images // 255, test_labels=np.arange(12) % 3), "the set")
     assert [line.partition(":")[0] for line in dark.notes] == ["the set"]
@@ -115,7 +115,7 @@ def test_bad_content_is_refused(changes: dict[str, Any], message: str) -> None:
 
 def test_the_fingerprint_follows_the_content() -> None:
     base = checked(content(), "the set").fingerprint
-    assert base == checked(content(class_names=("x", "y", "z")), "another place").fingerprint
+    assert base == checked(content(class_names=("x", "y", "z")), "another source").fingerprint
     changed = content()
     changed["images"][3, 2, 1, 0] ^= 1
     others = [
@@ -136,8 +136,8 @@ def test_the_fingerprint_does_not_depend_on_the_memory_layout() -> None:
 
 def letters() -> Arrays:
     images = np.arange(30, dtype=np.uint8).reshape(30, 1, 1, 1)
-    given = {"images": images, "labels": np.arange(30) % 5, "class_names": tuple("abcde")}
-    return checked({**given, "test_images": images[:7], "test_labels": np.arange(7) % 5}, "letters")
+    training = {"images": images, "labels": np.arange(30) % 5, "class_names": tuple("abcde")}
+    return checked({**training, "test_images": images[:7], "test_labels": np.arange(7) % 5}, "letters")
 
 
 def test_restriction_keeps_the_chosen_classes_in_the_given_order() -> None:
@@ -157,20 +157,20 @@ def test_restriction_keeps_the_chosen_classes_in_the_given_order() -> None:
     [((4, 5, 5), True), ((1, 28, 28), True), ((5, 5, 5), False), ((4, 4, 5), False), ((4, 5, 4), False)],
 )
 def test_few_rows_and_many_channels_look_like_channels_first(shape: tuple[int, int, int], refused: bool) -> None:
-    given = content(images=np.full((12, *shape), 99, np.uint8))
+    raw = content(images=np.full((12, *shape), 99, np.uint8))
     if refused:
         with pytest.raises(InputError, match=r"look like \(N, C, H, W\)"):
-            checked(given, "the set")
+            checked(raw, "the set")
     else:
-        assert checked(given, "the set").images.shape[1:] == shape
+        assert checked(raw, "the set").images.shape[1:] == shape
 
 
-@pytest.mark.parametrize(("brightest", "said"), [(1, True), (63, True), (64, False)])
-def test_up_to_six_bits_are_dark(brightest: int, said: bool) -> None:
+@pytest.mark.parametrize(("brightest", "warned"), [(1, True), (63, True), (64, False)])
+def test_up_to_six_bits_are_dark(brightest: int, warned: bool) -> None:
     images = np.zeros((12, 4, 5, 3), np.uint8)
     images[5, 2, 2] = brightest
     notes = checked(content(images=images), "the set").notes
-    assert [f"is above {brightest}, where 255 is white" in line for line in notes] == [True] * said
+    assert [f"is above {brightest}, where 255 is white" in line for line in notes] == [True] * warned
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_impossible_restrictions_are_refused(classes: tuple[str | int, ...], mes
 
 
 def test_the_nearest_class_name_is_suggested() -> None:
-    given = content(class_names=("airplane", "automobile", "bird"))
+    raw = content(class_names=("airplane", "automobile", "bird"))
     with pytest.raises(InputError, match="did you mean 'airplane'"):
-        restricted(checked(given, "the set"), ("aeroplane", "bird"))
+        restricted(checked(raw, "the set"), ("aeroplane", "bird"))
 
 
 def test_channel_statistics_equal_those_of_floats() -> None:

@@ -50,7 +50,7 @@ def collect(batches: Batches) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
 
 
-def test_batches_are_offered_beside_the_rest() -> None:
+def test_batches_are_exported_lazily() -> None:
     assert kzoo.data.Batches is Batches
     with pytest.raises(AttributeError, match="no attribute 'Batch'"):
         _ = kzoo.data.Batch

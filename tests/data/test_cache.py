@@ -74,7 +74,9 @@ def test_a_failed_build_leaves_nothing(cache: Path) -> None:
     assert not list(cache.rglob("*.npy"))
 
 
-def test_a_cache_that_cannot_be_written_to_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_data_is_loaded_without_a_cache_that_cannot_be_written_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("")
     monkeypatch.setenv("KZOO_CACHE", str(occupied))
@@ -102,13 +104,13 @@ def test_a_cache_below_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_parts_and_notes_are_stored() -> None:
     content = {"images": built().images, "labels": built().labels}
     validation = {"validation_images": built().images[:4], "validation_labels": np.zeros(4, int)}
-    given = dataclasses.replace(checked({**content, **validation}, "built"), notes=("left out: caf\u00e9",))
-    cached("key", lambda: given)
+    original = dataclasses.replace(checked({**content, **validation}, "built"), notes=("left out: caf\u00e9",))
+    cached("key", lambda: original)
     again = cached("key", never)
-    assert again.notes == given.notes
-    np.testing.assert_array_equal(again.validation_images, given.validation_images)
-    np.testing.assert_array_equal(again.validation_labels, given.validation_labels)
-    assert again.fingerprint == given.fingerprint != checked(content, "built").fingerprint
+    assert again.notes == original.notes
+    np.testing.assert_array_equal(again.validation_images, original.validation_images)
+    np.testing.assert_array_equal(again.validation_labels, original.validation_labels)
+    assert again.fingerprint == original.fingerprint != checked(content, "built").fingerprint
 
 
 def _fill(barrier: multiprocessing.synchronize.Barrier, index: int) -> None:

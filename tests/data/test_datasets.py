@@ -1,4 +1,4 @@
-"""Rows, registration and loaders of one's own; what importing the data side loads."""
+"""Declared datasets, registration and custom loaders; what importing kzoo.data loads."""
 
 from __future__ import annotations
 
@@ -42,40 +42,40 @@ class Plain:
         self.images, self.labels = squares()["images"], squares()["labels"]
 
 
-@pytest.mark.parametrize("row", DATASETS, ids=lambda row: row.name)
-def test_rows_are_complete(row: datasets.Dataset) -> None:
-    assert get_dataset(row.name) is row
-    assert row.classes is not None
-    assert (row.mean is None) == (row.std is None)
-    if row.mean is not None and row.std is not None:
-        assert row.image_shape is not None
-        assert len(row.mean) == len(row.std) == row.image_shape[2]
-    assert row.class_names is None or len(row.class_names) == row.classes
-    assert bool(row.loader) != bool(row.prepared)
-    assert (row.test is not None) == (row.name in ("digits", "imagenette"))
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_datasets_are_complete(dataset: datasets.Dataset) -> None:
+    assert get_dataset(dataset.name) is dataset
+    assert dataset.classes is not None
+    assert (dataset.mean is None) == (dataset.std is None)
+    if dataset.mean is not None and dataset.std is not None:
+        assert dataset.image_shape is not None
+        assert len(dataset.mean) == len(dataset.std) == dataset.image_shape[2]
+    assert dataset.class_names is None or len(dataset.class_names) == dataset.classes
+    assert bool(dataset.loader) != bool(dataset.prepared)
+    assert (dataset.test is not None) == (dataset.name in ("digits", "imagenette"))
     # characters turn into others when mirrored, 8x8 digits do not survive a crop, and hearts are on the left
     as_they_are = {"digits", "mnist", "emnist", "svhn", "kmnist", "pneumoniamnist"}
-    assert (row.augmentation == ()) == (row.name in as_they_are)
+    assert (dataset.augmentation == ()) == (dataset.name in as_they_are)
 
 
-def test_rows_hold_what_is_published() -> None:
-    pooled = {row.name: row.published for row in DATASETS if row.published is not None}
+def test_datasets_have_the_published_sizes() -> None:
+    pooled = {dataset.name: dataset.published for dataset in DATASETS if dataset.published is not None}
     per_class = {"emnist": (2400, 400), "cifar10": (5000, 1000), "cifar100": (500, 100)}
     assert pooled == {
         name: tuple(get_dataset(name).classes * count for count in counts) for name, counts in per_class.items()
     }
     # As the split's description names them, and what is trained on one of them.
-    at_once = [row.name for row in DATASETS if not row.stratified]
+    at_once = [dataset.name for dataset in DATASETS if not dataset.stratified]
     assert at_once == ["mnist", "emnist", "cifar10", "cifar100", "cifar10-c"]
-    assert [row.name for row in DATASETS if row.transpose] == ["emnist"]
+    assert [dataset.name for dataset in DATASETS if dataset.transpose] == ["emnist"]
 
 
 def test_default_augmentation_is_mirrored_half_of_the_time_and_moved_by_an_eighth() -> None:
-    found = {row.name: row.augmentation for row in DATASETS if row.augmentation}
+    augmentations = {dataset.name: dataset.augmentation for dataset in DATASETS if dataset.augmentation}
     flip = Flip(horizontal=0.5, vertical=0.0)
     sides = {"cifar10": 32, "cifar100": 32, "stl10": 96, "cifar10-c": 32}
     expected = {name: (PadCrop(padding=side // 8), flip) for name, side in sides.items()}
-    assert found == {**expected, "fashion-mnist": (PadCrop(padding=4), flip), "imagenette": (flip,)}
+    assert augmentations == {**expected, "fashion-mnist": (PadCrop(padding=4), flip), "imagenette": (flip,)}
 
 
 def test_names_are_listed_and_the_nearest_is_suggested() -> None:
@@ -88,22 +88,22 @@ def test_names_are_listed_and_the_nearest_is_suggested() -> None:
 
 
 def test_a_registered_dataset_is_like_a_built_in_one() -> None:
-    row = register_dataset(
+    dataset = register_dataset(
         "squares", squares, mean=(0.5,), std=(0.3,), augmentation=[Flip()], validation=8, class_names=tuple("wxyz")
     )
-    assert get_dataset("squares") is row
+    assert get_dataset("squares") is dataset
     assert list_datasets()[-1] == "squares"
     assert available()[-1].present
     assert "squares" in available()[-1].detail
     arrays = load("squares", classes=("y", "w"), image_size=5)
     assert arrays.images.shape == (20, 5, 5, 1)
     assert (arrays.mean, arrays.std, arrays.class_names) == ((0.5,), (0.3,), ("y", "w"))
-    assert [len(part) for part in split(arrays, Split(), row)] == [8, 8, 4]
+    assert [len(part) for part in split(arrays, Split(), dataset)] == [8, 8, 4]
     assert len(load("squares", data_dir="somewhere").labels) == 80
 
 
 @pytest.mark.parametrize("loader", [squares, Plain, lambda data_dir: squares(), lambda data_dir: load("digits")])
-def test_a_loader_may_give_a_mapping_or_attributes(loader: Any) -> None:
+def test_a_loader_may_return_a_mapping_or_attributes(loader: Any) -> None:
     register_dataset("own", loader)
     arrays = load("own")
     assert len(arrays.class_names) in (4, 10)
@@ -114,9 +114,9 @@ def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
     code = "from kzoo.data.sources import digits\nclass Here:\n    load = staticmethod(lambda data_dir: digits())\n"
     (tmp_path / "my_own_data.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    row = get_dataset("my_own_data:Here.load")
-    assert (row.validation, row.test, row.augmentation) == (0.1, 0.2, ())
-    assert load(row.name).fingerprint == load("digits").fingerprint
+    dataset = get_dataset("my_own_data:Here.load")
+    assert (dataset.validation, dataset.test, dataset.augmentation) == (0.1, 0.2, ())
+    assert load(dataset.name).fingerprint == load("digits").fingerprint
     register_dataset("lazily", "my_own_data:Here.load")
     assert load("lazily").images.shape == (1797, 8, 8, 1)
     for name in ("my_own_data:load", "my_other_data:load", "my_own_data:digits.__name__"):
@@ -156,7 +156,7 @@ def test_impossible_registrations_are_refused(options: dict[str, Any], message: 
         ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must be uint8"),
     ],
 )
-def test_a_loader_must_keep_what_its_row_says(options: dict[str, Any], message: str) -> None:
+def test_a_loader_must_return_what_its_dataset_declares(options: dict[str, Any], message: str) -> None:
     register_dataset(**{"name": "own", "loader": squares, **options})
     with pytest.raises(InputError, match=message):
         load("own")

@@ -52,7 +52,7 @@ def test_crops_equal_a_loop_over_pixels(padding: int, seed: int, channels: int) 
     np.testing.assert_array_equal(change.apply(images, drawn), expected)
 
 
-def test_crop_corners_cover_all_places_evenly() -> None:
+def test_crop_corners_cover_all_positions_evenly() -> None:
     drawn = PadCrop(padding=4).draw(40_500, SHAPE, np.random.default_rng(0))
     for corner in drawn:
         counts = np.bincount(corner, minlength=9)
@@ -105,7 +105,7 @@ def test_rotations_equal_a_loop_over_pixels(photos: np.ndarray, dtype: type) -> 
     np.testing.assert_allclose(result, expected, atol=0.5001 if dtype == np.uint8 else 1e-3)
 
 
-def test_rotation_by_one_angle_is_that_of_scipy(photos: np.ndarray) -> None:
+def test_rotation_by_one_angle_equals_scipys(photos: np.ndarray) -> None:
     images = photos.astype(np.float32)
     for degrees in (15, 60, 135, 180):
         expected = ndimage.rotate(images, degrees, axes=(2, 1), reshape=False, order=1, mode="grid-constant")

@@ -21,7 +21,7 @@ from kzoo.errors import InputError, RunFailed
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves files, and remembers what was asked for."""
+    """Serves files, and remembers which were requested."""
 
     asked: list[str]
     url: str
@@ -40,14 +40,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     content = io.BytesIO()
     np.savez(content, images=rng.integers(0, 256, (12, 8, 8, 1), np.uint8), labels=np.arange(12) % 3)
     (files / "stripes.npz").write_bytes(content.getvalue())
-    found = Server(("127.0.0.1", 0), functools.partial(Handler, directory=str(files)))
-    found.files, found.asked, found.url = files, [], f"http://127.0.0.1:{found.server_port}"
-    thread = threading.Thread(target=found.serve_forever)
+    running = Server(("127.0.0.1", 0), functools.partial(Handler, directory=str(files)))
+    running.files, running.asked, running.url = files, [], f"http://127.0.0.1:{running.server_port}"
+    thread = threading.Thread(target=running.serve_forever)
     thread.start()
-    yield found
-    found.shutdown()
+    yield running
+    running.shutdown()
     thread.join()
-    found.server_close()
+    running.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,7 @@ def local(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("builders", "local")
-def test_what_the_error_says_gets_it_and_nothing_else_downloads(
-    server: Server, nowhere: Path, tmp_path: Path, command: Any
-) -> None:
+def test_only_the_command_in_the_error_downloads(server: Server, nowhere: Path, tmp_path: Path, command: Any) -> None:
     with pytest.raises(InputError) as caught:
         load("tfds:tiny_stripes", data_dir=tmp_path / "data")
     assert server.asked == []
@@ -104,7 +102,7 @@ def test_what_the_error_says_gets_it_and_nothing_else_downloads(
     assert server.asked == ["/stripes.npz"]
     assert load("tfds:tiny_stripes", data_dir=tmp_path / "data").class_names == ("across", "along", "neither")
 
-    # Asked for again, nothing is done; and the directory was kept, so that it need not be named any more.
+    # The second time nothing is done; and the directory was stored, so that it need not be named any more.
     code, text, _ = command("data", "get", "tiny_stripes")
     assert (code, "tfds:tiny_stripes: already in" in text) == (0, True)
     assert load("tfds:tiny_stripes").images.shape == (12, 8, 8, 1)
@@ -136,7 +134,7 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path: Path, comman
         ("tfds:cifar10_corrupted", "'cifar10_corrupted' comes in 95 configurations: name one, as cifar10-c/"),
     ],
 )
-def test_what_cannot_be_got_is_one_error(
+def test_what_cannot_be_downloaded_is_one_error(
     name: str, message: str, nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)  # there, so that what is trained on need not be got

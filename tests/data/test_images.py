@@ -23,7 +23,7 @@ def colour() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
 
-def test_files_keep_their_channels_unless_told(tmp_path: Path, colour: np.ndarray) -> None:
+def test_files_keep_their_channels_unless_asked_for_others(tmp_path: Path, colour: np.ndarray) -> None:
     Image.fromarray(colour).save(tmp_path / "rgb.png")
     Image.fromarray(colour[..., 0]).save(tmp_path / "grey.png")
     np.testing.assert_array_equal(read_image(tmp_path / "rgb.png"), colour)
@@ -87,7 +87,7 @@ def saved(tmp_path: Path, image: Image.Image, name: str, **options: Any) -> Path
     return tmp_path / name
 
 
-def test_transparent_images_are_laid_over_white_or_what_is_named(tmp_path: Path) -> None:
+def test_transparent_images_are_laid_over_white_or_the_named_colour(tmp_path: Path) -> None:
     # A black drawing on a clear ground, whose pixels are black too: without its transparency a blank image.
     drawing = np.zeros((4, 4, 4), np.uint8)
     drawing[1, 1:3, 3] = 255
@@ -122,10 +122,10 @@ def test_every_kind_of_transparency_counts(tmp_path: Path, mode: str) -> None:
     else:
         image = Image.fromarray(grey if mode != "1" else ~clear).convert(mode)
         name, options = "image.png", {"transparency": (0, 0, 0) if mode == "RGB" else 0}
-    found = read_image(saved(tmp_path, image, name, **options))
-    assert black.size == found.shape[:2]
-    assert (found[clear] == 255).all()
-    assert (found[~clear] == (255 if mode == "1" else 90)).all()
+    pixels = read_image(saved(tmp_path, image, name, **options))
+    assert black.size == pixels.shape[:2]
+    assert (pixels[clear] == 255).all()
+    assert (pixels[~clear] == (255 if mode == "1" else 90)).all()
     assert read_image(tmp_path / name, background=(10, 20, 30))[clear].tolist() == [[10, 20, 30]] * 4
 
 
@@ -202,9 +202,9 @@ def test_every_mode_that_files_have_is_read_as_any_channels(tmp_path: Path, mode
     path = saved(tmp_path, image, f"odd.{ODD[mode]}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "1 image has 16 bits")
-        found = read_image(path, channels=channels)
-    assert found.shape == (4, 4, channels or (1 if mode == "I;16" else 3))
-    np.testing.assert_allclose(found, 200, atol=4)
+        pixels = read_image(path, channels=channels)
+    assert pixels.shape == (4, 4, channels or (1 if mode == "I;16" else 3))
+    np.testing.assert_allclose(pixels, 200, atol=4)
 
 
 def test_other_colours_and_single_bits_come_out_right(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_other_colours_and_single_bits_come_out_right(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 0], [0, 255]])
 
 
-def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path: Path) -> None:
+def test_the_first_of_several_frames_is_used_and_this_is_reported(tmp_path: Path) -> None:
     frames = [Image.new("L", (5, 5), value) for value in (10, 200)]
     for name in ("two.gif", "two.tif", "two.png", "two.webp"):
         options: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
@@ -235,7 +235,7 @@ def test_of_several_frames_the_first_is_taken_and_that_is_said(tmp_path: Path) -
     assert message.startswith("4 images have several frames, of which the first is taken (e.g. '")
 
 
-def test_content_tells_the_format_not_the_name(tmp_path: Path, colour: np.ndarray) -> None:
+def test_the_format_is_recognised_by_content_not_by_name(tmp_path: Path, colour: np.ndarray) -> None:
     image = Image.fromarray(colour)
     image.save(tmp_path / "none", "PNG")
     image.save(tmp_path / "wrong.jpg", "BMP")
@@ -282,7 +282,7 @@ def test_two_thousand_random_exif_blocks(tmp_path: Path, colour: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_an_orientation_next_to_damaged_notes_is_heeded(tmp_path: Path, colour: np.ndarray, form: str) -> None:
+def test_an_orientation_next_to_damaged_exif_entries_is_applied(tmp_path: Path, colour: np.ndarray, form: str) -> None:
     notes = Image.Exif()
     notes[0x0112], notes[0x011A], notes[0x010F] = 6, 72.0, "A maker whose name is long"
     whole = notes.tobytes()
@@ -295,7 +295,7 @@ def test_an_orientation_next_to_damaged_notes_is_heeded(tmp_path: Path, colour: 
 
 
 def check_random_exif(folder: Path, colour: np.ndarray, count: int) -> None:
-    """Write random bytes, and damaged good ones, where a camera's notes would be; every image must be read."""
+    """Write random bytes, and damaged good ones, where a camera's EXIF data would be; every image must be read."""
     rng = np.random.default_rng(0)
     notes = Image.Exif()
     notes[0x0112], notes[0x011A], notes[0x010F] = 6, (72, 1), "Maker"
@@ -306,8 +306,8 @@ def check_random_exif(folder: Path, colour: np.ndarray, count: int) -> None:
         if index % 3 == 0:
             block = bytearray(good[:6] + (b"II*\0" if index % 2 else b"MM\0*") + rng.bytes(int(rng.integers(80))))
         elif index % 3 == 1:
-            for place in rng.integers(6, len(block), 5):
-                block[place] = rng.integers(256)
+            for position in rng.integers(6, len(block), 5):
+                block[position] = rng.integers(256)
         else:
             del block[rng.integers(6, len(block)) :]
         form = ("PNG", "WEBP")[index % 2]
@@ -351,9 +351,9 @@ def test_every_format_is_read_whatever_its_name(tmp_path: Path, form: str) -> No
         return
     image = Image.fromarray(smooth)
     (image.quantize(256) if form == "GIF" else image).save(tmp_path / "image", form)
-    found = read_image(tmp_path / "image")
-    assert found.shape == smooth.shape
-    np.testing.assert_allclose(found.astype(int), smooth, atol=8)
+    pixels = read_image(tmp_path / "image")
+    assert pixels.shape == smooth.shape
+    np.testing.assert_allclose(pixels.astype(int), smooth, atol=8)
 
 
 def test_damaged_images_are_read_or_named(tmp_path: Path, colour: np.ndarray) -> None:
@@ -381,8 +381,8 @@ def check_damaged(folder: Path, colour: np.ndarray, count: int) -> None:
                 del damaged[rng.integers(len(damaged)) :]
             else:
                 reach = len(damaged) if index % 3 == 1 else min(64, len(damaged))
-                for place in rng.integers(reach, size=rng.integers(1, 12)):
-                    damaged[place] = rng.integers(256)
+                for position in rng.integers(reach, size=rng.integers(1, 12)):
+                    damaged[position] = rng.integers(256)
             path = folder / f"damaged.{form.lower()}"
             path.write_bytes(damaged)
             try:

@@ -35,7 +35,7 @@ class Gives(keras.utils.PyDataset):
 
 
 class Sequence(keras.utils.PyDataset):
-    """Batches of five images, in an order that changes with `seed`; `end` is what `num_batches` gives."""
+    """Batches of five images, in an order that changes with `seed`; `end` is what `num_batches` returns."""
 
     def __init__(self, seed: int = 0, end: int | None = 3) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def tf() -> Any:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         PAIR,
         list(PAIR),
@@ -65,8 +65,8 @@ def tf() -> Any:
         (IMAGES.astype("int64"), np.eye(3)[LABELS]),
     ],
 )
-def test_forms_of_images_and_labels_are_one_dataset(given: Any) -> None:
-    arrays = from_arrays(given)
+def test_forms_of_images_and_labels_are_one_dataset(value: Any) -> None:
+    arrays = from_arrays(value)
     np.testing.assert_array_equal(arrays.images, IMAGES)
     np.testing.assert_array_equal(arrays.labels, LABELS)
     assert arrays.images.dtype == np.uint8
@@ -94,11 +94,11 @@ def test_the_names_that_keras_gives_to_classes_are_kept_and_must_be_the_same_in_
     assert from_arrays((train, test)).class_names == ("a", "b", "c")
 
 
-def test_images_that_are_given_are_not_copied() -> None:
+def test_images_in_memory_are_not_copied() -> None:
     assert from_arrays(PAIR).images.base is IMAGES or from_arrays(PAIR).images is IMAGES
 
 
-def test_a_second_pair_is_the_test_part_as_load_data_gives_it() -> None:
+def test_a_second_pair_is_the_test_part_as_load_data_returns_it() -> None:
     arrays = from_arrays((PAIR, TEST))
     np.testing.assert_array_equal(arrays.test_images, TEST[0])
     assert name_of(arrays) != name_of(from_arrays(PAIR))
@@ -118,8 +118,8 @@ def test_shuffling_of_a_dataset_object_changes_nothing() -> None:
     one, other = from_arrays(Sequence(0)), from_arrays(Sequence(1))
     assert one.fingerprint == other.fingerprint
     for image, label in zip(one.images, one.labels, strict=True):
-        place = next(i for i in range(12) if np.array_equal(IMAGES[i], image))
-        assert LABELS[place] == label
+        index = next(i for i in range(12) if np.array_equal(IMAGES[i], image))
+        assert LABELS[index] == label
     assert from_arrays((Sequence(0), Sequence(1))).test_images is not None
 
 
@@ -148,7 +148,7 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         (IMAGES, r"must be a name or \(images, labels\).*, not ndarray of shape \(12, 8, 8, 3\)"),
         (3, r"must be a name or .*, not 3"),
@@ -169,15 +169,15 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         (Gives([IMAGES[0], IMAGES[0, 1:]], LABELS[:2]), "dataset cannot be made into an array: .* different shapes"),
     ],
 )
-def test_what_is_no_dataset_is_one_error(given: Any, message: str) -> None:
+def test_what_is_no_dataset_is_one_error(value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        from_arrays(given)
+        from_arrays(value)
     assert "\n" not in str(caught.value)
 
 
 def test_tf_data_without_an_end_or_of_another_kind_is_refused(tf: Any) -> None:
     examples = tf.data.Dataset.from_tensor_slices(PAIR)
-    for given, message in {
+    for dataset, message in {
         examples.repeat(): "has no end: give a tf.data.Dataset of finite size",
         examples.filter(lambda image, label: label > 0): "assert_cardinality",
         examples.map(lambda image, label: image): "must give images and labels, not ndarray of shape",
@@ -185,4 +185,4 @@ def test_tf_data_without_an_end_or_of_another_kind_is_refused(tf: Any) -> None:
         examples.map(lambda image, label: (tf.cast(image, "float32") / 7, label)): "images must be uint8",
     }.items():
         with pytest.raises(InputError, match=message):
-            from_arrays(given)
+            from_arrays(dataset)

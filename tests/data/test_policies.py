@@ -26,7 +26,7 @@ UNCHANGED = [
 
 @pytest.fixture
 def pictures() -> np.ndarray:
-    """Eight smooth images of 12 x 12 pixels with colors and contrast of their own."""
+    """Eight smooth images of 12 x 12 pixels with different colors and contrast."""
     rng = np.random.default_rng(3)
     coarse = rng.uniform(20, 230, (8, 4, 4, 3)) * rng.uniform(0.4, 1, (8, 1, 1, 3))
     return np.repeat(np.repeat(coarse, 3, axis=1), 3, axis=2).astype(np.uint8)
@@ -51,10 +51,10 @@ ENHANCERS = {
 @pytest.mark.parametrize("name", ENHANCERS)
 def test_enhancing_equals_pillow(pictures: np.ndarray, name: str) -> None:
     ours, theirs = ENHANCERS[name]
-    found = ours(pictures, FACTORS)
+    actual = ours(pictures, FACTORS)
     wanted = np.array([theirs(Image.fromarray(i)).enhance(f) for i, f in zip(pictures, FACTORS, strict=True)])
-    assert np.abs(found.astype(int) - wanted).max() <= 2  # Pillow rounds the gray image first
-    assert (found[3] == pictures[3]).all()
+    assert np.abs(actual.astype(int) - wanted).max() <= 2  # Pillow rounds the gray image first
+    assert (actual[3] == pictures[3]).all()
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_values_are_spread_as_pillow_does_it(ours) -> None:
         ]
     ).astype(np.uint8)
     theirs = {policies.equalize: ImageOps.equalize, policies.auto_contrast: ImageOps.autocontrast}[ours]
-    found = ours(images, np.zeros(4))
-    assert np.abs(found[:3].astype(int) - images[:3]).max() > (30 if ours is policies.equalize else 2)
+    actual = ours(images, np.zeros(4))
+    assert np.abs(actual[:3].astype(int) - images[:3]).max() > (30 if ours is policies.equalize else 2)
     expected = np.array([theirs(Image.fromarray(image)) for image in images])
-    assert np.abs(found.astype(int) - expected).max() <= (0 if ours is policies.equalize else 1)
-    np.testing.assert_array_equal(ours(images.astype(np.float32), np.zeros(4)).round(), found)
+    assert np.abs(actual.astype(int) - expected).max() <= (0 if ours is policies.equalize else 1)
+    np.testing.assert_array_equal(ours(images.astype(np.float32), np.zeros(4)).round(), actual)
 
 
 # At full strength: RandAugment's and TrivialAugment's ("Wide") ranges in torchvision; of sides of 12 pixels.
@@ -113,10 +113,10 @@ FULL = {
 
 @pytest.mark.parametrize("policy", [0, 1], ids=["RandAugment", "TrivialAugment"])
 def test_how_strong_each_kind_is(policy: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {}
+    seen = {}
 
     def noted(name: str):
-        return lambda images, amounts: (given.update({name: amounts}), images)[1]
+        return lambda images, amounts: (seen.update({name: amounts}), images)[1]
 
     recorded = {name: kind._replace(change=noted(name)) for name, kind in policies.KINDS.items()}
     monkeypatch.setattr(policies, "KINDS", recorded)
@@ -124,8 +124,8 @@ def test_how_strong_each_kind_is(policy: int, monkeypatch: pytest.MonkeyPatch) -
     change = (RandAugment(), TrivialAugment())[policy]
     for index in range(len(recorded)):
         change.apply(np.zeros((4, 12, 10, 3), np.uint8), policies.PolicyDraw(np.full((1, 4), index), strengths[None]))
-    assert list(given) == list(FULL)
-    for name, amounts in given.items():
+    assert list(seen) == list(FULL)
+    for name, amounts in seen.items():
         full = FULL[name][policy]
         if name in ("posterize", "solarize"):  # down from what changes nothing, whatever the sign
             most = 8 if name == "posterize" else 256
@@ -181,10 +181,10 @@ def test_hue_turns_colors_and_leaves_gray() -> None:
 @pytest.mark.parametrize("turn", [0.1, 0.25, 1 / 3, 0.5, 0.8])
 def test_hue_is_turned_in_yiq(turn: float) -> None:
     image = np.array([[[[140, 110, 90], [100, 130, 120], [115, 110, 128]]]], np.float32)
-    for pixel, found in zip(image[0, 0], color.hue(image, np.array([turn]))[0, 0], strict=True):
+    for pixel, actual in zip(image[0, 0], color.hue(image, np.array([turn]))[0, 0], strict=True):
         y, i, q = colorsys.rgb_to_yiq(*pixel / 255)
         turned = complex(i, q) * np.exp(2j * np.pi * turn)
-        np.testing.assert_allclose(found, np.array(colorsys.yiq_to_rgb(y, turned.real, turned.imag)) * 255, atol=1)
+        np.testing.assert_allclose(actual, np.array(colorsys.yiq_to_rgb(y, turned.real, turned.imag)) * 255, atol=1)
 
 
 def test_color_jitter_draws_four_factors_and_applies_them_in_order(pictures: np.ndarray) -> None:
@@ -220,7 +220,7 @@ def test_cutout_covers_one_whole_square(pictures: np.ndarray) -> None:
         Cutout(size=13)(pictures, np.random.default_rng(0))
 
 
-def test_cutmix_gives_targets_by_pixels() -> None:
+def test_cutmix_weights_targets_by_pixels() -> None:
     count, classes = 64, 5
     images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 9, 7, 1))
     targets = np.eye(classes, dtype=np.float32)[np.arange(count) % classes]
@@ -253,9 +253,9 @@ def test_translation_reflects_what_is_missing(pictures: np.ndarray) -> None:
     change = Translate(pixels=2)
     drawn = change.draw(len(pictures), pictures.shape[1:], np.random.default_rng(0))
     result = change.apply(pictures, drawn)
-    for image, top, left, found in zip(pictures, drawn.top, drawn.left, result, strict=True):
+    for image, top, left, moved in zip(pictures, drawn.top, drawn.left, result, strict=True):
         wide = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect")
-        np.testing.assert_array_equal(found, wide[top : top + 12, left : left + 12])
+        np.testing.assert_array_equal(moved, wide[top : top + 12, left : left + 12])
     many = change.draw(500, (12, 12, 3), np.random.default_rng(0))
     assert set(many.top) == set(many.left) == set(range(5))
     with pytest.raises(InputError, match=r"translate: pixels=12 must be smaller"):

@@ -112,7 +112,7 @@ def test_emnist_is_turned_upright_and_its_classes_are_characters(prepared: Path)
     assert load("emnist", data_dir=prepared, classes=range(10)).fingerprint == ten.fingerprint
 
 
-def test_the_cache_needs_no_tensorflow_and_gives_the_same(prepared: Path, nowhere: Path) -> None:
+def test_the_cache_needs_no_tensorflow_and_returns_the_same(prepared: Path, nowhere: Path) -> None:
     assert child(str(prepared))[0].startswith("InputError: reading dataset 'mnist' the first time needs tensorflow")
     arrays = load("mnist", data_dir=prepared)
     expected = f"{arrays.images.shape} {arrays.images.sum()} {arrays.fingerprint}"
@@ -159,7 +159,7 @@ VERSION = Path("mnist") / "3.0.1"
 
 
 def damage(prepared: Path, how: str) -> str:
-    """Damage a prepared mnist; gives what the error must say."""
+    """Damage a prepared mnist; returns what the error must say."""
     info, folder = prepared / VERSION / "dataset_info.json", prepared / VERSION
     record = next(folder.glob("*train*"))
     if how == "cut short":
@@ -189,7 +189,7 @@ def damage(prepared: Path, how: str) -> str:
 @pytest.mark.parametrize(
     "how", ["cut short", "shard gone", "no features", "no json", "no test", "other json", "other format"]
 )
-def test_damaged_data_are_refused_and_not_said_to_be_there(prepared: Path, how: str) -> None:
+def test_damaged_data_are_refused_and_not_listed_as_available(prepared: Path, how: str) -> None:
     expected = damage(prepared, how)
     with pytest.raises(InputError, match=f"cannot read dataset 'mnist' in .*{expected}") as caught:
         load("mnist", data_dir=prepared)
@@ -219,15 +219,15 @@ def test_array_record_has_checksums_so_damage_is_no_other_image(tmp_path: Path) 
         writer.write(record)
     writer.close()
     content, noticed = Path(path).read_bytes(), 0
-    for place in range(100, 20_000, 997):  # within the records; what follows them is padding
-        Path(path).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    for position in range(100, 20_000, 997):  # within the records; what follows them is padding
+        Path(path).write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
         try:
             reader = module.ArrayRecordReader(path, "")
-            found = [reader.read([index])[0] for index in range(reader.num_records())]
+            decoded = [reader.read([index])[0] for index in range(reader.num_records())]
         except Exception:  # its errors have no base class
             noticed += 1
             continue
-        assert found == records
+        assert decoded == records
     assert noticed > 10
 
 
@@ -235,8 +235,8 @@ def test_array_record_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     pytest.importorskip("array_record", reason="writing ArrayRecord files needs it")
     prepare(tmp_path, "mnist", None, 10, "array_record")
     with monkeypatch.context() as patch:
-        found = importlib.util.find_spec
-        patch.setattr(importlib.util, "find_spec", lambda name: None if name == "array_record" else found(name))
+        find_spec = importlib.util.find_spec
+        patch.setattr(importlib.util, "find_spec", lambda name: None if name == "array_record" else find_spec(name))
         assert not {row.name: row.present for row in available(tmp_path)}["mnist"]
         with pytest.raises(InputError, match="needs array-record, which is not installed: install it"):
             load("mnist", data_dir=tmp_path)
@@ -252,7 +252,7 @@ def test_array_record_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_said_to_be_there_can_be_loaded_from_the_cache(prepared: Path, nowhere: Path) -> None:
+def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path, nowhere: Path) -> None:
     load("mnist", data_dir=prepared)
     row = {row.name: row for row in available()}["mnist"]
     assert row.present
@@ -268,7 +268,7 @@ def test_what_is_said_to_be_there_can_be_loaded_from_the_cache(prepared: Path, n
         load("mnist")
 
 
-def test_loaders_that_cannot_be_imported_are_not_there() -> None:
+def test_loaders_that_cannot_be_imported_are_not_available() -> None:
     register_dataset("mine", "no_such_module:load")
     try:
         row = {row.name: row for row in available()}["mine"]
@@ -322,21 +322,21 @@ def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "emnist"])
-def test_real_data_are_what_their_rows_say(
+def test_real_data_match_their_declarations(
     name: str, data_dir: str, kept_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KZOO_CACHE", str(kept_cache))
-    row, arrays = get_dataset(name), load(name, data_dir=data_dir)
-    assert arrays.images.shape[1:] == row.image_shape
-    assert len(arrays.class_names) == row.classes
+    dataset, arrays = get_dataset(name), load(name, data_dir=data_dir)
+    assert arrays.images.shape[1:] == dataset.image_shape
+    assert len(arrays.class_names) == dataset.classes
     assert arrays.test_labels is not None
     per_class = np.bincount(arrays.test_labels)
     assert per_class.min() == per_class.max() > 0
-    assert row.mean is not None
-    assert row.std is not None
+    assert dataset.mean is not None
+    assert dataset.std is not None
     mean, std = channel_statistics(arrays.images)
-    np.testing.assert_allclose(mean, row.mean, atol=1.01e-4)
-    np.testing.assert_allclose(std, row.std, atol=1.01e-4)
+    np.testing.assert_allclose(mean, dataset.mean, atol=1.01e-4)
+    np.testing.assert_allclose(std, dataset.std, atol=1.01e-4)
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Digits, .npz files and folders of images, as `load` gives them."""
+"""Digits, .npz files and folders of images, as `load` returns them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def test_digits_are_scikit_learns_scaled_to_bytes() -> None:
     arrays = load("digits")
     original = load_digits()
     assert arrays.images.shape == (1797, 8, 8, 1)
-    for image, given in zip(arrays.images[:50], original.images, strict=False):
-        np.testing.assert_array_equal(image[..., 0], [[round(value * 255 / 16) for value in row] for row in given])
+    for image, values in zip(arrays.images[:50], original.images, strict=False):
+        np.testing.assert_array_equal(image[..., 0], [[round(value * 255 / 16) for value in row] for row in values])
     np.testing.assert_array_equal(arrays.labels, original.target)
     assert (arrays.images.min(), arrays.images.max()) == (0, 255)
     assert channel_statistics(arrays.images) == (get_dataset("digits").mean, get_dataset("digits").std)
@@ -141,14 +141,14 @@ def test_one_coloured_image_makes_all_of_them_rgb(cats_and_dogs: Path) -> None:
     np.testing.assert_array_equal(images[0], grey[..., None].repeat(3, axis=2))
 
 
-def test_sizes_may_differ_when_they_are_made_one(cats_and_dogs: Path) -> None:
+def test_sizes_may_differ_if_the_images_are_resized(cats_and_dogs: Path) -> None:
     draw(cats_and_dogs / "dog" / "large.png", (20, 10, 3))
     with pytest.raises(InputError, match=r"is 8x8, .*large\.png' is 20x10: set image_size"):
         load(f"folder:{cats_and_dogs}")
     assert load(f"folder:{cats_and_dogs}", image_size=6).images.shape == (7, 6, 6, 3)
 
 
-def test_images_that_lose_their_proportions_are_said(
+def test_images_that_lose_their_proportions_are_reported(
     cats_and_dogs: Path, tmp_path: Path, content: dict[str, Any]
 ) -> None:
     draw(cats_and_dogs / "dog" / "large.png", (20, 10, 3))
@@ -159,7 +159,7 @@ def test_images_that_lose_their_proportions_are_said(
         load(name, image_size=6)
 
 
-def test_images_that_are_there_twice_are_said(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_duplicate_images_are_reported(tmp_path: Path, content: dict[str, Any]) -> None:
     root = make(tmp_path / "set", "train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
     draw(root / "test" / "a" / "seen.png", (5, 5), 0)
     draw(root / "train" / "b" / "also.png", (5, 5), 0)
@@ -175,7 +175,7 @@ def test_images_that_are_there_twice_are_said(tmp_path: Path, content: dict[str,
         load(save(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3]))
 
 
-def test_classes_whose_names_differ_in_case_alone_are_said(tmp_path: Path) -> None:
+def test_classes_whose_names_differ_only_in_case_are_reported(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "Cat/1.png", "cat/2.png", "dog/3.png")
     with pytest.warns(UserWarning, match="'Cat' and 'cat' differ in case or white space alone"):
         assert load(f"folder:{root}").class_names == ("Cat", "cat", "dog")
@@ -218,8 +218,8 @@ def test_a_wrong_folder_is_refused(cats_and_dogs: Path, damage: str) -> None:
 
 
 def test_test_classes_must_be_known_from_training(tmp_path: Path) -> None:
-    for place in ("train/a/1.png", "train/b/1.png", "test/c/1.png"):
-        draw(tmp_path / "set" / place, (5, 5))
+    for name in ("train/a/1.png", "train/b/1.png", "test/c/1.png"):
+        draw(tmp_path / "set" / name, (5, 5))
     with pytest.raises(InputError, match=r"test/c' has no counterpart"):
         load(f"folder:{tmp_path / 'set'}")
 
@@ -228,7 +228,7 @@ def test_test_classes_must_be_known_from_training(tmp_path: Path) -> None:
 
 
 def make(root: Path, *files: str) -> Path:
-    """A small image of its own in each file."""
+    """A different small image in each file."""
     for index, file in enumerate(files):
         draw(root / file, (5, 5), index)
     return root
@@ -348,7 +348,7 @@ def test_what_looks_like_parts_and_cannot_be_read_so_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_classes_that_all_hold_the_same_folders_are_said(tmp_path: Path) -> None:
+def test_classes_that_all_hold_the_same_folders_are_reported(tmp_path: Path) -> None:
     root = make(tmp_path / "set", *(f"{site}/{kind}/1.png" for site in ("north", "south") for kind in ("cat", "dog")))
     with pytest.warns(UserWarning, match=r"classes are north, south; each holds the folders cat, dog"):
         assert load(f"folder:{root}").class_names == ("north", "south")
@@ -372,7 +372,7 @@ TOOLS = [
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_tools_leave_behind_is_neither_class_nor_image(tmp_path: Path) -> None:
+def test_files_that_tools_leave_behind_are_neither_classes_nor_images(tmp_path: Path) -> None:
     root = make(tmp_path / "set", *(f"train/{kind}/{i}.png" for kind in "ab" for i in (1, 2)))
     for depth in ("", "train", "train/a", "train/a/deeper"):
         for junk in TOOLS:
@@ -384,7 +384,7 @@ def test_what_tools_leave_behind_is_neither_class_nor_image(tmp_path: Path) -> N
     assert arrays.images.shape == (4, 5, 5, 1)
 
 
-def test_whatever_else_is_left_out_is_said_in_one_line(tmp_path: Path) -> None:
+def test_whatever_else_is_left_out_is_reported_in_one_line(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "a/1.png", "a/deep/2.png", "b/1.png", "loose.png", ".mine/1.png")
     (root / "a" / "notes.txt").write_text("not an image")
     (root / "b" / "boxes.xml").write_text("<a/>")
@@ -427,7 +427,7 @@ def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
         load(f"folder:{root}")
 
 
-def test_one_folder_that_leads_back_is_not_offered(tmp_path: Path) -> None:
+def test_one_folder_that_leads_back_is_not_suggested(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "cat/1.png")
     (root / "cat" / "back").symlink_to(root / "cat")
     with pytest.raises(InputError, match="there must be at least two classes, not 1"):
@@ -438,7 +438,7 @@ def test_one_folder_that_leads_back_is_not_offered(tmp_path: Path) -> None:
         load(f"folder:{tmp_path / 'up'}")
 
 
-def test_images_are_told_by_content(tmp_path: Path) -> None:
+def test_images_are_recognised_by_content(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "a/1.png", "a/2.png", "b/1.png")
     (root / "a" / "2.png").rename(root / "a" / "no-ending")
     (root / "b" / "1.png").rename(root / "b" / "named.txt")
@@ -459,7 +459,7 @@ def test_all_broken_files_of_a_folder_are_named(tmp_path: Path) -> None:
     assert str(caught.value).count(".png'") == 10
 
 
-def test_names_that_are_no_utf_8_and_names_written_in_two_ways(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_and_names_written_in_two_ways(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "train/x/1.png", "train/cafe\u0301/1.png", "test/caf\u00e9/1.png")
     try:
         os.rename(root / "train" / "x", os.fsencode(root / "train") + b"/na\xefve")
@@ -492,17 +492,17 @@ def test_other_pixels_under_the_same_names_sizes_and_times_are_other_data(tmp_pa
     assert load(f"folder:{root}").fingerprint != first.fingerprint
 
 
-def test_homes_that_are_not_there_and_folders_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_home_directories_and_inaccessible_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("folder", "npz"):
         with pytest.raises(InputError, match="there is no such home directory"):
             load(f"{kind}:~nobody-of-that-name/x")
     root = make(tmp_path / "set", "a/1.png", "b/1.png")
     scandir = os.scandir
 
-    def refused(place: Any) -> Any:
-        if str(place).endswith("/b"):
+    def refused(path: Any) -> Any:
+        if str(path).endswith("/b"):
             raise PermissionError(13, "Permission denied")
-        return scandir(place)
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(InputError, match=r"folder '.*/b' cannot be read: Permission denied"):
@@ -514,8 +514,8 @@ def test_homes_that_are_not_there_and_folders_out_of_reach(tmp_path: Path, monke
 
 def test_class_names_that_are_numbers_are_names(tmp_path: Path) -> None:
     root = make(tmp_path / "set", *(f"{number}/1.png" for number in range(12)))
-    for given in ([10, 11], ["10", "11"]):
-        arrays = load(f"folder:{root}", classes=given)
+    for classes in ([10, 11], ["10", "11"]):
+        arrays = load(f"folder:{root}", classes=classes)
         assert arrays.class_names == ("10", "11")
         assert taken(root, arrays) == {"train": ["10/1.png", "11/1.png"]}
     with pytest.raises(InputError, match=r"unknown class 12.*named by numbers"):
@@ -582,13 +582,13 @@ def test_arrays_that_are_not_understood_are_named(
         load(save(tmp_path / "set.npz", x_train=content["x"], y_train=content["y"], **arrays))
 
 
-def test_a_guessed_part_and_objects_are_said(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_a_guessed_part_is_reported_and_objects_are_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     x, y = content["x"], content["y"]
     for also, part in (({}, "test"), ({"x_test": x[:3], "y_test": y[:3]}, "validation")):
         name = save(tmp_path / "set.npz", x_train=x, y_train=y, x_eval=x[:6], y_eval=y[:6], **also)
         with pytest.warns(UserWarning, match=f"'x_eval', 'y_eval' is taken for the {part} part"):
-            found = getattr(load(name), f"{part}_images")
-        assert len(found) == 6
+            images = getattr(load(name), f"{part}_images")
+        assert len(images) == 6
     name = save(tmp_path / "set.npz", x_train=x, y_train=y, class_names=np.array(["a", "b", "c"], object))
     with pytest.raises(InputError, match="'class_names' holds Python objects") as caught:
         load(name)
@@ -632,8 +632,8 @@ def test_images_with_channels_first_are_refused(tmp_path: Path) -> None:
 
 
 def test_class_names_in_any_form(tmp_path: Path, content: dict[str, Any]) -> None:
-    for given in (["a", "b", "c"], np.array([b"a", b"b", b"c"]), np.array([["a"], ["b"], ["c"]])):
-        arrays = load(save(tmp_path / "set.npz", images=content["x"], labels=content["y"], class_names=given))
+    for names in (["a", "b", "c"], np.array([b"a", b"b", b"c"]), np.array([["a"], ["b"], ["c"]])):
+        arrays = load(save(tmp_path / "set.npz", images=content["x"], labels=content["y"], class_names=names))
         assert arrays.class_names == ("a", "b", "c")
     numbers = load(save(tmp_path / "set.npz", images=content["x"], labels=content["y"], label_names=[3.0, 5.0, 8.0]))
     assert numbers.class_names == ("3", "5", "8")
@@ -642,7 +642,7 @@ def test_class_names_in_any_form(tmp_path: Path, content: dict[str, Any]) -> Non
 # --- names that are no datasets
 
 
-def test_a_folder_or_file_of_that_name_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_or_file_of_that_name_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "photos", "a/1.png")
     (tmp_path / "set.npz").write_bytes(b"")

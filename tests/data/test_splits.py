@@ -19,7 +19,7 @@ from kzoo.errors import InputError
 
 
 def numbered(train: int, test: int | None) -> Arrays:
-    """Images whose four pixels hold their number; test images go on counting."""
+    """Images whose four pixels hold their number; test images continue the count."""
 
     def part(start: int, stop: int) -> np.ndarray:
         return np.arange(start, stop, dtype="<u4").view(np.uint8).reshape(-1, 2, 2, 1)
@@ -31,10 +31,10 @@ def numbered(train: int, test: int | None) -> Arrays:
 
 
 def numbers(splits: Splits) -> list[np.ndarray]:
-    found = [np.ascontiguousarray(part.images).reshape(-1, 4).view("<u4").ravel() for part in splits]
-    for part, values in zip(splits, found, strict=True):
+    result = [np.ascontiguousarray(part.images).reshape(-1, 4).view("<u4").ravel() for part in splits]
+    for part, values in zip(splits, result, strict=True):
         np.testing.assert_array_equal(part.labels, values % 10)
-    return found
+    return result
 
 
 ROW = Dataset("own", validation=0.1, test=0.2)
@@ -63,7 +63,7 @@ def test_the_reports_sizes(name: str, spec: Split, train: int, test: int | None,
     np.testing.assert_array_equal(everything, np.arange(train + (test or 0)))
 
 
-def test_a_test_split_of_its_own_is_kept_as_it_is() -> None:
+def test_an_existing_test_split_is_kept() -> None:
     arrays = numbered(100, 30)
     splits = split(arrays, Split(validation=7), ROW)
     np.testing.assert_array_equal(numbers(splits)[2], np.arange(100, 130))
@@ -198,9 +198,9 @@ def test_a_class_too_rare_for_all_parts_is_named_and_trained_on() -> None:
 def test_subsets_hold_every_class_in_its_share() -> None:
     arrays = of_classes(400, 80, 20)
     for size in (3, 25, 100, 250):
-        found = per_class(split(arrays, Split(), ROW, train_size=size).train, 3)
-        assert min(found) >= 1
-        np.testing.assert_allclose(found, np.array([0.8, 0.16, 0.04]) * size, atol=1.6)
+        counts = per_class(split(arrays, Split(), ROW, train_size=size).train, 3)
+        assert min(counts) >= 1
+        np.testing.assert_allclose(counts, np.array([0.8, 0.16, 0.04]) * size, atol=1.6)
 
 
 def test_drawing_at_once_is_the_published_way_and_says_what_is_missing() -> None:
@@ -217,51 +217,51 @@ def test_drawing_at_once_is_the_published_way_and_says_what_is_missing() -> None
 def test_shares_add_up_and_leave_a_training_image(counts: list[int], share: float, keep: int) -> None:
     many = np.array(counts)
     take = int(share * (many - 1).sum())
-    found = shares(many, take, keep)
-    assert found.sum() == take
-    assert (found >= 0).all()
-    assert (found < many).all()
+    taken = shares(many, take, keep)
+    assert taken.sum() == take
+    assert (taken >= 0).all()
+    assert (taken < many).all()
     able = many - np.clip(many - 1, 1, keep) > 0
-    assert take < able.sum() or (found[able] >= 1).all()
+    assert take < able.sum() or (taken[able] >= 1).all()
 
 
 def drawn_naively(labels: list[int], order: list[int], per_class: list[list[int]]) -> list[list[int]]:
     """Training, validation and test images, image by image; `per_class` has how many of each class for both."""
     for_validation, for_test = per_class
     left = {label: [index for index in order if labels[index] == label] for label in set(labels)}
-    place, validation, test = {}, [], []
+    keys, validation, test = {}, [], []
     for label, mine in left.items():
         held_out = for_test[label] + for_validation[label]
         test += mine[: for_test[label]]
         validation += mine[for_test[label] : held_out]
         training = mine[held_out:]
         for j, index in enumerate(training):
-            place[index] = -1.0 if j == 0 else (j + 0.5) / len(training)
+            keys[index] = -1.0 if j == 0 else (j + 0.5) / len(training)
     return [
-        sorted(place, key=lambda index: (place[index], order.index(index))),
+        sorted(keys, key=lambda index: (keys[index], order.index(index))),
         sorted(validation, key=order.index),
         sorted(test, key=order.index),
     ]
 
 
 @pytest.mark.parametrize(("seed", "amounts"), [(0, (0.1, 0.2)), (5, (7, 11)), (1, (0, 0.3))])
-def test_what_a_seed_draws_is_the_same_for_ever(seed: int, amounts: tuple[float, float]) -> None:
+def test_a_seed_draws_the_same_images_in_every_version(seed: int, amounts: tuple[float, float]) -> None:
     arrays = of_classes(30, 20, 9)
     spec = Split(validation=amounts[0], test=amounts[1], seed=seed)
     order = np.random.default_rng([seed, zlib.crc32(b"split")]).permutation(59).tolist()
-    found = [
+    parts = [
         np.ascontiguousarray(part.images).reshape(-1, 4).view("<u4").ravel().tolist()
         for part in split(arrays, spec, ROW)
     ]
-    sizes = [len(part) for part in found]
+    sizes = [len(part) for part in parts]
     at_once = split(arrays, spec.model_copy(update={"stratified": False}), ROW)
     assert (
         everything(at_once).tolist()
         == order[sizes[2] + sizes[1] :] + order[sizes[2] : sizes[2] + sizes[1]] + order[: sizes[2]]
     )
     labels = arrays.labels.tolist()
-    counts = [[sum(labels[index] == label for index in part) for label in range(3)] for part in found[1:]]
-    assert found == drawn_naively(labels, order, counts)
+    counts = [[sum(labels[index] == label for index in part) for label in range(3)] for part in parts[1:]]
+    assert parts == drawn_naively(labels, order, counts)
 
 
 @pytest.mark.filterwarnings("ignore:split")
@@ -286,7 +286,7 @@ def with_validation() -> Arrays:
     return dataclasses.replace(numbered(100, 30), validation_images=images, validation_labels=np.arange(20) % 10)
 
 
-def test_a_given_validation_part_is_used_as_such() -> None:
+def test_an_existing_validation_part_is_used() -> None:
     train, validation, test = numbers(split(with_validation(), Split(), ROW))
     np.testing.assert_array_equal(validation, np.arange(1000, 1020))
     np.testing.assert_array_equal(test, np.arange(100, 130))

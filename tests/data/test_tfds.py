@@ -1,4 +1,4 @@
-"""Datasets of tensorflow-datasets by name: small ones, written by its own writers."""
+"""Datasets of tensorflow-datasets by name: small ones, written by its writers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(name: str, **options: Any) -> tuple[Any, list[str]]:
-    """Arrays, and the lines that were said."""
+    """Arrays, and the lines that were printed."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         arrays = load(name, **options)
@@ -130,10 +130,10 @@ def test_images_and_labels_are_those_that_were_written(name: str, folder: Path) 
     assert arrays.class_names == (tuple(PETS) if name == "pets" else ("0", "1", "2"))
 
 
-def test_splits_that_are_no_part_are_left_out_and_said(folder: Path) -> None:
-    arrays, said = loaded("tfds:house_numbers", data_dir=folder)
+def test_splits_that_are_not_parts_are_left_out_and_reported(folder: Path) -> None:
+    arrays, lines = loaded("tfds:house_numbers", data_dir=folder)
     assert len(arrays.labels) == 12
-    assert said == ["dataset 'house_numbers': splits that are left out: extra"]
+    assert lines == ["dataset 'house_numbers': splits that are left out: extra"]
     assert loaded("tfds:grey", data_dir=folder)[1] == []
 
 
@@ -144,7 +144,7 @@ def test_a_validation_part_is_used_as_such(folder: Path) -> None:
     np.testing.assert_array_equal(parts.validation.images, np.stack(images("pets", "val")))
 
 
-def test_without_parts_of_its_own_they_are_drawn(folder: Path) -> None:
+def test_missing_parts_are_drawn(folder: Path) -> None:
     arrays = load("tfds:both/tiny?label=coarse", data_dir=folder)
     assert arrays.test_images is None
     assert arrays.class_names == ("fish", "fur")
@@ -165,25 +165,25 @@ def test_of_several_labels_one_must_be_chosen(folder: Path) -> None:
     np.testing.assert_array_equal(fine.labels, np.arange(12) % 3)
 
 
-def test_what_the_dataset_declares_is_taken_and_said(folder: Path) -> None:
-    arrays, said = loaded("tfds:declared", data_dir=folder)
+def test_what_the_dataset_declares_is_used_and_reported(folder: Path) -> None:
+    arrays, lines = loaded("tfds:declared", data_dir=folder)
     assert arrays.class_names == ("fish", "fur")
-    assert said == ["dataset 'declared': label feature 'coarse' is taken, not fine (?label=...)"]
+    assert lines == ["dataset 'declared': label feature 'coarse' is taken, not fine (?label=...)"]
     assert loaded("tfds:declared?label=fine", data_dir=folder)[1] == []
 
 
-def test_what_a_row_stands_for_is_not_said(folder: Path) -> None:
-    arrays, said = loaded("cifar100", data_dir=folder)
-    assert (arrays.class_names, said) == (tuple(PETS), [])
+def test_what_the_catalogue_declares_is_not_reported(folder: Path) -> None:
+    arrays, lines = loaded("cifar100", data_dir=folder)
+    assert (arrays.class_names, lines) == (tuple(PETS), [])
 
 
 @pytest.mark.parametrize("name", ["odd", "odd_records"])
 def test_images_of_several_sizes_are_scaled_as_those_of_folders(name: str, folder: Path, cache: Path) -> None:
     with pytest.raises(InputError, match=r"different sizes \(the first 5x6x3, another 6x7x3\): set image_size"):
         load(f"tfds:{name}", data_dir=folder)
-    arrays, said = loaded(f"tfds:{name}", data_dir=folder, image_size=8)
+    arrays, lines = loaded(f"tfds:{name}", data_dir=folder, image_size=8)
     np.testing.assert_array_equal(arrays.images, [resize(image, 8) for image in images(name)])
-    assert [line.partition("1.0.0': ")[2] for line in said] == [
+    assert [line.partition("1.0.0': ")[2] for line in lines] == [
         "images of 3 sizes, 5x6 to 7x8, are scaled to 8x8; their proportions are not kept"
     ]
     assert loaded(f"tfds:{name}", data_dir=folder, image_size=6)[0].images.shape[1:3] == (6, 6)
@@ -195,13 +195,13 @@ def test_images_of_one_size_are_scaled_too(folder: Path) -> None:
 
 
 def test_classes_without_a_training_image_and_parts_without_labels_are_left_out(folder: Path) -> None:
-    arrays, said = loaded("tfds:half_labelled", data_dir=folder)
+    arrays, lines = loaded("tfds:half_labelled", data_dir=folder)
     assert arrays.class_names == tuple(PETS)
-    assert said[0] == "dataset 'half_labelled': splits that are left out: unlabelled"
-    assert said[1].endswith("classes without a training image are left out: fox")
+    assert lines[0] == "dataset 'half_labelled': splits that are left out: unlabelled"
+    assert lines[1].endswith("classes without a training image are left out: fox")
 
 
-def test_deep_images_are_said_to_be_scaled(folder: Path) -> None:
+def test_images_of_16_bits_are_reported_as_scaled(folder: Path) -> None:
     assert any("have 16 bits a channel, scaled to 8" in line for line in loaded("tfds:deep", data_dir=folder)[1])
 
 
@@ -211,13 +211,13 @@ def test_corrupted_test_images_are_trained_on_the_clean_ones(folder: Path) -> No
     np.testing.assert_array_equal(arrays.test_images, np.stack(images("cifar10_corrupted", "test")))
     clean = load("cifar10", data_dir=folder)
     assert (arrays.mean, arrays.fingerprint != clean.fingerprint) == (clean.mean, True)
-    row = {row.name: row for row in available(folder)}["cifar10-c"]
-    assert (row.present, row.detail) == (True, f"{folder}: cifar10-c/fog_3")
+    corrupted = {dataset.name: dataset for dataset in available(folder)}["cifar10-c"]
+    assert (corrupted.present, corrupted.detail) == (True, f"{folder}: cifar10-c/fog_3")
     with pytest.raises(InputError, match=r"'cifar10-c': name a configuration; .* cifar10_corrupted/fog_3"):
         load("cifar10-c", data_dir=folder)
 
 
-def test_what_is_not_there_says_the_command_that_gets_it(tmp_path: Path, nowhere: Path) -> None:
+def test_the_error_for_missing_data_names_the_command_that_downloads_it(tmp_path: Path, nowhere: Path) -> None:
     with pytest.raises(InputError, match="`kzoo data get tfds:eurosat/rgb`"):
         load("tfds:eurosat/rgb")
     with pytest.raises(
@@ -249,10 +249,14 @@ def test_a_stand_in_of_the_cache_is_of_the_same_features(folder: Path, nowhere: 
 
 
 def test_one_dataset_has_one_name() -> None:
-    for name, row in {"tfds:cifar10": "cifar10", "tfds:emnist/balanced": "emnist", "tfds:svhn_cropped": "svhn"}.items():
-        assert get_dataset(name) is get_dataset(row)
-        recipes = [Recipe("a/b", model="vgg08", dataset=one) for one in (name, row)]
-        assert recipes[0].resolved().dataset == row
+    for name, dataset in {
+        "tfds:cifar10": "cifar10",
+        "tfds:emnist/balanced": "emnist",
+        "tfds:svhn_cropped": "svhn",
+    }.items():
+        assert get_dataset(name) is get_dataset(dataset)
+        recipes = [Recipe("a/b", model="vgg08", dataset=one) for one in (name, dataset)]
+        assert recipes[0].resolved().dataset == dataset
         assert recipes[0].digest() == recipes[1].digest()
         assert names_data(recipes[1])
 
@@ -271,10 +275,12 @@ def test_another_configuration_inherits_what_holds_for_it() -> None:
     assert not names_data(Recipe("a/b", model="vgg08", dataset="tfds:grey"))
 
 
-@pytest.mark.parametrize("row", [row for row in DATASETS if row.trained_on is not None], ids=lambda row: row.name)
-def test_rows_trained_on_another_have_its_statistics(row: Any) -> None:
-    other = get_dataset(row.trained_on)
-    assert (row.mean, row.std, row.classes) == (other.mean, other.std, other.classes)
+@pytest.mark.parametrize(
+    "dataset", [dataset for dataset in DATASETS if dataset.trained_on is not None], ids=lambda dataset: dataset.name
+)
+def test_datasets_trained_on_another_have_its_statistics(dataset: Any) -> None:
+    other = get_dataset(dataset.trained_on)
+    assert (dataset.mean, dataset.std, dataset.classes) == (other.mean, other.std, other.classes)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +295,7 @@ def test_rows_trained_on_another_have_its_statistics(row: Any) -> None:
         ("tfds:mnist?label=a&label=b", "'label=b' must be image=FEATURE or label=FEATURE, each once"),
     ],
 )
-def test_names_that_are_none_are_refused(name: str, message: str) -> None:
+def test_invalid_names_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         get_dataset(name)
 
@@ -330,8 +336,8 @@ SEVERAL = {"sequence": {"feature": LABEL}}
 
 def test_features_are_found_inside_of_others_but_not_in_sequences(tmp_path: Path) -> None:
     inner = {"featuresDict": {"features": {"kind": LABEL}}}
-    found = described(tmp_path, {"photo": IMAGE, "about": inner, "all": SEVERAL})
-    assert (found.image, found.label, found.varying, found.notes) == ("photo", "about/kind", False, ())
+    chosen = described(tmp_path, {"photo": IMAGE, "about": inner, "all": SEVERAL})
+    assert (chosen.image, chosen.label, chosen.varying, chosen.notes) == ("photo", "about/kind", False, ())
 
 
 def test_a_whole_number_serves_as_label_where_it_is_asked_for(tmp_path: Path) -> None:

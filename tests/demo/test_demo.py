@@ -1,4 +1,4 @@
-"""The page on which one draws: answers as `kzoo predict` gives, what is refused, and a digit drawn in Chromium."""
+"""The page for drawing: the same answers as from `kzoo predict`, what is refused, and a digit drawn in Chromium."""
 
 import base64
 import http.client
@@ -57,16 +57,16 @@ def test_answers_are_those_of_predict(served):
     image = np.round(np.kron(load_digits().images[3], np.ones((5, 5))) * 255 / 16).astype("uint8")
     status, _, body = ask(served, "POST", "/predict", png(image))
     assert status == 200
-    found = json.loads(body)
+    answer = json.loads(body)
     small = np.asarray(Image.fromarray(image).resize((28, 28), Image.Resampling.BILINEAR))[None, ..., None]
     classifier = Classifier(NAME)
     (expected,) = classifier.probabilities(small)
     names = classifier.names(47)
-    assert [name for name, _ in found["classes"]] == [names[i] for i in np.argsort(-expected)[:5]]
-    assert [share for _, share in found["classes"]] == pytest.approx(np.sort(expected)[::-1][:5], abs=1e-5)
-    assert found["seen"].startswith("data:image/png")
-    assert found["map"].startswith("data:image/png")
-    assert found["map"] != found["seen"]
+    assert [name for name, _ in answer["classes"]] == [names[i] for i in np.argsort(-expected)[:5]]
+    assert [share for _, share in answer["classes"]] == pytest.approx(np.sort(expected)[::-1][:5], abs=1e-5)
+    assert answer["seen"].startswith("data:image/png")
+    assert answer["map"].startswith("data:image/png")
+    assert answer["map"] != answer["seen"]
 
 
 def test_transparent_pictures_are_laid_over_the_networks_own_background(model_file):
@@ -81,7 +81,7 @@ def test_transparent_pictures_are_laid_over_the_networks_own_background(model_fi
         assert pixels[0, 0].tolist() == [0, 0, 0]
         assert pixels[0, -1].tolist() == list(background)
         seen[background] = dict(answer["classes"])
-    # The network says how bright the picture is: what it is given is what is shown.
+    # The network returns how bright the picture is: its input is what is shown.
     shares = [classes["bright"] for classes in seen.values()]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > shares[1] + 0.05 > shares[2] + 0.1
@@ -102,7 +102,7 @@ def test_keras_files_have_a_map(tmp_path):
 
 @pytest.fixture
 def model_file(tmp_path):
-    """Writes an exported file that tells how bright pictures are, of a run on files with a certain background."""
+    """Writes an exported file that says how bright pictures are, of a run on files with a certain background."""
     image = keras.Input((8, 8, 3))
     mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
     head = keras.layers.Dense(2, activation="softmax")
@@ -111,15 +111,15 @@ def model_file(tmp_path):
 
     def write(background):
         path = tmp_path / f"{background[0]}.keras"
-        row = Recipe(name="bright", model="lenet1-max", dataset="folder:pictures", background=background)
+        recipe = Recipe(name="bright", model="lenet1-max", dataset="folder:pictures", background=background)
         model.save(path)
-        write_inside(path, {"class_names": ["dark", "bright"], "recipe": row.model_dump(mode="json")})
+        write_inside(path, {"class_names": ["dark", "bright"], "recipe": recipe.model_dump(mode="json")})
         return str(path)
 
     return write
 
 
-def test_it_listens_on_this_machine_alone(served):
+def test_it_listens_on_this_machine_only(served):
     assert served.server_address[0] == "127.0.0.1"
     assert served.socket.getsockname()[0] == "127.0.0.1"
     try:
@@ -138,7 +138,7 @@ def test_no_file_is_served(served, path):
     assert path == "/predict" or ask(served, "POST", path, b"x")[0] == 404
 
 
-def test_what_is_no_picture_is_refused(served):
+def test_what_is_not_a_picture_is_refused(served):
     status, _, body = ask(served, "POST", "/predict", b"just a text")
     assert status == 415
     assert "no picture" in json.loads(body)["error"]
@@ -172,7 +172,7 @@ def test_each_error_has_its_status(served, monkeypatch):
     assert (headers["Content-Type"], headers["Connection"]) == ("application/json", "close")
 
 
-def test_the_page_has_the_networks_title_and_is_kept_nowhere(served):
+def test_the_page_has_the_networks_title_and_is_not_cached(served):
     status, headers, body = ask(served, "GET", "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert NAME in body.decode()
@@ -190,7 +190,7 @@ def test_a_large_upload_is_refused_unread(served):
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 413")
     status, _, _ = ask(served, "POST", "/predict", png(np.full((9, 9), 200, np.uint8)))
-    assert status == 200  # it goes on
+    assert status == 200  # it continues
 
 
 def test_other_pages_cannot_ask(served):
@@ -206,12 +206,12 @@ def test_other_pages_cannot_ask(served):
 def test_drawings_are_centred():
     drawing = np.zeros((100, 100, 1), np.uint8)
     drawing[10:34, 60:72] = 255
-    found = centered(drawing)
-    rows, columns = (np.flatnonzero((found[..., 0] > 0).any(axis)) for axis in (1, 0))
-    assert found.shape[0] == found.shape[1] == 28
+    picture = centered(drawing)
+    rows, columns = (np.flatnonzero((picture[..., 0] > 0).any(axis)) for axis in (1, 0))
+    assert picture.shape[0] == picture.shape[1] == 28
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (2, 25, 8, 19)
     drawing[:5] = 32  # too faint to be ink
-    np.testing.assert_array_equal(centered(drawing), found)
+    np.testing.assert_array_equal(centered(drawing), picture)
     with pytest.raises(InputError, match="nothing is drawn yet"):
         centered(np.full((9, 9, 1), 32, np.uint8))
     wide = centered(np.full((10, 60, 3), 33, np.uint8))
@@ -225,10 +225,10 @@ def test_drawings_are_centred():
 )
 def test_what_is_shown_is_enlarged_by_whole_pixels(height, width, times):
     image = np.random.default_rng(0).integers(0, 255, (height, width, 1), np.uint8)
-    found = _enlarged(image)
-    assert found.shape == (height * times, width * times, 1)
+    enlarged = _enlarged(image)
+    assert enlarged.shape == (height * times, width * times, 1)
     for offset in {0, times - 1}:
-        np.testing.assert_array_equal(found[offset::times, offset::times], image)
+        np.testing.assert_array_equal(enlarged[offset::times, offset::times], image)
 
 
 def test_wrong_use_is_one_line(served, command):
@@ -272,11 +272,11 @@ def test_a_digit_is_drawn(served, tmp_path):
 def draw(browser, points):
     """Draw a line through points, as shares of the field's sides, with the mouse."""
     box = browser.evaluate("JSON.parse(JSON.stringify(field.getBoundingClientRect()))")
-    places = [(box["left"] + x * box["width"], box["top"] + y * box["height"]) for x, y in points]
+    pixels = [(box["left"] + x * box["width"], box["top"] + y * box["height"]) for x, y in points]
     mouse = {"button": "left", "buttons": 1, "clickCount": 1}
-    browser.call("Input.dispatchMouseEvent", type="mousePressed", x=places[0][0], y=places[0][1], **mouse)
-    for start, end in itertools.pairwise(places):
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", x=pixels[0][0], y=pixels[0][1], **mouse)
+    for start, end in itertools.pairwise(pixels):
         for step in np.linspace(0, 1, 9)[1:]:
             x, y = ((1 - step) * a + step * b for a, b in zip(start, end, strict=True))
             browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, **mouse)
-    browser.call("Input.dispatchMouseEvent", type="mouseReleased", x=places[-1][0], y=places[-1][1], **mouse)
+    browser.call("Input.dispatchMouseEvent", type="mouseReleased", x=pixels[-1][0], y=pixels[-1][1], **mouse)

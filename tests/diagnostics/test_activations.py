@@ -1,4 +1,4 @@
-"""Activation statistics against figures known beforehand, and signal propagation against theory."""
+"""Activation statistics against values known beforehand, and signal propagation against theory."""
 
 import keras
 import numpy as np
@@ -14,9 +14,9 @@ def stack(depth, gain, activation="linear", width=64):
     """Dense layers whose kernels have variance gain / fan-in, so that each multiplies the variance by `gain`."""
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((width,))
-    for place in range(depth):
+    for index in range(depth):
         kernel = keras.initializers.VarianceScaling(gain, "fan_in", "normal")
-        x = keras.layers.Dense(width, activation=activation, kernel_initializer=kernel, name=f"dense{place}")(x)
+        x = keras.layers.Dense(width, activation=activation, kernel_initializer=kernel, name=f"dense{index}")(x)
     return keras.Model(inputs, x)
 
 
@@ -25,13 +25,13 @@ def test_figures_are_those_of_the_output():
     model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.ReLU(name="relu")])
     images = np.random.default_rng(0).normal(size=(10, 4, 4, 2)).astype("float32")
     images[..., 1] = -1
-    (row,) = activation_statistics(model, images).layers
+    (layer,) = activation_statistics(model, images).layers
     output = np.maximum(images, 0).astype("float64")
-    assert (row.path, row.type, row.units, row.rectifies, row.dead) == ("relu", "ReLU", 2, True, 1)
-    assert row.mean == pytest.approx(output.mean())
-    assert row.std == pytest.approx(output.std())
-    assert row.zeros == (output == 0).mean()
-    assert row.spread == pytest.approx(np.sqrt(output.var(axis=0).mean()))
+    assert (layer.path, layer.type, layer.units, layer.rectifies, layer.dead) == ("relu", "ReLU", 2, True, 1)
+    assert layer.mean == pytest.approx(output.mean())
+    assert layer.std == pytest.approx(output.std())
+    assert layer.zeros == (output == 0).mean()
+    assert layer.spread == pytest.approx(np.sqrt(output.var(axis=0).mean()))
 
 
 def test_units_of_a_leaky_relu_or_a_sigmoid_do_not_die():
@@ -45,19 +45,21 @@ def test_units_of_a_leaky_relu_or_a_sigmoid_do_not_die():
         (keras.layers.Activation("sigmoid"), 0),
         (keras.layers.Conv2D(5, 1, activation="relu", kernel_initializer="ones"), 5),
     ):
-        (row,) = activation_statistics(keras.Sequential([keras.Input((4, 4, 2)), layer]), images).layers
-        assert row.dead == dead, layer
+        (statistics,) = activation_statistics(keras.Sequential([keras.Input((4, 4, 2)), layer]), images).layers
+        assert statistics.dead == dead, layer
 
 
 @pytest.mark.parametrize("gain", [0.25, 1.0, 3.0])
 def test_variance_changes_by_the_gain_of_the_kernels(gain):
     model = stack(6, gain)
-    found = signal_propagation(model, seed=1, images=256)
-    assert len(found.layers) == 6
-    assert found.forward_factor == pytest.approx(gain, rel=0.2)
+    propagation = signal_propagation(model, seed=1, images=256)
+    assert len(propagation.layers) == 6
+    assert propagation.forward_factor == pytest.approx(gain, rel=0.2)
     rows = activation_statistics(model, random_images(model, 256, 1)).layers
     assert rows[0].decay is None
-    assert np.prod([row.decay for row in rows[1:]]) == pytest.approx(found.forward[-1] / found.forward[0], rel=1e-3)
+    assert np.prod([row.decay for row in rows[1:]]) == pytest.approx(
+        propagation.forward[-1] / propagation.forward[0], rel=1e-3
+    )
 
 
 @pytest.mark.slow
@@ -75,7 +77,7 @@ def test_nested_models_and_unused_layers():
     rows = activation_statistics(model, np.ones((2, 8, 8, 1))).layers
     assert next(row.path for row in rows if row.has_kernel).endswith("/conv")
 
-    class Own(keras.Model):
+    class Custom(keras.Model):
         def __init__(self):
             super().__init__()
             self.used, self.unused = keras.layers.Dense(3), keras.layers.Dense(3)
@@ -84,7 +86,7 @@ def test_nested_models_and_unused_layers():
         def call(self, x):
             return self.used(x)
 
-    model = Own()
+    model = Custom()
     model(np.ones((1, 4)))
     assert [row.path for row in activation_statistics(model, np.ones((2, 4))).layers] == [model.used.name]
 

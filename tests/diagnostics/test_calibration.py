@@ -41,13 +41,13 @@ def test_bins_are_scikit_learns(strategy):
 
 def test_error_by_hand():
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 2)
-    found = calibration([0, 0, 0, 1, 1, 0], probabilities, bins=10)
+    result = calibration([0, 0, 0, 1, 1, 0], probabilities, bins=10)
     # Bin of 0.9: 3 of 4 right; bin of 0.6: 1 of 2 right.
-    assert found.error == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
-    assert found.accuracy == pytest.approx(4 / 6)
-    assert found.confidence == pytest.approx((4 * 0.9 + 2 * 0.6) / 6)
-    assert found.brier == pytest.approx((3 * 0.02 + 1.62 + 0.32 + 0.72) / 6)
-    assert found.negative_log_likelihood == pytest.approx(log_loss([0, 0, 0, 1, 1, 0], probabilities))
+    assert result.error == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
+    assert result.accuracy == pytest.approx(4 / 6)
+    assert result.confidence == pytest.approx((4 * 0.9 + 2 * 0.6) / 6)
+    assert result.brier == pytest.approx((3 * 0.02 + 1.62 + 0.32 + 0.72) / 6)
+    assert result.negative_log_likelihood == pytest.approx(log_loss([0, 0, 0, 1, 1, 0], probabilities))
 
 
 def test_right_temperature_is_found_and_calibrates():
@@ -68,10 +68,10 @@ def test_right_temperature_is_found_and_calibrates():
 
 
 def test_classes_without_images_and_certain_answers():
-    found = calibration([0, 1, 1], np.array([[1.0, 0, 0], [0, 1.0, 0], [1.0, 0, 0]]))
-    assert found.error == pytest.approx(1 / 3)
-    assert np.isfinite(found.negative_log_likelihood)
-    data = json.loads(json.dumps(found.to_dict()))
+    result = calibration([0, 1, 1], np.array([[1.0, 0, 0], [0, 1.0, 0], [1.0, 0, 0]]))
+    assert result.error == pytest.approx(1 / 3)
+    assert np.isfinite(result.negative_log_likelihood)
+    data = json.loads(json.dumps(result.to_dict()))
     assert data["bins"]["accuracy"][0] is None
     assert data["bins"]["accuracy"][-1] == pytest.approx(2 / 3)
 
@@ -103,10 +103,10 @@ def test_bad_settings():
 
 def test_diagram_shows_accuracy_by_confidence():
     labels, probabilities = model(2.0, images=1000)
-    found = calibration(labels, probabilities)
-    figure = plot_reliability({"before": found, "after": calibration(labels, at_temperature(probabilities, 2.0))})
+    result = calibration(labels, probabilities)
+    figure = plot_reliability({"before": result, "after": calibration(labels, at_temperature(probabilities, 2.0))})
     assert len(figure.axes) == 4
     heights = [bar.get_height() for bar in figure.axes[0].containers[0]]
-    np.testing.assert_allclose(heights, found.bins.accuracy[found.bins.counts > 0])
+    np.testing.assert_allclose(heights, result.bins.accuracy[result.bins.counts > 0])
     shares = [bar.get_height() for bar in figure.axes[2].containers[0]]
     assert sum(shares) == pytest.approx(1)

@@ -54,11 +54,11 @@ def branching():
 
 def test_blocks_fold_followers_and_repetition():
     model = network("vgg38-bn-res")
-    found = texts(architecture_diagram(model))
-    assert found.count("× 5") == 3
-    assert "338,500 trainable of 340,868 parameters" in found
-    assert "Conv2D 3×3, 32 · BatchNorm · LeakyReLU 0.01" in found
-    assert "32×32×32 · 928 parameters" in found
+    shown = texts(architecture_diagram(model))
+    assert shown.count("× 5") == 3
+    assert "338,500 trainable of 340,868 parameters" in shown
+    assert "Conv2D 3×3, 32 · BatchNorm · LeakyReLU 0.01" in shown
+    assert "32×32×32 · 928 parameters" in shown
     assert len(titles(model)) == 22
     assert len(titles(model, collapse=False)) == 22 + 3 * 4 * 3
 
@@ -90,10 +90,10 @@ def test_nested_models_are_one_box_or_all_theirs():
 def test_frozen_layers_and_odd_names():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a<b>&'\"" + "x" * 90)], name="m & <n>")
     model.layers[0].trainable = False
-    found = texts(architecture_diagram(model))
-    assert "3 · 15 frozen" in found
-    assert "m & <n>" in found
-    assert any("…" in text for text in found)
+    shown = texts(architecture_diagram(model))
+    assert "3 · 15 frozen" in shown
+    assert "m & <n>" in shown
+    assert any("…" in text for text in shown)
 
 
 @pytest.mark.parametrize("detail", ["blocks", "layers"])
@@ -246,13 +246,13 @@ def test_files(tmp_path):
         save_diagram(model, tmp_path / "a.png")
 
 
-class Own(keras.Model):
+class Custom(keras.Model):
     def call(self, inputs):
         return inputs
 
 
 @pytest.mark.parametrize(
-    "model", [keras.Sequential([keras.layers.Dense(3)]), Own(), np.zeros(3)], ids=["unbuilt", "subclass", "none"]
+    "model", [keras.Sequential([keras.layers.Dense(3)]), Custom(), np.zeros(3)], ids=["unbuilt", "subclass", "none"]
 )
 def test_models_without_a_graph(model):
     with pytest.raises(InputError, match="build it, or give a Functional model"):

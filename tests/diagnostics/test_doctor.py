@@ -117,7 +117,7 @@ def test_nested_model_and_one_without_shape():
 
 
 def test_subclassed_model():
-    class Own(keras.Model):
+    class Custom(keras.Model):
         def __init__(self):
             super().__init__()
             sigmoids = [keras.layers.Dense(10, "sigmoid") for _ in range(9)]
@@ -128,7 +128,7 @@ def test_subclassed_model():
                 x = part(x)
             return x
 
-    case, model = healthy(0), Own()
+    case, model = healthy(0), Custom()
     model(case.images[:1])
     images = case.images / 255.0
     assert "vanishing gradients" in kzoo.doctor(model, images=images, labels=case.labels).kinds
@@ -144,10 +144,10 @@ def test_last_kernel_of_a_residual_branch_may_start_at_zero():
     x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same", name="last")(branch)])
     x = keras.layers.Dense(3, kernel_initializer="zeros")(keras.layers.GlobalAveragePooling2D()(x))
     model = keras.Model(inputs, x)
-    for name, found in (("last", False), ("first", True)):
+    for name, reported in (("last", False), ("first", True)):
         layer = model.get_layer(name)
         layer.kernel.assign(np.zeros(layer.kernel.shape))
-        assert ("constant layer" in kzoo.doctor(model).kinds) == found
+        assert ("constant layer" in kzoo.doctor(model).kinds) == reported
 
 
 @pytest.mark.slow
@@ -180,23 +180,23 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
 def test_batch_norm_settings_and_averages():
     case = healthy(0, ("vgg08-bn",))
     case.model = kzoo.create_model("vgg08-bn", blocks=[0], filters=8, input_shape=(8, 8, 1), classes=10)
-    given = {"images": case.images[:FEW], "labels": case.labels[:FEW]}
+    arrays = {"images": case.images[:FEW], "labels": case.labels[:FEW]}
     layer = case.model.get_layer("entry_conv_bn")
     layer.momentum = 0.1
-    finding = kzoo.doctor(case.model, **given).findings[0]
+    finding = kzoo.doctor(case.model, **arrays).findings[0]
     assert (finding.kind, finding.layers) == ("BatchNorm statistics", ("entry_conv_bn",))
     assert "0.9" in finding.suggestion
     layer.momentum = 0.9
     layer.trainable = False
-    assert "Frozen" in kzoo.doctor(case.model, **given).findings[0].evidence
+    assert "Frozen" in kzoo.doctor(case.model, **arrays).findings[0].evidence
     layer.trainable = True
     layer.moving_variance.assign(-np.ones(layer.moving_variance.shape))
-    assert "below zero" in kzoo.doctor(case.model, **given).findings[0].evidence
+    assert "below zero" in kzoo.doctor(case.model, **arrays).findings[0].evidence
     layer.moving_variance.assign(np.ones(layer.moving_variance.shape))
     for one in case.model.layers:
         if isinstance(one, keras.layers.BatchNormalization):
             one.beta.assign(np.full(one.beta.shape, 0.1))  # it was trained, and yet its averages are the initial ones
-    assert "as they were made" in kzoo.doctor(case.model, **given).findings[0].evidence
+    assert "as they were made" in kzoo.doctor(case.model, **arrays).findings[0].evidence
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_several_inputs_or_no_classes_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arrays", "message"),
     [
         ({"labels": [1]}, "without images"),
         ({"images": np.ones((2, 9, 9, 1))}, "must be one or more of shape"),
@@ -338,6 +338,6 @@ def test_several_inputs_or_no_classes_are_refused():
         ({"images": np.full((2, 8, 8, 1), "a")}, "must be numbers"),
     ],
 )
-def test_bad_data(given, message):
+def test_bad_data(arrays, message):
     with pytest.raises(InputError, match=message):
-        kzoo.doctor(kzoo.LeNet(input_shape=(8, 8, 1), classes=10), **given)
+        kzoo.doctor(kzoo.LeNet(input_shape=(8, 8, 1), classes=10), **arrays)

@@ -46,7 +46,7 @@ def test_file_with_a_dataset(run, command):
     assert (code, json.loads(out)["healthy"]) == (0, True)
 
 
-def test_command_tells_findings_and_exits_with_3(command):
+def test_command_prints_findings_and_exits_with_3(command):
     words = ("doctor", "lenet1-max", "--dataset", "digits", "--set", "optimizer.learning_rate=3")
     code, out, _ = command(*words)
     assert code == 3
@@ -81,7 +81,7 @@ def test_bad_input_exits_with_2(command, words, message):
     assert message in " ".join(err.split())
 
 
-def test_file_that_is_no_model(command, tmp_path):
+def test_file_that_is_not_a_model(command, tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     code, _, err = command("doctor", tmp_path / "text.keras")
     assert (code, "not a Keras model" in err) == (2, True)
@@ -124,7 +124,7 @@ def test_unfinished_run():
     assert any(note.check == "loss not moving" for note in diagnosis.unchecked)
 
 
-def test_run_of_an_own_model():
+def test_run_of_a_custom_model():
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     for _ in range(7):
@@ -166,7 +166,7 @@ def test_words():
 
 
 @pytest.mark.parametrize(
-    ("losses", "steps", "found"),
+    ("losses", "steps", "verdict"),
     [
         ([4.62, 4.55], 100, "short"),  # it has just begun to fall
         ([4.64, 4.61, 4.60, 4.58], 400, "short"),
@@ -176,28 +176,28 @@ def test_words():
         ([4.62, 4.20], 100, "fine"),
     ],
 )
-def test_training_that_was_too_short_is_no_fault(losses, steps, found):
+def test_training_that_was_too_short_is_no_fault(losses, steps, verdict):
     subject = Subject("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
     subject.history = {"loss": losses}
     diagnosis = Diagnosis("net")
     assert check_history(subject, diagnosis)
     unchecked = [note.text for note in diagnosis.unchecked if note.check != GAP]
-    assert bool(diagnosis.findings) == (found == "still")
-    assert bool(diagnosis.fine) == (found == "fine")
-    assert bool(unchecked) == (found == "short")
-    if found == "short":
+    assert bool(diagnosis.findings) == (verdict == "still")
+    assert bool(diagnosis.fine) == (verdict == "fine")
+    assert bool(unchecked) == (verdict == "short")
+    if verdict == "short":
         assert f"trained too short to judge: {steps} steps, and the loss still falls" in unchecked[0]
 
 
-@pytest.mark.parametrize(("validation", "found"), [(0.7, True), (0.85, False)])
-def test_gap_is_told_with_its_figures(validation, found):
+@pytest.mark.parametrize(("validation", "is_a_gap"), [(0.7, True), (0.85, False)])
+def test_gap_is_reported_with_its_values(validation, is_a_gap):
     history = {"loss": [0.1], "accuracy": [1.0], "val_loss": [0.9, 1.2], "val_accuracy": [0.7, validation]}
     subject = Subject("net", kzoo.create_model("mlp", classes=10, input_shape=(4, 4, 1)), steps=500, history=history)
     diagnosis = Diagnosis("net")
     check_history(subject, diagnosis)
-    assert (GAP in diagnosis.kinds) == found
-    assert GAP in (diagnosis.kinds if found else [note.check for note in diagnosis.fine])
-    if found:
+    assert (GAP in diagnosis.kinds) == is_a_gap
+    assert GAP in (diagnosis.kinds if is_a_gap else [note.check for note in diagnosis.fine])
+    if is_a_gap:
         values = diagnosis.findings[0].values
         assert (values["train"], values["validation"], values["epoch"]) == (1.0, 0.7, 1)
         assert "it was lowest, 0.9, in epoch 1" in diagnosis.findings[0].evidence

@@ -84,7 +84,7 @@ def test_image_size_keeps_the_weights_and_the_model():
     assert model.input_shape == (None, 28, 28, 1)
 
 
-def test_nested_models_and_images_of_ones_own():
+def test_nested_models_and_custom_images():
     inner = linear([[0, 0, 0], [0, 0, 1], [0, 0, 0]])
     outer = keras.Sequential([keras.Input((11, 11, 1)), L.Rescaling(2.0), inner, L.Flatten(), L.Dense(2)])
     field = effective_field(outer, inner.layers[0].name, images=np.ones((2, 11, 11, 1)))
@@ -151,9 +151,9 @@ def test_lenets_side_by_side():
 
 def boxes(axes, kind):
     """Left, top, right and bottom of a panel's patches of a kind, in pixels, in the order drawn."""
-    found = [patch for patch in axes.patches if type(patch) is kind]
+    patches = [patch for patch in axes.patches if type(patch) is kind]
     return [
-        np.array(patch.get_path().transformed(patch.get_patch_transform()).get_extents().extents) for patch in found
+        np.array(patch.get_path().transformed(patch.get_patch_transform()).get_extents().extents) for patch in patches
     ]
 
 

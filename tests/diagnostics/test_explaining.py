@@ -1,4 +1,4 @@
-"""kzoo explain, receptive-field and invariance: pictures and figures of runs, files and names; one error a mistake."""
+"""kzoo explain, receptive-field and invariance: pictures and values of runs, files and names; one error a mistake."""
 
 import json
 from pathlib import Path
@@ -28,11 +28,11 @@ def run(digits_run):
 def files(tmp_path):
     """Three digits: one of the model's size, one larger and in colour, one in another folder."""
     digits = np.round(load_digits().images[:3] * 255 / 16).astype("uint8")
-    places = [tmp_path / "zero.png", tmp_path / "one.jpg", tmp_path / "two.png"]
-    Image.fromarray(digits[0]).save(places[0])
-    Image.fromarray(np.kron(digits[1], np.ones((40, 40), "uint8"))).convert("RGB").save(places[1])
-    Image.fromarray(digits[2]).save(places[2])
-    return places
+    paths = [tmp_path / "zero.png", tmp_path / "one.jpg", tmp_path / "two.png"]
+    Image.fromarray(digits[0]).save(paths[0])
+    Image.fromarray(np.kron(digits[1], np.ones((40, 40), "uint8"))).convert("RGB").save(paths[1])
+    Image.fromarray(digits[2]).save(paths[2])
+    return paths
 
 
 @pytest.mark.slow
@@ -43,13 +43,13 @@ def test_pictures_of_a_run(run, files, command):
     lines = output.splitlines()
     assert lines[0].startswith(f"{files[0]}: predicted 0, shown for 0 at block2_conv_act: ")
     pixels = np.asarray(Image.open(files[0]))[..., None]
-    found = grad_cam(run.model, pixels[None])[0]
-    figure = plot_explained(pixels, found, "title")
+    heatmap = grad_cam(run.model, pixels[None])[0]
+    figure = plot_explained(pixels, heatmap, "title")
     image, heat, laid_over = (axes.images[0].get_array() for axes in figure.axes[:3])
     enlarged = pixels.repeat(28, 0).repeat(28, 1)
     np.testing.assert_array_equal(image, enlarged.repeat(3, -1))
-    np.testing.assert_array_equal(heat, found)
-    np.testing.assert_array_equal(laid_over, overlay(enlarged[None], found[None])[0])
+    np.testing.assert_array_equal(heat, heatmap)
+    np.testing.assert_array_equal(laid_over, overlay(enlarged[None], heatmap[None])[0])
     assert len(figure.axes) == 4  # the scale
     for name in ("zero", "one"):
         picture = np.asarray(Image.open(f"seen/{name}-grad-cam.png"))
@@ -81,7 +81,7 @@ def test_nothing_is_overwritten_unless_forced(run, files, command):
     assert command("explain", run.directory, files[0], "--force")[0] == 0
 
 
-def test_a_file_of_ones_own_and_images_of_any_size(files, command):
+def test_a_custom_file_and_images_of_any_size(files, command):
     keras.utils.set_random_seed(0)
     keras.Sequential(
         [keras.Input((None, None, 3)), L.Rescaling(1 / 255), L.Conv2D(4, 3, activation="relu"),
@@ -101,15 +101,15 @@ def test_bad_input_is_one_line(run, files, command, tmp_path):
     keras.Sequential([keras.Input((8, 8, 1)), L.Flatten(), L.Dense(2)]).save("dense.keras")
     a, b = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
     keras.Model([a, b], L.Dense(2)(L.Flatten()(L.Add()([a, b])))).save("two.keras")
-    place = run.directory
+    directory = run.directory
     for words, message in [
-        (["explain", place, tmp_path / "text.png"], "cannot read image"),
-        (["explain", place, tmp_path / "absent.png"], "cannot read image"),
-        (["explain", place, files[0], "--layer", "block"], "unknown layer"),
-        (["explain", place, files[0], "--layer", "predictions"], "one with a map"),
-        (["explain", place, files[0], "--class", "ten"], "unknown class 'ten'"),
-        (["explain", place, files[0], twin], "has the same name as another"),
-        (["explain", place, files[0], "--output", files[0]], "cannot be made"),
+        (["explain", directory, tmp_path / "text.png"], "cannot read image"),
+        (["explain", directory, tmp_path / "absent.png"], "cannot read image"),
+        (["explain", directory, files[0], "--layer", "block"], "unknown layer"),
+        (["explain", directory, files[0], "--layer", "predictions"], "one with a map"),
+        (["explain", directory, files[0], "--class", "ten"], "unknown class 'ten'"),
+        (["explain", directory, files[0], twin], "has the same name as another"),
+        (["explain", directory, files[0], "--output", files[0]], "cannot be made"),
         (["explain", "absent.keras", files[0]], "does not exist"),
         (["explain", "absent", files[0]], "is not a run"),
         (["explain", "flat.keras", files[0]], "must take images"),
@@ -121,8 +121,8 @@ def test_bad_input_is_one_line(run, files, command, tmp_path):
         (["receptive-field", "lenet1-max", "--exact", "--output", "figure.png"], "leave out --exact"),
         (["receptive-field", "lenet1-dilated", "--image-size", "2"], "cannot take images of 2x2"),
         (["invariance", "absent"], "is not a run"),
-        (["invariance", place, "--fill", "white"], "fill='white'"),
-        (["invariance", place, "--output", "absent/figure.png"], "does not exist"),
+        (["invariance", directory, "--fill", "white"], "fill='white'"),
+        (["invariance", directory, "--output", "absent/figure.png"], "does not exist"),
     ]:  # fmt: skip
         code, output, errors = command(*words)
         assert (code, errors.count("\n")) == (2, 1), (words, errors)

@@ -28,7 +28,7 @@ def model():
 
 
 @pytest.mark.backend
-def test_maps_are_what_the_layers_give(model):
+def test_maps_are_the_outputs_of_the_layers(model):
     maps = feature_maps(model, IMAGE, ["second", "act"])
     assert list(maps) == ["second", "act"]
     expected = keras.Model(model.inputs[0], model.get_layer("act").output)(IMAGE[None].astype("float32"))

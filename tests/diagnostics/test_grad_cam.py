@@ -60,7 +60,7 @@ def with_softmax():
     return keras.Sequential([keras.Input((SIZE, SIZE, 3)), model, L.Softmax()])
 
 
-class Own(keras.Model):
+class Custom(keras.Model):
     def __init__(self):
         super().__init__()
         self.scale, self.body, self.top = L.Rescaling(1 / 127.5, -1), body(), L.Dense(3, activation="softmax")
@@ -69,12 +69,12 @@ class Own(keras.Model):
         return self.top(self.body(self.scale(x)))
 
 
-MODELS = {"raw pixels": (flat, 1), "nested": (nested, 1), "softmax, colour": (with_softmax, 3), "subclass": (Own, 1)}
+MODELS = {"raw pixels": (flat, 1), "nested": (nested, 1), "softmax, colour": (with_softmax, 3), "subclass": (Custom, 1)}
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """Gives each model with the weights of one that was trained, spread over the channels."""
+    """Returns each model with the weights of one that was trained, spread over the channels."""
     keras.utils.set_random_seed(1)
     model, (images, labels) = flat(), patterned(300)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -1,4 +1,4 @@
-"""Gradient flow, once and over a training, which it leaves as it is."""
+"""Gradient flow, once and during a training, which it does not change."""
 
 import json
 
@@ -171,11 +171,11 @@ def test_training_ends_with_the_same_bits():
 
 
 @pytest.mark.usefixtures("eagerly_once")
-def test_a_failing_probe_is_told_once_and_ends_no_training():
+def test_a_failing_probe_is_reported_once_and_ends_no_training():
     with pytest.warns(UserWarning, match="gradient flow is not recorded: images must") as warned:
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5], strict=False)])
-    told = [str(warning.message) for warning in warned]  # PyTorch's own deprecations among them
-    assert sum("gradient flow is not recorded" in text for text in told) == 1, told
+    messages = [str(warning.message) for warning in warned]  # PyTorch's own deprecations among them
+    assert sum("gradient flow is not recorded" in text for text in messages) == 1, messages
     with pytest.raises(InputError, match="images must"):
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5])])
 

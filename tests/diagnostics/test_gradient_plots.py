@@ -1,4 +1,4 @@
-"""Figures of gradient flow show what is in it."""
+"""Figures of gradient flow show its values."""
 
 import numpy as np
 import pytest

@@ -54,7 +54,7 @@ def dots(rows, columns):
 
 
 def halves(vote):
-    """Says 1 if the bright pixel is where `vote` (SIZE, SIZE) is positive, else 0."""
+    """Returns 1 if the bright pixel is where `vote` (SIZE, SIZE) is positive, else 0."""
     model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), L.Flatten(), L.Dense(2, use_bias=False)])
     model.layers[-1].kernel.assign(np.stack([-vote.ravel(), vote.ravel()], axis=1))
     return model
@@ -66,26 +66,26 @@ def test_shift_and_rotation_counted_by_hand():
     vote = np.where(np.indices((SIZE, SIZE))[1] > 4, 1.0, -1.0)
     labels = (columns > 4).astype(int)
     images = dots(np.full(6, 4), columns)
-    found = invariance(halves(vote), images, labels, shifts=(0, 1, 2, 3), angles=(0, 90, 180), fill="black")
+    curves = invariance(halves(vote), images, labels, shifts=(0, 1, 2, 3), angles=(0, 90, 180), fill="black")
     # A pixel that has left the image leaves two equal scores, which count as class 0.
     right = [sum((4 < c + n < SIZE) == (c > 4) for c in columns) for n in range(4)]
     left = [sum((c - n > 4) == (c > 4) for c in columns) for n in range(4)]
     expected = (np.array(right) + left + 6 + 6) / 24
-    np.testing.assert_allclose(found.shift_accuracy, expected)
-    assert found.rotation_accuracy[0] == 1
-    assert found.rotation_accuracy[1] == pytest.approx(0.5)  # all in the middle column: class 0
-    assert found.rotation_accuracy[2] == 0
-    assert found.shift_agreement == found.shift_accuracy  # all right at first
-    assert (found.images, found.shifts, found.angles) == (6, (0, 1, 2, 3), (0.0, 90.0, 180.0))
+    np.testing.assert_allclose(curves.shift_accuracy, expected)
+    assert curves.rotation_accuracy[0] == 1
+    assert curves.rotation_accuracy[1] == pytest.approx(0.5)  # all in the middle column: class 0
+    assert curves.rotation_accuracy[2] == 0
+    assert curves.shift_agreement == curves.shift_accuracy  # all right at first
+    assert (curves.images, curves.shifts, curves.angles) == (6, (0, 1, 2, 3), (0.0, 90.0, 180.0))
 
 
 def test_global_pooling_is_invariant_and_both_senses_are_turned():
     model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), L.GlobalMaxPooling2D(), L.Dense(2, use_bias=False)])
     model.layers[-1].kernel.assign([[0.0, 1.0]])
     images = dots([4, 4], [4, 4])
-    found = invariance(model, images, np.array([1, 1]), shifts=(0, 4, 5), angles=(90, 180), fill="black")
-    assert found.shift_accuracy == (1, 1, 0)  # at 5 the pixel has left the image
-    assert found.rotation_accuracy == (1, 1)
+    curves = invariance(model, images, np.array([1, 1]), shifts=(0, 4, 5), angles=(90, 180), fill="black")
+    assert curves.shift_accuracy == (1, 1, 0)  # at 5 the pixel has left the image
+    assert curves.rotation_accuracy == (1, 1)
     # A quarter turn takes the right to the top in one sense, to the bottom in the other.
     vote = np.where(np.indices((SIZE, SIZE))[0] < 4, 1.0, -1.0)
     one = invariance(halves(vote), dots([4], [7]), np.array([1]), shifts=(), angles=(0, 90))
@@ -98,19 +98,19 @@ def test_goes_to_json_and_back_and_into_a_figure():
     import json
 
     model = halves(np.ones((SIZE, SIZE)))
-    found = invariance(model, dots([1], [1]), np.array([1]), shifts=range(3), angles=(0, 45), name="one")
-    assert Invariance.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    figure = plot_invariance([found, found], "agreement")
+    curves = invariance(model, dots([1], [1]), np.array([1]), shifts=range(3), angles=(0, 45), name="one")
+    assert Invariance.from_dict(json.loads(json.dumps(curves.to_dict()))) == curves
+    figure = plot_invariance([curves, curves], "agreement")
     left, right = figure.axes
     assert len(left.lines) == len(right.lines) == 2
-    np.testing.assert_array_equal(left.lines[0].get_ydata(), found.shift_agreement)
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), curves.shift_agreement)
     np.testing.assert_array_equal(right.lines[0].get_xdata(), (0, 45))
-    found = invariance(model, dots([1], [1]), np.array([1]))
-    assert (found.shifts, found.angles) == (tuple(range(9)), tuple(range(0, 181, 15)))
+    curves = invariance(model, dots([1], [1]), np.array([1]))
+    assert (curves.shifts, curves.angles) == (tuple(range(9)), tuple(range(0, 181, 15)))
     with pytest.raises(InputError, match="results is empty"):
         plot_invariance([])
     with pytest.raises(InputError, match="measure='loss'"):
-        plot_invariance(found, "loss")
+        plot_invariance(curves, "loss")
 
 
 CASES = {
@@ -129,9 +129,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_one_error(case):
     options, message = CASES[case]
-    given = {"images": np.zeros((3, SIZE, SIZE, 1)), "labels": np.zeros(3, int), **options}
+    arguments = {"images": np.zeros((3, SIZE, SIZE, 1)), "labels": np.zeros(3, int), **options}
     with pytest.raises(InputError, match=message):
-        invariance(halves(np.ones((SIZE, SIZE))), **given)
+        invariance(halves(np.ones((SIZE, SIZE))), **arguments)
 
 
 def test_unbuilt_models_and_other_outputs_are_refused():

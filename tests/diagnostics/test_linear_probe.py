@@ -27,9 +27,9 @@ def test_digits_are_explained_by_their_pixels(digits):
 def test_shuffled_labels_are_not():
     arrays = load("digits")
     images, labels = arrays.images[:900], arrays.labels[:900]
-    found = [linear_probe(images, np.random.default_rng(s).permutation(labels)) for s in range(3)]
-    assert not any(probe.better_than_chance for probe in found)
-    assert np.mean([np.nanmean(probe.pair_accuracies()) for probe in found]) == pytest.approx(0.5, abs=0.03)
+    probes = [linear_probe(images, np.random.default_rng(s).permutation(labels)) for s in range(3)]
+    assert not any(probe.better_than_chance for probe in probes)
+    assert np.mean([np.nanmean(probe.pair_accuracies()) for probe in probes]) == pytest.approx(0.5, abs=0.03)
 
 
 def test_texture_is_seen_where_the_mean_colour_is_the_same():
@@ -41,7 +41,7 @@ def test_texture_is_seen_where_the_mean_colour_is_the_same():
     assert linear_probe(images[..., None], labels).accuracy > 0.99
 
 
-def test_one_class_under_two_names_is_told_apart_by_luck_alone(digits):
+def test_one_class_under_two_names_is_distinguished_by_chance_only(digits):
     images, labels = digits[0], digits[1].copy()
     threes = np.flatnonzero(labels == 3)
     labels[threes[::2]] = 10
@@ -73,9 +73,9 @@ def test_features_are_means_of_cells_and_of_their_edges():
     """Four quarters: rising to the right, falling downwards, both along one diagonal, and flat."""
     across, down = np.meshgrid(np.arange(12.0), np.arange(12.0))
     image = np.block([[3 * across, -2 * down], [across - down, 0 * down]])
-    found = features(np.stack([image, 2 * image], axis=-1)[None])[0]  # grey is their mean
+    values = features(np.stack([image, 2 * image], axis=-1)[None])[0]  # grey is their mean
     shape = (12, 12, 2)
-    colour, edges = found[: np.prod(shape)].reshape(shape), found[np.prod(shape) :].reshape(6, 6, 3)
+    colour, edges = values[: np.prod(shape)].reshape(shape), values[np.prod(shape) :].reshape(6, 6, 3)
     np.testing.assert_allclose(colour[..., 0], image.reshape(12, 2, 12, 2).mean((1, 3)))
     np.testing.assert_allclose(colour[..., 1], 2 * colour[..., 0])
     # Down, right and their product, away from the seams.

@@ -53,7 +53,7 @@ def test_bad_paths(name, message):
         save_figure(drawn(), name)
 
 
-def test_nothing_is_overwritten_unasked(tmp_path):
+def test_nothing_is_overwritten_unless_asked(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("mine")
     with pytest.raises(InputError, match="exists"):

@@ -35,12 +35,12 @@ def fit(model, recorder, first, last):
 
 def test_histogram_is_numpys():
     values = np.random.default_rng(0).normal(size=(3, 3, 4, 5))
-    found = histogram(values)
+    result = histogram(values)
     counts, edges = np.histogram(values, 32)
-    assert found.counts == tuple(counts)
-    assert (found.low, found.high) == (edges[0], edges[-1]) == (values.min(), values.max())
-    assert found.mean == pytest.approx(values.mean())
-    assert found.deviation == pytest.approx(values.std())
+    assert result.counts == tuple(counts)
+    assert (result.low, result.high) == (edges[0], edges[-1]) == (values.min(), values.max())
+    assert result.mean == pytest.approx(values.mean())
+    assert result.deviation == pytest.approx(values.std())
 
 
 def test_constant_and_broken_weights():

@@ -18,7 +18,7 @@ def run(digits_run):
 
 @pytest.fixture(scope="session")
 def exported(run, tmp_path_factory):
-    """Gives the run's file of a name, whose ending says which format it has. Each is made once."""
+    """Returns the run's file of a name, whose suffix decides the format. Each is made once."""
     directory, made = tmp_path_factory.mktemp("exports"), {}
 
     def path(name):

@@ -122,8 +122,8 @@ def randomize(model, rng):
 
 def outputs(model, images):
     """All outputs, flattened."""
-    found = keras.tree.flatten(model(images, training=False))
-    return [keras.ops.convert_to_numpy(each) for each in found]
+    results = keras.tree.flatten(model(images, training=False))
+    return [keras.ops.convert_to_numpy(each) for each in results]
 
 
 def norms(model):

@@ -1,4 +1,4 @@
-"""The docs' examples run where nothing but a runtime is installed, and give the run's classes."""
+"""The docs' examples run where only a runtime is installed, and return the run's classes."""
 
 import re
 import subprocess
@@ -29,17 +29,17 @@ def example(name):
 def test_docs_example_needs_the_runtime_alone(run, package, script, file, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)  # it could name a folder with packages
     export(run, file)
-    place = tmp_path / "alone"
-    venv.create(place, with_pip=True)
-    python = place / "bin" / "python"
+    folder = tmp_path / "alone"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", package], check=True, timeout=600)
     there = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert not re.search(r"^(keras|tensorflow|kzoo)\s", there, re.MULTILINE)
-    said = subprocess.run([python, "-c", example(script)], capture_output=True, text=True, timeout=120)
-    assert said.returncode == 0, said.stderr
+    done = subprocess.run([python, "-c", example(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
     expected = run.model.predict(images, verbose=0).argmax(-1)
-    assert said.stdout.split() == [run.class_names[label] for label in expected]
+    assert done.stdout.split() == [run.class_names[label] for label in expected]
 
 
 def test_keras_file_needs_keras_alone(run, tmp_path):
@@ -51,7 +51,7 @@ def test_keras_file_needs_keras_alone(run, tmp_path):
         "images = numpy.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype('float32')\n"
         "print(*model.predict(images, verbose=0).argmax(-1))\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
     expected = keras.ops.convert_to_numpy(run.model(images)).argmax(-1)
-    assert said.stdout.split() == [str(label) for label in expected]
+    assert done.stdout.split() == [str(label) for label in expected]

@@ -32,7 +32,7 @@ def test_runs_of_this_backend_export_through_a_tensorflow_process():
 
 @pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
-def test_a_failure_in_the_second_process_is_told(model, monkeypatch):
+def test_a_failure_in_the_second_process_is_reported(model, monkeypatch):
     pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RunFailed, match="ended with status 1: it said nothing"):

@@ -68,7 +68,7 @@ def test_unfolded_and_folded_are_the_same(model):
 @on_tensorflow
 @pytest.mark.usefixtures("eagerly_once")
 @pytest.mark.parametrize("format", PATHS)
-def test_bytes_go_in_logits_come_out_and_metadata_tells(model, format):
+def test_bytes_go_in_logits_come_out_and_metadata_describes_them(model, format):
     names = ("ant", "bee", "cat", "dog", "Ö")
     done = export(model, PATHS[format], format, input="uint8", outputs="logits", class_names=names)
     opened = Exported(PATHS[format])
@@ -178,11 +178,11 @@ def test_a_mismatch_fails_and_leaves_the_earlier_file(model, format, monkeypatch
     before = _content(PATHS[format])
 
     def wrong(*args, **options):
-        ready, *told = with_interface(*args, **options)
+        ready, *rest = with_interface(*args, **options)
         if options.get("fold"):
             for weight in ready.trainable_weights:
                 weight.assign(weight * 1.01)
-        return ready, *told
+        return ready, *rest
 
     with_interface = making.with_interface
     monkeypatch.setattr(making, "with_interface", wrong)
@@ -235,7 +235,7 @@ def test_mixed_precision_is_exported_in_float32():
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("eagerly_once")
-def test_ends_that_are_no_softmax_layer():
+def test_networks_that_do_not_end_in_a_softmax_layer():
     image = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
     fused = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="classes")(flat))
@@ -286,7 +286,7 @@ def test_bad_arguments(model, words, options, message):
         export(model, *words, **options)
 
 
-def test_models_that_are_no_image_networks():
+def test_models_that_are_not_image_networks():
     with pytest.raises(InputError, match="images"):
         export(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), "net.keras")
     a, b = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
@@ -333,7 +333,7 @@ def test_code_in_a_file_is_not_run(model):
         export("code.keras", "net.keras")
 
 
-def test_formats_are_told_alike_everywhere():
+def test_formats_are_recognised_alike_everywhere():
     from kzoo.exporting.interface import INPUTS
 
     assert list(formats.FORMATS) == list(PATHS)

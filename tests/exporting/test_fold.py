@@ -195,12 +195,12 @@ def test_zoo_models_lose_every_norm_beside_a_convolution(name, options, left):
 
 
 def test_graphs_that_cannot_be_copied_are_left():
-    class Own(keras.Model):
+    class Custom(keras.Model):
         def call(self, x):
             return x
 
-    own = Own()
-    assert fold_batch_norm(own) is own
+    custom = Custom()
+    assert fold_batch_norm(custom) is custom
 
     class NoConfig(layers.Layer):
         def __init__(self, size):

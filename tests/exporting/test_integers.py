@@ -1,4 +1,4 @@
-"""LiteRT files that take and give integers: the same answers as from the network, and foreign ones read rightly."""
+"""LiteRT files with integer inputs and outputs: the same answers as from the network; files of other programs."""
 
 import functools
 import json
@@ -22,17 +22,17 @@ pytestmark = on_tensorflow
 
 
 def details(path):
-    """What LiteRT tells of a file's input and output, and its function."""
+    """LiteRT's details of a file's input and output, and its function."""
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(model_path=str(path)).get_signature_runner()
-    (given,), (result,) = runner.get_input_details().values(), runner.get_output_details().values()
-    return runner, given, result
+    (input_details,), (output_details,) = runner.get_input_details().values(), runner.get_output_details().values()
+    return runner, input_details, output_details
 
 
 @pytest.fixture(scope="module")
 def integers(run, tmp_path_factory):
-    """Gives a run's int8-only file, of probabilities or of logits, and what the export said of it."""
+    """Returns a run's int8-only file, of probabilities or of logits, and what the export reported."""
     directory = tmp_path_factory.mktemp("integers")
 
     @functools.cache
@@ -46,8 +46,8 @@ def integers(run, tmp_path_factory):
 @pytest.mark.parametrize("outputs", ["probabilities", pytest.param("logits", marks=pytest.mark.slow)])
 def test_both_ends_are_int8_and_the_numbers_are_the_networks(integers, run, outputs):
     path, done = integers(outputs)
-    runner, given, result = details(path)
-    assert (given["dtype"], result["dtype"]) == (np.int8, np.int8)
+    runner, input_details, output_details = details(path)
+    assert (input_details["dtype"], output_details["dtype"]) == (np.int8, np.int8)
     assert done.parity.scored == (359, "test")
     assert done.parity.accuracy_before == pytest.approx(run.result.test.accuracy, abs=1e-6)
     assert done.parity.accuracy_after > done.parity.accuracy_before - 0.03
@@ -60,17 +60,17 @@ def test_both_ends_are_int8_and_the_numbers_are_the_networks(integers, run, outp
 
     # By hand, with the file's own scales and zero points.
     images = run.part("test").images[:100]
-    (scale, zero), (back, base) = given["quantization"], result["quantization"]
+    (scale, zero), (back, base) = input_details["quantization"], output_details["quantization"]
     rounded = np.clip(np.round(images / scale) + zero, -128, 127).astype(np.int8)
     (raw,) = runner(image=rounded).values()
     np.testing.assert_allclose(opened(images), (raw.astype(float) - base) * back, rtol=1e-5, atol=1e-6)
     assert opened.rounding == pytest.approx(back / 2)
 
     # And they mean what the network's probabilities mean.
-    found, expected = Classifier(path).probabilities(images), Classifier(run.directory).probabilities(images)
-    np.testing.assert_allclose(found.sum(-1), 1, atol=0.02)
-    assert np.abs(found - expected).mean() < 0.02
-    assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
+    actual, expected = Classifier(path).probabilities(images), Classifier(run.directory).probabilities(images)
+    np.testing.assert_allclose(actual.sum(-1), 1, atol=0.02)
+    assert np.abs(actual - expected).mean() < 0.02
+    assert (actual.argmax(-1) == expected.argmax(-1)).mean() > 0.9
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_the_command_writes_one_and_predict_reads_it(run, command):
         code, text, errors = command("predict", target, *files, "--json", "--top", "1")
         assert code == 0, errors
         answers.append([row["classes"] for row in json.loads(text)])
-    same = [found.keys() == expected.keys() for found, expected in zip(*answers, strict=True)]
+    same = [actual.keys() == expected.keys() for actual, expected in zip(*answers, strict=True)]
     assert sum(same) >= 11
     shares = [[share for row in rows for share in row.values()] for rows in answers]
     assert np.median(np.abs(np.subtract(*shares))) < 0.05
@@ -108,9 +108,9 @@ def test_the_comparison_reads_the_files_scales(monkeypatch):
     compare = making.compare
     monkeypatch.setattr(making, "compare", lambda a, b, **k: seen.append((a, b)) or compare(a, b, **k))
     export(model, "net.tflite", quantize="int8-only", calibration=images)
-    ((expected, found),) = seen
-    np.testing.assert_allclose(found.sum(-1), 1, atol=0.02)
-    assert np.abs(found - expected).max() < 0.05
+    ((expected, actual),) = seen
+    np.testing.assert_allclose(actual.sum(-1), 1, atol=0.02)
+    assert np.abs(actual - expected).max() < 0.05
 
 
 def foreign(path, dtype, rescaling=1 / 255):
@@ -140,9 +140,9 @@ def test_files_of_other_programs(tmp_path):
     for dtype in (tf.int8, tf.uint8):
         with pytest.warns(UserWarning, match="does not say which pixels it takes"):
             classifier = Classifier(foreign(tmp_path / f"{dtype.name}.tflite", dtype))
-        (found,) = classifier.probabilities(image)
+        (probabilities,) = classifier.probabilities(image)
         assert classifier.kind == "softmax"
-        np.testing.assert_allclose(found, odds / odds.sum(), atol=0.02)
+        np.testing.assert_allclose(probabilities, odds / odds.sum(), atol=0.02)
     with pytest.raises(InputError, match=r"takes numbers from 0 to 0\.99\d: images with pixels 0-255 are needed"):
         Classifier(foreign(tmp_path / "scaled.tflite", tf.int8, rescaling=1))
 
@@ -177,8 +177,8 @@ def test_ranges_that_can_hold_pixels(scale, zero, fits):
 def test_numbers_as_integers_and_back():
     coding = Quantization.of({"quantization": (0.5, 3), "dtype": np.int8})
     assert coding == Quantization(0.5, 3, np.dtype("int8"))
-    found = coding.integers(np.array([0.0, 0.2, 0.3, -2.0, 1000.0, -1000.0]))
-    assert (found.tolist(), found.dtype) == ([3, 3, 4, -1, 127, -128], np.int8)
+    rounded = coding.integers(np.array([0.0, 0.2, 0.3, -2.0, 1000.0, -1000.0]))
+    assert (rounded.tolist(), rounded.dtype) == ([3, 3, 4, -1, 127, -128], np.int8)
     back = coding.numbers(np.array([3, 127, -128], np.int8))
     assert (back.tolist(), back.dtype) == ([0.0, 62.0, -65.5], np.float32)
     assert Quantization.of({"quantization": (0.0, 0), "dtype": np.int8}) is None
@@ -186,6 +186,6 @@ def test_numbers_as_integers_and_back():
 
 
 def test_times_are_of_pixels(integers):
-    (row,) = benchmark(integers("probabilities")[0], batches=[1], seconds=0.05)
-    assert (row.runtime, row.batch) == ("litert", 1)
-    assert row.milliseconds > 0
+    (timing,) = benchmark(integers("probabilities")[0], batches=[1], seconds=0.05)
+    assert (timing.runtime, timing.batch) == ("litert", 1)
+    assert timing.milliseconds > 0

@@ -26,10 +26,10 @@ def test_a_probability_may_differ_by_the_tolerance(offset, passes):
     expected, actual = np.zeros((3, 2)), np.zeros((3, 2))
     actual[1, 1] = offset
     if passes:
-        found = compare(expected, actual, output="probabilities", images={"random": 1, "test": 2})
-        assert (found.largest_difference, found.tolerance) == (abs(offset), 1e-4)
-        assert found.images == {"random": 1, "test": 2}
-        assert (found.accuracy_before, found.accuracy_after, found.scored) == (None, None, None)
+        result = compare(expected, actual, output="probabilities", images={"random": 1, "test": 2})
+        assert (result.largest_difference, result.tolerance) == (abs(offset), 1e-4)
+        assert result.images == {"random": 1, "test": 2}
+        assert (result.accuracy_before, result.accuracy_after, result.scored) == (None, None, None)
     else:
         text = rf"by up to {abs(offset):.3g} on 3 images, 0\.0001 is allowed; nothing was written"
         with pytest.raises(RunFailed, match=text):
@@ -38,8 +38,8 @@ def test_a_probability_may_differ_by_the_tolerance(offset, passes):
 
 def test_other_outputs_may_differ_by_a_share_of_the_largest():
     for expected, allowed in ((column(-200.0, 3.0), 0.02), (column(200.0, 3.0), 0.02), (column(0.5, 0.1), 1e-4)):
-        found = compare(expected, expected + 0.9 * allowed, output="logits", images={"random": 2})
-        assert found.tolerance == pytest.approx(allowed)
+        result = compare(expected, expected + 0.9 * allowed, output="logits", images={"random": 2})
+        assert result.tolerance == pytest.approx(allowed)
         with pytest.raises(RunFailed, match=f"{allowed:.3g} is allowed"):
             compare(expected, expected + 1.1 * allowed, output="logits", images={"random": 2})
     with pytest.raises(RunFailed, match=r"by up to 0\.018 "):
@@ -60,21 +60,21 @@ def test_nan_and_other_shapes_fail():
 def test_the_class_is_the_largest_output():
     expected, actual = classes(0, 1, 2, 0, 1), classes(0, 1, 2, 0, 2)
     images = {"photographs": 2, "test": 3}
-    found = compare(expected, actual, output="probabilities", images=images, quantized=True)
-    assert (found.same_class, found.tolerance) == (0.8, None)
-    assert found.largest_difference == pytest.approx(0.7)
+    result = compare(expected, actual, output="probabilities", images=images, quantized=True)
+    assert (result.same_class, result.tolerance) == (0.8, None)
+    assert result.largest_difference == pytest.approx(0.7)
     with pytest.raises(RunFailed, match=r"^the int8 file gives 60\.0% of 5 images the model's class; at least 80%"):
         compare(expected, classes(0, 1, 2, 1, 2), output="probabilities", images=images, quantized=True)
 
 
 def test_one_sigmoid_above_one_half_is_the_second_class():
     expected = column(0.2, 0.6, 0.9, 0.4, 0.5)
-    found = compare(
+    result = compare(
         expected, column(0.45, 0.55, 0.7, 0.51, 0.1), output="probabilities", images={"test": 5},
         labels=np.array([0, 1, 1, 1, 1]), part="test", quantized=True,
     )  # fmt: skip
-    assert found.same_class == 0.8
-    assert (found.accuracy_before, found.accuracy_after, found.scored) == (0.6, 0.8, (5, "test"))
+    assert result.same_class == 0.8
+    assert (result.accuracy_before, result.accuracy_after, result.scored) == (0.6, 0.8, (5, "test"))
     with pytest.raises(RunFailed, match=r"gives 20\.0% of 5 images"):
         compare(expected, 1 - expected, output="probabilities", images={"test": 5}, quantized=True)
     # One logit has no such threshold, and nothing but its one output.
@@ -83,12 +83,12 @@ def test_one_sigmoid_above_one_half_is_the_second_class():
 
 def test_labels_are_those_of_the_last_images():
     expected, labels = classes(2, 2, 0, 1, 2, 0, 1, 2, 0, 1), np.array([1, 1, 0, 0])
-    given = {"output": "probabilities", "images": {"random": 6, "test": 4}, "part": "test"}
-    found = compare(expected, expected, labels=labels, **given)
-    assert (found.accuracy_before, found.accuracy_after, found.scored) == (0.5, 0.5, (4, "test"))
+    options = {"output": "probabilities", "images": {"random": 6, "test": 4}, "part": "test"}
+    result = compare(expected, expected, labels=labels, **options)
+    assert (result.accuracy_before, result.accuracy_after, result.scored) == (0.5, 0.5, (4, "test"))
     for none in (None, labels[:0]):
-        assert compare(expected, expected, labels=none, **given).scored is None
-    assert found.to_dict() == {
+        assert compare(expected, expected, labels=none, **options).scored is None
+    assert result.to_dict() == {
         "images": {"random": 6, "test": 4}, "largest_difference": 0.0, "tolerance": 1e-4, "same_class": 1.0,
         "accuracy_before": 0.5, "accuracy_after": 0.5, "scored": (4, "test"),
     }  # fmt: skip
@@ -96,13 +96,13 @@ def test_labels_are_those_of_the_last_images():
 
 def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
     right, wrong = classes(*[0, 1, 2] * 10), classes(*[1, 1, 2] * 2, *[0, 1, 2] * 8)
-    given = {"output": "probabilities", "images": {"test": 30}, "labels": np.array([0, 1, 2] * 10), "quantized": True}
-    found = compare(wrong, right, **given)
-    assert (found.accuracy_before, found.accuracy_after) == (pytest.approx(28 / 30), 1.0)
+    options = {"output": "probabilities", "images": {"test": 30}, "labels": np.array([0, 1, 2] * 10), "quantized": True}
+    result = compare(wrong, right, **options)
+    assert (result.accuracy_before, result.accuracy_after) == (pytest.approx(28 / 30), 1.0)
     with pytest.raises(RunFailed, match=r"gives 93\.3% of 30 images .*, accuracy 1\.0000 became 0\.9333; .* at most 0"):
-        compare(right, wrong, **given)
+        compare(right, wrong, **options)
     little = classes(1, 1, 2, *[0, 1, 2] * 9)
-    assert compare(right, little, **given).accuracy_after == pytest.approx(29 / 30)
+    assert compare(right, little, **options).accuracy_after == pytest.approx(29 / 30)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
         (SOFTMAX, np.full((20, 4), np.nan), "softmax", False, "by up to nan"),
     ],
 )
-def test_what_the_file_is_to_give_means_what_the_network_gives(outputs, expected, kind, low, wrong):
+def test_outputs_of_the_file_mean_what_the_network_returns(outputs, expected, kind, low, wrong):
     if wrong is None:
         check_outputs(outputs, expected, kind=kind, low_precision=low)
     else:
@@ -152,15 +152,15 @@ def test_files_are_run_with_two_batch_sizes_and_every_image_once():
 
 
 def test_pictures_to_compare_on():
-    found = random_pictures((6, None, 2), 50)
-    assert (found.shape, found.dtype) == ((50, 6, parity.OPEN_SIZE, 2), np.uint8)
-    np.testing.assert_array_equal(found, random_pictures((6, None, 2), 50))
-    assert (found != random_pictures((6, None, 2), 50, seed=1)).any()
-    spread = found.std((1, 2)).mean(-1)  # from one colour each to noise, whose deviation is 74
+    pictures = random_pictures((6, None, 2), 50)
+    assert (pictures.shape, pictures.dtype) == ((50, 6, parity.OPEN_SIZE, 2), np.uint8)
+    np.testing.assert_array_equal(pictures, random_pictures((6, None, 2), 50))
+    assert (pictures != random_pictures((6, None, 2), 50, seed=1)).any()
+    spread = pictures.std((1, 2)).mean(-1)  # from one colour each to noise, whose deviation is 74
     assert spread.min() < 10
     assert 60 < spread.max() < 80
-    assert found.min() < 5
-    assert found.max() > 250
+    assert pictures.min() < 5
+    assert pictures.max() > 250
     assert photographs((8, 8, 2), 4).shape == (0, 8, 8, 2)
     colour, grey = photographs((20, None, 3), 10), photographs((20, None, 1), 10)
     assert (colour.shape, grey.shape) == ((10, 20, parity.OPEN_SIZE, 3), (10, 20, parity.OPEN_SIZE, 1))

@@ -90,11 +90,11 @@ def test_files_that_do_not_name_classes_or_kind():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # the network scales its pixels
         classifier = Classifier("means.keras")
-    found = list(predict_files(classifier, ["0.png", "1.png"], top=2))
-    assert [name for row in found for name, _ in row.classes] == ["1", "2", "1", "2"]
+    answers = list(predict_files(classifier, ["0.png", "1.png"], top=2))
+    assert [name for row in answers for name, _ in row.classes] == ["1", "2", "1", "2"]
     odds = np.exp([0, 255 / 50, 100 / 50])
     odds /= odds.sum()
-    assert found[0].classes[0][1] == pytest.approx(odds[1])
+    assert answers[0].classes[0][1] == pytest.approx(odds[1])
 
 
 def test_files_of_other_tools(tmp_path):
@@ -151,7 +151,7 @@ def test_a_damaged_keras_file_is_one_error(model):
         Classifier("damaged.keras")
 
 
-def test_files_that_are_no_classifier(model):
+def test_files_that_are_not_classifiers(model):
     image = keras.Input((8, 8, 3))
     keras.Model(image, keras.layers.Conv2D(2, 3)(image)).save("map.keras")
     with pytest.raises(InputError, match="it is not a classifier"):

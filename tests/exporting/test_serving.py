@@ -28,8 +28,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 def server():
-    found = re.search(r":caption: serve\.py\n\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return found[1]
+    match = re.search(r":caption: serve\.py\n\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return match[1]
 
 
 @on_tensorflow
@@ -52,17 +52,17 @@ def test_server_of_the_docs_answers_as_predict_does(exported):
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", Path("five.png").read_bytes(), timeout=30) as answer:
-            found = json.loads(answer.read())
+            predicted = json.loads(answer.read())
     finally:
         process.kill()
         process.wait()
     (expected,) = predict_files(Classifier("net.onnx"), [Path("five.png")], top=10)
-    assert found == pytest.approx(dict(expected.classes), abs=1e-6)
+    assert predicted == pytest.approx(dict(expected.classes), abs=1e-6)
 
 
 @on_tensorflow
 @pytest.mark.parametrize("name", ["net.onnx", "net.tflite", "net.keras", "net"])
-def test_every_file_tells_classes_and_resizing(run, exported, name):
+def test_every_file_stores_classes_and_resizing(run, exported, name):
     metadata = Exported(exported(name)).metadata
     assert metadata["resize"] == RESIZE
     assert tuple(metadata["class_names"]) == run.class_names
@@ -80,9 +80,9 @@ def test_benchmark_of_a_file_and_of_a_set(exported, command):
         assert row["calls"] >= 10
         assert 0 < row["milliseconds"] <= row["slowest"] * 1.0001
         assert row["images_per_second"] == pytest.approx(1000 * row["batch"] / row["milliseconds"])
-    found = benchmark("lenet1-max:emnist", batches=(2,), seconds=0.01)
+    timings = benchmark("lenet1-max:emnist", batches=(2,), seconds=0.01)
     there = [n for n, m in (("onnx", "onnxruntime"), ("litert", "ai_edge_litert")) if importlib.util.find_spec(m)]
-    assert [row.runtime for row in found] == ["keras", *there, "savedmodel"]
+    assert [row.runtime for row in timings] == ["keras", *there, "savedmodel"]
 
 
 def test_wrong_benchmarks_are_one_line(command):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.training.records import RunRecord
 from tests.conftest import graphs
 from tests.studies.conftest import make
@@ -10,9 +10,9 @@ from tests.studies.conftest import make
 CLASSES = ["cat", "dog", "<b>bird</b>"]
 
 
-def full(row=None, **fields):
+def full(recipe=None, **fields):
     """A record with every part that a page shows, consistent in itself: six epochs of three classes."""
-    row = (row or recipe("rescue/vgg38")).override(epochs=6)
+    recipe = (recipe or get_recipe("rescue/vgg38")).override(epochs=6)
     history = {
         "loss": [1.5, 1.25, 1.125, 1.0, 0.9375, 0.875],
         "accuracy": [0.25, 0.375, 0.4375, 0.5, 0.5625, 0.625],
@@ -34,7 +34,7 @@ def full(row=None, **fields):
         "cores": 2,
         "devices": ["cpu:0"],
     }
-    base = make(row, epochs=6).model_dump()
+    base = make(recipe, epochs=6).model_dump()
     content = {
         "history": history,
         "best_epoch": 4,
@@ -64,9 +64,9 @@ def full(row=None, **fields):
     return RunRecord(**{**base, **content, **fields})
 
 
-def undrawn(row=None, **fields):
+def undrawn(recipe=None, **fields):
     """The same without what Matplotlib draws, for tests of the rest of a page: figures take most of its time."""
-    return full(row, **{"gradient_flow": None, "confusion": None, **fields})
+    return full(recipe, **{"gradient_flow": None, "confusion": None, **fields})
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +79,8 @@ def trained(tmp_path_factory):
     """A short run on digits with augmentation."""
     import kzoo
 
-    place = tmp_path_factory.mktemp("pages") / "run"
+    directory = tmp_path_factory.mktemp("pages") / "run"
     augmentation = [{"kind": "pad_crop", "padding": 1}, {"kind": "mixup"}]
     options = {"dataset": "digits", "epochs": 2, "train_size": 100, "augmentation": augmentation}
     with graphs(made=False):
-        return kzoo.train("lenet2-max", directory=place, progress=False, expansions=["rotations"], **options)
+        return kzoo.train("lenet2-max", directory=directory, progress=False, expansions=["rotations"], **options)

@@ -4,7 +4,7 @@ import pytest
 
 from kzoo.html_report import compare_page, run_page, study_page
 from kzoo.recipes import Recipe
-from kzoo.studies import study, tables
+from kzoo.studies import get_study, tables
 from kzoo.studies.records import read_records, study_records
 from kzoo.studies.run_comparison import compare
 from tests.html_report import browser as driver
@@ -24,24 +24,24 @@ WIDER = "document.documentElement.scrollWidth - innerWidth"
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    found = driver.Browser(tmp_path_factory.mktemp("browser"))
-    yield found
-    found.close()
+    opened = driver.Browser(tmp_path_factory.mktemp("browser"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
 def rescue(tmp_path_factory):
     """The study of report a with made-up records of two budgets, and its page."""
-    place, row = tmp_path_factory.mktemp("study"), study("rescue")
-    for number, entry in enumerate(row.entries):
+    directory, study = tmp_path_factory.mktemp("study"), get_study("rescue")
+    for number, entry in enumerate(study.entries):
         for seed in range(2 if number else 1):
             record = full(entry.recipe.override(seed=seed))
-            path = place / "runs" / record.digest / "result.json"
+            path = directory / "runs" / record.digest / "result.json"
             path.parent.mkdir(parents=True)
             path.write_text(record.to_json())
             path.with_name("recipe.json").write_text(Recipe(**record.recipe).to_json())
-    found = study_records(row, read_records([place / "runs"]))
-    return study_page(row, found, place / "study.html"), found
+    records = study_records(study, read_records([directory / "runs"]))
+    return study_page(study, records, directory / "study.html"), records
 
 
 def looked_at(browser, page, width, dark):
@@ -58,10 +58,10 @@ def looked_at(browser, page, width, dark):
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_study_page(browser, rescue, width, dark):
-    page, found = rescue
+    page, records = rescue
     looked_at(browser, page, width, dark)
     shown = browser.evaluate(TABLE)
-    expected = [row for results in found.budgets.values() for row in tables.rows(results)]
+    expected = [row for results in records.budgets.values() for row in tables.rows(results)]
     assert [row[0] for row in shown] == [row.label for row in expected]
     for cells, row in zip(shown, expected, strict=True):
         ours = [cell.ours() for cell in row.cells if cell.mean is not None]
@@ -72,14 +72,14 @@ def test_study_page(browser, rescue, width, dark):
 
 
 def test_comparison_page(browser, rescue, tmp_path):
-    found = compare(*(item.path.parent for items in rescue[1].files.values() for item in items[:3]))
-    page = compare_page(found, tmp_path / "compared.html")
+    comparison = compare(*(item.path.parent for items in rescue[1].files.values() for item in items[:3]))
+    page = compare_page(comparison, tmp_path / "compared.html")
     looked_at(browser, page, 390, True)
     rows = browser.evaluate(
         """[...document.querySelectorAll("table[aria-label='Results of the runs'] tbody tr")].map(
         (row) => [...row.cells].map((cell) => cell.innerText))"""
     )
-    assert [tuple(row) for row in rows] == found.results()
+    assert [tuple(row) for row in rows] == comparison.results()
     assert browser.evaluate("document.querySelectorAll('#gradients svg').length") == 1
     assert browser.evaluate("document.querySelector('#curves .plot').querySelectorAll('.trace').length") == 6
 

@@ -1,4 +1,4 @@
-"""The figures of a page, from histories made up for them, and the pictures of its images."""
+"""The figures of a page, from made-up histories, and the pictures of its images."""
 
 import base64
 import io
@@ -41,9 +41,9 @@ def figures(monkeypatch):
 
 
 def test_growth_is_by_the_first_epoch_and_has_gaps_where_there_is_none():
-    found = growth_of(history([0.5, 2.0, 0.0, 1.0], [1.0, 1.0, 3.0, 0.0], [0.25, 8.0, 0.0, float("nan")]))
+    growth = growth_of(history([0.5, 2.0, 0.0, 1.0], [1.0, 1.0, 3.0, 0.0], [0.25, 8.0, 0.0, float("nan")]))
     nan = float("nan")
-    np.testing.assert_array_equal(found, [[1, 1, nan, 1], [2, 0.5, nan, nan], [0.5, 4, nan, nan]])
+    np.testing.assert_array_equal(growth, [[1, 1, nan, 1], [2, 0.5, nan, nan], [0.5, 4, nan, nan]])
 
 
 @pytest.mark.usefixtures("figures")
@@ -55,7 +55,7 @@ def test_histograms_are_of_some_epochs_and_of_a_few_layers_each(tmp_path, monkey
 
     monkeypatch.setattr("kzoo.diagnostics.weight_plots.plot_weight_histograms", draw)
     monkeypatch.setattr("kzoo.html_report.figures.LAYERS", 2)
-    for rows, layers, titles in (
+    for count, layers, titles in (
         (1, 2, ["Histograms of weights"]),
         (
             22,
@@ -68,25 +68,25 @@ def test_histograms_are_of_some_epochs_and_of_a_few_layers_each(tmp_path, monkey
         ),
     ):
         drawn.clear()
-        content = history(*[[1.0 + i] * layers for i in range(rows)]).to_dict()
+        content = history(*[[1.0 + i] * layers for i in range(count)]).to_dict()
         (tmp_path / "weight_histograms.json").write_text(json.dumps(content))
-        found = weight_figures(types.SimpleNamespace(directory=tmp_path))
-        assert [figure.title for figure in found] == titles
+        figures = weight_figures(types.SimpleNamespace(directory=tmp_path))
+        assert [figure.title for figure in figures] == titles
     epochs = (0, 3, 6, 9, 12, 15, 18, 21)  # eight of 22, evenly spread, with both ends
     assert drawn == [(epochs, ["a", "b"]), (epochs, ["c"])]
-    assert found[0].label == "Histograms of the weights of 2 layers at 8 epochs"
-    assert found[2].label == "Growth of the weights by layer and epoch: 3 layers at 22 epochs"
+    assert figures[0].label == "Histograms of the weights of 2 layers at 8 epochs"
+    assert figures[2].label == "Growth of the weights by layer and epoch: 3 layers at 22 epochs"
 
 
 def test_a_white_background_is_the_pages_and_others_stay():
     for colour, opaque in (("#ffffff", False), ("#123456", True)):
         figure = new_figure(2.0, 2.0)
         figure.add_subplot().set_facecolor(colour)
-        found = embed(figure, "title", "label")
-        shown = [style for style in re.findall(r'style="(fill: [^"]*)"', found.svg) if "opacity: 0" not in style]
+        embedded = embed(figure, "title", "label")
+        shown = [style for style in re.findall(r'style="(fill: [^"]*)"', embedded.svg) if "opacity: 0" not in style]
         assert any(colour in style for style in shown) == opaque
         assert not any("#ffffff" in style for style in shown)
-        assert (found.title, found.label, found.width) == ("title", "label", 192)  # two inches
+        assert (embedded.title, embedded.label, embedded.width) == ("title", "label", 192)  # two inches
 
 
 @pytest.mark.usefixtures("figures")
@@ -98,20 +98,20 @@ def test_a_white_background_is_the_pages_and_others_stay():
     ],
 )
 def test_one_epoch_has_one_figure_of_gradients(changes, caption):
-    (found,) = gradient_figures(full(gradient_flow=FLOW | changes))
-    assert (found.caption, found.label) == (caption, "Lines of the mean absolute gradient of 2 layers at 1 epochs")
+    (figure,) = gradient_figures(full(gradient_flow=FLOW | changes))
+    assert (figure.caption, figure.label) == (caption, "Lines of the mean absolute gradient of 2 layers at 1 epochs")
 
 
 def test_gradients_of_runs_are_those_of_the_first_and_the_last_epoch(figures):
-    found = gradients_of_runs({"several": full(), "one": full(gradient_flow=FLOW), "none": undrawn()})
+    figure = gradients_of_runs({"several": full(), "one": full(gradient_flow=FLOW), "none": undrawn()})
     lines = {line.get_label(): line for line in figures[0].axes[0].lines}
     assert list(lines) == ["several, untrained", "several, epoch 2", "one, epoch 5"]
     assert [line.get_linestyle() for line in lines.values()] == [":", "-", ":"]
     np.testing.assert_array_equal(lines["several, untrained"].get_ydata(), [1e-6, 1e-4, 1e-2])
     np.testing.assert_array_equal(lines["several, epoch 2"].get_ydata(), [np.nan, 1e-4, 1e-2])
     np.testing.assert_array_equal(lines["one, epoch 5"].get_xdata(), [1, 2])
-    assert found.caption == "Without a record of their gradients: none."
-    assert "over the depth of 2 runs" in found.label
+    assert figure.caption == "Without a record of their gradients: none."
+    assert "over the depth of 2 runs" in figure.label
     assert gradients_of_runs({"several": full()}).caption == ""
     assert "without diagnostics" in gradients_of_runs({"none": undrawn()}).why
 
@@ -120,16 +120,16 @@ def test_a_sheet_has_every_image_in_its_place():
     rng = np.random.default_rng(0)
     for side, times in ((8, 8), (30, 3), (64, 1), (100, 1)):
         rows = [rng.uniform(-20, 280, (3, side, side, 1)), rng.integers(0, 255, (3, side, side, 1), np.uint8)]
-        found = sheet(rows)
+        pixels = sheet(rows)
         size = side * times
-        assert found.shape == (2 * size + 10, 3 * size + 2 * 3, 1)
+        assert pixels.shape == (2 * size + 10, 3 * size + 2 * 3, 1)
         for i, row in enumerate(rows):
             for j, image in enumerate(row):
                 top, left = i * (size + 10), j * (size + 3)
-                shown = found[top : top + size, left : left + size][::times, ::times]
+                shown = pixels[top : top + size, left : left + size][::times, ::times]
                 np.testing.assert_array_equal(shown, np.clip(np.rint(image), 0, 255))
-        assert (found[size : size + 10] == 127).all()
-        assert (found[:, size : size + 3] == 127).all()
+        assert (pixels[size : size + 10] == 127).all()
+        assert (pixels[:, size : size + 3] == 127).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

@@ -12,13 +12,13 @@ from kzoo.html_report import run_page
 from kzoo.html_report.curves import BACKGROUNDS, COLORS, run_curves, study_curves
 from kzoo.html_report.recipe import changes_table, recipe_table
 from kzoo.html_report.run import budget, numbers
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full, undrawn
 from tests.html_report.reading import Page
 
 # A page draws the network, which is built for it.
-SMALL = recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
+SMALL = get_recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_figures_are_those_of_the_record(page):
     assert "6 of 6 epochs on 1,000 training images of cifar100, 64 validation and 30 test images held out" in page.text
 
 
-def test_both_counts_of_parameters_are_told_where_layers_are_frozen(tmp_path):
+def test_both_counts_of_parameters_are_shown_where_layers_are_frozen(tmp_path):
     shown = {}
     for every in (None, 336196, 400000):
         page = Page(run_page(undrawn(SMALL, all_parameters=every), tmp_path / f"{every}.html"))
@@ -96,14 +96,14 @@ def test_gradient_flow_is_drawn_from_the_record(page, record):
     assert "Before training the first layer’s gradient is 0.0001 times the last layer’s." in page.text
 
 
-def test_recipe_is_told_by_what_differs_from_the_family(record):
+def test_recipe_is_described_by_its_differences_from_the_family(record):
     rows = changes_table(record.recipe).rows
     assert rows == (("epochs", "6", "100"),)
-    changed = recipe("rescue/bn-residual").override(**{"optimizer.learning_rate": 0.01}).resolved()
+    changed = get_recipe("rescue/bn-residual").override(**{"optimizer.learning_rate": 0.01}).resolved()
     names = {row[0]: row[1:] for row in changes_table(changed.model_dump(mode="json")).rows}
     assert names["optimizer.learning_rate"] == ("0.01", "0.001")
     assert "default of the model’s family" in changes_table(record.recipe).caption
-    same = recipe("rescue/vgg38").resolved().model_dump(mode="json")
+    same = get_recipe("rescue/vgg38").resolved().model_dump(mode="json")
     assert changes_table(same).rows == ()
 
 
@@ -118,22 +118,22 @@ def test_all_fields_of_a_recipe_are_listed(record):
     ("seconds", "text"),
     [(0.06, "0.1 s"), (59.9, "59.9 s"), (60, "1 min"), (3540, "59 min"), (3600, "1 h 00 min"), (9000, "2 h 30 min")],
 )
-def test_a_time_is_told_in_the_largest_units(seconds, text):
+def test_a_time_is_shown_in_the_largest_units(seconds, text):
     assert numbers(undrawn(seconds=seconds))[-1].value == text
 
 
 def test_the_details_of_the_numbers():
     record = undrawn()
-    told = {number.name: number.detail for number in numbers(record)}
-    assert told["Validation accuracy (best)"] == "epoch 4"
-    assert told["Validation accuracy"] == told["Train accuracy"] == "epoch 6"
-    assert (told["Validation loss"], told["Parameters"]) == ("nats, epoch 6", "trainable")
-    assert told["Training time"] == "in one process"
+    details = {number.name: number.detail for number in numbers(record)}
+    assert details["Validation accuracy (best)"] == "epoch 4"
+    assert details["Validation accuracy"] == details["Train accuracy"] == "epoch 6"
+    assert (details["Validation loss"], details["Parameters"]) == ("nats, epoch 6", "trainable")
+    assert details["Training time"] == "in one process"
     twice = undrawn(segments=[segment.model_dump() for segment in record.segments * 2])
     assert numbers(twice)[-1].detail == "in 2 processes, one after another"
 
 
-def test_the_budget_tells_what_was_held_out_and_that_images_were_added():
+def test_the_budget_shows_what_was_held_out_and_that_images_were_added():
     record = undrawn()
     start, end = "6 of 6 epochs on 1,000 training images", f"; batches of {record.recipe['batch_size']}; seed 0."
     for sizes, text in (
@@ -182,7 +182,7 @@ def test_names_cannot_break_the_page(tmp_path):
     assert "img" not in page.tags
 
 
-def test_page_needs_nothing_else(page):
+def test_page_is_self_contained(page):
     assert [address for address in page.addresses if not address.startswith(("data:", "#"))] == []
     assert page.tags.count("h1") == 1
 
@@ -250,19 +250,19 @@ def test_command_shows_the_pictures_of_a_real_run(trained, tmp_path, command):
 @pytest.mark.slow
 @pytest.mark.representative
 def test_run_without_weights_or_data_says_so(trained, tmp_path, monkeypatch):
-    place = tmp_path / "copy"
-    shutil.copytree(trained.directory, place)
-    (place / "weight_histograms.json").unlink()
-    (place / "result.json").write_text(trained.result.model_copy(update={"gradient_flow": None}).to_json())
-    (place / "best.weights.h5").unlink()
-    text = Page(run_page(Run(place))).text
+    directory = tmp_path / "copy"
+    shutil.copytree(trained.directory, directory)
+    (directory / "weight_histograms.json").unlink()
+    (directory / "result.json").write_text(trained.result.model_copy(update={"gradient_flow": None}).to_json())
+    (directory / "best.weights.h5").unlink()
+    text = Page(run_page(Run(directory))).text
     assert "weights are missing (best.weights.h5)" in text
-    assert (place / "report.html").is_file()
-    (place / "best.weights.h5").write_bytes(b"damaged")
-    assert "Mistakes cannot be shown: weights" in Page(run_page(Run(place))).text
+    assert (directory / "report.html").is_file()
+    (directory / "best.weights.h5").write_bytes(b"damaged")
+    assert "Mistakes cannot be shown: weights" in Page(run_page(Run(directory))).text
 
 
-def test_only_pages_of_our_own_are_replaced(record, page_file, tmp_path):
+def test_only_pages_of_kzoo_are_replaced(record, page_file, tmp_path):
     path = tmp_path / "page.html"
     run_page(undrawn(SMALL), path)
     run_page(record, path)
@@ -288,7 +288,7 @@ def test_command_makes_the_page_of_a_record(tmp_path, command):
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "is not a run"), ("", "is not a run"), ("{}", "cannot be read")]
 )
-def test_command_refuses_what_is_no_run(content, message, tmp_path, command):
+def test_command_refuses_what_is_not_a_run(content, message, tmp_path, command):
     path = tmp_path / "thing"
     if content == "":
         path.mkdir()

@@ -18,14 +18,14 @@ def score(outputs):
 
 
 def figures(model, images, labels) -> dict[str, np.ndarray]:
-    found = {}
+    values = {}
     for training in (True, False):
         loss, gradients = LossProbe(model, images, labels, training=training)()  # compiled
-        found[f"loss {training}"] = np.array(loss)
-        found |= {f"{v.path} {training}": g for v, g in zip(model.trainable_variables, gradients, strict=True)}
-    found["activations"], found["by activation"] = activation_gradients(model, "second", images, score)
-    found["by input"] = input_gradients(model, images, score)
-    return found
+        values[f"loss {training}"] = np.array(loss)
+        values |= {f"{v.path} {training}": g for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    values["activations"], values["by activation"] = activation_gradients(model, "second", images, score)
+    values["by input"] = input_gradients(model, images, score)
+    return values
 
 
 def differences(model, images, labels, step=1e-7) -> dict[str, np.ndarray]:
@@ -56,11 +56,11 @@ def main() -> None:
     for dtype in ("float32", "float64"):
         model = keras.saving.load_model(folder / f"{dtype}.keras", compile=False)
         images, labels = data["images"].astype(dtype), data["labels"]
-        found = figures(model, images, labels)
-        assert all(value.dtype == dtype for key, value in found.items() if not key.startswith("loss"))
+        values = figures(model, images, labels)
+        assert all(value.dtype == dtype for key, value in values.items() if not key.startswith("loss"))
         if dtype == "float64" and keras.backend.backend() == "tensorflow":
-            found |= {f"difference {key}": value for key, value in differences(model, images, labels).items()}
-        np.savez(folder / f"{keras.backend.backend()}-{dtype}.npz", **found)
+            values |= {f"difference {key}": value for key, value in differences(model, images, labels).items()}
+        np.savez(folder / f"{keras.backend.backend()}-{dtype}.npz", **values)
 
 
 if __name__ == "__main__":

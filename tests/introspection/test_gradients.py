@@ -47,7 +47,7 @@ def network(dtype="float32", dropout=0.0, softmax=True):
 
 
 def compute(folder: Path, backend: str) -> dict[str, dict[str, np.ndarray]]:
-    """The figures of `gradients_child` on a backend, by dtype."""
+    """The values of `gradients_child` on a backend, by dtype."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
     command = [sys.executable, str(Path(__file__).with_name("gradients_child.py")), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

@@ -108,7 +108,7 @@ def test_multiply_adds_of_each_kind(layer, count):
     assert table.uncounted == ()
 
 
-def test_work_that_cannot_be_counted_is_named():
+def test_layers_whose_work_cannot_be_counted_are_named():
     image = keras.Input((6, 4))
     x = L.MultiHeadAttention(2, 3, name="attention")(image, image)
     table = layer_table(keras.Model(image, L.LSTM(3, name="memory")(L.LayerNormalization()(x))))
@@ -163,12 +163,12 @@ def test_models_without_a_graph():
     with pytest.raises(InputError, match="Sequential without an input shape"):
         layer_table(keras.Sequential([L.Dense(3)]))
 
-    class Own(keras.Model):
+    class Custom(keras.Model):
         def call(self, x):
             return x
 
     with pytest.raises(InputError, match="no fixed graph"):
-        layer_table(Own())
+        layer_table(Custom())
 
 
 @pytest.mark.slow

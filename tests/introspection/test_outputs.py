@@ -1,4 +1,4 @@
-"""What outputs are is told by what a network computes, and the class probabilities are the network's own."""
+"""The kind of the outputs follows from what a network computes, and the class probabilities are the network's."""
 
 import subprocess
 import sys
@@ -25,8 +25,8 @@ def network(end=lambda y: y, outputs=4, activation=None):
     return keras.Model(x, end(y))
 
 
-def of_own_class(outputs, end):
-    class Own(keras.Model):
+def of_custom_class(outputs, end):
+    class Custom(keras.Model):
         def __init__(self):
             super().__init__()
             self.flat, self.dense = layers.Flatten(), layers.Dense(outputs)
@@ -34,7 +34,7 @@ def of_own_class(outputs, end):
         def call(self, x):
             return end(self.dense(self.flat(x / 255.0)))
 
-    model = Own()
+    model = Custom()
     model(IMAGES)
     return model
 
@@ -59,11 +59,11 @@ CASES = {
     "log softmax": ("logits", lambda: network(ops.log_softmax)),
     "logarithm of a softmax": ("logits", lambda: network(lambda y: ops.log(ops.softmax(y) + 1e-9))),
     "map and pooling": ("logits", lambda: stack(layers.Conv2D(4, 3), layers.GlobalAveragePooling2D())),
-    "own class, small logits": ("logits", lambda: of_own_class(2, lambda y: y * 0.001)),
+    "custom class, small logits": ("logits", lambda: of_custom_class(2, lambda y: y * 0.001)),
     # By chance between 0 and 1, until the weights are pushed far, down, or a little.
-    "own class, near 0.4": ("logits", lambda: of_own_class(2, lambda y: y * 1e-3 + 0.4)),
-    "own class, never above 0.9": ("logits", lambda: of_own_class(2, lambda y: ops.minimum(y * 1e-3 + 0.4, 0.9))),
-    "own class, exponential": ("logits", lambda: of_own_class(2, lambda y: ops.exp(y * 0.3 - 1))),
+    "custom class, near 0.4": ("logits", lambda: of_custom_class(2, lambda y: y * 1e-3 + 0.4)),
+    "custom class, never above 0.9": ("logits", lambda: of_custom_class(2, lambda y: ops.minimum(y * 1e-3 + 0.4, 0.9))),
+    "custom class, exponential": ("logits", lambda: of_custom_class(2, lambda y: ops.exp(y * 0.3 - 1))),
     "Softmax": ("softmax", lambda: network(layers.Softmax())),
     "Activation": ("softmax", lambda: network(layers.Activation("softmax"))),
     "ops.softmax": ("softmax", lambda: network(ops.softmax)),
@@ -94,15 +94,15 @@ CASES = {
     "dense softplus": ("logits", lambda: network(activation="softplus")),
     "dense log softmax": ("logits", lambda: network(activation="log_softmax")),
     "dense hard sigmoids": ("sigmoids", lambda: network(activation="hard_sigmoid")),
-    "own class, softmax": ("softmax", lambda: of_own_class(4, ops.softmax)),
+    "custom class, softmax": ("softmax", lambda: of_custom_class(4, ops.softmax)),
     "dense sigmoid": ("sigmoid", lambda: network(outputs=1, activation="sigmoid")),
     "sigmoid layer": ("sigmoid", lambda: network(layers.Activation("sigmoid"), outputs=1)),
     "sigmoid, then float32": ("sigmoid", lambda: network(lambda y: float32()(ops.sigmoid(y)), outputs=1)),
     "nested sigmoid": ("sigmoid", lambda: stack(network(ops.sigmoid, outputs=1))),
-    "own class, sigmoid": ("sigmoid", lambda: of_own_class(1, ops.sigmoid)),
+    "custom class, sigmoid": ("sigmoid", lambda: of_custom_class(1, ops.sigmoid)),
     "sigmoids": ("sigmoids", lambda: network(activation="sigmoid")),
     "two sigmoids": ("sigmoids", lambda: network(ops.sigmoid, outputs=2)),
-    "own class, sigmoids": ("sigmoids", lambda: of_own_class(3, ops.sigmoid)),
+    "custom class, sigmoids": ("sigmoids", lambda: of_custom_class(3, ops.sigmoid)),
 }
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -116,7 +116,13 @@ if keras.backend.backend() == "tensorflow":
 # Where no single layer or operation computes the probabilities, there is none to take out.
 WITHOUT_ENDING = {
     *("smoothed", "ensemble", "softmax of a map", "softmax by hand", "softmax by hand, safe", "shares of sigmoids"),
-    *("dense shares", "dense hard sigmoids", "own class, softmax", "own class, sigmoid", "own class, sigmoids"),
+    *(
+        "dense shares",
+        "dense hard sigmoids",
+        "custom class, softmax",
+        "custom class, sigmoid",
+        "custom class, sigmoids",
+    ),
 }
 # The view ends before these, in logits; a layer with weights or in a model within stays whole.
 LEFT_OUT = {
@@ -130,28 +136,28 @@ LEFT_OUT = {
 def test_kind_and_probabilities(case):
     kind, make = CASES[case]
     model = make()
-    found = read_outputs(model)
-    assert found.kind == kind
-    assert (found.ending is None) == (kind == "logits" or case in WITHOUT_ENDING)
-    assert found.logits == (kind == "logits" or case in LEFT_OUT)
-    own = np.asarray(ops.convert_to_numpy(model(IMAGES)))
-    assert found.classes == (2 if kind == "sigmoid" else own.shape[-1])
+    outputs = read_outputs(model)
+    assert outputs.kind == kind
+    assert (outputs.ending is None) == (kind == "logits" or case in WITHOUT_ENDING)
+    assert outputs.logits == (kind == "logits" or case in LEFT_OUT)
+    raw = np.asarray(ops.convert_to_numpy(model(IMAGES)))
+    assert outputs.classes == (2 if kind == "sigmoid" else raw.shape[-1])
 
-    # What the view gives, by its own account, are the probabilities of the network's own outputs.
-    given = np.asarray(ops.convert_to_numpy(found.model(IMAGES)))
-    of_view = as_probabilities(given, "logits" if found.logits else "sigmoids" if kind == "sigmoids" else "softmax")
-    expected = softmax(own, axis=-1) if kind == "logits" else own
-    expected = np.concatenate([1 - own, own], -1) if kind == "sigmoid" else expected
+    # What the view returns, read as the kind that it states, are the probabilities of the network's raw outputs.
+    by_view = np.asarray(ops.convert_to_numpy(outputs.model(IMAGES)))
+    of_view = as_probabilities(by_view, "logits" if outputs.logits else "sigmoids" if kind == "sigmoids" else "softmax")
+    expected = softmax(raw, axis=-1) if kind == "logits" else raw
+    expected = np.concatenate([1 - raw, raw], -1) if kind == "sigmoid" else expected
     assert of_view == pytest.approx(expected, abs=1e-4)
 
     # An ending that is let through leaves logits, and is put back.
-    with without_ending(found.ending):
+    with without_ending(outputs.ending):
         let_through = np.asarray(ops.convert_to_numpy(model(IMAGES)))
-    if found.ending is not None and kind == "softmax":
+    if outputs.ending is not None and kind == "softmax":
         assert as_probabilities(let_through, "logits") == pytest.approx(expected, abs=1e-4)
-    if found.ending is not None and kind in ("sigmoid", "sigmoids"):
-        assert 1 / (1 + np.exp(-let_through)) == pytest.approx(own, abs=1e-4)
-    assert np.asarray(ops.convert_to_numpy(model(IMAGES))) == pytest.approx(own, abs=1e-6)
+    if outputs.ending is not None and kind in ("sigmoid", "sigmoids"):
+        assert 1 / (1 + np.exp(-let_through)) == pytest.approx(raw, abs=1e-4)
+    assert np.asarray(ops.convert_to_numpy(model(IMAGES))) == pytest.approx(raw, abs=1e-6)
 
 
 def _two_outputs():
@@ -167,7 +173,7 @@ def _sum_of_softmaxes():
 
 
 class Pair(keras.Model):
-    """A class of one's own with two outputs."""
+    """A custom class with two outputs."""
 
     def call(self, images):
         return images[:, 0, 0], images[:, 1, 1]

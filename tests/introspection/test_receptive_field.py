@@ -93,7 +93,7 @@ def every(step):
     return conv(1, strides=step)
 
 
-# Where a branch begins is seen only beside another one: here one that looks ten rows ahead, at the same rate.
+# Where a branch begins is seen only next to another one: here one that looks ten rows ahead, at the same rate.
 BESIDE = {
     "strided, same": ((conv(3, strides=2, padding="same"),), (every(2),)),
     "by three, same": ((conv(4, strides=3, padding="same"),), (conv(1, strides=3, padding="same"),)),
@@ -178,15 +178,15 @@ def test_squeeze_and_excitation_sees_the_whole_input():
     assert field(keras.Model(image, L.Multiply()([image, scale]))) is None
 
 
-def test_own_layers_are_unknown_and_derived_ones_known():
-    class Own(keras.layers.Layer):
+def test_custom_layers_are_unknown_and_derived_ones_known():
+    class Custom(keras.layers.Layer):
         def call(self, x):
             return x
 
     class Derived(L.Conv2D):
         pass
 
-    assert field(stack(Own())) is None
+    assert field(stack(Custom())) is None
     assert field(stack(Derived(1, 3))) == (3, 3)
 
 
@@ -258,9 +258,9 @@ def test_equals_what_perturbed_pixels_reach(name, options):
     size = 80 if options else 64
     model = create_model(name, include_top=False, input_shape=(size, size, 1), **options)
     exact = {row.name: row.receptive_field for row in layer_table(create_model(name)).rows}  # at the usual size
-    found = perturbed(positive(model), size)
-    assert len(found) >= 5
-    assert found == {layer: exact[layer] for layer in found}
+    fields = perturbed(positive(model), size)
+    assert len(fields) >= 5
+    assert fields == {layer: exact[layer] for layer in fields}
 
 
 def test_report_d_formula():

@@ -12,7 +12,7 @@ from tests.harness import call, images, randomize
 
 
 def named(value):
-    """A test's name, the same in every process: a function's own, else the value."""
+    """A test's name, the same in every process: a function's name, else the value."""
     return getattr(value, "__name__", str(value)[:60])
 
 

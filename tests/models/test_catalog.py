@@ -23,7 +23,7 @@ def fastnet(widths, convs):
     return count + 10 * channels
 
 
-# Trainable parameters as the reports print them or as the arithmetic of their architectures gives them.
+# Trainable parameters as the reports print them or computed from their architectures.
 COUNTS = {
     "vgg08": 59_716,
     "vgg08-bn": 60_100,
@@ -57,7 +57,7 @@ FAMILIES = ("vgg08-bn", "vgg-a-bn", "lenet2-dilated", "fastnet-s", "mlp")
 
 
 def test_counts_cover_the_catalogue():
-    assert sorted(COUNTS) == sorted(row.name for row in VARIANTS)
+    assert sorted(COUNTS) == sorted(variant.name for variant in VARIANTS)
 
 
 @pytest.mark.backend
@@ -87,18 +87,20 @@ def _untrained(name):
 
 
 def test_every_variant_has_a_default_recipe_and_shape():
-    for row in VARIANTS:
-        assert row.recipe
-        assert "/" in row.recipe
-        assert len(row.input_shape) == 3
-        assert row.classes == {"v": 100, "l": 47}.get(row.name[0] if not row.name.startswith("vgg-") else "-", 10)
+    for variant in VARIANTS:
+        assert variant.recipe
+        assert "/" in variant.recipe
+        assert len(variant.input_shape) == 3
+        assert variant.classes == {"v": 100, "l": 47}.get(
+            variant.name[0] if not variant.name.startswith("vgg-") else "-", 10
+        )
 
 
 def test_a_variant_keeps_its_own_options():
     options = {"blocks": 1}
-    row = type(VARIANTS[0])("mine", "m:f", options)
+    variant = type(VARIANTS[0])("mine", "m:f", options)
     options["blocks"] = 2
-    assert row.options == {"blocks": 1}
+    assert variant.options == {"blocks": 1}
 
 
 @pytest.mark.parametrize(("filters", "counts"), [(64, (12_608, 49_472, 86_336, 123_200))])
@@ -108,15 +110,15 @@ def test_wider_lenets(filters, counts):
 
 
 @pytest.mark.slow
-def test_named_builders_are_their_rows():
+def test_named_builders_are_their_variants():
     import kzoo.models
 
     for name in ("VGG08", "VGG38", "VGGA", "VGGD", "VGGE", "ResNet10", "ResNet16", "ResNet24", "ResNet48"):
         builder = getattr(kzoo.models, name)
         model = builder()
-        row = get_variant(model.name)
+        variant = get_variant(model.name)
         assert builder.__name__ == name
-        assert model.count_params() == create_model(row.name).count_params()
+        assert model.count_params() == create_model(variant.name).count_params()
         keras.backend.clear_session()
 
 
@@ -125,7 +127,7 @@ def test_every_builder_is_public_and_documented():
 
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     names = [name for family in BUILDERS.values() for name in family]
-    assert {row.builder.partition(":")[2] for row in VARIANTS} <= set(names)
+    assert {variant.builder.partition(":")[2] for variant in VARIANTS} <= set(names)
     for name in names:
         assert name in kzoo.__all__
         assert f".. autofunction:: {name}\n" in page

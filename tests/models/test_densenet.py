@@ -1,4 +1,4 @@
-"""DenseNets: the published counts, equal to PyTorch, and every option does what it says."""
+"""DenseNets: the published counts, equal to PyTorch, and the effect of every option."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def test_published_counts(classes, count):
 
 
 @pytest.mark.slow
-def test_stands_beside_vgg38():
+def test_has_about_as_many_parameters_as_vgg38():
     model, peer = create_model("densenet-bc-40-16", classes=100), create_model("vgg38-bn-res")
     assert 0.9 < parameters(model) / parameters(peer) < 1.1
 

@@ -10,8 +10,8 @@ from kzoo.models.weight_sets import open_set
 def test_a_new_or_empty_folder_becomes_a_set_with_a_description():
     weight_set, _ = open_set("lenet1-max:emnist")
     Path("empty").mkdir()
-    for place in ("empty", Path("new", "inside")):
-        folder = publish("lenet1-max:emnist", place)
+    for path in ("empty", Path("new", "inside")):
+        folder = publish("lenet1-max:emnist", path)
         assert open_set(str(folder.resolve()))[0] == weight_set
         described = json.loads((folder / "config.json").read_text())
         assert (described["image_size"], described["num_channels"], described["num_labels"]) == ([28, 28], 1, 47)

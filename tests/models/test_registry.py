@@ -21,7 +21,7 @@ def _restore(monkeypatch):
 
 
 def linear(classes=3, input_shape=(8, 8, 1), scale=1.0, name="linear"):
-    """A model of one's own."""
+    """A custom model."""
     x = image = keras.Input(input_shape)
     x = keras.layers.Flatten()(keras.layers.Rescaling(scale)(x))
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x), name=name)
@@ -72,8 +72,8 @@ def test_options_are_checked_in_the_source_before_keras_is_there(tmp_path, monke
 
 
 def test_registered_model_is_listed_and_built_with_its_defaults():
-    row = register_model("own", linear, options={"scale": 2.0}, classes=4, input_shape=(6, 6, 1), recipe="a/b")
-    assert get_variant("own") == row
+    variant = register_model("own", linear, options={"scale": 2.0}, classes=4, input_shape=(6, 6, 1), recipe="a/b")
+    assert get_variant("own") == variant
     assert "own" in list_models("o*")
     model = create_model("own")
     assert (model.name, model.input_shape, model.output_shape) == ("own", (None, 6, 6, 1), (None, 4))
@@ -100,7 +100,7 @@ def test_registered_builder_need_not_take_the_shared_options():
         create_model("bare", classes=3)
 
 
-def test_names_are_not_taken_twice():
+def test_names_cannot_be_registered_twice():
     register_model("own", linear, classes=3, input_shape=(8, 8, 1))
     register_model("own", linear, classes=3, input_shape=(8, 8, 1))  # the same again: a module imported twice
     with pytest.raises(InputError, match="'own' is taken"):
@@ -153,8 +153,8 @@ def test_listing_loads_no_keras():
         "import sys; from kzoo.models import list_models, get_variant; list_models('*'); get_variant('vgg38');"
         " print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_default_recipe_that_does_not_exist_is_an_error_that_names_it():

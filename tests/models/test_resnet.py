@@ -51,13 +51,13 @@ def before(tensor):
 
 def chain(tensor, stop):
     """Names of the layers from a tensor back to the first whose name has not the prefix, in forward order."""
-    found = []
+    names = []
     layer, inputs = before(tensor)
     while layer.name.startswith(stop) and "add" not in layer.name.removeprefix(stop).split("_"):
         if not layer.name.endswith("_pad"):
-            found.insert(0, layer.name.removeprefix(stop))
+            names.insert(0, layer.name.removeprefix(stop))
         layer, inputs = before(inputs[0])
-    return found
+    return names
 
 
 @pytest.mark.parametrize("order", BLOCK_ORDERS)

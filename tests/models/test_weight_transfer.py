@@ -104,14 +104,14 @@ def test_another_network_is_refused_both_ways(case):
 @pytest.mark.parametrize("names", ["cab", "ab", "abcd", "xcay", "bx"])
 def test_classes_are_taken_by_name(names):
     trained, new = network(), network(len(names))
-    own = new.get_layer("head").get_weights()
+    initial = new.get_layer("head").get_weights()
     done = transfer(trained, new, what="weights", source_names="abc", target_names=names)
     kernel, bias = trained.get_layer("head").get_weights()
     for index, name in enumerate(names):
         of = (
             (kernel[:, "abc".index(name)], bias["abc".index(name)])
             if name in "abc"
-            else (own[0][:, index], own[1][index])
+            else (initial[0][:, index], initial[1][index])
         )
         np.testing.assert_array_equal(new.get_layer("head").get_weights()[0][:, index], of[0])
         assert new.get_layer("head").get_weights()[1][index] == of[1]
@@ -233,12 +233,12 @@ def test_a_damaged_file_is_one_error(damage, tmp_path):
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-def test_another_scaling_of_pixels_is_said_and_where_nothing_is_trained_refused(scaling, tmp_path):
-    said = f"they were trained with pixels {SCALINGS[scaling]}, 'net' takes pixels times 0.003922"
+def test_another_scaling_of_pixels_is_reported_and_where_nothing_is_trained_refused(scaling, tmp_path):
+    note = f"they were trained with pixels {SCALINGS[scaling]}, 'net' takes pixels times 0.003922"
     done = transfer(network(scaling=scaling), network(), what="w", source_names="abc", target_names="abc")
-    assert done.notes == [said]
+    assert done.notes == [note]
     network(scaling=scaling).save(tmp_path / "net.keras")
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(InputError, match=re.escape(note)):
         load_file(network(), tmp_path / "net.keras", "net.keras")
 
 
@@ -271,7 +271,7 @@ CONSTANTS = {
 
 
 @pytest.mark.parametrize("kind", CONSTANTS)
-def test_constants_of_layers_tell_networks_apart(kind, tmp_path):
+def test_constants_of_layers_distinguish_networks(kind, tmp_path):
     def made(constant):
         x = keras.Input((8, 8, 1))
         layer = CONSTANTS[kind](constant)

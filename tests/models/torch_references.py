@@ -223,7 +223,7 @@ class ReducingLeNet(Named):
 
 
 def copy_weights(model: Any, reference: nn.Module) -> None:
-    """Give the reference the Keras model's weights; every layer with weights must have its counterpart."""
+    """Copy the Keras model's weights into the reference; every layer with weights must have its counterpart."""
     named = dict(reference.named_children())
     for layer in model.layers:
         if not layer.weights:

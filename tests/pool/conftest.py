@@ -74,7 +74,7 @@ def fail(directory, error):
 
 
 def save(directory, deaf=False):
-    """What training does when it is interrupted: it saves, unless it is deaf. Starts a process of its own too."""
+    """What training does when it is interrupted: it saves, unless it is deaf. Starts a process too."""
     folder, _ = start(directory)
     inner = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
 
@@ -106,7 +106,7 @@ def job(monkeypatch):
 
 @pytest.fixture
 def finish():
-    """Runs jobs to their ends; gives the events of each."""
+    """Runs jobs until they end; returns the events of each."""
 
     def run(pool, jobs):
         events = {one.key: [] for one in jobs}
@@ -122,7 +122,7 @@ def finish():
 
 
 def eventually(check, seconds=120.0):
-    """What `check` gives as soon as it gives something."""
+    """What `check` returns as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := check():

@@ -1,4 +1,4 @@
-"""A module in place of Ray, whose tasks run at once in this process, so that its pool is tested without a cluster."""
+"""A substitute for Ray whose tasks run immediately in this process, so that the pool is tested without a cluster."""
 
 import importlib.machinery
 import types
@@ -12,7 +12,7 @@ class Reference:
 
 
 def fake_ray(nodes, *, connected=False):
-    """The module; `calls` has what it was asked for, and `broken` the message of each task whose process shall die.
+    """The module; `calls` holds the calls to it, and `broken` the message of each task whose process is to die.
 
     Args:
         nodes: of the cluster, as ``ray.nodes()`` lists them.

@@ -172,7 +172,7 @@ with Children(2, reuse=True, grace=float(sys.argv[1])) as pool:
 
 @pytest.fixture
 def owner(job):
-    """Starts a process that owns two children, of which one is deaf; gives it and all their process numbers."""
+    """Starts a process that owns two children, of which one is deaf; returns it and all their process numbers."""
     started = []
 
     def start(grace):

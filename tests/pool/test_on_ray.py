@@ -35,7 +35,7 @@ def test_without_ray_one_error_names_the_extra(monkeypatch):
 
 
 @needs_ray
-def test_addresses_that_are_none():
+def test_invalid_addresses():
     for address in ("", "nowhere", "ray://", "host:", "http://host:80"):
         with pytest.raises(InputError, match="--on takes auto, local, HOST:PORT or ray://HOST:PORT, not"):
             OnRay(address)
@@ -43,7 +43,7 @@ def test_addresses_that_are_none():
 
 @pytest.mark.slow
 @needs_ray
-def test_a_cluster_that_is_not_there_is_told_within_seconds():
+def test_a_missing_cluster_is_reported_within_seconds():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -87,7 +87,7 @@ def test_cores_and_gpus_are_divided():
 
 @pytest.fixture
 def ray(monkeypatch):
-    """A module in place of Ray, with one machine of eight cores; tasks change a copy of the environment."""
+    """A substitute for Ray, with one machine of eight cores; tasks change a copy of the environment."""
     made = fake_ray([{"Alive": True, "Resources": {"CPU": 8.0}}])
     monkeypatch.setitem(sys.modules, "ray", made)
     monkeypatch.setattr(os, "environ", {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"})
@@ -99,7 +99,7 @@ def ray(monkeypatch):
 def test_what_ray_is_asked_for_and_what_its_tasks_answer(ray, job, finish):
     jobs = [job("good", "finish"), job("refused", "fail", error="InputError"), job("bad", "fail", error="RunFailed")]
     events = finish(OnRay("local", 2), jobs)
-    ends = {key: (kinds(told), told[-1].reason) for key, told in events.items()}
+    ends = {key: (kinds(reported), reported[-1].reason) for key, reported in events.items()}
     assert ends == {
         "good": (["started", "done"], ""),
         "refused": (["started", "refused"], "no luck today"),
@@ -132,25 +132,25 @@ def test_a_task_whose_process_dies_has_failed_unless_there_is_a_record(ray, job,
     assert [(end.kind, end.reason) for end in events["lost"]][1:] == [("failed", "It was killed.")]
 
 
-def test_a_task_that_starts_again_is_told_and_one_that_runs_is_cancelled(ray, job):
+def test_a_task_that_starts_again_is_reported_and_one_that_runs_is_cancelled(ray, job):
     ray.late = True
     with OnRay("local") as pool:
         pool.submit(job("a", "finish"))
         (start,) = pool.wait(0.0)
         assert (start.kind, pool.wait(0.0)) == ("started", [])
         Path("logs/a.started").write_text("another machine")
-        told = [(event.kind, event.where) for event in pool.wait(0.0)]
-        assert told == [("died", start.where), ("started", "another machine")]
+        reported = [(event.kind, event.where) for event in pool.wait(0.0)]
+        assert reported == [("died", start.where), ("started", "another machine")]
     assert ray.calls["cancelled"] == [False]
     assert ray.calls["wait"] == (1, 1, 60.0)  # it may save meanwhile
 
 
 @pytest.mark.parametrize(
-    ("patience", "told"), [(60.0, ["started", "done"]), (0.0, ["started", "elsewhere", "started", "done"])]
+    ("patience", "reported"), [(60.0, ["started", "done"]), (0.0, ["started", "elsewhere", "started", "done"])]
 )
-def test_a_directory_in_use_is_waited_for_by_the_task_then_by_the_pool(ray, job, finish, patience, told):
+def test_a_directory_in_use_is_waited_for_by_the_task_then_by_the_pool(ray, job, finish, patience, reported):
     events = finish(OnRay("local", patience=patience), [job("a", "fail", error="InUse")])
-    assert kinds(events["a"]) == told
+    assert kinds(events["a"]) == reported
     assert Path("runs/a/starts").read_text() == "xx"
 
 
@@ -307,19 +307,19 @@ def test_a_study_on_this_machine_with_a_custom_network_and_interrupted(monkeypat
     monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
 
     fields = {"dataset": "digits", "train_size": 100, "batch_size": 20, "epochs": 25}
-    row = Recipe(**{"name": "test/ray", "model": "ray_network:network", **fields}).resolved()
-    tasks = [Task(row, row.digest(), ("ray",), Path("runs") / f"test-ray-{row.digest()}")]
+    recipe = Recipe(**{"name": "test/ray", "model": "ray_network:network", **fields}).resolved()
+    tasks = [Task(recipe, recipe.digest(), ("ray",), Path("runs") / f"test-ray-{recipe.digest()}")]
 
     def interrupt():
         while not list(Path("runs").glob("*/checkpoint/00001-*.npz")):
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
-    told = []
+    reported = []
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt, match="the same command resumes it"):
-        run_tasks(tasks, pool=OnRay("local"), tell=lambda one, *rest: told.append(rest))
-    assert ("cut off", "") in told
+        run_tasks(tasks, pool=OnRay("local"), tell=lambda one, *rest: reported.append(rest))
+    assert ("cut off", "") in reported
     assert not list(Path("runs").glob("*/result.json"))
     (ended,) = run_tasks(tasks, pool=OnRay("local", 2))
     assert ended.status == "recorded"

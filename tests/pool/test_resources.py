@@ -31,9 +31,9 @@ def test_threads_follow_the_cores_and_a_lower_limit_stays(monkeypatch):
 
 
 def test_gpus_are_handed_out_and_shared():
-    own = shares(2, {"CUDA_VISIBLE_DEVICES": "3,5"})
-    assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in own] == ["3", "5"]
-    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in own[0].environment
+    listed = shares(2, {"CUDA_VISIBLE_DEVICES": "3,5"})
+    assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in listed] == ["3", "5"]
+    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in listed[0].environment
     shared = shares(3, {"CUDA_VISIBLE_DEVICES": "3,5"})
     assert [share.environment["CUDA_VISIBLE_DEVICES"] for share in shared] == ["3", "5", "3"]
     assert shared[1].environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.45"
@@ -58,7 +58,7 @@ def test_where_processes_cannot_be_bound_to_a_core_a_flag_limits_xla(monkeypatch
     assert shares(3, {})[0].environment["XLA_FLAGS"] == "--xla_cpu_multi_thread_eigen=false"
 
 
-def test_a_limit_of_no_threads_is_none(monkeypatch):
+def test_a_limit_of_zero_threads_is_ignored(monkeypatch):
     monkeypatch.setattr("kzoo.pool.resources.usable_cores", lambda: (0, 1))
     limits = [shares(1, {"OMP_NUM_THREADS": text})[0].environment["OMP_NUM_THREADS"] for text in ("0", "1", "2", "")]
     assert limits == ["2", "1", "2", "2"]

@@ -39,13 +39,13 @@ def parts(tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "added", {})
 
 
-def row(**fields):
+def recipe_with(**fields):
     return Recipe("mine/row", model="vgg08", dataset="digits", **fields)
 
 
 def augmented(kind):
     batch = np.full((4, 8, 8, 1), 100, np.uint8)
-    return row(augmentation=[kind]).augmentation[0](batch, np.random.default_rng(0))
+    return recipe_with(augmentation=[kind]).augmentation[0](batch, np.random.default_rng(0))
 
 
 def test_registered_name_and_reference_are_the_same_function():
@@ -56,7 +56,7 @@ def test_registered_name_and_reference_are_the_same_function():
     assert by_name.dtype == np.float32
 
 
-def test_a_module_edited_since_it_was_imported_is_said(tmp_path):
+def test_a_module_edited_since_it_was_imported_is_reported(tmp_path):
     path = tmp_path / "edited_parts.py"
     path.write_text(MODULE)
     load_function("edited_parts:halved", "schedule")
@@ -68,7 +68,7 @@ def test_a_module_edited_since_it_was_imported_is_said(tmp_path):
     del sys.modules["edited_parts"]
 
 
-def test_a_cell_edited_since_its_function_was_registered_is_said(monkeypatch):
+def test_a_cell_edited_since_its_function_was_registered_is_reported(monkeypatch):
     cells = types.ModuleType("cells")
     monkeypatch.setitem(sys.modules, "cells", cells)
 
@@ -90,7 +90,7 @@ def test_a_cell_edited_since_its_function_was_registered_is_said(monkeypatch):
 
 def test_recipe_keeps_where_a_name_came_from_and_survives_json():
     kzoo.register_schedule("halved", "custom_parts:halved")
-    made = row(schedule={"kind": "halved", "options": {"at": 0.5}})
+    made = recipe_with(schedule={"kind": "halved", "options": {"at": 0.5}})
     again = Recipe.from_json(made.to_json())
     assert again == made
     assert again.digest() == made.digest() != made.override(**{"schedule.options.at": 0.7}).digest()
@@ -100,7 +100,7 @@ def test_recipe_keeps_where_a_name_came_from_and_survives_json():
 
 def test_recipe_is_read_but_not_trained_where_its_name_is_not_registered():
     kzoo.register_schedule("halved", "custom_parts:halved")
-    text = row(schedule={"kind": "halved", "options": {"at": 0.5}}).to_json()
+    text = recipe_with(schedule={"kind": "halved", "options": {"at": 0.5}}).to_json()
     custom.REGISTRIES["schedule"].added.clear()
     elsewhere = Recipe.from_json(text)
     with pytest.raises(InputError, match=r"'halved' is not registered here; in the recipe .* 'custom_parts:halved'"):
@@ -114,7 +114,7 @@ def test_registered_names_are_among_the_kinds():
     kzoo.register_optimizer("mine", "custom_parts:halved")
     for wrong in (5, {}, {"learning_rate": 0.1}):
         with pytest.raises(InputError, match=r"kinds are adam, .*, muon, mine$"):
-            row(optimizer=wrong)
+            recipe_with(optimizer=wrong)
 
 
 def test_names_can_be_registered_again_but_not_for_something_else():
@@ -122,7 +122,7 @@ def test_names_can_be_registered_again_but_not_for_something_else():
         kzoo.register_optimizer("mine", "custom_parts:halved")
     with pytest.raises(InputError, match="optimizer name 'mine' is taken by 'custom_parts:halved'"):
         kzoo.register_optimizer("mine", "custom_parts:noisy")
-    kzoo.register_schedule("mine", "custom_parts:noisy")  # another field has names of its own
+    kzoo.register_schedule("mine", "custom_parts:noisy")  # another field has its own names
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_bad_registrations(call, name, function, message):
 def test_wrong_uses_are_named(fields, message):
     kzoo.register_schedule("mine", "custom_parts:halved")
     with pytest.raises(InputError, match=message):
-        row(**fields).resolved()
+        recipe_with(**fields).resolved()
 
 
 def test_augmentation_that_changes_the_shape_is_refused():

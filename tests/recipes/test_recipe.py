@@ -1,4 +1,4 @@
-"""Recipes: validation, overriding, identity, JSON, and the reports' rows."""
+"""Recipes: validation, overriding, identity, JSON, and the reports' recipes."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from kzoo.data.augmentation.spec import Flip, PadCrop
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant, list_models
-from kzoo.recipes import Recipe, list_recipes, recipe
+from kzoo.recipes import Recipe, get_recipe, list_recipes
 from kzoo.recipes.settings import Adam, Cosine, Nesterov
 from kzoo.recipes.text import differing_fields
 from kzoo.schemas import identity_fields, later, upgraded
@@ -20,88 +20,96 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_resolves_and_survives_json(name):
-    row = recipe(name)
-    assert row.name == name
+    recipe = get_recipe(name)
+    assert recipe.name == name
     assert "/" in name
-    again = Recipe.from_json(row.to_json())
-    assert again == row
-    assert again.digest() == row.digest()
-    resolved = row.resolved()
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    assert again.digest() == recipe.digest()
+    resolved = recipe.resolved()
     assert resolved.resolved() == resolved
-    assert Recipe.from_json(resolved.to_json()).digest() == row.digest()
+    assert Recipe.from_json(resolved.to_json()).digest() == recipe.digest()
 
 
 def test_a_default_recipe_is_found_by_its_own_name():
-    assert recipe("default/vgg08") == recipe("vgg08")
+    assert get_recipe("default/vgg08") == get_recipe("vgg08")
     with pytest.raises(InputError, match="unknown recipe 'default/vgg09'"):
-        recipe("default/vgg09")
+        get_recipe("default/vgg09")
 
 
 def test_every_model_has_a_default_recipe():
     for name in list_models():
-        row = recipe(name)
-        assert row.model == name
-        assert (row.name, row.model_options) == (f"default/{name}", {})
+        recipe = get_recipe(name)
+        assert recipe.model == name
+        assert (recipe.name, recipe.model_options) == (f"default/{name}", {})
 
 
 def test_figures_of_the_reports():
-    row = recipe("rescue/bn-residual")
-    assert (row.model, row.dataset, row.batch_size, row.epochs, row.seed) == ("vgg38-bn-res", "cifar100", 100, 100, 0)
-    assert row.optimizer == Adam(learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-    assert row.schedule == Cosine(minimum=2e-5)
-    assert row.split.validation == 2500
-    assert row.augmentation == (PadCrop(padding=4), Flip(horizontal=0.5, vertical=0.0))
-    assert recipe("regularise/erasing-l2-dropout").l2 == 1e-3
-    assert recipe("learning-rate/0.045").optimizer.learning_rate == 4.5e-2
-    resnet = recipe("resnet/resnet24")
+    recipe = get_recipe("rescue/bn-residual")
+    assert (recipe.model, recipe.dataset, recipe.batch_size, recipe.epochs, recipe.seed) == (
+        "vgg38-bn-res",
+        "cifar100",
+        100,
+        100,
+        0,
+    )
+    assert recipe.optimizer == Adam(learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    assert recipe.schedule == Cosine(minimum=2e-5)
+    assert recipe.split.validation == 2500
+    assert recipe.augmentation == (PadCrop(padding=4), Flip(horizontal=0.5, vertical=0.0))
+    assert get_recipe("regularise/erasing-l2-dropout").l2 == 1e-3
+    assert get_recipe("learning-rate/0.045").optimizer.learning_rate == 4.5e-2
+    resnet = get_recipe("resnet/resnet24")
     assert (resnet.optimizer, resnet.l2, resnet.batch_size) == (Nesterov(learning_rate=0.1, momentum=0.9), 1e-3, 128)
-    lenet = recipe("reduction/lenet2-dilated")
+    lenet = get_recipe("reduction/lenet2-dilated")
     assert (lenet.l2, lenet.split.validation, lenet.split.test) == (1e-5, 0.12, 0.12)
 
 
 def test_identity_is_content_not_name():
-    assert recipe("rescue/bn").digest() == recipe("batchnorm/baseline").digest() == recipe("seeds/0").digest()
-    assert recipe("rescue/bn").digest() != recipe("seeds/10").digest()
+    assert (
+        get_recipe("rescue/bn").digest() == get_recipe("batchnorm/baseline").digest() == get_recipe("seeds/0").digest()
+    )
+    assert get_recipe("rescue/bn").digest() != get_recipe("seeds/10").digest()
     # What a variant's name stands for is part of the content.
     plain = Recipe("a/b", model="vgg38", model_options={"batch_norm": True})
     assert plain.digest() == Recipe("c/d", model="vgg38-bn").digest()
     assert plain.digest() != Recipe("a/b", model="vgg38").digest()
     # A default spelled out is the same run.
-    row = Recipe("a/b", model="vgg08", dataset="cifar10")
-    assert row.digest() == row.override(augmentation=[{"kind": "pad_crop"}, {"kind": "flip"}]).digest()
-    assert row.digest("sha of a file") != row.digest()
+    recipe = Recipe("a/b", model="vgg08", dataset="cifar10")
+    assert recipe.digest() == recipe.override(augmentation=[{"kind": "pad_crop"}, {"kind": "flip"}]).digest()
+    assert recipe.digest("sha of a file") != recipe.digest()
 
 
 def test_another_dataset_brings_its_own_defaults():
-    row = recipe("rescue/vgg38").override(dataset="digits")
-    assert row.resolved().augmentation == ()
-    assert row.normalization == "dataset"
-    assert row.split.validation is None
-    kept = recipe("rescue/vgg38").override(dataset="digits", augmentation=[{"kind": "flip"}])
+    recipe = get_recipe("rescue/vgg38").override(dataset="digits")
+    assert recipe.resolved().augmentation == ()
+    assert recipe.normalization == "dataset"
+    assert recipe.split.validation is None
+    kept = get_recipe("rescue/vgg38").override(dataset="digits", augmentation=[{"kind": "flip"}])
     assert kept.augmentation == (Flip(),)
-    same = recipe("rescue/vgg38").override(dataset="cifar100")
-    assert same == recipe("rescue/vgg38")
+    same = get_recipe("rescue/vgg38").override(dataset="cifar100")
+    assert same == get_recipe("rescue/vgg38")
 
 
 def test_a_recipe_cannot_be_changed():
-    row = Recipe("a/b", model="vgg08")
-    for thing, field in ((row, "epochs"), (row.optimizer, "learning_rate"), (row.split, "seed")):
+    recipe = Recipe("a/b", model="vgg08")
+    for thing, field in ((recipe, "epochs"), (recipe.optimizer, "learning_rate"), (recipe.split, "seed")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(thing, field, 1)
 
 
 def test_numbers_of_classes_stay_numbers():
-    row = Recipe("a/b", model="vgg08", class_names=[10, "11"])
-    assert row.class_names == Recipe.from_json(row.to_json()).class_names == (10, "11")
+    recipe = Recipe("a/b", model="vgg08", class_names=[10, "11"])
+    assert recipe.class_names == Recipe.from_json(recipe.to_json()).class_names == (10, "11")
 
 
 def test_dotted_overrides_reach_into_a_field():
-    row = recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
-    assert row.optimizer == Adam(learning_rate=0.01)
-    assert row.model_options == {"dropout": 0.5}
+    recipe = get_recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
+    assert recipe.optimizer == Adam(learning_rate=0.01)
+    assert recipe.model_options == {"dropout": 0.5}
     with pytest.raises(InputError, match=r"beta_1' does not exist: .*; optimizer=sgd takes the kind with its defaults"):
-        row.override(**{"optimizer.kind": "sgd"})
-    both = row.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
+        recipe.override(**{"optimizer.kind": "sgd"})
+    both = recipe.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
     assert both.optimizer == Nesterov(learning_rate=0.2)
     assert both.split.validation == 0.1
 
@@ -153,29 +161,30 @@ def test_bad_fields_get_one_clear_error(fields, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_rate_that_rises_is_said():
-    row = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
-    assert row.rising == ""
-    lower = row.override(**{"optimizer.learning_rate": 1e-4})
+def test_a_rate_that_rises_is_reported():
+    recipe = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
+    assert recipe.rising == ""
+    lower = recipe.override(**{"optimizer.learning_rate": 1e-4})
     assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in lower.rising
     assert lower.override(epochs=1).rising == ""
     assert lower.override(epochs=2).rising == lower.rising
-    assert row.override(**{"optimizer.learning_rate": 1e-3}).rising == ""
+    assert recipe.override(**{"optimizer.learning_rate": 1e-3}).rising == ""
     lower.check_rates()  # a search may draw such a rate
 
 
-def test_multipliers_that_no_one_means_are_refused_before_a_run_begins():
-    row = Recipe("a/b", model="vgg08", epochs=5)
-    row.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
-    row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}).check_rates()
+def test_multipliers_without_effect_are_refused_before_a_run_begins():
+    recipe = Recipe("a/b", model="vgg08", epochs=5)
+    recipe.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
+    recipe.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}).check_rates()
     with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
-        row.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
+        recipe.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
 
 
 def test_the_order_of_multipliers_belongs_to_a_recipe():
-    row = Recipe("a/b", model="vgg08")
+    recipe = Recipe("a/b", model="vgg08")
     one, other = (
-        row.override(rate_multipliers=dict(pairs)) for pairs in ([("*", 1), ("*bias", 64)], [("*bias", 64), ("*", 1)])
+        recipe.override(rate_multipliers=dict(pairs))
+        for pairs in ([("*", 1), ("*bias", 64)], [("*bias", 64), ("*", 1)])
     )
     assert one.digest() != other.digest()
     assert Recipe.from_json(other.to_json()).digest() == other.digest()
@@ -183,45 +192,47 @@ def test_the_order_of_multipliers_belongs_to_a_recipe():
 
 
 def test_a_recipe_in_a_line():
-    row = Recipe("a/b", model="vgg08", epochs=1, seed=3)
-    assert str(row) == repr(row) == "Recipe('a/b': vgg08 on digits, 1 epoch, seed 3)"
-    row = row.override(train_size=1200, epochs=2)
-    assert str(row) == "Recipe('a/b': vgg08 on 1,200 images of digits, 2 epochs, seed 3)"
+    recipe = Recipe("a/b", model="vgg08", epochs=1, seed=3)
+    assert str(recipe) == repr(recipe) == "Recipe('a/b': vgg08 on digits, 1 epoch, seed 3)"
+    recipe = recipe.override(train_size=1200, epochs=2)
+    assert str(recipe) == "Recipe('a/b': vgg08 on 1,200 images of digits, 2 epochs, seed 3)"
 
 
 def test_transparent_files_are_predicted_as_they_were_trained():
-    row = Recipe("a/b", model="vgg08", dataset="folder:x", background=9)
-    assert (row.background, row.prediction_background) == ((9, 9, 9), (9, 9, 9))
-    assert row.override(background=None).prediction_background is None
+    recipe = Recipe("a/b", model="vgg08", dataset="folder:x", background=9)
+    assert (recipe.background, recipe.prediction_background) == ((9, 9, 9), (9, 9, 9))
+    assert recipe.override(background=None).prediction_background is None
     assert Recipe("a/b", model="vgg08", background=None).prediction_background == (255, 255, 255)
     assert Recipe("a/b", model="vgg08", background=[1, 2, 3]).prediction_background == (1, 2, 3)
 
 
 def test_what_short_training_does_without():
     """Each recipe leaves out one trick; Jordan (2024), section 3, names them."""
-    base = recipe("fast/cifar10-94")
+    base = get_recipe("fast/cifar10-94")
     assert (base.split.validation, base.label_smoothing, base.tta) == (0, 0.2, "flip-shift")
     assert {name: factor.factor * 0.053 for name, factor in base.rate_multipliers.items()} == {
         "logits/kernel": pytest.approx(0.67),
         "whitening/bias": 0.053,
     }
-    changed = {name: differing_fields(base, recipe(name)) for name in list_recipes("fast-without/*")}
+    changed = {name: differing_fields(base, get_recipe(name)) for name in list_recipes("fast-without/*")}
     assert [name.partition("/")[2] for name in changed] == [
         *("whitening", "identity", "quick-batchnorm", "muon", "linear-schedule", "label-smoothing"),
         *("alternating-flip", "translation"),
     ]
     assert changed.pop("fast-without/whitening") == ["model_options", "rate_multipliers"]
-    without = recipe("fast-without/whitening")
+    without = get_recipe("fast-without/whitening")
     assert without.rate_multipliers == {"logits/kernel": base.rate_multipliers["logits/kernel"]}
-    options = [recipe(f"fast-without/{name}").model_options for name in ("whitening", "identity", "quick-batchnorm")]
+    options = [
+        get_recipe(f"fast-without/{name}").model_options for name in ("whitening", "identity", "quick-batchnorm")
+    ]
     assert options == [{"whiten": False}, {"identity": False}, {"momentum": 0.9}]
     assert [fields for fields in changed.values() if len(fields) != 1] == []
     moves = [
-        [change.kind for change in recipe(f"fast-without/{name}").augmentation]
+        [change.kind for change in get_recipe(f"fast-without/{name}").augmentation]
         for name in ("alternating-flip", "translation")
     ]
     assert moves == [["flip", "translate"], ["alternating_flip"]]
-    assert [recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 4, 2, 2]
+    assert [get_recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 4, 2, 2]
 
 
 def test_missing_model_and_unknown_names():
@@ -232,33 +243,33 @@ def test_missing_model_and_unknown_names():
     with pytest.raises(InputError, match="did you mean 'cifar10'"):
         Recipe("a/b", model="vgg08", dataset="cifar1").resolved()
     with pytest.raises(InputError, match="did you mean 'rescue/vgg38'"):
-        recipe("rescue/vgg39")
+        get_recipe("rescue/vgg39")
     with pytest.raises(InputError, match="did you mean 'resnet24'"):
-        recipe("resnet25")
+        get_recipe("resnet25")
 
 
 def test_files(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text(recipe("rescue/bn").to_json())
-    assert recipe(str(path)) == recipe("rescue/bn")
-    assert get_variant(recipe(str(path)).model).name == "vgg38-bn"
+    path.write_text(get_recipe("rescue/bn").to_json())
+    assert get_recipe(str(path)) == get_recipe("rescue/bn")
+    assert get_variant(get_recipe(str(path)).model).name == "vgg38-bn"
     with pytest.raises(InputError, match="cannot read recipe file"):
-        recipe(str(tmp_path / "absent.json"))
+        get_recipe(str(tmp_path / "absent.json"))
     path.write_text(path.read_text()[:50])
     with pytest.raises(InputError, match="is not valid JSON"):
-        recipe(str(path))
+        get_recipe(str(path))
     path.write_text(json.dumps([1]))
     with pytest.raises(InputError, match="must hold a JSON object, not list"):
-        recipe(str(path))
-    path.write_text(json.dumps({**json.loads(recipe("rescue/bn").to_json()), "schema_version": 99}))
+        get_recipe(str(path))
+    path.write_text(json.dumps({**json.loads(get_recipe("rescue/bn").to_json()), "schema_version": 99}))
     with pytest.raises(InputError, match="upgrade kzoo"):
-        recipe(str(path))
+        get_recipe(str(path))
 
 
 def test_digests_are_those_of_the_first_version():
     """Records, runs and weight sets are found by them: a new field of the schema must not change one."""
     known = json.loads((Path(__file__).parent / "digests.json").read_text())
-    assert {name: recipe(name).digest() for name in known} == known
+    assert {name: get_recipe(name).digest() for name in known} == known
     sets = [json.loads(path.read_text()) for path in (ROOT / "kzoo" / "models" / "sets").glob("*/*/record.json")]
     files = [path for path in (ROOT / "results").glob("*/*.json") if path.parent.name not in (EPOCH_TIME, INVARIANCE)]
     records = [json.loads(path.read_text()) for path in files]

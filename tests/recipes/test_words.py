@@ -1,4 +1,4 @@
-"""Words that lead on: what a field is called, what it may be, no suggestion where words mean something else."""
+"""Error messages help: the name of a field, its allowed values, no suggestion where words mean something else."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from kzoo.data.augmentation.spec import PadCrop
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import create_model, get_variant
-from kzoo.recipes import Recipe, recipe
+from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.settings import EarlyStop
 from kzoo.recipes.words import MEANT, meant
 
@@ -53,7 +53,7 @@ CASES = [
 @pytest.mark.parametrize(("changes", "message"), CASES, ids=[str(changes) for changes, _ in CASES])
 def test_an_error_says_what_is_meant_or_allowed(changes, message):
     with pytest.raises(InputError) as caught:
-        recipe("vgg08").override(**changes)
+        get_recipe("vgg08").override(**changes)
     assert message in str(caught.value)
 
 
@@ -61,34 +61,34 @@ def test_an_array_is_not_printed_whole():
     with pytest.raises(
         InputError, match=r"recipe field 'dataset' is ndarray of shape \(50, 8, 8\): it takes a name"
     ) as e:
-        recipe("vgg08").override(dataset=np.zeros((50, 8, 8)))
+        get_recipe("vgg08").override(dataset=np.zeros((50, 8, 8)))
     assert len(str(e.value)) < 250
 
 
 def test_the_kind_may_be_named_on_the_way():
-    assert recipe("vgg08").override(**{"optimizer.adam.learning_rate": 0.5}).optimizer.learning_rate == 0.5
+    assert get_recipe("vgg08").override(**{"optimizer.adam.learning_rate": 0.5}).optimizer.learning_rate == 0.5
 
 
-def test_hints_are_sentences_of_their_own():
+def test_hints_are_separate_sentences():
     assert str(unknown("fish", "x", "ab", hint="Others swim.")) == "unknown fish 'x': allowed are a, b. Others swim."
     assert str(unknown("fish", "eels", ["eel"], hint="Others swim.")).endswith("did you mean 'eel'? Others swim.")
 
 
-def test_a_folder_or_file_in_a_recipes_place(tmp_path):
+def test_a_folder_or_file_instead_of_a_recipe(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     with pytest.raises(InputError, match=rf"unknown recipe .*folder of images goes with --dataset folder:{folder}"):
-        recipe(str(folder))
+        get_recipe(str(folder))
     for path, why in ((tmp_path / "nope.json", "No such file"), (folder, "Is a directory")):
         with pytest.raises(InputError, match=why) as caught:
             Recipe.from_file(path)
         assert "Errno" not in str(caught.value)
 
 
-def test_a_runs_directory_in_a_recipes_place(tmp_path):
+def test_a_runs_directory_instead_of_a_recipe(tmp_path):
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(InputError, match=rf"\(it is a run: kzoo resume {tmp_path}; its recipe is .*recipe\.json\)"):
-        recipe(str(tmp_path))
+        get_recipe(str(tmp_path))
 
 
 def test_only_words_that_mean_alike_are_suggested():
@@ -96,7 +96,7 @@ def test_only_words_that_mean_alike_are_suggested():
     assert "did you mean" not in str(unknown("field", "best_of", ["best_epoch", "batch_size"]))
     assert "did you mean 'batch_size'" in str(unknown("field", "batchsize", Recipe.model_fields))
     with pytest.raises(InputError, match="allowed are augmentation, background, batch_size"):
-        recipe("vgg08").override(zzz=1)
+        get_recipe("vgg08").override(zzz=1)
 
 
 def test_every_field_that_a_word_stands_for_is_there():
@@ -104,8 +104,8 @@ def test_every_field_that_a_word_stands_for_is_there():
         top, _, inner = field.partition(".")
         assert top in Recipe.model_fields
         if inner and top not in ("model_options",):
-            row = recipe("vgg08").override(early_stop={}, optimizer="momentum")
-            assert hasattr(getattr(row, top), inner), field
+            recipe = get_recipe("vgg08").override(early_stop={}, optimizer="momentum")
+            assert hasattr(getattr(recipe, top), inner), field
     assert not {word for words in MEANT.values() for word in words.split()} & set(Recipe.model_fields)
     assert meant("LR") == "optimizer.learning_rate"
     assert meant("vgg") is None
@@ -113,23 +113,23 @@ def test_every_field_that_a_word_stands_for_is_there():
 
 def test_values_are_shown_in_short():
     with pytest.raises(InputError) as caught:
-        recipe("vgg08").override(epochs=list(range(10_000)))
+        get_recipe("vgg08").override(epochs=list(range(10_000)))
     assert len(str(caught.value)) < 150
 
 
 def test_early_stopping_is_asked_for_by_one_of_its_entries():
-    assert recipe("vgg08").early_stop is None
-    assert recipe("vgg08").override(**{"early_stop.patience": 6}).early_stop == EarlyStop(patience=6)
+    assert get_recipe("vgg08").early_stop is None
+    assert get_recipe("vgg08").override(**{"early_stop.patience": 6}).early_stop == EarlyStop(patience=6)
 
 
 def test_augmentation_by_bare_names():
-    row = Recipe("a/b", model="vgg08", augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}])
-    assert row.augmentation[0] == PadCrop()
-    assert row.augmentation[1].vertical == 0.5
-    assert row.digest() == row.override(augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}]).digest()
+    recipe = Recipe("a/b", model="vgg08", augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}])
+    assert recipe.augmentation[0] == PadCrop()
+    assert recipe.augmentation[1].vertical == 0.5
+    assert recipe.digest() == recipe.override(augmentation=["pad_crop", {"kind": "flip", "vertical": 0.5}]).digest()
 
 
-def test_a_recipe_in_a_models_place():
+def test_a_recipe_instead_of_a_model():
     for ask in (get_variant, create_model):
         with pytest.raises(InputError, match="'rescue/bn' is a recipe, not a model; its model is 'vgg38-bn'"):
             ask("rescue/bn")

@@ -1,4 +1,4 @@
-"""The hyper-model in keras-tuner's own hands, as its users would write it."""
+"""The hyper-model in keras-tuner's tuners, as its users would write it."""
 
 import json
 from pathlib import Path
@@ -31,9 +31,11 @@ SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": C
 def test_keras_tuners_tuners_train_our_runs(make, options):
     changes = {"label_smoothing": 0.1, "l2": 1e-4, "schedule": "cosine", "augmentation": [{"kind": "flip"}]}
     # Of epochs with equal accuracy, keras-tuner's checkpoint keeps the first one.
-    row = RECIPE.override(**changes, ties="first")
+    recipe = RECIPE.override(**changes, ties="first")
     objective = keras_tuner.Objective("val_accuracy", "max")
-    tuner = make(RecipeHyperModel(row, SPACE), objective=objective, seed=3, directory="kt", project_name="p", **options)
+    tuner = make(
+        RecipeHyperModel(recipe, SPACE), objective=objective, seed=3, directory="kt", project_name="p", **options
+    )
     tuner.search(verbose=0)
     trials = tuner.oracle.get_best_trials(10)
     assert all(trial.status == "COMPLETED" for trial in trials)
@@ -52,8 +54,8 @@ def test_keras_tuners_tuners_train_our_runs(make, options):
 @pytest.mark.slow
 def test_batch_norm_and_averages_are_saved_as_they_are_scored():
     """keras-tuner's checkpoint is written from the stock model, of averaged weights where the recipe averages them."""
-    row = kzoo.recipe("vgg08-bn").override(dataset="digits", train_size=100, epochs=2, ema=0.9)
-    hyper_model = RecipeHyperModel(row, {"batch_size": Choice(20, 50)})
+    recipe = kzoo.recipe("vgg08-bn").override(dataset="digits", train_size=100, epochs=2, ema=0.9)
+    hyper_model = RecipeHyperModel(recipe, {"batch_size": Choice(20, 50)})
     tuner = keras_tuner.RandomSearch(hyper_model, objective="val_accuracy", max_trials=1, seed=1, directory="kt")
     tuner.search(verbose=0)
     model = tuner.get_best_models()[0]
@@ -61,7 +63,7 @@ def test_batch_norm_and_averages_are_saved_as_they_are_scored():
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), run.model.get_weights(), strict=True))
 
 
-def test_several_executions_are_runs_of_their_own():
+def test_several_executions_are_separate_runs():
     tuner = keras_tuner.RandomSearch(
         RecipeHyperModel(RECIPE.override(epochs=1), {"batch_size": Choice(60)}),
         objective="val_loss",
@@ -77,7 +79,7 @@ def test_several_executions_are_runs_of_their_own():
     assert tuner.oracle.get_best_trials()[0].score == pytest.approx(np.mean(losses))
 
 
-def test_a_users_own_model_function_is_trained_by_the_recipe():
+def test_a_custom_model_function_is_trained_by_the_recipe():
     import keras
 
     def build(hp):

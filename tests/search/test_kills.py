@@ -14,7 +14,7 @@ TRIALS, EPOCHS = 4, 8
 
 @pytest.fixture
 def begin():
-    """Gives the command; what is left of it in the end is stopped."""
+    """Returns the command; what is left of it in the end is stopped."""
     commands = []
 
     def give(path, directory, workers=3):

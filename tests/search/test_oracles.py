@@ -66,7 +66,7 @@ def search_for(space, tuner, **options):
 
 
 def run(search, directory="s", statuses=()):
-    """Run a search to its end, or go on with it; gives its owner."""
+    """Run a search to its end, or resume it; returns its owner."""
     owner = Owner(search, Path(directory), Fake(statuses), data_dir=None, checkpoint_minutes=3.0)
     owner.run(lambda record: None)
     return owner
@@ -173,7 +173,7 @@ def test_hyperbands_brackets_and_their_promotions():
     for trial in owner.oracle.trials.values():
         values = trial.hyperparameters.values
         members.setdefault((values["tuner/bracket"], values["tuner/round"]), []).append(trial)
-    counts = {place: len(trials) for place, trials in members.items()}
+    counts = {bracket: len(trials) for bracket, trials in members.items()}
     assert counts == {(2, 0): 9, (2, 1): 3, (2, 2): 1, (1, 0): 5, (1, 1): 2, (0, 0): 3}
     best = sorted(members[2, 0], key=lambda trial: -trial.score)[:3]
     promoted = {trial.hyperparameters.values["tuner/trial_id"] for trial in members[2, 1]}
@@ -181,20 +181,20 @@ def test_hyperbands_brackets_and_their_promotions():
     assert owner.record.reason == "all its brackets are done"
 
 
-def test_hyperband_goes_on_with_the_rest_when_trials_fail():
+def test_hyperband_continues_with_the_rest_when_trials_fail():
     failing = {f"{number:04d}": "failed" for number in range(6)}
     owner = run(search_for("rates", "hyperband"), statuses=failing)
     epochs = Counter(trial.outcome.epochs for trial in owner.record.trials if trial.status == "completed")
     assert epochs[9] >= 4
 
 
-def test_a_rejected_trial_leaves_its_place_to_another():
+def test_a_rejected_trial_is_replaced_by_another():
     owner = run(search_for("rates", "random", trials=3), statuses={"0001": "rejected", "0002": "rejected"})
     assert [trial.status for trial in owner.record.trials] == ["completed", "rejected", "rejected"] + ["completed"] * 2
     assert owner.record.reason == "its budget of 3 trials is used up"
 
 
-def test_too_many_failures_give_a_search_up():
+def test_too_many_failures_end_a_search():
     search = search_for("rates", "random", failures_in_a_row=2)
     owner = run(search, statuses={"0001": "failed", "0002": "failed"})
     assert owner.oracle.given_up
@@ -210,7 +210,7 @@ def test_failures_with_a_success_between_them_are_not_in_a_row():
     assert owner.record.reason == "its budget of 5 trials is used up"
 
 
-def test_too_many_rejected_trials_in_a_row_give_a_search_up(monkeypatch):
+def test_too_many_rejected_trials_in_a_row_end_a_search(monkeypatch):
     monkeypatch.setattr("kzoo.search.planned.REJECTED_IN_A_ROW", 3)
     rejected = dict.fromkeys(("0000", "0001", "0003", "0004", "0005"), "rejected")
     owner = run(search_for("rates", "random"), statuses=rejected)
@@ -226,7 +226,7 @@ def test_no_trial_starts_after_a_search_has_taken_its_minutes(monkeypatch):
     assert (len(owner.record.trials), owner.record.reason) == (3, "its 1 minutes are over")
 
 
-def test_a_trial_whose_directory_is_deleted_fails_and_the_search_goes_on():
+def test_a_trial_whose_directory_is_deleted_fails_and_the_search_continues():
     owner = run(search_for("rates", "random", trials=4), statuses={"0001": "gone"})
     assert [trial.status for trial in owner.record.trials] == ["completed", "failed", "completed", "completed"]
     assert owner.record.trials[1].reason == "its process died"
@@ -251,7 +251,7 @@ def test_an_oracle_that_waits_is_asked_again_only_when_something_has_happened(mo
     assert len(asked) < 16
 
 
-def test_numbers_are_drawn_as_they_are_kept():
+def test_numbers_are_drawn_as_they_are_stored():
     for trial in run(search_for("rates", "bayesian")).record.trials:
         assert trial.values["l2"] in (1 / 3, 2 / 3)
         rate = trial.values["optimizer.learning_rate"]

@@ -35,9 +35,9 @@ def test_bad_searches_are_refused(options, says):
 
 
 def test_an_objective_on_validation_needs_validation_images():
-    row = kzoo.recipe("lenet1-max").override(**{"split.validation": 0})
+    recipe = kzoo.recipe("lenet1-max").override(**{"split.validation": 0})
     with pytest.raises(InputError, match=r"split\.validation is 0"):
-        Search("own", row, SPACE)
+        Search("own", recipe, SPACE)
 
 
 def test_identity_is_what_is_searched_not_for_how_long():
@@ -89,7 +89,7 @@ def test_bad_options_are_one_clear_error(command, words, says):
     assert len(err.splitlines()) == 1
 
 
-def test_what_is_no_search_is_not_shown(command):
+def test_what_is_not_a_search_is_not_shown(command):
     code, _, err = command("trials", ".")
     assert code == 2
     assert "is not a search" in err

@@ -45,8 +45,8 @@ def made(count=12, **changes):
         score += 0.02 * (values["model_options.reduction"] == "max")
         facts = {"best_epoch": 2, "epochs": 3, "seconds": 4.0, "parameters": 100, "segments": 1, "changes": values}
         outcome = Outcome(status="completed", score=score, **facts)
-        name, place = f"{number:04d}", f"trial_{number:04d}/run"
-        trials.append(Trial(number=name, status="completed", values=values, outcome=outcome, directory=place))
+        name, directory = f"{number:04d}", f"trial_{number:04d}/run"
+        trials.append(Trial(number=name, status="completed", values=values, outcome=outcome, directory=directory))
     record = SearchRecord(name="own", digest="d", search=SEARCH.to_dict(), budget={}, status="completed", trials=trials)
     return SearchResult(Path("."), record.model_copy(update=changes))
 
@@ -94,25 +94,25 @@ def test_table_has_every_trial_the_best_first():
     assert rows[-1].count(" | ") == rows[0].count(" | ")
     assert "failed: the loss" in rows[-1]
     assert "3 completed, 1 failed" in summary(result)
-    told = summary(made(3, skipped=2, reason="its space is exhausted"))
-    assert "ended because its space is exhausted" in told
-    assert "2 proposed configurations had been tried before" in told
+    exhausted = summary(made(3, skipped=2, reason="its space is exhausted"))
+    assert "ended because its space is exhausted" in exhausted
+    assert "2 proposed configurations had been tried before" in exhausted
 
 
 def test_the_trial_with_the_recipes_values_is_named_and_compared_with_the_best():
     result = made(3)
     best, *_, other = (trial.number for trial in result.ranked())
-    told = made(3, baseline=other)
-    rows = [line.split(" | ")[0] for line in markdown(told).splitlines() if line.startswith("| 0")]
+    named = made(3, baseline=other)
+    rows = [line.split(" | ")[0] for line in markdown(named).splitlines() if line.startswith("| 0")]
     assert [row for row in rows if "the recipe's values" in row] == [f"| {other} (the recipe's values)"]
-    score = next(trial.score for trial in told.trials if trial.number == other)
-    assert summary(told).endswith(f"; the recipe's values: val_accuracy {score:.4f} (epoch 2 of 3)")
-    assert f"best: trial {best}, val_accuracy {result.best.score:.4f} (epoch 2 of 3)" in summary(told)
+    score = next(trial.score for trial in named.trials if trial.number == other)
+    assert summary(named).endswith(f"; the recipe's values: val_accuracy {score:.4f} (epoch 2 of 3)")
+    assert f"best: trial {best}, val_accuracy {result.best.score:.4f} (epoch 2 of 3)" in summary(named)
     assert "the recipe's values" not in summary(made(3, baseline=best))
     assert "the recipe's values" not in summary(result) + markdown(result)
 
 
-def test_a_row_has_all_that_is_known_of_a_trial():
+def test_a_row_shows_all_that_is_known_of_a_trial():
     result = made(1)
     (trial,) = result.trials
     trial.values.update({"optimizer.learning_rate": 0.00123456, "l2": 0.0, "l1": 1e-5})
@@ -136,7 +136,7 @@ def test_a_row_has_all_that_is_known_of_a_trial():
         ({"resumed": True}, "completed, resumed", "(epoch 2 of 3, resumed)"),
     ],
 )
-def test_how_a_trial_ended_is_told(fields, status, words):
+def test_how_a_trial_ended_is_shown(fields, status, words):
     result = made(1)
     trial = result.trials[0].model_copy(update={"outcome": result.trials[0].outcome.model_copy(update=fields)})
     assert row(result, trial)[-1] == status
@@ -163,7 +163,7 @@ def test_the_live_table_has_the_best_trials_and_those_under_way(monkeypatch):
     assert again.title.endswith(f"{SEARCH.budget} trials, random" if SEARCH.budget else "own: 6 trials, random")
 
 
-def test_each_end_of_a_trial_is_told_once_where_there_is_no_table():
+def test_each_end_of_a_trial_is_printed_once_where_there_is_no_table():
     console = Console(file=io.StringIO(), width=200)
     shown = SearchProgress(console, SEARCH, Path("."), made(1).record)
     for count in (1, 2, 2, 3):
@@ -215,18 +215,18 @@ def test_picture_has_an_axis_a_field_and_a_line_a_trial():
 
 
 def test_other_seeds_confirm_or_do_not():
-    def told(best, own):
-        rows = [(which, seed, score) for which, scores in (("best", best), ("recipe", own)) for seed, score in scores]
+    def verdict_on(best, base):
+        rows = [(which, seed, score) for which, scores in (("best", best), ("recipe", base)) for seed, score in scores]
         confirmed = [
             Confirmation(which=w, seed=s, val_accuracy=0.0, test_accuracy=x, epochs=1, parameters=1, seconds=1.0)
             for w, s, x in rows
         ]
         return verdict(made(2, confirmed=confirmed))
 
-    assert "confirmed, by +0.1000" in told([(1, 0.80), (2, 0.82)], [(1, 0.70), (2, 0.72)])
-    assert "refuted, by -0.1000" in told([(1, 0.70), (2, 0.72)], [(1, 0.80), (2, 0.82)])
-    assert "within twice" in told([(1, 0.70), (2, 0.80)], [(1, 0.72), (2, 0.74)])
-    assert "one seed decides nothing" in told([(1, 0.9)], [(1, 0.1)])
+    assert "confirmed, by +0.1000" in verdict_on([(1, 0.80), (2, 0.82)], [(1, 0.70), (2, 0.72)])
+    assert "refuted, by -0.1000" in verdict_on([(1, 0.70), (2, 0.72)], [(1, 0.80), (2, 0.82)])
+    assert "within twice" in verdict_on([(1, 0.70), (2, 0.80)], [(1, 0.72), (2, 0.74)])
+    assert "one seed decides nothing" in verdict_on([(1, 0.9)], [(1, 0.1)])
     assert verdict(made(2)) == ""
 
 

@@ -1,4 +1,4 @@
-"""Searches on digits: what becomes of trials, good and bad, and what a killed search goes on with."""
+"""Searches on digits: how good and bad trials end, and how a killed search resumes."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def tiny(space=None, **options):
 
 
 def model(hp):
-    """Builds what the choice says: most of it cannot be trained."""
+    """Builds what the choice names: most of it cannot be trained."""
     import keras
 
     kind = hp.Choice("kind", ["good", "raises", "nan", "large", "other"])
@@ -44,7 +44,7 @@ def model(hp):
     return keras.Model(inputs, keras.layers.Dense(10)(x))
 
 
-def test_bad_trials_are_recorded_and_the_search_goes_on():
+def test_bad_trials_are_recorded_and_the_search_continues():
     search = Search("bad", "lenet1-max", {}, model=model, tuner="grid", max_parameters=10_000)
     result = run_search(search.override(**TINY | LITTLE), "bad", progress=False)
     ends = {trial.values["kind"]: trial for trial in result.trials}
@@ -68,7 +68,7 @@ def test_bad_trials_are_recorded_and_the_search_goes_on():
         result.recipe()
 
 
-def test_budget_leaves_rejected_trials_out_and_a_larger_one_goes_on():
+def test_rejected_trials_do_not_count_and_a_larger_budget_continues():
     space = {"model_options.filters": IntRange(4, 7)}  # of 49 parameters each
     search = tiny(space, tuner="grid", trials=1, max_parameters=250, changes=LITTLE)
     result = run_search(search, "small", progress=False)
@@ -96,7 +96,7 @@ def test_failures_in_a_row_end_it_only_if_asked():
 
 
 @pytest.mark.slow
-def test_hyperband_goes_on_with_what_it_promotes():
+def test_hyperband_resumes_what_it_promotes():
     search = tiny(tuner="hyperband", changes={"epochs": 3})
     result = run_search(search, "band", progress=False)
     promoted = [trial for trial in result.trials if trial.outcome.continues]

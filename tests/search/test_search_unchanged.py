@@ -1,4 +1,4 @@
-"""A search that is asked for again when the user's own data or model has changed behind its trials."""
+"""A search that is run again after the user's data or model has changed."""
 
 from pathlib import Path
 
@@ -53,8 +53,8 @@ def test_other_data_behind_finished_trials():
 @pytest.mark.slow
 def test_another_model_function_behind_finished_trials(monkeypatch):
     write_data()
-    row = kzoo.Recipe("own", model="mlp", model_options={"hidden": [4]}, **TINY)
-    one = Search("own", row, {}, model=model, trials=1, tuner="random")
+    recipe = kzoo.Recipe("own", model="mlp", model_options={"hidden": [4]}, **TINY)
+    one = Search("own", recipe, {}, model=model, trials=1, tuner="random")
     run_search(one, "s", progress=False)
     assert len(run_search(one, "s", progress=False).trials) == 1
     monkeypatch.setitem(LAYERS, "activation", "tanh")

@@ -119,8 +119,8 @@ def test_conditions_switch_fields_on():
     assert list(space).index("optimizer") < list(space).index("optimizer.momentum")
     changes = space.changes({"optimizer": "momentum", "optimizer.momentum": 0.75, "l2": 1e-5, "l1": 1e-5, "tuner/x": 1})
     assert "l1" not in changes
-    row = RECIPE.override(**changes)
-    assert (row.optimizer.kind, row.optimizer.momentum, row.l2) == ("momentum", 0.75, 1e-5)
+    recipe = RECIPE.override(**changes)
+    assert (recipe.optimizer.kind, recipe.optimizer.momentum, recipe.l2) == ("momentum", 0.75, 1e-5)
     assert space.baseline() == {"optimizer": "adam", "l2": 1e-5}
     again = Space(from_dict(space.to_dict()), RECIPE)
     assert again.to_dict() == space.to_dict()
@@ -151,13 +151,13 @@ def test_keras_tuner_draws_what_the_space_allows():
         for number in range(20):
             values = oracle.create_trial(f"w{number}").hyperparameters.values
             changes = space.changes(values)
-            row = RECIPE.override(**changes)
-            seen.add(row.optimizer.kind)
-            assert ("optimizer.momentum" in changes) == (row.optimizer.kind == "momentum")
+            recipe = RECIPE.override(**changes)
+            seen.add(recipe.optimizer.kind)
+            assert ("optimizer.momentum" in changes) == (recipe.optimizer.kind == "momentum")
     assert seen == {"adam", "momentum"}
 
 
-def test_what_is_set_is_varied_no_more():
+def test_what_is_set_is_no_longer_varied():
     search = kzoo.Search(
         "own",
         RECIPE,

@@ -20,17 +20,17 @@ def trial(number, curve, status="completed"):
     return folder
 
 
-def stopped(own, objective="val_accuracy", direction="max"):
-    callback = MedianStop(own, objective, direction)
+def stopped(folder, objective="val_accuracy", direction="max"):
+    callback = MedianStop(folder, objective, direction)
     callback.set_model(types.SimpleNamespace(stop_training=False))
-    epochs = len((own / "run" / "metrics.csv").read_text().splitlines()) - 1
+    epochs = len((folder / "run" / "metrics.csv").read_text().splitlines()) - 1
     callback.on_epoch_end(epochs - 1)
     return callback.model.stop_training
 
 
 @pytest.mark.parametrize(("objective", "direction"), [("val_accuracy", "max"), ("val_loss", "min")])
 @pytest.mark.parametrize(
-    ("own", "ends"),
+    ("curve", "ends"),
     [
         ([0.1, 0.2], True),  # below the median of 0.25, 0.5 and 0.75: the averages of two epochs
         ([0.4, 0.1], True),  # its best so far counts
@@ -39,10 +39,10 @@ def stopped(own, objective="val_accuracy", direction="max"):
         ([0.1, 0.1, 0.1], False),  # only two others came so far
     ],
 )
-def test_worse_than_the_median_of_averages(own, ends, objective, direction):
-    for number, curve in enumerate([[0.2, 0.3, 0.4], [0.5, 0.5, 0.5], [0.75, 0.75]]):
-        trial(number, curve)
-    assert stopped(trial(3, own, status=""), objective, direction) == ends
+def test_worse_than_the_median_of_averages(curve, ends, objective, direction):
+    for number, other in enumerate([[0.2, 0.3, 0.4], [0.5, 0.5, 0.5], [0.75, 0.75]]):
+        trial(number, other)
+    assert stopped(trial(3, curve, status=""), objective, direction) == ends
 
 
 def test_only_completed_trials_count():

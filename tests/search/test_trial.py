@@ -1,4 +1,4 @@
-"""One trial in whichever process: its outcome, and what another process is told of its search."""
+"""One trial in any process: its outcome, and how another process makes its search."""
 
 import json
 import types
@@ -18,7 +18,7 @@ SPACE = {"batch_size": Choice(20, 50), "optimizer": Choice("adam", "momentum", l
 
 
 def outcome_of(history=None, error=None, record=None, values=None, **options):
-    """Train a trial whose training writes this record and gives this history, or raises this."""
+    """Train a trial whose training writes this record and returns this history, or raises this."""
     search = Search("own", "lenet1-max", SPACE, **options)
 
     def train(hp, directory):
@@ -50,7 +50,7 @@ def test_the_score_is_that_of_the_best_epoch():
         (4, 1, {"tuner": "hyperband"}, False, False),  # which trains some for fewer epochs
     ],
 )
-def test_what_is_told_of_the_run_of_a_trial(epochs, processes, options, resumed, stopped):
+def test_the_outcome_describes_the_run_of_a_trial(epochs, processes, options, resumed, stopped):
     segment = full().segments[0].model_dump()
     record = full(segments=[{**segment, "seconds": 1.5 + i} for i in range(processes)], epochs=epochs)
     outcome = outcome_of(HISTORY, record=record, **options)
@@ -59,7 +59,7 @@ def test_what_is_told_of_the_run_of_a_trial(epochs, processes, options, resumed,
     assert outcome.seconds == sum(1.5 + i for i in range(processes))
 
 
-def test_processes_of_the_trial_that_it_goes_on_with_are_not_counted():
+def test_processes_of_the_trial_that_it_resumes_are_not_counted():
     before = Path("trial_0000/outcome.json")
     before.parent.mkdir()
     before.write_text(Outcome(status="completed", segments=1).model_dump_json())

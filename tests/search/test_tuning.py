@@ -29,10 +29,10 @@ def test_there_is_a_file_for_each_report():
 def test_fits_its_recipe(file):
     search = kzoo.load_search(file)
     RecipeHyperModel(search.base, search.checked_space)
-    own = search.checked_space.baseline()
+    baseline = search.checked_space.baseline()
     if search.tuner != "hyperband":  # whose trials begin elsewhere
-        assert own is not None, "the report's own values are not in the space"
-        assert search.base.override(**search.checked_space.changes(own)).resolved().epochs == search.base.epochs
+        assert baseline is not None, "the report's own values are not in the space"
+        assert search.base.override(**search.checked_space.changes(baseline)).resolved().epochs == search.base.epochs
 
 
 @pytest.fixture(scope="module")

@@ -70,13 +70,13 @@ def made():
 def keep():
     """Writes a record as a run's directory (``runs``) or as a committed file (``results/STUDY``)."""
 
-    def write(record, place):
-        if place.name == "runs":
-            path = place / f"{record.name.replace('/', '-')}-{record.digest}" / "result.json"
+    def write(record, folder):
+        if folder.name == "runs":
+            path = folder / f"{record.name.replace('/', '-')}-{record.digest}" / "result.json"
             path.parent.mkdir(parents=True)
             (path.parent / "recipe.json").write_text(Recipe(**record.recipe).to_json())
         else:
-            path = place / f"{record.digest}.json"
+            path = folder / f"{record.digest}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(record.to_json())
         return path

@@ -1,12 +1,12 @@
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.recipes.settings import Adam
-from kzoo.studies import Entry, Study, study
+from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.budget import budget, budgeted, check_changes, label, varied
 
-RESCUE = study("rescue")
+RESCUE = get_study("rescue")
 BN = RESCUE.entry("BN")
 
 
@@ -25,28 +25,28 @@ BN = RESCUE.entry("BN")
     ],
 )
 def test_a_budget_is_what_was_changed(changes, expected):
-    row = recipe("rescue/bn").override(**changes).resolved()
-    found = budget(RESCUE, BN, row)
-    assert label(found) == expected
+    recipe = get_recipe("rescue/bn").override(**changes).resolved()
+    difference = budget(RESCUE, BN, recipe)
+    assert label(difference) == expected
     others = [entry for entry in RESCUE.entries if entry is not BN]
-    assert [budget(RESCUE, entry, row) for entry in others] == [None] * 4
+    assert [budget(RESCUE, entry, recipe) for entry in others] == [None] * 4
 
 
 def test_content_counts_not_the_name():
-    same = recipe("rescue/vgg38").derive("mine/x", model="vgg38", model_options={"batch_norm": True}, epochs=3)
+    same = get_recipe("rescue/vgg38").derive("mine/x", model="vgg38", model_options={"batch_norm": True}, epochs=3)
     assert label(budget(RESCUE, BN, same.resolved())) == "epochs=3"
     # report b's baseline is report a's network, by whatever name
     for name in ("batchnorm/baseline", "learning-rate/0.001", "seeds/0"):
-        assert label(budget(RESCUE, BN, recipe(name).override(l2=0.1).resolved())) == "l2=0.1"
+        assert label(budget(RESCUE, BN, get_recipe(name).override(l2=0.1).resolved())) == "l2=0.1"
     # other recipes are no budgets of it, whatever they differ in
     for name in ("learning-rate/0.01", "batch-size/50", "batchnorm-decay/0.001", "rescue/bn-residual"):
-        assert budget(RESCUE, BN, recipe(name).resolved()) is None
-    assert budget(RESCUE, BN, recipe("rescue/bn").derive("mine/x", l2=0.1).resolved()) is None
+        assert budget(RESCUE, BN, get_recipe(name).resolved()) is None
+    assert budget(RESCUE, BN, get_recipe("rescue/bn").derive("mine/x", l2=0.1).resolved()) is None
 
 
 def test_what_a_study_varies_is_no_budget():
     assert {"model_options.batch_norm", "model_options.residual"} <= varied(RESCUE)
-    rates = study("learning-rate")
+    rates = get_study("learning-rate")
     with pytest.raises(InputError, match=r"compares values of optimizer.learning_rate"):
         check_changes(rates, {"optimizer.learning_rate": 0.1})
     with pytest.raises(InputError, match=r"compares values of optimizer.learning_rate"):
@@ -56,29 +56,29 @@ def test_what_a_study_varies_is_no_budget():
     with pytest.raises(InputError, match="model cannot be set"):
         check_changes(rates, {"model": "mlp"})
     check_changes(rates, {"epochs": 1, "dataset": "digits"})
-    seeds = study("seeds")
+    seeds = get_study("seeds")
     one, other = seeds.entries[:2]
     assert budget(seeds, one, other.recipe.resolved()) is None
 
 
 def test_another_dataset_keeps_what_the_study_varies():
-    row = study("regularise")
-    recipes = [budgeted(row, entry, {"dataset": "digits"}) for entry in row.entries]
+    study = get_study("regularise")
+    recipes = [budgeted(study, entry, {"dataset": "digits"}) for entry in study.entries]
     assert len({item.digest() for item in recipes}) == len(recipes)
     assert "random_erasing" in [change.kind for change in recipes[-1].augmentation]
     assert {item.normalization for item in recipes} == {"dataset"}
-    assert label(budget(row, row.entries[-1], recipes[-1])) == "dataset=digits"
+    assert label(budget(study, study.entries[-1], recipes[-1])) == "dataset=digits"
 
 
 def test_datasets_that_a_study_compares():
-    base = recipe("reduction/lenet1-max")
-    row = Study(
-        "two", "ours", "Which?", (Entry(base, "emnist"), Entry(recipe("reduction/lenet1-max-cifar10"), "cifar10"))
+    base = get_recipe("reduction/lenet1-max")
+    study = Study(
+        "two", "ours", "Which?", (Entry(base, "emnist"), Entry(get_recipe("reduction/lenet1-max-cifar10"), "cifar10"))
     )
     # the split differs because the dataset does: it goes with it
-    assert varied(row) == {"dataset"}
-    first, second = row.entries
-    assert budget(row, first, second.recipe.resolved()) is None
-    assert budget(row, second, second.recipe.resolved()) == {}
-    digits = [budgeted(row, entry, {"dataset": "digits"}).digest() for entry in row.entries]
+    assert varied(study) == {"dataset"}
+    first, second = study.entries
+    assert budget(study, first, second.recipe.resolved()) is None
+    assert budget(study, second, second.recipe.resolved()) == {}
+    digits = [budgeted(study, entry, {"dataset": "digits"}).digest() for entry in study.entries]
     assert digits[0] == digits[1]

@@ -174,9 +174,9 @@ def test_times_come_from_the_benchmark(world):
     ],
 )
 def test_a_budget_too_small_for_the_network_that_is_to_learn(world, budget, a, b, status):
-    found = world(budget=budget, a=a, b=b)
+    records = world(budget=budget, a=a, b=b)
     tests = AtChance("b", metric="test_accuracy"), Learns("a", metric="test_accuracy", times=1.8)
-    assert AllOf(*tests)(found).status == (NOT if budget == "full" else status)
-    assert Higher("a", "b")(found).status == status
-    assert Lower("b", "a", metric="test_accuracy")(found).status == status
-    assert tests[1](found).status == (NOT if budget == "full" else status)
+    assert AllOf(*tests)(records).status == (NOT if budget == "full" else status)
+    assert Higher("a", "b")(records).status == status
+    assert Lower("b", "a", metric="test_accuracy")(records).status == status
+    assert tests[1](records).status == (NOT if budget == "full" else status)

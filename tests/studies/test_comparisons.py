@@ -1,4 +1,4 @@
-"""Claims with bounds of their own, on records made up for them."""
+"""Claims with stated bounds, on made-up records."""
 
 import pytest
 

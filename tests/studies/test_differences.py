@@ -2,7 +2,7 @@
 
 import pytest
 
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.budget import budget, label
 from kzoo.studies.differences import differences
@@ -11,13 +11,13 @@ from kzoo.studies.rendering import markdown
 from kzoo.studies.selection import on_other_images, published_sizes
 from kzoo.studies.tables import notes, rows
 
-BN = recipe("rescue/bn")
+BN = get_recipe("rescue/bn")
 CIFAR100 = {"drawn": 47_500, "train": 47_500, "validation": 2_500, "test": 10_000}
 
 
-def results(made, accuracies, *, reported, why="", sizes=CIFAR100, budget="full", row=BN):
-    study = Study("t", "a", "Which?", (Entry(row, "BN", reported, why=why),))
-    records = [made(row.override(seed=seed), value, sizes=sizes) for seed, value in enumerate(accuracies)]
+def results(made, accuracies, *, reported, why="", sizes=CIFAR100, budget="full", recipe=BN):
+    study = Study("t", "a", "Which?", (Entry(recipe, "BN", reported, why=why),))
+    records = [made(recipe.override(seed=seed), value, sizes=sizes) for seed, value in enumerate(accuracies)]
     return BudgetRecords(study, budget, {"BN": records})
 
 
@@ -33,28 +33,28 @@ def results(made, accuracies, *, reported, why="", sizes=CIFAR100, budget="full"
     ],
 )
 def test_sizes_on_the_published_dataset_follow_from_the_recipe(made, name, changes, sizes):
-    row = recipe(name).override(**changes)
-    record = made(row)
+    recipe = get_recipe(name).override(**changes)
+    record = made(recipe)
     assert published_sizes(record.recipe) == sizes
     assert on_other_images(record) == (sizes is not None)  # made-up records have 1,000 / 100 / 100
     if sizes is not None:
         drawn, validation, test = sizes
         # the copies of an expansion are no other images
         same = {"drawn": drawn, "train": 2 * drawn, "validation": validation, "test": test}
-        assert not on_other_images(made(row, sizes=same))
+        assert not on_other_images(made(recipe, sizes=same))
 
 
-def test_other_images_stand_beside_the_budget_of_every_row(made):
+def test_other_images_are_shown_with_the_budget_of_every_row(made):
     fewer = {**CIFAR100, "drawn": 40_000, "train": 40_000}
     for budget_, sizes, expected in (
         ("full", CIFAR100, "full"),
         ("full", fewer, "full, other images"),
         ("epochs=3", fewer, "epochs=3, other images"),
     ):
-        found = results(made, [0.5], reported={}, sizes=sizes, budget=budget_)
-        assert [row.budget for row in rows(found)] == [expected]
-        assert (f"| BN | 1 | {expected} |" in markdown(found)) == ("other" in expected)
-        assert ("47,500 / 2,500 / 10,000)" in notes(found)[0]) == ("other" in expected)
+        records = results(made, [0.5], reported={}, sizes=sizes, budget=budget_)
+        assert [row.budget for row in rows(records)] == [expected]
+        assert (f"| BN | 1 | {expected} |" in markdown(records)) == ("other" in expected)
+        assert ("47,500 / 2,500 / 10,000)" in notes(records)[0]) == ("other" in expected)
 
 
 def test_a_difference_beyond_two_standard_errors_needs_a_reason(made):
@@ -66,16 +66,16 @@ def test_a_difference_beyond_two_standard_errors_needs_a_reason(made):
     assert differences(results(made, [0.5], reported={**reported, "test_accuracy": 0.4901})) == []
     assert differences(results(made, [0.5], reported=reported | {"test_accuracy": 0.3}, budget="epochs=3")) == []
     assert differences(results(made, [0.5], reported={"test_accuracy": 0.3}, row=BN.override(dataset="digits"))) != []
-    own = results(made, [0.5], reported={"test_accuracy": 0.3})
-    other = BudgetRecords(own.study, "full", {"BN": [made(BN.override(dataset="digits"), 0.5, sizes=CIFAR100)]})
+    ours = results(made, [0.5], reported={"test_accuracy": 0.3})
+    other = BudgetRecords(ours.study, "full", {"BN": [made(BN.override(dataset="digits"), 0.5, sizes=CIFAR100)]})
     assert differences(other) == []
 
 
 def test_the_reason_is_the_entrys_or_says_what_was_tried(made):
     reported = {"test_accuracy": 0.3}
-    given = results(made, [0.5], reported=reported, why="The initial weights are others.")
-    assert differences(given)[0].why == "The initial weights are others."
-    text = markdown(given)
+    explained = results(made, [0.5], reported=reported, why="The initial weights are others.")
+    assert differences(explained)[0].why == "The initial weights are others."
+    text = markdown(explained)
     assert "- BN: test accuracy 0.5000, reported 0.3000; +0.2000 is 40.0 standard errors of 10,000 images." in text
     (once,) = differences(results(made, [0.5], reported=reported))
     assert once.why.startswith("The reason is not known. Tried: the last epoch instead of the best (0.0000 apart")

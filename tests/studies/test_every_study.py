@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kzoo.studies import list_studies, metrics, study
+from kzoo.studies import get_study, list_studies, metrics
 from kzoo.studies.running import run_study
 
-# 24 training images leave some classes out of the validation part, which is said.
+# 24 training images leave some classes out of the validation part, which is reported.
 pytestmark = [pytest.mark.usefixtures("eagerly"), pytest.mark.filterwarnings("ignore:split")]
 
 # Smaller networks of the same kind, wherever a study does not compare their size.
@@ -68,29 +68,29 @@ def tiny(tmp_path_factory):
 
 def run(command, tiny, name, only="*"):
     """Train a study's runs in this process, which saves importing Keras for each; check its table and its page."""
-    row = study(name)
+    study = get_study(name)
     changes = {"dataset": f"npz:{tiny[SIZES.get(name, 8)]}", **SMALLER.get(name, {})}
     if name not in OWN_EPOCHS:
         changes["epochs"] = 1
     if name not in OWN_BATCHES:
         changes["batch_size"] = 24  # one step
-    tasks = run_study(row, only=only, changes=changes)
+    tasks = run_study(study, only=only, changes=changes)
     assert {task.status for task in tasks} == {"recorded"}
     labels = {label for task in tasks for label in task.labels}
-    assert labels == {label for label in row.labels if fnmatch.fnmatchcase(label, only)}
+    assert labels == {label for label in study.labels if fnmatch.fnmatchcase(label, only)}
 
     code, text, err = command("study", "table", name, "--json")
     assert (code, err) == (0, "")
     (budget,) = json.loads(text)["budgets"]
     assert ("dataset=npz:" if name in OWN_EPOCHS else "epochs=1, dataset=npz:") in budget["budget"]
-    found = {entry["label"]: entry["figures"] for entry in budget["rows"] if entry["seeds"]}
-    assert set(found) == labels
-    for label, figures in found.items():
-        trained = {name for name in row.columns if metrics.metric(name).source == "record"}
+    by_label = {entry["label"]: entry["figures"] for entry in budget["rows"] if entry["seeds"]}
+    assert set(by_label) == labels
+    for label, figures in by_label.items():
+        trained = {name for name in study.columns if metrics.metric(name).source == "record"}
         assert trained | {"test_accuracy"} <= set(figures)
         assert 0 <= figures["test_accuracy"]["mean"] <= 1
-        assert figures["test_accuracy"]["reported"] == row.entry(label).reported.get("test_accuracy")
-    assert [claim["text"] for claim in budget["claims"]] == [claim.text for claim in row.claims]
+        assert figures["test_accuracy"]["reported"] == study.entry(label).reported.get("test_accuracy")
+    assert [claim["text"] for claim in budget["claims"]] == [claim.text for claim in study.claims]
 
     code, text, err = command("study", "table", name)
     assert (code, err) == (0, "")
@@ -99,9 +99,9 @@ def run(command, tiny, name, only="*"):
     code, text, err = command("study", "report", name)
     assert (code, err) == (0, "")
     page = html.unescape(Path(text.split(":", 1)[1].strip()).read_text(encoding="utf-8"))
-    assert row.question in page
+    assert study.question in page
     assert all(label in page for label in labels)
-    assert all(claim.text in page for claim in row.claims)
+    assert all(claim.text in page for claim in study.claims)
     return tasks, changes
 
 
@@ -109,7 +109,7 @@ def run(command, tiny, name, only="*"):
 def test_one_study_of_each_report(name, only, command, tiny):
     tasks, changes = run(command, tiny, name, only)
     times = [(task.directory / "result.json").stat().st_mtime_ns for task in tasks]
-    again = run_study(study(name), only=only, changes=changes)
+    again = run_study(get_study(name), only=only, changes=changes)
     assert [(task.directory / "result.json").stat().st_mtime_ns for task in again] == times
 
 

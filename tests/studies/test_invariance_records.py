@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.recipes import recipe
-from kzoo.studies import metrics, study
+from kzoo.recipes import get_recipe
+from kzoo.studies import get_study, metrics
 from kzoo.studies.invariance import read_invariance
 from kzoo.studies.records import read_records, study_records
 from kzoo.studies.rendering import markdown
 from kzoo.studies.tables import columns
 
 RUNS, RESULTS = Path("runs"), Path("results")
-REDUCTION = study("reduction")
+REDUCTION = get_study("reduction")
 
 
 def measured(digest, shift=0.98, angle=0.9, **fields):
-    """Write a record of invariance and give its path."""
+    """Write a record of invariance and return its path."""
     content = {
         "name": "reduction/x",
         "digest": digest,
@@ -43,13 +43,13 @@ def measured(digest, shift=0.98, angle=0.9, **fields):
 
 
 def test_a_measurement_belongs_to_the_run_of_its_digest(made, keep):
-    full, short = recipe("reduction/lenet1-max"), recipe("reduction/lenet1-max").override(epochs=3)
-    for row in (full, short, recipe("reduction/lenet1-average")):
-        keep(made(row), RESULTS / "reduction")
+    full, short = get_recipe("reduction/lenet1-max"), get_recipe("reduction/lenet1-max").override(epochs=3)
+    for recipe in (full, short, get_recipe("reduction/lenet1-average")):
+        keep(made(recipe), RESULTS / "reduction")
     measured(short.digest())
-    found = study_records(REDUCTION, read_records([RESULTS]))
-    groups = found.budgets
-    assert found.problems == ()
+    records = study_records(REDUCTION, read_records([RESULTS]))
+    groups = records.budgets
+    assert records.problems == ()
     assert groups["epochs=3"].values("max L=1", "agreement_at_shift_1") == [0.98]
     assert groups["epochs=3"].values("max L=1", "accuracy_at_angle_15") == [0.4]
     assert groups["epochs=3"].values("max L=1", "agreement_at_shift_2") == []  # not asked
@@ -60,9 +60,9 @@ def test_a_measurement_belongs_to_the_run_of_its_digest(made, keep):
 
 
 def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
-    row = recipe("reduction/lenet1-max")
-    keep(made(row), RESULTS / "reduction")
-    measured(row.digest(), shift=0.9, angle=0.99)
+    recipe = get_recipe("reduction/lenet1-max")
+    keep(made(recipe), RESULTS / "reduction")
+    measured(recipe.digest(), shift=0.9, angle=0.99)
     (group,) = study_records(REDUCTION, read_records([RESULTS])).budgets.values()
     claims = {claim.text: claim.test(group) for claim in REDUCTION.claims if "invariant to" in claim.text}
     shift, turn = claims.values()
@@ -78,7 +78,7 @@ def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
         ({"fill": "grey"}, "cannot be read"),
     ],
 )
-def test_a_damaged_record_is_told(change, message):
+def test_a_damaged_record_is_reported(change, message):
     path = measured("0123456789", **change)
     with pytest.raises(InputError, match=message):
         read_invariance(path)

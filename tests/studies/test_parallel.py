@@ -20,13 +20,15 @@ SMALL = {"dataset": "digits", "train_size": 60, "batch_size": 20, "epochs": 2}
 FAST = {"delay": 0.05, "grace": 30.0}
 
 
-def recipe(name="test/a", **fields):
+def recipe_with(name="test/a", **fields):
     return Recipe(**{"name": name, "model": "lenet1-max", **SMALL, **fields})
 
 
-def task(row):
-    row = row.resolved()
-    return Task(row, row.digest(), (row.name,), Path("runs") / f"{row.name.replace('/', '-')}-{row.digest()}")
+def task(recipe):
+    recipe = recipe.resolved()
+    return Task(
+        recipe, recipe.digest(), (recipe.name,), Path("runs") / f"{recipe.name.replace('/', '-')}-{recipe.digest()}"
+    )
 
 
 def records(root="runs"):
@@ -37,8 +39,8 @@ def segments(root="runs"):
     return {name: len(record["segments"]) for name, record in records(root).items()}
 
 
-class Told:
-    """What a runner told."""
+class Changes:
+    """The changes that a runner reports."""
 
     def __init__(self):
         self.all = []
@@ -50,7 +52,7 @@ class Told:
         return [status for other, status, _ in self.all if other == name]
 
 
-# A user's own network; the first process to train it is killed once an epoch's checkpoint is there.
+# A custom network; the first process to train it is killed once an epoch's checkpoint is there.
 MORTAL = """
 import os, pathlib, signal, threading, time
 import keras
@@ -70,16 +72,16 @@ def network(input_shape=(8, 8, 1), classes=10, **options):
 
 
 @pytest.mark.slow
-def test_runs_train_side_by_side_and_the_dead_are_taken_up(monkeypatch):
+def test_runs_train_side_by_side_and_killed_ones_are_resumed(monkeypatch):
     Path("mortal_network.py").write_text(MORTAL)
     monkeypatch.syspath_prepend(os.getcwd())
-    mortal = recipe("test/mortal", model="mortal_network:network", epochs=40)
-    tasks, told = [task(mortal), task(recipe("test/b", seed=1)), task(recipe("test/c", seed=2))], Told()
-    ended = run_tasks(tasks, pool=Children(2, **FAST), tell=told)
+    mortal = recipe_with("test/mortal", model="mortal_network:network", epochs=40)
+    tasks, changes = [task(mortal), task(recipe_with("test/b", seed=1)), task(recipe_with("test/c", seed=2))], Changes()
+    ended = run_tasks(tasks, pool=Children(2, **FAST), tell=changes)
     assert [one.status for one in ended] == ["recorded"] * 3
-    assert told.of("test/mortal") == ["running", "cut off", "running", "recorded"]
-    assert told.of("test/c") == ["running", "recorded"]
-    (reason,) = [reason for _, status, reason in told.all if status == "cut off"]
+    assert changes.of("test/mortal") == ["running", "cut off", "running", "recorded"]
+    assert changes.of("test/c") == ["running", "recorded"]
+    (reason,) = [reason for _, status, reason in changes.all if status == "cut off"]
     assert reason.startswith("its process died (killed by SIGKILL, perhaps out of memory)")
     assert reason.endswith("it starts again")
     assert segments() == {one.directory.name: 2 if one is tasks[0] else 1 for one in tasks}
@@ -92,22 +94,22 @@ def test_runs_train_side_by_side_and_the_dead_are_taken_up(monkeypatch):
 
 
 @pytest.mark.slow
-def test_bad_input_is_told_once_and_failures_do_not_stop_others(monkeypatch, capsys):
+def test_bad_input_is_reported_once_and_failures_do_not_stop_others(monkeypatch, capsys):
     Path("broken_network.py").write_text("def network(**options):\n    raise RuntimeError('no network today')\n")
     monkeypatch.syspath_prepend(os.getcwd())
     monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
     tasks = [
-        task(recipe("test/broken", model="broken_network:network")),
-        task(recipe("test/absent", dataset="cifar10")),
-        task(recipe("test/good")),
+        task(recipe_with("test/broken", model="broken_network:network")),
+        task(recipe_with("test/absent", dataset="cifar10")),
+        task(recipe_with("test/good")),
     ]
-    told = Told()
+    changes = Changes()
     with pytest.raises(InputError, match=r"^test/absent, seed 0: .*cifar10"):
-        run_tasks(tasks, pool=Children(2, **FAST), tell=told)
-    assert told.of("test/good") == ["running", "recorded"]
-    assert told.of("test/absent") == ["running", "failed"]
-    assert told.of("test/broken") == ["running", "failed"]
-    assert "no network today" in next(why for name, _, why in reversed(told.all) if name == "test/broken")
+        run_tasks(tasks, pool=Children(2, **FAST), tell=changes)
+    assert changes.of("test/good") == ["running", "recorded"]
+    assert changes.of("test/absent") == ["running", "failed"]
+    assert changes.of("test/broken") == ["running", "failed"]
+    assert "no network today" in next(why for name, _, why in reversed(changes.all) if name == "test/broken")
     assert list(records()) == [tasks[2].directory.name]
 
 
@@ -127,10 +129,10 @@ def finish(process):
 
 
 def wait_for(check, process):
-    while not (found := check()):
+    while not (result := check()):
         assert process.poll() is None
         time.sleep(0.05)
-    return found
+    return result
 
 
 def children(pid):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kzoo.recipes import recipe
-from kzoo.studies import list_studies, study
+from kzoo.recipes import get_recipe
+from kzoo.studies import get_study, list_studies
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE, read, read_records
 from tests.docs.generating import generate
@@ -26,15 +26,15 @@ PAGE = "".join(
 def first(tmp_path_factory):
     """A checkout with records in it, whose tables are current: two seeds of report a's BN at 15 epochs, and VGG-08."""
     where = tmp_path_factory.mktemp("site")
-    rows = [recipe("rescue/bn").override(seed=seed, epochs=15) for seed in (0, 1)]
-    for row, accuracy in zip([*rows, recipe("rescue/vgg08")], (0.5, 0.6, 0.4), strict=True):
-        place = where / "runs" / row.digest()
-        place.mkdir(parents=True)
-        (place / "result.json").write_text(make(row, accuracy).to_json())
+    recipes = [get_recipe("rescue/bn").override(seed=seed, epochs=15) for seed in (0, 1)]
+    for recipe, accuracy in zip([*recipes, get_recipe("rescue/vgg08")], (0.5, 0.6, 0.4), strict=True):
+        directory = where / "runs" / recipe.digest()
+        directory.mkdir(parents=True)
+        (directory / "result.json").write_text(make(recipe, accuracy).to_json())
     shutil.copytree(ROOT / "docs" / "tables", where / "docs" / "tables")
     shutil.copy(ROOT / "docs" / "generate.py", where / "docs")
     (where / "README.md").write_text(PAGE)
-    collect(study("rescue"), where / "runs", where / "results")
+    collect(get_study("rescue"), where / "runs", where / "results")
     assert generate(where).returncode == 0
     assert generate(where, "--check").returncode == 0
     return where
@@ -60,7 +60,9 @@ def test_every_claim_of_the_reports_has_one_row_and_is_counted(site):
     text = (site / "README.md").read_text()
     counts = re.search(r"<!-- claim-counts:begin -->(.*)<!-- claim-counts:end -->", text, re.DOTALL)[1]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if "](studies.md#" in line]
-    claims = [claim.text for row in map(study, list_studies()) if row.report in "abcde" for claim in row.claims]
+    claims = [
+        claim.text for study in map(get_study, list_studies()) if study.report in "abcde" for claim in study.claims
+    ]
     assert sorted(row[0] for row in rows) == sorted(claims)
 
     # A verdict at a small budget is marked as one, and no count mixes it with the others.
@@ -118,8 +120,8 @@ def test_without_records_the_tables_say_so(site):
 
 def test_committed_records_are_whole_and_name_no_machine():
     assert check_sums(RESULTS) == []
-    found = read_records([RESULTS]) if RESULTS.is_dir() else None
-    assert found is None or found.problems == ()
+    records = read_records([RESULTS]) if RESULTS.is_dir() else None
+    assert records is None or records.problems == ()
     for path in RESULTS.glob("**/*.json"):
         if path.parent.name not in (EPOCH_TIME, INVARIANCE):
             assert "data_dir" not in read(path).record.data, path

@@ -6,15 +6,15 @@ import pytest
 from rich.console import Console
 
 from kzoo.errors import InputError
-from kzoo.recipes import recipe
-from kzoo.studies import study
+from kzoo.recipes import get_recipe
+from kzoo.studies import get_study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
 from kzoo.studies.rendering import markdown, rich_tables, to_dict
 from kzoo.studies.tables import heading, rows
 from tests.studies.conftest import make
 
-RESCUE = study("rescue")
+RESCUE = get_study("rescue")
 RUNS, RESULTS = Path("runs"), Path("results")
 
 
@@ -24,40 +24,38 @@ def tampered(path, **changes):
 
 def test_records_are_grouped_by_budget(made, keep):
     for seed in (0, 1):
-        keep(made(recipe("rescue/bn").override(seed=seed, epochs=15), 0.5 + seed / 10), RUNS)
-    keep(made(recipe("batchnorm/baseline"), 0.6), RESULTS / "batchnorm")
-    keep(made(recipe("rescue/vgg08").override(epochs=15), 0.4), RESULTS / "rescue")
-    keep(made(recipe("reduction/lenet1-max"), 0.4), RESULTS / "reduction")
-    found = study_records(RESCUE, read_records())
-    assert list(found.budgets) == ["epochs=15", "full"]  # one's own runs before kept records
-    assert [found.has_runs(name) for name in found.budgets] == [True, False]
-    assert found.budgets["full"].recorded == ("BN",)
-    short = found.budgets["epochs=15"]
+        keep(made(get_recipe("rescue/bn").override(seed=seed, epochs=15), 0.5 + seed / 10), RUNS)
+    keep(made(get_recipe("batchnorm/baseline"), 0.6), RESULTS / "batchnorm")
+    keep(made(get_recipe("rescue/vgg08").override(epochs=15), 0.4), RESULTS / "rescue")
+    keep(made(get_recipe("reduction/lenet1-max"), 0.4), RESULTS / "reduction")
+    records = study_records(RESCUE, read_records())
+    assert list(records.budgets) == ["epochs=15", "full"]  # the user's runs before packaged records
+    assert [records.has_runs(name) for name in records.budgets] == [True, False]
+    assert records.budgets["full"].recorded == ("BN",)
+    short = records.budgets["epochs=15"]
     assert short.recorded == ("VGG-08", "BN")
     assert short.values("BN", "test_accuracy") == [0.5, 0.6]
     assert short.mean("BN", "test_accuracy") == pytest.approx(0.55)
     assert short.sd("BN", "test_accuracy") == pytest.approx(0.0707, abs=1e-4)
     assert short.sd("VGG-08", "test_accuracy") is None
     assert not short.has("BN", "residual")
-    assert found.problems == ()
+    assert records.problems == ()
     with pytest.raises(InputError, match="has no test_accuracy of 'residual' at budget 'epochs=15'"):
         short.mean("residual", "test_accuracy")
-    assert study_records(study("batch-size"), read_records()).budgets["epochs=15"].values("100", "val_accuracy") == [
-        0.5,
-        0.6,
-    ]
+    batch_sizes = study_records(get_study("batch-size"), read_records())
+    assert batch_sizes.budgets["epochs=15"].values("100", "val_accuracy") == [0.5, 0.6]
 
 
 def test_one_record_a_run(made, keep):
-    keep(made(recipe("rescue/bn"), 0.6), RUNS)
-    keep(made(recipe("seeds/0"), 0.7), RESULTS / "seeds")
+    keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
+    keep(made(get_recipe("seeds/0"), 0.7), RESULTS / "seeds")
     assert study_records(RESCUE, read_records([RESULTS, RUNS])).budgets["full"].values("BN", "test_accuracy") == [0.7]
     with pytest.raises(InputError, match="directory of records 'nowhere' does not exist"):
         read_records([Path("nowhere")])
 
 
-def test_what_cannot_be_used_is_told_and_the_rest_shown(made, keep):
-    good = keep(made(recipe("rescue/bn"), 0.6), RUNS)
+def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
+    good = keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
     text = good.read_text()
     cases = {
         "rescue/vgg08": (lambda path: path.write_text(text[:100]), "cannot be read"),
@@ -76,27 +74,27 @@ def test_what_cannot_be_used_is_told_and_the_rest_shown(made, keep):
         ),
     }
     for name, (change, _) in cases.items():
-        change(keep(made(recipe(name), 0.6), RUNS))
-    other = keep(made(recipe("rescue/vgg08").derive("rescue/vgg38"), 0.6), RUNS)
-    found = study_records(RESCUE, read_records())
-    assert found.budgets["full"].recorded == ("VGG-08", "BN")
-    assert len(found.problems) == len(cases)
+        change(keep(made(get_recipe(name), 0.6), RUNS))
+    other = keep(made(get_recipe("rescue/vgg08").derive("rescue/vgg38"), 0.6), RUNS)
+    records = study_records(RESCUE, read_records())
+    assert records.budgets["full"].recorded == ("VGG-08", "BN")
+    assert len(records.problems) == len(cases)
     for _, message in cases.values():
-        assert sum(message in problem for problem in found.problems) == 1, message
+        assert sum(message in problem for problem in records.problems) == 1, message
     # VGG-08's content under VGG-38's name counts as VGG-08; what is no run of the study at all is a problem.
     other.unlink()
-    foreign = keep(made(recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
-    (problem,) = set(study_records(RESCUE, read_records()).problems) - set(found.problems)
+    foreign = keep(made(get_recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
+    (problem,) = set(study_records(RESCUE, read_records()).problems) - set(records.problems)
     assert str(foreign) in problem
     assert "is named 'rescue/bn' and has another recipe" in problem
 
 
-def test_tables_show_ours_beside_theirs(made, keep):
-    keep(made(recipe("rescue/bn"), 0.5, train=0.9), RUNS)
-    keep(made(recipe("rescue/bn").override(seed=1), 0.6, train=0.9), RUNS)
-    keep(made(recipe("rescue/residual"), failed=True), RUNS)
-    found = study_records(RESCUE, read_records())
-    group = found.budgets["full"]
+def test_tables_show_our_values_next_to_the_reported_ones(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.5, train=0.9), RUNS)
+    keep(made(get_recipe("rescue/bn").override(seed=1), 0.6, train=0.9), RUNS)
+    keep(made(get_recipe("rescue/residual"), failed=True), RUNS)
+    records = study_records(RESCUE, read_records())
+    group = records.budgets["full"]
     assert heading(group) == "rescue at the full budget"
     bn, residual = rows(group)
     cells = {cell.metric: cell for cell in bn.cells}
@@ -109,23 +107,23 @@ def test_tables_show_ours_beside_theirs(made, keep):
     assert "No record at this budget: VGG-08, VGG-38, BN+residual." in text
     assert "cifar100 1,000 / 100 / 100 (other images: the published dataset has 47,500 / 2,500 / 10,000)" in text
     assert "| BN | 2 | full, other images |" in text
-    claims = {claim["text"]: claim for claim in to_dict(RESCUE, found)["budgets"][0]["claims"]}
+    claims = {claim["text"]: claim for claim in to_dict(RESCUE, records)["budgets"][0]["claims"]}
     assert claims["Networks train better with residual connections than with BatchNorm"]["status"] == "does not hold"
-    data = to_dict(RESCUE, found)["budgets"][0]["rows"][0]
+    data = to_dict(RESCUE, records)["budgets"][0]["rows"][0]
     assert data["figures"]["val_accuracy"]["difference"] == pytest.approx(0.0884)
     assert data["seeds"] == [0, 1]
 
 
-def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
-    keep(made(recipe("rescue/bn").override(dataset="digits"), 0.5), RUNS)
-    found = study_records(RESCUE, read_records())
-    (group,) = found.budgets.values()
+def test_no_difference_from_values_of_another_dataset_is_shown(made, keep):
+    keep(made(get_recipe("rescue/bn").override(dataset="digits"), 0.5), RUNS)
+    records = study_records(RESCUE, read_records())
+    (group,) = records.budgets.values()
     (row,) = rows(group)
     cells = {cell.metric: cell for cell in row.cells}
     assert cells["val_accuracy"].both() == "0.5000 (0.4616)"
     text = markdown(group)
     assert "The reported values are of cifar100, so no differences are shown." in text
-    assert to_dict(RESCUE, found)["budgets"][0]["rows"][0]["figures"]["val_accuracy"]["difference"] is None
+    assert to_dict(RESCUE, records)["budgets"][0]["rows"][0]["figures"]["val_accuracy"]["difference"] is None
     printed = Console(width=300, record=True, file=io.StringIO())
     printed.print(*rich_tables(group, 300))
     words = printed.export_text()
@@ -134,7 +132,7 @@ def test_no_difference_is_formed_to_figures_of_another_dataset(made, keep):
 
 @pytest.mark.timeout(60)  # columns that never fit must not be tried for ever
 def test_tables_fit_the_terminal(made, keep):
-    keep(made(recipe("rescue/bn"), 0.5), RUNS)
+    keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
     group = study_records(RESCUE, read_records()).budgets["full"]
     wide, narrow = rich_tables(group, 300), rich_tables(group, 60)
     assert (len(wide), len(narrow) > 1) == (1, True)
@@ -149,17 +147,17 @@ def test_tables_fit_the_terminal(made, keep):
 
 
 def test_headings_of_columns_are_short_where_there_is_a_short_one(made, keep):
-    keep(made(recipe("rescue/bn"), 0.5), RUNS)
+    keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
     header = markdown(study_records(RESCUE, read_records()).budgets["full"]).splitlines()[0]
     for text in ("run", "n", "budget", "val acc, last", "test acc", "test loss", "parameters"):
         assert f"| {text} |" in header
 
 
 def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
-    keep(made(recipe("rescue/bn").override(epochs=15), 0.5), RUNS)
-    keep(made(recipe("batchnorm/baseline"), 0.5), RUNS)
+    keep(made(get_recipe("rescue/bn").override(epochs=15), 0.5), RUNS)
+    keep(made(get_recipe("batchnorm/baseline"), 0.5), RUNS)
     new, problems = collect(RESCUE, RUNS, RESULTS)
-    digests = [recipe("batchnorm/baseline").digest(), recipe("rescue/bn").override(epochs=15).digest()]
+    digests = [get_recipe("batchnorm/baseline").digest(), get_recipe("rescue/bn").override(epochs=15).digest()]
     assert sorted(path.as_posix() for path in new) == sorted(
         [f"results/rescue/batchnorm-baseline-{digests[0]}.json", f"results/rescue/bn-{digests[1]}.json"]
     )
@@ -167,7 +165,7 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     assert not any("private" in path.read_text() for path in new)
     assert check_sums(RESULTS) == []
     before = {path: path.read_text() for path in new}
-    assert collect(study("batchnorm"), RUNS, RESULTS) == ([], [])
+    assert collect(get_study("batchnorm"), RUNS, RESULTS) == ([], [])
     assert {path: path.read_text() for path in new} == before
     new[0].write_text(new[0].read_text().replace("1000", "1001", 1))
     new[1].unlink()
@@ -182,28 +180,32 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
 
 
 def test_times_of_the_studys_images_are_not_shown_for_others():
-    row = recipe("rescue/bn")
-    rows = [row.override(epochs=2), row.override(dataset="digits", epochs=2), row.override(image_size=16, epochs=2)]
-    found = tuple(RecordFile(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in rows)
-    groups = study_records(RESCUE, RecordFiles(found, {"rescue": {"BN": 6.4}}, ())).budgets
+    recipe = get_recipe("rescue/bn")
+    recipes = [
+        recipe.override(epochs=2),
+        recipe.override(dataset="digits", epochs=2),
+        recipe.override(image_size=16, epochs=2),
+    ]
+    files = tuple(RecordFile(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in recipes)
+    groups = study_records(RESCUE, RecordFiles(files, {"rescue": {"BN": 6.4}}, ())).budgets
     assert len(groups) == 3
     timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
     assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
 
 
-def test_records_of_one_dataset_and_split_with_different_images_are_told(made, keep):
-    rows = [entry.recipe.override(epochs=5) for entry in study("rescue").entries[:2]]
-    one = made(rows[0])
-    other = made(rows[1], data={**one.data, "fingerprint": "e" * 10})
+def test_records_of_one_dataset_and_split_with_different_images_are_reported(made, keep):
+    recipes = [entry.recipe.override(epochs=5) for entry in get_study("rescue").entries[:2]]
+    one = made(recipes[0])
+    other = made(recipes[1], data={**one.data, "fingerprint": "e" * 10})
     for record in (one, other):
         keep(record, Path("runs"))
-    (line,) = study_records(study("rescue"), read_records([Path("runs")])).problems
+    (line,) = study_records(get_study("rescue"), read_records([Path("runs")])).problems
     assert "are of the same dataset and split and of different images (fingerprints" in line
     assert "ffffffffff" in line
     assert "eeeeeeeeee" in line
 
     # Fewer images are other images, and no surprise.
-    fewer = made(rows[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
+    fewer = made(recipes[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
     keep(fewer, Path("fewer/runs"))
     records = read_records([Path("fewer/runs")]).files + read_records([Path("runs")]).files[:1]
-    assert study_records(study("rescue"), RecordFiles(records, {}, ())).problems == ()
+    assert study_records(get_study("rescue"), RecordFiles(records, {}, ())).problems == ()

@@ -1,4 +1,4 @@
-"""Running a study: what is trained, what is skipped, and what is told. Networks are tiny, on digits."""
+"""Running a study: what is trained, what is skipped, and what is reported. Networks are tiny, on digits."""
 
 import io
 import json
@@ -15,8 +15,8 @@ from rich.console import Console
 
 from kzoo import studies
 from kzoo.errors import InputError
-from kzoo.recipes import Recipe, recipe
-from kzoo.studies import Entry, Study, study
+from kzoo.recipes import Recipe, get_recipe
+from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.collecting import collect
 from kzoo.studies.progress import StudyProgress
 from kzoo.studies.running import failures, plan, run_study
@@ -31,7 +31,7 @@ WIDE = SMALL.derive("t/wide", model_options={"hidden": [16]})
 TINY = Study("tiny", "ours", "Which?", (Entry(SMALL, "small"), Entry(WIDE, "wide")))
 
 
-class Told(list):
+class Changes(list):
     def __call__(self, task, status, reason=""):
         self.append((*task.labels, status))
 
@@ -47,17 +47,17 @@ def test_entries_of_one_identity_share_their_runs():
         (("small", "again"), 0), (("small", "again"), 1), (("wide",), 0), (("wide",), 1),
     ]  # fmt: skip
     assert len({task.directory for task in tasks}) == 4
-    # so too across studies: report b's baseline goes on in the directory where report a's run was begun
-    (begun,) = plan(study("rescue"), only="BN")
+    # so too across studies: report b's baseline resumes in the directory where report a's run began
+    (begun,) = plan(get_study("rescue"), only="BN")
     begun.directory.mkdir(parents=True)
     (begun.directory / "recipe.json").write_text(begun.recipe.to_json())
     for name, label in (("batch-size", "100"), ("seeds", "seed 0"), ("learning-rate", "1e-3")):
-        (task,) = plan(study(name), only=label)
+        (task,) = plan(get_study(name), only=label)
         assert (task.directory, task.status) == (begun.directory, "cut off"), name
 
 
 def test_only_and_changes():
-    tasks = plan(study("rescue"), only="rescue/*residual", changes={"dataset": "digits", "epochs": 3})
+    tasks = plan(get_study("rescue"), only="rescue/*residual", changes={"dataset": "digits", "epochs": 3})
     assert [task.labels[0] for task in tasks] == ["residual", "BN+residual"]
     assert {(task.recipe.dataset, task.recipe.epochs, task.recipe.augmentation) for task in tasks} == {
         ("digits", 3, ())
@@ -85,30 +85,30 @@ def test_bad_input_is_refused_before_training(options, message):
 
 def test_seeds_of_a_study_of_seeds():
     with pytest.raises(InputError, match="study 'seeds' compares seeds"):
-        plan(study("seeds"), seeds=[0, 1])
+        plan(get_study("seeds"), seeds=[0, 1])
 
 
-def test_a_damaged_record_is_told_before_training_and_left(made, keep):
-    path = keep(made(recipe("rescue/bn")), RUNS)
+def test_a_damaged_record_is_reported_before_training_and_left(made, keep):
+    path = keep(made(get_recipe("rescue/bn")), RUNS)
     path.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        plan(study("rescue"))
+        plan(get_study("rescue"))
     assert path.read_text() == "{"
     path.unlink()
-    (path.parent / "recipe.json").write_text(recipe("rescue/vgg08").resolved().to_json())
+    (path.parent / "recipe.json").write_text(get_recipe("rescue/vgg08").resolved().to_json())
     with pytest.raises(InputError, match="holds the run of another recipe: move it aside"):
-        plan(study("rescue"))
+        plan(get_study("rescue"))
 
 
 def test_trains_what_is_missing_and_nothing_twice():
-    told = Told()
-    ended = run_study(TINY, only="small", tell=told)
-    assert told == [("small", "running"), ("small", "recorded")]
+    changes = Changes()
+    ended = run_study(TINY, only="small", tell=changes)
+    assert changes == [("small", "running"), ("small", "recorded")]
     assert [task.status for task in ended] == ["recorded"]
     before = digests()
-    told.clear()
-    assert [task.status for task in run_study(TINY, tell=told)] == ["recorded", "recorded"]
-    assert told == [("wide", "running"), ("wide", "recorded")]
+    changes.clear()
+    assert [task.status for task in run_study(TINY, tell=changes)] == ["recorded", "recorded"]
+    assert changes == [("wide", "running"), ("wide", "recorded")]
     assert before.items() <= digests().items()
     # a committed record counts as well, a smaller budget is another run
     collect(TINY, RUNS, Path("results"))
@@ -119,14 +119,14 @@ def test_trains_what_is_missing_and_nothing_twice():
 
 def test_a_failed_run_does_not_stop_the_others():
     wild = SMALL.derive("t/wild", batch_size=20, optimizer={"kind": "sgd", "learning_rate": 1e30})
-    row = Study("wild", "ours", "Which?", (Entry(wild, "wild"), Entry(SMALL, "small")))
-    told = Told()
-    ended = run_study(row, tell=told)
-    assert told[-3:] == [("wild", "failed"), ("small", "running"), ("small", "recorded")]
+    study = Study("wild", "ours", "Which?", (Entry(wild, "wild"), Entry(SMALL, "small")))
+    changes = Changes()
+    ended = run_study(study, tell=changes)
+    assert changes[-3:] == [("wild", "failed"), ("small", "running"), ("small", "recorded")]
     assert "1 of 2 runs failed: wild, seed 0: the training loss is" in str(failures(ended))
-    told.clear()
-    assert "wild, seed 0: the training loss is" in str(failures(run_study(row, tell=told)))
-    assert told == []
+    changes.clear()
+    assert "wild, seed 0: the training loss is" in str(failures(run_study(study, tell=changes)))
+    assert changes == []
     assert failures(ended[1:]) is None
 
 
@@ -144,11 +144,11 @@ def test_a_run_in_use_elsewhere_is_waited_for(monkeypatch):
 
     monkeypatch.setattr(jobs, "time", SimpleNamespace(sleep=release, monotonic=time.monotonic))
     monkeypatch.setattr(jobs, "WAIT", 0.0)
-    told = Told()
-    ended = run_study(TINY, tell=told)
+    changes = Changes()
+    ended = run_study(TINY, tell=changes)
     assert [task.status for task in ended] == ["recorded", "recorded"]
-    assert told[:3] == [("small", "elsewhere"), ("wide", "running"), ("wide", "recorded")]
-    assert told[3:] == [("small", "running"), ("small", "recorded")]
+    assert changes[:3] == [("small", "elsewhere"), ("wide", "running"), ("wide", "recorded")]
+    assert changes[3:] == [("small", "running"), ("small", "recorded")]
     assert waits == [jobs.WAIT]
 
 
@@ -213,8 +213,8 @@ def test_commands(command, tiny, made, keep):
 
 def test_only_may_be_repeated(command, monkeypatch, made, keep):
     third = SMALL.derive("t/third", model_options={"hidden": [4]})
-    row = Study("three", "ours", "Which?", (*TINY.entries, Entry(third, "third")))
-    monkeypatch.setattr(studies.REGISTRY, "added", {"three": row})
+    study = Study("three", "ours", "Which?", (*TINY.entries, Entry(third, "third")))
+    monkeypatch.setattr(studies.REGISTRY, "added", {"three": study})
     for one in (SMALL, WIDE, third):
         keep(made(one, failed=True), RUNS)
     code, _, errors = command("study", "run", "three", "--only", "small", "--only", "w*")
@@ -284,5 +284,5 @@ def test_a_study_that_is_killed_ends_with_the_same_records():
         return content
 
     for path in Path("straight").glob("*/result.json"):
-        expected, found = record(path), record(RUNS / path.parent.name / "result.json")
-        assert [key for key in expected if expected[key] != found[key]] == []
+        expected, actual = record(path), record(RUNS / path.parent.name / "result.json")
+        assert [key for key in expected if expected[key] != actual[key]] == []

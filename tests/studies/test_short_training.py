@@ -58,6 +58,6 @@ def test_other_data_and_the_studies_of_short_training_have_no_such_note(study, c
     assert not any("For comparison" in note for note in notes(study, recipe))
 
 
-def test_without_a_packaged_set_nothing_is_said(notes, monkeypatch, tmp_path):
+def test_without_a_packaged_set_there_is_no_note(notes, monkeypatch, tmp_path):
     monkeypatch.setattr(short_training, "PACKAGED", tmp_path)
     assert not any("For comparison" in note for note in notes("depth", get_recipe("depth/vgg-a").override(epochs=1)))

@@ -1,18 +1,18 @@
 """One verdict a claim: the full budget's where it decides, another one's marked as such, none at all."""
 
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.studies import Claim, Entry, Study
 from kzoo.studies.claims import Computed, Higher
 from kzoo.studies.records import BudgetRecords, StudyRecords
 from kzoo.studies.standing import standings
 
-ROWS = {label: recipe(f"rescue/{name}") for label, name in (("a", "bn"), ("b", "residual"), ("c", "vgg08"))}
+RECIPES = {label: get_recipe(f"rescue/{name}") for label, name in (("a", "bn"), ("b", "residual"), ("c", "vgg08"))}
 CIFAR100 = {"drawn": 47_500, "train": 47_500, "validation": 2_500, "test": 10_000}
 STUDY = Study(
     "t",
     "a",
     "Which?",
-    tuple(Entry(row, label) for label, row in ROWS.items()),
+    tuple(Entry(recipe, label) for label, recipe in RECIPES.items()),
     (
         Claim("a above b", "report a", Higher("a", "b")),
         Claim("b above c", "report a", Higher("b", "c")),
@@ -26,18 +26,18 @@ def index(made, *, sizes=CIFAR100, **budgets):
     groups = {}
     for name, accuracies in budgets.items():
         name = name.replace("_", "=")
-        records = {label: [made(ROWS[label], value, sizes=sizes)] for label, value in accuracies.items()}
+        records = {label: [made(RECIPES[label], value, sizes=sizes)] for label, value in accuracies.items()}
         groups[name] = BudgetRecords(STUDY, name, records)
     return StudyRecords(groups, dict.fromkeys(groups, ()), ())
 
 
-def said(found):
-    return [(row.verdict.status, row.budget, row.decided, row.small) for row in standings(STUDY, found)]
+def verdicts(records):
+    return [(row.verdict.status, row.budget, row.decided, row.small) for row in standings(STUDY, records)]
 
 
 def test_the_full_budget_decides_wherever_it_can(made):
-    found = index(made, epochs_3={"a": 0.2, "b": 0.9, "c": 0.1}, full={"a": 0.9, "b": 0.5})
-    assert said(found) == [
+    records = index(made, epochs_3={"a": 0.2, "b": 0.9, "c": 0.1}, full={"a": 0.9, "b": 0.5})
+    assert verdicts(records) == [
         ("holds", "full", True, False),
         ("holds", "epochs=3", True, True),
         ("does not hold", "any", True, False),
@@ -46,10 +46,10 @@ def test_the_full_budget_decides_wherever_it_can(made):
 
 
 def test_without_enough_runs_nothing_is_decided(made):
-    assert [row[0] for row in said(index(made))][:2] == ["not enough runs"] * 2
-    assert said(index(made, epochs_3={"a": 0.5}))[0] == ("not enough runs", "epochs=3", False, True)
+    assert [row[0] for row in verdicts(index(made))][:2] == ["not enough runs"] * 2
+    assert verdicts(index(made, epochs_3={"a": 0.5}))[0] == ("not enough runs", "epochs=3", False, True)
 
 
-def test_other_images_are_told(made):
+def test_other_images_are_reported(made):
     fewer = {**CIFAR100, "test": 5_000}
-    assert said(index(made, sizes=fewer, full={"a": 0.9, "b": 0.5}))[0][1] == "full, other images"
+    assert verdicts(index(made, sizes=fewer, full={"a": 0.9, "b": 0.5}))[0][1] == "full, other images"

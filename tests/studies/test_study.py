@@ -3,7 +3,7 @@ import pytest
 from kzoo import studies
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
-from kzoo.studies import Claim, Entry, Study, list_studies, register_study, study
+from kzoo.studies import Claim, Entry, Study, get_study, list_studies, register_study
 from kzoo.studies.claims import Higher
 
 A = Entry(Recipe("t/a", model="mlp"), "a", {"test_accuracy": 0.5})
@@ -31,26 +31,26 @@ def test_what_cannot_be_a_study_is_refused(fields, message):
 
 
 def test_studies_by_name(registry):
-    row = Study("mine", "ours", "Which?", (A, B))
-    assert register_study(row) is row
-    assert study("mine") is row
+    study = Study("mine", "ours", "Which?", (A, B))
+    assert register_study(study) is study
+    assert get_study("mine") is study
     assert list_studies("m*") == ["mine"]
     assert list_studies()[0] == "rescue"
-    assert register_study(Study("mine", "ours", "Which?", (A, B))) == row
+    assert register_study(Study("mine", "ours", "Which?", (A, B))) == study
     with pytest.raises(InputError, match="study name 'rescue' is taken"):
         register_study(Study("rescue", "ours", "Which?", (A, B)))
     with pytest.raises(InputError, match="unknown study 'rescu': did you mean 'rescue'"):
-        study("rescu")
+        get_study("rescu")
     with pytest.raises(InputError, match="no entry 'c'"):
-        row.entry("c")
+        study.entry("c")
 
 
 def test_a_study_as_data():
-    row = Study("mine", "ours", "Which?", (A, B), (Claim("x", "ours", Higher("a", "b")),))
-    assert row.to_dict()["entries"][0] == {
+    study = Study("mine", "ours", "Which?", (A, B), (Claim("x", "ours", Higher("a", "b")),))
+    assert study.to_dict()["entries"][0] == {
         "label": "a",
         "recipe": "t/a",
         "reported": {"test_accuracy": 0.5},
         "note": "",
     }
-    assert row.claims[0].labels == ("a", "b")
+    assert study.claims[0].labels == ("a", "b")

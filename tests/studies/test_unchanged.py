@@ -1,4 +1,4 @@
-"""A study's recorded runs when the user's own data, model or weights have changed behind their recipes."""
+"""A study's recorded runs after the user's data, model or weights have changed."""
 
 import importlib
 import shutil
@@ -78,10 +78,10 @@ def records():
 
 
 def test_nothing_changed_is_skipped(there):
-    told = []
-    ended = run_study(BOTH, tell=lambda *change: told.append(change))
+    changes = []
+    ended = run_study(BOTH, tell=lambda *change: changes.append(change))
     assert [task.status for task in ended] == ["recorded", "recorded"]
-    assert told == []
+    assert changes == []
 
 
 def test_another_model_is_an_error_of_its_run_alone_and_no_table(there, command):
@@ -97,14 +97,14 @@ def test_another_model_is_an_error_of_its_run_alone_and_no_table(there, command)
     assert records() == before
 
 
-def test_other_data_is_told_first_and_the_rest_is_trained(there):
+def test_other_data_is_reported_first_and_the_rest_is_trained(there):
     nets = plan(BOTH, only="nets")[0].directory
     shutil.rmtree(nets)
     write_data(seed=1)
-    told = []
+    changes = []
     with pytest.raises(InputError, match=r"ours, seed 0: run '.*' is not what is asked for now: other data"):
-        run_study(BOTH, tell=lambda task, status, reason: told.append((*task.labels, status)))
-    assert told == [("ours", "failed"), ("nets", "running"), ("nets", "recorded")]
+        run_study(BOTH, tell=lambda task, status, reason: changes.append((*task.labels, status)))
+    assert changes == [("ours", "failed"), ("nets", "running"), ("nets", "recorded")]
     assert (nets / "result.json").exists()
 
 
@@ -140,7 +140,7 @@ def test_tables_and_pages_say_what_has_changed_and_collect_leaves_it(there, comm
     assert records() == before
 
 
-def test_what_cannot_be_compared_is_said_and_kept(there, command):
+def test_what_cannot_be_compared_is_reported_and_kept(there, command):
     Path("own.npz").unlink()
     code, text, errors = command("study", "table", "both")
     assert code == 0
@@ -195,8 +195,8 @@ import sys
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.running import run_study
-row = Recipe("u/zoo", model="mlp", model_options={"hidden": [4]}, dataset="digits", epochs=1, batch_size=60)
-(task,) = run_study(Study("zoo", "ours", "Which?", (Entry(row, "zoo"),)))
+recipe = Recipe("u/zoo", model="mlp", model_options={"hidden": [4]}, dataset="digits", epochs=1, batch_size=60)
+(task,) = run_study(Study("zoo", "ours", "Which?", (Entry(recipe, "zoo"),)))
 print(task.status, [name for name in ("keras", "tensorflow", "jax", "torch") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""Run by tests as a child process: trains a list of jobs one after another and kills itself where told.
+"""Run by tests as a child process: trains a list of jobs one after another and kills itself where a job says so.
 
 Each job is ``{"directory": ..., "recipe": {...}, "kill": null | {"epoch": e, "step": s} | {"write": n}}``: SIGKILL
 after that step of that epoch (from 0), or in the middle of the n-th checkpoint that this process writes.

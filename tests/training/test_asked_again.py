@@ -1,4 +1,4 @@
-"""The same command with something changed behind it: code, data, callbacks. Never the old result without a word."""
+"""The same command after code, data or callbacks have changed: the old result is never returned silently."""
 
 import importlib
 import json
@@ -47,12 +47,12 @@ def images(data_dir):
 QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}
 
 
-def write_module(place, text):
+def write_module(folder, text):
     """The module as a new process would find it."""
-    place.mkdir(exist_ok=True)
-    (place / "nets_under_test.py").write_text(textwrap.dedent(text))
+    folder.mkdir(exist_ok=True)
+    (folder / "nets_under_test.py").write_text(textwrap.dedent(text))
     sys.modules.pop("nets_under_test", None)
-    shutil.rmtree(place / "__pycache__", ignore_errors=True)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     importlib.invalidate_caches()
 
 
@@ -87,7 +87,7 @@ def edit(tmp_path, before, after):
     write_module(tmp_path / "code", NETS.replace(before, after))
 
 
-def test_nothing_changed_is_said_and_returned(there, tmp_path, command):
+def test_an_unchanged_run_is_reported_and_returned(there, tmp_path, command):
     # Other line numbers, a comment and a docstring are no change; nor are the names that Keras counts up.
     edit(tmp_path, "    def call(self, x):\n", '    # A comment.\n    def call(self, x):\n        """A docstring."""\n')
     keras.layers.Dense(1)
@@ -136,9 +136,9 @@ def test_data_is_read_again_from_where_it_was(there, tmp_path):
     record = json.loads((there / "result.json").read_text())
     record["data"]["data_dir"] = "recorded"
     (there / "result.json").write_text(json.dumps(record))
-    for given, used in ((None, "recorded"), ("given", "given")):
+    for data_dir, used in ((None, "recorded"), ("given", "given")):
         edit(tmp_path, "    import numpy as np\n", f"    import numpy as np\n    assert str(data_dir) == {used!r}\n")
-        assert ask(there, data_dir=given).result.epochs == 1
+        assert ask(there, data_dir=data_dir).result.epochs == 1
 
 
 def test_the_default_directory_is_refused_too_and_fresh_trains_anew(there, tmp_path):
@@ -165,29 +165,29 @@ def test_other_callbacks_are_refused(there, tmp_path):
         kzoo.resume(there, progress=False, callbacks=[Mine()])
 
     stopper = keras.callbacks.EarlyStopping("val_accuracy", patience=3, min_delta=0.1)
-    place = tmp_path / "with"
-    ask(place, callbacks=[stopper])
-    assert ask(place, callbacks=[stopper]).result.epochs == 1  # the same object, changed by its training
-    assert ask(place, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=3, min_delta=0.1)])
-    assert kzoo.resume(place, progress=False).result.epochs == 1
+    directory = tmp_path / "with"
+    ask(directory, callbacks=[stopper])
+    assert ask(directory, callbacks=[stopper]).result.epochs == 1  # the same object, changed by its training
+    assert ask(directory, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=3, min_delta=0.1)])
+    assert kzoo.resume(directory, progress=False).result.epochs == 1
     with pytest.raises(kzoo.InputError, match="patience=4"):
-        ask(place, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=4, min_delta=0.1)])
+        ask(directory, callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=4, min_delta=0.1)])
     with pytest.raises(kzoo.InputError, match="it was trained with EarlyStopping"):
-        ask(place)
+        ask(directory)
 
 
 def test_code_of_a_callback(there, tmp_path):
     def made(rate):
         return keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 * rate)
 
-    place = tmp_path / "scheduled"
-    run = ask(place, callbacks=[made(0.02)])
+    directory = tmp_path / "scheduled"
+    run = ask(directory, callbacks=[made(0.02)])
     assert run.history["learning_rate"] == [pytest.approx(0.01, rel=1e-6)]  # what was used, not the recipe's 0.001
-    assert ask(place, callbacks=[made(0.02)]).result == run.result
+    assert ask(directory, callbacks=[made(0.02)]).result == run.result
     with pytest.raises(kzoo.InputError, match="other callbacks"):
-        ask(place, callbacks=[made(0.03)])
+        ask(directory, callbacks=[made(0.03)])
     with pytest.raises(kzoo.InputError, match="other callbacks"):
-        ask(place, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.01)])
+        ask(directory, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.01)])
 
 
 def test_pictures_replaced_by_others_of_the_same_name_and_size(tmp_path):
@@ -260,12 +260,12 @@ def test_functions_of_a_notebook(tmp_path, monkeypatch):
         kzoo.train("__main__:net", **options)
 
 
-def test_what_is_no_recipe_is_refused_in_words():
+def test_what_is_not_a_recipe_is_refused():
     def local(classes):
         raise AssertionError
 
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)], name="mine")
-    for given, message in (
+    for recipe, message in (
         (local, "cannot be found by its name"),
         (lambda: model, "cannot be found by its name"),
         (model, "recipe is the model 'mine': give a recipe first"),
@@ -273,13 +273,13 @@ def test_what_is_no_recipe_is_refused_in_words():
         ({"model": "mlp"}, "not dict"),
     ):
         with pytest.raises(kzoo.InputError, match=message):
-            kzoo.train(given, dataset="digits", progress=False)
+            kzoo.train(recipe, dataset="digits", progress=False)
     both = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
     with pytest.raises(kzoo.InputError, match="must have one input to be trained on labelled images"):
         kzoo.train("mlp", model=keras.Model(both, keras.layers.Flatten()(both[0] + both[1])), progress=False)
 
 
-def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):
+def test_a_run_is_resumed_only_as_it_began(there, tmp_path):
     class Stop(keras.callbacks.Callback):
         def __init__(self, folder="a"):
             super().__init__()
@@ -298,19 +298,19 @@ def test_a_begun_run_goes_on_only_as_it_began(there, tmp_path):
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.CSVLogger("log.csv")])
 
-    # A mistake in a callback may be what the run stopped for: its code may change, and this is said. So may what it
-    # holds beside its arguments: a time differs whenever it is made.
+    # A mistake in a callback may be what the run stopped for: its code may change, and this is reported. So may what it
+    # holds besides its arguments: a time differs whenever it is made.
     Path("go on").touch()
     Stop.on_epoch_begin = lambda self, epoch, logs=None: None
-    with pytest.warns(UserWarning, match="resumes with") as said:
+    with pytest.warns(UserWarning, match="resumes with") as warned:
         assert kzoo.resume("cut", progress=False, callbacks=[Stop("b")]).result.epochs == 2
-    texts = [str(one.message) for one in said]
+    texts = [str(one.message) for one in warned]
     assert any(
         "resumes with other callbacks (Stop(path='b/log'); it was trained with Stop(path='a/log'))" in t for t in texts
     )
     assert any("other code of callback Stop" in t for t in texts)
 
-    # Asked for again, it is not what was asked for.
+    # The second time it is not what was asked for.
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         ask("cut", epochs=2, callbacks=[Stop("c")])
 
@@ -340,7 +340,7 @@ def test_initial_weights_of_unknown_origin(there, tmp_path):
     write_module(tmp_path / "code", text.replace("\n\ndef images", f"{loaded}\ndef images"))
     with pytest.raises(kzoo.InputError, match="other initial weights"):
         ask("constant")
-    # Drawn from a generator that no seed sets: told apart from a change.
+    # Drawn from a generator that no seed sets: distinguished from a change.
     text = NETS.replace("import keras\n", "import keras, os\n", 1)
     text = text.replace('"he_normal"', "keras.initializers.RandomNormal(seed=int.from_bytes(os.urandom(3), 'big'))")
     write_module(tmp_path / "code", text)
@@ -349,7 +349,7 @@ def test_initial_weights_of_unknown_origin(there, tmp_path):
         ask("unseeded")  # here the configuration itself holds another seed
 
 
-def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
+def test_custom_model_is_left_unchanged_and_the_same_call_finds_its_run(tmp_path):
     keras.utils.set_random_seed(3)
     layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.1), keras.layers.Dense(10)]
     model = keras.Sequential(layers, name="mine")
@@ -363,7 +363,7 @@ def test_own_model_stays_as_it_is_and_the_same_call_finds_its_run(tmp_path):
     assert kzoo.train(recipe, model=model, progress=False).result == first.result
     assert [path.name for path in Path("runs").iterdir()] == [first.directory.name]
 
-    # Its own training is not used, which is said.
+    # Its own training is not used, which is reported.
     model.compile("sgd", "mse")
     with pytest.warns(UserWarning, match="is compiled: its optimizer, loss and metrics are not used"):
         kzoo.train(recipe, model=model, progress=False)

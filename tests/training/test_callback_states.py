@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 def handed_over(before, after, folder="checkpoint"):
-    """Give a callback the state of another one, by way of a file."""
+    """Load the state of one callback into another, through a file."""
     parts = StatefulCallbacks([], [before])
     before.gather()
     states, arrays = parts.states()
@@ -137,7 +137,7 @@ def test_keras_callbacks_warn_of_nothing():
 
 
 class Returns(keras.callbacks.Callback):
-    """Has a state of its own."""
+    """Defines its own state."""
 
     def __init__(self, value):
         super().__init__()
@@ -153,7 +153,7 @@ class Returns(keras.callbacks.Callback):
         self.value = state["value"]
 
 
-def test_own_states_may_hold_arrays_and_are_refused_by_name_otherwise():
+def test_custom_states_may_hold_arrays_and_are_refused_by_name_otherwise():
     assert handed_over(Returns(np.arange(4)), Returns(None)).value.tolist() == [0, 1, 2, 3]
     with pytest.raises(InputError, match=r"state\(\) of callback Returns holds a value of type object: a checkpoint"):
         handed_over(Returns(object()), Returns(None))

@@ -1,4 +1,4 @@
-"""A checkpoint's file: what it carries is read back, and files of earlier versions are still read."""
+"""A checkpoint's file: what it holds is read back, and files of earlier versions are still read."""
 
 import dataclasses
 import json
@@ -25,18 +25,18 @@ def write(path, meta, **arrays):
 def test_the_first_versions_file_is_read(tmp_path):
     path = tmp_path / "00001-0000003.npz"
     write(path, FIRST, **{"model:0": np.ones(2), "model:1": np.zeros(3), "best:0": np.ones(2)})
-    found = checkpoint.load_latest(tmp_path)
-    assert (found.epoch, found.step) == (1, 3)
-    assert [len(array) for array in found.arrays["model"]] == [2, 3]
-    assert found.state == RunState(
+    loaded = checkpoint.load_latest(tmp_path)
+    assert (loaded.epoch, loaded.step) == (1, 3)
+    assert [len(array) for array in loaded.arrays["model"]] == [2, 3]
+    assert loaded.state == RunState(
         "4be21c0a97",
         "ab12",
         paths=["dense/kernel"],
         callbacks=[{}, {"rate": 0.1}],
         segments=[{"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5}],
     )
-    assert (found.state.origin, found.state.parts, found.state.extends) == (None, None, None)
-    assert found.state.diagnostics is False
+    assert (loaded.state.origin, loaded.state.parts, loaded.state.extends) == (None, None, None)
+    assert loaded.state.diagnostics is False
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -44,9 +44,9 @@ def test_what_is_written_is_read_back(tmp_path):
         "d", "f", "here", True, {"model": None, "callbacks": []}, {"name": "n"}, ["p"], ["Log"], [{"a": 1}], True, [{}]
     )
     path = checkpoint.save(tmp_path / "checkpoint", Checkpoint(2, 0, {"model": [np.arange(3)]}, state))
-    found = checkpoint.load(path)
-    assert found.state == state
-    assert found.arrays["model"][0].tolist() == [0, 1, 2]
+    loaded = checkpoint.load(path)
+    assert loaded.state == state
+    assert loaded.arrays["model"][0].tolist() == [0, 1, 2]
     with np.load(path) as archive:
         written = json.loads(archive["meta"].tobytes())
     assert written == {"epoch": 2, "step": 0, "meta": dataclasses.asdict(state)}
@@ -54,7 +54,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 @pytest.mark.parametrize(("at", "value"), [(8, 1), (10, 99), (4, 200)])
 def test_a_damaged_archive_is_left_for_the_one_before_it(tmp_path, at, value):
-    """Flags (encrypted), the compression and the version of an entry, which zipfile refuses with errors of its own."""
+    """Flags (encrypted), the compression and the version of an entry, which zipfile refuses with other errors."""
     for step in (1, 2):
         last = checkpoint.save(tmp_path, Checkpoint(0, step, {"model": [np.arange(3)]}, RunState("d", "f")))
     content = bytearray(last.read_bytes())

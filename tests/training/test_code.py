@@ -131,17 +131,17 @@ def test_a_module_that_a_function_imports_belongs_to_it(module):
     assert digest(module(SOURCE).change) != digest(module(SOURCE, HELPER.replace("+ 1", "+ 2")).change)
 
 
-def test_what_calls_leave_behind_is_no_change_and_is_said_where_it_may_be_a_setting(module):
+def test_what_calls_leave_behind_is_no_change_and_is_reported_where_it_may_be_a_setting(module):
     used = module(SOURCE.replace('    alias["b"] = 2\n', ""))
     before = digest(used.change)
     assert used.Range.__annotations__ == {}  # which Python makes now
     assert used.change(1.0, None) == pytest.approx(1.5 * (1 * 0.5 + 0 + 2 + 0.375 + 0.75 + 1))
     assert (used.CACHE, used.COUNTS, used.MADE, used.RANGE.last) == ({"last": 1.0}, {"calls": 1}, [9], 1)
-    with pytest.warns(UserWarning, match="has changed since it was first seen; its code changes it itself") as said:
+    with pytest.warns(UserWarning, match="has changed since it was first seen; its code changes it itself") as warned:
         assert digest(used.change) == before
-    names = {str(one.message).partition("'")[2].partition("'")[0] for one in said}
+    names = {str(one.message).partition("'")[2].partition("'")[0] for one in warned}
     assert names == {"changed_code.COUNTS", "changed_code.LOG", "Range.calls", "Range.made"}  # not what began empty
-    assert digest(used.change) == before  # said once
+    assert digest(used.change) == before  # reported once
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_arguments_that_a_callback_changes_itself_count_as_they_were_given():
     assert not same_callbacks(described, describe_callbacks([Kept([], 0.2)]))
 
 
-def test_code_of_other_versions_is_not_compared_but_said():
+def test_code_of_other_versions_is_reported_and_not_compared():
     now = describe_callbacks([Hidden(0.1)])
     early = [{"kind": now[0]["kind"], "settings": {}, "code": "0" * 12}]
     assert same_callbacks(early, now)

@@ -101,8 +101,8 @@ def test_what_either_lacks_is_left_out(part):
     expected = {"model": 1, "data": 1, "parts": 0, "callbacks": 0}
     for none in ({part: None}, {}):
         without = {**{key: value for key, value in everything.items() if key != part}, **none}
-        found = len(differences(BEFORE, without)), len(differences(without, BEFORE))
-        assert found == (sum(expected.values()) - expected[part],) * 2
+        counts = len(differences(BEFORE, without)), len(differences(without, BEFORE))
+        assert counts == (sum(expected.values()) - expected[part],) * 2
         assert not_comparable(BEFORE, without) == not_comparable(without, BEFORE) == []
 
 

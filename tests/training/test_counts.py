@@ -13,7 +13,7 @@ from kzoo.errors import InputError
 from kzoo.html_report import run_page
 from kzoo.html_report.classes import class_table, confused_table, matrix_figure
 from kzoo.html_report.document import Absent
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.training import counts
 from tests.html_report.conftest import full
 
@@ -27,8 +27,8 @@ def test_to_json_and_back(classes):
     expected = np.zeros((classes, classes), int)
     np.add.at(expected, (labels, predicted), 1)
     again = counts.from_json(json.loads(json.dumps(counts.to_json(matrix))))
-    for found in (matrix, again):
-        np.testing.assert_array_equal(found.toarray() if issparse(found) else found, expected)
+    for one in (matrix, again):
+        np.testing.assert_array_equal(one.toarray() if issparse(one) else one, expected)
 
 
 def test_dense_and_sparse_give_the_same_figures():
@@ -36,16 +36,16 @@ def test_dense_and_sparse_give_the_same_figures():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes - 2, 3000)
     predicted = np.where(rng.random(3000) < 0.6, labels, rng.integers(0, classes - 1, 3000))
-    found = confusion(labels, predicted, list(map(str, range(classes))))
-    dense = Confusion(found.matrix.toarray(), found.class_names)
-    assert issparse(found.matrix)
-    assert found.accuracy == dense.accuracy == (labels == predicted).mean()
-    assert found.most_confused(20) == dense.most_confused(20)
+    sparse = confusion(labels, predicted, list(map(str, range(classes))))
+    dense = Confusion(sparse.matrix.toarray(), sparse.class_names)
+    assert issparse(sparse.matrix)
+    assert sparse.accuracy == dense.accuracy == (labels == predicted).mean()
+    assert sparse.most_confused(20) == dense.most_confused(20)
     names = ("precision", "recall", "f1", "support")
     expected = precision_recall_fscore_support(labels, predicted, labels=np.arange(classes), zero_division=np.nan)
     for name, values in zip(names, expected, strict=True):
-        np.testing.assert_allclose(found.per_class()[name], values)
-        np.testing.assert_array_equal(found.per_class()[name], dense.per_class()[name])
+        np.testing.assert_allclose(sparse.per_class()[name], values)
+        np.testing.assert_array_equal(sparse.per_class()[name], dense.per_class()[name])
 
 
 def test_five_thousand_classes_are_small():
@@ -56,18 +56,18 @@ def test_five_thousand_classes_are_small():
     tracemalloc.start()
     matrix = counts.count(labels, predicted, classes)
     text = json.dumps(counts.to_json(matrix))
-    found = Confusion(counts.from_json(json.loads(text)), tuple(map(str, range(classes))))
-    tables = [confused_table(found), class_table(found)]
+    sparse = Confusion(counts.from_json(json.loads(text)), tuple(map(str, range(classes))))
+    tables = [confused_table(sparse), class_table(sparse)]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(text) < 500_000
     assert peak < 50e6
-    assert isinstance(matrix_figure(found), Absent)
+    assert isinstance(matrix_figure(sparse), Absent)
     assert len(tables[0].rows) == 10
     assert len(tables[1].rows) == 100
     assert "the 100 classes of 5,000 with the lowest accuracy" in tables[1].caption.lower()
     with pytest.raises(InputError, match="5,000 classes is too large to draw"):
-        plot_confusion(found)
+        plot_confusion(sparse)
 
 
 @pytest.mark.slow
@@ -75,8 +75,8 @@ def test_record_and_page_of_five_thousand_classes_are_small(tmp_path):
     classes = 5000
     labels = np.random.default_rng(0).integers(0, classes, 20_000)
     data = {**full().data, "class_names": [f"class {i}" for i in range(classes)]}
-    row = recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
+    recipe = get_recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
     confusion = counts.to_json(counts.count(labels, np.roll(labels, 1), classes))
-    record = full(row, data=data, confusion=confusion, gradient_flow=None)
+    record = full(recipe, data=data, confusion=confusion, gradient_flow=None)
     assert len(record.to_json()) < 1_000_000
     assert run_page(record, tmp_path / "page.html").stat().st_size < 200_000

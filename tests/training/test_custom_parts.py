@@ -1,4 +1,4 @@
-"""A run with a custom augmentation, schedule and optimizer: trained by them, recorded, compared when asked again."""
+"""A run with a custom augmentation, schedule and optimizer: trained by them, recorded, compared on repetition."""
 
 import keras
 import numpy as np
@@ -47,20 +47,20 @@ def parts(tmp_path, monkeypatch):
     return tmp_path / "code"
 
 
-def row(**changes):
+def recipe_with(**changes):
     return Recipe("mine/parts", model="lenet1-max", dataset="digits", **{**FIELDS, **changes})
 
 
 def test_optimizer_is_the_functions_with_what_the_recipe_adds(parts):
-    made = build_optimizer(row().resolved())
+    made = build_optimizer(recipe_with().resolved())
     assert isinstance(made, keras.optimizers.SGD)
     assert (made.momentum, made.weight_decay, float(made.learning_rate)) == (0.25, 0.01, pytest.approx(0.1))
-    asked = build_optimizer(row(weight_decay=0.0, clip_norm=1.0, ema=0.9, l2=0.5).resolved())
+    asked = build_optimizer(recipe_with(weight_decay=0.0, clip_norm=1.0, ema=0.9, l2=0.5).resolved())
     assert (asked.weight_decay, asked.global_clipnorm, asked.use_ema, asked.ema_momentum) == (None, 1.0, True, 0.9)
 
     # One step from 1 with gradient 0: only the penalty moves it.
     variable = keras.Variable([1.0])
-    asked = build_optimizer(row(weight_decay=0.0, l2=0.5).resolved())
+    asked = build_optimizer(recipe_with(weight_decay=0.0, l2=0.5).resolved())
     asked.build([variable])
     asked.apply([keras.ops.zeros((1,))], [variable])
     assert keras.ops.convert_to_numpy(variable) == pytest.approx([1 - 0.1 * 0.5])
@@ -68,7 +68,7 @@ def test_optimizer_is_the_functions_with_what_the_recipe_adds(parts):
 
 def test_training_images_alone_are_augmented(parts):
     small = {"train_size": 60, "batch_size": 20, "label_smoothing": 0.1}
-    changed, plain = (row(**small, **fields).resolved() for fields in ({}, {"augmentation": []}))
+    changed, plain = (recipe_with(**small, **fields).resolved() for fields in ({}, {"augmentation": []}))
     data = load_parts(changed, None)
     for part in ("train", "validation", "test"):
         (images, targets), (before, same) = (data.batches(part, each)[0] for each in (changed, plain))
@@ -80,21 +80,21 @@ def test_training_images_alone_are_augmented(parts):
 
 
 def test_optimizer_of_keras_by_reference():
-    assert isinstance(build_optimizer(row(optimizer="keras.optimizers:Ftrl", **PLAIN)), keras.optimizers.Ftrl)
+    assert isinstance(build_optimizer(recipe_with(optimizer="keras.optimizers:Ftrl", **PLAIN)), keras.optimizers.Ftrl)
 
 
 PLAIN = {"augmentation": [], "schedule": "constant"}
 
 
-def test_schedule_gives_the_rate_of_each_epoch(parts):
-    schedule = row().schedule
+def test_schedule_returns_the_rate_of_each_epoch(parts):
+    schedule = recipe_with().schedule
     assert [learning_rate(schedule, 0.8, epoch, 3) for epoch in range(3)] == pytest.approx([0.8, 0.2, 0.05])
     assert rates_by_step(schedule, 0.8, 2, 2, warmup_epochs=1) == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.8])
 
 
 def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epochs(parts):
     with pytest.raises(InputError, match="the rates of schedule 'nets_under_test:falling' depend on the number of epo"):
-        check_extensible(row())
+        check_extensible(recipe_with())
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epo
     ],
 )
 def test_wrong_results_are_named(parts, fields, message):
-    recipe = row(**{"optimizer": {"kind": "sgd", "learning_rate": 0.1}, "schedule": "constant", **fields})
-    use = build_optimizer if "optimizer" in fields else lambda row: learning_rate(row.schedule, 0.1, 0, 2)
+    recipe = recipe_with(**{"optimizer": {"kind": "sgd", "learning_rate": 0.1}, "schedule": "constant", **fields})
+    use = build_optimizer if "optimizer" in fields else lambda recipe: learning_rate(recipe.schedule, 0.1, 0, 2)
     with pytest.raises(InputError, match=message):
         use(recipe)
 
@@ -115,7 +115,7 @@ TWICE = {**QUICK, "epochs": 2, "batch_size": 100}  # of one step each
 
 
 def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
-    recipe = row(train_size=40, class_names=["0", "1"])
+    recipe = recipe_with(train_size=40, class_names=["0", "1"])
     run = kzoo.train(recipe, **TWICE)
     assert run.history["learning_rate"] == pytest.approx([0.1, 0.025])
     functions = run.result.origin["parts"]["functions"]

@@ -1,4 +1,4 @@
-"""One process alone writes to a run's directory, and what it leaves when it is refused is nothing."""
+"""Only one process writes to a run's directory, and a refused one leaves nothing there."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from kzoo.training.directory import claimed
 
 
 def test_never_two_at_once_though_each_takes_the_directory_away():
-    place, inside, wrong, held = Path("runs/x"), [], [], []
+    directory, inside, wrong, held = Path("runs/x"), [], [], []
     end = time.monotonic() + 0.25
 
     def refused_again_and_again():
         while time.monotonic() < end:
             try:
-                with claimed(place):
+                with claimed(directory):
                     inside.append(1)
                     wrong.extend(["two at once"] * (len(inside) > 1))
                     time.sleep(0.001)
@@ -41,11 +41,11 @@ def test_never_two_at_once_though_each_takes_the_directory_away():
 
 
 def test_a_moment_is_waited_for_and_no_more():
-    place = Path("runs/x")
+    directory = Path("runs/x")
     inside = threading.Event()
 
     def hold(seconds):
-        with claimed(place):
+        with claimed(directory):
             inside.set()
             time.sleep(seconds)
 
@@ -55,32 +55,32 @@ def test_a_moment_is_waited_for_and_no_more():
         other.start()
         inside.wait()
         if seconds < 0.3:
-            with claimed(place):
+            with claimed(directory):
                 pass
         else:
-            with pytest.raises(InUse, match="is in use: another process trains there"), claimed(place):
+            with pytest.raises(InUse, match="is in use: another process trains there"), claimed(directory):
                 pass
         other.join()
-    assert [path.name for path in place.iterdir()] == [".lock"]
+    assert [path.name for path in directory.iterdir()] == [".lock"]
 
 
 def test_what_another_process_left_meanwhile_stays(monkeypatch):
     # The directory was empty when it was looked at, and another process has trained there before the lock was free.
-    place = Path("runs/x")
+    directory = Path("runs/x")
     looked = claimed._make
 
     def look_and_lose(self):
         looked(self)
-        if not (place / "recipe.json").exists():
-            (place / "recipe.json").write_text("another's")
+        if not (directory / "recipe.json").exists():
+            (directory / "recipe.json").write_text("another's")
 
     monkeypatch.setattr(claimed, "_make", look_and_lose)
-    with pytest.raises(KeyError), claimed(place):
+    with pytest.raises(KeyError), claimed(directory):
         raise KeyError
-    assert (place / "recipe.json").read_text() == "another's"
+    assert (directory / "recipe.json").read_text() == "another's"
 
 
-def test_places_that_cannot_be_directories(tmp_path):
+def test_paths_that_cannot_be_directories(tmp_path):
     Path("file").write_text("")
     with pytest.raises(InputError, match="'file' is a file"), claimed(Path("file/inside")):
         pass

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.training import checkpoint
 from kzoo.training.callbacks.built_in import Best, Rate
 from kzoo.training.callbacks.states import restore_state, state_of
@@ -90,10 +90,10 @@ def test_a_validation_loss_that_is_not_finite_fails_the_run():
 
 def rates_used(make, schedule="constant", epochs=5, cut=None):
     """The rates of epochs whose loss stays, with a callback after kzoo's; cut within an epoch, or at its end."""
-    row = recipe("mlp").override(**{"schedule": schedule, "optimizer.learning_rate": 0.1, "epochs": epochs})
+    recipe = get_recipe("mlp").override(**{"schedule": schedule, "optimizer.learning_rate": 0.1, "epochs": epochs})
 
     def begun(learning_rate, states=None):
-        parts = Rate(row, steps=3), make()
+        parts = Rate(recipe, steps=3), make()
         for part in parts:
             part.set_model(SimpleNamespace(optimizer=keras.optimizers.SGD(learning_rate)))
         parts[1]._model.optimizer = parts[0].model.optimizer
@@ -134,7 +134,7 @@ def test_rates_that_callbacks_set_stay_as_in_keras(cut):
     assert rates_used(keras.callbacks.Callback, cut=cut) == [0.1] * 5  # not as float32 rounds it
 
 
-def test_rates_that_callbacks_set_in_vain_are_said():
+def test_rates_that_callbacks_set_in_vain_are_reported():
     plateau = functools.partial(keras.callbacks.ReduceLROnPlateau, patience=1, factor=0.5, min_delta=0)
     with pytest.warns(
         UserWarning, match=r"a callback set the learning rate to 0\.\d+ at the end of epoch 2, and schedule"
@@ -166,8 +166,8 @@ def test_of_equal_accuracies_the_lower_loss_is_the_best():
 
 def test_the_reports_recipes_keep_the_earliest_and_others_do_not():
     for name in ("rescue/vgg08", "depth/vgg-a", "reduction/lenet1-max", "resnet/resnet24", "fully-connected/mlp"):
-        assert recipe(name).ties == "first", name
-    assert recipe("vgg08-bn").ties == recipe("mlp").ties == kzoo.Recipe("a/b", model="mlp").ties == "loss"
+        assert get_recipe(name).ties == "first", name
+    assert get_recipe("vgg08-bn").ties == get_recipe("mlp").ties == kzoo.Recipe("a/b", model="mlp").ties == "loss"
     old = kzoo.Recipe("a/b", model="mlp", schema_version=1)
     assert old.ties == "first"  # what was done when it was written
     as_before = {"ties": "first", "background": None, "split": {"stratified": False}}
@@ -175,8 +175,8 @@ def test_the_reports_recipes_keep_the_earliest_and_others_do_not():
     assert old.digest() != kzoo.Recipe("a/b", model="mlp", **{**as_before, "ties": "loss"}).digest()
 
 
-def nothing(place):
-    return list(Path(place).rglob("*")) == []
+def nothing(path):
+    return list(Path(path).rglob("*")) == []
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_refused_command_leaves_nothing_behind(changes):
     assert Path("mine").is_dir()
 
 
-def test_a_refused_own_model_leaves_nothing_behind_and_a_run_stays(finished):
+def test_a_refused_custom_model_leaves_nothing_behind_and_a_run_stays(finished):
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(kzoo.InputError, match="10 classes"):
         kzoo.train(kzoo.Recipe("a/b", model="mlp"), model=model, progress=False)

@@ -1,4 +1,4 @@
-"""A finished run asked for more epochs goes on, in a run of its own, to the bits of one that had them at once."""
+"""A finished run continues for more epochs as a new run, which ends with the bits of one that had them all at once."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ QUIET = {"progress": False}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder of runs with a finished one, and beside it one that was asked for all its epochs at once."""
+    """The folder of runs with a finished one, and another that had all its epochs at once."""
     folder = tmp_path_factory.mktemp("extended")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -55,19 +55,19 @@ def contents(folder):
 
 def test_extended_has_the_bits_of_a_run_with_all_epochs_at_once(runs):
     _, whole, extended = runs
-    arrays, others = (checkpoint.load_latest(place / "checkpoint").arrays for place in (whole, extended))
+    arrays, others = (checkpoint.load_latest(directory / "checkpoint").arrays for directory in (whole, extended))
     assert arrays.keys() == others.keys()
     for kind in arrays:
         for one, other in zip(arrays[kind], others[kind], strict=True):
             np.testing.assert_array_equal(one, other, err_msg=kind)
-    records = [json.loads((place / "result.json").read_text()) for place in (whole, extended)]
+    records = [json.loads((directory / "result.json").read_text()) for directory in (whole, extended)]
     for record in records:
         for field in ("seconds", "segments", "peak_memory", "extends"):
             record.pop(field)
         record["history"].pop("seconds")
     assert records[0] == records[1]
     assert records[1]["epochs"] == 3
-    histograms = [(place / "weight_histograms.json").read_bytes() for place in (whole, extended)]
+    histograms = [(directory / "weight_histograms.json").read_bytes() for directory in (whole, extended)]
     assert histograms[0] == histograms[1]
 
 
@@ -84,7 +84,7 @@ def test_the_run_that_is_extended_stays_and_is_named(runs):
 
 @pytest.fixture
 def there(runs, monkeypatch, tmp_path):
-    """A copy of the finished run, in a folder of its own."""
+    """A copy of the finished run, in a separate folder."""
     shutil.copytree(runs[0], Path("runs") / runs[0].name)
     return Path("runs") / runs[0].name
 
@@ -139,7 +139,7 @@ def test_command_takes_the_run_itself_and_a_second_time_returns_the_result(there
     assert "constant, cosine_restarts, exponential, step, plateau can be extended" in errors.replace("\n", " ")
 
 
-def test_own_model_is_given_again():
+def test_a_custom_model_is_passed_again():
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(inputs)), name="own")
     short = RECIPE.derive("test/own", epochs=1, ema=None)
@@ -157,18 +157,18 @@ def test_own_model_is_given_again():
 
 def test_schedules_that_can_be_extended_give_the_same_rates_with_more_epochs():
     for kind in kinds(AnySchedule):
-        row = RECIPE.derive("test/schedule", schedule=kind, warmup_epochs=0.0, early_stop=None)
+        recipe = RECIPE.derive("test/schedule", schedule=kind, warmup_epochs=0.0, early_stop=None)
         if kind == "plateau":
             continue  # it knows no number of epochs
         few, many = (
-            rates_by_step(row.schedule, 0.1, epochs, 3)
-            if rates_by_step(row.schedule, 0.1, epochs, 3) is not None
-            else [learning_rate(row.schedule, 0.1, epoch, epochs) for epoch in range(epochs)]
+            rates_by_step(recipe.schedule, 0.1, epochs, 3)
+            if rates_by_step(recipe.schedule, 0.1, epochs, 3) is not None
+            else [learning_rate(recipe.schedule, 0.1, epoch, epochs) for epoch in range(epochs)]
             for epochs in (4, 40)
         )
         same = list(few) == list(many)[: len(few)]
         try:
-            check_extensible(row)
+            check_extensible(recipe)
             assert same, kind
         except kzoo.InputError:
             assert not same, kind
@@ -177,8 +177,8 @@ def test_schedules_that_can_be_extended_give_the_same_rates_with_more_epochs():
 def test_nearest_run_is_the_one_with_most_epochs(there):
     longer = Path("runs/longer")
     shutil.copytree(there, longer)
-    recipe = json.loads((longer / "recipe.json").read_text())
-    (longer / "recipe.json").write_text(json.dumps({**recipe, "epochs": 4}))
-    row = RECIPE.override(epochs=9).resolved()
+    content = json.loads((longer / "recipe.json").read_text())
+    (longer / "recipe.json").write_text(json.dumps({**content, "epochs": 4}))
+    recipe = RECIPE.override(epochs=9).resolved()
     with pytest.raises(kzoo.InputError, match="'runs/longer' began differently"):
-        find_extended(row, lambda other: f"{other.epochs}", Path("runs"))
+        find_extended(recipe, lambda other: f"{other.epochs}", Path("runs"))

@@ -9,13 +9,13 @@ from sklearn.utils.class_weight import compute_class_weight
 import kzoo
 from kzoo.errors import InputError
 from kzoo.models.whitening import LAYER, whitening_kernel
-from kzoo.recipes import Recipe, recipe
+from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.settings import Muon, OneCycle, RateMultiplier
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.evaluation import augmented_evaluation
 from kzoo.training.fast_batch_norm import training_view
 
-SMALL = recipe("fast/cifar10-94").derive(
+SMALL = get_recipe("fast/cifar10-94").derive(
     "test/fast",
     dataset="digits",
     augmentation=(),
@@ -91,7 +91,7 @@ def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
 
 
 class Weighted:
-    """Stands for a network: the scores are the pixels' sums with one set of weights per class, so no copy is alike."""
+    """A fake network: the scores are the pixels' sums with one set of weights per class, so no two copies are equal."""
 
     name = "weighted"
 
@@ -121,35 +121,35 @@ def test_test_time_augmentation_by_hand(kind, logits):
         outputs = view.predict(copy, 4, 0).astype(float)
         total = total + weight * (outputs if logits else np.log(np.maximum(outputs, 1e-12)))
     total = total / sum(weight for weight, _ in copies)
-    found = augmented_evaluation(view, logits, labels, images, kind, 4)
+    scores = augmented_evaluation(view, logits, labels, images, kind, 4)
     losses = logsumexp(total, axis=-1) - total[np.arange(7), labels]
-    assert found.loss == pytest.approx(losses.mean(), rel=1e-6)
-    assert found.accuracy == np.mean(total.argmax(-1) == labels)
-    assert found.images == 7
-    assert found.confusion.sum() == 7
-    assert np.trace(found.confusion) == round(7 * found.accuracy)
+    assert scores.loss == pytest.approx(losses.mean(), rel=1e-6)
+    assert scores.accuracy == np.mean(total.argmax(-1) == labels)
+    assert scores.images == 7
+    assert scores.confusion.sum() == 7
+    assert np.trace(scores.confusion) == round(7 * scores.accuracy)
 
 
 def unequal():
-    row = SMALL.override(class_names=(3, 5, 8), train_size=200).resolved()
-    return row, load_parts(row, None)
+    recipe = SMALL.override(class_names=(3, 5, 8), train_size=200).resolved()
+    return recipe, load_parts(recipe, None)
 
 
 def test_balanced_class_weights_equal_scikit_learns():
-    row, data = unequal()
+    recipe, data = unequal()
     labels = data.train.labels
     wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
-    np.testing.assert_allclose(data.class_weights(row), wanted, rtol=1e-6)
+    np.testing.assert_allclose(data.class_weights(recipe), wanted, rtol=1e-6)
 
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("eagerly_once")
 def test_the_loss_is_the_weighted_mean_of_the_images_losses():
-    row, data = unequal()
-    row = row.override(class_weights={"5": 3.0, "8": 0.25}, label_smoothing=0.1)
-    view, _ = training_view(build_model(row, data))
+    recipe, data = unequal()
+    recipe = recipe.override(class_weights={"5": 3.0, "8": 0.25}, label_smoothing=0.1)
+    view, _ = training_view(build_model(recipe, data))
     view.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
-    images, targets, weights = data.batches("train", row)[0]
+    images, targets, weights = data.batches("train", recipe)[0]
     logits = np.asarray(view.predict(images, verbose=0), np.float64)
     each = -(targets * (logits - np.log(np.exp(logits).sum(-1, keepdims=True)))).sum(-1)
     wanted = np.mean(np.array([1, 3, 0.25])[targets.argmax(-1)] * each)
@@ -157,13 +157,13 @@ def test_the_loss_is_the_weighted_mean_of_the_images_losses():
 
 
 def test_wrong_class_weights():
-    row, data = unequal()
+    recipe, data = unequal()
     with pytest.raises(InputError, match="class in class_weights"):
-        data.class_weights(row.override(class_weights={"7": 2.0}))
+        data.class_weights(recipe.override(class_weights={"7": 2.0}))
     with pytest.raises(InputError, match="class_weights"):
-        row.override(class_weights="even")
+        recipe.override(class_weights="even")
     with pytest.raises(InputError, match="class_weights"):
-        row.override(class_weights={"3": -1})
+        recipe.override(class_weights={"3": -1})
 
 
 @pytest.mark.parametrize(

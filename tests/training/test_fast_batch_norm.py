@@ -81,7 +81,7 @@ def test_fused_layers_are_used_on_tensorflow():
         assert (type(view.layers[1]) is not keras.layers.BatchNormalization) == fusable, options
 
 
-def test_models_of_ones_own():
+def test_custom_models():
     inputs = keras.Input((8, 8, 1))
     features = keras.layers.Flatten()(inputs)
     dense = keras.layers.Dense(3, activation="softmax")(features)

@@ -1,4 +1,4 @@
-"""What a command is given exists and is of a kind that it takes."""
+"""The target of a command must exist and be of a kind that the command takes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs on arrays that were given in Python: known by their fingerprint, and refused without the arrays."""
+"""Runs on arrays passed in Python: identified by their fingerprint, and refused without the arrays."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LABELS = np.arange(60) % 3
 QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}
 
 
-def ask(directory: Path | None, given: Any = (IMAGES, LABELS)) -> kzoo.Run:
-    return kzoo.train("lenet1-max", dataset=given, directory=directory, **QUICK)
+def ask(directory: Path | None, dataset: Any = (IMAGES, LABELS)) -> kzoo.Run:
+    return kzoo.train("lenet1-max", dataset=dataset, directory=directory, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def begun(there: Path) -> Path:
     return there
 
 
-def test_the_recipe_and_the_record_tell_the_fingerprint(there: Path) -> None:
+def test_the_recipe_and_the_record_hold_the_fingerprint(there: Path) -> None:
     run = kzoo.Run(there)
     kind, _, fingerprint = run.recipe.dataset.partition(":")
     assert kind == "arrays"
@@ -62,7 +62,7 @@ def test_the_same_arrays_find_the_finished_run_and_others_are_refused(there: Pat
         ask(there, (IMAGES[::-1].copy(), LABELS))
 
 
-def test_without_the_arrays_a_run_is_not_gone_on_with(begun: Path, command: Any) -> None:
+def test_without_the_arrays_a_run_is_not_resumed(begun: Path, command: Any) -> None:
     message = "is arrays that were given in Python, and they are not here now: give them again"
     with pytest.raises(InputError, match=message):
         kzoo.resume(begun, progress=False)
@@ -73,7 +73,7 @@ def test_without_the_arrays_a_run_is_not_gone_on_with(begun: Path, command: Any)
     assert not (begun / "result.json").exists()
 
 
-def test_with_the_arrays_it_is(begun: Path) -> None:
+def test_with_the_arrays_a_run_is_resumed(begun: Path) -> None:
     run = kzoo.resume(begun, dataset=(IMAGES, LABELS), progress=False)
     assert run.finished
     assert run.evaluate("validation").images == 5

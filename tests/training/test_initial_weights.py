@@ -27,8 +27,8 @@ OPTIONS = {f"model_options.{name}": value for name, value in NET.items()}
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A run on five of the digits."""
-    place = tmp_path_factory.mktemp("runs") / "source"
-    return kzoo.train("vgg08-bn", directory=place, class_names=[0, 1, 2, 3, 4], **SMALL, **OPTIONS)
+    directory = tmp_path_factory.mktemp("runs") / "source"
+    return kzoo.train("vgg08-bn", directory=directory, class_names=[0, 1, 2, 3, 4], **SMALL, **OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +87,13 @@ def test_accuracy_survives_another_order_of_classes(source):
     with pytest.warns(UserWarning, match="classes are taken by name"):
         run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     part = source.part("test")
-    own = source.model.predict(part.images, verbose=0)
+    probabilities = source.model.predict(part.images, verbose=0)
     turned = run.model.predict(part.images, verbose=0)
-    np.testing.assert_allclose(turned, own[:, [4, 2, 0, 1, 3]], atol=1e-5)
+    np.testing.assert_allclose(turned, probabilities[:, [4, 2, 0, 1, 3]], atol=1e-5)
 
 
 def test_partial_and_freeze(source):
-    """Another network has more layers; those of one name and shape are taken, if that is asked for."""
+    """Another network has more layers; those of the same name and shape are used, if requested."""
     other = {**SMALL, **OPTIONS, "model_options.blocks": [1], "class_names": [0, 1, 2, 3, 4]}
     begin = {"initial_weights": str(source.directory)}
     with pytest.raises(InputError, match="initial_weights_partial=true"):
@@ -121,16 +121,16 @@ def test_a_frozen_model_within_keeps_no_random_weights(tmp_path):
         return keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
 
     net(4).save(tmp_path / "net.keras")
-    row = kzoo.Recipe("a/b", model="mlp", initial_weights=str(tmp_path / "net.keras"), freeze=["within"])
+    recipe = kzoo.Recipe("a/b", model="mlp", initial_weights=str(tmp_path / "net.keras"), freeze=["within"])
     for filters in (4, 5):
         model = net(filters)
-        seed_and_freeze(model, row)
+        seed_and_freeze(model, recipe)
         if filters == 4:
             with pytest.warns(UserWarning, match=r"2 layers taken \(first, deep\)"):
-                begin_with_weights(model, row, "abc")
+                begin_with_weights(model, recipe, "abc")
         else:
             with pytest.raises(InputError, match="freeze: layer 'deep' would keep random weights"):
-                begin_with_weights(model, row, "abc")
+                begin_with_weights(model, recipe, "abc")
 
 
 def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_path, command):
@@ -138,16 +138,16 @@ def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_pa
     run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     kernel = source.model.get_layer("entry_conv").count_params()
     assert run.result.all_parameters == source.result.parameters == run.result.parameters + kernel
-    told = f"{source.result.parameters:,} parameters, {run.result.parameters:,} of them trained"
-    assert run.result.parameters_in_words() == told
-    assert told in command("resume", run.directory)[1]
+    text = f"{source.result.parameters:,} parameters, {run.result.parameters:,} of them trained"
+    assert run.result.parameters_in_words() == text
+    assert text in command("resume", run.directory)[1]
     card = (save_weights_set(run, tmp_path / "set") / "README.md").read_text()
     assert f"Training started from the weights `{source.directory}`" in card
     assert f"{run.result.parameters:,} of its {run.result.all_parameters:,} parameters were trained" in card
     assert "license" not in card
 
 
-def test_names_that_are_no_file():
+def test_names_that_are_not_files():
     with pytest.raises(InputError, match="did you mean the set 'fastnet-s:cifar10' or 'vgg08:cifar10'"):
         initial_weights_file("cifar10")
     with pytest.raises(InputError, match="did you mean the set 'lenet1-max:emnist'"):
@@ -194,17 +194,17 @@ def built(tmp_path_factory):
 def test_a_builder_that_was_changed_since_is_refused(old, new, message, built, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, BUILT, raising=False)
-    place, part, expected = shutil.copytree(built.directory, tmp_path / "run"), built.images, built.expected
+    directory, part, expected = shutil.copytree(built.directory, tmp_path / "run"), built.images, built.expected
     (tmp_path / f"{BUILT}.py").write_text(BUILDER)
-    np.testing.assert_allclose(Run(place).model.predict(part, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(Run(directory).model.predict(part, verbose=0), expected, atol=1e-6)
 
     (tmp_path / f"{BUILT}.py").write_text(BUILDER.replace(old, new) + "\n" * len(new))
     del sys.modules[BUILT]
     with pytest.raises(InputError, match=f"code of its model 'net' has changed since it began: .*{message}"):
-        Run(place).model  # noqa: B018
+        Run(directory).model  # noqa: B018
     with pytest.raises(InputError, match="has changed since"):
-        kzoo.doctor(place)
+        kzoo.doctor(directory)
 
     # Runs made before structures were kept stay as they were.
-    (place / "structure.json").unlink()
-    assert Run(place).model.name == "net"
+    (directory / "structure.json").unlink()
+    assert Run(directory).model.name == "net"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.studies.run_comparison import compare
 from kzoo.training.listing import runs
 from tests.html_report.conftest import full
@@ -17,41 +17,41 @@ from tests.studies.conftest import make
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
-def put(place, record, finished=True):
+def put(directory, record, finished=True):
     """A run's directory as training leaves it, without weights."""
     from kzoo.recipes import Recipe
 
-    place.mkdir(parents=True)
-    (place / "recipe.json").write_text(Recipe(**record.recipe).to_json())
+    directory.mkdir(parents=True)
+    (directory / "recipe.json").write_text(Recipe(**record.recipe).to_json())
     if finished:
-        (place / "result.json").write_text(record.to_json())
-    return place
+        (directory / "result.json").write_text(record.to_json())
+    return directory
 
 
 @pytest.fixture
 def three(tmp_path):
     """A finished run, one that failed, and one that was cut off after two of its epochs."""
-    base = recipe("rescue/vgg38")
+    base = get_recipe("rescue/vgg38")
     put(tmp_path / "runs" / "good", full(base))
     put(tmp_path / "runs" / "bad", make(base.override(seed=1), failed=True))
-    cut = put(tmp_path / "runs" / "cut", make(recipe("vgg08").override(train_size=500)), finished=False)
+    cut = put(tmp_path / "runs" / "cut", make(get_recipe("vgg08").override(train_size=500)), finished=False)
     (cut / "metrics.csv").write_text("epoch,loss,val_accuracy\n1,2.0,0.25\n2,1.5,0.125\n")
     return tmp_path / "runs"
 
 
-def test_list_tells_finished_failed_and_cut_off_apart(three):
-    found = {row.directory.name: row for row in runs("*", three)}
-    assert {name: row.state for name, row in found.items()} == {
+def test_list_distinguishes_finished_failed_and_cut_off(three):
+    listed = {row.directory.name: row for row in runs("*", three)}
+    assert {name: row.state for name, row in listed.items()} == {
         "good": "finished",
         "bad": "failed",
         "cut": "unfinished",
     }
-    good, cut = found["good"], found["cut"]
+    good, cut = listed["good"], listed["cut"]
     assert (good.best, good.test, good.budget) == (0.46875, 14 / 30, "6 epochs")
     assert good.when == datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     assert (cut.best, cut.test, cut.curve) == (0.25, None, (0.25, 0.125))
-    assert cut.budget == f"2 of {recipe('vgg08').epochs} epochs, 500 images"
-    assert found["bad"].test is None
+    assert cut.budget == f"2 of {get_recipe('vgg08').epochs} epochs, 500 images"
+    assert listed["bad"].test is None
     assert runs("*", three)[-1].directory.name == "good"  # the oldest
 
 
@@ -62,13 +62,13 @@ def test_wildcard_is_on_recipe_model_and_directory(three):
     assert runs("resnet*", three) == []
 
 
-def test_damaged_runs_are_told_and_left_out(three):
+def test_damaged_runs_are_reported_and_left_out(three):
     good = (three / "good" / "result.json").read_text()
     (three / "good" / "result.json").write_text("{}")
-    found = runs("*", three)
-    assert {row.directory.name for row in found} == {"bad", "cut"}
-    assert len(found.problems) == 1
-    assert "good" in found.problems[0]
+    listed = runs("*", three)
+    assert {row.directory.name for row in listed} == {"bad", "cut"}
+    assert len(listed.problems) == 1
+    assert "good" in listed.problems[0]
     record = json.loads(good)
     record["segments"][0]["started"] = "yesterday"
     (three / "bad" / "result.json").write_text(json.dumps(record))
@@ -78,11 +78,11 @@ def test_damaged_runs_are_told_and_left_out(three):
 
 
 def test_list_is_a_table_in_a_notebook_and_in_print(three):
-    found = runs("*", three)
-    lines = str(found).splitlines()
+    listed = runs("*", three)
+    lines = str(listed).splitlines()
     assert lines[0].split() == ["run", "model", "data", "budget", "best", "test", "when", "state"]
     assert len(lines) == 4
-    page = found._repr_html_()
+    page = listed._repr_html_()
     assert page.count("<tr>") == 4
     assert page.count("<polyline") == 3
     assert str(three / "good") in page
@@ -102,17 +102,17 @@ def test_command_lists_runs(three, command):
 
 
 def test_compared_runs_show_what_differs(tmp_path):
-    base = recipe("rescue/vgg38")
+    base = get_recipe("rescue/vgg38")
     one = put(tmp_path / "one", full(base))
-    two = put(tmp_path / "two", full(recipe("rescue/bn"), test={"loss": 1.0, "accuracy": 0.5}, confusion=None))
-    found = compare(one, two)
-    assert found.labels == ("rescue/vgg38", "rescue/bn")
-    assert found.differences() == [("model", "vgg38", "vgg38-bn")]
-    rows = {row[0]: row[1:] for row in found.results()}
+    two = put(tmp_path / "two", full(get_recipe("rescue/bn"), test={"loss": 1.0, "accuracy": 0.5}, confusion=None))
+    comparison = compare(one, two)
+    assert comparison.labels == ("rescue/vgg38", "rescue/bn")
+    assert comparison.differences() == [("model", "vgg38", "vgg38-bn")]
+    rows = {row[0]: row[1:] for row in comparison.results()}
     assert rows["test accuracy"] == ("0.4667", "0.5000")
     assert rows["seconds per epoch"] == ("10.46", "10.46")  # 62.75 s, 6 epochs
-    assert found.notes() == []
-    assert "0.4667" in found._repr_html_()
+    assert comparison.notes() == []
+    assert "0.4667" in comparison._repr_html_()
     other = put(tmp_path / "other", full(base.override(seed=3), data={**full().data, "fingerprint": "other"}))
     named = compare(one, other)
     assert named.labels == ("rescue/vgg38 seed 0", "rescue/vgg38 seed 3")
@@ -134,8 +134,8 @@ def test_compared_runs_show_what_differs(tmp_path):
 def test_comparison_command_and_page(three, command, tmp_path):
     # Drawing takes long: gradients before training only.
     flow = {**full().gradient_flow, "epochs": [0], "gradients": [[1e-6, 1e-4, 1e-2]], "update_ratio": [[None] * 3]}
-    for name, row in (("one", "rescue/vgg38"), ("other", "rescue/bn")):
-        put(three / name, full(recipe(row), gradient_flow=flow, confusion=None))
+    for name, recipe in (("one", "rescue/vgg38"), ("other", "rescue/bn")):
+        put(three / name, full(get_recipe(recipe), gradient_flow=flow, confusion=None))
     other = three / "other"
     code, text, errors = command("compare", three / "one", other, three / "bad", "--output", tmp_path / "c.html")
     assert (code, errors) == (0, "")
@@ -179,12 +179,12 @@ def test_seeds_give_mean_and_deviation(command):
     )
     code, text, errors = command("train", "mlp", *small, "--seeds", "0,1")
     assert code == 0, errors
-    found = runs("*")
-    assert sorted(row.seed for row in found) == [0, 1]
-    tests = [row.test for row in found]
+    listed = runs("*")
+    assert sorted(row.seed for row in listed) == [0, 1]
+    tests = [row.test for row in listed]
     assert f"{statistics.fmean(tests):.4f} ± {statistics.stdev(tests):.4f}" in text
     assert "mean ± sd (n=2)" in text
-    before = {row.directory: row.directory.stat().st_mtime_ns for row in found}
+    before = {row.directory: row.directory.stat().st_mtime_ns for row in listed}
     options = {"dataset": "digits", "epochs": 1, "batch_size": 400, "train_size": 60, "model_options": {"hidden": [4]}}
     options["progress"] = False
     again = kzoo.train_seeds("mlp", [0, 1], **options)  # finished: nothing is trained again
@@ -199,7 +199,7 @@ def test_seeds_give_mean_and_deviation(command):
         assert (code, errors.count("\n")) == (2, 1), words
 
 
-def test_a_failed_seed_does_not_keep_the_others_from_training():
+def test_other_seeds_train_after_one_fails():
     rate = {"kind": "sgd", "learning_rate": 1e30}
     options = {
         "dataset": "digits",

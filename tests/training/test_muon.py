@@ -1,4 +1,4 @@
-"""Muon's update equals an independent NumPy computation; rate multipliers, rates by step and clipping as told."""
+"""Muon's update equals an independent NumPy computation; multipliers, rates by step and clipping follow the recipe."""
 
 import keras
 import numpy as np
@@ -24,8 +24,8 @@ def numpy_orthogonalized(matrix, steps):
 
 
 def numpy_muon(starts, gradients, rates, setting, factors):
-    """All steps, variable by variable, in float64; `factors` multiply rates, and leave the decay as it is."""
-    found = {}
+    """All steps, variable by variable, in float64; `factors` multiply rates, and do not change the decay."""
+    results = {}
     for path, start in starts.items():
         w, moment = start.astype(float), 0.0
         kernel = path in ("conv/kernel", "tall/kernel")
@@ -40,8 +40,8 @@ def numpy_muon(starts, gradients, rates, setting, factors):
                 decayed = gradient + setting.sgd_decay / peak * w
                 moment = setting.sgd_momentum * moment + decayed
                 w = w - share * peak * (decayed + setting.sgd_momentum * moment)
-        found[path] = w
-    return found
+        results[path] = w
+    return results
 
 
 def variables(rng):
@@ -88,11 +88,11 @@ def stepped(fields, steps=4, epoch=2):
             made.append(keras.Variable(np.zeros(1, "float32"), name="bias"))
     optimizer = build_optimizer(recipe, epoch)
     optimizer.build(made)
-    found = []
+    values = []
     for _ in range(steps):
         optimizer.apply([keras.ops.ones(1), keras.ops.ones(1)], made)
-        found.append([keras.ops.convert_to_numpy(v).item() for v in made])
-    return np.array(found).T
+        values.append([keras.ops.convert_to_numpy(v).item() for v in made])
+    return np.array(values).T
 
 
 @pytest.mark.backend
@@ -107,7 +107,7 @@ def test_rate_multipliers():
         stepped({"rate_multipliers": {"third/*": 1}})
 
 
-def test_a_variable_out_of_its_epochs_has_no_momentum_left_to_go_on():
+def test_a_variable_out_of_its_epochs_has_no_momentum_left():
     recipe = Recipe(
         "test/still", model="mlp", optimizer="momentum", rate_multipliers={"*": RateMultiplier(last_epoch=1)}
     ).resolved()

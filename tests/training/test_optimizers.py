@@ -23,13 +23,13 @@ def our_steps(optimizer, steps=10):
     a, b, start = problem()
     variable = keras.Variable(start.astype("float32"))
     optimizer.build([variable])
-    found = []
+    weights = []
     for _ in range(steps):
         w = keras.ops.convert_to_numpy(variable).astype(np.float64)
         gradient = 2 * a.T @ (a @ w - b) / ROWS
         optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
-        found.append(keras.ops.convert_to_numpy(variable))
-    return np.array(found)
+        weights.append(keras.ops.convert_to_numpy(variable))
+    return np.array(weights)
 
 
 def torch_steps(make, steps=10):
@@ -37,12 +37,12 @@ def torch_steps(make, steps=10):
     a, b, start = (torch.tensor(x) for x in problem())
     w = torch.nn.Parameter(start.float())
     optimizer = make(torch.optim, [w])
-    found = []
+    weights = []
     for _ in range(steps):
         w.grad = (2 * a.T @ (a @ w.detach().double() - b) / ROWS).float()
         optimizer.step()
-        found.append(w.detach().numpy().copy())
-    return np.array(found)
+        weights.append(w.detach().numpy().copy())
+    return np.array(weights)
 
 
 CASES = [

@@ -1,4 +1,4 @@
-"""A run that resumes where its sums come out otherwise says so, and a record holds what sums depend on."""
+"""A run that resumes where sums are rounded differently reports it, and a record holds what sums depend on."""
 
 import warnings
 from pathlib import Path
@@ -12,7 +12,7 @@ SEGMENT = {"backend": "tensorflow", "processor_features": ["avx2"], "versions": 
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now", "message"),
     [
         ({}, {"onednn": "0"}, "TF_ENABLE_ONEDNN_OPTS 0 instead of 1"),
         ({"onednn": None}, {}, "TF_ENABLE_ONEDNN_OPTS 1 instead of 0"),
@@ -20,12 +20,12 @@ SEGMENT = {"backend": "tensorflow", "processor_features": ["avx2"], "versions": 
         ({}, {"backend": "jax", "onednn": None}, "with jax instead of tensorflow:"),
     ],
 )
-def test_what_changes_the_last_bits_is_said(before, now, said):
-    with pytest.warns(UserWarning, match=said):
+def test_what_changes_the_last_bits_is_reported(before, now, message):
+    with pytest.warns(UserWarning, match=message):
         warn_of_other_bits(Path("r"), SEGMENT | before, SEGMENT | now)
 
 
-def test_what_changes_nothing_is_not_said():
+def test_what_changes_nothing_is_not_reported():
     newer = SEGMENT | {"processor_features": ["avx512f"]}
     early = {key: value for key, value in newer.items() if key != "onednn"}
     with warnings.catch_warnings():

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("published")
+    directory = tmp_path_factory.mktemp("published")
     changes = {"model": "lenet2-average", "model_options": {"filters": 8}, "epochs": 2, "image_size": 16}
     changes |= {"train_size": 200, "batch_size": 400, "progress": False, "diagnostics": False}
-    return kzoo.train("reduction/lenet2-average", dataset="digits", directory=place / "run", **changes)
+    return kzoo.train("reduction/lenet2-average", dataset="digits", directory=directory / "run", **changes)
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def images(count=3, size=16):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 1)).astype("float32")
 
 
-def test_a_set_gives_the_run_back(run, folder):
+def test_a_set_opens_as_its_run(run, folder):
     model = kzoo.create_model("lenet2-average", weights=str(folder))
     assert model.name == "lenet2-average"
     assert model.class_names == run.class_names == tuple("0123456789")
     np.testing.assert_array_equal(model.predict(images(), verbose=0), run.model.predict(images(), verbose=0))
-    found, path = open_set(str(folder))
-    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert found.metrics["test_accuracy"] == run.result.test.accuracy
-    assert (found.class_names, found.input_shape, found.digest) == (run.class_names, (16, 16, 1), run.result.digest)
+    opened, path = open_set(str(folder))
+    assert opened.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert opened.metrics["test_accuracy"] == run.result.test.accuracy
+    assert (opened.class_names, opened.input_shape, opened.digest) == (run.class_names, (16, 16, 1), run.result.digest)
     record = json.loads((folder / "record.json").read_text())
     assert record["test"]["accuracy"] == run.result.test.accuracy
     assert "data_dir" not in record["data"]
@@ -60,12 +60,12 @@ def test_a_set_gives_the_run_back(run, folder):
 
 def test_float16_halves_the_file_and_keeps_the_answers(run, folder, tmp_path, monkeypatch):
     half = kzoo.save_weights_set(run, tmp_path / "half", half=True)
-    found, path = open_set(str(half))
+    opened, path = open_set(str(half))
     with h5py.File(path) as file, h5py.File(folder / "model.weights.h5") as full:
         kernel, whole = (f["layers/conv2d/vars/0"] for f in (file, full))
         assert (kernel.dtype, whole.dtype) == ("float16", "float32")
         np.testing.assert_array_equal(kernel[()], whole[()].astype("float16"))
-    assert (found.dtype, open_set(str(folder))[0].dtype) == ("float16", "float32")
+    assert (opened.dtype, open_set(str(folder))[0].dtype) == ("float16", "float32")
     model = kzoo.create_model("lenet2-average", weights=str(half))
     assert {weight.dtype for weight in model.weights} == {"float32"}
     np.testing.assert_allclose(model.predict(images(), verbose=0), run.model.predict(images(), verbose=0), atol=2e-3)
@@ -139,7 +139,7 @@ def test_descriptions_of_newer_or_damaged_sets_are_refused(folder):
         kzoo.create_model("lenet2-average", weights=str(folder))
 
 
-def test_names_that_are_none():
+def test_unknown_names_of_sets():
     with pytest.raises(
         kzoo.InputError, match="unknown weights of model 'lenet2-average' 'emnst': did you mean 'emnist'"
     ):
@@ -180,7 +180,7 @@ def test_a_url_is_fetched_once_and_then_works_offline(run, server, monkeypatch, 
         kzoo.create_model("lenet2-average", weights=url.replace("set.json", "other/set.json"))
 
 
-def test_what_a_url_gives_is_checked_before_it_is_kept(server, folder, monkeypatch, tmp_path):
+def test_a_download_is_checked_before_it_is_kept(server, folder, monkeypatch, tmp_path):
     monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
     url, _ = server
     edited(folder, sha256="0" * 64)
@@ -272,32 +272,32 @@ def test_command_line(run, command):
 
 @pytest.mark.parametrize("name", list_weights())
 def test_packaged_sets_are_whole_and_small(name):
-    found, path = open_set(name)
-    assert found.name == name
+    opened, path = open_set(name)
+    assert opened.name == name
     record = json.loads(path.with_name("record.json").read_text())
-    assert found.metrics["test_accuracy"] == record["test"]["accuracy"]
-    assert found.recipe == record["recipe"]
+    assert opened.metrics["test_accuracy"] == record["test"]["accuracy"]
+    assert opened.recipe == record["recipe"]
     assert "/" not in json.dumps(record["data"])
-    assert f"{found.metrics['test_accuracy']:.4f}" in path.with_name("README.md").read_text()
+    assert f"{opened.metrics['test_accuracy']:.4f}" in path.with_name("README.md").read_text()
 
 
 def test_packaged_sets_fit_into_a_wheel_of_30_mb():
-    places = [open_set(name)[1].parent for name in list_weights()]
-    assert 0 < sum(path.stat().st_size for place in places for path in place.iterdir()) < 28_000_000
+    folders = [open_set(name)[1].parent for name in list_weights()]
+    assert 0 < sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 28_000_000
 
 
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",
-    # One set's stands for all in .ci/run.
+    # In .ci/run, one set represents all.
     [pytest.param(name, marks=[pytest.mark.representative] * (name == "vgg08:cifar100")) for name in list_weights()],
 )
 def test_accuracy_evaluated_again_is_that_of_the_record(name, data_dir):
     from kzoo.training.build import load_parts
 
-    found, _ = open_set(name)
-    model = kzoo.create_model(found.model, weights=found.tag)
-    test = load_parts(kzoo.Recipe(**found.recipe), data_dir).test
+    opened, _ = open_set(name)
+    model = kzoo.create_model(opened.model, weights=opened.tag)
+    test = load_parts(kzoo.Recipe(**opened.recipe), data_dir).test
     right = model.predict(test.images, batch_size=500, verbose=0).argmax(1) == test.labels
-    tolerance = HALF_COST if found.dtype == "float16" else 2e-4
-    assert right.mean() == pytest.approx(found.metrics["test_accuracy"], abs=tolerance)
+    tolerance = HALF_COST if opened.dtype == "float16" else 2e-4
+    assert right.mean() == pytest.approx(opened.metrics["test_accuracy"], abs=tolerance)

@@ -90,7 +90,7 @@ def check_kills(kills: list[dict], recipes: list[dict], folder: Path, backend: s
     """Run each recipe whole; run each again, killed once; resume; compare."""
     whole = [{"directory": str(folder / f"whole{i}"), "recipe": r, "kill": None} for i, r in enumerate(recipes)]
     run_jobs(whole, backend)
-    # The process that resumes one run goes on to the next, where it is killed in its turn.
+    # The process that resumes one run continues with the next, where it is killed in turn.
     done: list[dict] = []
     for i, (recipe, kill) in enumerate(zip(recipes, kills, strict=True)):
         job = {"directory": str(folder / f"killed{i}"), "recipe": recipe}

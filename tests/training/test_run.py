@@ -1,4 +1,4 @@
-"""Runs: what they leave, what asking again does, failures, transfer, own models and callbacks."""
+"""Runs: what they leave, what repeating the command does, failures, transfer, custom models and callbacks."""
 
 import csv
 import dataclasses
@@ -205,8 +205,8 @@ def test_initial_weights_and_freezing_for_transfer(finished):
 
 
 @pytest.mark.backend
-def test_own_model_is_trained_and_resumed(tmp_path):
-    def own():
+def test_custom_model_is_trained_and_resumed(tmp_path):
+    def custom():
         keras.utils.set_random_seed(5)
         adapted = keras.layers.Normalization()  # holds its mean and variance twice, which copying must respect
         adapted.adapt(np.stack([np.zeros((8, 8, 1)), np.full((8, 8, 1), 255.0)]))
@@ -224,14 +224,14 @@ def test_own_model_is_trained_and_resumed(tmp_path):
     adam = {"kind": "adam", "learning_rate": 0.03}
     zeros_and_ones = {"dataset": "digits", "class_names": [0, 1], "train_size": 180, "batch_size": 90}  # two steps
     recipe = kzoo.Recipe("mine/digits", model="mlp", epochs=2, optimizer=adam, **zeros_and_ones)
-    whole = kzoo.train(recipe, model=own(), directory="whole", progress=False, diagnostics=False)
+    whole = kzoo.train(recipe, model=custom(), directory="whole", progress=False, diagnostics=False)
     assert whole.result.recipe["model"] == "keras:mine"
     assert whole.result.test.accuracy > 0.8
     with pytest.raises(KeyboardInterrupt):
-        kzoo.train(recipe, model=own(), directory="cut", progress=False, diagnostics=False, callbacks=[Stop()])
+        kzoo.train(recipe, model=custom(), directory="cut", progress=False, diagnostics=False, callbacks=[Stop()])
     with pytest.raises(kzoo.InputError, match="no callback; it was trained with Stop"):
         kzoo.resume("cut", progress=False)
-    # The base class, which does nothing, stands for going on without.
+    # The base class, which does nothing, means to continue without one.
     resumed = kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
     assert resumed.history["loss"] == whole.history["loss"]
     np.testing.assert_array_equal(resumed.model.get_weights()[0], whole.model.get_weights()[0])
@@ -278,7 +278,7 @@ class Fill(keras.callbacks.Callback):
 @pytest.mark.slow
 @pytest.mark.representative
 def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path, command, monkeypatch):
-    """A limit on file size stands for the full disk: the system refuses to write on, with OSError."""
+    """A limit on file size represents the full disk: the system refuses to write more, with OSError."""
     words = ["mlp", "--dataset", "digits", "--epochs", 4, "--directory", "run", "--no-diagnostics"]
     words += ["--set", "train_size=100", "--set", "model_options.hidden=[64]"]
     limits, real = resource.getrlimit(resource.RLIMIT_FSIZE), train_module.train
@@ -290,12 +290,12 @@ def test_full_disk_ends_with_1_and_keeps_the_last_checkpoint(tmp_path, command, 
     assert code == 1, errors
     assert "cannot write" in errors
     assert "Traceback" not in errors
-    place = tmp_path / "work" / "run"
-    last = checkpoint.load_latest(place / "checkpoint")
+    directory = tmp_path / "work" / "run"
+    last = checkpoint.load_latest(directory / "checkpoint")
     assert (last.epoch, last.step) == (1, 0)
-    assert not (place / "result.json").exists()
-    assert not list(place.rglob("*.tmp"))
-    done = kzoo.resume(place, progress=False, callbacks=[keras.callbacks.Callback()])
+    assert not (directory / "result.json").exists()
+    assert not list(directory.rglob("*.tmp"))
+    done = kzoo.resume(directory, progress=False, callbacks=[keras.callbacks.Callback()])
     assert done.result.epochs == 4
 
 
@@ -331,17 +331,17 @@ def with_other_names(state):
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory):
     """A run that was interrupted after its first epoch; tests copy it."""
-    place = tmp_path_factory.mktemp("runs") / "cut"
+    directory = tmp_path_factory.mktemp("runs") / "cut"
     with pytest.raises(KeyboardInterrupt):
-        train_mlp(directory=place, callbacks=[Stop()])
-    return place
+        train_mlp(directory=directory, callbacks=[Stop()])
+    return directory
 
 
 @pytest.mark.parametrize("change", [without_a_part, with_other_names])
 def test_checkpoint_of_a_kzoo_with_other_states_is_refused(cut, change):
     shutil.copytree(cut, "cut")
     for path in checkpoint.files(Path("cut/checkpoint")):
-        found = checkpoint.load(path)
-        checkpoint.save(path.parent, dataclasses.replace(found, state=change(found.state)))
+        loaded = checkpoint.load(path)
+        checkpoint.save(path.parent, dataclasses.replace(loaded, state=change(loaded.state)))
     with pytest.raises(kzoo.InputError, match="written by another version of kzoo"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])

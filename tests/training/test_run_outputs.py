@@ -1,4 +1,4 @@
-"""Networks with other ends than a softmax: what trains gives the right classes, what cannot is refused first."""
+"""Networks that do not end in a softmax: those that train return the right classes, the others are refused first."""
 
 import json
 from pathlib import Path
@@ -32,24 +32,24 @@ CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.l
 
 @pytest.fixture(scope="module", params=["layer", pytest.param("operation", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
-    """Zeros and ones told apart by one sigmoid."""
+    """Zeros and ones distinguished by one sigmoid."""
     keras.utils.set_random_seed(1)
     model = network(1, SIGMOID[request.param]("sigmoid"))
-    place = tmp_path_factory.mktemp("runs") / "sigmoid"
-    return kzoo.train("vgg08-bn", model=model, directory=place, progress=False, diagnostics=False, **CHANGES)
+    directory = tmp_path_factory.mktemp("runs") / "sigmoid"
+    return kzoo.train("vgg08-bn", model=model, directory=directory, progress=False, diagnostics=False, **CHANGES)
 
 
 def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     assert run.result.test.accuracy > 0.95
-    found = predict_part(run)
-    own = np.asarray(run.model.predict(found.images, verbose=0))
-    assert own.shape == (len(found.labels), 1)
-    assert found.probabilities == pytest.approx(np.concatenate([1 - own, own], -1), abs=1e-5)
-    assert (found.probabilities.argmax(-1) == found.labels).mean() == run.result.test.accuracy
+    part = predict_part(run)
+    raw = np.asarray(run.model.predict(part.images, verbose=0))
+    assert raw.shape == (len(part.labels), 1)
+    assert part.probabilities == pytest.approx(np.concatenate([1 - raw, raw], -1), abs=1e-5)
+    assert (part.probabilities.argmax(-1) == part.labels).mean() == run.result.test.accuracy
     assert run.evaluate().accuracy == run.result.test.accuracy
-    assert Classifier(run.directory).probabilities(found.images) == pytest.approx(found.probabilities, abs=1e-5)
-    assert (predicted(run.model, found.images) == found.probabilities.argmax(-1)).all()
-    assert (_answers(run.model, found.images) == found.probabilities.argmax(-1)).all()
+    assert Classifier(run.directory).probabilities(part.images) == pytest.approx(part.probabilities, abs=1e-5)
+    assert (predicted(run.model, part.images) == part.probabilities.argmax(-1)).all()
+    assert (_answers(run.model, part.images) == part.probabilities.argmax(-1)).all()
 
     # Its calibration is of both classes, and the doctor takes it for a classifier of two.
     code, text, errors = command("calibration", run.directory, "--json")
@@ -57,24 +57,24 @@ def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     trained = next(iter(json.loads(text)["results"].values()))
     assert trained["accuracy"] == run.result.test.accuracy
     assert trained["negative_log_likelihood"] == pytest.approx(run.result.test.loss, rel=1e-3)
-    assert Subject("net", run.model, images=found.images).classes == 2
+    assert Subject("net", run.model, images=part.images).classes == 2
 
     # The loss of its gradients is the binary cross entropy, in both forms of asking.
-    loss = parameter_gradients(run.model, found.images[:8], found.labels[:8], training=False).loss
-    of_label = found.probabilities[np.arange(8), found.labels[:8]]
+    loss = parameter_gradients(run.model, part.images[:8], part.labels[:8], training=False).loss
+    of_label = part.probabilities[np.arange(8), part.labels[:8]]
     assert loss == pytest.approx(-np.log(of_label).mean(), rel=1e-3)
 
     # What speaks for one class speaks against the other.
-    for_one, for_zero = (grad_cam(run.model, found.images[:8], "conv", label, upsample=False) for label in (1, 0))
+    for_one, for_zero = (grad_cam(run.model, part.images[:8], "conv", label, upsample=False) for label in (1, 0))
     assert ((for_one > 0) & (for_zero > 0)).sum() == 0
     assert for_one.max() > 0
 
 
 def test_exported_with_two_columns(run, tmp_path):
     done = kzoo.export(run, tmp_path / "net.keras")
-    found = predict_part(run)
+    part = predict_part(run)
     opened = Classifier(done.path)
-    assert opened.probabilities(found.images) == pytest.approx(found.probabilities, abs=1e-4)
+    assert opened.probabilities(part.images) == pytest.approx(part.probabilities, abs=1e-4)
     assert list(opened.names(2)) == ["0", "1"]
 
 
@@ -91,11 +91,13 @@ def test_exported_with_two_columns(run, tmp_path):
     ],
 )
 def test_refused_before_it_trains(outputs, end, message, tmp_path):
-    place = tmp_path / "run"
+    directory = tmp_path / "run"
     with pytest.raises(InputError, match=message):
-        kzoo.train("vgg08-bn", model=network(outputs, end), dataset="digits", epochs=1, directory=place, progress=False)
-    assert not (place / "recipe.json").exists()
-    assert not (place / "initial.keras").exists()
+        kzoo.train(
+            "vgg08-bn", model=network(outputs, end), dataset="digits", epochs=1, directory=directory, progress=False
+        )
+    assert not (directory / "recipe.json").exists()
+    assert not (directory / "initial.keras").exists()
 
 
 def test_a_layer_that_forgets_what_it_was_made_with_is_refused(tmp_path):
@@ -129,9 +131,11 @@ def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
     changes = {"dataset": "digits", "train_size": 60, "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}
     changes["batch_size"] = 400
     run = kzoo.train("vgg08-bn", model=model, directory=tmp_path / "run", progress=False, diagnostics=False, **changes)
-    found = predict_part(run)
-    outputs = np.asarray(run.model.predict(found.images, verbose=0), np.float64)
-    own = outputs if np.allclose(outputs.sum(-1), 1, atol=1e-4) else np.exp(outputs) / np.exp(outputs).sum(-1)[:, None]
-    expected = -np.log(own[np.arange(len(own)), found.labels]).mean()
+    part = predict_part(run)
+    outputs = np.asarray(run.model.predict(part.images, verbose=0), np.float64)
+    probabilities = (
+        outputs if np.allclose(outputs.sum(-1), 1, atol=1e-4) else np.exp(outputs) / np.exp(outputs).sum(-1)[:, None]
+    )
+    expected = -np.log(probabilities[np.arange(len(probabilities)), part.labels]).mean()
     assert run.result.test.loss == pytest.approx(expected, rel=1e-4)
     assert Path(run.directory, "result.json").exists()

@@ -29,12 +29,12 @@ def optimizer():
 
 
 def rates(scheduler, opt, figures=None):
-    found = []
+    result = []
     for epoch in range(EPOCHS):
-        found.append(opt.param_groups[0]["lr"])
+        result.append(opt.param_groups[0]["lr"])
         opt.step()
         scheduler.step(*([] if figures is None else [figures[epoch]]))
-    return found
+    return result
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def test_plateau_equals_pytorch(seed, patience):
     opt = optimizer()
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(opt, patience=patience, factor=0.5, min_lr=1e-4, eps=0)
     expected = rates(scheduler, opt, losses)
-    ours, found = PlateauRate(Plateau(patience=patience, factor=0.5, minimum=1e-4), BASE), []
+    ours, actual = PlateauRate(Plateau(patience=patience, factor=0.5, minimum=1e-4), BASE), []
     for loss in losses:
-        found.append(ours.rate)
+        actual.append(ours.rate)
         ours.update(float(loss))
     assert len(set(expected)) > 3
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
-def test_plateau_goes_on_from_a_state():
+def test_plateau_continues_from_a_state():
     losses = [1.0, 0.9, 0.9, 0.9, 0.9, 0.8, 0.8, 0.8]
     whole = PlateauRate(Plateau(patience=1), BASE)
     for loss in losses:
@@ -115,8 +115,8 @@ def test_rates_by_step_equal_pytorch(ours, theirs):
         if step < ALL_STEPS - 1:
             scheduler.step()
     assert len(set(expected)) > ALL_STEPS / 2
-    found = rates_by_step(ours, BASE, EPOCHS, STEPS)
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+    actual = rates_by_step(ours, BASE, EPOCHS, STEPS)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-12)
 
 
 def test_warm_up_equals_pytorchs_linear_then_the_schedule():
@@ -133,11 +133,11 @@ def test_warm_up_equals_pytorchs_linear_then_the_schedule():
 
 
 def test_warm_up_before_a_schedule_by_epoch():
-    found = rates_by_step(Cosine(), BASE, 10, STEPS, 1.5)
+    actual = rates_by_step(Cosine(), BASE, 10, STEPS, 1.5)
     warm = round(1.5 * STEPS)
-    np.testing.assert_allclose(found[:warm], BASE * np.arange(1, warm + 1) / (warm + 1))
+    np.testing.assert_allclose(actual[:warm], BASE * np.arange(1, warm + 1) / (warm + 1))
     rest = [learning_rate(Cosine(), BASE, step // STEPS, 9) for step in range(10 * STEPS - warm)]
-    np.testing.assert_allclose(found[warm:], rest)
+    np.testing.assert_allclose(actual[warm:], rest)
     assert rates_by_step(Cosine(), BASE, 10, STEPS) is None
 
 

@@ -27,9 +27,9 @@ def test_advice_follows_the_figures():
 
 @pytest.mark.backend
 def test_both_precisions_are_measured():
-    found = measure("fastnet-s", batch_size=4, steps=1, rounds=1, **SMALL)
-    assert tuple(found.images_per_second) == PRECISIONS
-    assert min(found.images_per_second.values()) > 0
+    speed = measure("fastnet-s", batch_size=4, steps=1, rounds=1, **SMALL)
+    assert tuple(speed.images_per_second) == PRECISIONS
+    assert min(speed.images_per_second.values()) > 0
     with pytest.raises(InputError, match="rounds=0"):
         measure("fastnet-s", rounds=0)
 
@@ -38,10 +38,10 @@ def test_command_line(command):
     words = ["speed", "mlp", "--batch-size", 4, "--steps", 1, "--rounds", 1, "--json"]
     code, text, errors = command(*words)
     assert code == 0, errors
-    found = json.loads(text)
-    assert found["model"] == "mlp"
-    assert set(found["images_per_second"]) == set(PRECISIONS)
-    assert "float32" in found["advice"]
+    answer = json.loads(text)
+    assert answer["model"] == "mlp"
+    assert set(answer["images_per_second"]) == set(PRECISIONS)
+    assert "float32" in answer["advice"]
 
 
 def test_the_table_has_each_precision_relative_to_float32(command, monkeypatch):

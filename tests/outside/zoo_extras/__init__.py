@@ -1,4 +1,4 @@
-"""A package of somebody else's: one model, one dataset, one recipe, registered with kzoo."""
+"""A third-party package: one model, one dataset, one recipe, registered with kzoo."""
 
 import kzoo
 

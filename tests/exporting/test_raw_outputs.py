@@ -1,4 +1,4 @@
-"""What a file is to give is compared with the network's own raw outputs: an export that misreads them is refused."""
+"""A file's outputs are compared with the network's raw outputs: an export that misreads them is refused."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.exporting.conftest import on_tensorflow
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# How the network ends, what the export takes that for, and what is asked of it.
+# How the network ends, what the export takes that for, and what it is asked to write.
 MISREAD = {
     "a softmax for logits": ("softmax", 5, "logits", "probabilities"),
     "logits for a softmax": ("linear", 5, "softmax", "probabilities"),
@@ -38,7 +38,7 @@ def network(ending, units):
 
 @pytest.fixture(scope="module")
 def read_right(tmp_path_factory):
-    """Gives a network with an ending, of which a file was written whose outputs are the network's."""
+    """Returns a network with an ending, after exporting it to a file with the same outputs."""
     folder, made = tmp_path_factory.mktemp("right"), {}
 
     def model(ending, units):
@@ -83,13 +83,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype("float32
 
 
 @pytest.mark.parametrize("case", SOFTMAXES)
-def test_confidence_in_the_file_is_the_networks_own(case):
+def test_confidence_in_the_file_is_that_of_the_network(case):
     model = SOFTMAXES[case]()
     export(model, "net.keras", outputs="probabilities")
-    own = np.asarray(model.predict(IMAGES, verbose=0))
-    assert own.max() > 0.5
-    np.testing.assert_allclose(Exported("net.keras")(IMAGES), own, atol=1e-5)
-    np.testing.assert_allclose(Classifier("net.keras").probabilities(IMAGES), own, atol=1e-5)
+    expected = np.asarray(model.predict(IMAGES, verbose=0))
+    assert expected.max() > 0.5
+    np.testing.assert_allclose(Exported("net.keras")(IMAGES), expected, atol=1e-5)
+    np.testing.assert_allclose(Classifier("net.keras").probabilities(IMAGES), expected, atol=1e-5)
 
 
 @on_tensorflow
@@ -104,7 +104,7 @@ def test_functions_that_keras_does_not_know_by_name():
     ):
         export(model, "net.keras", outputs="probabilities")
 
-    class Own(keras.layers.Layer):
+    class Custom(keras.layers.Layer):
         def __init__(self, factor):
             super().__init__(name="own")
             self.factor = factor
@@ -113,7 +113,7 @@ def test_functions_that_keras_does_not_know_by_name():
             return x * self.factor
 
     with pytest.raises(InputError, match=r"layer 'own' cannot be copied .*: give its class a get_config"):
-        export(written_otherwise(Own(2.0), "softmax"), "own.keras")
+        export(written_otherwise(Custom(2.0), "softmax"), "own.keras")
     assert [path.name for path in Path().iterdir()] == ["net"]
 
 
@@ -122,9 +122,9 @@ def test_several_sigmoids_are_probabilities_of_labels():
     model.save("plain.keras")
     export(model, "net.keras", class_names=["a", "b", "c"])
     for name in ("plain.keras", "net.keras"):
-        found = Classifier(name).probabilities(IMAGES)
-        np.testing.assert_allclose(found, model.predict(IMAGES, verbose=0), atol=1e-5)
-    assert not np.allclose(found.sum(-1), 1, atol=0.05)
+        probabilities = Classifier(name).probabilities(IMAGES)
+        np.testing.assert_allclose(probabilities, model.predict(IMAGES, verbose=0), atol=1e-5)
+    assert not np.allclose(probabilities.sum(-1), 1, atol=0.05)
 
 
 @pytest.mark.parametrize("outputs", [None, "probabilities", "logits"])
@@ -134,11 +134,11 @@ def test_one_sigmoid_is_left_or_becomes_two_classes(outputs):
     assert (name, kind) == {
         None: ("outputs", "sigmoid"), "probabilities": ("probabilities", "softmax"), "logits": ("logits", "logits"),
     }[outputs]  # fmt: skip
-    own, found = (keras.ops.convert_to_numpy(each(IMAGES)) for each in (model, with_two))
+    raw, two = (keras.ops.convert_to_numpy(each(IMAGES)) for each in (model, with_two))
     if outputs is None:
-        np.testing.assert_allclose(found, own, atol=1e-6)
+        np.testing.assert_allclose(two, raw, atol=1e-6)
     else:
-        np.testing.assert_allclose(as_probabilities(found, kind), np.hstack([1 - own, own]), atol=1e-6)
+        np.testing.assert_allclose(as_probabilities(two, kind), np.hstack([1 - raw, raw]), atol=1e-6)
 
 
 def test_names_of_classes_go_from_a_set_into_files_and_back():

@@ -1,12 +1,12 @@
-"""The studies' rows: complete, consistent, and every claim can hold, fail to hold, and lack runs."""
+"""The declared studies are complete and consistent, and every claim can hold, fail to hold, and lack runs."""
 
 import math
 from types import SimpleNamespace
 
 import pytest
 
-from kzoo.recipes import list_recipes, recipe
-from kzoo.studies import list_studies, metrics, study
+from kzoo.recipes import get_recipe, list_recipes
+from kzoo.studies import get_study, list_studies, metrics
 from kzoo.studies.claims import (
     Alike,
     Between,
@@ -37,55 +37,57 @@ NAMES = {
     "future work": ("densenet", "lossless-reduction", "kernel-stride", "fully-connected"),
     "ours": ("fast", "fast-without"),
 }  # fmt: skip
-ROWS = [study(name) for name in list_studies()]
-CLAIMS = [pytest.param(row, claim, id=f"{row.name}: {claim.text}") for row in ROWS for claim in row.claims]
+STUDIES = [get_study(name) for name in list_studies()]
+CLAIMS = [pytest.param(study, claim, id=f"{study.name}: {claim.text}") for study in STUDIES for claim in study.claims]
 
 
 def test_every_study_is_there():
     assert list_studies() == [name for names in NAMES.values() for name in names]
     for letter in "abcde":
-        assert {study(name).report for name in NAMES[letter]} == {letter}
+        assert {get_study(name).report for name in NAMES[letter]} == {letter}
 
 
 def test_every_recipe_is_in_a_study():
-    used = {entry.recipe.name for row in ROWS for entry in row.entries}
-    # The one on EMNIST is a row of no study: they compare networks on CIFAR-10.
+    used = {entry.recipe.name for study in STUDIES for entry in study.entries}
+    # The one on EMNIST is in no study: they compare networks on CIFAR-10.
     assert [name for name in list_recipes() if name not in used] == ["fast/emnist"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_rows_are_consistent(row):
-    assert row.question.endswith("?")
-    assert len(row.entries) >= 3
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_studies_are_consistent(study):
+    assert study.question.endswith("?")
+    assert len(study.entries) >= 3
     # What each trick adds is measured, not claimed.
-    assert row.claims or row.name == "fast-without"
-    digests = [entry.recipe.digest() for entry in row.entries]
+    assert study.claims or study.name == "fast-without"
+    digests = [entry.recipe.digest() for entry in study.entries]
     assert len(set(digests)) == len(digests)
-    for entry in row.entries:
-        assert recipe(entry.recipe.name) == entry.recipe
-    for claim in row.claims:
+    for entry in study.entries:
+        assert get_recipe(entry.recipe.name) == entry.recipe
+    for claim in study.claims:
         assert claim.source
-    assert len({claim.text for claim in row.claims}) == len(row.claims)
-    emnist = any(entry.recipe.dataset == "emnist" for entry in row.entries)
-    assert any("EMNIST" in note for note in row.notes) == emnist
+    assert len({claim.text for claim in study.claims}) == len(study.claims)
+    emnist = any(entry.recipe.dataset == "emnist" for entry in study.entries)
+    assert any("EMNIST" in note for note in study.notes) == emnist
     # Short training holds no validation images back.
-    shown = {"test_accuracy"} if row.name in NAMES["ours"] else {"train_accuracy", "val_accuracy", "best_val_accuracy"}
-    assert shown | {"test_accuracy"} <= set(row.columns)
+    shown = (
+        {"test_accuracy"} if study.name in NAMES["ours"] else {"train_accuracy", "val_accuracy", "best_val_accuracy"}
+    )
+    assert shown | {"test_accuracy"} <= set(study.columns)
 
 
 def test_reported_figures():
     def figures(name, label):
-        return study(name).entry(label).reported
+        return get_study(name).entry(label).reported
 
     assert figures("rescue", "VGG-08") == {
         "train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106,
     }  # fmt: skip
-    assert [figures("regularise", label)["val_accuracy"] for label in study("regularise").labels] == [
+    assert [figures("regularise", label)["val_accuracy"] for label in get_study("regularise").labels] == [
         0.6212, 0.6431, 0.6589, 0.6524,
     ]  # fmt: skip
     rates = [figures("learning-rate", label) for label in ("1e-4", "1e-3", "5e-3", "1e-2", "4.5e-2")]
-    assert [row["test_accuracy"] for row in rates] == [0.4153, 0.4942, 0.4839, 0.4805, 0.4083]
-    assert [row["epochs_to_40"] for row in rates] == [45, 39, 48, 80, 99]
+    assert [rate["test_accuracy"] for rate in rates] == [0.4153, 0.4942, 0.4839, 0.4805, 0.4083]
+    assert [rate["epochs_to_40"] for rate in rates] == [45, 39, 48, 80, 99]
     assert [figures("batch-size", label)["epochs_to_45"] for label in ("50", "100", "200")] == [60, 50, 69]
     assert [figures("seeds", f"seed {n}")["val_loss"] for n in (0, 10, 20)] == [1.89, 1.94, 1.98]
     assert figures("reduction", "average L=3")["test_accuracy"] == 0.8801
@@ -96,36 +98,36 @@ def test_reported_figures():
 
 
 def test_labels_say_what_their_recipes_are():
-    for entry in study("reduction").entries:
+    for entry in get_study("reduction").entries:
         kind, layers, *rest = entry.label.split()
         assert entry.recipe.model == f"lenet{layers[2:]}-{kind}"
         assert entry.recipe.model_options == ({"filters": 64} if "F=64" in rest else {})
         assert entry.recipe.dataset == ("cifar10" if "CIFAR-10" in rest else "emnist")
-    for entry in study("resnet-optimizers").entries:
+    for entry in get_study("resnet-optimizers").entries:
         network, optimizer = entry.label.lower().split()
         assert (entry.recipe.model, entry.recipe.optimizer.kind) == (network, optimizer)
-    for entry in study("learning-rate").entries:
+    for entry in get_study("learning-rate").entries:
         rate, *schedule = entry.label.split()
         assert entry.recipe.optimizer.learning_rate == float(rate)
         assert entry.recipe.schedule.kind == (schedule or ["cosine"])[0]
-    for entry in study("resnet-penalties").entries[1:]:
+    for entry in get_study("resnet-penalties").entries[1:]:
         norm, strength = entry.label.split()
         assert getattr(entry.recipe, norm.lower()) == float(strength)
         assert entry.recipe.l1 == 0 or entry.recipe.l2 == 0
-    for entry in study("resnet-mixup").entries:
+    for entry in get_study("resnet-mixup").entries:
         kinds = [change.kind for change in entry.recipe.augmentation]
         assert ("mixup" in kinds) == ("mixup" in entry.label)
         assert ("gaussian_noise" in kinds) == ("noise" in entry.label)
         assert ("pad_crop" in kinds) == ("crop" in entry.label)
-    for entry in study("lossless-reduction").entries:
+    for entry in get_study("lossless-reduction").entries:
         reduction, shortcut = entry.label.removesuffix(" shortcut").split(", ")
         options = {"reduction": "average", "shortcut": "none", **entry.recipe.model_options}
         assert (options["reduction"], options["shortcut"]) == (reduction, "none" if shortcut == "no" else shortcut)
 
 
-@pytest.mark.parametrize(("row", "claim"), CLAIMS)
-def test_without_records_there_are_not_enough_runs(row, claim):
-    verdict = claim.test(BudgetRecords(row))
+@pytest.mark.parametrize(("study", "claim"), CLAIMS)
+def test_without_records_there_are_not_enough_runs(study, claim):
+    verdict = claim.test(BudgetRecords(study))
     if isinstance(claim.test, Computed):
         assert verdict.status in ("holds", "does not hold")
     else:
@@ -134,10 +136,10 @@ def test_without_records_there_are_not_enough_runs(row, claim):
 
 
 class World(BudgetRecords):
-    """Figures made up for one study: three seeds of every run, all but equal."""
+    """Made-up values for one study: three seeds of every run, almost equal."""
 
-    def __init__(self, row):
-        super().__init__(row)
+    def __init__(self, study):
+        super().__init__(study)
         self.figures = {}
         self.curves = {}
         self.right = {}
@@ -195,7 +197,7 @@ def outside(low, high, base):
 
 
 def apply(leaf, world, holds):
-    """Change the world so that a test holds (or does not). To hold, figures are only raised, so rounds of it end."""
+    """Change the world so that a test holds (or does not). To hold, values are only raised, so the rounds end."""
     if isinstance(leaf, NoGain):
         step = 0 if holds else 0.1 * world.start(leaf.metric)
         label = leaf.b if holds else leaf.a
@@ -242,8 +244,8 @@ def apply(leaf, world, holds):
         world.right[leaf.labels[0]] = [90 - 10 * (name in worst) for name in names]
 
 
-def satisfied(row, claim):
-    world = World(row)
+def satisfied(study, claim):
+    world = World(study)
     for _ in range(40):
         broken = [leaf for leaf in claim.parts if leaf(world).status != "holds"]
         if not broken:
@@ -256,17 +258,17 @@ def satisfied(row, claim):
 DECIDABLE = [case for case in CLAIMS if not isinstance(case.values[1].test, (Computed, NotRecorded))]
 
 
-@pytest.mark.parametrize(("row", "claim"), DECIDABLE)
-def test_a_claim_holds_on_records_that_bear_it_out(row, claim):
-    verdict = claim.test(satisfied(row, claim))
+@pytest.mark.parametrize(("study", "claim"), DECIDABLE)
+def test_a_claim_holds_on_records_that_bear_it_out(study, claim):
+    verdict = claim.test(satisfied(study, claim))
     assert verdict.status == "holds"
     assert verdict.evidence
 
 
-@pytest.mark.parametrize(("row", "claim"), DECIDABLE)
-def test_a_claim_does_not_hold_if_any_part_of_it_fails(row, claim):
+@pytest.mark.parametrize(("study", "claim"), DECIDABLE)
+def test_a_claim_does_not_hold_if_any_part_of_it_fails(study, claim):
     for leaf in claim.parts:
-        world = satisfied(row, claim)
+        world = satisfied(study, claim)
         apply(leaf, world, holds=False)
         verdict = claim.test(world)
         assert verdict.status == "does not hold", leaf
