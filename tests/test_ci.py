@@ -18,7 +18,7 @@ def note():
     return module
 
 
-def test_counts_are_those_of_all_summary_lines(note):
+def test_all_summary_lines_are_counted(note):
     log = "x passed\n3 passed, 2 skipped in 4.50s\n1 failed, 5 passed, 1 error in 245.12s (0:04:05)\nin 3s\n"
     assert note.counts(log) == (8, 2, 2)
 

@@ -29,10 +29,10 @@ STATEMENTS = [
 def loaded():
     """What each statement loads that those before it did not, in a fresh process that runs one after the other."""
     code = (
-        f"import json, sys\nfound = []\nfor statement in {STATEMENTS!r}:\n    before = set(sys.modules)\n"
+        f"import json, sys\nloaded = []\nfor statement in {STATEMENTS!r}:\n    before = set(sys.modules)\n"
         "    try:\n        exec(statement, {})\n    except SystemExit:\n        pass\n"
-        f"    found.append(sorted(set({HEAVY!r}) & (set(sys.modules) - before)))\n"
-        "print('LOADED', json.dumps(found))"
+        f"    loaded.append(sorted(set({HEAVY!r}) & (set(sys.modules) - before)))\n"
+        "print('LOADED', json.dumps(loaded))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     return dict(zip(STATEMENTS, json.loads(result.stdout.rpartition("LOADED ")[2]), strict=True))
@@ -43,7 +43,7 @@ def test_loads_no_backend(statement, loaded):
     assert loaded[statement] == []
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     for name in kzoo.__all__:
         assert getattr(kzoo, name) is not None
     assert set(kzoo.__all__) <= set(dir(kzoo))
@@ -75,7 +75,7 @@ def test_a_backend_is_chosen_where_tensorflow_is_missing(tmp_path):
     assert chosen(["tensorflow"], KERAS_BACKEND="torch") == "torch"
 
 
-ROOMS = [
+PACKAGES = [
     *(
         "introspection",
         "data",
@@ -90,11 +90,11 @@ ROOMS = [
     ),
     *("demo", "html_report", "cli"),
 ]
-"""From the lowest to the highest: a room imports from those below it alone, late imports included."""
+"""From the lowest to the highest: a package imports only from those below it, late imports included."""
 
 
 def imports():
-    """(file, room imported from) of every import of one room of kzoo from another, modules named by text included."""
+    """(file, imported package) of every import of one package of kzoo by another, modules named by text included."""
     root = Path(kzoo.__file__).parent
     for path in sorted(root.rglob("*.py")):
         file = path.relative_to(root).as_posix()
@@ -106,19 +106,21 @@ def imports():
                 modules = [alias.name for alias in node.names]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 modules = re.findall(r"\A(kzoo\.[\w.]+)(?::\w+)?\Z", node.value)
-            for room in (module.split(".")[1] for module in modules if module.startswith("kzoo.")):
-                if room in ROOMS and not file.startswith(f"{room}/"):
-                    yield file, room
+            for package in (module.split(".")[1] for module in modules if module.startswith("kzoo.")):
+                if package in PACKAGES and not file.startswith(f"{package}/"):
+                    yield file, package
 
 
-def test_arrows_between_rooms_point_down():
+def test_imports_between_packages_point_down():
     pairs = set(imports())
     assert len(pairs) > 100
-    assert not {room for file, room in pairs if file.startswith("pool/")}, "a pool knows nothing of runs"
-    low = {(file, room) for file, room in pairs if "/" not in file and file not in ("__init__.py", "__main__.py")}
-    assert not low, "a file beside the rooms is below all of them"
-    order = {room: index for index, room in enumerate(ROOMS)}
-    assert not {(file, room) for file, room in pairs if order[room] > order.get(file.partition("/")[0], len(ROOMS))}
+    assert not {package for file, package in pairs if file.startswith("pool/")}, "a pool knows nothing of runs"
+    low = {(file, package) for file, package in pairs if "/" not in file and file not in ("__init__.py", "__main__.py")}
+    assert not low, "a file next to the packages is below all of them"
+    order = {package: index for index, package in enumerate(PACKAGES)}
+    assert not {
+        (file, package) for file, package in pairs if order[package] > order.get(file.partition("/")[0], len(PACKAGES))
+    }
 
 
 def test_one_module_touches_keras_private_graph():

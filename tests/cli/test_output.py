@@ -112,7 +112,7 @@ def test_a_deleted_current_directory_is_one_line(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err == "error: the current directory no longer exists: change to another one\n"
 
 
-def test_square_brackets_are_no_markup(capsys):
+def test_square_brackets_are_not_markup(capsys):
     console = plain_console(file=io.StringIO(), width=80)
     table = Table("[bold]column", title="[red]title")
     table.add_row("[/]")

@@ -36,7 +36,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("words", "message"), CASES, ids=[" ".join(words) for words, _ in CASES])
-def test_one_line(command, words, message):
+def test_wrong_command_lines_are_one_line(command, words, message):
     code, out, errors = command(*words)
     assert (code, out) == (2, "")
     assert errors.startswith(f"error: {message}"), errors

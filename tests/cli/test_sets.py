@@ -106,7 +106,7 @@ def test_folders_are_searched_in_order(made, folder, command):
 
 
 @pytest.mark.filterwarnings("ignore:folder .* left out 1 files of other kinds")
-def test_a_bad_file_does_not_keep_the_others_from_being_read(made, folder, command):
+def test_a_bad_file_does_not_stop_the_others_from_being_read(made, folder, command):
     (folder / "aa.png").write_text("no picture")
     code, text, errors = command("predict", made[0], folder)
     assert (code, errors.count("\n")) == (2, 1)

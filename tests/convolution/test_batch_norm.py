@@ -91,7 +91,7 @@ def test_folded_into_a_convolution():
 
 
 @given(factor=st.floats(0.01, 100), seed=st.integers(0, 1000))
-def test_scaled_weights_change_nothing_but_shrink_their_own_gradient(factor, seed):
+def test_scaled_weights_change_only_their_gradient(factor, seed):
     """Report b, section 3: BN((a W) u) = BN(W u), its gradient by u too, and its gradient by a W is 1 / a of W's."""
     random = np.random.default_rng(seed)
     inputs, weights, gradient = (random.standard_normal(shape) for shape in ((16, 5), (5, 3), (16, 3)))

@@ -140,7 +140,7 @@ def letters() -> Arrays:
     return checked({**training, "test_images": images[:7], "test_labels": np.arange(7) % 5}, "letters")
 
 
-def test_restriction_keeps_the_chosen_classes_in_the_given_order() -> None:
+def test_restriction_keeps_the_chosen_classes_in_the_requested_order() -> None:
     arrays = restricted(letters(), ("d", 0))
     assert arrays.class_names == ("d", "a")
     np.testing.assert_array_equal(arrays.images.ravel(), [i for i in range(30) if i % 5 in (0, 3)])

@@ -63,7 +63,7 @@ def test_a_change_keeps_shape_input_and_the_promised_dtype(
 
 
 @pytest.mark.parametrize("change", ON_IMAGES, ids=lambda change: change.kind)
-def test_the_generator_alone_decides(photos: np.ndarray, change: Augmentation) -> None:
+def test_only_the_generator_decides(photos: np.ndarray, change: Augmentation) -> None:
     images = np.concatenate([photos // 2] * 3)
     first, again, other = (change(images, np.random.default_rng(seed), NORMALIZATION) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -99,7 +99,7 @@ def test_mixup_draws_from_the_beta_distribution(alpha: float) -> None:
     assert drawn.share.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.03)
 
 
-def test_mixup_refuses_to_leave_the_targets_alone(photos: np.ndarray) -> None:
+def test_mixup_needs_the_targets(photos: np.ndarray) -> None:
     with pytest.raises(TypeError, match="targets"):
         Mixup()(photos, np.random.default_rng(0))
 

@@ -202,7 +202,7 @@ def test_impossible_options_are_refused(images: np.ndarray, labels: np.ndarray, 
         Batches(images, labels, **{"batch_size": 10, "classes": 5, **options})
 
 
-def test_images_must_be_there_and_match_the_labels(images: np.ndarray, labels: np.ndarray) -> None:
+def test_images_must_exist_and_match_the_labels(images: np.ndarray, labels: np.ndarray) -> None:
     for count in (0, 52):
         with pytest.raises(InputError, match="as many images as labels"):
             Batches(images[:count], labels[: count and 53], batch_size=10, classes=5)

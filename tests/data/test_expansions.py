@@ -37,7 +37,7 @@ def test_twelve_rotations_by_fifteen_degrees(photos: np.ndarray) -> None:
         np.testing.assert_allclose(images[12 * copy : 12 * (copy + 1)], expected, atol=0.51)
 
 
-def test_the_median_of_each_channel_alone(photos: np.ndarray) -> None:
+def test_the_median_of_each_channel_separately(photos: np.ndarray) -> None:
     images, _ = expand(photos, LABELS, ("median-per-channel",))
     for index, image in enumerate(photos):
         for channel in range(3):
@@ -51,7 +51,7 @@ def test_sets_larger_than_a_chunk_are_whole() -> None:
     np.testing.assert_array_equal(images[len(many) :], many[:, :, ::-1])
 
 
-def test_no_expansion_is_the_set_itself(photos: np.ndarray) -> None:
+def test_without_expansions_the_set_is_unchanged(photos: np.ndarray) -> None:
     images, labels = expand(photos, LABELS, ())
     assert images is photos
     assert labels is LABELS

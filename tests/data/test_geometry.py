@@ -77,7 +77,7 @@ def test_flips_equal_a_loop_over_images(photos: np.ndarray) -> None:
     np.testing.assert_array_equal(change.apply(photos, drawn), expected)
 
 
-def test_flip_probabilities_hold_for_each_direction_alone() -> None:
+def test_flip_probabilities_hold_for_each_direction_separately() -> None:
     drawn = Flip(horizontal=0.5, vertical=0.1).draw(20_000, SHAPE, np.random.default_rng(0))
     assert drawn.horizontal.mean() == pytest.approx(0.5, abs=0.015)
     assert drawn.vertical.mean() == pytest.approx(0.1, abs=0.01)

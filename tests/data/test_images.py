@@ -272,7 +272,7 @@ def test_folders_and_huge_images_get_a_clear_error(tmp_path: Path, monkeypatch: 
     assert read_image(path).shape == (30, 30, 1)  # Pillow only warns
 
 
-def test_random_exif_never_costs_an_image(tmp_path: Path, colour: np.ndarray) -> None:
+def test_random_exif_never_loses_an_image(tmp_path: Path, colour: np.ndarray) -> None:
     check_random_exif(tmp_path, colour, 100)
 
 

@@ -169,7 +169,7 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         (Gives([IMAGES[0], IMAGES[0, 1:]], LABELS[:2]), "dataset cannot be made into an array: .* different shapes"),
     ],
 )
-def test_what_is_no_dataset_is_one_error(value: Any, message: str) -> None:
+def test_what_is_not_a_dataset_is_one_error(value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         from_arrays(value)
     assert "\n" not in str(caught.value)

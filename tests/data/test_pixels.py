@@ -67,7 +67,7 @@ def test_erasing_equals_a_loop_over_boxes(fill: str | int, dtype: type) -> None:
     np.testing.assert_array_equal(images, before)
 
 
-def test_erased_boxes_have_the_areas_and_aspects_asked_for() -> None:
+def test_erased_boxes_have_the_requested_areas_and_aspects() -> None:
     drawn = RandomErasing().draw(20_000, CIFAR, np.random.default_rng(0), NORMALIZATION)
     hit = drawn.height > 0
     assert hit.mean() == pytest.approx(0.5, abs=0.015)
@@ -104,7 +104,7 @@ def test_boxes_have_one_pixel_at_least() -> None:
     assert set(drawn.height) == set(drawn.width) == {1}
 
 
-def test_a_box_that_never_fits_leaves_the_image_whole() -> None:
+def test_a_box_that_never_fits_leaves_the_image_unchanged() -> None:
     change = RandomErasing(probability=1, area=(0.9, 1.0), aspect=(3.0, 3.3))
     images = np.full((50, 8, 8, 1), 9, np.uint8)
     drawn = change.draw(50, (8, 8, 1), np.random.default_rng(0))
@@ -154,7 +154,7 @@ def test_noise_is_added_in_float32_and_not_clipped(photos: np.ndarray) -> None:
     assert result.max() > 255
 
 
-def test_noise_has_the_standard_deviation_asked_for() -> None:
+def test_noise_has_the_requested_standard_deviation() -> None:
     for space, expected in (("normalized", [25.5, 31.875, 38.25]), ("pixels", [0.5, 0.5, 0.5])):
         change = GaussianNoise(std=0.5, space=space)
         noise = change.draw(300, CIFAR, np.random.default_rng(0), NORMALIZATION)

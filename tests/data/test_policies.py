@@ -149,7 +149,7 @@ def test_shear_and_translation_move_pixels(pictures: np.ndarray) -> None:
     np.testing.assert_array_equal(sheared[:, 5, 1:], pictures[:, 5, :-1])
 
 
-def test_every_kind_is_drawn_and_changes_alone_what_it_is_drawn_for() -> None:
+def test_every_kind_is_drawn_and_changes_only_the_images_it_is_drawn_for() -> None:
     change = RandAugment(operations=1, magnitude=15)
     drawn = change.draw(2000, (4, 4, 3), np.random.default_rng(0))
     assert set(drawn.kinds.ravel()) == set(range(len(policies.KINDS)))

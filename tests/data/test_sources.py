@@ -651,7 +651,7 @@ def test_a_folder_or_file_of_that_name_is_suggested(tmp_path: Path, monkeypatch:
             load(name)
 
 
-def test_an_array_is_no_name() -> None:
+def test_an_array_is_not_a_name() -> None:
     with pytest.raises(InputError, match=r"must be a name, not ndarray of shape \(50, 8, 8\)") as caught:
         load(np.zeros((50, 8, 8)))  # type: ignore[arg-type]
     assert len(str(caught.value)) < 250

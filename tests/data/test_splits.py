@@ -72,7 +72,7 @@ def test_an_existing_test_split_is_kept() -> None:
     assert (pooled[0] >= 100).any()
 
 
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_only_the_seed_decides() -> None:
     arrays = numbered(1000, 100)
     first, again, other = (numbers(split(arrays, Split(seed=seed), ROW)) for seed in (0, 0, 1))
     for part in range(3):

@@ -334,13 +334,13 @@ TEXT = {"pythonClassName": "tensorflow_datasets.core.features.text_feature.Text"
 SEVERAL = {"sequence": {"feature": LABEL}}
 
 
-def test_features_are_found_inside_of_others_but_not_in_sequences(tmp_path: Path) -> None:
+def test_features_are_found_inside_others_but_not_in_sequences(tmp_path: Path) -> None:
     inner = {"featuresDict": {"features": {"kind": LABEL}}}
     chosen = described(tmp_path, {"photo": IMAGE, "about": inner, "all": SEVERAL})
     assert (chosen.image, chosen.label, chosen.varying, chosen.notes) == ("photo", "about/kind", False, ())
 
 
-def test_a_whole_number_serves_as_label_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_whole_number_is_a_label_if_requested(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no label feature.* with \?label=\.\.\.: number"):
         described(tmp_path, {"image": IMAGE, "number": NUMBER})
     assert described(tmp_path, {"image": IMAGE, "number": NUMBER}, label="number").label == "number"

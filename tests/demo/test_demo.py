@@ -69,7 +69,7 @@ def test_answers_are_those_of_predict(served):
     assert answer["map"] != answer["seen"]
 
 
-def test_transparent_pictures_are_laid_over_the_networks_own_background(model_file):
+def test_transparent_pictures_are_laid_over_the_networks_background(model_file):
     drawing = np.zeros((8, 8, 4), "uint8")  # black, of which the left half is opaque
     drawing[:, :4, 3] = 255
     seen = {}

@@ -21,7 +21,7 @@ def stack(depth, gain, activation="linear", width=64):
 
 
 @pytest.mark.backend
-def test_figures_are_those_of_the_output():
+def test_statistics_are_those_of_the_output():
     model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.ReLU(name="relu")])
     images = np.random.default_rng(0).normal(size=(10, 4, 4, 2)).astype("float32")
     images[..., 1] = -1
@@ -92,7 +92,7 @@ def test_nested_models_and_unused_layers():
 
 
 @pytest.mark.backend
-def test_groups_give_the_same_figures(monkeypatch):
+def test_groups_give_the_same_statistics(monkeypatch):
     model, images = kzoo.LeNet(input_shape=(8, 8, 1), classes=10), np.random.default_rng(0).random((6, 8, 8, 1))
     whole = activation_statistics(model, images)
     monkeypatch.setattr("kzoo.diagnostics.activations.MEMORY", 1)

@@ -26,7 +26,7 @@ def model(temperature, images=20000, classes=5, seed=0):
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
-def test_bins_are_scikit_learns(strategy):
+def test_bins_equal_scikit_learns(strategy):
     labels, probabilities = model(2.0, images=500)
     confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
     bins = reliability_bins(confidence, right, 10, strategy)

@@ -23,14 +23,14 @@ def answers(classes=5, images=400, seed=0):
     return labels, np.where(rng.random(images) < 0.6, labels, rng.integers(0, classes, images))
 
 
-def test_figures_are_scikit_learns():
+def test_metrics_equal_scikit_learns():
     labels, predicted = answers()
     counts = confusion(labels, predicted)
-    figures = counts.per_class()
+    metrics = counts.per_class()
     assert counts.accuracy == pytest.approx(accuracy_score(labels, predicted))
-    np.testing.assert_allclose(figures["recall"], recall_score(labels, predicted, average=None))
-    np.testing.assert_allclose(figures["precision"], precision_score(labels, predicted, average=None))
-    assert figures["support"].tolist() == np.bincount(labels).tolist()
+    np.testing.assert_allclose(metrics["recall"], recall_score(labels, predicted, average=None))
+    np.testing.assert_allclose(metrics["precision"], precision_score(labels, predicted, average=None))
+    assert metrics["support"].tolist() == np.bincount(labels).tolist()
 
 
 def test_probabilities_count_by_their_largest():
@@ -38,9 +38,9 @@ def test_probabilities_count_by_their_largest():
     counts = confusion(labels, np.eye(4)[[0, 1, 1, 2]], ["a", "b", "c", "d"])
     assert counts.matrix.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     assert counts.most_confused() == [("c", "b", 1, 0.5)]
-    figures = counts.per_class()
-    assert np.isnan(figures["recall"][3])
-    assert np.isnan(figures["precision"][3])
+    metrics = counts.per_class()
+    assert np.isnan(metrics["recall"][3])
+    assert np.isnan(metrics["precision"][3])
     assert json.loads(json.dumps(counts.to_dict()))["classes"]["d"]["recall"] is None
 
 

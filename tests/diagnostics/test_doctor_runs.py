@@ -176,7 +176,7 @@ def test_words():
         ([4.62, 4.20], 100, "fine"),
     ],
 )
-def test_training_that_was_too_short_is_no_fault(losses, steps, verdict):
+def test_training_that_was_too_short_is_not_a_fault(losses, steps, verdict):
     subject = Subject("net", kzoo.create_model("mlp", classes=100, input_shape=(4, 4, 1)), steps=steps)
     subject.history = {"loss": losses}
     diagnosis = Diagnosis("net")

@@ -310,7 +310,7 @@ def test_a_resumed_run_keeps_to_its_choice():
 
 
 @pytest.mark.usefixtures("eagerly_once")
-def test_records_from_before_and_command_line(command):
+def test_records_of_earlier_versions_and_command_line(command):
     sizes = ("--set", "train_size=40", "--set", "split.test=40")
     words = ("--dataset", "digits", "--epochs", 1, *sizes, "--directory", "run", "--no-diagnostics")
     code, _, err = command("train", "mlp", *words)

@@ -33,7 +33,7 @@ def fit(model, recorder, first, last):
     model.fit(images, images[:, :2], initial_epoch=first, epochs=last, callbacks=[recorder], verbose=0, shuffle=False)
 
 
-def test_histogram_is_numpys():
+def test_histogram_equals_numpys():
     values = np.random.default_rng(0).normal(size=(3, 3, 4, 5))
     result = histogram(values)
     counts, edges = np.histogram(values, 32)

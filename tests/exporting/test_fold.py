@@ -186,7 +186,7 @@ def test_what_is_left_out_does_nothing(kind):
         ("densenet-bc-40-16", {"depth": 10}, 6),
     ],
 )
-def test_zoo_models_lose_every_norm_beside_a_convolution(name, options, left):
+def test_zoo_models_lose_every_norm_next_to_a_convolution(name, options, left):
     model = create_model(name, input_shape=(16, 16, 3), **options)
     randomize(model, np.random.default_rng(4))
     folded = fold_batch_norm(model)

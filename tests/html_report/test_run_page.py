@@ -31,7 +31,7 @@ def page(page_file):
     return Page(page_file)
 
 
-def test_figures_are_those_of_the_record(page):
+def test_values_are_those_of_the_record(page):
     shown = dict(page.numbers)
     expected = {
         "Test accuracy": "0.4667",

@@ -19,7 +19,7 @@ SHORT = "Mean ± standard deviation over n seeds"
 
 @pytest.fixture(scope="module")
 def study():
-    """Two entries of report a, with reported figures."""
+    """Two entries of report a, with reported values."""
     reported = {"val_accuracy": 0.5728, "test_accuracy": 0.57}
     entries = (
         Entry(get_recipe("rescue/vgg38"), "VGG-38"),

@@ -17,7 +17,7 @@ def score(outputs):
     return ops.log(outputs[:, 1])
 
 
-def figures(model, images, labels) -> dict[str, np.ndarray]:
+def measured(model, images, labels) -> dict[str, np.ndarray]:
     values = {}
     for training in (True, False):
         loss, gradients = LossProbe(model, images, labels, training=training)()  # compiled
@@ -56,7 +56,7 @@ def main() -> None:
     for dtype in ("float32", "float64"):
         model = keras.saving.load_model(folder / f"{dtype}.keras", compile=False)
         images, labels = data["images"].astype(dtype), data["labels"]
-        values = figures(model, images, labels)
+        values = measured(model, images, labels)
         assert all(value.dtype == dtype for key, value in values.items() if not key.startswith("loss"))
         if dtype == "float64" and keras.backend.backend() == "tensorflow":
             values |= {f"difference {key}": value for key, value in differences(model, images, labels).items()}

@@ -243,7 +243,7 @@ def test_kinds_by_values_alone(rows, kind, rounded):
     assert kind_of([np.array([[0.5] * len(rows[0])]), np.array(rows) * 9]) == "logits"  # one trial is enough
 
 
-def test_several_sigmoids_are_no_classes():
+def test_several_sigmoids_are_not_classes():
     with pytest.raises(InputError, match="ends in 4 sigmoids, that is several labels for one image"):
         class_outputs(network(activation="sigmoid"))
 

@@ -264,7 +264,7 @@ def test_equals_what_perturbed_pixels_reach(name, options):
 
 
 def test_report_d_formula():
-    # Its own three figures, 9, 49 and 225, are those of dilations 1, 2 and 4 in turn; the formula has rates 0, 2, 4.
+    # Its three numbers, 9, 49 and 225, are those of dilations 1, 2 and 4 in turn; the formula has rates 0, 2, 4.
     assert [report_d_side(rate) ** 2 for rate in (0, 2, 4)] == [9, 49, 225]
     exact = [field(LeNet(layers=layers, reduction="dilated", include_top=False))[0] for layers in (1, 2, 3, 4)]
     assert exact[0] == report_d_side(2) == 7

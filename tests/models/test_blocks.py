@@ -52,7 +52,7 @@ def test_global_seed_gives_the_same_network():
     assert not np.allclose(weights[0], weights[2])
 
 
-def test_batch_norm_constants_are_torchs():
+def test_batch_norm_constants_equal_torchs():
     model = VGG(blocks=1, batch_norm=True)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) == 1 + 3 * 4
@@ -80,7 +80,7 @@ def test_convolution_pads_like_torch(rng, size, kernel, strides, dilation, paddi
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (2, 5), (3, 4), (7, 7), (8, 8), (16, 9)])
-def test_adaptive_pool_is_torchs(rng, shape):
+def test_adaptive_pool_equals_torchs(rng, shape):
     torch = pytest.importorskip("torch", reason="the reference is PyTorch's adaptive pooling")
     x = rng.normal(size=(2, *shape, 3)).astype("float32")
     ours, _ = run(lambda t: adaptive_average_2x2(t, "p"), x)

@@ -45,7 +45,7 @@ def test_logits_equal_pytorchs(layers):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("bottleneck", [False, True])
-def test_a_small_one_passes_all_checks(bottleneck, tmp_path):
+def test_a_small_network_passes_all_checks(bottleneck, tmp_path):
     check_model(lambda: small(bottleneck=bottleneck, dropout=0.2), tmp_path)
 
 

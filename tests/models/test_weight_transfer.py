@@ -169,7 +169,7 @@ def test_more_than_four_names_are_shortened():
     assert Transfer(taken=["a"]).line("s") == "weights of s: 1 layers taken"
 
 
-def test_in_part_if_asked_for():
+def test_in_part_if_requested():
     trained, new = network(), network(extra=1)
     fresh = new.get_layer("extra0").get_weights()
     done = transfer(trained, new, what="weights", partial=True)
@@ -369,7 +369,7 @@ def test_an_adapted_normalization_goes_along():
     np.testing.assert_allclose(outputs(new), outputs(adapted), rtol=1e-5)
 
 
-def test_files_of_another_pooling_or_dilation(tmp_path):
+def test_files_of_another_pooling_or_dilation_are_refused(tmp_path):
     options = {"classes": 10, "input_shape": (32, 32, 1)}
     path = str(tmp_path / "net.keras")
     kzoo.create_model("lenet2-max", **options).save(path)
@@ -384,7 +384,7 @@ def test_a_set_is_named_where_a_builder_was_looked_for():
         kzoo.create_model("vgg08:emnist")
 
 
-def test_states_of_random_layers_are_no_weights(tmp_path):
+def test_states_of_random_layers_are_not_weights(tmp_path):
     """A file of a network with dropout and augmentation holds the states of their generators too."""
 
     def small(*between):

@@ -93,7 +93,7 @@ def test_a_directory_that_is_deleted_fails_its_job_alone(job, finish):
     assert kinds(events["good"]) == ["started", "done"]
 
 
-def test_ends_that_are_no_deaths_are_final(job, finish):
+def test_ends_other_than_deaths_are_final(job, finish):
     jobs = [job(error, "fail", error=error) for error in ("RunFailed", "InputError", "other")]
     events = finish(Children(2, reuse=True, **FAST), jobs)
     assert {key: (kinds(ends), ends[-1].reason) for key, ends in events.items()} == {

@@ -117,7 +117,7 @@ def test_what_ray_is_asked_for_and_what_its_tasks_answer(ray, job, finish):
 
 
 @pytest.mark.parametrize(("gpus", "calls", "slots"), [(0, 0, 1), (2, 1, 2)])
-def test_processes_are_used_again_unless_they_hold_a_gpu(ray, gpus, calls, slots):
+def test_processes_are_reused_unless_they_hold_a_gpu(ray, gpus, calls, slots):
     ray.nodes = lambda: [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": gpus}}]
     with OnRay("local", reuse=True, deaths=5) as pool:
         assert pool.slots == slots

@@ -31,7 +31,7 @@ def test_every_recipe_resolves_and_survives_json(name):
     assert Recipe.from_json(resolved.to_json()).digest() == recipe.digest()
 
 
-def test_a_default_recipe_is_found_by_its_own_name():
+def test_a_default_recipe_is_found_by_its_name():
     assert get_recipe("default/vgg08") == get_recipe("vgg08")
     with pytest.raises(InputError, match="unknown recipe 'default/vgg09'"):
         get_recipe("default/vgg09")
@@ -44,7 +44,7 @@ def test_every_model_has_a_default_recipe():
         assert (recipe.name, recipe.model_options) == (f"default/{name}", {})
 
 
-def test_figures_of_the_reports():
+def test_values_of_the_reports():
     recipe = get_recipe("rescue/bn-residual")
     assert (recipe.model, recipe.dataset, recipe.batch_size, recipe.epochs, recipe.seed) == (
         "vgg38-bn-res",

@@ -99,7 +99,7 @@ def test_only_words_that_mean_alike_are_suggested():
         get_recipe("vgg08").override(zzz=1)
 
 
-def test_every_field_that_a_word_stands_for_is_there():
+def test_every_field_that_a_word_means_exists():
     for field in MEANT:
         top, _, inner = field.partition(".")
         assert top in Recipe.model_fields
@@ -117,7 +117,7 @@ def test_values_are_shown_in_short():
     assert len(str(caught.value)) < 150
 
 
-def test_early_stopping_is_asked_for_by_one_of_its_entries():
+def test_early_stopping_is_enabled_by_one_of_its_entries():
     assert get_recipe("vgg08").early_stop is None
     assert get_recipe("vgg08").override(**{"early_stop.patience": 6}).early_stop == EarlyStop(patience=6)
 

@@ -28,7 +28,7 @@ SPACE = {"optimizer.learning_rate": Range(1e-3, 1e-1, log=True), "batch_size": C
         (keras_tuner.Hyperband, {"max_epochs": 2, "factor": 2}),
     ],
 )
-def test_keras_tuners_tuners_train_our_runs(make, options):
+def test_keras_tuners_tuners_train_runs(make, options):
     changes = {"label_smoothing": 0.1, "l2": 1e-4, "schedule": "cosine", "augmentation": [{"kind": "flip"}]}
     # Of epochs with equal accuracy, keras-tuner's checkpoint keeps the first one.
     recipe = RECIPE.override(**changes, ties="first")

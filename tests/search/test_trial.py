@@ -76,13 +76,13 @@ def test_a_validation_loss_that_is_not_finite_fails_the_trial():
     assert failed.reason == "the validation loss is nan in epoch 2"
 
 
-def test_what_is_raised_is_the_reason_and_memory_is_called_so():
+def test_what_is_raised_is_the_reason_and_lack_of_memory_is_named():
     assert outcome_of(error=ValueError("no such\nthing")).reason == "no such thing"
     assert outcome_of(error=MemoryError("too much")).reason == "out of memory: MemoryError: too much"
     assert "MemoryError" in Path("t/traceback.txt").read_text()
 
 
-def test_a_full_disk_is_no_outcome_of_a_trial():
+def test_a_full_disk_is_not_an_outcome_of_a_trial():
     with pytest.raises(RunFailed, match="No space left"):
         outcome_of(error=NotWritten("cannot write 'a': No space left on device"))
     assert not Path("t/outcome.json").exists()

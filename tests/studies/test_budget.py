@@ -44,7 +44,7 @@ def test_content_counts_not_the_name():
     assert budget(RESCUE, BN, get_recipe("rescue/bn").derive("mine/x", l2=0.1).resolved()) is None
 
 
-def test_what_a_study_varies_is_no_budget():
+def test_what_a_study_varies_is_not_a_budget():
     assert {"model_options.batch_norm", "model_options.residual"} <= varied(RESCUE)
     rates = get_study("learning-rate")
     with pytest.raises(InputError, match=r"compares values of optimizer.learning_rate"):

@@ -41,7 +41,7 @@ STUDIES = [get_study(name) for name in list_studies()]
 CLAIMS = [pytest.param(study, claim, id=f"{study.name}: {claim.text}") for study in STUDIES for claim in study.claims]
 
 
-def test_every_study_is_there():
+def test_every_study_exists():
     assert list_studies() == [name for names in NAMES.values() for name in names]
     for letter in "abcde":
         assert {get_study(name).report for name in NAMES[letter]} == {letter}
@@ -75,26 +75,26 @@ def test_studies_are_consistent(study):
     assert shown | {"test_accuracy"} <= set(study.columns)
 
 
-def test_reported_figures():
-    def figures(name, label):
+def test_reported_values():
+    def reported(name, label):
         return get_study(name).entry(label).reported
 
-    assert figures("rescue", "VGG-08") == {
+    assert reported("rescue", "VGG-08") == {
         "train_accuracy": 0.5524, "val_accuracy": 0.4848, "test_accuracy": 0.4995, "test_loss": 1.9106,
     }  # fmt: skip
-    assert [figures("regularise", label)["val_accuracy"] for label in get_study("regularise").labels] == [
+    assert [reported("regularise", label)["val_accuracy"] for label in get_study("regularise").labels] == [
         0.6212, 0.6431, 0.6589, 0.6524,
     ]  # fmt: skip
-    rates = [figures("learning-rate", label) for label in ("1e-4", "1e-3", "5e-3", "1e-2", "4.5e-2")]
+    rates = [reported("learning-rate", label) for label in ("1e-4", "1e-3", "5e-3", "1e-2", "4.5e-2")]
     assert [rate["test_accuracy"] for rate in rates] == [0.4153, 0.4942, 0.4839, 0.4805, 0.4083]
     assert [rate["epochs_to_40"] for rate in rates] == [45, 39, 48, 80, 99]
-    assert [figures("batch-size", label)["epochs_to_45"] for label in ("50", "100", "200")] == [60, 50, 69]
-    assert [figures("seeds", f"seed {n}")["val_loss"] for n in (0, 10, 20)] == [1.89, 1.94, 1.98]
-    assert figures("reduction", "average L=3")["test_accuracy"] == 0.8801
-    assert figures("reduction", "max L=1")["seconds_per_epoch_ratio"] == 1
-    assert figures("dilation", "dilated L=4")["seconds_per_epoch_ratio"] == 3.09  # 34.6 / 11.2
-    assert figures("dilation", "dilated L=2")["test_accuracy"] == 0.8854
-    assert figures("resnet-mixup", "crop+flip+mixup") == {"test_accuracy": 0.9443}
+    assert [reported("batch-size", label)["epochs_to_45"] for label in ("50", "100", "200")] == [60, 50, 69]
+    assert [reported("seeds", f"seed {n}")["val_loss"] for n in (0, 10, 20)] == [1.89, 1.94, 1.98]
+    assert reported("reduction", "average L=3")["test_accuracy"] == 0.8801
+    assert reported("reduction", "max L=1")["seconds_per_epoch_ratio"] == 1
+    assert reported("dilation", "dilated L=4")["seconds_per_epoch_ratio"] == 3.09  # 34.6 / 11.2
+    assert reported("dilation", "dilated L=2")["test_accuracy"] == 0.8854
+    assert reported("resnet-mixup", "crop+flip+mixup") == {"test_accuracy": 0.9443}
 
 
 def test_labels_say_what_their_recipes_are():
@@ -140,7 +140,7 @@ class World(BudgetRecords):
 
     def __init__(self, study):
         super().__init__(study)
-        self.figures = {}
+        self.made_up = {}
         self.curves = {}
         self.right = {}
 
@@ -156,10 +156,10 @@ class World(BudgetRecords):
         }[metrics.metric(metric).kind]
 
     def get(self, label, metric):
-        return self.figures.setdefault((label, metric), self.start(metric))
+        return self.made_up.setdefault((label, metric), self.start(metric))
 
     def put(self, label, metric, value):
-        self.figures[label, metric] = value
+        self.made_up[label, metric] = value
 
     def values(self, label, metric):
         self.study.entry(label)
@@ -184,7 +184,7 @@ class World(BudgetRecords):
 
 
 def middle(low, high, base):
-    """A figure between bounds that may be infinite."""
+    """A value between bounds that may be infinite."""
     if math.isinf(low) and math.isinf(high):
         return base
     if math.isinf(high):

@@ -1,4 +1,4 @@
-"""Which images a run saw, and why ours differs from the reported figure, on records made up for it."""
+"""Which images a run saw, and why our value differs from the reported one, on made-up records."""
 
 import pytest
 
@@ -65,7 +65,9 @@ def test_a_difference_beyond_two_standard_errors_needs_a_reason(made):
     assert only.errors == pytest.approx(2.2)
     assert differences(results(made, [0.5], reported={**reported, "test_accuracy": 0.4901})) == []
     assert differences(results(made, [0.5], reported=reported | {"test_accuracy": 0.3}, budget="epochs=3")) == []
-    assert differences(results(made, [0.5], reported={"test_accuracy": 0.3}, row=BN.override(dataset="digits"))) != []
+    assert (
+        differences(results(made, [0.5], reported={"test_accuracy": 0.3}, recipe=BN.override(dataset="digits"))) != []
+    )
     ours = results(made, [0.5], reported={"test_accuracy": 0.3})
     other = BudgetRecords(ours.study, "full", {"BN": [made(BN.override(dataset="digits"), 0.5, sizes=CIFAR100)]})
     assert differences(other) == []

@@ -85,11 +85,11 @@ def run(command, tiny, name, only="*"):
     assert ("dataset=npz:" if name in OWN_EPOCHS else "epochs=1, dataset=npz:") in budget["budget"]
     by_label = {entry["label"]: entry["figures"] for entry in budget["rows"] if entry["seeds"]}
     assert set(by_label) == labels
-    for label, figures in by_label.items():
+    for label, shown in by_label.items():
         trained = {name for name in study.columns if metrics.metric(name).source == "record"}
-        assert trained | {"test_accuracy"} <= set(figures)
-        assert 0 <= figures["test_accuracy"]["mean"] <= 1
-        assert figures["test_accuracy"]["reported"] == study.entry(label).reported.get("test_accuracy")
+        assert trained | {"test_accuracy"} <= set(shown)
+        assert 0 <= shown["test_accuracy"]["mean"] <= 1
+        assert shown["test_accuracy"]["reported"] == study.entry(label).reported.get("test_accuracy")
     assert [claim["text"] for claim in budget["claims"]] == [claim.text for claim in study.claims]
 
     code, text, err = command("study", "table", name)

@@ -59,7 +59,7 @@ def test_records_of_all_studies_are_kept_once(made, keep, tmp_path):
     assert keep_records(tmp_path / "runs", tmp_path / "results") == []
 
 
-def test_claims_say_which_networks_are_asked_for_changed_images():
+def test_claims_decide_which_networks_predict_changed_images():
     asked = asked_for()
     assert get_recipe("reduction/lenet2-average").digest() in asked
     assert get_recipe("reduction/lenet2-dilated").digest() in asked

@@ -91,17 +91,17 @@ def test_a_digit_changed_in_a_page_is_found(site):
     assert (done.returncode, "README.md" in done.stdout) == (1, True)
 
 
-@pytest.mark.parametrize("figure", ["test", "history", "peak_memory", "recipe", "fingerprint"])
-def test_a_digit_changed_in_a_record_is_found(site, figure):
+@pytest.mark.parametrize("field", ["test", "history", "peak_memory", "recipe", "fingerprint"])
+def test_a_digit_changed_in_a_record_is_found(site, field):
     path = sorted((site / "results").glob("*/*.json"))[0]
     content = json.loads(path.read_text())
-    if figure == "test":
+    if field == "test":
         content["test"]["accuracy"] += 0.0001
-    elif figure == "history":
+    elif field == "history":
         content["history"]["loss"][0] += 0.0001
-    elif figure == "peak_memory":
+    elif field == "peak_memory":
         content["peak_memory"] += 1
-    elif figure == "recipe":
+    elif field == "recipe":
         content["recipe"]["l2"] = 0.1
     else:
         content["data"]["fingerprint"] = "g" * 10

@@ -108,7 +108,7 @@ def test_other_data_is_reported_first_and_the_rest_is_trained(there):
     assert (nets / "result.json").exists()
 
 
-def test_a_committed_record_is_compared_too(there):
+def test_a_committed_record_is_compared_as_well(there):
     collect(BOTH, Path("runs"), Path("results"))
     shutil.rmtree("runs")
     assert [task.status for task in run_study(BOTH)] == ["recorded", "recorded"]

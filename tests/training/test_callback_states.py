@@ -58,7 +58,7 @@ class Gathers(keras.callbacks.Callback):
         self.of_the_class.append(8)
 
 
-def test_containers_and_arrays_are_handed_over():
+def test_containers_and_arrays_are_restored():
     images = np.zeros((4, 3))
     before, after = Gathers(images, []), Gathers(images, [])
     shared, counts = after.losses, after.counts
@@ -79,7 +79,7 @@ def test_containers_and_arrays_are_handed_over():
     assert after._images is images
 
 
-def test_a_list_of_the_class_is_handed_over_to_another_process():
+def test_a_list_of_the_class_is_restored_in_another_process():
     Gathers.of_the_class = []
     state = state_of(before := Gathers(None, []))
     assert state["of_the_class"] == []

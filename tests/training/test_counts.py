@@ -31,7 +31,7 @@ def test_to_json_and_back(classes):
         np.testing.assert_array_equal(one.toarray() if issparse(one) else one, expected)
 
 
-def test_dense_and_sparse_give_the_same_figures():
+def test_dense_and_sparse_give_the_same_metrics():
     classes = counts.DENSE + 20
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes - 2, 3000)

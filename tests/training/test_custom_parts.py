@@ -66,7 +66,7 @@ def test_optimizer_is_the_functions_with_what_the_recipe_adds(parts):
     assert keras.ops.convert_to_numpy(variable) == pytest.approx([1 - 0.1 * 0.5])
 
 
-def test_training_images_alone_are_augmented(parts):
+def test_only_training_images_are_augmented(parts):
     small = {"train_size": 60, "batch_size": 20, "label_smoothing": 0.1}
     changed, plain = (recipe_with(**small, **fields).resolved() for fields in ({}, {"augmentation": []}))
     data = load_parts(changed, None)

@@ -77,7 +77,7 @@ def test_damaged_runs_are_reported_and_left_out(three):
         runs("*", three / "elsewhere")
 
 
-def test_list_is_a_table_in_a_notebook_and_in_print(three):
+def test_list_is_a_table_in_a_notebook_and_when_printed(three):
     listed = runs("*", three)
     lines = str(listed).splitlines()
     assert lines[0].split() == ["run", "model", "data", "budget", "best", "test", "when", "state"]

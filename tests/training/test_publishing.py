@@ -44,7 +44,7 @@ def images(count=3, size=16):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 1)).astype("float32")
 
 
-def test_a_set_opens_as_its_run(run, folder):
+def test_a_set_restores_its_run(run, folder):
     model = kzoo.create_model("lenet2-average", weights=str(folder))
     assert model.name == "lenet2-average"
     assert model.class_names == run.class_names == tuple("0123456789")

@@ -80,7 +80,7 @@ def test_directory_and_record(finished):
     assert RunRecord(**json.loads(result.to_json())) == result
 
 
-def test_asked_again_a_finished_run_is_returned_untouched():
+def test_a_finished_run_is_returned_unchanged_the_second_time():
     first = train_mlp(epochs=1)
     assert first.directory.parent.name == "runs"
     assert first.directory.name == f"default-mlp-{first.result.digest}"

@@ -100,7 +100,7 @@ def test_refused_before_it_trains(outputs, end, message, tmp_path):
     assert not (directory / "initial.keras").exists()
 
 
-def test_a_layer_that_forgets_what_it_was_made_with_is_refused(tmp_path):
+def test_a_layer_that_loses_its_arguments_is_refused(tmp_path):
     @keras.saving.register_keras_serializable("tests")
     class Times(layers.Layer):
         def __init__(self, factor=1.0, **options):

@@ -28,12 +28,12 @@ def optimizer():
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
 
 
-def rates(scheduler, opt, figures=None):
+def rates(scheduler, opt, losses=None):
     result = []
     for epoch in range(EPOCHS):
         result.append(opt.param_groups[0]["lr"])
         opt.step()
-        scheduler.step(*([] if figures is None else [figures[epoch]]))
+        scheduler.step(*([] if losses is None else [losses[epoch]]))
     return result
 
 

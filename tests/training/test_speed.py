@@ -12,11 +12,11 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 SMALL = {"widths": (4, 4), "input_shape": (8, 8, 1), "classes": 3}
 
 
-def speed(features=(), accelerators=(), **figures):
-    return Speed("m", 8, {"float32": 100.0, **figures}, list(accelerators), list(features))
+def speed(features=(), accelerators=(), **rates):
+    return Speed("m", 8, {"float32": 100.0, **rates}, list(accelerators), list(features))
 
 
-def test_advice_follows_the_figures():
+def test_advice_follows_the_measurements():
     assert "Stay with float32" in speed(mixed_bfloat16=105.0).advice()
     assert "neither AMX nor AVX512_BF16" in speed(mixed_bfloat16=60.0).advice()
     faster = speed(["avx512_bf16"], mixed_bfloat16=180.0).advice()
