@@ -59,7 +59,7 @@ def measure(source: Path | str, run: records.RunRecord, data_dir: str | None) ->
     """Evaluate a model on all test images, shifted and rotated."""
     data = load_parts(Recipe(**run.recipe), data_dir)
     if data.fingerprint != run.data["fingerprint"]:
-        raise SystemExit(f"{source}: it was trained on other images than the ones found here")
+        raise SystemExit(f"{source}: the images differ from those that it was trained on")
     result = invariance(model_of(source), data.test.images, data.test.labels, SHIFTS, ANGLES, name=run.name)
     assert run.test is not None
     accuracy, recorded = result.shift_accuracy[0], run.test.accuracy
