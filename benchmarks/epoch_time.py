@@ -70,7 +70,7 @@ def contend(recipe_json: str, steps: int, threads: int, pipe: Connection) -> Non
     labels = np.arange(count) % classes
     content = {"images": images, "labels": labels, "test_images": images[:100], "test_labels": labels[:100]}
     kzoo.register_dataset("synthetic", lambda data_dir: content)
-    # Copies of an expansion make an epoch longer, not a step: `images_per_epoch` counts them, so they need not exist.
+    # Copies of an expansion make an epoch longer, not a step: `images_per_epoch` counts them, so none are made.
     changes = {"split": Split(validation=2), "epochs": 1, "expansions": (), "class_names": None, "image_size": None}
     augmentation = recipe.resolved().augmentation
     changes |= {"train_size": None, "augmentation": augmentation, "normalization": recipe.normalization}

@@ -1,7 +1,7 @@
 """The convolution of the active Keras backend and its gradients, for comparison.
 
-TensorFlow, JAX and PyTorch have one small function each for what differs. Functions are compiled if the backend
-compiles, take and return its tensors, and return only when the result is complete.
+TensorFlow, JAX and PyTorch each have a small function for gradients. Functions are compiled if the backend compiles,
+take and return its tensors, and return only when the result is complete.
 """
 
 from __future__ import annotations
