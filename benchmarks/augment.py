@@ -2,10 +2,11 @@
 
     python benchmarks/augment.py --rounds 15 --json augment.json
 
-Machines drift by tens of percent within minutes, so augmentation and training take turns: in each round some batches
-are augmented, then some steps are trained (a stock Keras `train_on_batch`, the backend's usual threads). The share is
-the median over rounds of augmentation's median time by the step's. It is what augmentation would cost if nothing
-overlapped; batches are prepared while the step before them trains, where the backend prefetches.
+The speed of a machine can change by tens of percent within minutes, so augmentation and training take turns. Each round
+augments some batches, then trains some steps (Keras's `train_on_batch`, with the backend's usual threads). The share is
+the median time to augment a batch divided by the median time of a step; the median over rounds is reported. It is the
+cost of augmentation if nothing overlaps. Where the backend prefetches, a batch is prepared while the previous step
+runs.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ OTHERS: tuple[Augmentation, ...] = (
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Within it, this thread keeps to one core (Linux); others, such as a backend's, are left as they are."""
+    """Bind this thread to one core (Linux) inside the context; other threads, such as a backend's, are not changed."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -57,17 +58,17 @@ def one_core() -> Iterator[None]:
 
 
 def seconds(work: Callable[[int], Any], times: int) -> list[float]:
-    """Seconds of each of some calls; the first call, which finds cold caches, is not counted."""
-    spent = []
+    """Return the seconds of each call; an additional first call, with cold caches, is not counted."""
+    durations = []
     for index in range(times + 1):
         start = time.perf_counter()
         work(index)
-        spent.append(time.perf_counter() - start)
-    return spent[1:]
+        durations.append(time.perf_counter() - start)
+    return durations[1:]
 
 
 def augmented(changes: tuple[Augmentation, ...], images: np.ndarray, normalization: Normalization) -> Callable:
-    """A function that changes the batch of images as `kzoo.data.Batches` does, seeding included."""
+    """Return a function that augments the batch of images as `kzoo.data.Batches` does, including the seeding."""
     targets = np.eye(100, dtype=np.float32)[np.arange(len(images)) % 100]
 
     def work(index: int) -> np.ndarray:
@@ -83,7 +84,7 @@ def augmented(changes: tuple[Augmentation, ...], images: np.ndarray, normalizati
 
 
 def traced_peak(work: Callable[[int], Any]) -> int:
-    """Bytes that one call holds at most, its result included."""
+    """Return the peak memory of one call in bytes, including its result."""
     work(0)
     tracemalloc.start()
     try:
@@ -94,55 +95,55 @@ def traced_peak(work: Callable[[int], Any]) -> int:
 
 
 def measure(rounds: int, batch_size: int, batches: int, steps: int) -> dict[str, Any]:
-    """Augment and train in turn; all figures."""
-    row = get_dataset("cifar100")
-    assert row.image_shape is not None
-    assert row.mean is not None
-    assert row.std is not None
-    normalization = Normalization(row.mean, row.std)
+    """Augment and train in turn, and return all measurements."""
+    dataset = get_dataset("cifar100")
+    assert dataset.image_shape is not None
+    assert dataset.mean is not None
+    assert dataset.std is not None
+    normalization = Normalization(dataset.mean, dataset.std)
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (batch_size, *row.image_shape), np.uint8)
+    images = rng.integers(0, 256, (batch_size, *dataset.image_shape), np.uint8)
     labels = rng.integers(0, 100, batch_size)
 
-    works = {"+".join(change.kind for change in CHAIN): augmented(CHAIN, images, normalization)}
-    works |= {change.kind: augmented((change,), images, normalization) for change in CHAIN + OTHERS}
-    memory = {name: traced_peak(work) for name, work in works.items()}
+    functions = {"+".join(change.kind for change in CHAIN): augmented(CHAIN, images, normalization)}
+    functions |= {change.kind: augmented((change,), images, normalization) for change in CHAIN + OTHERS}
+    memory = {name: traced_peak(function) for name, function in functions.items()}
 
-    model = kzoo.create_model("vgg08", mean=row.mean, std=row.std)
+    model = kzoo.create_model("vgg08", mean=dataset.mean, std=dataset.std)
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
     for _ in range(3):
         model.train_on_batch(images, labels)
 
-    blocks: dict[str, list[float]] = {name: [] for name in works}
-    step_blocks: list[float] = []
+    batch_seconds: dict[str, list[float]] = {name: [] for name in functions}
+    step_seconds: list[float] = []
     for _ in range(rounds):
         with one_core():
-            for name, work in works.items():
-                blocks[name].append(median(seconds(work, batches)))
-        step_blocks.append(median(seconds(lambda index: model.train_on_batch(images, labels), steps)))
+            for name, function in functions.items():
+                batch_seconds[name].append(median(seconds(function, batches)))
+        step_seconds.append(median(seconds(lambda index: model.train_on_batch(images, labels), steps)))
     kibibyte = 1 if sys.platform == "darwin" else 1024
     return {
-        "step": {"seconds": median(step_blocks), "images_per_second": batch_size / median(step_blocks)},
+        "step": {"seconds": median(step_seconds), "images_per_second": batch_size / median(step_seconds)},
         "process_peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kibibyte,
         "augmentation": {
             name: {
-                "seconds": median(own),
-                "images_per_second": batch_size / median(own),
-                "share_of_step": median(a / b for a, b in zip(own, step_blocks, strict=True)),
-                "largest_share": max(a / b for a, b in zip(own, step_blocks, strict=True)),
+                "seconds": median(values),
+                "images_per_second": batch_size / median(values),
+                "share_of_step": median(a / b for a, b in zip(values, step_seconds, strict=True)),
+                "largest_share": max(a / b for a, b in zip(values, step_seconds, strict=True)),
                 "peak_memory": memory[name],
             }
-            for name, own in blocks.items()
+            for name, values in batch_seconds.items()
         },
     }
 
 
 def main() -> None:
-    """Measure and print, and write all figures to a file if asked to."""
+    """Measure and print; with `--json`, also write all measurements to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--batch-size", type=int, default=100)
-    parser.add_argument("--batches", type=int, default=20, help="batches augmented in each round, by each kind")
+    parser.add_argument("--batches", type=int, default=20, help="batches that each augmentation handles in each round")
     parser.add_argument("--steps", type=int, default=4, help="steps trained in each round")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -165,11 +166,11 @@ def main() -> None:
         f"{step['images_per_second']:,.0f} images/s, peak memory of the process "
         f"{result['process_peak_memory'] / 2**20:,.0f} MiB, load {load:.1f} at the start"
     )
-    print(f"{'one core':32}{'images/s':>12}{'ms a batch':>12}{'of a step':>12}{'at most':>12}{'memory':>12}")
-    for name, row in result["augmentation"].items():
+    print(f"{'one core':32}{'images/s':>12}{'ms/batch':>12}{'of a step':>12}{'at most':>12}{'memory':>12}")
+    for name, values in result["augmentation"].items():
         print(
-            f"{name:32}{row['images_per_second']:12,.0f}{1000 * row['seconds']:12.2f}{row['share_of_step']:12.2%}"
-            f"{row['largest_share']:12.2%}{row['peak_memory'] / 2**20:8.1f} MiB"
+            f"{name:32}{values['images_per_second']:12,.0f}{1000 * values['seconds']:12.2f}"
+            f"{values['share_of_step']:12.2%}{values['largest_share']:12.2%}{values['peak_memory'] / 2**20:8.1f} MiB"
         )
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

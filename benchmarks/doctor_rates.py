@@ -1,13 +1,14 @@
-"""How often the doctor is right: hit rates on planted faults, false alarms on healthy networks.
+"""Measure how often the doctor is right: hit rates on planted faults, false alarms on healthy networks.
 
     python benchmarks/doctor_rates.py                      20 draws of everything, writes docs/doctor-rates.json
     python benchmarks/doctor_rates.py --draws 3 --json /tmp/rates.json
 
-Three parts: the five VGG networks of reports a and b as they are before training, on fresh seeds, without data; eight
-faults and a variant of one, drawn in severity, place and base network (`planted_faults.py`); and healthy networks:
-fresh ones with data, every model of the zoo without, keras.applications' MobileNetV2 and ResNet50 with weights=None,
-and short runs on digits. Limits in the doctor were chosen on seeds below 1000, what is reported is of seeds from 1000
-on. `python docs/generate.py` then puts the tables into docs/doctor.md. About twelve minutes of processor time.
+It has three parts: the five VGG networks of reports a and b before training, on fresh seeds, without data; eight faults
+and a variant of one, with random severity, location and base network (`planted_faults.py`); and healthy networks: fresh
+ones with data, every model of the zoo without data, MobileNetV2 and ResNet50 of keras.applications with weights=None,
+and short runs on digits. The doctor's thresholds were chosen on seeds below 1000; reported rates use seeds from 1000
+upwards. Afterwards, `python docs/generate.py` updates the tables in docs/doctor.md. It takes about twelve minutes of
+processor time.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ FLOW = ("vanishing gradients", "exploding gradients")
 
 
 def verdicts(seeds: range) -> Iterator[dict[str, Any]]:
-    """The five VGG networks before training: right if exactly the expected one of the two kinds is found."""
+    """The five VGG networks before training: right if the diagnosis has the expected kind and not the other one."""
     for name, expected in VERDICTS.items():
-        found = [doctor(name, seed=seed) for seed in progress(seeds, name)]
-        right = [[kind for kind in d.kinds if kind in FLOW] == ([expected] if expected else []) for d in found]
-        ratios = sorted(_ratio(d) for d in found)
+        diagnoses = [doctor(name, seed=seed) for seed in progress(seeds, name)]
+        right = [[kind for kind in d.kinds if kind in FLOW] == ([expected] if expected else []) for d in diagnoses]
+        ratios = sorted(_ratio(d) for d in diagnoses)
         yield {
             "network": name,
             "expected": expected or "neither",
             "right": sum(right),
-            "draws": len(found),
+            "draws": len(diagnoses),
             "first_to_last": [ratios[0], ratios[-1]],
-            "other_findings": sum(any(kind not in FLOW for kind in d.kinds) for d in found),
+            "other_findings": sum(any(kind not in FLOW for kind in d.kinds) for d in diagnoses),
         }
 
 
 def _ratio(diagnosis: Diagnosis) -> float:
-    """First layer's gradient by the last one's, of the finding or of the words that say it is fine."""
+    """Return the first layer's gradient divided by the last layer's, from the finding or the note that all is fine."""
     for finding in diagnosis.findings:
         if "first_to_last" in finding.values:
             return float(finding.values["first_to_last"])
@@ -59,15 +60,15 @@ def _ratio(diagnosis: Diagnosis) -> float:
 
 
 def faults(seeds: range) -> Iterator[dict[str, Any]]:
-    """Each fault: a hit is a diagnosis whose findings hold the right kind."""
+    """Each fault: a diagnosis is a hit if its findings include the right kind."""
     for fault in FAULTS:
         hits, extra, missed, kinds = 0, 0, [], set()
         for seed in progress(seeds, fault):
             case = plant(fault, seed)
-            found = case.examine(seed).kinds
-            hit = bool(set(found) & set(case.kinds))
+            diagnosed = case.examine(seed).kinds
+            hit = bool(set(diagnosed) & set(case.kinds))
             hits += hit
-            extra += bool(set(found) - set(case.kinds))
+            extra += bool(set(diagnosed) - set(case.kinds))
             kinds |= set(case.kinds)
             if not hit:
                 missed.append(f"seed {seed}: {case.detail}")
@@ -123,38 +124,38 @@ def _run(seed: int) -> Diagnosis:
 
 
 def clear() -> None:
-    """Forget the last network."""
+    """Free the memory of the last network."""
     keras.backend.clear_session()
     gc.collect()
 
 
-def progress(things: Any, what: str) -> Iterator[Any]:
-    """Say where it is, as this takes minutes."""
-    for place, thing in enumerate(things, 1):
-        print(f"\r{what}: {place} of {len(things)}   ", end="", flush=True)
-        yield thing
+def progress(items: Any, title: str) -> Iterator[Any]:
+    """Iterate over items and print the progress, because this takes minutes."""
+    for number, item in enumerate(items, 1):
+        print(f"\r{title}: {number} of {len(items)}   ", end="", flush=True)
+        yield item
     print()
 
 
 def main() -> None:
-    """Measure, and write what was found after each part."""
+    """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--json", type=Path, default=Path(__file__).parents[1] / "docs" / "doctor-rates.json")
     parser.add_argument("--only", choices=("verdicts", "faults", "controls"), help="measure one part, keep the others")
-    given = parser.parse_args()
-    seeds = range(given.first_seed, given.first_seed + given.draws)
-    kept = json.loads(given.json.read_text(encoding="utf-8")) if given.json.exists() and given.only else {}
+    options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.draws)
+    results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() and options.only else {}
     for part, measure in {"faults": faults, "verdicts": verdicts, "controls": controls}.items():
-        if given.only in (None, part):
-            began = time.process_time()
-            kept[part] = list(measure(seeds))
-            kept.setdefault("processor_seconds", {})[part] = round(time.process_time() - began)
-    kept["seeds"] = [seeds[0], seeds[-1]]
-    kept["where"] = {"backend": keras.backend.backend(), "versions": records.versions()}
-    given.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    for row in [*kept.get("faults", []), *kept.get("verdicts", []), *kept.get("controls", [])]:
+        if options.only in (None, part):
+            start = time.process_time()
+            results[part] = list(measure(seeds))
+            results.setdefault("processor_seconds", {})[part] = round(time.process_time() - start)
+    results["seeds"] = [seeds[0], seeds[-1]]
+    results["where"] = {"backend": keras.backend.backend(), "versions": records.versions()}
+    options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for row in [*results.get("faults", []), *results.get("verdicts", []), *results.get("controls", [])]:
         print({key: value for key, value in row.items() if key not in ("missed", "alarms") or value})
 
 

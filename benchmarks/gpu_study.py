@@ -1,15 +1,15 @@
-r"""Train a list of recipes one after another within a time limit, on a machine that has little but an accelerator.
+r"""Train recipes one after another within a time limit, on a machine with an accelerator and little else.
 
-Where the data were prepared by tensorflow-datasets, pack them; elsewhere, unpack and train:
+Pack the data on a machine where tensorflow-datasets has prepared them; unpack them and train on the other one:
 
     python benchmarks/gpu_study.py pack cifar100 cifar10 --to packed
     KERAS_BACKEND=jax python benchmarks/gpu_study.py run --packed packed --minutes 9 --out out \
         rescue/bn-residual rescue/bn 'batchnorm/baseline seed=1' 'reduction/lenet2-max epochs=20'
 
-Each argument is a recipe's name and changes of its fields. The packs fill kzoo's cache, from which datasets are read
-without TensorFlow. Runs are kzoo's own, in `--directory`, so that the same command goes on where the limit stopped it.
-In `--out` are left, by run: the record and best weights of what is finished, the whole directory of what is not, which
-`--directory` takes when it is copied back. Precision is a field that the record tells.
+Each argument is a recipe's name, followed by changes of its fields. The packs fill kzoo's cache, from which datasets
+are read without TensorFlow. `--directory` contains ordinary runs, so the same command resumes after the time limit. For
+each run, `--out` receives the record and best weights if it has finished, or else its whole directory, which can be
+copied back into `--directory`. The record includes the precision.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PARTS = ("images", "labels", "test_images", "test_labels", "class_names")
 
 
 def pack(names: list[str], folder: Path) -> None:
-    """Write each dataset as one compressed .npz file, ``NAME.npz``."""
+    """Write each dataset to a compressed file ``NAME.npz``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = folder / f"{name}.npz"
@@ -52,11 +52,11 @@ def pack(names: list[str], folder: Path) -> None:
 
 
 def unpack(folder: Path) -> None:
-    """Fill kzoo's cache from packs, as if tensorflow-datasets' files had been decoded here."""
+    """Fill kzoo's cache from packs, as if the files of tensorflow-datasets had been decoded on this machine."""
     for path in sorted(folder.glob("*.npz")):
         prepared = get_dataset(path.stem).prepared
         if prepared is None:
-            raise SystemExit(f"{path}: {path.stem!r} is no dataset that tensorflow-datasets prepares")
+            raise SystemExit(f"{path}: {path.stem!r} is not a dataset that tensorflow-datasets prepares")
 
         def build(path: Path = path) -> Arrays:
             arrays = load(f"npz:{path}")
@@ -67,9 +67,9 @@ def unpack(folder: Path) -> None:
             cache.cached(prefix + "packed", build)
 
 
-def chosen(words: list[str], precision: str) -> list[Recipe]:
-    """The recipes that the arguments name, changes made."""
-    rows = []
+def requested(words: list[str], precision: str) -> list[Recipe]:
+    """Return the recipes that the arguments name, with their changes."""
+    recipes = []
     for word in words:
         name, *changes = word.split()
         fields: dict[str, Any] = {"precision": precision}
@@ -81,28 +81,28 @@ def chosen(words: list[str], precision: str) -> list[Recipe]:
                 fields[key] = json.loads(value)
             except ValueError:
                 fields[key] = value
-        rows.append(kzoo.recipe(name).override(**fields).resolved())
-    return rows
+        recipes.append(kzoo.recipe(name).override(**fields).resolved())
+    return recipes
 
 
-def leave(place: Path, out: Path) -> None:
-    """Copy what is worth bringing back from a run's directory."""
-    target = out / place.name
-    if (place / "result.json").exists():
+def copy_results(directory: Path, out: Path) -> None:
+    """Copy what is worth keeping of a run's directory."""
+    target = out / directory.name
+    if (directory / "result.json").exists():
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in ("result.json", "recipe.json", "best.weights.h5"):
-            if (place / name).exists():  # a run that failed has no weights
-                shutil.copy2(place / name, target / name)
-    elif place.exists():
-        shutil.copytree(place, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("tensorboard"))
+            if (directory / name).exists():  # a run that failed has no weights
+                shutil.copy2(directory / name, target / name)
+    elif directory.exists():
+        shutil.copytree(directory, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("tensorboard"))
 
 
-def train(row: Recipe, place: Path) -> str:
-    """Bring one run to its end; one line that says what came of it."""
-    began = time.monotonic()
+def train(recipe: Recipe, directory: Path) -> str:
+    """Train or resume one run and return its outcome in one line."""
+    start = time.monotonic()
     try:
-        run = kzoo.train(row, directory=place, progress=False, checkpoint_minutes=2.0)
+        run = kzoo.train(recipe, directory=directory, progress=False, checkpoint_minutes=2.0)
     except InUse as error:
         return str(error)
     except RunFailed as error:
@@ -111,11 +111,11 @@ def train(row: Recipe, place: Path) -> str:
     images = result.sizes["train"] * result.epochs
     speed = images / sum(result.history["seconds"])
     score = f"test accuracy {result.test.accuracy:.4f}" if result.test else "no test part"
-    return f"{score}, {result.epochs} epochs, {speed:,.0f} images/s, {time.monotonic() - began:.0f} s now"
+    return f"{score}, {result.epochs} epochs, {speed:,.0f} images/s, {time.monotonic() - start:.0f} s in this process"
 
 
 def main() -> None:
-    """Pack, or train what is named until the time is over."""
+    """Pack datasets, or train recipes until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack")
@@ -123,8 +123,8 @@ def main() -> None:
     packing.add_argument("--to", type=Path, required=True)
     running = commands.add_parser("run")
     running.add_argument("recipes", nargs="+", metavar="'RECIPE [FIELD=VALUE ...]'")
-    running.add_argument("--packed", type=Path, help="folder of packs")
-    running.add_argument("--minutes", type=float, default=9.0, help="after them a checkpoint is written, and all ends")
+    running.add_argument("--packed", type=Path, help="folder with the packs")
+    running.add_argument("--minutes", type=float, default=9.0, help="time limit, then write a checkpoint and stop")
     running.add_argument("--directory", type=Path, default=Path("runs"))
     running.add_argument("--out", type=Path, required=True)
     running.add_argument("--precision", default="mixed_bfloat16")
@@ -134,23 +134,23 @@ def main() -> None:
             return pack(options.datasets, options.to)
         if options.packed is not None:
             unpack(options.packed)
-        rows = chosen(options.recipes, options.precision)
+        recipes = requested(options.recipes, options.precision)
     except KzooError as error:
         parser.error(str(error))
     limit = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
     limit.daemon = True
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # between runs, too, the end is a KeyboardInterrupt
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # raises KeyboardInterrupt between runs, too
     limit.start()
-    place = Path()
+    directory = Path()
     try:
-        for row in rows:
-            place = options.directory / folder_name(row.name, row.digest())
-            print(f"{row.name} seed {row.seed}: ", end="", flush=True)
-            print(train(row, place), flush=True)
-            leave(place, options.out)
+        for recipe in recipes:
+            directory = options.directory / folder_name(recipe.name, recipe.digest())
+            print(f"{recipe.name} seed {recipe.seed}: ", end="", flush=True)
+            print(train(recipe, directory), flush=True)
+            copy_results(directory, options.out)
     except KeyboardInterrupt:
-        print("cut off; the same command goes on", flush=True)
-        leave(place, options.out)
+        print("interrupted; the same command resumes", flush=True)
+        copy_results(directory, options.out)
     except KzooError as error:
         parser.error(str(error))
     finally:

@@ -1,10 +1,11 @@
-"""What recording gradient flow costs, as a share of an epoch of training.
+"""The cost of recording gradient flow, as a share of the training time of an epoch.
 
     python benchmarks/gradient_flow.py --json gradient_flow.json
 
-A recipe is trained on synthetic images by `kzoo.train`, in short epochs, so that blocks of steps and probes take turns
-on the same machine in the same minutes. The share is a probe's time over that of a full epoch's steps (47,500 images,
-batch 100), both medians; building and tracing the probe, once a run, is spread over the recipe's epochs.
+`kzoo.train` trains a recipe on synthetic images in short epochs, so that blocks of steps and probes take turns on the
+same machine within the same minutes. The share is the time of a probe divided by the time of a full epoch's steps
+(47,500 images, batch 100), both medians. The time to build and trace the probe, once per run, is divided among the
+recipe's epochs.
 """
 
 from __future__ import annotations
@@ -26,29 +27,29 @@ from kzoo.backend import quiet_import
 from kzoo.data.splits import Split
 from kzoo.training import records
 
-IMAGES = 47_500  # of an epoch of the recipes in question
+IMAGES = 47_500  # per epoch of the measured recipes
 
 
 class Clock:
-    """Seconds of wall clock and of processor time (of all threads) spent in calls, by name."""
+    """Seconds of wall clock and of processor time (of all threads) of calls, by name."""
 
     def __init__(self) -> None:
-        """Nothing is measured yet."""
+        """Start without measurements."""
         self.wall: dict[str, list[float]] = {}
         self.processor: dict[str, list[float]] = {}
 
     def add(self, name: str, start: tuple[float, float]) -> None:
-        """Add the time since `start`, which `now` gave."""
-        for spent, end, begin in zip((self.wall, self.processor), self.now(), start, strict=True):
-            spent.setdefault(name, []).append(end - begin)
+        """Add the time since `start`, a result of `now`."""
+        for durations, end, begin in zip((self.wall, self.processor), self.now(), start, strict=True):
+            durations.setdefault(name, []).append(end - begin)
 
     @staticmethod
     def now() -> tuple[float, float]:
-        """Wall clock and processor time."""
+        """Return wall clock and processor time."""
         return time.perf_counter(), time.process_time()
 
     def timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """The same method, timed."""
+        """Return the method with its calls timed."""
 
         def call(*args: Any, **options: Any) -> Any:
             start = self.now()
@@ -61,13 +62,13 @@ class Clock:
 
 
 def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, Any]:
-    """Train a recipe for `rounds` short epochs of `steps` steps; see `share` for what is made of it.
+    """Train a recipe for `rounds` short epochs of `steps` steps; `share` evaluates the result.
 
-    The first epoch and each epoch's first step are left out: they find cold caches, or trace.
+    The first epoch and the first step of each epoch are left out, because caches are cold or functions are traced.
 
     Returns:
-        Seconds of ``"wall"`` clock and of ``"processor"`` time: ``step``, a training step; ``probe``, all that gradient
-        flow does in an epoch; ``start``, what it does once; and the recipe's ``epochs`` and ``steps`` an epoch.
+        Seconds of ``"wall"`` clock and of ``"processor"`` time: ``step`` of a training step, ``probe`` of gradient flow
+        in an epoch, ``start`` of its setup; and the recipe's ``epochs`` and ``steps`` per epoch.
     """
     with quiet_import():
         import keras
@@ -83,7 +84,7 @@ def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, 
         setattr(GradientFlowCallback, name, clock.timed(name, getattr(GradientFlowCallback, name)))
 
     class Steps(keras.callbacks.Callback):
-        """Times training steps; called after gradient flow, which so is no part of them."""
+        """Times training steps. It is called after gradient flow, so it does not include it."""
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             self.start = clock.now()
@@ -96,26 +97,27 @@ def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, 
     short = full.derive("benchmark/flow", dataset="synthetic", split=Split(validation=2), epochs=rounds + 1)
     with tempfile.TemporaryDirectory() as folder:
         kzoo.train(short, directory=Path(folder) / "run", callbacks=[Steps()], progress=False)
-    found: dict[str, Any] = {"epochs": full.epochs, "steps": -(-IMAGES // full.batch_size)}
-    for kind, spent in (("wall", clock.wall), ("processor", clock.processor)):
-        in_steps = np.add(spent["on_train_batch_begin"], spent["on_train_batch_end"]).reshape(rounds + 1, steps)
-        # Most steps do nothing but ask which step it is; a full epoch has more of those.
+    result: dict[str, Any] = {"epochs": full.epochs, "steps": -(-IMAGES // full.batch_size)}
+    for kind, durations in (("wall", clock.wall), ("processor", clock.processor)):
+        in_steps = np.add(durations["on_train_batch_begin"], durations["on_train_batch_end"])
+        in_steps = in_steps.reshape(rounds + 1, steps)
+        # In most steps, the callback only checks the number of the step; a full epoch has more of them.
         idle = float(np.median(in_steps))
-        probes = np.array(spent["on_epoch_end"])[1:] + in_steps[1:].max(axis=1) + idle * (found["steps"] - 1)
-        blocks = np.reshape(spent["step"], (rounds + 1, steps))[1:, 1:]
-        found[kind] = {
+        probes = np.array(durations["on_epoch_end"])[1:] + in_steps[1:].max(axis=1) + idle * (result["steps"] - 1)
+        blocks = np.reshape(durations["step"], (rounds + 1, steps))[1:, 1:]
+        result[kind] = {
             "step": float(median(np.median(blocks, axis=1))),
             "probe": float(median(probes)),
-            "start": float(spent["on_epoch_begin"][0]),
+            "start": float(durations["on_epoch_begin"][0]),
         }
-    return found
+    return result
 
 
-def share(found: dict[str, Any], kind: str) -> float:
-    """Gradient flow's part of a full run's training steps."""
-    seconds = found[kind]
-    probe = seconds["probe"] * (found["epochs"] + 1) + seconds["start"]
-    return float(probe / (seconds["step"] * found["steps"] * found["epochs"]))
+def share(result: dict[str, Any], kind: str) -> float:
+    """Return the time of gradient flow divided by the time of all training steps of a full run."""
+    seconds = result[kind]
+    probe = seconds["probe"] * (result["epochs"] + 1) + seconds["start"]
+    return float(probe / (seconds["step"] * result["steps"] * result["epochs"]))
 
 
 def _register(count: int) -> None:
@@ -127,24 +129,26 @@ def _register(count: int) -> None:
 
 
 def main() -> None:
-    """Measure and print, and write all figures to a file if asked to."""
+    """Measure and print; with `--json`, also write all measurements to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="rescue/vgg38", help="for CIFAR-100; VGG-38 by default")
-    parser.add_argument("--rounds", type=int, default=7, help="counted blocks of steps, each with a probe after it")
-    parser.add_argument("--steps", type=int, default=10, help="in each block")
+    parser.add_argument("--recipe", default="rescue/vgg38", help="a recipe for CIFAR-100 (default: VGG-38)")
+    parser.add_argument("--rounds", type=int, default=7, help="counted blocks of steps, each followed by a probe")
+    parser.add_argument("--steps", type=int, default=10, help="steps in each block")
     parser.add_argument("--threads", type=int, default=records.hardware()["cores"])
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1 or options.steps < 3:
         parser.error("rounds and threads must be 1 or more, steps 3 or more")
     load = os.getloadavg()[0]
-    found = measure(options.recipe, rounds=options.rounds, steps=options.steps, threads=options.threads)
-    print(f"{options.recipe}: {found['steps']} steps an epoch, {found['epochs']} epochs; load {load:.1f} at the start")
+    result = measure(options.recipe, rounds=options.rounds, steps=options.steps, threads=options.threads)
+    print(
+        f"{options.recipe}: {result['steps']} steps per epoch, {result['epochs']} epochs; load {load:.1f} at the start"
+    )
     for kind, name in (("wall", "wall clock"), ("processor", "processor time")):
-        seconds = found[kind]
+        seconds = result[kind]
         print(
-            f"  {name:15} a step {1000 * seconds['step']:8.1f} ms, a probe {1000 * seconds['probe']:8.1f} ms, "
-            f"once {seconds['start']:6.2f} s: {100 * share(found, kind):.2f}% of the epochs' steps"
+            f"  {name:15} step {1000 * seconds['step']:8.1f} ms, probe {1000 * seconds['probe']:8.1f} ms, "
+            f"setup {seconds['start']:6.2f} s: {100 * share(result, kind):.2f}% of the time of the training steps"
         )
     if options.json:
         report = {
@@ -153,8 +157,8 @@ def main() -> None:
             "git_commit": records.git_commit(),
             "load_at_start": load,
             "recipe": options.recipe,
-            "shares": {kind: share(found, kind) for kind in ("wall", "processor")},
-            **found,
+            "shares": {kind: share(result, kind) for kind in ("wall", "processor")},
+            **result,
         }
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

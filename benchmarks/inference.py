@@ -1,9 +1,9 @@
-"""Latency of a network in each form that it can be exported to, beside PyTorch, in one run, as ratios.
+"""Latency of a network in each export format, compared with PyTorch, in one run, as ratios.
 
     python benchmarks/inference.py --rounds 9 --json inference.json
 
-Each contender is a process of its own; they take turns, in an order that rotates, and a ratio is the median over rounds
-of the ratio of a round's median calls. All get the same images and number of threads, on the CPU, in float32.
+Each contender is a separate process. They take turns in a rotating order. A ratio is the median over rounds of the
+ratio of the round's median calls. All contenders use the same images and number of threads, on the CPU, in float32.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import kzoo
 from kzoo.backend import quiet_import
 from kzoo.training import records
 
-# By name of the variant: shape of its images, and what makes it in tests/models/torch_references.py.
+# By variant: the shape of its images, and a function that builds its PyTorch version from
+# tests/models/torch_references.py.
 NETWORKS: dict[str, tuple[tuple[int, int, int], Callable[[Any], Any]]] = {
     "lenet2-average": ((28, 28, 1), lambda nets: nets.ReducingLeNet(2, "average")),
     "vgg08-bn": ((32, 32, 3), lambda nets: nets.ThinVGG(0, batch_norm=True, residual=False)),
@@ -42,7 +43,7 @@ CONTENDERS = (*OURS, *PEERS)
 
 
 def runner(name: str, network: str, folder: Path, threads: int) -> Callable[[np.ndarray], Any]:
-    """A contender's function of images (batch, height, width, channels), float32."""
+    """Return a contender's function of images (batch, height, width, channels), float32."""
     if name.startswith("pytorch"):
         return _pytorch(name, network, folder, threads)
     if name.startswith(("predict", "call", "savedmodel")):
@@ -52,14 +53,14 @@ def runner(name: str, network: str, folder: Path, threads: int) -> Callable[[np.
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     kind, _, folded = name.partition(" ")
-    place = folder / ("folded" if folded else "unfolded")
+    directory = folder / ("folded" if folded else "unfolded")
     if kind in FILES:
         from kzoo.exporting.runtimes import Exported
 
-        return Exported(place / FILES[kind], threads=threads)
+        return Exported(directory / FILES[kind], threads=threads)
     import keras
 
-    model = keras.saving.load_model(place / "net.keras", compile=False)
+    model = keras.saving.load_model(directory / "net.keras", compile=False)
     if kind == "predict":
         return lambda images: model.predict(images, batch_size=len(images), verbose=0)
     return lambda images: np.asarray(model(images, training=False))
@@ -87,7 +88,7 @@ def _pytorch(name: str, network: str, folder: Path, threads: int) -> Callable[[n
 
 
 def prepare(network: str, folder: Path) -> dict[str, Any]:
-    """Write every file that the contenders open; trainable parameters and sizes in bytes."""
+    """Write all files that the contenders load; return the number of trainable parameters and the sizes in bytes."""
     import torch
 
     shape, build = NETWORKS[network]
@@ -100,21 +101,21 @@ def prepare(network: str, folder: Path) -> dict[str, Any]:
     net = torch.nn.Sequential(reference, torch.nn.Softmax(-1)).eval()
     images = np.random.default_rng(0).uniform(0, 255, (4, *shape)).astype("float32")
     with torch.inference_mode():
-        theirs = net(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
-    difference = float(np.abs(model.predict(images, verbose=0) - theirs).max())
+        expected = net(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    difference = float(np.abs(model.predict(images, verbose=0) - expected).max())
     if difference > 1e-4:
-        raise SystemExit(f"{network}: not the same network, outputs differ by {difference}")
+        raise SystemExit(f"{network}: the outputs of Keras and PyTorch differ by {difference}")
     sizes: dict[str, int] = {}
     for fold in (False, True):
-        place = folder / ("folded" if fold else "unfolded")
-        place.mkdir()
+        directory = folder / ("folded" if fold else "unfolded")
+        directory.mkdir()
         for kind, file in {**FILES, "keras": "net.keras"}.items():
-            sizes[f"{kind} folded" if fold else kind] = kzoo.export(model, place / file, kind, fold=fold).bytes
+            sizes[f"{kind} folded" if fold else kind] = kzoo.export(model, directory / file, kind, fold=fold).bytes
     example = torch.from_numpy(images).permute(0, 3, 1, 2)
     axes = {"image": {0: "batch"}}
     with quiet_import(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # PyTorch's own exporter without its newer one's extra package.
+        # The older exporter of PyTorch: the newer one needs another package.
         torch.onnx.export(
             net, (example,), folder / "torch.onnx", input_names=["image"], dynamic_axes=axes, dynamo=False
         )
@@ -122,13 +123,13 @@ def prepare(network: str, folder: Path) -> dict[str, Any]:
     return {"parameters": parameters, "bytes": {**sizes, "pytorch onnx": (folder / "torch.onnx").stat().st_size}}
 
 
-def _prepare_into(network: str, folder: Path, pipe: Connection) -> None:
+def _prepare_in_child(network: str, folder: Path, pipe: Connection) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     pipe.send(prepare(network, folder))
 
 
 def contend(name: str, network: str, folder: Path, threads: int, pipe: Connection) -> None:
-    """Answer (batch, calls) with the seconds of each call, until told (0, 0); what a contender's process runs."""
+    """Reply to requests (batch, calls) with the seconds of each call, until (0, 0); runs in a contender's process."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     run = runner(name, network, folder, threads)
@@ -139,7 +140,7 @@ def contend(name: str, network: str, folder: Path, threads: int, pipe: Connectio
             return
         images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype("float32")
         seconds = []
-        for _ in range(calls + 2):  # two are for what is cold
+        for _ in range(calls + 2):  # the first two warm up
             start = time.perf_counter()
             run(images)
             seconds.append(time.perf_counter() - start)
@@ -147,34 +148,34 @@ def contend(name: str, network: str, folder: Path, threads: int, pipe: Connectio
 
 
 def measure(network: str, *, rounds: int, seconds: float, threads: int, batches: tuple[int, ...]) -> dict[str, Any]:
-    """Milliseconds a call of all contenders, by batch size: median of each round."""
+    """Return the milliseconds per call of all contenders, by batch size: the median of each round."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours, theirs = context.Pipe()
-        first = context.Process(target=_prepare_into, args=(network, folder, theirs))
-        first.start()
-        theirs.close()
-        result: dict[str, Any] = {**_received(ours, "preparation"), "milliseconds": {}}
-        first.join()
+        pipe, child_pipe = context.Pipe()
+        preparation = context.Process(target=_prepare_in_child, args=(network, folder, child_pipe))
+        preparation.start()
+        child_pipe.close()
+        result: dict[str, Any] = {**_receive(pipe, "preparation"), "milliseconds": {}}
+        preparation.join()
         children = []
         for contender in CONTENDERS:
-            ours, theirs = context.Pipe()
-            job = (contender, network, folder, threads, theirs)
+            pipe, child_pipe = context.Pipe()
+            job = (contender, network, folder, threads, child_pipe)
             process = context.Process(target=contend, args=job, daemon=True)
             process.start()
-            theirs.close()
-            children.append((contender, process, ours))
+            child_pipe.close()
+            children.append((contender, process, pipe))
         for batch in batches:
             counts = {}
             for contender, _, pipe in children:
                 pipe.send((batch, 3))
-                counts[contender] = max(3, min(500, int(seconds / median(_received(pipe, contender)))))
+                counts[contender] = max(3, min(500, int(seconds / median(_receive(pipe, contender)))))
             times: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
             for i in range(rounds):
                 for contender, _, pipe in children[i % len(children) :] + children[: i % len(children)]:
                     pipe.send((batch, counts[contender]))
-                    times[contender].append(1000 * median(_received(pipe, contender)))
+                    times[contender].append(1000 * median(_receive(pipe, contender)))
             result["milliseconds"][batch] = times
         for _, process, pipe in children:
             pipe.send((0, 0))
@@ -182,41 +183,41 @@ def measure(network: str, *, rounds: int, seconds: float, threads: int, batches:
     return result
 
 
-def _received(pipe: Connection, name: str) -> Any:
+def _receive(pipe: Connection, name: str) -> Any:
     try:
         return pipe.recv()
     except (EOFError, ConnectionError):
-        raise SystemExit(f"{name} ended early: see its error above") from None
+        raise SystemExit(f"the process of {name} failed: see its error above") from None
 
 
 def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
-    """How many times as long `slow` takes as `fast`: median over rounds."""
+    """Return the time of `slow` divided by the time of `fast`, the median over rounds."""
     return median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
 def show(network: str, result: dict[str, Any]) -> None:
-    """Print one network's figures."""
+    """Print the results of one network."""
     print(f"\n{network}: {result['parameters']:,} parameters")
     for batch, times in result["milliseconds"].items():
-        print(f"  batch {batch}: ms a call (fastest and slowest round); times as fast as predict, as pytorch onnx")
+        print(f"  batch {batch}: ms per call (fastest and slowest round); speed relative to predict and pytorch onnx")
         for name in CONTENDERS:
-            own = times[name]
+            values = times[name]
             print(
-                f"    {name:18} {median(own):9.3f} ({min(own):.3f} to {max(own):.3f})  "
+                f"    {name:18} {median(values):9.3f} ({min(values):.3f} to {max(values):.3f})  "
                 f"{ratio(times, 'predict', name):7.2f}  {ratio(times, 'pytorch onnx', name):6.2f}"
             )
         best = min(OURS, key=lambda name: median(times[name]))
-        print(f"    best of ours: {best}, {ratio(times, 'pytorch onnx', best):.2f} times as fast as pytorch onnx")
+        print(f"    fastest of kzoo: {best}, {ratio(times, 'pytorch onnx', best):.2f} times as fast as pytorch onnx")
     print(f"  bytes: {', '.join(f'{name} {size:,}' for name, size in result['bytes'].items())}", flush=True)
 
 
 def main() -> None:
-    """Measure and print, and write all figures to a file if asked to."""
+    """Measure and print; with `--json`, also write all measurements to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 64])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of each contender's turn, about")
+    parser.add_argument("--seconds", type=float, default=0.3, help="approximate duration of each contender's turn")
     parser.add_argument("--threads", type=int, default=records.hardware()["cores"])
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()

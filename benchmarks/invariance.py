@@ -1,10 +1,10 @@
-"""Accuracy and agreement on shifted and turned test images, of trained runs and sets of weights, as records.
+"""Write records of the accuracy and agreement of runs and weight sets on shifted and rotated test images.
 
     python benchmarks/invariance.py 'lenet*:emnist' --into results/invariance
     python benchmarks/invariance.py runs/reduction-lenet1-max-b0ae1d34ee
 
-Each source is a run's directory, or a wildcard on the sets that come with kzoo. All test images are asked, as the
-recipe splits them. Sources whose record is there already are passed over. Nothing is timed: run it at any hour.
+Each source is the directory of a run, or a wildcard for the weight sets included in kzoo. It uses all test images of
+the recipe's split. Sources that already have a record are skipped. It measures no times, so the machine may be busy.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from kzoo.training import records
 from kzoo.training.build import load_parts
 
 SHIFTS, ANGLES = (0, 1, 2, 3, 4), (0, 15, 30, 45)
-SAME = 0.001
-"""How far the accuracy on images as they are may be from the record's: other processors round otherwise."""
+TOLERANCE = 0.001
+"""Largest allowed difference from the recorded accuracy on unchanged images: rounding depends on the processor."""
 
 
 def sources(words: list[str]) -> list[Path | str]:
-    """Runs' directories and names of sets, in the order given."""
-    found: list[Path | str] = []
+    """Return the directories of runs and the names of weight sets that the words select, in their order."""
+    result: list[Path | str] = []
     for word in words:
         names = kzoo.list_weights(word) if ":" in word else []
         if not names and not Path(word, "result.json").is_file():
-            raise SystemExit(f"{word!r} is neither a finished run's directory nor the name of a set of weights")
-        found += names or [Path(word)]
-    return found
+            raise SystemExit(f"{word!r} is neither the directory of a finished run nor the name of a weight set")
+        result += names or [Path(word)]
+    return result
 
 
 def record_of(source: Path | str) -> records.RunRecord:
-    """The record of a run, or of the run that a set was made of."""
+    """Return the record of a run, or of the run that a weight set was made from."""
     path = source / "result.json" if isinstance(source, Path) else find_set(source) / RECORD
     return records.read_result(path)
 
 
 def model_of(source: Path | str) -> Any:
-    """The trained model."""
+    """Return the trained model."""
     if isinstance(source, Path):
         return kzoo.Run(source).model
     name, _, tag = source.partition(":")
@@ -56,27 +56,28 @@ def model_of(source: Path | str) -> Any:
 
 
 def measure(source: Path | str, run: records.RunRecord, data_dir: str | None) -> InvarianceRecord:
-    """Ask a model for all test images, moved and turned."""
+    """Evaluate a model on all test images, shifted and rotated."""
     data = load_parts(Recipe(**run.recipe), data_dir)
     if data.fingerprint != run.data["fingerprint"]:
-        raise SystemExit(f"{source}: the images here are not those that it was trained on")
-    found = invariance(model_of(source), data.test.images, data.test.labels, SHIFTS, ANGLES, name=run.name)
+        raise SystemExit(f"{source}: the images differ from those that it was trained on")
+    result = invariance(model_of(source), data.test.images, data.test.labels, SHIFTS, ANGLES, name=run.name)
     assert run.test is not None
-    if abs(found.shift_accuracy[0] - run.test.accuracy) > SAME:
-        raise SystemExit(f"{source}: accuracy {found.shift_accuracy[0]:.4f}, and {run.test.accuracy:.4f} in its record")
+    accuracy, recorded = result.shift_accuracy[0], run.test.accuracy
+    if abs(accuracy - recorded) > TOLERANCE:
+        raise SystemExit(f"{source}: the accuracy is {accuracy:.4f}, but {recorded:.4f} in its record")
     import keras
 
     return InvarianceRecord(
         name=run.name,
         digest=run.digest,
-        images=found.images,
-        fill=found.fill,
-        shifts=found.shifts,
-        shift_accuracy=found.shift_accuracy,
-        shift_agreement=found.shift_agreement,
-        angles=found.angles,
-        angle_accuracy=found.rotation_accuracy,
-        angle_agreement=found.rotation_agreement,
+        images=result.images,
+        fill=result.fill,
+        shifts=result.shifts,
+        shift_accuracy=result.shift_accuracy,
+        shift_agreement=result.shift_agreement,
+        angles=result.angles,
+        angle_accuracy=result.rotation_accuracy,
+        angle_agreement=result.rotation_agreement,
         versions=records.versions(),
         backend=keras.backend.backend(),
         hardware=records.hardware(),
@@ -84,8 +85,8 @@ def measure(source: Path | str, run: records.RunRecord, data_dir: str | None) ->
     )
 
 
-def keep(record: InvarianceRecord, folder: Path) -> Path:
-    """Write a record, and its checksum where the folder is one of committed results."""
+def write(record: InvarianceRecord, folder: Path) -> Path:
+    """Write a record; if the folder belongs to the committed results, also record its checksum."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", record.name)
     path = folder / f"{name}-{record.digest}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ def keep(record: InvarianceRecord, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Measure what has no record yet, and print it."""
+    """Measure and print the sources that have no record yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", metavar="RUN|MODEL:TAG")
     parser.add_argument("--into", type=Path, default=Path("results") / FOLDER)
@@ -106,15 +107,13 @@ def main() -> None:
         for source in sources(options.sources):
             run = record_of(source)
             if list(options.into.glob(f"*-{run.digest}.json")):
-                print(f"{source}: its record is there", flush=True)
+                print(f"{source}: already recorded", flush=True)
                 continue
             record = measure(source, run, options.data_dir)
             shares = zip(SHIFTS, record.shift_agreement, strict=True), zip(ANGLES, record.angle_agreement, strict=True)
-            shift, turn = (", ".join(f"{size} {share:.3f}" for size, share in pairs) for pairs in shares)
-            print(
-                f"{source}: same predictions by pixels {shift}, by degrees {turn}; {keep(record, options.into)}",
-                flush=True,
-            )
+            shifts, angles = (", ".join(f"{size}: {share:.3f}" for size, share in pairs) for pairs in shares)
+            path = write(record, options.into)
+            print(f"{source}: agreement by pixels {shifts}; by degrees {angles}; written to {path}", flush=True)
     except KzooError as error:
         parser.error(str(error))
 

@@ -1,17 +1,17 @@
-"""Keep what a long computation has finished: records, sets of weights, invariance, and the tables made of them.
+"""Collect the results of finished runs of a long computation: records, weight sets, invariance and tables.
 
     python benchmarks/keep_runs.py ../frozen/runs
 
-Give it the directory of runs as often as you like while they are being trained: what is kept already is passed over,
-and nothing is written to the runs. For each finished run of a study
+Run it as often as you like while other runs are still training: it skips runs that are already collected, and it writes
+nothing to the runs. For each finished run of a study, it
 
-1. its record is copied to `results/` with a checksum, as `kzoo study collect` does;
-2. a set of weights is made of it, or replaces the packaged one that was trained for fewer epochs, if it is unchanged
-   (seed and options too) the first recipe of a report for its model and dataset;
-3. accuracy on shifted and turned test images is measured, if a study's claims ask for it (`--no-invariance` leaves that
-   for later: it takes minutes a run and needs the data, `KZOO_DATA_DIR`);
+1. copies the record to `results/` with a checksum, as `kzoo study collect` does;
+2. makes a weight set, or replaces the packaged one if that was trained for fewer epochs. It does so only if the recipe
+   (including seed and options) is the first one of a report for its model and dataset;
+3. measures the accuracy on shifted and rotated test images, if a study's claims need it (takes minutes per run and
+   needs the data, `KZOO_DATA_DIR`; `--no-invariance` skips it).
 
-then docs/generate.py makes the tables anew. The runs may have been trained by an older kzoo: a record names its commit.
+Then docs/generate.py updates the tables. An older kzoo may have trained the runs: a record includes its commit.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from kzoo.studies.records import RecordFile, read_records
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = 1_000_000
-"""Parameters above which a set is stored as float16, which needs the data (`KZOO_DATA_DIR`)."""
+"""Weight sets with more parameters are stored as float16, which needs the data (`KZOO_DATA_DIR`)."""
 
 
-def keep_records(runs: Path, results: Path) -> list[Path]:
-    """Copy the records of finished runs of any study; the new files."""
+def collect_records(runs: Path, results: Path) -> list[Path]:
+    """Copy the records of finished runs of all studies, and return the new files."""
     new: list[Path] = []
     for name in kzoo.list_studies():
         copied, problems = collect(kzoo.study(name), runs, results)
@@ -48,87 +48,89 @@ def keep_records(runs: Path, results: Path) -> list[Path]:
 
 
 def publishable(item: RecordFile) -> bool:
-    """Whether a run's weights stand for its model: it is, unchanged, the first recipe of a report that trains it so.
+    """Return whether a run's weights represent its model: its recipe is a report's first one for the model and dataset.
 
-    Later recipes of the same model and dataset are variations of a study: a set of theirs needs a tag of its own, given
-    by ``kzoo weights save --tag``.
+    Later recipes of the same model and dataset are variations of a study: their weight sets need other tags, see
+    ``kzoo weights save --tag``.
     """
-    ours = item.recipe
-    if item.record.status != "completed" or ours.model_options:
+    recipe = item.recipe
+    if item.record.status != "completed" or recipe.model_options:
         return False
     named = map(get_recipe, kzoo.list_recipes())
-    same = (row for row in named if (row.model, row.dataset) == (ours.model, ours.dataset))
-    first = next((row for row in same if not row.name.startswith("default/")), None)
+    same = (other for other in named if (other.model, other.dataset) == (recipe.model, recipe.dataset))
+    first = next((other for other in same if not other.name.startswith("default/")), None)
     return first is not None and first.digest() == item.digest
 
 
-def keep_set(item: RecordFile, sets: Path) -> str:
-    """Make a run's weights a set, where there is none yet or one of fewer epochs; what was done, as a sentence."""
-    place = sets / item.recipe.model / item.recipe.dataset
+def update_set(item: RecordFile, sets: Path) -> str:
+    """Make a weight set of a run, unless one with as many epochs exists; return a message, empty if nothing changed."""
+    directory = sets / item.recipe.model / item.recipe.dataset
     name = f"{item.recipe.model}:{item.recipe.dataset}"
-    if place.exists():
-        there = describe(place, name)
-        if there.digest == item.digest or there.epochs >= item.record.epochs:
+    replaced = ""
+    if directory.exists():
+        existing = describe(directory, name)
+        if existing.digest == item.digest or existing.epochs >= item.record.epochs:
             return ""
-    new = place.with_name(f".new-{place.name}")
+        replaced = f", replaces one of {existing.epochs}"
+    new = directory.with_name(f".new-{directory.name}")
     shutil.rmtree(new, ignore_errors=True)
     kzoo.save_weights_set(item.path.parent, new, tag=item.recipe.dataset, half=item.record.parameters > LARGE)
-    before = f", in place of {describe(place, name).epochs}" if place.exists() else ""
-    shutil.rmtree(place, ignore_errors=True)
-    new.rename(place)
-    return f"set {name} is of {item.record.epochs} epochs{before}"
+    shutil.rmtree(directory, ignore_errors=True)
+    new.rename(directory)
+    return f"weight set {name} has {item.record.epochs} epochs{replaced}"
 
 
-def asked_for() -> set[str]:
-    """Digests of the runs that claims compare by their answers to shifted or turned images."""
-    found = set()
-    for row in map(kzoo.study, kzoo.list_studies()):
-        for test in (part for claim in row.claims for part in claim.parts):
-            metric = getattr(test, "metric", "")
+def needing_invariance() -> set[str]:
+    """Return the digests of the runs that claims compare by their predictions for shifted or rotated images."""
+    digests = set()
+    for study in map(kzoo.study, kzoo.list_studies()):
+        for part in (part for claim in study.claims for part in claim.parts):
+            metric = getattr(part, "metric", "")
             if metric and metrics.metric(metric).source == "invariance":
-                found |= {row.entry(label).recipe.digest() for label in test.labels}
-    return found
+                digests |= {study.entry(label).recipe.digest() for label in part.labels}
+    return digests
 
 
-def told(item: RecordFile) -> str:
-    """A finished run in one line: its result, hours and segments."""
+def summary(item: RecordFile) -> str:
+    """Return a summary of a finished run in one line: result, hours and segments."""
     record = item.record
     score = f"test accuracy {record.test.accuracy:.4f}" if record.test else f"failed: {record.reason}"
-    parts = f"{len(record.segments)} segment{'s' * (len(record.segments) != 1)}"
+    segments = f"{len(record.segments)} segment{'s' * (len(record.segments) != 1)}"
     return (
         f"{record.name} seed {record.recipe['seed']}: {score}, {record.epochs} epochs in "
-        f"{record.seconds / 3600:.2f} h, {parts}, commit {(record.git_commit or 'unknown')[:10]}"
+        f"{record.seconds / 3600:.2f} h, {segments}, commit {(record.git_commit or 'unknown')[:10]}"
     )
 
 
 def main() -> None:
-    """Keep what is new, make the tables, and say what was done."""
+    """Collect new results, update the tables, and print what changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
-    parser.add_argument("--sets", type=Path, default=PACKAGED, help="where sets of weights are")
+    parser.add_argument("--sets", type=Path, default=PACKAGED, help="directory of the weight sets")
     parser.add_argument("--no-invariance", action="store_true")
     parser.add_argument("--no-tables", action="store_true")
     options = parser.parse_args()
     try:
-        for path in keep_records(options.runs, options.results):
-            print(f"kept {path}")
+        for path in collect_records(options.runs, options.results):
+            print(f"collected {path}")
         finished = [item for item in read_records([options.runs]).files if item.in_run]
         for item in finished:
-            print(told(item))
-            done = keep_set(item, options.sets) if publishable(item) else ""
-            if done:
-                print(done)
+            print(summary(item))
+            message = update_set(item, options.sets) if publishable(item) else ""
+            if message:
+                print(message)
     except KzooError as error:
         parser.error(str(error))
 
-    # Each in a process of its own, so that a script's own messages and errors stay its own.
+    # Each script runs in a separate process, so that it prints its messages and errors as usual.
     python = [sys.executable]
-    asked = asked_for()
-    moved = [str(item.path.parent) for item in finished if item.digest in asked and item.record.status == "completed"]
-    if moved and not options.no_invariance:
+    digests = needing_invariance()
+    completed = [item for item in finished if item.record.status == "completed"]
+    runs = [str(item.path.parent) for item in completed if item.digest in digests]
+    if runs and not options.no_invariance:
         into = ["--into", str(options.results / FOLDER)]
-        subprocess.run([*python, str(ROOT / "benchmarks" / "invariance.py"), *moved, *into], check=True)
+        subprocess.run([*python, str(ROOT / "benchmarks" / "invariance.py"), *runs, *into], check=True)
     if not options.no_tables:
         subprocess.run([*python, str(ROOT / "docs" / "generate.py")], check=True)
 

@@ -1,7 +1,7 @@
-"""The same network trained by kzoo, by stock Keras and by plain PyTorch, each in a process of its own, block by block.
+"""Train the same network with kzoo, with Keras and with PyTorch, each in a separate process, block by block.
 
-A contender tells its `Beat` before and after each training step; the beat holds it still between blocks, so that
-contenders can take turns and never run at the same time.
+A contender calls its `StepTimer` before and after each training step. The timer blocks between blocks of steps, so that
+contenders take turns and never run at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kzoo.backend import quiet_import
 from kzoo.data.splits import Split
 from kzoo.memory import peak_memory
 
-# A network's name, the recipe it is trained by, and what makes it in tests/models/torch_references.py.
+# By network: its recipe, and a function that builds its PyTorch version from tests/models/torch_references.py.
 NETWORKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "vgg08": ("rescue/vgg08", lambda nets: nets.ThinVGG(0, batch_norm=False, residual=False)),
     "vgg38-bn-res": ("rescue/bn-residual", lambda nets: nets.ThinVGG(5, batch_norm=True, residual=True)),
@@ -42,16 +42,18 @@ class Job:
     threads: int
 
     def recipe(self) -> kzoo.Recipe:
-        """The network's recipe on synthetic images; everything but data and batch size is the recipe's own."""
-        row = kzoo.recipe(NETWORKS[self.network][0])
-        batch = {} if self.batch_size is None else {"batch_size": self.batch_size}
-        row = row.derive("benchmark/throughput", dataset="synthetic", split=Split(validation=2), epochs=1, **batch)
-        self._register(row)
-        return row.resolved()
+        """Return the network's recipe with synthetic images and possibly another batch size."""
+        recipe = kzoo.recipe(NETWORKS[self.network][0])
+        changes: dict[str, Any] = {"dataset": "synthetic", "split": Split(validation=2), "epochs": 1}
+        if self.batch_size is not None:
+            changes["batch_size"] = self.batch_size
+        recipe = recipe.derive("benchmark/throughput", **changes)
+        self._register(recipe)
+        return recipe.resolved()
 
-    def _register(self, row: kzoo.Recipe) -> None:
+    def _register(self, recipe: kzoo.Recipe) -> None:
         classes = 10 if self.network.startswith("resnet") else 100
-        count = self.steps * row.batch_size + 2  # two are for validation
+        count = self.steps * recipe.batch_size + 2  # two are for validation
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         labels = np.arange(count) % classes
@@ -59,39 +61,40 @@ class Job:
         kzoo.register_dataset("synthetic", lambda data_dir: content)
 
 
-class Beat:
-    """Runs a contender in blocks of steps, as told through a pipe, and takes the time of each step.
+class StepTimer:
+    """Times each training step of a contender, and lets it train in blocks that are requested through a pipe.
 
-    Messages received are numbers of steps, 0 to end the process. A finished block is answered with the seconds of each
-    of its steps, from the end of the step before, the processor time of all threads in the block, and the peak memory.
+    A request is the number of steps in the block; 0 ends the process. The reply to a finished block contains the
+    seconds of each step (from the end of the previous one), the processor time of all threads in the block, and the
+    peak memory.
     """
 
     def __init__(self, pipe: Connection, parameters: int | None = None) -> None:
         self.pipe, self.parameters = pipe, parameters
-        self.left, self.seconds, self.last, self.spent = 0, list[float](), 0.0, 0.0
+        self.remaining, self.seconds, self.last, self.processor_start = 0, list[float](), 0.0, 0.0
 
     def before(self) -> None:
-        """Wait, if a block has ended, for the next one."""
-        if self.left:
+        """Call before a step: after the end of a block, wait for the next one."""
+        if self.remaining:
             return
-        spent = time.process_time() - self.spent
-        said = {"seconds": self.seconds, "processor": spent, "memory": peak_memory()}
-        self.pipe.send({**said, "parameters": self.parameters})
-        self.left, self.seconds = self.pipe.recv(), []
-        if not self.left:
+        processor = time.process_time() - self.processor_start
+        reply = {"seconds": self.seconds, "processor": processor, "memory": peak_memory()}
+        self.pipe.send({**reply, "parameters": self.parameters})
+        self.remaining, self.seconds = self.pipe.recv(), []
+        if not self.remaining:
             raise SystemExit(0)
-        self.last, self.spent = time.perf_counter(), time.process_time()
+        self.last, self.processor_start = time.perf_counter(), time.process_time()
 
     def after(self) -> None:
-        """Take the time of the step that has ended."""
+        """Call after a step: record its time."""
         now = time.perf_counter()
         self.seconds.append(now - self.last)
-        self.last, self.left = now, self.left - 1
+        self.last, self.remaining = now, self.remaining - 1
 
 
 def contend(name: str, job: Job, pipe: Connection) -> None:
-    """Train until told to stop; what a contender's process runs."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the loop below knows the processor alone
+    """Train until the parent process requests the end; runs in a contender's process."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the PyTorch loop below uses only the CPU
     os.environ["KERAS_BACKEND"] = "torch" if name == "pytorch" else "tensorflow"
     if name != "pytorch":
         with quiet_import():
@@ -99,34 +102,35 @@ def contend(name: str, job: Job, pipe: Connection) -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
-    {"kzoo": _kzoo, "keras": _keras, "pytorch": _pytorch}[name](job, Beat(pipe))
+    {"kzoo": _kzoo, "keras": _keras, "pytorch": _pytorch}[name](job, StepTimer(pipe))
 
 
-def callback(beat: Beat) -> Any:
+def callback(timer: StepTimer) -> Any:
+    """Return a Keras callback that calls the timer before and after each training step."""
     import keras
 
     class Timer(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            beat.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_weights)
-            beat.before()
+            timer.parameters = sum(int(np.prod(weight.shape)) for weight in self.model.trainable_weights)
+            timer.before()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            beat.after()
+            timer.after()
 
     return Timer()
 
 
-def _kzoo(job: Job, beat: Beat) -> None:
-    """`kzoo.train` as it is, with its progress bar drawn to nowhere."""
+def _kzoo(job: Job, timer: StepTimer) -> None:
+    """Run `kzoo.train` with its defaults; the output of the progress bar is discarded."""
     from rich.console import Console
 
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
-        console = Console(file=nowhere, force_terminal=True)
-        kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[callback(beat)], progress=console)
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
+        console = Console(file=null, force_terminal=True)
+        kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[callback(timer)], progress=console)
 
 
-def _keras(job: Job, beat: Beat) -> None:
-    """`fit` as a user of stock Keras would write it: the model as built, ending in probabilities."""
+def _keras(job: Job, timer: StepTimer) -> None:
+    """Run `fit` as a Keras user would write it: the model as built, with probabilities as its output."""
     import keras
 
     from kzoo.training.build import build_model, load_parts
@@ -140,11 +144,11 @@ def _keras(job: Job, beat: Beat) -> None:
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(data.batches("train", recipe), epochs=1, shuffle=False, verbose=0, callbacks=[callback(beat)])
+    model.fit(data.batches("train", recipe), epochs=1, shuffle=False, verbose=0, callbacks=[callback(timer)])
 
 
-def _pytorch(job: Job, beat: Beat) -> None:
-    """The usual loop, maps in channels_last order; the next batch is made in a thread, as Keras does."""
+def _pytorch(job: Job, timer: StepTimer) -> None:
+    """Run the usual loop with activations in channels_last order; a thread prepares the next batch, as in Keras."""
     import torch
 
     from kzoo.training.build import load_parts
@@ -154,7 +158,7 @@ def _pytorch(job: Job, beat: Beat) -> None:
     batches = load_parts(recipe, None).batches("train", recipe)
     torch.manual_seed(0)
     net = NETWORKS[job.network][1](_references()).to(memory_format=torch.channels_last)
-    beat.parameters = sum(parameter.numel() for parameter in net.parameters())
+    timer.parameters = sum(parameter.numel() for parameter in net.parameters())
     rate, decay = recipe.optimizer.learning_rate, recipe.l2
     if recipe.optimizer.kind == "adam":
         optimizer: Any = torch.optim.Adam(net.parameters(), rate, weight_decay=decay)
@@ -164,7 +168,7 @@ def _pytorch(job: Job, beat: Beat) -> None:
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(batches.__getitem__, 0)
         for step in range(len(batches)):
-            beat.before()
+            timer.before()
             images, labels = (torch.from_numpy(values) for values in following.result())
             following = pool.submit(batches.__getitem__, min(step + 1, len(batches) - 1))
             optimizer.zero_grad()
@@ -174,7 +178,7 @@ def _pytorch(job: Job, beat: Beat) -> None:
             optimizer.step()
             loss_sum += loss.item()
             correct += int((logits.argmax(1) == labels).sum())
-            beat.after()
+            timer.after()
 
 
 def _references() -> Any:

@@ -1,6 +1,6 @@
-"""Networks with a known fault, for the doctor to find: eight faults, each drawn in severity, place and base network.
+"""Networks with a known fault for the doctor to find: eight faults with random severity, location and base network.
 
-`plant(fault, seed)` gives a `Case`. Everything about it follows from the seed. The images are scikit-learn's digits.
+`plant(fault, seed)` returns a `Case`, which depends only on the seed. The images are scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ BASES = (
     "vgg-a-bn",
     "resnet10",
 )
-"""Networks that are planted with faults; with their own recipes' optimizers, on digits, they are healthy."""
+"""Networks in which faults are planted; otherwise healthy on digits, with the optimizers of their recipes."""
 
 
 @dataclass
 class Case:
-    """What the doctor is given, and what it should find.
+    """The arguments of the doctor, and what it should find.
 
     Attributes:
-        kinds: kinds of finding of which one is a hit; none for a healthy network.
-        detail: severity and place, in words.
+        kinds: the expected kinds of finding, any of which is a hit; empty for a healthy network.
+        detail: describes the severity and location of the fault.
         model, images, labels, recipe: arguments of `kzoo.doctor`.
     """
 
@@ -53,28 +53,29 @@ class Case:
     recipe: Recipe
 
     def examine(self, seed: int = 0) -> Any:
-        """The doctor's diagnosis."""
+        """Return the doctor's diagnosis."""
         from kzoo.diagnostics.doctor import doctor
 
         return doctor(self.model, images=self.images, labels=self.labels, recipe=self.recipe, seed=seed)
 
 
 def healthy(seed: int, bases: tuple[str, ...] = BASES) -> Case:
-    """A base network with fresh weights and 600 to 1,222 of the digits."""
+    """Return a base network with fresh weights, and 600 to 1,222 of the digits."""
     rng = generator(seed, "case")
     name = str(rng.choice(bases))
     arrays = load("digits")
     chosen = rng.permutation(len(arrays.labels))[: rng.integers(600, 1223)]
     recipe = kzoo.recipe(name).override(dataset="digits")
-    row = get_dataset("digits")
+    dataset = get_dataset("digits")
     keras.utils.set_random_seed(int(rng.integers(2**31)))
-    options = {**recipe.model_options, "input_shape": (8, 8, 1), "classes": 10, "mean": row.mean, "std": row.std}
+    options = {**recipe.model_options, "input_shape": (8, 8, 1), "classes": 10}
+    options |= {"mean": dataset.mean, "std": dataset.std}
     model = kzoo.create_model(recipe.model, **options)
     return Case((), name, model, arrays.images[chosen], arrays.labels[chosen].copy(), recipe)
 
 
 def plant(fault: str, seed: int) -> Case:
-    """A case with a fault, one of `FAULTS`."""
+    """Return a case with a fault, one of `FAULTS`."""
     return FAULTS[fault](seed, generator(seed, fault))
 
 
@@ -86,8 +87,8 @@ def _sigmoid_stack(seed: int, rng: np.random.Generator) -> Case:
     x = inputs = keras.Input((8, 8, 1))
     x = keras.layers.Rescaling(1 / 255)(x)
     x = keras.layers.Flatten()(x) if dense else x
-    for place in range(before + depth):
-        activation = "relu" if place < before else "sigmoid"
+    for index in range(before + depth):
+        activation = "relu" if index < before else "sigmoid"
         options = {"activation": activation, "kernel_initializer": initializer}
         x = (
             keras.layers.Dense(width, **options) if dense else keras.layers.Conv2D(width, 3, padding="same", **options)
@@ -113,8 +114,8 @@ def _learning_rate(seed: int, rng: np.random.Generator) -> Case:
 def _dead_relu(seed: int, rng: np.random.Generator) -> Case:
     case = healthy(seed, ("mlp", "vgg-a", "vgg-a-bn", "resnet10"))
     layers = [layer for _, layer in find_layers(case.model)]
-    places = [before for before, after in pairwise(layers) if rectifies(after) and _shift(before) is not None]
-    layer = places[rng.integers(len(places))]
+    candidates = [before for before, after in pairwise(layers) if rectifies(after) and _shift(before) is not None]
+    layer = candidates[rng.integers(len(candidates))]
     values = np.array(keras.ops.convert_to_numpy(_shift(layer)))
     share, bias = rng.uniform(0.85, 1), -10 * rng.uniform(0.8, 2)
     values[rng.permutation(len(values))[: int(np.ceil(share * len(values)))]] = bias
@@ -161,8 +162,8 @@ def _momentum(seed: int, rng: np.random.Generator) -> Case:
     layers = [one for _, one in find_layers(case.model) if isinstance(one, keras.layers.BatchNormalization)]
     count = int(rng.integers(1, len(layers) + 1))
     momentum = float(rng.choice([1.0, 1 - 10 ** -rng.uniform(4, 6)]))
-    for place in rng.permutation(len(layers))[:count]:
-        layers[place].momentum = momentum
+    for index in rng.permutation(len(layers))[:count]:
+        layers[index].momentum = momentum
     case.kinds = ("BatchNorm statistics",)
     case.detail = f"{case.detail}, momentum {momentum:.7g} in {count} of {len(layers)} layers"
     return case
@@ -172,8 +173,8 @@ def _zero_layer(seed: int, rng: np.random.Generator) -> Case:
     case = healthy(seed)
     layers = [(path, layer) for path, layer in find_layers(case.model) if kernel(layer) is not None]
     skipped = harmless(case.model, layers)
-    places = [layer for path, layer in layers if path not in skipped]
-    layer = places[rng.integers(len(places))]
+    candidates = [layer for path, layer in layers if path not in skipped]
+    layer = candidates[rng.integers(len(candidates))]
     value = float(rng.choice([0.0, rng.uniform(0.001, 0.1)]))
     kernel(layer).assign(np.full(kernel(layer).shape, value, np.float32))
     case.kinds = ("constant layer",)
@@ -189,12 +190,12 @@ def _duplicated_index(seed: int, rng: np.random.Generator) -> Case:
         case.kinds = ("class never occurs",)
         case.detail = f"{case.detail}, class {one} has index {other}"
         return case
-    # One class under two indices: `other` goes, and part of `one` gets its index.
+    # One class with two indices: remove class `other`, and give its index to a part of class `one`.
     keep = case.labels != other
     case.images, case.labels = case.images[keep], case.labels[keep]
     share = rng.uniform(0.3, 0.7)
-    of_one = np.flatnonzero(case.labels == one)
-    case.labels[rng.permutation(of_one)[: int(share * len(of_one))]] = other
+    indices = np.flatnonzero(case.labels == one)
+    case.labels[rng.permutation(indices)[: int(share * len(indices))]] = other
     case.kinds = ("indistinguishable classes",)
     case.detail = f"{case.detail}, {share:.0%} of class {one} has index {other}"
     return case

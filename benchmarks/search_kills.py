@@ -1,16 +1,17 @@
-"""Kills processes of a search with three workers at random moments, and counts what becomes of the search.
+"""Kill processes of a search with three workers at random moments, and count the searches that end well.
 
     KERAS_BACKEND=jax python benchmarks/search_kills.py --repetitions 20 --json kills.json
 
-This takes about 35 minutes of two cores with JAX, half as long again with TensorFlow. FILE holds the outcomes so far
-after each repetition: the same command goes on from there, and prints the counts of all of them.
+This takes about 35 minutes on two cores with JAX, and about 50 with TensorFlow. The file contains the outcomes of all
+repetitions so far: the same command resumes from it and prints the counts of all repetitions.
 
-A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to one trial's
-process, to two at once, to the owner of the search, or to all of them: when a part of all epochs, drawn from 0 to 95%,
-has been trained, or in one of six, a few seconds after the start. Where the owner was killed, the same command is given
-again. Then the search must end by itself within a time limit. Every trial must be completed, once, with values that no
-other trial has. Its directory must hold every epoch once. No process may train again what was in a checkpoint when
-another one was killed: each segment of a run begins where the one before it had come to, or within the epoch after it.
+A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to the process of one
+trial, to two of them, to the owner of the search, or to all of these. The moment is when a random part of all epochs
+(0 to 95%) has been trained or, in one case of six, a few seconds after the start. If the owner was killed, the same
+command is run again. Then the search must end within a time limit. Every trial must be completed once, with values that
+no other trial has, and its directory must contain every epoch once. No process may repeat an epoch that was in a
+checkpoint when another process was killed: each segment of a run starts where the previous one ended, or within the
+epoch after that.
 """
 
 from __future__ import annotations
@@ -51,17 +52,17 @@ WORKERS = 3
 
 @dataclass
 class Outcome:
-    """What became of one search.
+    """The outcome of one search.
 
     Attributes:
         target: what was killed.
-        attempt: number of the repetition, from which all of its random numbers follow.
-        moment: when, as the part of all epochs that had to be trained; negative for seconds after the start.
-        seconds: until the search was over.
-        hit: whether anything was killed; not if the search was over before.
-        commands: how often the command was given.
-        resumed: trials of more than one process.
-        problems: what should not be; empty if all is well.
+        attempt: number of the repetition, the seed of its random numbers.
+        moment: when, as the trained part of all epochs; if negative, the seconds after the start.
+        seconds: until the search ended.
+        hit: whether anything was killed; False if the search had ended before.
+        commands: how many times the command was run.
+        resumed: number of trials that more than one process trained.
+        problems: what went wrong; empty if nothing did.
     """
 
     target: str
@@ -75,7 +76,7 @@ class Outcome:
 
 
 def write_search(folder: Path, trials: int, epochs: int) -> Path:
-    """A file with a search that is cheap."""
+    """Write a file with a search that is cheap."""
     path = folder / "cheap_search.py"
     path.write_text(SEARCH.format(trials=trials, epochs=epochs))
     return path
@@ -95,8 +96,8 @@ def start(path: Path, directory: Path, workers: int = WORKERS, *options: str) ->
 
 
 def children(command: int) -> list[int]:
-    """Numbers of the processes that train a command's trials (Linux)."""
-    found = []
+    """Return the ids of the processes that train a command's trials (Linux)."""
+    pids = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
@@ -104,35 +105,35 @@ def children(command: int) -> list[int]:
         except (OSError, IndexError):
             continue
         if parent == command and "kzoo.pool.child" in words:
-            found.append(int(stat.parent.name))
-    return found
+            pids.append(int(stat.parent.name))
+    return pids
 
 
 def trained(directory: Path) -> int:
-    """Epochs of all trials so far."""
+    """Return the number of epochs that all trials have trained so far."""
     return sum(max(path.read_text().count("\n") - 1, 0) for path in directory.glob("trial_*/run/metrics.csv"))
 
 
 def checkpoints(directory: Path) -> dict[str, int]:
-    """Epochs that each trial's newest checkpoint holds, for trials that have one."""
-    found: dict[str, int] = {}
+    """Return the number of epochs in each trial's newest checkpoint, for trials that have one."""
+    newest: dict[str, int] = {}
     for path in directory.glob("trial_*/run/checkpoint/*.npz"):
         epochs = int(path.name.partition("-")[0])
-        found[path.parts[-4]] = max(found.get(path.parts[-4], 0), epochs)
-    return found
+        newest[path.parts[-4]] = max(newest.get(path.parts[-4], 0), epochs)
+    return newest
 
 
 def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Generator) -> bool:
-    """Send SIGKILL to what the target names; whether there was anything left to kill."""
-    there: list[int] = []
-    while len(there) < max(TARGETS[target], target == "all"):
+    """Send SIGKILL to the processes that the target names; return whether any of them was still running."""
+    pids: list[int] = []
+    while len(pids) < max(TARGETS[target], target == "all"):
         if command.poll() is not None:
             return False
         time.sleep(0.02)
-        there = children(command.pid)
-    chosen = [int(pid) for pid in generator.permutation(there)[: TARGETS[target]]]
+        pids = children(command.pid)
+    chosen = [int(pid) for pid in generator.permutation(pids)[: TARGETS[target]]]
     if target in ("owner", "all"):
-        chosen = [command.pid, *(there if target == "all" else [])]
+        chosen = [command.pid, *(pids if target == "all" else [])]
     hit = False
     for pid in chosen:
         try:
@@ -143,14 +144,14 @@ def kill(command: subprocess.Popen[bytes], target: str, generator: np.random.Gen
     return hit
 
 
-def check(directory: Path, trials: int, epochs: int, kept: dict[str, int] | None = None) -> tuple[list[str], int]:
-    """What is wrong with a search that should be complete, and how many of its trials were resumed.
+def check(directory: Path, trials: int, epochs: int, saved: dict[str, int] | None = None) -> tuple[list[str], int]:
+    """Return the problems of a search that should be complete, and the number of trials that were resumed.
 
     Args:
-        directory: the search's.
-        trials: how many there should be.
-        epochs: of each.
-        kept: epochs that each trial's checkpoint held when something was killed.
+        directory: of the search.
+        trials: the expected number of trials.
+        epochs: the expected number of epochs of each trial.
+        saved: the epochs in each trial's checkpoint when a process was killed.
     """
     result = read_search(directory)
     problems = [] if result.status == "completed" else [f"the search is {result.status!r}"]
@@ -172,98 +173,98 @@ def check(directory: Path, trials: int, epochs: int, kept: dict[str, int] | None
             problems.append(f"trial {trial.number}: epochs {rows}")
         firsts = [segment["first_epoch"] for segment in record["segments"]]
         if firsts[0] != 1 or firsts != sorted(firsts):
-            problems.append(f"trial {trial.number}: its processes began with epochs {firsts}")
-        before = (kept or {}).get(f"trial_{trial.number}", 0)
+            problems.append(f"trial {trial.number}: its processes started with epochs {firsts}")
+        before = (saved or {}).get(f"trial_{trial.number}", 0)
         if 0 < before < epochs and len(firsts) > 1 and firsts[1] <= before:
             problems.append(f"trial {trial.number}: epoch {before} was in a checkpoint and was trained again")
         resumed += len(firsts) > 1
     return problems, resumed
 
 
-def repetition(path: Path, directory: Path, target: str, attempt: int, given: argparse.Namespace) -> Outcome:
-    """Run the search once, with a kill at a random moment."""
-    generator = np.random.default_rng([given.seed, list(TARGETS).index(target), attempt])
+def repetition(path: Path, directory: Path, target: str, attempt: int, options: argparse.Namespace) -> Outcome:
+    """Run the search once and kill the target at a random moment."""
+    generator = np.random.default_rng([options.seed, list(TARGETS).index(target), attempt])
     early = generator.random() < 1 / 6
     moment = -generator.uniform(0.0, 10.0) if early else generator.uniform(0.0, 0.95)
     outcome = Outcome(target, attempt, float(moment))
-    began = time.monotonic()
+    started = time.monotonic()
     command = start(path, directory)
     try:
-        # Wait for the moment, which may be anywhere within an epoch.
+        # Wait for the moment, which can be anywhere within an epoch.
         if moment < 0:
             time.sleep(-moment)
-        while command.poll() is None and trained(directory) < moment * given.trials * given.epochs:
+        while command.poll() is None and trained(directory) < moment * options.trials * options.epochs:
             time.sleep(0.02)
         time.sleep(generator.uniform(0.0, 0.2))
-        kept = checkpoints(directory)
+        saved = checkpoints(directory)
         outcome.hit = kill(command, target, generator)
 
-        # Only a search whose owner was killed needs the command again.
-        while (code := command.wait(given.limit - (time.monotonic() - began))) != 0:
+        # Run the command again only if the owner was killed.
+        while (code := command.wait(options.limit - (time.monotonic() - started))) != 0:
             if outcome.commands > 1 or target not in ("owner", "all"):
                 outcome.problems.append(f"exit status {code}")
                 break
             outcome.commands += 1
             command = start(path, directory)
-        problems, outcome.resumed = check(directory, given.trials, given.epochs, kept)
+        problems, outcome.resumed = check(directory, options.trials, options.epochs, saved)
         outcome.problems += problems
     except subprocess.TimeoutExpired:
-        outcome.problems.append(f"not over after {given.limit:g} s")
+        outcome.problems.append(f"still running after {options.limit:g} s")
         command.terminate()
         try:
             command.wait(90)
         except subprocess.TimeoutExpired:
             command.kill()
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds = time.monotonic() - started
     return outcome
 
 
-def in_words(outcome: Outcome) -> str:
-    """A line about a repetition."""
+def summary(outcome: Outcome) -> str:
+    """Describe a repetition in one line."""
     when = f"{-outcome.moment:.1f} s" if outcome.moment < 0 else f"{outcome.moment:.0%} of the epochs"
-    what = f"{outcome.target} killed at {when}" if outcome.hit else "nothing killed"
-    how = "; ".join(outcome.problems) or f"completed by {outcome.commands} command(s)"
-    return f"{what:34s} over after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed  {how}"
+    killed = f"{outcome.target} killed at {when}" if outcome.hit else "nothing killed"
+    result = "; ".join(outcome.problems) or f"completed by {outcome.commands} command(s)"
+    return f"{killed:34s} ended after {outcome.seconds:.1f} s, {outcome.resumed} trials resumed  {result}"
 
 
 def main() -> int:
     """Print a line for each repetition and the counts; exit status 1 if any search did not end well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=20, help="of each target")
-    parser.add_argument("--targets", default=",".join(TARGETS), help="which of one, two, owner and all")
+    parser.add_argument("--repetitions", type=int, default=20, help="repetitions for each target")
+    parser.add_argument("--targets", default=",".join(TARGETS), help="comma-separated: one, two, owner, all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds after which a search counts as hanging")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all outcomes there, and go on from them")
-    given = parser.parse_args()
-    targets, outcomes = given.targets.split(","), []
-    if given.json and given.json.exists():
-        outcomes = [Outcome(**fields) for fields in json.loads(given.json.read_text())]
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save all outcomes here, and resume from them")
+    options = parser.parse_args()
+    targets, outcomes = options.targets.split(","), []
+    if options.json and options.json.exists():
+        outcomes = [Outcome(**fields) for fields in json.loads(options.json.read_text())]
 
-    # A repetition that killed nothing, as its search was over before, is replaced by another one.
-    for attempt in range(2 * given.repetitions):
+    # If a search ended before anything was killed, another repetition replaces it.
+    for attempt in range(2 * options.repetitions):
         for target in targets:
-            mine = [outcome for outcome in outcomes if outcome.target == target]
-            known = attempt in [outcome.attempt for outcome in mine]
-            if known or sum(outcome.hit for outcome in mine) >= given.repetitions:
+            earlier = [outcome for outcome in outcomes if outcome.target == target]
+            known = attempt in [outcome.attempt for outcome in earlier]
+            if known or sum(outcome.hit for outcome in earlier) >= options.repetitions:
                 continue
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                path = write_search(Path(folder), given.trials, given.epochs)
-                outcome = repetition(path, Path(folder) / "search", target, attempt, given)
+                path = write_search(Path(folder), options.trials, options.epochs)
+                outcome = repetition(path, Path(folder) / "search", target, attempt, options)
                 log = Path(folder) / "search.log"
                 if outcome.problems and log.exists():
                     print(log.read_text())
             outcomes.append(outcome)
-            print(in_words(outcome), flush=True)
-            if given.json:
+            print(summary(outcome), flush=True)
+            if options.json:
                 text = json.dumps([vars(outcome) for outcome in outcomes], indent=1)
-                write_atomically(given.json, lambda stream, text=text: stream.write(text.encode()))
+                write_atomically(options.json, lambda stream, text=text: stream.write(text.encode()))
 
     for target in targets:
-        mine = [outcome for outcome in outcomes if outcome.hit and outcome.target == target]
-        good = sum(not outcome.problems for outcome in mine)
-        print(f"{target}: {good} of {len(mine)} completed with every trial and every epoch exactly once")
+        hits = [outcome for outcome in outcomes if outcome.hit and outcome.target == target]
+        good = sum(not outcome.problems for outcome in hits)
+        print(f"{target}: {good} of {len(hits)} completed with every trial and every epoch exactly once")
     return int(any(outcome.problems for outcome in outcomes))
 
 

@@ -1,11 +1,11 @@
-"""`kzoo.train` on a recipe of short training beside a plain PyTorch loop of the same network: seconds to 94%.
+"""Seconds to 94% on CIFAR-10: `kzoo.train` with a fast recipe compared with a PyTorch loop of the same network.
 
-    python benchmarks/time_to_accuracy.py --steps 10             # seconds a step, in turns; nothing is tested
-    python benchmarks/time_to_accuracy.py --whole --json x.json  # both train all epochs, in turns, and are tested
+    python benchmarks/time_to_accuracy.py --steps 10             # seconds per step, in turns, without a test
+    python benchmarks/time_to_accuracy.py --whole --json x.json  # train both for all epochs, in turns, and test
 
-Both have the same images, batches (`kzoo.data.Batches`), whitening kernel, rates and updates. They take turns, block by
-block, as machines drift by tens of percent within minutes; see `train_throughput.py`. The clock of `--whole` counts
-training steps alone: neither start and compilation nor the test.
+Both have the same images, batches (`kzoo.data.Batches`), whitening kernel, learning rates and updates. They take turns,
+block by block, because the speed of a machine can change by tens of percent within minutes; see `train_throughput.py`.
+With `--whole`, only training steps count, not start, compilation or test.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from kzoo.training import records
 
 CONTENDERS = ("kzoo", "pytorch")
 PATHS = {"logits.weight": "logits/kernel", "whitening.bias": "whitening/bias"}
-"""Of the parameters that the recipe gives a rate of their own: the path of the same variable in Keras."""
+"""The Keras paths of the PyTorch parameters to which the recipe gives a separate learning rate."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What both train: a recipe of FastNet with two convolutions a stage."""
+    """What both train: a recipe of FastNet with two convolutions per stage."""
 
     recipe_name: str
     changes: dict[str, Any]
     threads: int
 
     def recipe(self) -> kzoo.Recipe:
-        """Resolved, without diagnostics' needs."""
+        """Return the resolved recipe with the changes."""
         return kzoo.recipe(self.recipe_name).override(**self.changes).resolved()
 
 
 def contend(name: str, job: Job, pipe: Connection) -> None:
-    """Train block by block as told, then test and say the accuracies; what a contender's process runs."""
+    """Train block by block on request, then test and send the accuracies; runs in a contender's process."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["KERAS_BACKEND"] = "torch" if name == "pytorch" else os.environ.get("KERAS_BACKEND", "tensorflow")
     if os.environ["KERAS_BACKEND"] == "tensorflow":
@@ -57,22 +57,22 @@ def contend(name: str, job: Job, pipe: Connection) -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
-    beat = peers.Beat(pipe)
-    scores = {"kzoo": _kzoo, "pytorch": _pytorch}[name](job, beat)
-    beat.before()  # answers the last block and waits to be asked for the scores
+    timer = peers.StepTimer(pipe)
+    scores = {"kzoo": _kzoo, "pytorch": _pytorch}[name](job, timer)
+    timer.before()  # replies to the last block and waits for the request of the scores
     pipe.send(scores)
 
 
-def _kzoo(job: Job, beat: peers.Beat) -> dict[str, float]:
+def _kzoo(job: Job, timer: peers.StepTimer) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         options: dict[str, Any] = {"progress": False, "diagnostics": False, "checkpoint_minutes": 60}
-        run = kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[peers.callback(beat)], **options)
+        run = kzoo.train(job.recipe(), directory=Path(folder) / "run", callbacks=[peers.callback(timer)], **options)
         result = run.result
     return {"plain": result.test.accuracy, "tta": result.test_tta.accuracy}
 
 
-def _pytorch(job: Job, beat: peers.Beat) -> dict[str, float]:
-    """The loop as its author's: Muon for the kernels, SGD for the rest, rates by step."""
+def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
+    """Run the loop like its author: Muon for the kernels, SGD for the other parameters, a learning rate per step."""
     import torch
 
     from kzoo.training.build import build_model, load_parts
@@ -82,11 +82,11 @@ def _pytorch(job: Job, beat: peers.Beat) -> dict[str, float]:
     recipe = job.recipe()
     data = load_parts(recipe, None)
     batches = data.batches("train", recipe)
-    theirs = peers._references()
-    theirs.MEAN, theirs.STD = data.normalization
-    ours = build_model(recipe, data)  # for the same initial weights
-    net = theirs.FastNet(kzoo.models.variant(recipe.model).options["widths"], len(data.class_names))
-    theirs.copy_weights(ours, net)
+    references = peers._references()
+    references.MEAN, references.STD = data.normalization
+    model = build_model(recipe, data)  # for the same initial weights
+    net = references.FastNet(kzoo.models.variant(recipe.model).options["widths"], len(data.class_names))
+    references.copy_weights(model, net)
     net = net.to(memory_format=torch.channels_last).train()
     steps = len(batches)
     rates = rates_by_step(recipe.schedule, recipe.optimizer.learning_rate, recipe.epochs, steps)
@@ -96,45 +96,45 @@ def _pytorch(job: Job, beat: peers.Beat) -> dict[str, float]:
             batches.position(epoch)
             following = pool.submit(batches.__getitem__, 0)
             for step in range(steps):
-                beat.before()
+                timer.before()
                 images, targets = (torch.from_numpy(values) for values in following.result())
                 following = pool.submit(batches.__getitem__, min(step + 1, steps - 1))
                 loss = torch.nn.functional.cross_entropy(net(images.permute(0, 3, 1, 2).float()), targets)
                 net.zero_grad(set_to_none=True)
                 loss.backward()
                 update(epoch * steps + step, float(rates[epoch * steps + step]))
-                beat.after()
-    return _tested(net, data.test)
+                timer.after()
+    return _test(net, data.test)
 
 
 class _Update:
-    """One step of all parameters, as `kzoo.recipes.settings.Muon` and the recipe's multipliers say."""
+    """Updates all parameters in one step, according to `kzoo.recipes.settings.Muon` and the recipe's multipliers."""
 
     def __init__(self, net: Any, recipe: kzoo.Recipe, steps: int) -> None:
         self.named = {name: p for name, p in net.named_parameters() if p.requires_grad}
-        self.setting, self.multipliers, self.steps = recipe.optimizer, recipe.rate_multipliers, steps
+        self.settings, self.multipliers, self.steps = recipe.optimizer, recipe.rate_multipliers, steps
         self.moments: dict[str, Any] = {}
 
     def __call__(self, step: int, rate: float) -> None:
         import torch
 
-        chosen = self.setting
+        settings = self.settings
         with torch.no_grad():
             for name, p in self.named.items():
                 moment = self.moments.setdefault(name, torch.zeros_like(p))
                 if p.ndim == 4:
-                    moment.mul_(chosen.momentum).add_(p.grad)
-                    ahead = (p.grad + chosen.momentum * moment).reshape(len(p), -1)
+                    moment.mul_(settings.momentum).add_(p.grad)
+                    ahead = (p.grad + settings.momentum * moment).reshape(len(p), -1)
                     p.mul_(len(p) ** 0.5 / p.norm())
-                    p.sub_(rate * _orthogonalized(ahead, chosen.iterations).reshape(p.shape))
+                    p.sub_(rate * _orthogonalized(ahead, settings.iterations).reshape(p.shape))
                     continue
                 multiplier = self.multipliers.get(PATHS.get(name, name))
                 if multiplier and multiplier.last_epoch and step >= multiplier.last_epoch * self.steps:
                     continue
-                peak = chosen.sgd_rate * (multiplier.factor if multiplier else 1.0)
-                gradient = p.grad + chosen.sgd_decay / peak * p
-                moment.mul_(chosen.sgd_momentum).add_(gradient)
-                p.sub_(rate / chosen.learning_rate * peak * (gradient + chosen.sgd_momentum * moment))
+                peak = settings.sgd_rate * (multiplier.factor if multiplier else 1.0)
+                gradient = p.grad + settings.sgd_decay / peak * p
+                moment.mul_(settings.sgd_momentum).add_(gradient)
+                p.sub_(rate / settings.learning_rate * peak * (gradient + settings.sgd_momentum * moment))
 
 
 def _orthogonalized(matrix: Any, iterations: int) -> Any:
@@ -147,8 +147,8 @@ def _orthogonalized(matrix: Any, iterations: int) -> Any:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def _tested(net: Any, part: Any) -> dict[str, float]:
-    """Accuracy on the test part, without and with flips and shifts."""
+def _test(net: Any, part: Any) -> dict[str, float]:
+    """Return the accuracy on the test part, without and with flips and shifts."""
     import torch
 
     def logits(images: np.ndarray) -> np.ndarray:
@@ -169,12 +169,12 @@ def _tested(net: Any, part: Any) -> dict[str, float]:
 
 
 def measure(job: Job, *, rounds: int, steps: int, whole: bool, target: float) -> dict[str, Any]:
-    """Let both train in turns.
+    """Train both in turns.
 
     Returns:
-        By contender: seconds a step in each block (medians), for `whole` runs also the seconds of all steps, the test
-        accuracies, and the seconds again as ``seconds_to_target`` where the accuracy with test-time augmentation
-        reaches the target; and kzoo's seconds a step over PyTorch's, the median over the blocks.
+        By contender: seconds per step in each block (medians); for `whole` runs also the seconds of all steps, the test
+        accuracies, and ``seconds_to_target``: the seconds, if the accuracy with test-time augmentation reaches the
+        target, or None. And ``ratio``: kzoo's seconds per step divided by PyTorch's, the median over the blocks.
     """
     recipe = job.recipe()
     children = [Contender(name, job, contend) for name in CONTENDERS]
@@ -187,23 +187,22 @@ def measure(job: Job, *, rounds: int, steps: int, whole: bool, target: float) ->
     for i in range(rounds):
         for child in children[i % 2 :] + children[: i % 2]:
             blocks[child.name].append(child.block(steps)["seconds"])
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for child in children:
-        own = blocks[child.name]
-        found[child.name] = {"seconds_a_step": [median(block[1:] or block) for block in own]}
+        result[child.name] = {"seconds_a_step": [median(block[1:] or block) for block in blocks[child.name]]}
         if whole:
-            seconds, scores = sum(map(sum, own)), child.finish()
+            seconds, scores = sum(map(sum, blocks[child.name])), child.finish()
             reached = scores["tta"] >= target
-            found[child.name] |= {"seconds": seconds, **scores, "seconds_to_target": seconds if reached else None}
+            result[child.name] |= {"seconds": seconds, **scores, "seconds_to_target": seconds if reached else None}
         else:
             child.stop()
-    pairs = zip(*(found[name]["seconds_a_step"] for name in CONTENDERS), strict=True)
-    found["ratio"] = median(ours / theirs for ours, theirs in pairs)
-    return found
+    pairs = zip(*(result[name]["seconds_a_step"] for name in CONTENDERS), strict=True)
+    result["ratio"] = median(ours / theirs for ours, theirs in pairs)
+    return result
 
 
 def main() -> None:
-    """Measure and print, and write all figures to a file if asked to."""
+    """Measure and print; with `--json`, also write all measurements to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="fast/cifar10-94")
     parser.add_argument("--dataset", default="cifar10")
@@ -211,7 +210,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5, help="steps in each block")
-    parser.add_argument("--whole", action="store_true", help="train to the end, an epoch a block, and test")
+    parser.add_argument("--whole", action="store_true", help="train all epochs, one per block, and test")
     parser.add_argument("--target", type=float, default=0.94)
     parser.add_argument("--threads", type=int, default=records.hardware()["cores"])
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -219,18 +218,19 @@ def main() -> None:
     changes = {"dataset": options.dataset, "split": {"validation": 0}}
     changes |= {name: getattr(options, name) for name in ("batch_size", "epochs") if getattr(options, name)}
     job = Job(options.recipe, changes, options.threads)
-    found = measure(job, rounds=options.rounds, steps=options.steps, whole=options.whole, target=options.target)
+    result = measure(job, rounds=options.rounds, steps=options.steps, whole=options.whole, target=options.target)
     for name in CONTENDERS:
-        own = found[name]
-        line = f"{name:8} {median(own['seconds_a_step']):8.3f} s a step"
+        values = result[name]
+        line = f"{name:8} {median(values['seconds_a_step']):8.3f} s per step"
         if options.whole:
-            reached = "reached" if own["seconds_to_target"] else "not reached"
-            line += f"  {own['seconds']:,.0f} s in all, test {own['plain']:.4f}, with TTA {own['tta']:.4f}: {reached}"
+            reached = "reached" if values["seconds_to_target"] else "not reached"
+            line += f"  {values['seconds']:,.0f} s in total, test {values['plain']:.4f}"
+            line += f", with TTA {values['tta']:.4f}: target {reached}"
         print(line)
-    print(f"kzoo / pytorch, seconds a step: {found['ratio']:.2f}")
+    print(f"kzoo / pytorch, seconds per step: {result['ratio']:.2f}")
     if options.json:
         about = {"hardware": records.hardware(), "versions": records.versions(), "git_commit": records.git_commit()}
-        options.json.write_text(json.dumps({**about, "changes": changes, **found}, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({**about, "changes": changes, **result}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Training throughput of kzoo beside stock Keras and plain PyTorch, in one run, as ratios.
+"""Training throughput of kzoo compared with Keras and PyTorch, in one run, as ratios.
 
     python benchmarks/train_throughput.py --rounds 7 --json throughput.json
 
-Machines drift by tens of percent within minutes, so the contenders take turns: in each round each of them trains one
-block of steps while the others stand still. A ratio is the median over rounds of the ratio of the blocks' median steps.
+The speed of a machine can change by tens of percent within minutes, so the contenders take turns: in each round, each
+trains one block of steps while the others wait. A ratio is the median over rounds of the ratio of the blocks' median
+steps.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ CONTENDERS = ("kzoo", "keras", "pytorch")
 
 
 class Contender:
-    """A child process that trains when asked to."""
+    """A child process that trains one block of steps at a time."""
 
     def __init__(self, name: str, job: Any, contend: Any = peers.contend) -> None:
-        """Start `contend(name, job, pipe)`; it is ready once it stands before its first step."""
+        """Start `contend(name, job, pipe)` and wait until it is about to train its first step."""
         context = multiprocessing.get_context("spawn")
         self.name = name
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=contend, args=(name, job, theirs), daemon=True)
+        self.pipe, child_pipe = context.Pipe()
+        self.process = context.Process(target=contend, args=(name, job, child_pipe), daemon=True)
         self.process.start()
-        theirs.close()
-        self.said = self._listen()
+        child_pipe.close()
+        self.reply = self._receive()
 
-    def _listen(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError):
-            raise SystemExit(f"{self.name} ended early: see its error above") from None
+            raise SystemExit(f"the process of {self.name} failed: see its error above") from None
 
     def block(self, steps: int) -> dict[str, Any]:
-        """Train some steps; see `peers.Beat` for what it says of them."""
+        """Train some steps and return the reply, see `peers.StepTimer`."""
         self.pipe.send(steps)
-        self.said = self._listen()
-        return self.said
+        self.reply = self._receive()
+        return self.reply
 
     def stop(self) -> None:
         """End the process."""
@@ -54,11 +55,11 @@ class Contender:
         self.process.join()
 
     def finish(self) -> dict[str, Any]:
-        """What the contender says last, after its last block; see what `contend` sends."""
+        """Return what `contend` sends after its last block, and wait for the end of the process."""
         self.pipe.send(1)
-        said = self._listen()
+        reply = self._receive()
         self.process.join()
-        return said
+        return reply
 
 
 def measure(
@@ -71,14 +72,14 @@ def measure(
     batch_size: int | None = None,
     threads: int = 2,
 ) -> dict[str, Any]:
-    """Train one network by all contenders in turn.
+    """Train one network with all contenders in turn.
 
-    The first step of a block is not counted: it finds cold caches and a batch that was made beforehand.
+    The first step of a block is not counted: its caches are cold, and its batch was prepared before the block.
 
     Returns:
-        ``contenders``: by name, seconds a step in each block (``blocks``, medians; ``processor``, of all threads,
-        means), images a second, and peak memory in bytes; ``ratios``: by name, kzoo's throughput over that
-        contender's: median, smallest and largest of a round.
+        ``contenders``: by name, seconds per step in each block (``blocks``: medians; ``processor``: means, of all
+        threads), images per second, and peak memory in bytes; ``ratios``: by name, kzoo's throughput divided by that
+        of the contender (median, smallest and largest round).
     """
     job = peers.Job(network, warmup + rounds * (steps + 1) + 1, batch_size, threads)
     batch = job.recipe().batch_size
@@ -90,19 +91,18 @@ def measure(
     processor: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(rounds):
         for child in children[i % len(children) :] + children[: i % len(children)]:
-            said = child.block(steps + 1)
-            blocks[child.name].append(median(said["seconds"][1:]))
-            processor[child.name].append(said["processor"] / (steps + 1))
-    parameters = {child.name: child.said["parameters"] for child in children}
+            reply = child.block(steps + 1)
+            blocks[child.name].append(median(reply["seconds"][1:]))
+            processor[child.name].append(reply["processor"] / (steps + 1))
+    parameters = {child.name: child.reply["parameters"] for child in children}
     if len(set(parameters.values())) != 1:
-        raise SystemExit(f"{network}: not the same network, trainable parameters are {parameters}")
+        raise SystemExit(f"{network}: the contenders train different networks: {parameters} trainable parameters")
     result: dict[str, Any] = {"batch_size": batch, "parameters": parameters[contenders[0]], "contenders": {}}
     for child in children:
-        own = blocks[child.name]
         result["contenders"][child.name] = {
-            "images_per_second": batch / median(own),
-            "peak_memory": child.said["memory"],
-            "blocks": own,
+            "images_per_second": batch / median(blocks[child.name]),
+            "peak_memory": child.reply["memory"],
+            "blocks": blocks[child.name],
             "processor": processor[child.name],
         }
         child.stop()
@@ -120,22 +120,22 @@ def _summary(ratios: list[float]) -> dict[str, float]:
 
 
 def show(network: str, result: dict[str, Any]) -> None:
-    """Print one network's figures."""
+    """Print the results of one network."""
     print(f"\n{network}: batch {result['batch_size']}, {result['parameters']:,} parameters", flush=True)
-    for name, figures in result["contenders"].items():
-        step, spent = 1000 * median(figures["blocks"]), 1000 * median(figures["processor"])
-        peak = figures["peak_memory"]
+    for name, values in result["contenders"].items():
+        step, processor = 1000 * median(values["blocks"]), 1000 * median(values["processor"])
+        peak = values["peak_memory"]
         memory = "unknown" if peak is None else f"{peak / 2**20:,.0f} MiB"
         print(
-            f"  {name:8} {figures['images_per_second']:8,.1f} images/s  {step:8,.1f} ms a step, "
-            f"{spent:8,.1f} ms of processor time  peak memory {memory}"
+            f"  {name:8} {values['images_per_second']:8,.1f} images/s  {step:8,.1f} ms per step, "
+            f"{processor:8,.1f} ms of processor time  peak memory {memory}"
         )
     for name, ratio in result.get("ratios", {}).items():
         print(f"  kzoo / {name}: {ratio['median']:.2f}  (rounds {ratio['smallest']:.2f} to {ratio['largest']:.2f})")
 
 
 def main() -> None:
-    """Measure and print, and write all figures to a file if asked to."""
+    """Measure and print; with `--json`, also write all measurements to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=peers.NETWORKS, default=list(peers.NETWORKS), metavar="NAME")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS, metavar="NAME")

@@ -19,7 +19,7 @@ html_css_files = ["kzoo.css"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
-smartquotes_action = "qe"  # quotes and ellipses; two hyphens begin an option's name
+smartquotes_action = "qe"  # quotes and ellipses only, because options start with two hyphens
 
 default_role = "py:obj"
 autodoc_member_order = "bysource"

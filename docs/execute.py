@@ -1,9 +1,9 @@
-"""Executes the notebooks of docs/notebooks/ and stores what they show in them.
+"""Execute the notebooks of docs/notebooks/ and store their outputs in them.
 
-    python docs/execute.py                     all of them, in place
-    python docs/execute.py student engineer    these
+    python docs/execute.py                     all notebooks, in place
+    python docs/execute.py student engineer    only these
 
-Each runs in an empty directory. The site shows the stored outputs; tests/docs/test_notebooks.py executes the
+Each notebook runs in an empty directory. The site shows the stored outputs; tests/docs/test_notebooks.py executes the
 notebooks again.
 """
 
@@ -26,7 +26,7 @@ def execute(path: Path, directory: Path) -> tuple[nbformat.NotebookNode, float]:
     """Execute a notebook in a directory.
 
     Returns:
-        The notebook with its outputs (but for what was written to standard error), and the CPU seconds that it took.
+        The notebook with its outputs (except standard error), and the CPU seconds that it took.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails.
@@ -34,19 +34,19 @@ def execute(path: Path, directory: Path) -> tuple[nbformat.NotebookNode, float]:
     notebook = nbformat.read(path, as_version=4)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     os.environ.update(QUIET)
-    # One output for all that a cell prints, however fast the machine is.
+    # Join everything that a cell prints into one output, independent of the speed of the machine.
     resources = {"metadata": {"path": str(directory)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", coalesce_streams=True, resources=resources).execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # times, which differ with each execution
+        cell.metadata.pop("execution", None)  # times differ between executions
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
-    """Execute those that are named, or all."""
+    """Execute the notebooks that the command line names, or all of them."""
     for name in sys.argv[1:] or sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")):
         with tempfile.TemporaryDirectory() as directory:
             notebook, seconds = execute(NOTEBOOKS / f"{name}.ipynb", Path(directory))

@@ -1,11 +1,12 @@
-"""Makes the figures of docs/diagnosis.md, from networks that are trained for it and from networks as they are built.
+"""Draw the figures of docs/diagnosis.md, from networks that it trains and from untrained networks.
 
-    python docs/figures.py --data-dir DIR                        all of them
-    python docs/figures.py --data-dir DIR --only gradients-vgg38 this one, and what it needs
-    python docs/figures.py --data-dir DIR --list                 their names, and what would be trained
+    python docs/figures.py --data-dir DIR                        all figures
+    python docs/figures.py --data-dir DIR --only gradients-vgg38 this figure and the run that it needs
+    python docs/figures.py --data-dir DIR --list                 names of the figures, and their runs
 
-Figures and ``captions.json`` go to docs/images/; then run ``python docs/generate.py``, which puts the captions into the
-page. Runs stay in a folder of their own: a second call goes on with them, or takes them as they are.
+It writes figures and ``captions.json`` to docs/images/. Then run ``python docs/generate.py``, which inserts the
+captions into the page. Runs are kept in a separate directory: a second call resumes them, or uses them if they are
+complete.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DOTS_PER_INCH = 110
 
 @dataclass(frozen=True)
 class Plan:
-    """A run: its recipe, and how many times the images and epochs of the command it takes."""
+    """A run: its recipe, and the factors for the numbers of images and epochs of the command line."""
 
     recipe: str
     images: int = 1
@@ -36,8 +37,8 @@ class Plan:
     dataset: str | None = None
 
 
-# Report b's three networks on CIFAR-100 learn little in a few epochs; what is shown of answers needs a network that
-# gives some, so it is small, has ten classes and trains longer.
+# Report b's three networks learn little on CIFAR-100 in a few epochs. Figures of predictions need a network that has
+# learned something: a small one with ten classes that trains longer.
 PLANS = {
     "vgg08": Plan("rescue/vgg08"),
     "vgg38": Plan("rescue/vgg38"),
@@ -48,33 +49,33 @@ PLANS = {
 
 
 class Runs:
-    """Trains what is asked for, once."""
+    """Trains each requested run once."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Train with the options of the command line."""
+        """Store the options of the command line."""
         self.options = options
         self.done: dict[str, Any] = {}
 
     def changes(self, name: str) -> dict[str, Any]:
-        """The budget of a run, as recipe fields."""
+        """Return the budget of a run as recipe fields."""
         plan = PLANS[name]
         changes = {"train_size": self.options.train_size * plan.images, "epochs": self.options.epochs * plan.epochs}
         return {**changes, **({"dataset": plan.dataset} if plan.dataset else {})}
 
     def __call__(self, name: str) -> Any:
-        """The finished run of that name."""
+        """Return the finished run of this name."""
         if name not in self.done:
             changes = self.changes(name)
-            place = self.options.runs / f"{name}-{changes['train_size']}x{changes['epochs']}"
+            directory = self.options.runs / f"{name}-{changes['train_size']}x{changes['epochs']}"
             print(f"training {PLANS[name].recipe}: {changes}", flush=True)
             self.done[name] = kzoo.train(
-                PLANS[name].recipe, data_dir=self.options.data_dir, directory=place, progress=False, **changes
+                PLANS[name].recipe, data_dir=self.options.data_dir, directory=directory, progress=False, **changes
             )
         return self.done[name]
 
 
 def budget(run: Any, *, named: bool = True) -> str:
-    """What a run's record says of its length, for captions."""
+    """Describe the budget of a run from its record, for captions."""
     result = run.result
     epochs = f"{result.epochs} epoch{'s' if result.epochs > 1 else ''}"
     text = f"{result.recipe['dataset']}, {result.sizes['train']:,} images, {epochs}"
@@ -82,22 +83,22 @@ def budget(run: Any, *, named: bool = True) -> str:
 
 
 def convolutions(model: Any) -> list[str]:
-    """Paths of a model's convolutions, in order."""
+    """Return the paths of a model's convolutions, in order."""
     from kzoo.introspection.layers import find_kernels
 
-    return [path for path, own in find_kernels(model) if len(own[0].shape) == 4]
+    return [path for path, kernels in find_kernels(model) if len(kernels[0].shape) == 4]
 
 
-Made = tuple[Any, str, str]  # a Matplotlib figure, or the text of an SVG or of a listing; its suffix; its caption
-MAKERS: dict[str, tuple[Callable[[Runs], Made], tuple[str, ...]]] = {}
+Drawn = tuple[Any, str, str]  # a Matplotlib figure, or the text of an SVG or of a listing; its suffix; its caption
+FIGURES: dict[str, tuple[Callable[[Runs], Drawn], tuple[str, ...]]] = {}
 
 
-def figure(name: str, *runs: str) -> Callable[[Callable[[Runs], Made]], Callable[[Runs], Made]]:
-    """Registers a maker of a figure that needs some runs."""
+def figure(name: str, *runs: str) -> Callable[[Callable[[Runs], Drawn]], Callable[[Runs], Drawn]]:
+    """Register a function that draws a figure from some runs."""
 
-    def register(maker: Callable[[Runs], Made]) -> Callable[[Runs], Made]:
-        MAKERS[name] = (maker, runs)
-        return maker
+    def register(function: Callable[[Runs], Drawn]) -> Callable[[Runs], Drawn]:
+        FIGURES[name] = (function, runs)
+        return function
 
     return register
 
@@ -105,7 +106,7 @@ def figure(name: str, *runs: str) -> Callable[[Callable[[Runs], Made]], Callable
 def _gradient_figures() -> None:
     for network in ("vgg08", "vgg38", "vgg38-bn"):
 
-        def lines(runs: Runs, network: str = network) -> Made:
+        def lines(runs: Runs, network: str = network) -> Drawn:
             from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
 
             run = runs(network)
@@ -119,8 +120,8 @@ _gradient_figures()
 
 
 @figure("gradients-heatmap", "vgg38-bn")
-def gradients_heatmap(runs: Runs) -> Made:
-    """The same as a map."""
+def gradients_heatmap(runs: Runs) -> Drawn:
+    """Gradients of VGG-38 with BatchNorm as a heat map."""
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_heatmap
 
     run = runs("vgg38-bn")
@@ -128,8 +129,8 @@ def gradients_heatmap(runs: Runs) -> Made:
 
 
 @figure("update-ratio", "vgg38-bn")
-def update_ratio(runs: Runs) -> Made:
-    """Updates against weights."""
+def update_ratio(runs: Runs) -> Drawn:
+    """Updates relative to weights."""
     from kzoo.diagnostics.gradient_flow.plots import plot_update_ratio
 
     run = runs("vgg38-bn")
@@ -138,8 +139,8 @@ def update_ratio(runs: Runs) -> Made:
 
 
 @figure("learning-curves", "vgg08", "vgg38", "vgg38-bn")
-def learning_curves(runs: Runs) -> Made:
-    """Report b's networks side by side."""
+def learning_curves(runs: Runs) -> Drawn:
+    """Learning curves of report b's networks."""
     from kzoo.diagnostics.curves import plot_learning_curves
 
     networks = [runs(name) for name in ("vgg08", "vgg38", "vgg38-bn")]
@@ -148,7 +149,7 @@ def learning_curves(runs: Runs) -> Made:
 
 
 @figure("weights", "vgg38-bn")
-def weights(runs: Runs) -> Made:
+def weights(runs: Runs) -> Drawn:
     """Weight histograms."""
     from kzoo.diagnostics.weight_plots import plot_weight_histograms
     from kzoo.training.recorders.weight_histograms import read_weight_histograms
@@ -159,8 +160,8 @@ def weights(runs: Runs) -> Made:
 
 
 @figure("activations")
-def activations(runs: Runs) -> Made:
-    """Signal at initialisation."""
+def activations(runs: Runs) -> Drawn:
+    """Activations at initialisation."""
     import keras
     import numpy as np
 
@@ -171,14 +172,14 @@ def activations(runs: Runs) -> Made:
 
 
 @figure("doctor")
-def doctor(runs: Runs) -> Made:
-    """The doctor's words."""
+def doctor(runs: Runs) -> Drawn:
+    """Output of the doctor."""
     text = f"$ kzoo doctor vgg38\n{kzoo.doctor('vgg38')}"
     return text, ".txt", "The doctor on VGG-38 before training, without data."
 
 
 @figure("confusion", "cifar10")
-def confusion(runs: Runs) -> Made:
+def confusion(runs: Runs) -> Drawn:
     """The confusion matrix."""
     from kzoo.diagnostics.confusion import plot_confusion, run_confusion
 
@@ -187,7 +188,7 @@ def confusion(runs: Runs) -> Made:
 
 
 @figure("per-class", "cifar10")
-def per_class(runs: Runs) -> Made:
+def per_class(runs: Runs) -> Drawn:
     """Recall and precision."""
     from kzoo.diagnostics.confusion import plot_per_class, run_confusion
 
@@ -196,20 +197,20 @@ def per_class(runs: Runs) -> Made:
 
 
 @figure("mistakes", "cifar10")
-def mistakes(runs: Runs) -> Made:
+def mistakes(runs: Runs) -> Drawn:
     """The most confident mistakes."""
     from kzoo.diagnostics.confusion import confident_mistakes, plot_mistakes
     from kzoo.training.prediction import predict_part
 
     run = runs("cifar10")
-    found = predict_part(run, "test")
-    chosen = confident_mistakes(found.labels, found.probabilities, 10)
-    drawn = plot_mistakes(found.images, chosen, run.class_names)
+    predictions = predict_part(run, "test")
+    indices = confident_mistakes(predictions.labels, predictions.probabilities, 10)
+    drawn = plot_mistakes(predictions.images, indices, run.class_names)
     return drawn, ".png", f"The ten most confident mistakes on the test part: {budget(run)}."
 
 
 @figure("calibration", "cifar10")
-def calibration(runs: Runs) -> Made:
+def calibration(runs: Runs) -> Drawn:
     """Reliability before and after temperature scaling."""
     from kzoo.diagnostics import calibration as measures
     from kzoo.training.prediction import predict_part
@@ -227,27 +228,27 @@ def calibration(runs: Runs) -> Made:
 
 
 @figure("grad-cam", "cifar10")
-def grad_cam(runs: Runs) -> Made:
-    """Where the network looks."""
+def grad_cam(runs: Runs) -> Drawn:
+    """Regions that determine the predictions."""
     import numpy as np
 
     from kzoo.diagnostics.grad_cam import plot_grad_cam
     from kzoo.training.prediction import predict_part
 
     run = runs("cifar10")
-    found = predict_part(run, "test")
-    right = np.flatnonzero(found.probabilities.argmax(-1) == found.labels)
-    surest = right[np.argsort(-found.probabilities[right].max(-1))]
-    _, first = np.unique(found.labels[surest], return_index=True)  # one image a class
-    pictures = found.images[surest[np.sort(first)[:4]]]
+    predictions = predict_part(run, "test")
+    correct = np.flatnonzero(predictions.probabilities.argmax(-1) == predictions.labels)
+    surest = correct[np.argsort(-predictions.probabilities[correct].max(-1))]
+    _, first = np.unique(predictions.labels[surest], return_index=True)  # one image per class
+    pictures = predictions.images[surest[np.sort(first)[:4]]]
     drawn = plot_grad_cam(run.model, pictures, convolutions(run.model)[1::2], class_names=run.class_names)
     caption = f"Grad-CAM of the predicted class at three depths, on correctly classified images: {budget(run)}."
     return drawn, ".png", caption
 
 
 @figure("feature-maps", "cifar10")
-def feature_maps(runs: Runs) -> Made:
-    """What layers make of an image."""
+def feature_maps(runs: Runs) -> Drawn:
+    """Feature maps of an image."""
     from kzoo.diagnostics.feature_maps import plot_feature_maps
 
     run = runs("cifar10")
@@ -257,7 +258,7 @@ def feature_maps(runs: Runs) -> Made:
 
 
 @figure("kernels")
-def kernels(runs: Runs) -> Made:
+def kernels(runs: Runs) -> Drawn:
     """The first convolution's kernels."""
     from kzoo.diagnostics.feature_maps import plot_kernels
 
@@ -266,8 +267,8 @@ def kernels(runs: Runs) -> Made:
 
 
 @figure("explained")
-def explained(runs: Runs) -> Made:
-    """One image, as `kzoo explain` draws it."""
+def explained(runs: Runs) -> Drawn:
+    """One image with Grad-CAM, as in `kzoo explain`."""
     import numpy as np
     from PIL import Image
 
@@ -278,14 +279,14 @@ def explained(runs: Runs) -> Made:
     run = open_run("lenet2-average:emnist")
     small = load("digits").images[3, :, :, 0]
     image = np.asarray(Image.fromarray(small).resize((28, 28)))[..., None]
-    share = run.model.predict(image[None], verbose=0)[0]
-    title = f"predicted {run.class_names[share.argmax()]} ({share.max():.3f})"
+    probabilities = run.model.predict(image[None], verbose=0)[0]
+    title = f"predicted {run.class_names[probabilities.argmax()]} ({probabilities.max():.3f})"
     drawn = plot_explained(image, kzoo.grad_cam(run.model, image[None])[0], title)
     return drawn, ".png", "Grad-CAM of `lenet2-average:emnist` on one of scikit-learn's digits."
 
 
 @figure("field-table")
-def field_table(runs: Runs) -> Made:
+def field_table(runs: Runs) -> Drawn:
     """Effective fields by layer."""
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
     from kzoo.diagnostics.receptive_field.table import field_table as table
@@ -296,8 +297,8 @@ def field_table(runs: Runs) -> Made:
 
 
 @figure("receptive-fields")
-def receptive_fields(runs: Runs) -> Made:
-    """Average pooling against dilation."""
+def receptive_fields(runs: Runs) -> Drawn:
+    """Receptive fields with average pooling and with dilation."""
     from kzoo.diagnostics.receptive_field.lenet_plots import plot_lenet_fields
     from kzoo.diagnostics.receptive_field.lenets import lenet_fields
 
@@ -310,8 +311,8 @@ def receptive_fields(runs: Runs) -> Made:
 
 
 @figure("invariance", "lenet2-max", "lenet2-average", "lenet2-dilated")
-def invariance(runs: Runs) -> Made:
-    """Shift and rotation."""
+def invariance(runs: Runs) -> Drawn:
+    """Accuracy on shifted and rotated images."""
     from kzoo.diagnostics.invariance import invariance as measure
     from kzoo.diagnostics.invariance import plot_invariance
 
@@ -327,7 +328,7 @@ def invariance(runs: Runs) -> Made:
 def _diagrams() -> None:
     for name in ("vgg38-bn-res", "lenet2-dilated"):
 
-        def draw(runs: Runs, name: str = name) -> Made:
+        def draw(runs: Runs, name: str = name) -> Drawn:
             from kzoo.diagnostics.diagram import architecture_diagram
 
             return architecture_diagram(kzoo.create_model(name)), ".svg", f"`kzoo diagram {name}`."
@@ -338,52 +339,52 @@ def _diagrams() -> None:
 _diagrams()
 
 
-def save(name: str, made: Made) -> dict[str, str]:
+def save(name: str, drawn: Drawn) -> dict[str, str]:
     """Write a figure and return its entry in captions.json."""
     from PIL import Image
 
     from kzoo.diagnostics.plots import figure_to_array, save_figure
 
-    content, suffix, caption = made
+    content, suffix, caption = drawn
     path = IMAGES / f"{name}{suffix}"
     if isinstance(content, str):
         path.write_text(content if content.endswith("\n") else f"{content}\n", encoding="utf-8")
     elif suffix == ".png":
-        # A palette keeps the pictures small; none of them has more than a few hundred colours that matter.
+        # A palette makes the files small, and no picture needs more colours.
         Image.fromarray(figure_to_array(content, DOTS_PER_INCH)).quantize(256).save(path, optimize=True)
     else:
         save_figure(content, path, overwrite=True)
     if path.stat().st_size > LARGEST:
-        sys.exit(f"{path} has {path.stat().st_size:,} bytes: more than {LARGEST:,}")
+        sys.exit(f"{path} has {path.stat().st_size:,} bytes, more than {LARGEST:,}")
     return {"file": path.name, "caption": caption}
 
 
 def main() -> None:
-    """Make the figures."""
+    """Draw the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data-dir", help="prepared by tensorflow-datasets; $KZOO_DATA_DIR if not given")
-    parser.add_argument("--runs", type=Path, default=Path("runs/figures"), help="where the runs are kept")
-    parser.add_argument("--train-size", type=int, default=5000, help="images of a run (4 or 8 times as many in some)")
-    parser.add_argument("--epochs", type=int, default=3, help="of a run (twice as many in one)")
-    parser.add_argument("--only", nargs="+", choices=sorted(MAKERS), metavar="NAME", help="make these alone")
+    parser.add_argument("--data-dir", help="data prepared by tensorflow-datasets (default: $KZOO_DATA_DIR)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/figures"), help="directory of the runs")
+    parser.add_argument("--train-size", type=int, default=5000, help="images per run (some use 4 or 8 times as many)")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs per run (one uses twice as many)")
+    parser.add_argument("--only", nargs="+", choices=sorted(FIGURES), metavar="NAME", help="draw only these figures")
     parser.add_argument("--list", action="store_true", help="print names and budgets, train nothing")
     options = parser.parse_args()
     runs = Runs(options)
     if options.list:
-        for name, (_, needed) in MAKERS.items():
-            print(f"{name}: {', '.join(needed) or 'trains nothing'}")
+        for name, (_, needed) in FIGURES.items():
+            print(f"{name}: {', '.join(needed) or 'no training'}")
         costs = {name: runs.changes(name)["train_size"] * runs.changes(name)["epochs"] for name in PLANS}
-        print(f"images trained: {costs}, {sum(costs.values()):,} in all")
+        print(f"images trained: {costs}, {sum(costs.values()):,} in total")
         return
     with quiet_import():
         import keras  # noqa: F401
     IMAGES.mkdir(exist_ok=True)
     captions_file = IMAGES / "captions.json"
     captions = json.loads(captions_file.read_text(encoding="utf-8")) if captions_file.exists() else {}
-    for name in options.only or MAKERS:
-        captions[name] = save(name, MAKERS[name][0](runs))
+    for name in options.only or FIGURES:
+        captions[name] = save(name, FIGURES[name][0](runs))
         print(f"{name}: {captions[name]['file']}", flush=True)
-        ordered = {known: captions[known] for known in MAKERS if known in captions}
+        ordered = {known: captions[known] for known in FIGURES if known in captions}
         captions_file.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 

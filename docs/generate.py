@@ -1,11 +1,11 @@
-"""Fills the tables of README.md and docs/ from the code that they describe.
+"""Generate the tables of README.md and docs/ from the code and records that they describe.
 
-A page holds ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``; what stands between them is written by the function
-of that name in `TABLES`.
+A page contains ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``. The function of that name in `TABLES` generates the
+text between them.
 
     python docs/generate.py            rewrite the pages
-    python docs/generate.py --check    exit 1 and name the pages that differ from the code
-    python docs/generate.py docs/claims.md README.md    only these
+    python docs/generate.py --check    list the pages that differ, and exit with status 1 if there are any
+    python docs/generate.py docs/claims.md README.md    only these pages
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLOCK = re.compile(r"(<!-- ([a-z0-9-]+):begin -->\n).*?(<!-- \2:end -->)", re.DO
 
 
 def figures() -> dict[str, Callable[[], str]]:
-    """The figures that docs/figures.py has made, each with its caption."""
+    """Return the blocks of the figures that docs/figures.py has drawn, each with its caption."""
     folder = ROOT / "docs" / "images"
     if not (folder / "captions.json").exists():
         return {}
@@ -83,23 +83,23 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 PICTURES: dict[str, Callable[[], str | None]] = {"docs/images/rescue.svg": partial(picture.rescue, ROOT / "results")}
-"""Files that are written whole; None is none."""
+"""Files that are written completely; None for no file."""
 
 
 def main() -> None:
-    """Rewrite the pages, or with ``--check`` only compare."""
+    """Rewrite the pages; with ``--check``, only compare them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="exit 1 where a page differs from the code")
-    parser.add_argument("pages", nargs="*", type=Path, help="only these pages; README.md and all of docs/ if not given")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 if a page differs from the code")
+    parser.add_argument("pages", nargs="*", type=Path, help="only these pages (default: README.md and all of docs/)")
     options = parser.parse_args()
     check = options.check
-    made: dict[str, str] = {}
+    texts: dict[str, str] = {}
 
     def fill(block: re.Match[str]) -> str:
         name = block[2]
-        if name not in made:  # a table may stand on several pages
-            made[name] = TABLES[name]()
-        return block[1] + made[name] + block[3]
+        if name not in texts:  # several pages can contain the same table
+            texts[name] = TABLES[name]()
+        return block[1] + texts[name] + block[3]
 
     stale = []
     for page in map(Path.resolve, options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]):

@@ -2,6 +2,6 @@
 
     python -m benchmarks.convolution --quick
 
-Run it from the root of the repository. It measures time, memory and their growth, and gives a verdict on each claim of
+Run it from the root of the repository. It measures time, memory and their growth, and prints a verdict on each claim of
 the reports (docs/convolution.md).
 """

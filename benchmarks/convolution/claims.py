@@ -1,8 +1,8 @@
-"""What the reports claim of the algorithms, each with a verdict computed from one comparison.
+"""The reports' claims about the algorithms, each with a verdict computed from one comparison.
 
-The rules: of two times, one counts as longer where the median over rounds of their ratio is more than 5% from 1, and at
-least four fifths of the rounds are on the same side of 1; else it is "not enough runs". Where a claim speaks of several
-convolutions, it must hold for each. A formula holds where all figures are within the stated margin.
+One of two times counts as longer if the median over rounds of their ratio differs from 1 by more than 5%, and at least
+four fifths of the rounds are on the same side of 1; otherwise the verdict is "not enough runs". A claim about several
+convolutions must hold for each of them. A formula holds if all values are within the stated margin.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from benchmarks.convolution.growth import crossing, number, standard
 from benchmarks.convolution.measuring import FRAMEWORK
 from kzoo.convolution.fft import transform_sizes
 
-Status = Literal["holds", "does not hold", "not enough runs"]  # the words of kzoo.studies
+Status = Literal["holds", "does not hold", "not enough runs"]  # the same words as in kzoo.studies
 DIFFERENCE = 1.05
 AGREEING = 0.8
-COUNTED = 10**6  # bytes of a result: beside a smaller one, a single map is no longer small
-LITTLE = 100_000  # bytes: what Python's own objects take is less
+COUNTED = 10**6  # bytes of a result: compared with a smaller one, even a single map is large
+LITTLE = 100_000  # bytes: Python's objects take less
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim and what the measurement says of it.
+    """One claim and its verdict.
 
     Attributes:
         claim: in our words.
         source: the report and its section.
         status: ``"holds"``, ``"does not hold"`` or ``"not enough runs"``.
-        evidence: the figures that it rests on.
+        evidence: the measured values behind the verdict.
     """
 
     claim: str
@@ -41,7 +41,7 @@ class Finding:
     evidence: str
 
     def to_dict(self) -> dict[str, str]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {"claim": self.claim, "source": self.source, "status": self.status, "evidence": self.evidence}
 
 
@@ -49,7 +49,7 @@ Answer = tuple[Status, str]
 
 
 def longer(ratios: Sequence[float]) -> Status:
-    """Whether the first of two took longer, by the rounds' ratios."""
+    """Return whether the first of two algorithms took longer, from the ratios of the rounds."""
     if not ratios:
         return "not enough runs"
     middle = median(ratios)
@@ -60,19 +60,19 @@ def longer(ratios: Sequence[float]) -> Status:
 
 
 def every(statuses: Iterable[Status]) -> Status:
-    """A claim about several convolutions."""
-    found = list(statuses)
-    if "does not hold" in found:
+    """Return the status of a claim about all of several convolutions."""
+    each = list(statuses)
+    if "does not hold" in each:
         return "does not hold"
-    return "holds" if found and all(status == "holds" for status in found) else "not enough runs"
+    return "holds" if each and all(status == "holds" for status in each) else "not enough runs"
 
 
 def some(statuses: Iterable[Status]) -> Status:
-    """A claim that it can be so."""
-    found = list(statuses)
-    if "holds" in found:
+    """Return the status of a claim about at least one of several convolutions."""
+    each = list(statuses)
+    if "holds" in each:
         return "holds"
-    return "does not hold" if found and all(status == "does not hold" for status in found) else "not enough runs"
+    return "does not hold" if each and all(status == "does not hold" for status in each) else "not enough runs"
 
 
 def _within(values: Sequence[float], margin: float) -> Status:
@@ -86,8 +86,8 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _compared(measured: Measured, slower: str, faster: str) -> str:
-    found = measured.ratios(slower, faster)
-    return f"{slower} / {faster} {number(median(found))}" if found else f"{slower} or {faster} left out"
+    ratios = measured.ratios(slower, faster)
+    return f"{slower} / {faster} {number(median(ratios))}" if ratios else f"{slower} or {faster} left out"
 
 
 def _three_loops(comparison: Comparison) -> Answer:
@@ -95,12 +95,11 @@ def _three_loops(comparison: Comparison) -> Answer:
     for name in ("batch", "channels"):
         for row in comparison.along(name):
             calls = row.point.batch * row.point.channels**2
-            taken = row.times.get("correlate2d", {}).get("total", [])
-            # Round by round, as a processor's speed changes from one to the next.
-            if calls >= 64 and len(taken) >= 3:
-                ratios.append(
-                    median(all_of / (calls * one) for all_of, one in zip(taken, row.pair["total"], strict=False))
-                )
+            seconds = row.times.get("correlate2d", {}).get("total", [])
+            # Round by round, because a processor's speed changes between rounds.
+            if calls >= 64 and len(seconds) >= 3:
+                pairs = zip(seconds, row.pair["total"], strict=False)
+                ratios.append(median(together / (calls * single) for together, single in pairs))
     text = f"measured / (B F_out F_in T), forward and backward, T timed on its own: {_range(ratios)}"
     return _within(
         ratios, 0.25
@@ -108,9 +107,9 @@ def _three_loops(comparison: Comparison) -> Answer:
 
 
 def _peaks(measured: Measured, algorithm: str, function: str) -> float | None:
-    """Peak over the size of the result."""
-    found = measured.memory.get(algorithm, {}).get(function)
-    return None if found is None else (found["measured"] + found["result"]) / found["result"]
+    """Return the peak memory divided by the size of the result."""
+    sizes = measured.memory.get(algorithm, {}).get(function)
+    return None if sizes is None else (sizes["measured"] + sizes["result"]) / sizes["result"]
 
 
 def _storage(function: str, words: str) -> Callable[[Comparison], Answer]:
@@ -133,9 +132,9 @@ def _no_extra(comparison: Comparison) -> Answer:
     shares = []
     for row in comparison.points.values():
         for name in ("forward", "input_gradient"):
-            found = row.memory.get("correlate2d", {}).get(name)
-            if found and found["result"] >= COUNTED:
-                shares.append(found["measured"] / found["result"])
+            sizes = row.memory.get("correlate2d", {}).get(name)
+            if sizes and sizes["result"] >= COUNTED:
+                shares.append(sizes["measured"] / sizes["result"])
     if not shares:
         return "not enough runs", "not measured"
     text = f"extra {min(shares):.1%} to {max(shares):.1%} of the result, for results of 1 MB or more; up to 10% counts"
@@ -145,9 +144,9 @@ def _no_extra(comparison: Comparison) -> Answer:
 def _repeats(comparison: Comparison) -> Answer:
     ratios = []
     for row in comparison.along("kernel"):
-        found = row.memory.get("im2col", {}).get("forward")
-        if found and row.point.kernel > 1:
-            copies = found["measured"] / (4 * row.point.batch * row.point.size**2 * row.point.channels)
+        sizes = row.memory.get("im2col", {}).get("forward")
+        if sizes and row.point.kernel > 1:
+            copies = sizes["measured"] / (4 * row.point.batch * row.point.size**2 * row.point.channels)
             ratios.append(copies / row.point.kernel**2)
     return _within(ratios, 0.1), f"measured extra / (input x kernel area): {_range(ratios)}; within 10% counts"
 
@@ -179,9 +178,9 @@ def _correlate_never_fastest(comparison: Comparison) -> Answer:
     for row in comparison.points.values():
         if "correlate2d" not in row.times:
             continue
-        found = some(longer(row.ratios("correlate2d", name)) for name in ("im2col", "fft") if name in row.times)
-        statuses.append(found)
-        if found == "does not hold":
+        status = some(longer(row.ratios("correlate2d", name)) for name in ("im2col", "fft") if name in row.times)
+        statuses.append(status)
+        if status == "does not hold":
             faster.append(f"{row.point.channels} channels, batch {row.point.batch}, {row.point.size}x{row.point.size}")
     text = f"at {len(statuses)} convolutions; fastest of the three at: {'; '.join(faster) or 'none'}"
     return every(statuses), text
@@ -201,11 +200,11 @@ def _by_kernel(rows: Sequence[Measured], other: str) -> str:
 
 
 def _against_blocked(comparison: Comparison) -> Answer:
-    found = crossing(comparison, "kernel", "fft", "im2col-blocked")
+    crossed = crossing(comparison, "kernel", "fft", "im2col-blocked")
     rows = [row for row in comparison.along("kernel") if row.ratios("im2col-blocked", "fft")]
     if not rows:
         return "not enough runs", "not measured"
-    status: Status = "holds" if found["from"] is not None and found["before"] is not None else "does not hold"
+    status: Status = "holds" if crossed["from"] is not None and crossed["before"] is not None else "does not hold"
     return status, _by_kernel(rows, "im2col-blocked")
 
 
@@ -214,7 +213,7 @@ def _fft_memory(comparison: Comparison) -> Answer:
     if len(rows) < 2:
         return "not enough runs", "not measured"
     ends = (rows[0], rows[-1])
-    sums = [sum(found["measured"] for found in row.memory["fft"].values()) for row in ends]
+    sums = [sum(sizes["measured"] for sizes in row.memory["fft"].values()) for row in ends]
     parts = [
         f"{size / 2**20:.1f} MiB at {row.point.kernel}x{row.point.kernel}" for size, row in zip(sums, ends, strict=True)
     ]
@@ -223,8 +222,8 @@ def _fft_memory(comparison: Comparison) -> Answer:
 
 def _fft_pays_padding(comparison: Comparison) -> Answer:
     row = standard(comparison)
-    found = row.memory.get("fft", {}).get("forward")
-    if not found:
+    sizes = row.memory.get("fft", {}).get("forward")
+    if not sizes:
         return "not enough runs", "not measured"
     geometry = row.point.geometry
     kernel = 4 * geometry.channels * geometry.filters * row.point.kernel**2
@@ -233,8 +232,8 @@ def _fft_pays_padding(comparison: Comparison) -> Answer:
     text = (
         f"the kernel's {kernel / 2**10:.0f} KiB become {spectrum / 2**20:.1f} MiB, a factor {spectrum / kernel:.0f}; "
     )
-    text += f"extra in all, forward: {found['measured'] / 2**20:.1f} MiB"
-    return "holds" if found["measured"] > spectrum > kernel else "does not hold", text
+    text += f"extra in all, forward: {sizes['measured'] / 2**20:.1f} MiB"
+    return "holds" if sizes["measured"] > spectrum > kernel else "does not hold", text
 
 
 def _loops_slow(comparison: Comparison) -> Answer:
@@ -246,15 +245,15 @@ def _loops_slow(comparison: Comparison) -> Answer:
 
 
 def _loops_storage(comparison: Comparison) -> Answer:
-    found = [
+    extra = [
         row.memory["loops"][name]["measured"]
         for row in comparison.points.values()
         for name in row.memory.get("loops", {})
     ]
-    if not found:
+    if not extra:
         return "not enough runs", "not measured"
-    text = f"at most {max(found) / 2**10:.1f} KiB beyond the result, independent of all sizes"
-    return "does not hold" if max(found) < LITTLE else "holds", text
+    text = f"at most {max(extra) / 2**10:.1f} KiB beyond the result, independent of all sizes"
+    return "does not hold" if max(extra) < LITTLE else "holds", text
 
 
 def _less_storage(comparison: Comparison) -> Answer:
@@ -317,5 +316,5 @@ CLAIMS: tuple[tuple[str, str, Callable[[Comparison], Answer]], ...] = (
 
 
 def verdicts(comparison: Comparison) -> tuple[Finding, ...]:
-    """Every claim with its verdict."""
+    """Return every claim with its verdict."""
     return tuple(Finding(claim, source, *test(comparison)) for claim, source, test in CLAIMS)

@@ -1,4 +1,4 @@
-"""The command: measure, print, save."""
+"""The command line: measure, print, save."""
 
 from __future__ import annotations
 
@@ -29,53 +29,53 @@ def compare_convolution(
         bool, typer.Option("--framework/--numpy-only", help="Compare with the Keras backend's own convolution.")
     ] = True,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="Show what --save wrote; measure nothing.")
+        Path | None, typer.Option("--from", metavar="FILE", help="Show a file that --save wrote, without measuring.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the measurement, .json.")] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Save the measurement as .json.")] = None,
     figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the plots, and pictures that explain the algorithms.")
+        Path | None, typer.Option(metavar="DIR", help="Save plots, and pictures that explain the algorithms.")
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare ways to convolve: time, memory and their growth, with verdicts on the reports' claims."""
+    """Compare convolution algorithms: time, memory and their growth, with verdicts on the reports' claims."""
     from benchmarks.convolution.compare import Comparison, compare
     from benchmarks.convolution.derived import derived
     from benchmarks.convolution.figures_saved import check_figures, save_figures
     from kzoo.diagnostics.plots import check_output, write_output
 
     if source is not None and (quick or save is not None):
-        raise InputError("--from shows an earlier measurement: it goes with neither --quick nor --save")
+        raise InputError("--from shows an earlier measurement: use it with neither --quick nor --save")
     if save is not None:
         check_output(save, overwrite=force, suffixes=(".json",))
     if figures is not None:
         check_figures(figures, overwrite=force)
     if source is not None:
-        found = Comparison.from_file(source)
+        comparison = Comparison.from_file(source)
     else:
         if framework:
             import_keras()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task("comparing", total=None)
-            found = interruptible(
+            comparison = interruptible(
                 compare,
                 quick=quick,
                 framework=framework,
-                progress=lambda what, i, total: bar.update(task, description=what, completed=i, total=total),
+                progress=lambda step, i, total: bar.update(task, description=step, completed=i, total=total),
             )
     if save is not None:
-        write_output(save, (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+        write_output(save, (json.dumps(comparison.to_dict(), indent=1) + "\n").encode())
     if as_json:
-        print(json.dumps({**found.to_dict(), **derived(found)}, indent=1))
+        print(json.dumps({**comparison.to_dict(), **derived(comparison)}, indent=1))
     else:
-        _show(found)
-    for path in save_figures(found, figures, overwrite=force) if figures is not None else ():
+        _show(comparison)
+    for path in save_figures(comparison, figures, overwrite=force) if figures is not None else ():
         out.print(f"figure: {path}", highlight=False, soft_wrap=True) if not as_json else None
 
 
 def main() -> None:
-    """Run the command; an error is one line on standard error and exit status 2."""
+    """Run the command; for an error, print one line to standard error and exit with status 2."""
     try:
         app(prog_name="python -m benchmarks.convolution")
     except KzooError as error:
@@ -83,16 +83,16 @@ def main() -> None:
         sys.exit(2)
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     from benchmarks.convolution import tables
 
-    hardware = found.where["hardware"]
+    hardware = comparison.where["hardware"]
     out.print(
-        f"{hardware['processor']}, {hardware['cores']} cores, load {found.where['load_at_start']} at the start; "
+        f"{hardware['processor']}, {hardware['cores']} cores, load {comparison.where['load_at_start']} at the start; "
         "float32, forward and backward, medians",
         highlight=False,
     )
-    for title, header, rows in tables.all_tables(found):
+    for title, header, rows in tables.all_tables(comparison):
         table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
         for column in table.columns[1:] if title != tables.CLAIMS else ():
             column.justify = "right"

@@ -1,7 +1,7 @@
 """Compare the algorithms with each other and with the active Keras backend: time, memory, growth.
 
-What is measured is kept as plain data (`Comparison.to_dict`), from which everything that is told follows: growth and
-ratios (`growth`), verdicts (`claims`) and figures (`figures`).
+Measurements are plain data (`Comparison.to_dict`). Everything else is computed from them: growth and ratios (`growth`),
+verdicts (`claims`) and figures (`figures`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Measured:
-    """One point.
+    """The measurements of one point.
 
     Attributes:
-        point: what was convolved.
-        times: seconds by contender and by ``"forward"`` or ``"total"`` (forward and backward), one of each round.
-        pair: seconds of SciPy's function alone, likewise.
-        skipped: why a contender was left out.
+        point: the convolution.
+        times: seconds by contender and by ``"forward"`` or ``"total"`` (forward and backward), one value per round.
+        pair: the same for SciPy's function alone.
+        skipped: by contender that was left out, the reason.
         memory: by algorithm and function, bytes ``predicted``, ``measured`` and of the ``result``.
-        framework_memory: the backend's, by ``"forward"`` and ``"total"``, results included; None if not measured.
+        framework_memory: bytes of the backend by ``"forward"`` and ``"total"``, including results; None if not
+            measured.
     """
 
     point: Point
@@ -41,16 +42,16 @@ class Measured:
     framework_memory: Mapping[str, int] | None
 
     def seconds(self, contender: str, kind: str = "total") -> float | None:
-        """The median of the rounds; None if it was left out."""
+        """Return the median of the rounds; None if the contender was left out."""
         return median(self.times[contender][kind]) if contender in self.times else None
 
     def ratios(self, slower: str, faster: str, kind: str = "total") -> list[float]:
-        """How many times as long the first took as the second, round by round; empty if either was left out."""
+        """Return the time of the first divided by that of the second, by round; empty if either was left out."""
         if slower not in self.times or faster not in self.times:
             return []
         first, second = self.times[slower][kind], self.times[faster][kind]
         count = min(len(first), len(second))
-        if count < 3:  # a slow one has few rounds: compare with the other's median
+        if count < 3:  # a slow contender has few rounds: compare with the median of the other
             middle = median(second)
             return [value / middle for value in first] if len(first) < len(second) else [median(first) / middle]
         return [a / b for a, b in zip(first, second, strict=False)]
@@ -58,15 +59,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that one run of `compare` measured.
+    """All measurements of one run of `compare`.
 
     Attributes:
         backend: the active Keras backend.
-        quick: whether it was the short form.
-        rounds: how often the contenders took turns.
+        quick: whether it was the short comparison.
+        rounds: the number of turns of each contender.
         where: hardware, versions and load.
-        series: which points grow along which field.
-        points: every point, measured once.
+        series: the series of points, each of which varies one field.
+        points: the measurements of every point.
     """
 
     backend: str
@@ -77,23 +78,23 @@ class Comparison:
     points: Mapping[Point, Measured]
 
     def along(self, name: str) -> list[Measured]:
-        """The points of a series."""
+        """Return the measured points of a series."""
         return [self.points[point] for point in self.series[name].points if point in self.points]
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """Names of all that were timed anywhere."""
+        """Names of all algorithms that were timed at any point."""
         return tuple(dict.fromkeys(name for measured in self.points.values() for name in measured.times))
 
     def title(self, contender: str) -> str:
-        """A contender's name for readers."""
+        """Return a contender's name for display."""
         from benchmarks.convolution.measuring import FRAMEWORK
 
         names = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
         return names.get(self.backend, self.backend) if contender == FRAMEWORK else contender
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "schema": SCHEMA,
             "backend": self.backend,
@@ -101,8 +102,8 @@ class Comparison:
             "rounds": self.rounds,
             "where": dict(self.where),
             "series": {
-                name: {"field": row.field, "base": row.base.to_dict(), "values": list(row.values)}
-                for name, row in self.series.items()
+                name: {"field": series.field, "base": series.base.to_dict(), "values": list(series.values)}
+                for name, series in self.series.items()
             },
             "points": [
                 {
@@ -122,10 +123,10 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Comparison:
-        """From `to_dict`.
+        """Create a comparison from the result of `to_dict`.
 
         Raises:
-            InputError: it is no such content, or of a newer schema.
+            InputError: the content is not a comparison, or has a newer schema.
         """
         try:
             if content["schema"] > SCHEMA:
@@ -135,8 +136,8 @@ class Comparison:
                 for name, row in content["series"].items()
             }
             _check(series)
-            rows = [Measured(**{**row, "point": Point(**row["point"])}) for row in content["points"]]
-            points = {row.point: row for row in rows}
+            measurements = [Measured(**{**row, "point": Point(**row["point"])}) for row in content["points"]]
+            points = {measured.point: measured for measured in measurements}
             fields = {name: content[name] for name in ("backend", "quick", "rounds", "where")}
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a comparison of convolutions: {type(error).__name__} {error}") from None
@@ -144,10 +145,10 @@ class Comparison:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Comparison:
-        """From a file that ``python -m benchmarks.convolution --save`` wrote.
+        """Read a file that ``python -m benchmarks.convolution --save`` wrote.
 
         Raises:
-            InputError: it cannot be read, or is no such file.
+            InputError: it cannot be read, or is not such a file.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -170,17 +171,17 @@ def compare(
 ) -> Comparison:
     """Measure the time and memory of every algorithm, and of the active Keras backend, as convolutions grow.
 
-    Contenders take turns in rounds; what counts is the median. All pad by "same", at stride 1, in float32, with as many
-    threads as the libraries take. Loops are timed on one image, and their time multiplied by the batch.
+    Contenders take turns in rounds, and the median counts. All use padding "same", stride 1 and float32, with the
+    default number of threads of the libraries. Loops are timed on one image, and their time is multiplied by the batch.
 
     Args:
         quick: fewer points and rounds, under a minute.
         framework: whether to compare with the active Keras backend.
-        series: other points than those of `benchmarks.convolution.points`, under the same names.
-        progress: called before each step with what it is, its number from 0, and how many there are.
+        series: other points than those of `benchmarks.convolution.points`, with the same names.
+        progress: called before each step with its description, its number from 0, and the number of steps.
 
     Returns:
-        All that was measured.
+        All measurements.
 
     Raises:
         InputError: the series have other names.
@@ -208,33 +209,35 @@ def compare(
         import keras
 
         backend = keras.backend.backend()
-    points = list(dict.fromkeys(point for row in series.values() for point in row.points))
-    weighed = list(dict.fromkeys((series["standard"] if quick else series["batch"]).points + series["standard"].points))
-    weighed = weighed if framework else []
+    points = list(dict.fromkeys(point for one in series.values() for point in one.points))
+    for_memory: list[Point] = []
+    if framework:
+        first = series["standard" if quick else "batch"]
+        for_memory = list(dict.fromkeys(first.points + series["standard"].points))
     measurer = _Measurer(budget, framework, series["standard"].points)
-    done: dict[Point, Measured] = {}
-    for i, (what, point) in enumerate(steps := [("time", p) for p in points] + [("memory", p) for p in weighed]):
+    measured: dict[Point, Measured] = {}
+    for i, (kind, point) in enumerate(steps := [("time", p) for p in points] + [("memory", p) for p in for_memory]):
         if progress:
-            progress(f"{what}: {_words(point)}", i, len(steps))
-        if what == "time":
-            done[point] = measurer(point)
+            progress(f"{kind}: {_describe(point)}", i, len(steps))
+        if kind == "time":
+            measured[point] = measurer(point)
         else:
-            found = framework_memory.measure(point.to_dict())
-            done[point] = Measured(**{**vars(done[point]), "framework_memory": found})
-    return Comparison(backend, quick, budget.rounds, where, series, done)
+            extra = framework_memory.measure(point.to_dict())
+            measured[point] = Measured(**{**vars(measured[point]), "framework_memory": extra})
+    return Comparison(backend, quick, budget.rounds, where, series, measured)
 
 
-def _words(point: Point) -> str:
-    holes = f", dilation {point.dilation}" if point.dilation > 1 else ""
+def _describe(point: Point) -> str:
+    dilation = f", dilation {point.dilation}" if point.dilation > 1 else ""
     sizes = f"{point.size}x{point.size}, {point.kernel}x{point.kernel}"
-    return f"batch {point.batch}, {point.channels} channels, {sizes}{holes}"
+    return f"batch {point.batch}, {point.channels} channels, {sizes}{dilation}"
 
 
 class _Measurer:
-    """Measures points one by one, and leaves out what would take too long by what took how long before."""
+    """Measures points one by one, and leaves out algorithms that would take too long, judging by earlier points."""
 
-    def __init__(self, budget: Any, framework: bool, wanted: tuple[Point, ...]) -> None:
-        self.budget, self.framework, self.wanted = budget, framework, wanted
+    def __init__(self, budget: Any, framework: bool, required: tuple[Point, ...]) -> None:
+        self.budget, self.framework, self.required = budget, framework, required
         self.rates: dict[str, float] = {}
 
     def _estimate(self, point: Point, name: str) -> float:
@@ -242,13 +245,13 @@ class _Measurer:
 
         return self.rates.get(name, 0.0) * measuring.work(point, name)
 
-    def _left_out(self, point: Point, name: str) -> str | None:
+    def _reason_to_skip(self, point: Point, name: str) -> str | None:
         from kzoo.convolution.conv import predicted_storage
 
         if max(predicted_storage(point.geometry, name).values()) > self.budget.memory:
             return "would take too much memory"
-        wanted = point in self.wanted and name == "loops"
-        if name in ("loops", "correlate2d") and not wanted and self._estimate(point, name) > self.budget.longest:
+        required = point in self.required and name == "loops"
+        if name in ("loops", "correlate2d") and not required and self._estimate(point, name) > self.budget.longest:
             return f"would take about {self._estimate(point, name):.0f} s"
         return None
 
@@ -256,31 +259,31 @@ class _Measurer:
         from benchmarks.convolution import measuring
         from kzoo.convolution.conv import ALGORITHMS
 
-        reasons = {name: self._left_out(point, name) for name in ALGORITHMS}
+        reasons = {name: self._reason_to_skip(point, name) for name in ALGORITHMS}
         contenders: dict[str, Callable[[], Any]] = {}
         for name in (name for name, reason in reasons.items() if reason is None):
             batch = measuring.LOOPS_BATCH if name == "loops" else None
             scale = point.batch / measuring.LOOPS_BATCH if name == "loops" else 1.0
-            contenders[name] = _maker(measuring.passes(point, name, batch), self.budget, scale)
+            contenders[name] = _turn(measuring.passes(point, name, batch), self.budget, scale)
         if self.framework:
-            contenders[measuring.FRAMEWORK] = _maker(measuring.framework_passes(point), self.budget)
-        contenders["pair"] = _maker(measuring.pair_passes(point), self.budget)
+            contenders[measuring.FRAMEWORK] = _turn(measuring.framework_passes(point), self.budget)
+        contenders["pair"] = _turn(measuring.pair_passes(point), self.budget)
         turns = measuring.times(point, contenders, self.budget.rounds)
         for name in ("loops", "correlate2d"):
             if name in turns:
-                spent = median(turns[name].seconds["total"]) / turns[name].scale
-                self.rates[name] = spent / measuring.work(point, name)
+                seconds = median(turns[name].seconds["total"]) / turns[name].scale
+                self.rates[name] = seconds / measuring.work(point, name)
         memory = {}
         for name in ALGORITHMS:
-            # Counting memory slows Python down, and the loops' storage is none wherever they are.
+            # Counting memory slows Python down, and loops never need extra memory: skip them where they are slow.
             if name in turns and (name != "loops" or point.geometry.multiply_adds < 10**5):
                 memory[name] = measuring.memory(point, name)
         pair = turns.pop("pair").seconds
-        taken = {name: turn.seconds for name, turn in turns.items()}
-        return Measured(point, taken, pair, {k: v for k, v in reasons.items() if v}, memory, None)
+        times = {name: turn.seconds for name, turn in turns.items()}
+        return Measured(point, times, pair, {k: v for k, v in reasons.items() if v}, memory, None)
 
 
-def _maker(calls: Any, budget: Any, scale: float = 1.0) -> Callable[[], Any]:
+def _turn(calls: Any, budget: Any, scale: float = 1.0) -> Callable[[], Any]:
     from benchmarks.convolution.measuring import Turn
 
     return lambda: Turn(calls, budget, scale)

@@ -1,4 +1,4 @@
-"""All that a comparison comes to, as plain data: growth, ratios, crossings and verdicts."""
+"""The results of a comparison as plain data: growth, ratios, crossings and verdicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.convolution.growth import crossing, exponents, ratios
 
 
 def derived(comparison: Comparison) -> dict[str, Any]:
-    """All that follows from the measurement, as plain data."""
+    """Return everything that is computed from the measurement, as plain data."""
     names = ("kernel", "dilation", "size", "channels")
     return {
         "exponents": exponents(comparison),
@@ -19,5 +19,5 @@ def derived(comparison: Comparison) -> dict[str, Any]:
             other: {name: crossing(comparison, name, "fft", other) for name in names}
             for other in ("im2col", "im2col-blocked")
         },
-        "claims": [found.to_dict() for found in verdicts(comparison)],
+        "claims": [finding.to_dict() for finding in verdicts(comparison)],
     }

@@ -30,10 +30,10 @@ def _axis(axes: Any, comparison: Comparison, name: str) -> None:
 
 
 def plot_times(comparison: Comparison, kind: str = "total") -> Figure:
-    """Seconds of every contender along every field; a legend entry tells the power of the field that it grows with.
+    """Plot the seconds of every contender along every field; the legend shows the exponents of growth.
 
     Args:
-        comparison: what was measured.
+        comparison: the measurement.
         kind: ``"total"`` for forward and backward, or ``"forward"``.
     """
     names = [name for name in comparison.series if len(comparison.series[name].values) > 1]
@@ -46,59 +46,60 @@ def plot_times(comparison: Comparison, kind: str = "total") -> Figure:
             if not values:
                 continue
             power = exponent(values, seconds)
-            grown = "" if power is None else f"  ~ n^{power:.1f}"
-            axes.plot(values, seconds, label=comparison.title(contender) + grown, markersize=4, **STYLE[contender])
+            growth = "" if power is None else f"  ~ n^{power:.1f}"
+            axes.plot(values, seconds, label=comparison.title(contender) + growth, markersize=4, **STYLE[contender])
         axes.set_ylabel("seconds")
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return figure
 
 
 def plot_memory(comparison: Comparison) -> Figure:
-    """Extra memory of a forward pass, beyond the result: measured as marks, predicted as lines."""
+    """Plot the extra memory of a forward pass, beyond the result: measured as markers, predicted as lines."""
     names = [name for name in ("batch", "channels", "size", "kernel") if len(comparison.series[name].values) > 1]
     figure = new_figure(10.5, 3.5 * -(-len(names) // 2))
     for axes, name in zip(figure.subplots(-(-len(names) // 2), 2, squeeze=False).flat, names, strict=True):
         _axis(axes, comparison, name)
         field = comparison.series[name].field
         for contender in ("correlate2d", "im2col", "im2col-blocked", "fft"):
-            found = [
+            sizes = [
                 (getattr(row.point, field), row.memory[contender]["forward"])
                 for row in comparison.along(name)
                 if contender in row.memory and row.memory[contender]["forward"]["predicted"]
             ]
             style = STYLE[contender]
-            places = [value for value, _ in found]
-            axes.plot(places, [size["predicted"] / 2**20 for _, size in found], color=style["color"], label=contender)
-            axes.plot(places, [size["measured"] / 2**20 for _, size in found], linestyle="", markersize=5, **style)
-        own = [
+            values = [value for value, _ in sizes]
+            axes.plot(values, [size["predicted"] / 2**20 for _, size in sizes], color=style["color"], label=contender)
+            axes.plot(values, [size["measured"] / 2**20 for _, size in sizes], linestyle="", markersize=5, **style)
+        backend = [
             (getattr(row.point, field), row.framework_memory["forward"] - row.memory["im2col"]["forward"]["result"])
             for row in comparison.along(name)
             if row.framework_memory and "im2col" in row.memory
         ]
-        own = [(value, size) for value, size in own if size > 0]
-        if own:
+        backend = [(value, size) for value, size in backend if size > 0]
+        if backend:
             label, style = f"{comparison.title(FRAMEWORK)} (resident size)", STYLE[FRAMEWORK]
-            axes.plot([v for v, _ in own], [size / 2**20 for _, size in own], linestyle=":", label=label, **style)
+            values, mebibytes = [value for value, _ in backend], [size / 2**20 for _, size in backend]
+            axes.plot(values, mebibytes, linestyle=":", label=label, **style)
         axes.set_ylabel("MiB beyond the result")
     figure.axes[0].legend(fontsize=8)
     return figure
 
 
 def plot_crossing(comparison: Comparison) -> Figure:
-    """How many times as long as FFT im2col takes, as the kernel grows."""
+    """Plot the time of im2col relative to FFT, as the kernel grows."""
     figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     for contender in ("im2col", "im2col-blocked", FRAMEWORK):
         rows = [(row.point.kernel, row.seconds(contender), row.seconds("fft")) for row in comparison.along("kernel")]
-        known = [(value, own / other) for value, own, other in rows if own and other]
+        known = [(value, seconds / fft) for value, seconds, fft in rows if seconds and fft]
         if known:
             axes.plot(*zip(*known, strict=True), label=comparison.title(contender), **STYLE[contender])
     axes.axhline(1, color="grey", linewidth=0.8)
     _axis(axes, comparison, "kernel")
     axes.set_ylabel("time / time of FFT")
-    found = crossing(comparison, "kernel", "fft", "im2col")
-    if found["at"] is not None:
-        axes.axvline(found["at"], color=STYLE["im2col"]["color"], linestyle=":", linewidth=1)
-        axes.set_title(f"FFT overtakes im2col at about {found['at']:.1f} x {found['at']:.1f}")
+    at = crossing(comparison, "kernel", "fft", "im2col")["at"]
+    if at is not None:
+        axes.axvline(at, color=STYLE["im2col"]["color"], linestyle=":", linewidth=1)
+        axes.set_title(f"FFT overtakes im2col at about {at:.1f} x {at:.1f}")
     axes.legend(fontsize=9)
     return figure

@@ -1,4 +1,4 @@
-"""Which figures `python -m benchmarks.convolution --figures` saves, and under what names."""
+"""The figures that `python -m benchmarks.convolution --figures` saves, and their names."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PLOTS = {
 
 
 def check_figures(folder: Path, *, overwrite: bool = False) -> None:
-    """That all of them may be written.
+    """Check that all figures can be written.
 
     Raises:
-        InputError: the folder does not exist, or one of them is there already.
+        InputError: the folder does not exist, or one of the figures exists.
     """
     if not folder.is_dir():
         raise InputError(f"folder {str(folder)!r} for figures does not exist")
@@ -38,7 +38,7 @@ def check_figures(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def save_figures(comparison: Comparison, folder: Path, *, overwrite: bool = False) -> list[Path]:
-    """Draw and save all of them; see `check_figures` for errors."""
+    """Draw and save all figures; see `check_figures` for errors."""
     from benchmarks.convolution import figures, pictures
 
     check_figures(folder, overwrite=overwrite)

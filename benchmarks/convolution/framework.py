@@ -1,7 +1,7 @@
-"""The active Keras backend's own convolution and its gradients, to compare with.
+"""The convolution of the active Keras backend and its gradients, for comparison.
 
-What TensorFlow, JAX and PyTorch each do in their own way is one small function each. Functions are compiled where the
-backend compiles, take and give its own tensors, and return when the result is there.
+TensorFlow, JAX and PyTorch each have a small function for gradients. Functions are compiled if the backend compiles,
+take and return its tensors, and return only when the result is complete.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Tensors = list[Any]
 
 
 class Framework:
-    """One convolution on the active backend: stride, padding and dilation are fixed, arrays are given at each call."""
+    """One convolution on the active backend with fixed stride, padding and dilation; each call takes arrays."""
 
     def __init__(
         self, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1, compile: bool = True
     ) -> None:
-        """See `kzoo.convolution.conv2d` for the arguments; compiling takes longer than one call without."""
+        """See `kzoo.convolution.conv2d` for the arguments. To compile takes longer than one call without it."""
         self.name = keras.backend.backend()
         self._options = (stride, padding, dilation)
         self._forward: Callable[..., Any] = self._convolve
@@ -45,15 +45,15 @@ class Framework:
         return ops.conv(x, kernel, stride, padding, data_format="channels_last", dilation_rate=dilation) + bias
 
     def tensors(self, *arrays: np.ndarray) -> Tensors:
-        """Arrays as the backend's tensors, of the same dtype."""
+        """Return the arrays as tensors of the backend, with the same dtype."""
         return [ops.convert_to_tensor(array, dtype=array.dtype.name) for array in arrays]
 
     def forward(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """The output, see `kzoo.convolution.conv2d`."""
+        """Return the output, see `kzoo.convolution.conv2d`."""
         return _ready(self._forward(x, kernel, bias))
 
     def gradients(self, x: Any, kernel: Any, bias: Any, gradient: Any) -> Tensors:
-        """The output, and by autodiff the gradients by input, kernel and bias, given the one by the output."""
+        """Return the output and, by autodiff, the gradients of input, kernel and bias from that of the output."""
         return _ready(self._gradients(x, kernel, bias, gradient))
 
 
@@ -86,7 +86,7 @@ _PULLBACKS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 
 
 def _ready(result: Any) -> Any:
-    """Wait for a result where the backend computes behind one's back."""
+    """Wait for a result if the backend computes asynchronously."""
     if keras.backend.backend() == "jax":
         import jax
 

@@ -1,10 +1,10 @@
-"""How much memory the active backend's own convolution takes, measured in a process of its own.
+"""Measure the memory of the active backend's convolution in a separate process.
 
     python -m benchmarks.convolution.framework_memory '{"batch": 8, "channels": 16, ...}'
 
-NumPy's memory is counted by `tracemalloc`; a backend's is not its to see. So a child process makes the arrays,
-convolves a tiny image, so that libraries are loaded, and takes its largest resident size during one forward pass, and
-one forward and backward pass, less its size before.
+`tracemalloc` counts the memory of NumPy, but not that of a backend. A child process therefore convolves a tiny image,
+so that libraries are loaded, creates the arrays, and measures how far its resident size grows during one forward pass,
+and during one forward and backward pass.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def _resident() -> dict[str, int]:
-    """This process's resident size in bytes, now and at its largest."""
-    found = {}
+    """Return this process's current and largest resident size in bytes."""
+    sizes = {}
     for line in STATUS.read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key in ("VmRSS", "VmHWM"):
-            found[key] = 1024 * int(value.split()[0])
-    return found
+            sizes[key] = 1024 * int(value.split()[0])
+    return sizes
 
 
-def measure_here(point: dict[str, Any]) -> dict[str, int]:
-    """Extra bytes at the peak in this process, results included, of ``forward`` and ``total`` (with backward)."""
+def measure_here(fields: dict[str, Any]) -> dict[str, int]:
+    """Return the extra bytes at the peak, including results, of ``forward`` and ``total`` (with backward)."""
     from kzoo.backend import quiet_import
 
     with quiet_import():
         from benchmarks.convolution.framework import Framework
     from benchmarks.convolution.points import Point
 
-    place = Point(**point)
-    tiny = Point(batch=1, channels=1, size=place.kernel * place.dilation, kernel=place.kernel, dilation=place.dilation)
-    framework = Framework(padding="same", dilation=place.dilation)
-    found = {}
+    point = Point(**fields)
+    tiny = Point(batch=1, channels=1, size=point.kernel * point.dilation, kernel=point.kernel, dilation=point.dilation)
+    framework = Framework(padding="same", dilation=point.dilation)
+    extra = {}
     for name in ("forward", "total"):
         call = framework.forward if name == "forward" else framework.gradients
         count = 3 if name == "forward" else 4
         call(*framework.tensors(*tiny.arrays()[:count]))
-        tensors = framework.tensors(*place.arrays()[:count])
-        CLEAR.write_text("5")  # the largest size starts again from the present one
+        tensors = framework.tensors(*point.arrays()[:count])
+        CLEAR.write_text("5")  # resets the largest size to the current one
         before = _resident()["VmRSS"]
         result = call(*tensors)
-        found[name] = _resident()["VmHWM"] - before
+        extra[name] = _resident()["VmHWM"] - before
         del result, tensors
-    return found
+    return extra
 
 
-def measure(point: dict[str, Any]) -> dict[str, int] | None:
-    """The same in a child process; None where the system does not tell the largest resident size (not Linux).
+def measure(fields: dict[str, Any]) -> dict[str, int] | None:
+    """Run `measure_here` in a child process; None if the system (not Linux) does not report the largest resident size.
 
     Raises:
         RunFailed: the child failed.
@@ -65,7 +65,7 @@ def measure(point: dict[str, Any]) -> dict[str, int] | None:
     if not os.access(CLEAR, os.W_OK) or not STATUS.exists():
         return None
     child = subprocess.run(
-        [sys.executable, "-m", "benchmarks.convolution.framework_memory", json.dumps(point)],
+        [sys.executable, "-m", "benchmarks.convolution.framework_memory", json.dumps(fields)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -74,8 +74,8 @@ def measure(point: dict[str, Any]) -> dict[str, int] | None:
     if child.returncode != 0:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunFailed(f"the process that measures the backend's memory failed: {last}")
-    found: dict[str, int] = json.loads(child.stdout.splitlines()[-1])
-    return found
+    extra: dict[str, int] = json.loads(child.stdout.splitlines()[-1])
+    return extra
 
 
 if __name__ == "__main__":

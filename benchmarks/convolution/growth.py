@@ -1,4 +1,4 @@
-"""What a comparison's figures come to: growth along a field, ratios, and where one algorithm overtakes another."""
+"""Evaluate a comparison: growth along a field, ratios, and where one algorithm overtakes another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.convolution.compare import Comparison, Measured
 
-# Exponents that the cost formulas give, as powers of each field, where a convolution is large.
+# The exponents of each field in the cost formulas, for large convolutions.
 EXPECTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "loops": {"batch": "1", "channels": "2", "size": "2", "kernel": "2", "dilation": "0"},
@@ -26,7 +26,7 @@ FIELDS = ("batch", "channels", "size", "kernel", "dilation")
 
 
 def curve(comparison: Comparison, name: str, contender: str, kind: str = "total") -> tuple[list[int], list[float]]:
-    """A series' values and a contender's median seconds, where it was timed."""
+    """Return the values of a series and a contender's median seconds, where it was timed."""
     field = comparison.series[name].field
     rows = [(getattr(row.point, field), row.seconds(contender, kind)) for row in comparison.along(name)]
     known = [(value, seconds) for value, seconds in rows if seconds is not None]
@@ -34,19 +34,20 @@ def curve(comparison: Comparison, name: str, contender: str, kind: str = "total"
 
 
 def exponent(values: list[int], seconds: list[float]) -> float | None:
-    """The power of the value that seconds grow with: a least-squares line through the logarithms.
+    """Return the exponent with which seconds grow with the values, the slope of a least-squares line in logarithms.
 
-    Of the larger half of the points, three at least: small convolutions show what a call costs. None for fewer.
+    It uses the larger half of the points, at least three, because the cost of a call dominates small convolutions. None
+    for fewer points.
     """
     if len(values) < 3:
         return None
-    kept = max(3, math.ceil(len(values) / 2))
-    slope, _ = np.polyfit(np.log(values[-kept:]), np.log(seconds[-kept:]), 1)
+    count = max(3, math.ceil(len(values) / 2))
+    slope, _ = np.polyfit(np.log(values[-count:]), np.log(seconds[-count:]), 1)
     return float(slope)
 
 
 def exponents(comparison: Comparison) -> dict[str, dict[str, float | None]]:
-    """By contender and field."""
+    """Return the exponents by contender and field."""
     return {
         contender: {field: exponent(*curve(comparison, field, contender)) for field in FIELDS}
         for contender in comparison.contenders
@@ -54,11 +55,12 @@ def exponents(comparison: Comparison) -> dict[str, dict[str, float | None]]:
 
 
 def crossing(comparison: Comparison, name: str, winner: str, loser: str) -> dict[str, Any]:
-    """From where on `winner` is faster than `loser` up to a series' end.
+    """Return where `winner` becomes faster than `loser` until the end of a series.
 
     Returns:
-        ``from``: the first value from which on it is always faster, None if it never is; ``before``: the last value
-        at which it is not, None if there is none; ``at``: between them, where the lines through the logarithms cross.
+        ``from``: the first value from which it is always faster, None if it never is; ``before``: the last value at
+        which it is not, None if there is none; ``at``: the value between them where the lines through the logarithms
+        cross.
     """
     field = comparison.series[name].field
     rows = [
@@ -69,35 +71,35 @@ def crossing(comparison: Comparison, name: str, winner: str, loser: str) -> dict
     first = len(rows)
     while first > 0 and rows[first - 1][1] > 1:
         first -= 1
-    found: dict[str, Any] = {"from": None, "before": None, "at": None}
+    result: dict[str, Any] = {"from": None, "before": None, "at": None}
     if first < len(rows):
-        found["from"] = rows[first][0]
+        result["from"] = rows[first][0]
     if first > 0:
-        found["before"] = rows[first - 1][0]
+        result["before"] = rows[first - 1][0]
     if 0 < first < len(rows):
         (low, under), (high, over) = rows[first - 1], rows[first]
         share = math.log(1 / under) / math.log(over / under)
-        found["at"] = math.exp(math.log(low) + share * math.log(high / low))
-    return found
+        result["at"] = math.exp(math.log(low) + share * math.log(high / low))
+    return result
 
 
 def number(value: float) -> str:
-    """A ratio to three digits."""
+    """Format a ratio with three digits."""
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def standard(comparison: Comparison) -> Measured:
-    """The standard point."""
+    """Return the standard point."""
     return comparison.along("standard")[0]
 
 
 def ratio(values: list[float]) -> dict[str, float] | None:
-    """Median, smallest and largest of a ratio's rounds."""
+    """Return the median, smallest and largest ratio of the rounds."""
     return {"median": median(values), "smallest": min(values), "largest": max(values)} if values else None
 
 
 def ratios(comparison: Comparison) -> dict[str, dict[str, float] | None]:
-    """The ratios at the standard point, forward and backward, of ``"slower / faster"``."""
+    """Return the ratios at the standard point, forward and backward, by ``"slower / faster"``."""
     from benchmarks.convolution.measuring import FRAMEWORK
 
     row = standard(comparison)

@@ -1,4 +1,4 @@
-"""Time and memory of every algorithm at one point, the contenders in turn."""
+"""Measure time and memory of every algorithm at one point; contenders take turns."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from kzoo.convolution.conv import (
 )
 
 FRAMEWORK = "framework"
-SHORTEST = 1e-3  # seconds: what is faster is repeated until it takes so long
-SLOW = 0.3  # seconds: what is slower needs no warm-up
+SHORTEST = 1e-3  # seconds: faster calls are repeated until they take as long
+SLOW = 0.3  # seconds: slower calls need no warm-up
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long measuring may take.
+    """The limits of a measurement.
 
     Attributes:
-        rounds: in which every contender has its turn once.
-        seconds: all rounds of one contender at one point; the slow have fewer rounds, one at least.
-        longest: a single turn; what would take longer, by how long the last point took, is left out.
-        memory: bytes of extra storage; what would take more is left out.
+        rounds: number of rounds; in each, every contender has one turn.
+        seconds: of all rounds of one contender at one point; slow contenders have fewer rounds, at least one.
+        longest: seconds of a single turn; a contender that would take longer, judging by the last point, is left out.
+        memory: bytes of extra storage; a contender that would need more is left out.
     """
 
     rounds: int
@@ -48,15 +48,15 @@ class Budget:
 
 FULL_BUDGET = Budget(rounds=7, seconds=4.0, longest=12.0)
 QUICK_BUDGET = Budget(rounds=3, seconds=0.4, longest=0.6)
-# Loops are timed on one image; at the standard point they always are, for the ratio to im2col.
+# Loops are timed on one image; always at the standard point, for the ratio to im2col.
 LOOPS_BATCH = 1
 
-# By "forward" and "backward", which add up to the "total"; or by "forward" and "total" where one call does both.
+# Functions by "forward" and "backward", which add up to "total"; or by "forward" and "total" if one call does both.
 Passes = Mapping[str, Callable[[], Any]]
 
 
 def passes(point: Point, algorithm: str, batch: int | None = None) -> Passes:
-    """One forward pass and one backward pass of an algorithm."""
+    """Return one forward pass and one backward pass of an algorithm."""
     x, kernel, bias, gradient = point.arrays(batch)
     options: dict[str, Any] = {"padding": "same", "dilation": point.dilation, "algorithm": algorithm}
 
@@ -72,12 +72,12 @@ def passes(point: Point, algorithm: str, batch: int | None = None) -> Passes:
 
 
 def framework_passes(point: Point) -> Passes:
-    """One forward pass of the active Keras backend, and one forward and backward pass."""
+    """Return one forward pass of the active Keras backend, and one forward and backward pass."""
     from benchmarks.convolution.framework import Framework
 
     framework = Framework(padding="same", dilation=point.dilation)
     tensors = framework.tensors(*point.arrays())
-    # Compiled here, before anything is timed.
+    # Compile before anything is timed.
     framework.forward(*tensors[:3])
     framework.gradients(*tensors)
     return MappingProxyType(
@@ -86,35 +86,35 @@ def framework_passes(point: Point) -> Passes:
 
 
 def pair_passes(point: Point) -> Passes:
-    """SciPy's function alone, for one image, channel and filter: report a's T_function."""
+    """Return the passes of SciPy's function alone, for one image, channel and filter: T_function of report a."""
     x, kernel, _, gradient = point.arrays(1)
     image = np.ascontiguousarray(correlate.padded_map(x[0, :, :, 0], point.geometry))
     weights = np.ascontiguousarray(correlate.spread(kernel[:, :, 0, 0], (point.dilation,) * 2))
-    came = np.ascontiguousarray(gradient[0, :, :, 0])
+    output_gradient = np.ascontiguousarray(gradient[0, :, :, 0])
 
     def forward() -> np.ndarray:
         return correlate2d(image, weights, mode="valid")
 
     def backward() -> None:
-        convolve2d(came, weights, mode="full")
-        correlate2d(image, came, mode="valid")
+        convolve2d(output_gradient, weights, mode="full")
+        correlate2d(image, output_gradient, mode="valid")
 
     return MappingProxyType({"forward": forward, "backward": backward})
 
 
 class Turn:
-    """One contender at one point: what is called, how often in a turn, and in how many rounds."""
+    """The turns of one contender at one point: its calls, their repetitions in a turn, and the number of rounds."""
 
     def __init__(self, calls: Passes, budget: Budget, scale: float = 1.0) -> None:
-        """Call everything once, as a warm-up and to see how long it takes."""
+        """Make each call once, to warm up and to measure how long it takes."""
         self.calls, self.scale = calls, scale
         self.seconds: dict[str, list[float]] = {"forward": [], "total": []}
         first = {name: self._once(name, 1) for name in calls}
-        spent = sum(first.values())
-        self.repeats = {name: max(1, math.ceil(SHORTEST / max(taken, 1e-7))) for name, taken in first.items()}
-        self.rounds = max(1, min(budget.rounds, int(budget.seconds * scale / max(spent, 1e-9))))
-        if spent > SLOW * scale and self.rounds == 1:
-            self._keep(first)
+        total = sum(first.values())
+        self.repeats = {name: max(1, math.ceil(SHORTEST / max(seconds, 1e-7))) for name, seconds in first.items()}
+        self.rounds = max(1, min(budget.rounds, int(budget.seconds * scale / max(total, 1e-9))))
+        if total > SLOW * scale and self.rounds == 1:
+            self._record(first)
 
     def _once(self, name: str, repeats: int) -> float:
         call = self.calls[name]
@@ -124,17 +124,18 @@ class Turn:
         return (time.perf_counter() - start) / repeats * self.scale
 
     def take(self) -> None:
-        """Measure once, unless this contender's rounds are over."""
+        """Measure one turn, unless this contender has had all of its rounds."""
         if len(self.seconds["total"]) < self.rounds:
-            self._keep({name: self._once(name, self.repeats[name]) for name in self.calls})
+            self._record({name: self._once(name, self.repeats[name]) for name in self.calls})
 
-    def _keep(self, taken: dict[str, float]) -> None:
-        self.seconds["forward"].append(taken["forward"])
-        self.seconds["total"].append(taken["total"] if "total" in taken else taken["forward"] + taken["backward"])
+    def _record(self, seconds: dict[str, float]) -> None:
+        self.seconds["forward"].append(seconds["forward"])
+        total = seconds["total"] if "total" in seconds else seconds["forward"] + seconds["backward"]
+        self.seconds["total"].append(total)
 
 
 def times(point: Point, contenders: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, Turn]:
-    """Let contenders measure in turn, in an order that rotates; each is made when its first turn comes."""
+    """Create all contenders, and measure them in turns in a rotating order."""
     turns = {name: make() for name, make in contenders.items()}
     names = list(turns)
     for i in range(rounds):
@@ -144,7 +145,7 @@ def times(point: Point, contenders: Mapping[str, Callable[[], Turn]], rounds: in
 
 
 def work(point: Point, algorithm: str) -> float:
-    """What the time of the slow algorithms is in proportion to, to tell how long the next point would take."""
+    """Return a number that the time of a slow algorithm is proportional to, to predict the time of the next point."""
     geometry = point.geometry
     if algorithm == "loops":
         return geometry.images(LOOPS_BATCH).multiply_adds
@@ -152,7 +153,7 @@ def work(point: Point, algorithm: str) -> float:
 
 
 def memory(point: Point, algorithm: str) -> dict[str, dict[str, int]]:
-    """Bytes beyond arguments and result at the peak of each function: predicted, and measured by tracemalloc.
+    """Return the peak bytes of each function beyond arguments and result, predicted and measured by tracemalloc.
 
     ``result`` is the size of the result itself.
     """
@@ -164,7 +165,7 @@ def memory(point: Point, algorithm: str) -> dict[str, dict[str, int]]:
         "kernel_gradient": lambda: module.kernel_gradient(x, gradient, geometry),
     }
     predicted = predicted_storage(geometry, algorithm, x.itemsize)
-    found = {}
+    sizes = {}
     for name, call in calls.items():
         tracemalloc.start()
         try:
@@ -173,6 +174,6 @@ def memory(point: Point, algorithm: str) -> dict[str, dict[str, int]]:
             measured = tracemalloc.get_traced_memory()[1] - before - result.nbytes
         finally:
             tracemalloc.stop()
-        found[name] = {"predicted": predicted[name], "measured": measured, "result": result.nbytes}
+        sizes[name] = {"predicted": predicted[name], "measured": measured, "result": result.nbytes}
         del result
-    return found
+    return sizes

@@ -16,14 +16,14 @@ from kzoo.convolution.im2col import columns, input_gradient
 from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
 
 SIZE, TAPS = 4, 3
-SHOWN = (2, 3)  # the place of the output that is picked out
+SHOWN = (2, 3)  # the position of the highlighted output
 BLUE, RED, GREEN = COLORS[0], COLORS[1], COLORS[2]
 
 
 def _grid(
     axes: Any, values: np.ndarray, *, form: str = "{:g}", shade: np.ndarray | None = None, **options: Any
 ) -> None:
-    """A map as squares with numbers in them."""
+    """Draw a map as squares with numbers in them."""
     rows, across = values.shape
     shown = np.zeros_like(values, float) if shade is None else shade
     axes.imshow(
@@ -52,14 +52,14 @@ def _sign(axes: Any, text: str) -> None:
 
 
 def _example() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An image of 4x4 pixels numbered from 1, a kernel, and the output with padding 1."""
+    """Return an image of 4x4 pixels numbered from 1, a kernel, and the output with padding 1."""
     image = np.arange(1.0, SIZE * SIZE + 1).reshape(1, SIZE, SIZE, 1)
     kernel = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], float).reshape(TAPS, TAPS, 1, 1)
     return image, kernel, conv2d(image, kernel, padding=1)
 
 
 def picture_loops() -> Figure:
-    """One step of the loops: a window, the kernel, one sum."""
+    """Draw one step of the loops: a window, the kernel, one sum."""
     image, kernel, output = (array.squeeze() for array in _example())
     padded = np.pad(image, 1)
     figure = new_figure(8.4, 3.0)
@@ -82,7 +82,7 @@ def picture_loops() -> Figure:
 
 
 def picture_pairs() -> Figure:
-    """The pairs of correlate2d: each line from a channel to a filter is one call."""
+    """Draw the pairs of correlate2d: each line from a channel to a filter is one call."""
     channels, filters = 3, 2
     image = np.arange(16.0).reshape(4, 4)
     figure = new_figure(7.2, 3.6)
@@ -118,7 +118,7 @@ def picture_pairs() -> Figure:
 
 
 def picture_im2col() -> Figure:
-    """The matrix of columns, the kernel as a column, and their product; colours tell which pixel a number is."""
+    """Draw the matrix of columns, the kernel as a column, and their product; colours identify the pixels."""
     image, kernel, output = _example()
     geometry = of_convolution(image.shape, kernel.shape, 1, 1, 1)
     matrix = columns(image, geometry)
@@ -143,7 +143,7 @@ def picture_im2col() -> Figure:
 
 
 def picture_col2im() -> Figure:
-    """How often each pixel is repeated, which is what col2im adds up where all gradients are 1."""
+    """Draw how often each pixel is repeated, which is the sum that col2im computes if all gradients are 1."""
     figure = new_figure(8.4, 3.0)
     cases = (("padding same", 1, 1, 1), ("stride 2", 2, 1, 1), ("dilation 2", 1, 2, 2))
     for axes, (title, stride, padding, dilation) in zip(figure.subplots(1, 3), cases, strict=True):
@@ -156,7 +156,7 @@ def picture_col2im() -> Figure:
 
 
 def picture_fft() -> Figure:
-    """Image and kernel filled up to one size, their spectra, the product, and what comes back."""
+    """Draw image and kernel padded to the same size, their spectra, the product, and the output."""
     size, taps = 28, 7
     rows, across = np.mgrid[:size, :size]
     image = ((rows - 14) ** 2 + (across - 14) ** 2 < 81).astype(float)

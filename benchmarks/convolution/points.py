@@ -1,4 +1,4 @@
-"""The convolutions that are compared: along which axes they grow, and from where."""
+"""The convolutions of the comparison: the fields along which they grow, and their base values."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class Point:
 
     @property
     def geometry(self) -> Geometry:
-        """Its shapes."""
+        """The shapes of the convolution."""
         shapes = ((self.batch, self.size, self.size, self.channels), (self.kernel, self.kernel, *2 * (self.channels,)))
         return of_convolution(*shapes, 1, "same", self.dilation)
 
     def arrays(self, batch: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Random input, kernel, bias and output gradient; of the first images only, if asked to."""
+        """Return random input, kernel, bias and output gradient, of the whole batch or its first images."""
         geometry, random = self.geometry, generator(0, "compare-convolution")
         shapes = (geometry.input_shape, geometry.kernel_shape, (self.channels,), geometry.output_shape)
         x, kernel, bias, gradient = (random.standard_normal(shape, np.float32) for shape in shapes)
         return x[:batch], kernel, bias, gradient[:batch]
 
     def to_dict(self) -> dict[str, int]:
-        """Its fields."""
+        """Return the fields."""
         return dataclasses.asdict(self)
 
 
 BASE = Point()
-# A layer such as VGG-38 has many of, on CIFAR.
+# Many layers of VGG-38 on CIFAR are like this one.
 STANDARD = Point(batch=32, channels=32)
 SMALL = Point(batch=1, channels=1, size=8)
 
@@ -73,7 +73,7 @@ class Series:
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """In order."""
+        """The points in order."""
         return tuple(dataclasses.replace(self.base, **{self.field: value}) for value in self.values)
 
 

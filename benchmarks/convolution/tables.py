@@ -21,7 +21,7 @@ MEMORY = "extra memory at batch 32, 32 channels, 32x32, 3x3, beyond the result"
 
 
 def seconds(value: float | None) -> str:
-    """A time in a unit that suits it."""
+    """Format a time in a suitable unit."""
     if value is None:
         return "-"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
@@ -31,24 +31,24 @@ def seconds(value: float | None) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in a unit that suits them."""
+    """Format a number of bytes in a suitable unit."""
     return f"{count / 2**20:.2f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
 
 
-def times(found: Comparison, name: str) -> TableRows:
-    """Median seconds along a series."""
-    field = found.series[name].field
+def times(comparison: Comparison, name: str) -> TableRows:
+    """Return a table of the median times along a series."""
+    field = comparison.series[name].field
     rows = [
-        [str(getattr(row.point, field)), *(seconds(row.seconds(contender)) for contender in found.contenders)]
-        for row in found.along(name)
+        [str(getattr(row.point, field)), *(seconds(row.seconds(contender)) for contender in comparison.contenders)]
+        for row in comparison.along(name)
     ]
-    return f"time by {TITLES[name]}", [field, *map(found.title, found.contenders)], rows
+    return f"time by {TITLES[name]}", [field, *map(comparison.title, comparison.contenders)], rows
 
 
-def memory(found: Comparison) -> TableRows:
-    """Predicted and measured storage at the standard point."""
+def memory(comparison: Comparison) -> TableRows:
+    """Return a table of predicted and measured memory at the standard point."""
     rows = []
-    (row,) = found.along("standard")
+    (row,) = comparison.along("standard")
     for algorithm, functions in row.memory.items():
         for function, numbers in functions.items():
             share = f"{numbers['measured'] / numbers['predicted']:.3f}" if numbers["predicted"] else "-"
@@ -57,64 +57,64 @@ def memory(found: Comparison) -> TableRows:
     if row.framework_memory:
         for function, number in row.framework_memory.items():
             words = "forward, with result" if function == "forward" else "forward and backward, with results"
-            rows.append([found.title(FRAMEWORK), words, "-", size(number), "-"])
+            rows.append([comparison.title(FRAMEWORK), words, "-", size(number), "-"])
     return MEMORY, ["algorithm", "pass", "predicted", "measured", "ratio"], rows
 
 
-def ratio_rows(found: Comparison) -> TableRows:
-    """The ratios at the standard point."""
+def ratio_rows(comparison: Comparison) -> TableRows:
+    """Return a table of the ratios at the standard point."""
     rows = [
         [name, number(value["median"]), f"{number(value['smallest'])} to {number(value['largest'])}"]
-        for name, value in ratios(found).items()
+        for name, value in ratios(comparison).items()
         if value
     ]
     return RATIOS, ["time / time", "median", "rounds"], rows
 
 
-def growth_rows(found: Comparison) -> TableRows:
-    """Measured and expected exponents."""
+def growth_rows(comparison: Comparison) -> TableRows:
+    """Return a table of measured and expected exponents."""
     rows = []
-    for contender, powers in exponents(found).items():
+    for contender, powers in exponents(comparison).items():
         expected = EXPECTED.get(contender, {})
         cells = []
         for field in FIELDS:
             power = powers[field]
             claim = f" ({expected[field]})" if field in expected else ""
             cells.append("-" if power is None else f"{power:.2f}{claim}")
-        rows.append([found.title(contender), *cells])
+        rows.append([comparison.title(contender), *cells])
     return GROWTH, ["", *FIELDS], rows
 
 
-def crossing_rows(found: Comparison) -> TableRows:
-    """Where FFT overtakes."""
+def crossing_rows(comparison: Comparison) -> TableRows:
+    """Return a table of the sizes at which FFT becomes faster."""
     rows = []
-    others = [name for name in ("im2col", "im2col-blocked", FRAMEWORK) if name in found.contenders]
+    others = [name for name in ("im2col", "im2col-blocked", FRAMEWORK) if name in comparison.contenders]
     for name in ("kernel", "dilation", "size", "channels"):
         cells = []
         for other in others:
-            place = crossing(found, name, "fft", other)
-            if place["from"] is None:
+            crossed = crossing(comparison, name, "fft", other)
+            if crossed["from"] is None:
                 cells.append("never")
-            elif place["before"] is None:
+            elif crossed["before"] is None:
                 cells.append("always")
             else:
-                cells.append(f"between {place['before']} and {place['from']}, about {place['at']:.1f}")
+                cells.append(f"between {crossed['before']} and {crossed['from']}, about {crossed['at']:.1f}")
         rows.append([TITLES[name], *cells])
-    return CROSSING, ["growing size", *(f"than {found.title(name)}" for name in others)], rows
+    return CROSSING, ["growing size", *(f"than {comparison.title(name)}" for name in others)], rows
 
 
-def claim_rows(found: Comparison) -> TableRows:
-    """Every claim with its verdict."""
-    rows = [[row.claim, row.source, row.status, row.evidence] for row in verdicts(found)]
+def claim_rows(comparison: Comparison) -> TableRows:
+    """Return a table of all claims with their verdicts."""
+    rows = [[row.claim, row.source, row.status, row.evidence] for row in verdicts(comparison)]
     return CLAIMS, ["claim", "source", "verdict", "evidence"], rows
 
 
-def all_tables(found: Comparison) -> Iterator[TableRows]:
-    """All of them."""
-    for name in found.series:
-        yield times(found, name)
-    yield ratio_rows(found)
-    yield memory(found)
-    yield growth_rows(found)
-    yield crossing_rows(found)
-    yield claim_rows(found)
+def all_tables(comparison: Comparison) -> Iterator[TableRows]:
+    """Yield all tables."""
+    for name in comparison.series:
+        yield times(comparison, name)
+    yield ratio_rows(comparison)
+    yield memory(comparison)
+    yield growth_rows(comparison)
+    yield crossing_rows(comparison)
+    yield claim_rows(comparison)

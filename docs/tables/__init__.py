@@ -1,1 +1,1 @@
-"""The tables that `docs/generate.py` writes."""
+"""The functions that generate the tables of `docs/generate.py`."""

@@ -1,4 +1,4 @@
-"""The tables of docs/claims.md: every claim of the five reports with its verdict, and how many there are of each."""
+"""The tables of docs/claims.md: every claim of the five reports with its verdict, and the number of each verdict."""
 
 from __future__ import annotations
 
@@ -15,58 +15,60 @@ REPORTS = "abcde"
 COLUMNS = ("hold", "do not hold", "hold at a small budget", "do not hold at a small budget", "undecided")
 
 
-def _standings(place: Path) -> Iterable[tuple[Any, Any, Any]]:
-    """Every claim of the reports' studies: the study, its index, and how the claim stands."""
-    for study, found in indices(place):
+def _standings(results: Path) -> Iterable[tuple[Any, Any, Any]]:
+    """Yield the study, the study's records and the standing of every claim of the reports' studies."""
+    for study, records in indices(results):
         if study.report in REPORTS:
-            for row in standings(study, found):
-                yield study, found, row
+            for standing in standings(study, records):
+                yield study, records, standing
 
 
-def _column(row: Any) -> str:
-    """Under which of `COLUMNS` a claim counts."""
-    if not row.decided:
+def _column(standing: Any) -> str:
+    """Return which of `COLUMNS` a claim belongs to."""
+    if not standing.decided:
         return "undecided"
-    return f"{'hold' if row.verdict.status == 'holds' else 'do not hold'}{' at a small budget' if row.small else ''}"
+    status = "hold" if standing.verdict.status == "holds" else "do not hold"
+    return f"{status}{' at a small budget' if standing.small else ''}"
 
 
-def counts(place: Path) -> str:
-    """How many claims of each report hold, do not hold, and are undecided."""
-    found: dict[str, list[str]] = {letter: [] for letter in REPORTS}
-    for study, _, row in _standings(place):
-        found[study.report].append(_column(row))
-    found["all"] = [column for columns in found.values() for column in columns]
-    rows = [(name, len(those), *(those.count(column) for column in COLUMNS)) for name, those in found.items()]
+def counts(results: Path) -> str:
+    """Return a table of how many claims of each report hold, do not hold, and are undecided."""
+    by_report: dict[str, list[str]] = {letter: [] for letter in REPORTS}
+    for study, _, standing in _standings(results):
+        by_report[study.report].append(_column(standing))
+    by_report["all"] = [column for columns in by_report.values() for column in columns]
+    rows = [(name, len(them), *(them.count(column) for column in COLUMNS)) for name, them in by_report.items()]
     return markdown(" | ".join(["report", "claims", *COLUMNS]), rows, "l" + "r" * (1 + len(COLUMNS)))
 
 
-def claims(place: Path) -> str:
-    """One row a claim, report by report."""
+def claims(results: Path) -> str:
+    """Return a table for each report with one row per claim."""
     rows: dict[str, list[tuple[str, ...]]] = {letter: [] for letter in REPORTS}
-    for study, found, row in _standings(place):
-        budget = "" if row.verdict.status == "not enough runs" else row.budget
-        line = (row.claim.text, row.claim.source, _verdict(row), budget, _link(study, found, row))
-        rows[study.report].append(line)
+    for study, records, standing in _standings(results):
+        claim = standing.claim
+        budget = "" if standing.verdict.status == "not enough runs" else standing.budget
+        row = (claim.text, claim.source, _verdict(standing), budget, _link(study, records, standing))
+        rows[study.report].append(row)
     header = "claim | where | verdict | budget | table"
-    parts = [f"\n## Report {letter}\n{markdown(header, those)}" for letter, those in rows.items() if those]
+    parts = [f"\n## Report {letter}\n{markdown(header, them)}" for letter, them in rows.items() if them]
     return "".join(parts)
 
 
-def _verdict(row: Any) -> str:
-    if not row.decided:
-        return row.verdict.status
-    return f"{row.verdict.status} at a small budget" if row.small else f"**{row.verdict.status}**"
+def _verdict(standing: Any) -> str:
+    if not standing.decided:
+        return standing.verdict.status
+    return f"{standing.verdict.status} at a small budget" if standing.small else f"**{standing.verdict.status}**"
 
 
-def _link(study: Any, found: Any, row: Any) -> str:
-    """To the table that the verdict stands below; to the list of studies where there is none."""
+def _link(study: Any, records: Any, standing: Any) -> str:
+    """Return a link to the table above the verdict; to the list of studies if there is none."""
     from kzoo.studies import tables
 
-    group = next((group for group in found.budgets.values() if row.group in (group.budget, NO_RUN)), None)
-    there = group is not None and shown(study, found, group)
-    return f"[{study.name}](studies.md#{_anchor(tables.heading(group)) if there else 'all-studies'})"
+    group = next((group for group in records.budgets.values() if standing.group in (group.budget, NO_RUN)), None)
+    has_table = group is not None and shown(study, records, group)
+    return f"[{study.name}](studies.md#{_anchor(tables.heading(group)) if has_table else 'all-studies'})"
 
 
 def _anchor(heading: str) -> str:
-    """What Sphinx and GitHub call a heading in links."""
+    """Return the name of a heading in links of Sphinx and GitHub."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

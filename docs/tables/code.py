@@ -1,4 +1,4 @@
-"""Tables of what kzoo has: models and their options, recipes, datasets, commands, the doctor's findings."""
+"""Tables of models and their options, recipes, datasets, commands, and the doctor's findings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from tables.text import described, markdown, plain, summary, times
+from tables.text import descriptions, markdown, plain, summary, times
 
 
 def models() -> str:
-    """Every variant, counted on the model itself."""
+    """Return a table of all variants, with the counts of the built models."""
     from kzoo.backend import quiet_import
 
     with quiet_import():
@@ -29,26 +29,26 @@ def models() -> str:
 
 
 def options(family: str) -> str:
-    """What a family's builder takes besides what all of them do."""
+    """Return a table of the options that only the builder of this family takes."""
     import kzoo
 
     builder = getattr(kzoo, family)
-    texts = described(builder, "Args")
+    texts = descriptions(builder, "Args")
     parameters = list(inspect.signature(builder).parameters.values())
-    own = parameters[[parameter.name for parameter in parameters].index("std") + 1 :]
-    rows = [(f"`{p.name}`", f"`{p.default!r}`", texts[p.name]) for p in own]
+    particular = parameters[[parameter.name for parameter in parameters].index("std") + 1 :]
+    rows = [(f"`{p.name}`", f"`{p.default!r}`", texts[p.name]) for p in particular]
     return markdown("option | default | meaning", rows)
 
 
 def default_recipes() -> str:
-    """Which recipe trains which models by default (MODEL: the one of the model's own name)."""
+    """Return a table of the models that each default recipe trains (MODEL: a recipe with the name of the model)."""
     from kzoo.models.catalog import VARIANTS
 
-    trained: dict[str, list[str]] = {}
+    by_recipe: dict[str, list[str]] = {}
     for variant in VARIANTS:
-        trained.setdefault(str(variant.recipe), []).append(variant.name)
+        by_recipe.setdefault(str(variant.recipe), []).append(variant.name)
     rows: dict[str, list[str]] = {}
-    for recipe, names in trained.items():
+    for recipe, names in by_recipe.items():
         family = recipe.partition("/")[0]
         label = f"{family}/MODEL" if [recipe] == [f"{family}/{name}" for name in names] else recipe
         rows.setdefault(label, []).extend(f"`{name}`" for name in names)
@@ -56,42 +56,42 @@ def default_recipes() -> str:
 
 
 def recipes() -> str:
-    """Every recipe, by the report that it is from."""
+    """Return tables of all recipes, one for each report."""
     from kzoo.recipes import MODULES
 
     text = ""
     for name in MODULES:
         module = importlib.import_module(f"kzoo.recipes.{name}")
         groups: dict[str, list[str]] = {}
-        for row in module.RECIPES:
-            family, _, rest = row.name.partition("/")
+        for recipe in module.RECIPES:
+            family, _, rest = recipe.name.partition("/")
             groups.setdefault(family, []).append(f"`{rest}`")
         text += f"\n{summary(module)}\n"
-        text += markdown("family | recipes", [(f"`{family}/`", ", ".join(rows)) for family, rows in groups.items()])
+        text += markdown("family | recipes", [(f"`{family}/`", ", ".join(names)) for family, names in groups.items()])
     return text
 
 
 def datasets() -> str:
-    """Every built-in dataset."""
+    """Return a table of the built-in datasets."""
     from kzoo.data.datasets import DATASETS
 
     def amount(value: float | None) -> str:
         return "published" if value is None else f"{value:.0%}" if value < 1 else f"{value:,}"
 
     rows = []
-    for row in DATASETS:
-        changes = ", ".join(f"`{change.kind}`" for change in row.augmentation) or "none"
-        source = f"`{row.prepared}`" if row.prepared else "scikit-learn"
-        name = row.name if row.trained_on is None else f"{row.name}/..."
-        statistics = [", ".join(f"{value:g}" for value in values or ()) or "measured" for values in (row.mean, row.std)]
-        sizes = (amount(row.validation), amount(row.test))
-        shape = times(row.image_shape) if row.image_shape else "several"
-        rows.append((f"`{name}`", row.classes, shape, *statistics, *sizes, changes, source))
+    for one in DATASETS:
+        changes = ", ".join(f"`{change.kind}`" for change in one.augmentation) or "none"
+        source = f"`{one.prepared}`" if one.prepared else "scikit-learn"
+        name = one.name if one.trained_on is None else f"{one.name}/..."
+        statistics = [", ".join(f"{value:g}" for value in values or ()) or "measured" for values in (one.mean, one.std)]
+        sizes = (amount(one.validation), amount(one.test))
+        shape = times(one.image_shape) if one.image_shape else "several"
+        rows.append((f"`{name}`", one.classes, shape, *statistics, *sizes, changes, source))
     return markdown("name | classes | images | mean | std | validation | test | augmentation | source", rows, "lr")
 
 
 def commands() -> str:
-    """Every command with its arguments and options."""
+    """Return a section for each command, with its arguments and options."""
     import typer
 
     from kzoo.cli import app
@@ -107,11 +107,11 @@ def commands() -> str:
         text += f"\n## {name}\n\n{plain(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"
         rows = []
         for item in (item for item in command.params if not getattr(item, "hidden", False)):
-            given = item.default not in (None, False) and not item.required
+            has_default = item.default not in (None, False) and not item.required
             label = item.metavar or item.name.upper()
             if item.param_type_name == "option":
                 label = item.opts[0] if item.is_flag else f"{item.opts[0]} {label}"
-            rows.append((f"`{label}`", f"`{item.default}`" if given else "", plain(item.help or "")))
+            rows.append((f"`{label}`", f"`{item.default}`" if has_default else "", plain(item.help or "")))
         text += markdown("argument or option | default | meaning", rows)
         examples = "\n".join(f"{line}" for _, known, entry in entries() if known == name for line in entry.examples)
         text += f"\n```sh\n{examples}\n```\n" if examples else ""
@@ -119,7 +119,7 @@ def commands() -> str:
 
 
 def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every command of a group with its full name, those of groups within it included, in the usual order."""
+    """Yield all commands of a group and its subgroups with their full names, in the usual order."""
     from kzoo.cli.guide import position
 
     names = group.list_commands(None)
@@ -134,7 +134,7 @@ def _all_commands(group: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def doctor_kinds() -> str:
-    """Every kind of the doctor's findings."""
+    """Return a table of the kinds of the doctor's findings."""
     from kzoo.diagnostics.doctor.report import KINDS
 
     return markdown("finding | meaning", KINDS.items())

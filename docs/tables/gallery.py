@@ -1,4 +1,4 @@
-"""The gallery: every picture under docs/images, with the command that makes such a picture."""
+"""The gallery: all pictures in docs/images, with the commands that make such pictures."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         for name in ("loops", "pairs", "im2col", "col2im", "fft", "times", "memory", "crossing")
     },
 }
-"""By section: of each picture, by its file's stem, a command, and a function of the Python interface or a remark."""
+"""By section and file stem: the command that makes a picture, and a function of the Python interface or a remark."""
 
 
 def gallery(images: Path) -> str:
-    """All pictures; one without a place here, or a place without its picture, ends the program."""
-    there = {path.stem: path.name for path in images.glob("*") if path.suffix in (".png", ".svg")}
-    placed = [name for section in SECTIONS.values() for name in section]
-    if set(there) != set(placed):
-        sys.exit(f"docs/tables/gallery.py and docs/images differ in {', '.join(sorted(set(there) ^ set(placed)))}")
+    """Return the sections with all pictures; exit if `SECTIONS` and the files differ."""
+    files = {path.stem: path.name for path in images.glob("*") if path.suffix in (".png", ".svg")}
+    listed = {name for section in SECTIONS.values() for name in section}
+    if set(files) != listed:
+        sys.exit(f"docs/tables/gallery.py and docs/images differ in {', '.join(sorted(set(files) ^ listed))}")
     captions = json.loads((images / "captions.json").read_text(encoding="utf-8"))
 
     parts = []
@@ -65,10 +65,11 @@ def gallery(images: Path) -> str:
         for name, (command, remark) in section.items():
             caption = captions.get(name, {}).get("caption", "")
             alt = caption.replace("`", "") or name.replace("-", " ")
-            made = f"`{remark}`" if remark.isidentifier() else remark
+            function = f"`{remark}`" if remark.isidentifier() else remark
             if command:
                 parts.append(f"```sh\n{command}\n```")
-            parts.append(f"![{alt}](images/{there[name]})")
-            said = [caption, f"In Python: {made}." if made.startswith("`plot") or remark == "save_diagram" else remark]
-            parts.append("\n".join(text if text.endswith(".") else f"{text}." for text in said if text))
+            parts.append(f"![{alt}](images/{files[name]})")
+            in_python = function.startswith("`plot") or remark == "save_diagram"
+            sentences = [caption, f"In Python: {function}." if in_python else remark]
+            parts.append("\n".join(text if text.endswith(".") else f"{text}." for text in sentences if text))
     return "\n" + "\n\n".join(parts) + "\n\n"

@@ -1,6 +1,6 @@
 """The plain Keras column of docs/steps.md; tests/docs/test_steps.py runs it from top to bottom, on small data.
 
-Each ``# [N]`` begins the listing of a step. What comes before the first one is there already and is not counted.
+Each ``# [N]`` starts the listing of a step. The code before the first one is assumed to exist and is not counted.
 """
 
 import pathlib
@@ -22,7 +22,7 @@ class_names = ["cat", "dog"]
 
 
 def darker(images):
-    """An augmentation of one's own."""
+    """A custom augmentation."""
     return images * 0.7
 
 
@@ -147,15 +147,15 @@ expected = served.predict(x_test[:64])
 served.export("model.onnx", format="onnx")
 session = onnxruntime.InferenceSession("model.onnx")
 name = session.get_inputs()[0].name
-(found,) = session.run(None, {name: x_test[:64].astype("float32")})
-numpy.testing.assert_allclose(found, expected, atol=1e-4)
+(outputs,) = session.run(None, {name: x_test[:64].astype("float32")})
+numpy.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 # [14]
 for batch in (1, 64):
     images = x_test[:batch].astype("float32")
     model(images, training=False)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(50):
         numpy.asarray(model(images, training=False))
-    seconds = (time.perf_counter() - begun) / 50
+    seconds = (time.perf_counter() - start) / 50
     print(batch, seconds, batch / seconds)

@@ -1,4 +1,4 @@
-"""The first page's picture: a deep network that does not learn, and what lets it, from the committed records."""
+"""The picture of the first page, from the committed records: changes that let a deep network learn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tables.recorded import indices
 
 LINES = {"VGG-38": "#d1242f", "BN": "#bf8700", "residual": "#0969da", "BN+residual": "#1a7f37"}
-"""Colours by label of the study `rescue`."""
+"""Colours by label in the study `rescue`."""
 NAMES = {
     "VGG-38": "as it is",
     "BN": "BatchNorm",
@@ -19,14 +19,14 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 260, 48, 176, 70, 44
 
 
 def _curves(results: Path) -> tuple[dict[str, list[float]], Any] | None:
-    """Validation accuracy by epoch and label, of the longest budget at which all four were trained."""
-    found = next((found for study, found in indices(results) if study.name == "rescue"), None)
+    """Return validation accuracy by label and epoch, and a record, of the longest budget at which all four trained."""
+    index = next((index for study, index in indices(results) if study.name == "rescue"), None)
     best: tuple[int, dict[str, list[float]], Any] | None = None
-    for group in found.budgets.values() if found else ():
+    for group in index.budgets.values() if index else ():
         records = {label: list(group.records(label)) for label in LINES}
         if not all(records.values()):
             continue
-        first = {label: own[0] for label, own in records.items()}
+        first = {label: seeds[0] for label, seeds in records.items()}
         cost = min(record.epochs * record.sizes["train"] for record in first.values())
         curves = {label: record.history["val_accuracy"] for label, record in first.items()}
         if best is None or cost > best[0]:
@@ -35,11 +35,11 @@ def _curves(results: Path) -> tuple[dict[str, list[float]], Any] | None:
 
 
 def caption(results: Path) -> str:
-    """What the picture shows, with its budget."""
-    found = _curves(results)
-    if found is None:
+    """Return the caption of the picture, with its budget."""
+    curves = _curves(results)
+    if curves is None:
         return "\nNo records are committed yet.\n\n"
-    record = found[1]
+    record = curves[1]
     return (
         f"\n*On {record.recipe['dataset']}: {record.sizes['train']:,} training images, {record.epochs} epochs, "
         f"seed {record.recipe['seed']}; from the records in `results/rescue`.*\n\n"
@@ -47,13 +47,13 @@ def caption(results: Path) -> str:
 
 
 def rescue(results: Path) -> str | None:
-    """The picture as SVG, None without records. Its own background makes it readable on light and on dark pages."""
-    found = _curves(results)
-    if found is None:
+    """Return the picture as SVG, None without records. Its background keeps it readable on light and dark pages."""
+    data = _curves(results)
+    if data is None:
         return None
-    curves, record = found
+    curves, record = data
 
-    # Axes: epochs to the right, accuracy up to the next five per cent.
+    # Axes: epochs to the right; accuracy upwards, to the next 5 or 10 percent.
     epochs = max(map(len, curves.values()))
     step = 0.05 if max(map(max, curves.values())) < 0.3 else 0.1
     top = step * (int(max(map(max, curves.values())) / step) + 1)
@@ -73,7 +73,7 @@ def rescue(results: Path) -> str | None:
         parts.append(_text(x(epoch), HEIGHT - BOTTOM + 20, str(epoch + 1), colour="#57606a", anchor="middle"))
     parts.append(_text(LEFT + wide / 2, HEIGHT - 10, "epoch", colour="#57606a", anchor="middle"))
 
-    # Curves, each named at its end; names keep apart.
+    # Curves, each with its name at the end; names do not overlap.
     below = float("inf")
     for label in sorted(curves, key=lambda label: curves[label][-1]):
         values = curves[label]
@@ -92,5 +92,5 @@ def rescue(results: Path) -> str | None:
 def _text(
     x: float, y: float, words: str, *, size: int = 14, colour: str = "#1f2328", anchor: str = "start", weight: int = 400
 ) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"'
-    return f'<text {place} font-weight="{weight}">{words}</text>'
+    attributes = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"'
+    return f'<text {attributes} font-weight="{weight}">{words}</text>'

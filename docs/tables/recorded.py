@@ -1,4 +1,4 @@
-"""Tables of studies, searches and weights, from the records under `results/`, `docs/searches/` and in the package."""
+"""Tables of studies, searches and weights, from the records in `results/`, `docs/searches/` and the package."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from typing import Any
 from tables.text import markdown
 
 
-def _records(place: Path) -> Any:
-    """The committed records; what is wrong with one of them ends the program."""
+def _records(directory: Path) -> Any:
+    """Return the committed records; exit with a message if one of them has a problem."""
     from kzoo.studies.collecting import check_sums
     from kzoo.studies.records import RecordFiles, read_records
 
-    if not place.is_dir():
+    if not directory.is_dir():
         return RecordFiles((), {}, ())
-    records = read_records([place])
-    problems = [*check_sums(place), *records.problems]
+    records = read_records([directory])
+    problems = [*check_sums(directory), *records.problems]
     if problems:
         sys.exit("\n".join(problems))
     return records
 
 
 @functools.cache
-def indices(place: Path) -> tuple[tuple[Any, Any], ...]:
-    """Every study with the index of its committed records, those of recipes that no study has left out."""
+def indices(directory: Path) -> tuple[tuple[Any, Any], ...]:
+    """Return every study with the index of its committed records."""
     from kzoo.studies import get_study, list_studies
     from kzoo.studies.records import study_records
 
-    records = _records(place)
-    return tuple((row, study_records(row, records)) for row in map(get_study, list_studies()))
+    records = _records(directory)
+    return tuple((study, study_records(study, records)) for study in map(get_study, list_studies()))
 
 
-def results(place: Path, *, small: bool) -> str:
-    """Our values beside the reported ones, one row a run that has both; each run in the first study that has it.
+def results(directory: Path, *, small: bool) -> str:
+    """Return a table of our values and the reported ones, one row per run that has both, in the first study with it.
 
     Args:
-        place: of the records.
-        small: those of smaller budgets than the report's, or those of the report's own.
+        directory: of the records.
+        small: runs at smaller budgets than the report's; if False, runs at the report's budgets.
     """
     from kzoo.studies import metrics, tables
 
-    rows, shown = [], set()
-    for study, found in indices(place):
-        for group in found.budgets.values():
+    rows, included = [], set()
+    for study, index in indices(directory):
+        for group in index.budgets.values():
             for row in tables.rows(group):
                 runs = tuple(record.digest for record in group.records(row.label))
-                cell = next((cell for cell in _headline(row) if cell.reported is not None), None)
-                if cell is None or runs in shown:
+                cell = next((cell for cell in _accuracies_first(row) if cell.reported is not None), None)
+                if cell is None or runs in included:
                     continue
-                shown.add(runs)
+                included.add(runs)
                 if small == row.budget.startswith("full"):
                     continue
                 ours = f"{cell.ours()} (n={len(cell.values)})" if cell.values else "failed"
@@ -63,42 +63,42 @@ def results(place: Path, *, small: bool) -> str:
     return markdown("study | run | metric | ours | reported | budget", rows, "lllrrl")
 
 
-def _headline(row: Any) -> Iterable[Any]:
-    """A row's accuracies, the one on test images first, then its other figures."""
+def _accuracies_first(row: Any) -> Iterable[Any]:
+    """Return the cells of a row: test accuracy, then other accuracies, then other metrics."""
     first = ("test_accuracy", "val_accuracy", "best_val_accuracy")
     return sorted(row.cells, key=lambda cell: first.index(cell.metric) if cell.metric in first else len(first))
 
 
 def studies() -> str:
-    """Every study."""
+    """Return a table of all studies."""
     from kzoo.studies import get_study, list_studies
 
     rows = [
-        (f"`{row.name}`", row.report, len(row.entries), row.question, len(row.claims))
-        for row in map(get_study, list_studies())
+        (f"`{study.name}`", study.report, len(study.entries), study.question, len(study.claims))
+        for study in map(get_study, list_studies())
     ]
     return markdown("study | report | runs | question | claims", rows, "llrlr")
 
 
-def shown(study: Any, found: Any, group: Any) -> bool:
-    """Whether a budget of a study has a table: not where its only record is another study's and decides no claim."""
+def shown(study: Any, index: Any, group: Any) -> bool:
+    """Return whether a budget of a study has a table: no if its only record is another study's and decides no claim."""
     from kzoo.studies.standing import standings
 
-    own = any(item.path.parent.name == study.name for item in found.files[group.budget])
-    if own or len(group.recorded) > 1:
+    has_record = any(item.path.parent.name == study.name for item in index.files[group.budget])
+    if has_record or len(group.recorded) > 1:
         return True
-    return any(row.decided and row.group == group.budget for row in standings(study, found))
+    return any(standing.decided and standing.group == group.budget for standing in standings(study, index))
 
 
-def study_results(place: Path) -> str:
-    """The tables and verdicts of every study that has records; see `shown` for those that are left out."""
+def study_results(directory: Path) -> str:
+    """Return the tables and verdicts of every study that has records; `shown` selects the budgets."""
     from kzoo.studies import rendering, tables
 
     text = ""
-    for study, found in indices(place):
+    for study, index in indices(directory):
         parts = []
-        for group in found.budgets.values():
-            if shown(study, found, group):
+        for group in index.budgets.values():
+            if shown(study, index, group):
                 parts.append(f"\n### {tables.heading(group)}\n\n{rendering.markdown(group)}")
         if parts:
             notes = "".join(f"\n{note}\n" for note in study.notes)
@@ -110,7 +110,7 @@ SELECTION = {"emnist": " (of a selection of 109,405, not the report's 131,600)"}
 
 
 def searches(docs: Path) -> str:
-    """The committed records of searches, each with its table, its picture, and what other seeds say of its winner."""
+    """Return a section for each committed search: its table, its picture, and its winner with other seeds."""
     from kzoo.search import tables
     from kzoo.search.confirming import verdict
     from kzoo.search.results import read_search
@@ -126,7 +126,7 @@ def searches(docs: Path) -> str:
         budget = f"{recipe['dataset']}, {size}{recipe['epochs']} epochs, tuner {record.search['tuner']}"
         where = f"{environment['backend']} on {environment['cores']} cores, {record.seconds / 60:,.0f} minutes"
         parts += [f"### {record.name}", f"From `{recipe['name']}`: {budget}; {where}. {verdict(result)}"]
-        # A zero-width space, so that the names of fields can be broken after their dot.
+        # A zero-width space allows a line break after the dot of a field's name.
         parts += [tables.markdown(result).rstrip().replace("model_options.", "model_options.\u200b")]
         if record.confirmed:
             parts += [_confirmed(record)]
@@ -137,7 +137,7 @@ def searches(docs: Path) -> str:
 
 
 def _confirmed(record: Any) -> str:
-    """The runs of a search with other seeds."""
+    """Return a table of the runs of a search with other seeds."""
     names = {"best": "the best trial's values", "recipe": "the recipe's values"}
     rows = []
     for item in sorted(record.confirmed, key=lambda item: (item.which, item.seed)):
@@ -147,7 +147,7 @@ def _confirmed(record: Any) -> str:
 
 
 def weights() -> str:
-    """Every set of weights that comes with the package."""
+    """Return a table of the weight sets in the package."""
     from kzoo.models.weight_sets import PACKAGED, RECORD, describe, list_weights
     from kzoo.studies.selection import OTHER, on_other_images
     from kzoo.training.records import read_result
@@ -155,33 +155,34 @@ def weights() -> str:
     rows = []
     for name in list_weights():
         folder = PACKAGED.joinpath(*name.split(":"))
-        found = describe(folder, name)
-        shape = "x".join(map(str, found.input_shape))
-        images = f"{found.images:,}{f' ({OTHER})' if on_other_images(read_result(folder / RECORD)) else ''}"
-        figures = (f"{found.metrics['test_accuracy']:.4f}", f"{found.parameters:,}")
-        rows.append((f"`{name}`", *figures, shape, len(found.class_names), images, found.epochs))
+        weight_set = describe(folder, name)
+        shape = "x".join(map(str, weight_set.input_shape))
+        images = f"{weight_set.images:,}{f' ({OTHER})' if on_other_images(read_result(folder / RECORD)) else ''}"
+        values = (f"{weight_set.metrics['test_accuracy']:.4f}", f"{weight_set.parameters:,}")
+        rows.append((f"`{name}`", *values, shape, len(weight_set.class_names), images, weight_set.epochs))
     return markdown(
         "weights | test accuracy | parameters | images | classes | training images | epochs", rows, "lrrlrrr"
     )
 
 
 FEW_EPOCHS = 10
-"""A set that was trained for fewer epochs, and for fewer than its recipe has, is a start: the first pages fold it."""
+"""The first pages fold weight sets that were trained for fewer epochs, unless the recipe has no more."""
 
 
 def first_weights(*, few: bool) -> str:
-    """Short table of the packaged sets, those that are a start or the others; the most accurate first."""
+    """Return a short table of the packaged weight sets, either those with few epochs or the others, best first."""
     from kzoo.models.weight_sets import PACKAGED, describe, list_weights
     from kzoo.recipes import get_recipe
 
-    found = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
-    found.sort(key=lambda pair: -pair[1].metrics["test_accuracy"])
+    sets = [(name, describe(PACKAGED.joinpath(*name.split(":")), name)) for name in list_weights()]
+    sets.sort(key=lambda pair: -pair[1].metrics["test_accuracy"])
     rows = []
-    for name, row in found:
-        if (row.epochs < min(FEW_EPOCHS, get_recipe(row.recipe["name"]).epochs)) != few:
+    for name, weight_set in sets:
+        if (weight_set.epochs < min(FEW_EPOCHS, get_recipe(weight_set.recipe["name"]).epochs)) != few:
             continue
         size = PACKAGED.joinpath(*name.split(":"), "model.weights.h5").stat().st_size
-        figures = (f"{row.metrics['test_accuracy']:.1%}", f"{row.parameters:,}", f"{size / 1000:,.0f} kB")
-        rows.append((f"`{name}`", *figures, len(row.class_names), row.epochs))
+        accuracy = f"{weight_set.metrics['test_accuracy']:.1%}"
+        values = (accuracy, f"{weight_set.parameters:,}", f"{size / 1000:,.0f} kB")
+        rows.append((f"`{name}`", *values, len(weight_set.class_names), weight_set.epochs))
     # A phone shows the first columns of a table.
     return markdown("weights | test accuracy | parameters | file | classes | epochs", rows, "lrrrrr")

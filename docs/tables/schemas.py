@@ -1,4 +1,4 @@
-"""Tables of pydantic schemas: the fields of a recipe and its parts, the kinds of optimizers, schedules and so on."""
+"""Tables of pydantic schemas: the fields of a recipe and its parts, the kinds of optimizers, schedules, etc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tables.text import attributes, markdown, summary
 
 
 def type_name(annotation: Any) -> str:
-    """What a field takes, with its limits, in words short enough for a table."""
+    """Describe the type and limits of a field in few words."""
     if annotation is type(None):
         return "null"
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -40,7 +40,7 @@ def type_name(annotation: Any) -> str:
 
 
 def field_type(schema: type[BaseModel], name: str) -> str:
-    """`type_name` of a pydantic field (whose own limits pydantic keeps apart from its annotation)."""
+    """Return `type_name` of a pydantic field; pydantic stores the field's limits separately from its annotation."""
     field = schema.model_fields[name]
     limits = [note for note in field.metadata if any(hasattr(note, key) for key in ("ge", "gt", "le", "lt"))]
     if field.discriminator:
@@ -49,19 +49,19 @@ def field_type(schema: type[BaseModel], name: str) -> str:
 
 
 def default(schema: type[BaseModel], name: str) -> str:
-    """A field's default as JSON; what is a schema of its own with all its defaults is ``{}``, as one may write it."""
+    """Return a field's default as JSON; a schema without changed fields is ``{}``, as a user can write it."""
     field = schema.model_fields[name]
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        own = value.model_dump(mode="json", exclude_defaults=True)
-        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{json.dumps(own)}`"
+        changed = value.model_dump(mode="json", exclude_defaults=True)
+        return f'`"{value.kind}"`' if hasattr(value, "kind") else f"`{json.dumps(changed)}`"
     return f"`{json.dumps(value)}`"
 
 
 def fields(module: str, name: str) -> str:
-    """One row a field of a schema of this module."""
+    """Return a table with one row per field of a schema of this module."""
     schema = getattr(importlib.import_module(module), name)
     texts = attributes(schema)
     rows = [
@@ -72,7 +72,7 @@ def fields(module: str, name: str) -> str:
 
 
 def kinds(module: str, name: str) -> str:
-    """One row a kind of a discriminated union of this module: its fields with defaults, and what it is."""
+    """Return a table with one row per kind of a discriminated union: its fields with defaults, and its summary."""
     union = getattr(importlib.import_module(module), name)
     if get_origin(union) is typing.Annotated:
         union = get_args(union)[0]

@@ -1,10 +1,10 @@
-"""What everyday steps take in kzoo and in other libraries: the code that is counted, and the table of counts.
+"""Everyday steps in kzoo and in other libraries: their code, and a table of its length.
 
-The plain Keras column is in keras_steps.py, which a test runs.
+The code of plain Keras is in keras_steps.py, which a test runs.
 
-A statement counts as one line, however it is folded, and so does a command; blank lines, comments and imports do not.
-What an earlier step has made (a model, data) is there in the later ones. "-" says that the library has nothing for the
-step.
+A statement counts as one line, even if it is split over several, and so does a command. Blank lines, comments and
+imports do not count. A step can use results of earlier steps (a model, data). "-" means that the library has nothing
+for the step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SAME = "as Keras"
 
 
 def _keras() -> dict[int, str]:
-    """The listings of plain Keras by step."""
+    """Return the listings of plain Keras by step."""
     text = Path(__file__).with_name("keras_steps.py").read_text(encoding="utf-8")
     _, *parts = re.split(r"^# \[(\d+)\]$", text, flags=re.MULTILINE)
     return {int(number): code.strip() for number, code in zip(parts[::2], parts[1::2], strict=True)}
@@ -241,7 +241,7 @@ pyplot.savefig("gradients.svg")""",
 
 
 def count(code: str) -> int | None:
-    """Statements and commands of a step, None where there is no code for it."""
+    """Return the number of statements and commands of a step, None if there is no code for it."""
     if code == "-":
         return None
     lines = re.sub(r"\\\n\s*", " ", code).splitlines()
@@ -251,11 +251,11 @@ def count(code: str) -> int | None:
 
 
 def table() -> str:
-    """One row a step, one column a library."""
+    """Return a table with one row per step and one column per library."""
     rows = []
-    for place, (title, codes, _) in enumerate(STEPS, 1):
+    for number, (title, codes, _) in enumerate(STEPS, 1):
         cells = [count(codes[1] if code == SAME else code) for code in codes]
-        rows.append((place, title, *("-" if cell is None else cell for cell in cells)))
+        rows.append((number, title, *("-" if cell is None else cell for cell in cells)))
     known = [[row[column] for row in rows] for column in range(2, 2 + len(TOOLS))]
     totals = [f"{sum(c for c in cells if c != '-')} ({sum(c != '-' for c in cells)} of {len(rows)})" for cells in known]
     return markdown(
@@ -264,16 +264,16 @@ def table() -> str:
 
 
 def listings() -> str:
-    """The code that is counted, step by step."""
+    """Return the counted code, step by step."""
     parts = []
-    for place, (title, codes, note) in enumerate(STEPS, 1):
-        parts.append(f"## {place}. {title}")
+    for number, (title, codes, note) in enumerate(STEPS, 1):
+        parts.append(f"## {number}. {title}")
         for tool, code in zip(TOOLS, codes, strict=True):
             if code in ("-", SAME):
                 continue
             kind = "sh" if all(line.startswith(("$", " ")) for line in code.splitlines()) else "text"
             parts.append(f"{tool}:\n\n```{kind}\n{code.replace('$ ', '') if kind == 'sh' else code}\n```")
         alike = [tool for tool, code in zip(TOOLS, codes, strict=True) if code == SAME]
-        said = [f"{' and '.join(alike)}: {SAME}." if alike else "", note]
-        parts.append(" ".join(text for text in said if text))
+        sentences = [f"{' and '.join(alike)}: {SAME}." if alike else "", note]
+        parts.append(" ".join(text for text in sentences if text))
     return "\n" + "\n\n".join(part for part in parts if part) + "\n\n"

@@ -1,11 +1,11 @@
-"""What a long computation has finished is kept once: its record, and the weights of more epochs than the set has."""
+"""benchmarks/keep_runs.py collects each finished run once: its record, and its weights if they have more epochs."""
 
 import pytest
 
 import kzoo
-from benchmarks.keep_runs import asked_for, keep_records, keep_set, publishable, told
+from benchmarks.keep_runs import collect_records, needing_invariance, publishable, summary, update_set
 from kzoo.models.weight_sets import describe
-from kzoo.recipes import get_recipe
+from kzoo.recipes import recipe
 from kzoo.studies.collecting import check_sums
 from kzoo.studies.records import read_records
 
@@ -25,19 +25,19 @@ def runs(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.representative
-def test_a_set_is_replaced_by_one_of_more_epochs_only(runs, tmp_path):
+def test_only_more_epochs_replace_a_weight_set(runs, tmp_path):
     short, long = sorted(read_records([runs]).files, key=lambda item: item.record.epochs)
-    assert keep_set(short, tmp_path) == "set mlp:digits is of 1 epochs"
-    assert keep_set(long, tmp_path) == "set mlp:digits is of 2 epochs, in place of 1"
-    assert keep_set(short, tmp_path) == keep_set(long, tmp_path) == ""
-    folder = tmp_path / "mlp" / "digits"
-    assert describe(folder, "mlp:digits").digest == long.digest
-    assert [path.name for path in folder.parent.iterdir()] == ["digits"]
-    kzoo.create_model("mlp", weights=str(folder))
-    assert told(long).startswith("default/mlp seed 0: test accuracy 0.")
+    assert update_set(short, tmp_path) == "weight set mlp:digits has 1 epochs"
+    assert update_set(long, tmp_path) == "weight set mlp:digits has 2 epochs, replaces one of 1"
+    assert update_set(short, tmp_path) == update_set(long, tmp_path) == ""
+    directory = tmp_path / "mlp" / "digits"
+    assert describe(directory, "mlp:digits").digest == long.digest
+    assert [path.name for path in directory.parent.iterdir()] == ["digits"]
+    kzoo.create_model("mlp", weights=str(directory))
+    assert summary(long).startswith("default/mlp seed 0: test accuracy 0.")
 
 
-def test_only_a_models_first_recipe_stands_for_it(runs, made, keep, tmp_path):
+def test_only_a_models_first_recipe_is_publishable(runs, made, keep, tmp_path):
     assert not any(publishable(item) for item in read_records([runs]).files)
     recipes = [
         get_recipe("rescue/bn"),
@@ -46,21 +46,21 @@ def test_only_a_models_first_recipe_stands_for_it(runs, made, keep, tmp_path):
     ]
     for one in (*recipes, get_recipe("batch-size/50"), get_recipe("reduction/lenet1-max-64")):
         keep(made(one), tmp_path / "runs")
-    kept = [item.recipe for item in read_records([tmp_path / "runs"]).files if publishable(item)]
-    assert [(row.name, row.seed) for row in kept] == [("rescue/bn", 0)]
+    published = [item.recipe for item in read_records([tmp_path / "runs"]).files if publishable(item)]
+    assert [(one.name, one.seed) for one in published] == [("rescue/bn", 0)]
 
 
-def test_records_of_all_studies_are_kept_once(made, keep, tmp_path):
+def test_records_of_all_studies_are_collected_once(made, keep, tmp_path):
     for name in ("rescue/bn", "reduction/lenet1-max"):
-        keep(made(get_recipe(name)), tmp_path / "runs")
-    new = keep_records(tmp_path / "runs", tmp_path / "results")
+        keep(made(recipe(name)), tmp_path / "runs")
+    new = collect_records(tmp_path / "runs", tmp_path / "results")
     assert sorted(path.parent.name for path in new) == ["reduction", "rescue"]
     assert check_sums(tmp_path / "results") == []
-    assert keep_records(tmp_path / "runs", tmp_path / "results") == []
+    assert collect_records(tmp_path / "runs", tmp_path / "results") == []
 
 
-def test_claims_decide_which_networks_predict_changed_images():
-    asked = asked_for()
-    assert get_recipe("reduction/lenet2-average").digest() in asked
-    assert get_recipe("reduction/lenet2-dilated").digest() in asked
-    assert get_recipe("reduction/lenet2-average-64").digest() not in asked
+def test_claims_determine_which_runs_need_invariance():
+    digests = needing_invariance()
+    assert get_recipe("reduction/lenet2-average").digest() in digests
+    assert get_recipe("reduction/lenet2-dilated").digest() in digests
+    assert get_recipe("reduction/lenet2-average-64").digest() not in digests

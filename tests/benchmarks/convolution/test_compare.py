@@ -1,4 +1,4 @@
-"""Comparing: what is measured, what follows from it, and how it is told."""
+"""The comparison of convolution algorithms: measurements, their evaluation, and the output."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def tiny_series():
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Runs the benchmark's command line in this process; gives exit status, standard output and standard error."""
+    """Runs the benchmark's command line in this process; returns exit status, standard output and standard error."""
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["benchmarks.convolution", *map(str, words)])
@@ -49,32 +49,32 @@ def command(monkeypatch, capsys):
 @pytest.fixture(scope="module")
 def measured():
     steps = []
-    found = compare(series=tiny_series(), quick=True, progress=lambda *step: steps.append(step))
-    return found, steps
+    comparison = compare(series=tiny_series(), quick=True, progress=lambda *step: steps.append(step))
+    return comparison, steps
 
 
 @pytest.mark.slow
 @pytest.mark.representative
 def test_a_real_comparison(measured):
-    found, steps = measured
+    comparison, steps = measured
     assert [number for _, number, _ in steps] == list(range(steps[0][2]))
     assert any(what.startswith("memory: batch 4, 2 channels") for what, _, _ in steps)
-    assert set(found.contenders) == {*ALGORITHMS, FRAMEWORK}
-    for row in found.points.values():
+    assert set(comparison.contenders) == {*ALGORITHMS, FRAMEWORK}
+    for row in comparison.points.values():
         for name, kinds in row.times.items():
             assert all(0 < value < 60 for values in kinds.values() for value in values), name
             assert row.seconds(name, "forward") < row.seconds(name, "total") or name == FRAMEWORK
-    (standard,) = found.along("standard")
+    (standard,) = comparison.along("standard")
     assert standard.seconds("loops") > 10 * standard.seconds("im2col")
     memory = standard.framework_memory
     assert memory is None or 0 <= memory["forward"] < 2**30
-    assert {row.status for row in claims.verdicts(found)} <= {"holds", "does not hold", "not enough runs"}
+    assert {row.status for row in claims.verdicts(comparison)} <= {"holds", "does not hold", "not enough runs"}
 
 
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_kept_and_read_again(real, request, command, tmp_path):
-    found = request.getfixturevalue("measured")[0] if real else made_up(by_formula)
-    content = json.loads(json.dumps(found.to_dict()))
+def test_saved_and_read_again(real, request, command, tmp_path):
+    comparison = request.getfixturevalue("measured")[0] if real else made_up(by_formula)
+    content = json.loads(json.dumps(comparison.to_dict()))
     again = Comparison.from_dict(content)
     assert again.to_dict() == content
     assert derived(again) == derived(Comparison.from_dict(again.to_dict()))
@@ -84,9 +84,9 @@ def test_kept_and_read_again(real, request, command, tmp_path):
     assert code == 0
     assert all(word in out for word in ("im2col-blocked", "claims", "predicted", "growth of the time", "holds"))
     code, out, _ = command("--from", file, "--json")
-    told = json.loads(out)
-    assert told["points"] == content["points"]
-    assert len(told["claims"]) == len(claims.CLAIMS)
+    printed = json.loads(out)
+    assert printed["points"] == content["points"]
+    assert len(printed["claims"]) == len(claims.CLAIMS)
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_series_must_be_the_known_ones():
 
 
 def made_up(seconds, rounds=5, memory=None):
-    """A comparison in which times are a function of point and contender; memory is as predicted unless told."""
+    """A comparison in which times are a function of point and contender; memory is as predicted unless given."""
 
     def row(point):
         names = [*ALGORITHMS, FRAMEWORK]
@@ -172,17 +172,17 @@ def statuses(comparison):
 
 
 def test_claims_hold_where_the_formulas_do():
-    found = statuses(made_up(by_formula))
+    by_claim = statuses(made_up(by_formula))
     refuted = {
         "Explicit loops are inefficient in storage",
         "FFT needs less memory when the kernel is large",
         "correlate2d has no advantage in speed over im2col and FFT",  # by report a's claim it has, on small ones
     }
-    assert {claim for claim, status in found.items() if status == "does not hold"} == refuted
-    assert {status for claim, status in found.items() if claim not in refuted} == {"holds"}
+    assert {claim for claim, status in by_claim.items() if status == "does not hold"} == refuted
+    assert {status for claim, status in by_claim.items() if claim not in refuted} == {"holds"}
 
 
-def test_claims_fail_where_the_figures_do():
+def test_claims_fail_where_the_values_do():
     slow_fft = statuses(made_up(lambda point, name: 1.0 if name == "fft" else by_formula(point, name)))
     assert (
         slow_fft["FFT is slower than im2col at small kernels (up to 3x3) and faster at large ones"] == "does not hold"
@@ -218,16 +218,16 @@ def test_when_a_time_counts_as_longer(ratios, status):
 
 
 def test_growth_and_crossing():
-    found = made_up(by_formula)
-    powers = growth.exponents(found)
+    comparison = made_up(by_formula)
+    powers = growth.exponents(comparison)
     assert powers["loops"] == pytest.approx({"batch": 1, "channels": 2, "size": 2, "kernel": 2, "dilation": 0})
     assert powers["fft"]["kernel"] == pytest.approx(0)
-    place = growth.crossing(found, "kernel", "fft", "im2col")
-    assert (place["before"], place["from"]) == (3, 5)
-    assert 20**0.5 - 1 < place["at"] < 20**0.5 + 0.5  # where 2e-9 is 1e-10 k^2, but for what a call costs
-    nowhere = growth.crossing(found, "dilation", "fft", "im2col")
-    assert nowhere == {"from": None, "before": 8, "at": None}
-    always = growth.crossing(found, "batch", "im2col", "loops")
+    crossed = growth.crossing(comparison, "kernel", "fft", "im2col")
+    assert (crossed["before"], crossed["from"]) == (3, 5)
+    assert 20**0.5 - 1 < crossed["at"] < 20**0.5 + 0.5  # where 2e-9 equals 1e-10 k^2, apart from the cost of a call
+    never = growth.crossing(comparison, "dilation", "fft", "im2col")
+    assert never == {"from": None, "before": 8, "at": None}
+    always = growth.crossing(comparison, "batch", "im2col", "loops")
     assert (always["from"], always["before"]) == (1, None)
     assert growth.exponent([1, 2], [1.0, 2.0]) is None
 
@@ -247,7 +247,7 @@ TINY_STANDARD = FULL["standard"].points[0]
 
 @pytest.mark.slow
 def test_the_command_measures(command):
-    """Shows 2, on whatever machine this is: the loops' ratio has a wide margin, the framework's is only reported."""
+    """Shows 2, on any machine: the ratio of the loops has a wide margin, that of the framework is only reported."""
     code, out, error = command("--quick", "--numpy-only", "--save", "found.json", "--json")
     assert code == 0, error
     content = json.loads(out)

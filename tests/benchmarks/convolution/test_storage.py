@@ -19,21 +19,21 @@ POINTS = [
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point.to_dict().values())))
 @pytest.mark.parametrize("algorithm", ["im2col", "im2col-blocked", "fft"])
 def test_prediction_is_right_but_for_small_objects(algorithm, point):
-    for function, found in measuring.memory(point, algorithm).items():
-        assert found["measured"] == pytest.approx(found["predicted"], rel=0, abs=10_000), function
+    for function, sizes in measuring.memory(point, algorithm).items():
+        assert sizes["measured"] == pytest.approx(sizes["predicted"], rel=0, abs=10_000), function
 
 
 def test_correlate2d_takes_a_map_or_two_and_loops_nothing():
     point = Point(batch=2, channels=8, size=32)
-    for found in measuring.memory(point, "correlate2d").values():
-        assert found["measured"] < found["predicted"] + 3 * 4 * 34**2
-    for found in measuring.memory(Point(batch=1, channels=2, size=16), "loops").values():
-        assert found["measured"] < 3_000
+    for sizes in measuring.memory(point, "correlate2d").values():
+        assert sizes["measured"] < sizes["predicted"] + 3 * 4 * 34**2
+    for sizes in measuring.memory(Point(batch=1, channels=2, size=16), "loops").values():
+        assert sizes["measured"] < 3_000
 
 
 def test_what_grows_with_what():
     def stored(algorithm, **fields):
-        return sum(found["measured"] for found in measuring.memory(Point(**fields), algorithm).values())
+        return sum(sizes["measured"] for sizes in measuring.memory(Point(**fields), algorithm).values())
 
     assert stored("im2col", batch=8) == pytest.approx(2 * stored("im2col", batch=4), rel=0.05)
     assert stored("im2col-blocked", batch=32) == pytest.approx(stored("im2col-blocked", batch=16), rel=0.01)
