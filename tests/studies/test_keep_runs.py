@@ -5,7 +5,7 @@ import pytest
 import kzoo
 from benchmarks.keep_runs import collect_records, needing_invariance, publishable, summary, update_set
 from kzoo.models.weight_sets import describe
-from kzoo.recipes import recipe
+from kzoo.recipes import get_recipe
 from kzoo.studies.collecting import check_sums
 from kzoo.studies.records import read_records
 
@@ -52,7 +52,7 @@ def test_only_a_models_first_recipe_is_publishable(runs, made, keep, tmp_path):
 
 def test_records_of_all_studies_are_collected_once(made, keep, tmp_path):
     for name in ("rescue/bn", "reduction/lenet1-max"):
-        keep(made(recipe(name)), tmp_path / "runs")
+        keep(made(get_recipe(name)), tmp_path / "runs")
     new = collect_records(tmp_path / "runs", tmp_path / "results")
     assert sorted(path.parent.name for path in new) == ["reduction", "rescue"]
     assert check_sums(tmp_path / "results") == []
