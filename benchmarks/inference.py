@@ -34,7 +34,7 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], Callable[[Any], Any]]] = {
     "lenet2-average": ((28, 28, 1), lambda nets: nets.ReducingLeNet(2, "average")),
     "vgg08-bn": ((32, 32, 3), lambda nets: nets.ThinVGG(0, batch_norm=True, residual=False)),
     "resnet24": ((32, 32, 3), lambda nets: nets.BasicResNet((3, 3, 2, 3), (64, 128, 128, 256))),
-    "fastnet-s": ((32, 32, 3), lambda nets: nets.FastNet(kzoo.models.variant("fastnet-s").options["widths"])),
+    "fastnet-s": ((32, 32, 3), lambda nets: nets.FastNet(kzoo.models.get_variant("fastnet-s").options["widths"])),
 }
 FILES = {"savedmodel": "net", "onnx": "net.onnx", "litert": "net.tflite"}
 OURS = [f"{kind}{fold}" for kind in ("predict", "call", *FILES) for fold in ("", " folded")]

@@ -85,7 +85,7 @@ def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
     references = peers._references()
     references.MEAN, references.STD = data.normalization
     model = build_model(recipe, data)  # for the same initial weights
-    net = references.FastNet(kzoo.models.variant(recipe.model).options["widths"], len(data.class_names))
+    net = references.FastNet(kzoo.models.get_variant(recipe.model).options["widths"], len(data.class_names))
     references.copy_weights(model, net)
     net = net.to(memory_format=torch.channels_last).train()
     steps = len(batches)
