@@ -21,7 +21,7 @@ from kzoo.memory import limit_memory
 from kzoo.recipes.schema import Recipe
 from kzoo.references import reference_to
 from kzoo.search.declared import from_dict
-from kzoo.search.results import OUTCOME, RUN, Outcome, read_outcome
+from kzoo.search.results import OUTCOME, RUN, Outcome
 from kzoo.search.search import Search, load_search
 from kzoo.training.records import read_result
 
@@ -138,9 +138,9 @@ def _of_record(directory: Path, search: Search, facts: dict[str, Any]) -> dict[s
         return {}
     result = read_result(path)
 
-    # Do not count the segments of the trial that it continues.
-    before = directory.parent / f"trial_{facts['continues']}" / OUTCOME
-    segments = result.segments[read_outcome(before).segments if before.exists() else 0 :]
+    # Do not count the segments of the trials that it continues; the record of the last one has them all.
+    before = directory.parent / f"trial_{facts['continues']}" / RUN / "result.json"
+    segments = result.segments[len(read_result(before).segments) if before.exists() else 0 :]
     short = result.status == "completed" and result.epochs < result.recipe["epochs"]
     return {
         "epochs": result.epochs,

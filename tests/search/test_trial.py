@@ -9,7 +9,7 @@ import pytest
 import kzoo
 from kzoo import Choice, InputError, RunFailed, Search
 from kzoo.errors import NotWritten
-from kzoo.search.results import Outcome, read_outcome
+from kzoo.search.results import read_outcome
 from kzoo.search.trial import describe, train_trial
 from tests.html_report.conftest import full
 
@@ -59,14 +59,14 @@ def test_the_outcome_describes_the_run_of_a_trial(epochs, processes, options, re
     assert outcome.seconds == sum(1.5 + i for i in range(processes))
 
 
-def test_processes_of_the_trial_that_it_resumes_are_not_counted():
-    before = Path("trial_0000/outcome.json")
-    before.parent.mkdir()
-    before.write_text(Outcome(status="completed", segments=1).model_dump_json())
+def test_processes_of_the_trials_that_it_continues_are_not_counted():
     segment = full().segments[0].model_dump()
-    record = full(segments=[{**segment, "seconds": 1.5 + i} for i in range(2)])
-    outcome = outcome_of(HISTORY, record=record, values={"tuner/trial_id": "0000"}, tuner="hyperband")
-    assert (outcome.continues, outcome.segments, outcome.resumed, outcome.seconds) == ("0000", 1, False, 2.5)
+    records = [full(segments=[{**segment, "seconds": 1.5 + i} for i in range(processes)]) for processes in (2, 3)]
+    before = Path("trial_0002/run/result.json")  # itself continues another one
+    before.parent.mkdir(parents=True)
+    before.write_text(records[0].to_json())
+    outcome = outcome_of(HISTORY, record=records[1], values={"tuner/trial_id": "0002"}, tuner="hyperband")
+    assert (outcome.continues, outcome.segments, outcome.resumed, outcome.seconds) == ("0002", 1, False, 3.5)
 
 
 def test_a_validation_loss_that_is_not_finite_fails_the_trial():
