@@ -1,17 +1,17 @@
 """Recipes for short training: 94% and more on CIFAR-10, after Jordan (2024, arXiv 2404.00498) with Muon.
 
 The network, the augmentation and the rates are those of the paper and of its successor with Muon (0.29 PFLOP for 94.0%
-with test-time augmentation, the mean of 200 runs there). All 50,000 training images are used: nothing is selected, so
-no validation images are held back.
+with test-time augmentation after 8 epochs, the mean of 200 runs there). All 50,000 training images are used: nothing
+is selected, so no validation images are held back.
 
 What differs from the author's code: float32 instead of half precision; whitening from the images in our order; the
 bias of the whitening convolution starts at zero and follows the common schedule until its last epoch, instead of a
 separate one; the recipe for 96% trains on all images in every epoch, without the author's selection. Operations of
-training, from the layer table: 0.28, 1.36 and 5.4 PFLOP for 94, 95 and 96%, 2.7 for CIFAR-100.
+training, from the layer table: 0.35, 1.36 and 5.4 PFLOP for 94, 95 and 96%, 2.7 for CIFAR-100.
 
-Measured: the first recipe reaches 93.23% and, with test-time augmentation, 93.96% (means of seeds 0, 1 and 2;
-standard deviations 0.14 and 0.11; results/fast) in 28 minutes on two cores with AVX-512. The other recipes have no
-record yet.
+Measured: the first recipe reaches 93.23% and, with test-time augmentation, 93.96% in 8 epochs (means of seeds 0, 1 and
+2; standard deviations 0.14 and 0.11; results/fast). It therefore has 10 epochs, to be above 94% with any seed. The
+other recipes have no record yet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CIFAR10_94 = Recipe(
     # 0.67 of the author's for the classifier, 0.053 for biases.
     rate_multipliers={"logits/kernel": 0.67 / 0.053, "whitening/bias": RateMultiplier(last_epoch=3)},
     tta="flip-shift",
-    epochs=8,
+    epochs=10,
     batch_size=2000,
 )
 CIFAR10_95 = CIFAR10_94.derive("fast/cifar10-95", model="fastnet-m", epochs=15)
@@ -44,7 +44,7 @@ CIFAR10_96 = CIFAR10_94.derive(
 )
 CIFAR100 = CIFAR10_95.derive("fast/cifar100", dataset="cifar100", epochs=30)
 EMNIST = CIFAR10_94.derive(
-    "fast/emnist", dataset="emnist", augmentation=(Translate(pixels=2),), split=Split(validation=0)
+    "fast/emnist", dataset="emnist", augmentation=(Translate(pixels=2),), split=Split(validation=0), epochs=8
 )
 
 # The first recipe without one of its tricks each. The rate of plain SGD is ours.
