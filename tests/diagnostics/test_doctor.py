@@ -136,6 +136,40 @@ def test_subclassed_model():
         kzoo.doctor(model)
 
 
+def test_layers_that_are_not_used_are_left_out():
+    class Custom(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.spare, self.relu = keras.layers.Dense(3, name="spare"), keras.layers.ReLU()
+            self.flat, self.used = keras.layers.Flatten(), keras.layers.Dense(10, name="used")
+
+        def build(self, shape):
+            self.spare.build((None, 8))
+            self.used.build((None, 64))
+
+        def call(self, x):
+            return self.used(self.flat(x))
+
+    case, model = healthy(0), Custom()
+    model(case.images[:1])
+    notes = {note.check: note.text for note in kzoo.doctor(model, images=case.images / 255.0).fine}
+    assert "at used, the first layer with weights" in notes["inputs out of range"]
+    assert "no ReLU" in notes["dead units"]
+
+
+def test_gradients_that_are_not_finite_are_a_finding():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, name="first")(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.GlobalAveragePooling2D()(keras.ops.sqrt(keras.ops.square(x)))  # the slope at 0 is infinite
+    model = keras.Model(inputs, keras.layers.Dense(10, name="last")(x))
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype("float32")
+    images[:, :5] = 0
+    (finding,) = kzoo.doctor(model, images=images, labels=np.arange(40) % 10).findings
+    assert (finding.kind, finding.layers) == ("loss not finite", ("first",))
+    assert "not all gradients of first are finite" in finding.evidence
+
+
 def test_last_kernel_of_a_residual_branch_may_start_at_zero():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))

@@ -21,7 +21,7 @@ KINDS: dict[str, str] = {
     "BatchNorm statistics": "The moving averages of BatchNorm differ from the data, or cannot follow them.",
     "learning rate too high": "A step changes the weights by about their own size, or the loss rises.",
     "learning rate too low": "A step changes the weights and the loss by almost nothing.",
-    "loss not finite": "The loss or the weights are no longer finite.",
+    "loss not finite": "The loss, its gradients or the weights are not finite.",
     "loss not moving": "The training loss stays at the level of guessing.",
     "train/validation gap": "The network is much more accurate on its training images than on others.",
 }

@@ -17,6 +17,7 @@ from kzoo.diagnostics.activations import (
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.random_images import has_input_scaling
+from kzoo.errors import some
 from kzoo.introspection.gradients import parameter_gradients
 from kzoo.introspection.layers import find_layers, kernel
 
@@ -94,20 +95,14 @@ def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | 
 
     This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
-    for row, (path, layer) in zip(_first_rows(model, images), _first_layers(model), strict=True):
-        weights = np.asarray(keras.ops.convert_to_numpy(kernel(layer)), np.float64)
-        size = float(np.sqrt(np.square(weights).sum() / weights.shape[-1]))
-        return (path, row.spread / size) if size > 0 else None
+    for path, layer in find_layers(model):
+        weights = kernel(layer)
+        rows = () if weights is None else activation_statistics(model, images, training=True, layers=[layer]).layers
+        if rows:  # there are none for a layer that is not used
+            values = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
+            size = float(np.sqrt(np.square(values).sum() / values.shape[-1]))
+            return (path, rows[0].spread / size) if size > 0 else None
     return None
-
-
-def _first_layers(model: keras.Model) -> list[tuple[str, Any]]:
-    return [(path, layer) for path, layer in find_layers(model) if kernel(layer) is not None][:1]
-
-
-def _first_rows(model: keras.Model, images: np.ndarray) -> Any:
-    first = [layer for _, layer in _first_layers(model)]
-    return activation_statistics(model, images, training=True, layers=first).layers
 
 
 def _first_is_normalised(model: keras.Model) -> bool:
@@ -124,14 +119,14 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Look for layers with most units zero for every image; returns whether there are none."""
     layers = [layer for _, layer in find_layers(subject.model)]
     indices = [index for index, layer in enumerate(layers) if rectifies(layer)]
-    if not indices:
-        diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
-        return True
     images, _ = subject.probe()
     wanted = sorted({near for index in indices for near in (max(index - 1, 0), index)})
     # As in training, because an untrained network's moving averages do not show which units are alive.
     statistics = activation_statistics(subject.model, images, training=True, layers=[layers[index] for index in wanted])
     rows = [row for row in statistics.layers if row.rectifies]
+    if not rows:
+        diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
+        return True
     dead = [row for row in rows if row.dead >= DEAD_SHARE * row.units]
     if not dead:
         most = max(rows, key=lambda row: row.dead / row.units)
@@ -179,13 +174,22 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"loss": loss}, suggestion))
         return False
 
-    # Mean absolute gradients by layer.
+    # Mean absolute gradients by layer, which must be finite too.
     rows = kernel_gradients(subject.model, gradients)
     means = np.array([np.abs(gradient, dtype=np.float64).mean() for _, _, gradient in rows])
     weights = np.array([np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows], np.float64)
     paths = tuple(path for path, _, _ in rows)
-    if len(rows) < 2 or not np.isfinite(means).all() or means.max() == 0:
-        text = "all gradients are zero" if len(rows) > 1 else "the network has one layer with a kernel"
+    infinite = tuple(path for path, mean in zip(paths, means, strict=True) if not np.isfinite(mean))
+    if infinite:
+        evidence = (
+            f"The loss on {len(images)} images is {digits(loss)}, but not all gradients of {some(infinite, 3)} are "
+            "finite."
+        )
+        suggestion = "look for a square root, power or norm of zero, where the slope is infinite: add 1e-6 before it."
+        diagnosis.findings.append(Finding(NOT_FINITE, infinite, evidence, {"loss": loss}, suggestion))
+        return False
+    if len(rows) < 2 or means.max() == 0:
+        text = "all gradients are zero" if len(rows) > 1 else "the network has fewer than two layers with a kernel"
         diagnosis.unchecked.append(Note(GRADIENTS, text))
         return True
 
