@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from kzoo.errors import InputError, NotWritten
@@ -135,7 +136,8 @@ def load(path: Path) -> Checkpoint:
         lists: dict[str, dict[int, np.ndarray]] = {}
         for key, value in content.items():
             name, _, index = key.rpartition(":")
-            lists.setdefault(name, {})[int(index)] = value
+            # NumPy writes bfloat16 as two bytes without a type.
+            lists.setdefault(name, {})[int(index)] = value.view(ml_dtypes.bfloat16) if value.dtype == "V2" else value
         arrays = {name: [values[i] for i in range(len(values))] for name, values in lists.items()}
         return Checkpoint(meta["epoch"], meta["step"], arrays, RunState.from_dict(meta["meta"]))
     except Exception as error:  # a damaged archive makes zipfile and NumPy raise nearly anything

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -50,6 +51,13 @@ def test_what_is_written_is_read_back(tmp_path):
     with np.load(path) as archive:
         written = json.loads(archive["meta"].tobytes())
     assert written == {"epoch": 2, "step": 0, "meta": dataclasses.asdict(state)}
+
+
+def test_bfloat16_is_read_back(tmp_path):
+    values = np.arange(3).astype(ml_dtypes.bfloat16)
+    loaded = checkpoint.load(checkpoint.save(tmp_path, Checkpoint(0, 0, {"model": [values]}, RunState("d", "f"))))
+    assert loaded.arrays["model"][0].dtype == ml_dtypes.bfloat16
+    assert loaded.arrays["model"][0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("at", "value"), [(8, 1), (10, 99), (4, 200)])
