@@ -10,8 +10,8 @@ import keras
 from kzoo.errors import InputError
 
 
-def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model:
-    """Load a model from a file; code in the file (a Lambda layer's) is refused.
+def load_keras_file(path: str | Path) -> keras.Model:
+    """Load a model from a file, without its optimizer; code in the file (a Lambda layer's) is refused.
 
     Raises:
         InputError: the file does not exist, or contains no model that can be loaded.
@@ -24,7 +24,7 @@ def load_keras_file(path: str | Path, *, optimizer: bool = False) -> keras.Model
             f"file {str(path)!r} is not a Keras model that can be loaded: it is no zip archive, or damaged"
         )
     try:
-        return keras.saving.load_model(path, compile=optimizer, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged file, or a class of another version, makes Keras raise
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None

@@ -13,6 +13,7 @@ import keras
 from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.introspection.graph import Call, calls
+from kzoo.introspection.layers import freeze_alike
 from kzoo.introspection.receptive_field import receptive_fields
 
 # Work that is not read off a kernel: it is reported as not counted, never as zero.
@@ -137,7 +138,9 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
         inputs = [call.name for call in calls(model) if not call.inputs]
         if len(inputs) != 1:
             raise InputError(f"input_shape={tuple(input_shape)}: model {model.name!r} has {len(inputs)} inputs")
-        model = keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape), name=inputs[0]))
+        copy = keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape), name=inputs[0]))
+        freeze_alike(copy, model)
+        model = copy
     steps = calls(model)
     for call in steps:
         if any(size is None for shape in call.output_shapes for size in shape):

@@ -65,6 +65,12 @@ def give_weights(target: Any, values: Sequence[Any]) -> None:
             layer.finalize_state()
 
 
+def freeze_alike(copy: keras.Model, model: keras.Model) -> None:
+    """Freeze the weights that are frozen in the model that was copied; a config says it of whole layers only."""
+    for own, theirs in zip(copy.weights, model.weights, strict=True):
+        own.trainable = theirs.trainable
+
+
 def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:
     """A layer's kernels: its floating-point weights of two axes or more, those it trains or, if `frozen`, all."""
     weights = layer.weights if frozen else layer.trainable_weights

@@ -17,7 +17,7 @@ LAYER = "whitening"
 """Name of the layer that `adapt` looks for."""
 IMAGES = 5000
 EPSILON = 5e-4
-"""Added to the eigenvalues, so that directions without variance do not blow up; both as in the paper's code."""
+"""Added to the eigenvalues, so that directions without variance get no huge filters; both as in the paper's code."""
 
 
 def whitening(x: Any, size: int = 2) -> Any:
@@ -27,6 +27,13 @@ def whitening(x: Any, size: int = 2) -> Any:
     outputs = layer(x)
     layer.kernel.trainable = False
     return outputs
+
+
+def freeze(model: keras.Model) -> None:
+    """Freeze the kernel of a loaded model's whitening layer, if any: Keras's files say it of whole layers only."""
+    layer = _whitening_layer(model)
+    if layer is not None:
+        layer.kernel.trainable = False
 
 
 def adapt(model: keras.Model, images: np.ndarray) -> bool:
@@ -45,8 +52,8 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
     Raises:
         InputError: the layer has another number of filters than the patches give.
     """
-    layer = next((layer for layer in model.layers if layer.name == LAYER), None)
-    if not isinstance(layer, keras.layers.Conv2D):
+    layer = _whitening_layer(model)
+    if layer is None:
         return False
     before = keras.Model(model.inputs[0], layer.input)
     seen = np.asarray(before.predict(np.asarray(images[:IMAGES]), batch_size=500, verbose=0), np.float32)
@@ -55,6 +62,10 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
         raise InputError(f"layer {LAYER!r} has a kernel of shape {tuple(layer.kernel.shape)}, not {kernel.shape}")
     layer.kernel.assign(kernel)
     return True
+
+
+def _whitening_layer(model: keras.Model) -> Any:
+    return next((x for x in model.layers if x.name == LAYER and isinstance(x, keras.layers.Conv2D)), None)
 
 
 def whitening_kernel(images: np.ndarray, size: tuple[int, int], epsilon: float = EPSILON) -> np.ndarray:
@@ -73,7 +84,7 @@ def whitening_kernel(images: np.ndarray, size: tuple[int, int], epsilon: float =
         moments += patches.T @ patches
     moments /= windows.shape[0] * windows.shape[1] * windows.shape[2]
     eigenvalues, eigenvectors = np.linalg.eigh(moments)
-    # The sign of an eigenvector is the solver's whim: the same everywhere if its largest entry is positive.
+    # Solvers differ in the signs of eigenvectors: make the largest entry of each positive.
     largest = np.abs(eigenvectors).argmax(axis=0)
     eigenvectors = eigenvectors * np.sign(eigenvectors[largest, np.arange(values)])
     filters = eigenvectors / np.sqrt(np.maximum(eigenvalues, 0) + epsilon)

@@ -16,6 +16,7 @@ from kzoo.files import write_json, write_text
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.locks import MOMENT, NAME, lock
 from kzoo.models.structure import difference, structure
+from kzoo.models.whitening import freeze
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import difference_in_words, differing_fields
 from kzoo.training.checkpoint import Checkpoint
@@ -95,7 +96,9 @@ def custom_model(directory: Path) -> keras.Model | None:
     path = directory / "initial.keras"
     if not path.exists():
         return None
-    return load_keras_file(path)
+    model = load_keras_file(path)
+    freeze(model)
+    return model
 
 
 class claimed:

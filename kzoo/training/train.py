@@ -19,7 +19,7 @@ from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
 from kzoo.errors import InputError
 from kzoo.files import user_path
-from kzoo.introspection.layers import give_weights
+from kzoo.introspection.layers import freeze_alike, give_weights
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.references import reference_to
@@ -198,6 +198,7 @@ def _copied(model: keras.Model) -> keras.Model:
         if not copy.built:
             copy.build(model.input_shape)
         give_weights(copy, model.get_weights())
+        freeze_alike(copy, model)
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(

@@ -9,6 +9,8 @@ from kzoo.exporting.fold import fold_batch_norm
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models import FastNet, FastNetL, FastNetS, create_model
 from kzoo.models.whitening import LAYER, adapt, whitening_kernel
+from kzoo.training.directory import custom_model
+from kzoo.training.train import _copied
 from tests.harness import call, check_model, images, parameters, randomize
 
 SMALL = {"widths": (8, 12), "input_shape": (16, 16, 3), "classes": 4}
@@ -85,6 +87,16 @@ def test_adapting_sees_what_the_layer_sees_and_leaves_the_rest():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(model.get_layer(LAYER).kernel), wanted, atol=1e-3)
     assert f"{LAYER}/kernel" not in [weight.path for weight in model.trainable_weights]
     assert not adapt(create_model("lenet1-max", input_shape=(16, 16, 3)), photos())
+
+
+def test_copies_and_resumed_runs_do_not_train_the_whitening_kernel(tmp_path):
+    model = FastNet(**SMALL)
+    model.save(tmp_path / "initial.keras")
+    for other in (_copied(model), custom_model(tmp_path)):
+        assert [weight.path for weight in other.trainable_weights] == [
+            weight.path for weight in model.trainable_weights
+        ]
+    assert layer_table(model, (16, 16, 3)).trainable_parameters == parameters(model)
 
 
 def test_first_filters_pass_their_channel_through():
