@@ -117,7 +117,7 @@ class Owner:
         """
         self.search, self.directory, self.pool = search, directory, pool
         if data_dir and not pool.here:
-            data_dir = Path(data_dir).absolute()
+            data_dir = user_path(data_dir).absolute()
         self.options: Any = {"data_dir": data_dir and str(data_dir), "checkpoint_minutes": checkpoint_minutes}
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import user_path
 from kzoo.pool import Event, Here, Job, Pool, make_pool
@@ -126,7 +127,7 @@ def _matches(name: str, wildcard: str) -> bool:
 def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
     if "seed" in varied(study):
         raise InputError(f"study {study.name!r} compares seeds: other seeds cannot be given")
-    if not seeds or len(set(seeds)) < len(seeds) or any(isinstance(s, bool) or s < 0 for s in seeds):
+    if not seeds or len(set(seeds)) < len(seeds) or not all(is_whole(seed, 0) for seed in seeds):
         raise InputError(f"seeds must be different integers of 0 or more, not {list(seeds)}")
 
 
@@ -145,17 +146,15 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
     if not (directory / "recipe.json").exists():
         others = [path.parent for path in sorted(root.glob(f"*-{digest}/recipe.json"))]
         directory = next((path for path in others if _holds(path, digest)), directory)
-    status: Status = "waiting"
-    reason = ""
+    begun = (directory / "recipe.json").exists()
+    if begun and not _holds(directory, digest):
+        raise InputError(f"directory {str(directory)!r} holds the run of another recipe: move it aside")
     file = read(directory / "result.json") if (directory / "result.json").exists() else recorded.get(digest)
+    status: Status = "cut off" if begun else "waiting"
+    reason = ""
     if file is not None:
         status, reason = _status(file.record)
-    elif (directory / "recipe.json").exists():
-        status = "cut off"
-    if directory.exists() and (directory / "recipe.json").exists() and not _holds(directory, digest):
-        raise InputError(f"directory {str(directory)!r} holds the run of another recipe: move it aside")
-    # A run resumes under the name that it started with.
-    if (directory / "recipe.json").exists():
+    if begun:  # a run resumes under the name that it started with
         recipe = Recipe.from_file(directory / "recipe.json")
     return Task(recipe, digest, (label,), directory, status, reason, file.path if file else None)
 
@@ -255,7 +254,7 @@ def _job(task: Task, data_dir: str | Path | None, pool: Pool) -> Job:
     arguments = {
         "recipe": task.recipe.to_json(),
         "directory": str(task.directory if pool.here else directory),
-        "data_dir": str(Path(data_dir).absolute()) if data_dir else None,
+        "data_dir": str(user_path(data_dir).absolute()) if data_dir else None,
         "progress": not pool.here,  # printed to a log
     }
     log = directory.parent / LOGS / f"{task.directory.name}.log"

@@ -15,11 +15,12 @@ from rich.console import Console
 
 from kzoo import studies
 from kzoo.errors import InputError
+from kzoo.pool import Here
 from kzoo.recipes import Recipe, get_recipe
 from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.collecting import collect
 from kzoo.studies.progress import StudyProgress
-from kzoo.studies.running import failures, plan, run_study
+from kzoo.studies.running import _job, failures, plan, run_study
 from kzoo.training.directory import claimed
 from kzoo.training.listing import read_progress
 
@@ -70,6 +71,7 @@ def test_only_and_changes():
         ({"only": "nothing*"}, "wildcard 'nothing\\*' matches no run of study 'tiny': its runs are small, wide"),
         ({"seeds": [1, 1]}, "seeds must be different integers"),
         ({"seeds": [-1]}, "seeds must be different integers"),
+        ({"seeds": [0.5]}, "seeds must be different integers"),
         ({"changes": {"epoch": 1}}, "unknown recipe field 'epoch': did you mean 'epochs'"),
         ({"changes": {"epochs": 0}}, "recipe field 'epochs' is 0"),
         ({"changes": {"dataset": "digit"}}, "unknown dataset 'digit': did you mean 'digits'"),
@@ -81,6 +83,12 @@ def test_bad_input_is_refused_before_training(options, message):
     with pytest.raises(InputError, match=message):
         run_study(TINY, **options)
     assert not RUNS.exists()
+
+
+def test_data_directory_may_be_in_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (task, _) = plan(TINY)
+    assert _job(task, "~/data", Here()).arguments["data_dir"] == str(tmp_path / "data")
 
 
 def test_seeds_of_a_study_of_seeds():
