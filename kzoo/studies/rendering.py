@@ -25,7 +25,7 @@ def rich_tables(records: BudgetRecords, width: int) -> list[RichTable]:
 
     Reported values and differences are in rows below ours.
     """
-    measure = Console(width=10_000, height=100)
+    measure = Console(width=10_000, height=100, markup=False, emoji=False)
     left, parts = list(columns(records)), []
     while left:
         count = len(left)

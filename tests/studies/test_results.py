@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from kzoo.console import plain_console
 from kzoo.errors import InputError
 from kzoo.recipes import get_recipe
-from kzoo.studies import get_study
+from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
 from kzoo.studies.rendering import markdown, rich_tables, to_dict
@@ -144,6 +145,15 @@ def test_tables_fit_the_terminal(made, keep):
     assert [len(table.columns) for table in rich_tables(group, 1)] == [4] * len(names)
     exact = Console(width=10_000).measure(wide[0]).maximum
     assert [len(rich_tables(group, width)) for width in (exact, exact - 1)] == [1, 2]
+
+
+def test_labels_with_brackets_are_measured_as_they_are_printed(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
+    study = Study("own", "ours", "Which?", (Entry(get_recipe("rescue/bn"), "[/bn] [b]" + 20 * "x"),))
+    group = study_records(study, read_records()).budgets["full"]
+    (table,) = rich_tables(group, 300)
+    width = plain_console(width=300).measure(table).maximum
+    assert [len(rich_tables(group, limit)) for limit in (width, width - 1)] == [1, 2]
 
 
 def test_headings_of_columns_are_short_where_there_is_a_short_one(made, keep):
