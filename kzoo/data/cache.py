@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,10 @@ def entries(prefix: str) -> Iterator[Path]:
 
 def _write(folder: Path, arrays: Arrays) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # The leading dot keeps an unfinished entry, left by a killed process, from being taken for one.
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    # The leading dot keeps an unfinished entry, left by a killed process, from being taken for one. A folder of
+    # `tempfile.mkdtemp` would stay closed to other users of the cache.
+    scratch = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    scratch.mkdir()
     try:
         shapes = {}
         for part in _PARTS:

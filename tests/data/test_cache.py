@@ -39,6 +39,16 @@ def test_the_second_reading_builds_nothing(cache: Path) -> None:
     assert [folder.name for folder in (cache / "datasets").iterdir()] == ["key"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_other_users_may_read_an_entry(cache: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        cached("key", built)
+    finally:
+        os.umask(before)
+    assert (cache / "datasets" / "key").stat().st_mode & 0o777 == 0o755
+
+
 def test_sets_without_test_images_are_stored_too() -> None:
     content = {"images": built().images, "labels": built().labels}
     cached("key", lambda: checked(content, "built"))
