@@ -122,6 +122,17 @@ def test_matrix_shows_every_class_and_its_shares(classes):
     assert len(bars) == (2 if classes == 100 else 1)
 
 
+def test_of_many_classes_those_with_images_and_the_lowest_recall_are_shown():
+    labels = np.repeat(np.arange(210), 2)
+    predicted = np.where(labels < 5, labels + 1, labels)
+    figure = plot_per_class(confusion(labels, predicted, [f"class{i}" for i in range(250)]))
+    shown = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    assert len(shown) == 100
+    assert {f"class{i}" for i in range(5)} <= set(shown)
+    assert not {f"class{i}" for i in range(210, 250)} & set(shown)
+    assert figure.get_suptitle().startswith("100 of 250 classes, accuracy")
+
+
 def test_mistakes_are_shown_with_both_classes():
     images = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8, 1)
     mistakes = confident_mistakes([0, 1, 1], np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]))

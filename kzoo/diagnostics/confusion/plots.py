@@ -61,11 +61,16 @@ def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
 
 
 def plot_per_class(result: Confusion, *, title: str = "") -> Figure:
-    """Recall (the accuracy within a class) as bars and precision as dots, from the best class to the worst."""
+    """Recall (the accuracy within a class) as bars and precision as dots, from the best class to the worst.
+
+    Of more than `counts.DENSE` classes, only the `2 * ROWS` with the lowest recall are shown.
+    """
     metrics = result.per_class()
     order = np.argsort(-np.nan_to_num(metrics["recall"], nan=-1.0), kind="stable")
-    if len(order) > counts.DENSE:  # of thousands, those with the lowest recall
-        order = order[-2 * ROWS :]
+    count = f"{len(order):,} classes"
+    if len(order) > counts.DENSE:
+        order = order[metrics["support"][order] > 0][-2 * ROWS :]
+        count = f"{len(order)} of {count}"
     columns = -(-len(order) // ROWS)
     rows = -(-len(order) // columns)
     figure = new_figure(6.4 if columns == 1 else 4.6 * columns, 1.6 + 0.2 * rows)
@@ -79,7 +84,7 @@ def plot_per_class(result: Confusion, *, title: str = "") -> Figure:
         axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(title or f"{len(order)} classes, accuracy {result.accuracy:.1%}", fontsize=12)
+    figure.suptitle(title or f"{count}, accuracy {result.accuracy:.1%}", fontsize=12)
     return figure
 
 
