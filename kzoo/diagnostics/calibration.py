@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss
 
+from kzoo.checks import whole
 from kzoo.diagnostics.confusion import check_labels
 from kzoo.diagnostics.plots import COLORS, new_figure
 from kzoo.errors import InputError
@@ -117,8 +118,7 @@ def calibration(labels: Any, probabilities: Any, *, bins: int = 15) -> Calibrati
         True
     """
     labels, probabilities = _checked(labels, probabilities)
-    if bins < 1:
-        raise InputError(f"bins must be 1 or more, not {bins}")
+    bins = whole("bins", bins)
     predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
     right = predicted == labels
     equal_width = reliability_bins(confidence, right, bins)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kzoo.checks import whole
 from kzoo.diagnostics.plots import DIVERGING, SEQUENTIAL, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs
@@ -63,8 +64,7 @@ def plot_feature_maps(
             spaced.
         channels: largest number of channels to show.
     """
-    if channels < 1:
-        raise InputError(f"channels={channels}: must be 1 or more")
+    channels = whole("channels", channels)
 
     # By default a selection of the convolutions.
     if layers is None:
@@ -104,7 +104,7 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
         kernels: largest number of kernels to show.
 
     Raises:
-        InputError: the layer does not exist, or is not a two-dimensional convolution.
+        InputError: the layer does not exist or is not a two-dimensional convolution, or `kernels` is below 1.
     """
     from matplotlib.colors import Normalize
 
@@ -120,7 +120,7 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
 
     # One picture for each kernel, all on the same scale.
     values = np.asarray(keras.ops.convert_to_numpy(chosen.kernel), np.float32)  # (rows, columns, in, out)
-    count, columns = min(kernels, values.shape[-1]), 8
+    count, columns = min(whole("kernels", kernels), values.shape[-1]), 8
     largest = float(np.abs(values).max()) or 1.0
     rows = -(-count // columns)
     figure = new_figure(0.8 * columns + 1.2, 0.8 * rows + 0.6)

@@ -80,3 +80,5 @@ def test_figures_refuse_what_has_no_convolution(model):
         plot_kernels(keras.Sequential([L.Conv2D(2, 3)]))
     with pytest.raises(InputError, match="channels=0"):
         plot_feature_maps(model, IMAGE, channels=0)
+    with pytest.raises(InputError, match="kernels=0"):
+        plot_kernels(model, kernels=0)
