@@ -109,8 +109,6 @@ def _get(dataset: Dataset, folder: Path) -> Got:
     builder = _builder(tfds, dataset, folder)
     try:
         builder.download_and_prepare()
-    except KeyboardInterrupt:
-        raise
     except Exception as error:  # of the network, the disk, the archive or the builder
         raise _failed(name, error) from None
     return Got(dataset, Path(builder.data_dir), fresh=True)
@@ -121,9 +119,9 @@ def _builder(tfds: Any, dataset: Dataset, folder: Path) -> Any:
     base, _, config = name.partition("/")
     try:
         known = tfds.builder_cls(base)
-    except Exception as error:  # DatasetNotFoundError, or an ImportError of the builder's module
-        if isinstance(error, ImportError):
-            raise _failed(name, error) from None
+    except ImportError as error:  # of the builder's module
+        raise _failed(name, error) from None
+    except Exception:  # DatasetNotFoundError
         near = difflib.get_close_matches(base, tfds.list_builders(with_community_datasets=False), n=1)
         hint = f": did you mean {near[0]!r}?" if near else ""
         raise InputError(f"tensorflow-datasets has no dataset {base!r}{hint}") from None

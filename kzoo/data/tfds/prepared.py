@@ -127,7 +127,7 @@ def located(dataset: Dataset, data_dir: str | Path | None, image_size: int | Non
     # The cache entry of these files, else the files.
     try:
         root = cache_folder()
-        for size in {None, image_size}:
+        for size in dict.fromkeys((image_size, None)):
             entry = None if root is None else root / "datasets" / _key(dataset, prepared, size)
             if entry is not None and cache.read(entry) is not None:
                 return Located(prepared, entry)
@@ -138,7 +138,7 @@ def located(dataset: Dataset, data_dir: str | Path | None, image_size: int | Non
 
 def _cached_versions(dataset: Dataset, image_size: int | None) -> Iterator[Path]:
     """Entries of the cache that hold the dataset in any version."""
-    for size in {None, image_size}:
+    for size in dict.fromkeys((image_size, None)):
         pattern = re.compile(
             rf"{re.escape(_prefix(dataset))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(dataset, size))}"
         )
