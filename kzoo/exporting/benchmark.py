@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from kzoo.checks import is_whole
 from kzoo.errors import InputError
 from kzoo.exporting.export import export
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.exporting.runtimes import Exported
 from kzoo.introspection.keras_file import load_keras_file
+from kzoo.introspection.output_trials import input_shape
 from kzoo.training.saved_set import open_run
 
 BATCHES = (1, 64)
@@ -79,23 +81,21 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
     Raises:
         InputError: the target is something else, or a number is not above 0.
     """
-    if not batches or min(batches) < 1:
+    if not batches or not all(map(is_whole, batches)):
         raise InputError(f"batches must be positive integers, not {list(batches)!r}")
-    if not seconds > 0:
-        raise InputError(f"seconds must be above 0, not {seconds!r}")
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"seconds must be above 0 and finite, not {seconds!r}")
     path = Path(target)
     if path.suffix.lower() in (".onnx", ".tflite") or (path / "saved_model.pb").is_file():
         file = Exported(path)
-        return [_timed(file.format, file, file, batch, seconds) for batch in batches]
+        return [_timed(file, batch, seconds) for batch in batches]
     return _every_runtime(str(target), batches, seconds)
 
 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
-
     # In Keras.
-    is_file = target.endswith(".keras")
-    model = load_keras_file(target) if is_file else open_run(target).model
-    shape = tuple(size or OPEN_SIZE for size in model.input_shape[1:])
+    model = load_keras_file(target) if target.endswith(".keras") else open_run(target).model
+    shape = tuple(size or OPEN_SIZE for size in input_shape(model)[1:])
     timings = []
     for batch in batches:
         images = _pictures(batch, shape, "float32")
@@ -112,14 +112,14 @@ def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[
             path = Path(folder) / f"model{suffix}"
             export(target, path, name)
             file = Exported(path)
-            timings += [_timed(name, file, file, batch, seconds) for batch in batches]
+            timings += [_timed(file, batch, seconds) for batch in batches]
     return timings
 
 
-def _timed(name: str, file: Exported, call: Callable[[np.ndarray], Any], batch: int, seconds: float) -> Timing:
+def _timed(file: Exported, batch: int, seconds: float) -> Timing:
     fixed = tuple(size or OPEN_SIZE for size in file.image_shape)
     dtype = "uint8" if file.input_dtype == "int8" else file.input_dtype  # the call itself quantizes pixels
-    return time_calls(name, call, _pictures(batch, fixed, dtype), seconds)
+    return time_calls(file.format, file, _pictures(batch, fixed, dtype), seconds)
 
 
 def _pictures(batch: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
