@@ -20,7 +20,7 @@ from kzoo.data.augmentation.geometry import rotate
 from kzoo.diagnostics.plots import new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import prepare_images
-from kzoo.introspection.output_kinds import as_probabilities
+from kzoo.introspection.output_kinds import Kind, as_probabilities
 from kzoo.introspection.outputs import read_outputs
 
 if TYPE_CHECKING:
@@ -107,12 +107,13 @@ def invariance(
     prepare_images(model, images[:1])
 
     # Predict the unchanged images, and each change once.
-    still = _answers(model, images)
+    kind = read_outputs(model, images[:4]).kind
+    still = _answers(model, kind, images)
     scores: dict[Any, tuple[float, float]] = {None: (float((still == labels).mean()), 1.0)}
 
     def score(change: Change) -> tuple[float, float]:
         if change not in scores:  # a shift by 0 is the same in all directions, and 180 degrees in both
-            answers = _answers(model, images, change, fill)
+            answers = _answers(model, kind, images, change, fill)
             scores[change] = float((answers == labels).mean()), float((answers == still).mean())
         return scores[change]
 
@@ -227,9 +228,11 @@ def _turn(degrees: float) -> Change:
     return ("turn", degrees % 360) if degrees % 360 else None
 
 
-def _answers(model: keras.Model, images: np.ndarray, change: Change = None, fill: str = "edge") -> np.ndarray:
+def _answers(
+    model: keras.Model, kind: Kind, images: np.ndarray, change: Change = None, fill: str = "edge"
+) -> np.ndarray:
     """The class that the model predicts for each image after a change."""
-    answers, kind = [], read_outputs(model, images[:4]).kind
+    answers = []
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
         if change:

@@ -49,7 +49,7 @@ def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     assert run.evaluate().accuracy == run.result.test.accuracy
     assert Classifier(run.directory).probabilities(part.images) == pytest.approx(part.probabilities, abs=1e-5)
     assert (predicted(run.model, part.images) == part.probabilities.argmax(-1)).all()
-    assert (_answers(run.model, part.images) == part.probabilities.argmax(-1)).all()
+    assert (_answers(run.model, "sigmoid", part.images) == part.probabilities.argmax(-1)).all()
 
     # Its calibration is of both classes, and the doctor takes it for a classifier of two.
     code, text, errors = command("calibration", run.directory, "--json")
