@@ -145,7 +145,8 @@ def _cells(maps: np.ndarray, side: int) -> np.ndarray:
     """Means over a grid of at most `side` by `side` cells of nearly equal size."""
     for axis in (1, 2):
         size = maps.shape[axis]
-        starts = np.unique(np.arange(min(side, size)) * size // min(side, size))
+        count = min(side, size)
+        starts = np.arange(count) * size // count
         sums = np.add.reduceat(maps, starts, axis=axis)
         lengths = np.diff([*starts, size]).astype(np.float32)
         maps = sums / lengths.reshape([-1 if i == axis else 1 for i in range(4)])
