@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from kzoo.errors import InputError, shown
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import (
     AnySchedule,
     Constant,
@@ -92,6 +93,15 @@ def rates_by_step(
         main = [learning_rate(schedule, base, step // steps, max(1, -(-rest // steps))) for step in range(rest)]
     rise = [main[0] * (step + 1) / (warm + 1) for step in range(warm)]
     return np.array([*rise, *main])
+
+
+def first_rate(recipe: Recipe, steps: int) -> float:
+    """The rate of a run's first step; `steps` are those of an epoch."""
+    schedule, base = recipe.schedule, recipe.optimizer.learning_rate
+    by_step = rates_by_step(schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
+    if by_step is not None:
+        return float(by_step[0])
+    return base if isinstance(schedule, Plateau) else learning_rate(schedule, base, 0, recipe.epochs)
 
 
 def _share(schedule: Linear | Polynomial | OneCycle, step: int, steps: int) -> float:
