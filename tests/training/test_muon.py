@@ -1,5 +1,7 @@
 """Muon's update equals an independent NumPy computation; multipliers, rates by step and clipping follow the recipe."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.recipes.settings import SGD, Linear, Muon, RateMultiplier
 from kzoo.training.optimization.muon import orthogonalized
-from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.optimization.optimizers import Multipliers, build_optimizer
 
 SHAPES = {"conv/kernel": (3, 3, 4, 6), "tall/kernel": (12, 5), "conv/bias": (6,), "logits/kernel": (6, 3)}
 STEPS = 6
@@ -105,6 +107,13 @@ def test_rate_multipliers():
     np.testing.assert_allclose(second, [0, 0, -1, -2, -2, -2])
     with pytest.raises(InputError, match=r"'third/\*'.* fits no trained variable; there are first/bias, second/bias"):
         stepped({"rate_multipliers": {"third/*": 1}})
+
+
+def test_a_wrong_wildcard_is_one_short_line():
+    variables = [SimpleNamespace(path=f"stage{i}_conv/kernel") for i in range(100)]
+    with pytest.raises(InputError) as caught:
+        Multipliers({"*bias": RateMultiplier()}, 1).match(variables)
+    assert str(caught.value).endswith("stage9_conv/kernel, ..., stage99_conv/kernel")
 
 
 def test_a_variable_out_of_its_epochs_has_no_momentum_left():

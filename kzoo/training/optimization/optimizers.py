@@ -121,8 +121,9 @@ class Multipliers:
         for pattern, multiplier in self.patterns.items():
             fitting = [i for i, path in enumerate(paths) if fnmatch.fnmatchcase(path, pattern)]
             if not fitting:
+                some = paths if len(paths) <= 12 else [*paths[:10], "...", paths[-1]]
                 raise InputError(
-                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(paths)}"
+                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(some)}"
                 )
             self.by_variable |= dict.fromkeys(fitting, multiplier)
 
