@@ -77,6 +77,12 @@ def test_the_rate_of_the_trial_is_that_of_the_first_step(changes, rate):
         assert keras.ops.convert_to_numpy(optimizer.learning_rate) == pytest.approx(rate)
 
 
+@pytest.mark.slow
+def test_muons_steps_are_not_too_large_where_the_loss_falls(command):
+    _, out, _ = command("doctor", "fastnet-s", "--dataset", "digits", "--json", "--set", "optimizer=muon")
+    assert "learning rate too high" not in [finding["kind"] for finding in json.loads(out)["findings"]]
+
+
 def test_a_rate_that_will_rise_is_not_too_low(command):
     words = ("doctor", "lenet1-max", "--dataset", "digits", "--json", "--set", "optimizer=sgd")
     low = (*words, "--set", "optimizer.learning_rate=1e-8")

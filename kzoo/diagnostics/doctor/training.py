@@ -143,7 +143,8 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     values = {"learning_rate": rate, "update_to_weight": change, "losses": losses, "optimizer": name}
     start = max(losses[0], guess)
     settled = losses[len(losses) // 2 :]
-    if not np.isfinite(losses).all() or min(settled) > 1.5 * start or change > RATIO_HIGH:
+    large = change > RATIO_HIGH and not getattr(optimizer, "normalize", False)  # Muon's steps are as large as kernels
+    if not np.isfinite(losses).all() or min(settled) > 1.5 * start or large:
         evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
         suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
