@@ -40,7 +40,9 @@ class Validated(BaseModel):
             if name in cls.model_fields and any(isinstance(item, bool) for item in held):
                 types = set(_scalars(cls.model_fields[name].annotation))
                 if types & {int, float} and not types & {bool, Any}:
-                    raise ValueError(f"{name} must be a number{' or text' if str in types else ''}, not {value!r}")
+                    wanted = f"a number{' or text' if str in types else ''}"
+                    where = name if held == [value] else f"each entry of {name}"
+                    raise ValueError(f"{where} must be {wanted}, not {value!r}")
         return data
 
 

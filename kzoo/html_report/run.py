@@ -66,6 +66,7 @@ def numbers(record: RunRecord) -> list[Number]:
     trained = "trainable" if every in (None, record.parameters) else f"trained, of {every:,} in all (layers are frozen)"
     details = {
         "test_accuracy": "best epoch’s weights",
+        "test_tta_accuracy": f"{record.recipe.get('tta')} of each image",
         "best_val_accuracy": f"epoch {record.best_epoch}",
         "val_accuracy": f"epoch {record.epochs}",
         "train_accuracy": f"epoch {record.epochs}",

@@ -10,7 +10,7 @@ import numpy as np
 
 from kzoo.data.augmentation.base import UNIT
 from kzoo.data.augmentation.expansions import CHANGES
-from kzoo.data.augmentation.spec import Mixup
+from kzoo.data.augmentation.mixing import Mixing
 from kzoo.diagnostics.confusion import confident_mistakes
 from kzoo.errors import InputError, RunFailed
 from kzoo.html_report.document import Absent
@@ -143,7 +143,7 @@ def augmentation(record: RunRecord, run: Run | None, data_dir: str | Path | None
 
 
 def _changed(change: Any, images: np.ndarray, rng: np.random.Generator, normalization: Any) -> np.ndarray:
-    if isinstance(change, Mixup):
+    if isinstance(change, Mixing):
         return change.mix(images, np.zeros((len(images), 1), np.float32), rng)[0]
     return np.asarray(change(images, rng, normalization))
 

@@ -35,7 +35,7 @@ def assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
     if not rest:
         fields[head] = value
         return
-    inner = fields.get(head)
+    inner = fields.get(head, {})
     if isinstance(inner, BaseModel):
         inner = inner.model_dump()
     if isinstance(inner, str):

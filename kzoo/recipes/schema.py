@@ -193,7 +193,7 @@ class Recipe(Setting):
             raise unknown_field(key, type(self))
         for key in top:
             if fields[key] is None and optional_setting(type(self), key):
-                fields[key] = {}  # early_stop.patience=6 turns early stopping on
+                fields[key] = {}  # early_stop.patience=6 turns early stopping on, class_weights.cat=2 the weights
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             assign(fields, key.split("."), value)
         try:
@@ -234,28 +234,6 @@ class Recipe(Setting):
             }
         )
         return Recipe.from_json(filled.to_json())  # as read back from JSON: lists for tuples in model_options
-
-    @property
-    def rising(self) -> str:
-        """A sentence if the schedule's minimum is above the optimizer's rate, so that the rate rises to it; else ""."""
-        rate, minimum = self.optimizer.learning_rate, getattr(self.schedule, "minimum", 0.0)
-        if minimum <= rate or self.epochs == 1:
-            return ""
-        return (
-            f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
-            "epoch to epoch; lower the minimum if it is to fall (0 is allowed)"
-        )
-
-    def check_rates(self) -> None:
-        """Refuse rate multipliers that no one means; recipes of runs that have begun are not checked.
-
-        Raises:
-            InputError: a rate multiplier applies in no epoch.
-        """
-        for name, multiplier in self.rate_multipliers.items():
-            first, last = multiplier.first_epoch, multiplier.last_epoch
-            if last is not None and first > last:
-                raise InputError(f"rate_multipliers: {name!r} applies from epoch {first} to {last}, that is never")
 
     @property
     def custom_parts(self) -> list[CustomPart]:

@@ -227,6 +227,8 @@ class CustomSchedule(CustomPart, Setting):
 class RateMultiplier(Setting):
     """Factor on the learning rate of some variables in some epochs; in other epochs they do not change.
 
+    Decoupled weight decay shrinks variables by a share of their rate, so the factor counts for it too.
+
     Attributes:
         factor: 0 keeps the variables as they are.
         first_epoch: first epoch with this factor, counted from 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, get_args, get_origin
@@ -44,6 +45,8 @@ MEANT = {
     "model": "arch architecture network net backbone",
     "freeze": "frozen freeze_layers",
 }
+_TYPE = re.compile(r"(constrained-)?(int|float|str)|literal\[.*\]")
+"""Parts of pydantic's locations that name a type, where a field takes several."""
 _MEANT = {word: field for field, words in MEANT.items() for word in words.split()}
 
 
@@ -89,7 +92,8 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
         case "union_tag_not_found" | "model_attributes_type" | "model_type" if field in schema.model_fields:
             kinds = _kinds(schema, problem["loc"])
             allowed = f"a kind or {{'kind': ...}} with its fields; kinds are {', '.join(kinds)}"
-            allowed = allowed if kinds else ", ".join(_fields(schema, problem["loc"]))
+            alone = "a number, or " if field == "rate_multipliers" and len(problem["loc"]) > 1 else ""
+            allowed = allowed if kinds else alone + ", ".join(_fields(schema, problem["loc"]))
             return InputError(f"recipe field {location!r} is {value}: it takes {allowed}")
         case "string_type" if field == "dataset":
             hint = "arrays go into a file (numpy.savez, npz:PATH) or come from a loader (kzoo.register_dataset)"
@@ -98,6 +102,11 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
             entry = next((name for name in problem["input"] if name != "kind"), "kind")
             near = f": did you mean 'model_options.{entry}'?" if field == "model" else ""
             return InputError(f"recipe field {location!r} has no entries, so '{location}.{entry}' cannot be set{near}")
+        case "string_type" if problem["loc"][-1] == "[key]":
+            named = json.dumps({str(problem["input"]): "..."}).replace('"..."', "...")
+            return InputError(f"recipe field {field!r} has the name {value}: names are text, as in {named}")
+        case "dict_type" if location == field:
+            return InputError(f'recipe field {field!r} is {value}: it takes {{"NAME": value}}, or {{}} for none')
         case "tuple_type":
             return InputError(f"recipe field {location!r} is {value}: it takes a list{_as_list(problem.get('input'))}")
         case "missing":
@@ -110,6 +119,8 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
     message = problem["msg"][0].lower() + problem["msg"][1:]
     if location == field and field in schema.model_fields:
         message += _alternatives(schema.model_fields[field].annotation, problem)
+    else:
+        message += _other_members(error, problem)
     return InputError(f"recipe field {location!r} is {value}: {message}")
 
 
@@ -125,6 +136,16 @@ def _alternatives(annotation: Any, problem: Any) -> str:
     return f"{text}; null for none" if NoneType in get_args(annotation) and _means_none(problem.get("input")) else text
 
 
+def _other_members(error: ValidationError, problem: Any) -> str:
+    """What the other types of a nested field's union take: ``, or less than or equal to 255``."""
+    *within, last = problem["loc"]
+    if not _TYPE.fullmatch(str(last)):
+        return ""
+    others = [p for p in error.errors() if [*p["loc"][:-1]] == within and p["loc"][-1] != last]
+    texts = [p["msg"].removeprefix("Input should be ") for p in others if _TYPE.fullmatch(str(p["loc"][-1]))]
+    return "".join(f", or {text}" for text in texts)
+
+
 def _means_none(value: Any) -> bool:
     return isinstance(value, str) and value.lower() in ("", "none", "nil", "null")
 
@@ -133,7 +154,7 @@ def _as_list(value: Any) -> str:
     """How text is written as a list: ``: ["head", "tail"]``."""
     if not isinstance(value, str):
         return ""
-    parts = [] if _means_none(value) else [part.strip() for part in value.split(",")]
+    parts = [] if _means_none(value) else [part.strip(" '\"") for part in value.strip(" []").split(",")]
     return f": {json.dumps(parts)}"
 
 
@@ -148,9 +169,11 @@ def _closest(error: ValidationError) -> Any:
 
 
 def optional_setting(schema: type[BaseModel], field: str) -> bool:
-    """Whether a field holds a setting of one kind, or None: its entries can be set where it is None."""
-    members = list(_members(schema.model_fields[field].annotation)) if field in schema.model_fields else []
-    return len(members) == 1 and "kind" not in members[0].model_fields
+    """Whether a field holds a setting of one kind or a mapping, or None: its entries can be set where it is None."""
+    annotation = schema.model_fields[field].annotation if field in schema.model_fields else None
+    members = list(_members(annotation))
+    one = len(members) == 1 and "kind" not in members[0].model_fields
+    return one or any(get_origin(part) is dict for part in get_args(annotation))
 
 
 def _tags(problem: Any) -> list[str]:

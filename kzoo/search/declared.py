@@ -9,6 +9,7 @@ from typing import Any
 
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import builder_defaults, builder_options, get_variant, takes
+from kzoo.recipes.contradictions import check_contradictions
 from kzoo.recipes.nested import value_of
 from kzoo.recipes.schema import Recipe
 from kzoo.search.space import Choice, Entry, IntRange, Key, Range
@@ -137,7 +138,9 @@ class Space(Mapping[str, Entry]):
     def _fields(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe's fields with values of an entry."""
         try:
-            return plain(self.recipe.override(**changes))
+            changed = self.recipe.override(**changes).resolved()
+            check_contradictions(changed)
+            return plain(changed)
         except InputError as error:
             raise InputError(f"space entry {name!r}: {error}") from None
 

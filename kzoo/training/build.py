@@ -113,6 +113,8 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
             raise InputError(f"{setting} needs validation images, but split.validation leaves none")
         if not len(parts.test):
             raise InputError("split leaves neither validation nor test images")
+    if recipe.tta is not None and not len(parts.test):
+        raise InputError(f"tta={recipe.tta!r} scores test images, but split.test leaves none")
 
     # Add the expansions to the training part.
     sizes = {"drawn": len(parts.train)}

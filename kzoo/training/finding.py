@@ -162,7 +162,9 @@ def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = 
     """
     if not fresh and any(RUNS.glob(folder_name(recipe.name, "*"))):
         return
-    recipe.check_rates()
+    from kzoo.recipes.contradictions import check_contradictions
+
+    check_contradictions(recipe)
     if not recipe.model.startswith("keras:"):
         check_builder(recipe.model)
         check_options(recipe.model, recipe.model_options)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kzoo.console import console_for, say
 from kzoo.errors import InputError, RunFailed
+from kzoo.recipes.contradictions import check_contradictions, surprises
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint
 from kzoo.training.callbacks.finite_guard import NotFinite
@@ -53,9 +54,9 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
         if console is not None:
             say(console, f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs")
     if start is None:
-        recipe.check_rates()
-        if recipe.rising:
-            warnings.warn(recipe.rising, stacklevel=2)
+        check_contradictions(recipe)
+        for sentence in surprises(recipe):
+            warnings.warn(sentence, stacklevel=2)
     data_dir = options.data_dir or (start.state.data_dir if start else None)
     data = options.data or build.load_parts(recipe, data_dir)
     if start is not None:

@@ -8,7 +8,7 @@ import pytest
 import kzoo
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
 from kzoo.diagnostics.doctor.subject import Subject
-from kzoo.diagnostics.doctor.training import GAP, check_history
+from kzoo.diagnostics.doctor.training import GAP, check_history, trial_optimizer
 from kzoo.errors import InputError, RunFailed
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -55,6 +55,41 @@ def test_command_prints_findings_and_exits_with_3(command):
     code, out, _ = command(*words, "--json")
     assert code == 3
     assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["learning rate too high"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate"),
+    [
+        ({"schedule": "cosine"}, 0.8),
+        ({"schedule": "plateau"}, 0.8),
+        ({"schedule": "linear"}, 0.8),
+        ({"schedule": {"kind": "one_cycle", "start": 0.25}}, 0.2),
+        ({"schedule": "cosine", "warmup_epochs": 1}, 0.08),
+        ({"rate_multipliers": {"logits/*": {"factor": 2, "last_epoch": 1}}}, 0.8),
+    ],
+)
+def test_the_rate_of_the_trial_is_that_of_the_first_step(changes, rate):
+    recipe = kzoo.Recipe("a/b", model="lenet1-max", batch_size=100, optimizer={"kind": "sgd", "learning_rate": 0.8})
+    optimizer = trial_optimizer(recipe.override(**changes), 900)
+    assert keras.ops.convert_to_numpy(optimizer.learning_rate) == pytest.approx(rate)
+    for step in range(3):
+        optimizer.iterations.assign(step)
+        assert keras.ops.convert_to_numpy(optimizer.learning_rate) == pytest.approx(rate)
+
+
+@pytest.mark.slow
+def test_muons_steps_are_not_too_large_where_the_loss_falls(command):
+    _, out, _ = command("doctor", "fastnet-s", "--dataset", "digits", "--json", "--set", "optimizer=muon")
+    assert "learning rate too high" not in [finding["kind"] for finding in json.loads(out)["findings"]]
+
+
+def test_a_rate_that_will_rise_is_not_too_low(command):
+    words = ("doctor", "lenet1-max", "--dataset", "digits", "--json", "--set", "optimizer=sgd")
+    low = (*words, "--set", "optimizer.learning_rate=1e-8")
+    _, out, _ = command(*low)
+    assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["learning rate too low"]
+    code, out, err = command(*low, "--set", "schedule=one_cycle")
+    assert (code, json.loads(out)["findings"]) == (0, []), err
 
 
 @pytest.mark.slow

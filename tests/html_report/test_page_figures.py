@@ -5,16 +5,20 @@ import io
 import json
 import re
 import types
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kzoo.data.augmentation.spec import AnyAugmentation
 from kzoo.diagnostics.confusion import Confusion
 from kzoo.diagnostics.plots import new_figure
 from kzoo.html_report.classes import class_table
 from kzoo.html_report.figures import Figure, embed, gradient_figures, gradients_of_runs, growth_of, weight_figures
 from kzoo.html_report.pictures import png, sheet
+from kzoo.html_report.samples import augmentation
+from kzoo.recipes import get_recipe
 from kzoo.training.recorders.weight_histograms import Histogram, WeightHistory
 from tests.html_report.conftest import full, undrawn
 
@@ -153,3 +157,15 @@ def test_of_many_classes_those_with_the_lowest_accuracy_are_listed():
     few = class_table(Confusion(matrix[:3, :3], ("none", "one", "two")))
     assert (few.caption, [row[0] for row in few.rows]) == ("Every class on the test images", ["none", "one", "two"])
     assert few.rows[0] == ("none", "0", "0", "–", "–")
+
+
+@pytest.mark.parametrize("kind", [one.model_fields["kind"].default for one in get_args(AnyAugmentation)])
+def test_every_augmentation_has_its_pictures(kind, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    data = types.SimpleNamespace(train=types.SimpleNamespace(images=images), normalization=None, fingerprint="content")
+    monkeypatch.setattr("kzoo.training.build.load_parts", lambda recipe, data_dir: data)
+    record = types.SimpleNamespace(
+        recipe=get_recipe("vgg08").override(dataset="digits", augmentation=[kind, "flip"]).model_dump(mode="json"),
+        data={"fingerprint": "content"},
+    )
+    assert [strip.title for strip in augmentation(record, None, None)] == [kind, "flip", "all together"]

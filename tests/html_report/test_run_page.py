@@ -133,6 +133,17 @@ def test_the_details_of_the_numbers():
     assert numbers(twice)[-1].detail == "in 2 processes, one after another"
 
 
+def test_the_score_with_test_time_augmentation_is_shown():
+    recipe = get_recipe("rescue/vgg38").override(tta="flip-shift")
+    (shown,) = (
+        number
+        for number in numbers(undrawn(recipe, test_tta={"loss": 1.0, "accuracy": 0.625}))
+        if "test-time" in number.name
+    )
+    assert shown == ("Test accuracy with test-time augmentation", "0.6250", "flip-shift of each image")
+    assert not [number for number in numbers(undrawn()) if "test-time" in number.name]
+
+
 def test_the_budget_shows_what_was_held_out_and_that_images_were_added():
     record = undrawn()
     start, end = "6 of 6 epochs on 1,000 training images", f"; batches of {record.recipe['batch_size']}; seed 0."

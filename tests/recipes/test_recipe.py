@@ -161,25 +161,6 @@ def test_bad_fields_get_one_clear_error(fields, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_rate_that_rises_is_reported():
-    recipe = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
-    assert recipe.rising == ""
-    lower = recipe.override(**{"optimizer.learning_rate": 1e-4})
-    assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in lower.rising
-    assert lower.override(epochs=1).rising == ""
-    assert lower.override(epochs=2).rising == lower.rising
-    assert recipe.override(**{"optimizer.learning_rate": 1e-3}).rising == ""
-    lower.check_rates()  # a search may draw such a rate
-
-
-def test_multipliers_without_effect_are_refused_before_a_run_begins():
-    recipe = Recipe("a/b", model="vgg08", epochs=5)
-    recipe.override(rate_multipliers={"*": {"first_epoch": 6}}).check_rates()  # a recipe that was shortened
-    recipe.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}).check_rates()
-    with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
-        recipe.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}).check_rates()
-
-
 def test_the_order_of_multipliers_belongs_to_a_recipe():
     recipe = Recipe("a/b", model="vgg08")
     one, other = (

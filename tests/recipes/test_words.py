@@ -7,7 +7,7 @@ from kzoo.data.augmentation.spec import PadCrop
 from kzoo.errors import InputError, unknown
 from kzoo.models.registry import create_model, get_variant
 from kzoo.recipes import Recipe, get_recipe
-from kzoo.recipes.settings import EarlyStop
+from kzoo.recipes.settings import EarlyStop, RateMultiplier
 from kzoo.recipes.words import MEANT, meant
 
 CASES = [
@@ -46,6 +46,17 @@ CASES = [
         "'model' has no entries, so 'model.dropout' cannot be set: did you mean 'model_options.dro",
     ),
     ({"precision.policy": 1}, "'precision'"),
+    ({"tta.kind": "flip"}, "field 'tta' has no entries"),
+    ({"augmentation": "[flip, 'cutout']"}, """it takes a list: ["flip", "cutout"]"""),
+    (
+        {"augmentation": [{"kind": "cutout", "fill": 256}]},
+        "cutout.fill' is 256: input should be 'mean', or less than or equal to 255",
+    ),
+    ({"rate_multipliers": 5}, """'rate_multipliers' is 5: it takes {"NAME": value}"""),
+    ({"rate_multipliers": {"*bias": "x"}}, "'rate_multipliers.*bias' is 'x': it takes a number, or factor, first_"),
+    ({"rate_multipliers.*bias.lest_epoch": 1}, "rate_multipliers.*bias has factor, first_epoch, last_epoch"),
+    ({"class_weights": {3: 2.0}}, """'class_weights' has the name 3: names are text, as in {"3": ...}"""),
+    ({"class_weights": {"cat": True}}, "each entry of class_weights must be a number, not {'cat': True}"),
     ({"optimizer.sgd.momentum": 1}, "optimizer is 'adam'; another kind is chosen by optimizer=sgd"),
 ]
 
@@ -120,6 +131,13 @@ def test_values_are_shown_in_short():
 def test_early_stopping_is_enabled_by_one_of_its_entries():
     assert get_recipe("vgg08").early_stop is None
     assert get_recipe("vgg08").override(**{"early_stop.patience": 6}).early_stop == EarlyStop(patience=6)
+
+
+def test_entries_of_mappings_are_set_by_dotted_names():
+    recipe = get_recipe("vgg08").override(**{"class_weights.cat": 2, "rate_multipliers.*bias.last_epoch": 3})
+    assert recipe.class_weights == {"cat": 2.0}
+    assert recipe.rate_multipliers == {"*bias": RateMultiplier(last_epoch=3)}
+    assert recipe.override(**{"class_weights.dog": 3}).class_weights == {"cat": 2.0, "dog": 3.0}
 
 
 def test_augmentation_by_bare_names():

@@ -96,6 +96,7 @@ def test_bad_entries_are_refused(make, says):
         ({"optimizer": Choice("adam", "adamm")}, "adamm"),
         ({"batch_size": [1, 2]}, "Choice, Range or IntRange"),
         ({"name": Choice("a/b", "c/d")}, "unknown recipe field"),
+        ({"augmentation": Choice(["flip"], ["flip", "alternating_flip"])}, "'augmentation': augmentation: flip with"),
         ({"l2": Choice(0.0, when={"l1": 0.0})}, "l1"),
         ({"l1": Choice(0.0, 1.0), "l2": Choice(0.0, when={"l1": 2.0})}, "2.0 is not one of"),
         ({"l1": Choice(0.0, when={"l2": 0.0}), "l2": Choice(0.0, when={"l1": 0.0})}, "circular"),

@@ -1,5 +1,7 @@
 """Muon's update equals an independent NumPy computation; multipliers, rates by step and clipping follow the recipe."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.recipes.settings import SGD, Linear, Muon, RateMultiplier
 from kzoo.training.optimization.muon import orthogonalized
-from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.optimization.optimizers import Multipliers, build_optimizer
 
 SHAPES = {"conv/kernel": (3, 3, 4, 6), "tall/kernel": (12, 5), "conv/bias": (6,), "logits/kernel": (6, 3)}
 STEPS = 6
@@ -107,6 +109,13 @@ def test_rate_multipliers():
         stepped({"rate_multipliers": {"third/*": 1}})
 
 
+def test_a_wrong_wildcard_is_one_short_line():
+    variables = [SimpleNamespace(path=f"stage{i}_conv/kernel") for i in range(100)]
+    with pytest.raises(InputError) as caught:
+        Multipliers({"*bias": RateMultiplier()}, 1).match(variables)
+    assert str(caught.value).endswith("stage9_conv/kernel, ..., stage99_conv/kernel")
+
+
 def test_a_variable_out_of_its_epochs_has_no_momentum_left():
     recipe = Recipe(
         "test/still", model="mlp", optimizer="momentum", rate_multipliers={"*": RateMultiplier(last_epoch=1)}
@@ -120,6 +129,38 @@ def test_a_variable_out_of_its_epochs_has_no_momentum_left():
         seen.append(keras.ops.convert_to_numpy(variable).item())
     assert seen[0] != 0
     assert seen[1] == seen[2] == seen[0]
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("kind", ["muon", "adamw", "momentum"])
+def test_a_factor_of_zero_keeps_variables_as_they_are(kind):
+    fields = {"weight_decay": 0.1, "rate_multipliers": {"still/*": 0, "late/*": RateMultiplier(first_epoch=2)}}
+    recipe = Recipe("test/zero", model="mlp", optimizer=kind, **fields).resolved()
+    made = {}
+    for layer in ("still", "late", "moves"):
+        for name, shape in {"kernel": (3, 3, 2, 2), "bias": (2,)}.items():
+            with keras.name_scope(layer):
+                made[f"{layer}/{name}"] = keras.Variable(np.ones(shape, "float32"), name=name)
+    optimizer = build_optimizer(recipe, 1)
+    optimizer.build(list(made.values()))
+    optimizer.apply([keras.ops.ones_like(variable) for variable in made.values()], list(made.values()))
+    for path, variable in made.items():
+        assert (keras.ops.convert_to_numpy(variable) == 1).all() != path.startswith("moves"), path
+
+
+@pytest.mark.backend
+def test_decoupled_decay_follows_the_multiplied_rate():
+    fields = {"weight_decay": 0.1, "rate_multipliers": {"second/bias": 4}, "optimizer": "sgd"}
+    recipe = Recipe("test/decay", model="mlp", **fields).resolved()
+    made = []
+    for layer in ("first", "second"):
+        with keras.name_scope(layer):
+            made.append(keras.Variable(np.ones(1, "float32"), name="bias"))
+    optimizer = build_optimizer(recipe)
+    optimizer.build(made)
+    optimizer.apply([keras.ops.zeros(1), keras.ops.zeros(1)], made)
+    shrunk = [1 - keras.ops.convert_to_numpy(variable).item() for variable in made]
+    np.testing.assert_allclose(shrunk, [0.001, 0.004], rtol=1e-3)
 
 
 def test_gradients_are_clipped_together():

@@ -253,6 +253,8 @@ def test_no_validation_part_keeps_the_last_epoch():
     assert run.result.best is None
     assert run.result.best_epoch == 2
     assert "val_loss" not in run.history
+    with pytest.raises(kzoo.InputError, match="tta='flip' scores test images"):
+        kzoo.train("lenet1-max", dataset="digits", tta="flip", split={"test": 0}, progress=False)
     with pytest.raises(kzoo.InputError, match="needs validation images"):
         train_mlp(**{"split.validation": 0, "schedule": "plateau"})
 

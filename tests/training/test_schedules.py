@@ -146,3 +146,13 @@ def test_warm_up_must_fit():
         Recipe("a/b", model="mlp", schedule="plateau", warmup_epochs=1)
     with pytest.raises(InputError, match="warmup_epochs=3 must be less than epochs=3"):
         Recipe("a/b", model="mlp", epochs=3, warmup_epochs=3)
+
+
+def test_a_warm_up_of_almost_the_whole_run_leaves_the_schedule_a_step():
+    np.testing.assert_allclose(rates_by_step(Linear(), BASE, 2, 2, 1.9), BASE * np.array([1, 2, 3, 4]) / 4)
+    np.testing.assert_allclose(rates_by_step(Constant(), BASE, 1, 1, 0.9), [BASE])
+
+
+def test_a_peak_at_the_first_step():
+    actual = rates_by_step(OneCycle(peak=0.25, end=0.1, anneal="linear"), BASE, 2, 2)
+    np.testing.assert_allclose(actual, BASE * np.array([1, 0.7, 0.4, 0.1]))

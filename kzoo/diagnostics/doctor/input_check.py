@@ -21,7 +21,6 @@ from kzoo.training.build import Data, build_model, load_parts, prepare_model
 from kzoo.training.checkpoint import load_latest
 from kzoo.training.directory import check_structure, custom_model
 from kzoo.training.finding import named_or_refused
-from kzoo.training.optimization.optimizers import build_optimizer
 from kzoo.training.records import read_history
 from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run
@@ -124,7 +123,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
         no_data,
         tuple(result.data["class_names"]) if result else data.class_names if data else None,
         run.recipe,
-        lambda: build_optimizer(run.recipe),
+        None,
         initial if run.recipe.initial_weights is None else None,
         history,
         epochs * -(-images // run.recipe.batch_size) if images else None,
@@ -136,9 +135,7 @@ def _of_model(
     title: str, model: keras.Model, recipe: Recipe | None, name: str | None, data_dir: str | Path | None, seed: int
 ) -> Subject:
     subject = Subject(title, model, seed, recipe=recipe)
-    if recipe is not None:
-        subject.optimizer = lambda: build_optimizer(recipe.resolved())
-    elif getattr(model, "optimizer", None) is not None:
+    if recipe is None and getattr(model, "optimizer", None) is not None:
         kind, settings = type(model.optimizer), model.optimizer.get_config()
         subject.optimizer = lambda: kind.from_config(settings)
     if name is not None:
@@ -166,7 +163,7 @@ def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed
     # The untrained network.
     model = initial()
     subject = Subject(f"{title} (initial weights, seed {seed})", model, seed, recipe=recipe, steps=0)
-    subject.optimizer, subject.initial = lambda: build_optimizer(recipe), initial
+    subject.initial = initial
     if data is not None:
         _give(subject, data)
     return subject

@@ -35,7 +35,7 @@ class Subject:
         no_data: why there are no images and labels.
         class_names: names by label, or None.
         recipe: the recipe that trains or trained it, or None.
-        optimizer: returns a new optimizer like the one that trains it; None if unknown.
+        optimizer: returns a new optimizer like the one that trains it; None if unknown, or if the recipe tells.
         initial: builds the network as it was before training; None if unknown.
         history: metrics per epoch; empty if there are none.
         steps: optimizer steps done; None if unknown.

@@ -13,7 +13,10 @@ from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, per
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.introspection.gradients import LossProbe
 from kzoo.introspection.layers import find_layers, kernel
-from kzoo.training.optimization.schedules import learning_rate
+from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import OneCycle
+from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.optimization.schedules import first_rate
 
 MOVING, NOT_FINITE, GAP = "loss not moving", "loss not finite", "train/validation gap"
 RATE, HIGH, LOW = "learning rate", "learning rate too high", "learning rate too low"
@@ -113,7 +116,7 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     if subject.images is None or subject.labels is None:
         diagnosis.unchecked.append(Note(RATE, subject.needs_images))
         return True
-    if subject.optimizer is None:
+    if subject.optimizer is None and subject.recipe is None:
         diagnosis.unchecked.append(Note(RATE, "needs a recipe or a compiled model, to know the optimizer"))
         return True
 
@@ -121,12 +124,9 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     fresh = subject.initial is not None and subject.steps != 0
     model = subject.initial() if fresh and subject.initial is not None else subject.model
     images, labels = subject.probe(min(subject.recipe.batch_size if subject.recipe else 32, 64))
-    optimizer = subject.optimizer()
-    if subject.recipe is not None:
-        base = subject.recipe.optimizer.learning_rate
-        rate = learning_rate(subject.recipe.schedule, base, 0, subject.recipe.epochs)
-        optimizer.learning_rate = rate
+    optimizer = trial_optimizer(subject.recipe, len(subject.images)) if subject.recipe else subject.optimizer()
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    rises = subject.recipe and (subject.recipe.warmup_epochs or isinstance(subject.recipe.schedule, OneCycle))
 
     # Take the trial steps.
     losses, ratios = trial_steps(model, images, labels, optimizer)
@@ -143,19 +143,29 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     values = {"learning_rate": rate, "update_to_weight": change, "losses": losses, "optimizer": name}
     start = max(losses[0], guess)
     settled = losses[len(losses) // 2 :]
-    if not np.isfinite(losses).all() or min(settled) > 1.5 * start or change > RATIO_HIGH:
+    large = change > RATIO_HIGH and not getattr(optimizer, "normalize", False)  # Muon's steps are as large as kernels
+    if not np.isfinite(losses).all() or min(settled) > 1.5 * start or large:
         evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
         suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
         diagnosis.findings.append(Finding(HIGH, (), evidence, values, suggestion))
         return False
-    if change < RATIO_LOW and losses[-1] > 0.99 * losses[0]:
+    if change < RATIO_LOW and losses[-1] > 0.99 * losses[0] and not rises:
         evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         suggestion = f"raise the learning rate, to about {_rounded(min(rate * 0.005 / max(change, 1e-12), 1.0))} first."
         diagnosis.findings.append(Finding(LOW, (), evidence, values, suggestion))
         return False
     diagnosis.fine.append(Note(RATE, seen))
     return True
+
+
+def trial_optimizer(recipe: Recipe, images: int) -> keras.optimizers.Optimizer:
+    """A recipe's optimizer, at the rate of the first step of a training on some number of images throughout."""
+    recipe = recipe.resolved()
+    factors = {name: m.factor if m.first_epoch == 1 else 0.0 for name, m in recipe.rate_multipliers.items()}
+    optimizer = build_optimizer(recipe.override(schedule="constant", warmup_epochs=0.0, rate_multipliers=factors))
+    optimizer.learning_rate = first_rate(recipe, -(-images // recipe.batch_size))
+    return optimizer
 
 
 def trial_steps(

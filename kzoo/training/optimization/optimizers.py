@@ -43,6 +43,8 @@ def coupled(base: type) -> type:
             chosen = self.multipliers.by_variable.get(self._get_variable_index(variable))
             if chosen is None:
                 return super().update_step(gradient, variable, learning_rate)
+            if not chosen.factor:
+                return None
             moves = self.multipliers.moves(chosen, self.iterations)
             before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
             self.rate_factor = chosen.factor
@@ -52,6 +54,21 @@ def coupled(base: type) -> type:
                 # Momentum alone would move it further: put it back.
                 self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
             return None
+
+        def _apply_weight_decay(self, variables: Any) -> None:
+            # Keras's decay knows one rate for all, and would also change variables that are to stay as they are.
+            if self.weight_decay is None:
+                return
+            chosen = [self.multipliers.by_variable.get(self._get_variable_index(variable)) for variable in variables]
+            usual = [variable for variable, own in zip(variables, chosen, strict=True) if own is None]
+            if usual:
+                super()._apply_weight_decay(usual)
+            for variable, own in zip(variables, chosen, strict=True):
+                if own is None or not own.factor or not self._use_weight_decay(variable):
+                    continue
+                share = self.weight_decay * own.factor * ops.cast(self.learning_rate, variable.dtype)
+                moves = self.multipliers.moves(own, self.iterations)
+                self.assign(variable, variable * (1 - (share if moves is None else ops.where(moves, share, 0.0))))
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
             variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
@@ -104,8 +121,9 @@ class Multipliers:
         for pattern, multiplier in self.patterns.items():
             fitting = [i for i, path in enumerate(paths) if fnmatch.fnmatchcase(path, pattern)]
             if not fitting:
+                some = paths if len(paths) <= 12 else [*paths[:10], "...", paths[-1]]
                 raise InputError(
-                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(paths)}"
+                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(some)}"
                 )
             self.by_variable |= dict.fromkeys(fitting, multiplier)
 

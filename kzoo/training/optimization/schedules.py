@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from kzoo.errors import InputError, shown
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import (
     AnySchedule,
     Constant,
@@ -76,15 +77,15 @@ def rates_by_step(
         epochs: of the whole run.
         steps: of an epoch.
         warmup_epochs: in which the rate rises in a straight line to the one that the schedule begins with; the schedule
-            itself fills the rest of the run (PyTorch's LinearLR with ``start_factor=1 / (w + 1)`` over the w steps of
-            the warm-up, then the schedule, in a SequentialLR).
+            itself fills the rest of the run, at least one step (PyTorch's LinearLR with ``start_factor=1 / (w + 1)``
+            over the w steps of the warm-up, then the schedule, in a SequentialLR).
 
     Returns:
         float64 (epochs * steps,).
     """
     if not warmup_epochs and not isinstance(schedule, BY_STEP):
         return None
-    warm = round(warmup_epochs * steps)
+    warm = min(round(warmup_epochs * steps), epochs * steps - 1)
     rest = epochs * steps - warm
     if isinstance(schedule, BY_STEP):
         main = [base * _share(schedule, step, rest) for step in range(rest)]
@@ -92,6 +93,15 @@ def rates_by_step(
         main = [learning_rate(schedule, base, step // steps, max(1, -(-rest // steps))) for step in range(rest)]
     rise = [main[0] * (step + 1) / (warm + 1) for step in range(warm)]
     return np.array([*rise, *main])
+
+
+def first_rate(recipe: Recipe, steps: int) -> float:
+    """The rate of a run's first step; `steps` are those of an epoch."""
+    schedule, base = recipe.schedule, recipe.optimizer.learning_rate
+    by_step = rates_by_step(schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
+    if by_step is not None:
+        return float(by_step[0])
+    return base if isinstance(schedule, Plateau) else learning_rate(schedule, base, 0, recipe.epochs)
 
 
 def _share(schedule: Linear | Polynomial | OneCycle, step: int, steps: int) -> float:
@@ -103,7 +113,7 @@ def _share(schedule: Linear | Polynomial | OneCycle, step: int, steps: int) -> f
             return float((1 - step / steps) ** power)
     top = schedule.peak * steps - 1  # as in PyTorch, the first step is 0 and the last one ends the cycle
     if step <= top:
-        first, last, progress = schedule.start, 1.0, step / top
+        first, last, progress = schedule.start, 1.0, step / top if top else 1.0
     else:
         first, last, progress = 1.0, schedule.end, (step - top) / max(1.0, steps - 1 - top)
     if schedule.anneal == "cosine":

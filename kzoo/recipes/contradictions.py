@@ -1,0 +1,53 @@
+"""What no one means by a recipe: settings that contradict each other, and those with a surprising effect (no Keras).
+
+Recipes of runs that have begun are not checked.
+"""
+
+from __future__ import annotations
+
+from kzoo.data.augmentation.spec import AlternatingFlip, Flip
+from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
+
+
+def check_contradictions(recipe: Recipe) -> None:
+    """Refuse settings that undo each other.
+
+    Raises:
+        InputError: a rate multiplier applies in no epoch, or nothing is left of the alternating flips.
+    """
+    for name, multiplier in recipe.rate_multipliers.items():
+        first, last = multiplier.first_epoch, multiplier.last_epoch
+        if last is not None and first > last:
+            raise InputError(f"rate_multipliers: {name!r} applies from epoch {first} to {last}, that is never")
+
+    changes = recipe.augmentation or ()
+    alternating = sum(isinstance(change, AlternatingFlip) for change in changes)
+    if alternating > 1:
+        raise InputError(
+            f"augmentation: alternating_flip is given {alternating} times, and the second undoes the first"
+        )
+    for change in changes:
+        if alternating and isinstance(change, Flip) and 0 < change.horizontal < 1:
+            raise InputError(
+                f"augmentation: flip with horizontal={change.horizontal:g} undoes alternating_flip, because then the "
+                "side is drawn in each epoch: leave one of them out, or flip with horizontal=0"
+            )
+
+
+def surprises(recipe: Recipe) -> list[str]:
+    """A sentence for each setting that is allowed, as a search may draw it, and hardly meant."""
+    sentences = []
+    rate, minimum = recipe.optimizer.learning_rate, getattr(recipe.schedule, "minimum", 0.0)
+    if minimum > rate and recipe.epochs > 1:
+        sentences.append(
+            f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
+            "epoch to epoch; lower the minimum if it is to fall (0 is allowed)"
+        )
+    for name, multiplier in recipe.rate_multipliers.items():
+        if multiplier.first_epoch > recipe.epochs:
+            sentences.append(
+                f"rate_multipliers: {name!r} applies from epoch {multiplier.first_epoch} on and the run has "
+                f"{recipe.epochs}, so these variables are not trained at all"
+            )
+    return sentences

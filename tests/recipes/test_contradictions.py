@@ -1,0 +1,50 @@
+"""Recipes that no one means are refused before a run begins, or reported."""
+
+import pytest
+
+from kzoo.errors import InputError
+from kzoo.recipes import Recipe
+from kzoo.recipes.contradictions import check_contradictions, surprises
+
+RECIPE = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
+
+
+def test_a_rate_that_rises_is_reported():
+    assert surprises(RECIPE) == []
+    lower = RECIPE.override(**{"optimizer.learning_rate": 1e-4})
+    (sentence,) = surprises(lower)
+    assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in sentence
+    assert surprises(lower.override(epochs=1)) == []
+    assert surprises(lower.override(epochs=2)) == [sentence]
+    check_contradictions(lower)  # a search may draw such a rate
+
+
+def test_multipliers_without_effect_are_refused_before_a_run_begins():
+    check_contradictions(RECIPE.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}))
+    with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
+        check_contradictions(RECIPE.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}))
+
+
+def test_variables_that_a_shortened_recipe_does_not_train_are_reported():
+    assert surprises(RECIPE.override(rate_multipliers={"*": {"first_epoch": 5}})) == []
+    short = RECIPE.override(rate_multipliers={"*bias": {"first_epoch": 6}})
+    check_contradictions(short)
+    (sentence,) = surprises(short)
+    assert "'*bias' applies from epoch 6 on and the run has 5, so these variables are not trained at all" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["alternating_flip", "translate", "alternating_flip"], "alternating_flip is given 2 times"),
+        (["flip", "alternating_flip"], "flip with horizontal=0.5 undoes alternating_flip"),
+    ],
+)
+def test_flips_that_undo_each_other_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        check_contradictions(RECIPE.override(augmentation=changes))
+
+
+def test_flips_in_two_directions_are_allowed():
+    upside_down = {"kind": "flip", "horizontal": 0, "vertical": 0.5}
+    check_contradictions(RECIPE.override(augmentation=["alternating_flip", upside_down]))
