@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 
+from kzoo.backend import quiet_import
 from kzoo.lazy import np
 
 
@@ -24,3 +25,11 @@ def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
 def derived_seed(seed: int, purpose: str, *indices: int) -> int:
     """A 31-bit seed that depends on its arguments alone, for libraries that take an integer."""
     return int(generator(seed, purpose, *indices).integers(2**31))
+
+
+def seed_keras(seed: int) -> None:
+    """Seed the generators of Keras, NumPy and Python, from which Keras draws initial weights."""
+    with quiet_import():  # Keras imports TensorFlow to seed it, whatever the backend is
+        import keras
+
+        keras.utils.set_random_seed(seed)

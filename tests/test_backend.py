@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from kzoo.backend import ONEDNN, TENSORFLOW_THREADS, choose_backend, uses_onednn, visible_gpus, without_gpus
+from kzoo.seeds import seed_keras
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,10 @@ def test_a_small_resnet_trains_with_onednn_on_one_core(threads):
         [sys.executable, "-c", ON_ONE_CORE], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_keras_is_seeded_without_what_tensorflow_prints_when_it_is_imported_for_that(monkeypatch, capfd):
+    seeds = []
+    monkeypatch.setattr(keras.utils, "set_random_seed", lambda seed: seeds.append(seed) or os.write(2, b"Could not"))
+    seed_keras(7)
+    assert (seeds, capfd.readouterr().err) == ([7], "")

@@ -17,6 +17,7 @@ from kzoo.cli.parsing import App
 from kzoo.console import complain, plain_console
 from kzoo.data.background import WHITE
 from kzoo.errors import InputError
+from kzoo.seeds import seed_keras
 
 app = App(
     help="Model zoo for small images in Keras: exact architectures, resumable runs, results from records.",
@@ -210,9 +211,7 @@ def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, S
 
         run = open_run(target)
         return run.model, run.class_names
-    import keras
-
-    keras.utils.set_random_seed(seed)
+    seed_keras(seed)
     return create_model(target, **options), None
 
 

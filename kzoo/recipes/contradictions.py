@@ -8,6 +8,10 @@ from __future__ import annotations
 from kzoo.data.augmentation.spec import AlternatingFlip, Flip
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
+from kzoo.recipes.settings import Muon
+
+SGD_RATE, SGD_DECAY = 0.053, 2e-6
+"""Muon's `sgd_rate` and `sgd_decay` for each image of a batch (Jordan 2024, see `Muon`)."""
 
 
 def check_contradictions(recipe: Recipe) -> None:
@@ -43,6 +47,12 @@ def surprises(recipe: Recipe) -> list[str]:
         sentences.append(
             f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
             "epoch to epoch; lower the minimum if it is to fall (0 is allowed)"
+        )
+    optimizer, batch = recipe.optimizer, recipe.batch_size
+    if isinstance(optimizer, Muon) and optimizer.sgd_rate > 4 * SGD_RATE * batch:
+        sentences.append(
+            f"optimizer.sgd_rate={optimizer.sgd_rate:g} is for batches of about {optimizer.sgd_rate / SGD_RATE:,.0f}, "
+            f"not {batch}; {SGD_RATE * batch:.2g} is usual, and {SGD_DECAY * batch:.2g} for optimizer.sgd_decay"
         )
     for name, multiplier in recipe.rate_multipliers.items():
         if multiplier.first_epoch > recipe.epochs:

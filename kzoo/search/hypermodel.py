@@ -22,7 +22,7 @@ from kzoo.search.declared import Space
 from kzoo.search.results import RUN
 from kzoo.search.search import Search
 from kzoo.search.space import Entry
-from kzoo.seeds import derived_seed
+from kzoo.seeds import derived_seed, seed_keras
 from kzoo.training import build
 from kzoo.training.directory import claimed, continue_from, custom_model
 from kzoo.training.records import folder_name
@@ -170,7 +170,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         data = self.data_of(recipe)
         if self.model_function is None:
             return build.build_model(recipe, data)
-        keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
+        seed_keras(derived_seed(recipe.seed, "initial weights"))
         with build.precision(recipe.precision):
             return self.model_function(hp)
 

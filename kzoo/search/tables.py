@@ -98,7 +98,7 @@ def summary(result: SearchResult) -> str:
     if result.status != "running" and result.reason:
         text += f"; ended because {result.reason}" if result.status == "completed" else f"; {result.reason}"
     if result.record.skipped:
-        text += f"\n{result.record.skipped} proposed configurations had been tried before and were skipped"
+        text += f"\nproposed configurations skipped, because they had been tried before: {result.record.skipped}"
     if result.ranked():
         best = result.best
         text += f"\nbest: trial {best.number}, {in_words(best, result.objective)}"

@@ -26,7 +26,7 @@ from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics, Plateau
-from kzoo.seeds import derived_seed
+from kzoo.seeds import derived_seed, seed_keras
 from kzoo.training.identity import origin
 
 
@@ -203,7 +203,7 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
         if option not in options and takes(recipe.model, option):
             options[option] = value
     origin.see(recipe)
-    keras.utils.set_random_seed(derived_seed(recipe.seed, "initial weights"))
+    seed_keras(derived_seed(recipe.seed, "initial weights"))
     with precision(recipe.precision):
         model = create_model(recipe.model, **options)
     if not isinstance(model, keras.Model):

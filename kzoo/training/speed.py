@@ -13,6 +13,7 @@ import numpy as np
 from kzoo.errors import InputError
 from kzoo.introspection.backends import devices, sync
 from kzoo.models.registry import create_model
+from kzoo.seeds import seed_keras
 from kzoo.training import records
 from kzoo.training.build import precision
 from kzoo.training.fast_batch_norm import training_view
@@ -105,7 +106,7 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
 
 
 def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:
-    keras.utils.set_random_seed(0)
+    seed_keras(0)
     with precision(policy):
         model = create_model(name, **options)
     view, logits = training_view(model)

@@ -48,3 +48,13 @@ def test_flips_that_undo_each_other_are_refused(changes, message):
 def test_flips_in_two_directions_are_allowed():
     upside_down = {"kind": "flip", "horizontal": 0, "vertical": 0.5}
     check_contradictions(RECIPE.override(augmentation=["alternating_flip", upside_down]))
+
+
+def test_a_rate_of_muon_for_larger_batches_is_reported():
+    muon = RECIPE.override(optimizer="muon", batch_size=2000)
+    assert surprises(muon) == []
+    (sentence,) = surprises(muon.override(batch_size=20))
+    assert sentence == (
+        "optimizer.sgd_rate=106 is for batches of about 2,000, not 20; 1.1 is usual, and 4e-05 for optimizer.sgd_decay"
+    )
+    assert surprises(muon.override(batch_size=20, **{"optimizer.sgd_rate": 1.0})) == []

@@ -96,7 +96,7 @@ def test_table_has_every_trial_the_best_first():
     assert "3 completed, 1 failed" in summary(result)
     exhausted = summary(made(3, skipped=2, reason="its space is exhausted"))
     assert "ended because its space is exhausted" in exhausted
-    assert "2 proposed configurations had been tried before" in exhausted
+    assert "proposed configurations skipped, because they had been tried before: 2" in exhausted
 
 
 def test_the_trial_with_the_recipes_values_is_named_and_compared_with_the_best():

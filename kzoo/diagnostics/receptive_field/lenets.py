@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
-
 from kzoo.diagnostics.receptive_field.effective import EffectiveField, effective_field, mean_field
 from kzoo.models.lenet import LeNet
+from kzoo.seeds import seed_keras
 
 LENET_SIZE = 64
 """Side of the images that `lenet_fields` uses, large enough for all fields."""
@@ -32,7 +31,7 @@ def lenet_fields(
     """
 
     def field(reduction: str, blocks: int, draw: int) -> EffectiveField:
-        keras.utils.set_random_seed(draw)
+        seed_keras(draw)
         model = LeNet(
             layers=blocks,
             reduction=reduction,
