@@ -112,21 +112,25 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
 
 def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Take a few steps on one batch and undo them; returns whether the learning rate is fine or unknown."""
-    # What the check needs.
+    # What the check needs: images, and a new optimizer at its first rate.
     if subject.images is None or subject.labels is None:
         diagnosis.unchecked.append(Note(RATE, subject.needs_images))
         return True
-    if subject.optimizer is None and subject.recipe is None:
+    recipe, new = subject.recipe, subject.optimizer
+    if recipe is not None:
+        optimizer = trial_optimizer(recipe, len(subject.images))
+    elif new is not None:
+        optimizer = new()
+    else:
         diagnosis.unchecked.append(Note(RATE, "needs a recipe or a compiled model, to know the optimizer"))
         return True
 
-    # The untrained network where it can be rebuilt, and a new optimizer at its first rate.
+    # The untrained network where it can be rebuilt.
     fresh = subject.initial is not None and subject.steps != 0
     model = subject.initial() if fresh and subject.initial is not None else subject.model
-    images, labels = subject.probe(min(subject.recipe.batch_size if subject.recipe else 32, 64))
-    optimizer = trial_optimizer(subject.recipe, len(subject.images)) if subject.recipe else subject.optimizer()
+    images, labels = subject.probe(min(recipe.batch_size if recipe else 32, 64))
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    rises = subject.recipe and (subject.recipe.warmup_epochs or isinstance(subject.recipe.schedule, OneCycle))
+    rises = recipe and (recipe.warmup_epochs or isinstance(recipe.schedule, OneCycle))
 
     # Take the trial steps.
     losses, ratios = trial_steps(model, images, labels, optimizer)
