@@ -194,7 +194,7 @@ def write(name: str, value: float, sd: float | None = None) -> str:
     if kind == "bytes":
         value, sd = value / 2**20, None if sd is None else sd / 2**20
     text = _number(kind, value)
-    if kind == "count" and not sd:  # parameters do not vary with the seed
+    if kind in ("count", "flops") and not sd:  # parameters and operations do not vary with the seed
         return text
     return text if sd is None else f"{text} ± {_number(kind, sd)}"
 

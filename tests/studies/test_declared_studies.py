@@ -287,3 +287,10 @@ def test_receptive_fields_of_report_d_are_exact(layers):
         fields = dict(zip([call.name for call in made], receptive_fields(made), strict=True))
         last = f"block{layers}_reduction_{'pool' if kind == 'average' else 'conv'}"
         assert fields[last] == (side, side)
+
+
+def test_what_does_not_vary_with_the_seed_has_no_deviation():
+    assert metrics.write("training_flops", 2.83e14, 0.0) == "0.28 PFLOP"
+    assert metrics.write("parameters", 1000, 0.0) == "1,000"
+    assert metrics.write("parameters", 1000, 12.0) == "1,000 ± 12"
+    assert metrics.write("test_accuracy", 0.5, 0.0) == "0.5000 ± 0.0000"

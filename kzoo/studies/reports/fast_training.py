@@ -17,6 +17,7 @@ FAST = Study(
     entries=entries(
         {
             "fast 94": "fast/cifar10-94",
+            "fast 94, 8 epochs": "fast/cifar10-94-8-epochs",
             "fast 95": "fast/cifar10-95",
             "fast 96": "fast/cifar10-96",
             "fast CIFAR-100": "fast/cifar100",
@@ -24,6 +25,7 @@ FAST = Study(
         },
         {
             "fast 94": {"test_tta_accuracy": 0.9401, "training_flops": 0.29e15},
+            "fast 94, 8 epochs": {"test_tta_accuracy": 0.9401, "training_flops": 0.29e15},
             "fast 95": {"test_tta_accuracy": 0.9501, "training_flops": 1.4e15},
             "fast 96": {"test_tta_accuracy": 0.9600, "training_flops": 3.1e15},
         },
