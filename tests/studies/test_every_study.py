@@ -33,7 +33,8 @@ SMALLER = {
 SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
 # One study compares batch sizes. In the other, another data set makes one run of two entries' (EMNIST and CIFAR-10),
 # and a record belongs to an entry of another name only where nothing but the amount of training differs.
-OWN_BATCHES = ("batch-size", "reduction", "fast")
+# The rates of short training are for its batches.
+OWN_BATCHES = ("batch-size", "reduction", "fast", "fast-without")
 OWN_EPOCHS = ("fast",)  # the study compares them
 # One run of one study of each report, the cheapest in the default run.
 FAST = {"fully-connected": "MLP"}
