@@ -138,8 +138,7 @@ class Space(Mapping[str, Entry]):
     def _fields(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe's fields with values of an entry."""
         try:
-            changed = self.recipe.override(**changes).resolved()
-            check_contradictions(changed)
+            check_contradictions(changed := self.recipe.override(**changes).resolved())
             return plain(changed)
         except InputError as error:
             raise InputError(f"space entry {name!r}: {error}") from None

@@ -116,9 +116,8 @@ class Owner:
             InputError: no other process can import the model's function, or see `open_directory`.
         """
         self.search, self.directory, self.pool = search, directory, pool
-        if data_dir and not pool.here:
-            data_dir = user_path(data_dir).absolute()
-        self.options: Any = {"data_dir": data_dir and str(data_dir), "checkpoint_minutes": checkpoint_minutes}
+        folder = str(user_path(data_dir).absolute()) if data_dir else None
+        self.options: Any = {"data_dir": folder, "checkpoint_minutes": checkpoint_minutes}
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()

@@ -54,9 +54,10 @@ def test_signals_write_a_checkpoint_and_end_the_run(name, request):
     request.addfinalizer(functools.partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match="'run' can be resumed"):
-        train(directory="run", epochs=1, callbacks=[Signal(number)])
+        train(directory="run", epochs=1, data_dir="data", callbacks=[Signal(number)])
     last = checkpoint.load_latest(Path("run/checkpoint"))
     assert (last.epoch, last.step) == (0, 1)
+    assert last.state.data_dir == str(Path("data").absolute())  # found from any directory that resumes the run
     assert signal.getsignal(number) is before
     assert kzoo.resume("run", progress=False, callbacks=[Signal(number)]).result.epochs == 1
 
