@@ -40,8 +40,8 @@ def FastNet(
     at 32x32 pixels the maps are 31, 15, 7 and 3 wide, and the last pool is the paper's 3x3 one.
 
     The kernel of the whitening convolution is computed from training images (`kzoo.models.whitening.adapt`, which
-    `kzoo.train` calls) and not trained. BatchNorm has no scale; its epsilon is 1e-5 where the paper's code has 1e-12,
-    which also holds in bfloat16 and on GPUs.
+    `kzoo.train` calls for a network that it builds) and not trained. BatchNorm has no scale; its epsilon is 1e-5 where
+    the paper's code has 1e-12, which also holds in bfloat16 and on GPUs.
 
     Args:
         builder: the shared arguments.

@@ -64,6 +64,15 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
     return True
 
 
+def is_adapted(model: keras.Model) -> bool:
+    """Whether the whitening kernel, if any, was computed from images: half of its filters are the others' negatives."""
+    layer = _whitening_layer(model)
+    if layer is None or layer.kernel.trainable:
+        return True
+    first, second = np.split(keras.ops.convert_to_numpy(layer.kernel), [layer.filters // 2], axis=-1)
+    return first.shape == second.shape and bool((first == -second).all())
+
+
 def _whitening_layer(model: keras.Model) -> Any:
     return next((x for x in model.layers if x.name == LAYER and isinstance(x, keras.layers.Conv2D)), None)
 

@@ -20,6 +20,7 @@ from kzoo.data.in_memory import from_arrays, name_of
 from kzoo.errors import InputError
 from kzoo.files import user_path
 from kzoo.introspection.layers import freeze_alike, give_weights
+from kzoo.models.whitening import is_adapted
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.references import reference_to
@@ -185,10 +186,17 @@ def _recipe(source: Any) -> Recipe:
 
 def _copied(model: keras.Model) -> keras.Model:
     """A copy of the custom model to train, so that the same call starts with the same weights again."""
-    # Compile settings are not used.
+    # What is not used, or missing.
     if model.compiled:
         warnings.warn(
             f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",
+            stacklevel=3,
+        )
+
+    if not is_adapted(model):
+        warnings.warn(
+            f"model {model.name!r} has a whitening kernel that was not computed from images and will not be trained: "
+            "call kzoo.models.whitening.adapt(model, images) with the training images first",
             stacklevel=3,
         )
 

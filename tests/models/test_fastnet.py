@@ -91,12 +91,22 @@ def test_adapting_sees_what_the_layer_sees_and_leaves_the_rest():
 
 def test_copies_and_resumed_runs_do_not_train_the_whitening_kernel(tmp_path):
     model = FastNet(**SMALL)
+    adapt(model, photos())
     model.save(tmp_path / "initial.keras")
     for other in (_copied(model), custom_model(tmp_path)):
         assert [weight.path for weight in other.trainable_weights] == [
             weight.path for weight in model.trainable_weights
         ]
     assert layer_table(model, (16, 16, 3)).trainable_parameters == parameters(model)
+
+
+def test_a_whitening_kernel_that_was_not_adapted_is_reported():
+    model = FastNet(**SMALL)
+    with pytest.warns(UserWarning, match=r"kzoo\.models\.whitening\.adapt\(model, images\)"):
+        _copied(model)
+    adapt(model, photos())
+    _copied(model)
+    _copied(FastNet(**SMALL, whiten=False))
 
 
 def test_first_filters_pass_their_channel_through():
