@@ -92,6 +92,11 @@ def user_path(text: str | Path) -> Path:
         raise InputError(f"path {str(text)!r}: there is no such home directory, write the path in full") from None
 
 
+def full_path(text: str | Path | None) -> str | None:
+    """A user's path as text that means the same from any directory and process; None for none."""
+    return str(user_path(text).absolute()) if text else None
+
+
 def home() -> Path | None:
     """The user's home directory; None where there is none, as in a container with an arbitrary user id."""
     try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from kzoo.backend import quiet_import, without_gpus
 from kzoo.console import console_for
 from kzoo.errors import InputError, NotWritten, RunFailed
-from kzoo.files import make_directory, read_json, user_path, write_json
+from kzoo.files import full_path, make_directory, read_json, user_path, write_json
 from kzoo.pool import Event, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.search import results
@@ -116,8 +116,7 @@ class Owner:
             InputError: no other process can import the model's function, or see `open_directory`.
         """
         self.search, self.directory, self.pool = search, directory, pool
-        folder = str(user_path(data_dir).absolute()) if data_dir else None
-        self.options: Any = {"data_dir": folder, "checkpoint_minutes": checkpoint_minutes}
+        self.options: Any = {"data_dir": full_path(data_dir), "checkpoint_minutes": checkpoint_minutes}
         self.described = None if pool.here else describe(search)
         self.outcomes: dict[str, Outcome] = {}
         self.begun: set[str] = set()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kzoo.checks import is_whole
 from kzoo.errors import InputError, RunFailed
-from kzoo.files import user_path
+from kzoo.files import full_path, user_path
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
@@ -254,7 +254,7 @@ def _job(task: Task, data_dir: str | Path | None, pool: Pool) -> Job:
     arguments = {
         "recipe": task.recipe.to_json(),
         "directory": str(task.directory if pool.here else directory),
-        "data_dir": str(user_path(data_dir).absolute()) if data_dir else None,
+        "data_dir": full_path(data_dir),
         "progress": not pool.here,  # printed to a log
     }
     log = directory.parent / LOGS / f"{task.directory.name}.log"

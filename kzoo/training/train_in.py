@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kzoo.console import console_for, say
 from kzoo.errors import InputError, RunFailed
-from kzoo.files import user_path
+from kzoo.files import full_path
 from kzoo.recipes.contradictions import check_contradictions, surprises
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint
@@ -83,7 +83,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     state = RunState(
         digest,
         data.fingerprint,
-        data_dir=str(user_path(data_dir).absolute()) if data_dir else None,
+        data_dir=full_path(data_dir),
         diagnostics=start.state.diagnostics if start else options.diagnostics,
         origin=made_of,
         extends=start.state.extends if start else None,

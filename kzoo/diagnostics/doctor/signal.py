@@ -122,9 +122,10 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     images, _ = subject.probe()
     wanted = sorted({near for index in indices for near in (max(index - 1, 0), index)})
     # As in training, because an untrained network's moving averages do not show which units are alive.
-    statistics = activation_statistics(subject.model, images, training=True, layers=[layers[index] for index in wanted])
-    rows = [row for row in statistics.layers if row.rectifies]
-    if not rows:
+    nearby = [layers[index] for index in wanted]
+    statistics = activation_statistics(subject.model, images, training=True, layers=nearby) if nearby else None
+    rows = [row for row in statistics.layers if row.rectifies] if statistics else []
+    if statistics is None or not rows:
         diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
         return True
     dead = [row for row in rows if row.dead >= DEAD_SHARE * row.units]
