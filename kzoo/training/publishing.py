@@ -21,9 +21,9 @@ from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSe
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
 from kzoo.training.evaluation import evaluate_part
-from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.records import RunRecord, public
 from kzoo.training.run import Run
+from kzoo.training.training_view import training_view
 
 HALF_COST = 0.0005
 """Test accuracy that float16 storage may cost."""

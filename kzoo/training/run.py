@@ -23,8 +23,8 @@ from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, check_structure, custom_model
 from kzoo.training.evaluation import Evaluation, augmented_evaluation, evaluate_part
-from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.finding import check_part, check_run, check_tta
+from kzoo.training.training_view import training_view
 
 
 class Run:

@@ -16,7 +16,7 @@ from kzoo.models.registry import create_model
 from kzoo.seeds import seed_keras
 from kzoo.training import records
 from kzoo.training.build import precision
-from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.training_view import training_view
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 MARGIN = 1.1

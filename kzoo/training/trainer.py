@@ -33,10 +33,10 @@ from kzoo.training.callbacks.progress_bar import ProgressBar
 from kzoo.training.checkpoint import Checkpoint, RunState
 from kzoo.training.directory import save_weights
 from kzoo.training.extending import Extended
-from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
 from kzoo.training.recorders.weight_histograms import WeightHistograms
+from kzoo.training.training_view import training_view
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.settings import Muon, OneCycle, RateMultiplier
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.evaluation import augmented_evaluation
-from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.training_view import training_view
 
 SMALL = get_recipe("fast/cifar10-94").derive(
     "test/fast",

@@ -6,8 +6,8 @@ import pytest
 
 import kzoo
 from kzoo.recipes.settings import Adam, Nesterov
-from kzoo.training.fast_batch_norm import training_view
 from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.training_view import training_view
 
 torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
 from tests.models import torch_references as references  # noqa: E402

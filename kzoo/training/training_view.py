@@ -1,12 +1,15 @@
-"""What is trained: the model up to its logits, with BatchNorm's training step done by TensorFlow's fused kernel.
+"""What is trained: the model up to its logits, with the training step of some layers done in one pass over the map.
 
-Keras 3 computes BatchNorm's statistics with separate operations; TensorFlow's fused kernel does it in one pass over
-the map, forward and backward. The trained view shares every variable with the stock model, and only the stock
-model is ever saved.
+On TensorFlow, Keras 3 computes BatchNorm's statistics, GELU and SiLU with several operations, each of which reads and
+writes the whole map. In training, TensorFlow's fused kernel computes BatchNorm, and on processors XLA compiles each
+activation, and its gradient, to one operation. The trained view shares every variable with the stock model, and only
+the stock model is ever saved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import keras
@@ -19,8 +22,8 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     """The model to call `fit` on, with one output for each class, and whether its outputs are logits.
 
     A softmax or sigmoid at the end is left out (the loss computes it from logits, exactly and in one step); one sigmoid
-    becomes two columns. Layers are shared with `model`, except BatchNorm layers on TensorFlow, which share its
-    variables.
+    becomes two columns. Layers are shared with `model`, except those that are computed in one pass on TensorFlow
+    (BatchNorm, GELU, SiLU), which share its variables.
 
     Args:
         model: any Keras model with one output, see `kzoo.introspection.outputs`.
@@ -44,6 +47,10 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
 
 
 def _can_be_fused(layer: Any) -> bool:
+    return _is_fusable_batch_norm(layer) or _is_fusable_activation(layer)
+
+
+def _is_fusable_batch_norm(layer: Any) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.input_spec is not None
@@ -55,8 +62,17 @@ def _can_be_fused(layer: Any) -> bool:
     )
 
 
+def _is_fusable_activation(layer: Any) -> bool:
+    activations = (keras.activations.gelu, keras.activations.silu)
+    return type(layer) is keras.layers.Activation and layer.activation in activations and _can_compile()
+
+
 def _fused_or_same(layer: Any) -> Any:
-    return fused(layer) if _can_be_fused(layer) else layer
+    if _is_fusable_batch_norm(layer):
+        return fused(layer)
+    if _is_fusable_activation(layer):
+        return _activation_class().from_config(layer.get_config())
+    return layer
 
 
 def fused(layer: keras.layers.BatchNormalization) -> keras.layers.BatchNormalization:
@@ -74,10 +90,8 @@ def fused(layer: keras.layers.BatchNormalization) -> keras.layers.BatchNormaliza
     return stand_in
 
 
+@cache
 def _fused_class() -> type:
-    global _class
-    if _class is not None:
-        return _class
     import tensorflow as tf
 
     stock = keras.layers.BatchNormalization
@@ -110,8 +124,53 @@ def _fused_class() -> type:
     # Weight files are keyed by class name and configurations by module: whatever saves the view saves stock layers.
     BatchNormalization.__module__ = stock.__module__
     BatchNormalization.__qualname__ = stock.__qualname__
-    _class = BatchNormalization
-    return _class
+    return BatchNormalization
 
 
-_class: type | None = None
+@cache
+def _activation_class() -> type[keras.layers.Activation]:
+    stock = keras.layers.Activation
+
+    class Activation(stock):  # type: ignore[misc, valid-type]
+        def call(self, inputs: Any, training: bool | None = None) -> Any:
+            return compiled(self.activation)(inputs) if training else super().call(inputs)
+
+    Activation.__module__ = stock.__module__
+    Activation.__qualname__ = stock.__qualname__
+    return Activation
+
+
+@cache
+def compiled(activation: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An activation in one operation, and its gradient in another, both in float32 inside (TensorFlow only).
+
+    The gradient is computed from the input, so that nothing else has to be kept until the backward pass.
+    """
+    import tensorflow as tf
+
+    def in_float32(inputs: Any) -> Any:
+        return tf.cast(activation(tf.cast(inputs, tf.float32)), inputs.dtype)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def backward(inputs: Any, gradient: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = in_float32(inputs)
+        return tape.gradient(outputs, inputs, gradient)
+
+    forward = tf.function(in_float32, jit_compile=True, autograph=False)
+    return tf.custom_gradient(lambda inputs: (forward(inputs), lambda gradient: backward(inputs, gradient)))
+
+
+@cache
+def _can_compile() -> bool:
+    """Whether XLA compiles for the processor here, and there is no GPU (whose XLA needs more libraries)."""
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("GPU"):
+        return False
+    try:
+        tf.function(tf.abs, jit_compile=True)(tf.zeros([1]))
+    except tf.errors.OpError:
+        return False
+    return True

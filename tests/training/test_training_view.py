@@ -1,11 +1,13 @@
 """What is trained shares all variables with the stock model and trains as it does."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
 import kzoo
-from kzoo.training.fast_batch_norm import training_view
+from kzoo.training.training_view import compiled, training_view
 
 pytestmark = pytest.mark.backend
 
@@ -14,9 +16,14 @@ LABELS = np.random.default_rng(1).integers(0, 4, 24)
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
 
 
-def network():
+def network(activation="leaky_relu"):
     keras.utils.set_random_seed(3)
-    return kzoo.create_model("vgg08-bn", classes=4, input_shape=(16, 16, 3), blocks=[0], **STATISTICS)
+    model = kzoo.create_model("vgg08-bn", classes=4, input_shape=(16, 16, 3), blocks=[0], **STATISTICS)
+
+    def exchanged(layer):
+        return keras.layers.Activation(activation, name=layer.name) if "act" in layer.name else layer
+
+    return keras.models.clone_model(model, clone_function=exchanged)
 
 
 def test_view_gives_logits_and_shares_variables():
@@ -30,10 +37,11 @@ def test_view_gives_logits_and_shares_variables():
     )
 
 
-def test_training_the_view_trains_the_stock_model_as_stock_keras_would():
+@pytest.mark.parametrize("activation", ["leaky_relu", "gelu", "silu"])
+def test_training_the_view_trains_the_stock_model_as_stock_keras_would(activation):
     trained = []
     for with_view in (True, False):
-        model = network()
+        model = network(activation)
         target, logits = training_view(model) if with_view else (model, False)
         target.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
         for _ in range(5):
@@ -41,7 +49,7 @@ def test_training_the_view_trains_the_stock_model_as_stock_keras_would():
         trained.append(model.get_weights())
     for ours, stock in zip(*trained, strict=True):
         np.testing.assert_allclose(ours, stock, rtol=2e-3, atol=2e-4)
-    start = network()
+    start = network(activation)
     pairs = zip(start.weights, trained[0], start.get_weights(), strict=True)
     still = [w.path for w, after, before in pairs if np.abs(after - before).max() < 1e-6]
     assert all(path.endswith("bias") for path in still)  # BatchNorm takes a bias before it out again
@@ -79,6 +87,48 @@ def test_fused_layers_are_used_on_tensorflow():
         normal = keras.layers.BatchNormalization(**options)(image)
         view, _ = training_view(keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(normal))))
         assert (type(view.layers[1]) is not keras.layers.BatchNormalization) == fusable, options
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA compiles for TensorFlow")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["gelu", "silu"])
+def test_compiled_activations_and_their_gradients_are_exact_up_to_rounding(name, dtype):
+    import tensorflow as tf
+
+    x = tf.cast(tf.linspace(-9.0, 9.0, 181), dtype)
+    upstream = tf.cast(tf.linspace(0.5, 2.0, 181), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = compiled(keras.activations.get(name))(x)
+    gradient = tape.gradient(y, x, upstream)
+    # Independent: the formulas in double precision.
+    z, up = (np.asarray(tf.cast(t, tf.float64)) for t in (x, upstream))
+    if name == "gelu":
+        cdf = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in z])
+        slope = cdf + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    else:
+        cdf = 1 / (1 + np.exp(-z))
+        slope = cdf + z * cdf * (1 - cdf)
+    tolerance = 2e-6 if dtype == "float32" else 2**-8
+    assert y.dtype == gradient.dtype == dtype
+    np.testing.assert_allclose(tf.cast(y, tf.float64), z * cdf, rtol=tolerance, atol=tolerance / 10)
+    np.testing.assert_allclose(tf.cast(gradient, tf.float64), up * slope, rtol=tolerance, atol=tolerance / 10)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA compiles for TensorFlow")
+def test_activations_of_several_operations_are_compiled_in_training_only():
+    view, _ = training_view(network("gelu"))
+    exchanged = [layer for layer in view.layers if isinstance(layer, keras.layers.Activation)]
+    assert exchanged
+    assert all(type(layer) is not keras.layers.Activation for layer in exchanged)
+    assert type(keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(exchanged[0]))) is (
+        keras.layers.Activation
+    )
+    other, _ = training_view(network("tanh"))
+    assert all(type(layer) is keras.layers.Activation for layer in other.layers if "act" in layer.name)
+    # A prediction computes what the stock model computes, bit for bit.
+    x = np.linspace(-3, 3, 8, dtype="float32")
+    np.testing.assert_array_equal(exchanged[0](x), keras.activations.gelu(x))
 
 
 def test_custom_models():
