@@ -40,7 +40,7 @@ def results(directory: Path, *, small: bool) -> str:
 
     Args:
         directory: of the records.
-        small: runs at smaller budgets than the report's; if False, runs at the report's budgets.
+        small: runs at smaller budgets than the report's; if False, runs at the report's budgets, in any precision.
     """
     from kzoo.studies import metrics, tables
 
@@ -53,7 +53,8 @@ def results(directory: Path, *, small: bool) -> str:
                 if cell is None or runs in included:
                     continue
                 included.add(runs)
-                if small == row.budget.startswith("full"):
+                # Another precision alone is not a smaller budget.
+                if small == row.budget.startswith(("full", "precision=")):
                     continue
                 ours = f"{cell.ours()} (n={len(cell.values)})" if cell.values else "failed"
                 metric = metrics.metric(cell.metric).title
