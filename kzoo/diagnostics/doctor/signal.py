@@ -41,17 +41,16 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
         return True
 
     # Pixels must be finite numbers.
-    images, _ = subject.probe()
-    values = images.astype(np.float64)
-    if not np.isfinite(values).all():
-        share = percent(float((~np.isfinite(values)).mean()))
+    if not subject.finite:
+        share = percent(float((~np.isfinite(subject.images)).mean()))
         evidence = f"{share} of the pixel values are not finite numbers."
         suggestion = "find out where the images are divided by zero or read wrongly, and leave these images out."
         diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
         return False
 
     # The scale of the pixels, and of the first layer's outputs.
-    low, high = float(values.min()), float(values.max())
+    images, _ = subject.probe()
+    low, high = float(images.min()), float(images.max())
     rescales = has_input_scaling(subject.model)
     first = _input_scale(subject.model, images)
     scale = None if first is None else first[1]
@@ -96,7 +95,7 @@ def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | 
     This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
     for path, layer in find_layers(model):
-        weights = kernel(layer)
+        weights = kernel(layer, frozen=True)
         rows = () if weights is None else activation_statistics(model, images, training=True, layers=[layer]).layers
         if rows:  # there are none for a layer that is not used
             values = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
