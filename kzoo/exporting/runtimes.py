@@ -244,10 +244,20 @@ def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
     model = importlib.import_module("kzoo.introspection.keras_file").load_keras_file(file.path)  # needs Keras
     outputs = importlib.import_module("kzoo.introspection.outputs")
+    inputs, results = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if not inputs:
+        raise InputError(
+            f"{str(file.path)!r} does not say which images it takes: save a Functional model, "
+            "keras.Model(inputs, model(inputs))"
+        )
+    (image,), _ = _one(file, "input", inputs), _one(file, "output", results)
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata, file.model = read_metadata(file.path), model
-    image = model.inputs[0]
     output = file.metadata.get("output", {}).get("name", "outputs")
-    run = lambda images: keras.ops.convert_to_numpy(model(images, training=False))  # noqa: E731
+
+    def run(images: np.ndarray) -> Any:
+        (outputs,) = keras.tree.flatten(model(images, training=False))  # of one output, perhaps in a dictionary
+        return keras.ops.convert_to_numpy(outputs)
+
     return run, tuple(image.shape), keras.backend.standardize_dtype(image.dtype), output
