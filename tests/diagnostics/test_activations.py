@@ -133,6 +133,9 @@ def test_random_images_have_the_scale_that_the_model_takes():
     unit = random_images(kzoo.VGG08(), 16)
     assert unit.std() == pytest.approx(1, abs=0.1)
     assert not np.array_equal(unit, random_images(kzoo.VGG08(), 16, seed=1))
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image / 255 - 0.5)))
+    assert random_images(model, 16).max() > 100  # a division scales too
 
 
 def test_plot_shows_layers_with_a_kernel_or_a_relu():

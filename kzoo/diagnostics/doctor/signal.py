@@ -95,7 +95,7 @@ def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | 
     This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
     for path, layer in find_layers(model):
-        weights = kernel(layer, frozen=True)
+        weights = kernel(layer)
         rows = () if weights is None else activation_statistics(model, images, training=True, layers=[layer]).layers
         if rows:  # there are none for a layer that is not used
             values = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
