@@ -14,6 +14,7 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, some
+from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.introspection.file_metadata import checked, from_properties, read_metadata
 from kzoo.introspection.output_kinds import Kind
 
@@ -179,6 +180,11 @@ def _onnx(file: Exported, threads: int | None) -> Opened:
 def _litert(file: Exported, threads: int | None) -> Opened:
     module = _module("ai_edge_litert.interpreter", "litert", "a LiteRT file")
     interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
+    for entry in interpreter.get_input_details():
+        batch, *sizes = entry["shape_signature"].tolist() or [1]
+        if min(sizes, default=0) < 0:  # LiteRT would take 1 pixel, which may be too few for a convolution
+            open_sizes = [OPEN_SIZE if size < 0 else size for size in sizes]
+            interpreter.resize_tensor_input(entry["index"], [max(batch, 1), *open_sizes])
     interpreter.allocate_tensors()  # now, while its messages are hidden
     runner = interpreter.get_signature_runner()
     ((name, details),) = _one(file, "input", runner.get_input_details().items())

@@ -152,6 +152,17 @@ def test_a_damaged_keras_file_is_one_error(model):
         Classifier("damaged.keras")
 
 
+@on_tensorflow
+def test_a_litert_file_for_images_of_any_size():
+    pytest.importorskip("ai_edge_litert")
+    image = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3)(image))
+    model = keras.Model(image, keras.layers.Softmax()(x))
+    export(model, "any.tflite")
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3)).astype("uint8")
+    np.testing.assert_allclose(Exported("any.tflite")(images), model.predict(images, verbose=0), atol=1e-4)
+
+
 @keras.saving.register_keras_serializable("kzoo-tests")
 class Subclassed(keras.Model):
     def call(self, x):
