@@ -187,7 +187,7 @@ def scaled_weights(
         inputs: u, (batch, features).
         weights: W, (features, channels).
         gradient: with respect to BatchNorm's output, (batch, channels).
-        factor: a, not 0.
+        factor: a, above 0.
         epsilon: of BatchNorm.
 
     Returns:

@@ -192,7 +192,7 @@ def axes(
     # Check the arguments.
     windows, strides, dilations = pair(what, window), pair("stride", stride), pair("dilation", dilation)
     explicit = _explicit(padding)
-    if explicit is None and padding not in ("same", "valid"):
+    if explicit is None and not (isinstance(padding, str) and padding in ("same", "valid")):
         raise InputError(
             f"padding must be 'same', 'valid', a number of zeros that is not negative, two of them, or "
             f"((top, bottom), (left, right)), not {padding!r}"

@@ -15,12 +15,14 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from kzoo.checks import whole
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
 from kzoo.introspection.depth import factor_per_step
 from kzoo.introspection.gradients import layer_outputs, parameter_gradients, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers, kernel
+from kzoo.introspection.outputs import class_outputs
 from kzoo.seeds import generator
 
 MEMORY = 256 * 2**20
@@ -42,7 +44,7 @@ class LayerActivations:
         units: size of the channel axis.
         rectifies: whether it ends in a ReLU, whose units can die.
         dead: number of units of a rectifying layer that are zero for every image, at every position; otherwise 0.
-        has_kernel: whether it has a weight matrix or convolution kernel.
+        has_kernel: whether it has a weight matrix or convolution kernel, frozen or not.
         decay: for a layer with a kernel, the variance of its output divided by that of the previous layer with a
             kernel; None for the first one and for other layers.
     """
@@ -82,7 +84,7 @@ class SignalPropagation:
     """Size of signal and gradient in a network's layers with a kernel, in the order of computation.
 
     Attributes:
-        layers: their paths.
+        layers: their paths; those that return several tensors are left out.
         forward: variance of each layer's output.
         backward: mean square of the gradient with respect to each layer's kernel.
         forward_factor: fitted factor from layer to layer (least squares of the logarithm); NaN for a single layer, or
@@ -149,20 +151,19 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
         images: number of images.
 
     Raises:
-        InputError: the model is not built, has several inputs, or has nothing to train.
+        InputError: the model is not built, has several inputs, is no classifier or has nothing to train; or `images` is
+            below 1.
 
     Example:
         >>> kzoo.signal_propagation(model).layers
         ('block1_conv', 'logits')
     """
-    pixels = random_images(model, images, seed)
-    shape = model.output_shape
-    if not isinstance(shape, tuple) or len(shape) != 2:
-        raise InputError(f"model {model.name!r} must have one output (batch, classes), it gives {shape}")
-    targets = generator(seed, "random classes").integers(0, shape[-1], images)
+    pixels = random_images(model, whole("images", images), seed)
+    targets = generator(seed, "random classes").integers(0, class_outputs(model, pixels[:4]).classes, images)
     rows = activation_statistics(model, pixels, training=True).layers
-    by_kernel = kernel_gradients(model, parameter_gradients(model, pixels, targets).gradients)
-    variance = {row.path: row.std**2 for row in rows}
+    variance = {row.path: row.std**2 for row in rows}  # without layers that return several tensors
+    gradients = parameter_gradients(model, pixels, targets).gradients
+    by_kernel = [row for row in kernel_gradients(model, gradients) if row[0] in variance]
     forward = [variance[path] for path, _, _ in by_kernel]
     backward = [float(np.square(gradient, dtype=np.float64).mean()) for _, _, gradient in by_kernel]
     return SignalPropagation(
@@ -278,5 +279,5 @@ def _measured(path: str, layer: Any, output: np.ndarray) -> LayerActivations:
         units=int(output.shape[-1]),
         rectifies=ends,
         dead=int((~active).sum()) if ends else 0,
-        has_kernel=kernel(layer) is not None,
+        has_kernel=kernel(layer, frozen=True) is not None,
     )

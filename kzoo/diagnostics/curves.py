@@ -46,14 +46,14 @@ def plot_learning_curves(
     panels = figure.subplots(1, 2)
     longest = 1
     for (name, history), color in zip(runs.items(), _cycle(len(runs)), strict=True):
-        if not any(history.get(key) for key in ("loss", "accuracy", "val_loss", "val_accuracy")):
+        if not any(len(history.get(key, ())) for key in ("loss", "accuracy", "val_loss", "val_accuracy")):
             raise InputError(
                 f"history {name!r} has no loss and no accuracy: its keys are {', '.join(history) or 'none'}"
             )
         for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
             for line, style in ((key, "--"), (f"val_{key}", "-")):
-                values = history.get(line)
-                if values:
+                values = history.get(line, ())
+                if len(values):
                     longest = max(longest, len(values))
                     # A single epoch would be a line of length zero: draw a ring for training and a dot for validation.
                     fill = color if style == "-" else "none"

@@ -13,14 +13,14 @@ import numpy as np
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.images import read_images, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
-from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, pictures
+from kzoo.diagnostics.grad_cam import check_names, grad_cam, last_map, overlay, pictures
 from kzoo.diagnostics.plots import check_output, new_figure, save_figure
 from kzoo.errors import InputError, unknown
 from kzoo.files import make_directory
 from kzoo.introspection.gradients import prepare_images
 from kzoo.introspection.layers import find_layer
-from kzoo.introspection.output_kinds import as_probabilities
 from kzoo.introspection.outputs import read_outputs
+from kzoo.introspection.predictions import probabilities_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,8 @@ def explain_images(
         overwrite: whether existing pictures are replaced; if this is False and one exists, nothing is written.
 
     Raises:
-        InputError: a file is not an image, a name is unknown, the model does not take such images, or a picture exists.
+        InputError: a file is not an image, a name is unknown, the model does not take such images, `class_names` are
+            not as many as its classes, or a picture exists.
     """
     # Classes and Grad-CAM maps of the scaled images.
     shape = image_shape(model)
@@ -92,8 +93,9 @@ def explain_images(
     scaled = [resize(image, (shape[0] or image.shape[0], shape[1] or image.shape[1])) for image in originals]
     prepare_images(model, scaled[0][None])
     path = last_map(model, scaled[0][None]) if layer is None else find_layer(model, layer)[0]
-    kind = read_outputs(model, scaled[0][None]).kind
-    shares = [as_probabilities(model.predict_on_batch(image[None]), kind)[0] for image in scaled]
+    check_names(model, scaled[0][None], class_names)
+    kind = read_outputs(model, prepare_images(model, scaled[0][None])).kind
+    shares = [probabilities_of(model, image[None], kind)[0] for image in scaled]
     answers = [int(share.argmax()) for share in shares]
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]

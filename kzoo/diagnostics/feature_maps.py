@@ -142,7 +142,7 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
 
 
 def _is_convolution(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.Conv2D) and len(layer.kernel.shape) == 4
+    return isinstance(layer, keras.layers.Conv2D) and layer.built and len(layer.kernel.shape) == 4
 
 
 def _bare(axes: Any) -> None:

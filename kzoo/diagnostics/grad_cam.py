@@ -22,8 +22,8 @@ from kzoo.diagnostics.plots import new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import activation_gradients, layer_outputs, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers
-from kzoo.introspection.output_kinds import as_probabilities
 from kzoo.introspection.outputs import read_outputs, without_ending
+from kzoo.introspection.predictions import probabilities_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,14 +109,10 @@ def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> n
     """The class (the most likely label) that a model predicts for each image, int64 (n,).
 
     Raises:
-        InputError: its outputs are not those of a classifier, see `kzoo.introspection.outputs`.
+        InputError: its outputs are not those of a classifier, see `kzoo.introspection.outputs`, or not finite.
     """
-    kind = read_outputs(model, images[:4]).kind
-    outputs = [
-        np.asarray(model.predict_on_batch(images[start : start + batch_size]))
-        for start in range(0, len(images), batch_size)
-    ]
-    return as_probabilities(np.concatenate(outputs), kind).argmax(-1)
+    kind = read_outputs(model, prepare_images(model, images[:4])).kind
+    return probabilities_of(model, images, kind, batch_size).argmax(-1)
 
 
 def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.ndarray:
@@ -162,7 +158,7 @@ def plot_grad_cam(
     model: keras.Model,
     images: np.ndarray,
     layers: Sequence[Any] | None = None,
-    classes: Sequence[int] | None = None,
+    classes: int | Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
     """A grid with a row for each image and class, and columns for the image and for each layer.
@@ -173,15 +169,22 @@ def plot_grad_cam(
         layers: by default, the layer that `grad_cam` uses.
         classes: classes to explain for every image; by default, the predicted class of each image.
         class_names: names by label.
+
+    Raises:
+        InputError: as `grad_cam`, or `class_names` are not as many as the model's classes.
     """
     # Maps of every image and class, for each layer.
     images = np.asarray(images)
     prepare_images(model, images[:1])
     layers = [last_map(model, images[:1])] if layers is None else list(layers)
     paths = [find_layer(model, layer)[0] for layer in layers]
+    check_names(model, images, class_names)
     answers = _classes(model, images, None, 32)
-    rows = [(i, label) for i in range(len(images)) for label in (answers[i : i + 1] if classes is None else classes)]
-    repeated, labels = images[[i for i, _ in rows]], [int(label) for _, label in rows]
+    chosen = None if classes is None else np.atleast_1d(classes)
+    if chosen is not None and not chosen.size:
+        raise InputError("classes is empty: at least one is needed")
+    rows = [(i, label) for i in range(len(images)) for label in (answers[i : i + 1] if chosen is None else chosen)]
+    repeated, labels = images[[i for i, _ in rows]], np.array([label for _, label in rows])
     shown = [overlay(repeated, grad_cam(model, repeated, path, labels)) for path in paths]
     plain = pictures(repeated)
 
@@ -193,7 +196,7 @@ def plot_grad_cam(
     grid = figure.subplots(len(rows), 1 + len(paths), squeeze=False)
     for row, (i, label) in enumerate(rows):
         grid[row, 0].imshow(plain[row])
-        grid[row, 0].set_ylabel(f"for {name(label)}")
+        grid[row, 0].set_ylabel(f"for {name(int(label))}")
         grid[row, 0].set_title(f"predicted {name(int(answers[i]))}")
         for axes, pictures_ in zip(grid[row, 1:], shown, strict=True):
             axes.imshow(pictures_[row])
@@ -202,6 +205,15 @@ def plot_grad_cam(
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure
+
+
+def check_names(model: keras.Model, images: np.ndarray, names: Sequence[str] | None) -> None:
+    """Refuse names of classes that are not as many as the model's classes."""
+    if names is None:
+        return
+    count = read_outputs(model, prepare_images(model, images[:4])).classes
+    if len(names) != count:
+        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {count} classes")
 
 
 def _maps(model: keras.Model, layer: Any, images: np.ndarray, score: Callable[[Any], Any]) -> np.ndarray:
@@ -223,7 +235,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
     chosen = np.asarray(classes)
     if chosen.dtype.kind not in "iu" or chosen.shape not in ((), (len(images),)):
         raise InputError(f"classes={classes!r}: one integer, or one for each of {len(images)} images, is needed")
-    count = read_outputs(model, images[:4]).classes
+    count = read_outputs(model, prepare_images(model, images[:4])).classes
     if chosen.min() < 0 or chosen.max() >= count:
         raise InputError(f"classes={classes!r}: allowed are 0..{count - 1}, the classes of {model.name!r}")
     return np.broadcast_to(chosen, len(images)).astype(np.int64)
@@ -232,7 +244,7 @@ def _classes(model: keras.Model, images: np.ndarray, classes: Any, batch_size: i
 @contextlib.contextmanager
 def _score_of_logits(model: keras.Model, images: np.ndarray) -> Iterator[Callable[[np.ndarray, Any], Any]]:
     """A context in which the model returns logits if possible; yields the score, a function of classes and outputs."""
-    model_outputs = read_outputs(model, images)
+    model_outputs = read_outputs(model, prepare_images(model, images))
     apart = model_outputs.kind in ("sigmoid", "sigmoids")
     gives_logits = model_outputs.kind == "logits" or model_outputs.ending is not None
 

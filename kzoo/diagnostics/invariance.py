@@ -20,8 +20,9 @@ from kzoo.data.augmentation.geometry import rotate
 from kzoo.diagnostics.plots import new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import prepare_images
-from kzoo.introspection.output_kinds import Kind, as_probabilities
+from kzoo.introspection.output_kinds import Kind
 from kzoo.introspection.outputs import read_outputs
+from kzoo.introspection.predictions import probabilities_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +98,7 @@ def invariance(
         name: name for legends; by default, the model's.
 
     Raises:
-        InputError: an argument is wrong, or the images do not fit the model.
+        InputError: an argument is wrong, the images do not fit the model, or its outputs are not finite.
 
     Example:
         >>> kzoo.invariance(model, images, labels, shifts=[0, 1], angles=[0, 90]).shift_agreement[0]
@@ -107,7 +108,13 @@ def invariance(
     prepare_images(model, images[:1])
 
     # Predict the unchanged images, and each change once.
-    kind = read_outputs(model, images[:4]).kind
+    outputs = read_outputs(model, prepare_images(model, images[:4]))
+    kind = outputs.kind
+    if labels.min() < 0 or labels.max() >= outputs.classes:
+        raise InputError(
+            f"labels must be from 0 to {outputs.classes - 1}, the classes of {model.name!r}; "
+            f"they go from {labels.min()} to {labels.max()}"
+        )
     still = _answers(model, kind, images)
     scores: dict[Any, tuple[float, float]] = {None: (float((still == labels).mean()), 1.0)}
 
@@ -238,5 +245,5 @@ def _answers(
         if change:
             moved = change[0] == "shift"
             part = shifted(part, change[1], change[2], fill) if moved else turned(part, change[1], fill)
-        answers.append(as_probabilities(np.asarray(model.predict_on_batch(part)), kind).argmax(-1))
+        answers.append(probabilities_of(model, part, kind, _CHUNK).argmax(-1))
     return np.concatenate(answers)

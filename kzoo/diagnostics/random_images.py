@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.introspection.graph import calls
 from kzoo.introspection.layers import check_built, find_layers
 from kzoo.seeds import generator
 
@@ -54,10 +55,19 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
 
 
 def has_input_scaling(model: keras.Model) -> bool:
-    """Whether the model itself rescales or normalises its images, before its first layer with trainable weights."""
-    for _, layer in find_layers(model):
+    """Whether the model itself rescales or normalises its images, before its first layer with trainable weights.
+
+    A division such as ``image / 255`` counts, where the model has a graph that shows it.
+    """
+    try:
+        layers = [call.layer for call in calls(model)]
+    except InputError:
+        layers = [layer for _, layer in find_layers(model)]
+    for layer in layers:
         if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
             return True
-        if layer.trainable_weights:
+        if type(layer).__name__ in ("Divide", "TrueDivide"):
+            return True
+        if getattr(layer, "trainable_weights", ()):
             return False
     return False

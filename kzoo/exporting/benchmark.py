@@ -19,7 +19,6 @@ from kzoo.exporting.export import export
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.exporting.runtimes import Exported
 from kzoo.introspection.keras_file import load_keras_file
-from kzoo.introspection.output_trials import input_shape
 from kzoo.training.saved_set import open_run
 
 BATCHES = (1, 64)
@@ -95,7 +94,13 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
     # In Keras.
     model = load_keras_file(target) if target.endswith(".keras") else open_run(target).model
-    shape = tuple(size or OPEN_SIZE for size in input_shape(model)[1:])
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise InputError(
+            f"{target!r}: a network with one input, images (batch, height, width, channels), is needed; a subclassed "
+            "model must be built"
+        )
+    shape = tuple(size or OPEN_SIZE for size in inputs[0].shape[1:])
     timings = []
     for batch in batches:
         images = _pictures(batch, shape, "float32")

@@ -117,6 +117,10 @@ def export(
     target = user_path(path)
     file_format = chosen_format(target, format)
     _check_options(file_format, input, outputs, quantize, opset)
+    if calibration is not None and quantize is None:
+        raise InputError(
+            f"calibration: only quantize={INT8!r} or {INT8_ONLY!r} needs it; give one of them or leave it out"
+        )
     _check_target(target, overwrite)
 
     # Open the model, and choose the images that the file is compared on.

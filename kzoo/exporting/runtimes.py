@@ -14,6 +14,7 @@ import numpy as np
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, some
+from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.introspection.file_metadata import checked, from_properties, read_metadata
 from kzoo.introspection.output_kinds import Kind
 
@@ -179,6 +180,11 @@ def _onnx(file: Exported, threads: int | None) -> Opened:
 def _litert(file: Exported, threads: int | None) -> Opened:
     module = _module("ai_edge_litert.interpreter", "litert", "a LiteRT file")
     interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
+    for entry in interpreter.get_input_details():
+        batch, *sizes = entry["shape_signature"].tolist() or [1]
+        if min(sizes, default=0) < 0:  # LiteRT would take 1 pixel, which may be too few for a convolution
+            open_sizes = [OPEN_SIZE if size < 0 else size for size in sizes]
+            interpreter.resize_tensor_input(entry["index"], [max(batch, 1), *open_sizes])
     interpreter.allocate_tensors()  # now, while its messages are hidden
     runner = interpreter.get_signature_runner()
     ((name, details),) = _one(file, "input", runner.get_input_details().items())
@@ -244,10 +250,20 @@ def _keras(file: Exported, threads: int | None) -> Opened:
     keras = _module("keras", None, "a Keras file")
     model = importlib.import_module("kzoo.introspection.keras_file").load_keras_file(file.path)  # needs Keras
     outputs = importlib.import_module("kzoo.introspection.outputs")
+    inputs, results = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if not inputs:
+        raise InputError(
+            f"{str(file.path)!r} does not say which images it takes: save a Functional model, "
+            "keras.Model(inputs, model(inputs))"
+        )
+    (image,), _ = _one(file, "input", inputs), _one(file, "output", results)
     with contextlib.suppress(InputError):  # no classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata, file.model = read_metadata(file.path), model
-    image = model.inputs[0]
     output = file.metadata.get("output", {}).get("name", "outputs")
-    run = lambda images: keras.ops.convert_to_numpy(model(images, training=False))  # noqa: E731
+
+    def run(images: np.ndarray) -> Any:
+        (outputs,) = keras.tree.flatten(model(images, training=False))  # of one output, perhaps in a dictionary
+        return keras.ops.convert_to_numpy(outputs)
+
     return run, tuple(image.shape), keras.backend.standardize_dtype(image.dtype), output

@@ -31,7 +31,9 @@ def matrix_figure(confusion: Confusion) -> Figure | Absent:
         return Absent(f"A matrix of {classes:,} classes is too large to draw: see the most frequent mistakes below.")
     label = f"Confusion matrix of {classes} classes, {confusion.images:,} images, accuracy {confusion.accuracy:.4f}"
     caption = "Each row’s shares of its true class. Colours follow the square root, so that rare mistakes are visible."
-    return embed(plot_confusion(confusion), "Confusion matrix", label, caption)
+    figure = plot_confusion(confusion)
+    figure.axes[0].set_title("")  # the page's heading replaces it
+    return embed(figure, "Confusion matrix", label, caption)
 
 
 def per_class_figure(confusion: Confusion) -> Figure:

@@ -54,14 +54,12 @@ class Figure:
 
 def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -> Figure:
     """A Matplotlib figure as inline SVG, without its background, in the page's colours for text, axes and grids."""
-    # The page's heading replaces the figure's title. Text within the axes lies on colours, so it keeps its own.
+    # The page's heading replaces the figure's title. Text within the axes lies on colours, so it keeps its colour.
     figure.suptitle("")
     for axes in figure.axes:
         axes.patch.set_alpha(0.0 if to_hex(axes.get_facecolor()) == "#ffffff" else 1.0)
         for text in axes.texts:
             text.set_color("#010101" if to_hex(text.get_color()) == "#000000" else text.get_color())
-    if len(figure.axes) <= 2:
-        figure.axes[0].set_title("")
 
     # Without the date, the figure always gives the same text. `Figure.savefig` would draw it twice.
     figure.patch.set_alpha(0.0)
@@ -73,7 +71,7 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
 
     # Colours of the theme, coordinates of two decimals, the page's font, and only the identifiers in use.
     svg = re.sub(r"(fill|stroke): (#\w{6})", lambda m: f"{m[1]}: {THEMED.get(m[2], m[2])}", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)  # not in the text between tags
     used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
@@ -166,8 +164,9 @@ def weight_figures(run: Run | None) -> list[Figure] | Absent:
         label = f"Histograms of the weights of {len(layers)} layers at {len(chosen)} epochs"
         caption = "One ridge for each epoch, the last one in front. Heights follow the square root of the density."
         figures.append(embed(plot_weight_histograms(some, layers), title, label, caption))
-    if len(history.epochs) > 1:
-        figures.append(_growth(history))
+    growth = growth_of(history)
+    if len(history.epochs) > 1 and np.isfinite(growth).any():
+        figures.append(_growth(history, growth))
     return figures
 
 
@@ -182,10 +181,8 @@ def growth_of(history: WeightHistory) -> np.ndarray:
     return np.where(np.isfinite(growth) & (growth > 0), growth, np.nan)
 
 
-def _growth(history: WeightHistory) -> Figure:
+def _growth(history: WeightHistory, growth: np.ndarray) -> Figure:
     """How the spread of the weights grows, by layer and epoch."""
-    growth = growth_of(history)
-
     # A factor of at least 1.1 either way, so that noise does not fill the scale.
     low, high = min(np.nanmin(growth), 1 / 1.1), max(np.nanmax(growth), 1.1)
     figure = new_figure(6.4, min(max(2.4, 1.2 + 0.17 * len(history.layers)), 9.0))

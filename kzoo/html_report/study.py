@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kzoo.html_report.curves import study_curves
 from kzoo.html_report.document import Table, check_page, write_page
@@ -81,9 +82,9 @@ def _links(records: StudyRecords, directory: Path) -> dict[str, str]:
 
 
 def link_to(page: Path, directory: Path) -> str:
-    """The relative path from a directory to a page; empty if there is none."""
+    """The relative address of a page as seen from a directory; empty if there is none."""
     try:
-        return Path(os.path.relpath(page, directory)).as_posix()
+        return quote(Path(os.path.relpath(page, directory)).as_posix())
     except ValueError:  # on another drive
         return ""
 

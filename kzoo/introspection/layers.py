@@ -72,14 +72,18 @@ def freeze_alike(copy: keras.Model, model: keras.Model) -> None:
 
 
 def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:
-    """A layer's kernels: its floating-point weights of two axes or more, those it trains or, if `frozen`, all."""
-    weights = layer.weights if frozen else layer.trainable_weights
+    """A layer's kernels: its floating-point weights of two axes or more, those it trains or, if `frozen`, all.
+
+    Those of the layers that it is made of are theirs.
+    """
+    own = {id(variable) for variable in _direct_variables(layer)}
+    weights = [weight for weight in (layer.weights if frozen else layer.trainable_weights) if id(weight) in own]
     return [weight for weight in weights if len(weight.shape) > 1 and "float" in str(weight.dtype)]
 
 
-def kernel(layer: Any) -> Any:
-    """The first of a layer's kernels that it trains; None if it has none."""
-    return next(iter(kernels(layer)), None)
+def kernel(layer: Any, *, frozen: bool = False) -> Any:
+    """The first of a layer's kernels; None if it has none."""
+    return next(iter(kernels(layer, frozen=frozen)), None)
 
 
 def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str, list[Any]]]:

@@ -175,6 +175,7 @@ X, KERNEL = np.zeros((2, 5, 4, 3), np.float32), np.zeros((3, 3, 3, 6), np.float3
         ("padding must be 'same', 'valid'", lambda: conv2d(X, KERNEL, padding="full")),
         ("padding must be 'same', 'valid'", lambda: conv2d(X, KERNEL, padding=-1)),
         ("padding must be 'same', 'valid'", lambda: conv2d(X, KERNEL, padding=((1, 2), (3,)))),
+        ("padding must be 'same', 'valid'", lambda: conv2d(X, KERNEL, padding=np.array([1, 1]))),
         ("did you mean 'im2col'", lambda: conv2d(X, KERNEL, algorithm="im2cols")),
         (
             r"gradient must have the shape \(2, 3, 2, 6\) here, not \(2, 3, 3, 6\)",

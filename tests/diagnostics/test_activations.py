@@ -109,12 +109,33 @@ def test_nothing_changes():
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
+def test_layers_of_several_tensors_are_left_out_and_frozen_ones_keep_their_kernel():
+    model = keras.Sequential([keras.Input((8, 8)), keras.layers.LSTM(4), keras.layers.Dense(3, name="top")])
+    assert signal_propagation(model, images=4).layers == ("top",)  # an LSTM's cell returns its states too
+    model = stack(2, 1.0)
+    model.get_layer("dense0").trainable = False
+    rows = activation_statistics(model, np.ones((2, 64))).layers
+    assert [row.has_kernel for row in rows] == [True, True]
+    assert rows[-1].decay is not None
+
+
+def test_one_sigmoid_has_two_random_classes():
+    constant = [keras.Input((4,)), keras.layers.Rescaling(0.0, offset=1.0)]
+    model = keras.Sequential([*constant, keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros")])
+    assert signal_propagation(model).backward[0] < 0.2  # (1/2 - share of the second class) squared
+    with pytest.raises(InputError, match="images=0: must be a whole number"):
+        signal_propagation(model, images=0)
+
+
 def test_random_images_have_the_scale_that_the_model_takes():
     raw = random_images(kzoo.VGG08(mean=0.5, std=0.25), 16)
     assert (raw.shape, raw.min() >= 0, raw.max() <= 255, raw.std() > 40) == ((16, 32, 32, 3), True, True, True)
     unit = random_images(kzoo.VGG08(), 16)
     assert unit.std() == pytest.approx(1, abs=0.1)
     assert not np.array_equal(unit, random_images(kzoo.VGG08(), 16, seed=1))
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image / 255 - 0.5)))
+    assert random_images(model, 16).max() > 100  # a division scales too
 
 
 def test_plot_shows_layers_with_a_kernel_or_a_relu():

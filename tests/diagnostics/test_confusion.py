@@ -44,6 +44,12 @@ def test_probabilities_count_by_their_largest():
     assert json.loads(json.dumps(counts.to_dict()))["classes"]["d"]["recall"] is None
 
 
+def test_columns_of_classes_and_names_in_an_array():
+    result = confusion([0, 1, 2], np.array([[0], [1], [1]]), np.array(["a", "b", "c"]))
+    np.testing.assert_array_equal(result.matrix, [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    assert result.class_names == ("a", "b", "c")
+
+
 def test_most_confused_pairs_in_order():
     matrix = np.array([[90, 8, 2], [20, 80, 0], [0, 5, 5]])
     pairs = Confusion(matrix, ("a", "b", "c")).most_confused(3)
@@ -79,6 +85,8 @@ def test_confident_mistakes():
         ([0.5, 1], [0, 1], None, "integers"),
         ([0, -1], [0, 1], None, "lie in"),
         ([0, 1], np.eye(2), ["a"], "1 class names"),
+        ([0, 1], [[0.1, 0.9], [np.nan, 0.5]], None, "predicted has NaN for 1 of 2 images"),
+        ([0, 1], [[-0.5], [1.5]], None, "must be probabilities, 0 to 1, not -0.5 to 1.5"),
     ],
 )
 def test_bad_input(labels, predicted, names, message):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from kzoo.diagnostics.curves import plot_learning_curves
@@ -19,6 +20,11 @@ def test_one_run():
     assert list(accuracy.lines[1].get_ydata()) == [0.1, 0.3]
     assert list(accuracy.lines[1].get_xdata()) == [1, 2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation", "best epoch (2)"]
+
+
+def test_values_in_arrays():
+    figure = plot_learning_curves({"loss": np.array([2.0, 1.0]), "accuracy": np.array([])})
+    assert [len(axes.lines) for axes in figure.axes] == [1, 0]
 
 
 def test_several_runs_have_a_colour_each():

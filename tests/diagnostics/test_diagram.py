@@ -94,6 +94,8 @@ def test_frozen_layers_and_odd_names():
     assert "3 · 15 frozen" in shown
     assert "m & <n>" in shown
     assert any("…" in text for text in shown)
+    odd = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a\x01b")])
+    assert "a?b" in texts(architecture_diagram(odd))
 
 
 @pytest.mark.parametrize("detail", ["blocks", "layers"])
@@ -225,6 +227,13 @@ def test_legend_has_the_kinds_that_are_drawn_and_the_picture_holds_all():
 )
 def test_words_for_layers(layer, words):
     assert words_for(layer) == words
+
+
+def test_words_for_a_custom_layer_that_keeps_its_activation_by_name():
+    class Custom(keras.layers.Layer):
+        activation = "relu"
+
+    assert words_for(Custom()) == "Custom · relu"
 
 
 def test_shortened_text():

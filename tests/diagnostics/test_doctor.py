@@ -209,6 +209,8 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
         case.model.compile(optimizer=keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
         diagnosis = kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW])
         assert diagnosis.kinds == kinds, rate
+    case.model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)))  # mixed_float16's
+    assert kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW]).healthy
 
 
 def test_batch_norm_settings_and_averages():
@@ -292,6 +294,21 @@ def test_gradients_that_are_all_tiny():
     relative = first / np.abs(model.get_layer("first").get_weights()[0]).mean()
     assert finding.values["gradient_to_weight"] == pytest.approx(relative)
     assert f"all are tiny, that of first is {digits(relative)} of its weights" in finding.evidence
+
+
+def test_data_that_the_linear_classifier_cannot_take_ends_no_examination():
+    data = load("digits")
+    images, labels = data.images[:200].astype("float32") / 255, data.labels[:200]
+    images[-1, 0, 0] = np.nan  # not among those of the probe batch
+    L = keras.layers
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(4, 3), L.PReLU(), L.Flatten(), L.Dense(10)])
+    diagnosis = kzoo.doctor(model, images=images, labels=labels)
+    assert diagnosis.kinds == ("inputs out of range",)  # slopes of a PReLU may start at zero
+    assert Note("labels not explained by pixels", "the pixels are not finite") in diagnosis.unchecked
+    model = keras.Sequential([keras.Input((64,)), L.Dense(10)])
+    diagnosis = kzoo.doctor(model, images=np.nan_to_num(images).reshape(200, 64), labels=labels)
+    assert diagnosis.healthy
+    assert "needs images (height, width, channels), not (64,)" in [note.text for note in diagnosis.unchecked]
 
 
 def test_labels_need_enough_images():

@@ -96,6 +96,14 @@ def test_nested_models_and_custom_images():
         effective_field(outer, field.layer, image_size=20)
 
 
+def test_default_layer_is_a_layer_though_an_operation_follows():
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(2, 3, name="conv")(image)
+    x = keras.ops.relu(x + x)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    assert effective_field(model, count=1).layer == "conv"
+
+
 def test_mean_of_several_draws():
     one, two = made(np.eye(3)), made(np.ones((3, 3)))
     mean = mean_field([one, two])

@@ -69,6 +69,21 @@ def test_bad_input_is_one_error(model, options, message):
         feature_maps(model, **{"image": IMAGE, "layers": ["act"], **options})
 
 
+def test_convolutions_that_were_never_called_are_left_out():
+    class Custom(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.unused, self.used = L.Conv2D(2, 3), L.Conv2D(3, 3, name="used")
+
+        def call(self, x):
+            return self.used(x)
+
+    model = Custom()
+    model(IMAGE[None].astype("float32"))
+    assert plot_feature_maps(model, IMAGE).axes[0].get_ylabel().startswith("used")
+    assert plot_kernels(model).get_suptitle().startswith("used: 3 of 3")
+
+
 def test_figures_refuse_what_has_no_convolution(model):
     with pytest.raises(InputError, match="has no convolution"):
         plot_feature_maps(create_model("mlp"), np.zeros((32, 32, 3)))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, plot_grad_cam
+from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, plot_grad_cam, predicted
 from kzoo.errors import InputError
 from kzoo.models import create_model
 
@@ -223,6 +223,19 @@ def test_bad_input_is_one_error(case):
     build, options, message = CASES[case]
     with pytest.raises(InputError, match=message):
         grad_cam(build(), np.zeros((3, 6, 6, 2)), **options)
+
+
+def test_any_type_of_pixels_and_only_numbers_as_outputs():
+    model, images = Custom(), patterned(2)[0]
+    model.scale = L.Identity()
+    model(images.astype("float32"))
+    np.testing.assert_allclose(grad_cam(model, images), grad_cam(model, images.astype("float32")))
+    assert len(plot_grad_cam(model, images, classes=1).axes) == 4
+    with pytest.raises(InputError, match=r"class_names has 2 names, model .* gives 3 classes"):
+        plot_grad_cam(model, images, class_names=["a", "b"])
+    model.top.bias.assign(np.full(3, np.nan))
+    with pytest.raises(InputError, match="outputs that are not finite for 2 of 2 images"):
+        predicted(model, images)
 
 
 def test_several_inputs_and_no_trainable_weights():

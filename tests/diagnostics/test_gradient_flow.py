@@ -95,6 +95,19 @@ def test_ratio_of_one_step_is_that_of_the_optimizer(used):
     assert flow.update_ratio[0] == pytest.approx(change, rel=1e-3)
 
 
+def test_one_step_has_no_loss_scale_and_keeps_what_is_set_for_single_variables():
+    model = network()
+    plain = gradient_flow(model, IMAGES, LABELS, optimizer=keras.optimizers.SGD(0.1)).update_ratio
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    np.testing.assert_allclose(gradient_flow(model, IMAGES, LABELS, optimizer=scaled).update_ratio, plain)
+    decays = keras.optimizers.SGD(0.1, weight_decay=5)
+    decays.exclude_from_weight_decay([model.get_layer("top").kernel])
+    decays.build(model.trainable_variables)
+    conv, _, top = gradient_flow(model, IMAGES, LABELS, optimizer=decays).update_ratio
+    assert conv > 0.4 > plain[2] == pytest.approx(top)
+    assert decays.iterations == 0
+
+
 def test_a_learning_rate_is_plain_gradient_descent():
     flow = gradient_flow(network(), IMAGES, LABELS, optimizer=0.1)
     np.testing.assert_allclose(flow.update_ratio, 0.1 * flow.mean_abs / flow.weight_mean_abs)

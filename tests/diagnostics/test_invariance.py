@@ -119,6 +119,7 @@ CASES = {
     "none": ({"images": np.zeros((0, SIZE, SIZE, 1)), "labels": np.zeros(0, int)}, "1 or more"),
     "labels": ({"labels": np.zeros(2, int)}, "labels must be 3 integers"),
     "one-hot": ({"labels": np.eye(3)}, "labels must be 3 integers"),
+    "classes": ({"labels": np.array([0, 1, 2])}, "labels must be from 0 to 1, the classes of .*; they go from 0 to 2"),
     "fill": ({"fill": "white"}, "fill='white'"),
     "negative": ({"shifts": (0, -1)}, "shifts has -1"),
     "half": ({"shifts": (0.5,)}, "shifts has 0.5"),

@@ -263,6 +263,7 @@ BAD = [
     (("net.onnx",), {"quantize": "int8-only"}, "quantize='int8-only': only format 'litert'"),
     (("net.tflite",), {"quantize": "int8-only", "input": "uint8"}, "input='uint8': with quantize='int8-only'"),
     (("net.tflite",), {"quantize": "int8-only"}, "needs calibration"),
+    (("net.tflite",), {"calibration": np.zeros((4, 8, 8, 3), "uint8")}, "calibration: only quantize='int8'"),
     (("net.tflite",), {"opset": 13}, "opset=13: only format 'onnx'"),
     (("net",), {"format": "savedmodel", "opset": 13}, "opset=13: only format 'onnx'"),
     (("net.keras",), {"opset": 13}, "opset=13: only format 'onnx'"),

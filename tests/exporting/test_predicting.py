@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from kzoo.errors import InputError, RunFailed
+from kzoo.exporting.benchmark import benchmark
 from kzoo.exporting.export import export
 from kzoo.exporting.predicting import Classifier, predict_files
 from kzoo.exporting.runtimes import Exported, _without_wildcards
@@ -149,6 +150,41 @@ def test_a_damaged_keras_file_is_one_error(model):
     Path("damaged.keras").write_bytes(content)
     with pytest.raises(InputError, match=r"'damaged.keras' is not a Keras model that can be loaded: .*CRC"):
         Classifier("damaged.keras")
+
+
+@on_tensorflow
+def test_a_litert_file_for_images_of_any_size():
+    pytest.importorskip("ai_edge_litert")
+    image = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3)(image))
+    model = keras.Model(image, keras.layers.Softmax()(x))
+    export(model, "any.tflite")
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3)).astype("uint8")
+    np.testing.assert_allclose(Exported("any.tflite")(images), model.predict(images, verbose=0), atol=1e-4)
+
+
+@keras.saving.register_keras_serializable("kzoo-tests")
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x[:, 0, 0]
+
+
+def test_keras_files_of_other_inputs_or_outputs(model):
+    one, other = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(one)
+    keras.Model(one, [x, x + 1]).save("outputs.keras")
+    keras.Model([one, other], keras.layers.Flatten()(one + other)).save("inputs.keras")
+    custom = Subclassed()
+    custom(np.zeros((1, 8, 8, 3)))
+    custom.save("custom.keras")
+    for name, message in (("outputs", "has 2 outputs"), ("inputs", "has 2 inputs"), ("custom", "does not say which")):
+        with pytest.raises(InputError, match=message):
+            Classifier(f"{name}.keras")
+    with pytest.raises(InputError, match="one input, images"):
+        benchmark("inputs.keras", seconds=0.01)
+    keras.Model(one, {"shares": keras.layers.Softmax()(x)}).save("named.keras")
+    with pytest.warns(UserWarning, match="does not say which pixels"):
+        assert Classifier("named.keras").probabilities(np.zeros((2, 8, 8, 3))).shape == (2, 3)
 
 
 def test_files_that_are_not_classifiers(model):

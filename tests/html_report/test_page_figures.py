@@ -14,6 +14,7 @@ from PIL import Image
 from kzoo.data.augmentation.spec import AnyAugmentation
 from kzoo.diagnostics.confusion import Confusion
 from kzoo.diagnostics.plots import new_figure
+from kzoo.diagnostics.weight_plots import plot_weight_histograms
 from kzoo.html_report.classes import class_table
 from kzoo.html_report.figures import Figure, embed, gradient_figures, gradients_of_runs, growth_of, weight_figures
 from kzoo.html_report.pictures import png, sheet
@@ -91,6 +92,19 @@ def test_a_white_background_is_the_pages_and_others_stay():
         assert any(colour in style for style in shown) == opaque
         assert not any("#ffffff" in style for style in shown)
         assert (embedded.title, embedded.label, embedded.width) == ("title", "label", 192)  # two inches
+
+
+def test_text_keeps_its_digits_and_a_panel_its_layer():
+    rows = tuple((Histogram(-0.003, 0.003, 0.0, 0.001, (1, 2, 1)),) * 2 for _ in range(2))
+    svg = embed(plot_weight_histograms(WeightHistory(("conv", "top"), (0, 1), rows)), "title", "label").svg
+    shown = re.findall("<text[^>]*>([^<]*)</text>", svg)
+    assert {"conv", "top", "0.002"} <= set(shown)
+    assert not re.search(r"<[^>]*\d\.\d{3}", svg)
+
+
+def test_weights_that_were_all_the_same_have_no_figure_of_their_growth(tmp_path, figures):
+    (tmp_path / "weight_histograms.json").write_text(json.dumps(history([0.0], [1.0]).to_dict()))
+    assert len(weight_figures(types.SimpleNamespace(directory=tmp_path))) == len(figures) == 1
 
 
 @pytest.mark.usefixtures("figures")

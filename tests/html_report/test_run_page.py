@@ -202,7 +202,7 @@ def test_record_alone_says_what_it_lacks(page):
     for text in (
         "This page was made from a record only; mistakes need the run’s weights and data",
         "This page was made from a record only; histograms",
-        "Images cannot be shown: dataset 'cifar100'",
+        "Images cannot be shown: ",  # there is no such data, or it is not that of this record
     ):
         assert text in page.text
     assert "svg" in page.tags  # the network is built anew

@@ -6,6 +6,7 @@ import pytest
 
 from kzoo.errors import InputError
 from kzoo.html_report import compare_page, study_page
+from kzoo.html_report.study import link_to
 from kzoo.recipes import get_recipe
 from kzoo.studies import get_study, metrics
 from kzoo.studies.records import read_records, study_records
@@ -159,6 +160,10 @@ def test_runs_with_pages_are_linked(study, runs, tmp_path):
     page = Page(study_page(study, study_records(study, read_records([runs])), tmp_path / "page.html"))
     links = [address for address in page.addresses if not address.startswith(("data:", "#"))]
     assert links == [f"runs/{full(study.entries[0].recipe).digest}/report.html"]
+
+
+def test_links_are_addresses(tmp_path):
+    assert link_to(tmp_path / "a#1 50%" / "report.html", tmp_path) == "a%231%2050%25/report.html"
 
 
 def test_damaged_records_are_named(study, runs, tmp_path):

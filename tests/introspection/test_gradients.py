@@ -20,7 +20,7 @@ from kzoo.introspection.gradients import (
     layer_outputs,
     parameter_gradients,
 )
-from kzoo.introspection.layers import find_layers
+from kzoo.introspection.layers import find_kernels, find_layers
 
 pytestmark = pytest.mark.backend
 
@@ -237,6 +237,23 @@ def test_layers_of_nested_and_subclassed_models():
     model = Subclassed()
     model(IMAGES.astype("float32"))
     assert [path.split("/")[0] for path, _ in find_layers(model)][::2] == ["block", "top"]
+
+
+def test_kernels_within_a_layer_that_has_weights_of_its_own_are_listed_once():
+    class Scaled(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="scaled")
+            self.inner = keras.layers.Dense(2, name="inner")
+
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(1,), name="scale")
+            self.inner.build(shape)
+
+        def call(self, x):
+            return self.scale * self.inner(x)
+
+    model = keras.Sequential([keras.Input((4,)), Scaled(), keras.layers.Dense(3, name="top")])
+    assert [path for path, _ in find_kernels(model)] == ["scaled/inner", "top"]
 
 
 @pytest.mark.parametrize("make", [nested, Subclassed])

@@ -131,11 +131,12 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
 
     Args:
         labels: integers (n,).
-        predicted: classes, integers (n,), or probabilities or logits (n, classes).
+        predicted: classes, integers (n,) or (n, 1); or probabilities or logits (n, classes); or the probability of the
+            second of two classes, (n, 1).
         class_names: names by label; the labels' numbers by default.
 
     Raises:
-        InputError: the shapes do not fit, or a label is not a class.
+        InputError: the shapes do not fit, a label is not a class, or a prediction is not a number.
 
     Example:
         >>> kzoo.confusion([0, 1, 1], [0, 1, 0], ["cat", "dog"]).most_confused()
@@ -144,16 +145,32 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     count = len(class_names) if class_names is not None else None
     if predicted.ndim == 2 and predicted.shape[1] == 1:
-        predicted = as_probabilities(predicted, "sigmoid")
+        if np.issubdtype(predicted.dtype, np.integer):
+            predicted = predicted[:, 0]
+        elif predicted.size and (predicted.min() < 0 or predicted.max() > 1):
+            raise InputError(
+                f"predicted of shape {predicted.shape} must be probabilities, 0 to 1, not {predicted.min():.3g} to "
+                f"{predicted.max():.3g}: give (n, classes), or the sigmoid of these logits"
+            )
+        else:
+            predicted = as_probabilities(predicted, "sigmoid")
     if predicted.ndim == 2:
         if count not in (None, predicted.shape[1]):
             raise InputError(f"{count} class names for outputs of {predicted.shape[1]} classes")
         count = predicted.shape[1]
-        predicted = predicted.argmax(-1)
+        predicted = _largest("predicted", predicted)
     check_labels(labels, count, predicted)
     classes = count or int(max(labels.max(), predicted.max())) + 1
     matrix = counts.count(labels, predicted, classes)
-    return Confusion(matrix, tuple(class_names or map(str, range(classes))))
+    return Confusion(matrix, tuple(map(str, range(classes) if class_names is None else class_names)))
+
+
+def _largest(name: str, outputs: np.ndarray) -> np.ndarray:
+    """The class with the largest output of each image; NaN would count as the largest."""
+    unknown = int(np.isnan(np.asarray(outputs, np.float64)).any(-1).sum())
+    if unknown:
+        raise InputError(f"{name} has NaN for {unknown} of {len(outputs)} images")
+    return outputs.argmax(-1)
 
 
 def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray) -> None:
@@ -183,12 +200,15 @@ def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[M
         labels: integers (n,).
         probabilities: (n, classes).
         top: the largest number to return.
+
+    Raises:
+        InputError: the shapes do not fit, a label is not a class, or a probability is not a number.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.ndim != 2:
         raise InputError(f"probabilities must have shape (n, classes), not {probabilities.shape}")
     check_labels(labels, probabilities.shape[1], probabilities)
-    predicted = probabilities.argmax(-1)
+    predicted = _largest("probabilities", probabilities)
     wrong = np.flatnonzero(predicted != labels)
     wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:top]
     return [

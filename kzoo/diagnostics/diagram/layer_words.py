@@ -86,7 +86,9 @@ def _short(sizes: Any) -> str:
 
 
 def _name(activation: Any) -> str:
-    """The name of an activation function or of an activation that is a layer."""
+    """The name of an activation: a function, a layer, or in a custom layer perhaps its name."""
+    if isinstance(activation, str):
+        return activation
     return getattr(activation, "__name__", None) or type(activation).__name__
 
 

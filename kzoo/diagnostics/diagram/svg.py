@@ -157,9 +157,9 @@ def _towards(corner: Point, other: Point) -> Point:
 def _box(box: Box, lines: Sequence[str], center: Point, size: Point) -> str:
     (x, y), (width, height) = center, size
     top = y - height / 2
-    names = "\n".join(box.layers) if len(box.layers) <= 40 else "\n".join([*box.layers[:40], "..."])
+    names = "\n".join(map(_text, box.layers if len(box.layers) <= 40 else [*box.layers[:40], "..."]))
     parts = [
-        f"<g><title>{escape(names)}</title>",
+        f"<g><title>{names}</title>",
         f'<rect x="{x - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5" '
         f'fill="{FILLS[box.kind]}" stroke="{FAINT}" stroke-width="0.8"/>',
         _line(lines[0], x, top + PADDING + 7, TITLE, INK, bold=True),

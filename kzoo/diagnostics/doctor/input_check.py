@@ -11,6 +11,7 @@ import numpy as np
 from kzoo.data.augmentation.base import Normalization
 from kzoo.data.datasets import get_dataset
 from kzoo.diagnostics.doctor.subject import Subject, check_fits
+from kzoo.diagnostics.gradient_flow.measure import unscaled
 from kzoo.errors import InputError
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model, get_variant, names_set
@@ -136,7 +137,8 @@ def _of_model(
 ) -> Subject:
     subject = Subject(title, model, seed, recipe=recipe)
     if recipe is None and getattr(model, "optimizer", None) is not None:
-        kind, settings = type(model.optimizer), model.optimizer.get_config()
+        optimizer = unscaled(model.optimizer)
+        kind, settings = type(optimizer), optimizer.get_config()
         subject.optimizer = lambda: kind.from_config(settings)
     if name is not None:
         base = recipe or Recipe("doctor/own", model=f"keras:{model.name}", augmentation=())

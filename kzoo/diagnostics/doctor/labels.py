@@ -32,9 +32,16 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
             diagnosis.unchecked.append(Note(check, subject.needs_images))
         return
     _check_missing(subject, diagnosis)
+    lacking = None
     if len(subject.labels) < ENOUGH:
+        lacking = f"needs {ENOUGH} images or more, there are {len(subject.labels)}"
+    elif subject.images.ndim != 4:
+        lacking = f"needs images (height, width, channels), not {subject.images.shape[1:]}"
+    elif not subject.finite:
+        lacking = "the pixels are not finite"
+    if lacking is not None:
         for check in (LABELS, PAIRS):
-            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, there are {len(subject.labels)}"))
+            diagnosis.unchecked.append(Note(check, lacking))
         return
 
     # Compare a linear classifier with chance.

@@ -41,17 +41,16 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
         return True
 
     # Pixels must be finite numbers.
-    images, _ = subject.probe()
-    values = images.astype(np.float64)
-    if not np.isfinite(values).all():
-        share = percent(float((~np.isfinite(values)).mean()))
+    if not subject.finite:
+        share = percent(float((~np.isfinite(subject.images)).mean()))
         evidence = f"{share} of the pixel values are not finite numbers."
         suggestion = "find out where the images are divided by zero or read wrongly, and leave these images out."
         diagnosis.findings.append(Finding(INPUTS, (), evidence, {"not_finite": share}, suggestion))
         return False
 
     # The scale of the pixels, and of the first layer's outputs.
-    low, high = float(values.min()), float(values.max())
+    images, _ = subject.probe()
+    low, high = float(images.min()), float(images.max())
     rescales = has_input_scaling(subject.model)
     first = _input_scale(subject.model, images)
     scale = None if first is None else first[1]

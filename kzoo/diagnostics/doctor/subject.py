@@ -71,6 +71,11 @@ class Subject:
         images = None if self.images is None else prepare_images(self.model, self.images[:4])
         return class_outputs(self.model, images).classes
 
+    @functools.cached_property
+    def finite(self) -> bool:
+        """Whether all pixels are finite numbers."""
+        return self.images is None or self.images.dtype.kind != "f" or bool(np.isfinite(self.images).all())
+
     def name(self, label: int) -> str:
         """A class in words: its index, and its name if that says more."""
         named = self.class_names[label] if self.class_names and label < len(self.class_names) else str(label)

@@ -83,18 +83,28 @@ def gradient_flow(
 
 
 def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[np.ndarray]:
-    """The change of each trainable variable in one step, which a copied optimizer takes on copied variables."""
+    """The change of each trainable variable in one step, which is taken on the model itself and undone."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         if not is_number(optimizer) or not optimizer > 0:
             raise InputError(f"optimizer must be a Keras optimizer or a learning rate above 0, not {optimizer!r}")
         return [-optimizer * gradient for gradient in gradients]
-    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
-    copies = [keras.Variable(value, name=v.name) for value, v in zip(before, model.trainable_variables, strict=True)]
-    copy_of_optimizer = type(optimizer).from_config(optimizer.get_config())
-    copy_of_optimizer.build(copies)
-    if optimizer.built and [v.shape for v in optimizer.variables] == [v.shape for v in copy_of_optimizer.variables]:
-        for mine, its in zip(copy_of_optimizer.variables, optimizer.variables, strict=True):
-            mine.assign(its)
-    copy_of_optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], copies)
-    after = [keras.ops.convert_to_numpy(copy) for copy in copies]
-    return [b - a for a, b in zip(before, after, strict=True)]
+    variables = model.trainable_variables
+    optimizer = unscaled(optimizer)
+    if not optimizer.built or [id(v) for v in optimizer._trainable_variables] != [id(v) for v in variables]:
+        # It would be bound to this model, or is bound to another: a copy of it takes the step, from the beginning.
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+        optimizer.build(variables)
+    # Not on copies of the variables: an optimizer may treat some of them differently, by their paths.
+    kept = [(v, np.array(keras.ops.convert_to_numpy(v))) for v in (*variables, *optimizer.variables)]
+    try:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+        after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+    return [b - a for (_, a), b in zip(kept[: len(after)], after, strict=True)]
+
+
+def unscaled(optimizer: Any) -> Any:
+    """The optimizer in a `LossScaleOptimizer`, which divides gradients by a factor that ours were not multiplied by."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer

@@ -18,7 +18,7 @@ import numpy as np
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
 from kzoo.introspection.graph import calls
-from kzoo.introspection.layers import check_built, find_layer, give_weights
+from kzoo.introspection.layers import check_built, find_layer, find_layers, give_weights
 from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
 
@@ -184,8 +184,9 @@ def _noise(model: keras.Model, count: int, seed: int) -> np.ndarray:
 
 
 def _last_map(model: keras.Model) -> str:
-    known = [path for path, field in theoretical_fields(model).items() if field is not None and len(field) == 2]
-    if len(known) < 2:
+    fields = theoretical_fields(model)  # of operations such as a + b too
+    known = [path for path, _ in find_layers(model) if len(fields.get(path) or ()) == 2]
+    if not known:
         raise InputError(f"model {model.name!r} has no layer with a known receptive field: name one")
     return known[-1]
 
