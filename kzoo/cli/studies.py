@@ -159,6 +159,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
     for group in index.budgets.values():
         if group.budget in wanted:
             _print_group(group)
+    directory.mkdir(parents=True, exist_ok=True)  # it does not exist if `results` has all records
     _write_page(study, index, directory / f"{study.name}.html")
 
 

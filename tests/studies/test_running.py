@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,11 @@ def test_commands(command, tiny, made, keep):
     assert json.loads(command("study", "show", "tiny", "--json")[1])["name"] == "tiny"
     assert "2 new records" in command("study", "collect", "tiny")[1]
     assert "0 new records" in command("study", "collect", "tiny")[1]
+
+    # With all records in results/, there may be no directory of runs yet.
+    shutil.rmtree(RUNS)
+    code, text, errors = command("study", "run", "tiny")
+    assert (code, "page: runs/tiny.html" in text) == (0, True), errors
 
 
 def test_only_may_be_repeated(command, monkeypatch, made, keep):
