@@ -239,6 +239,8 @@ def test_only_may_be_repeated(command, monkeypatch, made, keep):
 
 
 def test_bad_input_at_the_command_line(command, tiny, made, keep):
+    keep(made(SMALL, 0.5), Path("below/runs"))
+    Path("file").touch()
     for words, message in {
         ("run", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",
         ("table", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",
@@ -249,6 +251,7 @@ def test_bad_input_at_the_command_line(command, tiny, made, keep):
         ("run", "tiny", "--set", "model=vgg08"): "model cannot be set for a study",
         ("table", "tiny", "--records", "nowhere"): "directory of records 'nowhere' does not exist",
         ("collect", "tiny"): "directory of records 'runs' does not exist",
+        ("collect", "tiny", "--directory", "below", "--into", "file"): "directory 'file/tiny' cannot be made",
     }.items():
         code, text, errors = command("study", *words)
         assert (code, text) == (2, ""), words
