@@ -26,6 +26,7 @@ from kzoo.cli.common import (
 from kzoo.cli.parsing import App
 from kzoo.console import say
 from kzoo.errors import InputError
+from kzoo.files import make_directory
 
 studies = App(no_args_is_help=True, help="Studies: questions of the reports, with runs, tables and verdicts.")
 app.add_typer(studies, name="study")
@@ -165,6 +166,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
 def _write_page(study: Any, index: Any, path: Path) -> None:
     from kzoo.html_report import study_page
 
+    make_directory(path.parent)  # `runs` does not exist if `results` has all records
     say(out, f"\npage: {study_page(study, index, path)}")
 
 
@@ -234,9 +236,7 @@ def report(
     index = _records_of(study, records)
     if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
-    path = output or RUNS / f"{name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_page(study, index, path)
+    _write_page(study, index, output or RUNS / f"{name}.html")
 
 
 @studies.command()

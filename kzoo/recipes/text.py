@@ -7,6 +7,10 @@ import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
+from kzoo.recipes.nested import flat
+
 if TYPE_CHECKING:
     from kzoo.recipes.schema import Recipe
 
@@ -37,8 +41,15 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
 
 
 def difference_in_words(name: str, there: Recipe, here: Recipe) -> str:
-    """How a field differs, ``"epochs is 5 there and 10 here"``."""
+    """How a field differs, ``"optimizer.learning_rate is 0.1 there and 0.01 here"``."""
     shown = reprlib.Repr()
     shown.maxstring = shown.maxother = 60
     old, new = (getattr(recipe, name) for recipe in (there, here))
+    if isinstance(old, BaseModel) and isinstance(new, BaseModel):
+        # Of settings, name the kind or the entries that differ.
+        entries = [flat(setting.model_dump(mode="json"), f"{name}.") for setting in (old, new)]
+        keys = [key for key in entries[0] | entries[1] if entries[0].get(key) != entries[1].get(key)]
+        keys = [f"{name}.kind"] if f"{name}.kind" in keys else keys
+        values = ((key, *(shown.repr(fields.get(key)) for fields in entries)) for key in keys)
+        return "; ".join(f"{key} is {before} there and {now} here" for key, before, now in values)
     return f"{name} is {shown.repr(old)} there and {shown.repr(new)} here"

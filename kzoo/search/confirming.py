@@ -28,16 +28,19 @@ def confirm(
     Runs that exist are not trained again. Unlike trials, these runs read the test part.
 
     Args:
-        directory: directory of a search that has ended.
+        directory: directory of a search that has ended, not a copied record.
         seeds: seeds other than the search's, with which the winner was chosen.
         data_dir, progress: as for `kzoo.train`.
 
     Raises:
-        InputError: the search has not ended, no trial was completed, or a seed is the recipe's.
+        InputError: it is no directory of a search, the search has not ended, no trial was completed, or a seed is the
+            recipe's.
         RunFailed: one of the runs failed.
     """
     from kzoo.training.train import train
 
+    if Path(directory).is_file():
+        raise InputError(f"{str(directory)!r} is a record: other seeds are trained in the directory of its search")
     result = read_search(directory)
     if result.status == "running":
         raise InputError(f"search {str(directory)!r} has not ended: kzoo search FILE resumes it")
@@ -49,17 +52,27 @@ def confirm(
     confirmed = []
     for seed in seeds:
         for which, recipe in recipes.items():
-            path = result.directory / CONFIRMED / f"{which}-{seed}"
-            run = train(recipe.override(seed=seed), directory=path, data_dir=data_dir, progress=progress).result
+            recipe = recipe.override(seed=seed)
+            path = _place(result.directory / CONFIRMED / f"{which}-{seed}", recipe)
+            run = train(recipe, directory=path, data_dir=data_dir, progress=progress).result
             fields = {name: getattr(run, name) for name in ("epochs", "parameters", "seconds")}
             for part, scores in (("val", run.best), ("test", run.test)):
                 fields[f"{part}_accuracy"] = scores and scores.accuracy
             confirmed.append(Confirmation(which=which, seed=seed, **fields))
 
     # Add the scores to the record.
-    record = result.record.model_copy(update={"confirmed": confirmed})
+    earlier = [run for run in result.record.confirmed if run.seed not in seeds]
+    record = result.record.model_copy(update={"confirmed": [*earlier, *confirmed]})
     write_record(result.directory, record)
     return SearchResult(result.directory, record)
+
+
+def _place(directory: Path, recipe: Recipe) -> Path:
+    """A directory for a run: another one if an earlier winner's run is in it."""
+    recorded = directory / "recipe.json"
+    if not recorded.exists() or Recipe.from_file(recorded).digest() == recipe.digest():
+        return directory
+    return directory.with_name(f"{directory.name}-{recipe.digest()}")
 
 
 def verdict(result: SearchResult) -> str:

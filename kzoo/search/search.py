@@ -112,7 +112,10 @@ class Search:
         space = Space(self.space, recipe, may_be_empty=self.model is not None)
         if self.tuner == "hyperband" and "epochs" in space:
             raise InputError("tuner 'hyperband' chooses epochs itself: take 'epochs' out of the space")
-        if self.objective.startswith("val_") and recipe.split.validation == 0:
+        varied = {name: space[name].extremes() for name in ("split", "split.validation") if name in space}
+        sizes = [recipe.split.validation, *varied.get("split.validation", ())]
+        sizes += [split["validation"] for split in varied.get("split", ())]
+        if self.objective.startswith("val_") and 0 in sizes:
             raise InputError(f"objective {self.objective!r} needs validation images, but split.validation is 0")
         object.__setattr__(self, "space", space)
 

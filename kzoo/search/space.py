@@ -141,7 +141,7 @@ class Range:
 
     def find(self, value: Any) -> Any:
         """The value itself, if it is in the range (and on a step, if there is one)."""
-        near = 1e-6 * (self.high - self.low)
+        near = 1e-6 * (self.low if self.log else self.high - self.low)
         if not is_number(value) or not self.low - near <= value <= self.high + near:
             raise InputError(f"{value!r} is not in {self!r}")
         if self.step is not None and not any(math.isclose(value, number, rel_tol=1e-5) for number in self.grid()):
@@ -149,8 +149,10 @@ class Range:
         return self.read(value)
 
     def extremes(self) -> Iterable[Any]:
-        """Lowest and highest value."""
-        return (self.read(self.low), self.read(self.high))
+        """Lowest and highest value, and one between them, which a field of whole numbers refuses."""
+        between = self.low + (self.high - self.low) / math.pi
+        numbers = [self.low, between, self.high] if self.step is None else self.grid()
+        return tuple(map(self.read, (numbers[0], numbers[len(numbers) // 2], numbers[-1])))
 
     def grid(self) -> list[Any]:
         """Values of a grid: every step, or ten values without a step."""
@@ -220,6 +222,8 @@ def _plain(value: Any) -> Any:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
     if is_number(a) and is_number(b):
         return math.isclose(float(a), float(b), rel_tol=10.0**-DIGITS)
     return bool(a == b)

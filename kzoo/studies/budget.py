@@ -10,13 +10,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
+from kzoo.data.augmentation.spec import AnyAugmentation
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
 from kzoo.recipes.nested import flat
 from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
+from kzoo.recipes.text import write
 from kzoo.studies.study import Entry, Study
 
 FULL = "full"
@@ -166,8 +168,20 @@ def label(changes: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return "+".join(_short(item.get("kind") if isinstance(item, dict) else item) for item in value) or "none"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, list) and value:
+        return "+".join(write(_without_defaults(item)) for item in value)
+    return write(value)
+
+
+def _without_defaults(item: Any) -> Any:
+    """An augmentation with only the fields that differ from its kind's; anything else unchanged."""
+    if not isinstance(item, dict):
+        return item
+    usual = _augmentations().get(item.get("kind"), {})
+    return {key: value for key, value in item.items() if key == "kind" or usual.get(key, _ABSENT) != value}
+
+
+@functools.cache
+def _augmentations() -> dict[Any, dict[str, Any]]:
+    """The fields of each kind of augmentation with their defaults."""
+    return {kind().kind: kind().model_dump(mode="json") for kind in get_args(AnyAugmentation)}

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from kzoo.errors import Differs, InputError
-from kzoo.files import write_text
+from kzoo.files import make_directory, write_text
 from kzoo.studies.records import RecordFile, read_records, study_records
 from kzoo.studies.study import Study
 from kzoo.studies.unchanged import NOT_COMPARED, differing, of_file
@@ -27,7 +27,7 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
         The new files, and a sentence for each record that cannot be used.
 
     Raises:
-        InputError: the directory `runs` does not exist, or a checksum in `results` does not match.
+        InputError: the directory `runs` does not exist, `results` cannot be made, or a checksum in it does not match.
     """
     wrong = check_sums(results)
     if wrong:
@@ -50,8 +50,7 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
 
 def _keep(study: Study, file: RecordFile, results: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", file.recipe.name.removeprefix(f"{study.name}/"))
-    path = results / study.name / f"{name}-{file.record.digest}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = make_directory(results / study.name) / f"{name}-{file.record.digest}.json"
     write_text(path, public(file.record).to_json())
     return path
 

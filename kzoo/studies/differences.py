@@ -59,8 +59,8 @@ def differences(records: BudgetRecords) -> list[Difference]:
         return []
     large = []
     for label in records.recorded:
-        entry, runs = records.study.entry(label), records.records(label)
-        if any(run.recipe["dataset"] != entry.recipe.dataset for run in runs):
+        entry, runs = records.study.entry(label), records.completed(label)
+        if not records.on_its_data(label):
             continue
         for metric in (name for name in entry.reported if name in METRICS):
             images = records.images(label, metrics.metric(metric).part)

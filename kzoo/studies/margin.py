@@ -68,6 +68,7 @@ def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:
 
 def _image_error(records: BudgetRecords, label: str, metric: str) -> float:
     """Variance of a share due to the number of images it is measured on (binomial)."""
-    images = records.images(label, metrics.metric(metric).part)
-    share = min(max(records.mean(label, metric), 0.0), 1.0)
+    definition = metrics.metric(metric)
+    images = records.images(label, definition.part)
+    share = records.mean(label, definition.limited_by or metric)
     return share * (1 - share) / images if images else 0.0

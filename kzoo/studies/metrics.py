@@ -22,11 +22,12 @@ class Metric:
 
     Attributes:
         title: what it measures.
-        kind: ``"accuracy"`` and ``"share"`` (0 to 1), ``"loss"`` (nats), ``"epochs"``, ``"bytes"``, ``"count"``,
-            ``"ratio"``, ``"flops"``, ``"seconds"``.
+        kind: ``"accuracy"`` and ``"share"`` (0 to 1), ``"loss"`` (nats), ``"epochs"`` (how many were needed),
+            ``"epoch"`` (which one), ``"bytes"``, ``"count"``, ``"ratio"``, ``"flops"``, ``"seconds"``.
         read: reads it from a `kzoo.training.records.RunRecord`; returns None if the record does not have it.
         short: heading of a table's column; empty if it is the title.
         part: the part of the data whose number of images limits its precision.
+        limited_by: the accuracy whose precision is that of this metric; empty if it is a share of images itself.
         any_budget: whether it is the same at every budget, because it is counted on the network, timed at the recipe's
             own size, or measured before training.
         source: ``"record"``, or the benchmark that measures it for some runs: ``"epoch time"`` or ``"invariance"``.
@@ -38,6 +39,7 @@ class Metric:
     read: Callable[[Any], float | None] = lambda record: None
     short: str = ""
     part: str = "test"
+    limited_by: str = ""
     any_budget: bool = False
     source: Literal["record", "epoch time", "invariance"] = "record"
     change: tuple[str, str, int] | None = None
@@ -48,9 +50,9 @@ class Metric:
         return self.short or self.title
 
     @property
-    def lower_is_better(self) -> bool:
-        """Whether a smaller value is better."""
-        return self.kind in ("loss", "epochs")
+    def better(self) -> int:
+        """1 if a larger value is better, -1 if a smaller one is, 0 if neither: a failed run then has no worse value."""
+        return {"accuracy": 1, "loss": -1, "epochs": -1}.get(self.kind, 0)
 
 
 def _score(part: str, field: str) -> Callable[[Any], float | None]:
@@ -89,8 +91,8 @@ def _gradient_ratio(epoch: int) -> Callable[[Any], float | None]:
         flow = getattr(record, "gradient_flow", None)
         if not flow or len(flow["layers"]) < 2:
             return None
-        by_layer = flow["gradients"][epoch]
-        return float(by_layer[0] / by_layer[-1]) if by_layer[-1] else None
+        first, *_, last = flow["gradients"][epoch]
+        return float(first / last) if first is not None and last else None  # None: it was not finite
 
     return read
 
@@ -99,7 +101,10 @@ def _gradient_change(record: Any) -> float | None:
     flow = getattr(record, "gradient_flow", None)
     if not flow or len(flow["gradients"]) < 2:
         return None
-    first, last = (statistics.fmean(flow["gradients"][epoch]) for epoch in (0, -1))
+    ends = [flow["gradients"][epoch] for epoch in (0, -1)]
+    if any(value is None for by_layer in ends for value in by_layer):  # not finite
+        return None
+    first, last = map(statistics.fmean, ends)
     return float(last / first) if first else None
 
 
@@ -114,15 +119,15 @@ METRICS: dict[str, Metric] = {
     ),
     "val_loss": Metric(_LAST.format("loss"), "loss", _score("last", "loss"), "val loss, last", "validation"),
     "best_val_accuracy": Metric(_BEST, "accuracy", _score("best", "accuracy"), "val acc, best", "validation"),
-    "best_epoch": Metric("best epoch", "epochs", _field("best_epoch")),
+    "best_epoch": Metric("best epoch", "epoch", _field("best_epoch")),
     "test_accuracy": Metric("test accuracy", "accuracy", _score("test", "accuracy"), "test acc"),
     "test_loss": Metric("test loss", "loss", _score("test", "loss")),
     "test_tta_accuracy": Metric(f"test accuracy {_TTA}", "accuracy", _score("test_tta", "accuracy"), "test acc, TTA"),
     "training_flops": Metric("floating point operations of training", "flops", _field("training_flops"), "PFLOP"),
     "seconds": Metric("seconds of training", "seconds", _field("seconds")),
-    "gap": Metric("train - test accuracy", "share", _gap, "train - test"),
-    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epochs", _lowest_loss, "lowest val loss at"),
-    "unsteadiness": Metric(_STEADY, "share", _unsteadiness, "unsteadiness"),
+    "gap": Metric("train - test accuracy", "share", _gap, "train - test", limited_by="test_accuracy"),
+    "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epoch", _lowest_loss, "lowest val loss at"),
+    "unsteadiness": Metric(_STEADY, "share", _unsteadiness, "unsteadiness", "validation"),
     "gradient_ratio_start": Metric(
         f"{_GRADIENT}, untrained", "ratio", _gradient_ratio(0), "gradient first / last, untrained", any_budget=True
     ),

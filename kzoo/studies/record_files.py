@@ -60,17 +60,19 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
     """Read every record in some directories.
 
     Args:
-        directories: directories of runs (each run a directory with a ``result.json``), of one run, or of committed
-            records (JSON files in any directory); by default ``runs`` and ``results``, if they exist.
+        directories: directories of runs (each run a directory with a ``result.json``), of one run, of committed
+            records (JSON files in any directory), or of directories of runs; by default ``runs`` and ``results``, if
+            they exist.
 
     Raises:
-        InputError: one of `directories` does not exist.
+        InputError: one of `directories` does not exist, or is a file.
     """
     if directories is None:
         directories = [directory for directory in (RUNS, RESULTS) if directory.is_dir()]
     for directory in directories:
         if not directory.is_dir():
-            raise InputError(f"directory of records {str(directory)!r} does not exist")
+            problem = "is a file: give its directory" if directory.exists() else "does not exist"
+            raise InputError(f"directory of records {str(directory)!r} {problem}")
 
     # A file's directory says what kind of record it holds; the first record of a run counts.
     files: dict[str, RecordFile] = {}
@@ -100,7 +102,13 @@ def _paths(directory: Path) -> Iterable[Path]:
     runs = sorted(directory.glob("*/result.json"))
     if runs or next(directory.glob("*/recipe.json"), None) is not None:
         return runs
-    paths = sorted(directory.glob("**/*.json"))
+
+    # Committed records, or folders of runs, of whose files only the record is one.
+    paths = [
+        path
+        for path in sorted(directory.glob("**/*.json"))
+        if path.name == "result.json" or not (path.parent / "recipe.json").exists()
+    ]
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(directory).parts)]
 
 
@@ -113,7 +121,11 @@ def read(path: Path) -> RecordFile:
     record = read_result(path)
     recipe = Recipe.from_json(json.dumps(record.recipe), source=f"recipe of record {str(path)!r}")
     whole = recipe.initial_weights is None and not recipe.model.startswith("keras:")
-    if whole and recipe.digest() != record.digest:
+    try:
+        digest = recipe.digest()
+    except InputError as error:  # it names what is not registered here
+        raise InputError(f"record {str(path)!r} cannot be used here: {error}") from None
+    if whole and digest != record.digest:
         raise InputError(f"record {str(path)!r} was changed: its digest {record.digest!r} does not fit its recipe")
     problem = _contradiction(record)
     if problem:

@@ -20,6 +20,8 @@ __all__ = ["BudgetRecords", "RecordFile", "RecordFiles", "StudyRecords", "read_r
 
 DATA_FIELDS = ("dataset", "class_names", "split", "train_size", "image_size", "background")
 """Fields of a recipe that select the images of a run."""
+COMPARABLE = ("dataset", "class_names", "image_size")
+"""Those of which no other value compares with the report's."""
 
 
 class BudgetRecords:
@@ -49,27 +51,29 @@ class BudgetRecords:
         self.study.entry(label)
         return sorted(self._records.get(label, []), key=lambda record: record.recipe["seed"])
 
+    def completed(self, label: str) -> list[RunRecord]:
+        """The records of an entry's runs that did not fail, by seed."""
+        return [record for record in self.records(label) if record.status == "completed"]
+
     def has(self, *labels: str) -> bool:
         """Whether each of the entries has a record, even one of a failed run."""
         return all(self.records(label) for label in labels)
 
     def failed(self, label: str) -> bool:
         """Whether an entry has records, all of them of failed runs."""
-        records = self.records(label)
-        return bool(records) and all(record.status == "failed" for record in records)
+        return bool(self.records(label)) and not self.completed(label)
 
     def values(self, label: str, metric: str) -> list[float]:
         """A metric of an entry, one value for each seed, without failed runs and runs that do not have it."""
         definition = metrics.metric(metric)
-        records = self.records(label)
         values: Iterable[float | None]
         if definition.source == "epoch time":
             values = [self._ratios.get(label)]
         elif definition.change is not None:
-            measured = [self._invariance.get(record.digest) for record in records]
+            measured = [self._invariance.get(record.digest) for record in self.records(label)]
             values = [record.at(*definition.change) for record in measured if record is not None]
         else:
-            values = [definition.read(record) for record in records if record.status == "completed"]
+            values = map(definition.read, self.completed(label))
         return [float(value) for value in values if value is not None]
 
     def mean(self, label: str, metric: str) -> float:
@@ -99,6 +103,11 @@ class BudgetRecords:
     def on_other_images(self, label: str) -> bool:
         """Whether an entry's runs used a different selection of the dataset from the published one."""
         return any(map(selection.on_other_images, self.records(label)))
+
+    def on_its_data(self, label: str) -> bool:
+        """Whether an entry's runs used its dataset, classes and image size, with which the report's values compare."""
+        own = self.study.entry(label).recipe.resolved().model_dump(mode="json", include=set(COMPARABLE))
+        return all(record.recipe.get(field) == own[field] for record in self.records(label) for field in COMPARABLE)
 
     @property
     def recorded(self) -> tuple[str, ...]:

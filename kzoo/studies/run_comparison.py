@@ -136,7 +136,8 @@ def compare(*runs: Any) -> RunComparison:
         raise InputError(f"compare takes two runs or more, not {len(runs)}")
     paths = tuple(Path(getattr(run, "directory", run)) for run in runs)
     records = tuple(map(_record, paths))
-    if len({path.resolve() for path in paths}) < len(paths):
+    files = {(path / "result.json" if path.is_dir() else path).resolve() for path in paths}
+    if len(files) < len(paths):
         raise InputError("compare was given the same run twice")
     return RunComparison(_labels(paths, records), paths, records)
 

@@ -22,13 +22,15 @@ class Cell:
         metric: its name.
         values: our values, one for each seed.
         reported: the report's value.
-        comparable: whether our value minus the reported one means anything; it does not on another dataset.
+        comparable: whether our value minus the reported one means anything; it does not on other data.
+        runs: the number of completed runs, each of which should have a value.
     """
 
     metric: str
     values: tuple[float, ...]
     reported: float | None
     comparable: bool = True
+    runs: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -42,14 +44,17 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Our mean minus the reported value; None if there is none, or if they are of different datasets."""
+        """Our mean minus the reported value; None if there is none, or if they are of different data."""
         if self.mean is None or self.reported is None or not self.comparable:
             return None
         return self.mean - self.reported
 
     def ours(self) -> str:
-        """Our mean as text."""
-        return "-" if self.mean is None else metrics.write(self.metric, self.mean, self.sd)
+        """Our mean as text, and how many runs have a value if some have none (they never reached an accuracy)."""
+        if self.mean is None:
+            return "-"
+        some = f" ({len(self.values)} of {self.runs} runs)" if len(self.values) < self.runs else ""
+        return f"{metrics.write(self.metric, self.mean, self.sd)}{some}"
 
     def theirs(self) -> str:
         """The reported value as text; empty if there is none."""
@@ -120,10 +125,13 @@ def rows(records: BudgetRecords) -> list[Row]:
         failed = tuple(run.recipe["seed"] for run in runs if run.status == "failed")
         budget = f"{records.budget}, {selection.OTHER}" if records.on_other_images(label) else records.budget
 
-        # On another dataset the number of classes, and so of parameters, differs from the reported one.
-        same = all(run.recipe["dataset"] == entry.recipe.dataset for run in runs)
+        # On other data the number of classes, and so of parameters, differs from the reported one.
+        same = records.on_its_data(label)
         reported = {key: value for key, value in entry.reported.items() if same or key != "parameters"}
-        cells = [Cell(name, tuple(records.values(label, name)), reported.get(name), same) for name in columns(records)]
+        cells = []
+        for name in columns(records):
+            each = 0 if metrics.metric(name).source == "epoch time" else len(runs) - len(failed)  # times are of no run
+            cells.append(Cell(name, tuple(records.values(label, name)), reported.get(name), same, each))
         table.append(Row(label, budget, seeds, failed, tuple(cells)))
     return table
 
@@ -155,13 +163,14 @@ def _unrecorded(records: BudgetRecords) -> str:
 
 
 def _other_dataset(records: BudgetRecords) -> str:
-    """That the reported values are of another dataset, if they are."""
-    entries = [records.study.entry(label) for label in records.recorded]
-    theirs = {entry.recipe.dataset for entry in entries}
+    """That the reported values are of another dataset, or of its other classes or image size, if they are."""
+    entries = [records.study.entry(label) for label in records.recorded if not records.on_its_data(label)]
+    theirs = {entry.recipe.dataset for entry in entries if entry.reported}
     ours = {run.recipe["dataset"] for entry in entries for run in records.records(entry.label)}
-    if ours <= theirs or not any(entry.reported for entry in entries):
+    if not theirs:
         return ""
-    return f"The reported values are of {', '.join(sorted(theirs))}, so no differences are shown."
+    other = "other classes or another image size" if ours <= theirs else ", ".join(sorted(theirs))
+    return f"The reported values are of {other}, so no differences are shown."
 
 
 def _sizes(records: BudgetRecords) -> str:

@@ -105,7 +105,8 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
     """
     folder = user_path(directory)
     if not folder.is_dir():
-        raise InputError(f"directory of runs {str(folder)!r} does not exist: kzoo train makes it")
+        problem = "is a file" if folder.exists() else "does not exist: kzoo train makes it"
+        raise InputError(f"directory of runs {str(folder)!r} {problem}")
     chosen, problems = [], []
     for path in sorted(folder.glob("*/recipe.json")):
         try:

@@ -8,6 +8,7 @@ from kzoo.errors import InputError, unknown
 from kzoo.models.registry import create_model, get_variant
 from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.settings import EarlyStop, RateMultiplier
+from kzoo.recipes.text import difference_in_words
 from kzoo.recipes.words import MEANT, meant
 
 CASES = [
@@ -126,6 +127,16 @@ def test_values_are_shown_in_short():
     with pytest.raises(InputError) as caught:
         get_recipe("vgg08").override(epochs=list(range(10_000)))
     assert len(str(caught.value)) < 150
+
+
+def test_a_difference_of_settings_names_the_entries():
+    def words(name, changes):
+        return difference_in_words(name, recipe, recipe.override(**changes))
+
+    recipe = get_recipe("rescue/bn")
+    assert words("optimizer", {"optimizer.beta_1": 0.5}) == "optimizer.beta_1 is 0.9 there and 0.5 here"
+    assert words("optimizer", {"optimizer": "sgd"}) == "optimizer.kind is 'adam' there and 'sgd' here"
+    assert words("epochs", {"epochs": 3}) == "epochs is 100 there and 3 here"
 
 
 def test_early_stopping_is_enabled_by_one_of_its_entries():

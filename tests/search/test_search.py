@@ -38,6 +38,9 @@ def test_an_objective_on_validation_needs_validation_images():
     recipe = kzoo.recipe("lenet1-max").override(**{"split.validation": 0})
     with pytest.raises(InputError, match=r"split\.validation is 0"):
         Search("own", recipe, SPACE)
+    for space in ({"split.validation": Choice(0, 0.2)}, {"split": Choice({"validation": 0}, {"validation": 0.2})}):
+        with pytest.raises(InputError, match=r"split\.validation is 0"):
+            Search("own", "lenet1-max", space)
 
 
 def test_identity_is_what_is_searched_not_for_how_long():

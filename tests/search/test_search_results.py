@@ -246,18 +246,26 @@ def test_command_line_shows_a_record(command):
     assert (code, "--confirm takes integers" in err) == (2, True)
     code, _, err = command("trials", ".", "--confirm", "0")
     assert (code, "none the search's own 0" in err) == (2, True)
+    code, _, err = command("trials", "search.json", "--confirm", "1")
+    assert (code, "'search.json' is a record" in err) == (2, True)
 
 
 @pytest.mark.usefixtures("eagerly_once")
 def test_confirming_trains_both_and_keeps_the_scores(command):
     changes = {"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 1}
     search = SEARCH.override(**changes)
-    result = made(2, search=search.to_dict())
+    scores = {"val_accuracy": 0.5, "test_accuracy": 0.5, "epochs": 1, "parameters": 1, "seconds": 1.0}
+    earlier = [Confirmation(which=which, seed=5, **scores) for which in ("best", "recipe")]
+    result = made(2, search=search.to_dict(), confirmed=earlier)
     Path("search.json").write_text(result.record.model_dump_json(indent=1))
+    Path("confirmed/best-1").mkdir(parents=True)  # the run of an earlier winner
+    Path("confirmed/best-1/recipe.json").write_text(kzoo.recipe("lenet1-max").to_json())
     code, out, err = command("trials", ".", "--confirm", "1")
     assert code == 0, err
-    assert "one seed decides nothing" in out
-    rows = read_search(".").record.confirmed
+    assert "on 2 other seeds" in out
+    rows = read_search(".").record.confirmed[2:]
+    assert read_search(".").record.confirmed[:2] == earlier
     assert [(row.which, row.seed) for row in rows] == [("best", 1), ("recipe", 1)]
-    record = json.loads(Path("confirmed/best-1/result.json").read_text())
+    (directory,) = Path("confirmed").glob("best-1-*")
+    record = json.loads((directory / "result.json").read_text())
     assert record["test"]["accuracy"] == rows[0].test_accuracy

@@ -32,6 +32,7 @@ def test_numbers_come_back_from_32_bits():
         assert range_.read(float(np.float32(value))) == value
     assert Choice(0, 0.5).keys == (0.0, 0.5)  # one type for keras-tuner
     assert Choice(0, 0.5).read(0.0) == 0
+    assert Choice(20240101, 20240102).read(20240102) == 20240102  # integers are exact
 
 
 def test_grid_of_a_range():
@@ -51,6 +52,7 @@ def test_grid_of_a_range():
         (Range(0.0, 0.5, step=0.1), (0.0, 0.3, 0.5), (-0.1, 0.6), (0.25,)),
         (Range(1e-4, 1e-1, log=True), (1e-4, 0.000123, 0.1), (9e-5, 0.1001, "0.01", True, None), ()),
         (Range(1e-3, 1.0, step=10, log=True), (1e-3, 0.1), (1e-4,), (0.05,)),
+        (Range(1e-7, 1.0, log=True), (1e-7, 1.0), (0.0, 9e-8), ()),  # a log scale has no zero
         (Range(0.0, 1.0), (1 + 5e-7, -5e-7), (1 + 2e-6, -2e-6), ()),  # rounding is no difference
         (IntRange(1, 7, step=3), (1, 4, 4.0, 7), (0, 8, 4.5), (5,)),
         (IntRange(1, 99), (9, 50), (100,), ()),
@@ -93,6 +95,7 @@ def test_bad_entries_are_refused(make, says):
         ({"optimizer.learning_rat": Choice(1)}, "learning_rate"),
         ({"optimizer.momentum": Choice(0.5)}, "optimizer.momentum"),  # the recipe's Adam has none
         ({"batch_size": Choice(100, -1)}, "greater than or equal to 1"),
+        ({"batch_size": Range(16, 64)}, "'batch_size' is 31.2789"),
         ({"optimizer": Choice("adam", "adamm")}, "adamm"),
         ({"batch_size": [1, 2]}, "Choice, Range or IntRange"),
         ({"name": Choice("a/b", "c/d")}, "unknown recipe field"),

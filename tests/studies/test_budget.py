@@ -21,6 +21,7 @@ BN = RESCUE.entry("BN")
         ({"l2": 0.5, "batch_size": 20}, "batch_size=20, l2=0.5"),
         ({"model_options.filters": 8}, "model_options.filters=8"),
         ({"augmentation": [{"kind": "flip"}]}, "augmentation=flip"),
+        ({"augmentation": [{"kind": "flip", "vertical": 0.5}]}, "augmentation=flip(vertical=0.5)"),
         ({"augmentation": []}, "augmentation=none"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kzoo import InputError
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
 from kzoo.studies.claims import (
@@ -9,7 +10,9 @@ from kzoo.studies.claims import (
     AllOf,
     AtChance,
     Best,
+    ConvergedBy,
     Faster,
+    GroupsDiffer,
     HardestClasses,
     Higher,
     Learns,
@@ -85,6 +88,48 @@ def test_a_failed_run_is_worse(made):
     assert results.values("b", "test_accuracy") == []
 
 
+def test_a_failed_run_is_worse_only_where_one_value_is_better(made):
+    records = {"a": [made(RECIPES["a"], failed=True)], "b": [made(RECIPES["b"], 0.5)]}
+    results = BudgetRecords(STUDY, "full", records, {"a": 1.0, "b": 2.0})
+    for test in (Lower("a", "b", metric="unsteadiness"), OverfitsMore("b", "a"), OverfitsSooner("b", "a")):
+        assert test(results).status == FEW
+        assert "no value for a" in test(results).evidence
+    assert Lower("b", "a", metric="seconds_per_epoch_ratio")(results).status == NOT
+
+
+def test_a_mean_that_leaves_out_the_worst_runs_decides_nothing_in_their_favour(made):
+    def runs(label, *accuracies):
+        seeds = [RECIPES[label].override(seed=seed) for seed in range(len(accuracies))]
+        return [made(recipe, x or 0.5, failed=x is None) for recipe, x in zip(seeds, accuracies, strict=True)]
+
+    # Two of three seeds diverged.
+    b = runs("b", 0.5, 0.5, 0.5)
+    results = BudgetRecords(STUDY, "full", {"a": runs("a", 0.9, None, None), "b": b, "c": runs("c", 0.1, None)})
+    assert Higher("a", "b")(results).status == FEW
+    assert "2 of 3 runs of a failed" in Higher("a", "b")(results).evidence
+    assert Higher("b", "a")(results).status == FEW
+    assert Higher("b", "c")(results).status == HOLDS  # those that are left are worse already
+
+    # 0.9 passes 40% at epoch 3, 0.5 at epoch 4, 0.3 never does.
+    results = BudgetRecords(STUDY, "full", {"a": runs("a", 0.9, 0.3, 0.3), "b": b, "c": runs("c", 0.9, 0.9)})
+    assert Faster("a", "b", percent=40)(results).status == FEW
+    assert "2 of 3 runs of a never reached 40%" in Faster("a", "b", percent=40)(results).evidence
+    results = BudgetRecords(STUDY, "full", {"b": runs("b", 0.5, 0.5, 0.3), "c": runs("c", 0.9, 0.9)})
+    assert Faster("c", "b", percent=40)(results).status == HOLDS
+
+
+def test_gradients_that_are_not_finite_have_no_ratio(made):
+    flow = {"layers": ["a", "b"], "epochs": [0, 1], "gradients": [[None, 1.0], [1.0, 2.0]], "update_ratio": []}
+    results = BudgetRecords(STUDY, "full", {"a": [made(RECIPES["a"], gradient_flow=flow)]})
+    names = ("gradient_ratio_start", "gradient_ratio_end", "gradient_change")
+    assert [results.values("a", name) for name in names] == [[], [0.5], []]
+
+
+def test_the_gap_is_as_precise_as_the_test_accuracy(made):
+    records = {"a": [made(RECIPES["a"], 0.5, train=0.62)], "b": [made(RECIPES["b"], 0.5, train=0.5)]}
+    assert OverfitsMore("a", "b")(BudgetRecords(STUDY, "full", records)).status == FEW  # 100 test images leave 0.14
+
+
 def test_several_at_once(world):
     results = world(a=[0.9], b=[0.5], c=[0.1])
     assert Ranking(["a", "b", "c"])(results).status == HOLDS
@@ -94,6 +139,9 @@ def test_several_at_once(world):
     assert PeakAt("b", ("a", "b", "c"))(results).status == NOT
     assert PeakAt("b", ("a", "b", "c"))(world(a=[0.5], b=[0.9], c=[0.1])).status == HOLDS
     assert PeakAt("c", ("a", "b", "c")).labels == ("c", "b")
+    for alone in (lambda: Best("a", ["a"]), lambda: Ranking(["a"]), lambda: PeakAt("d", ("a", "b"))):
+        with pytest.raises(InputError, match=r"a run to compare with|not one of those along the axis: a, b"):
+            alone()
     both = AllOf(Higher("a", "b"), Higher("b", "c"))
     assert both(world(a=[0.9], b=[0.5])).status == FEW
     assert both(world(a=[0.1], b=[0.9])).status == NOT
@@ -180,3 +228,16 @@ def test_a_budget_too_small_for_the_network_that_is_to_learn(world, budget, a, b
     assert Higher("a", "b")(records).status == status
     assert Lower("b", "a", metric="test_accuracy")(records).status == status
     assert tests[1](records).status == (NOT if budget == "full" else status)
+    differ = GroupsDiffer(("a",), ("b",), metric="test_accuracy", low=0.3)
+    assert differ(records).status == (NOT if budget == "full" else status)
+
+
+def test_a_budget_too_short_for_what_the_claim_names(world):
+    def statuses(budget):
+        records = world(budget=budget, a=[0.5], b=[0.5])
+        tests = Faster("a", "b", percent=95), ConvergedBy("a", epoch=35), HardestClasses("a", ["a"], 1)
+        return [test(records).status for test in tests]
+
+    assert statuses("epochs=5") == ["too small a budget"] * 3
+    assert statuses("full") == [FEW, FEW, HOLDS]
+    assert ConvergedBy("c", epoch=35)(world(budget="epochs=5", a=[0.5])).status == FEW

@@ -150,6 +150,7 @@ class World(BudgetRecords):
             "share": 0.3,
             "loss": 2.0,
             "epochs": 50.0,
+            "epoch": 50.0,
             "bytes": 2.0**30,
             "count": 1e6,
             "ratio": 1.0,

@@ -131,6 +131,43 @@ def test_no_difference_from_values_of_another_dataset_is_shown(made, keep):
     assert ("reported" in words, "difference" in words) == (True, False)
 
 
+def test_no_difference_from_values_of_other_classes_is_shown(made, keep):
+    changes = {"class_names": ["apple", "bear"], "split.validation": 100}
+    keep(made(get_recipe("rescue/bn").override(**changes), 0.5), RUNS)
+    (group,) = study_records(RESCUE, read_records()).budgets.values()
+    (row,) = rows(group)
+    assert {cell.difference for cell in row.cells} == {None}
+    assert "The reported values are of other classes or another image size, so no differences" in markdown(group)
+
+
+def test_a_mean_of_some_of_the_runs_says_so(made, keep):
+    for seed, accuracy in enumerate((0.9, 0.3, 0.3)):
+        keep(made(get_recipe("batch-size/50").override(seed=seed), accuracy), RUNS)
+    (group,) = study_records(get_study("batch-size"), read_records()).budgets.values()
+    (row,) = rows(group)
+    cells = {cell.metric: cell.ours() for cell in row.cells}
+    assert (cells["epochs_to_45"], cells["test_accuracy"]) == ("3 (1 of 3 runs)", "0.5000 ± 0.3464")
+
+
+def test_runs_on_data_that_is_not_registered_here_are_left_out_by_name(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
+    own = keep(made(get_recipe("rescue/vgg08"), 0.6), RUNS)
+    recipe = {**json.loads(own.read_text())["recipe"], "dataset": "my-own", "initial_weights": "some.weights.h5"}
+    tampered(own, recipe=recipe)
+    records = study_records(RESCUE, read_records())
+    assert records.budgets["full"].recorded == ("BN",)
+    assert f"record {str(own)!r} cannot be used here: unknown dataset 'my-own'" in records.problems[0]
+
+
+def test_records_of_runs_in_a_directory_below(made, keep):
+    path = keep(made(get_recipe("rescue/bn"), 0.6), RUNS / "below" / "runs")
+    (path.parent / "structure.json").write_text("[]")
+    records = read_records([RUNS])
+    assert ([file.path for file in records.files], records.problems) == ([path], ())
+    with pytest.raises(InputError, match=r"result\.json' is a file: give its directory"):
+        read_records([path])
+
+
 @pytest.mark.timeout(60)  # columns that never fit must not be tried for ever
 def test_tables_fit_the_terminal(made, keep):
     keep(made(get_recipe("rescue/bn"), 0.5), RUNS)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,11 @@ def test_commands(command, tiny, made, keep):
     assert "2 new records" in command("study", "collect", "tiny")[1]
     assert "0 new records" in command("study", "collect", "tiny")[1]
 
+    # With all records in results/, there may be no directory of runs yet.
+    shutil.rmtree(RUNS)
+    code, text, errors = command("study", "run", "tiny")
+    assert (code, "page: runs/tiny.html" in text) == (0, True), errors
+
 
 def test_only_may_be_repeated(command, monkeypatch, made, keep):
     third = SMALL.derive("t/third", model_options={"hidden": [4]})
@@ -233,6 +239,8 @@ def test_only_may_be_repeated(command, monkeypatch, made, keep):
 
 
 def test_bad_input_at_the_command_line(command, tiny, made, keep):
+    keep(made(SMALL, 0.5), Path("below/runs"))
+    Path("file").touch()
     for words, message in {
         ("run", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",
         ("table", "rescu"): "unknown study 'rescu': did you mean 'rescue'?",
@@ -243,6 +251,7 @@ def test_bad_input_at_the_command_line(command, tiny, made, keep):
         ("run", "tiny", "--set", "model=vgg08"): "model cannot be set for a study",
         ("table", "tiny", "--records", "nowhere"): "directory of records 'nowhere' does not exist",
         ("collect", "tiny"): "directory of records 'runs' does not exist",
+        ("collect", "tiny", "--directory", "below", "--into", "file"): "directory 'file/tiny' cannot be made",
     }.items():
         code, text, errors = command("study", *words)
         assert (code, text) == (2, ""), words

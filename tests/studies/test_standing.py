@@ -45,6 +45,13 @@ def test_the_full_budget_decides_wherever_it_can(made):
     ]
 
 
+def test_values_of_another_dataset_are_those_of_its_budget(made):
+    digits = {label: [made(recipe.override(dataset="digits"))] for label, recipe in RECIPES.items()}
+    name = "dataset=digits"
+    records = StudyRecords({name: BudgetRecords(STUDY, name, digits)}, {name: ()}, ())
+    assert verdicts(records)[2] == ("does not hold", name, True, True)
+
+
 def test_without_enough_runs_nothing_is_decided(made):
     assert [row[0] for row in verdicts(index(made))][:2] == ["not enough runs"] * 2
     assert verdicts(index(made, epochs_3={"a": 0.5}))[0] == ("not enough runs", "epochs=3", False, True)

@@ -153,6 +153,7 @@ def test_comparison_command_and_page(three, command, tmp_path):
     [
         (("good",), "two runs or more"),
         (("good", "good"), "same run twice"),
+        (("good", "good/result.json"), "same run twice"),
         (("good", "cut"), "is not finished: kzoo resume"),
         (("good", "nowhere"), "is not a run"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kzoo.errors import InputError
 from kzoo.studies import metrics
 from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
@@ -68,6 +69,13 @@ class AllOf(ClaimTest):
     """Every one of the tests holds."""
 
     def __init__(self, *tests: Callable[[BudgetRecords], Verdict]) -> None:
+        """Combine one or more tests.
+
+        Raises:
+            InputError: there are none, as for a `Best` or `Ranking` of a single run.
+        """
+        if not tests:
+            raise InputError(f"{type(self).__name__} combines no tests: it needs a run to compare with")
         super().__init__(list(dict.fromkeys(label for test in tests for label in getattr(test, "labels", ()))))
         self.tests = tests
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kzoo.studies import metrics
+from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import ClaimTest, verdict
 from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, value_text, values_text
 from kzoo.studies.study import INCONCLUSIVE, NOT_ENOUGH, TOO_SMALL, Verdict
@@ -111,6 +112,10 @@ class GroupsDiffer(ClaimTest):
         means = [statistics.fmean(records.mean(label, self.metric) for label in group) for group in groups]
         parts = [f"{metrics.write(self.metric, m)} over {', '.join(g)}" for m, g in zip(means, groups, strict=True)]
         text = f"{metrics.metric(self.metric).title}: {'; '.join(parts)}"
+        larger = self.a if self.low >= 0 else self.b if self.high <= 0 else ()
+        untrained = [label for label in larger if at_chance(records, label, self.metric)]
+        if untrained:
+            return Verdict(TOO_SMALL, f"{text}: {', '.join(untrained)} learned nothing yet")
         return verdict(self.low <= means[0] - means[1] <= self.high, text)
 
 
@@ -139,9 +144,14 @@ class ConvergedBy(ClaimTest):
         self.epoch, self.within = epoch, within
 
     def missing(self, records: BudgetRecords) -> Verdict | None:
-        """Not enough runs, if no run of an entry trained for longer than `epoch` epochs."""
+        """Not enough runs, or too small a budget, if no run of an entry trained for longer than `epoch` epochs."""
         short = [label for label in self.labels if not self._curves(records, label)]
-        return Verdict(NOT_ENOUGH, f"no run of {short[0]} with more than {self.epoch} epochs") if short else None
+        if not short:
+            return None
+        shortened = records.budget != FULL and all(map(records.completed, short))
+        return Verdict(
+            TOO_SMALL if shortened else NOT_ENOUGH, f"no run of {short[0]} with more than {self.epoch} epochs"
+        )
 
     def judge(self, records: BudgetRecords) -> Verdict:
         """Compare the best accuracy of all epochs with the best one until `epoch`."""
@@ -154,7 +164,7 @@ class ConvergedBy(ClaimTest):
         return verdict(max(gains.values()) <= self.within, text)
 
     def _curves(self, records: BudgetRecords, label: str) -> list[list[float]]:
-        curves = [record.history.get("val_accuracy", []) for record in records.records(label)]
+        curves = [record.history.get("val_accuracy", []) for record in records.completed(label)]
         return [curve for curve in curves if len(curve) > self.epoch]
 
 
@@ -168,6 +178,8 @@ class HardestClasses(ClaimTest):
     def judge(self, records: BudgetRecords) -> Verdict:
         """Rank the classes by their share of correct answers, summed over seeds."""
         (label,) = self.labels
+        if at_chance(records, label, "test_accuracy"):
+            return Verdict(TOO_SMALL, f"{value_text(records, label, 'test_accuracy')} has learned nothing yet")
         correct: dict[str, int] = {}
         images: dict[str, int] = {}
         runs = [(record, record.confusion) for record in records.records(label) if record.confusion]

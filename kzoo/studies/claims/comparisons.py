@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from kzoo.errors import InputError
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import AllOf, ClaimTest, verdict
 from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, margin, value_text, values_text
-from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
+from kzoo.studies.study import DECIDED, HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
     from kzoo.studies.records import BudgetRecords
@@ -29,16 +30,35 @@ class Higher(ClaimTest):
         """As for every test; a run that failed decides."""
         return self.unrecorded(records) or self.failed(records) or self.unmeasured(records)
 
+    @property
+    def better(self) -> str:
+        """The run that the claim calls better; empty if the metric says nothing about that."""
+        return {1: self.a, -1: self.b, 0: ""}[self.sign * metrics.metric(self.metric).better]
+
     def failed(self, records: BudgetRecords) -> Verdict | None:
         """The verdict if exactly one of the two runs failed: it is the worse one."""
-        if records.failed(self.a) == records.failed(self.b):
+        failed = [label for label in self.labels if records.failed(label)]
+        if len(failed) != 1 or not self.better:
             return None
-        worse = self.a if records.failed(self.a) else self.b
-        a_is_worse = self.sign == (1 if metrics.metric(self.metric).lower_is_better else -1)
-        status = HOLDS if worse == (self.a if a_is_worse else self.b) else REFUTED
-        return Verdict(status, f"{worse} failed: its loss became NaN or infinite")
+        status = REFUTED if failed == [self.better] else HOLDS
+        return Verdict(status, f"{failed[0]} failed: its loss became NaN or infinite")
 
     def judge(self, records: BudgetRecords) -> Verdict:
+        """Compare the means, which leave out the worst runs: undecided if that favours one of the two."""
+        found = self.compare(records)
+        if found.status not in DECIDED or not self.better:
+            return found
+        a_is_better = (found.status == HOLDS) == (self.better == self.a)
+        left_out = self.left_out(records, self.a if a_is_better else self.b)
+        return Verdict(NOT_ENOUGH, f"{found.evidence}; {left_out}") if left_out else found
+
+    def left_out(self, records: BudgetRecords, label: str) -> str:
+        """Which runs of an entry have no value because they did badly; empty if there are none."""
+        runs = len(records.records(label))
+        failed = runs - len(records.completed(label))
+        return f"{failed} of {runs} runs of {label} failed" if failed else ""
+
+    def compare(self, records: BudgetRecords) -> Verdict:
         """Compare the means."""
         text = values_text(records, self.labels, self.metric)
         larger = self.a if self.sign > 0 else self.b
@@ -70,14 +90,22 @@ class Faster(Lower):
         self.percent = percent
 
     def failed(self, records: BudgetRecords) -> Verdict | None:
-        """The verdict if exactly one of the runs failed, or exactly one never reached the accuracy."""
+        """The verdict if exactly one of the runs failed, or if one or (at a shortened budget) both never got there."""
         never = [label for label in self.labels if not records.values(label, self.metric)]
         decided = super().failed(records)
+        if len(never) == 2 and records.budget != FULL and all(map(records.completed, never)):
+            return Verdict(TOO_SMALL, f"neither {self.a} nor {self.b} reached {self.percent}% yet")
         if decided or len(never) != 1:
             return decided
         reached = self.a if never == [self.b] else self.b
         text = f"{never[0]} never reached {self.percent}%; {value_text(records, reached, self.metric)}"
         return Verdict(HOLDS if reached == self.a else REFUTED, text)
+
+    def left_out(self, records: BudgetRecords, label: str) -> str:
+        """Which runs of an entry never reached the accuracy."""
+        runs = len(records.records(label))
+        never = runs - len(records.values(label, self.metric))
+        return f"{never} of {runs} runs of {label} never reached {self.percent}%" if never else ""
 
 
 class OverfitsMore(Higher):
@@ -95,7 +123,7 @@ class OverfitsSooner(Lower):
 
     def judge(self, records: BudgetRecords) -> Verdict:
         """Undecided if the loss is lowest at the last epoch of every run: they would have to train for longer."""
-        runs = [record for label in self.labels for record in records.records(label)]
+        runs = [record for label in self.labels for record in records.completed(label)]
         turns = [(metrics.metric(self.metric).read(record), len(record.history.get("val_loss", ()))) for record in runs]
         if all(turn == epochs for turn, epochs in turns):
             text = f"{values_text(records, self.labels, self.metric)}: the last epoch of each, so none overfits yet"
@@ -135,5 +163,7 @@ class PeakAt(Best):
     """Along an axis (a rate, a depth), a run is higher than its neighbours."""
 
     def __init__(self, label: str, along: Sequence[str], *, metric: str = "test_accuracy") -> None:
+        if label not in along:
+            raise InputError(f"PeakAt: run {label!r} is not one of those along the axis: {', '.join(along)}")
         index = list(along).index(label)
         super().__init__(label, along[max(index - 1, 0) : index + 2], metric=metric)
