@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
@@ -95,8 +95,10 @@ class ModelBuilder:
             if self.input_shape is not None and tuple(self.input_shape) != shape:
                 raise InputError(f"input_shape={tuple(self.input_shape)}: differs from the input_tensor's {shape}")
         else:
-            shape = tuple(self.input_shape or self.default.input_shape or ())
-            shape = tuple(int(n) if isinstance(n, Integral) else n for n in shape)  # NumPy's too
+            given = self.default.input_shape if self.input_shape is None else self.input_shape
+            if not isinstance(given, Iterable):
+                raise InputError(f"input_shape={given!r}: must be (height, width, channels), channels last")
+            shape = tuple(int(n) if isinstance(n, Integral) else n for n in given)  # NumPy's too
         _check_shape(shape, final_size, any_size)
         x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
         # Asked here, not at the end: Keras follows every path back, and residual blocks double their number.
@@ -199,7 +201,9 @@ def _check_shape(shape: tuple[int | None, ...], final_size: Callable[[int], int]
         raise InputError(f"input_shape={shape}: must be (height, width, channels), channels last")
     if not any_size and None in shape:
         raise InputError(f"input_shape={shape}: this network needs a fixed height and width")
-    smallest = next(n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1)
+    smallest = next((n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1), None)
+    if smallest is None:
+        raise InputError(f"this network shrinks even images of {_LARGEST_MINIMUM} pixels a side to nothing: build less")
     if any(n is not None and n < smallest for n in shape[:2]):
         fits = (smallest, smallest, shape[2])
         raise InputError(f"input_shape={shape}: too small for this network; the smallest that fits is {fits}")

@@ -56,9 +56,9 @@ def register_model(
         >>> kzoo.register_model("tiny", tiny, classes=10, input_shape=(8, 8, 1)).name
         'tiny'
     """
-    if not re.fullmatch(r"[^\s/:*?\[\]]+", name):
-        raise InputError(f"model name {name!r}: a name has no slash, colon, white space or wildcard")
-    if not callable(builder) and ":" not in builder:
+    if not isinstance(name, str) or not re.fullmatch(r"[^\s/:*?\[\]]+", name):
+        raise InputError(f"model name {name!r}: a name is text without slash, colon, white space or wildcard")
+    if not callable(builder) and not (isinstance(builder, str) and ":" in builder):
         raise InputError(f"builder of model {name!r} is {builder!r}: give a callable or 'module:function'")
     new = Variant(name, builder, options or {}, classes, tuple(input_shape), recipe)
     return REGISTRY.add(new)
