@@ -7,7 +7,7 @@ import pytest
 
 from kzoo import checks
 from kzoo.errors import InputError
-from kzoo.models import MLP, VGG, VGGADE, VGGE, LeNet, ResNet
+from kzoo.models import MLP, VGG, VGG08, VGGADE, VGGE, LeNet, ResNet
 
 
 def named(value):
@@ -44,6 +44,7 @@ BAD = [
     (VGG, {"weights": "cifar100"}, "weights='cifar100': a set's name is MODEL:TAG; there are fastnet-s:cifar10, "),
     (VGG, {"weights": "no/where"}, "weights='no/where': there is no readable 'no/where/set.json'"),
     (VGG, {"input_tensor": 3}, "input_tensor"),
+    (VGG08, {"weights": "cifar100", "input_shape": (32, 32, 1)}, r"input_shape=\(32, 32, 1\): .* for 3 channels"),
     (VGGADE, {"convs": (1, 1)}, "one number per stage"),
     (VGGADE, {"convs": ()}, "one number per stage"),
     (VGGE, {"stages": 5}, "stages=5.*4 stages"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError, unknown
+from kzoo.files import user_path
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
 from kzoo.references import check_module, load_function, parameters_in_source, warn_if_redefined
@@ -150,12 +150,13 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 def names_set(text: str) -> bool:
     """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
-    if Path(text, "recipe.json").is_file():  # a run
+    path = user_path(text)
+    if (path / "recipe.json").is_file():  # a run
         return False
-    if "://" in text or Path(text, DESCRIPTION).is_file() or Path(text).name == DESCRIPTION:
+    if "://" in text or (path / DESCRIPTION).is_file() or path.name == DESCRIPTION:
         return True
     model, colon, _ = text.partition(":")
-    return bool(colon) and not Path(text).exists() and model in list_models()
+    return bool(colon) and not path.exists() and model in list_models()
 
 
 def _is_set(weights: Any) -> bool:
