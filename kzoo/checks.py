@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, shown, unknown
 
 
 def choice(option: str, value: Any, allowed: Sequence[str]) -> str:
@@ -33,6 +34,21 @@ def whole(option: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
+def share_or_count(value: Any, option: str = "") -> float | int:
+    """A share below 1 as a float, a count as an int; JSON and command lines do not always distinguish them.
+
+    Args:
+        value: a share or a count.
+        option: begins the message, with a space at its end.
+    """
+    if not is_number(value):
+        raise InputError(f"{option}must be a share below 1 or a number of images, not {shown(value)}")
+    number: Any = value  # mypy knows no order of real numbers
+    if not 0 <= number < math.inf or (number >= 1 and number % 1) or (number == 1 and not isinstance(value, Integral)):
+        raise InputError(f"{option}must be a share from 0 to below 1 or a whole number of images, not {shown(value)}")
+    return int(number) if number >= 1 or number == 0 else float(number)
+
+
 def positive(option: str, value: Any) -> float:
     """The value, if it is a number above 0."""
     if not is_number(value) or not 0 < float(value) < float("inf"):
@@ -55,8 +71,11 @@ def rate(option: str, value: Any) -> float:
 
 
 def of_unit_pixels(option: str, values: Any) -> None:
-    """Refuse means or standard deviations of pixels 0-255 where those of pixels / 255 are meant."""
-    if any(float(value) > 1 for value in ([values] if isinstance(values, Real) else values)):
+    """Refuse means or standard deviations that are no numbers, or those of pixels 0-255 instead of pixels / 255."""
+    numbers = [values] if isinstance(values, Real) else list(values)
+    if not all(is_number(value) and math.isfinite(value) for value in numbers):
+        raise InputError(f"{option}={values!r}: must be finite numbers")
+    if any(float(value) > 1 for value in numbers):
         raise InputError(
             f"{option}={values!r}: must be in units of pixels / 255, so at most 1; divide those of 0-255 by 255"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,12 +41,17 @@ class Exports:
     def load(self, name: str, within: Callable[[], Any] = contextlib.nullcontext) -> Any:
         """The value of a name, imported in the context that `within` returns; for ``__getattr__`` of the package.
 
+        A name that is not exported may be a module of the package: ``kzoo.data`` needs no import of its own.
+
         Raises:
             AttributeError: the package has no such name.
         """
-        if name not in self.home:
+        module = f"{self.package}.{name}"
+        if name not in self.home and (name.startswith("_") or importlib.util.find_spec(module) is None):
             raise AttributeError(f"module {self.package!r} has no attribute {name!r}")
         with within():
+            if name not in self.home:
+                return importlib.import_module(module)
             value = getattr(importlib.import_module(self.home[name]), name)
         setattr(sys.modules[self.package], name, value)
         return value

@@ -7,7 +7,7 @@ import pytest
 
 from kzoo import checks
 from kzoo.errors import InputError
-from kzoo.models import MLP, VGG, VGGADE, VGGE, LeNet, ResNet
+from kzoo.models import MLP, VGG, VGG08, VGGADE, VGGE, LeNet, ResNet
 
 
 def named(value):
@@ -36,11 +36,15 @@ BAD = [
     (VGG, {"mean": (0.5, 0.5), "std": (0.2, 0.2)}, "3 numbers are needed"),
     (VGG, {"mean": 0.5, "std": 0.0}, "std=0.0"),
     (VGG, {"mean": 125.3, "std": 0.25}, "mean=.*units of pixels / 255"),
+    (VGG, {"mean": 0.5, "std": float("nan")}, "std=.*finite"),
+    (VGG, {"blocks": (0,) * 13}, "even images of 4096 pixels"),
+    (VGG, {"input_shape": 32}, "input_shape=32.*channels"),
     (VGG, {"input_shape": (32, 32)}, r"input_shape=\(32, 32\).*channels"),
     (VGG, {"input_shape": (32, 32, 0)}, "input_shape"),
     (VGG, {"weights": "cifar100"}, "weights='cifar100': a set's name is MODEL:TAG; there are fastnet-s:cifar10, "),
     (VGG, {"weights": "no/where"}, "weights='no/where': there is no readable 'no/where/set.json'"),
     (VGG, {"input_tensor": 3}, "input_tensor"),
+    (VGG08, {"weights": "cifar100", "input_shape": (32, 32, 1)}, r"input_shape=\(32, 32, 1\): .* for 3 channels"),
     (VGGADE, {"convs": (1, 1)}, "one number per stage"),
     (VGGADE, {"convs": ()}, "one number per stage"),
     (VGGE, {"stages": 5}, "stages=5.*4 stages"),
@@ -103,10 +107,11 @@ def test_numbers_of_numpy_are_numbers():
         layers=np.int32(1),
         mean=np.float32(0.5),
         std=np.float32(0.25),
-        input_shape=tuple(np.array([8, 8, 1])),
+        input_shape=np.array([8, 8, 1]),
     )
     assert model.output_shape == (None, 3)
     json.dumps(model.get_config())
+    assert VGG(blocks=np.int64(0)).count_params() == VGG(blocks=0).count_params()
 
 
 SMALLEST = [

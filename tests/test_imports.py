@@ -51,6 +51,12 @@ def test_every_public_name_exists():
         kzoo.VGG99  # noqa: B018
 
 
+def test_packages_need_no_import_of_their_own():
+    code = "import kzoo; print(kzoo.data.from_arrays.__name__, hasattr(kzoo, 'nothing'), hasattr(kzoo, '__main__'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["from_arrays", "False", "False"]
+
+
 def test_a_backend_is_chosen_where_tensorflow_is_missing(tmp_path):
     code = (
         "import importlib.util, os, sys\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -199,7 +199,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
     Raises:
         InputError: an unknown class, one named twice, or fewer than two.
     """
-    if isinstance(classes, set | frozenset):
+    if isinstance(classes, str | set | frozenset) or not isinstance(classes, Iterable):
         raise InputError(f"classes must be a list, in the order of the new labels, not {shown(classes)}")
     indices = [class_index(item, arrays.class_names) for item in classes]
     if len(indices) < 2 or len(set(indices)) < len(indices):
@@ -235,13 +235,13 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
 def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (N, H, W, C) and labels as int64 (N,), or an error."""
-    images = whole_pixels(as_array(images, f"{source}: {part}images"))
+    images = as_array(images, f"{source}: {part}images")
+    if images.ndim not in (3, 4) or 0 in images.shape[1:]:
+        held = f"{images.dtype} of shape {images.shape}"
+        raise InputError(f"{source}: {part}images must have shape (N, H, W, C) or (N, H, W), not {held}")
+    images = whole_pixels(images if images.ndim == 4 else images[..., None])
     if images.dtype != np.uint8:
         raise InputError(f"{source}: {part}images must be uint8 in 0-255, not {images.dtype}{range_hint(images)}")
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or 0 in images.shape[1:]:
-        raise InputError(f"{source}: {part}images must have shape (N, H, W, C) or (N, H, W), not {images.shape}")
     labels = whole_labels(labels, source, part)
     if images.shape[1] <= 4 and images.shape[3] > 4 and images.shape[2] > 4:
         raise InputError(

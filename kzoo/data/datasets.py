@@ -7,7 +7,7 @@ import os
 from numbers import Real
 from typing import Any
 
-from kzoo.checks import of_unit_pixels
+from kzoo.checks import of_unit_pixels, share_or_count
 from kzoo.data.augmentation.base import Augmentation
 from kzoo.data.catalog import DATASETS, Dataset, Loader
 from kzoo.data.tfds.names import PREFIX, parse
@@ -49,7 +49,8 @@ def register_dataset(
         The new declaration.
 
     Raises:
-        InputError: the name is taken by another dataset or not allowed, or the loader is not callable.
+        InputError: the name is taken by another dataset or not allowed, the loader is not callable, or another
+            argument is not what `Dataset` says.
 
     Example:
         >>> def noise(data_dir):
@@ -58,8 +59,8 @@ def register_dataset(
         >>> kzoo.register_dataset("noise", noise, classes=2).name
         'noise'
     """
-    if not name or ":" in name:
-        raise InputError(f"dataset name {name!r} must not be empty or hold a colon")
+    if not isinstance(name, str) or not name or ":" in name:
+        raise InputError(f"dataset name {name!r} must be text, not be empty and hold no colon")
     if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
         raise InputError(f"loader of dataset {name!r} must be callable or 'module:function', not {loader!r}")
     if (mean is None) != (std is None):
@@ -68,19 +69,25 @@ def register_dataset(
         of_unit_pixels(f"dataset {name!r}: {option}", () if values is None else values)
         if isinstance(values, Real):
             raise InputError(f"dataset {name!r}: {option} must hold a number for each channel, not {values!r}")
+    from kzoo.data.labels import texts  # needs NumPy, which the import of kzoo does without
 
-    # Register the declaration.
+    names = texts(class_names, f"dataset {name!r}")
+    if names is not None and len(set(names)) < len(names):
+        raise InputError(f"dataset {name!r}: class_names holds a name twice")
+
+    # Register the declaration; a list would not equal the tuple of the data.
+    shape: Any = None if image_shape is None else tuple(image_shape)
     dataset = Dataset(
         name,
         classes=classes,
-        image_shape=image_shape,
-        mean=mean,
-        std=std,
+        image_shape=shape,
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
         augmentation=tuple(augmentation),
-        validation=validation,
-        test=test,
+        validation=share_or_count(validation, f"dataset {name!r}: validation "),
+        test=None if test is None else share_or_count(test, f"dataset {name!r}: test "),
         loader=loader,
-        class_names=class_names,
+        class_names=names,
     )
     return REGISTRY.add(dataset)
 

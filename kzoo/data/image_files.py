@@ -29,9 +29,11 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
             result.append(path)
             continue
         files, left_out = files_below(path)
-        inside = [file for file in files if is_image(file)]
+        inside = []
         for file in files:
-            if file not in inside:
+            if is_image(file):
+                inside.append(file)
+            else:
                 left_out.add(OTHER_FILES, file)
         if not inside:
             raise InputError(f"folder {str(path)!r} holds no image file")

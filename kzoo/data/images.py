@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from kzoo.data.background import WHITE, Colour
+from kzoo.data.background import WHITE, Colour, checked_colour
 from kzoo.data.orientation import upright
 from kzoo.errors import InputError, some
 
@@ -58,7 +58,7 @@ def read_image(path: Source, *, channels: int | None = None, background: Colour 
         uint8 (H, W, 1) or (H, W, 3).
 
     Raises:
-        InputError: the file is missing, broken, or of 32 bits a channel.
+        InputError: the file is missing, broken, or of 32 bits a channel; or another argument is not allowed.
     """
     return read_images([path], channels=channels, background=background)[0]
 
@@ -121,6 +121,9 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
     Raises:
         UnreadableImage: it cannot be read, with the reason.
     """
+    if channels not in (None, 1, 3):
+        raise InputError(f"channels must be 1 for grey, 3 for RGB, or None for those of the file, not {channels!r}")
+    background = checked_colour(background)
     if isinstance(path, str | Path) and os.path.isdir(path):
         raise UnreadableImage(path, "it is a folder: give its files", foreign=True)
     form = None

@@ -137,7 +137,7 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     for element in _elements(examples, source):
         images, labels = (as_array(part, source) for part in _image_and_label(element, source))
-        if labels.ndim == 0 or (images.ndim == 3 and labels.ndim == 1 and _is_one(images, labels)):
+        if labels.ndim == 0 or (images.ndim < 4 and labels.ndim == 1 and _is_one(images, labels)):
             images, labels = images[None], labels[None]
         if len(images) != len(labels):
             raise InputError(f"{source} gives a batch of {len(images)} images with {len(labels)} labels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def texts(names: Any, source: str) -> tuple[str, ...] | None:
                 f"{source}: class_names must name the labels 0..{len(by_number) - 1}, not {some(map(repr, names))}"
             )
         names = [by_number[str(index)] for index in range(len(by_number))]
-    if isinstance(names, str | bytes | set | frozenset):
+    if isinstance(names, str | bytes | set | frozenset) or not isinstance(names, Iterable):
         order = ", in the order of the labels" if isinstance(names, set | frozenset) else ""
         raise InputError(f"{source}: class_names must be a list of names{order}, not {shown(names)}")
     array = np.asarray(names) if isinstance(names, np.ndarray) else None

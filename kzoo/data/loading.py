@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kzoo.checks import whole
 from kzoo.data import cache, in_memory, sources
 from kzoo.data.arrays import Arrays, checked, restricted
-from kzoo.data.background import WHITE, Colour
+from kzoo.data.background import WHITE, Colour, checked_colour
 from kzoo.data.datasets import Dataset, get_dataset, list_datasets
 from kzoo.data.images import resize_all
 from kzoo.data.npz import npz, npz_file
 from kzoo.data.tfds.prepared import configurations, data_folder, load_prepared, located
-from kzoo.errors import InputError, some
+from kzoo.errors import InputError, in_one_line, some
 from kzoo.references import check_module, load_function, warn_if_redefined
 
 
@@ -55,9 +56,8 @@ def load(
         InputError: the name is unknown, the data are missing (the message says how to get them) or not usable.
     """
     dataset = get_dataset(name)
-    if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
-        raise InputError(f"image_size must be a positive number of pixels, not {image_size!r}")
-    arrays = _load(dataset, data_dir, image_size, background)
+    image_size = None if image_size is None else whole("image_size", image_size)
+    arrays = _load(dataset, data_dir, image_size, checked_colour(background))
     for note in arrays.notes:
         warnings.warn(note, stacklevel=2)
     if image_size is not None and arrays.images.shape[1:3] != (image_size, image_size):
@@ -107,8 +107,8 @@ def _available(dataset: Dataset, data_dir: str | Path | None) -> Availability:
     if isinstance(dataset.loader, str):
         try:
             load_function(dataset.loader, "dataset")
-        except InputError as error:
-            return Availability(dataset.name, False, str(error))
+        except Exception as error:  # the module's own too: one broken plugin must not hide the other datasets
+            return Availability(dataset.name, False, in_one_line(error, untyped=(InputError,)))
     return Availability(
         dataset.name,
         True,

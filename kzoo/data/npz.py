@@ -51,9 +51,9 @@ def npz_file(path: str) -> Path:
     """The file that a user names.
 
     Raises:
-        InputError: it does not exist.
+        InputError: it does not exist, or is a folder.
     """
     file = user_path(path)
     if not os.path.isfile(file):
-        raise InputError(f"npz file {path!r} does not exist")
+        raise InputError(f"npz file {path!r} {'is a folder' if os.path.isdir(file) else 'does not exist'}")
     return file

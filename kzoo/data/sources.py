@@ -130,8 +130,9 @@ def _decoded(source: str, root: Path, tree: Layout, image_size: int | None, back
     # A folder without an image is no class.
     names = sorted({name for name, _ in labels[TRAIN]})
     for part, classes in tree.parts.items():
+        with_images = {name for name, _ in labels[part]}
         for name, files in classes.items():
-            if name not in {owner for owner, _ in labels[part]}:
+            if name not in with_images:
                 tree.left_out.add(EMPTY, files[0].parent)
     if not names:
         raise InputError(f"{source} has no images: {'; '.join(tree.left_out.line())}")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
-from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from kzoo.checks import is_number
+from kzoo.checks import share_or_count
 from kzoo.data.datasets import Dataset
 from kzoo.data.strata import drawn_at_once, drawn_by_class
-from kzoo.errors import InputError, shown, some
+from kzoo.errors import InputError, some
 from kzoo.lazy import np
 from kzoo.schemas import Validated, later
 from kzoo.seeds import generator
@@ -23,15 +21,7 @@ if TYPE_CHECKING:
 
 
 def _amount(value: Any) -> Any:
-    """A share below 1 as a float, a count as an int; JSON and command lines do not always distinguish them."""
-    if value is None:
-        return value
-    if not is_number(value):
-        raise ValueError(f"must be a share below 1 or a number of images, not {shown(value)}")
-    number: Any = value  # mypy knows no order of real numbers
-    if not 0 <= number < math.inf or (number >= 1 and number % 1) or (number == 1 and not isinstance(value, Integral)):
-        raise ValueError(f"must be a share from 0 to below 1 or a whole number of images, not {shown(value)}")
-    return int(number) if number >= 1 or number == 0 else float(number)
+    return None if value is None else share_or_count(value)
 
 
 Amount = Annotated[float | int, BeforeValidator(_amount)]

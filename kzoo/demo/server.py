@@ -48,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
         # The picture is read only if its size is known and small enough; each kind of error has its status.
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit():
+        if not length.isdecimal():
             self._refuse(411, "the length of the picture must be given")
         elif int(length) > LARGEST:
             self._refuse(413, f"this is larger than {LARGEST // 10**6} MB")

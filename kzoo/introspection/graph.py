@@ -79,6 +79,11 @@ def maker(tensor: Any) -> tuple[Any, Any]:
     return history.operation, history.operation._inbound_nodes[history.node_index]
 
 
+def node_within(model: keras.Model, operation: Any) -> Any:
+    """The node of an operation's last call in a model with a graph: other models may call the same operation."""
+    return [node for node in nodes(model) if node.operation is operation][-1]
+
+
 def last_node(operation: Any) -> Any:
     """The node of an operation's last call."""
     return operation._inbound_nodes[-1]

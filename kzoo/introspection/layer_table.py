@@ -11,8 +11,8 @@ from typing import Any
 import keras
 
 from kzoo import notebook
-from kzoo.errors import InputError
-from kzoo.introspection.graph import Call, calls
+from kzoo.errors import InputError, shown
+from kzoo.introspection.graph import Call, calls, input_structure
 from kzoo.introspection.layers import freeze_alike
 from kzoo.introspection.receptive_field import receptive_fields
 
@@ -128,20 +128,13 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
         input_shape: (height, width, channels) to describe it for, where the model leaves them open.
 
     Raises:
-        InputError: the model has no fixed graph, or some size is open.
+        InputError: the model has no fixed graph, some size is open, or `input_shape` does not fit the model.
 
     Example:
         >>> kzoo.layer_table(kzoo.VGG08(classes=100)).trainable_parameters
         59716
     """
-    if input_shape is not None:
-        inputs = [call.name for call in calls(model) if not call.inputs]
-        if len(inputs) != 1:
-            raise InputError(f"input_shape={tuple(input_shape)}: model {model.name!r} has {len(inputs)} inputs")
-        copy = keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape), name=inputs[0]))
-        freeze_alike(copy, model)
-        model = copy
-    steps = calls(model)
+    steps = calls(model if input_shape is None else _of_shape(model, input_shape))
     for call in steps:
         if any(size is None for shape in call.output_shapes for size in shape):
             sizes = "x".join("?" if size is None else str(size) for size in call.output_shapes[0])
@@ -150,6 +143,24 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
     rows = (_row(*step) for step in zip(steps, work, receptive_fields(steps), strict=True))
     uncounted = tuple(call.name for call, count in zip(steps, work, strict=True) if count is None)
     return LayerTable(model.name, tuple(rows), uncounted)
+
+
+def _of_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
+    """A copy of a model for images of another size, of which no weight depends on the size."""
+    inputs = [call.name for call in calls(model) if not call.inputs]
+    problem = f"input_shape={shown(input_shape)}: model {model.name!r}"
+    if len(inputs) != 1:
+        raise InputError(f"{problem} has {len(inputs)} inputs")
+    try:
+        image = keras.Input(tuple(input_shape), name=inputs[0])
+        nested = keras.tree.pack_sequence_as(input_structure(model), [image])  # as of keras.Model([x], y)
+        copy = keras.models.clone_model(model, input_tensors=nested)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{problem} does not take it: {str(error).strip().partition(chr(10))[0]}") from None
+    if any(one.shape != other.shape for one, other in zip(copy.weights, model.weights, strict=True)):
+        raise InputError(f"{problem} takes {tuple(model.input_shape[1:])}; for that shape it would have other weights")
+    freeze_alike(copy, model)
+    return copy
 
 
 def _row(call: Call, work: int | None, field: tuple[int, ...] | None) -> LayerRow:

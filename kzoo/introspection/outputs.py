@@ -19,7 +19,7 @@ from keras import ops
 from scipy.special import expit, softmax
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import functional, has_graph, last_node, maker
+from kzoo.introspection.graph import functional, has_graph, maker, node_within
 from kzoo.introspection.output_kinds import Kind, kind_of
 from kzoo.introspection.output_trials import (
     are_logarithms,
@@ -217,7 +217,7 @@ def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[kera
         return model, kind == "logits"
     if has_graph(model):
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a Sequential may have no `input`
-        y = last_node(ending).input_tensors[0] if removable else model.outputs[0]
+        y = node_within(model, ending).input_tensors[0] if removable else model.outputs[0]
     else:
         inputs = keras.Input(input_shape(model)[1:])
         y = model(inputs)

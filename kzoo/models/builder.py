@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
@@ -12,6 +12,7 @@ import keras
 
 from kzoo.checks import choice, of_unit_pixels, whole
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.introspection.file_metadata import read_metadata
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
@@ -95,9 +96,14 @@ class ModelBuilder:
             if self.input_shape is not None and tuple(self.input_shape) != shape:
                 raise InputError(f"input_shape={tuple(self.input_shape)}: differs from the input_tensor's {shape}")
         else:
-            shape = tuple(self.input_shape or self.default.input_shape or ())
-            shape = tuple(int(n) if isinstance(n, Integral) else n for n in shape)  # NumPy's too
+            given = self.default.input_shape if self.input_shape is None else self.input_shape
+            if not isinstance(given, Iterable):
+                raise InputError(f"input_shape={given!r}: must be (height, width, channels), channels last")
+            shape = tuple(int(n) if isinstance(n, Integral) else n for n in given)  # NumPy's too
         _check_shape(shape, final_size, any_size)
+        if self.trained is not None and shape[-1] != self.trained[0].input_shape[-1]:
+            channels = self.trained[0].input_shape[-1]
+            raise InputError(f"input_shape={shape}: the weights {str(self.weights)!r} are for {channels} channels")
         x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
         # Asked here, not at the end: Keras follows every path back, and residual blocks double their number.
         self.inputs = list(keras.utils.get_source_inputs(x))
@@ -139,10 +145,11 @@ class ModelBuilder:
             load_set(model, self.trained[0].outline, self.trained[1], str(self.weights))
             names = self.trained[0].class_names
         elif self.weights is not None:
-            if not Path(self.weights).is_file():
+            path = user_path(self.weights)
+            if not path.is_file():
                 raise InputError(f"weights={str(self.weights)!r}: there is no such file")
-            load_file(model, Path(self.weights), str(self.weights), whole=self.include_top)
-            names = read_metadata(Path(self.weights)).get("class_names") or ()
+            load_file(model, path, str(self.weights), whole=self.include_top)
+            names = read_metadata(path).get("class_names") or ()
         if self.include_top:
             name_classes(model, names)
         return model
@@ -199,7 +206,9 @@ def _check_shape(shape: tuple[int | None, ...], final_size: Callable[[int], int]
         raise InputError(f"input_shape={shape}: must be (height, width, channels), channels last")
     if not any_size and None in shape:
         raise InputError(f"input_shape={shape}: this network needs a fixed height and width")
-    smallest = next(n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1)
+    smallest = next((n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1), None)
+    if smallest is None:
+        raise InputError(f"this network shrinks even images of {_LARGEST_MINIMUM} pixels a side to nothing: build less")
     if any(n is not None and n < smallest for n in shape[:2]):
         fits = (smallest, smallest, shape[2])
         raise InputError(f"input_shape={shape}: too small for this network; the smallest that fits is {fits}")

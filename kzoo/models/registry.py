@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError, unknown
+from kzoo.files import user_path
 from kzoo.models.catalog import VARIANTS, Variant
 from kzoo.models.weight_sets import DESCRIPTION, describe, find_set, full_name, is_file, list_weights, open_set
 from kzoo.references import check_module, load_function, parameters_in_source, warn_if_redefined
@@ -56,9 +56,9 @@ def register_model(
         >>> kzoo.register_model("tiny", tiny, classes=10, input_shape=(8, 8, 1)).name
         'tiny'
     """
-    if not re.fullmatch(r"[^\s/:*?\[\]]+", name):
-        raise InputError(f"model name {name!r}: a name has no slash, colon, white space or wildcard")
-    if not callable(builder) and ":" not in builder:
+    if not isinstance(name, str) or not re.fullmatch(r"[^\s/:*?\[\]]+", name):
+        raise InputError(f"model name {name!r}: a name is text without slash, colon, white space or wildcard")
+    if not callable(builder) and not (isinstance(builder, str) and ":" in builder):
         raise InputError(f"builder of model {name!r} is {builder!r}: give a callable or 'module:function'")
     new = Variant(name, builder, options or {}, classes, tuple(input_shape), recipe)
     return REGISTRY.add(new)
@@ -150,12 +150,13 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 def names_set(text: str) -> bool:
     """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
-    if Path(text, "recipe.json").is_file():  # a run
+    path = user_path(text)
+    if (path / "recipe.json").is_file():  # a run
         return False
-    if "://" in text or Path(text, DESCRIPTION).is_file() or Path(text).name == DESCRIPTION:
+    if "://" in text or (path / DESCRIPTION).is_file() or path.name == DESCRIPTION:
         return True
     model, colon, _ = text.partition(":")
-    return bool(colon) and not Path(text).exists() and model in list_models()
+    return bool(colon) and not path.exists() and model in list_models()
 
 
 def _is_set(weights: Any) -> bool:

@@ -153,7 +153,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
     if path.suffix == ".keras":
         try:
             trained = keras.saving.load_model(path, compile=False)
-        except (ValueError, OSError, KeyError, TypeError) as error:
+        except Exception as error:  # of a damaged file, nearly any
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
         done = transfer(trained, model, what=f"weights={source!r}", partial=not whole, same_pixels=True)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError, unknown
+from kzoo.introspection.graph import node_within
 
 
 def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.Model:
@@ -19,7 +20,8 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
         layers: a layer's name, or several.
 
     Returns:
-        A model with one output for one name, or with a dictionary of outputs, by layer name, for several.
+        A model with one output for one name, or with a dictionary of outputs, by layer name, for several. Of a layer
+        that is used several times, the output of the last use.
 
     Raises:
         InputError: the model has no fixed graph, or no such layer; the nearest name is suggested.
@@ -36,10 +38,11 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
         if name not in known:
             raise unknown(f"layer of model {model.name!r}", name, known)
     try:
-        outputs: dict[str, Any] = {name: known[name].output for name in names}
+        made = {name: node_within(model, known[name]).output_tensors for name in names}
+        outputs: dict[str, Any] = {name: tensors[0] if len(tensors) == 1 else tensors for name, tensors in made.items()}
         inputs = list(model.inputs)
-    except (AttributeError, ValueError) as error:
-        raise InputError(f"model {model.name!r}: a Functional or built Sequential model is needed ({error})") from error
+    except AttributeError:  # of a model without a graph
+        raise InputError(f"model {model.name!r}: a Functional or built Sequential model is needed") from None
     inputs = inputs[0] if len(inputs) == 1 else inputs
     return keras.Model(inputs, outputs[layers] if isinstance(layers, str) else outputs, name=f"{model.name}_features")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -61,7 +62,7 @@ def VGG(
             BatchNorm if `batch_norm`). Only the projection adds parameters.
     """
     # Check the options.
-    stages = several("blocks", blocks, 3 if isinstance(blocks, int) else None, _count)
+    stages = several("blocks", blocks, 3 if isinstance(blocks, Integral) else None, _count)
     filters = whole("filters", filters)
     kernel_size = odd("kernel_size", kernel_size)
     entry_stride = whole("entry_stride", entry_stride)

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo.cache_folder import cache_folder, described, folder_for
 from kzoo.errors import InputError, unknown
-from kzoo.files import write_atomically
+from kzoo.files import user_path, write_atomically
 from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
@@ -142,7 +142,8 @@ def find_set(source: str) -> Path:
     if ":" in source and not Path(source).exists():
         return _packaged(source)
     if "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():
-        return Path(source).parent if Path(source).name == DESCRIPTION else Path(source)
+        path = user_path(source)
+        return path.parent if path.name == DESCRIPTION else path
     raise InputError(f"weights={source!r}: a set's name is MODEL:TAG; there are {_names()}")
 
 
@@ -224,13 +225,17 @@ def _downloaded(url: str) -> Path:
     content = _fetch(urllib.parse.urljoin(url, WEIGHTS), url)
     _check(content, _parsed(description, url), repr(urllib.parse.urljoin(url, WEIGHTS)))
     folder = folder_for(*names)
-    with contextlib.suppress(InputError):  # a set can be used without its record
-        record = _fetch(urllib.parse.urljoin(url, RECORD), url)
-        write_atomically(folder / RECORD, lambda stream: stream.write(record))
-    write_atomically(folder / WEIGHTS, lambda stream: stream.write(content))
+    for name in (RECORD, CARD):
+        with contextlib.suppress(InputError):  # a set can be used without its record and card
+            _write(folder / name, _fetch(urllib.parse.urljoin(url, name), url))
+    _write(folder / WEIGHTS, content)
     # The description comes last: a folder that has one is complete.
-    write_atomically(folder / DESCRIPTION, lambda stream: stream.write(description))
+    _write(folder / DESCRIPTION, description)
     return folder
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda stream: stream.write(content))
 
 
 def _fetch(url: str, source: str) -> bytes:

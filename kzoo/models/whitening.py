@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
+from kzoo.introspection.graph import node_within
 
 LAYER = "whitening"
 """Name of the layer that `adapt` looks for."""
@@ -55,7 +56,7 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
     layer = _whitening_layer(model)
     if layer is None:
         return False
-    before = keras.Model(model.inputs[0], layer.input)
+    before = keras.Model(model.inputs[0], node_within(model, layer).input_tensors[0])
     seen = np.asarray(before.predict(np.asarray(images[:IMAGES]), batch_size=500, verbose=0), np.float32)
     kernel = whitening_kernel(seen, layer.kernel_size)
     if kernel.shape != tuple(layer.kernel.shape):

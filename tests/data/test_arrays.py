@@ -74,6 +74,8 @@ def test_images_of_zeros_and_ones_are_reported_as_dark() -> None:
         ({"images": np.ones((12, 4, 5, 3), bool)}, r"not bool \(multiply by 255"),
         ({"images": np.ones((12, 4, 8, 8), np.uint8)}, r"look like \(N, C, H, W\)"),
         ({"images": np.ones((12, 60), np.uint8)}, r"must have shape \(N, H, W, C\)"),
+        ({"images": np.full((12, 60), 255.0)}, r"must have shape .*, not float64 of shape \(12, 60\)"),
+        ({"class_names": 3}, "class_names must be a list of names, not 3"),
         ({"images": np.ones((12, 0, 5, 3), np.uint8)}, r"must have shape \(N, H, W, C\)"),
         ({"images": np.ones((11, 4, 5, 3), np.uint8)}, "11 images but 12 labels"),
         ({"images": np.ones((0, 4, 5, 3), np.uint8), "labels": np.zeros(0, int)}, "there are no images"),
@@ -182,9 +184,11 @@ def test_up_to_six_bits_are_dark(brightest: int, warned: bool) -> None:
         (("a", 0), "two or more different classes"),
         (("a",), "two or more different classes"),
         ((), "two or more different classes"),
+        (3, "classes must be a list, in the order of the new labels, not 3"),
+        ("ab", "classes must be a list"),
     ],
 )
-def test_impossible_restrictions_are_refused(classes: tuple[str | int, ...], message: str) -> None:
+def test_impossible_restrictions_are_refused(classes: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         restricted(letters(), classes)
 

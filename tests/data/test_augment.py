@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from kzoo.data.augmentation.base import Augmentation, Normalization
+from kzoo.data.augmentation.base import Augmentation, CustomAugmentation, Normalization
 from kzoo.data.augmentation.spec import (
     AlternatingFlip,
     AugmentationSpec,
@@ -74,6 +74,16 @@ def test_only_the_generator_decides(photos: np.ndarray, change: Augmentation) ->
 def test_one_grey_image_is_enough(change: Augmentation) -> None:
     image = np.arange(80, dtype=np.uint8).reshape(1, 8, 10, 1)
     assert change(image, np.random.default_rng(0), Normalization((0.5,), (0.2,))).shape == image.shape
+
+
+def widened(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return images.astype(np.int16)
+
+
+def test_integers_of_custom_changes_are_rounded_afterwards_not_cut_off(photos: np.ndarray) -> None:
+    wide = CustomAugmentation(kind=f"{__name__}:widened")(photos, np.random.default_rng(0))
+    drawn = np.full(len(photos), 7.0)
+    np.testing.assert_array_equal(np.rint(Rotation().apply(wide, drawn)), Rotation().apply(photos, drawn))
 
 
 def test_mixup_equals_a_loop_over_images(photos: np.ndarray) -> None:

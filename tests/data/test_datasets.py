@@ -128,16 +128,30 @@ def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
     ("options", "message"),
     [
         ({"name": "cifar10"}, "taken by another dataset"),
-        ({"name": "npz:mine"}, "must not be empty or hold a colon"),
-        ({"name": ""}, "must not be empty"),
+        ({"name": "npz:mine"}, "not be empty and hold no colon"),
+        ({"name": ""}, "not be empty"),
         ({"loader": 3}, "must be callable"),
         ({"loader": "module.function"}, "must be callable or 'module:function'"),
         ({"mean": (0.5,)}, "both mean and std"),
+        ({"mean": (0.5,), "std": (np.nan,)}, "dataset 'own': std=.* finite numbers"),
+        ({"name": 3}, "must be text"),
+        ({"validation": -5}, "dataset 'own': validation must be a share from 0 to below 1 or a whole number"),
+        ({"validation": None}, "validation must be a share"),
+        ({"test": 1.5}, "test must be a share"),
+        ({"class_names": ["a", "b", "c", "a"]}, "dataset 'own': class_names holds a name twice"),
+        ({"class_names": "abcd"}, "class_names must be a list of names"),
     ],
 )
 def test_impossible_registrations_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         register_dataset(**{"name": "own", "loader": squares, **options})
+
+
+def test_lists_and_numbers_of_numpy_are_declared_as_they_are_meant() -> None:
+    options: dict[str, Any] = {"image_shape": [6, 6, 1], "class_names": list("abcd"), "validation": np.int64(3)}
+    dataset = register_dataset("own", squares, **options)
+    assert load("own").class_names == ("a", "b", "c", "d")
+    assert len(split(load("own"), Split(), dataset).validation) == 3
 
 
 @pytest.mark.parametrize(
@@ -153,7 +167,7 @@ def test_impossible_registrations_are_refused(options: dict[str, Any], message: 
         ({"mean": (0.5,) * 3, "std": (0.2,) * 3}, "has channels 1, not 3 as declared"),
         ({"mean": (0.5,), "std": (0.2, 0.2)}, "has channels 1, not 2 as declared"),
         ({"loader": lambda data_dir: None}, "must give 'images' and 'labels'"),
-        ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must be uint8"),
+        ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must have shape"),
     ],
 )
 def test_a_loader_must_return_what_its_dataset_declares(options: dict[str, Any], message: str) -> None:
@@ -162,7 +176,7 @@ def test_a_loader_must_return_what_its_dataset_declares(options: dict[str, Any],
         load("own")
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.5])
+@pytest.mark.parametrize("size", [0, -3, 2.5, True])
 def test_an_impossible_image_size_is_refused(size: Any) -> None:
     with pytest.raises(InputError, match="image_size"):
         load("digits", image_size=size)

@@ -272,6 +272,21 @@ def test_folders_and_huge_images_get_a_clear_error(tmp_path: Path, monkeypatch: 
     assert read_image(path).shape == (30, 30, 1)  # Pillow only warns
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 4}, "channels must be 1 for grey, 3 for RGB, or None for those of the file, not 4"),
+        ({"background": 0}, r"background must be \(red, green, blue\), each 0-255, or None, not 0"),
+        ({"background": (0, 0, 256)}, "background must be"),
+    ],
+)
+def test_arguments_are_not_taken_for_the_files_faults(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGBA", (3, 3)), "clear.png")
+    with pytest.raises(InputError, match=message):
+        read_image(path, **options)
+    assert (read_image(path, background=[255, 0, 0])[0, 0] == [255, 0, 0]).all()  # type: ignore[arg-type]
+
+
 def test_random_exif_never_loses_an_image(tmp_path: Path, colour: np.ndarray) -> None:
     check_random_exif(tmp_path, colour, 100)
 

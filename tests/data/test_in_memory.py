@@ -133,8 +133,10 @@ def test_tf_data_in_any_form_is_one_dataset(tf: Any) -> None:
     one_hot = tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(8)[labels]))
     assert from_arrays(one_hot).images.shape == IMAGES.shape
     assert sorted(from_arrays(one_hot).labels) == sorted(labels)
-    grey = tf.data.Dataset.from_tensor_slices((IMAGES[..., 0], LABELS))
-    assert from_arrays(grey.batch(5)).images.shape == (12, 8, 8, 1)
+    for grey_labels in (LABELS, np.eye(3)[LABELS]):
+        grey = tf.data.Dataset.from_tensor_slices((IMAGES[..., 0], grey_labels))
+        for form in (grey, grey.batch(5)):
+            assert from_arrays(form).images.shape == (12, 8, 8, 1)
 
 
 def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
@@ -157,9 +159,9 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         ((IMAGES / 255, LABELS), r"images must be uint8 in 0-255, not float64 .*multiply by 255"),
         ((IMAGES - 128.0, LABELS), "images must be uint8 in 0-255, not float64"),
         ((IMAGES, LABELS[:5]), "12 images but 5 labels"),
-        ((LABELS, IMAGES), "images must be uint8"),
+        ((LABELS, IMAGES), r"images must have shape .*, not int64 of shape \(12,\)"),
         ((IMAGES, LABELS + 0.5), "labels must be whole numbers"),
-        (({"a": 1}, LABELS), "images must be uint8"),
+        (({"a": 1}, LABELS), r"images must have shape .*, not object of shape \(\)"),
         ({"pictures": IMAGES, "labels": LABELS}, "'pictures', which is not understood"),
         ((PAIR, (IMAGES[:, :4], LABELS)), r"test images have shape \(4, 8, 3\)"),
         (Sequence(end=None), "has no end: give a PyDataset whose num_batches is a number"),

@@ -268,11 +268,19 @@ def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path
         load("mnist")
 
 
-def test_loaders_that_cannot_be_imported_are_not_available() -> None:
-    register_dataset("mine", "no_such_module:load")
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [("no_such_module", "there is no module"), ("fails_on_import", "ModuleNotFoundError: No module named 'missing'")],
+)
+def test_loaders_that_cannot_be_imported_are_not_available(
+    module: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fails_on_import.py").write_text("import missing\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    register_dataset("mine", f"{module}:load")
     try:
         row = {row.name: row for row in available()}["mine"]
-        assert (row.present, "there is no module" in row.detail) == (False, True)
+        assert (row.present, why in row.detail) == (False, True)
     finally:
         datasets.REGISTRY.added.pop("mine")
 

@@ -86,6 +86,11 @@ def test_a_damaged_npz_is_refused(tmp_path: Path, content: dict[str, Any], damag
     assert re.search(messages.get(damage, r"is damaged or not an \.npz archive: ."), str(caught.value))
 
 
+def test_a_folder_is_no_npz_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"npz file '.*' is a folder"):
+        load(f"npz:{tmp_path}")
+
+
 def test_npz_images_in_the_unit_range_are_refused_with_advice(tmp_path: Path, content: dict[str, Any]) -> None:
     name = save(tmp_path / "set.npz", images=content["x"] / 255, labels=content["y"])
     with pytest.raises(InputError, match=r"must be uint8 in 0-255, not float64.*multiply by 255"):

@@ -1,6 +1,7 @@
 """The per-layer table: sizes, memory, parameters and multiply-adds of any Keras model."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -156,7 +157,11 @@ def test_open_sizes():
     model = VGG08(input_shape=(None, None, 3))
     with pytest.raises(InputError, match=r"'image' has output \?x\?x3: give an input_shape"):
         layer_table(model)
-    assert layer_table(model, (32, 32, 3)).to_dict() == layer_table(VGG08()).to_dict()
+    for same in (model, keras.Model(model.inputs, model.outputs, name=model.name)):
+        assert layer_table(same, (32, 32, 3)).to_dict() == layer_table(VGG08()).to_dict()
+    for wrong in ((32, 32, 1), (32, 32), (2, 2, 3), 32):
+        with pytest.raises(InputError, match=re.escape(f"input_shape={wrong}: model 'vgg08' ")):
+            layer_table(model, wrong)
 
 
 def test_models_without_a_graph():

@@ -243,6 +243,14 @@ def test_kinds_by_values_alone(rows, kind, rounded):
     assert kind_of([np.array([[0.5] * len(rows[0])]), np.array(rows) * 9]) == "logits"  # one trial is enough
 
 
+def test_logits_are_the_models_own_where_models_share_their_softmax():
+    x = keras.Input((8, 8, 3))
+    features, end = layers.GlobalAveragePooling2D()(x), layers.Softmax()
+    for model in [keras.Model(x, end(layers.Dense(4)(features))) for _ in range(2)]:
+        logits = ops.convert_to_numpy(read_outputs(model).model(IMAGES))
+        np.testing.assert_allclose(softmax(logits, axis=-1), ops.convert_to_numpy(model(IMAGES)), atol=1e-5)
+
+
 def test_several_sigmoids_are_not_classes():
     with pytest.raises(InputError, match="ends in 4 sigmoids, that is several labels for one image"):
         class_outputs(network(activation="sigmoid"))

@@ -115,12 +115,13 @@ def test_input_tensor():
 
 
 @pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
-def test_weights_from_a_file(tmp_path, ending):
+def test_weights_from_a_file(tmp_path, ending, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     model = VGG08(batch_norm=True, classes=6)
     randomize(model)
     path = tmp_path / f"mine{ending}"
     (model.save_weights if ending == ".weights.h5" else model.save)(path)
-    again = VGG08(batch_norm=True, classes=6, weights=path)
+    again = VGG08(batch_norm=True, classes=6, weights=f"~/mine{ending}")
     for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(InputError, match="cannot be loaded into 'vgg08'"):

@@ -19,3 +19,11 @@ def test_a_new_or_empty_folder_becomes_a_set_with_a_description():
         assert described["label2id"]["A"] == 10
         assert (described["image_mean"], described["image_std"]) == (list(weight_set.mean), list(weight_set.std))
         assert described["weights"]["sha256"] == weight_set.sha256
+
+
+def test_a_folder_below_the_home_directory_and_a_url_are_published_too(monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    first = publish("lenet1-max:emnist", "first")
+    for source, folder in (("~/first", "second"), ((first / "set.json").resolve().as_uri(), "third")):
+        card = publish(source, folder) / "README.md"
+        assert card.read_bytes() == (first / "README.md").read_bytes()

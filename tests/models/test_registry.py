@@ -109,15 +109,16 @@ def test_names_cannot_be_registered_twice():
         register_model("vgg38", linear, classes=3, input_shape=(8, 8, 1))
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "a b", "", "a*"])
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a b", "", "a*", 3])
 def test_malformed_names(name):
     with pytest.raises(InputError, match="model name"):
         register_model(name, linear, classes=3, input_shape=(8, 8, 1))
 
 
 def test_builder_must_be_a_callable_or_a_reference():
-    with pytest.raises(InputError, match="callable or 'module:function'"):
-        register_model("own", "linear", classes=3, input_shape=(8, 8, 1))
+    for builder in ("linear", 3):
+        with pytest.raises(InputError, match="callable or 'module:function'"):
+            register_model("own", builder, classes=3, input_shape=(8, 8, 1))
 
 
 def test_module_and_function_as_a_name(tmp_path, monkeypatch):

@@ -38,6 +38,22 @@ def test_of_any_keras_model():
     assert feature_extractor(model, "a").output_shape == (None, 3)
 
 
+def test_layers_that_other_models_call_too():
+    inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3, name="conv"), keras.layers.Flatten()])
+    x = y = keras.Input((4, 4, 1))
+    for layer in [keras.layers.Rescaling(2.0), *inner.layers]:
+        y = layer(y)
+    outer = keras.Model(x, keras.layers.Dense(3)(y))
+    pixels = np.random.default_rng(0).random((2, 4, 4, 1), np.float32)
+    given = call(feature_extractor(outer, "conv"), pixels)
+    np.testing.assert_allclose(given, call(feature_extractor(inner, "conv"), 2 * pixels), atol=1e-6)
+
+    # A model within, whose own output is of its own input.
+    base = keras.Model(inner.inputs[0], inner.outputs[0], name="base")
+    outer = keras.Model(x, keras.layers.Dense(3)(base(keras.layers.Rescaling(2.0)(x))))
+    np.testing.assert_allclose(call(feature_extractor(outer, "base"), pixels), call(base, 2 * pixels), atol=1e-6)
+
+
 def test_bad_layers():
     model = VGG08()
     with pytest.raises(InputError, match="did you mean 'logits'"):

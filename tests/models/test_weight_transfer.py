@@ -232,6 +232,17 @@ def test_a_damaged_file_is_one_error(damage, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_keras_file_is_one_error(tmp_path):
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    path = tmp_path / "net.keras"
+    model.save(path)
+    content = path.read_bytes()
+    assert b'"config"' in content
+    path.write_bytes(content.replace(b'"config"', b'"confix"'))  # the sum of the archive shows it
+    with pytest.raises(InputError, match=r"net\.keras'.*cannot be loaded into"):
+        load_file(model, path, str(path))
+
+
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_another_scaling_of_pixels_is_reported_and_where_nothing_is_trained_refused(scaling, tmp_path):
     note = f"they were trained with pixels {SCALINGS[scaling]}, 'net' takes pixels times 0.003922"

@@ -15,6 +15,7 @@ import kzoo
 from kzoo.recipes import get_recipe
 from kzoo.training import checkpoint
 from kzoo.training.callbacks.built_in import Best, Rate
+from kzoo.training.callbacks.finite_guard import first_not_finite
 from kzoo.training.callbacks.states import restore_state, state_of
 from kzoo.training.records import read_result
 
@@ -87,6 +88,15 @@ def test_a_validation_loss_that_is_not_finite_fails_the_run():
     assert "validation loss" in record.reason
     with pytest.raises(kzoo.RunFailed, match="--fresh"):
         train(directory="run", callbacks=[Overflow()])
+
+
+def test_the_layer_that_is_not_finite_is_found_behind_a_model_within():
+    inside = keras.Input((2, 2, 1))
+    base = keras.Model(inside, keras.layers.Flatten()(inside), name="base")
+    x = keras.Input((2, 2, 1))
+    model = keras.Model(x, keras.layers.Dense(3, kernel_initializer="ones", name="last")(base(x)))
+    where = first_not_finite(model, np.full((1, 2, 2, 1), 3e38, np.float32))
+    assert where == "the first layer with a value that is not finite is 'last' (its output)"
 
 
 def rates_used(make, schedule="constant", epochs=5, cut=None):

@@ -85,7 +85,8 @@ class CustomAugmentation(CustomPart, Augmentation):
             raise InputError(
                 f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(result)}"
             )
-        return result
+        # Of other integers, later changes would cut fractions off instead of rounding them.
+        return result if result.dtype == np.uint8 else np.asarray(result, np.float32)
 
     def draw(
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT

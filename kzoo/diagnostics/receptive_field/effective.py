@@ -17,7 +17,7 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
-from kzoo.introspection.graph import calls
+from kzoo.introspection.graph import calls, node_within
 from kzoo.introspection.layers import check_built, find_layer, find_layers, give_weights
 from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
@@ -198,7 +198,7 @@ def _resized(model: keras.Model, path: str, size: int) -> keras.Model:
     if "/" in path:
         raise InputError(f"layer {path!r} is in a nested model, which image_size cannot change")
     try:
-        part = keras.Model(model.inputs[0], model.get_layer(path).output)
+        part = keras.Model(model.inputs[0], node_within(model, model.get_layer(path)).output_tensors)
         resized = keras.models.clone_model(part, input_tensors=keras.Input((size, size, part.inputs[0].shape[-1])))
         give_weights(resized, part.get_weights())
     except (AttributeError, ValueError, TypeError) as error:

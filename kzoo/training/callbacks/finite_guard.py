@@ -11,6 +11,7 @@ import numpy as np
 
 from kzoo.errors import RunFailed
 from kzoo.introspection.backends import sync
+from kzoo.introspection.graph import has_graph, node_within
 
 
 class NotFinite(RunFailed):
@@ -47,14 +48,14 @@ class FiniteGuard(keras.callbacks.Callback):
 
 def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
     """Which layer, in the model's order, is the first with weights or outputs that are not finite."""
-    outputs: list[Any] = [None] * len(model.layers)
-    if type(model).__name__ == "Functional":
-        probe = keras.Model(model.input, [layer.output for layer in model.layers])
-        outputs = probe(images, training=False)
-    for layer, output in zip(model.layers, outputs, strict=True):
+    outputs: list[Any] = [()] * len(model.layers)
+    if has_graph(model):
+        probe = keras.Model(model.inputs, [node_within(model, layer).output_tensors for layer in model.layers])
+        outputs = probe([images], training=False)
+    for layer, tensors in zip(model.layers, outputs, strict=True):
         for weight in layer.weights:
             if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
                 return f"the first layer with a value that is not finite is {layer.name!r} (its {weight.name})"
-        if output is not None and not np.isfinite(keras.ops.convert_to_numpy(output)).all():
+        if not all(np.isfinite(keras.ops.convert_to_numpy(tensor)).all() for tensor in tensors):
             return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
     return "weights and outputs of all layers are finite: the loss itself overflows"
