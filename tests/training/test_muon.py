@@ -132,7 +132,7 @@ def test_a_variable_out_of_its_epochs_has_no_momentum_left():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("kind", ["muon", "adamw", "momentum"])
+@pytest.mark.parametrize("kind", ["muon", "adamw", "momentum", "keras.optimizers:SGD"])
 def test_a_factor_of_zero_keeps_variables_as_they_are(kind):
     fields = {"weight_decay": 0.1, "rate_multipliers": {"still/*": 0, "late/*": RateMultiplier(first_epoch=2)}}
     recipe = Recipe("test/zero", model="mlp", optimizer=kind, **fields).resolved()
