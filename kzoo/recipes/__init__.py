@@ -61,7 +61,7 @@ def _as_path(name: str) -> str:
     return f"(a folder of images goes with --dataset folder:{name})"
 
 
-def get_recipe(name: str) -> Recipe:
+def get_recipe(name: str | Path) -> Recipe:
     """The recipe of a name.
 
     Args:
@@ -75,8 +75,9 @@ def get_recipe(name: str) -> Recipe:
         >>> kzoo.get_recipe("rescue/bn").epochs
         100
     """
+    name = str(name)
     if name.endswith(".json"):
-        return Recipe.from_file(Path(name))
+        return Recipe.from_file(name)
     known = REGISTRY.find(name)
     if known is not None:
         return known

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.files import user_path
 from kzoo.introspection.layers import freeze_alike, give_weights
 from kzoo.models.whitening import is_adapted
@@ -98,10 +98,12 @@ def train(
         base, named = extended_recipe(recipe)
         source = source or named
     else:
-        base = _recipe(recipe)
+        base = recipe_of(recipe)
     changes, arrays = _named_arrays(changes)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
+    if not isinstance(model, keras.Model | None):
+        raise InputError(f"model must be a keras.Model or a model's name, not {shown(model)}")
     if extend and model is None and base.model.startswith("keras:") and "model" not in changes:
         raise InputError(f"extend: {base.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
 
@@ -164,12 +166,12 @@ def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | Non
     return {**changes, "dataset": name_of(arrays)}, arrays
 
 
-def _recipe(source: Any) -> Recipe:
+def recipe_of(source: Any) -> Recipe:
     """The recipe that the first argument of `train` means."""
     if isinstance(source, Recipe):
         return source
     if isinstance(source, str | Path):
-        return get_recipe(str(source))
+        return get_recipe(source)
     if isinstance(source, keras.Model):
         raise InputError(f"recipe is the model {source.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
     if not callable(source):
