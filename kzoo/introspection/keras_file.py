@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from kzoo.errors import InputError
+from kzoo.files import user_path
 
 
 def load_keras_file(path: str | Path) -> keras.Model:
@@ -16,7 +17,7 @@ def load_keras_file(path: str | Path) -> keras.Model:
     Raises:
         InputError: the file does not exist, or contains no model that can be loaded.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise InputError(f"file {str(path)!r} does not exist")
     if not zipfile.is_zipfile(path):

@@ -12,6 +12,7 @@ import keras
 
 from kzoo.checks import choice, of_unit_pixels, whole
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.introspection.file_metadata import read_metadata
 from kzoo.models import catalog
 from kzoo.models.blocks import Layers
@@ -139,10 +140,11 @@ class ModelBuilder:
             load_set(model, self.trained[0].outline, self.trained[1], str(self.weights))
             names = self.trained[0].class_names
         elif self.weights is not None:
-            if not Path(self.weights).is_file():
+            path = user_path(self.weights)
+            if not path.is_file():
                 raise InputError(f"weights={str(self.weights)!r}: there is no such file")
-            load_file(model, Path(self.weights), str(self.weights), whole=self.include_top)
-            names = read_metadata(Path(self.weights)).get("class_names") or ()
+            load_file(model, path, str(self.weights), whole=self.include_top)
+            names = read_metadata(path).get("class_names") or ()
         if self.include_top:
             name_classes(model, names)
         return model

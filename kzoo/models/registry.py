@@ -6,6 +6,7 @@ Imports no Keras; a builder's module is imported when its model is created.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -150,6 +151,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 def names_set(text: str) -> bool:
     """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
+    text = os.path.expanduser(text)
     if Path(text, "recipe.json").is_file():  # a run
         return False
     if "://" in text or Path(text, DESCRIPTION).is_file() or Path(text).name == DESCRIPTION:

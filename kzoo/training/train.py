@@ -128,14 +128,22 @@ def train(
     return run
 
 
-def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset: Any = None, **options: Any) -> Run:
+def resume(
+    directory: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    dataset: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool | Console = True,
+    checkpoint_minutes: float = 3.0,
+) -> Run:
     """Resume the run in a directory; a finished run is returned unchanged.
 
     Args:
         directory: of the run.
         data_dir: as for `train`; by default the one that the run used before.
         dataset: the arrays of the run, if it was trained on arrays.
-        **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
+        callbacks, progress, checkpoint_minutes: as for `train`.
 
     Raises:
         InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
@@ -149,11 +157,10 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
     changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
     if changes.get("dataset", recipe.dataset) != recipe.dataset:
         raise InputError(f"run {str(directory)!r} was trained on {recipe.dataset!r}, not on {changes['dataset']!r}")
-    if Run(directory).finished:
-        # The directory alone identifies a finished run: callbacks are compared only if some are given.
-        options = {**options, "callbacks": options.get("callbacks") or None}
+    # The directory alone identifies a finished run: callbacks are compared only if some are given.
+    compared = callbacks or None if Run(directory).finished else callbacks
     with claimed(directory):
-        run = train_in(directory, recipe, None, None, Options(data_dir, **options))
+        run = train_in(directory, recipe, None, None, Options(data_dir, compared, progress, checkpoint_minutes))
     del arrays  # kept alive until here; from now on the run holds them
     return run
 

@@ -32,6 +32,9 @@ def below_zero(rate, epoch, epochs):
 
 def no_optimizer(learning_rate):
     return "sgd"
+
+def scaled(learning_rate):
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(learning_rate))
 """
 FIELDS = {
     "augmentation": ["nets_under_test:inverted"],
@@ -109,6 +112,7 @@ def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epo
     [
         ({"schedule": "nets_under_test:below_zero"}, "must return a finite rate of 0 or more, not -0.1 in epoch 0"),
         ({"optimizer": "nets_under_test:no_optimizer"}, "must return a new keras.optimizers.Optimizer, not 'sgd'"),
+        ({"optimizer": "nets_under_test:scaled"}, "must return its inner optimizer, not a LossScaleOptimizer"),
     ],
 )
 def test_wrong_results_are_named(parts, fields, message):

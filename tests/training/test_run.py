@@ -89,6 +89,9 @@ def test_a_finished_run_is_returned_unchanged_the_second_time():
     again = train_mlp(epochs=1)
     assert again.directory == first.directory
     assert before == {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
+    for path in (first.directory / "checkpoint").iterdir():
+        path.write_bytes(path.read_bytes()[:100])  # a finished run needs none
+    assert train_mlp(epochs=1).result == kzoo.resume(first.directory, progress=False).result == first.result
     other = train_mlp(epochs=1, fresh=True)
     assert other.directory.name == first.directory.name + "-2"
     assert other.history["loss"] == first.history["loss"]

@@ -228,6 +228,12 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> k
         returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
         raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {returned}")
 
+    if isinstance(made, keras.optimizers.LossScaleOptimizer):
+        raise InputError(
+            f"optimizer {choice.kind!r} must return its inner optimizer, not a LossScaleOptimizer: the recipe's "
+            "precision='mixed_float16' scales the loss"
+        )
+
     # Changing the class keeps whatever the constructor did; making it again from a configuration that lacks a
     # setting would lose that.
     kind: type = type(made)
