@@ -62,7 +62,8 @@ class Recipe(Setting):
         train_size: use only this many training images (a seeded subset; smaller ones nest in larger ones).
         image_size: resize all images once; the side in pixels.
         background: the background of transparent image files: red, green and blue, or one grey value, 0-255; null
-            drops the transparency. For a dataset without image files it applies to predictions only.
+            drops the transparency. For a dataset without image files it applies to predictions only, and null means
+            white.
         augmentation: random changes to each training image, in order; None means the dataset's default.
         expansions: transformed copies added to the training images before training starts.
         normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
