@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
 
@@ -96,22 +97,39 @@ def _configured_backend() -> str | None:
     return str(backend) if backend else None
 
 
+_quiet = threading.Lock()
+_importing = 0
+"""How often `quiet_import` has been entered and not left, by all threads."""
+_stderr = -1
+"""The descriptor of standard error meanwhile."""
+
+
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
     """Hide what C++ libraries print to standard error while they are imported.
 
     TF_CPP_MIN_LOG_LEVEL does not silence TensorFlow's first lines. Python errors are not hidden: they
-    are raised after the descriptor has been restored.
+    are raised after the descriptor has been restored. Where several threads import, the last one restores it.
     """
-    sys.stderr.flush()
-    saved = os.dup(2)
+    global _importing, _stderr
+    if sys.__stderr__ is None:  # closed, as for a service
+        yield
+        return
+    with _quiet:
+        if not _importing:
+            (sys.stderr or sys.__stderr__).flush()
+            _stderr = os.dup(2)
+            with open(os.devnull, "wb") as sink:
+                os.dup2(sink.fileno(), 2)
+        _importing += 1
     try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        with _quiet:
+            _importing -= 1
+            if not _importing:
+                os.dup2(_stderr, 2)
+                os.close(_stderr)
 
 
 def usable_cores() -> tuple[int, ...]:

@@ -192,7 +192,8 @@ def check_options(field: str, kind: str, function: Callable[..., Any], options: 
     except (TypeError, ValueError):
         return  # a function written in C has no signature
     taken = signature.parameters.values()
-    named = [p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][len(FIRST[field]) :]
+    given = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][: len(FIRST[field])]
+    named = [p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p not in given]
     if not any(p.kind is p.VAR_KEYWORD for p in taken):
         for name in options:
             if name not in named:

@@ -32,8 +32,8 @@ def check_module(reference: str, kind: str, no_module: NoModule | None = None) -
     if not module_name or not function:
         raise InputError(f"{kind} {reference!r}: expected 'module:function'")
     package = module_name.partition(".")[0]
-    if package not in sys.modules and importlib.util.find_spec(package) is None:
-        raise _nowhere(reference, kind, package, no_module)
+    if not package or (package not in sys.modules and importlib.util.find_spec(package) is None):
+        raise _nowhere(reference, kind, package or module_name, no_module)
 
 
 def _nowhere(reference: str, kind: str, missing: str, no_module: NoModule | None) -> InputError:

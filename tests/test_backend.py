@@ -3,11 +3,21 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import keras
 import pytest
 
-from kzoo.backend import ONEDNN, TENSORFLOW_THREADS, choose_backend, uses_onednn, visible_gpus, without_gpus
+from kzoo.backend import (
+    ONEDNN,
+    TENSORFLOW_THREADS,
+    choose_backend,
+    quiet_import,
+    uses_onednn,
+    visible_gpus,
+    without_gpus,
+)
 from kzoo.seeds import seed_keras
 
 
@@ -141,6 +151,29 @@ def test_a_small_resnet_trains_with_onednn_on_one_core(threads):
         [sys.executable, "-c", ON_ONE_CORE], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_standard_error_comes_back_when_the_last_of_several_threads_has_imported():
+    before, both = os.fstat(2), threading.Barrier(2)
+
+    def import_slowly(seconds):
+        with quiet_import():
+            both.wait()
+            time.sleep(seconds)
+
+    threads = [threading.Thread(target=import_slowly, args=[seconds]) for seconds in (0, 0.05)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert os.path.samestat(os.fstat(2), before)
+
+
+def test_standard_error_may_be_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "__stderr__", None)
+    with quiet_import():
+        pass
 
 
 def test_keras_is_seeded_without_what_tensorflow_prints_when_it_is_imported_for_that(monkeypatch, capfd):

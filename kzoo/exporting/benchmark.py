@@ -18,6 +18,7 @@ from kzoo.errors import InputError
 from kzoo.exporting.export import export
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.exporting.runtimes import Exported
+from kzoo.files import user_path
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.training.saved_set import open_run
 
@@ -84,7 +85,7 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
         raise InputError(f"batches must be positive integers, not {list(batches)!r}")
     if not 0 < seconds < float("inf"):
         raise InputError(f"seconds must be above 0 and finite, not {seconds!r}")
-    path = Path(target)
+    path = user_path(target)
     if path.suffix.lower() in (".onnx", ".tflite") or (path / "saved_model.pb").is_file():
         file = Exported(path)
         return [_timed(file, batch, seconds) for batch in batches]

@@ -15,6 +15,7 @@ from kzoo.data.image_files import Unreadable
 from kzoo.data.images import read_image, resize
 from kzoo.errors import InputError, RunFailed
 from kzoo.exporting.runtimes import Exported
+from kzoo.files import user_path
 from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.recipes.schema import Recipe
 
@@ -38,7 +39,7 @@ class Classifier:
         Raises:
             InputError: it is something else, cannot be opened, or does not take grey or RGB images.
         """
-        self.name, self.target, self.model = str(target), Path(target), None
+        self.name, self.target, self.model = str(target), user_path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
         self._names: Sequence[str] | None
         self.background: Colour | None = WHITE

@@ -139,6 +139,7 @@ def find_set(source: str) -> Path:
     """
     if _is_url(source):
         return _downloaded(source)
+    source = os.path.expanduser(source)
     if ":" in source and not Path(source).exists():
         return _packaged(source)
     if "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.models.registry import REGISTRY as MODELS
 from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes.schema import Recipe
@@ -54,14 +55,15 @@ def list_recipes(pattern: str = "*") -> list[str]:
 
 def _as_path(name: str) -> str:
     """What the path of a run or a folder of images, given as a recipe, may have been meant for."""
-    if not name or not Path(name).is_dir():
+    path = user_path(name)
+    if not name or not path.is_dir():
         return ""
-    if (Path(name) / "recipe.json").is_file():
-        return f"(it is a run: kzoo resume {name}; its recipe is {Path(name) / 'recipe.json'})"
+    if (path / "recipe.json").is_file():
+        return f"(it is a run: kzoo resume {name}; its recipe is {path / 'recipe.json'})"
     return f"(a folder of images goes with --dataset folder:{name})"
 
 
-def get_recipe(name: str) -> Recipe:
+def get_recipe(name: str | Path) -> Recipe:
     """The recipe of a name.
 
     Args:
@@ -75,8 +77,9 @@ def get_recipe(name: str) -> Recipe:
         >>> kzoo.get_recipe("rescue/bn").epochs
         100
     """
+    name = str(name)
     if name.endswith(".json"):
-        return Recipe.from_file(Path(name))
+        return Recipe.from_file(name)
     known = REGISTRY.find(name)
     if known is not None:
         return known

@@ -21,6 +21,7 @@ from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
 from kzoo.errors import InputError, shown
+from kzoo.files import user_path
 from kzoo.models.registry import get_variant
 from kzoo.recipes.fields import Background, Share
 from kzoo.recipes.nested import assign, flat
@@ -61,7 +62,8 @@ class Recipe(Setting):
         train_size: use only this many training images (a seeded subset; smaller ones nest in larger ones).
         image_size: resize all images once; the side in pixels.
         background: the background of transparent image files: red, green and blue, or one grey value, 0-255; null
-            drops the transparency. For a dataset without image files it applies to predictions only.
+            drops the transparency. For a dataset without image files it applies to predictions only, and null means
+            white.
         augmentation: random changes to each training image, in order; None means the dataset's default.
         expansions: transformed copies added to the training images before training starts.
         normalization: ``"dataset"`` for the dataset's mean and standard deviation, ``"none"`` for raw pixels,
@@ -192,8 +194,9 @@ class Recipe(Setting):
         for key in sorted(top - set(type(self).model_fields)):
             raise unknown_field(key, type(self))
         for key in top:
-            if fields[key] is None and optional_setting(type(self), key):
-                fields[key] = {}  # early_stop.patience=6 turns early stopping on, class_weights.cat=2 the weights
+            if isinstance(fields[key], str | None) and optional_setting(type(self), key):
+                # early_stop.patience=6 turns early stopping on; class_weights.cat=2 takes the place of "balanced"
+                fields[key] = {}
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             assign(fields, key.split("."), value)
         try:
@@ -318,7 +321,7 @@ class Recipe(Setting):
     def from_file(cls, path: str | Path) -> Recipe:
         """The recipe that a JSON file holds."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = user_path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
             raise InputError(f"cannot read recipe file {str(path)!r}: {why}") from None

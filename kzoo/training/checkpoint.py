@@ -96,8 +96,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """The checkpoint files of a folder, oldest first (their names sort by epoch and step)."""
-    return sorted(folder.glob("[0-9]*-[0-9]*.npz"))
+    """The checkpoint files of a folder, oldest first: their names sort by epoch and step, those of more digits last."""
+    return sorted(folder.glob("[0-9]*-[0-9]*.npz"), key=lambda path: (len(path.name), path.name))
 
 
 def load_latest(folder: Path) -> Checkpoint | None:

@@ -161,7 +161,8 @@ class claimed:
         The lock file is removed last, while the lock is held: a process that waits for it then makes a new one.
         """
         shutil.rmtree(self.directory / "tensorboard", ignore_errors=True)
-        for name in ("recipe.json", STRUCTURE, "initial.keras", ".initial.keras", "weight_histograms.json", NAME):
+        models = ("initial.keras", ".initial.keras", "best.weights.h5")
+        for name in ("recipe.json", STRUCTURE, *models, METRICS, "weight_histograms.json", NAME):
             (self.directory / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in self.made:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo.errors import InputError
+from kzoo.files import user_path
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AnySchedule, kinds
@@ -40,8 +41,9 @@ class Extended:
 
 def extended_recipe(source: str | Path) -> tuple[Recipe, Path | None]:
     """The recipe to train for longer, and the run's directory if `source` is one."""
-    if (Path(source) / "recipe.json").is_file():
-        return Recipe.from_file(Path(source) / "recipe.json"), Path(source)
+    directory = user_path(source)
+    if (directory / "recipe.json").is_file():
+        return Recipe.from_file(directory / "recipe.json"), directory
     return get_recipe(str(source)), None
 
 

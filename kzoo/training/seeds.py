@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from kzoo import notebook
 from kzoo.errors import InputError, RunFailed, shown
-from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.training.run import Run
-from kzoo.training.train import train
+from kzoo.training.train import recipe_of, train
 
 SCORES = {"best": "validation accuracy, best epoch", "last": "validation accuracy, last epoch", "test": "test accuracy"}
 
@@ -71,7 +71,7 @@ class SeedRuns(list[Run]):
         return notebook.table(self.header(), self.rows())
 
 
-def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> SeedRuns:
+def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequence[int], **options: Any) -> SeedRuns:
     """Train a recipe once for each seed, one after the other; finished runs are not trained again.
 
     Args:
@@ -99,7 +99,7 @@ def train_seeds(recipe: str | Recipe, seeds: Sequence[int], **options: Any) -> S
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")
 
     # Train one run after another; failures are reported when all have ended.
-    base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    base = recipe_of(recipe)
     done, failed = [], {}
     for seed in seeds:
         try:

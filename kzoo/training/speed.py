@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError
+from kzoo.checks import whole
 from kzoo.introspection.backends import devices, sync
 from kzoo.models.registry import create_model
 from kzoo.seeds import seed_keras
@@ -75,12 +75,11 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
         **options: of the model's builder.
 
     Raises:
-        InputError: the model is unknown, or a number is below 1.
+        InputError: the model is unknown, or a number is not a whole one of at least 1.
     """
     # Check the arguments.
     for argument, value in (("batch_size", batch_size), ("steps", steps), ("rounds", rounds)):
-        if value < 1:
-            raise InputError(f"{argument}={value}: must be 1 or more")
+        whole(argument, value)
 
     # A model for each precision, and one batch of noise.
     trainers = {policy: _trainer(name, policy, options) for policy in PRECISIONS}

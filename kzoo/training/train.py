@@ -17,7 +17,7 @@ from rich.console import Console
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.files import user_path
 from kzoo.introspection.layers import freeze_alike, give_weights
 from kzoo.models.whitening import is_adapted
@@ -98,10 +98,12 @@ def train(
         base, named = extended_recipe(recipe)
         source = source or named
     else:
-        base = _recipe(recipe)
+        base = recipe_of(recipe)
     changes, arrays = _named_arrays(changes)
     if isinstance(model, str):
         changes, model = {**changes, "model": model}, None
+    if not isinstance(model, keras.Model | None):
+        raise InputError(f"model must be a keras.Model or a model's name, not {shown(model)}")
     if extend and model is None and base.model.startswith("keras:") and "model" not in changes:
         raise InputError(f"extend: {base.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
 
@@ -126,14 +128,22 @@ def train(
     return run
 
 
-def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset: Any = None, **options: Any) -> Run:
+def resume(
+    directory: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    dataset: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool | Console = True,
+    checkpoint_minutes: float = 3.0,
+) -> Run:
     """Resume the run in a directory; a finished run is returned unchanged.
 
     Args:
         directory: of the run.
         data_dir: as for `train`; by default the one that the run used before.
         dataset: the arrays of the run, if it was trained on arrays.
-        **options: `callbacks`, `progress` and `checkpoint_minutes`, as for `train`.
+        callbacks, progress, checkpoint_minutes: as for `train`.
 
     Raises:
         InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
@@ -147,11 +157,10 @@ def resume(directory: str | Path, *, data_dir: str | Path | None = None, dataset
     changes, arrays = _named_arrays({} if dataset is None else {"dataset": dataset})
     if changes.get("dataset", recipe.dataset) != recipe.dataset:
         raise InputError(f"run {str(directory)!r} was trained on {recipe.dataset!r}, not on {changes['dataset']!r}")
-    if Run(directory).finished:
-        # The directory alone identifies a finished run: callbacks are compared only if some are given.
-        options = {**options, "callbacks": options.get("callbacks") or None}
+    # The directory alone identifies a finished run: callbacks are compared only if some are given.
+    compared = callbacks or None if Run(directory).finished else callbacks
     with claimed(directory):
-        run = train_in(directory, recipe, None, None, Options(data_dir, **options))
+        run = train_in(directory, recipe, None, None, Options(data_dir, compared, progress, checkpoint_minutes))
     del arrays  # kept alive until here; from now on the run holds them
     return run
 
@@ -164,12 +173,12 @@ def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | Non
     return {**changes, "dataset": name_of(arrays)}, arrays
 
 
-def _recipe(source: Any) -> Recipe:
+def recipe_of(source: Any) -> Recipe:
     """The recipe that the first argument of `train` means."""
     if isinstance(source, Recipe):
         return source
     if isinstance(source, str | Path):
-        return get_recipe(str(source))
+        return get_recipe(source)
     if isinstance(source, keras.Model):
         raise InputError(f"recipe is the model {source.name!r}: give a recipe first, kzoo.train(recipe, model=...)")
     if not callable(source):

@@ -39,11 +39,12 @@ from kzoo.training.trainer import Options, Trainer
 def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.Model | None, options: Options) -> Run:
     """Train or resume in a claimed directory; see `train`. Without a digest, the run in the directory resumes."""
     # Compare with the run in the directory, and return it if it is finished.
-    start = checkpoint.load_latest(directory / "checkpoint")
+    finished = (directory / "result.json").exists()
+    start = None if finished else checkpoint.load_latest(directory / "checkpoint")
     if (directory / "recipe.json").exists():
         check_same_recipe(directory, recipe, digest, start)
     console = console_for(options.progress)
-    if (directory / "result.json").exists():
+    if finished:
         return _finished(directory, model, options, console)
 
     origin.describe_parts(recipe)  # sees the values that custom functions refer to, before they run and change some

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import os
 import platform
 import time
@@ -16,8 +17,9 @@ import numpy as np
 from rich.console import Console
 
 from kzoo.backend import ONEDNN
+from kzoo.checks import is_number
 from kzoo.console import console_for
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 from kzoo.files import write_text
 from kzoo.interrupts import interruptible
 from kzoo.introspection.backends import devices, seed_step
@@ -62,6 +64,20 @@ class Options:
     until: int | None = None
     begin: Extended | None = None
 
+    def __post_init__(self) -> None:
+        """Check what the user gave.
+
+        Raises:
+            InputError: the callbacks are no list, or one is a class; or the minutes are no number of 0 or more.
+        """
+        if not isinstance(self.callbacks, Sequence | None):
+            raise InputError(f"callbacks must be a list of callbacks, not {shown(self.callbacks)}")
+        for callback in self.callbacks or ():
+            if inspect.isclass(callback):
+                raise InputError(f"callbacks has the class {callback.__name__}: give an object, {callback.__name__}()")
+        if not is_number(self.checkpoint_minutes) or not self.checkpoint_minutes >= 0:
+            raise InputError(f"checkpoint_minutes={self.checkpoint_minutes!r}: must be a number of 0 or more")
+
 
 class Trainer:
     """Trains a model in a run's directory, from its beginning or from a checkpoint.
@@ -103,14 +119,23 @@ class Trainer:
     def _compile(self) -> None:
         kind = "Categorical" if self.batches.soft else "SparseCategorical"
         with_logits = {"from_logits": self.logits}
+        if not self.view.trainable_variables:
+            raise InputError(f"model {self.stock.name!r} has no weights to train")
+        optimizer = build_optimizer(self.recipe, self.batches.steps)
+        optimizer.build(self.view.trainable_variables)
+
+        # Small gradients are zero in float16 unless the loss is scaled up. Keras does so only where the policy of the
+        # model itself says it, and the view has none of its own. Checkpoints of early versions hold no scale.
+        unscaled = self.start is not None and len(self.start.arrays["optimizer"]) == len(optimizer.variables)
+        if self.recipe.precision == "mixed_float16" and not unscaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(self.view.trainable_variables)
+
         self.view.compile(
-            optimizer=build_optimizer(self.recipe, self.batches.steps),
+            optimizer=optimizer,
             loss=getattr(keras.losses, f"{kind}Crossentropy")(**with_logits),
             metrics=[getattr(keras.metrics, f"{kind}Accuracy")(name="accuracy")],
         )
-        if not self.view.trainable_variables:
-            raise InputError(f"model {self.stock.name!r} has no weights to train")
-        self.view.optimizer.build(self.view.trainable_variables)
 
     def _watchers(self) -> list[Any]:
         """Callbacks that only observe; each has `state()` and `restore(state)`."""
@@ -248,6 +273,8 @@ class _Opening(keras.callbacks.Callback):
         if not self.restored and trainer.start is not None:
             trainer.checkpointer.restore(trainer.start)
             self.restored, step = True, trainer.start.step
+            if not (trainer.directory / "checkpoint").exists():  # an extended run begins with one, as every new run
+                trainer.checkpointer.save(epoch, step)
             if trainer.bar is not None:
                 trainer.bar.first_step = step
         trainer.batches.position(epoch, step)

@@ -56,6 +56,7 @@ def _is_fusable_batch_norm(layer: Any) -> bool:
         and layer.input_spec is not None
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
+        and layer.variable_dtype == "float32"  # the kernel's sums
         and layer.center
         and not layer.renorm
         and not layer.synchronized

@@ -153,6 +153,7 @@ def test_bad_registrations(call, name, function, message):
         ({"augmentation": [{"kind": "custom_parts:noisy", "options": {"rng": 1}}]}, "unknown option .*'rng'"),
         ({"augmentation": [{"kind": "custom_parts:noisy", "amount": 1}]}, "has options, source"),
         ({"schedule": {"kind": "custom_parts:halved", "options": {"at": {1}}}}, "options must hold what JSON can hold"),
+        ({"schedule": "./custom_parts.py:halved"}, "there is no module './custom_parts.py'"),
         ({"schedule": "halved"}, "unknown schedule 'halved': allowed are .*mine"),
     ],
 )
@@ -160,6 +161,20 @@ def test_wrong_uses_are_named(fields, message):
     kzoo.register_schedule("mine", "custom_parts:halved")
     with pytest.raises(InputError, match=message):
         recipe_with(**fields).resolved()
+
+
+def test_options_after_arguments_without_names():
+    def darker(images, rng, /, factor=0.5):
+        return images * factor
+
+    def any_number(*arguments, factor=0.5):
+        return arguments[0] * factor
+
+    for name, function in {"darker": darker, "any": any_number}.items():
+        kzoo.register_augmentation(name, function)
+        assert augmented({"kind": name, "options": {"factor": 0.25}}).max() == 25
+        with pytest.raises(InputError, match=r"unknown option .*: did you mean 'factor'"):
+            recipe_with(augmentation=[{"kind": name, "options": {"factors": 1}}]).resolved()
 
 
 def test_augmentation_that_changes_the_shape_is_refused():

@@ -10,7 +10,7 @@ from kzoo.data.augmentation.spec import Flip, PadCrop
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant, list_models
 from kzoo.recipes import Recipe, get_recipe, list_recipes
-from kzoo.recipes.settings import Adam, Cosine, Nesterov
+from kzoo.recipes.settings import Adam, ChannelStatistics, Cosine, Nesterov
 from kzoo.recipes.text import differing_fields
 from kzoo.schemas import identity_fields, later, upgraded
 from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE
@@ -112,6 +112,12 @@ def test_dotted_overrides_reach_into_a_field():
     both = recipe.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
     assert both.optimizer == Nesterov(learning_rate=0.2)
     assert both.split.validation == 0.1
+    values = recipe.override(**{"normalization": "none"}).override(
+        **{"normalization.mean": [0], "normalization.std": [1]}
+    )
+    assert values.normalization == ChannelStatistics(mean=(0,), std=(1,))
+    balanced = recipe.override(class_weights="balanced")
+    assert balanced.override(**{"class_weights.cat": 2}).class_weights == {"cat": 2}
 
 
 BAD = [

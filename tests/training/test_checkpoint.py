@@ -53,6 +53,13 @@ def test_what_is_written_is_read_back(tmp_path):
     assert written == {"epoch": 2, "step": 0, "meta": dataclasses.asdict(state)}
 
 
+def test_the_last_two_of_very_many_epochs_are_kept(tmp_path):
+    for epoch in range(99_998, 100_001):
+        checkpoint.save(tmp_path, Checkpoint(epoch, 0, {}, RunState("d", "f")))
+    assert checkpoint.load_latest(tmp_path).epoch == 100_000
+    assert len(checkpoint.files(tmp_path)) == checkpoint.KEPT
+
+
 def test_bfloat16_is_read_back(tmp_path):
     values = np.arange(3).astype(ml_dtypes.bfloat16)
     loaded = checkpoint.load(checkpoint.save(tmp_path, Checkpoint(0, 0, {"model": [values]}, RunState("d", "f"))))

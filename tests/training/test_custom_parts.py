@@ -32,6 +32,9 @@ def below_zero(rate, epoch, epochs):
 
 def no_optimizer(learning_rate):
     return "sgd"
+
+def scaled(learning_rate):
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(learning_rate))
 """
 FIELDS = {
     "augmentation": ["nets_under_test:inverted"],
@@ -92,6 +95,13 @@ def test_schedule_returns_the_rate_of_each_epoch(parts):
     assert rates_by_step(schedule, 0.8, 2, 2, warmup_epochs=1) == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.8])
 
 
+def test_with_a_warm_up_a_schedule_is_asked_once_for_an_epoch(parts):
+    asked = []
+    kzoo.register_schedule("asked", lambda rate, epoch, epochs: asked.append((epoch, epochs)) or rate)
+    rates_by_step(recipe_with(schedule="asked").schedule, 0.8, 4, 100, warmup_epochs=1.5)
+    assert asked == [(0, 3), (1, 3), (2, 3)]
+
+
 def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epochs(parts):
     with pytest.raises(InputError, match="the rates of schedule 'nets_under_test:falling' depend on the number of epo"):
         check_extensible(recipe_with())
@@ -102,6 +112,7 @@ def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epo
     [
         ({"schedule": "nets_under_test:below_zero"}, "must return a finite rate of 0 or more, not -0.1 in epoch 0"),
         ({"optimizer": "nets_under_test:no_optimizer"}, "must return a new keras.optimizers.Optimizer, not 'sgd'"),
+        ({"optimizer": "nets_under_test:scaled"}, "must return its inner optimizer, not a LossScaleOptimizer"),
     ],
 )
 def test_wrong_results_are_named(parts, fields, message):

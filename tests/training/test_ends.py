@@ -17,6 +17,7 @@ from kzoo.training import checkpoint
 from kzoo.training.callbacks.built_in import Best, Rate
 from kzoo.training.callbacks.finite_guard import first_not_finite
 from kzoo.training.callbacks.states import restore_state, state_of
+from kzoo.training.extending import extended_recipe
 from kzoo.training.records import read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -199,6 +200,10 @@ def nothing(path):
         {"freeze": ("*",)},
         {"freeze": ("nothing*",)},
         {"dataset": "npz:absent.npz"},
+        {"model": keras.Sequential},
+        {"callbacks": keras.callbacks.Callback()},
+        {"callbacks": [keras.callbacks.Callback]},
+        {"checkpoint_minutes": -1},
     ],
     ids=str,
 )
@@ -244,4 +249,6 @@ def test_directories_below_the_home_directory(finished, monkeypatch):
     run = train(directory="~/run")
     assert (run.directory, run.result) == (Path("run").absolute(), kzoo.Run(finished).result)
     assert kzoo.resume("~/run", progress=False).result == kzoo.Run("~/run").result == run.result
+    assert kzoo.get_recipe("~/run/recipe.json") == kzoo.get_recipe(Path("run/recipe.json")) == run.recipe
+    assert extended_recipe("~/run") == (run.recipe, run.directory)
     assert not Path("~").exists()

@@ -155,6 +155,22 @@ def test_a_custom_model_is_passed_again():
     assert kzoo.train(short, model=model, epochs=2, **QUIET).directory == extended.directory
 
 
+class Fails(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if Path("fail").exists():
+            raise OSError
+
+
+def test_an_extended_run_whose_first_epoch_fails_is_a_run(monkeypatch):
+    kzoo.train(RECIPE, epochs=1, directory="short", callbacks=[Fails()], diagnostics=False, **QUIET)
+    Path("fail").touch()
+    with pytest.raises(OSError, match=r"^$"):
+        kzoo.train(RECIPE, epochs=2, extend="short", directory="more", callbacks=[Fails()], **QUIET)
+    Path("fail").unlink()
+    run = kzoo.resume("more", callbacks=[Fails()], **QUIET)
+    assert run.result.extends["epochs"] == 1
+
+
 def test_schedules_that_can_be_extended_give_the_same_rates_with_more_epochs():
     for kind in kinds(AnySchedule):
         recipe = RECIPE.derive("test/schedule", schedule=kind, warmup_epochs=0.0, early_stop=None)

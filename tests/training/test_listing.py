@@ -3,6 +3,7 @@
 import datetime
 import json
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,6 +193,8 @@ def test_seeds_give_mean_and_deviation(command):
     assert {run.directory: run.directory.stat().st_mtime_ns for run in again} == before
     assert again.mean() == pytest.approx(statistics.fmean(tests))
     assert kzoo.train_seeds("mlp", np.arange(2), **options).mean() == again.mean()
+    Path("mlp.json").write_text(kzoo.get_recipe("mlp").to_json())
+    assert kzoo.train_seeds(Path("mlp.json"), [0], **options)[0].directory == again[0].directory
     with pytest.raises(kzoo.InputError, match=r"as \[0, 1, 2\], not 3"):
         kzoo.train_seeds("mlp", 3, **options)
     assert again.sd("test") == pytest.approx(statistics.stdev(tests))

@@ -81,6 +81,16 @@ def test_orthogonalizing_brings_singular_values_near_one():
     assert singular.max() < 1.5
 
 
+def test_a_kernel_of_zeros_moves():
+    kernel = keras.Variable(np.zeros((3, 3, 2, 4), "float32"))
+    optimizer = build_optimizer(Recipe("test/zeros", model="mlp", optimizer="muon").resolved())
+    optimizer.build([kernel])
+    optimizer.apply([keras.ops.ones(kernel.shape)], [kernel])
+    values = keras.ops.convert_to_numpy(kernel)
+    assert np.isfinite(values).all()
+    assert values.any()
+
+
 def stepped(fields, steps=4, epoch=2):
     """Values of two weights after each of some steps with gradient 1, from 0 on."""
     recipe = Recipe("test/steps", model="mlp", optimizer=SGD(learning_rate=0.5), **fields).resolved()
@@ -132,7 +142,7 @@ def test_a_variable_out_of_its_epochs_has_no_momentum_left():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("kind", ["muon", "adamw", "momentum"])
+@pytest.mark.parametrize("kind", ["muon", "adamw", "momentum", "keras.optimizers:SGD"])
 def test_a_factor_of_zero_keeps_variables_as_they_are(kind):
     fields = {"weight_decay": 0.1, "rate_multipliers": {"still/*": 0, "late/*": RateMultiplier(first_epoch=2)}}
     recipe = Recipe("test/zero", model="mlp", optimizer=kind, **fields).resolved()

@@ -49,6 +49,7 @@ CASES = [
     (Adam(learning_rate=0.01), {}, lambda o, p: o.Adam(p, lr=0.01)),
     (Adam(learning_rate=0.01), {"l2": 0.1}, lambda o, p: o.Adam(p, lr=0.01, weight_decay=0.1)),
     (AdamW(learning_rate=0.01), {"weight_decay": 0.1}, lambda o, p: o.AdamW(p, lr=0.01, weight_decay=0.1)),
+    (AdamW(learning_rate=0.01), {"weight_decay": 0}, lambda o, p: o.AdamW(p, lr=0.01, weight_decay=0)),
     (SGD(learning_rate=0.05), {"l2": 0.1}, lambda o, p: o.SGD(p, lr=0.05, weight_decay=0.1)),
     (Momentum(learning_rate=0.05), {"l2": 0.1}, lambda o, p: o.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1)),
     (

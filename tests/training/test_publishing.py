@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 import kzoo
+from kzoo.diagnostics.doctor.input_check import admit
+from kzoo.exporting.predicting import Classifier
 from kzoo.models.weight_sets import list_weights, open_set
 from kzoo.training.publishing import HALF_COST, model_card
 
@@ -56,6 +59,24 @@ def test_a_set_restores_its_run(run, folder):
     record = json.loads((folder / "record.json").read_text())
     assert record["test"]["accuracy"] == run.result.test.accuracy
     assert "data_dir" not in record["data"]
+
+
+def test_below_the_home_directory(run, folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    run.model.save("net.keras")
+    shutil.move("net.keras", folder.parent)
+    pixels = images()
+    expected = run.model.predict(pixels, verbose=0)
+    for weights in ("~/set", "~/set/set.json"):
+        model = kzoo.create_model("lenet2-average", weights=weights)
+        np.testing.assert_array_equal(model.predict(pixels, verbose=0), expected, err_msg=weights)
+    for target in ("~/set", "~/net.keras"):
+        np.testing.assert_array_equal(Classifier(target).model.predict(pixels, verbose=0), expected, err_msg=target)
+        np.testing.assert_array_equal(admit(target).model.predict(pixels, verbose=0), expected, err_msg=target)
+    mean, std = run.result.data["normalization"]
+    options = {"classes": 10, "input_shape": (16, 16, 1), "mean": mean, "std": std, "filters": 8}
+    model = kzoo.create_model("lenet2-average", weights="~/net.keras", **options)
+    np.testing.assert_array_equal(model.predict(pixels, verbose=0), expected)
 
 
 def test_float16_halves_the_file_and_keeps_the_answers(run, folder, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 import kzoo
 from kzoo.training import checkpoint
 from kzoo.training import train as train_module
+from kzoo.training.callbacks.finite_guard import first_not_finite
 from kzoo.training.records import RunRecord, read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -88,6 +89,9 @@ def test_a_finished_run_is_returned_unchanged_the_second_time():
     again = train_mlp(epochs=1)
     assert again.directory == first.directory
     assert before == {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
+    for path in (first.directory / "checkpoint").iterdir():
+        path.write_bytes(path.read_bytes()[:100])  # a finished run needs none
+    assert train_mlp(epochs=1).result == kzoo.resume(first.directory, progress=False).result == first.result
     other = train_mlp(epochs=1, fresh=True)
     assert other.directory.name == first.directory.name + "-2"
     assert other.history["loss"] == first.history["loss"]
@@ -168,6 +172,14 @@ def test_diverged_run_fails_naming_a_layer_and_stays_failed():
     assert (record.status, record.test) == ("failed", None)
     with pytest.raises(kzoo.RunFailed, match="--fresh"):
         train(**options, directory="diverged")
+
+
+def test_the_layer_that_is_not_finite_may_be_a_model():
+    image = keras.Input((4, 4, 1))
+    inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Rescaling(1.0), keras.layers.Rescaling(1e38, 1e38)])
+    model = keras.Sequential([image, keras.layers.Rescaling(2.0), inner, keras.layers.Flatten()])
+    assert "finite: the loss itself" in first_not_finite(model, np.zeros((1, 4, 4, 1)))
+    assert f"is {inner.name!r} (its output)" in first_not_finite(model, np.ones((1, 4, 4, 1)) * 255)
 
 
 def test_early_stop_ends_the_run_and_best_epoch_is_kept():
@@ -267,6 +279,14 @@ def test_mixed_precision_trains():
     assert run.result.recipe["precision"] == "mixed_bfloat16"
     assert run.history["loss"][-1] < run.history["loss"][0]
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.backend
+def test_small_gradients_count_in_float16():
+    weights = {str(digit): 1e-6 for digit in range(10)}
+    options = {"precision": "mixed_float16", "optimizer": "sgd", "optimizer.learning_rate": 1e5}
+    loss = train_mlp(**options, class_weights=weights).history["loss"]
+    assert loss[1] < 0.99 * loss[0]
 
 
 class Fill(keras.callbacks.Callback):

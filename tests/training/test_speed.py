@@ -32,6 +32,8 @@ def test_both_precisions_are_measured():
     assert min(speed.images_per_second.values()) > 0
     with pytest.raises(InputError, match="rounds=0"):
         measure("fastnet-s", rounds=0)
+    with pytest.raises(InputError, match=r"steps=1\.5"):
+        measure("fastnet-s", steps=1.5)
 
 
 def test_command_line(command):

@@ -82,6 +82,9 @@ def test_fused_layers_are_used_on_tensorflow():
         ({"axis": 1}, False),
         ({"center": False}, False),
         ({"scale": False}, True),
+        ({"dtype": "mixed_bfloat16"}, True),
+        ({"dtype": "bfloat16"}, False),
+        ({"dtype": "float64"}, False),
     ):
         image = keras.Input((8, 8, 3))
         normal = keras.layers.BatchNormalization(**options)(image)

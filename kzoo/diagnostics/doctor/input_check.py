@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def admit(
 
     # Recognize the target.
     chosen_recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    if isinstance(target, str | Path):
+        target = type(target)(os.path.expanduser(target))
     if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
         target = open_run(target)
     if isinstance(target, Run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import numpy as np
 
 from kzoo.errors import RunFailed
 from kzoo.introspection.backends import sync
-from kzoo.introspection.graph import has_graph, node_within
+from kzoo.introspection.graph import functional, has_graph, nodes
 
 
 class NotFinite(RunFailed):
@@ -48,14 +49,15 @@ class FiniteGuard(keras.callbacks.Callback):
 
 def first_not_finite(model: keras.Model, images: np.ndarray) -> str:
     """Which layer, in the model's order, is the first with weights or outputs that are not finite."""
-    outputs: list[Any] = [()] * len(model.layers)
+    steps: Iterable[tuple[Any, list[Any]]] = ((layer, []) for layer in model.layers)
     if has_graph(model):
-        probe = keras.Model(model.inputs, [node_within(model, layer).output_tensors for layer in model.layers])
-        outputs = probe([images], training=False)
-    for layer, tensors in zip(model.layers, outputs, strict=True):
-        for weight in layer.weights:
+        calls = nodes(model)
+        probe = keras.Model(functional(model).input, [list(call.output_tensors) for call in calls])
+        steps = zip((call.operation for call in calls), probe(images, training=False), strict=True)
+    for layer, outputs in steps:
+        for weight in getattr(layer, "weights", ()):  # an operation has none
             if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
                 return f"the first layer with a value that is not finite is {layer.name!r} (its {weight.name})"
-        if not all(np.isfinite(keras.ops.convert_to_numpy(tensor)).all() for tensor in tensors):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(output)).all() for output in outputs):
             return f"the first layer with a value that is not finite is {layer.name!r} (its output)"
     return "weights and outputs of all layers are finite: the loss itself overflows"

@@ -79,7 +79,8 @@ class Muon(keras.optimizers.Optimizer):
             self.assign(moment, new)
             ahead = ops.reshape(gradient + self.momentum * new, (-1, variable.shape[-1]))
             if self.normalize:
-                value = value * (variable.shape[-1] ** 0.5 / ops.sqrt(ops.sum(ops.square(value))))
+                square = ops.maximum(ops.sum(ops.square(value)), 1e-30)  # a kernel may begin with zeros
+                value = value * (variable.shape[-1] ** 0.5 / ops.sqrt(square))
             update = ops.reshape(orthogonalized(ahead, self.orthogonalizing_steps), variable.shape)
             self.assign(variable, value - rate * update)
             return

@@ -15,7 +15,7 @@ from keras import ops
 from kzoo.errors import InputError, shown
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Adagrad, CustomOptimizer, Nesterov
+from kzoo.recipes.settings import Adagrad, AdamW, CustomOptimizer, Nesterov
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.schedules import rates_by_step
 
@@ -53,6 +53,14 @@ def coupled(base: type) -> type:
             if moves is not None:
                 # Momentum alone would move it further: put it back.
                 self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
+            return None
+
+        def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+            # On PyTorch, Keras's own optimizers update all variables at once and never call `update_step`.
+            if not self.multipliers.by_variable or keras.backend.backend() != "torch":
+                return super()._backend_update_step(grads, trainable_variables, learning_rate)
+            for gradient, variable in zip(grads, trainable_variables, strict=True):
+                self.update_step(gradient, variable, learning_rate)
             return None
 
         def _apply_weight_decay(self, variables: Any) -> None:
@@ -203,7 +211,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     return coupled(base)(
         learning_rate=rate,
         multipliers=Multipliers(recipe.rate_multipliers, steps),
-        weight_decay=recipe.weight_decay or None,
+        weight_decay=recipe.weight_decay if isinstance(choice, AdamW) else recipe.weight_decay or None,
         global_clipnorm=recipe.clip_norm,
         use_ema=recipe.ema is not None,
         ema_momentum=recipe.ema if recipe.ema is not None else 0.99,
@@ -219,6 +227,12 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> k
     if not isinstance(made, keras.optimizers.Optimizer) or made.built:
         returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
         raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {returned}")
+
+    if isinstance(made, keras.optimizers.LossScaleOptimizer):
+        raise InputError(
+            f"optimizer {choice.kind!r} must return its inner optimizer, not a LossScaleOptimizer: the recipe's "
+            "precision='mixed_float16' scales the loss"
+        )
 
     # Changing the class keeps whatever the constructor did; making it again from a configuration that lacks a
     # setting would lose that.

@@ -90,7 +90,9 @@ def rates_by_step(
     if isinstance(schedule, BY_STEP):
         main = [base * _share(schedule, step, rest) for step in range(rest)]
     else:
-        main = [learning_rate(schedule, base, step // steps, max(1, -(-rest // steps))) for step in range(rest)]
+        epochs = max(1, -(-rest // steps))
+        by_epoch = [learning_rate(schedule, base, epoch, epochs) for epoch in range(epochs)]
+        main = [by_epoch[step // steps] for step in range(rest)]
     rise = [main[0] * (step + 1) / (warm + 1) for step in range(warm)]
     return np.array([*rise, *main])
 
