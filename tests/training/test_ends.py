@@ -205,7 +205,7 @@ def nothing(path):
         {"callbacks": [keras.callbacks.Callback]},
         {"checkpoint_minutes": -1},
     ],
-    ids=str,
+    ids=lambda changes: str(changes).partition(" object at ")[0],
 )
 def test_a_refused_command_leaves_nothing_behind(changes):
     with pytest.raises(kzoo.InputError):
