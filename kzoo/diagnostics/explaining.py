@@ -93,9 +93,9 @@ def explain_images(
     scaled = [resize(image, (shape[0] or image.shape[0], shape[1] or image.shape[1])) for image in originals]
     prepare_images(model, scaled[0][None])
     path = last_map(model, scaled[0][None]) if layer is None else find_layer(model, layer)[0]
-    check_names(model, scaled[0][None], class_names)
-    kind = read_outputs(model, prepare_images(model, scaled[0][None])).kind
-    shares = [probabilities_of(model, image[None], kind)[0] for image in scaled]
+    outputs = read_outputs(model, prepare_images(model, scaled[0][None]))
+    check_names(model, outputs.classes, class_names)
+    shares = [probabilities_of(model, image[None], outputs.kind)[0] for image in scaled]
     answers = [int(share.argmax()) for share in shares]
     shown = answers if class_ is None else [_label(class_, class_names)] * len(files)
     maps = [grad_cam(model, image[None], path, label)[0] for image, label in zip(scaled, shown, strict=True)]

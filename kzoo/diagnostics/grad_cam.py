@@ -178,8 +178,9 @@ def plot_grad_cam(
     prepare_images(model, images[:1])
     layers = [last_map(model, images[:1])] if layers is None else list(layers)
     paths = [find_layer(model, layer)[0] for layer in layers]
-    check_names(model, images, class_names)
-    answers = _classes(model, images, None, 32)
+    outputs = read_outputs(model, prepare_images(model, images[:4]))
+    check_names(model, outputs.classes, class_names)
+    answers = probabilities_of(model, images, outputs.kind).argmax(-1)
     chosen = None if classes is None else np.atleast_1d(classes)
     if chosen is not None and not chosen.size:
         raise InputError("classes is empty: at least one is needed")
@@ -207,13 +208,10 @@ def plot_grad_cam(
     return figure
 
 
-def check_names(model: keras.Model, images: np.ndarray, names: Sequence[str] | None) -> None:
+def check_names(model: keras.Model, classes: int, names: Sequence[str] | None) -> None:
     """Refuse names of classes that are not as many as the model's classes."""
-    if names is None:
-        return
-    count = read_outputs(model, prepare_images(model, images[:4])).classes
-    if len(names) != count:
-        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {count} classes")
+    if names is not None and len(names) != classes:
+        raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {classes} classes")
 
 
 def _maps(model: keras.Model, layer: Any, images: np.ndarray, score: Callable[[Any], Any]) -> np.ndarray:

@@ -139,11 +139,10 @@ def find_set(source: str) -> Path:
     """
     if _is_url(source):
         return _downloaded(source)
-    source = os.path.expanduser(source)
-    if ":" in source and not Path(source).exists():
+    path = user_path(source)
+    if ":" in source and not path.exists():
         return _packaged(source)
-    if "/" in source or Path(source, DESCRIPTION).is_file() or Path(source).is_file():
-        path = user_path(source)
+    if "/" in source or (path / DESCRIPTION).is_file() or path.is_file():
         return path.parent if path.name == DESCRIPTION else path
     raise InputError(f"weights={source!r}: a set's name is MODEL:TAG; there are {_names()}")
 
