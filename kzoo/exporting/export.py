@@ -206,7 +206,7 @@ def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] |
     if isinstance(model_or_run, Run) or Path(model_or_run).suffix != ".keras":
         run = open_run(model_or_run)
         return run.model, run, run.class_names
-    return load_keras_file(model_or_run), None, read_metadata(Path(model_or_run)).get("class_names")
+    return load_keras_file(model_or_run), None, read_metadata(user_path(model_or_run)).get("class_names")
 
 
 def _check_names(model: keras.Model, names: Sequence[str] | None) -> None:

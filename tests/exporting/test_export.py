@@ -200,7 +200,7 @@ def _content(path):
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("eagerly_once")
-def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
+def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model, monkeypatch):
     done = export(model, "net.keras", class_names=list("abcde"))
     assert done.layers["after"] == done.layers["before"] - 2
     again = keras.saving.load_model("net.keras", compile=False)
@@ -208,6 +208,9 @@ def test_keras_files_need_no_tensorflow_and_can_be_exported_again(model):
     np.testing.assert_allclose(call(again, images(model)), call(model, images(model)), atol=1e-5)
     export("net.keras", "second.keras")
     assert Exported("second.keras").metadata["class_names"] == list("abcde")
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    export("~/net.keras", "third.keras")
+    assert Exported("third.keras").metadata["class_names"] == list("abcde")
 
 
 @on_tensorflow
