@@ -142,4 +142,6 @@ def _nested(value: Any, dumped: Any) -> Any:
         return identity_fields(value)
     if isinstance(value, tuple | list):
         return [_nested(*pair) for pair in zip(value, dumped, strict=True)]
+    if isinstance(value, dict):
+        return {key: _nested(part, dumped[key]) for key, part in value.items()}
     return dumped

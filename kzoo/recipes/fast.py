@@ -21,7 +21,7 @@ from typing import Any
 from kzoo.data.augmentation.spec import AlternatingFlip, Flip, Translate
 from kzoo.data.splits import Split
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Constant, Linear, Muon, Nesterov, RateMultiplier
+from kzoo.recipes.settings import Constant, Linear, Lookahead, Muon, Nesterov, OneCycle, RateMultiplier
 
 CIFAR10_94 = Recipe(
     "fast/cifar10-94",
@@ -39,11 +39,25 @@ CIFAR10_94 = Recipe(
     batch_size=2000,
 )
 CIFAR10_94_8 = CIFAR10_94.derive("fast/cifar10-94-8-epochs", epochs=8)
-CIFAR10_95 = CIFAR10_94.derive("fast/cifar10-95", model="fastnet-m", epochs=15)
+CIFAR10_95_MUON = CIFAR10_94.derive("fast/cifar10-95-muon", model="fastnet-m", epochs=15)
+# The author's record for 95%, before Muon. His rates are per 1,024 images, of the summed loss, and before momentum
+# enlarges them 1 + 1 / (1 - 0.85) times; the decay of a step, 0.0153 in the same units, is the same for all weights.
+CIFAR10_95 = CIFAR10_95_MUON.derive(
+    "fast/cifar10-95",
+    optimizer=Nesterov(learning_rate=10 / (1 + 1 / 0.15), momentum=0.85),
+    schedule=OneCycle(peak=0.23, start=0.2, end=0.07, anneal="linear"),
+    l2=0.0153 / 10,
+    lookahead=Lookahead(keep=0.95**5, power=3.0),
+    rate_multipliers={
+        "*_bn/beta": RateMultiplier(factor=64, decay=1 / 64),
+        "whitening/bias": RateMultiplier(last_epoch=3),
+    },
+    batch_size=1024,
+)
 CIFAR10_96 = CIFAR10_94.derive(
     "fast/cifar10-96", model="fastnet-l", augmentation=(AlternatingFlip(), Translate(pixels=4)), epochs=40
 )
-CIFAR100 = CIFAR10_95.derive("fast/cifar100", dataset="cifar100", epochs=30)
+CIFAR100 = CIFAR10_95_MUON.derive("fast/cifar100", dataset="cifar100", epochs=30)
 EMNIST = CIFAR10_94.derive(
     "fast/emnist", dataset="emnist", augmentation=(Translate(pixels=2),), split=Split(validation=0), epochs=8
 )
@@ -61,5 +75,5 @@ WITHOUT: dict[str, dict[str, Any]] = {
 }
 TRICKS = tuple(CIFAR10_94.derive(f"fast-without/{name}", **changes) for name, changes in WITHOUT.items())
 
-FAST = (CIFAR10_94, CIFAR10_94_8, CIFAR10_95, CIFAR10_96, CIFAR100, EMNIST)
+FAST = (CIFAR10_94, CIFAR10_94_8, CIFAR10_95, CIFAR10_95_MUON, CIFAR10_96, CIFAR100, EMNIST)
 RECIPES = (*FAST, *TRICKS)

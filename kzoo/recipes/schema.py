@@ -32,6 +32,7 @@ from kzoo.recipes.settings import (
     Constant,
     CustomOptimizer,
     EarlyStop,
+    Lookahead,
     Multiplier,
     Optimizer,
     Plateau,
@@ -93,6 +94,8 @@ class Recipe(Setting):
         warmup_epochs: epochs in which the learning rate rises linearly, step by step, to the schedule's first rate
             (Goyal et al. 2017); the schedule then fills the rest of the run.
         clip_norm: largest norm of all gradients together; larger norms are scaled down to it (Pascanu et al. 2013).
+        lookahead: return part of the way to slow copies of the weights every few steps, see `Lookahead`; ``{}`` for
+            its defaults.
         class_weights: factor on the loss of an image, by class name (1 for classes without one), or ``"balanced"``:
             images / (classes * images of the class), of the training part (King and Zeng 2001).
         tta: test-time augmentation, a second score of the test part in addition to the plain one: the mean over each
@@ -138,6 +141,7 @@ class Recipe(Setting):
     rate_multipliers: dict[str, Multiplier] = later({})
     warmup_epochs: Annotated[float, Field(ge=0)] = later(0.0)
     clip_norm: Annotated[float, Field(gt=0)] | None = later(None)
+    lookahead: Lookahead | None = later(None)
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = later(None)
     tta: Literal["flip", "flip-shift"] | None = later(None)
     ties: Literal["loss", "first"] = later("loss", before="first", since=2)

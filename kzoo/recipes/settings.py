@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from kzoo.checks import is_number
 from kzoo.custom import CustomPart, family, reserve
 from kzoo.recipes.fields import Positive, Share
-from kzoo.schemas import Validated, kind_alone
+from kzoo.schemas import Validated, kind_alone, later
 
 
 class Setting(Validated):
@@ -233,11 +233,32 @@ class RateMultiplier(Setting):
         factor: 0 keeps the variables as they are.
         first_epoch: first epoch with this factor, counted from 1.
         last_epoch: last epoch with this factor; None for the run's last.
+        decay: factor on their weight penalties (`l1`, `l2`, `weight_decay`, Muon's `sgd_decay`) in addition to what
+            the rate does to these; 0 for biases and BatchNorm is usual (He et al. 2019, section 3.1).
     """
 
     factor: Annotated[float, Field(ge=0)] = 1.0
     first_epoch: Annotated[int, Field(ge=1)] = 1
     last_epoch: Annotated[int, Field(ge=1)] | None = None
+    decay: Annotated[float, Field(ge=0)] = later(1.0)
+
+
+class Lookahead(Setting):
+    """Every few steps, the weights return part of the way to slow copies of them (Zhang et al. 2019).
+
+    After step t of T, the slow weights become the share ``keep * (t / T) ** power`` of themselves and the rest of the
+    trained weights, which go on from there. Moving statistics (BatchNorm's) and variables whose rate is 0 stay as they
+    are. A rest of steps shorter than `every` at the end of a run is not averaged.
+
+    Attributes:
+        every: steps between two returns; 5 is Zhang's and Jordan's.
+        keep: share of the slow weights that stays; 0.5 is Zhang's.
+        power: how late that share is reached; 0 for a constant one. Jordan (2024) takes ``keep=0.95**5, power=3``.
+    """
+
+    every: Annotated[int, Field(ge=1)] = 5
+    keep: Share = 0.5
+    power: Annotated[float, Field(ge=0)] = 0.0
 
 
 class EarlyStop(Setting):

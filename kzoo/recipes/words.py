@@ -23,6 +23,7 @@ MEANT = {
     "l2": "l2_reg weight_penalty",
     "warmup_epochs": "warmup warm_up warmup_steps warm_up_epochs",
     "clip_norm": "clipnorm global_clipnorm grad_clip gradient_clip gradient_clipping max_grad_norm",
+    "lookahead": "look_ahead slow_weights",
     "early_stop": "early_stopping earlystopping",
     "early_stop.patience": "patience",
     "batch_size": "batch bs batchsize minibatch",

@@ -219,7 +219,7 @@ def test_what_short_training_does_without():
         for name in ("alternating-flip", "translation")
     ]
     assert moves == [["flip", "translate"], ["alternating_flip"]]
-    assert [get_recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 2, 4, 2, 2]
+    assert [get_recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 2, 2, 4, 2, 2]
 
 
 def test_missing_model_and_unknown_names():

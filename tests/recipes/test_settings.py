@@ -14,6 +14,7 @@ from kzoo.recipes.settings import (
     AnySchedule,
     ChannelStatistics,
     EarlyStop,
+    Lookahead,
     Plateau,
     RateMultiplier,
     kinds,
@@ -22,7 +23,13 @@ from kzoo.training.optimization.schedules import PlateauRate
 
 KINDS = {kind.model_fields["kind"].default: kind for union in (AnyOptimizer, AnySchedule) for kind in union.__args__}
 KINDS |= {kind.model_fields["kind"].default: kind for kind in AnyAugmentation.__args__}
-KINDS |= {"early_stop": EarlyStop, "multiplier": RateMultiplier, "split": Split, "statistics": ChannelStatistics}
+KINDS |= {
+    "early_stop": EarlyStop,
+    "lookahead": Lookahead,
+    "multiplier": RateMultiplier,
+    "split": Split,
+    "statistics": ChannelStatistics,
+}
 
 TINY = 1e-12
 POSITIVE = ([TINY, 1e6], [0, -1.0])
@@ -63,7 +70,11 @@ BOUNDS = {
     "multiplier.first_epoch": COUNT,
     "multiplier.last_epoch": ([None, *COUNT[0]], COUNT[1]),
     "early_stop.patience": COUNT,
+    "multiplier.decay": NOT_BELOW_0,
     "early_stop.min_delta": NOT_BELOW_0,
+    "lookahead.every": COUNT,
+    "lookahead.keep": SHARE,
+    "lookahead.power": NOT_BELOW_0,
     "split.seed": COUNT_FROM_0,
     "pad_crop.padding": COUNT_FROM_0,
     "translate.pixels": COUNT_FROM_0,

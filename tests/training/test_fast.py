@@ -171,6 +171,9 @@ def test_wrong_class_weights():
     [
         ({"clip_norm": 0}, "clip_norm"),
         ({"tta": "mirror"}, "tta"),
+        ({"lookahead": {"keep": 1.0}}, "lookahead"),
+        ({"lookahead": True}, "lookahead"),
+        ({"rate_multipliers": {"*": {"decay": -1}}}, "rate_multipliers"),
         ({"rate_multipliers": {"*": -1}}, "rate_multipliers"),
         ({"rate_multipliers": {"*": {"last_epoch": 0}}}, "rate_multipliers"),
         ({"schedule": {"kind": "one_cycle", "peak": 1.5}}, "schedule"),
@@ -186,13 +189,18 @@ def test_wrong_fields_are_named(changes, message):
 
 def test_fields_that_are_not_used_leave_the_identity_alone():
     plain = Recipe("a/b", model="vgg08")
-    assert plain.override(rate_multipliers={}, warmup_epochs=0.0, clip_norm=None, tta=None).digest() == plain.digest()
+    assert (
+        plain.override(rate_multipliers={}, warmup_epochs=0.0, clip_norm=None, tta=None, lookahead=None).digest()
+        == plain.digest()
+    )
     used = [
         {"rate_multipliers": {"*bias": RateMultiplier(factor=2)}},
         {"warmup_epochs": 1.0},
         {"clip_norm": 1.0},
         {"class_weights": "balanced"},
         {"tta": "flip"},
+        {"lookahead": {}},
+        {"rate_multipliers": {"*bias": RateMultiplier(factor=2, decay=0)}},
         {"schedule": OneCycle()},
     ]
     assert len({plain.digest(), *(plain.override(**changes).digest() for changes in used)}) == len(used) + 1

@@ -213,8 +213,9 @@ FAST = {
     "schedule": {"kind": "one_cycle"},
     "warmup_epochs": 0.5,
     "label_smoothing": 0.2,
-    "rate_multipliers": {"logits/kernel": 12.6, "whitening/bias": {"last_epoch": 2}},
+    "rate_multipliers": {"logits/kernel": 12.6, "whitening/bias": {"last_epoch": 2}, "*beta": {"decay": 0.5}},
     "clip_norm": 5.0,
+    "lookahead": {"keep": 0.7, "power": 2.0},
     "class_weights": "balanced",
     "tta": "flip-shift",
 }

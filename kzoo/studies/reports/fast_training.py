@@ -19,6 +19,7 @@ FAST = Study(
             "fast 94": "fast/cifar10-94",
             "fast 94, 8 epochs": "fast/cifar10-94-8-epochs",
             "fast 95": "fast/cifar10-95",
+            "fast 95, Muon": "fast/cifar10-95-muon",
             "fast 96": "fast/cifar10-96",
             "fast CIFAR-100": "fast/cifar100",
             "ResNet24": "resnet/resnet24",

@@ -35,9 +35,10 @@ class Muon(keras.optimizers.Optimizer):
 
     Attributes:
         rate_factor: what the rate of the variable that is updated now was multiplied by; its decay is not.
+        decay_factor: factor on its decay.
     """
 
-    rate_factor = 1.0
+    rate_factor = decay_factor = 1.0
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Muon(keras.optimizers.Optimizer):
             update = ops.reshape(orthogonalized(ahead, self.orthogonalizing_steps), variable.shape)
             self.assign(variable, value - rate * update)
             return
-        gradient = gradient + (self.sgd_decay / (self.sgd_rate * self.rate_factor)) * value
+        gradient = gradient + (self.sgd_decay * self.decay_factor / (self.sgd_rate * self.rate_factor)) * value
         new = self.sgd_momentum * ops.convert_to_tensor(moment) + gradient
         self.assign(moment, new)
         rate = rate * (self.sgd_rate / self.peak)

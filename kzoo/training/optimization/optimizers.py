@@ -16,6 +16,7 @@ from kzoo.errors import InputError, shown
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adagrad, AdamW, CustomOptimizer, Nesterov
+from kzoo.training.optimization.lookahead import SlowWeights
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.schedules import rates_by_step
 
@@ -29,6 +30,8 @@ def coupled(base: type) -> type:
     """
 
     class Coupled(base):
+        lookahead: SlowWeights | None = None
+
         def __init__(
             self, *args: Any, l1: float = 0.0, l2: float = 0.0, multipliers: Any = None, **kwargs: Any
         ) -> None:
@@ -37,7 +40,10 @@ def coupled(base: type) -> type:
 
         def build(self, variables: Any) -> None:
             self.multipliers.match(variables)
+            first = not self.built
             super().build(variables)
+            if self.lookahead and first:
+                self.lookahead.build(self, variables)
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             chosen = self.multipliers.by_variable.get(self._get_variable_index(variable))
@@ -47,9 +53,9 @@ def coupled(base: type) -> type:
                 return None
             moves = self.multipliers.moves(chosen, self.iterations)
             before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
-            self.rate_factor = chosen.factor
+            self.rate_factor, self.decay_factor = chosen.factor, chosen.decay
             super().update_step(gradient, variable, learning_rate * chosen.factor)
-            self.rate_factor = 1.0
+            self.rate_factor = self.decay_factor = 1.0
             if moves is not None:
                 # Momentum alone would move it further: put it back.
                 self.assign(variable, ops.where(moves, ops.add(variable, 0), before))
@@ -74,25 +80,31 @@ def coupled(base: type) -> type:
             for variable, own in zip(variables, chosen, strict=True):
                 if own is None or not own.factor or not self._use_weight_decay(variable):
                     continue
-                share = self.weight_decay * own.factor * ops.cast(self.learning_rate, variable.dtype)
+                share = self.weight_decay * own.factor * own.decay * ops.cast(self.learning_rate, variable.dtype)
                 moves = self.multipliers.moves(own, self.iterations)
                 self.assign(variable, variable * (1 - (share if moves is None else ops.where(moves, share, 0.0))))
 
-        def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+        def apply(self, grads: Any, trainable_variables: Any = None) -> None:
             variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
             if self.l1 or self.l2:
                 grads = [
                     None if gradient is None else self._penalised(gradient, variable)
                     for gradient, variable in zip(grads, variables, strict=True)
                 ]
-            return super().apply(grads, trainable_variables)
+            if self.lookahead:
+                self.lookahead.before(self, variables)
+            super().apply(grads, trainable_variables)
+            if self.lookahead:
+                self.lookahead.after(self, variables)
 
         def _penalised(self, gradient: Any, variable: Any) -> Any:
             value = keras.ops.cast(variable, gradient.dtype)
-            if self.l2:
-                gradient = gradient + self.l2 * value
-            if self.l1:
-                gradient = gradient + self.l1 * keras.ops.sign(value)
+            own = self.multipliers.by_variable.get(self._get_variable_index(variable))
+            factor = 1.0 if own is None else own.decay
+            if self.l2 and factor:
+                gradient = gradient + self.l2 * factor * value
+            if self.l1 and factor:
+                gradient = gradient + self.l1 * factor * keras.ops.sign(value)
             return gradient
 
         def finalize_variable_values(self, var_list: Any) -> None:
@@ -208,7 +220,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         options["initial_accumulator_value"] = 0.0
     if isinstance(choice, Nesterov):
         options["nesterov"] = True
-    return coupled(base)(
+    made = coupled(base)(
         learning_rate=rate,
         multipliers=Multipliers(recipe.rate_multipliers, steps),
         weight_decay=recipe.weight_decay if isinstance(choice, AdamW) else recipe.weight_decay or None,
@@ -219,6 +231,13 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         l2=recipe.l2,
         **options,
     )
+    return _with_lookahead(made, recipe, steps)
+
+
+def _with_lookahead(made: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    if recipe.lookahead is not None:
+        made.lookahead = SlowWeights(recipe.lookahead, recipe.epochs * steps)
+    return made
 
 
 def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
@@ -246,7 +265,7 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> k
         made.global_clipnorm, made.clipnorm, made.clipvalue = recipe.clip_norm, None, None
     if recipe.ema is not None:
         made.use_ema, made.ema_momentum = True, recipe.ema
-    return made
+    return _with_lookahead(made, recipe, steps)
 
 
 @contextlib.contextmanager
