@@ -31,6 +31,16 @@ def pytest_collection_finish():
     gc.enable()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Fixtures of modules, which are made outside of tests, do not see the machine's cache and configuration either."""
+    folder = tmp_path_factory.mktemp("machine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KZOO_CACHE", str(folder / "cache"))
+        patch.setenv("KZOO_CONFIG", str(folder / "configuration"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     """Run in an empty directory with an empty cache and no configuration."""
