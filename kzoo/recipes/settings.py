@@ -244,7 +244,7 @@ class RateMultiplier(Setting):
 
 
 class Lookahead(Setting):
-    """Every few steps, the weights return part of the way to slow copies of them (Zhang et al. 2019).
+    """Every few steps, the weights return part of the way to slow copies of them (Zhang et al. 2019b).
 
     After step t of T, the slow weights become the share ``keep * (t / T) ** power`` of themselves and the rest of the
     trained weights, which go on from there. Moving statistics (BatchNorm's) and variables whose rate is 0 stay as they

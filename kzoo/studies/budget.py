@@ -22,7 +22,7 @@ from kzoo.recipes.text import write
 from kzoo.studies.study import Entry, Study
 
 FULL = "full"
-FREE = ("epochs", "train_size", "dataset", "image_size")
+FREE = ("epochs", "train_size", "dataset", "image_size", "precision")
 FIXED = ("name", "schema_version", "model", "seed")
 ORDER = ("epochs", "train_size", "dataset", "image_size", "batch_size")
 _ABSENT = "<absent>"

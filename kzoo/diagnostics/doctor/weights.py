@@ -81,7 +81,7 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
 def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
     """Layers that may start at zero: the classifier, whose outputs get different gradients, and ends of branches.
 
-    The ends of branches are added to another branch (Zhang et al. 2019 start residual branches at zero).
+    The ends of branches are added to another branch (Zhang et al. 2019a start residual branches at zero).
     """
     ends = {layers[-1][0]} if layers else set()
     try:

@@ -1,4 +1,4 @@
-"""Lookahead (Zhang et al. 2019): slow copies of the weights, to which the trained ones return every few steps."""
+"""Lookahead (Zhang et al. 2019b): slow copies of the weights, to which the trained ones return every few steps."""
 
 from __future__ import annotations
 
