@@ -8,7 +8,7 @@ from __future__ import annotations
 from kzoo.data.augmentation.spec import AlternatingFlip, Flip
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Muon
+from kzoo.recipes.settings import AdamW, CustomOptimizer, Muon
 
 SGD_RATE, SGD_DECAY = 0.053, 2e-6
 """Muon's `sgd_rate` and `sgd_decay` for each image of a batch (Jordan 2024, see `Muon`)."""
@@ -54,7 +54,14 @@ def surprises(recipe: Recipe) -> list[str]:
             f"optimizer.sgd_rate={optimizer.sgd_rate:g} is for batches of about {optimizer.sgd_rate / SGD_RATE:,.0f}, "
             f"not {batch}; {SGD_RATE * batch:.2g} is usual, and {SGD_DECAY * batch:.2g} for optimizer.sgd_decay"
         )
+    # AdamW, Muon and custom optimizers have a decay of their own.
+    decays = recipe.l1 or recipe.l2 or recipe.weight_decay or isinstance(optimizer, AdamW | Muon | CustomOptimizer)
     for name, multiplier in recipe.rate_multipliers.items():
+        if multiplier.decay != 1 and not decays:
+            sentences.append(
+                f"rate_multipliers: {name!r} has decay={multiplier.decay:g}, which changes nothing, because l1, l2 and "
+                "weight_decay are 0"
+            )
         if multiplier.first_epoch > recipe.epochs:
             sentences.append(
                 f"rate_multipliers: {name!r} applies from epoch {multiplier.first_epoch} on and the run has "

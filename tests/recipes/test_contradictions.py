@@ -58,3 +58,11 @@ def test_a_rate_of_muon_for_larger_batches_is_reported():
         "optimizer.sgd_rate=106 is for batches of about 2,000, not 20; 1.1 is usual, and 4e-05 for optimizer.sgd_decay"
     )
     assert surprises(muon.override(batch_size=20, **{"optimizer.sgd_rate": 1.0})) == []
+
+
+def test_a_factor_on_a_decay_that_is_none():
+    idle = RECIPE.override(rate_multipliers={"*bias": {"decay": 0}})
+    (sentence,) = surprises(idle)
+    assert sentence.endswith("'*bias' has decay=0, which changes nothing, because l1, l2 and weight_decay are 0")
+    for changes in ({"l2": 1e-4}, {"weight_decay": 0.1}, {"optimizer": "adamw"}):
+        assert surprises(idle.override(**changes)) == []
