@@ -36,7 +36,8 @@ def max_pool2d(
 
     Returns:
         The output (batch, rows, columns, channels), and the argmax of the same shape, uint8 (uint32 for windows of more
-        than 256 pixels): the number of the window's tap, row by row, that held the largest pixel, the first of equals.
+        than 256 pixels): the number of the window's tap, row by row, that held the largest pixel, the first of equals;
+        NaN counts as the largest.
         Operations: size^2 comparisons an output. Extra storage: the padded input, one comparison of each output.
 
     Raises:
@@ -50,7 +51,7 @@ def max_pool2d(
     argmax = np.zeros(best.shape, np.uint8 if len(taps) <= 256 else np.uint32)
     for number, (i, j) in enumerate(taps[1:], start=1):
         pixels = padded[:, geometry.height.taps(i), geometry.width.taps(j)]
-        larger = pixels > best
+        larger = ~(pixels <= best) & ~np.isnan(best)  # NaN counts as larger than anything, as in PyTorch
         np.copyto(best, pixels, where=larger)
         argmax[larger] = number
     return best, argmax

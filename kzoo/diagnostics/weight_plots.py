@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from kzoo.checks import whole
 from kzoo.diagnostics.plots import new_figure, sequential_colors
 from kzoo.errors import InputError, unknown
 from kzoo.training.recorders.weight_histograms import WeightHistory
@@ -27,7 +28,7 @@ def plot_weight_histograms(
         title: title of the figure.
 
     Raises:
-        InputError: a layer is not in the history, or nothing was recorded.
+        InputError: a layer is not in the history, nothing was recorded, or `at_most` is not positive.
     """
     # Choose the layers.
     if not history.epochs or not history.layers:
@@ -36,7 +37,7 @@ def plot_weight_histograms(
         if layer not in history.layers:
             raise unknown("layer", layer, history.layers)
     chosen = list(layers or history.layers)
-    if layers is None and len(chosen) > at_most:
+    if layers is None and len(chosen) > whole("at_most", at_most):
         chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, at_most).round().astype(int))]
 
     # One panel for each layer.

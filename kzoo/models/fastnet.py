@@ -102,7 +102,7 @@ class _Layers(Layers):
         outputs = super().dense(x, units, **options)
         kernel = maker(outputs)[0].kernel
         initial = keras.ops.convert_to_numpy(kernel)
-        kernel.assign(initial / initial.std())
+        kernel.assign(initial / (initial.std() or 1.0))  # a single value has none
         return outputs
 
     def stage_conv(self, x: Any, width: int, name: str) -> Any:

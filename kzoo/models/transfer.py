@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.checks import whole
 from kzoo.errors import InputError, unknown
 from kzoo.introspection.graph import node_within
 
@@ -70,7 +71,5 @@ def top_k(probabilities: Any, class_names: Sequence[str], k: int = 5) -> list[li
         raise InputError(
             f"probabilities of shape {values.shape}: (images, {len(class_names)}) is needed for the names given"
         )
-    if k < 1:
-        raise InputError(f"k={k}: must be 1 or more")
-    best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    best = np.argsort(-values, axis=1, kind="stable")[:, : whole("k", k)]
     return [[(class_names[i], float(row[i])) for i in order] for row, order in zip(values, best, strict=True)]

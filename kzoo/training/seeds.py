@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kzoo import notebook
+from kzoo.checks import is_whole
 from kzoo.errors import InputError, RunFailed, shown
 from kzoo.recipes.schema import Recipe
 from kzoo.training.run import Run
@@ -92,8 +93,8 @@ def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequenc
         seeds = list(seeds)
     except TypeError:
         raise InputError(f"seeds must be one or more different integers, as [0, 1, 2], not {shown(seeds)}") from None
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise InputError(f"seeds must be one or more different integers, not {seeds!r}")
+    if not seeds or not all(is_whole(seed, 0) for seed in seeds) or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds must be one or more different integers from 0 up, not {seeds!r}")
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")

@@ -79,6 +79,15 @@ def test_the_first_of_equal_values_gets_the_gradient():
     assert back.squeeze().tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("tap", range(4))
+def test_nan_is_the_largest_wherever_it_stands(tap):
+    x = np.arange(4.0)
+    x[tap] = np.nan
+    y, argmax = max_pool2d(x.reshape(1, 2, 2, 1))
+    assert np.isnan(y.item())
+    assert argmax.item() == tap
+
+
 def test_large_pools_remember_positions_beyond_255():
     x = np.zeros((1, 20, 20, 1))
     x[0, 19, 18] = 1

@@ -123,6 +123,8 @@ def test_any_image(shape):
     model = FastNet(widths=(4, 4, 4), input_shape=shape, classes=3)
     y = call(model, images(model))
     assert y.shape == (2, 3)
+    alone = FastNet(widths=(1,), input_shape=shape, classes=1, classifier_activation=None)
+    assert np.isfinite(keras.ops.convert_to_numpy(alone.get_layer("logits").kernel)).all()
     features = FastNet(widths=(4, 4, 4), input_shape=shape, include_top=False, pooling="avg")
     assert features.output_shape == (None, 4)
 

@@ -74,7 +74,8 @@ def test_top_k():
 
 
 @pytest.mark.parametrize(
-    ("shape", "names", "k"), [((2, 3), ["a", "b"], 1), ((3,), ["a", "b", "c"], 1), ((2, 2), ["a", "b"], 0)]
+    ("shape", "names", "k"),
+    [((2, 3), ["a", "b"], 1), ((3,), ["a", "b", "c"], 1), ((2, 2), ["a", "b"], 0), ((2, 2), ["a", "b"], 1.5)],
 )
 def test_bad_top_k(shape, names, k):
     with pytest.raises(InputError, match=r"probabilities of shape|k="):

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from kzoo.checks import whole
 from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
 from kzoo.diagnostics.receptive_field.effective import EffectiveField
 from kzoo.diagnostics.receptive_field.table import FieldRow
@@ -96,10 +97,11 @@ def plot_field_table(rows: Sequence[FieldRow], at_most: int = 12) -> Figure:
     """The effective fields of a table's layers; if there are more than `at_most`, evenly spaced ones up to the last.
 
     Raises:
-        InputError: no field was measured.
+        InputError: no field was measured, or `at_most` is not positive.
     """
     measured = [row.effective for row in rows if row.effective is not None]
     if not measured:
         raise InputError("rows has no effective field: none was measured")
-    indices = np.unique(np.linspace(0, len(measured) - 1, min(at_most, len(measured))).round().astype(int))
+    shown = min(whole("at_most", at_most), len(measured))
+    indices = np.unique(np.linspace(0, len(measured) - 1, shown).round().astype(int))
     return plot_effective_fields([measured[index] for index in indices])
