@@ -148,6 +148,9 @@ def test_entries_of_mappings_are_set_by_dotted_names():
     recipe = get_recipe("vgg08").override(**{"class_weights.cat": 2, "rate_multipliers.*bias.last_epoch": 3})
     assert recipe.class_weights == {"cat": 2.0}
     assert recipe.rate_multipliers == {"*bias": RateMultiplier(last_epoch=3)}
+    faster = recipe.override(**{"rate_multipliers.*bias": 4})
+    assert faster.rate_multipliers == {"*bias": RateMultiplier(factor=4, last_epoch=3)}
+    assert recipe.override(rate_multipliers={"*bias": 4}).rate_multipliers == {"*bias": RateMultiplier(factor=4)}
     assert recipe.override(**{"class_weights.dog": 3}).class_weights == {"cat": 2.0, "dog": 3.0}
 
 
