@@ -232,6 +232,13 @@ def test_a_budget_too_small_for_the_network_that_is_to_learn(world, budget, a, b
     assert differ(records).status == (NOT if budget == "full" else status)
 
 
+def test_networks_that_both_guess_are_not_alike_yet(world):
+    for claim in (Alike(("a", "b"), within=0.1), NoGain("a", "b")):
+        assert claim(world(budget="epochs=5", a=[0.51], b=[0.5])).status == "too small a budget"
+        assert claim(world(budget="epochs=5", a=[0.9], b=[0.9])).status == HOLDS
+        assert claim(world(a=[0.51], b=[0.5])).status == HOLDS
+
+
 def test_a_budget_too_short_for_what_the_claim_names(world):
     def statuses(budget):
         records = world(budget=budget, a=[0.5], b=[0.5])

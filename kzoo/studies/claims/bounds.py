@@ -28,7 +28,10 @@ class Alike(ClaimTest):
     def judge(self, records: BudgetRecords) -> Verdict:
         """Compare the largest mean with the smallest."""
         means = [records.mean(label, self.metric) for label in self.labels]
-        return verdict(max(means) - min(means) <= self.within, values_text(records, self.labels, self.metric))
+        text = values_text(records, self.labels, self.metric)
+        if all(at_chance(records, label, self.metric) for label in self.labels):
+            return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
+        return verdict(max(means) - min(means) <= self.within, text)
 
 
 class Between(ClaimTest):
