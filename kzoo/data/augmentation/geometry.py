@@ -26,7 +26,7 @@ class PadCrop(Augmentation):
     Reports a, b, e (padding 4 at 32x32). Black is pixel value 0, as when PyTorch pads before it normalises.
 
     Attributes:
-        padding: pixels added on each side.
+        padding: pixels added on each side, at most the images' smaller side.
     """
 
     kind: Literal["pad_crop"] = "pad_crop"
@@ -36,6 +36,8 @@ class PadCrop(Augmentation):
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
     ) -> CropDraw:
         """Corners for `count` images."""
+        if self.padding > min(shape[:2]):
+            raise InputError(f"pad_crop: padding={self.padding} is greater than the images' sides, {shape[:2]}")
         top, left = rng.integers(0, 2 * self.padding + 1, (2, count))
         return CropDraw(top, left)
 
