@@ -10,6 +10,7 @@ from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, perc
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.training import GAP, check_history, trial_optimizer
 from kzoo.errors import InputError, RunFailed
+from kzoo.recipes.settings import RateMultiplier
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -75,6 +76,13 @@ def test_the_rate_of_the_trial_is_that_of_the_first_step(changes, rate):
     for step in range(3):
         optimizer.iterations.assign(step)
         assert keras.ops.convert_to_numpy(optimizer.learning_rate) == pytest.approx(rate)
+
+
+def test_the_trial_keeps_factors_of_decay_and_leaves_out_lookahead():
+    changes = {"l2": 0.1, "lookahead": {}, "rate_multipliers": {"*bias": {"factor": 4, "last_epoch": 2, "decay": 0.25}}}
+    optimizer = trial_optimizer(kzoo.Recipe("a/b", model="lenet1-max", **changes), 900)
+    assert optimizer.multipliers.patterns == {"*bias": RateMultiplier(factor=4, decay=0.25)}
+    assert optimizer.lookahead is None
 
 
 @pytest.mark.slow

@@ -166,8 +166,12 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
 def trial_optimizer(recipe: Recipe, images: int) -> keras.optimizers.Optimizer:
     """A recipe's optimizer, at the rate of the first step of a training on some number of images throughout."""
     recipe = recipe.resolved()
-    factors = {name: m.factor if m.first_epoch == 1 else 0.0 for name, m in recipe.rate_multipliers.items()}
-    optimizer = build_optimizer(recipe.override(schedule="constant", warmup_epochs=0.0, rate_multipliers=factors))
+    factors = {
+        name: {"factor": m.factor if m.first_epoch == 1 else 0.0, "decay": m.decay}
+        for name, m in recipe.rate_multipliers.items()
+    }
+    without = {"schedule": "constant", "warmup_epochs": 0.0, "lookahead": None}
+    optimizer = build_optimizer(recipe.override(**without, rate_multipliers=factors))
     optimizer.learning_rate = first_rate(recipe, -(-images // recipe.batch_size))
     return optimizer
 
