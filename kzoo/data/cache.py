@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from kzoo.cache_folder import cache_folder, described, nothing_kept
 from kzoo.data.arrays import Arrays
 
 VERSION = 1
+ABANDONED = 86400.0
+"""Age, in seconds, of an unfinished entry that no process writes any more."""
 _PARTS = ("images", "labels", "test_images", "test_labels", "validation_images", "validation_labels")
 
 
@@ -81,8 +84,19 @@ def entries(prefix: str) -> Iterator[Path]:
     yield from (folder for folder in folders if folder.name.startswith(prefix) and read(folder))
 
 
+def _remove_unfinished(parent: Path) -> None:
+    """Remove what processes killed while they wrote have left, once it is too old to be another one's work."""
+    for left in parent.glob(f".*-{'[0-9a-f]' * 32}"):
+        try:
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # another process has removed it
+            continue
+
+
 def _write(folder: Path, arrays: Arrays) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(folder.parent)
     # The leading dot keeps an unfinished entry, left by a killed process, from being taken for one. A folder of
     # `tempfile.mkdtemp` would stay closed to other users of the cache.
     scratch = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")

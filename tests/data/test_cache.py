@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,19 @@ def test_a_failed_build_leaves_nothing(cache: Path) -> None:
     with pytest.raises(AssertionError, match="built although"):
         cached("key", never)
     assert not list(cache.rglob("*.npy"))
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(cache: Path) -> None:
+    datasets = cache / "datasets"
+    left = {age: datasets / f".key-{uuid.uuid4().hex}" for age in ("old", "new")}
+    for folder in left.values():
+        folder.mkdir(parents=True)
+        (folder / "images.npy").write_bytes(b"half")
+    (datasets / ".mine").mkdir()
+    for folder in (left["old"], datasets / ".mine"):
+        os.utime(folder, (time.time() - 90000,) * 2)
+    cached("key", built)
+    assert sorted(path.name for path in datasets.iterdir()) == sorted([left["new"].name, ".mine", "key"])
 
 
 def test_data_is_loaded_without_a_cache_that_cannot_be_written_to(
