@@ -157,6 +157,18 @@ def test_layers_that_are_not_used_are_left_out():
     assert "no ReLU" in notes["dead units"]
 
 
+@pytest.mark.parametrize("name", ["lenet1-max", "fastnet-s"])
+def test_the_first_layer_of_a_frozen_backbone_sees_the_inputs(name):
+    options = {"widths": (8,)} if name == "fastnet-s" else {}
+    options |= {"input_shape": (8, 8, 1), "classes": 10, "mean": (0.3,), "std": (0.4,)}
+    case, model = healthy(0), kzoo.create_model(name, **options)
+    for layer in model.layers:
+        layer.trainable = layer.name == "logits"
+    notes = {note.check: note.text for note in kzoo.doctor(model, images=case.images, labels=case.labels).fine}
+    first = {"lenet1-max": "block1_conv", "fastnet-s": "stage1_conv1"}[name]
+    assert f"at {first}, the first layer with weights" in notes["inputs out of range"]
+
+
 def test_gradients_that_are_not_finite_are_a_finding():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))

@@ -20,6 +20,7 @@ from kzoo.diagnostics.random_images import has_input_scaling
 from kzoo.errors import some
 from kzoo.introspection.gradients import parameter_gradients
 from kzoo.introspection.layers import find_layers, kernel
+from kzoo.models import whitening
 
 INPUTS, DEAD, NOT_FINITE = "inputs out of range", "dead units", "loss not finite"
 VANISHING, EXPLODING = "vanishing gradients", "exploding gradients"
@@ -95,7 +96,8 @@ def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | 
     This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
     for path, layer in find_layers(model):
-        weights = kernel(layer)
+        # The whitening layer's outputs are small compared with its kernel, whatever the scale of the pixels.
+        weights = None if layer.name == whitening.LAYER else kernel(layer, frozen=True)
         rows = () if weights is None else activation_statistics(model, images, training=True, layers=[layer]).layers
         if rows:  # there are none for a layer that is not used
             values = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
