@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kzoo.recipes import fast
 from kzoo.studies.claims import Higher
+from kzoo.studies.reports.report_d import EMNIST_NOTE
 from kzoo.studies.study import Study, claims, entries
 
 COLUMNS = ("test_accuracy", "test_tta_accuracy", "training_flops", "seconds", "parameters")
@@ -22,6 +23,7 @@ FAST = Study(
             "fast 95, Muon": "fast/cifar10-95-muon",
             "fast 96": "fast/cifar10-96",
             "fast CIFAR-100": "fast/cifar100",
+            "fast EMNIST": "fast/emnist",
             "ResNet24": "resnet/resnet24",
         },
         {
@@ -46,6 +48,7 @@ FAST = Study(
         "The reported values are those of Jordan (2024, and the repository KellerJordan/cifar10-airbench): means over "
         "many runs, in half precision on a GPU, with test-time augmentation.",
         SECONDS,
+        EMNIST_NOTE,
     ),
 )
 
