@@ -56,6 +56,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipe-fields": partial(schemas.fields, "kzoo.recipes", "Recipe"),
     "split-fields": partial(schemas.fields, "kzoo.data.splits", "Split"),
     "early-stop-fields": partial(schemas.fields, "kzoo.recipes.settings", "EarlyStop"),
+    "lookahead-fields": partial(schemas.fields, "kzoo.recipes.settings", "Lookahead"),
+    "rate-multiplier-fields": partial(schemas.fields, "kzoo.recipes.settings", "RateMultiplier"),
     "optimizers": partial(schemas.kinds, "kzoo.recipes.settings", "AnyOptimizer"),
     "schedules": partial(schemas.kinds, "kzoo.recipes.settings", "AnySchedule"),
     "augmentations": partial(schemas.kinds, "kzoo.data.augmentation.spec", "AnyAugmentation"),

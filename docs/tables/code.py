@@ -107,11 +107,13 @@ def commands() -> str:
         text += f"\n## {name}\n\n{plain(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"
         rows = []
         for item in (item for item in command.params if not getattr(item, "hidden", False)):
-            has_default = item.default not in (None, False) and not item.required
-            label = item.metavar or item.name.upper()
+            has_default = item.default is not None and item.default is not False and not item.required
+            label, value = item.metavar or item.name.upper(), item.default
             if item.param_type_name == "option":
                 label = item.opts[0] if item.is_flag else f"{item.opts[0]} {label}"
-            rows.append((f"`{label}`", f"`{item.default}`" if has_default else "", plain(item.help or "")))
+            if item.secondary_opts:  # a flag with an option for each of its two values
+                label, value = f"{label} / {item.secondary_opts[0]}", label if value else item.secondary_opts[0]
+            rows.append((f"`{label}`", f"`{value}`" if has_default else "", plain(item.help or "")))
         text += markdown("argument or option | default | meaning", rows)
         examples = "\n".join(f"{line}" for _, known, entry in entries() if known == name for line in entry.examples)
         text += f"\n```sh\n{examples}\n```\n" if examples else ""

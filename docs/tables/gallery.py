@@ -44,8 +44,17 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "search-lenet-layers-filters-reduction": ("kzoo trials SEARCH --figure search.svg", "plot_search"),
     },
     "What does a convolution cost?": {
-        f"convolution-{name}": ("python -m benchmarks.convolution", "")
-        for name in ("loops", "pairs", "im2col", "col2im", "fft", "times", "memory", "crossing")
+        f"convolution-{name}": ("python -m benchmarks.convolution --figures DIR", caption)
+        for name, caption in {
+            "loops": "One output value is the sum of the window's pixels times the kernel's weights",
+            "pairs": "One image with three channels and two filters takes six calls of a function for one map",
+            "im2col": "The image, its matrix of columns, the kernel as a column, and the output as their product",
+            "col2im": "How often the matrix of columns repeats each pixel of a 6x6 image, for a 3x3 kernel",
+            "fft": "An image and a kernel, their spectra, the product of the spectra, and the output",
+            "times": "Seconds, forward and backward, as one size grows",
+            "memory": "Memory of a forward pass beyond its result: predictions as lines, measurements as markers",
+            "crossing": "Time of the other algorithms divided by that of FFT, by kernel size",
+        }.items()
     },
 }
 """By section and file stem: the command that makes a picture, and a function of the Python interface or a remark."""
