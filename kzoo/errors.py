@@ -76,6 +76,11 @@ def unknown(
     return InputError(f"{message}{end} {hint}" if hint else message)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: ``"1 epoch"``, ``"1,200 epochs"``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def some(items: Iterable[object], most: int = 10) -> str:
     """The first items with commas between them, and how many more there are: ``"a, b and 3 more"``."""
     texts = [str(item) for item in items]

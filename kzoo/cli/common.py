@@ -28,6 +28,8 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = plain_console()
+UNLIMITED = 10_000
+"""Characters of a line, more than any table has."""
 
 
 def print_json(content: Any) -> None:
@@ -126,8 +128,8 @@ RunSetOrFile = Annotated[
 RunFileOrName = Annotated[
     str,
     typer.Argument(
-        metavar="RUN|FILE|NAME",
-        help="A run's directory, a .keras file, or a model's name.",
+        metavar="RUN|SET|FILE|NAME",
+        help="A run's directory, a weight set, a .keras file, or a model's name.",
         callback=checked_target(names=True),
     ),
 ]
@@ -153,6 +155,11 @@ def table(
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def print_table(shown: Table) -> None:
+    """Print a table; where no terminal limits its width, every row is one line, for grep and the like."""
+    (out if out.is_terminal else plain_console(width=UNLIMITED)).print(shown)
 
 
 def wide_console(width: int = 160) -> Console:

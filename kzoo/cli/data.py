@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, DataDir, app, interruptible, out, print_json, table
+from kzoo.cli.common import AsJson, DataDir, app, interruptible, out, print_json, print_table, table
 from kzoo.cli.guide import say_next
 from kzoo.cli.parsing import App
 from kzoo.console import complain, say
@@ -33,7 +33,9 @@ def list_(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = Fa
     if as_json:
         print_json([{"name": name, "present": here, "detail": text} for name, here, text in rows])
         return
-    out.print(table(("dataset", "available", ""), [(name, "yes" if here else "no", text) for name, here, text in rows]))
+    print_table(
+        table(("dataset", "available", ""), [(name, "yes" if here else "no", text) for name, here, text in rows])
+    )
     say_next(context)
 
 

@@ -29,6 +29,7 @@ from kzoo.cli.common import (
     out,
     part_images,
     print_json,
+    print_table,
     save_figure,
     table,
 )
@@ -171,7 +172,7 @@ def invariance(
             shown = table(columns, right=columns, title=f"accuracy by {kind}")
             for index, amount in enumerate(results[0].shifts if kind == "shift" else results[0].angles):
                 shown.add_row(f"{amount:g}", *(f"{getattr(r, f'{kind}_accuracy')[index]:.3f}" for r in results))
-            out.print(shown)
+            print_table(shown)
     save_figure(output, force, plot_invariance, results)
     _say_where(output, as_json)
 
@@ -197,4 +198,4 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
             f"{field.radius:.1f}" if field else "",
             f"{field.deviation:.1f}" if field else "",
         )
-    out.print(shown)
+    print_table(shown)

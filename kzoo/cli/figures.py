@@ -23,6 +23,7 @@ from kzoo.cli.common import (
     opened,
     out,
     print_json,
+    print_table,
     save_figure,
     table,
 )
@@ -93,13 +94,13 @@ def confusion(
     else:
         out.print(f"{trained.result.name}: accuracy {counts.accuracy:.4f} ({counts.images:,} images)")
         pairs = [(p.true, p.predicted, f"{p.images:,}", f"{p.share:.1%}") for p in counts.most_confused(top)]
-        out.print(table(("true", "predicted", "images", "of the class"), pairs, title="most confused"))
+        print_table(table(("true", "predicted", "images", "of the class"), pairs, title="most confused"))
         metrics = counts.per_class()
         worst = table(("class", "recall", "precision", "images"), title="lowest recall")
         for i in metrics["recall"].argsort()[:top]:
             numbers = (f"{metrics[name][i]:.3f}" for name in ("recall", "precision"))
             worst.add_row(counts.class_names[i], *numbers, f"{metrics['support'][i]:,}")
-        out.print(worst)
+        print_table(worst)
 
     # Figures.
     title = f"{trained.result.name}, accuracy {counts.accuracy:.1%}"
@@ -157,7 +158,7 @@ def calibration(
             ("Brier score (0 to 2)", "brier"),
         ):
             shown.add_row(title, *(f"{getattr(result, field):.4f}" for result in results.values()))
-        out.print(shown)
+        print_table(shown)
     save_figure(output, force, plot_reliability, results, title=trained.result.name)
 
 
@@ -202,5 +203,5 @@ def histograms(
             if not layer or path in layer:
                 values = [getattr(row[i], field) for field in ("deviation", "low", "high") for row in rows]
                 shown.add_row(path, *(f"{value:.4g}" for value in values))
-        out.print(shown)
+        print_table(shown)
     save_figure(output, force, plot_weight_histograms, history, layer, title=trained.recipe.name)

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from kzoo.cli.changes import BuilderOptions, assignments
-from kzoo.cli.common import AsJson, app, check_builder_options, checked_target, import_keras, out, print_json, table
+from kzoo.cli.common import (
+    AsJson,
+    app,
+    check_builder_options,
+    checked_target,
+    import_keras,
+    out,
+    print_json,
+    print_table,
+    table,
+)
 from kzoo.errors import InputError
 
 
@@ -44,7 +54,7 @@ def list_(
         print_json(rows)
         return
     shown = (["x".join(map(str, v)) if isinstance(v, tuple) else str(v or "-") for v in row.values()] for row in rows)
-    out.print(table(rows[0], shown))
+    print_table(table(rows[0], shown))
 
 
 @app.command()
@@ -85,7 +95,7 @@ def info(
             f"{row.multiply_adds:,}",
             "x".join(map(str, field)) if field else "-",
         )
-    out.print(shown)
+    print_table(shown)
     out.print(
         f"{layers.trainable_parameters:,} trainable of {layers.parameters:,} parameters, "
         f"{layers.multiply_adds:,} multiply-adds and {layers.activation_bytes:,} bytes of activations per image"
@@ -136,5 +146,5 @@ def speed(
     rates = measured.images_per_second
     rows = [(name, f"{rate:,.0f}", f"{rate / rates['float32']:.2f}") for name, rate in rates.items()]
     out.print(f"{measured.model}, batch {measured.batch_size}, {rounds} rounds of {steps} steps in turns")
-    out.print(table(("precision", "images a second", "relative to float32"), rows))
+    print_table(table(("precision", "images a second", "relative to float32"), rows))
     out.print(measured.advice())

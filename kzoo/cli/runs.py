@@ -19,11 +19,12 @@ from kzoo.cli.common import (
     numbers,
     out,
     print_json,
+    print_table,
     table,
 )
 from kzoo.cli.guide import done
 from kzoo.console import say
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 
 if TYPE_CHECKING:
     from kzoo.recipes import Recipe
@@ -161,7 +162,7 @@ def report(
 def print_seeds(runs: SeedRuns) -> None:
     shown = table(runs.header(), runs.rows(), title=f"\n{runs[0].recipe.name}")
     shown.title_justify = "left"
-    out.print(shown)
+    print_table(shown)
     for run in runs:
         say(out, f"  record: {run.directory / 'result.json'}")
 
@@ -169,7 +170,8 @@ def print_seeds(runs: SeedRuns) -> None:
 def print_result(run: Run) -> None:
     result = run.result
     done["directory"] = str(run.directory)
-    out.print(f"\n{result.name}: {result.parameters_in_words()}, {result.epochs} epochs, seed {result.recipe['seed']}")
+    epochs = counted(result.epochs, "epoch")
+    out.print(f"\n{result.name}: {result.parameters_in_words()}, {epochs}, seed {result.recipe['seed']}")
     for title, score in (
         ("train (last epoch)", result.train),
         (f"validation (best, epoch {result.best_epoch})", result.best),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kzoo.cli.common import AsJson, Usable, app, loads_keras, numbers, out, print_json, table
+from kzoo.cli.common import AsJson, Usable, app, loads_keras, numbers, out, print_json, print_table, table
 from kzoo.console import say
 
 
@@ -34,7 +34,7 @@ def benchmark(
     for timing in timings:
         times = (f"{timing.milliseconds:,.3g}", f"{timing.slowest:,.3g} ms", f"{timing.images_per_second:,.0f}")
         shown.add_row(timing.runtime, str(timing.batch), *times)
-    out.print(shown)
+    print_table(shown)
     say(out, f"{where['processor']}, {where['cores']} cores; medians, random pixels")
 
 

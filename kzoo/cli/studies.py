@@ -20,6 +20,7 @@ from kzoo.cli.common import (
     numbers,
     out,
     print_json,
+    print_table,
     table,
     wide_console,
 )
@@ -56,7 +57,7 @@ def list_(pattern: Annotated[str, typer.Argument(help="Wildcard.")] = "*", as_js
         print_json([item.to_dict() for item in listed])
         return
     rows = [(item.name, item.report, str(len(item.entries)), item.question) for item in listed]
-    out.print(table(("study", "report", "runs", "question"), rows, right=("runs",)))
+    print_table(table(("study", "report", "runs", "question"), rows, right=("runs",)))
 
 
 @studies.command()
@@ -74,7 +75,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         recipe = entry.recipe
         reported = "; ".join(filter(None, (metrics.write_all(entry.reported), entry.note)))
         shown.add_row(entry.label, recipe.name, recipe.model, recipe.dataset, str(recipe.epochs), reported or "-")
-    out.print(shown)
+    print_table(shown)
     for claim in study.claims:
         say(out, f"- {claim.text} ({claim.source})")
     for note in study.notes:

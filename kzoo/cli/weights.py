@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json, table
+from kzoo.cli.common import AsJson, RunPath, app, import_keras, out, print_json, print_table, table
 from kzoo.cli.parsing import App
 from kzoo.console import say
 from kzoo.errors import InputError
@@ -50,7 +50,7 @@ def list_(
         shown.add_row(
             *(f"{v:,}" if isinstance(v, int) else f"{v:.4f}" if isinstance(v, float) else v for v in row.values())
         )
-    out.print(shown)
+    print_table(shown)
 
 
 @weights.command()

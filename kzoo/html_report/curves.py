@@ -9,6 +9,7 @@ from typing import Any
 
 import markupsafe
 
+from kzoo.errors import counted
 from kzoo.html_report.document import Absent, Table, for_script
 from kzoo.training.records import RunRecord
 
@@ -77,7 +78,7 @@ def run_curves(record: RunRecord) -> list[Chart] | Absent:
             if record.best_epoch and record.status == "completed":
                 ring = [math.nan] * (record.best_epoch - 1) + [history[f"val_{key}"][record.best_epoch - 1]]
                 lines.append(_line("best epoch", "validation", ring, COLORS[0], ring=True))
-        label = f"{title} on {parts} images over {record.epochs} epochs"
+        label = f"{title} on {parts} images over {counted(record.epochs, 'epoch')}"
         charts.append(Chart(tuple(lines), title, label, caption, axis, zero=key == "accuracy"))
 
     # The learning rate
@@ -86,7 +87,7 @@ def run_curves(record: RunRecord) -> list[Chart] | Absent:
         positive = [rate for rate in rates if rate > 0]
         log = bool(positive) and max(rates) > 20 * min(positive)
         line = _line("learning rate", "", rates, COLORS[2])
-        label = f"Learning rate over {record.epochs} epochs"
+        label = f"Learning rate over {counted(record.epochs, 'epoch')}"
         title = "Learning rate"
         charts.append(Chart((line,), title, label, "", "learning rate", log, not log, height="16rem"))
     return charts

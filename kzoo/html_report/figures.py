@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
 from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure, thin_ticks
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 from kzoo.html_report.document import Absent
 from kzoo.training.records import RunRecord
 
@@ -99,7 +99,7 @@ def gradient_figures(record: RunRecord) -> list[Figure] | Absent:
     caption = (
         f"{when} the first layer’s gradient is {first / last:.3g} times the last layer’s." if first and last else ""
     )
-    label = f"mean absolute gradient of {layers} layers at {epochs} epochs"
+    label = f"mean absolute gradient of {counted(layers, 'layer')} at {counted(epochs, 'epoch')}"
 
     # Over depth, by layer and epoch, and update ratios where an epoch was trained.
     figures = [embed(plot_gradient_flow(flow), "Gradient over depth", f"Lines of the {label}", caption)]
@@ -161,7 +161,7 @@ def weight_figures(run: Run | None) -> list[Figure] | Absent:
     for start in range(0, len(history.layers), LAYERS):
         layers = list(history.layers[start : start + LAYERS])
         title = "Histograms of weights" + (f", {layers[0]} to {layers[-1]}" if len(history.layers) > LAYERS else "")
-        label = f"Histograms of the weights of {len(layers)} layers at {len(chosen)} epochs"
+        label = f"Histograms of the weights of {counted(len(layers), 'layer')} at {counted(len(chosen), 'epoch')}"
         caption = "One ridge for each epoch, the last one in front. Heights follow the square root of the density."
         figures.append(embed(plot_weight_histograms(some, layers), title, label, caption))
     growth = growth_of(history)
@@ -193,4 +193,6 @@ def _growth(history: WeightHistory, growth: np.ndarray) -> Figure:
     axes.set_xlabel("epoch (0: before training)")
     figure.colorbar(image, ax=axes, label="standard deviation / the first one")
     title = "Growth of the weights by layer and epoch"
-    return embed(figure, title, f"{title}: {len(history.layers)} layers at {len(history.epochs)} epochs")
+    return embed(
+        figure, title, f"{title}: {counted(len(history.layers), 'layer')} at {counted(len(history.epochs), 'epoch')}"
+    )

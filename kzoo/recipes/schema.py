@@ -20,7 +20,7 @@ from kzoo.data.augmentation.spec import AugmentationSpec
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.datasets import get_dataset
 from kzoo.data.splits import Split
-from kzoo.errors import InputError, shown
+from kzoo.errors import InputError, counted, shown
 from kzoo.files import user_path
 from kzoo.models.registry import get_variant
 from kzoo.recipes.fields import Background, Share
@@ -291,8 +291,7 @@ class Recipe(Setting):
 
     def __repr__(self) -> str:
         data = self.dataset if self.train_size is None else f"{self.train_size:,} images of {self.dataset}"
-        epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}"
-        return f"Recipe({self.name!r}: {self.model} on {data}, {epochs}, seed {self.seed})"
+        return f"Recipe({self.name!r}: {self.model} on {data}, {counted(self.epochs, 'epoch')}, seed {self.seed})"
 
     __str__ = __repr__
 

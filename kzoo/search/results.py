@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kzoo import notebook
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 from kzoo.files import user_path, write_json
 from kzoo.recipes.schema import Recipe
 from kzoo.schemas import Frozen, read_record
@@ -156,7 +156,7 @@ class SearchResult:
     def __repr__(self) -> str:
         ranked = self.ranked()
         best = f", best {self.objective} {ranked[0].score:.4f}" if ranked else ""
-        return f"SearchResult({self.record.name!r}: {self.status}, {len(self.trials)} trials{best})"
+        return f"SearchResult({self.record.name!r}: {self.status}, {counted(len(self.trials), 'trial')}{best})"
 
     def _repr_html_(self) -> str:
         from kzoo.search import tables

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kzoo.errors import counted
 from kzoo.live import LiveTable
 from kzoo.search.results import ENDED, Outcome, SearchRecord, SearchResult, Trial
 from kzoo.search.search import Search
@@ -93,7 +94,7 @@ def summary(result: SearchResult) -> str:
     """The result of a search in one or two lines."""
     counts = {status: sum(trial.status == status for trial in result.trials) for status in STYLES}
     parts = [f"{count} {status}" for status, count in counts.items() if count]
-    text = f"{result.record.name}: {len(result.trials)} trials ({', '.join(parts) or 'none yet'})"
+    text = f"{result.record.name}: {counted(len(result.trials), 'trial')} ({', '.join(parts) or 'none yet'})"
     text += f", {result.record.seconds:,.0f} s"
     if result.status != "running" and result.reason:
         text += f"; ended because {result.reason}" if result.status == "completed" else f"; {result.reason}"

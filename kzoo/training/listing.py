@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kzoo import notebook
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 from kzoo.files import user_path
 from kzoo.recipes.schema import Recipe
 from kzoo.training.records import METRICS, read_history, read_result
@@ -81,7 +81,7 @@ class RunList(list[RunSummary]):
         )
 
     def __repr__(self) -> str:
-        return f"RunList of {len(self)} runs"
+        return f"RunList of {counted(len(self), 'run')}"
 
     def _repr_html_(self) -> str:
         rows = [(*run.cells(), notebook.curve(run.curve)) for run in self]

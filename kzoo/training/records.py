@@ -19,7 +19,7 @@ from pydantic import AfterValidator
 
 from kzoo import notebook
 from kzoo.backend import ONEDNN, ONEDNN_FEATURES, processor, usable_cores, uses_onednn
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 from kzoo.schemas import Frozen, read_record
 
 SCHEMA_VERSION = 1
@@ -122,7 +122,7 @@ class RunRecord(Frozen):
 
     def in_words(self) -> str:
         """The run's outcome in short: ``"100 epochs, seed 0, test accuracy 0.4976"``."""
-        epochs = f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}, seed {self.recipe['seed']}"
+        epochs = f"{counted(self.epochs, 'epoch')}, seed {self.recipe['seed']}"
         if self.status == "failed":
             return f"failed after {epochs}: {self.reason}"
         for part, title in ((self.test, "test"), (self.best, "best validation"), (self.train, "train")):

@@ -117,7 +117,7 @@ def test_weights_that_were_all_the_same_have_no_figure_of_their_growth(tmp_path,
 )
 def test_one_epoch_has_one_figure_of_gradients(changes, caption):
     (figure,) = gradient_figures(full(gradient_flow=FLOW | changes))
-    assert (figure.caption, figure.label) == (caption, "Lines of the mean absolute gradient of 2 layers at 1 epochs")
+    assert (figure.caption, figure.label) == (caption, "Lines of the mean absolute gradient of 2 layers at 1 epoch")
 
 
 def test_gradients_of_runs_are_those_of_the_first_and_the_last_epoch(figures):

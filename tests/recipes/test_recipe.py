@@ -207,6 +207,7 @@ def test_what_short_training_does_without():
         *("alternating-flip", "translation"),
     ]
     assert changed.pop("fast-without/whitening") == ["model_options", "rate_multipliers"]
+    assert changed.pop("fast-without/muon") == ["optimizer", "l2", "rate_multipliers"]
     without = get_recipe("fast-without/whitening")
     assert without.rate_multipliers == {"logits/kernel": base.rate_multipliers["logits/kernel"]}
     options = [
