@@ -132,3 +132,11 @@ def test_saved_model_below_a_path_with_brackets(tmp_path):
     kzoo.export(model, path, "savedmodel")
     images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 1)).astype("float32")
     np.testing.assert_allclose(Exported(path)(images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-3)
+
+
+def test_rows_are_whole_lines_where_no_terminal_limits_them(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    code, text, _ = command("info", "lenet1-max")
+    assert code == 0
+    (row,) = [line for line in text.splitlines() if line.startswith("block1_reduction_pool")]
+    assert row.split()[1:3] == ["MaxPooling2D", "15x15x32"]
