@@ -220,7 +220,21 @@ def test_what_short_training_does_without():
         for name in ("alternating-flip", "translation")
     ]
     assert moves == [["flip", "translate"], ["alternating_flip"]]
-    assert [get_recipe(name).augmentation[-1].pixels for name in list_recipes("fast/*")] == [2, 2, 2, 2, 4, 2, 2]
+    assert [len(get_recipe(name).augmentation) for name in list_recipes("fast/*")] == [2, 2, 2, 2, 3, 3, 1]
+
+
+@pytest.mark.parametrize(("name", "rate", "decay"), [("cifar10-95", 10, 0.0153), ("cifar10-96", 9, 0.012)])
+def test_rates_before_muon_are_the_authors(name, rate, decay):
+    """Per 1,024 images, before momentum; his classifier's factor of 1/9 enters its steps squared (airbench95, 96)."""
+    recipe = get_recipe(f"fast/{name}")
+    width = {"fastnet-m": 384, "fastnet-l": 512}[recipe.model]
+    momentum, base = recipe.optimizer.momentum, recipe.optimizer.learning_rate
+    assert base * (1 + 1 / (1 - momentum)) * recipe.batch_size / 1024 == pytest.approx(rate)
+    assert recipe.l2 * rate == pytest.approx(decay)
+    factors = {pattern: (one.factor, one.factor * one.decay) for pattern, one in recipe.rate_multipliers.items()}
+    assert factors["*_bn/beta"] == pytest.approx((64, 1))
+    assert factors["logits/kernel"] == pytest.approx((width**2 / 81, 1))
+    assert factors["whitening/bias"] == (1, 1)
 
 
 def test_missing_model_and_unknown_names():
