@@ -159,7 +159,7 @@ def table(
 
 def print_table(shown: Table) -> None:
     """Print a table; where no terminal limits its width, every row is one line, for grep and the like."""
-    (out if out.is_terminal else plain_console(width=UNLIMITED)).print(shown)
+    wide_console(UNLIMITED).print(shown)
 
 
 def wide_console(width: int = 160) -> Console:

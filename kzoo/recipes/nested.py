@@ -7,9 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from kzoo.checks import is_number
 from kzoo.errors import InputError
-from kzoo.recipes.settings import RateMultiplier
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -35,9 +33,6 @@ def assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
     """Set a possibly nested entry, turning settings on the way into plain data."""
     head, rest = path[0], path[1:]
     if not rest:
-        known = fields.get(head)
-        if isinstance(known, RateMultiplier) and is_number(value):  # a new factor; its epochs stay
-            value = {**known.model_dump(), "factor": value}
         fields[head] = value
         return
     inner = fields.get(head, {})

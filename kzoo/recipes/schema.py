@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from kzoo import notebook
-from kzoo.checks import of_unit_pixels
+from kzoo.checks import is_number, of_unit_pixels
 from kzoo.custom import CustomPart
 from kzoo.data.augmentation.spec import AugmentationSpec
 from kzoo.data.background import WHITE, Colour
@@ -202,7 +202,10 @@ class Recipe(Setting):
                 # early_stop.patience=6 turns early stopping on; class_weights.cat=2 takes the place of "balanced"
                 fields[key] = {}
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
-            assign(fields, key.split("."), value)
+            path = key.split(".")
+            if path[0] == "rate_multipliers" and len(path) == 2 and is_number(value):
+                path.append("factor")  # a number alone; a multiplier that exists keeps its epochs
+            assign(fields, path, value)
         try:
             return Recipe(**fields)
         except InputError as error:

@@ -42,7 +42,7 @@ def turned(image: np.ndarray, degrees: float) -> np.ndarray:
     return result
 
 
-@given(padding=st.integers(0, 6), seed=st.integers(0, 1000), channels=st.sampled_from([1, 3]))
+@given(padding=st.integers(0, 9), seed=st.integers(0, 1000), channels=st.sampled_from([1, 3]))
 def test_crops_equal_a_loop_over_pixels(padding: int, seed: int, channels: int) -> None:
     rng = np.random.default_rng(seed)
     images = rng.integers(1, 256, (5, 7, 6, channels), np.uint8)
@@ -50,6 +50,16 @@ def test_crops_equal_a_loop_over_pixels(padding: int, seed: int, channels: int) 
     drawn = change.draw(5, images.shape[1:], rng)
     expected = [crop_of(*case) for case in zip(images, [padding] * 5, drawn.top, drawn.left, strict=True)]
     np.testing.assert_array_equal(change.apply(images, drawn), expected)
+
+
+def test_a_huge_padding_needs_no_huge_array() -> None:
+    images = np.full((2, 7, 6, 1), 9, np.uint8)
+    change = PadCrop(padding=10**9)
+    middle = change.padding
+    drawn = CropDraw(np.array([0, middle - 2]), np.array([middle, middle + 3]))
+    far, near = change.apply(images, drawn)[..., 0]
+    assert not far.any()
+    np.testing.assert_array_equal(near, np.pad(images[1, :5, 3:, 0], ((2, 0), (0, 3))))
 
 
 def test_crop_corners_cover_all_positions_evenly() -> None:

@@ -218,9 +218,6 @@ def test_cutout_covers_one_whole_square(pictures: np.ndarray) -> None:
     assert drawn.values.tolist() == [[9]]
     with pytest.raises(InputError, match=r"cutout: size=13 is greater than the images' sides, \(12, 12\)"):
         Cutout(size=13)(pictures, np.random.default_rng(0))
-    with pytest.raises(InputError, match=r"pad_crop: padding=13 is greater than the images' sides, \(12, 12\)"):
-        PadCrop(padding=13)(pictures, np.random.default_rng(0))
-    assert PadCrop(padding=12)(pictures, np.random.default_rng(0)).shape == pictures.shape
 
 
 def test_cutmix_weights_targets_by_pixels() -> None:

@@ -220,7 +220,10 @@ def test_what_short_training_does_without():
         for name in ("alternating-flip", "translation")
     ]
     assert moves == [["flip", "translate"], ["alternating_flip"]]
-    assert [len(get_recipe(name).augmentation) for name in list_recipes("fast/*")] == [2, 2, 2, 2, 3, 3, 1]
+    every = [get_recipe(name).augmentation for name in list_recipes("fast/*")]
+    assert [len(changes) for changes in every] == [2, 2, 2, 2, 3, 3, 1]
+    translated = [change.pixels for changes in every for change in changes if change.kind == "translate"]
+    assert translated == [2, 2, 2, 2, 4, 4, 2]
 
 
 @pytest.mark.parametrize(("name", "rate", "decay"), [("cifar10-95", 10, 0.0153), ("cifar10-96", 9, 0.012)])

@@ -26,7 +26,7 @@ class PadCrop(Augmentation):
     Reports a, b, e (padding 4 at 32x32). Black is pixel value 0, as when PyTorch pads before it normalises.
 
     Attributes:
-        padding: pixels added on each side, at most the images' smaller side.
+        padding: pixels added on each side.
     """
 
     kind: Literal["pad_crop"] = "pad_crop"
@@ -36,14 +36,15 @@ class PadCrop(Augmentation):
         self, count: int, shape: tuple[int, int, int], rng: np.random.Generator, normalization: Normalization = UNIT
     ) -> CropDraw:
         """Corners for `count` images."""
-        if self.padding > min(shape[:2]):
-            raise InputError(f"pad_crop: padding={self.padding} is greater than the images' sides, {shape[:2]}")
         top, left = rng.integers(0, 2 * self.padding + 1, (2, count))
         return CropDraw(top, left)
 
     def apply(self, images: np.ndarray, drawn: CropDraw) -> np.ndarray:
         """The windows cut out of the padded images."""
-        return _windows(images, self.padding, drawn, "constant")
+        # Windows further out than the images' sides are as black as those beside them: no more is padded.
+        padding = min(self.padding, max(images.shape[1:3]))
+        top, left = (np.clip(corner - self.padding, -padding, padding) + padding for corner in drawn)
+        return _windows(images, padding, CropDraw(top, left), "constant")
 
 
 class Translate(Augmentation):

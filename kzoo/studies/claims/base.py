@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError
 from kzoo.studies import metrics
+from kzoo.studies.margin import at_chance, values_text
 from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ class ClaimTest:
         if not absent:
             return None
         return Verdict(NOT_ENOUGH, f"{metrics.metric(self.metric).title}: no value for {', '.join(absent)}")
+
+    def untrained(self, records: BudgetRecords) -> Verdict | None:
+        """Too small a budget, if all runs still guess: nothing follows from their being alike."""
+        if not all(at_chance(records, label, self.metric) for label in self.labels):
+            return None
+        text = values_text(records, self.labels, self.metric)
+        return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -29,9 +29,7 @@ class Alike(ClaimTest):
         """Compare the largest mean with the smallest."""
         means = [records.mean(label, self.metric) for label in self.labels]
         text = values_text(records, self.labels, self.metric)
-        if all(at_chance(records, label, self.metric) for label in self.labels):
-            return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
-        return verdict(max(means) - min(means) <= self.within, text)
+        return self.untrained(records) or verdict(max(means) - min(means) <= self.within, text)
 
 
 class Between(ClaimTest):

@@ -140,12 +140,10 @@ class NoGain(Higher):
 
     def judge(self, records: BudgetRecords) -> Verdict:
         """Compare the means."""
-        if all(at_chance(records, label, self.metric) for label in self.labels):
-            text = values_text(records, self.labels, self.metric)
-            return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
         difference = records.mean(self.a, self.metric) - records.mean(self.b, self.metric)
         needed = margin(records, self.a, self.b, self.metric, self.minimum)
-        return verdict(difference <= needed, values_text(records, self.labels, self.metric))
+        text = values_text(records, self.labels, self.metric)
+        return self.untrained(records) or verdict(difference <= needed, text)
 
 
 class Ranking(AllOf):

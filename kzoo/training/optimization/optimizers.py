@@ -211,8 +211,16 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     if by_step is not None:
         rate = ByStep(rate, by_step)
     if isinstance(choice, CustomOptimizer):
-        return _custom(choice, rate, recipe, steps)
+        made = _custom(choice, rate, recipe, steps)
+    else:
+        made = _built_in(choice, rate, recipe, steps)
+    if recipe.lookahead is not None:
+        made.lookahead = SlowWeights(recipe.lookahead, recipe.epochs * steps)
+    return made
 
+
+def _built_in(choice: Any, rate: Any, recipe: Recipe, steps: int) -> Any:
+    """A Keras optimizer with the recipe's settings."""
     # Arguments that only some optimizers take, then those of all.
     base, names = _MAKERS[choice.kind]
     options: dict[str, Any] = choice.model_dump(include=set(names))
@@ -220,7 +228,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         options["initial_accumulator_value"] = 0.0
     if isinstance(choice, Nesterov):
         options["nesterov"] = True
-    made = coupled(base)(
+    return coupled(base)(
         learning_rate=rate,
         multipliers=Multipliers(recipe.rate_multipliers, steps),
         weight_decay=recipe.weight_decay if isinstance(choice, AdamW) else recipe.weight_decay or None,
@@ -231,16 +239,9 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
         l2=recipe.l2,
         **options,
     )
-    return _with_lookahead(made, recipe, steps)
 
 
-def _with_lookahead(made: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    if recipe.lookahead is not None:
-        made.lookahead = SlowWeights(recipe.lookahead, recipe.epochs * steps)
-    return made
-
-
-def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> Any:
     """The optimizer that a custom function returns, with the settings that every recipe has added to it."""
     made = choice.function()(rate, **choice.options)
     if not isinstance(made, keras.optimizers.Optimizer) or made.built:
@@ -265,7 +266,7 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> k
         made.global_clipnorm, made.clipnorm, made.clipvalue = recipe.clip_norm, None, None
     if recipe.ema is not None:
         made.use_ema, made.ema_momentum = True, recipe.ema
-    return _with_lookahead(made, recipe, steps)
+    return made
 
 
 @contextlib.contextmanager
