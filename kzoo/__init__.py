@@ -6,7 +6,7 @@
     model = kzoo.VGG38(batch_norm=True, residual=True, classes=100)
     run = kzoo.train("vgg08-bn", dataset="digits", epochs=5)
 
-Importing kzoo imports neither Keras nor a backend; what needs them is loaded when it is first used (PEP 562).
+Importing kzoo imports neither Keras nor a backend: names that need them are loaded on first use (PEP 562).
 """
 
 from __future__ import annotations

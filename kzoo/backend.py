@@ -1,4 +1,4 @@
-"""Chooses and configures a Keras backend before Keras is imported; says which cores and GPUs it sees.
+"""Chooses and configures a Keras backend before Keras is imported; lists the cores and GPUs that it can use.
 
 Keras falls back to TensorFlow when nothing is configured and then fails where TensorFlow is not
 installed. kzoo picks an installed backend instead; an explicit choice by the user always wins.
@@ -25,24 +25,22 @@ from kzoo.files import home
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow reads this variable when it is imported: "1" turns oneDNN on, "0" off."""
 TENSORFLOW_THREADS = "TF_NUM_INTRAOP_THREADS"
-"""TensorFlow reads this variable when it is first used: how many threads compute one operation."""
+"""The number of threads that compute one operation. TensorFlow reads this variable when it is first used."""
 
-# TensorFlow's own rule for Linux: processors with one of these use oneDNN where the variable does not say otherwise.
+# TensorFlow's default on Linux: it uses oneDNN on processors with at least one of these features.
 ONEDNN_FEATURES = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"})
 
 
 def choose_backend() -> None:
-    """Set KERAS_BACKEND to an installed backend where TensorFlow, Keras's fallback, is missing; turn oneDNN on.
+    """Set KERAS_BACKEND to an installed backend if TensorFlow, Keras's fallback, is missing; turn on oneDNN.
 
-    Variables that the user has set stay as they are, except for a single thread with oneDNN.
+    Variables that the user has set are kept, except that oneDNN never gets only one thread.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault(ONEDNN, "1")
     _avoid_onednn_with_one_thread(os.environ)
-    if (
-        home() is None
-    ):  # TensorFlow would make a folder named ~ in the current directory; Keras looks in the temporary directory then
+    if home() is None:  # otherwise TensorFlow would create a folder named ~ in the current directory
         os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))
     if "KERAS_BACKEND" in os.environ or "keras" in sys.modules or importlib.util.find_spec("tensorflow"):
         return
@@ -55,10 +53,10 @@ def choose_backend() -> None:
 
 
 def _avoid_onednn_with_one_thread(environment: MutableMapping[str, str]) -> None:
-    """Give TensorFlow a second thread where it would use oneDNN with one.
+    """Give TensorFlow a second thread where it would use oneDNN with only one.
 
-    TensorFlow 2.21 then writes beyond its memory in the gradient of a convolution's kernel: it crashed with every small
-    ResNet that was tried with one thread (on AVX2, oneDNN turned on), and with none with two threads, also on one core.
+    With one thread, TensorFlow 2.21 writes beyond its memory in the gradient of a convolution's kernel. On AVX2 with
+    oneDNN turned on, every small ResNet that we tried crashed with one thread and none with two, even on one core.
     """
     single = environment.get(TENSORFLOW_THREADS, str(len(usable_cores()))) == "1"
     if single and uses_onednn(environment.get(ONEDNN), processor()[1]):
@@ -66,14 +64,14 @@ def _avoid_onednn_with_one_thread(environment: MutableMapping[str, str]) -> None
 
 
 def uses_onednn(setting: str | None, features: Collection[str]) -> bool:
-    """Whether TensorFlow uses oneDNN, from the value of its variable and the features of an x86 processor."""
+    """Whether TensorFlow uses oneDNN, given the value of its variable and the features of an x86 processor."""
     if setting is not None and setting.lower() in ("0", "1", "false", "true"):
         return setting.lower() in ("1", "true")
     return not ONEDNN_FEATURES.isdisjoint(features)
 
 
 def processor() -> tuple[str, set[str]]:
-    """The processor's name and its features as Linux names them; none elsewhere."""
+    """The processor's name, and its features as Linux lists them; no features on other systems."""
     name, features = platform.processor(), set[str]()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -89,7 +87,7 @@ def processor() -> tuple[str, set[str]]:
 
 
 def _configured_backend() -> str | None:
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # as Keras does; without a home it stays ~
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")  # as Keras does; without a home, ~ remains
     try:
         backend = json.loads((Path(home) / "keras.json").read_text(encoding="utf-8")).get("backend")
     except (OSError, ValueError, AttributeError):
@@ -99,9 +97,9 @@ def _configured_backend() -> str | None:
 
 _quiet = threading.Lock()
 _importing = 0
-"""How often `quiet_import` has been entered and not left, by all threads."""
+"""Number of `quiet_import` blocks that are open, in all threads."""
 _stderr = -1
-"""The descriptor of standard error meanwhile."""
+"""A copy of standard error's descriptor while any block is open."""
 
 
 @contextlib.contextmanager
@@ -109,7 +107,7 @@ def quiet_import() -> Iterator[None]:
     """Hide what C++ libraries print to standard error while they are imported.
 
     TF_CPP_MIN_LOG_LEVEL does not silence TensorFlow's first lines. Python errors are not hidden: they
-    are raised after the descriptor has been restored. Where several threads import, the last one restores it.
+    are raised after the descriptor has been restored. If several threads import, the last one to finish restores it.
     """
     global _importing, _stderr
     if sys.__stderr__ is None:  # closed, as for a service
@@ -151,7 +149,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 @contextlib.contextmanager
 def without_gpus() -> Iterator[None]:
-    """Within it, a backend that is used for the first time sees no GPU: a process that only waits must not take one."""
+    """Hide GPUs from a backend that is first used within this block: a process that only waits must not claim one."""
     hidden = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"} if visible_gpus(os.environ) else {}
     before = {name: os.environ.get(name) for name in hidden}
     os.environ.update(hidden)

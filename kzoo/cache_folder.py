@@ -14,7 +14,7 @@ from kzoo.files import home, user_path
 
 
 def cache_folder() -> Path | None:
-    """``$KZOO_CACHE``, else ``~/.cache/kzoo``; None where that needs a home directory and there is none."""
+    """``$KZOO_CACHE``, else ``~/.cache/kzoo``; None if the home directory that the path needs does not exist."""
     named = os.environ.get("KZOO_CACHE")
     try:
         if named:
@@ -34,7 +34,7 @@ def described() -> str:
 
 
 def folder_for(*names: str) -> Path:
-    """A folder in the cache, created if needed; where that fails, a temporary one and a warning."""
+    """A folder in the cache, created if needed; if that fails, a temporary folder, with a warning."""
     root = cache_folder()
     if root is not None:
         folder = root.joinpath(*names)
@@ -53,5 +53,5 @@ def folder_for(*names: str) -> Path:
 
 
 def nothing_kept(why: str) -> None:
-    """Warn that the cache is done without."""
+    """Warn that the cache is not used."""
     warnings.warn(f"nothing is kept in the cache: {why}", stacklevel=3)

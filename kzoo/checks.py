@@ -1,4 +1,4 @@
-"""Checks of arguments that all packages share; each raises one clear `InputError`. Imports no Keras."""
+"""Argument checks that all packages share; each raises one clear `InputError`. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def share_or_count(value: Any, option: str = "") -> float | int:
 
     Args:
         value: a share or a count.
-        option: begins the message, with a space at its end.
+        option: start of the message, ending in a space.
     """
     if not is_number(value):
         raise InputError(f"{option}must be a share below 1 or a number of images, not {shown(value)}")
-    number: Any = value  # mypy knows no order of real numbers
+    number: Any = value  # mypy does not compare `Real` numbers
     if not 0 <= number < math.inf or (number >= 1 and number % 1) or (number == 1 and not isinstance(value, Integral)):
         raise InputError(f"{option}must be a share from 0 to below 1 or a whole number of images, not {shown(value)}")
     return int(number) if number >= 1 or number == 0 else float(number)
@@ -71,13 +71,13 @@ def rate(option: str, value: Any) -> float:
 
 
 def of_unit_pixels(option: str, values: Any) -> None:
-    """Refuse means or standard deviations that are no numbers, or those of pixels 0-255 instead of pixels / 255."""
+    """Refuse means or standard deviations that are not numbers, or are in units of 0-255 pixels, not pixels / 255."""
     numbers = [values] if isinstance(values, Real) else list(values)
     if not all(is_number(value) and math.isfinite(value) for value in numbers):
         raise InputError(f"{option}={values!r}: must be finite numbers")
     if any(float(value) > 1 for value in numbers):
         raise InputError(
-            f"{option}={values!r}: must be in units of pixels / 255, so at most 1; divide those of 0-255 by 255"
+            f"{option}={values!r}: must be in units of pixels / 255, so at most 1; divide values for 0-255 by 255"
         )
 
 
@@ -89,8 +89,8 @@ def several(
     Args:
         option: the option's name, for the message.
         value: a number (only where `length` is given) or a sequence of numbers.
-        length: required number of them; None allows any, even none.
-        check: check that is applied to each.
+        length: required number of values; None allows any number, including none.
+        check: function that checks each value.
     """
     if length is not None and isinstance(value, Integral):
         return (check(option, value),) * length

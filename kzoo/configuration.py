@@ -46,12 +46,12 @@ def configured(field: str) -> str | None:
 
 
 def configure(field: str, value: str) -> Path:
-    """Keep a value in the user's configuration, and return the file.
+    """Save a value in the user's configuration, and return the file.
 
     Raises:
         InputError: the file is damaged.
-        OSError: its directory cannot be made, or there is no home directory for it.
-        RunFailed: it cannot be written.
+        OSError: its directory cannot be created, or there is no home directory for it.
+        RunFailed: the file cannot be written.
     """
     file = configuration_file()
     if file is None:
@@ -71,7 +71,7 @@ def _read(file: Path | None) -> dict[str, Any]:
         warnings.warn(f"configuration {str(file)!r} cannot be read: {error.strerror or error}", stacklevel=3)
         return {}
     except ValueError as error:
-        raise InputError(f"configuration {str(file)!r} is damaged ({error}): mend or delete it") from None
+        raise InputError(f"configuration {str(file)!r} is damaged ({error}): repair or delete it") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(field, ""), str) for field in _FIELDS):
-        raise InputError(f"configuration {str(file)!r} must hold a JSON object of texts: mend or delete it")
+        raise InputError(f"configuration {str(file)!r} must be a JSON object with text values: repair or delete it")
     return content

@@ -1,4 +1,4 @@
-"""Prints text unchanged, on output of any encoding."""
+"""Prints text unchanged, whatever the encoding of the output."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from rich.console import Console
 
 
 def plain_console(**options: Any) -> Console:
-    """A console that prints names, paths and classes unchanged, without markup in brackets and emoji in colons."""
+    """A console that prints names, paths and classes unchanged: brackets are not markup, colons are not emoji."""
     replace_what_cannot_be_written()
-    # A notebook's cell keeps all output: redraw no progress bar, and write no HTML for each line.
+    # A notebook's cell keeps all output: do not redraw progress bars, and do not write HTML for each line.
     if in_notebook():
         options = {"force_jupyter": False, "force_terminal": False, **options}
     return Console(markup=False, emoji=False, highlight=False, **options)
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook, whose output stays on the page."""
+    """Whether this process is a notebook's kernel, where all output stays on the page."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def replace_what_cannot_be_written() -> None:
-    """Make standard output and error print a question mark for a character that their encoding lacks.
+    """Make standard output and standard error print a question mark for each character that their encoding lacks.
 
     Otherwise printing the result of a finished run would raise an error under ASCII, Latin-1 or a Windows code page.
     """

@@ -1,8 +1,8 @@
 """Custom augmentations, schedules and optimizers: functions that recipes name (no Keras).
 
-A recipe names one as ``module:function`` or by its registered name. For a registered name the recipe keeps the
-function it meant, as `source`: where the name is not registered, or means another function, the recipe can be read
-but not trained.
+A recipe names one as ``module:function`` or by its registered name. For a registered name, the recipe also keeps the
+function's reference as `source`. Where the name is not registered or means another function, the recipe can be read but
+not trained.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FIRST = {"augmentation": ("images", "rng"), "schedule": ("rate", "epoch", "epoch
 
 @dataclasses.dataclass(frozen=True)
 class Registered:
-    """A function by name; equal to another one of the same source, so that a notebook's cell can run twice.
+    """A named function; two with the same name and source are equal, so that a notebook's cell can run twice.
 
     Attributes:
         name: as recipes name it.
-        source: ``module:function``; ``kzoo`` for the reserved name of a kind of kzoo's.
-        function: the function, or its source again.
+        source: ``module:function``; ``kzoo`` for the reserved name of a built-in kind.
+        function: the function, or its source.
     """
 
     name: str
@@ -45,7 +45,7 @@ REGISTRIES: dict[str, Registry[Registered]] = {field: Registry(field, lambda: ()
 
 
 def reserve(field: str, names: frozenset[str]) -> None:
-    """Reserve the names of kzoo's kinds of a field, so that users cannot register them."""
+    """Reserve the names of a field's built-in kinds, so that users cannot register them."""
     REGISTRIES[field].builtin.update((name, Registered(name, "kzoo")) for name in names)
 
 
@@ -58,7 +58,7 @@ def is_custom_kind(field: str, kind: Any) -> bool:
 
 
 def registered(field: str) -> list[str]:
-    """The registered names of a field; none of a field that takes no functions."""
+    """The registered names of a field; an empty list if the field takes no functions."""
     plugins.load()
     return sorted(REGISTRIES[field].added) if field in REGISTRIES else []
 
@@ -79,11 +79,11 @@ def register_augmentation(name: str, function: Callable[..., Any] | str) -> None
         name: a new name without slash, colon or white space.
         function: ``function(images, rng, **options)``, or ``"module:function"`` naming it. It gets a batch, uint8 or
             float32 (B, H, W, C) of 0-255, and a `numpy.random.Generator` for this batch of this epoch, which must be
-            its only source of randomness, so that the run can be repeated. It returns images of the same shape; the
-            network gets them as float32. ``options`` are the recipe's.
+            its only source of randomness, so that the run can be repeated. It returns images of the same shape, which
+            the network gets as float32. ``options`` are the recipe's.
 
     Raises:
-        InputError: the name is malformed or taken, or the function is neither kind.
+        InputError: the name is malformed or taken, or `function` is neither a function nor a reference.
     """
     _register("augmentation", name, function)
 
@@ -102,11 +102,11 @@ def register_schedule(name: str, function: Callable[..., Any] | str) -> None:
         name: a new name without slash, colon or white space.
         function: ``function(rate, epoch, epochs, **options)``, or ``"module:function"`` naming it. It gets the
             optimizer's rate, the epoch counted from 0 and the number of epochs, and returns the rate of that epoch, a
-            finite number not below 0. Calls with the same arguments must return the same rate. Epochs of the recipe's
+            finite number >= 0. Calls with the same arguments must return the same rate. Epochs of the recipe's
             warm-up, `warmup_epochs`, are not counted.
 
     Raises:
-        InputError: the name is malformed or taken, or the function is neither kind.
+        InputError: the name is malformed or taken, or `function` is neither a function nor a reference.
     """
     _register("schedule", name, function)
 
@@ -124,13 +124,13 @@ def register_optimizer(name: str, function: Callable[..., Any] | str) -> None:
 
     Args:
         name: a new name without slash, colon or white space.
-        function: ``function(learning_rate, **options)`` that returns a new `keras.optimizers.Optimizer`, such a class
-            itself, or ``"module:function"`` naming either. The learning rate may be a Keras schedule: pass it on
-            unchanged. The recipe's `weight_decay`, `clip_norm` and `ema` replace the optimizer's where the recipe
-            sets them; `l1`, `l2` and `rate_multipliers` work as with every other optimizer.
+        function: ``function(learning_rate, **options)`` that returns a new `keras.optimizers.Optimizer`, an optimizer
+            class, or ``"module:function"`` naming either. The learning rate may be a Keras schedule: pass it on
+            unchanged. If the recipe sets `weight_decay`, `clip_norm` or `ema`, its value replaces the
+            optimizer's; `l1`, `l2` and `rate_multipliers` work as with every other optimizer.
 
     Raises:
-        InputError: the name is malformed or taken, or the function is neither kind.
+        InputError: the name is malformed or taken, or `function` is neither a function nor a reference.
     """
     _register("optimizer", name, function)
 
@@ -160,7 +160,7 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
     """The function that a recipe's field names.
 
     Raises:
-        InputError: there is none, or it differs from the recorded one.
+        InputError: there is no such function, or it differs from the recorded one.
     """
     plugins.load()
     if ":" in kind:
@@ -173,7 +173,7 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
         )
     if recorded is not None and known.source != recorded:
         raise InputError(
-            f"{field} {kind!r} means {known.source!r} here, in the recipe {recorded!r}: register it under another name"
+            f"{field} {kind!r} means {known.source!r} here but {recorded!r} in the recipe: register it under a new name"
         )
     if isinstance(known.function, str):
         return load_function(known.source, field)
@@ -182,10 +182,10 @@ def find(field: str, kind: str, recorded: str | None = None) -> Callable[..., An
 
 
 def check_options(field: str, kind: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuse options that a function does not take, and missing options that it requires.
+    """Check that a function takes the given options and needs no others.
 
     Raises:
-        InputError: there are such options; the message names the option and the allowed ones.
+        InputError: an option is unknown or missing; for an unknown one, the message names the allowed options.
     """
     try:
         signature = inspect.signature(function)
@@ -223,7 +223,7 @@ class CustomPart(BaseModel):
     Attributes:
         kind: ``module:function``, or a registered name.
         options: keyword arguments of the function.
-        source: ``module:function`` that the registered name meant when the recipe was made; filled in automatically.
+        source: ``module:function`` that the registered name meant when the recipe was created; filled in automatically.
     """
 
     model_config = ConfigDict(defer_build=True)
@@ -257,9 +257,9 @@ class CustomPart(BaseModel):
 
 
 def family(field: str) -> Callable[[Any], str]:
-    """A pydantic discriminator: whether a value is of kzoo's kinds (``[built-in]``) or custom (``[custom]``).
+    """A pydantic discriminator: whether a value's kind is built in (``[built-in]``) or custom (``[custom]``).
 
-    Recipes from a record can be read even where the name is not registered: they hold its `source`.
+    A recorded recipe can be read even where its custom name is not registered, because it holds the `source`.
     """
 
     def which(value: Any) -> str:

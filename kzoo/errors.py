@@ -27,7 +27,7 @@ class InputError(KzooError, ValueError):
 
 
 class InUse(InputError):
-    """Another process uses the same run at the moment; try again later (command line: exit status 2)."""
+    """Another process is using the same run; try again later (command line: exit status 2)."""
 
 
 class Differs(InputError):
@@ -45,8 +45,8 @@ class NotWritten(RunFailed):
 FEW = 12
 """Largest number of names that an error lists."""
 ALIKE = 0.72
-"""How alike two names must be (`difflib`) for one to be suggested for the other: "cifar11" for "cifar10", but not
-"class_weight" for "class_names"."""
+"""Similarity (`difflib`) from which an error suggests a known name: "cifar10" for "cifar11", but not "class_names" for
+"class_weight"."""
 
 
 def unknown(
@@ -59,7 +59,7 @@ def unknown(
         value: the unknown name.
         choices: the known names.
         hint: a sentence appended to the message.
-        everything: whether to list all names, however many, where none is similar.
+        everything: whether to list all names, however many, if none is similar.
 
     Returns:
         An `InputError`, to be raised by the caller.
@@ -101,12 +101,12 @@ OUT_OF_MEMORY = re.compile("RESOURCE_?EXHAUSTED|out ?of ?memory|bad_alloc|Memory
 
 
 def in_one_line(error: BaseException, untyped: tuple[type[BaseException], ...] = (), most: int = 300) -> str:
-    """An error's type and text in one line; memory that ran out is called so.
+    """An error's type and text in one line, which starts with "out of memory" if memory ran out.
 
     Args:
-        error: any.
-        untyped: types of errors whose text says enough.
-        most: number of characters.
+        error: any error.
+        untyped: types of errors whose text is shown without the type.
+        most: largest number of characters.
     """
     text = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of nodes
     name, text = type(error).__name__, " ".join(text.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,10 +13,10 @@ from kzoo.errors import InputError, NotWritten
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Replace the content of `path`, completely or not at all; it survives a crash once this returns.
+    """Replace the content of `path`, completely or not at all. Once this returns, the content survives a crash.
 
     Raises:
-        NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is untouched.
+        NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is kept.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -31,7 +32,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             finally:
                 os.close(folder)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # `path` may lie below a file
+            temporary.unlink(missing_ok=True)
         raise NotWritten(
             f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
         ) from None
@@ -43,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
-    """Write a JSON file with `write_atomically`; without `indent` on one line. It ends in a line break."""
+    """Write a JSON file with `write_atomically`, on one line if `indent` is None. It ends in a line break."""
     write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
 
 
@@ -52,11 +54,11 @@ def read_json(path: Path, what: str = "file", advice: str = "") -> Any:
 
     Args:
         path: of the file.
-        what: the file holds, for the message.
+        what: content of the file, for the message.
         advice: what to do about a file that cannot be read.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -65,7 +67,7 @@ def read_json(path: Path, what: str = "file", advice: str = "") -> Any:
 
 
 def make_directory(path: Path) -> Path:
-    """Create a directory and its parents where they do not exist.
+    """Create a directory and its parents if they do not exist.
 
     Returns:
         The path.
@@ -93,7 +95,7 @@ def user_path(text: str | Path) -> Path:
 
 
 def full_path(text: str | Path | None) -> str | None:
-    """A user's path as text that means the same from any directory and process; None for none."""
+    """A user's path as absolute text, the same in any directory and process; None if no path is given."""
     return str(user_path(text).absolute()) if text else None
 
 

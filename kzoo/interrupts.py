@@ -1,4 +1,4 @@
-"""Turns signals that request a stop into a flag, which is checked where stopping is safe."""
+"""Turns signals that request a stop into a flag, which callers check where it is safe to stop."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HANGUP: Any = getattr(signal, "SIGHUP", None)
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether a signal requested a stop; a second signal acts as usual.
+    """Yield a function that says whether a signal has requested a stop; a second signal acts as usual.
 
-    They are SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
+    Signals: SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
     """
-    # Signals that are handled here, with their handlers so far.
+    # The signals to handle, with their present handlers.
     flag = {"set": False}
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # only the main thread may handle signals

@@ -1,4 +1,4 @@
-"""What is loaded when it is first used: NumPy, so that a typing error is reported at once, and names of packages."""
+"""Loads NumPy and the public names of packages on first use, so that a mistyped command is reported at once."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Exports:
     """The public names of a package, each imported from its module when it is first used (PEP 562)."""
 
     def __init__(self, package: str, modules: Mapping[str, Sequence[str]]) -> None:
-        """Export `modules`, names by the module of `package` that defines them."""
+        """Export the names in `modules`: for each module of `package`, the public names that it defines."""
         self.package = package
         self.home = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
 
     def load(self, name: str, within: Callable[[], Any] = contextlib.nullcontext) -> Any:
-        """The value of a name, imported in the context that `within` returns; for ``__getattr__`` of the package.
+        """The value of a name, for the package's ``__getattr__``; imported in the context that `within` returns.
 
-        A name that is not exported may be a module of the package: ``kzoo.data`` needs no import of its own.
+        The name can also be a module of the package: ``kzoo.data`` works without an import of its own.
 
         Raises:
             AttributeError: the package has no such name.

@@ -1,4 +1,4 @@
-"""A table that follows what happens: drawn again and again on a terminal, plain lines elsewhere (no Keras)."""
+"""A table of progress: redrawn on a terminal, printed as plain lines elsewhere (no Keras)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kzoo.console import say
 
 
 class LiveTable:
-    """Base of what is shown while many runs train; a context manager. Subclasses give the `table`.
+    """Base of the displays of many runs in training; a context manager. Subclasses define `table`.
 
     Attributes:
-        console: shows it; nothing is shown without one.
-        interval: seconds between two drawings.
-        in_lines: whether lines are printed instead of the table, as on no terminal.
+        console: shows the table; None shows nothing.
+        interval: seconds between redraws.
+        in_lines: whether to print lines instead of the table, because the console is not a terminal.
     """
 
     transient = False
-    """Whether the table is gone from the terminal afterwards."""
+    """Whether the table is removed from the terminal at the end."""
 
     def __init__(self, console: Console | None, interval: float = 1.0) -> None:
-        """Show on `console`, if there is one."""
+        """Show on `console`, unless it is None."""
         self.console, self.interval = console, interval
         self.in_lines = console is not None and not console.is_terminal
         self._shown = contextlib.ExitStack()
@@ -45,10 +45,10 @@ class LiveTable:
         self._shown.close()
 
     def table(self) -> Table:
-        """The table as it is now."""
+        """The table in its present state."""
         raise NotImplementedError
 
     def line(self, text: str) -> None:
-        """Print a line, where no table is shown."""
+        """Print a line if lines replace the table."""
         if self.console is not None and self.in_lines:
             say(self.console, text)

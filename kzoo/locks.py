@@ -1,4 +1,4 @@
-"""Who may write to a directory: one process at a time. The system frees its lock when that process dies."""
+"""Locks that let one process at a time write to a directory. The system frees the lock when the process dies."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import filelock
 from kzoo.errors import InUse
 
 NAME = ".lock"
-"""The file in the directory; it stays there when the lock is free."""
+"""The lock file in the directory; it stays there when the lock is free."""
 MOMENT = 0.3
-"""Seconds to wait for a process that is about to leave a directory, or that checks whether it is in use."""
+"""Seconds to wait for a process that is about to leave a directory, or only checks whether the directory is in use."""
 
 
 def lock(directory: Path, doing: str, seconds: float = MOMENT) -> filelock.BaseFileLock:
@@ -21,7 +21,7 @@ def lock(directory: Path, doing: str, seconds: float = MOMENT) -> filelock.BaseF
         seconds: how long to wait for another process.
 
     Raises:
-        InUse: another process holds it.
+        InUse: another process holds the lock.
         OSError: the directory is missing or cannot be written.
     """
     taken = filelock.FileLock(directory / NAME)
@@ -33,7 +33,7 @@ def lock(directory: Path, doing: str, seconds: float = MOMENT) -> filelock.BaseF
 
 
 def in_use(directory: Path) -> bool:
-    """Whether a process holds a directory's lock at this moment; a directory without a lock file gets none."""
+    """Whether a process holds a directory's lock; does not create a lock file where there is none."""
     if not (directory / NAME).is_file():
         return False
     try:
@@ -41,5 +41,5 @@ def in_use(directory: Path) -> bool:
     except InUse:
         return True
     except OSError:
-        return False  # writing there reports what is wrong with the directory
+        return False  # an attempt to write there reports the problem
     return False

@@ -6,7 +6,7 @@ import sys
 
 
 def peak_memory() -> int | None:
-    """The largest resident size of this process so far, in bytes; None where it cannot be asked."""
+    """The largest resident size of this process so far, in bytes; None if the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
@@ -16,9 +16,9 @@ def peak_memory() -> int | None:
 
 
 def limit_memory(gib: float) -> None:
-    """Limit the memory that this process can allocate; does nothing where the system cannot.
+    """Limit the memory that this process can allocate; does nothing on systems without such limits.
 
-    The limit is on private writable memory (RLIMIT_DATA), not on addresses, of which backends reserve far more.
+    The limit is on private writable memory (RLIMIT_DATA), not on address space: backends reserve far more addresses.
     """
     try:
         import resource

@@ -25,8 +25,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, left: Sequenc
 
     Args:
         header: names of the columns.
-        rows: cells by row: text, which is escaped, `Markup`, or any value, shown as its `str`.
-        left: indices of the columns that are aligned left.
+        rows: cells by row: `Markup`, or any value, whose `str` is escaped.
+        left: indices of the left-aligned columns.
     """
     rows = list(rows)
 
@@ -60,7 +60,7 @@ def escape(text: str) -> Markup:
 
 
 def curve(values: Sequence[float | None], *, width: int = 120, height: int = 24) -> Markup:
-    """A line of one value per epoch; `width` and `height` are in pixels; values that are not finite are left out."""
+    """A small line chart of one value per epoch, without non-finite values; `width` and `height` are in pixels."""
     points = [(i, v) for i, v in enumerate(values) if v is not None and np.isfinite(v)]
     if not points:
         return Markup("")
@@ -81,7 +81,7 @@ def picture(image: np.ndarray, *, side: int = 56) -> Markup:
 
     Args:
         image: uint8 (height, width, 1 or 3).
-        side: length of its longer side on the screen, in pixels.
+        side: length of the longer side on the screen, in pixels.
     """
     from PIL import Image
 

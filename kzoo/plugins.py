@@ -1,7 +1,7 @@
 """Packages that add their own models, datasets, recipes, augmentations, schedules and optimizers.
 
-A package names a module under the entry point group ``kzoo.plugins``; kzoo imports it once, before it first reads a
-registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`, `kzoo.register_recipe`,
+A package names a module under the entry point group ``kzoo.plugins``; kzoo imports that module once, before it first
+reads a registry. The module calls `kzoo.register_model`, `kzoo.register_dataset`, `kzoo.register_recipe`,
 `kzoo.register_augmentation`, `kzoo.register_schedule` and `kzoo.register_optimizer`.
 """
 
@@ -15,7 +15,7 @@ _state = {"loaded": False}
 
 
 def load() -> None:
-    """Import every installed plugin once; a warning names one that cannot be imported."""
+    """Import every installed plugin once; warn about each one that cannot be imported."""
     import importlib.metadata  # 30 ms, which `import kzoo` need not take
 
     if _state["loaded"]:

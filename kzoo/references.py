@@ -1,4 +1,4 @@
-"""Imports what a user names: functions (``"module:function"``) that build, load or train, and Python files."""
+"""Imports the functions (``"module:function"``) and Python files that users name."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import Any
 from kzoo.errors import InputError, KzooError, unknown
 
 _first_used: dict[str, tuple[Any, int]] = {}
-"""By a module's name: its specification, which is new when it is imported anew, and the time of its file."""
+"""By module name: the module's specification, which changes on a reimport, and its file's modification time."""
 NoModule = Callable[[str], str]
-"""Returns the reason why there is no such module."""
+"""Explains why a module does not exist."""
 
 
 def check_module(reference: str, kind: str, no_module: NoModule | None = None) -> None:
-    """Refuse a reference whose package or module is nowhere, without importing it; arguments as of `load_function`.
+    """Refuse a reference whose package cannot be found, without importing it; see `load_function` for the arguments.
 
     Raises:
-        InputError: the reference is malformed, or there is no such module.
+        InputError: the reference is malformed, or there is no such package.
     """
     module_name, _, function = reference.partition(":")
     if not module_name or not function:
@@ -47,7 +47,7 @@ def load_function(reference: str, kind: str, no_module: NoModule | None = None) 
     Args:
         reference: ``"module:function"``; the function may be an attribute of a class, ``"module:Class.method"``.
         kind: use of the function, for messages: ``"model"``, ``"dataset"``.
-        no_module: returns the reason why there is no such module; by default it is not on the Python path.
+        no_module: explains why a module does not exist; by default, that it is not on the Python path.
 
     Raises:
         InputError: the reference is malformed, or there is no such module or function. An error that the module
@@ -81,7 +81,7 @@ def reference_to(function: Any) -> str | None:
 
 
 def warn_if_edited(module: ModuleType) -> None:
-    """Warn if the file of a module has changed since the module was first used: what is used is its code as it was."""
+    """Warn if a module's file has changed since the module was first used: the code in use is the earlier one."""
     if module.__name__ == "__main__":  # a script may be edited while it runs
         return
     try:
@@ -89,27 +89,27 @@ def warn_if_edited(module: ModuleType) -> None:
     except (OSError, AttributeError, ValueError):  # no file
         return
     spec, before = _first_used.setdefault(module.__name__, (module.__spec__, now))
-    if spec is not module.__spec__:  # imported anew
+    if spec is not module.__spec__:  # imported again
         _first_used[module.__name__] = module.__spec__, now
     elif before != now:
         warnings.warn(
-            f"{str(module.__file__)!r} has changed since module {module.__name__!r} was imported, and its code as it "
-            "was then is used: start a new process, or call importlib.reload on the module first",
+            f"{str(module.__file__)!r} has changed since module {module.__name__!r} was imported, but the earlier "
+            "code is still used: start a new process, or call importlib.reload on the module first",
             stacklevel=3,
         )
 
 
 def warn_if_redefined(function: Any, registered: str) -> None:
-    """Warn if another function took the place of a registered one, as when a notebook's cell was edited.
+    """Warn if a registered function has been redefined, for example in an edited cell of a notebook.
 
     Args:
-        function: as it was registered.
-        registered: what it is, for the message: ``"model 'mine'"``.
+        function: the registered function.
+        registered: what the function is, for the message: ``"model 'mine'"``.
     """
     now = getattr(sys.modules.get(getattr(function, "__module__", "")), getattr(function, "__qualname__", ""), None)
     if inspect.isfunction(function) and inspect.isfunction(now) and now.__code__ != function.__code__:
         warnings.warn(
-            f"{registered} is {function.__qualname__}() as it was when it was registered; it has been defined anew "
+            f"{registered} is {function.__qualname__}() as it was when it was registered; it has been redefined "
             "since: register it again",
             stacklevel=3,
         )
@@ -119,8 +119,8 @@ def parameters_in_source(reference: str) -> list[str] | None:
     """Names of the parameters of a function, read from its module's source without running it.
 
     Returns:
-        None where the source does not show them, because the function is not defined at the top of its module, is
-        decorated, or takes any keyword.
+        None if the source does not show them, because the function is not defined at the top of its module, takes any
+        keyword, or has a decorator other than `kzoo.models.families.family`.
     """
     module_name, _, function = reference.partition(":")
     if "." in module_name and module_name.rpartition(".")[0] not in sys.modules:
@@ -140,7 +140,7 @@ def parameters_in_source(reference: str) -> list[str] | None:
 
 
 def _is_family(decorator: ast.expr) -> bool:
-    """Whether a decorator is `kzoo.models.families.family`, which adds arguments that the caller knows."""
+    """Whether a decorator is `kzoo.models.families.family`, whose additional arguments the caller knows."""
     return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "family"
 
 

@@ -1,4 +1,4 @@
-"""Registries: items of kzoo, of plugins and of users by name, under one rule (no Keras)."""
+"""Registries of kzoo's, plugins' and users' items by name, all under the same rules (no Keras)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Named(Protocol):
 T = TypeVar("T", bound=Named)
 
 HOMES: dict[str, str] = {}
-"""By kind, the module whose `REGISTRY` holds its items, for errors that say what an unknown name is instead.
+"""By kind, the module whose `REGISTRY` holds the items, for errors that say of which other kind an unknown name is.
 
-The package `kzoo` fills it in, so that this module names none of those above it."""
+The package `kzoo` fills this in, so that this module does not depend on higher-level ones."""
 
 
 class Registry(Generic[T]):
     """Models, datasets, recipes or studies by name.
 
-    A name means one item. Registering the same item again is allowed, as happens when a module is imported twice or a
-    notebook's cell is run again; registering another item under an existing name is an error.
+    A name means one item. Registering the same item again is allowed, because a module can be imported twice and a
+    notebook's cell run again. Registering another item under an existing name is an error.
 
     Attributes:
         kind: what the items are, for messages: ``"model"``.
@@ -42,7 +42,7 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, kind: str, load_builtin: Callable[[], Iterable[T]], *, hint: str = "") -> None:
-        """Create a registry; `load_builtin` returns kzoo's items, in the order of listings, when first needed."""
+        """Create a registry. `load_builtin`, called on first use, returns kzoo's items in the order of listings."""
         self.kind, self.hint = kind, hint
         self._load_builtin = load_builtin
         self.added: dict[str, T] = {}
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
         """Register an item.
 
         Raises:
-            InputError: another item has its name.
+            InputError: another item already has this name.
         """
         known = self.builtin.get(item.name) or self.added.get(item.name)
         if known is not None and not _same(known, item):
@@ -77,10 +77,10 @@ class Registry(Generic[T]):
         Args:
             name: its name.
             others: further names that are allowed here, for the suggestion in the error.
-            hint: ends the error instead of the registry's hint.
+            hint: sentence that ends the error, instead of the registry's hint.
 
         Raises:
-            InputError: there is none; the message says what else the name is, or suggests the nearest name.
+            InputError: there is none; the message says of which other kind the name is, or suggests the nearest name.
         """
         item = self.find(name)
         if item is None:
@@ -89,7 +89,7 @@ class Registry(Generic[T]):
         return item
 
     def of_another_kind(self, name: str) -> InputError | None:
-        """The error for an unknown name that an item of another kind has; None if none has it."""
+        """The error for a name that belongs to an item of another kind; None if there is no such item."""
         for kind, module in HOMES.items():
             item = None if kind == self.kind else importlib.import_module(module).REGISTRY.find(name)
             if item is not None:

@@ -1,4 +1,4 @@
-"""Schema versions of files that kzoo writes, and fields that later versions added."""
+"""Schema versions of the files that kzoo writes, and fields added in later versions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
 
 
 class Validated(BaseModel):
-    """Base of data that users give: True is no number (as in ``epochs=true``), and a set, without order, is no list."""
+    """Base of user input: refuses True as a number (``epochs=true``), and a set, which has no order, as a list."""
 
     @model_validator(mode="before")
     @classmethod
     def _no_guesses(cls, data: Any) -> Any:
         for name, value in data.items() if isinstance(data, dict) else ():
             if name in cls.model_fields and isinstance(value, set | frozenset):
-                raise ValueError(f"{name} must be a list, whose order counts, not {value!r}")
+                raise ValueError(f"{name} must be a list (its order matters), not {value!r}")
             inside = value.values() if isinstance(value, Mapping) else value
             held = inside if isinstance(value, Mapping | list | tuple) else [value]
             if name in cls.model_fields and any(isinstance(item, bool) for item in held):
@@ -47,7 +47,7 @@ class Validated(BaseModel):
 
 
 def _scalars(annotation: Any) -> Iterator[Any]:
-    """The plain types inside an annotation such as ``tuple[str | int, ...] | None``; the keys of mappings left out."""
+    """The plain types inside an annotation such as ``tuple[str | int, ...] | None``, without the keys of mappings."""
     arguments = get_args(annotation)
     if not arguments:
         yield annotation
@@ -56,7 +56,7 @@ def _scalars(annotation: Any) -> Iterator[Any]:
 
 
 class Frozen(BaseModel):
-    """Base of what kzoo keeps in files: nothing else is in them, and nothing of it changes."""
+    """Base of the data in kzoo's files: unknown fields are refused, and fields cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -67,12 +67,12 @@ def read_record(path: Path, schema: type[Schema], what: str, supported: int, adv
     Args:
         path: of the file.
         schema: the record's model.
-        what: the file holds, for messages.
+        what: content of the file, for messages.
         supported: the newest version of the schema that this version of kzoo knows.
         advice: what to do about a file that cannot be read.
 
     Raises:
-        InputError: it is missing, damaged, or of a newer schema.
+        InputError: the file is missing, damaged, or of a newer schema.
     """
     fields = read_json(path, what, advice)
     try:
@@ -92,16 +92,16 @@ UNSET = object()
 
 
 def later(default: Any, *, before: Any = UNSET, since: int = 0, **options: Any) -> Any:
-    """A field added after a schema's first release; `identity_fields` leaves it out where it changes nothing.
+    """A field added after a schema's first release; `identity_fields` leaves it out if it changes nothing.
 
-    So a recipe that does not use the field keeps the digest it had before the field existed.
+    A recipe that does not use the field thus keeps the digest that it had before the field existed.
 
     Args:
         default: the field's default value.
-        before: the value that means the behaviour before the field existed; `default` if not given. It must never
-            change afterwards.
+        before: the value that stands for the behaviour before the field existed; `default` if not given. It must
+            never change.
         since: first schema version with `default`; data of an earlier version is read with `before` (see
-            `upgraded`). Only needed where the two differ.
+            `upgraded`). Only needed if the two differ.
         **options: arguments of `pydantic.Field`.
     """
     before = default if before is UNSET else before
@@ -109,7 +109,7 @@ def later(default: Any, *, before: Any = UNSET, since: int = 0, **options: Any) 
 
 
 def kind_alone(value: Any) -> Any:
-    """Expand a kind's name to the kind with its defaults: ``"adam"`` becomes ``{"kind": "adam"}``."""
+    """Expand the name of a kind to a kind with default options: ``"adam"`` becomes ``{"kind": "adam"}``."""
     return {"kind": value} if isinstance(value, str) else value
 
 
@@ -124,7 +124,7 @@ def upgraded(model: type[BaseModel], fields: Mapping[str, Any], version: int) ->
 
 
 def identity_fields(model: BaseModel) -> dict[str, Any]:
-    """A model's fields as JSON-ready data, without `later` fields, at any depth, that keep the earlier behaviour."""
+    """A model's fields as JSON-ready data, without `later` fields (at any depth) that keep the earlier behaviour."""
     kept = {}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)

@@ -1,6 +1,6 @@
 """Random generators derived from (seed, purpose, indices), never from a global state.
 
-So the random numbers of, say, epoch 7, batch 3 are the same whether or not epoch 6 ran in this process.
+The random numbers of, say, epoch 7, batch 3 are therefore the same even if epoch 6 ran in another process.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_sequences_of_numbers():
             checks.several("width", value, length)
     checks.of_unit_pixels("mean", [0.0, 1.0])
     for wrong in (1.01, [0.5, 2]):
-        with pytest.raises(InputError, match="divide those of 0-255 by 255"):
+        with pytest.raises(InputError, match="divide values for 0-255 by 255"):
             checks.of_unit_pixels("mean", wrong)
 
 

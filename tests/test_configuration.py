@@ -74,7 +74,7 @@ def test_a_damaged_configuration_is_one_error_and_is_not_overwritten(content: st
     file = configure(DATA_DIR, "a")
     file.write_text(content)
     for use in (lambda: data_folder(None), lambda: configure(DATA_DIR, "b")):
-        with pytest.raises(InputError, match="mend or delete it"):
+        with pytest.raises(InputError, match="repair or delete it"):
             use()
     assert file.read_text() == content
 

@@ -22,6 +22,8 @@ def test_what_cannot_be_written_leaves_what_was_there():
     assert [file.name for file in Path().iterdir()] == ["kept.txt"]
     with pytest.raises(NotWritten, match="No such file or directory"):
         write_text(Path("nowhere", "x"), "")
+    with pytest.raises(NotWritten, match="Not a directory"):
+        write_text(path / "x", "")
 
 
 def test_json_with_and_without_line_breaks():

@@ -40,12 +40,12 @@ NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EPIPE)
 
 @functools.cache
 def _command(name: str) -> Any:
-    """The click command for command lines that begin with a name; cached, because typer evaluates signatures."""
+    """The click command for command lines that begin with `name`; cached, because typer evaluates signatures."""
     return typer.main.get_command(app.only(name))
 
 
 def main() -> None:
-    """Run the command line; an error is one line on standard error and an exit status."""
+    """Run the command line; report an error in one line on standard error, with an exit status."""
     replace_what_cannot_be_written()
     try:
         sys.path.append(os.getcwd())  # for module:function in a user's file
@@ -73,7 +73,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None or error.errno not in NO_OUTPUT:
             raise
-        # Otherwise Python would try to write the rest at exit.
+        # Otherwise Python would try to write the remaining output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:  # a reader such as `head` has seen enough
             complain("error", f"output cannot be written: {error.strerror}")

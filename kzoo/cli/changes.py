@@ -1,4 +1,4 @@
-"""Changes of a recipe on the command line: --set and its shorthands, declared once for all commands."""
+"""Changes to a recipe on the command line: --set and its shorthands, declared once for all commands."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SHORTHANDS = {
 
 
 def with_changes(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace a command's argument `changes` by ``--set`` and its shorthands on the command line.
+    """Replace a command's argument `changes` with ``--set`` and its shorthands on the command line.
 
-    The command takes only keyword arguments, and gets the changes as a dictionary.
+    The command takes only keyword arguments and receives the changes as a dictionary.
 
     Args:
         without: shorthands to leave out.
@@ -72,7 +72,7 @@ def with_changes(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None
 
 
 def changed(pairs: list[str] | None, **shorthands: str | None) -> dict[str, Any]:
-    """Changes of a recipe from ``--set`` and its shorthands; `freeze` is a list separated by commas."""
+    """The changes to a recipe from ``--set`` and its shorthands; `freeze` is a comma-separated list."""
     overrides = [
         f"{SHORTHANDS.get(name, name)}={json.dumps(text.split(',')) if name == 'freeze' else text}"
         for name, text in shorthands.items()

@@ -1,4 +1,4 @@
-"""What all commands share: the app, its console, common options, and checks of input."""
+"""Shared by all commands: the app, its console, common options, and checks of input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app = App(
 )
 out = plain_console()
 UNLIMITED = 10_000
-"""Characters of a line, more than any table has."""
+"""Width of a line in characters, more than any table needs."""
 
 
 def print_json(content: Any) -> None:
@@ -82,7 +82,7 @@ def _check_runs(runs: list[Path]) -> list[Path]:
 
 
 def checked_target(**kinds: bool) -> Any:
-    """A callback that checks an argument which takes a run's directory and other things; see `check_target`."""
+    """A callback that checks an argument for a run's directory or another target; see `check_target` for `kinds`."""
 
     def check(target: Any) -> Any:
         from kzoo.training.finding import check_target
@@ -94,19 +94,19 @@ def checked_target(**kinds: bool) -> Any:
 
 
 def check_builder_options(target: str, options: dict[str, Any], *, sets: bool = False) -> None:
-    """Refuse options that the builder of a named model does not take, and any of a network that is built already.
+    """Refuse options that a named model's builder does not take, and any options for a network that is already built.
 
     Args:
         target: a model's name, a run's directory, a weight set or a .keras file.
-        options: of the builder.
-        sets: whether a weight set is built anew, so that it may have options.
+        options: options of the builder.
+        sets: whether the model of a weight set is built again, so that it can have options.
     """
     from kzoo.models.registry import check_options, names_set
 
     if not options or (sets and names_set(target)):
         return
     if target.endswith(".keras") or Path(target).is_dir() or names_set(target):
-        raise InputError(f"--set takes options of a named model: leave it out, because {target!r} is built already")
+        raise InputError(f"--set takes options of a named model: leave it out, because {target!r} is already built")
     check_options(target, options)
 
 
@@ -158,12 +158,12 @@ def table(
 
 
 def print_table(shown: Table) -> None:
-    """Print a table; where no terminal limits its width, every row is one line, for grep and the like."""
+    """Print a table; unless a terminal limits its width, every row is one line, for tools such as grep."""
     wide_console(UNLIMITED).print(shown)
 
 
 def wide_console(width: int = 160) -> Console:
-    """The console for tables: lines may be longer than a terminal's if the output is piped."""
+    """The console for tables, `width` characters wide if the output is piped."""
     return out if out.is_terminal else plain_console(width=width)
 
 
@@ -205,7 +205,7 @@ def import_keras() -> None:
 
 
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
-    """A model and its class names, from a run, a set, a file, or (with a seed for its weights) a model's name."""
+    """A model and its class names, from a run, weight set, file, or (with a seed for the weights) a model's name."""
     if target.endswith(".keras"):
         from kzoo.introspection.file_metadata import read_metadata
         from kzoo.introspection.keras_file import load_keras_file
@@ -225,7 +225,7 @@ def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, S
 def check_images(
     images: list[Path] | None, split: str | None, first: int | None, background: str | None = None
 ) -> None:
-    """Refuse contradictory options, an unknown part, and files none of which exists."""
+    """Refuse contradictory options, an unknown part, and a list of files of which none exists."""
     if bool(images) == (split is not None):
         raise InputError("give image files or folders, or --split with a part of the run's data")
     if first is not None and split is None:
@@ -247,7 +247,7 @@ def check_images(
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
-    """Images of a part of a run's or set's data, named by index and true class: ``test/0-cat``."""
+    """Images of a part of the data of a run or weight set, named by index and true class: ``test/0-cat``."""
     from kzoo.training.saved_set import open_run
 
     run = open_run(target)
@@ -263,13 +263,13 @@ def colour(text: str) -> tuple[int, int, int] | None:
     parts = text.strip("[]() ").split(",")
     values = [int(part) for part in parts if part.strip().isdecimal()]
     if len(values) != len(parts) or len(values) not in (1, 3) or max(values) > 255:
-        raise InputError(f"--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not {text!r}")
+        raise InputError(f"--background takes 0-255 for grey, RED,GREEN,BLUE, or none, not {text!r}")
     red, green, blue = values if len(values) == 3 else values * 3
     return red, green, blue
 
 
 def background_of(target: str) -> tuple[int, int, int] | None:
-    """The colour under transparent images, from a run, a set, or a .keras file exported from one."""
+    """The background of transparent images, from a run, a weight set, or a .keras file exported from either."""
     from kzoo.introspection.file_metadata import read_metadata
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run

@@ -1,4 +1,4 @@
-"""Commands on many runs: runs, compare."""
+"""Commands for several runs: runs, compare."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def compare(
     """Compare runs: recipe fields that differ, and results; curves and gradients on a page."""
     from kzoo.studies.run_comparison import compare as compare_runs
 
-    # Refuse a path that cannot be written before any work.
+    # Refuse a path that cannot be written, before any work.
     if output is not None:
         from kzoo.html_report.document import check_page
 

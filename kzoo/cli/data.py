@@ -1,4 +1,4 @@
-"""Commands on datasets: list them, get one."""
+"""Commands for datasets: list them, get one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that find why a network does not learn: doctor, gradients."""
+"""Commands that find out why a network does not learn: doctor, gradients."""
 
 from __future__ import annotations
 

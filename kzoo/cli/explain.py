@@ -1,4 +1,4 @@
-"""Commands that show what a network looks at: explain, receptive-field, invariance."""
+"""Commands that show what a network responds to: explain, receptive-field, invariance."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def explain(
     import_keras()
     from kzoo.diagnostics.explaining import explain_images, image_shape
 
-    # The images: files from the command line, or a part of the run's data.
+    # Get the images from the command line's files or from a part of the run's data.
     model, names = opened(target)
     if split is None:
         ground = background_of(target) if background is None else colour(background)
@@ -76,7 +76,7 @@ def explain(
     if not shown:
         unreadable.check(len(paths))
 
-    # The maps, a line for each image; files that cannot be read are reported last.
+    # Draw the maps and print a line for each image; files that cannot be read are reported last.
     maps = explain_images(
         model, shown, output, layer=layer, class_=class_, class_names=names, feature_maps=feature_maps, overwrite=force
     )
@@ -93,7 +93,7 @@ def explain(
 def receptive_field(
     target: RunFileOrName,
     effective: Annotated[
-        bool, typer.Option("--effective/--exact", help="Also measure effective fields, or not.")
+        bool, typer.Option("--effective/--exact", help="Whether to measure effective fields too.")
     ] = True,
     images: Annotated[int, typer.Option(min=1, help="Number of random images to measure with.")] = 8,
     image_size: Annotated[
@@ -112,7 +112,7 @@ def receptive_field(
     from kzoo.diagnostics.receptive_field.plots import plot_field_table
     from kzoo.diagnostics.receptive_field.table import field_table
 
-    # Refuse a figure that cannot be drawn or written before any work.
+    # Refuse a figure that cannot be drawn or written, before any work.
     check_figures(output, force=force)
     if output is not None and not effective:
         raise InputError("--output shows effective fields: leave out --exact")
@@ -150,17 +150,16 @@ def invariance(
     import_keras()
     from kzoo.diagnostics.invariance import invariance as measure
     from kzoo.diagnostics.invariance import plot_invariance
+    from kzoo.studies.run_comparison import run_labels
     from kzoo.training.run import Run
 
     check_figures(output, force=force)
 
-    # Measure each run; runs of the same name are labelled by their directories.
+    # Measure each run.
     opened_runs = [Run(directory) for directory in runs]
-    names = [run.result.name for run in opened_runs]
     results = []
-    for run, name in zip(opened_runs, names, strict=True):
+    for run, label in zip(opened_runs, run_labels(runs, [run.result for run in opened_runs]), strict=True):
         part = run.part("test", data_dir)
-        label = name if names.count(name) == 1 else run.directory.name
         results.append(measure(run.model, part.images[:limit], part.labels[:limit], fill=fill, name=label))
 
     # A table for each kind of movement.
@@ -178,7 +177,7 @@ def invariance(
 
 
 def _say_where(figure: Path | None, as_json: bool) -> None:
-    if figure is not None and not as_json:  # else standard output holds nothing but the JSON
+    if figure is not None and not as_json:  # standard output must hold only the JSON
         say(out, f"figure: {figure}")
 
 
@@ -188,7 +187,7 @@ def _print_fields(name: str, rows: list[FieldRow]) -> None:
     for before, row in zip([None, *rows], rows, strict=False):
         field = row.effective
         if before and before.exact == row.exact and not field and not row.report_d:
-            continue  # activations and the like; --json has them all
+            continue  # an activation, for example; --json shows every layer
         shown.add_row(
             row.name,
             row.type,

@@ -1,4 +1,4 @@
-"""Commands for networks in use: export, predict."""
+"""Commands that use a network: export, predict."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def export(
         typer.Option("--logits/--probabilities", help="Kind of the outputs (default: probabilities, for a run)."),
     ] = None,
     fold: Annotated[
-        bool, typer.Option("--fold/--no-fold", help="Fold BatchNorm and leave out dropout, or not.")
+        bool, typer.Option("--fold/--no-fold", help="Whether to fold BatchNorm and leave out dropout.")
     ] = True,
     data_dir: DataDir = None,
     force: Force = False,
@@ -96,7 +96,7 @@ def export(
 
 
 def _print_export(done: Export) -> None:
-    """Report the file, and how it compares with the model."""
+    """Print the file's size and layers, and how its outputs compare with the model's."""
     parity, layers = done.parity, done.layers
     size = f"{done.bytes / 1e6:.2f} MB"
     say(out, f"{done.path}: {done.format}, {size}, {layers['before']} layers became {layers['after']}")

@@ -143,7 +143,6 @@ def calibration(
         scaled = at_temperature(predicted.probabilities, temperature)
         results[f"at temperature {temperature:.2f}"] = measure(predicted.labels, scaled, bins=bins)
 
-    # Results as JSON or as a table, then the figure.
     if as_json:
         content = {"split": split, "temperature": temperature}
         print_json({**content, "results": {k: v.to_dict() for k, v in results.items()}})
@@ -181,7 +180,7 @@ def histograms(
 
     check_figures(output, force=force)
 
-    # Read what was recorded, and check the names of layers.
+    # Read the recorded histograms, and check the names of layers.
     trained = Run(run)
     history = read_weight_histograms(trained.directory)
     if not history.epochs:

@@ -1,4 +1,4 @@
-"""Order and groups of the commands, their examples, and the next command: one table for help and docs."""
+"""The order, groups and examples of the commands, and the next command to suggest: one table for help and docs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kzoo.console import plain_console
 
 @dataclass(frozen=True)
 class Entry:
-    """What help says about a command in addition to its options.
+    """Additions to a command's help.
 
     Attributes:
         examples: command lines.
-        next: the command to suggest afterwards, with names of arguments in braces; nothing is suggested if an argument
-            is missing.
+        next: the command to suggest afterwards, with names of arguments in braces; no suggestion if an argument is
+            missing.
     """
 
     examples: tuple[str, ...]
@@ -103,10 +103,10 @@ GUIDE: dict[str, dict[str, Entry]] = {
 """Entries by group and command, both in the order in which they are usually needed."""
 
 QUIET = ("as_json", "as_csv", "as_markdown")
-"""Options with which a program reads the output."""
+"""Options that format the output for programs."""
 
 done: dict[str, str] = {}
-"""Values that a command produced and the next one may need, by the names in `Entry.next`."""
+"""Values from a command for its suggestion, by the names in `Entry.next`."""
 
 
 def entries() -> Iterator[tuple[str, str, Entry]]:
@@ -123,7 +123,7 @@ def position(name: str) -> int:
 
 
 class InOrder(TyperGroup):
-    """Commands in the guide's order, in its groups, with its examples."""
+    """Commands in the order and the groups of the guide, with its examples."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the guide's order."""
@@ -150,7 +150,7 @@ def add_guide(name: str, command: Any) -> None:
 
 
 def say_next(ctx: Any) -> None:
-    """Suggest the next command, on a terminal, unless a program reads the output."""
+    """Suggest the next command on a terminal, unless the output is for a program."""
     console = plain_console()
     name = ctx.command_path.partition(" ")[2]
     entry = next((entry for _, known, entry in entries() if known == name), None)

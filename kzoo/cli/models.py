@@ -1,4 +1,4 @@
-"""Commands on models and recipes: list, info, speed."""
+"""Commands for models and recipes: list, info, speed."""
 
 from __future__ import annotations
 
@@ -145,6 +145,6 @@ def speed(
         return
     rates = measured.images_per_second
     rows = [(name, f"{rate:,.0f}", f"{rate / rates['float32']:.2f}") for name, rate in rates.items()]
-    out.print(f"{measured.model}, batch {measured.batch_size}, {rounds} rounds of {steps} steps in turns")
+    out.print(f"{measured.model}, batch {measured.batch_size}, {rounds} alternating rounds of {steps} steps")
     print_table(table(("precision", "images a second", "relative to float32"), rows))
     out.print(measured.advice())

@@ -17,17 +17,17 @@ from kzoo.errors import InputError
 from kzoo.files import user_path
 
 UsageError: Any = typer.BadParameter.__bases__[0]
-"""The class of the click version that typer brings."""
+"""The class from the click version that comes with typer."""
 
 
 SHORTHANDS = {"learning_rate": "optimizer.learning_rate", "weights": "initial_weights"}
-"""Options whose names differ from the recipe's field."""
+"""Options whose names differ from the names of their recipe fields."""
 DONE = (0, 3)
 """Exit statuses of a command that succeeded; 3 means that the doctor has findings."""
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, of which click would silently take the last."""
+    """A command that refuses an option given twice; click would silently take the last one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, and report an error in one line.
@@ -77,7 +77,7 @@ class Command(TyperCommand):
 
 
 def _expanded(word: str) -> str:
-    """A word of the command line with the home directory for ``~``, which shells leave in ``--directory=~/runs``."""
+    """A command-line word with ``~`` expanded, because shells do not expand it in ``--directory=~/runs``."""
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
     return f"{option}{equals}{user_path(value)}" if re.match(r"~\w*(/|$)", value) else word
 
@@ -90,9 +90,9 @@ class App(typer.Typer):
         return super().command(*args, **{"cls": Command, **options})
 
     def only(self, name: str) -> App:
-        """The app with only the command or group of a name, or with all if there is none.
+        """The app with only the command or group called `name`; the whole app if there is none.
 
-        Typer builds the options of all commands when it runs one, which would double the time until a typing error is
+        Typer builds the options of all commands to run one, which would double the time until a mistyped command is
         reported.
         """
         some = copy.copy(self)
@@ -106,7 +106,7 @@ def _name(command: Any) -> str:
 
 
 def complain_of_usage(error: Any) -> None:
-    """Print click's error about a command line in one line, and where to find help."""
+    """Print click's usage error in one line, with a reference to the help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return  # its message is the help, which has been printed
     text = " ".join(error.format_message().split())

@@ -1,4 +1,4 @@
-"""Commands on runs: train, resume, evaluate, report."""
+"""Commands for runs: train, resume, evaluate, report."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def train(
 
 
 def _named(recipe: str, extend: bool) -> tuple[Recipe, Path | None]:
-    """The recipe, and the directory of the run to extend where one is named."""
+    """The recipe, and the directory of the run to extend if `recipe` names one."""
     if extend:
         from kzoo.training.extending import extended_recipe
 

@@ -1,4 +1,4 @@
-"""Commands on searches: search, trials."""
+"""Commands for searches: search, trials."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def search(
 
 
 def _show(result: Any) -> None:
-    """Print a search's table, the importance of its fields, and where the rest is."""
+    """Print a search's table, the importance of its fields, and the paths of its files."""
     from kzoo.search import tables
     from kzoo.search.confirming import verdict
     from kzoo.search.results import BEST, PICTURE, TABLE
     from kzoo.search.summary import importances
 
-    # Tables; piped, lines may be longer than those of a terminal.
+    # Print the tables; lines can be longer than a terminal's if the output is piped.
     console = wide_console()
     console.print()
     console.print(tables.rich_table(result))
@@ -107,7 +107,7 @@ def _show(result: Any) -> None:
 
 
 def _show_importances(rows: Sequence[Importance], fit: float, console: Console) -> None:
-    """Print how much each field matters, and how far that can be believed."""
+    """Print how much each field matters, and how reliable the estimate is."""
     shown = [(item.field, f"{item.importance:.3f} ± {item.deviation:.3f}") for item in rows]
     console.print(table(("field", "importance"), shown, right=True))
     text = f"loss of R² when a field is shuffled; the forest's R² on unseen trials is {fit:.2f}"

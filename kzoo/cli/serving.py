@@ -64,6 +64,6 @@ def demo(
 
     with demo_server(target, port) as server:
         host, bound = server.server_address[:2]
-        say(out, f"http://{host!s}:{bound}/  (Ctrl-C ends it)")
+        say(out, f"http://{host!s}:{bound}/  (Ctrl-C to stop)")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -1,4 +1,4 @@
-"""Commands on studies: list, show, run, table, report, collect."""
+"""Commands for studies: list, show, run, table, report, collect."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def run(
 
 
 def _pool(workers: int | None, on: str | None) -> Any:
-    """The pool that trains the runs; each has its own process, so that its peak memory can be measured."""
+    """The pool that trains the runs, each in a separate process if possible, to measure its peak memory."""
     from kzoo.pool import make_pool
 
     if on is None and workers is None and os.name != "posix":
@@ -143,7 +143,7 @@ def _pool(workers: int | None, on: str | None) -> Any:
 
 
 def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:
-    """Print the tables of the budgets that have just been trained, and write the study's page."""
+    """Print the tables of the budgets just trained, and write the study's page."""
     from kzoo.studies import records as files
     from kzoo.studies.budget import budget, label
     from kzoo.studies.record_files import RESULTS
@@ -167,7 +167,7 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
 def _write_page(study: Any, index: Any, path: Path) -> None:
     from kzoo.html_report import study_page
 
-    make_directory(path.parent)  # `runs` does not exist if `results` has all records
+    make_directory(path.parent)  # `runs` does not exist if all records are in `results`
     say(out, f"\npage: {study_page(study, index, path)}")
 
 

@@ -1,4 +1,4 @@
-"""Commands on sets of trained weights."""
+"""Commands for weight sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def list_(
     # The sets that match.
     sets = [describe(PACKAGED.joinpath(*name.split(":")), name) for name in list_weights(pattern)]
     if not sets:
-        raise InputError(f"pattern {pattern!r} matches no set of weights")
+        raise InputError(f"pattern {pattern!r} matches no weight set")
     rows: list[dict[str, Any]] = [
         {
             "weights": item.name,

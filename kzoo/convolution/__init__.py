@@ -1,7 +1,7 @@
-"""Convolution, pooling and BatchNorm from scratch in NumPy, forward and backward: for teaching and for testing.
+"""Convolution, pooling and BatchNorm from scratch in NumPy, forward and backward, for teaching and testing.
 
-Four ways to convolve, of one signature: explicit loops, SciPy's 2-D correlation pair by pair, im2col with a matrix
-product (for the whole batch, or in blocks that stay in cache), and Fourier transforms. No Keras, no backend.
+Four ways to convolve, with the same signature: explicit loops, SciPy's 2-D correlation pair by pair, im2col with a
+matrix product (for the whole batch, or in blocks that stay in cache), and Fourier transforms. No Keras, no backend.
 """
 
 from kzoo.convolution.batch_norm import (

@@ -17,13 +17,13 @@ EPSILON = 1e-5
 
 
 class Normalized(NamedTuple):
-    """The output of training's forward pass, and what its backward pass needs.
+    """The output of the forward pass in training, and the values that the backward pass needs.
 
     Attributes:
         y: the output, of the input's shape.
         normalized: the input with mean 0 and variance 1, of the same shape.
-        mean: of the batch, (channels,).
-        variance: of the batch, the mean of squares (divided by m), (channels,).
+        mean: mean of the batch, (channels,).
+        variance: biased variance of the batch (divided by m), (channels,).
         inverse_deviation: 1 / sqrt(variance + epsilon), (channels,).
     """
 
@@ -42,7 +42,7 @@ class Folded(NamedTuple):
 
 
 def _check(name: str, x: np.ndarray, vectors: dict[str, np.ndarray]) -> tuple[int, ...]:
-    """The axes that statistics are taken over; raises an InputError where arrays do not fit."""
+    """The axes that statistics are taken over; raises an InputError if arrays do not fit."""
     if not isinstance(x, np.ndarray) or x.dtype.name not in DTYPES or x.ndim < 2 or 0 in x.shape:
         kind = f"{x.dtype.name} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise InputError(f"{name} must be an array (batch, ..., channels) of {' or '.join(DTYPES)}, not {kind}")
@@ -61,7 +61,8 @@ def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, *, epsilon: f
         epsilon: added to the variance.
 
     Returns:
-        The output and what `batch_norm_gradients` needs. Operations: a few a value; extra storage: `normalized`.
+        The output and the values that `batch_norm_gradients` needs. Operations: a few per value; extra storage:
+        `normalized`.
 
     Raises:
         InputError: shapes do not fit.
@@ -86,7 +87,8 @@ def batch_norm_gradients(
         gamma: as in the forward pass.
 
     Returns:
-        Of the input's shape, (channels,) and (channels,). With g the gradient and n the normalized input, the first is
+        Arrays of the input's shape, (channels,) and (channels,). With g the gradient and n the normalized input, the
+        first is
         ``gamma / sqrt(variance + epsilon) (g - mean(g) - n mean(g n))``.
 
     Raises:
@@ -104,15 +106,15 @@ def batch_norm_gradients(
 
 
 def population(means: list[np.ndarray], variances: list[np.ndarray], m: int) -> tuple[np.ndarray, np.ndarray]:
-    """The statistics for inference, from those of batches (report b, algorithm 2): E[x] and m / (m - 1) E[variance].
+    """Statistics for inference from those of batches (report b, algorithm 2): E[x] and m / (m - 1) E[variance].
 
     Args:
-        means: of each batch, (channels,).
-        variances: of each batch, divided by m.
-        m: number of values that each is computed from, batch size x rows x columns.
+        means: the mean of each batch, (channels,).
+        variances: the biased variance of each batch (divided by m), (channels,).
+        m: number of values behind each mean: batch size x rows x columns.
 
     Raises:
-        InputError: no batches, not as many means as variances, or m is less than 2.
+        InputError: there are no batches, `means` and `variances` differ in length, or m is less than 2.
     """
     if not means or len(means) != len(variances):
         raise InputError(f"means and variances must be of the same batches, not {len(means)} and {len(variances)}")
@@ -162,13 +164,13 @@ def fold_into_convolution(kernel: np.ndarray, bias: np.ndarray | None, folded: F
     Args:
         kernel: (height, width, channels, filters).
         bias: (filters,), or None.
-        folded: of the BatchNorm after it.
+        folded: the BatchNorm after the convolution.
 
     Returns:
         Kernel and bias of a convolution with the same output.
 
     Raises:
-        InputError: the BatchNorm has another number of channels than the kernel has filters.
+        InputError: the BatchNorm's number of channels is not the kernel's number of filters.
     """
     check_shape("scale", folded.scale, (kernel.shape[-1],))
     shift = folded.shift if bias is None else folded.shift + bias * folded.scale
@@ -180,8 +182,8 @@ def scaled_weights(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The two properties of report b, section 3: BatchNorm of ``inputs @ weights`` with scaled weights.
 
-    ``BN((a W) u) = BN(W u)``, so a does not affect earlier layers; and the gradient with respect to the weights shrinks
-    by 1 / a, so that large weights move less. Both are exact for epsilon 0.
+    ``BN((a W) u) = BN(W u)``, so a does not affect earlier layers. The gradient with respect to the weights is
+    multiplied by 1 / a, so that large weights move less. Both are exact for epsilon 0.
 
     Args:
         inputs: u, (batch, features).

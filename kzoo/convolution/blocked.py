@@ -1,9 +1,9 @@
-"""im2col for a few images at a time: the same matrix product in blocks with columns that stay in the processor's cache.
+"""im2col for a few images at a time: the same matrix product in blocks whose columns stay in the processor's cache.
 
-The columns of a whole batch are many times larger than the batch; writing them to main memory and reading them again
-takes longer than the product. Here one buffer for the columns of `block` images (or of some rows of one, where an image
-alone is too large) is filled again and again. Operations are those of `im2col`; extra storage is the two buffers, which
-do not grow with the batch.
+The columns of a whole batch are many times larger than the batch; writing them to main memory and reading them back
+takes longer than the product. Here, one buffer is refilled with the columns of a few images (or of some rows of one
+image, if a whole image is too large). The operations are those of `im2col`. The extra storage is two buffers, which do
+not grow with the batch.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ BLOCK_BYTES = 4 * 2**20
 
 
 class _Block:
-    """Buffers for a padded block of images and its columns, and how a batch is cut into blocks."""
+    """Buffers for a padded block of images and its columns, and the division of a batch into blocks."""
 
     def __init__(self, geometry: Geometry, dtype: np.dtype) -> None:
         self.geometry = geometry
         self.images, self.rows = sizes(geometry, dtype.itemsize)
-        # Zeros stay around what is written into the middle.
+        # `fill` writes only the middle, so that the zeros around it stay.
         shape = (self.images, *geometry.padded_shape[1:])
         self.padded = np.zeros(shape, dtype)
         self._columns = np.empty((self.images, self.rows, geometry.width.positions, *geometry.kernel_shape[:3]), dtype)
@@ -36,16 +36,16 @@ class _Block:
             yield slice(first, min(first + self.images, self.geometry.batch))
 
     def strips(self) -> Iterator[slice]:
-        """The rows of positions that are processed at a time."""
+        """The rows of positions of each step."""
         for first in range(0, self.geometry.height.positions, self.rows):
             yield slice(first, min(first + self.rows, self.geometry.height.positions))
 
     def columns(self, images: slice, rows: slice) -> np.ndarray:
-        """The buffer's part for this many images and rows."""
+        """The part of the buffer for this number of images and rows."""
         return self._columns[: images.stop - images.start, : rows.stop - rows.start]
 
     def fill(self, x: np.ndarray, images: slice) -> None:
-        """Put images into the middle of the padded buffer."""
+        """Copy images into the middle of the padded buffer."""
         rows, across = self.geometry.inner
         self.padded[: images.stop - images.start, rows, across] = x[images]
 
@@ -58,15 +58,15 @@ class _Block:
 
 
 def matrix(columns: np.ndarray) -> np.ndarray:
-    """Columns (images, rows, columns, kernel height, kernel width, channels) as (positions, taps channels), no copy.
+    """Columns (images, rows, columns, kernel height, kernel width, channels) as a view (positions, taps channels).
 
-    A part of the buffer is contiguous: either all rows of some images or some rows of one image.
+    No copy is needed: `columns` holds either all rows of some images or some rows of one image, so it is contiguous.
     """
     return columns.reshape(-1, int(np.prod(columns.shape[3:])), copy=False)
 
 
 def sizes(geometry: Geometry, itemsize: int) -> tuple[int, int]:
-    """How many images, and rows of positions, are processed at a time (all rows if more than one image is)."""
+    """Number of images and of rows of positions in a block; with more than one image, all rows."""
     row = geometry.width.positions * int(np.prod(geometry.kernel_shape[:3])) * itemsize
     rows = geometry.height.positions
     if rows * row > BLOCK_BYTES:
@@ -87,7 +87,7 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 
 
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the input, see `im2col.input_gradient`."""
+    """The gradient with respect to the input, see `im2col.input_gradient`."""
     x_gradient = np.empty(geometry.input_shape, gradient.dtype)
     block, weights = _Block(geometry, gradient.dtype), kernel.reshape(-1, geometry.filters).T
     height, width = geometry.height, geometry.width
@@ -107,7 +107,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel, see `im2col.kernel_gradient`; blocks are summed."""
+    """The gradient with respect to the kernel, summed over blocks; see `im2col.kernel_gradient`."""
     total = np.zeros((int(np.prod(geometry.kernel_shape[:3])), geometry.filters), x.dtype)
     product = np.empty_like(total)
     block = _Block(geometry, x.dtype)
@@ -121,7 +121,7 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
-    """Bytes at the peak beyond arguments and result, of each function: the buffers, and a product to be added."""
+    """Peak bytes of each function beyond arguments and result: the buffers, and a product to add."""
     images, rows = sizes(geometry, itemsize)
     padded = images * int(np.prod(geometry.padded_shape[1:]))
     block = images * rows * geometry.width.positions * int(np.prod(geometry.kernel_shape[:3]))

@@ -1,10 +1,10 @@
 """Convolution map by map: three loops around SciPy's 2-D functions (report a, section 2; report d, section 2.3).
 
-For each image, channel and filter one call of a function T: the time is ``batch x filters x channels x T``. T sees one
-map and one kernel and knows neither stride nor dilation, so it computes every position and every pixel between the
-taps: a stride s wastes s^2 of the work, a dilation d as much of it. Operations of the forward pass:
-``batch filters channels`` times (positions at stride 1) x (kernel with its holes).
-Extra storage: one padded map and one result of T at a time.
+Each image, channel and filter takes one call of a SciPy function: with T the time of a call, the total is
+``batch x filters x channels x T``. The function sees one map and one kernel and knows neither stride nor dilation, so
+it computes every position and every pixel between the taps: about s^2 times the needed work for a stride s, and d^2
+times for a dilation d. Operations of the forward pass: ``batch filters channels`` times (positions at stride 1) x
+(kernel with its holes). Extra storage: one padded map and one result of SciPy's function at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kzoo.convolution.geometry import Geometry
 
 
 def spread(maps: np.ndarray, steps: tuple[int, int]) -> np.ndarray:
-    """A map (height, width) with zeros between its pixels, each `steps` from the next."""
+    """A map (height, width) with zeros between its pixels, which are then `steps` apart."""
     if steps == (1, 1):
         return maps
     shape = [(size - 1) * step + 1 for size, step in zip(maps.shape, steps, strict=True)]
@@ -34,7 +34,7 @@ def _stride(geometry: Geometry) -> tuple[int, int]:
 
 
 def padded_map(image: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """One map with its zeros, without the pixels that a stride leaves at the end."""
+    """One map with its padding, without the pixels at the end that a stride leaves unused."""
     height, width = geometry.height, geometry.width
     if not geometry.is_padded:
         return image[: height.used, : width.used]
@@ -44,7 +44,7 @@ def padded_map(image: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The output: for each image and filter, the sum over channels of one cross-correlation each."""
+    """The output: for each image and filter, the sum of cross-correlations over the channels."""
     y = np.zeros(geometry.output_shape, x.dtype)
     every = tuple(slice(None, None, step) for step in _stride(geometry))
     for b in range(geometry.batch):
@@ -57,9 +57,9 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 
 
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the input: the full convolution, which flips the kernel, of the gradient with it."""
+    """The gradient with respect to the input: full convolutions of the output's gradient with the flipped kernel."""
     x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
-    # The padded map's part that the windows reach, less the zeros before it.
+    # The part of the map that the windows reach, without the padding.
     height, width = geometry.height, geometry.width
     rows, columns = (
         slice(axis.before, max(axis.before, min(axis.before + axis.size, axis.used))) for axis in (height, width)
@@ -75,7 +75,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel: each input map correlated with each output map's gradient, summed over images."""
+    """The kernel's gradient: each input map correlated with each output map's gradient, summed over images."""
     kernel_gradient = np.zeros(geometry.kernel_shape, x.dtype)
     every = tuple(slice(None, None, step) for step in _dilation(geometry))
     for b in range(geometry.batch):
@@ -88,7 +88,7 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
-    """Bytes at the peak beyond arguments and result, of each function: a map or two of one image and channel."""
+    """Peak bytes of each function beyond arguments and result: a map or two of one image and channel."""
     height, width = geometry.height, geometry.width
     padded = height.padded * width.padded * geometry.is_padded
     image = height.used * width.used

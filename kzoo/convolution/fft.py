@@ -1,14 +1,14 @@
 """Convolution by Fourier transforms: sums over taps become products of frequencies (report d, section 2.4).
 
-Maps and kernels are filled up with zeros to one size, F_h x F_w: the padded map's, rounded up to a product of small
-primes, so that nothing wraps around and the transforms are fast. At each of the F = F_h (F_w / 2 + 1) frequencies that
-a real signal has, what is left of the convolution is a matrix product over the channels.
+Maps and kernels are filled up with zeros to the same size, F_h x F_w: the size of the padded map, rounded up to a
+product of small primes, so that nothing wraps around and the transforms are fast. At each of the F = F_h (F_w / 2 + 1)
+frequencies of a real signal, the convolution becomes a matrix product over the channels.
 
 Operations: ``F_h F_w log(F_h F_w)`` for each of ``batch channels + batch filters + channels filters`` transforms, and
 ``F batch channels filters`` complex products, whatever the kernel's size and dilation. A stride saves nothing: all
-positions are computed, then some are taken.
-Extra storage: the transforms of both operands and of the result, that of the kernel (channels filters F complex
-numbers) among them: a kernel of few taps takes as much as one of many. See `storage`.
+positions are computed, and then some are kept.
+Extra storage: the transforms of both operands and of the result. The kernel's transform has channels filters F complex
+numbers, however few taps the kernel has. See `storage`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Sizes = tuple[int, int]
 
 
 def transform_sizes(geometry: Geometry) -> Sizes:
-    """F_h and F_w: the least fast sizes that hold the padded map."""
+    """F_h and F_w: the smallest sizes with fast transforms that hold the padded map."""
     return tuple(fft.next_fast_len(axis.padded, real=True) for axis in (geometry.height, geometry.width))
 
 
@@ -32,7 +32,7 @@ def _workers() -> int:
 
 
 def _forth(values: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first: int) -> np.ndarray:
-    """Put values into zeros of the size of the transform, with axes `first` and the next, and transform."""
+    """Transform over axis `first` and the next, after placing values among zeros of the transform's size."""
     shape = (*values.shape[:first], *sizes, *values.shape[first + 2 :])
     filled = np.zeros(shape, values.dtype)
     filled[(slice(None),) * first + (rows, columns)] = values
@@ -41,7 +41,7 @@ def _forth(values: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first:
 
 def _back(spectrum: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first: int) -> np.ndarray:
     """Transform back and keep some rows and columns; overwrites the spectrum."""
-    # One axis after the other: only the rows to keep are transformed along the second.
+    # Transform one axis, then the other, which only the kept rows need.
     spectrum = fft.ifft(spectrum, axis=first, overwrite_x=True, workers=_workers())
     spectrum = spectrum[(slice(None),) * first + (rows,)]
     real = fft.irfft(spectrum, n=sizes[1], axis=first + 1, workers=_workers())
@@ -49,7 +49,7 @@ def _back(spectrum: np.ndarray, sizes: Sizes, rows: slice, columns: slice, first
 
 
 def _by_frequency(spectrum: np.ndarray) -> np.ndarray:
-    """(batch, rows, columns, channels) as (rows, columns, batch, channels), a view."""
+    """View (batch, rows, columns, channels) as (rows, columns, batch, channels)."""
     return spectrum.transpose(1, 2, 0, 3)
 
 
@@ -78,7 +78,7 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 
 
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the input: a convolution, so the kernel's transform as it is."""
+    """The gradient with respect to the input: a convolution, so the kernel's transform is not conjugated."""
     sizes = transform_sizes(geometry)
     of_kernel = _forth(kernel, sizes, *_taps(geometry), 0)
     of_gradient = _forth(gradient, sizes, *_every(geometry), 1)
@@ -89,7 +89,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel: input and output gradient correlated, summed over the batch by the matrix product."""
+    """The kernel's gradient: input and output's gradient correlated; the matrix product sums over the batch."""
     sizes = transform_sizes(geometry)
     of_gradient = _forth(gradient, sizes, *_every(geometry), 1)
     np.conjugate(of_gradient, out=of_gradient)
@@ -100,14 +100,13 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
-    """Bytes at the peak beyond arguments and result, of each function.
+    """Peak bytes of each function beyond arguments and result.
 
-    The peak is one of: an operand, filled up, next to its transform, for the second one also next to the first one's;
-    the three transforms; the last transform next to the result at all positions of the rows to keep, and next to the
-    result itself.
+    The peak is the largest of: the first operand, filled up, and its transform; the same for the second operand, plus
+    the first transform; the three transforms; the last transform, the kept rows at all columns, and the result itself.
     """
     height, width = transform_sizes(geometry)
-    half = 2 * height * (width // 2 + 1)  # reals that a map's transform takes
+    half = 2 * height * (width // 2 + 1)  # real numbers in a map's transform
     batch, channels, filters = geometry.batch, geometry.channels, geometry.filters
     rows, columns = geometry.height.positions, geometry.width.positions
 

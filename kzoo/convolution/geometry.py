@@ -1,4 +1,4 @@
-"""Shapes of a convolution or a pooling: padding in numbers, and one clear error where nothing can be computed."""
+"""Shapes of a convolution or pooling: padding in pixels, and one clear error if nothing can be computed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Axis:
     """One direction, height or width, of a window that slides over a map.
 
     Attributes:
-        size: of the map, in pixels, without padding.
-        window: of the kernel or pool, in taps.
+        size: size of the map without padding, in pixels.
+        window: size of the kernel or pool, in taps.
         stride: pixels from one position of the window to the next.
         dilation: pixels from one tap to the next.
-        before: zeros put before the first pixel.
-        after: zeros put after the last.
+        before: zeros before the first pixel.
+        after: zeros after the last pixel.
     """
 
     size: int
@@ -38,31 +38,31 @@ class Axis:
 
     @property
     def extent(self) -> int:
-        """Pixels from the window's first tap to its last, both counted."""
+        """Pixels from the window's first tap to its last, including both."""
         return (self.window - 1) * self.dilation + 1
 
     @property
     def padded(self) -> int:
-        """The map's size with its zeros."""
+        """The map's size with padding."""
         return self.size + self.before + self.after
 
     @property
     def positions(self) -> int:
-        """How many positions the window has: the size of the result."""
+        """Number of positions of the window, which is the size of the result."""
         return (self.padded - self.extent) // self.stride + 1
 
     @property
     def used(self) -> int:
-        """Pixels of the padded map that the window reaches; a stride may leave some at the end."""
+        """Pixels of the padded map that the window reaches; a stride can leave some at the end."""
         return (self.positions - 1) * self.stride + self.extent
 
     def taps(self, tap: int) -> slice:
-        """The padded map's pixels that one tap meets, one for each position of the window."""
+        """The pixels of the padded map that one tap meets, one for each position of the window."""
         start = tap * self.dilation
         return slice(start, start + (self.positions - 1) * self.stride + 1, self.stride)
 
     def inside(self, tap: int) -> tuple[slice, slice]:
-        """As `taps`, without the zeros: the positions where the tap meets the map itself, and the pixels it meets."""
+        """The window's positions where a tap meets the map, not its padding, and the pixels that the tap meets."""
         shift = tap * self.dilation - self.before
         first = max(0, -(shift // self.stride))
         last = min(self.positions - 1, (self.size - 1 - shift) // self.stride)
@@ -76,8 +76,8 @@ class Geometry:
     """Batch and channels, and the two axes of a sliding window.
 
     Attributes:
-        batch: images.
-        channels: of the input.
+        batch: number of images.
+        channels: channels of the input.
         filters: channels of the output.
         height: the vertical axis.
         width: the horizontal axis.
@@ -96,7 +96,7 @@ class Geometry:
 
     @property
     def padded_shape(self) -> tuple[int, int, int, int]:
-        """The shape of the input with its zeros."""
+        """The shape of the padded input."""
         return (self.batch, self.height.padded, self.width.padded, self.channels)
 
     @property
@@ -111,12 +111,12 @@ class Geometry:
 
     @property
     def is_padded(self) -> bool:
-        """Whether any side has zeros."""
+        """Whether any side is padded."""
         return any((self.height.before, self.height.after, self.width.before, self.width.after))
 
     @property
     def multiply_adds(self) -> int:
-        """Products that the definition sums, including those with zeros of the padding."""
+        """Number of products that the definition sums, including products with zeros of the padding."""
         return int(np.prod(self.output_shape[:3])) * int(np.prod(self.kernel_shape))
 
     @property
@@ -129,12 +129,12 @@ class Geometry:
         return ((i, j) for i in range(self.height.window) for j in range(self.width.window))
 
     def images(self, count: int) -> Geometry:
-        """The same for another number of images."""
+        """The same geometry for another number of images."""
         return Geometry(count, self.channels, self.filters, self.height, self.width)
 
 
 def pad(x: np.ndarray, geometry: Geometry, value: float = 0.0) -> np.ndarray:
-    """The input with its zeros (or another value) around it; the input itself where there are none."""
+    """The input, padded with zeros or another value; the input itself if there is no padding."""
     if not geometry.is_padded:
         return x
     padded = np.full(geometry.padded_shape, value, x.dtype) if value else np.zeros(geometry.padded_shape, x.dtype)
@@ -144,10 +144,10 @@ def pad(x: np.ndarray, geometry: Geometry, value: float = 0.0) -> np.ndarray:
 
 
 def pair(name: str, value: Any) -> tuple[int, int]:
-    """A positive integer, or two, as a pair.
+    """One or two positive integers as a pair.
 
     Raises:
-        InputError: the value is neither.
+        InputError: the value is something else.
     """
     two = (value, value) if isinstance(value, int | np.integer) else value
     good = isinstance(two, Sequence) and not isinstance(two, str) and len(two) == 2
@@ -157,7 +157,7 @@ def pair(name: str, value: Any) -> tuple[int, int]:
 
 
 def _explicit(padding: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Explicit padding as ((top, bottom), (left, right)); None where it is not explicit."""
+    """Explicit padding as ((top, bottom), (left, right)); None for any other value."""
     if isinstance(padding, int | np.integer):
         padding = (padding, padding)
     if isinstance(padding, str) or not isinstance(padding, Sequence) or len(padding) != 2:
@@ -179,15 +179,15 @@ def axes(
     Args:
         shape: the map's height and width.
         window: the window's height and width in taps, or one number for both.
-        stride: pixels from position to position, vertically and horizontally.
-        padding: ``"valid"`` (none), ``"same"`` (so that at stride 1 the result has the map's size; at others its size
-            over the stride, rounded up; an odd zero goes to the end, as in Keras), a number of zeros for every side,
-            two numbers for height and width, or ((top, bottom), (left, right)).
-        dilation: pixels from tap to tap.
+        stride: pixels between positions, vertically and horizontally.
+        padding: ``"valid"`` (none), ``"same"`` (the result has the map's size divided by the stride, rounded up; an odd
+            zero goes to the end, as in Keras), a number of zeros for every side, two numbers for height and width, or
+            ((top, bottom), (left, right)).
+        dilation: pixels between taps.
         what: the window's name in messages.
 
     Raises:
-        InputError: a value is not of these kinds, or the window is larger than the padded map.
+        InputError: a value is of another kind, or the window is larger than the padded map.
     """
     # Check the arguments.
     windows, strides, dilations = pair(what, window), pair("stride", stride), pair("dilation", dilation)
@@ -198,7 +198,7 @@ def axes(
             f"((top, bottom), (left, right)), not {padding!r}"
         )
 
-    # Padding in numbers for each axis, and whether the window fits.
+    # Compute the padding of each axis, and check that the window fits.
     both_axes = []
     for i, name in enumerate(("height", "width")):
         before, after = explicit[i] if explicit else (0, 0)
@@ -223,7 +223,7 @@ def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any
     """Check that an array has the right dtype and number of dimensions, and return it.
 
     Raises:
-        InputError: it is no NumPy array of float32 or float64 (or `dtype`), has other dimensions, or is empty.
+        InputError: it is not a NumPy array of float32 or float64 (or `dtype`), has other dimensions, or is empty.
     """
     if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
         kind = value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
@@ -231,7 +231,7 @@ def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any
     if value.ndim != dimensions or 0 in value.shape:
         raise InputError(f"{name} must have the shape {meaning}, none of them 0, not {value.shape}")
     if dtype is not None and value.dtype != dtype:
-        raise InputError(f"{name} must be {np.dtype(dtype).name} as the other arrays are, not {value.dtype.name}")
+        raise InputError(f"{name} must be {np.dtype(dtype).name} like the other arrays, not {value.dtype.name}")
     return value
 
 
@@ -253,7 +253,7 @@ def of_convolution(input_shape: Any, kernel_shape: Any, stride: Pair, padding: P
     """The geometry of a convolution.
 
     Raises:
-        InputError: the shapes do not fit each other, see `axes`.
+        InputError: the shapes do not fit together, see `axes`.
     """
     for name, shape, meaning in (("input_shape", input_shape, IMAGES), ("kernel_shape", kernel_shape, KERNEL)):
         good = isinstance(shape, Sequence) and len(shape) == 4

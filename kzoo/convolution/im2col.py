@@ -1,12 +1,12 @@
 """Convolution as one matrix product: im2col ("serialisation", report a, section 2; report d, section 2.4).
 
 The pixels that each position of the kernel meets form one row of a matrix, the "columns": (batch rows columns)
-x (taps channels), taps being the kernel's area. It is a strided view of the padded map, copied once, by which each
-pixel is repeated once for every tap that meets it. The kernel, (taps channels) x filters, is a view.
+x (taps channels), where taps is the area of the kernel. The matrix is a copy of a strided view of the padded map, in
+which each pixel appears once for every tap that meets it. The kernel, (taps channels) x filters, is a view.
 
 Operations: `Geometry.multiply_adds` for each of the three functions, in one matrix product each. Extra storage: the
-columns, batch x rows x columns x taps x channels numbers, and the padded map while they are made. `blocked` does the
-same for a few images at a time, and is the one to use.
+columns, batch x rows x columns x taps x channels numbers, and the padded map until they are copied. `blocked` does the
+same for a few images at a time, and is the default.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def patches(padded: np.ndarray, geometry: Geometry, first: int = 0, rows: int | 
 
     Args:
         padded: (images, padded height, padded width, channels).
-        geometry: of the convolution; its batch is ignored.
+        geometry: the geometry of the convolution; its batch is ignored.
         first: the first row of positions.
-        rows: how many rows of positions; all by default.
+        rows: number of rows of positions; all by default.
 
     Returns:
         (images, rows, columns, kernel height, kernel width, channels).
@@ -38,14 +38,14 @@ def patches(padded: np.ndarray, geometry: Geometry, first: int = 0, rows: int | 
 
 
 def is_plain(geometry: Geometry) -> bool:
-    """Whether the padded map already is the matrix of columns: a 1x1 kernel at stride 1."""
+    """Whether the padded map is already the matrix of columns, as for a 1x1 kernel at stride 1."""
     return (geometry.height.window, geometry.width.window, geometry.height.stride, geometry.width.stride) == (1,) * 4
 
 
 def columns(x: np.ndarray, geometry: Geometry) -> np.ndarray:
     """The matrix of columns: (batch rows columns, taps channels)."""
     height, width = geometry.height, geometry.width
-    # The view is copied here, once, and not at all where a reshape suffices.
+    # `reshape` copies the view once, or not at all if that is unnecessary.
     return patches(pad(x, geometry), geometry).reshape(-1, height.window * width.window * geometry.channels)
 
 
@@ -56,32 +56,32 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 
 
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the input: the columns' gradient, added up where columns share a pixel (col2im)."""
+    """The gradient with respect to the input: the columns' gradient, summed where columns share a pixel (col2im)."""
     by_columns = gradient.reshape(-1, geometry.filters) @ kernel.reshape(-1, geometry.filters).T
     by_columns = by_columns.reshape(*geometry.output_shape[:3], *geometry.kernel_shape[:3])
     x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
     for i, j in geometry.offsets():
-        # No two positions meet the same pixel with the same tap, so that one strided sum a tap adds all of them.
+        # No two positions meet the same pixel with the same tap, so one strided sum per tap adds all of them.
         (rows, pixel_rows), (across, pixel_columns) = geometry.height.inside(i), geometry.width.inside(j)
         x_gradient[:, pixel_rows, pixel_columns] += by_columns[:, rows, across, i, j]
     return x_gradient
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel: columns, transposed, times the output's gradient."""
+    """The gradient with respect to the kernel: the transposed columns times the output's gradient."""
     matrix = columns(x, geometry)
     return (matrix.T @ gradient.reshape(-1, geometry.filters)).reshape(geometry.kernel_shape)
 
 
 def sum_buffers(rows: int, geometry: Geometry) -> int:
-    """Numbers that NumPy itself buffers as it adds one strided array of this many rows of positions to another."""
+    """Numbers that NumPy buffers to add two strided arrays with this number of rows of positions."""
     if is_plain(geometry) and not geometry.is_padded:
         return 0  # nothing is strided
     return 3 * min(np.getbufsize(), rows * geometry.width.positions * geometry.channels)
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
-    """Bytes at the peak beyond arguments and result, of each function."""
+    """Peak bytes of each function beyond arguments and result."""
     padded = int(np.prod(geometry.padded_shape)) * geometry.is_padded
     matrix = int(np.prod(geometry.output_shape[:3])) * int(np.prod(geometry.kernel_shape[:3]))
     output, kernel = int(np.prod(geometry.output_shape)), int(np.prod(geometry.kernel_shape))
@@ -89,7 +89,7 @@ def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
     if is_plain(geometry):
         numbers_of = {"forward": padded, "input_gradient": back, "kernel_gradient": padded}
     else:
-        # The padded map is gone when the result is made.
+        # The padded map is freed before the result is allocated.
         numbers_of = {
             "forward": max(padded + matrix - output, matrix),
             "input_gradient": back,

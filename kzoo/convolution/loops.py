@@ -1,6 +1,6 @@
 """Convolution by explicit loops, one product at a time (report a, section 2: "explicitly loop over the dimensions").
 
-The definition, written down; every other algorithm is tested against it. Seven loops: images, filters, rows, columns,
+This is the definition, against which every other algorithm is tested. Seven loops: images, filters, rows, columns,
 and the kernel's rows, columns and channels. Operations: `Geometry.multiply_adds` for each of the three functions.
 Extra storage: none.
 """
@@ -15,7 +15,7 @@ from kzoo.convolution.geometry import Axis, Geometry
 
 
 def _met(axis: Axis) -> Iterator[tuple[int, int, int]]:
-    """All (position, tap, pixel) of one axis at which a tap meets a pixel and not a zero of the padding."""
+    """All (position, tap, pixel) of one axis where the tap meets a pixel, not a zero of the padding."""
     for position in range(axis.positions):
         for tap in range(axis.window):
             pixel = position * axis.stride + tap * axis.dilation - axis.before
@@ -48,7 +48,7 @@ def forward(x: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray
 
 
 def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the input: each output's gradient goes back to the pixels it came from, times the weight."""
+    """The input's gradient: each output's gradient, times the weight, goes back to the pixels behind the output."""
     x_gradient = np.zeros(geometry.input_shape, gradient.dtype)
     by_output, weight = gradient.item, kernel.item
     for b in range(geometry.batch):
@@ -63,7 +63,7 @@ def input_gradient(gradient: np.ndarray, kernel: np.ndarray, geometry: Geometry)
 
 
 def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The gradient by the kernel: each weight gets every pixel it met times the gradient of that output."""
+    """The kernel's gradient: for each weight, the sum of the pixels that it met times those outputs' gradients."""
     kernel_gradient = np.zeros(geometry.kernel_shape, x.dtype)
     pixel, by_output = x.item, gradient.item
     for c in range(geometry.channels):
@@ -78,5 +78,5 @@ def kernel_gradient(x: np.ndarray, gradient: np.ndarray, geometry: Geometry) -> 
 
 
 def storage(geometry: Geometry, itemsize: int) -> dict[str, int]:
-    """Bytes at the peak beyond arguments and result, of each function: none."""
+    """Peak bytes of each function beyond arguments and result: none."""
     return {"forward": 0, "input_gradient": 0, "kernel_gradient": 0}

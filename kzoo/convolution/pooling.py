@@ -1,7 +1,7 @@
 """Max and average pooling, forward and backward (report d, section 2.3).
 
-Both loop over the window's taps instead of its positions: each tap is one strided view of the whole batch, so a pool of
-k x k takes k^2 passes over the output and no copy of the windows.
+Both loop over the window's taps instead of its positions. Each tap is one strided view of the whole batch, so a k x k
+pool takes k^2 passes over the output and does not copy the windows.
 """
 
 from __future__ import annotations
@@ -30,25 +30,30 @@ def max_pool2d(
 
     Args:
         x: (batch, height, width, channels), float32 or float64.
-        size: of the window, height and width or one number.
+        size: size of the window, one number or height and width.
         stride: `size` by default.
-        padding: as in `conv2d`; pixels of the padding are never the largest.
+        padding: as in `conv2d`, but with minus infinity instead of zeros.
 
     Returns:
         The output (batch, rows, columns, channels), and the argmax of the same shape, uint8 (uint32 for windows of more
-        than 256 pixels): the number of the window's tap, row by row, that held the largest pixel, the first of equals;
-        NaN counts as the largest.
-        Operations: size^2 comparisons an output. Extra storage: the padded input, one comparison of each output.
+        than 256 pixels): the index of the tap with the largest pixel, counted row by row, the first of equal ones; NaN
+        counts as the largest.
+        Operations: size^2 comparisons per output. Extra storage: the padded input, one comparison of each output.
 
     Raises:
-        InputError: shapes do not fit, or a window could lie in the padding alone.
+        InputError: shapes do not fit, or a window could lie entirely in the padding.
     """
     check_array("x", x, 4, IMAGES)
     geometry = _geometry(x.shape, size, stride, padding)
     padded = pad(x, geometry, -np.inf)
     taps = list(geometry.offsets())
     best = padded[:, geometry.height.taps(0), geometry.width.taps(0)].copy()
-    argmax = np.zeros(best.shape, np.uint8 if len(taps) <= 256 else np.uint32)
+    argmax = np.empty(best.shape, np.uint8 if len(taps) <= 256 else np.uint32)
+    first = [
+        np.maximum(axis.before - axis.stride * np.arange(axis.positions), 0)
+        for axis in (geometry.height, geometry.width)
+    ]
+    argmax[:] = (first[0][:, None] * geometry.width.window + first[1])[..., None]  # the first pixel, not the padding
     for number, (i, j) in enumerate(taps[1:], start=1):
         pixels = padded[:, geometry.height.taps(i), geometry.width.taps(j)]
         larger = ~(pixels <= best) & ~np.isnan(best)  # NaN counts as larger than anything, as in PyTorch
@@ -66,16 +71,16 @@ def max_pool2d_gradient(
     stride: Pair | None = None,
     padding: Padding = "valid",
 ) -> np.ndarray:
-    """The gradient with respect to the input: that of each window goes to its largest pixel only.
+    """The gradient with respect to the input: each window's gradient goes only to its largest pixel.
 
     Args:
         gradient: with respect to the output, (batch, rows, columns, channels).
-        argmax: as `max_pool2d` returned it, of the same shape.
-        input_shape: of `max_pool2d`'s input.
+        argmax: the argmax that `max_pool2d` returned, of the same shape.
+        input_shape: shape of `max_pool2d`'s input.
         size, stride, padding: as for `max_pool2d`.
 
     Returns:
-        Of the input's shape and the gradient's dtype. Operations: size^2 products an output.
+        An array of the input's shape and the gradient's dtype. Operations: size^2 products per output.
 
     Raises:
         InputError: shapes do not fit.
@@ -116,16 +121,16 @@ def average_pool2d(
 
     Args:
         x: (batch, height, width, channels), float32 or float64.
-        size: of the window, height and width or one number.
+        size: size of the window, one number or height and width.
         stride: `size` by default.
         padding: as in `conv2d`.
         count_padding: whether the padding's zeros count as pixels (report d, PyTorch) or not (Keras).
 
     Returns:
-        (batch, rows, columns, channels). Operations: size^2 sums an output. Extra storage: the padded input.
+        (batch, rows, columns, channels). Operations: size^2 additions per output. Extra storage: the padded input.
 
     Raises:
-        InputError: shapes do not fit, or a window could lie in the padding alone.
+        InputError: shapes do not fit, or a window could lie entirely in the padding.
     """
     check_array("x", x, 4, IMAGES)
     geometry = _geometry(x.shape, size, stride, padding)
@@ -146,15 +151,15 @@ def average_pool2d_gradient(
     padding: Padding = "valid",
     count_padding: bool = False,
 ) -> np.ndarray:
-    """The gradient with respect to the input: that of each window is divided equally among its pixels.
+    """The gradient with respect to the input: each window's gradient is divided equally among its pixels.
 
     Args:
         gradient: with respect to the output, (batch, rows, columns, channels).
-        input_shape: of `average_pool2d`'s input.
+        input_shape: shape of `average_pool2d`'s input.
         size, stride, padding, count_padding: as for `average_pool2d`.
 
     Returns:
-        Of the input's shape and the gradient's dtype. Operations: size^2 sums an output.
+        An array of the input's shape and the gradient's dtype. Operations: size^2 additions per output.
 
     Raises:
         InputError: shapes do not fit.

@@ -1,10 +1,11 @@
-"""A LeNet trained on digits with nothing but NumPy: every gradient in it is one of this package's functions.
+"""A LeNet trained on digits with nothing but NumPy and this package's functions.
 
     python -m kzoo.convolution.teaching
 
-Twice convolution, BatchNorm, ReLU and max pooling, then a dense layer, on scikit-learn's 8x8 digits; cross entropy and
-SGD with momentum. A layer is an object that remembers in `forward` what its `backward` needs; `backward` takes the
-gradient by its output, gives the one by its input, and keeps those by its weights in `gradients`.
+Two blocks of convolution, BatchNorm, ReLU and max pooling, then a dense layer, learn scikit-learn's 8x8 digits with
+cross entropy and SGD with momentum. Each layer is an object whose `forward` stores what `backward` needs; `backward`
+takes the gradient with respect to the output, returns the gradient with respect to the input, and stores the gradients
+with respect to the weights in `gradients`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Layer:
     """The base of all layers: weights and their gradients, in the same order (none by default)."""
 
     def __init__(self) -> None:
-        """No weights."""
+        """Start without weights."""
         self.weights: list[np.ndarray] = []
         self.gradients: list[np.ndarray] = []
 
@@ -45,15 +46,15 @@ class Layer:
         raise NotImplementedError
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """The gradient by the input."""
+        """The gradient with respect to the input."""
         raise NotImplementedError
 
 
 class Convolution(Layer):
-    """3x3, padding "same"."""
+    """A 3x3 convolution with padding "same"."""
 
     def __init__(self, channels: int, filters: int, random: np.random.Generator, algorithm: str) -> None:
-        """Weights as He et al. (2015) draw them."""
+        """Draw the weights as in He et al. (2015)."""
         super().__init__()
         deviation = np.sqrt(2 / (9 * channels))
         kernel = random.normal(0, deviation, (3, 3, channels, filters)).astype(np.float32)
@@ -66,7 +67,7 @@ class Convolution(Layer):
         return conv2d(x, *self.weights, **self.options)
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """By input; keeps those by kernel and bias."""
+        """The gradient with respect to the input; stores the gradients of kernel and bias."""
         kernel, _ = self.weights
         by_kernel = conv2d_kernel_gradient(self.x, gradient, kernel.shape, **self.options)
         self.gradients = [by_kernel, conv2d_bias_gradient(gradient)]
@@ -74,17 +75,17 @@ class Convolution(Layer):
 
 
 class BatchNorm(Layer):
-    """With moving averages for inference, the variance's unbiased."""
+    """BatchNorm with moving averages for inference; the average of the variance is unbiased."""
 
     def __init__(self, channels: int, momentum: float = 0.9) -> None:
-        """Scale 1, shift 0."""
+        """Start with scale 1 and shift 0."""
         super().__init__()
         self.weights = [np.ones(channels, np.float32), np.zeros(channels, np.float32)]
         self.mean, self.variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
         self.momentum = momentum
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        """Of the input's shape."""
+        """The output, of the input's shape."""
         if not training:
             gamma, beta = self.weights
             return batch_norm_inference(x, gamma, beta, self.mean, self.variance)
@@ -95,35 +96,35 @@ class BatchNorm(Layer):
         return self.normalized.y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """By input; keeps those by scale and shift."""
+        """The gradient with respect to the input; stores the gradients of scale and shift."""
         by_x, *self.gradients = batch_norm_gradients(gradient, self.normalized, self.weights[0])
         return by_x
 
 
 class ReLU(Layer):
-    """The positive part."""
+    """The positive part of the input."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        """Of the input's shape."""
+        """The output, of the input's shape."""
         self.positive = x > 0
         return x * self.positive
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """Passes where the input was positive."""
+        """The gradient where the input was positive, otherwise 0."""
         return gradient * self.positive
 
 
 class MaxPool(Layer):
-    """2x2."""
+    """Max pooling over 2x2 pixels."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        """Half as high and wide."""
+        """The output, half as high and wide."""
         self.shape = x.shape
         y, self.argmax = max_pool2d(x)
         return y
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """To the pixels that were largest."""
+        """The gradient, passed to the largest pixels."""
         return max_pool2d_gradient(gradient, self.argmax, self.shape)
 
 
@@ -131,7 +132,7 @@ class Dense(Layer):
     """A matrix product with the flattened input."""
 
     def __init__(self, features: int, classes: int, random: np.random.Generator) -> None:
-        """Weights as LeCun et al. (1998) draw them."""
+        """Draw the weights as in LeCun et al. (1998)."""
         super().__init__()
         matrix = random.normal(0, np.sqrt(1 / features), (features, classes)).astype(np.float32)
         self.weights = [matrix, np.zeros(classes, np.float32)]
@@ -142,7 +143,7 @@ class Dense(Layer):
         return self.x @ self.weights[0] + self.weights[1]
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """By input; keeps those by matrix and bias."""
+        """The gradient with respect to the input; stores the gradients of matrix and bias."""
         self.gradients = [self.x.T @ gradient, gradient.sum(0)]
         return (gradient @ self.weights[0].T).reshape(self.shape)
 
@@ -156,10 +157,10 @@ class LeNet:
         """Draw the weights.
 
         Args:
-            seed: of the weights.
-            filters: of the first convolution; the second has twice as many.
-            classes: outputs.
-            algorithm: of the convolutions, see `kzoo.convolution.conv2d`.
+            seed: seed of the weights.
+            filters: filters of the first convolution; the second has twice as many.
+            classes: number of outputs.
+            algorithm: algorithm of the convolutions, see `kzoo.convolution.conv2d`.
         """
         random = generator(seed, "teaching: weights")
         self.layers: list[Layer] = []
@@ -174,7 +175,7 @@ class LeNet:
         return x
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
-        """The gradient by the images, from the one by the logits; every layer keeps those by its weights."""
+        """The images' gradient, from the logits' gradient; every layer stores the gradients of its weights."""
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
         return gradient
@@ -186,7 +187,7 @@ class LeNet:
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean loss in nats, and its gradient by the logits: probabilities minus the one-hot labels, over the batch."""
+    """The mean loss in nats, and its gradient: probabilities minus one-hot labels, divided by the batch size."""
     shifted = logits - logits.max(1, keepdims=True)
     probabilities = np.exp(shifted)
     probabilities /= probabilities.sum(1, keepdims=True)
@@ -197,7 +198,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
 
 
 def accuracy(network: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
-    """The share of images with the largest logit at their class."""
+    """The share of images whose true class has the largest logit."""
     return float((network.forward(images).argmax(1) == labels).mean())
 
 
@@ -210,18 +211,18 @@ def train(
         epochs: passes over the training images.
         batch_size: images per step; an incomplete last batch is left out.
         rate: learning rate of SGD with momentum 0.9.
-        seed: of weights and order.
-        algorithm: of the convolutions.
+        seed: seed of the weights and the order of the images.
+        algorithm: algorithm of the convolutions.
 
     Returns:
         The network and its test accuracy.
     """
-    # Pixels with about mean 0 and variance 1.
+    # Scale the pixels to mean 0 and variance 1, approximately.
     parts = split(load("digits"), Split(), get_dataset("digits"))
     pixels = [((part.images.astype(np.float32) / 255) - 0.3) / 0.37 for part in (parts.train, parts.test)]
     images, labels = pixels[0], parts.train.labels
 
-    # SGD with momentum on shuffled batches.
+    # Train with SGD and momentum on shuffled batches.
     network = LeNet(seed, algorithm=algorithm)
     velocities: dict[int, np.ndarray] = {}
     for epoch in range(epochs):
@@ -238,7 +239,7 @@ def train(
         took = time.perf_counter() - start
         print(f"epoch {epoch + 1:2d}/{epochs}  loss {np.mean(losses):.4f}  {took:.1f} s", flush=True)
 
-    # Accuracy on the test digits.
+    # Measure the accuracy on the test digits.
     tested = accuracy(network, pixels[1], parts.test.labels)
     print(f"test accuracy {tested:.4f} on {len(pixels[1])} digits")
     return network, tested

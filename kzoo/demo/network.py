@@ -1,4 +1,4 @@
-"""The demo's predictions: most probable classes and, for a run, a set or a .keras file, a Grad-CAM map."""
+"""The demo's predictions: the most probable classes and, for a run, weight set or .keras file, a Grad-CAM map."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Network:
 
     Attributes:
         title: name of the network, for the page.
-        draws: whether users can draw: the network takes grey images.
+        draws: whether users can draw, because the network takes grey images.
     """
 
     def __init__(self, target: str) -> None:
-        """Open a run, a set of weights or an exported file.
+        """Open a run, a weight set or an exported file.
 
         Raises:
-            InputError: it is none of these.
+            InputError: the target is none of these.
         """
         self.classifier = Classifier(target)
         self.model = self.classifier.model
@@ -43,7 +43,7 @@ class Network:
         """Predict a picture: classes with probabilities, the picture as the network sees it, and the map over it.
 
         Raises:
-            InputError: the picture cannot be read, or nothing is drawn.
+            InputError: the picture cannot be read, or nothing was drawn.
         """
         height, width, channels = self.classifier.image_shape
         image = decoded(content, channels, self.classifier.background)

@@ -17,30 +17,30 @@ LARGEST = 8_000_000
 MOST_PIXELS = 40_000_000
 """Largest number of pixels of a picture; a small file can hold many."""
 MARGIN = 1 / 14
-"""Free margin around a drawing, relative to its side: two of EMNIST's 28 pixels."""
+"""Margin around a drawing, relative to the side of the picture: two of EMNIST's 28 pixels."""
 
 
 def decoded(content: bytes, channels: int | None, background: Colour | None = WHITE) -> np.ndarray:
     """Decode a picture, upright: uint8 (H, W, channels).
 
     Raises:
-        InputError: it is no picture, too large, or damaged.
+        InputError: the content is not a picture, too large, or damaged.
     """
     try:
         with Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise InputError("this is no picture: PNG, JPEG, GIF, WebP, BMP and TIFF are understood") from None
+        raise InputError("this is not a picture: PNG, JPEG, GIF, WebP, BMP and TIFF are supported") from None
     if width * height > MOST_PIXELS:
-        raise InputError(f"this picture has {width} x {height} pixels: up to {MOST_PIXELS:,} are taken")
+        raise InputError(f"this picture has {width} x {height} pixels: at most {MOST_PIXELS:,} are allowed")
     try:
         return read_image(io.BytesIO(content), channels=channels, background=background)
     except InputError as error:
-        raise InputError(f"this picture is damaged or of a kind that is not understood ({error})") from None
+        raise InputError(f"this picture is damaged or of an unsupported kind ({error})") from None
 
 
 def centered(drawing: np.ndarray) -> np.ndarray:
-    """Crop and centre a light drawing on black, with a small margin, as datasets of handwriting do.
+    """Crop and centre a light drawing on black, with a small margin, as in datasets of handwriting.
 
     Raises:
         InputError: nothing was drawn.

@@ -27,31 +27,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send the page; every other path is an error."""
+        """Send the page at ``/``; any other path is an error."""
         if not self._is_local():
             return
         if self.path != "/":
             self._send(404, "text/plain", b"there is nothing here")
             return
         page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-        page = page.replace("TITLE", html.escape(self.network.title))
-        self._send(200, "text/html; charset=utf-8", page.replace("DRAWS", json.dumps(self.network.draws)).encode())
+        page = page.replace("DRAWS", json.dumps(self.network.draws))
+        page = page.replace("TITLE", html.escape(self.network.title))  # last: a title may hold any word
+        self._send(200, "text/html; charset=utf-8", page.encode())
 
     def do_POST(self) -> None:
         """Send the network's prediction of the picture in the request's body."""
-        # Only this machine, only this route.
+        # Refuse other machines and routes.
         if not self._is_local():
             return
         if self.path not in ("/predict", "/predict?drawn"):
             self._refuse(404, "there is nothing here")
             return
 
-        # The picture is read only if its size is known and small enough; each kind of error has its status.
+        # Read the picture only if its size is known and small enough. Each kind of error has its own status.
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._refuse(411, "the length of the picture must be given")
         elif int(length) > LARGEST:
-            self._refuse(413, f"this is larger than {LARGEST // 10**6} MB")
+            self._refuse(413, f"the picture is larger than {LARGEST // 10**6} MB")
         else:
             content = self.rfile.read(int(length))
             try:
@@ -64,14 +65,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self._json(200, answer)
 
     def _is_local(self) -> bool:
-        """Refuse other host names and origins, through which another site could send requests (DNS rebinding)."""
+        """Refuse other host names and origins, so that no other site can send requests (DNS rebinding)."""
         assert isinstance(self.server, http.server.HTTPServer)
         port = self.server.server_port
         names = (f"{HOST}:{port}", f"localhost:{port}")
         origin = self.headers.get("Origin")
         if self.headers.get("Host") in names and origin in (None, *(f"http://{name}" for name in names)):
             return True
-        self._refuse(403, "only this machine's own page is answered")
+        self._refuse(403, "only requests from this machine's own page are answered")
         return False
 
     def _refuse(self, status: int, text: str) -> None:
@@ -103,10 +104,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def demo_server(target: str, port: int = 8000) -> http.server.ThreadingHTTPServer:
-    """Create the server of a network's page, which only this machine can reach; `serve_forever` runs it.
+    """Create the server of a network's page, reachable only from this machine; `serve_forever` runs it.
 
     Args:
-        target: a run's directory, a set of weights (``MODEL:TAG``), or an exported file.
+        target: a run's directory, a weight set (``MODEL:TAG``), or an exported file.
         port: port to listen on; 0 for any free one.
 
     Raises:

@@ -1,7 +1,7 @@
 """The outputs of each layer: mean, spread, zeros, dead units, and how the signal's variance changes with depth.
 
 `activation_statistics` measures the outputs for given images; `signal_propagation` judges a network without data, by
-random images, forward and backward (Glorot and Bengio 2010; He et al. 2015).
+sending random images forward and gradients back (Glorot and Bengio 2010; He et al. 2015).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LayerActivations:
     """One layer's output over all images and positions.
 
     Attributes:
-        path: the layer's name, preceded by those of the models that it is nested in.
+        path: the layer's name, preceded by the names of the models that it is nested in.
         type: its class.
         mean: of all values.
         std: standard deviation of all values.
@@ -84,11 +84,11 @@ class SignalPropagation:
     """Size of signal and gradient in a network's layers with a kernel, in the order of computation.
 
     Attributes:
-        layers: their paths; those that return several tensors are left out.
+        layers: paths of the layers; layers that return several tensors are left out.
         forward: variance of each layer's output.
         backward: mean square of the gradient with respect to each layer's kernel.
         forward_factor: fitted factor from layer to layer (least squares of the logarithm); NaN for a single layer, or
-            where a variance is zero.
+            if a variance is zero.
         backward_factor: the same for `backward`, also from first to last: below 1, the first layers have the larger
             gradients.
     """
@@ -142,7 +142,7 @@ def activation_statistics(
 def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -> SignalPropagation:
     """Send random images through a model, and the gradients of random classes back; needs no data.
 
-    The present weights are used: build the model again to judge its initialisation. BatchNorm uses the statistics
+    The current weights are used: build the model again to judge its initialisation. BatchNorm uses the statistics
     of the random images, as it does in training.
 
     Args:
@@ -151,8 +151,8 @@ def signal_propagation(model: keras.Model, seed: int = 0, *, images: int = 32) -
         images: number of images.
 
     Raises:
-        InputError: the model is not built, has several inputs, is no classifier or has nothing to train; or `images` is
-            below 1.
+        InputError: the model is not built, has several inputs, is not a classifier or has nothing to train; or `images`
+            is below 1.
 
     Example:
         >>> kzoo.signal_propagation(model).layers
@@ -237,7 +237,7 @@ def _groups(model: keras.Model, layers: list[tuple[str, Any]], images: np.ndarra
     """The layers with one floating-point output, in groups whose outputs fit into `MEMORY` (at least one layer)."""
     try:
         single = layer_outputs(model, [layer for _, layer in layers], images[:1])
-    except InputError:  # the layer is not used, or returns several tensors
+    except InputError:  # a layer is not used, or returns several tensors
         layers = [pair for pair in layers if _gives_one(model, pair[1], images[:1])]
         single = layer_outputs(model, [layer for _, layer in layers], images[:1])
     groups: list[list[tuple[str, Any]]] = [[]]

@@ -1,4 +1,4 @@
-"""From image files to pictures that show what a network's predictions rely on."""
+"""Pictures that show which parts of an image a network's prediction relies on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Explained:
 def explain_files(
     model: keras.Model, files: Sequence[Path], folder: Path, *, background: Colour | None = WHITE, **options: Any
 ) -> list[Explained]:
-    """Like `explain_images`, for image files of any size; transparent ones are laid over `background`.
+    """Like `explain_images`, for image files of any size; transparent images are laid over `background`.
 
     Raises:
         InputError: as for `explain_images`; or files are missing, damaged or not images: the message names them.
@@ -78,14 +78,14 @@ def explain_images(
         images: images by name, uint8 (H, W, C) of any size, with the number of channels that the model takes.
         folder: folder of the pictures ``<name>-grad-cam.png`` and ``<name>-feature-maps.png``; it is created if needed.
         layer: see `kzoo.diagnostics.grad_cam.grad_cam`.
-        class_: name or number of the class to explain; by default, the predicted class of each image.
+        class_: name of the class to explain, or its number without `class_names`; by default, the predicted one.
         class_names: names by label.
         feature_maps: also write figures of each image's maps in the convolutions (or `layer`).
-        overwrite: whether existing pictures are replaced; if this is False and one exists, nothing is written.
+        overwrite: whether to replace existing pictures; if this is False and one exists, nothing is written.
 
     Raises:
-        InputError: a file is not an image, a name is unknown, the model does not take such images, `class_names` are
-            not as many as its classes, or a picture exists.
+        InputError: a file is not an image, a name is unknown, the model does not take such images, `class_names`
+            does not have one name for each of its classes, or a picture exists.
     """
     # Classes and Grad-CAM maps of the scaled images.
     shape = image_shape(model)
@@ -121,7 +121,7 @@ def _targets(files: Sequence[Path], folder: Path, kinds: Sequence[str], overwrit
     """The paths of each image's pictures, checked to be writable."""
     for file in files:
         if [other.stem for other in files].count(file.stem) > 1:
-            raise InputError(f"image {str(file)!r} has the same name as another: their pictures would be one file")
+            raise InputError(f"image {str(file)!r} has the same name as another: their pictures would collide")
     folder = make_directory(folder)
     return [[check_output(folder / f"{file.stem}-{kind}.png", overwrite=overwrite) for kind in kinds] for file in files]
 
@@ -130,18 +130,18 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:
     """(height, width, channels) of the images that a model takes; None for sizes that are not fixed.
 
     Raises:
-        InputError: it does not take grey or RGB images.
+        InputError: the model does not take grey or RGB images.
     """
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
-        raise InputError(f"model {model.name!r} must take images (height, width, 1 or 3 channels), it takes {shape}")
+        raise InputError(f"model {model.name!r} must take images (height, width, 1 or 3 channels), not {shape}")
     return shape[1], shape[2], shape[3]
 
 
 def _label(text: str, names: Sequence[str] | None) -> int:
     if names is not None and text in names:
         return list(names).index(text)
-    if names is None and text.isdigit():
+    if names is None and text.isdecimal():
         return int(text)
     if names is None:
         raise InputError(f"class {text!r}: give a number, because the file does not name its classes")

@@ -55,7 +55,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
 def plot_feature_maps(
     model: keras.Model, image: np.ndarray, layers: Sequence[Any] | None = None, channels: int = 12
 ) -> Figure:
-    """A row for each layer and a column for each of its first channels, each map stretched to its full range.
+    """A row for each layer and a column for each of its first channels, each map with the full colour range.
 
     Args:
         model: see `feature_maps`.
@@ -66,7 +66,7 @@ def plot_feature_maps(
     """
     channels = whole("channels", channels)
 
-    # By default a selection of the convolutions.
+    # By default, use a selection of the convolutions.
     if layers is None:
         convolutions = [path for path, layer in find_layers(model) if _is_convolution(layer)]
         every = feature_maps(model, image, convolutions) if convolutions else {}

@@ -2,9 +2,9 @@
 
 A layer's channels are weighted by the mean gradient of the class's score with respect to them and added up; negative
 values, the evidence against the class, become zero. The score is the class's logit. If the model ends in a softmax that
-cannot be left out (a subclass with a custom call), it is the logit minus the mean of all logits, which follows from the
-probabilities. With one sigmoid, evidence for one of the two classes is evidence against the other; with several, each
-label has a separate logit.
+cannot be left out (a subclass with a custom call), the score is the logit minus the mean of all logits, which follows
+from the probabilities. With one sigmoid, evidence for one of the two classes is evidence against the other; with
+several, each label has a separate logit.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def predicted(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> n
     """The class (the most likely label) that a model predicts for each image, int64 (n,).
 
     Raises:
-        InputError: its outputs are not those of a classifier, see `kzoo.introspection.outputs`, or not finite.
+        InputError: the model is not a classifier, see `kzoo.introspection.outputs`, or its outputs are not finite.
     """
     kind = read_outputs(model, prepare_images(model, images[:4])).kind
     return probabilities_of(model, images, kind, batch_size).argmax(-1)
@@ -128,7 +128,7 @@ def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.6) -> np.n
         uint8 (n, h, w, 3).
 
     Raises:
-        InputError: the numbers of images and maps differ, or their shapes are others.
+        InputError: the numbers of images and maps differ, or their shapes are wrong.
     """
     import matplotlib
 
@@ -171,7 +171,7 @@ def plot_grad_cam(
         class_names: names by label.
 
     Raises:
-        InputError: as `grad_cam`, or `class_names` are not as many as the model's classes.
+        InputError: as for `grad_cam`, or `class_names` does not have one name for each of the model's classes.
     """
     # Maps of every image and class, for each layer.
     images = np.asarray(images)
@@ -209,7 +209,7 @@ def plot_grad_cam(
 
 
 def check_names(model: keras.Model, classes: int, names: Sequence[str] | None) -> None:
-    """Refuse names of classes that are not as many as the model's classes."""
+    """Refuse class names unless there is one for each of the model's classes."""
     if names is not None and len(names) != classes:
         raise InputError(f"class_names has {len(names)} names, model {model.name!r} gives {classes} classes")
 

@@ -1,9 +1,9 @@
 """How often a trained classifier's predictions stay the same when its images are shifted or rotated.
 
 Report d says that pooling makes a network invariant to translation and rotation, and reports a and c say much the same;
-this module measures it. The part that a shifted image leaves empty repeats its border pixels: on a dark background this
-is the background, and on a photograph it looks more natural than black. ``fill="black"`` gives zeros, as augmentation
-does.
+this module measures it. The area that a shifted image leaves empty repeats the image's border pixels: on a dark
+background this is the background, and on a photograph it looks more natural than black. ``fill="black"`` gives zeros,
+as augmentation does.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Invariance:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Invariance:
-        """Back from `to_dict`."""
+        """The reverse of `to_dict`."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
         return cls(**values)
 
@@ -94,7 +94,7 @@ def invariance(
         images: (n, h, w, c) as the model takes them; uint8 stays uint8.
         labels: integers (n,).
         shifts, angles: distances in pixels, 0 or more; angles in degrees.
-        fill: the pixels from outside the image: ``"edge"`` repeats its border pixels, ``"black"`` is 0.
+        fill: the pixels outside the image: ``"edge"`` repeats the border pixels, ``"black"`` is 0.
         name: name for legends; by default, the model's.
 
     Raises:
@@ -206,7 +206,7 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
 
     results = [results] if isinstance(results, Invariance) else list(results)
     if not results:
-        raise InputError("results is empty: at least one model's is needed")
+        raise InputError("results is empty: at least one model's result is needed")
     if measure not in ("accuracy", "agreement"):
         raise InputError(f"measure={measure!r}: must be 'accuracy' or 'agreement'")
 

@@ -1,7 +1,7 @@
 """How kzoo's figures look, and how they are saved.
 
 Figures use only Matplotlib's objects, not pyplot: no window opens, no global list of figures grows, and no setting
-stays changed. A plotting function is called `plot_...`, is next to the code whose results it shows, and returns a
+is left changed. A plotting function is called `plot_...`, is next to the code whose results it shows, and returns a
 `Figure`.
 """
 
@@ -64,7 +64,7 @@ def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
 
 
 def sequential_colors(count: int) -> list[Any]:
-    """`count` colours from dark to light for ordered things, such as epochs; the palest are left out."""
+    """`count` colours from dark to light for ordered values, such as epochs; the palest are left out."""
     colormap = matplotlib.colormaps[SEQUENTIAL]
     return [colormap(float(position)) for position in np.linspace(0.0, 0.9, max(count, 1))][:count]
 
@@ -77,10 +77,10 @@ def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options
 
 
 def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:
-    """The path, checked before any work is done, of a file that may be written.
+    """Return the path of an output file, checked before any work is done.
 
     Raises:
-        InputError: its suffix is not one of `suffixes`, its folder does not exist, or it exists already.
+        InputError: its suffix is not one of `suffixes`, its folder does not exist, or the file exists already.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
@@ -96,7 +96,7 @@ def write_output(path: Path, content: bytes) -> Path:
     """Write a file completely or not at all.
 
     Raises:
-        InputError: it cannot be written; an earlier file with that name is intact.
+        InputError: the file cannot be written; an earlier file with that name stays intact.
     """
     try:
         write_atomically(path, lambda stream: stream.write(content))
@@ -117,7 +117,7 @@ def save_figure(figure: Figure, path: str | Path, overwrite: bool = False) -> Pa
         The path.
 
     Raises:
-        InputError: the suffix is another one, the folder does not exist, or the file exists.
+        InputError: the suffix is not one of these, the folder does not exist, or the file exists.
 
     Example:
         >>> kzoo.save_figure(kzoo.plot_learning_curves({"loss": [2.0, 1.0]}), "curves.svg").name
@@ -145,7 +145,7 @@ def figure_to_array(figure: Figure, dpi: float = 100) -> np.ndarray:
 
 
 def figure_to_tensorboard(figure: Figure, log_dir: str | Path, tag: str, step: int) -> None:
-    """Show a figure in TensorBoard's image tab. TensorBoard's event writer, which does not need TensorFlow, writes it.
+    """Show a figure in TensorBoard's image tab, written by TensorBoard's event writer, which does not need TensorFlow.
 
     Args:
         figure: any Matplotlib figure.

@@ -12,7 +12,7 @@ from kzoo.seeds import generator
 
 
 def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
-    """Random pictures with coarse and fine structure, like photographs, each with half of the variance.
+    """Random images with coarse and fine structure, like photographs; each structure has half of the variance.
 
     Args:
         model: determines their size (64 if it is not fixed) and scale: 0-255 if it rescales or normalises them itself,
@@ -24,7 +24,7 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
         float32 (count, height, width, channels), or the other shape that the model takes.
 
     Raises:
-        InputError: the model is not built, has several inputs, or does not say the shape of its input.
+        InputError: the model is not built, has several inputs, or does not define the shape of its input.
     """
     shape = [size or 64 for size in input_shape(model)]
     rng = generator(seed, "random images")
@@ -57,7 +57,7 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
 def has_input_scaling(model: keras.Model) -> bool:
     """Whether the model itself rescales or normalises its images, before its first layer with trainable weights.
 
-    A division such as ``image / 255`` counts, where the model has a graph that shows it.
+    A division such as ``image / 255`` counts if the model has a graph that shows it.
     """
     try:
         layers = [call.layer for call in calls(model)]

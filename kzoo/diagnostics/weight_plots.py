@@ -1,4 +1,4 @@
-"""Pictures of the distribution of each layer's weights over the epochs of a training."""
+"""Pictures of the distribution of each layer's weights over the epochs of a run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def plot_weight_histograms(
         title: title of the figure.
 
     Raises:
-        InputError: a layer is not in the history, nothing was recorded, or `at_most` is not positive.
+        InputError: a layer is not in the history, `layers` is empty, nothing was recorded, or `at_most` is not
+            positive.
     """
     # Choose the layers.
     if not history.epochs or not history.layers:
         raise InputError("there are no weight histograms to show")
+    if layers is not None and not layers:
+        raise InputError("layers is empty: name at least one, or give None")
     for layer in layers or ():
         if layer not in history.layers:
             raise unknown("layer", layer, history.layers)
@@ -65,7 +68,7 @@ def _ridges(axes: Any, history: WeightHistory, layer: int) -> None:
     for one in histograms:
         width = max(one.high - one.low, 1e-12) / len(one.counts)
         densities.append(np.asarray(one.counts) / max(sum(one.counts), 1) / width)
-    steps = min(3.0, 1.0 + len(histograms) / 8)  # that the tallest ridge spans
+    steps = min(3.0, 1.0 + len(histograms) / 8)  # rows that the tallest ridge spans
     heights = [np.sqrt(density) for density in densities]
     tallest = max(float(height.max()) for height in heights) or 1.0
 

@@ -1,1 +1,1 @@
-"""From a model or a run to a file that runs elsewhere: BatchNorm folding, formats, parity, int8."""
+"""Exports a model or a run to a file that runs elsewhere: BatchNorm folding, formats, parity, int8."""

@@ -24,9 +24,9 @@ from kzoo.training.saved_set import open_run
 
 BATCHES = (1, 64)
 RUNTIMES = {"onnx": ("onnxruntime", ".onnx"), "litert": ("ai_edge_litert", ".tflite"), "savedmodel": ("tensorflow", "")}
-"""By format: the package that runs it, and the suffix of its files."""
+"""By format: the package that runs its files, and their suffix."""
 LEAST = 10
-"""Smallest number of timed calls, however long they take."""
+"""Smallest number of timed calls, no matter how long they take."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Timing:
 
 
 def time_calls(runtime: str, call: Callable[[np.ndarray], Any], images: np.ndarray, seconds: float) -> Timing:
-    """Time calls on one batch, after two calls that warm up."""
+    """Time calls on one batch, after two warm-up calls."""
     for _ in range(2):
         call(images)
     taken: list[float] = []
@@ -73,8 +73,8 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
     """Time a classifier in its runtimes, on random pixels.
 
     Args:
-        target: an exported file, which is timed in its own runtime; or a run's directory, a set of weights or a .keras
-            file, which is timed in Keras and, exported to a temporary file, in each other installed runtime.
+        target: an exported file, which is timed in its own runtime; or a run's directory, a weight set or a .keras
+            file, which is timed in Keras and, as temporary exported files, in every other installed runtime.
         batches: images per call.
         seconds: time to spend on each batch size in each runtime.
 

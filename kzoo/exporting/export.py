@@ -1,4 +1,4 @@
-"""`export`: writes a model or a run as a file and checks that the file computes the same outputs."""
+"""`export` writes a model or a run as a file and checks that the file computes the same outputs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from kzoo.training.run import Run
 from kzoo.training.saved_set import open_run
 
 COMPARED = 16
-"""Number of random images, and of real ones, that an export is compared on."""
+"""Number of random images, and of real images, on which an export is compared."""
 CALIBRATION = 256
-"""Number of training images that calibrate int8."""
+"""Number of training images used to calibrate int8."""
 LOWEST_OPSET = 7
 """The lowest version that tf2onnx writes."""
 SCORED = 2000
-"""Largest number of test images on which int8 is scored."""
+"""Largest number of test or validation images on which int8 is scored."""
 
 RESIZE = "bilinear with antialiasing to the whole size, without keeping the aspect ratio"
 """How images are scaled to the network's size; see `kzoo.data.images.resize`."""
@@ -50,8 +50,8 @@ class Export:
     Attributes:
         path: the file or folder.
         format: the format's name.
-        bytes: its size; for a folder, of all files together.
-        layers: number of layers ``before`` and ``after`` folding, input and output included.
+        bytes: size of the file, or of all files in the folder.
+        layers: number of layers ``before`` and ``after`` folding, including input and output.
         output: name of the outputs.
         parity: comparison with the model.
     """
@@ -85,24 +85,24 @@ def export(
 ) -> Export:
     """Write a network as a file that needs no kzoo, load it in its own runtime, and compare it with the network.
 
-    The file takes raw 0-255 pixels and any batch size, and computes in float32 whatever precision the network was
+    The file takes raw 0-255 pixels and any batch size, and computes in float32, whatever precision the network was
     trained in. TensorFlow makes SavedModel, ONNX and LiteRT files, in a separate process where Keras runs on another
     backend. An earlier file is replaced only after the new one has passed the comparison.
 
     Args:
-        model_or_run: a built Keras model, a `Run`, a run's directory, a .keras file, or a set of weights
+        model_or_run: a built Keras model, a `Run`, a run's directory, a .keras file, or a weight set
             (``MODEL:TAG``, its folder or URL).
         path: the file (.onnx, .tflite, .keras) or a SavedModel's folder.
         format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"keras"``; by default taken from the path's suffix.
         input: dtype of the pixels, ``"float32"`` (the default) or ``"uint8"``; not with ``"int8-only"``.
-        outputs: ``"probabilities"``, ``"logits"``, or None for the model's own; a run gives probabilities.
+        outputs: ``"probabilities"``, ``"logits"``, or None: probabilities for a run, a model's outputs unchanged.
         quantize: ``"int8"`` to compute in int8, ``"int8-only"`` to have int8 inputs and outputs too, with the file's
             scales and zero points (both LiteRT), or None.
         opset: version of ONNX's operators, 7 or more; the converter's default if not given.
         fold: fold BatchNorm and leave out layers that do nothing after training; see `fold_batch_norm`.
-        class_names: names to embed; by default the run's.
+        class_names: names to embed; by default those of the run or the model.
         calibration: images (n, height, width, channels), 0-255, for int8; by default from the run's training part.
-        data_dir: the data directory, if not the one that the run was trained with.
+        data_dir: the data directory; by default the one that the run was trained with.
         overwrite: whether a file at `path` may be replaced.
 
     Raises:
@@ -123,7 +123,7 @@ def export(
         )
     _check_target(target, overwrite)
 
-    # Open the model, and choose the images that the file is compared on.
+    # Open the model, and choose the images for the comparison.
     source, run, names = _opened(model_or_run)
     class_names = names if class_names is None else texts(class_names, "export")
     if run is not None:
@@ -151,7 +151,7 @@ def _metadata(model: keras.Model, run: Run | None, class_names: Sequence[str] | 
 
 
 def _write(target: Path, model: keras.Model, order: Order, pictures: Pictures) -> Export:
-    """Make the file in a temporary folder next to the target: it can be renamed, and two exports do not collide."""
+    """Make the file in a temporary folder next to the target, so that a rename suffices and exports do not collide."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
@@ -166,7 +166,7 @@ def _write(target: Path, model: keras.Model, order: Order, pictures: Pictures) -
 def _check_options(
     file_format: Format, input: str | None, outputs: str | None, quantize: str | None, opset: int | None
 ) -> None:
-    # Check each argument alone.
+    # Check each argument by itself.
     if input is not None and input not in interface.INPUTS:
         raise unknown("input", input, interface.INPUTS)
     if outputs is not None and outputs not in interface.OUTPUTS:
@@ -178,9 +178,9 @@ def _check_options(
 
     # Then check its combination with the others and with the format.
     if quantize is not None and file_format.name != "litert":
-        raise InputError(f"quantize={quantize!r}: only format 'litert' has it, not {file_format.name!r}")
+        raise InputError(f"quantize={quantize!r}: only format 'litert' supports it, not {file_format.name!r}")
     if opset is not None and file_format.name != "onnx":
-        raise InputError(f"opset={opset}: only format 'onnx' has it, not {file_format.name!r}")
+        raise InputError(f"opset={opset}: only format 'onnx' supports it, not {file_format.name!r}")
     if quantize == INT8_ONLY and input is not None:
         raise InputError(f"input={input!r}: with quantize={INT8_ONLY!r} the input is int8; leave it out")
     if file_format.tensorflow and importlib.util.find_spec("tensorflow") is None:
@@ -196,7 +196,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise InputError(f"path {str(target)!r} exists: choose another, or overwrite it (--force)")
     if target.is_dir() and not (target / "saved_model.pb").is_file():
-        raise InputError(f"path {str(target)!r} is a folder and no SavedModel: choose another")
+        raise InputError(f"path {str(target)!r} is a folder but not a SavedModel: choose another")
 
 
 def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
@@ -226,7 +226,7 @@ def _pictures(
     if len(shape) != 3 or shape[2] is None:
         raise InputError(f"model {model.name!r} takes {shape}: images (height, width, channels) are needed")
 
-    # Real images: of the run's test or validation part, else photographs.
+    # Real images, from the run's test or validation part if possible, otherwise photographs.
     labels = np.zeros(0, np.int64)
     real, part = photographs(shape, COMPARED), "photographs"
     held = None if run is None else _held_out(run, data_dir, required=quantize is not None)
@@ -235,12 +235,12 @@ def _pictures(
         count = min(len(held_out), SCORED if quantize else COMPARED)
         real, labels = held_out.images[:count], held_out.labels[: count if quantize else 0]
 
-    # Images that calibrate int8.
+    # Images to calibrate int8.
     calibration_images = np.zeros((0, *(size or OPEN_SIZE for size in shape)), np.uint8)
     if quantize:
         calibration_images = _calibration(model, run, calibration, data_dir)
 
-    # Random images, except for int8, whose classes they cannot judge.
+    # Random images, except for int8: their classes are arbitrary.
     drawn = random_pictures(shape, COMPARED)
     drawn = drawn[:0] if quantize and len(real) else drawn
     counts = {kind: len(images) for kind, images in (("random", drawn), (part, real)) if len(images)}
@@ -254,7 +254,7 @@ def _held_out(run: Run, data_dir: Any, *, required: bool) -> tuple[Any, str] | N
     except InputError:
         if required:
             raise
-        return None  # a run whose data cannot be read is compared on photographs
+        return None  # the comparison then uses photographs
 
 
 def _calibration(model: keras.Model, run: Run | None, calibration: np.ndarray | None, data_dir: Any) -> np.ndarray:
@@ -278,7 +278,7 @@ def _calibration(model: keras.Model, run: Run | None, calibration: np.ndarray | 
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    """Replace a file in one step; a folder cannot be replaced so, and the old one is renamed first."""
+    """Replace a file in one step. A folder cannot be replaced in one step, so the old one is renamed first."""
     if not target.is_dir():
         os.replace(temporary, target)
         return

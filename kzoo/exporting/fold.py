@@ -2,7 +2,7 @@
 
 A trained BatchNorm is a scale and a shift of each channel: report b's inference algorithm (algorithm 3) has
 ``y = gamma / sqrt(Var[x] + eps) * x + (beta - gamma * E[x] / sqrt(Var[x] + eps))`` with the averages of training.
-Both are folded into the kernel and bias of the convolution before them, or of an unpadded one after them.
+Both are folded into the kernel and bias of the convolution before the BatchNorm, or of an unpadded one after it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Affine(NamedTuple):
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """The same function with fewer operations, for inference only.
+    """A copy of a model that computes the same function with fewer operations, for inference only.
 
-    Each BatchNorm after a convolution or dense layer without activation is folded into that layer (which gets a bias)
-    if nothing else uses the layer's output; each one before a dense layer or an unpadded convolution is folded into
-    it if nothing else uses the BatchNorm's output. Others, such as those after an addition or a shared layer, are
+    A BatchNorm after a convolution or dense layer without activation is folded into that layer (which gets a bias) if
+    nothing else uses the layer's output. A BatchNorm before a dense layer or an unpadded convolution is folded into
+    that layer if nothing else uses the BatchNorm's output. Others, for example after an addition or a shared layer, are
     kept. Dropout, noise, identity and random augmentation layers are left out. Models within models are folded too.
 
     Args:
@@ -51,7 +51,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     Returns:
         A copy, or the model itself if it has no fixed graph or cannot be copied. Its outputs differ from
-        ``model(images, training=False)`` by rounding alone.
+        ``model(images, training=False)`` only by rounding.
 
     Example:
         >>> network = kzoo.VGG08(batch_norm=True, classes=10)
@@ -67,17 +67,17 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 
 def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = False) -> Graph:
-    """A model's graph with a plan that says what is folded and left out.
+    """A model's graph, with a plan of what to fold and what to leave out.
 
     Args:
-        model: one for which `has_graph` is true.
-        dtype: type that the copy computes in; by default the layers' types. Only float32 is folded.
-        rescaling: whether `Rescaling` layers are folded as well, which changes the scale of the trained kernels.
+        model: a model for which `has_graph` is true.
+        dtype: type that the copy computes in; by default the layers' types. Only float32 layers are folded.
+        rescaling: whether to fold `Rescaling` layers as well, which changes the scale of the trained kernels.
     """
     graph = Graph(model, dtype)
     graph.plan.passed.update(node for node in graph.nodes if _is_idle(node))
 
-    # First fold into the layer before, in order.
+    # First fold each BatchNorm into the layer before it, in order.
     after: dict[Any, list[Affine]] = {}
     before: dict[Any, list[Affine]] = {}
     for node in graph.nodes:
@@ -89,7 +89,7 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
             after.setdefault(maker.operation, []).append(affine)
             graph.plan.passed.add(node)
 
-    # Then fold what is left into the layer after, in reverse order.
+    # Then fold the remaining ones into the layers after them, in reverse order.
     for node in reversed(graph.nodes):
         affine = _as_affine(node, graph, rescaling)
         if affine is None or node in graph.plan.passed:
@@ -99,7 +99,7 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
             before.setdefault(users[0].operation, []).insert(0, affine)
             graph.plan.passed.add(node)
 
-    # Replace what TensorFlow would fuse wrongly, and compute the new weights.
+    # Replace calls that TensorFlow would fuse incorrectly, and compute the new weights.
     for node in graph.nodes:
         if _is_fused_wrongly(node, graph):
             graph.plan.replaced[node] = functools.partial(_leaky_relu, slope=node.operation.negative_slope)
@@ -111,8 +111,8 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
 def _is_fused_wrongly(node: Any, graph: Graph) -> bool:
     """Whether a call is a leaky ReLU after an addition.
 
-    After a convolution with bias, which folding produces, TensorFlow 2.21 fuses the four operations on the CPU and
-    loses the slope.
+    If a convolution with bias precedes them, as folding produces, TensorFlow 2.21 on the CPU fuses the four operations
+    and loses the slope.
     """
     if type(node.operation) is not _layers.LeakyReLU or not 0 <= node.operation.negative_slope <= 1:
         return False
@@ -139,7 +139,7 @@ def _is_idle(node: Any) -> bool:
 
 
 def _as_affine(node: Any, graph: Graph, rescaling: bool) -> Affine | None:
-    """The scale and shift of a BatchNorm or rescaling; None for any other call."""
+    """The scale and shift of a BatchNorm or rescaling call; None for a call that cannot be folded."""
     layer = node.operation
     if rescaling and type(layer) is _layers.Rescaling:
         return _rescaling(node, graph)
@@ -181,7 +181,7 @@ def _can_change(node: Any, graph: Graph) -> bool:
 
 
 def _same_axis(layer: Any, norm: Any, dimensions: int) -> bool:
-    """Whether BatchNorm normalizes the layer's channel axis."""
+    """Whether the BatchNorm normalizes the layer's channel axis."""
     first = getattr(layer, "data_format", "channels_last") == "channels_first"
     return getattr(norm, "axis", -1) % dimensions == (1 if first else dimensions - 1)
 
@@ -194,9 +194,9 @@ def _takes_after(node: Any, norm: Any, graph: Graph) -> bool:
 
 
 def _takes_before(node: Any, norm: Any, shift: np.ndarray, graph: Graph) -> bool:
-    """Whether a shift before the layer can be folded: padding with zeros would differ at the border.
+    """Whether a BatchNorm can be folded into the layer after it.
 
-    A transposed convolution has partial sums there.
+    With zero padding, a shift would give other values at the border; a transposed convolution has partial sums there.
     """
     if not _can_change(node, graph) or type(node.operation) in TRANSPOSED:
         return False
@@ -206,7 +206,7 @@ def _takes_before(node: Any, norm: Any, shift: np.ndarray, graph: Graph) -> bool
 
 
 def _folded(layer: Any, before: list[Affine], after: list[Affine]) -> Change:
-    """The change of a layer that folds scales and shifts into it, computed in float64."""
+    """The change that folds scales and shifts into a layer, computed in float64."""
     *kernels, bias = [np.asarray(value, np.float64) for value in layer.get_weights()] + (
         [] if layer.use_bias else [np.zeros(1)]
     )
@@ -230,7 +230,7 @@ def _filters(layer: Any, kernels: list[np.ndarray]) -> int:
 
 
 def _by_group(layer: Any, kernel: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values by input channel, repeated to the kernel's last two axes: (inputs of a group, filters)."""
+    """Values by input channel, repeated to match the kernel's last two axes: (inputs of a group, filters)."""
     groups = getattr(layer, "groups", 1)
     return np.repeat(values.reshape(groups, -1).T, kernel.shape[-1] // groups, axis=1)
 
@@ -248,7 +248,7 @@ def _scaled_outside(layer: Any, kernel: np.ndarray, scale: np.ndarray) -> np.nda
 
 
 def _response(layer: Any, kernels: list[np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Outputs of a layer without bias for a map that is constant in each channel: (filters,)."""
+    """Outputs (filters,) of a layer without its bias, for a map that is constant in each channel."""
     space = tuple(range(kernels[0].ndim - 2))
     if type(layer) in DEPTHWISE:
         return (kernels[0].sum(space) * values[:, None]).reshape(-1)

@@ -1,4 +1,4 @@
-"""The export formats as a table; Keras's `export` and `save` do the work."""
+"""The table of export formats, which are written with Keras's `export` and `save`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kzoo.introspection.graph import inner_layers
 
 @dataclass(frozen=True)
 class Conversion:
-    """Settings of a format's converter; each field is for one format only.
+    """Settings of a format's converter; each field applies to one format only.
 
     Attributes:
-        calibration: images (n, height, width, channels) that calibrate int8; None for float32 (LiteRT).
+        calibration: images (n, height, width, channels) to calibrate int8; None for float32 (LiteRT).
         integers: whether input and output are int8 as well (LiteRT with `calibration`).
         opset: version of ONNX's operators; None for the converter's default.
     """
@@ -50,7 +50,7 @@ class Format:
 
 
 def _signature(model: keras.Model) -> list[keras.InputSpec]:
-    """The input signature. Without one, Keras requires that the model has been called."""
+    """The input signature. Without it, Keras exports only models that have been called."""
     return [keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
 
 
@@ -70,7 +70,7 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversio
             )
     options = {} if conversion.opset is None else {"opset_version": conversion.opset}
     with quiet_import():
-        from kzoo.exporting import onnx_operators  # noqa: F401  it adds what tf2onnx lacks
+        from kzoo.exporting import onnx_operators  # noqa: F401  adds operators that tf2onnx lacks
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras uses a name that NumPy deprecates
@@ -89,7 +89,7 @@ def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], convers
     if calibration is not None:
         import tensorflow as tf
 
-        # Members of the enumeration: a string would be accepted silently and have no effect.
+        # Use enumeration members: TensorFlow silently accepts strings but ignores them.
         options = {
             "optimizations": [tf.lite.Optimize.DEFAULT],
             "representative_dataset": lambda: ([calibration[i : i + 1]] for i in range(len(calibration))),
@@ -118,7 +118,7 @@ FORMATS = {
 
 
 def chosen_format(path: Path, name: str | None) -> Format:
-    """The format with a name, otherwise that of a path's suffix (no suffix: a SavedModel's folder).
+    """The format with the given name, otherwise the format of the path's suffix (no suffix: a SavedModel folder).
 
     Raises:
         InputError: the format is unknown, or the path has the wrong suffix.
@@ -154,7 +154,7 @@ def write(
     metadata: Mapping[str, Any],
     conversion: Conversion | None = None,
 ) -> None:
-    """Write a model in a format, and hide what the converters print.
+    """Write a model in a format, and hide the output of the converters.
 
     Raises:
         InputError: a package that the format needs is not installed, or the format cannot hold a layer.

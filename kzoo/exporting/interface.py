@@ -21,26 +21,26 @@ OUTPUTS = ("probabilities", "logits")
 def with_interface(
     model: keras.Model, *, input: str = "float32", outputs: str | None = None, fold: bool = True, named: bool = True
 ) -> tuple[keras.Model, str, Kind | None]:
-    """A copy of a classifier with the requested inputs and outputs, which computes in float32.
+    """A copy of a classifier that has the requested inputs and outputs and computes in float32.
 
     Args:
         model: a built model with one input, images (batch, height, width, channels), and one output (batch, outputs).
         input: dtype of the pixels.
-        outputs: ``"probabilities"``, ``"logits"``, or None for the model's outputs unchanged. If given, one sigmoid
-            becomes two columns, one for each class.
+        outputs: ``"probabilities"``, ``"logits"``, or None for the model's outputs unchanged. Unless None, a single
+            sigmoid becomes two columns, one for each class.
         fold: whether to fold BatchNorm and leave out idle layers; see `fold_batch_norm`.
-        named: whether the copy returns a dictionary ``{name: outputs}`` (all formats except Keras; the scaling of
-            the pixels is then folded too where possible), else the outputs alone.
+        named: whether the copy returns a dictionary ``{name: outputs}`` (all formats except Keras) instead of the
+            outputs alone. If true, the scaling of the pixels is folded too where possible.
 
     Returns:
         The copy; the name of its outputs: ``"probabilities"`` or ``"logits"`` as requested, by default
-        ``"probabilities"`` if the model ends in a softmax, else ``"outputs"``; and the kind of its outputs, see
-        `kzoo.introspection.output_kinds`, None if they are not a classifier's.
+        ``"probabilities"`` if the model ends in a softmax, otherwise ``"outputs"``; and the kind of its outputs (see
+        `kzoo.introspection.output_kinds`), None if they are not a classifier's.
 
     Raises:
         InputError: the model is of another kind, or its logits cannot be recovered.
     """
-    # The input.
+    # Check the model, and create the input.
     _check(model)
     reading = _read(model, outputs)
     dropped = _dropped(model, reading, outputs)
@@ -54,7 +54,7 @@ def with_interface(
     else:
         y = model(x, training=False)
 
-    # The requested outputs, where the network returns others.
+    # Convert the outputs if the network returns others than requested.
     kind = reading.kind if reading is not None else None
     if outputs == "probabilities" and kind == "logits":
         y, kind = keras.layers.Softmax(dtype="float32", name="probabilities")(y), "softmax"
@@ -87,7 +87,7 @@ def _dropped(model: keras.Model, reading: Outputs | None, outputs: str | None) -
             f"outputs='logits': model {model.name!r} gives several labels, not classes: take probabilities"
         )
     if reading.ending is None:
-        raise InputError(f"outputs='logits': model {model.name!r} ends in no softmax or sigmoid that could be left out")
+        raise InputError(f"outputs='logits': model {model.name!r} does not end in a removable softmax or sigmoid")
     return reading.ending
 
 
@@ -108,7 +108,7 @@ def _nested(fold: bool, final: bool, dropped: Any) -> Any:
 
 
 def _graph(model: keras.Model, fold: bool, final: bool, dropped: Any = None) -> Graph:
-    """A graph and its plan; a final one cannot be trained further."""
+    """A graph and its plan; with `final`, the copy cannot be trained further."""
     graph = planned(model, "float32", rescaling=final) if fold else Graph(model, "float32")
     for node in graph.nodes if final and fold else ():
         layer, size = node.operation, node.outputs[0].shape[-1]

@@ -1,6 +1,6 @@
-"""Makes an exported file and compares it with the model, in this process or in one where Keras runs on TensorFlow.
+"""Makes an exported file and compares it with the model, here or in a process where Keras runs on TensorFlow.
 
-The process runs ``python -m kzoo.exporting.making FOLDER``, which writes ``answer.json`` into the folder.
+That process runs ``python -m kzoo.exporting.making FOLDER``, which writes ``answer.json`` into the folder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Order:
         fold: whether to fold BatchNorm.
         metadata: metadata to embed; inputs and outputs are added to it.
         images: number of compared images, by kind.
-        part: part of the data that the labelled images come from.
+        part: part of the data from which the labelled images come.
         quantize: as for `kzoo.exporting.export.export`.
         opset: version of ONNX's operators; None for the converter's default.
     """
@@ -63,12 +63,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images that an export is compared on, uint8, all (n, height, width, channels).
+    """Images for one export, uint8 (n, height, width, channels).
 
     Attributes:
-        compared: random and real images.
-        labels: int64 labels of the last of these; empty if none are labelled.
-        calibration: images that calibrate int8; empty where nothing is quantized.
+        compared: random and real images on which the file is compared with the model.
+        labels: int64 labels of the last `compared` images; empty if none are labelled.
+        calibration: images to calibrate int8; empty if nothing is quantized.
     """
 
     compared: np.ndarray
@@ -77,16 +77,17 @@ class Pictures:
 
 
 def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]:
-    """Make the file in this process, or in one with TensorFlow where the format needs it.
+    """Make the file in this process, or in one with TensorFlow if the format needs it.
 
     Returns:
-        ``parity`` (see `kzoo.exporting.parity.Parity`), and ``layers``: their number before and after folding.
+        ``parity`` (see `kzoo.exporting.parity.Parity`); ``layers``, the number of layers before and after folding; and
+        ``output``, the name of the outputs.
 
     Raises:
         InputError: a package is missing, or the model cannot be exported.
         RunFailed: the file's outputs differ from the model's.
     """
-    # The outputs that the file must reproduce, checked against the model's.
+    # Compute the outputs that the file must reproduce, and check them against the model's.
     images = pictures.compared.astype("float32")
     plain, _, kind = with_interface(model, outputs=order.outputs, fold=False, named=False)
     expected = np.asarray(plain.predict(images, batch_size=64, verbose=0))
@@ -109,7 +110,7 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
         model, input=order.input, outputs=order.outputs, fold=order.fold, named=file_format.name != "keras"
     )
 
-    # Metadata that describes the file.
+    # Describe the file's inputs and outputs.
     shape = list(ready.inputs[0].shape[1:])
     integers = order.quantize == INT8_ONLY
     taken = {"dtype": "int8", "pixels": QUANTIZED} if integers else {"dtype": order.input, "pixels": "0 to 255"}
@@ -120,7 +121,7 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
         "quantized": order.quantize,
     }
 
-    # Write it, open it in its runtime, and compare.
+    # Write the file, open it in its runtime, and compare.
     calibration = pictures.calibration.astype(order.input) if order.quantize else None
     conversion = Conversion(calibration, integers, order.opset)
     write(ready, Path(order.target), file_format, {**order.metadata, **described}, conversion)
@@ -133,7 +134,7 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
 
 
 def _opened_again(order: Order, name: str) -> Exported:
-    """The file that was written, in its runtime."""
+    """The new file, opened in its runtime."""
     try:
         return Exported(order.target)
     except InputError as error:
@@ -157,7 +158,7 @@ def _make_in_process(model: keras.Model, order: Order, pictures: Pictures, expec
         custom = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
         (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": custom}), encoding="utf-8")
 
-        # TensorFlow on the CPU, with this process's path.
+        # Run TensorFlow on the CPU, with this process's module path.
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
         command = [sys.executable, "-m", "kzoo.exporting.making", str(folder)]

@@ -1,4 +1,4 @@
-"""Operations of TensorFlow that tf2onnx 1.17 cannot write; importing this module adds them to its table."""
+"""TensorFlow operations that tf2onnx 1.17 cannot write; importing this module adds them to tf2onnx's table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tf2onnx.handler import tf_op
 
 @tf_op("Erfc")
 class Erfc:
-    """1 - erf(x), which exact GELU calls; ONNX has no such operator."""
+    """1 - erf(x), used by the exact GELU; ONNX has no such operator."""
 
     @classmethod
     def version_9(cls, ctx: Any, node: Any, **options: Any) -> None:
-        """Replace the node, in the way of tf2onnx's own handlers."""
+        """Replace the node, like tf2onnx's own handlers."""
         shape, dtype = ctx.get_shape(node.output[0]), ctx.get_dtype(node.output[0])
         name, inputs, outputs = node.name, list(node.input), list(node.output)
         ctx.remove_node(name)

@@ -14,14 +14,14 @@ from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
 from kzoo.seeds import generator
 
 TOLERANCE = 1e-4
-"""Largest allowed difference of a probability; for other outputs, relative to the largest of them (at least 1)."""
+"""Largest allowed difference of a probability; for other outputs, relative to the largest output (at least 1)."""
 AGREEMENT = 0.8
 """Share of images for which an int8 file must predict the model's class."""
 LOSS = 0.05
-"""Largest loss of accuracy that is allowed for an int8 file."""
+"""Largest allowed loss of accuracy of an int8 file."""
 MISREAD = "the kind of the model's outputs was misread; nothing was written"
 OPEN_SIZE = 64
-"""Side of the images, in pixels, where the model accepts any."""
+"""Side of the images, in pixels, if the model accepts any size."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Parity:
         largest_difference: largest difference of any output.
         tolerance: largest allowed difference; None for int8.
         same_class: share of images with the same most probable class.
-        accuracy_before: share of `scored` labelled images that the model gets right; None without labels.
-        accuracy_after: the share that the exported file gets right.
-        scored: number of these images, and their part of the data.
+        accuracy_before: accuracy of the model on the labelled images; None without labels.
+        accuracy_after: accuracy of the exported file on the same images.
+        scored: number of labelled images, and their part of the data.
     """
 
     images: dict[str, int]
@@ -62,7 +62,7 @@ def random_pictures(shape: tuple[int | None, ...], count: int, seed: int = 0) ->
 
 
 def photographs(shape: tuple[int | None, ...], count: int) -> np.ndarray:
-    """Crops of scikit-learn's two photographs, scaled: uint8; empty unless the model takes grey or RGB."""
+    """Crops of scikit-learn's two photographs, scaled, uint8; none unless the model takes grey or RGB images."""
     from sklearn.datasets import load_sample_images
 
     height, width, channels = (size or OPEN_SIZE for size in shape)
@@ -79,7 +79,7 @@ def photographs(shape: tuple[int | None, ...], count: int) -> np.ndarray:
 
 
 def outputs_of(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """Outputs of a file; the first image is a batch alone, so that two batch sizes are tested."""
+    """Outputs of a file; the first image is a batch of its own, so that at least two batch sizes are tested."""
     starts = [0, *range(1, len(images), batch_size)]
     ends = [*starts[1:], len(images)]
     return np.concatenate([run(images[start:end]) for start, end in zip(starts, ends, strict=True)])
@@ -88,25 +88,25 @@ def outputs_of(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batc
 def check_outputs(model_outputs: np.ndarray, expected: np.ndarray, *, kind: Kind, low_precision: bool) -> None:
     """Check that the outputs planned for an exported file mean the same as the network's.
 
-    The kind of the network's outputs is inferred here from the numbers alone, on all images, not from how the export
-    read the network. This finds a softmax applied twice, and logits exported as probabilities.
+    The kind of the network's outputs is inferred here from the numbers alone, on all images, not from the export's
+    analysis of the network. This finds a softmax applied twice, and logits exported as probabilities.
 
     Args:
         model_outputs: the network's outputs, (images, outputs).
         expected: outputs that the file must reproduce for the same images.
-        kind: their declared kind, see `kzoo.introspection.output_kinds`.
+        kind: declared kind of `expected`, see `kzoo.introspection.output_kinds`.
         low_precision: whether the network computes in lower precision than the file.
 
     Raises:
-        RunFailed: they differ by more than rounding, or cannot be of that kind.
+        RunFailed: the outputs differ by more than rounding, or cannot be of the declared kind.
     """
     # Unchanged outputs only need to be of the declared kind. Logits may lie between 0 and 1 by chance.
     seen = kind_of([model_outputs])
     if model_outputs.shape == expected.shape and np.allclose(model_outputs, expected, rtol=TOLERANCE, atol=TOLERANCE):
         wrong = seen == "softmax" if kind == "logits" else seen == "logits"
-        unsummed = kind == "softmax" and seen == "sigmoids" and not low_precision  # whose sums are inexact
+        unsummed = kind == "softmax" and seen == "sigmoids" and not low_precision  # low-precision sums are inexact
         if wrong or unsummed:
-            raise RunFailed(f"the exported file would call the model's outputs {kind}, they are {seen}: {MISREAD}")
+            raise RunFailed(f"the exported file would call the model's outputs {kind}, but they are {seen}: {MISREAD}")
         return
 
     # Otherwise compare probabilities.
@@ -114,10 +114,10 @@ def check_outputs(model_outputs: np.ndarray, expected: np.ndarray, *, kind: Kind
     promised = as_probabilities(expected, "logits") if kind == "logits" else np.asarray(expected, np.float64)
     if promised.shape != probabilities.shape:
         raise RunFailed(
-            f"the exported file would give outputs of shape {expected.shape}, the model gives {model_outputs.shape}"
+            f"the exported file would give outputs of shape {expected.shape}, but the model gives {model_outputs.shape}"
         )
     apart = np.abs(promised - probabilities).max(-1)
-    # Rounding in half precision grows with depth, but not on most images.
+    # In half precision, rounding errors grow with depth, but stay small on most images.
     differs, allowed = (float(np.median(apart)), 0.1) if low_precision else (float(apart.max()), 10 * TOLERANCE)
     if not differs < allowed:
         raise RunFailed(
@@ -144,18 +144,18 @@ def compare(
         output: ``"probabilities"`` or another name of the outputs.
         images: number of images, by kind.
         labels: int (n,), labels of the last n images.
-        part: part of the data that the labelled images come from.
-        quantized: whether the file computes in int8; then classes are compared instead of differences.
+        part: part of the data from which the labelled images come.
+        quantized: whether the file computes in int8; classes are then checked instead of differences.
 
     Raises:
-        RunFailed: they differ by more than is allowed; the message has the values.
+        RunFailed: the outputs differ by more than is allowed; the message contains the values.
     """
-    # Differences, and the classes of both.
+    # Compare the outputs, and the predicted classes.
     if expected.shape != actual.shape:
         raise RunFailed(f"the exported file gives outputs of shape {actual.shape}, the model {expected.shape}")
     tolerance = TOLERANCE * (1.0 if output == "probabilities" else max(1.0, float(np.abs(expected).max())))
     largest = float(np.abs(expected - actual).max())
-    # One sigmoid above one half means the second class.
+    # A single sigmoid above one half means the second class.
     classes = [each[:, 0] > 0.5 if each.shape[1:] == (1,) else each.argmax(-1) for each in (expected, actual)]
     result = Parity(
         images=dict(images),
@@ -164,7 +164,7 @@ def compare(
         same_class=float((classes[0] == classes[1]).mean()),
     )
 
-    # Accuracy of both on the labelled images.
+    # Compare the accuracy on the labelled images.
     if labels is not None and len(labels):
         before, after = (float((each[-len(labels) :] == labels).mean()) for each in classes)
         scores = {"accuracy_before": before, "accuracy_after": after, "scored": (len(labels), part)}
@@ -180,7 +180,7 @@ def _judge(result: Parity, quantized: bool) -> None:
         if not result.largest_difference < (result.tolerance or 0):
             raise RunFailed(
                 f"the exported file's outputs differ from the model's by up to {result.largest_difference:.3g} on "
-                f"{count} images, {result.tolerance:.3g} is allowed; nothing was written"
+                f"{count} images, at most {result.tolerance:.3g} is allowed; nothing was written"
             )
         return
     before, after = result.accuracy_before, result.accuracy_after
@@ -188,6 +188,6 @@ def _judge(result: Parity, quantized: bool) -> None:
     if result.same_class < AGREEMENT or lost > LOSS:
         score = "" if before is None else f", accuracy {before:.4f} became {after:.4f}"
         raise RunFailed(
-            f"the int8 file gives {result.same_class:.1%} of {count} images the model's class{score}; at least "
+            f"the int8 file predicts the model's class for {result.same_class:.1%} of {count} images{score}; at least "
             f"{AGREEMENT:.0%} and a loss of at most {LOSS} are required; nothing was written"
         )

@@ -27,17 +27,17 @@ class Classifier:
 
     Attributes:
         image_shape: (height, width, channels); None for a size that is not fixed.
-        kind: kind of its outputs, see `kzoo.introspection.output_kinds`; where the file does not say, None until the
-            first images.
+        kind: kind of the outputs, see `kzoo.introspection.output_kinds`; None until the first images if the file does
+            not declare it.
         background: colour under transparent images; None drops the transparency.
-        model: the Keras model of a run, a set or a .keras file; None for other files.
+        model: the Keras model of a run, a weight set or a .keras file; None for other files.
     """
 
     def __init__(self, target: str | Path) -> None:
-        """Open a run's directory, a set of weights, a .keras, .onnx or .tflite file, or a SavedModel's folder.
+        """Open a run's directory, a weight set, a .keras, .onnx or .tflite file, or a SavedModel's folder.
 
         Raises:
-            InputError: it is something else, cannot be opened, or does not take grey or RGB images.
+            InputError: the target is something else, cannot be opened, or does not take grey or RGB images.
         """
         self.name, self.target, self.model = str(target), user_path(target), None
         exported = self.target.suffix.lower() in (".keras", ".onnx", ".tflite")
@@ -46,7 +46,7 @@ class Classifier:
         self._rounding = 0.0
         exported = exported or (self.target / "saved_model.pb").is_file()
 
-        # Read what the file or the run says of its images, classes and outputs.
+        # Read the description of images, classes and outputs from the file or the run.
         if exported:
             file = Exported(self.target)
             self.image_shape, self._names, self.kind = file.image_shape, file.metadata.get("class_names"), file.kind
@@ -59,8 +59,8 @@ class Classifier:
         # Refuse unsuitable images, and warn if the expected scale is unknown.
         if exported and not file.metadata and not _scales_pixels(self.model):
             warnings.warn(
-                f"{str(target)!r} does not say which pixels it takes: it gets 0 to 255, so a network whose pixels were "
-                "scaled outside of the file answers wrongly",
+                f"{str(target)!r} does not say which pixels it takes: it gets 0 to 255, so the predictions are wrong "
+                "if its pixels must be scaled before they reach the file",
                 stacklevel=2,
             )
         if self.image_shape[2] not in (1, 3):
@@ -82,7 +82,7 @@ class Classifier:
 
         Raises:
             InputError: the outputs are not a classifier's.
-            RunFailed: they are not finite.
+            RunFailed: the outputs are not finite.
         """
         outputs = np.asarray(self._outputs(images), np.float64)
         if outputs.ndim != 2:
@@ -94,7 +94,7 @@ class Classifier:
         return as_probabilities(outputs, self.kind)
 
     def _guessed(self, outputs: np.ndarray) -> Kind:
-        """The kind of a file's undeclared outputs, inferred from these images and from noise."""
+        """The kind of a file's undeclared outputs, inferred from its outputs for some images and for noise."""
         shape = [size or NOISE_SIZE for size in self.image_shape]
         noise = np.random.default_rng(0).integers(0, 256, [NOISE_IMAGES, *shape]).astype(np.uint8)
         trials = [outputs, *(np.asarray(self._outputs(noise[i : i + 1])) for i in range(NOISE_IMAGES))]
@@ -104,13 +104,13 @@ class Classifier:
         return kind
 
     def names(self, classes: int) -> Sequence[str]:
-        """Names of the classes; numbers where the file has none.
+        """Names of the classes; numbers if the file has no names.
 
         Raises:
             InputError: the file has names for a different number of classes.
         """
         if self._names is not None and len(self._names) != classes:
-            raise InputError(f"{str(self.target)!r} names {len(self._names)} classes and gives {classes} outputs")
+            raise InputError(f"{str(self.target)!r} names {len(self._names)} classes but gives {classes} outputs")
         return self._names or [str(i) for i in range(classes)]
 
 
@@ -148,7 +148,7 @@ def predict_files(
         unreadable: collects the errors of files that cannot be read, which are then left out.
 
     Raises:
-        InputError: a file is missing or no image, and `unreadable` is not given; the message names it.
+        InputError: a file is missing or not an image, and `unreadable` is not given; the message names the file.
     """
     channels = classifier.image_shape[2]
     images: Iterable[tuple[Path, np.ndarray]]
@@ -165,7 +165,7 @@ def predict_images(
     """Like `predict_files`, for named images: uint8 (H, W, C), with the classifier's number of channels."""
     height, width, _ = classifier.image_shape
     if height is None or width is None:
-        batch_size = 1  # images of any size, which may differ
+        batch_size = 1  # the images can differ in size
     rest = iter(images)
     while chosen := list(itertools.islice(rest, batch_size)):
         scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for _, image in chosen]

@@ -26,7 +26,7 @@ class Change:
 
     Attributes:
         config: entries of its configuration to replace.
-        weights: its new weights, in the order of `get_weights`; None keeps the present ones.
+        weights: its new weights, in the order of `get_weights`; None keeps the present weights.
     """
 
     config: Mapping[str, Any]
@@ -38,8 +38,8 @@ class Plan:
     """Changes of a graph.
 
     Attributes:
-        passed: calls that are left out; their input is passed on.
-        replaced: calls that a function of one tensor replaces.
+        passed: calls to leave out; their input is passed on.
+        replaced: functions of one tensor, by the call that each replaces.
         changes: changes by layer.
     """
 
@@ -53,10 +53,10 @@ class Graph:
 
     Attributes:
         model: the model of the graph.
-        nodes: the calls, each after those that it depends on.
-        calls: how often each layer is called.
-        dtype: type in which copies of its low-precision layers compute; None keeps their own.
-        plan: changes to make; the methods skip calls that it leaves out.
+        nodes: the calls, each after the calls that it depends on.
+        calls: number of calls of each layer.
+        dtype: type in which copies of low-precision layers compute; None keeps the layers' types.
+        plan: changes to make; `maker` and `users` skip the calls that it leaves out.
     """
 
     def __init__(self, model: keras.Model, dtype: str | None = None) -> None:
@@ -81,14 +81,14 @@ class Graph:
         return str(layer.compute_dtype)
 
     def maker(self, tensor: Any) -> Any:
-        """The call that a tensor comes from; None for an input."""
+        """The call that returns a tensor; None for an input."""
         node = self._makers.get(id(tensor))
         while node is not None and node in self.plan.passed:
             node = self._makers.get(id(node.input_tensors[0]))
         return node
 
     def users(self, tensor: Any) -> list[Any]:
-        """The calls that use a tensor, and None for each of the model's outputs that it is."""
+        """The calls that use a tensor, plus a None for each time that it is an output of the model."""
         calls: list[Any] = [None for output in self.outputs if output is tensor]
         for node in self._users.get(id(tensor), []):
             calls += self.users(node.outputs[0]) if node in self.plan.passed else [node]
@@ -109,7 +109,7 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
     tensors = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[Any, Any] = {}
     for node in graph.nodes:
-        # Calls that are left out, or replaced by a function.
+        # Leave the call out, or replace it with a function.
         if node in graph.plan.passed:
             tensors[id(node.outputs[0])] = tensors[id(node.input_tensors[0])]
             continue
@@ -117,11 +117,11 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
             tensors[id(node.outputs[0])] = graph.plan.replaced[node](tensors[id(node.input_tensors[0])])
             continue
 
-        # Other calls, on copies of their layers.
+        # Otherwise repeat the call on a copy of its layer.
         operation = node.operation
         args, kwargs = node.arguments.fill_in(tensors)
         if kwargs.get("training"):
-            # Image augmentation may set it. `predict` overrides it, an exported file would not.
+            # Image augmentation can set it. `predict` overrides it; an exported file would not.
             kwargs["training"] = False
         whole = isinstance(operation, keras.Model) and has_graph(operation)
         is_new = operation not in copies
@@ -156,7 +156,7 @@ def _copy(operation: Any, graph: Graph) -> Any:
     try:
         return type(operation).from_config(config)
     except (TypeError, ValueError) as error:
-        # Keras finds only its own functions by name: another one, of TensorFlow for example, is given to the copy.
+        # Keras finds only its own functions by name: set others, such as TensorFlow's, on the copy.
         function = getattr(operation, "activation", None)
         if not callable(function) or not isinstance(config.get("activation"), Mapping):
             raise _uncopied(operation, error) from None

@@ -1,4 +1,4 @@
-"""Opens exported files in their runtimes: TensorFlow, ONNX Runtime, LiteRT, Keras. Imports each when it is needed."""
+"""Opens exported files in their runtimes (TensorFlow, ONNX Runtime, LiteRT, Keras), which are imported when needed."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ class Exported:
         input_dtype: ``"uint8"`` or ``"float32"``, pixels 0-255 in both; or ``"int8"``, pixels by the file's own scale
             and zero point.
         image_shape: (height, width, channels); None for a size that is not fixed.
-        batch: number of images that it takes at once; None for any.
+        batch: number of images per call; None for any.
         output: ``"probabilities"``, ``"logits"``, or another name of the file's output.
         metadata: the file's metadata; empty for a file that kzoo did not write.
-        kind: kind of its outputs, see `kzoo.introspection.output_kinds`; None where the file does not say.
+        kind: kind of the outputs, see `kzoo.introspection.output_kinds`; None if the file does not declare it.
         rounding: largest rounding error of an integer output; 0 for floats.
         model: the Keras model in a .keras file; None for others.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
-        """Open a file, by its suffix.
+        """Open a file in the runtime that its suffix selects.
 
         Args:
             path: a SavedModel's folder, or a file ending in .onnx, .tflite or .keras.
-            threads: number of threads; by default the runtime's choice. TensorFlow's is a setting of the process.
+            threads: number of threads of ONNX Runtime or LiteRT; by default the runtime's choice. TensorFlow sets its
+                number for the whole process.
 
         Raises:
             InputError: the file does not exist, cannot be read or takes no images, or its runtime is not installed.
@@ -62,13 +63,13 @@ class Exported:
             first = str(error).strip().partition("\n")[0][:300]
             raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
 
-        # The metadata says the kind of the outputs, else their name does.
+        # The kind of the outputs comes from the metadata or from their name.
         self._run, shape, self.input_dtype, self.output = parts
         kinds: dict[str, Kind] = {"probabilities": "softmax", "logits": "logits"}
         by_name = kinds.get(self.output)
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
 
-        # Images are needed, channels last.
+        # Require images with channels last.
         if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
             raise InputError(
                 f"{str(path)!r} takes images of shape {tuple(shape)}, channels first: images (batch, height, width, "
@@ -89,7 +90,7 @@ class Exported:
         if self.batch in (None, len(pixels)):
             return np.asarray(self._run(pixels))
 
-        # A file for batches of one size gets such, the last one filled up with its first image.
+        # If the batch size is fixed, fill up the last batch with copies of its first image.
         outputs = []
         for start in range(0, len(pixels), self.batch):
             part = pixels[start : start + self.batch]
@@ -118,7 +119,7 @@ def format_of(path: Path) -> str:
 
 
 def _one(file: Exported, kind: str, items: Collection[Any]) -> Collection[Any]:
-    """The items, if there is one of them."""
+    """The items, if there is exactly one."""
     if len(items) != 1:
         raise InputError(f"{str(file.path)!r} has {len(items)} {kind}s: a network with one {kind} is needed")
     return items
@@ -134,7 +135,7 @@ def _module(name: str, extra: str | None, described: str) -> Any:
 
 @contextlib.contextmanager
 def _without_wildcards(path: Path) -> Iterator[Path]:
-    """The path, or a link to it where TensorFlow would read its square brackets as a wildcard."""
+    """The path, or a link to it if TensorFlow would read parts of the path as a wildcard."""
     if not any(sign in str(path.resolve()) for sign in "[]*?"):
         yield path
         return
@@ -182,16 +183,16 @@ def _litert(file: Exported, threads: int | None) -> Opened:
     interpreter = module.Interpreter(model_path=str(file.path), num_threads=threads)
     for entry in interpreter.get_input_details():
         batch, *sizes = entry["shape_signature"].tolist() or [1]
-        if min(sizes, default=0) < 0:  # LiteRT would take 1 pixel, which may be too few for a convolution
+        if min(sizes, default=0) < 0:  # LiteRT would assume 1 pixel, which can be too few for a convolution
             open_sizes = [OPEN_SIZE if size < 0 else size for size in sizes]
             interpreter.resize_tensor_input(entry["index"], [max(batch, 1), *open_sizes])
-    interpreter.allocate_tensors()  # now, while its messages are hidden
+    interpreter.allocate_tensors()  # here, where its messages are hidden
     runner = interpreter.get_signature_runner()
     ((name, details),) = _one(file, "input", runner.get_input_details().items())
     ((output, result),) = _one(file, "output", runner.get_output_details().items())
     file.metadata = read_metadata(file.path)
 
-    # Shape, type and quantization of the input and the output.
+    # Get the shape, type and quantization of the input and the output.
     shape = tuple(None if size < 0 else int(size) for size in details["shape_signature"])
     taken, back = Quantization.of(details), Quantization.of(result)
     dtype = np.dtype(details["dtype"]).name
@@ -210,7 +211,7 @@ def _litert(file: Exported, threads: int | None) -> Opened:
 
 @dataclass(frozen=True)
 class Quantization:
-    """LiteRT's coding of numbers as integers: ``number = (integer - zero_point) * scale``."""
+    """LiteRT's encoding of numbers as integers: ``number = (integer - zero_point) * scale``."""
 
     scale: float
     zero_point: int
@@ -218,7 +219,7 @@ class Quantization:
 
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> Quantization | None:
-        """The quantization of a tensor, from LiteRT's details; None for a tensor of floats."""
+        """The quantization of a tensor, from LiteRT's details; None for a float tensor."""
         scale, zero_point = details["quantization"]
         dtype = np.dtype(details["dtype"])
         return cls(float(scale), int(zero_point), dtype) if scale and dtype.kind in "iu" else None
@@ -257,13 +258,13 @@ def _keras(file: Exported, threads: int | None) -> Opened:
             "keras.Model(inputs, model(inputs))"
         )
     (image,), _ = _one(file, "input", inputs), _one(file, "output", results)
-    with contextlib.suppress(InputError):  # no classifier
+    with contextlib.suppress(InputError):  # not a classifier
         file.kind = outputs.read_outputs(model).kind
     file.metadata, file.model = read_metadata(file.path), model
     output = file.metadata.get("output", {}).get("name", "outputs")
 
     def run(images: np.ndarray) -> Any:
-        (outputs,) = keras.tree.flatten(model(images, training=False))  # of one output, perhaps in a dictionary
+        (outputs,) = keras.tree.flatten(model(images, training=False))  # one output, which can be in a dictionary
         return keras.ops.convert_to_numpy(outputs)
 
     return run, tuple(image.shape), keras.backend.standardize_dtype(image.dtype), output

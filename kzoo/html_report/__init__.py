@@ -1,4 +1,4 @@
-"""Pages of a run, of several runs side by side, and of a study: one HTML file each, with numbers from records."""
+"""Pages of a run, of several runs side by side, and of a study: one HTML file each, with numbers from the records."""
 
 from __future__ import annotations
 

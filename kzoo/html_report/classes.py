@@ -1,4 +1,4 @@
-"""Which classes a run confuses, as figures and tables, from its record."""
+"""Figures and tables of the classes that a run confuses, from its record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kzoo.training import counts
 from kzoo.training.records import RunRecord
 
 WORST = 100
-"""Classes in the table if there are too many for all."""
+"""Number of classes in the table if there are too many to show them all."""
 
 
 def confusion_of(record: RunRecord) -> Confusion | Absent:
@@ -25,7 +25,7 @@ def confusion_of(record: RunRecord) -> Confusion | Absent:
 
 
 def matrix_figure(confusion: Confusion) -> Figure | Absent:
-    """The matrix, coloured by share of the true class."""
+    """The matrix, coloured by each cell's share of its true class."""
     classes = len(confusion.class_names)
     if classes > counts.DENSE:
         return Absent(f"A matrix of {classes:,} classes is too large to draw: see the most frequent mistakes below.")
@@ -50,9 +50,9 @@ def confused_table(confusion: Confusion) -> Table:
 
 
 def class_table(confusion: Confusion) -> Table:
-    """Accuracy, precision and images of each class; of thousands of classes, those with the lowest accuracy."""
+    """Accuracy, precision and images of each class; if there are too many, only those with the lowest accuracy."""
     values = confusion.per_class()
-    order = np.argsort(values["recall"], kind="stable")  # classes without images, whose accuracy is NaN, are the last
+    order = np.argsort(values["recall"], kind="stable")  # NaN, the accuracy of a class without images, sorts last
     shown = order if len(order) <= counts.DENSE else order[:WORST]
     correct = confusion.right
 

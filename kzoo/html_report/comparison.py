@@ -34,7 +34,7 @@ def compare_page(comparison: RunComparison, path: str | Path) -> Path:
     differences, results = comparison.differences(), comparison.results()
     caption = "Fields in which the recipes differ" if differences else "The recipes are the same."
 
-    # Links to the pages that the runs have of their own
+    # Links to the runs' own pages
     pages = [source / "report.html" if source.is_dir() else source.with_suffix(".html") for source in comparison.paths]
     links = {label: link_to(page, path.parent) for label, page in zip(labels, pages, strict=True) if page.is_file()}
     return write_page(

@@ -14,12 +14,12 @@ from kzoo.html_report.document import Absent, Table, for_script
 from kzoo.training.records import RunRecord
 
 BACKGROUNDS = ("#ffffff", "#14171c")
-"""Of the light and the dark page."""
+"""Background colours of the light and the dark page."""
 
-# Of medium lightness: the contrast with both backgrounds is 3:1 or more, as WCAG requires of graphics.
+# Colours of medium lightness: their contrast with both backgrounds is at least 3:1, which WCAG requires for graphics.
 COLORS = ("#2b7bba", "#d4601f", "#1a8f6b", "#b9579f", "#8a6d1c", "#2f93b5", "#7b62c9", "#c2454f", "#5f8f2e", "#7a7f87")
 DASHES = ("", "8 4", "2 4", "8 4 2 4")
-"""Tell apart runs of the same colour, as SVG's stroke-dasharray."""
+"""Dash patterns (SVG's stroke-dasharray) that distinguish runs of the same colour."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Chart:
     """An interactive chart, drawn by ``curves.js``.
 
     Attributes:
-        lines: one mapping for each line: its name in the legend, ``kind``, what a reader sees when pointing at it
-            (``text``), values by epoch (``y``, None for a gap), colour, dash, width and opacity.
+        lines: one mapping for each line: its name in the legend, ``kind``, the ``text`` shown when a reader points at
+            it, values by epoch (``y``, None for a gap), colour, dash, width and opacity.
         title: the heading above it.
-        label: what it shows, for readers who cannot see it.
+        label: description of the chart for readers who cannot see it.
         caption: how to read it.
         axis: the name of the vertical axis.
         log: whether the vertical axis is logarithmic.
         zero: whether the vertical axis starts at 0.
-        kinds: the kinds of lines that buttons select; none for no buttons.
-        height: of the drawing, in CSS.
+        kinds: the kinds of lines that buttons select; empty for no buttons.
+        height: height of the drawing, in CSS.
     """
 
     lines: tuple[dict[str, Any], ...]
@@ -94,7 +94,7 @@ def run_curves(record: RunRecord) -> list[Chart] | Absent:
 
 
 def study_curves(records: Mapping[str, Sequence[RunRecord]]) -> list[Chart] | Absent:
-    """Accuracy and loss of all runs by epoch: one colour for each entry, further seeds lighter, training thin."""
+    """Accuracy and loss of all runs by epoch: one colour for each entry, further seeds lighter, training thinner."""
     drawn = {label: [run for run in runs if run.history.get("loss")] for label, runs in records.items()}
     if not any(drawn.values()):
         return Absent("No run completed an epoch, so there are no curves.")
@@ -104,7 +104,7 @@ def study_curves(records: Mapping[str, Sequence[RunRecord]]) -> list[Chart] | Ab
     if any(len(runs) > 1 for runs in drawn.values()):
         caption += " Further seeds of an entry are lighter."
 
-    # A chart of accuracy and one of loss.
+    # Draw a chart of accuracy and one of loss.
     charts = []
     for key, title, axis in (("accuracy", "Accuracy", "accuracy"), ("loss", "Loss", "cross entropy (nats)")):
         lines = []

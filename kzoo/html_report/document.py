@@ -1,4 +1,4 @@
-"""From a template to one HTML file that stands alone, written completely or not at all."""
+"""Fills a template and writes it as one standalone HTML file, completely or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = '<meta name="generator" content="kzoo page'
 
 @dataclass(frozen=True)
 class Absent:
-    """A part of a page that cannot be shown, with a sentence that says why."""
+    """A part of a page that cannot be shown, with the reason as a sentence."""
 
     why: str
 
@@ -30,7 +30,7 @@ class Table:
     """A table of text.
 
     Attributes:
-        caption: what it holds.
+        caption: description of the content.
         header: names of the columns.
         rows: cells by row; the first cell names the row.
         numeric: indices of the right-aligned columns.
@@ -45,7 +45,7 @@ class Table:
 
 
 def for_script(data: Any) -> markupsafe.Markup:
-    """JSON data for a script element, which no ``<`` in it can end."""
+    """JSON data, escaped so that no ``<`` in it can end its script element."""
     text = json.dumps(data, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -66,10 +66,10 @@ def _environment() -> jinja2.Environment:
 
 
 def check_page(path: str | Path) -> Path:
-    """Check that a page may be written to a path: nothing is there, or an earlier page of kzoo's.
+    """Check that a page can be written to a path: the path is free or holds an earlier page of kzoo's.
 
     Raises:
-        InputError: its name does not end in .html, its directory does not exist, or something else is there.
+        InputError: the name does not end in .html or .htm, the directory does not exist, or something else is there.
     """
     path = user_path(path)
     if path.suffix.lower() not in (".html", ".htm") and not path.is_dir():
@@ -97,7 +97,7 @@ def write_page(path: str | Path, template: str, **context: Any) -> Path:
 
     Raises:
         InputError: see `check_page`.
-        RunFailed: the file cannot be written; an earlier one is intact.
+        RunFailed: the file cannot be written; an earlier file is kept.
     """
     path = check_page(path)
     template_ = _environment().get_template(template)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 THEMED = {"#000000": "currentColor", "#4c4c4c": "currentColor", "#444444": "currentColor", "#262626": "currentColor"}
 THEMED |= dict.fromkeys(("#ebebeb", "#eaeaea", "#dddddd"), "var(--line)")
-"""Colours of text, axes and grids, and what replaces them on a page."""
+"""Colours of text, axes and grids, with their replacements on a page."""
 PIXELS_PER_INCH = 96
 EPOCHS, LAYERS = 8, 12
-"""Epochs of each histogram, and layers of each figure of histograms."""
+"""Largest number of epochs in a histogram, and of layers in a figure of histograms."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Figure:
     Attributes:
         svg: the drawing.
         title: the heading above it.
-        label: what it shows, for readers who cannot see it.
+        label: description of the figure for readers who cannot see it.
         caption: how to read it.
         width: its natural width in CSS pixels.
     """
@@ -54,14 +54,14 @@ class Figure:
 
 def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -> Figure:
     """A Matplotlib figure as inline SVG, without its background, in the page's colours for text, axes and grids."""
-    # The page's heading replaces the figure's title. Text within the axes lies on colours, so it keeps its colour.
+    # The page's heading replaces the figure's title. Text inside the axes keeps its colour: it lies on coloured areas.
     figure.suptitle("")
     for axes in figure.axes:
         axes.patch.set_alpha(0.0 if to_hex(axes.get_facecolor()) == "#ffffff" else 1.0)
         for text in axes.texts:
             text.set_color("#010101" if to_hex(text.get_color()) == "#000000" else text.get_color())
 
-    # Without the date, the figure always gives the same text. `Figure.savefig` would draw it twice.
+    # Leave out the date, so that the same figure gives the same text. `Figure.savefig` would draw the figure twice.
     figure.patch.set_alpha(0.0)
     content = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}):
@@ -69,7 +69,7 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     svg = content.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
 
-    # Colours of the theme, coordinates of two decimals, the page's font, and only the identifiers in use.
+    # Use the theme's colours, coordinates with two decimals, the page's font, and only identifiers that are used.
     svg = re.sub(r"(fill|stroke): (#\w{6})", lambda m: f"{m[1]}: {THEMED.get(m[2], m[2])}", svg)
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)  # not in the text between tags
     used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
@@ -83,7 +83,7 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
 
 
 def _recorded_flow(record: RunRecord) -> Mapping[str, Any] | None:
-    """The gradient flow of a record; None where it has none that can be drawn."""
+    """The gradient flow of a record; None if there is nothing to draw."""
     flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
     return flow if flow and flow.get("layers") and flow.get("epochs") else None
 
@@ -101,7 +101,7 @@ def gradient_figures(record: RunRecord) -> list[Figure] | Absent:
     )
     label = f"mean absolute gradient of {counted(layers, 'layer')} at {counted(epochs, 'epoch')}"
 
-    # Over depth, by layer and epoch, and update ratios where an epoch was trained.
+    # Draw it over depth and by layer and epoch; draw update ratios if an epoch was trained.
     figures = [embed(plot_gradient_flow(flow), "Gradient over depth", f"Lines of the {label}", caption)]
     if epochs > 1:
         title = "Gradient by layer and epoch"
@@ -130,18 +130,18 @@ def gradients_of_runs(records: Mapping[str, RunRecord]) -> Figure | Absent:
             color = COLORS[index % len(COLORS)]
             axes.plot(range(1, len(values) + 1), values, style, color=color, label=name, linewidth=1.6)
 
-    # Axes, legend, and which runs are missing.
+    # Add axes, a legend, and the names of missing runs.
     axes.set(yscale="log", xlabel="layer with weights, first to last", ylabel="mean absolute gradient")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     without = [label for label in flows if label not in drawn]
-    caption = f"Without a record of their gradients: {', '.join(without)}." if without else ""
+    caption = f"Runs without recorded gradients: {', '.join(without)}." if without else ""
     label = f"Mean absolute gradient over the depth of {len(drawn)} runs, untrained and at the end"
     return embed(figure, "Gradient over depth", label, caption)
 
 
 def weight_figures(run: Run | None) -> list[Figure] | Absent:
-    """Histograms of the weights of every layer over epochs, and how their spread grows."""
+    """Histograms of every layer's weights over epochs, and the growth of their spread."""
     if run is None:
         return Absent("This page was made from a record only; histograms of weights are in the run’s directory.")
     from kzoo.diagnostics.weight_plots import plot_weight_histograms
@@ -154,7 +154,7 @@ def weight_figures(run: Run | None) -> list[Figure] | Absent:
     if not history.epochs or not history.layers:
         return Absent("No histogram of weights was recorded.")
 
-    # A few epochs, evenly spread, and a figure for each group of layers.
+    # Choose evenly spaced epochs, and draw a figure for each group of layers.
     chosen = np.unique(np.linspace(0, len(history.epochs) - 1, EPOCHS).round().astype(int))
     some = history.until([history.epochs[i] for i in chosen])
     figures = []
@@ -171,9 +171,9 @@ def weight_figures(run: Run | None) -> list[Figure] | Absent:
 
 
 def growth_of(history: WeightHistory) -> np.ndarray:
-    """The standard deviation of each layer's weights, divided by the first one: float64 (epochs, layers).
+    """The standard deviation of each layer's weights, divided by its first value: float64 (epochs, layers).
 
-    NaN where there is no such factor above 0, which a logarithm needs.
+    NaN where the factor is not positive and finite, because it is drawn on a logarithmic scale.
     """
     deviations = np.array([[one.deviation for one in layers] for layers in history.histograms], np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -182,8 +182,8 @@ def growth_of(history: WeightHistory) -> np.ndarray:
 
 
 def _growth(history: WeightHistory, growth: np.ndarray) -> Figure:
-    """How the spread of the weights grows, by layer and epoch."""
-    # A factor of at least 1.1 either way, so that noise does not fill the scale.
+    """The growth of the spread of the weights, by layer and epoch."""
+    # The scale covers at least a factor of 1.1 in both directions, so that noise does not fill it.
     low, high = min(np.nanmin(growth), 1 / 1.1), max(np.nanmax(growth), 1.1)
     figure = new_figure(6.4, min(max(2.4, 1.2 + 0.17 * len(history.layers)), 9.0))
     axes = figure.add_subplot()

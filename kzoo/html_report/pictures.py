@@ -1,4 +1,4 @@
-"""Images of the data within a page, as data URLs of PNG files."""
+"""Images of the data for a page, as data URLs of PNG files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def png(image: np.ndarray) -> str:
     """An image as the data URL of a PNG file.
 
     Args:
-        image: (H, W, C), values 0 to 255, floats are rounded; of other than 1 or 3 channels, the first is shown.
+        image: (H, W, C), values 0 to 255; floats are rounded. Unless C is 1 or 3, only the first channel is shown.
     """
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8) if image.dtype != np.uint8 else image
     if pixels.shape[-1] != 3:

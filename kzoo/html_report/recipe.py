@@ -1,4 +1,4 @@
-"""A recipe as tables: the fields that differ from the default of its model's family, and all fields."""
+"""Tables of a recipe: the fields that differ from the default of its model's family, and all fields."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HIDDEN = ("name", "schema_version")
 
 
 def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The default recipe of a model's family: its name, and its resolved fields.
+    """The name and the resolved fields of the default recipe of a model's family.
 
-    For a custom model, or one that is not registered here, kzoo's defaults replace it.
+    For a model without such a recipe, for example a custom one, kzoo's defaults are used.
     """
     model = str(fields["model"])
     try:

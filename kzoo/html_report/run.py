@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Number(NamedTuple):
-    """A result: its name, its value as text, and a detail that readers should know."""
+    """A result: its name, its value as text, and a detail for readers."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Number(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """The architecture: a sentence, the drawing, and a text for readers who cannot see it."""
+    """The architecture: a sentence, the drawing, and a description for readers who cannot see it."""
 
     text: str
     svg: markupsafe.Markup
@@ -37,7 +37,7 @@ class Drawing(NamedTuple):
 
 
 def recorded(record: RunRecord) -> dict[str, Any]:
-    """The parts of a page that the record alone gives."""
+    """The parts of a page that need only the record."""
     parts = {
         "failed": (record.reason or "no reason is recorded") if record.status == "failed" else "",
         "numbers": numbers(record),
@@ -61,7 +61,7 @@ def recorded(record: RunRecord) -> dict[str, Any]:
 
 def numbers(record: RunRecord) -> list[Number]:
     """The results, the most important first."""
-    # Each metric with its detail
+    # Describe each metric
     every = record.all_parameters
     trained = "trainable" if every in (None, record.parameters) else f"trained, of {every:,} in all (layers are frozen)"
     details = {
@@ -77,7 +77,7 @@ def numbers(record: RunRecord) -> list[Number]:
         "peak_memory": "of the training process",
     }
 
-    # Those that the record has
+    # Keep the metrics that the record has
     results = []
     for name, detail in details.items():
         metric = metrics.metric(name)
@@ -98,7 +98,7 @@ def _duration(seconds: float) -> str:
 
 
 def budget(record: RunRecord) -> str:
-    """How long the run trained, and on what, as one sentence."""
+    """The epochs, data, batch size and seed of the run, as one sentence."""
     recipe, sizes = record.recipe, record.sizes
     drawn = sizes.get("drawn", sizes["train"])
     expanded = f" (expanded to {sizes['train']:,})" if sizes["train"] != drawn else ""
@@ -131,7 +131,7 @@ def segments_table(record: RunRecord) -> Table:
 
 
 def architecture(record: RunRecord, run: Run | None) -> Drawing | Absent:
-    """The layers of the network and their connections; the model is built again where it is not loaded."""
+    """The layers of the network and their connections; without a run, the model is rebuilt from the record."""
     from kzoo.diagnostics.diagram import architecture_diagram
     from kzoo.training.run import recorded_model
 
@@ -151,7 +151,7 @@ def run_page(run: Run | RunRecord, path: str | Path | None = None, *, data_dir: 
     """Write the page of a finished run: one HTML file that needs no network.
 
     Args:
-        run: the run, or its record alone. A sentence replaces each part that needs missing data or weights.
+        run: the run, or only its record. If data or weights are missing, a sentence replaces each part that needs them.
         path: the HTML file, by default ``report.html`` in the run's directory. An earlier page is replaced.
         data_dir: as for `kzoo.train`, by default the directory where the run read its data.
 
@@ -166,7 +166,7 @@ def run_page(run: Run | RunRecord, path: str | Path | None = None, *, data_dir: 
         >>> kzoo.run_page(run, "run.html").name
         'run.html'
     """
-    # The record, and where the page goes, before the seconds that predictions take.
+    # Check the path first, because predictions take seconds.
     if isinstance(run, RunRecord):
         if path is None:
             raise InputError("path must be given for the page of a record: it has no directory")
@@ -176,7 +176,7 @@ def run_page(run: Run | RunRecord, path: str | Path | None = None, *, data_dir: 
         path = path or run.directory / "report.html"
     check_page(path)
 
-    # What the template shows.
+    # Fill the template.
     recipe, data = record.recipe, record.data
     commit = f", kzoo’s commit {record.git_commit[:10]}" if record.git_commit else ""
     shape = "×".join(str(size) for size in data["image_shape"])

@@ -1,4 +1,4 @@
-"""Images of a run: its most confident mistakes, and training images before and after each augmentation."""
+"""A run's most confident mistakes, and training images before and after each augmentation."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def mistakes(record: RunRecord, run: Run | None, data_dir: str | Path | None) ->
     if not chosen:
         return Absent(f"There are none: all {len(predicted.labels):,} test images are classified correctly.")
 
-    # The pictures, and how many they are of all mistakes.
+    # Collect the pictures, and say how many of all mistakes they show.
     pictures = tuple(
         Picture(
             png(predicted.images[m.image]),
@@ -110,18 +110,18 @@ def augmentation(record: RunRecord, run: Run | None, data_dir: str | Path | None
     if not changes and not expansions:
         return Absent("The recipe does not change training images.")
 
-    # The images that the run was trained on.
+    # Load the images that the run was trained on.
     from kzoo.training.build import load_parts
 
     try:
         recipe = run.recipe if run is not None else Recipe(**record.recipe)
         data = load_parts(recipe.override(expansions=()), data_dir or record.data.get("data_dir"))
         if data.fingerprint != record.data["fingerprint"]:
-            raise InputError("the data is not the data that the run was trained on")
+            raise InputError("this is not the data that the run was trained on")
     except InputError as error:
         return Absent(f"Images cannot be shown: {error}.")
 
-    # Each change alone, then all of them together.
+    # Show each change alone, then all changes together.
     before = np.array(data.train.images[:SHOWN])
     normalization = data.normalization or UNIT
     strips = []

@@ -18,11 +18,11 @@ from kzoo.studies.study import DECIDED, HOLDS, REFUTED, Study
 from kzoo.training.records import RunRecord
 
 MARKS = {HOLDS: ("good", "✓"), REFUTED: ("bad", "✗")}
-"""CSS class and sign of the verdicts that decide; the others have ``open`` and ``?``."""
+"""CSS class and sign of the conclusive verdicts; the others have ``open`` and ``?``."""
 
 
 def results_table(records: BudgetRecords) -> Table:
-    """Our values (mean ± standard deviation over seeds), the reported ones and the differences."""
+    """Our values (mean ± standard deviation over seeds), the reported values and the differences."""
     names = tables.columns(records)
     rows = tables.rows(records)
     reported = [any(row.cells[i].reported is not None for row in rows) for i in range(len(names))]
@@ -49,7 +49,7 @@ def results_table(records: BudgetRecords) -> Table:
 
 
 def _budget_part(records: BudgetRecords, number: int, links: Mapping[str, str], folded: bool) -> dict[str, Any]:
-    """Everything that the page shows of one budget."""
+    """Everything that the page shows for one budget."""
     runs = {label: records.records(label) for label in records.recorded}
     verdicts = tables.verdicts(records)
     return {
@@ -70,19 +70,19 @@ def _budget_part(records: BudgetRecords, number: int, links: Mapping[str, str], 
 
 
 def run_part(title: str, link: str, record: RunRecord) -> dict[str, Any]:
-    """Everything that a page of several runs shows of one; `link` leads to the run's own page, if it has one."""
+    """Everything that a page of several runs shows for one; `link` is the address of the run's own page, or empty."""
     return {"title": title, "link": link, **recorded(record)}
 
 
 def _links(records: StudyRecords, directory: Path) -> dict[str, str]:
-    """By digest, the relative path from a directory to a run's own page, for runs that have one."""
+    """By digest, the address of each run's own page relative to a directory, for runs that have one."""
     files = {file.digest: file.path for group in records.files.values() for file in group if file.in_run}
     pages = {digest: path.with_name("report.html") for digest, path in files.items()}
     return {digest: link_to(page, directory) for digest, page in pages.items() if page.is_file()}
 
 
 def link_to(page: Path, directory: Path) -> str:
-    """The relative address of a page as seen from a directory; empty if there is none."""
+    """The address of a page relative to a directory; empty if there is no such address."""
     try:
         return quote(Path(os.path.relpath(page, directory)).as_posix())
     except ValueError:  # on another drive
@@ -106,8 +106,8 @@ def study_page(study: Study, records: StudyRecords, path: str | Path) -> Path:
     Args:
         study: the study.
         records: its records by budget, from `kzoo.studies.records.study_records`. Budgets are never mixed: each has
-            its own table, verdicts and curves. If any budget has runs of the user, those with committed records only
-            are folded below it.
+            its own table, verdicts and curves. If the user has runs at any budget, the budgets with only
+            committed records are collapsed below.
         path: the HTML file; an earlier page of kzoo's is replaced.
 
     Returns:

@@ -1,4 +1,4 @@
 """Inspection of any Keras model: its layers, graph, gradients, receptive fields, sizes and outputs.
 
-Nothing here knows of kzoo's models, of recipes or of runs: models, training and diagnostics build on it.
+Nothing here depends on kzoo's models, recipes or runs; models, training and diagnostics build on this package.
 """

@@ -1,4 +1,4 @@
-"""What training and inspecting a model need from TensorFlow, JAX or PyTorch, each in its own way."""
+"""What training and inspecting a model need from the backend, implemented for TensorFlow, JAX and PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Function = Callable[[list[Any]], tuple[Any, list[Any]]]  # tensors -> (scalar, f
 
 
 def differentiate(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
-    """A function's value, its further results, and the gradients of the value (zeros where it does not depend)."""
+    """A function's value, its further results, and the value's gradients (zeros for tensors it does not depend on)."""
     of_backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     return of_backend[keras.backend.backend()](function, tensors)
 
@@ -27,7 +27,7 @@ def _tensorflow(function: Function, tensors: list[Any]) -> tuple[Any, list[Any],
         tape.watch(tensors)
         value, more = function(tensors)
     gradients = tape.gradient(value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return value, more, [tf.convert_to_tensor(gradient) for gradient in gradients]  # of an Embedding: sparse
+    return value, more, [tf.convert_to_tensor(gradient) for gradient in gradients]  # sparse for an Embedding
 
 
 def _jax(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list[Any]]:
@@ -51,11 +51,11 @@ def _torch(function: Function, tensors: list[Any]) -> tuple[Any, list[Any], list
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of tensors, compiled at its first call where the backend compiles."""
+    """The same function of tensors, compiled at its first call if the backend compiles."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # A partial, since TensorFlow warns of tracing "the same function" for each model where it sees the code is one.
+        # TensorFlow warns about retracing if it sees the same code for each model: a partial hides the code.
         return tf.function(functools.partial(function), autograph=False)
     if keras.backend.backend() == "jax":
         import jax
@@ -65,7 +65,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def values(variables: list[Any]) -> list[Any]:
-    """The present values of Keras variables, as tensors."""
+    """The current values of Keras variables, as tensors."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -74,16 +74,16 @@ def values(variables: list[Any]) -> list[Any]:
 
 
 def sync(model: Any) -> None:
-    """Bring the model's variables up to date in the middle of an epoch (JAX keeps them elsewhere meanwhile)."""
+    """Update the model's variables in the middle of an epoch, when JAX keeps the current values elsewhere."""
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()
 
 
 @contextlib.contextmanager
 def separate_random() -> Iterator[None]:
-    """Within it, PyTorch's global generators start from a fixed seed; afterwards they are as before.
+    """Run a block with PyTorch's global generators at a fixed seed, and restore them afterwards.
 
-    Keras draws from them there, for dropout; elsewhere it keeps the state of all generators in variables.
+    On PyTorch, Keras draws dropout from them; on other backends, it keeps the state of all generators in variables.
     """
     if keras.backend.backend() != "torch":
         yield
@@ -97,7 +97,7 @@ def separate_random() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_gradients() -> Iterator[None]:
-    """Within it, PyTorch remembers nothing for a backward pass; the others do not unless asked."""
+    """Run a block in which PyTorch records nothing for a backward pass; other backends record only on request."""
     if keras.backend.backend() != "torch":
         yield
         return
@@ -108,10 +108,10 @@ def no_gradients() -> Iterator[None]:
 
 
 def seed_step(seed: int, epoch: int, step: int) -> None:
-    """Make a step's dropout depend on the run's seed and its position alone.
+    """Make a step's dropout depend only on the run's seed and the step's position.
 
-    Keras's dropout on PyTorch draws from PyTorch's global generator, not from its layer's seed generator, whose state
-    a checkpoint holds.
+    On PyTorch, Keras's dropout draws from PyTorch's global generator, not from the layer's seed generator, whose state
+    is in the checkpoint.
     """
     if keras.backend.backend() == "torch":
         import torch
@@ -120,7 +120,7 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
 
 
 def devices() -> list[str]:
-    """The devices that Keras can compute on; empty where it cannot list them."""
+    """The devices that Keras can compute on; empty if it cannot list them."""
     try:
         return list(keras.distribution.list_devices())
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):

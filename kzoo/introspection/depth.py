@@ -19,8 +19,8 @@ def layer_factor(mean_abs: Any) -> float:
     """The factor by which the gradient changes on its way back through one layer.
 
     It is 10 to the power of minus the slope of a straight line, fitted by least squares to log10 of the layers' mean
-    absolute gradients over their positions: below 1 gradients shrink towards the first layer, above 1 they grow. Layers
-    without any gradient are left out; with fewer than two others it is nan.
+    absolute gradients over their positions. Below 1, gradients shrink towards the first layer; above 1, they grow.
+    Layers whose gradient is 0 or not finite are left out; if fewer than two remain, the factor is nan.
     """
     values = np.asarray(mean_abs, np.float64)
     positions = np.flatnonzero((values > 0) & np.isfinite(values))
@@ -30,5 +30,5 @@ def layer_factor(mean_abs: Any) -> float:
 
 
 def factor_per_step(positions: np.ndarray, values: np.ndarray) -> float:
-    """The factor from one position to the next: least squares of the logarithm of positive values, at least two."""
+    """The factor from one position to the next: a least-squares fit to the logarithms of two or more values > 0."""
     return float(np.exp(np.polyfit(positions, np.log(values), 1)[0]))

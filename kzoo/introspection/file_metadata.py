@@ -1,8 +1,8 @@
 """Metadata of an exported file: class names, recipe, inputs and outputs. Imports no Keras.
 
 A SavedModel holds it in ``assets.extra/kzoo.json`` (TensorFlow's directory for additional files), ONNX in
-``metadata_props``, one property per field. LiteRT and Keras files hold ``kzoo.json`` in a zip archive: appended to
-a LiteRT file (where LiteRT's own metadata keeps associated files); a Keras file is such an archive itself.
+``metadata_props``, one property per field. LiteRT and Keras files hold ``kzoo.json`` in a zip archive: a Keras file is
+one itself, and a LiteRT file has one appended (where LiteRT's own metadata keeps associated files).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_inside(path: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def as_properties(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata as ONNX properties: text by name; other values as JSON."""
+    """Metadata as ONNX properties: text as it is, other values as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
 
 
@@ -53,10 +53,10 @@ def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read the metadata of a SavedModel's folder, a LiteRT or a Keras file; empty if it has none.
+    """Read the metadata of a SavedModel's folder, a LiteRT file or a Keras file; empty if there is none.
 
     Raises:
-        InputError: it is damaged, or a newer kzoo wrote it.
+        InputError: the metadata is damaged, or was written by a newer kzoo.
     """
     text: str | None = None
     try:

@@ -1,8 +1,8 @@
 """Gradients of any Keras model: with respect to its weights, its input, or a layer's output.
 
-The differences between the backends are in `backends`, one small function each. The model is called within a
-`keras.StatelessScope`, so that none of its variables changes, whatever its layers do. A layer's output is recorded by
-putting a function before its `call` on the instance; a gradient with respect to it is one with respect to zeros added.
+The differences between the backends are in `backends`, one small function each. The model is called in a
+`keras.StatelessScope`, so none of its variables change, whatever its layers do. To record a layer's output, its `call`
+is replaced on the instance; the gradient with respect to the output is the gradient with respect to zeros added to it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class ActivationGradients(NamedTuple):
 
 
 class LossProbe:
-    """Mean cross entropy on fixed images and its gradients; compiled at its first call, so made to be called again.
+    """Mean cross entropy on fixed images and its gradients, compiled at the first call for repeated use.
 
-    Neither weights, moving averages, seeds of dropout, gradients kept by PyTorch nor any global generator change. With
-    unchanged weights and seeds, dropout is the same at each call. Penalties of regularizers are not part of the loss.
+    A call changes no weights, moving averages, dropout seeds, gradients kept by PyTorch or global generators. With
+    unchanged weights and seeds, dropout is the same at each call. Regularization penalties are not part of the loss.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class LossProbe:
         self._compute = backends.compiled(self._gradients) if compiled else self._gradients
 
     def __call__(self) -> LossGradients:
-        """The loss with the model's present weights, and its gradients."""
+        """The loss with the model's current weights, and its gradients."""
         with backends.separate_random():
             loss, gradients = self._compute(backends.values(self._trained), backends.values(self._others))
         return LossGradients(float(_numpy(loss)), [_numpy(gradient) for gradient in gradients])
@@ -99,8 +99,8 @@ def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, traini
     """Mean cross entropy of a classifier and its gradients with respect to all trainable weights.
 
     Args:
-        model: a built Keras model with one input and one output (batch, classes), logits or probabilities, or one
-            sigmoid; nested and subclassed ones too. A softmax at its end is left out, the loss computed from logits.
+        model: a built Keras model (also nested or subclassed) with one input and one output: logits or probabilities
+            (batch, classes), or one sigmoid. The loss is computed from logits, without a final softmax.
         images: (n, ...) as the model takes them, of any type.
         targets: integers (n,), or shares of each class (n, classes).
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
@@ -109,8 +109,8 @@ def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, traini
         The loss and arrays in the order of `model.trainable_variables`. The model is as it was before.
 
     Raises:
-        InputError: the model is not built, has several inputs or outputs, or no weights to train; or images or targets
-            do not fit it.
+        InputError: the model is not built, has several inputs or outputs, or has no weights to train; or the images or
+            targets do not fit it.
     """
     return LossProbe(model, images, targets, training=training, compiled=False)()
 
@@ -131,7 +131,7 @@ def layer_outputs(
 
     Raises:
         InputError: the model is not built or has several inputs, the images do not fit it, or a layer is unknown, is
-            not used, or gives several tensors.
+            not used, or returns several tensors.
     """
     chosen = [find_layer(model, layer) for layer in layers]
     inputs = prepare_images(model, images)
@@ -151,11 +151,11 @@ def activation_gradients(
         model: a built Keras model with one input.
         layer: a path (see `find_layers`), a name that only one layer has, or a layer.
         images: (n, ...) as the model takes them.
-        score: takes the model's outputs and returns one value for each image (n,), by `keras.ops`.
+        score: takes the model's outputs and returns one value for each image (n,), computed with `keras.ops`.
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Returns:
-        The layer's output (n, ...) and the gradient. Of a layer that is used several times, for its last use.
+        The layer's output (n, ...) and the gradient; for a layer that is used several times, those of the last use.
 
     Raises:
         InputError: see `layer_outputs`.
@@ -183,7 +183,7 @@ def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any]
     Args:
         model: a built Keras model with one input.
         images: (n, ...) as the model takes them.
-        score: takes the model's outputs and returns one value for each image (n,), by `keras.ops`.
+        score: takes the model's outputs and returns one value for each image (n,), computed with `keras.ops`.
         layer: a layer (see `activation_gradients`) whose output `score` takes instead of the model's.
 
     Returns:
@@ -225,7 +225,7 @@ def prepare_images(model: keras.Model, images: Any) -> Any:
         try:
             images = np.asarray(images)
         except ValueError:
-            raise InputError("images must all have one shape") from None
+            raise InputError("images must all have the same shape") from None
     if isinstance(images, np.ndarray) and images.dtype.kind not in "biuf":
         raise InputError(f"images must be numbers, not {images.dtype}")
 
@@ -236,7 +236,7 @@ def prepare_images(model: keras.Model, images: Any) -> Any:
     if not fits or len(shape) < 2 or not shape[0]:
         raise InputError(f"images must be one or more of shape {expected[1:]} for {model.name!r}, not {shape}")
 
-    # The type of its input, or else of its weights.
+    # The type of the model's input, or else of its weights.
     floats = [v.dtype for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
     dtype = inputs[0].dtype if inputs else (floats or [keras.config.floatx()])[0]
     return ops.cast(ops.convert_to_tensor(images), dtype)
@@ -262,13 +262,13 @@ def _last(path: str, outputs: list[Any]) -> Any:
     if not outputs:
         raise InputError(f"layer {path!r} is not used when the model is called")
     if not hasattr(outputs[-1], "dtype"):
-        raise InputError(f"layer {path!r} gives several tensors: choose one that gives one")
+        raise InputError(f"layer {path!r} returns several tensors: choose a layer that returns one")
     return outputs[-1]
 
 
 @contextlib.contextmanager
 def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
-    """Within it, a layer's outputs are appended to a list; `add` is added to the output of its use number `use`."""
+    """Append a layer's outputs to a list during a block; `add` is added to the output of use number `use`, from 0."""
     outputs: list[Any] = []
     before, call = layer.__dict__.get("call"), layer.call
 

@@ -1,7 +1,7 @@
-"""A Keras model's graph: its layer calls, with the models nested in it unfolded, and the way from tensors to calls.
+"""A Keras model's graph: its layer calls, with nested models unfolded, and the calls that tensors come from.
 
-Keras has no public way to the calls of a shared layer, or to the layers inside a layer. This module alone touches the
-private attributes that `model.summary` uses too; all others ask it.
+Keras has no public way to find the calls of a shared layer, or the layers inside a layer. Only this module uses the
+private attributes for them, which `model.summary` uses too.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Call:
     """One use of one layer (or of a Keras operation such as ``a + b``).
 
     Attributes:
-        name: the layer's name; inside a nested model, after the latter's name and a slash.
+        name: the layer's name, preceded by the path of the nested model that contains it, if any, and a slash.
         layer: the layer or operation.
-        inputs: numbers of the tensors that go in; none for an input of the model.
-        outputs: numbers of the tensors that come out.
+        inputs: numbers that identify the input tensors; empty for an input of the model.
+        outputs: numbers that identify the output tensors.
         input_shapes: their shapes, without the batch.
         output_shapes: their shapes, without the batch.
         output_dtypes: their types, e.g. ``"float32"``.
@@ -43,7 +43,7 @@ class Call:
 
 
 def calls(model: keras.Model) -> list[Call]:
-    """All calls, each after those whose tensors it uses.
+    """All calls, in topological order.
 
     Raises:
         InputError: the model has no fixed graph: it is an unbuilt Sequential, or a subclass with a custom `call`.
@@ -68,19 +68,19 @@ def functional(model: Any) -> Any:
 
 
 def nodes(model: keras.Model) -> list[Any]:
-    """Keras's nodes of a model with a graph, those of its inputs included, each after those that it depends on."""
+    """Keras's nodes of a model with a graph, in topological order, including those of its inputs."""
     by_depth = functional(model)._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def maker(tensor: Any) -> tuple[Any, Any]:
-    """The operation that a symbolic tensor comes from, and the node of that call."""
+    """The operation that a symbolic tensor comes from, and the node of its call."""
     history = tensor._keras_history
     return history.operation, history.operation._inbound_nodes[history.node_index]
 
 
 def node_within(model: keras.Model, operation: Any) -> Any:
-    """The node of an operation's last call in a model with a graph: other models may call the same operation."""
+    """The node of an operation's last call within a model with a graph; other models can call the operation too."""
     return [node for node in nodes(model) if node.operation is operation][-1]
 
 
@@ -90,22 +90,22 @@ def last_node(operation: Any) -> Any:
 
 
 def input_structure(model: keras.Model) -> Any:
-    """The inputs of a model with a graph as they were nested when it was made."""
+    """The inputs of a model with a graph, nested as they were when it was made."""
     return functional(model)._inputs_struct
 
 
 def output_structure(model: keras.Model) -> Any:
-    """The outputs of a model with a graph as they were nested when it was made; None for other models."""
+    """The outputs of a model with a graph, nested as they were when it was made; None for other models."""
     return getattr(functional(model), "_outputs_struct", None)
 
 
 def called_shapes(model: keras.Model) -> dict[str, Any] | None:
-    """The input shapes that a subclassed model was built with; None where it does not keep them."""
+    """The input shapes that a subclassed model was built with; None if it does not keep them."""
     return getattr(model, "_build_shapes_dict", None)
 
 
 def inner_layers(layer: Any, *, recursive: bool = True) -> list[Any]:
-    """The layers that a layer or model is made of; `recursive`: those inside them too. The layer itself is left out."""
+    """The layers inside a layer or model; `recursive` includes the layers inside these."""
     return list(layer._flatten_layers(include_self=False, recursive=recursive))
 
 

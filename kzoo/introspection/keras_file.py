@@ -12,7 +12,7 @@ from kzoo.files import user_path
 
 
 def load_keras_file(path: str | Path) -> keras.Model:
-    """Load a model from a file, without its optimizer; code in the file (a Lambda layer's) is refused.
+    """Load a model from a file, without its optimizer; code in the file (of a Lambda layer) is refused.
 
     Raises:
         InputError: the file does not exist, or contains no model that can be loaded.
@@ -22,10 +22,10 @@ def load_keras_file(path: str | Path) -> keras.Model:
         raise InputError(f"file {str(path)!r} does not exist")
     if not zipfile.is_zipfile(path):
         raise InputError(
-            f"file {str(path)!r} is not a Keras model that can be loaded: it is no zip archive, or damaged"
+            f"file {str(path)!r} is not a Keras model that can be loaded: it is not a zip archive, or is damaged"
         )
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged file, or a class of another version, makes Keras raise
+    except Exception as error:  # for a damaged file or another version's class, Keras raises anything
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None

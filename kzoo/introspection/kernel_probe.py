@@ -35,7 +35,7 @@ class KernelProbe:
         return self._probe()
 
     def by_layer(self, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
-        """Picks the kernels' arrays, layer by layer, out of one array for each trainable variable."""
+        """Select the kernels' arrays, layer by layer, from one array for each trainable variable."""
         return [[arrays[i] for i in indices] for indices in self._indices]
 
     def weights(self) -> list[list[np.ndarray]]:

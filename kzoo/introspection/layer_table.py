@@ -1,4 +1,4 @@
-"""A model layer by layer, after report c's first table: output, memory, parameters, work, receptive field."""
+"""A model layer by layer, as in report c's first table: output, memory, parameters, work, receptive field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kzoo.introspection.graph import Call, calls, input_structure
 from kzoo.introspection.layers import freeze_alike
 from kzoo.introspection.receptive_field import receptive_fields
 
-# Work that is not read off a kernel: it is reported as not counted, never as zero.
+# Work that cannot be read from a kernel: it is reported as not counted, never as zero.
 _UNCOUNTED = ("AdditiveAttention", "Attention", "Dot", "Einsum", "Matmul")
 
 
@@ -25,16 +25,16 @@ class LayerRow:
     """One use of one layer.
 
     Attributes:
-        name: the layer's name, after those of the models it is nested in.
+        name: the layer's name, preceded by the names of the models it is nested in.
         type: its class.
         output_shape: of one image's output (the first one, if there are several).
         activation_bytes: size of the output, per image.
-        parameters: of the layer, trainable or not; 0 where a shared layer is used again.
-        trainable_parameters: of these, the trainable ones.
-        multiply_adds: per image, in convolutions and dense layers; additions of a bias, normalization, pooling and
-            activations are not counted, padded zeros are.
+        parameters: number of parameters, trainable or not; 0 if a shared layer is used again.
+        trainable_parameters: number of trainable parameters.
+        multiply_adds: per image, in convolutions and dense layers; padded zeros are counted, but bias additions,
+            normalization, pooling and activations are not.
         receptive_field: rows and columns of the input that one output pixel can depend on, not cut off at the
-            image's border; None where it is the whole input (after flattening or global pooling) or unknown.
+            image's border; None if it is the whole input (after flattening or global pooling) or unknown.
     """
 
     name: str
@@ -54,7 +54,7 @@ class LayerTable:
     Attributes:
         name: the model's name.
         rows: the layers.
-        uncounted: names of layers with multiply-adds that the table does not know how to count.
+        uncounted: names of layers whose multiply-adds cannot be counted.
     """
 
     name: str
@@ -124,8 +124,8 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
     """Describe any Functional or built Sequential Keras model.
 
     Args:
-        model: kzoo's or any other; models nested in it are unfolded.
-        input_shape: (height, width, channels) to describe it for, where the model leaves them open.
+        model: one of kzoo's or any other; nested models are unfolded.
+        input_shape: (height, width, channels) to describe the model for; needed if it leaves a size open.
 
     Raises:
         InputError: the model has no fixed graph, some size is open, or `input_shape` does not fit the model.
@@ -146,14 +146,14 @@ def layer_table(model: keras.Model, input_shape: Sequence[int] | None = None) ->
 
 
 def _of_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
-    """A copy of a model for images of another size, of which no weight depends on the size."""
+    """A copy of a model for images of another size; refused if its weights would have other shapes."""
     inputs = [call.name for call in calls(model) if not call.inputs]
     problem = f"input_shape={shown(input_shape)}: model {model.name!r}"
     if len(inputs) != 1:
         raise InputError(f"{problem} has {len(inputs)} inputs")
     try:
         image = keras.Input(tuple(input_shape), name=inputs[0])
-        nested = keras.tree.pack_sequence_as(input_structure(model), [image])  # as of keras.Model([x], y)
+        nested = keras.tree.pack_sequence_as(input_structure(model), [image])  # e.g. of keras.Model([x], y)
         copy = keras.models.clone_model(model, input_tensors=nested)
     except (TypeError, ValueError) as error:
         raise InputError(f"{problem} does not take it: {str(error).strip().partition(chr(10))[0]}") from None
@@ -213,6 +213,6 @@ def _multiply_adds(call: Call) -> int | None:
         return after // layer.filters * math.prod(layer.kernel.shape)
     if isinstance(layer, (layers.Embedding, layers.PReLU)):
         return 0
-    # Scales and shifts per channel are not counted; any other table of weights is work of an unknown kind.
+    # Scales and shifts per channel are not counted; weights with more axes mean work of an unknown kind.
     tables = any(len(weight.shape) > 1 for weight in getattr(layer, "weights", []))
     return None if tables or type(layer).__name__ in _UNCOUNTED else 0

@@ -1,4 +1,4 @@
-"""The layers of any Keras model by path, those of nested models and of composite layers included."""
+"""The layers of any Keras model by path, including those inside nested models and composite layers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
     """All layers that compute something themselves, with their paths.
 
     Args:
-        model: a built Keras model; nested and subclassed ones are unfolded, and so are layers made of layers.
+        model: a built Keras model; nested and subclassed models and layers made of layers are unfolded.
 
     Returns:
-        (path, layer) pairs. A path is the layer's name, inside a nested model after the latter's name and a slash. The
-        order is topological in Functional and Sequential models, elsewhere that in which layers became attributes.
+        (path, layer) pairs. A path is the layer's name, preceded by the path of the model or layer that contains it, if
+        any, and a slash. The order is topological in Functional and Sequential models; in other models, it is the order
+        in which layers became attributes.
         A layer used several times appears once. Inputs and operations such as ``a + b`` are not layers.
 
     Raises:
@@ -31,7 +32,7 @@ def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
 
 
 def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
-    """One layer or nested model, by path, by name (where only one layer has it), or by itself.
+    """One layer or nested model, given by path, by name (if only one layer has it) or as the object itself.
 
     Raises:
         InputError: the model is not built, or no layer or several layers match.
@@ -55,9 +56,9 @@ def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
 
 
 def give_weights(target: Any, values: Sequence[Any]) -> None:
-    """Set the weights of a layer or model, and what Keras's `Normalization` computed from them when it was adapted.
+    """Set the weights of a layer or model, and what Keras's `Normalization` layers compute from them.
 
-    `set_weights` alone leaves such a layer computing with its former mean and variance.
+    `set_weights` alone leaves these layers computing with their former mean and variance.
     """
     target.set_weights(values)
     for layer in [target, *inner_layers(target)] if isinstance(target, keras.Model) else [target]:
@@ -66,15 +67,15 @@ def give_weights(target: Any, values: Sequence[Any]) -> None:
 
 
 def freeze_alike(copy: keras.Model, model: keras.Model) -> None:
-    """Freeze the weights that are frozen in the model that was copied; a config says it of whole layers only."""
+    """Freeze the same weights in a copy as in its model; a config can only freeze whole layers."""
     for own, theirs in zip(copy.weights, model.weights, strict=True):
         own.trainable = theirs.trainable
 
 
 def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:
-    """A layer's kernels: its floating-point weights of two axes or more, those it trains or, if `frozen`, all.
+    """A layer's kernels: its trainable floating-point weights with two or more axes; `frozen` includes frozen ones.
 
-    Those of the layers that it is made of are theirs.
+    Weights of the layers inside it do not count.
     """
     own = {id(variable) for variable in _direct_variables(layer)}
     weights = [weight for weight in (layer.weights if frozen else layer.trainable_weights) if id(weight) in own]
@@ -87,9 +88,9 @@ def kernel(layer: Any, *, frozen: bool = False) -> Any:
 
 
 def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str, list[Any]]]:
-    """Paths of the layers that have kernels, in the order of `find_layers`, and these kernels, each once.
+    """(path, kernels) of each layer that has kernels, in the order of `find_layers`; a shared kernel appears once.
 
-    A layer may have several (a separable convolution, a recurrent layer).
+    A layer can have several (a separable convolution, a recurrent layer).
 
     Raises:
         InputError: the model is not built.
@@ -105,7 +106,7 @@ def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str,
 
 
 def check_built(model: keras.Model) -> None:
-    """Refuse other objects than Keras models, and models without weights yet."""
+    """Refuse objects that are not Keras models, and models that are not built."""
     if not isinstance(model, keras.Model):
         raise InputError(f"model must be a keras.Model, not {type(model).__name__}")
     if not model.built:
@@ -135,10 +136,10 @@ def _direct_variables(layer: Any) -> list[Any]:
 
 
 def automatic_name(kind: str) -> str:
-    """The name that Keras gives to a layer or operation of a class, before it counts: ``max_pooling2d``."""
+    """The name that Keras gives to the first layer or operation of a class: ``max_pooling2d``."""
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)).lower()
 
 
 def is_automatic(name: str, kind: str) -> bool:
-    """Whether Keras made a name from its class, and counted: ``max_pooling2d``, ``max_pooling2d_1``."""
+    """Whether Keras made a name from a class, with or without a number: ``max_pooling2d``, ``max_pooling2d_1``."""
     return re.fullmatch(rf"{re.escape(automatic_name(kind))}(_\d+)?", name) is not None

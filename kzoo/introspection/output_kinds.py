@@ -1,9 +1,9 @@
 """The kinds of a classifier's outputs, read from their values alone (no Keras).
 
 - ``"softmax"``: probabilities of classes that exclude each other; each row adds up to 1.
-- ``"logits"``: a softmax turns them into those.
+- ``"logits"``: class scores, which a softmax turns into such probabilities.
 - ``"sigmoid"``: one output, the probability of the second of two classes.
-- ``"sigmoids"``: several probabilities that do not exclude each other: labels, of which an image may have several.
+- ``"sigmoids"``: one probability for each of several labels, which do not exclude each other.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Kind = Literal["softmax", "logits", "sigmoid", "sigmoids"]
 
 
 def kind_of(trials: Sequence[np.ndarray], rounding: float = 0.0) -> Kind:
-    """The kind that all of some outputs can be.
+    """The kind that fits all trials.
 
     Args:
-        trials: arrays (n, outputs) of one network, best with several settings of its weights: outputs of an untrained
-            network may lie between 0 and 1 by chance.
-        rounding: by how much each may be off.
+        trials: arrays (n, outputs) of one network, preferably with several settings of its weights: an untrained
+            network's outputs can lie between 0 and 1 by chance.
+        rounding: largest rounding error of an output.
     """
     values = [np.asarray(outputs, np.float64) for outputs in trials]
     bounded = all(bool((v >= -1e-6 - rounding).all() and (v <= 1 + 1e-3 + rounding).all()) for v in values)
@@ -36,9 +36,9 @@ def kind_of(trials: Sequence[np.ndarray], rounding: float = 0.0) -> Kind:
 
 
 def as_probabilities(outputs: np.ndarray, kind: Kind) -> np.ndarray:
-    """Outputs (n, outputs) as probabilities, float64: (n, classes), or (n, labels) where they are ``"sigmoids"``.
+    """Outputs (n, outputs) as probabilities, float64: (n, classes), or (n, labels) for ``"sigmoids"``.
 
-    One sigmoid becomes two columns, of the first class and the second.
+    One sigmoid becomes two columns, for the first and the second class.
     """
     values = np.asarray(outputs, np.float64)
     if kind == "logits":

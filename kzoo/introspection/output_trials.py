@@ -13,8 +13,8 @@ from kzoo.introspection.graph import called_shapes, output_structure
 from kzoo.introspection.output_kinds import Kind
 
 PUSHES = (30.0, 3.0, 0.3)
-"""How far a trial moves the weights of the last layers: a logit then leaves 0 to 1, which a probability cannot. The
-smaller steps are for networks whose outputs overflow, as those that take an exponential do."""
+"""How far a trial moves the weights of the last layers: logits then leave the range 0 to 1, which probabilities cannot.
+The smaller steps are for networks whose outputs overflow, for example because they take an exponential."""
 
 
 def output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
@@ -23,7 +23,7 @@ def output_shape(model: keras.Model, images: Any) -> tuple[Any, ...]:
     Raises:
         InputError: the model has several outputs, or one of another shape.
     """
-    # The shape, from the graph, or from a call where there is none.
+    # The shape, from the graph, or from a call if there is no graph.
     wanted = "one output (batch, classes) is needed"
     shape: Any = getattr(model, "output_shape", None) if getattr(model, "outputs", None) else None
     structure = output_structure(model)
@@ -63,7 +63,7 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
     """
     try:
         return tuple(model.input_shape)
-    except AttributeError:  # of a custom class, which remembers the shapes of its calls
+    except AttributeError:  # a custom class, for which Keras keeps the shapes of calls
         shapes = called_shapes(model)
     if not shapes:
         raise InputError(f"model {model.name!r} does not say what inputs it takes: call it once on images")
@@ -76,7 +76,7 @@ def _call(model: keras.Model, images: Any, changed: Any = ()) -> Any:
 
 
 def trials_of(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
-    """Outputs (n, count) with the network's weights, and with those of its last layers moved up and down."""
+    """Outputs (n, count) with the network's weights, and with the weights of its last layers moved up and down."""
     inputs, rng = _images(model, images), np.random.default_rng(0)
     last = [variable for variable in model.weights if count in variable.shape and "float" in str(variable.dtype)]
     steps = [rng.uniform(0.5, 1.5, tuple(variable.shape)) for variable in last]
@@ -86,7 +86,7 @@ def trials_of(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
             changed = []
             for variable, step in zip(last, steps, strict=True):
                 if sign < 0 and "variance" in variable.name:
-                    continue  # its root is taken
+                    continue  # must stay positive for its square root
                 value = ops.convert_to_numpy(ops.cast(variable, "float32")) + sign * push * step
                 changed.append((variable, ops.cast(ops.convert_to_tensor(value), variable.dtype)))
             outputs = np.asarray(ops.convert_to_numpy(ops.cast(_call(model, inputs, changed), "float32")))
@@ -97,7 +97,7 @@ def trials_of(model: keras.Model, images: Any, count: int) -> list[np.ndarray]:
 
 
 def check_sums(model: keras.Model, kind: Kind, trials: list[np.ndarray]) -> None:
-    """Refuse a sum of softmaxes, as in an ensemble: it is not logits, and a softmax over it is far too uncertain.
+    """Refuse a sum of softmaxes, as in an ensemble: these are not logits, and their softmax is far too uncertain.
 
     Raises:
         InputError: the outputs are such a sum.

@@ -1,9 +1,9 @@
 """The kind of a classifier's outputs, for training, evaluation, diagnosis, prediction and export alike.
 
-A network is judged by its computation. From its output back, each operation without weights is tried on numbers: a
-softmax is one however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in a layer), and
-operations without effect, such as a linear activation in float32 behind it, are skipped. If that is not enough, the
-whole network is tried on a few images, with its weights and with others: see `kzoo.introspection.output_kinds`.
+The kind follows from what the network computes. Starting at its output, each operation without weights is tried on
+numbers. This finds a softmax however it is written (a layer, an activation, ``keras.ops.softmax``, ``tf.nn.softmax`` in
+a layer) and skips operations without effect, such as a linear activation in float32 after it. If that is not enough,
+the whole network is tried on a few images, with its weights and with others: see `kzoo.introspection.output_kinds`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Outputs:
     Attributes:
         kind: ``"softmax"``, ``"logits"``, ``"sigmoid"`` or ``"sigmoids"``, see `kzoo.introspection.output_kinds`.
         classes: how many classes (labels, for ``"sigmoids"``); 2 for one sigmoid.
-        model: a model that shares the network's layers and has one output for each class: the network itself, or up to
-            the softmax or sigmoid at its end.
-        logits: whether that gives logits, else probabilities.
-        ending: the layer or operation that computes the softmax or sigmoid; None where it cannot be taken out.
+        model: a model that shares the network's layers and has one output for each class: the network itself, or the
+            part before its final softmax or sigmoid.
+        logits: whether `model` returns logits; otherwise, it returns probabilities.
+        ending: the layer or operation that computes the softmax or sigmoid; None if none can be taken out.
     """
 
     kind: Kind
@@ -53,15 +53,15 @@ class Outputs:
 
 
 def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
-    """Find out the kind of a network's outputs.
+    """Determine the kind of a network's outputs.
 
     Args:
         model: a built Keras model with one output of shape (batch, outputs).
         images: a few inputs to try it with; drawn from 0-255 by default.
 
     Raises:
-        InputError: it has several outputs or others than (batch, outputs), or they are neither logits nor
-            probabilities, or those of one image depend on the other images of its batch.
+        InputError: the model has several outputs, or one of another shape; the outputs are neither logits nor
+            probabilities; or the outputs for one image depend on the other images of its batch.
     """
     shape = output_shape(model, images)
     ending, kind, below = _ending(model) if has_graph(model) else (None, None, None)
@@ -78,7 +78,7 @@ def read_outputs(model: keras.Model, images: Any = None) -> Outputs:
     if shape[-1] == 1 and kind in ("softmax", "logits"):
         what = "a softmax over one output is always 1" if kind == "softmax" else "one output without a sigmoid"
         raise InputError(
-            f"model {model.name!r}: {what}. Of two classes give one output with a sigmoid, or one output for each class"
+            f"model {model.name!r}: {what}. For two classes, use one output with a sigmoid or one output per class"
         )
     classes = 2 if kind == "sigmoid" else shape[-1]
     view, logits = _view(model, kind, ending, shape)
@@ -89,20 +89,20 @@ def class_outputs(model: keras.Model, images: Any = None) -> Outputs:
     """The kind of a network's outputs, if its classes exclude each other; see `read_outputs`.
 
     Raises:
-        InputError: they are several sigmoids.
+        InputError: the outputs are several sigmoids.
     """
     outputs = read_outputs(model, images)
     if outputs.kind == "sigmoids":
         raise InputError(
-            f"model {model.name!r} ends in {outputs.classes} sigmoids, that is several labels for one image; data has "
-            "one class for each: end it in a softmax, or in logits"
+            f"model {model.name!r} ends in {outputs.classes} sigmoids, that is several labels for one image, but "
+            "the data has one class for each image: end it in a softmax, or in logits"
         )
     return outputs
 
 
 @contextlib.contextmanager
 def without_ending(ending: Any) -> Iterator[None]:
-    """Within it, a softmax or sigmoid from `read_outputs` passes its input on unchanged.
+    """Run a block in which a softmax or sigmoid from `read_outputs` returns its input unchanged.
 
     Args:
         ending: `Outputs.ending`; None changes nothing.
@@ -110,7 +110,7 @@ def without_ending(ending: Any) -> Iterator[None]:
     if ending is None:
         yield
         return
-    # On the instance itself, as PyTorch's modules accept no function instead of a layer.
+    # In the instance's dictionary, because PyTorch's modules do not accept a function in place of a layer.
     name = "activation" if hasattr(ending, "activation") else "call"
     overridden, before = name in ending.__dict__, ending.__dict__.get(name)
     ending.__dict__[name] = keras.activations.linear if name == "activation" else _first
@@ -127,22 +127,22 @@ def _first(inputs: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
-    """The operation that ends a graph in a softmax or sigmoid, and the kind of outputs, as far as the graph tells.
+    """The operation that computes a graph's final softmax or sigmoid, and the kind of outputs, if the graph shows them.
 
     Returns:
-        The operation; the kind, or None if it must be tried; and, then, the kind below an unknown operation.
+        The operation; the kind, or None if it must be tried; and then the kind that later operations change, if known.
     """
     tensor, changed = model.outputs[0], False
     while True:
         operation, node = maker(tensor)
-        # A model within is looked into.
+        # Look into a nested model.
         if isinstance(operation, keras.Model):
             if not has_graph(operation) or len(operation.outputs) != 1:
                 return None, None, None
             tensor = operation.outputs[0]
             continue
 
-        # Decided by this operation, else by the one before it.
+        # This operation decides, or else the one before it.
         effect = _effect(operation, node, tensor.shape)
         if effect in ("softmax", "sigmoid"):
             kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
@@ -163,7 +163,7 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
 
     Returns:
         "nothing", "softmax", "sigmoid", "changes", "logits" or "unknown"; or "like softmax", "like sigmoid" or "like
-        sigmoids" for another activation (hard_sigmoid, one of the user's own) that gives what these give.
+        sigmoids" for another activation (hard_sigmoid, a custom one) with outputs of that kind.
     """
     weighted = bool(getattr(operation, "weights", ()))
     if weighted and not type(operation).__module__.startswith("keras."):
@@ -176,7 +176,7 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
         kind = kind_of([_values(activation, shape[-1])[1]])
         return kind if kind == "logits" else f"like {kind}"
 
-    # An operation without weights is tried.
+    # Try an operation without weights.
     if len(node.input_tensors) != 1:
         return "unknown"
     (tensor,) = node.input_tensors
@@ -191,10 +191,10 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
 
 
 def _tried(function: Any, count: int) -> str:
-    """What a function of (n, count) numbers does, by trying it."""
+    """The effect of a function of (n, count) numbers, found by trying it."""
     try:
         x, y = _values(function, count)
-    except Exception:  # whatever a user's function raises
+    except Exception:  # a user's function can raise anything
         return "unknown"
     for name, expected in (("nothing", x), ("softmax", softmax(x, axis=-1)), ("sigmoid", expit(x))):
         if y.shape == expected.shape and np.allclose(y, expected, rtol=2e-2, atol=5e-3):  # bfloat16 too
@@ -203,7 +203,7 @@ def _tried(function: Any, count: int) -> str:
 
 
 def _values(function: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random numbers (n, count), and what a function makes of them."""
+    """Random numbers (n, count), and a function's values for them."""
     x = np.random.default_rng(0).normal(0, 4, (16, count)).astype("float32")
     with keras.StatelessScope():
         return x, np.asarray(ops.convert_to_numpy(ops.cast(function(ops.convert_to_tensor(x)), "float32")))

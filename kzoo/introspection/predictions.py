@@ -1,4 +1,4 @@
-"""What a classifier answers for images of any type."""
+"""A classifier's probabilities for images of any type."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kzoo.introspection.output_kinds import Kind, as_probabilities
 
 
 def probabilities_of(model: keras.Model, images: np.ndarray, kind: Kind, batch_size: int = 32) -> np.ndarray:
-    """Probabilities of a model's classes, float64 (n, classes), see `kzoo.introspection.output_kinds.as_probabilities`.
+    """Probabilities of a model's classes, float64 (n, classes); see `kzoo.introspection.output_kinds.as_probabilities`.
 
     Args:
         model: a built classifier.
         images: (n, ...), of any type.
-        kind: of its outputs, see `kzoo.introspection.outputs.read_outputs`.
+        kind: kind of its outputs, see `kzoo.introspection.outputs.read_outputs`.
         batch_size: images processed at once.
 
     Raises:
-        InputError: the images do not fit the model, or its outputs are not numbers.
+        InputError: the images do not fit the model, or a probability is NaN.
     """
     outputs = []
     for start in range(0, len(images), batch_size):

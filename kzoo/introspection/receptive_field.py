@@ -1,8 +1,8 @@
-"""Theoretical receptive fields: how far apart the input pixels are that an output can depend on.
+"""Theoretical receptive fields: the extent of the input pixels that an output can depend on.
 
-Every layer maps an interval of its output's rows to the interval of its input's rows that they are made from. From
-one output row these intervals are followed back to the model's input; where branches meet, the hull of theirs counts.
-So strides, dilation, uneven padding, cropping and upsampling are exact, and nothing is cut off at the image's border.
+Every layer maps an interval of output rows to the interval of input rows that they are computed from. These intervals
+are followed from one output row back to the model's input; where branches meet, their hull counts. Strides, dilation,
+uneven padding, cropping and upsampling are therefore exact, and nothing is cut off at the image's border.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from kzoo.introspection.graph import Call
 
-# Where a field depends on the position (upsampling, adaptive pooling), as many positions are tried.
+# Positions tried where a field depends on the position (upsampling, adaptive pooling).
 _POSITIONS = 64
 
 _POINTWISE = re.compile(
@@ -32,11 +32,11 @@ _REARRANGING = ("Flatten", "Permute", "Reshape")
 
 @dataclass(frozen=True)
 class _Axis:
-    """How one spatial axis of a layer's output comes from its input's.
+    """How one spatial axis of a layer's output depends on its input.
 
     Attributes:
-        back: first and last output row to first and last input row.
-        even: whether that is the same at every position, but for a shift.
+        back: maps first and last output row to first and last input row.
+        even: whether the map is the same at every position, except for a shift.
     """
 
     back: Callable[[int, int], tuple[int, int]]
@@ -55,7 +55,7 @@ def receptive_fields(calls: Sequence[Call]) -> list[tuple[int, ...] | None]:
     """The receptive field of each call's (first) output.
 
     Args:
-        calls: a model's, see `kzoo.introspection.graph.calls`; all shapes known.
+        calls: a model's calls, see `kzoo.introspection.graph.calls`; all shapes must be known.
 
     Returns:
         Per call, rows and columns (or as many numbers as there are spatial axes); 1 for the input itself. None for
@@ -90,7 +90,7 @@ class _Tracer:
         return known[1:] if self.channels_first else known[:-1]
 
     def trace(self, call: Call, sizes: tuple[int, ...]) -> list[_Source] | None:
-        """Where a call's output comes from; None if that cannot be said."""
+        """The sources of a call's output; None if they are unknown."""
         if not call.inputs:
             return [] if sizes else None
         kind = _kind(call.layer)
@@ -108,7 +108,7 @@ class _Tracer:
         return sources
 
     def rearrange(self, call: Call) -> list[_Source] | None:
-        """Reshaping and transposing, several in a row, as a space-to-depth is made of: traced element by element."""
+        """Trace reshaping and transposing element by element; several in a row can be a space-to-depth."""
         # Where each element of the tensor comes from.
         tensor, shape = call.inputs[0], call.input_shapes[0]
         if tensor in self.sources:
@@ -127,7 +127,7 @@ class _Tracer:
         else:
             return None
 
-        # The way back, if it is one of windows.
+        # The way back, if each output position depends on a window.
         self.rearranged[call.outputs[0]] = origin, start, elements
         if elements.ndim != len(start):
             return None
@@ -153,19 +153,19 @@ class _Tracer:
                 high = interval[1] if high is None else max(high, interval[1])
             for source in self.sources[number]:
                 start, stop = source.axes[axis].back(*interval)
-                if start <= stop:  # otherwise nothing there: the gaps of a transposed convolution
+                if start <= stop:  # otherwise empty: a gap of a transposed convolution
                     known = reached.get(source.tensor, (start, stop))
                     reached[source.tensor] = min(start, known[0]), max(stop, known[1])
         return 0 if low is None or high is None else high - low + 1
 
 
 def _kind(layer: Any) -> str:
-    """Name of the Keras class that a layer is, or is derived from."""
+    """Name of the Keras class of a layer, or that its class is derived from."""
     return next((c.__name__ for c in type(layer).__mro__ if c.__module__.partition(".")[0] == "keras"), "")
 
 
 def _affine(rows: np.ndarray, axis: int, size: int) -> _Axis | None:
-    """The map back from a table that gives the input row of every output element, if it is one of windows."""
+    """The map back, from the input row of every output element; None if output positions do not depend on windows."""
     others = tuple(i for i in range(rows.ndim) if i != axis)
     low, high = rows.min(axis=others), rows.max(axis=others)
     step = int(low[1] - low[0]) if len(low) > 1 else size

@@ -1,4 +1,4 @@
-"""Recipes by name: those of the five reports, those a plugin registered, and each model's default one."""
+"""Recipes by name: the built-in ones, those that plugins register, and each model's default recipe."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def register_recipe(recipe: Recipe) -> Recipe:
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
-    """Names of the recipes that match a wildcard, in the reports' order, plugins' last.
+    """Names of the recipes that match a wildcard, in the order of the reports, with those of plugins last.
 
     Example:
         >>> kzoo.list_recipes("rescue/*")[:2]
@@ -54,7 +54,7 @@ def list_recipes(pattern: str = "*") -> list[str]:
 
 
 def _as_path(name: str) -> str:
-    """What the path of a run or a folder of images, given as a recipe, may have been meant for."""
+    """A hint for the user who gave the path of a run or of a folder of images as a recipe."""
     path = user_path(name)
     if not name or not path.is_dir():
         return ""
@@ -64,14 +64,14 @@ def _as_path(name: str) -> str:
 
 
 def get_recipe(name: str | Path) -> Recipe:
-    """The recipe of a name.
+    """The recipe that a name or path stands for.
 
     Args:
         name: a recipe's name (``"rescue/vgg38"``), a model's name for its family's default recipe, a custom
-            model as ``module:function`` for a recipe of defaults, or the path of a JSON file.
+            model as ``module:function`` for a recipe with default settings, or the path of a JSON file.
 
     Raises:
-        InputError: the name is unknown (the message suggests the nearest one), or the model's default recipe is.
+        InputError: the name is unknown (the message suggests the nearest one), or a model's default recipe is missing.
 
     Example:
         >>> kzoo.get_recipe("rescue/bn").epochs
@@ -87,7 +87,7 @@ def get_recipe(name: str | Path) -> Recipe:
     # The default recipe of a model.
     family, _, model = name.partition("/")
     if family == "default" and MODELS.find(model) is not None:
-        name = model  # the name that its default recipe has
+        name = model  # the model's name, from which the default recipe is made
     if ":" not in name and ("/" in name or MODELS.find(name) is None):
         return REGISTRY.get(name, others=list_models(), hint=_as_path(name))
     default = get_variant(name).recipe
@@ -99,7 +99,7 @@ def get_recipe(name: str | Path) -> Recipe:
             f"model {name!r} has the default recipe {default!r}, which does not exist: register it with "
             "kzoo.register_recipe, or register the model with recipe=None"
         )
-    # The reports' recipes keep ties="first" for the sake of their results; other runs do not need it.
+    # The reports' recipes keep ties="first" so that their results stay the same; other runs do not need it.
     return base.derive(f"default/{name}", model=name, model_options={}, ties="loss")
 
 

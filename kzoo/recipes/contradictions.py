@@ -1,4 +1,4 @@
-"""What no one means by a recipe: settings that contradict each other, and those with a surprising effect (no Keras).
+"""Finds settings of a recipe that contradict each other or have a surprising effect (no Keras).
 
 Recipes of runs that have begun are not checked.
 """
@@ -11,19 +11,19 @@ from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import AdamW, CustomOptimizer, Muon
 
 SGD_RATE, SGD_DECAY = 0.053, 2e-6
-"""Muon's `sgd_rate` and `sgd_decay` for each image of a batch (Jordan 2024, see `Muon`)."""
+"""Muon's usual `sgd_rate` and `sgd_decay` per image of a batch (Jordan 2024, see `Muon`)."""
 
 
 def check_contradictions(recipe: Recipe) -> None:
     """Refuse settings that undo each other.
 
     Raises:
-        InputError: a rate multiplier applies in no epoch, or nothing is left of the alternating flips.
+        InputError: a rate multiplier applies in no epoch, or another augmentation undoes the alternating flips.
     """
     for name, multiplier in recipe.rate_multipliers.items():
         first, last = multiplier.first_epoch, multiplier.last_epoch
         if last is not None and first > last:
-            raise InputError(f"rate_multipliers: {name!r} applies from epoch {first} to {last}, that is never")
+            raise InputError(f"rate_multipliers: {name!r} applies from epoch {first} to {last}, so it never applies")
 
     changes = recipe.augmentation or ()
     alternating = sum(isinstance(change, AlternatingFlip) for change in changes)
@@ -34,19 +34,19 @@ def check_contradictions(recipe: Recipe) -> None:
     for change in changes:
         if alternating and isinstance(change, Flip) and 0 < change.horizontal < 1:
             raise InputError(
-                f"augmentation: flip with horizontal={change.horizontal:g} undoes alternating_flip, because then the "
-                "side is drawn in each epoch: leave one of them out, or flip with horizontal=0"
+                f"augmentation: flip with horizontal={change.horizontal:g} undoes alternating_flip, because it draws "
+                "the side again in each epoch: leave one of them out, or set horizontal=0"
             )
 
 
 def surprises(recipe: Recipe) -> list[str]:
-    """A sentence for each setting that is allowed, as a search may draw it, and hardly meant."""
+    """One sentence for each setting that is allowed, because a search can draw it, but probably not intended."""
     sentences = []
     rate, minimum = recipe.optimizer.learning_rate, getattr(recipe.schedule, "minimum", 0.0)
     if minimum > rate and recipe.epochs > 1:
         sentences.append(
             f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
-            "epoch to epoch; lower the minimum if it is to fall (0 is allowed)"
+            "epoch to epoch; lower the minimum if the rate should fall (0 is allowed)"
         )
     optimizer, batch = recipe.optimizer, recipe.batch_size
     if isinstance(optimizer, Muon) and optimizer.sgd_rate > 4 * SGD_RATE * batch:

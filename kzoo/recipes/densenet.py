@@ -1,7 +1,7 @@
 """Recipes of DenseNets to compare with report a's networks, as its authors planned (conclusions of reports a and b).
 
-They train as report a trains its baseline and its final model, so that only the network differs. (Huang et al.
-2017 trained with SGD for 300 epochs.) Initial weights are the paper's, He et al.'s.
+They train like report a's baseline and final model, so that only the network differs. (Huang et al. 2017 trained with
+SGD for 300 epochs.) Initial weights are He et al.'s, as in the paper.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Recipes for short training: 94% and more on CIFAR-10, after Jordan (2024, arXiv 2404.00498).
 
-The network, the augmentation and the rates for 94% are those of the paper and of its successor with Muon (0.29 PFLOP
-for 94.0% with test-time augmentation after 8 epochs, the mean of 200 runs there), those for 95 and 96% those of the
-author's records before Muon, with SGD and Lookahead. All 50,000 training images are used: nothing is selected, so no
-validation images are held back.
+For 94%, the network, the augmentation and the rates come from the paper and its successor with Muon (0.29 PFLOP for
+94.0% with test-time augmentation after 8 epochs, the mean of the author's 200 runs). For 95 and 96%, they come from
+the author's records before Muon, which use SGD and Lookahead. All 50,000 training images are used: nothing is selected,
+so no validation images are held out.
 
-What differs from the author's code: float32 instead of half precision; whitening from the images in our order; beside
-Muon, the bias of the whitening convolution starts at zero and follows the common schedule until its last epoch, instead
-of a separate one; Lookahead does not average BatchNorm's statistics; the last, smaller batch of an epoch is used.
+Differences from the author's code: float32 instead of half precision; whitening from the images in our order; with
+Muon, the bias of the whitening convolution starts at zero and follows the common schedule up to epoch 3, instead of a
+separate one; Lookahead does not average BatchNorm's statistics; the last, smaller batch of an epoch is used.
 Operations of training, from the layer table: 0.35, 1.36 and 5.0 PFLOP for 94, 95 and 96%, 2.7 for CIFAR-100.
 
-Measured (results/fast, means of seeds 0, 1 and 2): the first recipe reaches 93.42% and, with test-time augmentation,
-94.20%; in the author's 8 epochs, which are the second recipe, 93.23% and 93.96%. One run in bfloat16 each:
+Measured (results/fast, means of seeds 0, 1 and 2): the first recipe reaches 93.42%, and 94.20% with test-time
+augmentation; the second, which has the author's 8 epochs, reaches 93.23% and 93.96%. One run in bfloat16 each:
 `fast/cifar10-95` 94.53% and 94.93%, `fast/cifar10-95-muon` 94.04% and 94.59%. The other recipes have no record yet.
 """
 
@@ -33,7 +33,7 @@ CIFAR10_94 = Recipe(
     optimizer=Muon(),
     schedule=Linear(),
     label_smoothing=0.2,
-    # 0.67 of the author's for the classifier, 0.053 for biases.
+    # The author's rates: 0.67 for the classifier, 0.053 for biases.
     rate_multipliers={"logits/kernel": 0.67 / 0.053, "whitening/bias": RateMultiplier(last_epoch=3)},
     tta="flip-shift",
     epochs=10,
@@ -47,9 +47,9 @@ _KILOSTEP = 1 + 1 / (1 - 0.85)
 def _before_muon(rate: float, decay: float, width: int, peak: float, end: float) -> dict[str, Any]:
     """The fields of the author's records before Muon: SGD and Lookahead.
 
-    His `rate` and `decay` are per 1,024 images, of the summed loss, and before momentum enlarges them (`_KILOSTEP`);
-    a step's decay is the same for all weights. His classifier has a factor of 1/9, ours one over the last `width`;
-    that of its gradient is squared, so its rate makes up for it.
+    His `rate` and `decay` are per 1,024 images, for the summed loss, before momentum amplifies them (`_KILOSTEP`). Each
+    step shrinks all weights by the same share. He scales the classifier's inputs by 1/9, we by 1 / `width` (the last
+    width). An update changes the logits by this scale squared, and the classifier's rate makes up for it.
     """
     head = (width / 9) ** 2
     return {
@@ -77,11 +77,11 @@ CIFAR10_96 = CIFAR10_94.derive(
 )
 # Ours: the network and the rates for 95%, for twice as long, with the augmentation for 96%.
 CIFAR100 = CIFAR10_95.derive("fast/cifar100", dataset="cifar100", augmentation=_STRONGER, epochs=30)
-# Letters have no mirror images: no flips, in training or testing.
+# Mirrored letters are not letters: no flips in training or testing.
 EMNIST = CIFAR10_94.derive("fast/emnist", dataset="emnist", augmentation=(Translate(pixels=2),), tta=None, epochs=8)
 
-# The first recipe without one of its tricks each. Without Muon, kernels have the rate and the decay of the author's
-# record for 94% before Muon, for this batch; everything else keeps the rates and the decay that it has beside Muon.
+# The first recipe, each time without one of its tricks. Without Muon, kernels have the rate and decay of the author's
+# record for 94% before Muon, scaled to this batch size; everything else keeps the first recipe's rates and decay.
 _SGD_RATE, _SGD_DECAY = 11.5 / _KILOSTEP * 2000 / 1024, 0.0153 / _KILOSTEP * 2000 / 1024
 _BIASES, _CLASSIFIER = Muon().sgd_rate / _SGD_RATE, Muon().sgd_rate * 0.67 / 0.053 / _SGD_RATE
 _KEPT = Muon().sgd_decay / _SGD_DECAY

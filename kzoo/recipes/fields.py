@@ -1,4 +1,4 @@
-"""Types of a recipe's single values: numbers within bounds, and colours (plain data, no Keras)."""
+"""Types of single values in recipes: numbers within bounds, and colours (plain data, no Keras)."""
 
 from __future__ import annotations
 

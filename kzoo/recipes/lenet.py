@@ -1,7 +1,7 @@
 """Recipes of report d: LeNets with max, average, strided or dilated reduction, EMNIST balanced.
 
-Adam 1e-3, coupled L2 1e-5, batch 100, 100 epochs, no augmentation; train and test pooled and re-cut 76 / 12 / 12%
-(report d section 4). "Strided" is in the course framework, not in the report.
+Adam 1e-3, coupled L2 1e-5, batch 100, 100 epochs, no augmentation; train and test are pooled and split again into
+76 / 12 / 12% (report d section 4). "Strided" is in the course framework, not in the report.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nested fields of recipes by dotted names, as ``optimizer.learning_rate`` (no Keras)."""
+"""Nested fields of recipes by dotted names, such as ``optimizer.learning_rate`` (no Keras)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def value_of(fields: Mapping[str, Any], name: str) -> Any:
-    """The value of a dotted name in nested fields; None where there is no such entry."""
+    """The value of a dotted name in nested fields; None if there is no such entry."""
     value: Any = fields
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -30,7 +30,7 @@ def value_of(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
-    """Set a possibly nested entry, turning settings on the way into plain data."""
+    """Set a possibly nested entry, turning the settings that contain it into plain data."""
     head, rest = path[0], path[1:]
     if not rest:
         fields[head] = value
@@ -47,7 +47,7 @@ def assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
         rest = rest[1:]  # optimizer.adam.learning_rate, as errors write it
     if len(rest) > 1 and kind is not None and rest[0] not in inner:
         raise InputError(
-            f"{'.'.join(path)!r} cannot be set: {head} is {kind!r}; another kind is chosen by {head}={rest[0]}"
+            f"{'.'.join(path)!r} cannot be set: {head} is {kind!r}; to choose another kind, set {head}={rest[0]}"
         )
     fields[head] = inner = dict(inner)
     assign(inner, rest, value)

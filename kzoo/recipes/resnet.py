@@ -1,8 +1,8 @@
 """Recipes of report e: ResNets of 10 to 48 layers under 5M parameters, CIFAR-10.
 
 45,000 / 5,000 / 10,000 images, batch 128, 50 epochs, SGD with Nesterov momentum 0.9, rate 0.1 times 0.9 per epoch,
-coupled L2 1e-3, pad-crop and flips (report e section 2). Marked "ours": rates of Adagrad and Adadelta, penalty
-strengths other than 1e-3, mixup's alpha.
+coupled L2 1e-3, pad-crop and flips (report e section 2). Our choices: the rates of Adagrad and Adadelta, penalty
+strengths other than 1e-3, and mixup's alpha.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ RESNET_BLOCKS = (
         for order in ("bn-after-add", "relu-before-add", "relu-only-preactivation", "full-preactivation")
     ),
 )
-# The report does not say whether its noise of variance 1 falls on pixels or on normalised images: normalised is ours.
+# The report does not say whether its noise of variance 1 is added to pixels or normalised images: we do the latter.
 AUGMENTATIONS = {
     "none": (),
     "crop-flip": CROP_FLIP,

@@ -1,7 +1,7 @@
 """The recipe: everything that determines a run, as validated plain data (no Keras).
 
 A run is a function of its recipe. `Recipe.digest` identifies a recipe by content, never by name: two recipes
-that resolve to the same model, data and training have one digest.
+that resolve to the same model, data and training have the same digest.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from kzoo.schemas import check_version, identity_fields, later, upgraded
 
 SCHEMA_VERSION = 2
 Expansion = Literal["mirror", "contrast", "median", "median-per-channel", "rotations"]
-# Fields that return to the new dataset's defaults when only the dataset changes.
+# Fields that return to their defaults when the dataset changes, unless they change too.
 TIED_TO_DATASET = ("augmentation", "normalization", "split", "class_names", "background")
 
 
@@ -61,7 +61,7 @@ class Recipe(Setting):
         class_names: restricts the dataset to these classes (names or indices, renumbered in this order).
         split: how validation and test images are chosen.
         train_size: use only this many training images (a seeded subset; smaller ones nest in larger ones).
-        image_size: resize all images once; the side in pixels.
+        image_size: side in pixels to which all images are resized once.
         background: the background of transparent image files: red, green and blue, or one grey value, 0-255; null
             drops the transparency. For a dataset without image files it applies to predictions only, and null means
             white.
@@ -98,9 +98,9 @@ class Recipe(Setting):
             its defaults.
         class_weights: factor on the loss of an image, by class name (1 for classes without one), or ``"balanced"``:
             images / (classes * images of the class), of the training part (King and Zeng 2001).
-        tta: test-time augmentation, a second score of the test part in addition to the plain one: the mean over each
-            image and its mirror image (``"flip"``), or half of this and half of the mean over both moved by one pixel
-            along the diagonal (``"flip-shift"``; Jordan 2024, section 3.5).
+        tta: test-time augmentation, for a second score of the test part: the mean over each image and its mirror image
+            (``"flip"``), or half of this plus half of the mean over both moved by one pixel along the diagonal, both
+            ways (``"flip-shift"``; Jordan 2024, section 3.5).
         ties: which of several epochs with the best validation accuracy is kept: ``"loss"``, the one with the lowest
             validation loss, or ``"first"``, as in the reports' recipes.
 
@@ -147,7 +147,7 @@ class Recipe(Setting):
     ties: Literal["loss", "first"] = later("loss", before="first", since=2)
 
     def __init__(self, name: str | None = None, **fields: Any) -> None:
-        """Validate the fields; a `kzoo.errors.InputError` names the first that is wrong and what is allowed."""
+        """Validate the fields; a `kzoo.errors.InputError` names the first wrong one and what is allowed."""
         if name is not None:
             fields["name"] = name
         check_version(fields, "recipe", SCHEMA_VERSION)
@@ -187,24 +187,24 @@ class Recipe(Setting):
     def override(self, **changes: Any) -> Recipe:
         """This recipe with fields replaced, as ``--set`` and `kzoo.train`'s keywords do.
 
-        A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings
-        its default augmentation, normalization, split and classes unless those are among the changes too.
+        A dotted name changes one entry of a field (``model_options.dropout=0.5``). Another dataset brings its default
+        augmentation, normalization, split, classes and background, except those that are among the changes.
         """
         fields = self._fields()
         top = {key.split(".")[0] for key in changes}
         dataset = changes.get("dataset", self.dataset)
-        if not isinstance(dataset, str) or dataset != self.dataset:  # arrays are no name, and are refused below
+        if not isinstance(dataset, str) or dataset != self.dataset:  # arrays are refused below
             fields.update({key: type(self).model_fields[key].default for key in TIED_TO_DATASET})
         for key in sorted(top - set(type(self).model_fields)):
             raise unknown_field(key, type(self))
         for key in top:
             if isinstance(fields[key], str | None) and optional_setting(type(self), key):
-                # early_stop.patience=6 turns early stopping on; class_weights.cat=2 takes the place of "balanced"
+                # early_stop.patience=6 turns early stopping on; class_weights.cat=2 replaces "balanced"
                 fields[key] = {}
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
             path = key.split(".")
             if path[0] == "rate_multipliers" and len(path) == 2 and is_number(value):
-                path.append("factor")  # a number alone; a multiplier that exists keeps its epochs
+                path.append("factor")  # a number alone; an existing multiplier keeps its epochs
             assign(fields, path, value)
         try:
             return Recipe(**fields)
@@ -212,7 +212,7 @@ class Recipe(Setting):
             for key in changes:
                 field, _, last = key.rpartition(".")
                 if last == "kind" and f"'{field}.{changes[key]}." in str(error):
-                    raise InputError(f"{error}; {field}={changes[key]} takes the kind with its defaults") from None
+                    raise InputError(f"{error}; {field}={changes[key]} selects the kind with its defaults") from None
             raise
 
     def resolved(self) -> Recipe:
@@ -228,7 +228,7 @@ class Recipe(Setting):
         dataset = get_dataset(self.dataset)
         augmentation = dataset.augmentation if self.augmentation is None else self.augmentation
         decay = self.weight_decay
-        if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has a default
+        if decay is None and not isinstance(self.optimizer, CustomOptimizer):  # which has its own default
             decay = 0.004 if isinstance(self.optimizer, AdamW) else 0.0
         stratified = dataset.stratified if self.split.stratified is None else self.split.stratified
 
@@ -257,17 +257,17 @@ class Recipe(Setting):
 
     @property
     def prediction_background(self) -> Colour | None:
-        """The colour that transparent image files are laid over in predictions: the one of training."""
+        """The background of transparent image files in predictions; None drops the transparency."""
         return self.background if self._reads_files else self.background or WHITE
 
     def identity(self) -> dict[str, Any]:
-        """The resolved fields that make the recipe what it is, as JSON data.
+        """The resolved fields that identify the recipe, as JSON data.
 
-        Its name is not among them, nor are fields that later versions added and that the recipe does not use.
+        They include neither its name nor fields that later versions added and the recipe does not use.
         """
         fields = {**identity_fields(self.resolved()), "schema_version": 1}
         del fields["name"]
-        # The last of several wildcards that match counts. Recipes in alphabetical order keep their early digests.
+        # Order matters: the last matching wildcard counts. Alphabetical order keeps the digests of early versions.
         patterns = list(self.rate_multipliers)
         if patterns != sorted(patterns):
             fields["rate_multipliers"] = list(fields["rate_multipliers"].items())
@@ -329,7 +329,7 @@ class Recipe(Setting):
         try:
             text = user_path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise InputError(f"cannot read recipe file {str(path)!r}: {why}") from None
         return cls.from_json(text, source=f"recipe file {str(path)!r}")
 

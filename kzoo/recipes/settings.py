@@ -107,7 +107,7 @@ class Muon(Setting):
 
     A convolution's kernel is a matrix (height x width x channels, filters); the last dense layer, biases and
     BatchNorm are trained by SGD with Nesterov momentum. The loss is the mean over the batch here, and the sum in the
-    author's code, so `sgd_rate` is its 0.053 times its batch of 2,000. With another batch size, scale `sgd_rate` and
+    author's code, so `sgd_rate` is 0.053 times the batch size of 2,000. With another batch size, scale `sgd_rate` and
     `sgd_decay` (2e-6 times the batch size) in proportion. Keras's Muon treats 2-D variables only.
 
     Attributes:
@@ -118,7 +118,7 @@ class Muon(Setting):
         sgd_rate: learning rate of everything else; the schedule scales both rates alike.
         sgd_momentum: of everything else.
         sgd_decay: share by which one step at full rate shrinks everything else; like PyTorch's weight decay, it goes
-            through the momentum, but it grows neither with the rate nor with a variable's rate multiplier.
+            through the momentum, but it depends neither on `sgd_rate` nor on a variable's rate multiplier.
     """
 
     kind: Literal["muon"] = "muon"
@@ -227,14 +227,14 @@ class CustomSchedule(CustomPart, Setting):
 class RateMultiplier(Setting):
     """Factor on the learning rate of some variables in some epochs; in other epochs they do not change.
 
-    Decoupled weight decay shrinks variables by a share of their rate, so the factor counts for it too.
+    Decoupled weight decay is proportional to the rate, so the factor applies to it too.
 
     Attributes:
         factor: 0 keeps the variables as they are.
         first_epoch: first epoch with this factor, counted from 1.
         last_epoch: last epoch with this factor; None for the run's last.
-        decay: factor on their weight penalties (`l1`, `l2`, `weight_decay`, Muon's `sgd_decay`) in addition to what
-            the rate does to these; 0 for biases and BatchNorm is usual (He et al. 2019, section 3.1).
+        decay: factor on their weight penalties (`l1`, `l2`, `weight_decay`, Muon's `sgd_decay`) in addition to the
+            effect of the rate; 0 for biases and BatchNorm is usual (He et al. 2019, section 3.1).
     """
 
     factor: Annotated[float, Field(ge=0)] = 1.0
@@ -246,9 +246,9 @@ class RateMultiplier(Setting):
 class Lookahead(Setting):
     """Every few steps, the weights return part of the way to slow copies of them (Zhang et al. 2019b).
 
-    After step t of T, the slow weights become the share ``keep * (t / T) ** power`` of themselves and the rest of the
-    trained weights, which go on from there. Moving statistics (BatchNorm's) and variables whose rate is 0 stay as they
-    are. A rest of steps shorter than `every` at the end of a run is not averaged.
+    After step t of T, the slow weights become ``share * slow + (1 - share) * trained``, where ``share`` is
+    ``keep * (t / T) ** power``, and training continues from them. Moving statistics (BatchNorm's) and variables whose
+    rate is 0 stay as they are. Fewer than `every` steps left over at the end of a run are not averaged.
 
     Attributes:
         every: steps between two returns; 5 is Zhang's and Jordan's.

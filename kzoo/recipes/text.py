@@ -41,12 +41,12 @@ def differing_fields(one: Recipe, other: Recipe) -> list[str]:
 
 
 def difference_in_words(name: str, there: Recipe, here: Recipe) -> str:
-    """How a field differs, ``"optimizer.learning_rate is 0.1 there and 0.01 here"``."""
+    """How a field differs, for example ``"optimizer.learning_rate is 0.1 there and 0.01 here"``."""
     shown = reprlib.Repr()
     shown.maxstring = shown.maxother = 60
     old, new = (getattr(recipe, name) for recipe in (there, here))
     if isinstance(old, BaseModel) and isinstance(new, BaseModel):
-        # Of settings, name the kind or the entries that differ.
+        # For settings, name the kind or the entries that differ.
         entries = [flat(setting.model_dump(mode="json"), f"{name}.") for setting in (old, new)]
         keys = [key for key in entries[0] | entries[1] if entries[0].get(key) != entries[1].get(key)]
         keys = [f"{name}.kind"] if f"{name}.kind" in keys else keys

@@ -1,6 +1,6 @@
 """Recipes of reports a (rescue and regularisation of VGG-38) and b (VGG-38 with BatchNorm), CIFAR-100.
 
-Shared by both (report a section 5, report b section 5, and the course framework they were written on):
+Shared by both (report a section 5, report b section 5, and the course framework that they use):
 47,500 / 2,500 / 10,000 images, pad 4 and crop, horizontal flips, CIFAR-10's published normalisation values,
 batch 100, 100 epochs, Adam 1e-3, cosine annealing per epoch down to 2e-5, seed 0, best validation epoch tested.
 """
@@ -36,13 +36,13 @@ RESCUE = (
 )
 BN, BN_RESIDUAL = RESCUE[2], RESCUE[4]
 
-# Report a sections 5.2 to 5.4: each recipe keeps the changes before it.
+# Report a sections 5.2 to 5.4: each recipe adds one change to the recipe before it.
 ERASING = BN_RESIDUAL.derive("regularise/erasing", augmentation=(*CROP_FLIP, RandomErasing()))
 ERASING_L2 = ERASING.derive("regularise/erasing-l2", l2=1e-3)
 REGULARISE = (ERASING, ERASING_L2, ERASING_L2.derive("regularise/erasing-l2-dropout", model_options={"dropout": 0.5}))
 
 # Report b: one change at a time to VGG-38 with BatchNorm. The constant rates test its conjecture that the cosine
-# schedule explains its ranking; the L2 strengths are the search that it declined (ours).
+# schedule explains its ranking; the L2 strengths (ours) are the search that the report declined to run.
 BASELINE = BN.derive("batchnorm/baseline")
 RATES = (1e-4, 1e-3, 5e-3, 1e-2, 4.5e-2)
 BATCHNORM = (

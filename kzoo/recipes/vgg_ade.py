@@ -1,8 +1,8 @@
 """Recipes of report c: pruned VGG A, D and E on CIFAR-10.
 
-Chainer's defaults are our reading where the report gives no rate. Its text sets 20% of the training images aside for
+Where the report gives no rate, we assume Chainer's defaults. Its text sets 20% of the training images aside for
 validation, its code none: we follow the text. Inputs lie in [0, 1] (inferred from its contrast stretch). The report
-prints 400 epochs and batch 500 for its final network; shorter studies state none, so all recipes use these.
+states 400 epochs and batch 500 for its final network only, so all recipes use these.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DROPOUT_PLACEMENTS = tuple(
     VGGE_BN.derive(f"dropout/0.4-{placement}", model_options={"dropout": 0.4, "dropout_placement": placement})
     for placement in ("pools", "hidden")
 )
-# Can BatchNorm replace dropout, as the report says? Without it, with and without dropout.
+# Can BatchNorm replace dropout, as the report says? Networks without BatchNorm, with and without dropout.
 DROPOUT_WITHOUT_BN = (
     DEPTH[2].derive("dropout/0-without-bn"),
     DEPTH[2].derive("dropout/0.4-without-bn", model_options={"dropout": 0.4}),
@@ -63,7 +63,7 @@ AUGMENTATION = (
     VGGE_BN.derive("augmentation/4x", expansions=FOUR_TIMES),
     VGGE_BN.derive("augmentation/rotations", expansions=("rotations",)),
 )
-# The text names average pooling as best, the printed code uses max.
+# The text names average pooling as best, but the printed code uses max.
 PRUNED_BEST = tuple(
     VGGE_BN.derive(f"pruned-best/{pooling}", model_options={"dropout": 0.4, **options}, expansions=FOUR_TIMES)
     for pooling, options in (("average", {"pooling_type": "average"}), ("max", {}))

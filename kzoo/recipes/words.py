@@ -1,4 +1,4 @@
-"""Names of recipe fields in other tools, and errors that say what a field may be (no Keras)."""
+"""Names of recipe fields in other tools, and errors that say what a field can be (no Keras)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from kzoo.custom import registered
 from kzoo.errors import InputError, shown, unknown
 
-# Names in other tools, by the recipe field.
+# Names in other tools, by recipe field.
 MEANT = {
     "optimizer.learning_rate": "lr learning_rate rate base_lr init_lr initial_learning_rate step_size",
     "optimizer.momentum": "momentum",
@@ -47,17 +47,17 @@ MEANT = {
     "freeze": "frozen freeze_layers",
 }
 _TYPE = re.compile(r"(constrained-)?(int|float|str)|literal\[.*\]")
-"""Parts of pydantic's locations that name a type, where a field takes several."""
+"""Matches the parts of pydantic's locations that name one of several types of a field."""
 _MEANT = {word: field for field, words in MEANT.items() for word in words.split()}
 
 
 def meant(word: str) -> str | None:
-    """The recipe field (dotted, if it is inside one) that another tool's word means, or None."""
+    """The recipe field (dotted, if nested) that another tool's word means, or None."""
     return _MEANT.get(word.lower())
 
 
 def unknown_field(field: str, schema: type[BaseModel]) -> InputError:
-    """The error for a name that is no recipe field."""
+    """The error for a name that is not a recipe field."""
     other = meant(field)
     if other is not None:
         return InputError(f"unknown recipe field {field!r}: did you mean {other!r}?")
@@ -126,7 +126,7 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
 
 
 def _alternatives(annotation: Any, problem: Any) -> str:
-    """What a field takes beside the names that pydantic's message lists."""
+    """What a field takes besides the names that pydantic's message lists."""
     text = ""
     if problem["type"] == "literal_error":
         for part in get_args(annotation):
@@ -152,7 +152,7 @@ def _means_none(value: Any) -> bool:
 
 
 def _as_list(value: Any) -> str:
-    """How text is written as a list: ``: ["head", "tail"]``."""
+    """Text rewritten as a list: ``: ["head", "tail"]``."""
     if not isinstance(value, str):
         return ""
     parts = [] if _means_none(value) else [part.strip(" '\"") for part in value.strip(" []").split(",")]
@@ -160,7 +160,7 @@ def _as_list(value: Any) -> str:
 
 
 def _closest(error: ValidationError) -> Any:
-    """The first problem; of a mapping that fits no member of a union, the one inside the member that takes mappings."""
+    """The first problem; if a mapping fits no member of a union, the one inside the member that takes mappings."""
     problems = error.errors()
     first = problems[0]
     if isinstance(first.get("input"), Mapping):
@@ -170,7 +170,7 @@ def _closest(error: ValidationError) -> Any:
 
 
 def optional_setting(schema: type[BaseModel], field: str) -> bool:
-    """Whether a field holds a setting of one kind or a mapping, or None: its entries can be set where it is None."""
+    """Whether entries of a field can be set while it is None, because it takes a mapping or a setting of one kind."""
     annotation = schema.model_fields[field].annotation if field in schema.model_fields else None
     members = list(_members(annotation))
     one = len(members) == 1 and "kind" not in members[0].model_fields
@@ -188,7 +188,7 @@ def _kinds(schema: type[BaseModel], path: Any) -> list[str]:
 
 
 def _fields(schema: type[BaseModel], path: Any) -> list[str]:
-    """The fields that a nested setting has; `path` names the kind after the field where there are several."""
+    """The fields that a nested setting has; `path` names the kind after the field if there are several."""
     members = list(_members(schema.model_fields[str(path[0])].annotation))
     kinds = [member for member in members if "kind" in member.model_fields]
     if "[custom]" in path:

@@ -139,7 +139,7 @@ def compare(*runs: Any) -> RunComparison:
     files = {(path / "result.json" if path.is_dir() else path).resolve() for path in paths}
     if len(files) < len(paths):
         raise InputError("compare was given the same run twice")
-    return RunComparison(_labels(paths, records), paths, records)
+    return RunComparison(run_labels(paths, records), paths, records)
 
 
 def _record(path: Path) -> RunRecord:
@@ -148,7 +148,7 @@ def _record(path: Path) -> RunRecord:
     return read_run(check_run(path))
 
 
-def _labels(paths: Sequence[Path], records: Sequence[RunRecord]) -> tuple[str, ...]:
+def run_labels(paths: Sequence[Path], records: Sequence[RunRecord]) -> tuple[str, ...]:
     """The recipes' names if they differ, otherwise with the seeds, otherwise the names of the directories."""
     names = [record.name for record in records]
     with_seed = [f"{record.name} seed {record.recipe['seed']}" for record in records]

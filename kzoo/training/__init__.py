@@ -1,1 +1,1 @@
-"""From a recipe to a run: what is trained, what is kept, and how it resumes after a kill."""
+"""From a recipe to a run: what is trained, what is saved, and how a killed run resumes."""

@@ -1,4 +1,4 @@
-"""From a recipe to what a run works on: the parts of the data, and the model with its initial weights."""
+"""Builds from a recipe what a run works on: the parts of the data, and the model with its initial weights."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class Data:
         return Batches(images.images, images.labels, **common)
 
     def class_weights(self, recipe: Recipe) -> np.ndarray | None:
-        """The recipe's class weights, float32 (classes,); None without.
+        """The recipe's class weights, float32 (classes,), or None if it has none.
 
         Raises:
-            InputError: a name is no class, or "balanced" is asked for and a class has no training image.
+            InputError: a name is not a class, or a class has no training images and the weights are "balanced".
         """
         chosen = recipe.class_weights
         if chosen is None:
@@ -82,8 +82,8 @@ class Data:
             empty = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
             if empty:
                 raise InputError(
-                    f"class_weights='balanced': there is no training image of {', '.join(map(repr, empty[:5]))}; give "
-                    "weights by name, or leave the class out with class_names"
+                    f"class_weights='balanced': there are no training images of {', '.join(map(repr, empty[:5]))}; "
+                    "give weights by name, or leave the class out with class_names"
                 )
             return (counts.sum() / (len(counts) * counts)).astype(np.float32)
         for name in chosen:
@@ -135,7 +135,7 @@ def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:
 
 DATA_FIELDS = {"dataset", "class_names", "split", "train_size", "image_size", "background"}
 DATA_FIELDS |= {"expansions", "normalization"}
-"""Fields of a recipe that its data depend on."""
+"""Fields of a recipe that its data depends on."""
 
 
 class LastData:
@@ -150,12 +150,12 @@ class LastData:
         """The data of a recipe.
 
         Raises:
-            InputError: it is missing or does not fit the recipe.
+            InputError: the data is missing or does not fit the recipe.
         """
         recipe = recipe.resolved()
         key = recipe.model_dump_json(include=DATA_FIELDS)
         if self._last is None or self._last[0] != key:
-            self._last = None  # not both in memory
+            self._last = None  # frees the old data before the new data is loaded
             self._last = (key, load_parts(recipe, self.data_dir))
         return self._last[1]
 
@@ -173,14 +173,14 @@ def _normalization(recipe: Recipe, arrays: Any, images: np.ndarray) -> Normaliza
         return chosen
     if arrays.mean is not None:
         return Normalization(tuple(arrays.mean), tuple(arrays.std))
-    # A custom dataset that does not give its statistics: measured on the training part.
+    # A custom dataset without statistics: measure them on the training part.
     mean, std = channel_statistics(images)
     return Normalization(mean, tuple(value or 1.0 for value in std))
 
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """A context in which Keras layers are made with this dtype policy."""
+    """A context in which Keras creates layers with this dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -217,7 +217,7 @@ def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> None:
     """Check that a model fits the data; seed its dropout and freeze layers as the recipe says.
 
     Raises:
-        InputError: the model does not fit the data, or no layer has a name that is to be frozen.
+        InputError: the model does not fit the data, or a pattern in `freeze` matches no layer.
     """
     _check_fits(model, data)
     seed_and_freeze(model, recipe)
@@ -227,7 +227,7 @@ def seed_and_freeze(model: keras.Model, recipe: Recipe) -> None:
     """Seed a built model's dropout and freeze layers as the recipe says.
 
     Raises:
-        InputError: no layer has a name that is to be frozen.
+        InputError: a pattern in `freeze` matches no layer.
     """
     weights = {id(weight) for weight in model.weights}
     states = [variable for variable in model.variables if id(variable) not in weights]  # of seed generators

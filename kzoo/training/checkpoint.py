@@ -24,7 +24,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class RunState:
-    """What a checkpoint carries apart from its arrays.
+    """What a checkpoint holds besides its arrays.
 
     Attributes:
         digest: the identity of the run's recipe.
@@ -35,7 +35,7 @@ class RunState:
         extends: name, digest and epochs of the run that this one extends, or None.
         paths: of the model's variables, in the order of their arrays.
         parts: class names of the built-in callbacks that keep states; None in checkpoints of early versions.
-        callbacks: the states of these, then those of the user's callbacks.
+        callbacks: the states of the callbacks in `parts`, then of the user's callbacks.
         stopped: whether a callback ended training after this epoch.
         segments: what each process has contributed so far (see `kzoo.training.records.Segment`).
     """
@@ -79,7 +79,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into a folder and remove all but the last two.
 
     Raises:
-        NotWritten: it cannot be written; earlier ones are intact.
+        NotWritten: the checkpoint cannot be written; earlier ones are intact.
     """
     arrays = {f"{name}:{i}": value for name, values in checkpoint.arrays.items() for i, value in enumerate(values)}
     meta = {"epoch": checkpoint.epoch, "step": checkpoint.step, "meta": vars(checkpoint.state)}
@@ -96,14 +96,14 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def files(folder: Path) -> list[Path]:
-    """The checkpoint files of a folder, oldest first: their names sort by epoch and step, those of more digits last."""
+    """The checkpoint files of a folder, oldest first: names sort by epoch and step, longer names last."""
     return sorted(folder.glob("[0-9]*-[0-9]*.npz"), key=lambda path: (len(path.name), path.name))
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
     """The newest intact checkpoint, or None if there are no checkpoints.
 
-    A damaged one is skipped with a warning and stays on disk.
+    A damaged checkpoint is skipped with a warning and stays on disk.
 
     Raises:
         InputError: there are checkpoints and all of them are damaged.
@@ -127,7 +127,7 @@ def load(path: Path) -> Checkpoint:
     """Read one checkpoint whole.
 
     Raises:
-        InputError: it is damaged or no checkpoint.
+        InputError: the file is damaged or not a checkpoint.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

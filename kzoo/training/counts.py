@@ -1,4 +1,4 @@
-"""Confusion counts: dense for up to some hundred classes, and sparse above (no Keras)."""
+"""Confusion counts: dense for up to 200 classes, sparse above (no Keras)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from kzoo.lazy import np
 
 DENSE = 200
-"""Classes up to which a record holds the whole matrix."""
+"""Largest number of classes for which a record holds the whole matrix."""
 
 Counts = list[list[int]] | dict[str, Any]
 """Rows of a matrix, or ``{"classes": n, "cells": [[true, predicted, images], ...]}`` with the cells that are not 0."""
@@ -15,7 +15,7 @@ Counts = list[list[int]] | dict[str, Any]
 
 def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Any:
     """Images by true class (rows) and predicted class: an array int64 (classes, classes), sparse above `DENSE`."""
-    from scipy.sparse import csr_array  # here and below: its import takes longer than to read a study's claims
+    from scipy.sparse import csr_array  # here and below: importing it takes longer than reading a study's claims
 
     ones = np.ones(len(labels), np.int64)
     matrix = csr_array((ones, (np.asarray(labels), np.asarray(predicted))), shape=(classes, classes))

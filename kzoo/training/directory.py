@@ -30,7 +30,7 @@ CONTINUED = ("recipe.json", METRICS, "best.weights.h5", "weight_histograms.json"
 
 
 def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
-    """Write what a run's directory holds from the start, once."""
+    """Write the files that a run's directory holds from the start, unless they exist."""
     if recipe.model.startswith("keras:") and not (directory / "initial.keras").exists():
         temporary = directory / ".initial.keras"
         model.save(temporary)
@@ -42,7 +42,7 @@ def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
 
 
 def take_along(source: Path, directory: Path) -> None:
-    """Copy a run's records of its epochs, apart from the checkpoint, to the run that extends it."""
+    """Copy a run's weight histograms and TensorBoard files to the run that extends it."""
     for name in ("weight_histograms.json", "tensorboard"):
         source_path, target = source / name, directory / name
         if source_path.is_dir():
@@ -52,17 +52,17 @@ def take_along(source: Path, directory: Path) -> None:
 
 
 def continue_from(before: Path, directory: Path) -> None:
-    """Let the run in `directory` begin where the run in `before` stopped, unless it has already begun."""
+    """Let the run in `directory`, unless it has already begun, start where the run in `before` stopped."""
     if (directory / "recipe.json").exists() or not (before / "checkpoint").is_dir():
         return
 
-    # Copy aside: another process may be doing the same.
+    # Copy to a temporary folder: another process may be doing the same.
     copy = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(copy, ignore_errors=True)
     left = [path.name for path in before.iterdir() if path.name not in CONTINUED]
     shutil.copytree(before, copy, ignore=shutil.ignore_patterns(*left))
 
-    # Move the whole copy, unless the other process has.
+    # Move the copy into place, unless another process already has.
     if not (directory / "recipe.json").exists():
         shutil.rmtree(directory, ignore_errors=True)  # empty except for a lock
         with contextlib.suppress(OSError):
@@ -74,7 +74,8 @@ def check_structure(directory: Path, model: keras.Model) -> None:
     """Refuse a model whose structure has changed since its run began; early runs kept no structure.
 
     Raises:
-        InputError: it has changed; the message says where.
+        Differs: it has changed; the message says where.
+        InputError: the file that describes it is damaged.
     """
     path = directory / STRUCTURE
     if not path.exists():
@@ -102,13 +103,13 @@ def custom_model(directory: Path) -> keras.Model | None:
 
 
 class claimed:
-    """A context in which only this process may write to a run's directory; the system frees it when the process dies.
+    """A context in which only this process can write to a run's directory; the lock ends with the process.
 
-    If an error ends it before anything was trained, a directory that was empty or missing is so again.
+    If an error ends it before anything was trained, a directory that was empty or missing is left that way.
     """
 
     marks: tuple[str, ...] = ("recipe.json", "initial.keras")
-    """Files of which a directory that is not empty must have one."""
+    """A directory that is not empty must have one of these files."""
     begun, work = "checkpoint", "trains"
     """What exists once something was trained; what another process does there, for the message."""
 
@@ -207,9 +208,9 @@ def _more(recorded: Recipe, recipe: Recipe) -> str:
         return ""
     text = "; a run ends with its last epoch: "
     if not isinstance(recipe.schedule, FILL_THE_RUN):
-        text += "to continue in another directory, give this one's run more epochs with --extend (extend=True), or "
+        text += "to train this run for more epochs in another directory, use --extend (extend=True), or "
     else:
-        text += "its schedule is of all of them, so "
+        text += "its schedule depends on the number of epochs; "
     return text + "to start a new run from its weights, set initial_weights to the directory"
 
 
@@ -231,7 +232,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write a model's weights to a ``.weights.h5`` file, completely or not at all.
 
     Raises:
-        NotWritten: it cannot be written; an earlier file is intact.
+        NotWritten: the file cannot be written; an earlier one is intact.
     """
     temporary = path.with_name(f".tmp-{path.name}")
     try:

@@ -52,9 +52,9 @@ def augmented_evaluation(
     Args:
         view, logits, labels: as for `evaluate`.
         images: (n, height, width, channels), in the labels' order.
-        kind: ``"flip"``: the image and its mirror image; ``"flip-shift"``: these with one half of the weight, and with
-            the other half both moved by one pixel up and left and down and right, the border reflected
-            (Jordan 2024, section 3.5).
+        kind: ``"flip"``: the image and its mirror image; ``"flip-shift"``: half of the weight on these, the other half
+            on both moved by one pixel up and left, and down and right, with reflected borders (Jordan 2024,
+            section 3.5).
         batch_size: images at a time.
     """
     height, width = images.shape[1:3]
@@ -83,12 +83,12 @@ def evaluate_part(view: keras.Model, logits: bool, part: Part, batch_size: int, 
 
 
 def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray, logits: bool = True) -> Evaluation:
-    """Scores of logits (or log probabilities), or else of probabilities: (n, classes)."""
+    """Scores of `outputs` (n, classes): logits or log probabilities, or else probabilities."""
     if not np.isfinite(outputs).all():
         raise RunFailed(f"model {view.name!r} gives outputs that are not finite")
     predicted = outputs.argmax(-1)
     total = 0.0
-    for start in range(0, len(labels), ROWS):  # in float64 not all at once: there may be thousands of classes
+    for start in range(0, len(labels), ROWS):  # not all at once in float64: there may be thousands of classes
         part = np.asarray(outputs[start : start + ROWS], np.float64)
         part = part if logits else np.log(np.maximum(part, 1e-12))
         chosen = labels[start : start + ROWS]

@@ -1,7 +1,7 @@
 """More epochs for a finished run: a new run that continues from its last checkpoint (no Keras).
 
-The new run is bit for bit the same as one of all epochs at once, so only what does not depend on their number can be
-extended: a schedule that fills the run (cosine, say) gave other rates to the epochs before.
+The new run is bit for bit the same as a run of all epochs at once. So a schedule that fills the run (cosine, for
+example) cannot be extended: with more epochs, the first epochs would have had other rates.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Extended:
     """The run that another one extends.
 
     Attributes:
-        directory: of that run, which does not change.
-        start: its last checkpoint, to continue from.
+        directory: the run's directory, which does not change.
+        start: the run's last checkpoint, to continue from.
     """
 
     directory: Path
@@ -59,8 +59,8 @@ def check_extensible(recipe: Recipe) -> None:
         those = ", ".join(name for name in kinds(AnySchedule) if name not in filling)
         raise InputError(
             f"extend: the rates of schedule {kind!r} depend on the number of epochs, so the run with epochs="
-            f"{recipe.epochs} is another one from its first epoch on; runs with the schedules {those} can be extended. "
-            f"Train again without it, or {INSTEAD}"
+            f"{recipe.epochs} differs from its first epoch on; runs with the schedules {those} can be extended. "
+            f"Train again without extend, or, {INSTEAD}"
         )
 
 
@@ -86,7 +86,7 @@ def find_extended(
         )
     if recipe.epochs <= extended.epochs:
         raise InputError(
-            f"extend: run {str(directory)!r} has {extended.epochs} epochs: epochs must be more, not {recipe.epochs}"
+            f"extend: run {str(directory)!r} has {extended.epochs} epochs: epochs must be greater, not {recipe.epochs}"
         )
     if identity(recipe.override(epochs=extended.epochs)) != record.digest:
         changed = "the file of initial_weights" if recipe.initial_weights is not None else "the model"
@@ -95,7 +95,7 @@ def find_extended(
     # The new run starts from the checkpoint after the last epoch.
     start = load_latest(directory / "checkpoint")
     if start is None:
-        raise InputError(f"extend: run {str(directory)!r} has no checkpoint any more; {INSTEAD}")
+        raise InputError(f"extend: run {str(directory)!r} no longer has a checkpoint; {INSTEAD}")
     if start.state.stopped or (start.epoch, start.step) != (extended.epochs, 0):
         raise InputError(
             f"extend: run {str(directory)!r} ended early, after {record.epochs} of {extended.epochs} epochs, and "
@@ -128,7 +128,7 @@ def _nearest(recipe: Recipe, runs: Path) -> Path:
         try:
             other = Recipe.from_file(path)
         except InputError:
-            continue  # of a newer kzoo, or damaged: reported when that run is asked for
+            continue  # of a newer kzoo, or damaged: reported when that run is requested
         if other.name == recipe.name or set(differing_fields(other, recipe)) <= {"epochs"}:
             candidates.append((path.parent, other))
     if not candidates:

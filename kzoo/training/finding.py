@@ -38,14 +38,14 @@ def check_run(directory: str | Path) -> Path:
 
 
 def _as_keras(path: Path) -> str:
-    """How a model in an HDF5 file becomes one that is read."""
+    """A hint on how to convert a model in an HDF5 file."""
     if path.suffix.lower() not in (".h5", ".hdf5") or path.name.endswith(".weights.h5"):
         return ""
     return "; a model in an HDF5 file: load it with keras.saving.load_model, and save it to a .keras file"
 
 
 def _meant(path: Path, name: str) -> str:
-    """A hint at what the user may have meant instead of this run."""
+    """A hint on what the user may have meant instead of this run."""
     near = _nearest_run(path)
     if near:
         return f"; did you mean {near!r}?"
@@ -69,10 +69,10 @@ def _nearest_run(path: Path) -> str | None:
 
 
 def check_target(target: str | Path, *, names: bool = False, exported: bool = False) -> None:
-    """Refuse what is no run's directory, set of weights or .keras file (nor a model's name, nor an exported file).
+    """Refuse all but runs, sets of weights and .keras files (and, if allowed, names of models and exported files).
 
     Raises:
-        InputError: it is something else.
+        InputError: the target is something else.
     """
     path = Path(target)
     if names_set(str(target)):
@@ -94,10 +94,10 @@ def check_target(target: str | Path, *, names: bool = False, exported: bool = Fa
 
 
 def named_or_refused(name: str) -> Recipe:
-    """The recipe of a name, where a run's directory or a file is allowed as well.
+    """The recipe of a name, for commands that also take a run's directory or a file.
 
     Raises:
-        InputError: it is something else.
+        InputError: the name is not that of a model or recipe.
     """
     from kzoo.recipes import get_recipe
 
@@ -114,12 +114,12 @@ def named_or_refused(name: str) -> Recipe:
 
 
 def is_set(source: str) -> bool:
-    """Whether this names a set of weights, one of an unknown model included, whose error says what there is."""
+    """Whether this names a set of weights, even of an unknown model, for which the error lists the sets."""
     return names_set(source) or (":" in source and not Path(source).exists())
 
 
 def initial_weights_file(source: str) -> Path:
-    """The file that `initial_weights` names: itself, a run directory's best weights, or a set's.
+    """The file that `initial_weights` names: the file itself, or the weights of a run (the best) or of a set.
 
     Raises:
         InputError: the file does not exist, or its kind is unknown.
@@ -153,12 +153,12 @@ def check_tta(kind: str | None) -> None:
 
 
 def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = False) -> None:
-    """Refuse a resolved recipe whose model, data or initial weights are not there, unless it may have been trained.
+    """Refuse a resolved recipe whose model, data or initial weights are missing.
 
-    Its finished run needs none of them.
+    A recipe that may have a run is not checked, because a finished run needs none of them.
 
     Raises:
-        InputError: something is missing.
+        InputError: something is missing, or settings contradict each other.
     """
     if not fresh and any(RUNS.glob(folder_name(recipe.name, "*"))):
         return
@@ -170,6 +170,6 @@ def check_new(recipe: Recipe, data_dir: str | Path | None = None, fresh: bool = 
         check_options(recipe.model, recipe.model_options)
     if recipe.initial_weights is not None:
         initial_weights_file(recipe.initial_weights)
-    from kzoo.data.loading import check_present  # loads NumPy, which takes as long as all that was checked before
+    from kzoo.data.loading import check_present  # loads NumPy, which takes as long as all checks above
 
     check_present(recipe.dataset, data_dir, recipe.image_size)

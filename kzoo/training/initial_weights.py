@@ -28,12 +28,12 @@ def load_initial_weights(
 ) -> Transfer:
     """Copy weights into a model, see `kzoo.models.weight_transfer`.
 
-    A bare ``.weights.h5`` file must fit as a whole; one in the directory of a run or set is read as that.
+    A bare ``.weights.h5`` file must fit as a whole; one in the directory of a run or set stands for that run or set.
 
     Args:
-        model: to be filled.
+        model: the model to fill.
         source: a run's directory, a set of weights, or a ``.weights.h5`` or ``.keras`` file.
-        class_names: of the model's classes, by label.
+        class_names: names of the model's classes, by label.
         partial: take the layers that fit.
 
     Returns:
@@ -51,7 +51,7 @@ def load_initial_weights(
             return transfer(trained, model, what=label, source_names=names, target_names=class_names, partial=partial)
         if partial:
             raise InputError(
-                f"{label}: a .weights.h5 file names no layers, so they cannot be taken in part: give a .keras"
+                f"{label}: a .weights.h5 file names no layers, so it cannot be loaded in part: give a .keras file"
             )
         load_file(model, path, source)
     except (OSError, KeyError, ValueError, TypeError) as error:
@@ -61,8 +61,8 @@ def load_initial_weights(
         raise InputError(f"{label} cannot be read into {model.name!r}: {first}") from None
 
     # A file of weights alone describes no network.
-    note = "the file holds shapes alone: that strides, padding, activations and the scaling of pixels are the same is "
-    note += "taken on trust"
+    note = "the file holds only shapes: strides, padding, activations and the scaling of pixels are assumed to "
+    note += "be the same"
     return Transfer([layer.name for layer in model.layers if layer.weights], notes=[note])
 
 
@@ -90,17 +90,17 @@ def begin_with_weights(
     """Give a run's model the weights that its recipe names, and say what was taken.
 
     Raises:
-        InputError: as for `load_initial_weights`, or a layer that is to be frozen was not taken.
+        InputError: as for `load_initial_weights`, or a frozen layer was not loaded.
     """
     source = str(recipe.initial_weights)
     partial = recipe.initial_weights_partial or bool(recipe.freeze)
     done = load_initial_weights(model, source, class_names=class_names, partial=partial)
-    inner = [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]  # of models within too
+    inner = [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]  # nested ones included
     frozen = [layer.name for layer in inner if layer.weights and not layer.trainable]
     missing = [name for name in frozen if name in done.initialized]
     if missing:
         raise InputError(
-            f"freeze: layer {missing[0]!r} would keep random weights, as initial_weights {source!r} have none for it"
+            f"freeze: layer {missing[0]!r} would keep random weights: initial_weights {source!r} has none for it"
         )
     line = done.line(repr(source))
     if console is not None:

@@ -1,4 +1,4 @@
-"""The runs of a directory, finished or not, as a list that prints as a table; how far one has come (no Keras)."""
+"""Lists the runs of a directory, finished or not, as a table, and tells how far a run has come (no Keras)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def runs(pattern: str = "*", directory: str | Path = "runs") -> RunList:
 
     Args:
         pattern: text or wildcard on the recipe's name, the model, or the run's directory within `directory`.
-        directory: directory of the runs, each a directory with a ``recipe.json``.
+        directory: where the runs' directories are, each with a ``recipe.json``.
 
     Raises:
         InputError: the directory does not exist.
@@ -141,7 +141,7 @@ def summary(directory: Path) -> RunSummary:
         history = read_history(directory)
         epochs = len(history.get("loss", ()))
 
-    # Without a record the files' times say when.
+    # Without a record, use the files' times.
     if not started:
         files = [path for path in (directory / METRICS, directory / "recipe.json") if path.exists()]
         started = [datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in files), datetime.UTC)]

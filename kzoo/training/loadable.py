@@ -32,7 +32,7 @@ def check_loadable(model: keras.Model) -> None:
 
     before, after = ([tuple(weight.shape) for weight in each.weights] for each in (model, loaded))
     if before != after:
-        raise InputError(f"{problem}: it has {len(before)} weights, and {len(after)} or others when it is loaded")
+        raise InputError(f"{problem}: its {len(before)} weights become {len(after)}, or change shape, when loaded")
     check_same_outputs(model, loaded, problem, "when it is loaded")
 
 
@@ -40,7 +40,7 @@ def check_same_outputs(model: keras.Model, other: keras.Model, problem: str, whe
     """Compare the outputs of two models for two random images; models without an input shape are not compared.
 
     Raises:
-        InputError: the message is `problem`, with `when` the outputs differ.
+        InputError: the outputs differ; the message contains `problem` and `when`.
     """
     try:
         shape = [size or 32 for size in model.input_shape[1:]]

@@ -51,14 +51,14 @@ def save_weights_set(
         directory: the set's folder; ``weights/MODEL/TAG`` if not given.
         tag: names the set among the model's; the dataset's name if not given.
         half: store float16 numbers, which halves the file. The model that loads them computes in float32 as before.
-            The test images are evaluated with them, so the data must be there.
+            The test images are evaluated with these numbers, so the data must be available.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: the run is not finished, failed, has no test part or named model; the folder exists; float16 costs
-            accuracy.
+        InputError: the run is not finished, failed, has no test part or no registered model; the folder exists; float16
+            costs accuracy.
 
     Example:
         >>> sorted(path.name for path in kzoo.save_weights_set(run, "digits-set").iterdir())
@@ -69,7 +69,7 @@ def save_weights_set(
     result, recipe = run.result, run.recipe
     where = f"run {str(run.directory)!r}"
     if result.status != "completed" or result.test is None:
-        raise InputError(f"{where} has no test score, so no set of weights can be made of it")
+        raise InputError(f"{where} has no test score, so no set of weights can be made from it")
     if ":" in recipe.model or not isinstance(get_variant(recipe.model).builder, str):
         raise InputError(f"{where} trained {recipe.model!r}, which is not registered: export it as .keras instead")
 
@@ -124,7 +124,7 @@ def _halve(path: Path) -> None:
 
 
 def _check_half(run: Run, path: Path) -> None:
-    """Refuse float16 weights that answer the test images worse than the run did."""
+    """Refuse float16 weights whose test accuracy is more than `HALF_COST` below the run's."""
     model = keras.models.clone_model(run.model)
     load_file(model, path, str(path))
     view, logits = training_view(model)
@@ -182,7 +182,7 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
         recipe=recipe,
         sizes=run.result.sizes,
         options=f" with {options}" if options else "",
-        normalization="" if weight_set.mean else " not: it was trained on them as they are",
+        normalization="normalizes" if weight_set.mean else "takes as they are",
         fields={key: json.dumps(recipe[key]) for key in SHOWN},
         versions=", ".join(f"{name} {segment.versions[name]}" for name in packages),
         processor=segment.processor or "an unnamed processor",
@@ -192,15 +192,15 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
 
 
 def _frozen(result: RunRecord) -> str:
-    """How many of the parameters were trained, if not all."""
+    """How many parameters were trained, if not all."""
     whole = result.all_parameters
     if whole is None or whole == result.parameters:
         return ""
-    return f", {result.parameters:,} of its {whole:,} parameters were trained"
+    return f"; {result.parameters:,} of its {whole:,} parameters were trained"
 
 
 def _shortened(recipe: dict[str, Any]) -> str:
-    """A note where a run was shorter than the recipe of its name."""
+    """A note if a run was shorter than the recipe of its name."""
     try:
         full = get_recipe(recipe["name"])
     except InputError:

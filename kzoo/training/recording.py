@@ -18,7 +18,7 @@ from kzoo.training.trainer import Trainer
 
 
 def _multiply_adds(model: keras.Model) -> int | None:
-    """Per image; None where the layer table cannot count them."""
+    """Multiply-adds per image; None if the layer table cannot count them."""
     try:
         table = layer_table(model)
     except (InputError, AttributeError, ValueError, TypeError):

@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 METRICS = "metrics.csv"
 PACKAGES = ("kzoo", "keras", "tensorflow", "jax", "torch", "numpy")
 FEATURES = ONEDNN_FEATURES | {"avx2", "avx512f"}
-"""Features of processors that change speed or sums."""
+"""Features of processors that affect speed or sums."""
 
 
 class Score(Frozen):
@@ -68,22 +68,22 @@ class RunRecord(Frozen):
         status: ``"completed"`` or ``"failed"``; a failed run has a `reason` and no scores.
         recipe: the resolved recipe.
         parameters: trainable parameters of the model.
-        multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None where they cannot be counted, and in
+        multiply_adds: of one image's forward pass, see `kzoo.layer_table`; None if they cannot be counted, and in
             early records.
         all_parameters: parameters including frozen layers' weights; None in early records.
         sizes: images in the training (before and after expansion), validation and test part.
         data: the dataset's fingerprint, class names and normalization.
         epochs: epochs completed; `best_epoch` counts from 1.
         best, last: validation scores of the best and of the last epoch.
-        train: training scores of the last epoch, as averaged while it ran.
+        train: training scores of the last epoch, averaged while it ran.
         test: scores of the best epoch's weights on the test part.
         test_tta: the same with the recipe's test-time augmentation; None without.
         history: per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds.
         gradient_flow: of each layer with a kernel (`layers`), before training and after every epoch (`epochs`): its
             mean absolute gradient (`gradients`) and how much of the kernel the epoch's last step changed
             (`update_ratio`), rows by epoch; see `kzoo.training.recorders.flow_history`. None without diagnostics.
-        confusion: test images by true class (rows) and predicted class (columns); sparse above some
-            hundred classes, see `kzoo.training.counts`.
+        confusion: test images by true class (rows) and predicted class (columns); sparse above 200
+            classes, see `kzoo.training.counts`.
         origin: what the run was made of beyond its recipe, see `kzoo.training.identity.origin`: ``model`` (None where
             the zoo's name identifies it), ``callbacks``, and ``parts``, the recipe's custom functions (None without).
             None in early records.
@@ -151,7 +151,7 @@ class RunRecord(Frozen):
 
     @property
     def training_flops(self) -> float | None:
-        """Floating point operations of all training steps: three forward passes an image, two for a multiply-add.
+        """Floating point operations of all training steps: three forward passes per image, two per multiply-add.
 
         This is the usual convention: a backward pass counts as two forward passes. Validation is left out.
         """
@@ -160,7 +160,7 @@ class RunRecord(Frozen):
         return 6.0 * self.multiply_adds * self.sizes["train"] * self.epochs
 
     def parameters_in_words(self) -> str:
-        """How many parameters, both counts where some were frozen."""
+        """The number of parameters; both counts if some were frozen."""
         if self.all_parameters in (None, self.parameters):
             return f"{self.parameters:,} parameters"
         return f"{self.all_parameters:,} parameters, {self.parameters:,} of them trained"
@@ -174,7 +174,7 @@ def read_result(path: Path) -> RunRecord:
     """The record in a file.
 
     Raises:
-        InputError: it is missing, damaged, or of a newer schema.
+        InputError: the record is missing, damaged, or of a newer schema.
     """
     return read_record(path, RunRecord, "record", SCHEMA_VERSION, ": restore it or move its run aside")
 
@@ -202,7 +202,7 @@ def folder_name(name: str, digest: str) -> str:
 
 
 def history_csv(history: dict[str, list[float]]) -> str:
-    """The history as CSV, one line an epoch, epochs counted from 1."""
+    """The history as CSV, one line per epoch, epochs counted from 1."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", *history])
@@ -214,7 +214,7 @@ def read_history(directory: Path) -> dict[str, list[float]]:
     """The metrics that a run has written so far, finished or not, epoch by epoch.
 
     Returns:
-        The columns of its ``metrics.csv``, ``epoch`` among them; empty before the first epoch's end, or where the
+        The columns of its ``metrics.csv``, ``epoch`` among them; empty before the first epoch's end, or if the
         file cannot be read.
     """
     try:
@@ -226,14 +226,14 @@ def read_history(directory: Path) -> dict[str, list[float]]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that can change a run's bits, of those that are installed."""
+    """Versions of the installed packages that can change a run's bits."""
     found = {package: _version(package) for package in PACKAGES}
     return {package: version for package, version in found.items() if version is not None}
 
 
 @functools.cache
 def _version(package: str) -> str | None:
-    """The version of a package, looked up once in a process; None if it is not installed."""
+    """The version of a package, looked up once per process; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -259,7 +259,7 @@ def _onednn(segment: dict[str, Any]) -> str:
 
 
 def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Warn about what differs between a run's last process and this one, and changes the last bits of its sums."""
+    """Warn about differences from a run's last process that change the last bits of its sums."""
     backend = before["backend"]
     if backend != now["backend"]:
         changed = [f"{now['backend']} instead of {backend}"]
@@ -277,7 +277,7 @@ def warn_of_other_bits(directory: Path, before: dict[str, Any], now: dict[str, A
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that kzoo is run from; None for an installed package."""
+    """The commit of the checkout that kzoo runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""A run's directory, opened: its recipe, record and model."""
+"""Opens a run's directory: its recipe, record and model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Run:
             InputError: there is no record yet, or it is damaged.
         """
         record = records.read_run(self.directory)
-        # Its data would be split or drawn otherwise than those that it was trained on.
+        # With another recipe, the data could be split or drawn differently than in training.
         if differing := differing_fields(Recipe(**record.recipe), self.recipe):
             path = self.directory / "recipe.json"
             raise InputError(f"recipe {str(path)!r} was changed after the run ({some(differing)}): put it back")
@@ -98,11 +98,11 @@ class Run:
 
     @functools.cached_property
     def view(self) -> tuple[keras.Model, bool]:
-        """The model up to its logits, and whether it has any, see `training_view`: one for all predictions."""
+        """The model up to its logits, and whether it has any (see `training_view`); made once for all predictions."""
         return training_view(self.model)
 
     def network(self) -> keras.Model:
-        """The model, if only its layers matter: the loaded model, or else one built without the weights.
+        """The model, for uses where only its layers matter: the loaded model, or else one built without the weights.
 
         Raises:
             InputError: it cannot be built.
@@ -128,7 +128,7 @@ class Run:
             model = recorded_model(self.result)
             check_structure(self.directory, model)
         if not path.exists():
-            raise InputError(f"weights {str(path)!r} are not there")
+            raise InputError(f"weights file {str(path)!r} does not exist")
         load_file(model, path, str(path))
         return model
 
@@ -146,7 +146,7 @@ class Run:
             part: of the run's data, or of `dataset`.
             data_dir: as for `kzoo.train`.
             tta: None, or test-time augmentation, ``"flip"`` or ``"flip-shift"`` (see `Recipe`).
-            dataset: None, or another dataset of the same classes, as ``"cifar10-c/fog_3"`` for a run on CIFAR-10.
+            dataset: None, or another dataset of the same classes, such as ``"cifar10-c/fog_3"`` for a run on CIFAR-10.
 
         Raises:
             InputError: there is no such part or test-time augmentation, the data is not the run's, or `dataset` does
@@ -174,7 +174,7 @@ class Run:
         return chosen
 
     def other_part(self, dataset: str, part: str = "test", data_dir: str | Path | None = None) -> Part:
-        """A part of another dataset, published or as it is split by default, at the size of the run's images.
+        """A part of another dataset, published or from the default split, at the size of the run's images.
 
         Args:
             dataset: as recipes name it; its classes must be the run's, by name and in order.
@@ -227,7 +227,7 @@ def recorded_model(record: records.RunRecord) -> keras.Model:
     """The model that a record's recipe names, for the data that the record describes, with initial weights.
 
     Raises:
-        InputError: the recipe was of a custom model object, which cannot be built from its name.
+        InputError: the recipe names a custom model object, which cannot be built from its name.
     """
     recipe = Recipe(**record.recipe)
     if recipe.model.startswith("keras:"):

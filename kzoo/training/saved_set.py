@@ -40,7 +40,7 @@ class SetRun(Run):
         """The record of the run that made it.
 
         Raises:
-            InputError: the set does not include it, or it is damaged.
+            InputError: the set does not include the record, or it is damaged.
         """
         path = self.directory / RECORD
         if not path.exists():
@@ -59,7 +59,7 @@ class SetRun(Run):
 
     @property
     def finished(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     @property

@@ -25,7 +25,7 @@ class SeedRuns(list[Run]):
         super().__init__(runs)
 
     def values(self, score: str) -> list[float]:
-        """The accuracies of ``"best"``, ``"last"`` or ``"test"``, one a seed, of the runs that have it."""
+        """The accuracies of ``"best"``, ``"last"`` or ``"test"``, one per seed, of the runs that have it."""
         if score not in SCORES:
             raise InputError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
         scores = (getattr(run.result, score) for run in self)
@@ -78,7 +78,7 @@ def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequenc
     Args:
         recipe: as for `train`.
         seeds: of initial weights, order, augmentation and dropout; the split has a separate seed and does not change.
-        **options: as for `train`, but for `directory`, which names one run.
+        **options: as for `train`, except `seed` and `directory`, which names one run.
 
     Raises:
         InputError: a seed occurs twice, there are no seeds, or the recipe cannot be used.
@@ -92,9 +92,9 @@ def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequenc
     try:
         seeds = list(seeds)
     except TypeError:
-        raise InputError(f"seeds must be one or more different integers, as [0, 1, 2], not {shown(seeds)}") from None
+        raise InputError(f"seeds must be one or more different integers, e.g. [0, 1, 2], not {shown(seeds)}") from None
     if not seeds or not all(is_whole(seed, 0) for seed in seeds) or len(set(seeds)) != len(seeds):
-        raise InputError(f"seeds must be one or more different integers from 0 up, not {seeds!r}")
+        raise InputError(f"seeds must be one or more different integers >= 0, not {seeds!r}")
     for option in ("directory", "seed"):
         if options.get(option) is not None:
             raise InputError(f"{option}={options[option]!r}: there is a run for each of the seeds, leave it out")

@@ -1,4 +1,4 @@
-"""Measures how fast this machine trains a model in float32 and in bfloat16, in turns, and recommends one."""
+"""Measures how fast this machine trains a model in float32 and in bfloat16, taking turns, and recommends one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Speed:
 
     Attributes:
         model: its name.
-        batch_size: images a step.
+        batch_size: images per step.
         images_per_second: by precision, the median over the rounds.
         accelerators: devices that Keras can compute on, apart from the processor.
         features: the processor's instructions that matter here.
@@ -56,7 +56,7 @@ class Speed:
             return f"on {', '.join(self.accelerators)}"
         matrix = [name for name in ("amx_bf16", "amx_tile", "avx512_bf16") if name in self.features]
         if matrix:
-            return f"the processor computes bfloat16 by {matrix[0].upper()}"
+            return f"the processor computes bfloat16 with {matrix[0].upper()}"
         return "the processor has neither AMX nor AVX512_BF16, so bfloat16 is float32 with conversions"
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,17 +65,17 @@ class Speed:
 
 
 def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3, **options: Any) -> Speed:
-    """Train a few steps on noise, in each precision in turns.
+    """Train a few steps on noise, in each precision in turn.
 
     Args:
         name: of a model.
-        batch_size: images a step.
+        batch_size: images per step.
         steps: in each round.
         rounds: in each precision; the median counts.
         **options: of the model's builder.
 
     Raises:
-        InputError: the model is unknown, or a number is not a whole one of at least 1.
+        InputError: the model is unknown, or a number is not an integer >= 1.
     """
     # Check the arguments.
     for argument, value in (("batch_size", batch_size), ("steps", steps), ("rounds", rounds)):

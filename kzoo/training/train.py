@@ -1,4 +1,4 @@
-"""`train` and `resume` make a `Run` of a recipe: a directory with a record in it.
+"""`train` and `resume` turn a recipe into a `Run`: a directory with a record in it.
 
 A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``best.weights.h5``, ``final.weights.h5``,
 ``tensorboard/``, ``weight_histograms.json`` and, at the end, ``result.json``.
@@ -54,25 +54,25 @@ def train(
 
     Args:
         recipe: a `Recipe`, a recipe's name, a model's name (for its family's default recipe), a JSON file's path, or
-            a function of a module that builds the model (``module:function`` as text), for a recipe of defaults.
+            a module's function that builds the model (``module:function`` as text), for a recipe with default settings.
         model: a custom Keras model to train instead of the recipe's. It takes images (batch, height, width, channels)
             of 0-255 pixels and returns logits or probabilities (batch, classes). A copy is trained: the model itself
-            does not change. Its compile settings are not used, as the recipe says how to train. A name sets the
+            does not change. Its compile settings are ignored, because the recipe says how to train. A name sets the
             recipe's field.
         data_dir: a directory prepared by tensorflow-datasets; `$KZOO_DATA_DIR` if not given.
         directory: of the run; ``runs/<name>-<digest>`` if not given.
         fresh: train from the beginning, in a new directory, even if there is a run already.
         extend: continue from the last checkpoint of a finished run of the same recipe with fewer epochs. That run is
-            searched for in ``runs``, or is in the directory given here or instead of a recipe. It does not change: the
-            new run has its own directory, and ends bit for bit like a run of all epochs at once. Schedules that
+            found in ``runs``, unless its directory is given here or instead of a recipe. It does not change: the new
+            run has its own directory, and ends bit for bit like a run of all epochs at once. Schedules that
             fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
-        callbacks: added to those of kzoo. Their attributes (or `state()` and `restore(state)`) survive a kill.
+        callbacks: added to kzoo's own callbacks. Their attributes (or `state()` and `restore(state)`) survive a kill.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch, in addition to one at the end of each epoch.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
             does not affect training. A resumed run keeps the setting it started with.
-        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. As `dataset`,
-            arrays may be given too, ``(images, labels)`` and other forms (see `kzoo.data.from_arrays`): the recipe
+        **changes: recipe fields to override, e.g. ``epochs=5`` or ``**{"model_options.dropout": 0.5}``. `dataset`
+            also takes arrays, as ``(images, labels)`` and in other forms (see `kzoo.data.from_arrays`): the recipe
             then names them by their fingerprint, and resuming the run needs them again.
 
     Returns:
@@ -105,7 +105,7 @@ def train(
     if not isinstance(model, keras.Model | None):
         raise InputError(f"model must be a keras.Model or a model's name, not {shown(model)}")
     if extend and model is None and base.model.startswith("keras:") and "model" not in changes:
-        raise InputError(f"extend: {base.model!r} is a model of your own: kzoo.train(..., model=..., extend=True)")
+        raise InputError(f"extend: {base.model!r} is a model of your own: call kzoo.train(..., model=..., extend=True)")
 
     # Its identity names the directory.
     resolved, digest = identify(base.override(**changes), model)
@@ -146,7 +146,7 @@ def resume(
         callbacks, progress, checkpoint_minutes: as for `train`.
 
     Raises:
-        InputError: the run needs its arrays and `dataset` is missing, or is not what it was given.
+        InputError: the run needs its arrays and `dataset` is missing, or the run was trained on other data.
 
     Example:
         >>> kzoo.resume(run.directory, progress=False).finished
@@ -166,7 +166,7 @@ def resume(
 
 
 def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | None]:
-    """Changes that name the arrays, and the arrays, which the caller must hold; None where a name was given."""
+    """Changes that name the arrays, and the arrays, which the caller must keep alive; None if a name was given."""
     if changes.get("dataset") is None or isinstance(changes["dataset"], str):
         return changes, None
     arrays = from_arrays(changes["dataset"])
@@ -174,7 +174,7 @@ def _named_arrays(changes: dict[str, Any]) -> tuple[dict[str, Any], Arrays | Non
 
 
 def recipe_of(source: Any) -> Recipe:
-    """The recipe that the first argument of `train` means."""
+    """The recipe that the first argument of `train` stands for."""
     if isinstance(source, Recipe):
         return source
     if isinstance(source, str | Path):
@@ -195,7 +195,7 @@ def recipe_of(source: Any) -> Recipe:
 
 def _copied(model: keras.Model) -> keras.Model:
     """A copy of the custom model to train, so that the same call starts with the same weights again."""
-    # What is not used, or missing.
+    # Warn about unused compile settings and a whitening kernel that is not set.
     if model.compiled:
         warnings.warn(
             f"model {model.name!r} is compiled: its optimizer, loss and metrics are not used, the recipe's are",

@@ -47,7 +47,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     if finished:
         return _finished(directory, model, options, console)
 
-    origin.describe_parts(recipe)  # sees the values that custom functions refer to, before they run and change some
+    origin.describe_parts(recipe)  # notes the values that custom functions refer to, before they change some
 
     # Find the run to continue, if any: its data must be the same now.
     begun = directory
@@ -69,7 +69,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     model = _prepared(directory, recipe, data, model, make)
     made_of = _made_of(recipe, model, data, options)
 
-    # Refuse what differs from the run to continue; then write the directory's first files.
+    # Refuse differences from the run to continue; then write the directory's first files.
     check_structure(begun, model)
     if start is not None:
         check_begun(begun, start.state.origin, made_of, make, recipe, data)
@@ -101,7 +101,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
 
 
 def _finished(directory: Path, model: keras.Model | None, options: Options, console: Console | None) -> Run:
-    """The finished run in a directory, if it is the run that is asked for."""
+    """The finished run in a directory, if it is the requested one."""
     run = Run(directory)
     if run.result.status == "failed":
         raise RunFailed(f"run {str(directory)!r} failed: {run.result.reason}. To try again: --fresh")

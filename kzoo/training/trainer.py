@@ -48,8 +48,8 @@ class Options:
     Attributes:
         data_dir, progress, checkpoint_minutes, diagnostics: as for `kzoo.train`.
         callbacks: as for `kzoo.train`; if None, those of a finished run are not compared.
-        data: the recipe's data, if it is loaded already.
-        test: whether to read the test part at the end. A search does not: it would read it once per trial.
+        data: the recipe's data, if already loaded.
+        test: whether to read the test part at the end. A search does not, because it would read it once per trial.
         until: end after this many of the recipe's epochs.
         begin: the run that the new run extends.
     """
@@ -68,7 +68,7 @@ class Options:
         """Check what the user gave.
 
         Raises:
-            InputError: the callbacks are no list, or one is a class; or the minutes are no number of 0 or more.
+            InputError: `callbacks` is not a list or contains a class, or `checkpoint_minutes` is not a number >= 0.
         """
         if not isinstance(self.callbacks, Sequence | None):
             raise InputError(f"callbacks must be a list of callbacks, not {shown(self.callbacks)}")
@@ -76,7 +76,7 @@ class Options:
             if inspect.isclass(callback):
                 raise InputError(f"callbacks has the class {callback.__name__}: give an object, {callback.__name__}()")
         if not is_number(self.checkpoint_minutes) or not self.checkpoint_minutes >= 0:
-            raise InputError(f"checkpoint_minutes={self.checkpoint_minutes!r}: must be a number of 0 or more")
+            raise InputError(f"checkpoint_minutes={self.checkpoint_minutes!r}: must be a number >= 0")
 
 
 class Trainer:
@@ -85,7 +85,7 @@ class Trainer:
     Attributes:
         stock: the model whose weights are saved.
         view: the model that is trained, which shares its weights.
-        state: what every checkpoint carries, apart from what changes.
+        state: the part of the state that is the same in every checkpoint.
         best, log, flow: the callbacks that hold the results so far.
     """
 
@@ -124,8 +124,8 @@ class Trainer:
         optimizer = build_optimizer(self.recipe, self.batches.steps)
         optimizer.build(self.view.trainable_variables)
 
-        # Small gradients are zero in float16 unless the loss is scaled up. Keras does so only where the policy of the
-        # model itself says it, and the view has none of its own. Checkpoints of early versions hold no scale.
+        # Small gradients are zero in float16 unless the loss is scaled up. Keras scales it only if the model's own
+        # policy says so, and the view has no policy. Checkpoints of early versions hold no scale.
         unscaled = self.start is not None and len(self.start.arrays["optimizer"]) == len(optimizer.variables)
         if self.recipe.precision == "mixed_float16" and not unscaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -163,7 +163,7 @@ class Trainer:
             self.bar = ProgressBar(console, *args)
         guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
 
-        # Those with state, the user's among them; the checkpoint that keeps their states is written last.
+        # Callbacks with state, the user's included; the checkpointer, which saves their states, comes last.
         built_in = [cb.Averaging(), *watchers, self.log, rate, self.best, *([self.stopper] if self.stopper else [])]
         parts = StatefulCallbacks(built_in, options.callbacks or ())
         if self.start is not None:
@@ -183,7 +183,7 @@ class Trainer:
         self.callbacks = OnceList([_Opening(self), guard, *parts.all, *bar, self.checkpointer], self.view)
 
     def run(self) -> None:
-        """Train to the last epoch (or early stop) and leave averaged weights, if any, in the model.
+        """Train to the last epoch, or until a callback stops training.
 
         Raises:
             RunFailed: the loss is not finite, or the disk is full.
@@ -201,7 +201,7 @@ class Trainer:
         else:
             self.batches.position(first, step)
             if step:
-                # Metrics must exist before an epoch begun elsewhere can resume; TensorFlow makes them lazily.
+                # Metrics must exist before an epoch can resume midway; TensorFlow makes them lazily.
                 self.view.test_on_batch(*self.batches[0])
             with interruptible() as self.checkpointer.interrupted:
                 try:
@@ -273,7 +273,7 @@ class _Opening(keras.callbacks.Callback):
         if not self.restored and trainer.start is not None:
             trainer.checkpointer.restore(trainer.start)
             self.restored, step = True, trainer.start.step
-            if not (trainer.directory / "checkpoint").exists():  # an extended run begins with one, as every new run
+            if not (trainer.directory / "checkpoint").exists():  # an extended run begins with one, like every new run
                 trainer.checkpointer.save(epoch, step)
             if trainer.bar is not None:
                 trainer.bar.first_step = step

@@ -32,11 +32,11 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
         A model and True if its outputs are logits, False if probabilities.
 
     Raises:
-        InputError: the outputs are not those of a classifier of one class an image.
+        InputError: the outputs are not those of a classifier with one class per image.
     """
     outputs = class_outputs(model)
     target, logits = outputs.model, outputs.logits
-    # Nothing between the parts of a nested model can be exchanged from outside.
+    # Layers inside a nested model cannot be replaced from outside.
     nested = any(isinstance(layer, keras.Model) for layer in model.layers)
     fusable = has_graph(model) and not nested and keras.backend.backend() == "tensorflow"
     if not fusable or not any(map(_can_be_fused, model.layers)):
@@ -99,7 +99,7 @@ def _fused_class() -> type:
 
     class BatchNormalization(stock):  # type: ignore[misc, valid-type]
         def build(self, input_shape: Any) -> None:
-            """Nothing: the variables are another layer's."""
+            """Do nothing: the variables are another layer's."""
 
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
             if not training or not self.trainable or mask is not None:
@@ -165,7 +165,7 @@ def compiled(activation: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @cache
 def _can_compile() -> bool:
-    """Whether XLA compiles for the processor here, and there is no GPU (whose XLA needs more libraries)."""
+    """Whether XLA can compile for this processor, and there is no GPU (whose XLA needs more libraries)."""
     import tensorflow as tf
 
     if tf.config.list_logical_devices("GPU"):

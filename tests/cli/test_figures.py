@@ -118,7 +118,7 @@ def test_a_built_model_takes_no_builder_options(run, command):
     for words in targets:
         code, _, error = command(*words, "--set", "batch_norm=true")
         assert (code, error.count("\n")) == (2, 1)
-        assert f"--set takes options of a named model: leave it out, because '{words[1]}' is built already" in error
+        assert f"--set takes options of a named model: leave it out, because '{words[1]}' is already built" in error
     code, text, _ = command("info", "lenet2-average:emnist", "--set", "kernel_initializer=zeros")
     assert (code, "lenet2-average" in text) == (0, True)
 

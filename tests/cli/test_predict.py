@@ -79,7 +79,7 @@ def test_background_of_transparent_files(run, printed, command, tmp_path):
     for word in ("predict", "explain"):
         code, _, errors = command(word, run.directory, clear, "--background=blue")
         assert code == 2
-        assert "--background takes 0-255 for a grey, RED,GREEN,BLUE, or none, not 'blue'" in errors
+        assert "--background takes 0-255 for grey, RED,GREEN,BLUE, or none, not 'blue'" in errors
         code, _, errors = command(word, run.directory, "--split", "test", "--background", 0)
         assert code == 2
         assert "--background applies to image files only" in errors
@@ -90,7 +90,7 @@ def test_how_a_background_is_written():
     for text in ("0", "0,0,0", "[0, 0, 0]"):
         assert colour(text) == (0, 0, 0)
     for text in ("blue", "256", "1,2", "-1", "", "1.5"):
-        with pytest.raises(kzoo.InputError, match="--background takes 0-255 for a grey, RED,GREEN,BLUE, or none"):
+        with pytest.raises(kzoo.InputError, match="--background takes 0-255 for grey, RED,GREEN,BLUE, or none"):
             colour(text)
 
 

@@ -165,7 +165,7 @@ X, KERNEL = np.zeros((2, 5, 4, 3), np.float32), np.zeros((3, 3, 3, 6), np.float3
             lambda: conv2d(np.zeros((1, 2, 2, 1), int), KERNEL),
         ),
         ("x must be a NumPy array of float32 or float64, not list", lambda: conv2d([[1.0]], KERNEL)),
-        ("kernel must be float32 as the other arrays are", lambda: conv2d(X, KERNEL.astype(float))),
+        ("kernel must be float32 like the other arrays", lambda: conv2d(X, KERNEL.astype(float))),
         (r"x must have the shape \(batch, height, width, channels\)", lambda: conv2d(X[0], KERNEL)),
         ("none of them 0", lambda: conv2d(X[:0], KERNEL)),
         (r"bias must have the shape \(6,\) here, not \(5,\)", lambda: conv2d(X, KERNEL, np.zeros(5, "f"))),

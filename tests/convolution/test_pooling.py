@@ -79,6 +79,15 @@ def test_the_first_of_equal_values_gets_the_gradient():
     assert back.squeeze().tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
 
 
+def test_of_windows_without_a_finite_pixel_the_first_pixel_gets_the_gradient_not_the_padding():
+    x = np.full((1, 3, 3, 1), -np.inf)
+    y, argmax = max_pool2d(x, 2, stride=2, padding=1)
+    assert np.isneginf(y).all()
+    assert argmax.squeeze().tolist() == [[3, 2], [1, 0]]
+    back = max_pool2d_gradient(np.ones((1, 2, 2, 1)), argmax, x.shape, 2, stride=2, padding=1)
+    assert back.squeeze().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
 @pytest.mark.parametrize("tap", range(4))
 def test_nan_is_the_largest_wherever_it_stands(tap):
     x = np.arange(4.0)

@@ -7,6 +7,7 @@ import itertools
 import json
 import socket
 import threading
+import types
 
 import keras
 import numpy as np
@@ -162,7 +163,7 @@ def test_each_error_has_its_status(served, monkeypatch):
     assert decoded(picture, 1).shape == (9, 9, 1)
     monkeypatch.setattr("kzoo.demo.pictures.MOST_PIXELS", 80)
     status, _, body = ask(served, "POST", "/predict", picture)
-    assert (status, "9 x 9 pixels: up to 80 are taken" in json.loads(body)["error"]) == (415, True)
+    assert (status, "9 x 9 pixels: at most 80 are allowed" in json.loads(body)["error"]) == (415, True)
 
     def fail(*args, **options):
         raise RunFailed("out of memory")
@@ -181,6 +182,14 @@ def test_the_page_has_the_networks_title_and_is_not_cached(served):
     wanted = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
     assert wanted.items() <= headers.items()
     assert "Connection" not in headers
+
+
+def test_a_title_may_hold_a_word_that_the_page_fills_in(served, monkeypatch):
+    network = types.SimpleNamespace(title="DRAWS-1", draws=True)
+    monkeypatch.setattr(served.RequestHandlerClass, "network", network)
+    page = ask(served, "GET", "/")[2].decode()
+    assert "<h1>DRAWS-1</h1>" in page
+    assert "hidden = !true" in page
 
 
 def test_a_large_upload_is_refused_unread(served):

@@ -244,7 +244,7 @@ def test_batch_norm_settings_and_averages():
     for one in case.model.layers:
         if isinstance(one, keras.layers.BatchNormalization):
             one.beta.assign(np.full(one.beta.shape, 0.1))  # it was trained, and yet its averages are the initial ones
-    assert "as they were made" in kzoo.doctor(case.model, **arrays).findings[0].evidence
+    assert "still have their initial values" in kzoo.doctor(case.model, **arrays).findings[0].evidence
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,12 @@ def test_gradients_that_are_all_tiny():
     assert finding.values["first_to_last"] == pytest.approx(first / last)
     relative = first / np.abs(model.get_layer("first").get_weights()[0]).mean()
     assert finding.values["gradient_to_weight"] == pytest.approx(relative)
-    assert f"all are tiny, that of first is {digits(relative)} of its weights" in finding.evidence
+    assert f"all are tiny (at first, {digits(relative)} times the weights)" in finding.evidence
+
+
+def test_values_have_three_digits_also_where_rounding_makes_a_thousand_of_them():
+    values = [0, 0.00012345, 0.5, 999.4, 999.6, 1000, 1234.5, -999.9, 1.2e7]
+    assert [*map(digits, values)] == ["0", "0.000123", "0.5", "999", "1,000", "1,000", "1,230", "-1,000", "1.2e+07"]
 
 
 def test_data_that_the_linear_classifier_cannot_take_ends_no_examination():

@@ -243,4 +243,4 @@ def test_gap_is_reported_with_its_values(validation, is_a_gap):
     if is_a_gap:
         values = diagnosis.findings[0].values
         assert (values["train"], values["validation"], values["epoch"]) == (1.0, 0.7, 1)
-        assert "it was lowest, 0.9, in epoch 1" in diagnosis.findings[0].evidence
+        assert "up from its lowest value, 0.9, in epoch 1" in diagnosis.findings[0].evidence

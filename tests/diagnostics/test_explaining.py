@@ -1,6 +1,7 @@
 """kzoo explain, receptive-field and invariance: pictures and values of runs, files and names; one error a mistake."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -90,6 +91,9 @@ def test_a_custom_file_and_images_of_any_size(files, command):
     code, output, errors = command("explain", "own.keras", *files, "--class", "2")
     assert code == 0, errors
     assert output.count("shown for 2") == 3
+    code, _, errors = command("explain", "own.keras", *files, "--class", "\N{SUPERSCRIPT TWO}")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "give a number" in errors
 
 
 def test_bad_input_is_one_line(run, files, command, tmp_path):
@@ -152,13 +156,13 @@ def test_receptive_fields_of_a_name_a_run_and_a_file(run, command):
 @pytest.mark.slow
 @pytest.mark.representative
 def test_invariance_of_runs(run, command):
-    code, output, errors = command(
-        "invariance", run.directory, run.directory, "--limit", 40, "--json", "--output", "i.png"
-    )
+    copy = Path("copy", run.directory.name)
+    shutil.copytree(run.directory, copy)
+    code, output, errors = command("invariance", run.directory, copy, "--limit", 40, "--json", "--output", "i.png")
     assert code == 0, errors
     one, two = json.loads(output)
-    assert one == two
-    assert one["name"] == run.directory.name  # two runs of one name
+    assert (one["name"], two["name"]) == (str(run.directory), str(copy))
+    assert one | {"name": ""} == two | {"name": ""}
     assert one["images"] == 40
     part = run.part("test")
     score = (run.model.predict(part.images[:40], verbose=0).argmax(-1) == part.labels[:40]).mean()

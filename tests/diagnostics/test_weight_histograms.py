@@ -159,6 +159,8 @@ def test_plot():
     assert len(axes.lines) == 5
     with pytest.raises(InputError, match="did you mean"):
         plot_weight_histograms(history, ["layer33"])
+    with pytest.raises(InputError, match="layers is empty"):
+        plot_weight_histograms(history, [])
     with pytest.raises(InputError, match="at_most=0: must be a whole number, 1 or more"):
         plot_weight_histograms(history, at_most=0)
     with pytest.raises(InputError, match="no weight histograms"):

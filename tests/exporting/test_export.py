@@ -154,7 +154,7 @@ def test_opset_is_the_files_and_its_outputs_are_the_models(model, command):
     assert Path("net.onnx").read_bytes() == before
     export(model, "net.keras")
     code, _, errors = command("export", "net.keras", "--to", "litert", "--opset", "13")
-    assert (code, errors) == (2, "error: opset=13: only format 'onnx' has it, not 'litert'\n")
+    assert (code, errors) == (2, "error: opset=13: only format 'onnx' supports it, not 'litert'\n")
     code, _, errors = command("export", "net.keras", "--to", "onnx", "--opset", "17", "--output", "cli.onnx")
     assert code == 0, errors
     for path, opset in (("net.onnx", 9), ("cli.onnx", 17)):

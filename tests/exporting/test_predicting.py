@@ -196,7 +196,7 @@ def test_files_that_are_not_classifiers(model):
     with pytest.raises(InputError, match="1 or 3 channels"):
         Classifier("two.keras")
     export(model, "net.keras", class_names=list("abcde"))
-    with pytest.raises(InputError, match="names 5 classes and gives 4 outputs"):
+    with pytest.raises(InputError, match="names 5 classes but gives 4 outputs"):
         Classifier("net.keras").names(4)
     model = keras.models.clone_model(model)
     model.layers[-2].kernel.assign(np.full(model.layers[-2].kernel.shape, np.nan))

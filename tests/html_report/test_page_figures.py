@@ -128,7 +128,7 @@ def test_gradients_of_runs_are_those_of_the_first_and_the_last_epoch(figures):
     np.testing.assert_array_equal(lines["several, untrained"].get_ydata(), [1e-6, 1e-4, 1e-2])
     np.testing.assert_array_equal(lines["several, epoch 2"].get_ydata(), [np.nan, 1e-4, 1e-2])
     np.testing.assert_array_equal(lines["one, epoch 5"].get_xdata(), [1, 2])
-    assert figure.caption == "Without a record of their gradients: none."
+    assert figure.caption == "Runs without recorded gradients: none."
     assert "over the depth of 2 runs" in figure.label
     assert gradients_of_runs({"several": full()}).caption == ""
     assert "without diagnostics" in gradients_of_runs({"none": undrawn()}).why

@@ -21,7 +21,7 @@ def test_a_rate_that_rises_is_reported():
 
 def test_multipliers_without_effect_are_refused_before_a_run_begins():
     check_contradictions(RECIPE.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 3}}))
-    with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, that is never"):
+    with pytest.raises(InputError, match=r"rate_multipliers: '\*' applies from epoch 3 to 2, so it never applies"):
         check_contradictions(RECIPE.override(rate_multipliers={"*": {"first_epoch": 3, "last_epoch": 2}}))
 
 

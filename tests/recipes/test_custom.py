@@ -106,7 +106,7 @@ def test_recipe_is_read_but_not_trained_where_its_name_is_not_registered():
     with pytest.raises(InputError, match=r"'halved' is not registered here; in the recipe .* 'custom_parts:halved'"):
         elsewhere.digest()
     kzoo.register_schedule("halved", "another:halved")
-    with pytest.raises(InputError, match="means 'another:halved' here, in the recipe 'custom_parts:halved'"):
+    with pytest.raises(InputError, match="means 'another:halved' here but 'custom_parts:halved' in the recipe"):
         elsewhere.resolved()
 
 

@@ -58,7 +58,7 @@ CASES = [
     ({"rate_multipliers.*bias.lest_epoch": 1}, "rate_multipliers.*bias has factor, first_epoch, last_epoch"),
     ({"class_weights": {3: 2.0}}, """'class_weights' has the name 3: names are text, as in {"3": ...}"""),
     ({"class_weights": {"cat": True}}, "each entry of class_weights must be a number, not {'cat': True}"),
-    ({"optimizer.sgd.momentum": 1}, "optimizer is 'adam'; another kind is chosen by optimizer=sgd"),
+    ({"optimizer.sgd.momentum": 1}, "optimizer is 'adam'; to choose another kind, set optimizer=sgd"),
 ]
 
 

@@ -111,12 +111,12 @@ CHANGES = {
     "another layer": ("keras.layers.Flatten()", "keras.layers.GlobalAveragePooling2D()", "it was Flatten"),
     "an initializer": ("he_normal", "glorot_uniform", "differs"),
     "code of a layer": ("helper(x) * SCALE", "helper(x) + SCALE", "code of nets_under_test.Scaled has changed"),
-    "a constant that it uses": ("SCALE = 2.0", "SCALE = 4.0", "by the value of nets_under_test.SCALE, which"),
+    "a constant that it uses": ("SCALE = 2.0", "SCALE = 4.0", "because of the value of nets_under_test.SCALE, which"),
     "a function that it calls": ("x * 3.0", "x * 5.0", "code of nets_under_test.Scaled has changed"),
     "how layers are joined": ("(keras.layers.Rescaling(1 / 255)(inputs))", "(inputs)", "5 layers, it had 6"),
     "images of a dataset": ("default_rng(1)", "default_rng(2)", "other data"),
     "labels of a dataset": ("np.arange(60) % 3", "np.arange(60)[::-1] % 3", "other data"),
-    "names of classes": ('["a", "b", "c"]', '["a", "x", "c"]', "other names of classes \\('x', it was 'b'\\)"),
+    "names of classes": ('["a", "b", "c"]', '["a", "x", "c"]', "other class names \\('x', it was 'b'\\)"),
 }
 
 

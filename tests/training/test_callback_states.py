@@ -12,7 +12,7 @@ import pytest
 import kzoo
 from kzoo.errors import InputError
 from kzoo.training import checkpoint
-from kzoo.training.callbacks.lists import StatefulCallbacks
+from kzoo.training.callbacks.lists import StatefulCallbacks, continue_logs
 from kzoo.training.callbacks.states import digests, restore_state, state_of
 from kzoo.training.checkpoint import Checkpoint, RunState
 
@@ -210,6 +210,15 @@ def test_csv_logger_of_keras_continues_its_file(append):
         kzoo.resume("cut", callbacks=again, progress=False)
     assert Path("cut.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert Path("cut.csv").read_text().count("epoch") == (not append)
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_csv_logger_keeps_a_row_of_the_first_epoch_only_if_another_run_may_have_written_it(append):
+    Path("log.csv").write_text("epoch,loss\n0,1.5\n")
+    logger = keras.callbacks.CSVLogger("log.csv", append=append)
+    continue_logs([logger], 0)
+    assert logger.append
+    assert Path("log.csv").read_text() == ("epoch,loss\n0,1.5\n" if append else "epoch,loss\n")
 
 
 def weights(run, name):

@@ -137,7 +137,7 @@ def test_what_calls_leave_behind_is_no_change_and_is_reported_where_it_may_be_a_
     assert used.Range.__annotations__ == {}  # which Python makes now
     assert used.change(1.0, None) == pytest.approx(1.5 * (1 * 0.5 + 0 + 2 + 0.375 + 0.75 + 1))
     assert (used.CACHE, used.COUNTS, used.MADE, used.RANGE.last) == ({"last": 1.0}, {"calls": 1}, [9], 1)
-    with pytest.warns(UserWarning, match="has changed since it was first seen; its code changes it itself") as warned:
+    with pytest.warns(UserWarning, match="has changed since it was first seen; the code itself changes it") as warned:
         assert digest(used.change) == before
     names = {str(one.message).partition("'")[2].partition("'")[0] for one in warned}
     assert names == {"changed_code.COUNTS", "changed_code.LOG", "Range.calls", "Range.made"}  # not what began empty

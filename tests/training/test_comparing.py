@@ -64,7 +64,7 @@ OTHER_KERAS = {"keras": "3.2", "backend": "jax"}
             changed("data", "fingerprint", "fedcba9876543210"),
             ["other data (fingerprint fedcba9876, it was 0123456789)"],
         ),
-        (changed("data", "class_names", ["cat", "cow"]), ["other names of classes ('cow', it was 'dog')"]),
+        (changed("data", "class_names", ["cat", "cow"]), ["other class names ('cow', it was 'dog')"]),
         # Functions and callbacks.
         (changed("parts", "functions", "schedule s", "code", "c1"), ["other code of schedule s (nets:s)"]),
         (changed("parts", "functions", {"schedule t": {"source": "nets:t", "code": "c1"}}), []),
@@ -75,7 +75,7 @@ OTHER_KERAS = {"keras": "3.2", "backend": "jax"}
         (changed("callbacks", 0, "code", "c1"), ["other code of callback Stop"]),
         (
             changed("callbacks", 0, {**STOP, "code": "c1", "values": {"nets.LIMIT": "v1"}}),
-            ["other code of callback Stop, by the value of nets.LIMIT, which a new process sets anew"],
+            ["other code of callback Stop, because of the value of nets.LIMIT, which a new process sets again"],
         ),
     ],
 )  # fmt: skip

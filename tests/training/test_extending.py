@@ -100,8 +100,8 @@ def refused(message, **options):
 def test_what_cannot_be_extended_is_refused_and_leaves_nothing(there):
     for kind in ("cosine", "linear", "polynomial", "one_cycle"):
         refused(f"schedule '{kind}' depend on the number of epochs", epochs=3, schedule=kind)
-    refused("epochs must be more, not 2", epochs=2, directory="elsewhere")
-    refused("epochs must be more, not 1", epochs=1)
+    refused("epochs must be greater, not 2", epochs=2, directory="elsewhere")
+    refused("epochs must be greater, not 1", epochs=1)
     refused("more than its epochs: batch_size is 240 there and 30 here", epochs=3, batch_size=30)
     refused("seed is 0 there and 1 here", epochs=3, seed=1)
     refused("no run of recipe 'test/another'", recipe=RECIPE.derive("test/another", seed=1), epochs=3)
@@ -124,7 +124,7 @@ def test_unfinished_failed_stopped_or_without_checkpoint(there):
     )
     refused("ended early, after 2 of 2 epochs", epochs=3)
     shutil.rmtree(there / "checkpoint")
-    refused("no checkpoint any more", epochs=3)
+    refused("no longer has a checkpoint", epochs=3)
 
 
 def test_command_takes_the_run_itself_and_a_second_time_returns_the_result(there, command):

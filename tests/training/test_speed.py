@@ -54,5 +54,5 @@ def test_the_table_has_each_precision_relative_to_float32(command, monkeypatch):
         0,
         [["float32", "100", "1.00"], ["mixed_bfloat16", "250", "2.50"]],
     )
-    assert "m, batch 8, 3 rounds of 3 steps in turns" in text
+    assert "m, batch 8, 3 alternating rounds of 3 steps" in text
     assert "2.50 times as fast as float32" in text

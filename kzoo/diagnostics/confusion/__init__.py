@@ -1,4 +1,4 @@
-"""Which classes are confused: counted from a run's record or from any model's predictions, and drawn."""
+"""Which classes are confused, counted from a run's record or any model's predictions, and figures of the counts."""
 
 from kzoo.diagnostics.confusion.matrix import (
     Confusion,

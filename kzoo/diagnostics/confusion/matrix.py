@@ -79,7 +79,7 @@ class Confusion:
         """Precision, recall, F1 (float64) and support (images, int64), each of shape (classes,).
 
         Recall is the accuracy within a class. Undefined values are NaN: the recall of a class without images, and the
-            precision of a class that is never predicted.
+        precision of a class that is never predicted.
         """
         right, support, answers = self.right, np.asarray(self.matrix.sum(axis=1)), np.asarray(self.matrix.sum(axis=0))
         with np.errstate(invalid="ignore"):
@@ -166,7 +166,7 @@ def confusion(labels: Any, predicted: Any, class_names: Sequence[str] | None = N
 
 
 def _largest(name: str, outputs: np.ndarray) -> np.ndarray:
-    """The class with the largest output of each image; NaN would count as the largest."""
+    """The class with the largest output for each image; NaN is refused, because it would count as the largest."""
     unknown = int(np.isnan(np.asarray(outputs, np.float64)).any(-1).sum())
     if unknown:
         raise InputError(f"{name} has NaN for {unknown} of {len(outputs)} images")
@@ -174,7 +174,7 @@ def _largest(name: str, outputs: np.ndarray) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray) -> None:
-    """Refuse labels (n,) that are not classes, and predictions (n, ...) that differ from them in number.
+    """Refuse labels (n,) that are not classes, and predictions (n, ...) that differ from the labels in number.
 
     Raises:
         InputError: see above.

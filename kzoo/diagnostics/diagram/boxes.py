@@ -58,7 +58,7 @@ def build_graph(model: keras.Model, *, fuse: bool, expand_nested: bool, collapse
     Args:
         model: Functional or Sequential, built; nested models included.
         fuse: put normalizations, activations and dropout into the box of the layer that they follow, and padding into
-            that of the convolution or pooling layer that it precedes.
+            the box of the convolution or pooling layer that it precedes.
         expand_nested: show the layers of nested models instead of one box.
         collapse: show repeated boxes once.
 
@@ -113,7 +113,7 @@ def _words(call: Call) -> str:
 
 
 def _parameters(layer: Any) -> tuple[int, int]:
-    """Trainable parameters, and those of a layer that is not trained; operations have none."""
+    """Numbers of trainable parameters, and of parameters of a frozen layer; operations have none."""
     if not isinstance(layer, keras.Layer):
         return 0, 0
     if not layer.trainable:
@@ -149,7 +149,7 @@ def _fused(graph: Graph) -> Graph:
 
 
 def _kept(graph: Graph, home: list[int], groups: list[tuple[int, int, int]] | None = None) -> Graph:
-    """The graph without the boxes that others replace; `home` gives the box that shows each."""
+    """The graph without the boxes that others replace; `home` gives, for each box, the one that shows it."""
     kept = [index for index, other in enumerate(home) if other == index]
     new = {index: number for number, index in enumerate(kept)}
     edges = {(new[home[a]], new[home[b]]): None for a, b in graph.edges if home[a] < home[b]}
@@ -188,7 +188,7 @@ def _collapsed(graph: Graph) -> Graph:
                 graph.boxes[home[index]].layers += graph.boxes[index].layers
             groups.append((first, last, times))
         i += period * times
-    # An arrow from one copy into the next leads backwards now, or is there already: `_kept` leaves both out.
+    # An arrow from one copy to the next now leads backwards, or exists already: `_kept` leaves both out.
     return _kept(graph, home, groups)
 
 

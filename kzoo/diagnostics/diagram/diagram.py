@@ -30,7 +30,7 @@ def architecture_diagram(
     Args:
         model: any Functional or Sequential Keras model, built.
         detail: ``"blocks"`` puts normalization, activation and dropout into the box of the layer that they follow,
-            and padding into that of the layer it precedes; ``"layers"`` gives every layer a box.
+            and padding into the box of the layer that it precedes; ``"layers"`` gives every layer a box.
         expand_nested: show the layers of nested models; otherwise each is one box.
         collapse: show consecutive boxes that are equal except for their names once, in a frame that says how often they
             repeat. By default only for ``"blocks"``.
@@ -73,7 +73,7 @@ def save_diagram(
     """Save `architecture_diagram` to a file whose name ends in ``.svg``.
 
     Raises:
-        InputError: the suffix is another one, the folder does not exist, the file exists, or the model has no fixed
+        InputError: the suffix is not ``.svg``, the folder does not exist, the file exists, or the model has no fixed
             graph.
 
     Example:

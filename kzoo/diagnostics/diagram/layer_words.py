@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-# By parts of class names (the first that matches), because Keras's base classes are not public and custom layers have
-# similar names.
+# Matched by parts of class names (the first match counts), because Keras's base classes are not public and custom
+# layers have similar names.
 KINDS = (
     ("input", ("InputLayer",)),
     (
@@ -86,7 +86,7 @@ def _short(sizes: Any) -> str:
 
 
 def _name(activation: Any) -> str:
-    """The name of an activation: a function, a layer, or in a custom layer perhaps its name."""
+    """The name of an activation: a function, a layer, or, in a custom layer, sometimes already a name."""
     if isinstance(activation, str):
         return activation
     return getattr(activation, "__name__", None) or type(activation).__name__

@@ -219,7 +219,7 @@ def _assign_tracks(routes: list[_Route], rows: list[int]) -> dict[int, int]:
             if high - low < 0.5:
                 route.tracks.append(0)
                 continue
-            key = (number, route.after if number else route.before)  # these may share a track
+            key = (number, route.after if number else route.before)  # parts with the same key may share a track
             track = 0
             while any(low < b + 4 and a < high + 4 and key != other for a, b, other in used.get((row, track), [])):
                 track += 1

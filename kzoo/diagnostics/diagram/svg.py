@@ -115,7 +115,7 @@ def _chip_width(kind: str) -> float:
 
 
 def _frame(layout: Layout, graph: Graph, first: int, last: int, times: int) -> _Frame:
-    """The frame of a group that repeats: around its boxes and the arrows that end in it."""
+    """The frame around a repeated group: its boxes and the arrows that end in it."""
     boxes = [(*layout.centers[i], *layout.sizes[i]) for i in range(first, last + 1)]
     xs = [x + side * width / 2 for x, _, width, _ in boxes for side in (-1, 1)]
     for (_, after), path in zip(graph.edges, layout.paths, strict=True):

@@ -20,7 +20,7 @@ FLOW: dict[str, Callable[[Subject, Diagnosis], bool]] = {
     signal.GRADIENTS: signal.check_gradients,
     training.RATE: training.check_steps,
 }
-"""Checks in causal order: a fault in one causes faults in those that follow."""
+"""Checks in causal order: a fault found by one causes faults in the later ones."""
 
 
 def doctor(

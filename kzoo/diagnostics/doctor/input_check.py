@@ -1,4 +1,4 @@
-"""The input check: from a run, a file, a model or a name to the network and all that is known of it."""
+"""The input check: find the network of a run, file, model or name, and all that is known about it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
     if weights.is_file():
         try:
             model.load_weights(weights)
-        except Exception as error:  # of a damaged file, nearly any
+        except Exception as error:  # a damaged file can raise nearly any error
             raise InputError(f"weights {str(weights)!r} cannot be read: {error}") from None
 
     # A title that says how far the run got.
@@ -188,7 +188,7 @@ def _shape_of_record(facts: dict[str, Any]) -> Any:
 
 
 def _shape_of_recipe(recipe: Recipe) -> Any:
-    """From the dataset's entry; None where it is incomplete, or the model is of another kind than the data."""
+    """The shape in the dataset's entry; None if the entry is incomplete, or the model is a custom builder."""
     data = get_dataset(recipe.dataset)
     variant = get_variant(recipe.model)
     if variant.input_shape is None or data.image_shape is None or data.mean is None or data.classes is None:

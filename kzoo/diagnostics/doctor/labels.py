@@ -14,10 +14,10 @@ ENOUGH = 200
 PAIR_IMAGES = 2000
 """Images of each class that are compared when two classes seem to be one."""
 FEW, WELL = 3, 0.8
-"""A pair is an outlier only if a linear probe separates all but `FEW` pairs in a share `WELL` of cases; in natural
-images (CIFAR-100), many pairs are inseparable, so none is an outlier."""
+"""A pair is an outlier only if a linear probe separates all but `FEW` pairs in at least a share `WELL` of cases; in
+natural images (CIFAR-100), many pairs are inseparable, so none is an outlier."""
 ALIKE = 0.4
-"""Two classes may be one if a probe separates them by less than this share of those others (both measured from 0.5)."""
+"""Two classes may be one if their accuracy minus 0.5 is below this share of the usual pair's accuracy minus 0.5."""
 LUCK, POWER = 3.5, 4.0
 """In standard deviations: how far above 0.5 a probe can get by luck on one class under two names (folds share images,
 so their errors are correlated: up to 2.7 in sixty random splits of a digit), and how far above 0.5 other pairs must
@@ -48,7 +48,7 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
     probe = linear_probe(subject.images, subject.labels, seed=subject.seed)
     if probe is None or probe.images < ENOUGH:
         for check in (LABELS, PAIRS):
-            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images of classes with ten each, or more"))
+            diagnosis.unchecked.append(Note(check, f"needs {ENOUGH} images or more, of classes with at least ten each"))
         return
     seen = (
         f"A linear classifier finds the class of {percent(probe.accuracy)} of {probe.images:,} images it was not "
@@ -98,8 +98,8 @@ def _check_missing(subject: Subject, diagnosis: Diagnosis) -> None:
     # Name the missing classes and a class that is too large.
     names = ", ".join(subject.name(int(index)) for index in absent[:5]) + (" ..." if len(absent) > 5 else "")
     evidence = (
-        f"The network has {subject.classes} outputs, and {len(absent)} of them ({names}) is the label of none of "
-        f"{len(labels):,} images."
+        f"The network has {subject.classes} outputs, but for {len(absent)} of them ({names}) there is no label "
+        f"among {len(labels):,} images."
     )
     largest = int(counts.argmax())
     others = counts[counts > 0]

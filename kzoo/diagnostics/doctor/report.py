@@ -10,7 +10,7 @@ from typing import Any
 from kzoo import notebook
 
 KINDS: dict[str, str] = {
-    "inputs out of range": "Pixels are on another scale than the network expects.",
+    "inputs out of range": "Pixels are on a different scale than the network expects.",
     "labels not explained by pixels": "A linear classifier does no better than guessing.",
     "class never occurs": "The network has an output for a class that no image shows.",
     "indistinguishable classes": "Two classes cannot be distinguished, although all others can.",
@@ -30,7 +30,7 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes:
         kind: one of `KINDS`.
@@ -141,7 +141,8 @@ def sentence(text: str) -> str:
 
 def digits(value: float) -> str:
     """A number with three significant digits."""
-    return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if 1000 <= abs(rounded) < 1e7 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -28,7 +28,7 @@ GRADIENTS = "vanishing or exploding gradients"
 LOWEST, HIGHEST = 0.03, 10.0
 """Limits of the inputs' standard deviation from image to image, as the first layer with weights sees them."""
 DEAD_SHARE = 0.8
-"""Share of a layer's units; networks that train well have up to 0.5 at initialisation (VGG-A's dense layers)."""
+"""Share of dead units that is reported; networks that train well have up to 0.5 initially (VGG-A's dense layers)."""
 VANISHED, EXPLODED = 1e-3, 1e4
 """Limits of the first layer's gradient divided by the last layer's. VGG-38 with BatchNorm has about 250 and trains
 well."""
@@ -90,8 +90,7 @@ def check_inputs(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 def _input_scale(model: keras.Model, images: np.ndarray) -> tuple[str, float] | None:
-    """The first layer with a kernel, and the spread of its outputs from image to image, divided by the size of its
-    weights.
+    """The first layer with a kernel, and its outputs' spread from image to image, divided by the size of its weights.
 
     This works even if the input passes through operations and nested models first. None if the weights are zero.
     """
@@ -117,7 +116,7 @@ def _first_is_normalised(model: keras.Model) -> bool:
 
 
 def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
-    """Look for layers with most units zero for every image; returns whether there are none."""
+    """Look for layers in which most units are zero for every image; returns whether there are none."""
     layers = [layer for _, layer in find_layers(subject.model)]
     indices = [index for index, layer in enumerate(layers) if rectifies(layer)]
     images, _ = subject.probe()
@@ -172,7 +171,7 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     guess = float(np.log(subject.classes))
     if not np.isfinite(loss):
         evidence = f"The loss on {len(images)} images is {loss} before any step."
-        suggestion = "look for a division by zero, a logarithm of zero or too large initial weights."
+        suggestion = "look for a division by zero, a logarithm of zero or initial weights that are too large."
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"loss": loss}, suggestion))
         return False
 
@@ -212,7 +211,7 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     small = relative[0] < 1e-8 and loss > 0.9 * guess
     if ratio < VANISHED or small:
         if small and ratio >= VANISHED:
-            seen += f"; all are tiny, that of {paths[0]} is {digits(float(relative[0]))} of its weights"
+            seen += f"; all are tiny (at {paths[0]}, {digits(float(relative[0]))} times the weights)"
         smallest = tuple(path for path, mean in zip(paths, means, strict=True) if mean < 1e-3 * means.max())
         evidence = f"{sentence(seen)}: the first layers learn nothing."
         values |= {"gradient_to_weight": float(relative[0])}

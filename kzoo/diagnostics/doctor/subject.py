@@ -29,17 +29,17 @@ class Subject:
     Attributes:
         title: a description in words.
         model: the network, with the weights to examine.
-        seed: of all random draws.
+        seed: seed of all random draws.
         images: training images (n, height, width, channels), or None.
         labels: their labels, int64 (n,), or None.
         no_data: why there are no images and labels.
         class_names: names by label, or None.
         recipe: the recipe that trains or trained it, or None.
-        optimizer: returns a new optimizer like the one that trains it; None if unknown, or if the recipe tells.
+        optimizer: returns a new optimizer like the network's own; None if unknown, or if the recipe defines it.
         initial: builds the network as it was before training; None if unknown.
         history: metrics per epoch; empty if there are none.
         steps: optimizer steps done; None if unknown.
-        failure: why its run failed, or None.
+        failure: why the run failed, or None.
     """
 
     title: str
@@ -118,5 +118,5 @@ def check_fits(subject: Subject) -> None:
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise InputError(f"labels have shape {labels.shape} and type {labels.dtype}: {len(images)} integers are needed")
     if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"labels run from {labels.min()} to {labels.max()}, the model has outputs 0 to {classes - 1}")
+        raise InputError(f"labels run from {labels.min()} to {labels.max()}; the model has outputs 0 to {classes - 1}")
     subject.labels = labels.astype(np.int64)

@@ -25,7 +25,7 @@ STEPS = 10
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step divided by its size (mean absolute values, median over layers)."""
 STILL, FEWEST_STEPS = 0.985, 100
-"""A loss above `STILL` times that of guessing has not moved, which is normal before `FEWEST_STEPS` steps."""
+"""A loss above `STILL` times the loss of guessing has not moved, which is normal before `FEWEST_STEPS` steps."""
 FEW_STEPS = 1000
 """Before this many steps, a loss that still falls means that training was too short, not that nothing is learned."""
 
@@ -36,7 +36,7 @@ def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
     losses = history.get("loss", [])
     if subject.failure or not all(map(math.isfinite, losses)):
         seen = subject.failure or f"the training loss was {losses[-1]} in epoch {len(losses)}"
-        suggestion = "lower the learning rate ten times, or clip gradients (clipnorm=1)."
+        suggestion = "lower the learning rate tenfold, or clip gradients (clipnorm=1)."
         evidence = f"The run failed: {seen.partition('. A lower')[0]}." if subject.failure else f"{seen.capitalize()}."
         diagnosis.findings.append(Finding(NOT_FINITE, (), evidence, {"epochs": len(losses)}, suggestion))
         return False
@@ -98,10 +98,10 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
     if train - validation > 0.2:
         best = history["val_loss"].index(lowest) + 1
         if last > 1.1 * lowest:
-            seen += f"; validation loss {digits(last)}, it was lowest, {digits(lowest)}, in epoch {best}"
+            seen += f"; validation loss {digits(last)}, up from its lowest value, {digits(lowest)}, in epoch {best}"
         values = {"train": train, "validation": validation, "val_loss": last, "lowest_val_loss": lowest, "epoch": best}
         suggestion = (
-            "give it more variety (augmentation, mixup), a stronger penalty (l2=1e-3) or dropout, or stop earlier; "
+            "add variety (augmentation, mixup), a stronger penalty (l2=1e-3) or dropout, or stop earlier; "
             "more training images help most."
         )
         evidence = f"{sentence(seen)}."
@@ -164,7 +164,7 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
 
 
 def trial_optimizer(recipe: Recipe, images: int) -> keras.optimizers.Optimizer:
-    """A recipe's optimizer, at the rate of the first step of a training on some number of images throughout."""
+    """A recipe's optimizer, held at the learning rate of the first step of a training on some number of images."""
     recipe = recipe.resolved()
     factors = {
         name: {"factor": m.factor if m.first_epoch == 1 else 0.0, "decay": m.decay}
@@ -179,10 +179,10 @@ def trial_optimizer(recipe: Recipe, images: int) -> keras.optimizers.Optimizer:
 def trial_steps(
     model: keras.Model, images: np.ndarray, labels: np.ndarray, optimizer: Any, steps: int = STEPS
 ) -> tuple[list[float], np.ndarray]:
-    """Train on one batch for a few steps; afterwards the model is as it was, bit for bit.
+    """Train on one batch for a few steps, then restore the model bit for bit.
 
     Returns:
-        The losses before each step and after the last, and the mean absolute change of each kernel by its mean
+        The losses before each step and after the last, and the mean absolute change of each kernel divided by its mean
         absolute value: (steps, layers).
     """
     # Keep the variables.

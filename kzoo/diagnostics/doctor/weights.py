@@ -74,7 +74,7 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
         "gradient, they will never differ."
     )
     values = {"layers": [{"layer": p, "units": n, "largest": big} for p, n, big, _ in constant]}
-    suggestion = "give kernels a random initializer (he_normal with ReLU, glorot_uniform otherwise), biases zeros."
+    suggestion = "give kernels a random initializer (he_normal with ReLU, glorot_uniform otherwise), and biases zeros."
     diagnosis.findings.append(Finding(CONSTANT, tuple(p for p, *_ in constant), evidence, values, suggestion))
 
 
@@ -141,9 +141,9 @@ def check_batch_norm(subject: Subject, diagnosis: Diagnosis) -> None:
     still = [path for path, layer in layers if not _moved(layer)]
     if still:
         evidence = (
-            f"The network was trained, but the moving averages of {len(still)} of {len(layers)} BatchNorm layers are "
-            "as they were made (mean 0, variance 1): at inference they normalise by values that have nothing to do "
-            "with the data."
+            f"The network was trained, but the moving averages of {len(still)} of {len(layers)} BatchNorm layers "
+            "still have their initial values (mean 0, variance 1): at inference they normalise by values that have "
+            "nothing to do with the data."
         )
         suggestion = (
             "check that the layers are trainable and called with training=True in training; to repair the averages, "
@@ -189,8 +189,8 @@ def _check_settings(subject: Subject, layers: list[tuple[str, Any]], diagnosis: 
         _append(diagnosis, [(path, 0.0) for path in broken], evidence, None, suggestion)
     elif frozen and any(layer.trainable for _, layer in find_layers(subject.model)):
         evidence = (
-            f"Frozen BatchNorm layers: {len(frozen)} of {len(layers)}, with moving averages as they were made (mean 0, "
-            "variance 1). Frozen layers use these, also in training, and normalise nothing."
+            f"Frozen BatchNorm layers: {len(frozen)} of {len(layers)}, with the initial moving averages (mean 0, "
+            "variance 1). Frozen layers use these in training too, and normalise nothing."
         )
         suggestion = "set trainable=True on them, or load weights whose averages come from data."
         _append(diagnosis, [(path, 0.0) for path in frozen], evidence, None, suggestion)
@@ -224,7 +224,7 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
     # Report the difference.
     shown = (
         f"of {len(images)} training images, {percent(share[True])} are classified correctly with the statistics of the "
-        f"batch and {percent(share[False])} with the moving averages, as in use"
+        f"batch and {percent(share[False])} with the moving averages, as at inference"
     )
     if share[True] - share[False] < 0.2:
         diagnosis.fine.append(Note(BATCH_NORM, shown))

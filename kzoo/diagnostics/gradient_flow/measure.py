@@ -58,8 +58,8 @@ def gradient_flow(
         model: a built Keras model with one input and one output (batch, classes).
         images: (n, ...) as the model takes them.
         labels: integers (n,), or shares of each class (n, classes).
-        optimizer: measures the effect of one step, which is not applied: a Keras optimizer, whose moments count if it
-            is the one that trains the model, or a learning rate of plain gradient descent.
+        optimizer: a Keras optimizer, or a learning rate for plain gradient descent, to measure the effect of one step,
+            which is not applied. The optimizer's moments count if it is the one that trains the model.
         training: whether BatchNorm uses the statistics of this batch and dropout is on.
 
     Raises:
@@ -91,10 +91,10 @@ def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[n
     variables = model.trainable_variables
     optimizer = unscaled(optimizer)
     if not optimizer.built or [id(v) for v in optimizer._trainable_variables] != [id(v) for v in variables]:
-        # It would be bound to this model, or is bound to another: a copy of it takes the step, from the beginning.
+        # The optimizer is not built, or built for other variables: a copy without moments takes the step.
         optimizer = type(optimizer).from_config(optimizer.get_config())
         optimizer.build(variables)
-    # Not on copies of the variables: an optimizer may treat some of them differently, by their paths.
+    # Use the variables themselves, not copies: an optimizer may treat some differently because of their paths.
     kept = [(v, np.array(keras.ops.convert_to_numpy(v))) for v in (*variables, *optimizer.variables)]
     try:
         optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
@@ -106,5 +106,5 @@ def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[n
 
 
 def unscaled(optimizer: Any) -> Any:
-    """The optimizer in a `LossScaleOptimizer`, which divides gradients by a factor that ours were not multiplied by."""
+    """Unwrap a `LossScaleOptimizer`, because our gradients are not multiplied by its scale."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer

@@ -1,4 +1,4 @@
-"""Figures of gradient flow: over depth by epoch, as a heat map, and the change of each layer in one step."""
+"""Figures of gradient flow: lines over depth, a heat map, and the change of each layer in one step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
     """Mean absolute gradient over depth, one line for each of up to 12 epochs, dark to light; logarithmic.
 
     Args:
-        flow: a `FlowHistory`, or a record's data of one (`run.result.gradient_flow`).
+        flow: a `FlowHistory`, or its data in a record (`run.result.gradient_flow`).
         title: title of the figure.
 
     Raises:
@@ -37,7 +37,7 @@ def plot_gradient_flow(flow: FlowHistory | Mapping[str, Any], *, title: str = ""
 def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
     """Relative change of each layer's kernel in the last step of an epoch, over depth; logarithmic.
 
-    Arguments and errors are those of `plot_gradient_flow`.
+    Arguments and errors are as for `plot_gradient_flow`.
     """
     history = _history(flow)
     if not np.isfinite(history.update_ratio).any():
@@ -54,7 +54,7 @@ def plot_update_ratio(flow: FlowHistory | Mapping[str, Any], *, title: str = "")
 def plot_gradient_heatmap(flow: FlowHistory | Mapping[str, Any], *, title: str = "") -> Figure:
     """Mean absolute gradient by layer (first at the top) and epoch; colours show its logarithm, and grey is 0.
 
-    Arguments and errors are those of `plot_gradient_flow`.
+    Arguments and errors are as for `plot_gradient_flow`.
     """
     history = _history(flow)
     values = np.where(history.gradients > 0, history.gradients, np.nan)

@@ -1,7 +1,7 @@
 """Effective receptive fields: how strongly each pixel affects the unit in the middle of a map (Luo et al. 2016).
 
-The theoretical field shows which pixels a unit can depend on; the mean size of its gradient shows which it does depend
-on.
+The theoretical field shows which pixels a unit can depend on; the mean size of its gradient shows which ones it
+does depend on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class EffectiveField:
         map: float64 (h, w) of the input's size: mean absolute gradient over images, channels added up, scaled to a sum
             of 1.
         theoretical: rows and columns of the theoretical field; None if it is the whole input or unknown.
-        images: number of images of the mean.
+        images: number of images averaged.
     """
 
     model: str
@@ -106,8 +106,8 @@ def effective_field(
         layer: path, name or layer with a map (n, h, w, channels); by default, the last one before the classifier.
         images: (n, h, w, c), over which the mean is taken; by default, `count` images of uniform noise from 0 to 255.
         count: number of random images.
-        image_size: side of the random images, so that the theoretical field is not cut off at the image's border; the
-            model must be Functional or Sequential up to the layer. By default the model's, or 64 if it is not fixed.
+        image_size: side of the random images, to make room for the theoretical field; the model must be Functional or
+            Sequential up to the layer. By default, the model's image size, or 64 if it is not fixed.
         seed: seed of the random images.
 
     Raises:
@@ -154,7 +154,7 @@ def effective_field(
 
 
 def mean_field(fields: Sequence[EffectiveField]) -> EffectiveField:
-    """The mean of one layer's fields over models with other initial weights: that of a single draw is lopsided."""
+    """The mean of one layer's fields over models with different initial weights: a single draw's field is lopsided."""
     if len({(field.layer, field.map.shape) for field in fields}) != 1:
         raise InputError("fields must have at least one entry, all of the same layer and input size")
     total = np.mean([field.map for field in fields], axis=0)
@@ -184,7 +184,7 @@ def _noise(model: keras.Model, count: int, seed: int) -> np.ndarray:
 
 
 def _last_map(model: keras.Model) -> str:
-    fields = theoretical_fields(model)  # of operations such as a + b too
+    fields = theoretical_fields(model)  # also of operations such as a + b
     known = [path for path, _ in find_layers(model) if len(fields.get(path) or ()) == 2]
     if not known:
         raise InputError(f"model {model.name!r} has no layer with a known receptive field: name one")

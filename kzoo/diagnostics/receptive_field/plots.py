@@ -23,7 +23,7 @@ _BORDER = "black"
 def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, notes: Sequence[str] = ()) -> Figure:
     """Maps side by side, each with its theoretical field (square) and the circle that contains 95% of the mass.
 
-    If one of them is larger than the image, the panel shows all of it, with the image's border inside.
+    If the square or the circle is larger than the image, the panel shows all of it, with the image's border inside.
 
     Args:
         fields: fields to show, one per panel, row by row.
@@ -75,7 +75,7 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
 
 
 def _show_whole(axes: Axes, shape: tuple[int, ...], drawn: Sequence[tuple[float, float, float, float]]) -> bool:
-    """Widen a panel's limits to everything that is drawn, and draw the image's border if that is more than the image.
+    """Widen a panel's limits to all that is drawn; if that extends beyond the image, draw the image's border.
 
     Returns:
         Whether something extends beyond the image.

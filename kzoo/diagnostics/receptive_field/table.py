@@ -25,7 +25,7 @@ class FieldRow:
         type: its class.
         output_shape: shape of one image's output.
         exact: rows and columns of the theoretical field.
-        report_d: the same according to report d: its formula for a dilated convolution, the previous field for pooling
+        report_d: the field according to report d: its formula for a dilated convolution, the previous field for pooling
             ("does not change"); None for other layers.
         effective: the measured field; None if it was not measured.
     """

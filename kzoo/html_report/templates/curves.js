@@ -1,4 +1,4 @@
-// Draws the learning curves as SVG. Shows the nearest value when pointed at; names and buttons hide and show lines.
+// Draws the learning curves as SVG. Shows the value nearest to the pointer; names and buttons hide and show lines.
 (() => {
   const add = (parent, tag, attributes = {}, text = "") => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -8,7 +8,8 @@
   };
   const short = (value) => (value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(0) : String(+value.toPrecision(4)));
 
-  // Round values between two bounds: multiples of 1, 2 or 5, on a logarithmic axis powers of ten.
+  // Round values between two bounds: in steps of 1, 2 or 5 times a power of ten; on a logarithmic axis, powers of ten, over
+  // a short range also 2 and 5 times them.
   const ticks = (low, high, count, log) => {
     if (log) {
       const first = Math.floor(Math.log10(low)), powers = Math.ceil(Math.log10(high)) - first;
@@ -62,7 +63,7 @@
       const middle = (top + height - bottom) / 2;
       add(svg, "text", { class: "tick", x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, chart.axis);
 
-      // Lines; a gap ends a stroke. Few points have markers.
+      // Lines. A gap ends a stroke. Lines with few points have markers.
       points = [];
       shown.forEach((line) => {
         const group = add(svg, "g", { class: "trace", opacity: line.opacity ?? 1, stroke: line.color, fill: line.color });

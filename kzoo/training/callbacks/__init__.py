@@ -1,1 +1,1 @@
-"""The callbacks that kzoo adds to a training."""
+"""The callbacks that kzoo adds to a run."""

@@ -1,7 +1,6 @@
-"""Callbacks of a run. Checkpoints keep their states and restore them when the run resumes.
+"""Callbacks of a run, whose states checkpoints keep.
 
-Training may begin twice for a run's callbacks (a resumed epoch and the rest are two calls of `fit`), and those of
-Keras reset themselves then: so states are restored when the first epoch begins.
+Keras's callbacks reset themselves when training begins, so states are restored later, when the first epoch begins.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class Rate(keras.callbacks.Callback):
     """Sets the learning rate of each epoch from the recipe's schedule, unless the optimizer knows it step by step.
 
     Under a constant schedule the rate stays as callbacks leave it, as in Keras: `keras.callbacks.ReduceLROnPlateau`
-    sets it when an epoch ends, and a `LearningRateScheduler` may start from the last one. Another schedule sets its
-    own in the next epoch, and a warning says that the callback has no effect.
+    sets it when an epoch ends, and a `LearningRateScheduler` can start from the last one. Any other schedule sets its
+    own rate in the next epoch and warns that the callback has no effect.
 
     Attributes:
         now: the rate of this epoch (of its first step).
@@ -42,8 +41,8 @@ class Rate(keras.callbacks.Callback):
         self.by_step = rates_by_step(recipe.schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
         self.plateau = PlateauRate(recipe.schedule, base) if isinstance(recipe.schedule, Plateau) else None
         self.now = base
-        self._begun = self._within = self._resumes = False  # an epoch was begun, is under way, is begun again
-        self._left: float | None = None  # the rate before callbacks could set another at the end of an epoch
+        self._begun = self._within = self._resumes = False  # an epoch has begun, is under way, resumes
+        self._left: float | None = None  # the rate at an epoch's end, before callbacks can change it
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
@@ -58,12 +57,12 @@ class Rate(keras.callbacks.Callback):
         elif self._begun and not self._resumes:
             self.now = self.used()
 
-        # What a callback has set in vain.
+        # Warn about a rate that a callback has set to no effect.
         if self._left not in (None, current := self._current()) and not isinstance(self.recipe.schedule, Constant):
             kind = self.recipe.schedule.kind
             warnings.warn(
-                f"a callback set the learning rate to {current:g} at the end of epoch {epoch}, and schedule {kind!r} "
-                f"sets it to {self.now:g}: such a callback has an effect with schedule 'constant' only",
+                f"a callback set the learning rate to {current:g} at the end of epoch {epoch}, but schedule {kind!r} "
+                f"sets it to {self.now:g}: a callback can set the rate only with schedule 'constant'",
                 stacklevel=2,
             )
         self.model.optimizer.learning_rate = self.now
@@ -88,11 +87,11 @@ class Rate(keras.callbacks.Callback):
             self.plateau.update(logs["val_loss"])
 
     def state(self) -> dict[str, Any]:
-        """The plateau schedule's state; the rate with which the epoch under way, or else the last one, began."""
+        """The plateau schedule's state, and the rate at which the epoch under way (or the last one) began."""
         return {**(self.plateau.state() if self.plateau else {}), "now": self.now, "within": self._within}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Resume from a state; those of early versions hold the plateau schedule's alone."""
+        """Resume from a state; in early versions it held only the plateau schedule's."""
         if self.plateau:
             self.plateau.restore(state)
         if "now" in state:
@@ -142,12 +141,12 @@ class Log(keras.callbacks.Callback):
 class Best(keras.callbacks.Callback):
     """Keeps the weights of the epoch with the best validation accuracy, in memory and on disk.
 
-    Of epochs with the same accuracy the one with the lower loss is the best, or the earliest, see `Recipe.ties`.
+    Of epochs with the same accuracy, the best is the one with the lowest loss or the earliest (see `Recipe.ties`).
     Without a validation part the last epoch counts as the best.
     """
 
     def __init__(self, stock: keras.Model, write: Callable[[], None], ties: str = "loss") -> None:
-        """Keep the weights of `stock`; call `write` while it holds new best ones (averaged, if EMA is on)."""
+        """Keep the weights of `stock`; call `write` while it holds new best weights (averaged, if EMA is on)."""
         super().__init__()
         self.stock, self.ties = stock, ties
         self.accuracy, self.loss = -math.inf, math.inf
@@ -172,7 +171,7 @@ class Best(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Resume from a state."""
         self.accuracy, self.epoch = state["accuracy"], state["epoch"]
-        self.loss = state.get("loss", math.inf)  # runs of an earlier kzoo keep the earliest anyway
+        self.loss = state.get("loss", math.inf)  # runs of early versions keep the earliest anyway
 
 
 class EarlyStopper(keras.callbacks.Callback):
@@ -221,7 +220,7 @@ class Averaging(keras.callbacks.Callback):
             self._swap.__exit__(None, None, None)
 
     def state(self) -> dict[str, Any]:
-        """None between epochs."""
+        """Empty, because there is no state between epochs."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ KINDS = ("model", "optimizer", "metrics")
 
 
 class Checkpointer(keras.callbacks.Callback):
-    """The last of a run's callbacks: a checkpoint every few minutes and at each epoch's end.
+    """The last of a run's callbacks, which writes a checkpoint every few minutes and at the end of each epoch.
 
     Attributes:
         interrupted: returns whether a signal asks the run to stop after its next checkpoint.
@@ -47,11 +47,11 @@ class Checkpointer(keras.callbacks.Callback):
         Args:
             stock: the model whose weights are saved.
             view: the model that is trained, which has the optimizer and the metrics.
-            batches: they hold epoch and step.
+            batches: the training batches, which know the epoch and step.
             directory: of the run.
-            state: what every checkpoint carries, apart from what changes.
+            state: the part of the state that is the same in every checkpoint.
             parts: the callbacks whose states are kept.
-            best: the one among them that has the best weights.
+            best: the callback among them that holds the best weights.
             segments: returns what each process has contributed so far.
             minutes: between two checkpoints within an epoch.
         """
@@ -91,14 +91,14 @@ class Checkpointer(keras.callbacks.Callback):
             paths=[variable.path for variable in self._variables("model")],
             parts=self._parts.names,
             callbacks=states,
-            stopped=step == 0 and bool(self.view.stop_training),  # by whichever callback
+            stopped=step == 0 and bool(self.view.stop_training),  # by any callback
             segments=self._segments(),
         )
         save(self.directory / "checkpoint", Checkpoint(epoch, step, arrays, state))
         self._last_save = time.monotonic()
 
     def restore(self, start: Checkpoint) -> None:
-        """Give model, optimizer, metrics and callbacks what a checkpoint holds.
+        """Restore model, optimizer, metrics and callbacks from a checkpoint.
 
         Raises:
             InputError: the checkpoint does not fit them.
@@ -116,7 +116,7 @@ class Checkpointer(keras.callbacks.Callback):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-        # Callbacks. The file of the best weights may be of a later epoch: epochs are run again from here.
+        # Callbacks. The file of best weights may come from a later epoch, which will be trained again.
         self._parts.restore(start.state, start.arrays.get("callbacks", []), self.directory)
         self._best.weights = start.arrays.get("best", [])
         if self._best.weights:

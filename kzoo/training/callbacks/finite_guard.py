@@ -20,10 +20,10 @@ class NotFinite(RunFailed):
 
 
 class FiniteGuard(keras.callbacks.Callback):
-    """Ends a run whose training or validation loss is not finite, and names the first layer that is not."""
+    """Ends a run whose training or validation loss is not finite, and names the first layer with such a value."""
 
     def __init__(self, stock: keras.Model, images: np.ndarray, every: float = 1.0) -> None:
-        """Look at the loss about every `every` seconds and at each epoch's end; `images` is a batch to trace."""
+        """Check the loss about every `every` seconds and at each epoch's end; `images` is a batch to find the layer."""
         super().__init__()
         self.stock, self.images, self.every = stock, images, every
         self._next = 0.0
@@ -35,7 +35,7 @@ class FiniteGuard(keras.callbacks.Callback):
             self._next = time.monotonic() + self.every
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the epoch's losses."""
+        """Check the epoch's losses."""
         self._check(logs)
         self._check(logs, "validation", "val_loss")
 

@@ -1,4 +1,4 @@
-"""Lists of callbacks: one that begins and ends once in a run, one whose states checkpoints keep, several as one."""
+"""Lists of callbacks: one that begins and ends once per run, one with states, one that acts as one callback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kzoo.training.optimization.optimizers import averaged
 
 
 class OnceList(keras.callbacks.CallbackList):
-    """A callback list that calls its members once at the begin and end of training, however often `fit` is called."""
+    """A callback list that calls its members once at the start and end of training, however often `fit` is called."""
 
     def __init__(self, callbacks: list[Any], model: Any) -> None:
         """Serve `callbacks` for the training of `model`."""
@@ -32,7 +32,7 @@ class OnceList(keras.callbacks.CallbackList):
             super().on_train_begin(logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Hold the call back, see `end`."""
+        """Do nothing: `end` notifies the members."""
 
     def end(self) -> None:
         """Notify all members that training has ended."""
@@ -42,24 +42,25 @@ class OnceList(keras.callbacks.CallbackList):
 def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
     """Let Keras's CSVLogger continue its file in a run that resumes at `epoch`, instead of starting it again.
 
-    A row of that epoch was written after the checkpoint; it is removed, because the epoch is trained again.
+    A row of that epoch was written after the checkpoint; it is removed, because the epoch is trained again. But the
+    first epoch's row may be of an earlier run, whose file the logger was made to continue.
     """
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.CSVLogger):
             continue
-        callback.append = True
         path = Path(callback.filename)
-        if epoch and path.is_file():
+        if path.is_file() and (epoch or not callback.append):
             lines = path.read_bytes().splitlines(keepends=True)
             if lines and lines[-1].startswith(f"{epoch}{callback.sep}".encode()):
                 write_atomically(path, methodcaller("writelines", lines[:-1]))
+        callback.append = True
 
 
 class Combined(keras.callbacks.CallbackList):
-    """Several callbacks as one, which keeps their states by class: a resumed run may have other callbacks.
+    """Several callbacks as one, whose states are kept by class, so that a resumed run can have other callbacks.
 
-    Those that save weights get the model that is saved everywhere else, not the view of it that is trained (their
-    layers' classes differ), and see averaged weights where the recipe averages them.
+    Callbacks that save weights get the stock model, not the view that is trained (the classes of some layers differ).
+    They see averaged weights if the recipe averages weights.
     """
 
     savers: tuple[Any, ...] = (keras.callbacks.ModelCheckpoint,)
@@ -78,7 +79,7 @@ class Combined(keras.callbacks.CallbackList):
                 callback.set_model(self.stock)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Call each; savers with averaged weights."""
+        """Call each callback; those that save weights see averaged ones."""
         for callback in self.callbacks:
             if isinstance(callback, self.savers):
                 with averaged(self.model.optimizer):
@@ -129,7 +130,7 @@ class StatefulCallbacks:
         """Take the states from a checkpoint.
 
         Raises:
-            InputError: the states are of other callbacks.
+            InputError: the states belong to other callbacks.
         """
         # Refuse states that these callbacks cannot take.
         other = InputError(

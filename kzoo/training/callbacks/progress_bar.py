@@ -16,10 +16,10 @@ IN_A_CELL = 10
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar over the epoch under way and a line for each that is done."""
+    """A bar for the whole run, and a line for each finished epoch."""
 
     def __init__(self, console: Console, epochs: int, steps: int, images: int, batch_size: int) -> None:
-        """Show `epochs` of `steps` steps, `images` images in all an epoch."""
+        """Show `epochs` epochs of `steps` steps and `images` images each."""
         super().__init__()
         self.console, self.epochs, self.steps = console, epochs, steps
         self.images, self.batch_size = images, batch_size
@@ -29,7 +29,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._task: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Show the bar, where the output is a terminal."""
+        """Show the bar if the output is a terminal."""
         if not self.console.is_terminal:
             return
         columns = (
@@ -47,7 +47,7 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is None:
             return
         if self._task is None:
-            # The time left is that of the whole run, because the task's total is all its steps.
+            # The total is that of the whole run, so the time left is too.
             self._task = self._bar.add_task(
                 "", total=self.epochs * self.steps, epoch=epoch + 1, epochs=self.epochs, loss=0.0, speed=0.0
             )
@@ -64,7 +64,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.update(self._task, completed=done, loss=float(logs["loss"]), speed=speed)
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Take the training time before validation starts."""
+        """Note when validation starts, so that it does not count as training time."""
         self._trained = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

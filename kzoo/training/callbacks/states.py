@@ -1,4 +1,4 @@
-"""The states of callbacks: taken from them, packed for a checkpoint, and given to their successors."""
+"""Takes the states of callbacks, packs them for a checkpoint, and restores them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import numpy as np
 from kzoo.errors import InputError
 
 SET_BY_KERAS = ("_model", "model", "params", "validation_data", "append_header")
-"""Attributes that a callback gets when training begins; the last one says whether the file of CSVLogger is empty."""
+"""Attributes that Keras sets when training begins; CSVLogger's `append_header` says whether its file is empty."""
 CONSTANTS = (PurePath, enum.Enum, re.Pattern, datetime.date, datetime.timedelta, types.ModuleType)
 """Attributes of these types are set by a constructor and do not change: nothing is lost if they are not saved."""
 CONTAINERS = (list, dict, set, deque, np.ndarray)
 """Types whose contents change although the attribute does not."""
 UNSAVED = "$unsaved"
-"""Under this key a state names the attributes that are not in it. No attribute of a callback has such a name."""
+"""The key under which a state lists the attributes that it lacks; no attribute can have this name."""
 
 
 class NotSaved(TypeError):
@@ -32,19 +32,19 @@ class NotSaved(TypeError):
 
 
 def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str, Any]:
-    """What must survive a kill: `state()` where a callback has one, else its attributes.
+    """What must survive a kill: the callback's `state()` if it has one, else its attributes.
 
-    Plain values that its constructor takes are not state: a callback may turn them into something else when it begins
-    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and its successor does so itself.
+    Plain values that its constructor takes are not state: a callback may change them when training begins
+    (keras.callbacks.EarlyStopping changes the sign of `min_delta`), and does so again when the run resumes.
 
     Args:
         callback: any callback.
-        at_start: `digests` of the callback before training. Arrays that are as they were then, such as images that it
-            evaluates, are left out, and so is everything that its constructor took.
+        at_start: `digests` of the callback before training. Arrays that have not changed since (images that it
+            evaluates, for example) and unchanged arguments of its constructor are left out.
 
     Returns:
-        The state, which `pack` can turn into JSON data and arrays. Under `UNSAVED` it has the names of the attributes
-        of a custom callback that no checkpoint can hold.
+        The state, which `pack` can turn into JSON data and arrays. Under `UNSAVED` it lists the attributes of a
+        custom callback that no checkpoint can hold.
     """
     if hasattr(callback, "state"):
         return callback.state()
@@ -72,7 +72,7 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
 
 
 def digests(callback: Any) -> dict[str, int]:
-    """Digests of those attributes of a callback that hold several values, by name; none if it has a `state()`."""
+    """Digests of the containers among a callback's attributes, by name; empty if it has a `state()`."""
     found: dict[str, int] = {}
     if hasattr(callback, "state"):
         return found
@@ -87,7 +87,7 @@ def digests(callback: Any) -> dict[str, int]:
 
 
 def _attributes(callback: Any) -> dict[str, Any]:
-    """The attributes of a callback, with the lists and the like that its class holds."""
+    """The attributes of a callback, including the containers that its classes hold."""
     classes = [each for each in reversed(type(callback).__mro__) if not _of_keras(each)]
     shared = {name: value for each in classes for name, value in vars(each).items() if isinstance(value, CONTAINERS)}
     found = {**shared, **vars(callback)}
@@ -109,7 +109,7 @@ def _digest(packed: Any, arrays: list[np.ndarray]) -> int:
 def restore_state(callback: Any, state: dict[str, Any]) -> None:
     """Give a callback the state that `state_of` took from its predecessor.
 
-    Lists, dictionaries and sets are filled in place, because a script may hold them too.
+    Lists, dictionaries and sets are filled in place, because a script may refer to them.
     """
     if hasattr(callback, "restore"):
         callback.restore(state)
@@ -137,13 +137,13 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
 
 
 def pack(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
-    """Turn a value into JSON data, in which arrays are named by their index in `arrays`, to which they are added.
+    """Turn a value into JSON data, moving arrays to the list `arrays` and referring to them by index.
 
     Raises:
-        NotSaved: the value, or one in it, is neither a plain value nor an array nor a container of such.
+        NotSaved: the value, or a value inside it, is not a plain value, an array or a container.
     """
     if depth > 20:
-        raise NotSaved("a value nested more than 20 deep, or in itself")
+        raise NotSaved("a value nested more than 20 levels deep, or inside itself")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
@@ -168,7 +168,7 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
 
 
 def unpack(data: Any, arrays: list[np.ndarray]) -> Any:
-    """The value that `pack` turned into JSON data and arrays; data of checkpoints before there were arrays too."""
+    """The value that `pack` turned into JSON data and arrays; early checkpoints have no arrays."""
     if isinstance(data, list):
         return [unpack(each, arrays) for each in data]
     if not isinstance(data, dict):
@@ -187,7 +187,7 @@ def pack_states(callbacks: list[Any], states: list[dict[str, Any]]) -> tuple[lis
     """Turn the states of callbacks into JSON data and arrays.
 
     Raises:
-        InputError: the `state()` of a callback returns what a checkpoint cannot hold.
+        InputError: a callback's `state()` returns a value that a checkpoint cannot hold.
     """
     arrays: list[np.ndarray] = []
     packed = []

@@ -1,1 +1,1 @@
-"""Whether a run is the one that is asked for: what it is made of, described and compared."""
+"""Whether a run is the requested one: describes what it is made of, and compares descriptions."""

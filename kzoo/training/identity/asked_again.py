@@ -1,4 +1,4 @@
-"""Checks whether an existing run is still the run that is asked for."""
+"""Checks whether an existing run is still the requested one."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def check_finished(
     advice: str = AGAIN,
     make: Callable[[], keras.Model] | None = None,
 ) -> None:
-    """Compare a finished run with what is asked for now: model, data, custom functions and callbacks.
+    """Compare a finished run with what is requested now: model, data, custom functions and callbacks.
 
     Only what the zoo's names do not identify is built or read.
 
     Args:
         directory: the finished run's directory, or where its record lies.
-        recipe: of the run, which is also the one asked for.
-        record: of the run.
-        model: the custom model, where one is asked for.
+        recipe: the run's recipe, which is also the requested one.
+        record: the run's record.
+        model: the requested custom model, if there is one.
         data_dir: as for `kzoo.train`.
-        callbacks: the callbacks asked for; None if they are not to be compared, as by ``kzoo resume``.
-        data: the recipe's, if it is loaded already.
-        advice: what to do where something differs.
-        make: builds the model, where the recipe does not say how.
+        callbacks: the requested callbacks; None not to compare them, as in ``kzoo resume``.
+        data: the recipe's data, if already loaded.
+        advice: what to do if something differs.
+        make: builds the model, if the recipe does not say how.
 
     Raises:
         Differs: something differs; the message says what.
@@ -84,9 +84,9 @@ def check_begun(
 ) -> None:
     """Compare a resumed run, as its checkpoint describes it, with what the run would be made of `now`.
 
-    A callback whose code alone has changed is accepted with a warning: a mistake in it may be why the run stopped. So
-    is one with other attributes that are no arguments' names: a time, for example, differs in each process.
-    `keras.callbacks.Callback` itself, which does nothing, may replace a callback that is to be left out.
+    A callback is accepted with a warning if only its code has changed (a mistake in it may be why the run stopped), or
+    only attributes that are not named like an argument (a time, for example, differs in each process).
+    `keras.callbacks.Callback` itself, which does nothing, can replace a callback to leave it out.
 
     Raises:
         Differs: model or callbacks differ.
@@ -130,8 +130,8 @@ def refuse_differences(
     weights = [text for text in changed if text.startswith("other initial weights")]
     if weights and (other := again()) is not None and not comparing.same_weights(other, now["model"]):
         warnings.warn(
-            f"the model of run {str(directory)!r} has other initial weights whenever it is built, so whether it has "
-            "changed cannot be seen from them: draw them from Keras's generators, which the recipe's seed sets",
+            f"the model of run {str(directory)!r} has other initial weights each time it is built, so they do not "
+            "show whether it has changed: draw them from Keras's generators, which the recipe's seed sets",
             stacklevel=2,
         )
         changed = [text for text in changed if text not in weights]

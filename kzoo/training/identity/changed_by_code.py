@@ -1,4 +1,4 @@
-"""What code changes itself while it runs, read from its bytecode: caches, counters, singletons made when first used."""
+"""What code itself changes while it runs, read from its bytecode: caches, counters, singletons made at first use."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ MUTATORS |= {"extendleft", "insert", "remove", "discard", "sort", "reverse", "ro
 MUTATORS |= {"difference_update", "intersection_update", "symmetric_difference_update", "fill", "put", "resize"}
 """Methods of Python's containers and of arrays that change them."""
 CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__setstate__", "__set_name__")
-"""What sets attributes when an object is made, before anything runs."""
+"""Methods that set attributes while an object is made, before other methods run."""
 _BELOW = {"STORE_SUBSCR": 1, "DELETE_SUBSCR": 1, "STORE_SLICE": 2}
 """How far below the top of the stack the changed container is."""
 
 
 class Changed(NamedTuple):
-    """Names of globals and closed-over variables, and those of attributes with a dot: ``self.seen`` is ``".seen"``.
+    """Names of globals and closed-over variables, and of attributes with a leading dot: ``".seen"`` for ``self.seen``.
 
     Attributes:
-        rebound: those that are given other values.
-        filled: those whose content is changed.
+        rebound: names that are assigned other values.
+        filled: names of values whose content changes.
     """
 
     rebound: set[str]
@@ -30,7 +30,7 @@ class Changed(NamedTuple):
 
 
 def changed_names(code: types.CodeType) -> Changed:
-    """What one code object changes; functions inside of it have code objects of their own."""
+    """What one code object changes; functions inside it have their own code objects."""
     steps = list(dis.get_instructions(code))
     arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     rebound, filled = set[str](), set[str | None]()
@@ -51,7 +51,7 @@ def _name(steps: Sequence[dis.Instruction], index: int, below: int, arguments: S
     """The name of the value that is `below` places under the top of the stack before an instruction.
 
     Returns:
-        None where it has none, or is a local variable other than an argument, whose default it may be.
+        None if the value has no name, or has that of a local variable. An argument counts: it may hold its default.
     """
     # `x[key] += value` swaps the three before it stores them.
     if below == 1 and [(step.opname, step.arg) for step in steps[index - 2 : index]] == [("SWAP", 3), ("SWAP", 2)]:

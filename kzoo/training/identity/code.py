@@ -1,12 +1,12 @@
-"""Digests of custom code: equal where functions and classes do the same, whatever their comments and line numbers.
+"""Digests of custom code: equal if functions and classes do the same, whatever their comments and line numbers.
 
 The values that code refers to belong to it: constants, lists and dictionaries of settings, arrays, objects. They count
-as they are now, with one exception: what the code changes itself while it runs (see
-`kzoo.training.identity.changed_by_code`), such as a cache, a counter or a singleton, counts as it was when this process
-first saw it. So a setting that the user changes is another setting, and a cache that has filled is no other code. If
-such a value was not empty at first and has changed since, a warning says that the change does not count.
+as they are now, with one exception: values that the code itself changes while it runs (see
+`kzoo.training.identity.changed_by_code`), such as a cache, a counter or a singleton, count as they were when this
+process first saw them. So the digest changes when the user changes a setting, but not when a cache fills. If a value of
+the latter kind was not empty at first and has changed since, a warning says that the change does not count.
 
-What code changes under another name (``c = CACHE; c[key] = ...``) is not recognised; the error then names the global.
+Changes under another name (``c = CACHE; c[key] = ...``) are not recognised; the error then names the global.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from kzoo.training.identity.own import (
 GLOBALS, ATTRIBUTES = ("LOAD_GLOBAL", "LOAD_NAME"), ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 UNUSED = {"__doc__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__"}
-UNUSED |= {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"}  # made when first asked for
+UNUSED |= {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"}  # made when first read
 VERSION = 3
-"""Version of the digests; those of another one cannot be compared.
+"""Version of the digests; digests of different versions cannot be compared.
 
 1 left out dictionaries, arrays and objects. 2 left out the code of custom decorators, of functions behind a library's
 decorator (`functools.lru_cache`, `tf.function`), of cached properties, and of modules imported in functions.
@@ -54,7 +54,7 @@ class Described(NamedTuple):
 
     Attributes:
         digest: twelve hexadecimal digits.
-        values: the same of each value that it refers to, by name.
+        values: the digest of each value that the code refers to, by name.
     """
 
     digest: str
@@ -67,8 +67,8 @@ def describe(item: Any, user: Any = None) -> Described:
     Comments, docstrings and line numbers do not count. Bytecode belongs to one version of Python.
 
     Args:
-        item: to be described.
-        user: a class or function that may change it.
+        item: what to describe.
+        user: a class or function that may change `item`.
     """
     walk = _Walk(changed_by(item, user))
     parts = walk.whole(item)
@@ -81,7 +81,7 @@ def digest(item: Any, user: Any = None) -> str:
 
 
 def changed_by(*items: Any) -> Changed:
-    """What functions, classes and objects, with the custom code that they refer to, change themselves."""
+    """What functions, classes and objects, and the custom code that they refer to, themselves change."""
     walk = _Walk(None)
     for item in items:
         walk.whole(item)
@@ -96,11 +96,11 @@ class _Walk:
     """One walk over code and what it refers to.
 
     Attributes:
-        changed: what the code changes itself, found by a first walk; None in that walk, which reads no arrays.
+        changed: what the code itself changes, found by a first walk; None in that walk, which reads no arrays.
         found: the names found so far.
-        seen: functions, classes and modules that are described already, and containers around the value.
-        objects: objects that are described already, or being described.
-        values: digests of the values of names.
+        seen: functions, classes and modules already described, and containers around the current value.
+        objects: objects already described, or being described.
+        values: digests of named values.
     """
 
     def __init__(self, changed: Changed | None) -> None:
@@ -125,14 +125,14 @@ class _Walk:
         for base in [base for base in kind.__mro__ if is_custom(base)]:
             for name, value in self._held(base, vars(base)).items():
                 if name not in UNUSED:
-                    # Containers with such names are of Python and of libraries, which may keep addresses in them.
+                    # Python and libraries may keep addresses in containers with such names.
                     deep = is_own(base.__module__) and not name.startswith("__")
                     inner = self._named(base, base.__qualname__, name, bare(value), deep=deep)
                     parts += [f"{name}:", *inner]
         return parts
 
     def _function(self, function: Any) -> list[str]:
-        """A function; of a library's decorator the function inside."""
+        """A function; for a library's decorator, the function inside."""
         while not is_own_function(function) and (inner := inner_function(function)) is not None:
             function = inner
         if not inspect.isfunction(function) or function in self.seen:
@@ -156,7 +156,7 @@ class _Walk:
         return parts
 
     def _code(self, code: types.CodeType, names: dict[str, Any], deep: bool) -> list[str]:
-        """Each instruction with what it is about, so that constants which none uses (docstrings) do not count."""
+        """Each instruction with its argument, so that unused constants (docstrings) do not count."""
         if deep:
             for known, new in zip(self.found, changed_names(code), strict=True):
                 known |= new
@@ -179,7 +179,7 @@ class _Walk:
         return parts
 
     def _module(self, module: types.ModuleType, attributes: list[str], deep: bool) -> list[str]:
-        """What code refers to by these names in a module of the user's, and in modules in it."""
+        """What code refers to by these names in a user's module, and in modules that this one holds."""
         key = ("module", module.__name__, *attributes)
         if key in self.seen or not is_own(module.__name__):
             return []
@@ -196,15 +196,15 @@ class _Walk:
     # --- values
 
     def _named(self, owner: Any, where: str, name: str, value: Any, *, deep: bool, attribute: bool = True) -> list[str]:
-        """The value of a name: as it is, or, if the code changes it itself, as it was when it was first seen.
+        """The value of a name: as it is now, or, if the code itself changes it, as it was when first seen.
 
         Args:
-            owner: what has the name: the globals of a module, a class, an object, a function.
+            owner: where the name is defined: the globals of a module, a class, an object, a function.
             where: the owner's name.
-            name: its own.
-            value: what it holds now.
+            name: the name itself.
+            value: its value now.
             deep: as for `value`.
-            attribute: whether code may refer to it by ``owner.name``.
+            attribute: whether code can refer to it as ``owner.name``.
         """
         if self.changed is None:
             return self.value(value, deep)
@@ -222,12 +222,12 @@ class _Walk:
         return parts
 
     def value(self, value: Any, deep: bool = True) -> list[str]:
-        """A value, as far as it is plain data, custom code, or an object of a custom class.
+        """A value, if it is plain data, custom code or an object of a custom class; otherwise nothing.
 
         Args:
             value: any.
-            deep: whether to look into dictionaries, nested containers, arrays and objects: not into those of
-                libraries, which change while a process runs.
+            deep: whether to look into dictionaries, nested containers, arrays and objects. Those of libraries are
+                left out, because they change while a process runs.
         """
         if isinstance(value, PLAIN):
             return [repr(value)]
@@ -271,9 +271,9 @@ class _Walk:
         return [type(value).__name__, *(text for part in parts for text in ["-", *part])]
 
     def _object(self, value: Any) -> list[str]:
-        """An object's class and attributes; the class alone of a library's subclasses.
+        """An object's class and attributes; only the class if it is a subclass of a library's.
 
-        One of an installed package counts as it was when first seen: what its code changes is not known.
+        An object of an installed package counts as it was when first seen, because what its code changes is unknown.
         """
         kind = type(value)
         parts = self._class(kind)
@@ -289,7 +289,7 @@ class _Walk:
     def _attributes(self, value: Any) -> list[str]:
         """A digest of an object's attributes."""
         if id(value) not in self.objects:
-            self.objects[id(value)] = value, []  # where it refers to itself
+            self.objects[id(value)] = value, []  # in case it refers to itself
             reserved = {name: getattr(value, name) for name in slots(type(value)) if hasattr(value, name)}
             parts = []
             for name, item in self._held(value, {**reserved, **getattr(value, "__dict__", {})}).items():
@@ -298,7 +298,7 @@ class _Walk:
         return self.objects[id(value)][1]
 
     def _held(self, owner: Any, held: Mapping[str, Any]) -> dict[str, Any]:
-        """Attributes in the order of their names, without those that the code has added since they were first seen."""
+        """Attributes sorted by name, without cached properties and those that the code added after first being seen."""
         if self.changed is None:
             return dict(sorted(held.items()))
         first = names_at_first(owner, held)

@@ -14,7 +14,7 @@ TOLERANCE = 1e-3
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two descriptions, each part in a few words; a part that either of them lacks is left out.
+    """What differs between two descriptions, each part in a few words; a part that one of them lacks is left out.
 
     Args:
         before, now: mappings with any of ``"model"``, ``"data"``, ``"parts"`` and ``"callbacks"``, described by
@@ -29,7 +29,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             texts.append(f"other data (fingerprint {other['fingerprint'][:10]}, it was {one['fingerprint'][:10]})")
         elif one["class_names"] != other["class_names"]:
             changed = [pair for pair in zip(one["class_names"], other["class_names"], strict=False) if len({*pair}) > 1]
-            texts.append(f"other names of classes ({changed[0][1]!r}, it was {changed[0][0]!r})")
+            texts.append(f"other class names ({changed[0][1]!r}, it was {changed[0][0]!r})")
     if _comparable(before.get("parts"), now.get("parts")):
         old, new = before["parts"]["functions"], now["parts"]["functions"]
         changed = [name for name in old if name in new and old[name]["code"] != new[name]["code"]]
@@ -40,7 +40,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def not_comparable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What of two descriptions cannot be compared, as digests of code depend on Python and on kzoo."""
+    """What cannot be compared between two descriptions, because digests of code depend on Python and kzoo."""
     texts = []
     for part in ("model", "parts"):
         one, other = before.get(part), now.get(part)
@@ -66,10 +66,10 @@ def callback_differences(before: Sequence[Mapping[str, Any]], now: Sequence[Mapp
 
 
 def _by(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The names of the values that differ, so that another code is told apart from another setting or a cache."""
+    """The names of the values that differ, to tell changed code from a changed setting or a cache."""
     old, new = before.get("values") or {}, now.get("values") or {}
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return f", by the value of {some(names)}, which a new process sets anew" if names and old and new else ""
+    return f", because of the value of {some(names)}, which a new process sets again" if names and old and new else ""
 
 
 def same_callbacks(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> bool:
@@ -110,7 +110,7 @@ def _callbacks(described: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _model_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    # Another version of Keras may write another configuration, another backend draws other numbers.
+    # Another version of Keras may write another configuration, and another backend draws other numbers.
     made_alike = before["made_with"] == now["made_with"]
     same_keras = before["made_with"]["keras"] == now["made_with"]["keras"]
     one, other = before["layers"], now["layers"]

@@ -1,4 +1,4 @@
-"""Values and attributes as they were when this process first saw them. All are kept, so that their ids stay theirs."""
+"""Values and attributes as they were when this process first saw them. They are kept, so no id is reused."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def at_first(key: Hashable, held: Any, describe: Callable[[], list[str]], label:
         key: identifies the value.
         held: the value and its owner.
         describe: describes the value as it is now.
-        label: the value's name: a warning says, once, if it was not empty and is another now; None for no warning.
+        label: the value's name, for one warning if the value was not empty and has changed; None for no warning.
     """
     if key not in _values:
-        _values[key] = held, []  # where it refers to itself
+        _values[key] = held, []  # in case it refers to itself
         _values[key] = held, describe()
         return _values[key][1]
     parts = _values[key][1]
     if label is not None and parts not in NOTHING and key not in _warned and describe() != parts:
         _warned.add(key)
         warnings.warn(
-            f"{label!r} has changed since it was first seen; its code changes it itself, so this does not count as "
+            f"{label!r} has changed since it was first seen; the code itself changes it, so this does not count as "
             "another setting. If it is one, train again with fresh=True (--fresh)",
             stacklevel=2,
         )
@@ -39,5 +39,5 @@ def at_first(key: Hashable, held: Any, describe: Callable[[], list[str]], label:
 
 
 def names_at_first(owner: Any, names: Iterable[str]) -> frozenset[str]:
-    """The names of an owner's attributes when it was first seen, which are `names` if that is now."""
+    """The names of an owner's attributes when it was first seen; `names` if it was not seen before."""
     return _names.setdefault(id(owner), (owner, frozenset(names)))[1]

@@ -1,8 +1,8 @@
 """What a run is made of beyond its recipe: the code and data that its recipe names, and the callbacks.
 
 A recipe holds names (``module:function``, a folder's path) whose content may change. So every checkpoint and the record
-describe as JSON data what the run was made of. A request for the same run compares this with what exists now, see
-`kzoo.training.identity.comparing`.
+describe what the run was made of, as JSON data. When the same run is requested, this is compared with what exists now,
+see `kzoo.training.identity.comparing`.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from kzoo.training.identity.named import names_model
 from kzoo.training.identity.own import is_custom
 
 NAMED = ("name", "keras_history", "input_layers", "output_layers")
-"""Where a configuration holds names of layers."""
+"""Keys under which a configuration holds names of layers."""
 
 
 def describe_model(recipe: Recipe, model: keras.Model) -> dict[str, Any] | None:
-    """A built model with its initial weights; None where its name identifies it.
+    """A built model with its initial weights; None if its name identifies it.
 
     Returns:
         ``layers``: name, class and a digest of each layer's configuration and inputs. ``weights``: of each weight, its
         root mean square and its projection on a fixed random direction. ``code``: digests of custom classes and
-        functions. ``values``: of the values that these refer to. ``made_with``: the versions that the rest can depend
-        on.
+        functions. ``values``: digests of the values that these refer to. ``made_with``: the versions that the rest can
+        depend on.
     """
     if names_model(recipe):
         return None
@@ -68,7 +68,7 @@ def describe_data(fingerprint: str, class_names: Sequence[str]) -> dict[str, Any
 def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
     """The user's callbacks, in order: class, settings as far as they are plain data, and a digest of custom code.
 
-    ``attributes`` hold what arguments without an attribute of their name may have become, or else nothing.
+    ``attributes`` is empty if each argument has an attribute of its name; otherwise it holds all that may show one.
     """
     described = []
     for callback in callbacks:
@@ -82,8 +82,8 @@ def describe_callbacks(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
 def _settings(callback: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """A callback's arguments as far as its attributes show them, and attributes that may show the others.
 
-    A custom callback that keeps an argument under another name shows it by all its attributes, as they are when it is
-    first seen: training changes them. So are the arguments that its own code changes.
+    If a custom callback keeps an argument under another name, all its attributes stand for it, as they were when first
+    seen, because training changes them. Arguments that the callback's own code changes also count as first seen.
     """
     kind, held = type(callback), vars(callback)
     arguments = inspect.signature(kind).parameters
@@ -92,7 +92,7 @@ def _settings(callback: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if not is_custom(kind):
         return {name: _setting(held[attribute]) for name, attribute in shown.items()}, {}
 
-    # As it was at first, and what its code does not change as it is.
+    # What its code changes, as it was when first seen; everything else as it is now.
     new = {name: value for name, value in sorted(held.items()) if name not in vars(keras.callbacks.Callback())}
     key = "callback", id(callback)
     text = at_first(key, callback, lambda: [json.dumps({name: _setting(value, kind) for name, value in new.items()})])
@@ -116,16 +116,16 @@ def _digests() -> str:
 
 
 def see(recipe: Recipe) -> None:
-    """See the values that the code of a recipe's custom model refers to before it runs and may change them."""
+    """Note the values that the code of a recipe's custom model refers to, before it runs and may change them."""
     if not names_model(recipe) and not recipe.model.startswith("keras:"):
         describe(resolve(get_variant(recipe.model).builder))
 
 
 def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
-    """The custom augmentations, schedule and optimizer of a recipe; None without.
+    """The custom augmentations, schedule and optimizer of a recipe; None if it has none.
 
     Returns:
-        ``functions``: of each field and kind (``"schedule mine:warm"``), where its function is, a digest of its code
+        ``functions``: for each field and kind (``"schedule mine:warm"``), where its function is, digests of its code
         (None for a library's) and of the values that it refers to. ``digests``: what the digests depend on.
     """
     if not recipe.custom_parts:
@@ -140,7 +140,7 @@ def describe_parts(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def _written(described: Described | None) -> dict[str, Any]:
-    """Custom code as JSON data; ``code`` is None for that of a library."""
+    """Custom code as JSON data; ``code`` is None for a library's code."""
     return {"code": None} if described is None else {"code": described.digest, "values": described.values}
 
 
@@ -222,11 +222,11 @@ def _code(model: keras.Model) -> Iterator[tuple[str, Described]]:
 
 
 def _setting(value: Any, user: type | None = None) -> Any:
-    """A callback's setting as JSON data. Numbers lose their signs, which Keras's callbacks flip as they begin.
+    """A callback's setting as JSON data. Numbers lose their signs, which Keras's callbacks flip when training begins.
 
     Args:
-        value: of an attribute.
-        user: the custom class of the callback, which may change it.
+        value: the value of an attribute.
+        user: the custom class of the callback, which may change the value.
     """
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool | str) or value is None:

@@ -1,4 +1,4 @@
-"""Whose code it is: the user's own, an installed package's, or a library's whose version a run records."""
+"""Whose code it is: the user's own, an installed package's, or that of a library whose version a run records."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import sys
 import types
 from typing import Any
 
-# Their code changes with their versions, which a record holds.
+# Libraries whose code changes only with their versions, which a record holds.
 LIBRARIES = ("keras", "kzoo", "tensorflow", "jax", "jaxlib", "torch", "numpy", "keras_tuner")
 INNER = ("__wrapped__", "python_function", "py_func")
 """Where `functools.wraps` and `jax.jit`, `tf.function`, and `numba.jit` keep the function that they decorate."""
 
 
 def is_custom(item: Any) -> bool:
-    """Whether a class or function is the user's: of no library whose version a run records, nor of Python."""
+    """Whether a class or function belongs neither to Python nor to a library whose version a run records."""
     root = str(getattr(item, "__module__", "builtins")).partition(".")[0]
     return root not in LIBRARIES and (root == "__main__" or root not in sys.stdlib_module_names)
 
 
 def is_library(kind: type) -> bool:
-    """Whether a class is of a library whose version a run records."""
+    """Whether a class belongs to a library whose version a run records."""
     return kind.__module__.partition(".")[0] in LIBRARIES
 
 
 def is_own(module: Any) -> bool:
-    """Whether a module, by its name, is the user's file or notebook, not an installed package."""
+    """Whether the module of this name is the user's file or notebook, not an installed package."""
     if module == "__main__":
         return True
     found = sys.modules.get(str(module))
@@ -42,12 +42,12 @@ def _is_own_file(module: str, path: str) -> bool:
 
 
 def is_own_function(value: Any) -> bool:
-    """Whether a function is the user's, that of a decorator included, which has the module's name of what it wraps."""
+    """Whether a function is the user's, by its globals: a wrapper takes the module name of what it wraps."""
     return inspect.isfunction(value) and is_own(value.__globals__.get("__name__"))
 
 
 def imported(name: str, package: str | None) -> types.ModuleType | None:
-    """The user's own module that a function imports when it runs; None where it is another's or missing."""
+    """The user's own module that a function imports when it runs; None if it is another's or missing."""
     try:
         name = importlib.util.resolve_name(name, package)
         root = name.partition(".")[0]

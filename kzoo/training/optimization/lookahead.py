@@ -18,7 +18,7 @@ class SlowWeights:
         self.setting, self.steps = setting, steps
 
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
-        """Make the copies; they take their values in the first step, when the weights have theirs."""
+        """Make the copies; the first step fills them, when the weights have their initial values."""
         self.slow = optimizer.add_optimizer_variables(variables, "slow")
 
     def before(self, optimizer: Any, variables: Sequence[Any]) -> None:

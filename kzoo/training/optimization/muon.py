@@ -8,11 +8,11 @@ import keras
 from keras import ops
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic Newton-Schulz iteration: the author's, chosen for the steepest slope at zero."""
+"""The author's coefficients of the quintic Newton-Schulz iteration, chosen for the steepest slope at zero."""
 
 
 def orthogonalized(matrix: Any, iterations: int) -> Any:
-    """About the nearest matrix with orthonormal rows or columns: singular values come to lie between 0.5 and 1.5.
+    """Approximately the nearest matrix with orthonormal rows or columns: singular values move to between 0.5 and 1.5.
 
     Args:
         matrix: (rows, columns), of any scale.
@@ -29,13 +29,13 @@ def orthogonalized(matrix: Any, iterations: int) -> Any:
 
 
 class Muon(keras.optimizers.Optimizer):
-    """See `kzoo.recipes.settings.Muon`; every argument beyond its fields is that of Keras's optimizers.
+    """See `kzoo.recipes.settings.Muon`; all other arguments are those of Keras's optimizers.
 
-    Which variables are kernels: those of four axes, and of those with two all but the last, the classifier's.
+    Kernels are the variables with four axes, and those with two except the last, the classifier's.
 
     Attributes:
-        rate_factor: what the rate of the variable that is updated now was multiplied by; its decay is not.
-        decay_factor: factor on its decay.
+        rate_factor: the factor already applied to the rate of the variable being updated; its decay ignores it.
+        decay_factor: factor on the decay of this variable.
     """
 
     rate_factor = decay_factor = 1.0
@@ -59,7 +59,7 @@ class Muon(keras.optimizers.Optimizer):
         self.peak = float(getattr(learning_rate, "peak", learning_rate))
 
     def build(self, variables: list[Any]) -> None:
-        """Make the momenta, and separate the kernels from other variables."""
+        """Make the momenta, and separate the kernels from the other variables."""
         if self.built:
             return
         super().build(variables)

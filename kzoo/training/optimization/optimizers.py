@@ -70,7 +70,7 @@ def coupled(base: type) -> type:
             return None
 
         def _apply_weight_decay(self, variables: Any) -> None:
-            # Keras's decay knows one rate for all, and would also change variables that are to stay as they are.
+            # Keras's decay uses one rate for all variables, and would also change those that must not move.
             if self.weight_decay is None:
                 return
             chosen = [self.multipliers.by_variable.get(self._get_variable_index(variable)) for variable in variables]
@@ -108,8 +108,8 @@ def coupled(base: type) -> type:
             return gradient
 
         def finalize_variable_values(self, var_list: Any) -> None:
-            # fit() calls this whenever it ends, also between the parts of a resumed run, and would overwrite the
-            # raw weights with their moving average: `averaged` does that where it is meant.
+            # fit() calls this whenever it ends, even between the parts of a resumed run. Keras would overwrite the raw
+            # weights with their moving average here; `averaged` does so where needed.
             pass
 
         def get_config(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Multipliers:
     """
 
     def __init__(self, patterns: dict[str, settings.RateMultiplier], steps: int) -> None:
-        """Take wildcards of variable paths, and the steps of an epoch."""
+        """Take wildcards of variable paths, and the number of steps per epoch."""
         self.patterns, self.steps = patterns, steps
         self.by_variable: dict[int, settings.RateMultiplier] = {}
 
@@ -143,7 +143,7 @@ class Multipliers:
             if not fitting:
                 some = paths if len(paths) <= 12 else [*paths[:10], "...", paths[-1]]
                 raise InputError(
-                    f"rate_multipliers has {pattern!r}, which fits no trained variable; there are {', '.join(some)}"
+                    f"rate_multipliers has {pattern!r}, which matches no trained variable; there are {', '.join(some)}"
                 )
             self.by_variable |= dict.fromkeys(fitting, multiplier)
 
@@ -202,7 +202,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     """The optimizer of a resolved recipe; the schedule sets its rate at each epoch or step.
 
     Raises:
-        InputError: a custom function returns no optimizer.
+        InputError: a custom function does not return a new optimizer.
     """
     # The rate: one number, or one for each step.
     choice = recipe.optimizer
@@ -221,7 +221,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
 
 def _built_in(choice: Any, rate: Any, recipe: Recipe, steps: int) -> Any:
     """A Keras optimizer with the recipe's settings."""
-    # Arguments that only some optimizers take, then those of all.
+    # Arguments that only some optimizers take, then the common ones.
     base, names = _MAKERS[choice.kind]
     options: dict[str, Any] = choice.model_dump(include=set(names))
     if isinstance(choice, Adagrad):
@@ -242,7 +242,7 @@ def _built_in(choice: Any, rate: Any, recipe: Recipe, steps: int) -> Any:
 
 
 def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> Any:
-    """The optimizer that a custom function returns, with the settings that every recipe has added to it."""
+    """The optimizer that a custom function returns, with the settings added that all recipes have."""
     made = choice.function()(rate, **choice.options)
     if not isinstance(made, keras.optimizers.Optimizer) or made.built:
         returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
@@ -254,8 +254,8 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> A
             "precision='mixed_float16' scales the loss"
         )
 
-    # Changing the class keeps whatever the constructor did; making it again from a configuration that lacks a
-    # setting would lose that.
+    # Changing the class keeps everything that the constructor set; making the optimizer again from its configuration
+    # would lose settings that the configuration lacks.
     kind: type = type(made)
     made.__class__ = coupled(kind)
     made.l1, made.l2 = recipe.l1, recipe.l2
@@ -271,7 +271,7 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> A
 
 @contextlib.contextmanager
 def averaged(optimizer: Any) -> Iterator[None]:
-    """Within it, the model's weights are their moving averages; without EMA it changes nothing."""
+    """A context in which the model's weights are their moving averages; without EMA it changes nothing."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it in a loss scale
     if not optimizer.use_ema or not optimizer.built:
         yield

@@ -1,6 +1,6 @@
-"""The learning rate of each epoch, as the reports set it, or of each step: a function of its number (no Keras).
+"""Learning rates as a function of the epoch, as in the reports, or of the step (no Keras).
 
-Each agrees with the scheduler of the same name in PyTorch, which reports a, b, d and e trained with.
+Each schedule agrees with PyTorch's scheduler of the same name; reports a, b, d and e used PyTorch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kzoo.recipes.settings import (
 
 BY_STEP = (Linear, Polynomial, OneCycle)
 FILL_THE_RUN = (Cosine, CustomSchedule, *BY_STEP)
-"""Those whose rates depend on the number of epochs, or, of a custom function, may do so."""
+"""Schedules whose rates depend on the number of epochs, or may do so (custom functions)."""
 
 
 def learning_rate(schedule: AnySchedule | CustomSchedule, base: float, epoch: int, epochs: int) -> float:
@@ -69,15 +69,15 @@ def _custom(schedule: CustomSchedule, base: float, epoch: int, epochs: int) -> f
 def rates_by_step(
     schedule: AnySchedule | CustomSchedule, base: float, epochs: int, steps: int, warmup_epochs: float = 0.0
 ) -> np.ndarray | None:
-    """The rate of every step of a run, where it changes within epochs; else None.
+    """The rate of every step of a run if it changes within epochs; otherwise None.
 
     Args:
-        schedule: the recipe's.
+        schedule: the recipe's schedule.
         base: the optimizer's rate.
-        epochs: of the whole run.
-        steps: of an epoch.
-        warmup_epochs: in which the rate rises in a straight line to the one that the schedule begins with; the schedule
-            itself fills the rest of the run, at least one step (PyTorch's LinearLR with ``start_factor=1 / (w + 1)``
+        epochs: epochs of the whole run.
+        steps: steps per epoch.
+        warmup_epochs: epochs in which the rate rises linearly to the schedule's first rate; the schedule itself fills
+            the rest of the run, at least one step (PyTorch's LinearLR with ``start_factor=1 / (w + 1)``
             over the w steps of the warm-up, then the schedule, in a SequentialLR).
 
     Returns:
@@ -98,7 +98,7 @@ def rates_by_step(
 
 
 def first_rate(recipe: Recipe, steps: int) -> float:
-    """The rate of a run's first step; `steps` are those of an epoch."""
+    """The rate of a run's first step; `steps` is the number per epoch."""
     schedule, base = recipe.schedule, recipe.optimizer.learning_rate
     by_step = rates_by_step(schedule, base, recipe.epochs, steps, recipe.warmup_epochs)
     if by_step is not None:

@@ -1,1 +1,1 @@
-"""What training records of a network as it goes: gradient flow and histograms of weights."""
+"""Recorders of a network during training: gradient flow and weight histograms."""

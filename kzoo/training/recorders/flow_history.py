@@ -1,4 +1,4 @@
-"""Gradient flow over the epochs of a training, as a record keeps it (no Keras)."""
+"""Gradient flow over the epochs of a run, as a record keeps it (no Keras)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FlowHistory:
 
     Attributes:
         layers: paths of the layers with a kernel, first layer first.
-        epochs: when it was measured.
+        epochs: the epochs after which it was measured.
         gradients: mean absolute gradient, float64 (epochs, layers).
         update_ratio: mean absolute change of the kernel by the last step of the epoch, divided by the kernel's mean
             absolute value before that step, float64 (epochs, layers); NaN at epoch 0.
@@ -53,7 +53,7 @@ class FlowHistory:
         return "\n".join(lines)
 
     def to_dict(self, digits: int = 4) -> dict[str, Any]:
-        """As JSON data, rounded to significant digits; what is not finite is None."""
+        """As JSON data, rounded to `digits` significant digits; values that are not finite become None."""
         return {
             "layers": list(self.layers),
             "epochs": list(self.epochs),

@@ -1,4 +1,4 @@
-"""Gradient flow at every epoch of a training: how large each layer's gradient is (report b, figure 3)."""
+"""Gradient flow at every epoch of a run: how large each layer's gradient is (report b, figure 3)."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class GradientFlowCallback(keras.callbacks.Callback):
             images: (n, ...) as the model takes them; a few dozen are enough.
             labels: integers (n,), or shares of each class (n, classes).
             every: epochs between two measurements.
-            steps: returns the number of steps of the epoch that begins, where `fit` does not know it. Without it the
-                number of the epoch before is used, and the first epoch has no update ratio.
-            strict: whether an error ends the training; otherwise it causes a warning, and measuring ends.
+            steps: returns the number of steps of the epoch that begins, if `fit` does not know it. If neither knows
+                it, the previous epoch's number is used, and the first epoch has no update ratio.
+            strict: whether an error ends training; otherwise it causes a warning, and only measuring ends.
 
         Raises:
             InputError: `every` is below 1.
@@ -87,7 +87,7 @@ class GradientFlowCallback(keras.callbacks.Callback):
             return
         try:
             measure()
-        except Exception as error:  # of any layer, on any backend: training must not end for it
+        except Exception as error:  # of any layer, on any backend: training should not end because of it
             if self._strict:
                 raise
             self._failed = True

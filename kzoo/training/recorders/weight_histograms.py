@@ -1,4 +1,4 @@
-"""How each layer's weights are distributed, over the epochs of a training."""
+"""How each layer's weights are distributed, over the epochs of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Histogram:
     Attributes:
         low, high: the smallest and the largest weight (half a unit below and above if all are equal).
         mean, deviation: of the finite weights; NaN if there are none.
-        counts: weights in each of the bins; what is not finite is in none of them.
+        counts: weights in each bin; weights that are not finite are in none.
     """
 
     low: float
@@ -46,8 +46,8 @@ class WeightHistory:
 
     Attributes:
         layers: paths of the layers, in topological order where the model has one.
-        epochs: when; 0 is before training, 1 after the first epoch.
-        histograms: of each epoch, of each layer.
+        epochs: the epochs of the histograms; 0 is before training, 1 after the first epoch.
+        histograms: by epoch and layer.
     """
 
     layers: tuple[str, ...]
@@ -79,10 +79,10 @@ class WeightHistory:
 
     @classmethod
     def from_dict(cls, data: Any) -> WeightHistory:
-        """The history of what `to_dict` returned.
+        """The history that `to_dict` returned.
 
         Raises:
-            InputError: it is something else, or of a newer version.
+            InputError: the data is something else, or of a newer version.
         """
         try:
             check_version(data, "file of weight histograms", SCHEMA_VERSION)
@@ -131,7 +131,7 @@ def histogram(weights: np.ndarray, bins: int = BINS) -> Histogram:
 
 
 def _kernels(model: keras.Model) -> list[tuple[str, Any]]:
-    """(path, variable), frozen ones as well; where a layer has several, the variable's name ends the path."""
+    """(path, variable) of all kernels, even frozen ones; if a layer has several, the variable's name ends the path."""
     return [
         (path if len(kernels) == 1 else f"{path}/{variable.name}", variable)
         for path, kernels in find_kernels(model, frozen=True)
@@ -150,13 +150,13 @@ def weight_histograms(model: keras.Model) -> dict[str, Histogram]:
 
 
 class WeightHistograms(keras.callbacks.Callback):
-    """Keeps histograms of a model's kernels in ``weight_histograms.json``: before training and at most 20 epochs.
+    """Keeps histograms of a model's kernels in ``weight_histograms.json``: before training and after at most 20 epochs.
 
     It only reads weights, so training ends with the same bits with and without it.
     """
 
     def __init__(self, model: keras.Model, directory: str | Path, epochs: int) -> None:
-        """Record `model` (the one that is trained, or that shares its weights) for a training of `epochs` epochs."""
+        """Record `model` (the one that is trained, or that shares its weights) in a run of `epochs` epochs."""
         super().__init__()
         self._recorded = model
         self._path = Path(directory) / FILE
@@ -177,7 +177,7 @@ class WeightHistograms(keras.callbacks.Callback):
             self._record(self._last)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Record the last epoch, where training stopped early."""
+        """Record the last epoch if training stopped early."""
         if self._last and self._last not in self.history.epochs:
             self._record(self._last)
 
@@ -196,12 +196,12 @@ class WeightHistograms(keras.callbacks.Callback):
         return {"epochs": list(self.history.epochs), "last": self._last, "begun": self._begun}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Resume from a state: what the file holds beyond it is of epochs that will be trained again."""
+        """Resume from a state; the file may also hold epochs that will be trained again, which are dropped."""
         self._last, self._begun = state["last"], state["begun"]
         try:
             recorded = read_weight_histograms(self._path)
         except InputError:
-            return  # deleted or damaged: what is lost is a picture, no reason to stop a training
+            return  # deleted or damaged: no reason to stop training, only a picture is lost
         if recorded.layers == self.history.layers:
             self.history = recorded.until(state["epochs"])
             if self.history != recorded:
