@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Entry:
     Attributes:
         examples: command lines.
         next: the command to suggest afterwards, with names of arguments in braces; no suggestion if an argument is
-            missing.
+            missing. `{options}` is replaced with those from `pass_on`.
     """
 
     examples: tuple[str, ...]
@@ -54,11 +54,11 @@ GUIDE: dict[str, dict[str, Entry]] = {
         "study show": Entry(("kzoo study show rescue",), "kzoo study run {name}"),
         "study run": Entry(
             ("kzoo study run rescue --dataset digits --epochs 25", "kzoo study run rescue --seeds 0,1,2 --workers 2"),
-            "kzoo study table {name}",
+            "kzoo study table {name} {options}",
         ),
-        "study table": Entry(("kzoo study table rescue",), "kzoo study report {name}"),
-        "study report": Entry(("kzoo study report rescue",), "kzoo study collect {name}"),
-        "study collect": Entry(("kzoo study collect rescue",), "kzoo study table {name}"),
+        "study table": Entry(("kzoo study table rescue",), "kzoo study report {name} {options}"),
+        "study report": Entry(("kzoo study report rescue",), "kzoo study collect {name} {options}"),
+        "study collect": Entry(("kzoo study collect rescue",), "kzoo study table {name} {options}"),
         "search": Entry(("kzoo search tuning/vgg38_learning_rate.py --workers 2",), "kzoo trials SEARCH"),
         "trials": Entry(("kzoo trials searches/NAME-DIGEST",), "kzoo train RECIPE"),
         "speed": Entry(("kzoo speed vgg08",), "kzoo train RECIPE --set precision=PRECISION"),
@@ -107,6 +107,14 @@ QUIET = ("as_json", "as_csv", "as_markdown")
 
 done: dict[str, str] = {}
 """Values from a command for its suggestion, by the names in `Entry.next`."""
+
+passed_on: list[str] = []
+"""Options with their values for the next command, as `{options}` in `Entry.next`."""
+
+
+def pass_on(option: str, values: Iterable[Any]) -> None:
+    """Give the suggested command an option, once per value."""
+    passed_on[:] = [word for value in values for word in (option, str(value))]
 
 
 def entries() -> Iterator[tuple[str, str, Entry]]:
@@ -158,9 +166,10 @@ def say_next(ctx: Any) -> None:
         return
     values = {key: shlex.quote(str(value)) for key, value in {**ctx.params, **done}.items() if value is not None}
     try:
-        console.print(f"next: {entry.next.format(**values)}", style="dim", soft_wrap=True)
+        line = entry.next.format(**values, options=shlex.join(passed_on)).rstrip()
     except KeyError:
         return
+    console.print(f"next: {line}", style="dim", soft_wrap=True)
 
 
 def print_version(wanted: bool) -> None:

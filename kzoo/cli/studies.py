@@ -24,6 +24,7 @@ from kzoo.cli.common import (
     table,
     wide_console,
 )
+from kzoo.cli.guide import pass_on
 from kzoo.cli.parsing import App
 from kzoo.console import say
 from kzoo.errors import InputError
@@ -146,10 +147,12 @@ def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] |
     """Print the tables of the budgets just trained, and write the study's page."""
     from kzoo.studies import records as files
     from kzoo.studies.budget import budget, label
-    from kzoo.studies.record_files import RESULTS
+    from kzoo.studies.record_files import RESULTS, RUNS
 
     folders = [directory, *(records if records is not None else [RESULTS])]
-    index = files.study_records(study, files.read_records([folder for folder in folders if folder.is_dir()]))
+    folders = [folder for folder in folders if folder.is_dir()]
+    pass_on("--records", folders if [directory, records] != [RUNS, None] else ())
+    index = files.study_records(study, files.read_records(folders))
     for problem in index.problems:
         complain("warning", problem)
     wanted = {
@@ -191,6 +194,7 @@ def _records_of(study: Any, records: list[Path] | None) -> Any:
     from kzoo.studies import records as files
     from kzoo.studies.unchanged import remarks
 
+    pass_on("--records", records or ())
     index = files.study_records(study, files.read_records(records))
     for problem in [*index.problems, *remarks(index.every_file)]:
         complain("warning", problem)
@@ -238,6 +242,7 @@ def report(
     if not index.budgets:
         raise InputError(f"study {name!r} has no records: kzoo study run {name}")
     _write_page(study, index, output or RUNS / f"{name}.html")
+    pass_on("--directory", records if records is not None and len(records) == 1 else ())
 
 
 @studies.command()
@@ -249,6 +254,7 @@ def collect(
     """Copy the records of a study's finished runs to a directory, without paths of this machine."""
     from kzoo.studies import get_study
     from kzoo.studies.collecting import collect as gather
+    from kzoo.studies.record_files import RESULTS, RUNS
 
     copied, problems = gather(get_study(name), directory, into)
     for problem in problems:
@@ -256,3 +262,5 @@ def collect(
     for path in copied:
         say(out, str(path))
     out.print(f"{len(copied)} new records")
+    elsewhere = [directory, into] != [RUNS, RESULTS]
+    pass_on("--records", [folder for folder in (directory, into) if elsewhere and folder.is_dir()])

@@ -33,6 +33,12 @@ def commands(group=ROOT, prefix=""):
             yield prefix + name, command
 
 
+@pytest.fixture(autouse=True)
+def nothing_passed_on(monkeypatch):
+    """Each command is a process of its own for a user; here, what one passes on must not reach the next."""
+    monkeypatch.setattr(guide, "passed_on", [])
+
+
 def test_every_command_is_in_a_group_and_has_examples():
     there = [name for name, _ in commands()]
     placed = {name for _, name, _ in guide.entries()}
@@ -137,6 +143,22 @@ def test_the_next_command_takes_over_options_and_results(path, params, produced,
     monkeypatch.setattr(guide, "done", produced)
     guide.say_next(types.SimpleNamespace(command_path=path, params=params))
     assert Text.from_ansi(capsys.readouterr().out).plain.rstrip("\n") == text
+
+
+@pytest.mark.usefixtures("eagerly_once")
+def test_the_next_command_reads_the_same_directories(command, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    only = ["--only", "*lenet1-max", "--dataset", "digits", "--epochs", 1, "--train-size", 64]
+    code, text, errors = command("study", "run", "reduction", *only, "--directory", "my runs")
+    assert code == 0, errors
+    assert "next: kzoo study table reduction --records 'my runs'" in text
+    text = command("study", "table", "reduction", "--records", "my runs")[1]
+    assert "next: kzoo study report reduction --records 'my runs'" in text
+    text = command("study", "report", "reduction", "--records", "my runs")[1]
+    assert "next: kzoo study collect reduction --directory 'my runs'" in text
+    text = command("study", "collect", "reduction", "--directory", "my runs", "--into", "kept")[1]
+    assert "next: kzoo study table reduction --records 'my runs' --records kept" in text
+    assert "next: kzoo study table reduction\n" in Text.from_ansi(command("study", "collect", "reduction")[1]).plain
 
 
 @pytest.mark.parametrize(
