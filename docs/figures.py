@@ -1,12 +1,12 @@
-"""Draw the figures of docs/diagnosis.md, from networks that it trains and from untrained networks.
+"""Draw the figures of docs/diagnosis.md, from networks that this script trains and from untrained networks.
 
     python docs/figures.py --data-dir DIR                        all figures
     python docs/figures.py --data-dir DIR --only gradients-vgg38 this figure and the run that it needs
     python docs/figures.py --data-dir DIR --list                 names of the figures, and their runs
 
 It writes figures and ``captions.json`` to docs/images/. Then run ``python docs/generate.py``, which inserts the
-captions into the page. Runs are kept in a separate directory: a second call resumes them, or uses them if they are
-complete.
+captions into the page. Runs are kept in a separate directory: a second call resumes unfinished runs and reuses
+complete ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOTS_PER_INCH = 110
 
 @dataclass(frozen=True)
 class Plan:
-    """A run: its recipe, and the factors for the numbers of images and epochs of the command line."""
+    """A run: its recipe, and factors by which to multiply the command line's numbers of images and epochs."""
 
     recipe: str
     images: int = 1

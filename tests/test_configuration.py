@@ -93,7 +93,7 @@ def test_data_dir_is_stored_by_kzoo_data(home: Path, tmp_path: Path, command: An
 def test_a_missing_directory_is_not_stored(home: Path, command: Any) -> None:
     code, _, errors = command("data", "--data-dir", "nowhere", "--json")
     assert code == 0
-    assert "warning: --data-dir is not saved for other commands: 'nowhere' is no directory" in errors
+    assert "warning: --data-dir is not saved for other commands: 'nowhere' is not a directory" in errors
     assert configured(DATA_DIR) is None
 
 

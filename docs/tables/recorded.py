@@ -82,7 +82,7 @@ def studies() -> str:
 
 
 def shown(study: Any, index: Any, group: Any) -> bool:
-    """Return whether a budget of a study has a table: no if its only record is another study's and decides no claim."""
+    """Whether a budget of a study has a table: not if its only record is another study's and decides no claim."""
     from kzoo.studies.standing import standings
 
     has_record = any(item.path.parent.name == study.name for item in index.files[group.budget])

@@ -14,7 +14,7 @@ from tables.text import attributes, markdown, summary
 
 
 def type_name(annotation: Any) -> str:
-    """Describe the type and limits of a field in few words."""
+    """Describe the type and limits of a field in a few words."""
     if annotation is type(None):
         return "null"
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -49,7 +49,7 @@ def field_type(schema: type[BaseModel], name: str) -> str:
 
 
 def default(schema: type[BaseModel], name: str) -> str:
-    """Return a field's default as JSON; a schema without changed fields is ``{}``, as a user can write it."""
+    """Return a field's default as JSON; a schema without changed fields is ``{}``."""
     field = schema.model_fields[name]
     if field.is_required():
         return "required"

@@ -3,8 +3,8 @@
 The code of plain Keras is in keras_steps.py, which a test runs.
 
 A statement counts as one line, even if it is split over several, and so does a command. Blank lines, comments and
-imports do not count. A step can use results of earlier steps (a model, data). "-" means that the library has nothing
-for the step.
+imports do not count. A step can use results of earlier steps (a model, data). "-" means that the library does not
+support the step.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ _IMAGES = frozenset(["x", "image", "images", "img", "imgs", "data"])
 _LABELS = frozenset(["y", "label", "labels", "target", "targets"])
 _CLASS_NAMES = frozenset({"classnames", "labelnames", "targetnames", "names", "classes"})
 ALLOWED = (
-    "images and labels (or x_train and y_train, train_images and train_labels), the same of val and test, class_names"
+    "images and labels (or x_train and y_train, train_images and train_labels), the same for val and test, class_names"
 )
 
 
@@ -42,11 +42,11 @@ def understood(content: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def guessed(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """A line where a name (`x_eval`) can mean the validation or the test part."""
+    """A line if names (such as `x_eval`) can mean either the validation or the test part."""
     testing = any(part_name(str(key)).part == TEST for key in content)
     keys = [str(key) for key in content if part_name(str(key)).part == EVALUATION]
     part = VALIDATION if testing else TEST
-    return (f"{source}: {some(map(repr, keys))} is taken for the {part} part",) if keys else ()
+    return (f"{source}: {some(map(repr, keys))} used as the {part} part",) if keys else ()
 
 
 def _name(key: str, testing: bool) -> str | None:

@@ -35,7 +35,7 @@ class Arrays:
         fingerprint: SHA-256 of the content, in hexadecimal.
         validation_images: the published validation part of the dataset, or None if it has none.
         validation_labels: its labels.
-        notes: one line for everything that was left out or guessed during reading.
+        notes: what was left out or guessed during reading, a line each.
     """
 
     images: np.ndarray
@@ -59,7 +59,7 @@ class Arrays:
         return f"Arrays({total:,} images of {shape}{uses}, {len(self.class_names)} classes)"
 
     def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Images and labels by part, train first, of those that there are."""
+        """Images and labels of the parts that exist, by part, train first."""
         parts = {"train": (self.images, self.labels)}
         for part in ("validation", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
@@ -79,16 +79,16 @@ class Arrays:
 
 
 def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
-    """Check what a loader returned and bring it into one form.
+    """Check what a loader returned and convert it to `Arrays`.
 
     Args:
         content: a mapping (or object with attributes) with `images` and `labels`, optionally `validation_images`,
-            `validation_labels`, `test_images`, `test_labels`, and `class_names`; a mapping may have them under other
-            usual names (see `kzoo.data.array_names`). Images of shape (N, H, W) get a channel axis.
+            `validation_labels`, `test_images`, `test_labels`, and `class_names`; a mapping may use other usual names
+            for them (see `kzoo.data.array_names`). Images of shape (N, H, W) get a channel axis.
         source: where the content comes from, for messages.
 
     Raises:
-        InputError: something is missing, of the wrong type or shape, not understood, or does not fit the rest.
+        InputError: something is missing, has the wrong type or shape, is not understood, or does not fit the rest.
     """
     by_name = understood(content, source) if isinstance(content, Mapping) else None
 
@@ -109,7 +109,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
     for part in ("validation", "test"):
         held_out[part] = _held_out(part, get(f"{part}_images"), get(f"{part}_labels"), images, classes, source)
     tests, validations = held_out["test"], held_out["validation"]
-    # Datasets without a validation part keep the fingerprints of versions that knew no such part.
+    # Datasets without a validation part keep the fingerprints of versions that did not know that part.
     digest = fingerprint(images, labels, *tests, *(validations if validations[0] is not None else ()))
     return Arrays(
         images=images,
@@ -130,7 +130,7 @@ def checked(content: Mapping[str, Any] | Any, source: str) -> Arrays:
 
 
 def with_repeats(arrays: Arrays, source: str) -> Arrays:
-    """The same arrays, with a note on images that are there more than once."""
+    """The same arrays, with a note on images that occur more than once."""
     lines = repeated(arrays.parts(), lambda part, index: f"{part} image {index}", source)
     return dataclasses.replace(arrays, notes=(*arrays.notes, *lines)) if lines else arrays
 
@@ -147,14 +147,14 @@ def _held_out(
     images, labels = _part(images, labels, source, f"{part} ")
     if columns not in (None, classes):
         raise InputError(
-            f"{source}: {part} labels are one-hot for {columns} classes, the training labels are of {classes}: give "
-            "both a column for each class, in the same order"
+            f"{source}: {part} labels are one-hot for {columns} classes, but the training labels have {classes}: "
+            "give both one column per class, in the same order"
         )
     if images.shape[1:] != training.shape[1:]:
         raise InputError(f"{source}: {part} images have shape {images.shape[1:]}, training images {training.shape[1:]}")
     if labels.max() >= classes:
         raise InputError(
-            f"{source}: {part} label {labels.max()} is out of range, the training labels are 0..{classes - 1}"
+            f"{source}: {part} label {labels.max()} is out of range: the training labels are 0..{classes - 1}"
         )
     return images, labels
 
@@ -194,7 +194,7 @@ def restricted(arrays: Arrays, classes: Sequence[str | int]) -> Arrays:
 
     Args:
         arrays: what to choose from.
-        classes: names (text) or numbers (integers; one that is also a name means the name) of at least two classes.
+        classes: names (text) or numbers (integers; one that is also a name means that name) of at least two classes.
 
     Raises:
         InputError: an unknown class, one named twice, or fewer than two.
@@ -245,7 +245,7 @@ def _part(images: Any, labels: Any, source: str, part: str) -> tuple[np.ndarray,
     labels = whole_labels(labels, source, part)
     if images.shape[1] <= 4 and images.shape[3] > 4 and images.shape[2] > 4:
         raise InputError(
-            f"{source}: {part}images of shape {images.shape} look like (N, C, H, W): give (N, H, W, C), as of "
+            f"{source}: {part}images of shape {images.shape} look like (N, C, H, W): give (N, H, W, C), e.g. "
             "images.transpose(0, 2, 3, 1)"
         )
     if len(images) != len(labels):
@@ -260,13 +260,13 @@ def _classes(labels: np.ndarray, names: Sequence[str] | None, source: str, colum
     present = np.unique(labels)
     classes = (columns or int(present[-1]) + 1) if names is None else len(names)
     if columns not in (None, classes):
-        raise InputError(f"{source}: labels are one-hot for {columns} classes, there are {classes} class names")
+        raise InputError(f"{source}: labels are one-hot for {columns} classes, but there are {classes} class names")
     if present[-1] >= classes:
-        raise InputError(f"{source}: label {present[-1]} is out of range, there are {classes} class names")
+        raise InputError(f"{source}: label {present[-1]} is out of range: there are {classes} class names")
     missing = np.setdiff1d(np.arange(min(classes, len(present) + 1)), present)
     if missing.size:
         raise InputError(
-            f"{source}: labels must be 0..{classes - 1} with each class present, there is no image of {missing[0]}"
+            f"{source}: labels must be 0..{classes - 1} with each class present, but there is no image of {missing[0]}"
         )
     if classes < 2:
         raise InputError(f"{source}: there must be at least two classes, not {classes}")

@@ -13,10 +13,10 @@ WHITE: Colour = (255, 255, 255)
 
 
 def checked_colour(background: Any) -> Colour | None:
-    """The colour, or None for none.
+    """The colour as integers, or None for no colour.
 
     Raises:
-        InputError: it is something else.
+        InputError: `background` is neither a colour nor None.
     """
     if background is None:
         return None

@@ -19,12 +19,12 @@ class Batches(keras.utils.PyDataset):
 
     Batch b of epoch e holds the images from position ``b * batch_size`` of the permutation drawn from
     (seed, "order", e), augmented with draws from (seed, "augment", e, b). The last, smaller batch is kept.
-    A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation may give that;
+    A batch is ``(images, targets)``: images (B, H, W, C), uint8, or float32 if any augmentation can return that;
     targets int64 (B,), or one-hot float32 (B, classes) when `soft`. With class weights it is
-    ``(images, targets, weights)``: float32 (B,), of mixed targets the mean of their classes' weights by share.
+    ``(images, targets, weights)``: weights float32 (B,), where mixed targets get their classes' weights by share.
 
     Attributes:
-        steps: batches of a whole epoch; ``len()`` counts those from `first_step` on.
+        steps: batches in a whole epoch; ``len()`` counts only those from `first_step` on.
         epoch, first_step: as last set by `position`.
         soft: whether targets are one-hot.
     """
@@ -48,7 +48,7 @@ class Batches(keras.utils.PyDataset):
         Args:
             images: uint8 (N, H, W, C); may be memory-mapped.
             labels: integers (N,).
-            batch_size: images a batch.
+            batch_size: images per batch.
             classes: number of classes.
             seed: None gives the images in order and unchanged, for evaluation; the augmentation then only decides
                 the dtype.
@@ -59,9 +59,10 @@ class Batches(keras.utils.PyDataset):
             class_weights: float (classes,), or None.
 
         Raises:
-            InputError: no images, unequal lengths, a batch size below 1, or soft targets needed but `soft` False.
+            InputError: there are no images, the lengths differ, `batch_size` or `label_smoothing` is out of range, or
+                soft targets are needed and `soft` is False.
         """
-        # No workers: Keras would fetch batches of the next epoch before `position` was called for it.
+        # No workers: Keras would fetch batches of the next epoch before `position` is called for it.
         super().__init__(workers=0)
         if len(images) != len(labels) or not len(images):
             raise InputError(f"batches need as many images as labels, at least one: {len(images)} and {len(labels)}")
@@ -70,7 +71,7 @@ class Batches(keras.utils.PyDataset):
         if not 0 <= label_smoothing < 1:
             raise InputError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")
         if not soft and (label_smoothing or any(change.mixes for change in augmentation)):
-            raise InputError("mixup, cutmix and label smoothing need soft=True, one-hot targets")
+            raise InputError("mixup, cutmix and label smoothing need soft=True (one-hot targets)")
         self._images, self._labels = images, labels
         self._batch_size, self._classes, self._seed = batch_size, classes, seed
         self._augmentation = tuple(augmentation)

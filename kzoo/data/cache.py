@@ -1,7 +1,7 @@
 """Arrays kept as .npy files below the cache folder, memory-mapped when read.
 
-An entry is written to a temporary folder and renamed when complete. So it is whole or absent, also when two
-processes write it at once or one is killed.
+An entry is written to a temporary folder and renamed when complete. So it is whole or absent, even if two processes
+write it at once or one is killed.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from kzoo.data.arrays import Arrays
 
 VERSION = 1
 ABANDONED = 86400.0
-"""Age, in seconds, of an unfinished entry that no process writes any more."""
+"""Age, in seconds, above which an unfinished entry counts as left behind by a killed process."""
 _PARTS = ("images", "labels", "test_images", "test_labels", "validation_images", "validation_labels")
 
 
 def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
-    """The entry `key`, built and stored first where it is missing or damaged.
+    """The entry `key`, built and stored first if it is missing or damaged.
 
     If the cache cannot be written to, nothing is stored, and a warning says so.
 
     Args:
-        key: a name that is safe as a folder's, and that determines the content.
+        key: determines the content, and is safe as a folder's name.
         build: returns the content; its `mean` and `std` are not stored.
     """
     root = cache_folder()
@@ -52,7 +52,7 @@ def cached(key: str, build: Callable[[], Arrays]) -> Arrays:
 
 
 def read(folder: Path) -> Arrays | None:
-    """The entry in `folder`, its images memory-mapped; None where it is missing or damaged."""
+    """The entry in `folder`, its images memory-mapped; None if it is missing or damaged."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["version"] != VERSION:
@@ -85,7 +85,7 @@ def entries(prefix: str) -> Iterator[Path]:
 
 
 def _remove_unfinished(parent: Path) -> None:
-    """Remove what processes killed while they wrote have left, once it is too old to be another one's work."""
+    """Remove unfinished entries that are old enough to be left behind by killed processes."""
     for left in parent.glob(f".*-{'[0-9a-f]' * 32}"):
         try:
             if time.time() - left.stat().st_mtime > ABANDONED:
@@ -97,8 +97,8 @@ def _remove_unfinished(parent: Path) -> None:
 def _write(folder: Path, arrays: Arrays) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(folder.parent)
-    # The leading dot keeps an unfinished entry, left by a killed process, from being taken for one. A folder of
-    # `tempfile.mkdtemp` would stay closed to other users of the cache.
+    # The leading dot keeps a killed process's unfinished entry from being read. A folder made by `tempfile.mkdtemp`
+    # would stay closed to other users of the cache.
     scratch = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     scratch.mkdir()
     try:

@@ -22,20 +22,20 @@ class Dataset:
         image_shape: (H, W, C); None if only loading the data shows it.
         mean: per channel, in units of pixels / 255; None if unknown.
         std: likewise.
-        augmentation: the default of recipes.
+        augmentation: the default in recipes.
         validation: default validation images: a share (below 1) or a count of the training images.
         test: share held out for testing if the dataset has no test split; otherwise None.
         loader: a callable ``loader(data_dir) -> {"images", "labels", ...}`` (see `register_dataset`), or
-            ``module:function`` naming one; None for what is prepared by tensorflow-datasets.
+            ``module:function`` naming one; None if tensorflow-datasets prepares the data or the name locates it.
         prepared: its name in tensorflow-datasets, or None.
         transpose: whether the prepared images are stored with rows and columns swapped.
         class_names: names of the classes; None if the data contain them.
         published: training and test images of the published dataset, if its classes have equal size; otherwise None.
-        features: the image and the label feature to take of the prepared data; None for those to look up.
-        trained_on: another dataset that provides the training images, mean and std where the prepared data are only a
+        features: the image and the label feature to read from the prepared data; a None is looked up.
+        trained_on: another dataset that provides the training images, mean and std if the prepared data are only a
             test part.
-        configuration: an example of a configuration, where the prepared data must be named with one.
-        stratified: whether parts are drawn class by class where the recipe leaves it open.
+        configuration: an example of a configuration, if the prepared data must be named with one.
+        stratified: whether parts are drawn class by class if the recipe does not say.
     """
 
     name: str
@@ -68,7 +68,7 @@ DATASETS = (
         # computed over all 1,797 images
         mean=(0.3053,),
         std=(0.3759,),
-        # 1,222 / 216 / 359 images: flips turn them into other digits, a crop by 4 leaves little of 8 pixels
+        # 1,222 / 216 / 359 images; flips would change the digit, and a crop by 4 would leave little of 8 pixels
         validation=0.15,
         test=0.2,
         loader="kzoo.data.sources:digits",
@@ -127,7 +127,7 @@ DATASETS = (
         stratified=False,
         published=(50_000, 10_000),
     ),
-    # Without mean and std below: they are measured on the training images when these are read.
+    # The datasets below have no mean and std: these are measured on the training images when they are read.
     Dataset(
         # Netzer et al. 2011, digits cut out; the "extra" images are left out. No augmentation, as in DeVries and Taylor
         # 2017, whose code (github.com/uoguelph-mlrg/Cutout) trains on SVHN without flips and crops
@@ -138,7 +138,7 @@ DATASETS = (
         prepared="svhn_cropped",
     ),
     Dataset(
-        # Xiao et al. 2017; cropped (padding 4) and flipped as by Zhong et al. 2017
+        # Xiao et al. 2017; cropped (padding 4) and flipped as in Zhong et al. 2017
         # (github.com/zhunzhong07/Random-Erasing, fashionmnist.py)
         "fashion-mnist",
         classes=10,
@@ -148,7 +148,7 @@ DATASETS = (
         prepared="fashion_mnist",
     ),
     Dataset(
-        # Clanuwat et al. 2018, whose benchmark (github.com/rois-codh/kmnist) augments nothing
+        # Clanuwat et al. 2018, whose benchmark (github.com/rois-codh/kmnist) uses no augmentation
         "kmnist",
         classes=10,
         image_shape=(28, 28, 1),
@@ -156,8 +156,8 @@ DATASETS = (
         prepared="kmnist",
     ),
     Dataset(
-        # Coates et al. 2011, without its unlabelled images; mirrored and cropped, as DeVries and Taylor 2017 do. The
-        # padding, an eighth of the side, is that of CIFAR's images
+        # Coates et al. 2011, without its unlabelled images; mirrored and cropped, as in DeVries and Taylor 2017. The
+        # padding is an eighth of the side, as for CIFAR
         "stl10",
         classes=10,
         image_shape=(96, 96, 3),
@@ -166,9 +166,9 @@ DATASETS = (
         prepared="stl10",
     ),
     Dataset(
-        # Ten classes of ImageNet, images of many sizes; a validation part, and no test part. Flipped as by the script
-        # of its authors (github.com/fastai/fastai, nbs/examples/train_imagenette.py); its crops of random size, from a
-        # third of the area up, are no augmentation of ours
+        # Ten classes of ImageNet, images of many sizes; a validation part and no test part. Flipped as in its authors'
+        # script (github.com/fastai/fastai, nbs/examples/train_imagenette.py). The script also crops at random sizes,
+        # from a third of the area up, for which kzoo has no augmentation
         "imagenette",
         classes=10,
         augmentation=(Flip(horizontal=0.5),),
@@ -176,7 +176,7 @@ DATASETS = (
         prepared="imagenette/160px-v2",
     ),
     Dataset(
-        # Of MedMNIST (Yang et al. 2023), which sets the validation part; its benchmark augments nothing
+        # From MedMNIST (Yang et al. 2023), which defines the validation part; its benchmark uses no augmentation
         # (github.com/MedMNIST/experiments)
         "pneumoniamnist",
         classes=2,
@@ -184,8 +184,8 @@ DATASETS = (
         prepared="pneumonia_mnist",
     ),
     Dataset(
-        # Hendrycks and Dietterich 2019: trained on CIFAR-10, with its statistics and augmentation, and tested with a
-        # corruption and its severity
+        # Hendrycks and Dietterich 2019: trained on CIFAR-10, with its statistics and augmentation, and tested on one
+        # corruption at one severity
         "cifar10-c",
         classes=10,
         image_shape=(32, 32, 3),

@@ -1,4 +1,4 @@
-"""Datasets by name: the catalogue's, registered ones, and what a name itself locates."""
+"""Datasets by name: built-in ones, registered ones, and those that a name itself locates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DATASETS", "Dataset", "get_dataset", "is_built_in", "list_datasets",
 
 REGISTRY = Registry("dataset", lambda: DATASETS)
 LOCATIONS = ("folder", "npz", "arrays")
-"""Prefixes, before a colon, after which a name itself gives the location of the images."""
+"""Prefixes, before a colon, of names that give the location of the images."""
 DEFAULT_TEST = 0.2
 """Share held out for testing of a custom dataset without a test split."""
 
@@ -36,10 +36,10 @@ def register_dataset(
     test: float | None = DEFAULT_TEST,
     class_names: tuple[str, ...] | None = None,
 ) -> Dataset:
-    """Add a custom dataset. Its name must be new; registering the same again is allowed.
+    """Add a custom dataset. Its name must be new; registering the same dataset again is allowed.
 
     Args:
-        name: how recipes will name it; no colon.
+        name: its name in recipes, without a colon.
         loader: ``loader(data_dir)``, or ``module:function`` naming it. It gets the user's data folder (or None) and
             returns a mapping, or an object with attributes: ``images`` uint8 (N, H, W, C) or (N, H, W) in 0-255,
             ``labels`` integers (N,) from 0, and optionally ``test_images``, ``test_labels`` and ``class_names``.
@@ -49,8 +49,8 @@ def register_dataset(
         The new declaration.
 
     Raises:
-        InputError: the name is taken by another dataset or not allowed, the loader is not callable, or another
-            argument is not what `Dataset` says.
+        InputError: the name is taken by another dataset or not allowed, the loader is neither callable nor
+            ``module:function``, or another argument is not as `Dataset` describes it.
 
     Example:
         >>> def noise(data_dir):
@@ -60,7 +60,7 @@ def register_dataset(
         'noise'
     """
     if not isinstance(name, str) or not name or ":" in name:
-        raise InputError(f"dataset name {name!r} must be text, not be empty and hold no colon")
+        raise InputError(f"dataset name {name!r} must be non-empty text without a colon")
     if not callable(loader) and not (isinstance(loader, str) and ":" in loader):
         raise InputError(f"loader of dataset {name!r} must be callable or 'module:function', not {loader!r}")
     if (mean is None) != (std is None):
@@ -75,7 +75,7 @@ def register_dataset(
     if names is not None and len(set(names)) < len(names):
         raise InputError(f"dataset {name!r}: class_names holds a name twice")
 
-    # Register the declaration; a list would not equal the tuple of the data.
+    # Register the declaration with tuples: a list would never equal the shape of the data.
     shape: Any = None if image_shape is None else tuple(image_shape)
     dataset = Dataset(
         name,
@@ -99,10 +99,10 @@ def get_dataset(name: str) -> Dataset:
         name: a built-in or registered name, ``NAME/CONFIG`` for a configuration of a built-in one, or
             ``tfds:NAME[/CONFIG]`` (see `kzoo.data.tfds.names`), ``module:function`` (a loader), ``folder:PATH`` or
             ``npz:PATH``, declared with defaults: one tenth for validation, a fifth for testing if there is no test
-            split. A name of tensorflow-datasets that a built-in dataset uses gives that dataset.
+            split. A name in tensorflow-datasets that a built-in dataset uses returns that dataset.
 
     Raises:
-        InputError: the name is unknown, or no name.
+        InputError: the name is unknown or not text.
 
     Example:
         >>> kzoo.get_dataset("cifar10").published
@@ -132,7 +132,7 @@ def is_built_in(name: str) -> bool:
 
 
 def _prepared(text: str) -> Dataset:
-    """What tensorflow-datasets calls ``NAME[/CONFIG]``: a built-in dataset, derived from one, or new."""
+    """The dataset that tensorflow-datasets calls ``NAME[/CONFIG]``: built-in, derived from a built-in one, or new."""
     name, image, label = parse(text)
     builder = name.partition("/")[0]
     matching = [
@@ -146,7 +146,7 @@ def _prepared(text: str) -> Dataset:
     if (image, label) == (None, None) and dataset.prepared == name:
         return dataset
 
-    # Another configuration, or other features: measured and counted values do not hold for it.
+    # Another configuration, or other features: the measured and counted values do not apply to it.
     new_name = f"{dataset.name}{name[len(builder) :]}" if (image, label) == (None, None) else PREFIX + text
     dataset = dataclasses.replace(dataset, name=new_name, prepared=name, features=(image, label), configuration=None)
     if dataset.trained_on is not None:

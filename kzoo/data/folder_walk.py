@@ -1,4 +1,4 @@
-"""What is below a folder: its folders and files, in the order of their names, and what is left out."""
+"""Lists the folders and files below a folder, in the order of their names, and what is left out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kzoo.errors import InputError
 
 
 def files_below(folder: Path) -> tuple[list[Path], LeftOut]:
-    """All files in a folder and below, links followed, without files of tools; and what is left out."""
+    """All files in a folder, at any depth, following links but without files of tools; and what is left out."""
     walk = FolderWalk(folder)
     return walk.files(folder), walk.left_out
 
 
 class FolderWalk:
-    """Reads folders below a root; links are followed, but not twice to one folder.
+    """Reads folders below a root and follows links, but not twice to the same folder.
 
     Attributes:
         left_out: what was not read.
@@ -43,7 +43,7 @@ class FolderWalk:
         return self._files(folder, self._above | {identity(ancestor) for ancestor in (folder, *folder.parents)})
 
     def has_images(self, folder: Path) -> bool:
-        """Whether there are images in a folder, judged by their names; nothing is noted as left out."""
+        """Whether a folder has images, judged by their names; nothing is noted as left out."""
         return any(file.suffix.lower() in suffixes() for file in FolderWalk(self.root).files(folder))
 
     def leave_out_files(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Image files that a user names: files and folders; files that cannot be read do not stop the others."""
+"""Image files that a user names, directly or by folder. Unreadable files do not stop the others."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kzoo.errors import InputError
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that paths name; a folder means the image files in it and below, in the order of their names.
+    """The files that paths name; a folder stands for its image files at any depth, in the order of their names.
 
-    One warning counts the other files in a folder.
+    One warning for each folder counts its other files.
 
     Raises:
         InputError: a folder holds no image file.
@@ -53,7 +53,7 @@ class Unreadable(list[UnreadableImage]):
     def readable(
         self, files: Sequence[Path], channels: int | None, background: Colour | None = WHITE
     ) -> Iterator[tuple[Path, np.ndarray]]:
-        """Every file that can be read with its image, uint8 (H, W, C); the errors of the others are kept."""
+        """Each readable file with its image, uint8 (H, W, C); the errors of the others are kept."""
         for file in files:
             try:
                 decoded = decode(file, channels=channels, background=background)
@@ -64,7 +64,7 @@ class Unreadable(list[UnreadableImage]):
                 yield file, decoded.pixels
 
     def check(self, total: int) -> None:
-        """Report, after the others are done, the files that could not be read; warn of how the others were read.
+        """When all files are done, warn about how files were read, and report those that could not be read.
 
         Raises:
             InputError: some files could not be read; the first ten are named.

@@ -31,7 +31,7 @@ DEEP = "16 bits a channel, scaled to 8"
 
 
 class UnreadableImage(InputError):
-    """An image file that cannot be read: `path`, `reason`, and whether it is no image at all (`foreign`)."""
+    """An image file that cannot be read: `path`, `reason`, and whether it is not an image at all (`foreign`)."""
 
     def __init__(self, path: Source, reason: str, *, foreign: bool = False) -> None:
         super().__init__(f"cannot read image{_called(path)}: {reason}")
@@ -49,8 +49,8 @@ def read_image(path: Source, *, channels: int | None = None, background: Colour 
     """One image file, upright.
 
     Args:
-        path: a file that Pillow can read, or its content as a stream; of an animation, the first frame is taken. 16
-            bits a channel are scaled to 8.
+        path: a file that Pillow can read, or its content as a stream. The first frame of an animation is read, and
+            16 bits a channel are scaled to 8.
         channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB).
         background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
@@ -58,7 +58,7 @@ def read_image(path: Source, *, channels: int | None = None, background: Colour 
         uint8 (H, W, 1) or (H, W, 3).
 
     Raises:
-        InputError: the file is missing, broken, or of 32 bits a channel; or another argument is not allowed.
+        InputError: the file is missing, broken, or has 32 bits a channel; or another argument is not allowed.
     """
     return read_images([path], channels=channels, background=background)[0]
 
@@ -69,7 +69,7 @@ def read_images(
     """Several image files: see `read_image`.
 
     Raises:
-        InputError: some cannot be read; the first ten of them are named.
+        InputError: some files cannot be read; the first ten are named.
     """
     images, broken, remarks = [], [], Remarks()
     for path in paths:
@@ -119,10 +119,10 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
     """One image file with remarks: see `read_image`.
 
     Raises:
-        UnreadableImage: it cannot be read, with the reason.
+        UnreadableImage: the file cannot be read; the error gives the reason.
     """
     if channels not in (None, 1, 3):
-        raise InputError(f"channels must be 1 for grey, 3 for RGB, or None for those of the file, not {channels!r}")
+        raise InputError(f"channels must be 1 for grey, 3 for RGB, or None for the file's own, not {channels!r}")
     background = checked_colour(background)
     if isinstance(path, str | Path) and os.path.isdir(path):
         raise UnreadableImage(path, "it is a folder: give its files", foreign=True)
@@ -164,7 +164,7 @@ def _formats() -> tuple[str, ...]:
 
 @functools.cache
 def suffixes() -> frozenset[str]:
-    """The suffixes of image files, in lower case: a file with one that holds no image counts as broken."""
+    """The suffixes of image files, in lower case: a file that has one but holds no image counts as broken."""
     readable = _formats()
     return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in readable)
 
@@ -185,7 +185,7 @@ def _reason(path: Source, error: Exception) -> str:
     except (OSError, ValueError):
         pass
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no image in a format that Pillow reads"
+        return "it is not an image in a format that Pillow reads"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__
 
@@ -200,9 +200,9 @@ def _frames(file: Image.Image) -> bool:
 
 
 def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
-    """Uint8 (H, W, 1 or 3), and whether they had 16 bits."""
-    # Pillow reads 16 bits of a PNG or PGM file as 32. In other files it is unknown which values are black and white,
-    # and one file cannot show it: a dark image of 16 bits has the values of one of 8.
+    """The pixels as uint8 (H, W, 1 or 3), and whether they had 16 bits."""
+    # Pillow reads 16 bits of a PNG or PGM file as 32. In other files of 32 bits, the values of black and white are
+    # unknown, and one file cannot show them: a dark image of 16 bits has the values of an image of 8.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         low, high = (f"{value:g}" for value in image.getextrema())
         raise ValueError(
@@ -232,12 +232,12 @@ def _pixels(image: Image.Image, channels: int | None, background: Colour | None)
 
 
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """A grey image of more than 8 bits a pixel in 8, and the mask of its one transparent value, if it has that."""
+    """A grey image of more than 8 bits a pixel converted to 8, and the mask of its transparent value, if it has one."""
     values = np.asarray(image).astype(np.int64)
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, (16,))
     most = 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # which Pillow heeds at 1 and 8 bits alone
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow applies this only at 1 and 8 bits
         values = most - values
     eight = np.clip((values * 255 + most // 2) // most, 0, 255).astype(np.uint8)
     clear = image.info.get("transparency")

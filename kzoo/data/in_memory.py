@@ -1,4 +1,4 @@
-"""Arrays passed in Python as a dataset: brought into one form and named by their fingerprint."""
+"""Arrays passed in Python as a dataset, converted to one form and named by their fingerprint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kzoo.errors import InputError, shown, some
 
 PREFIX = "arrays:"
 DIGITS = 16
-"""Hexadecimal digits of the fingerprint that a name holds."""
+"""Number of the fingerprint's hexadecimal digits in a name."""
 FORMS = (
     "(images, labels), ((images, labels), (images, labels)) with the test part second, a mapping with x_train, y_train "
     "and so on, a tf.data.Dataset or a keras.utils.PyDataset"
@@ -29,18 +29,18 @@ _held: weakref.WeakValueDictionary[str, Arrays] = weakref.WeakValueDictionary()
 
 
 def from_arrays(source: Any) -> Arrays:
-    """A dataset of arrays; recipes name it by its fingerprint as long as the result is referenced.
+    """A dataset of arrays; recipes can name it by its fingerprint as long as the result is referenced.
 
     Args:
-        source: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as Keras's
-            ``load_data()`` gives them; a mapping with the names of `kzoo.data.array_names`; `Arrays`; a
-            ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of finite size that gives images and labels, one by one or
-            in batches, or a pair of them for training and testing. Images (N, H, W, C) or (N, H, W), uint8 or whole
-            numbers of 0-255 of another type; labels as in .npz files. The examples of a Dataset or PyDataset are sorted
+        source: ``(images, labels)``; training and test part ``((images, labels), (images, labels))``, as returned by
+            Keras's ``load_data()``; a mapping with the names of `kzoo.data.array_names`; `Arrays`; a
+            ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of finite size that yields images and labels, one by one or
+            in batches, or a pair of these for training and testing. Images (N, H, W, C) or (N, H, W), uint8 or whole
+            numbers in 0-255 of another type; labels as in .npz files. The examples of a Dataset or PyDataset are sorted
             by their content, so that its shuffling changes nothing.
 
     Raises:
-        InputError: it is something else, is infinite, or images and labels are not usable.
+        InputError: `source` is something else or infinite, or its images and labels are not usable.
     """
     if isinstance(source, Arrays):
         arrays = _as_it_is(source)
@@ -51,7 +51,7 @@ def from_arrays(source: Any) -> Arrays:
 
 
 def _as_it_is(arrays: Arrays) -> Arrays:
-    """The arrays, with a new fingerprint if they are not what theirs was made of: ``replace(arrays, labels=...)``."""
+    """The arrays, with a new fingerprint if theirs does not match their content: ``replace(arrays, labels=...)``."""
     now = checked(arrays, SOURCE)
     if now.fingerprint == arrays.fingerprint:
         return arrays
@@ -72,12 +72,12 @@ def find(name: str) -> Arrays:
     """The arrays of that name.
 
     Raises:
-        InputError: nothing holds them.
+        InputError: nothing in this process holds them.
     """
     arrays = held(name)
     if arrays is None:
         raise InputError(
-            f"dataset {name!r} is arrays that were given in Python, and they are not here now: give them again, "
+            f"dataset {name!r} consists of arrays passed in Python that are no longer in memory: pass them again in "
             "kzoo.train(recipe, dataset=(images, labels)) or kzoo.resume(directory, dataset=(images, labels))"
         )
     return arrays
@@ -94,7 +94,7 @@ def _content(data: Any) -> Mapping[str, Any]:
         raise InputError(f"dataset must be a name or {FORMS}, not {shown(data)}")
     if len(data) != 2:
         hint = "; a validation part goes into a mapping, as x_val and y_val" if len(data) == 3 else ""
-        raise InputError(f"dataset must be a name or {FORMS}, not {len(data)} things{hint}")
+        raise InputError(f"dataset must be a name or {FORMS}, not {len(data)} items{hint}")
 
     # A pair of pairs or of Datasets is training and test part; a pair of anything else is images and labels.
     if not all(_is_dataset(part) or _is_pair(part) for part in data):
@@ -125,7 +125,7 @@ def _is_pair(part: Any) -> bool:
 
 
 def _is_dataset(part: Any) -> bool:
-    """Whether it is a tf.data.Dataset or a PyDataset; what is not imported has no objects."""
+    """Whether `part` is a tf.data.Dataset or a PyDataset; it can be neither before its library is imported."""
     tensorflow, keras = sys.modules.get("tensorflow"), sys.modules.get("keras")
     kinds = [tensorflow.data.Dataset] if tensorflow is not None and hasattr(tensorflow, "data") else []
     kinds += [keras.utils.PyDataset] if keras is not None and hasattr(keras, "utils") else []
@@ -155,7 +155,7 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_one(images: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether (A, B, C) and (n,) are one image and its one-hot label, not A grey images of B x C and their labels."""
+    """Whether (A, B, C) and (n,) are one image and its one-hot label, not A grey images (B, C) and their labels."""
     return len(labels) != len(images) or images.shape[-1] in (1, 3, 4)
 
 
@@ -163,12 +163,12 @@ def _elements(examples: Any, source: str) -> Iterable[Any]:
     """The elements of a dataset object, once each.
 
     Raises:
-        InputError: it is infinite or does not know its size.
+        InputError: the object is infinite or does not know its size.
     """
     if hasattr(examples, "cardinality"):
         size = int(examples.cardinality())
         if size == -1:
-            raise InputError(f"{source} has no end: give a tf.data.Dataset of finite size, without repeat()")
+            raise InputError(f"{source} is infinite: give a tf.data.Dataset of finite size, without repeat()")
         if size < 0:
             raise InputError(
                 f"{source} does not say how many elements it has: set the number with "
@@ -177,7 +177,7 @@ def _elements(examples: Any, source: str) -> Iterable[Any]:
         return examples.as_numpy_iterator()
     size = examples.num_batches
     if size is None:
-        raise InputError(f"{source} has no end: give a PyDataset whose num_batches is a number")
+        raise InputError(f"{source} is infinite: give a PyDataset whose num_batches is a number")
     return (examples[index] for index in range(size))
 
 
@@ -189,7 +189,7 @@ def _image_and_label(element: Any, source: str) -> tuple[Any, Any]:
             if isinstance(part, Mapping):
                 raise InputError(f"{source} must give an array of images and one of labels, not {shown(part)}")
         return element[0], element[1]
-    content = f"{len(element)} things" if isinstance(element, tuple | list) else shown(element)
+    content = f"{len(element)} items" if isinstance(element, tuple | list) else shown(element)
     raise InputError(
-        f"{source} must give images and labels, not {content} (sample weights are not taken: class_weights)"
+        f"{source} must give images and labels, not {content} (sample weights are not supported: use class_weights)"
     )

@@ -1,4 +1,4 @@
-"""Labels and class names, brought into one form or refused."""
+"""Labels and class names, converted to one form or refused."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kzoo.errors import InputError, shown, some, unknown
 
 
 def as_array(values: Any, what: str) -> np.ndarray:
-    """Values as an array; one that is memory-mapped stays so.
+    """Values as an array; a memory-mapped one stays memory-mapped.
 
     Raises:
-        InputError: they are of different shapes, masked, or no array can be made of them.
+        InputError: the values have different shapes, are masked, or cannot be made into an array.
     """
     if np.ma.is_masked(values):
         raise InputError(f"{what} hold masked values, which are not read: fill them or leave them out")
@@ -23,7 +23,7 @@ def as_array(values: Any, what: str) -> np.ndarray:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:  # of a list, or of another library's array
         text = " ".join(str(error).split())
-        why = "they are of different shapes, bring them to one" if "inhomogeneous" in text else text[:200]
+        why = "they have different shapes: bring them to one shape" if "inhomogeneous" in text else text[:200]
         raise InputError(f"{what} cannot be made into an array: {why}") from None
 
 
@@ -36,7 +36,7 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
         part: ``""``, ``"validation "`` or ``"test "``, for messages.
 
     Raises:
-        InputError: they are text, fractions, negative, or several an image.
+        InputError: the labels are text, fractions, negative, or several per image.
     """
     labels = as_array(labels, f"{source}: {part}labels")
     if labels.dtype.kind not in "biuf":
@@ -48,7 +48,7 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
         if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise InputError(
                 f"{source}: {part}labels of shape {labels.shape} must be one-hot, a single 1 among zeros for each "
-                "image: several labels an image, or shares of labels, are not read"
+                "image: several labels per image and soft labels are not supported"
             )
         labels = labels.argmax(axis=1)
 
@@ -58,16 +58,16 @@ def whole_labels(labels: Any, source: str, part: str) -> np.ndarray:
     if labels.dtype.kind == "f":
         odd = labels[~np.isfinite(labels) | (labels != np.floor(labels))]
         if odd.size:
-            raise InputError(f"{source}: {part}labels must be whole numbers, one is {odd[0]}")
+            raise InputError(f"{source}: {part}labels must be whole numbers, but one is {odd[0]}")
     if labels.size and labels.min() < 0:
-        raise InputError(f"{source}: {part}labels must be 0 or more, the smallest is {labels.min()}")
+        raise InputError(f"{source}: {part}labels must be 0 or more, but the smallest is {labels.min()}")
     if labels.size and labels.max() > np.iinfo(np.int64).max:
         raise InputError(f"{source}: {part}label {labels.max()} is out of range")
     return labels.astype(np.int64)
 
 
 def one_hot_columns(labels: Any, source: str, part: str) -> int | None:
-    """How many classes one-hot labels have columns for; None for labels that are numbers. Arguments as above."""
+    """The number of columns of one-hot labels; None for labels that are numbers. Arguments as in `whole_labels`."""
     shape = as_array(labels, f"{source}: {part}labels").shape
     return shape[1] if len(shape) == 2 and shape[1] > 1 else None
 
@@ -80,7 +80,7 @@ def texts(names: Any, source: str) -> tuple[str, ...] | None:
         source: where they come from, for messages.
 
     Raises:
-        InputError: they are something else.
+        InputError: the names are something else.
     """
     if names is None:
         return None
@@ -99,7 +99,7 @@ def texts(names: Any, source: str) -> tuple[str, ...] | None:
         raise InputError(f"{source}: class_names must have shape (classes,), not {array.shape}")
     listed = list(names if array is None else array.ravel().tolist())
     if any(name is None for name in listed):
-        raise InputError(f"{source}: class_names must name every class, {listed.index(None)} has None")
+        raise InputError(f"{source}: class_names must name every class, but {listed.index(None)} has None")
     return tuple(map(_text, listed))
 
 

@@ -1,4 +1,4 @@
-"""What a folder of images holds: parts, classes and files, and what is left out. Decodes nothing."""
+"""The structure of a folder of images: parts, classes and files, and what is left out. Decodes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Layout:
 
     Attributes:
         parts: by part (train, validation, test) and class: the files, in order of their names.
-        left_out: what is no image of a class, judged by names.
+        left_out: what is not an image of a class, judged by names.
         remarks: what was guessed, a line each.
     """
 
@@ -45,7 +45,7 @@ def layout(path: str, root: Path) -> Layout:
     """Read the structure of an image folder.
 
     Raises:
-        InputError: it has no classes, or parts or folds that cannot be read as such.
+        InputError: the folder has no classes, unclear parts, or folds.
     """
     scan = _Scan(path, root)
     return Layout(scan.parts(), scan.left_out, scan.remarks)
@@ -77,19 +77,19 @@ class _Scan:
         return classes
 
     def _alike_said(self, classes: Classes) -> Classes:
-        """The classes, after a remark on those whose names differ in case or white space alone."""
+        """The classes, after a remark on names that differ only in case or white space."""
         alike: dict[str, list[str]] = {}
         for name in classes:
             alike.setdefault(" ".join(name.casefold().split()), []).append(name)
         doubtful = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
         if doubtful:
-            self.remarks.append(f"{self.name}: {some(doubtful)} differ in case or white space alone")
+            self.remarks.append(f"{self.name}: {some(doubtful)} differ only in case or white space")
         return classes
 
     # --- which folder is which part
 
     def _part_folders(self, folders: list[Path]) -> dict[str, Path] | None:
-        """The folder of each part; None where the folders are classes."""
+        """The folder of each part; None if the folders are classes."""
         named = {folder: part_name(folder.name) for folder in folders}
         if sum(is_fold(folder.name) for folder in folders) >= 2:
             folds = [folder.name for folder in folders if is_fold(folder.name)]
@@ -143,8 +143,8 @@ class _Scan:
         for folder in others:
             if self.walk.has_images(folder):
                 raise InputError(
-                    f"{self.name} has {parts[0].name}/ and also {folder.name!r}: next to parts (train, validation, "
-                    f"test) there can be no classes{self._if_classes()}"
+                    f"{self.name} has {parts[0].name}/ and also {folder.name!r}: classes cannot be next to parts "
+                    f"(train, validation, test){self._if_classes()}"
                 )
             self.left_out.add(EMPTY, folder)
 
@@ -156,7 +156,7 @@ class _Scan:
         for folder, part in chosen.items():
             if part == EVALUATION:
                 decided[folder] = VALIDATION if TEST in chosen.values() else TEST
-                self.remarks.append(f"{self.name}: {folder.name}/ is taken for the {decided[folder]} part")
+                self.remarks.append(f"{self.name}: {folder.name}/ is used as the {decided[folder]} part")
         return decided
 
     def _unwrapped(self, part: str, folder: Path) -> tuple[Path, list[Path]]:
@@ -180,7 +180,7 @@ class _Scan:
         if parent == self.root:
             self._check_below(folders)
 
-        # The files of each class, of folders that are read once.
+        # The files of each class; each folder is read once.
         classes: Classes = {}
         first_folders: dict[tuple[int, int], Path] = {}
         for folder in folders:
@@ -193,7 +193,7 @@ class _Scan:
             files = self.walk.files(folder)
             name = _text(folder.name)
             if name in classes:
-                raise InputError(f"class folder {str(folder)!r}: there is another one of that name")
+                raise InputError(f"class folder {str(folder)!r}: another class folder has the same name")
             if files:
                 classes[name] = files
             else:
@@ -205,7 +205,7 @@ class _Scan:
         return classes
 
     def _check_below(self, folders: list[Path]) -> None:
-        """Refuse parts inside of classes; remark on classes that all hold the same folders."""
+        """Refuse parts inside classes; remark on classes that all hold the same folders."""
         inner = {folder: [below.name for below in self.walk.folders(folder)] for folder in folders}
         first = inner[folders[0]]
         if len(folders) == 1:
@@ -217,7 +217,7 @@ class _Scan:
                 below = [folder.name for folder in self.walk.folders(alone)]
             if len(below) > 1:
                 where = alone.relative_to(self.root).as_posix()
-                problem = f"{self.name} has one folder only, {where!r}, with {some(below)} in it"
+                problem = f"{self.name} has only one folder, {where!r}, with {some(below)} in it"
                 raise InputError(f"{problem}: did you mean 'folder:{alone}'?")
         for folder, names in inner.items():
             parts = {part_name(name).part for name in names if not part_name(name).rest} - {None, UNLABELLED}
@@ -242,6 +242,6 @@ class _Scan:
 
 
 def _text(name: str) -> str:
-    """A folder's name as text: composed characters, and escapes for bytes that are no UTF-8."""
+    """A folder's name as text: composed characters, and escapes for bytes that are not UTF-8."""
     readable = os.fsencode(name).decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", readable)

@@ -1,4 +1,4 @@
-"""What of a folder is not read, by kind: files of tools, other kinds of files, links, loose images."""
+"""What is not read from a folder, by kind: files of tools, other kinds of files, links, loose images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOOLS = re.compile(
 )
 OTHER_FILES, DEAD_LINKS = "files of other kinds", "links that lead nowhere"
 LOOSE, HIDDEN, EMPTY = "images outside of class folders", "hidden files and folders", "folders without images"
-AGAIN, NO_LABELS = "links to folders that are read already", "folders of images without classes"
+AGAIN, NO_LABELS = "links to folders already read", "folders of images without classes"
 
 
 class LeftOut:
@@ -30,6 +30,6 @@ class LeftOut:
         self._paths.setdefault(kind, []).append(os.path.relpath(path, self._root))
 
     def line(self) -> list[str]:
-        """One line on all of it, with counts and an example of each kind; none if nothing is left out."""
+        """One line with the count and an example of each kind; none if nothing is left out."""
         kinds = [f"{len(paths)} {kind} (e.g. {paths[0]!r})" for kind, paths in self._paths.items()]
         return [f"folder {str(self._root)!r}: left out {', '.join(kinds)}"] if kinds else []

@@ -42,9 +42,9 @@ def load(
 
     Args:
         name: see `kzoo.data.get_dataset`.
-        data_dir: where tensorflow-datasets prepared it; by default that of `kzoo.data.tfds.prepared.data_folder`. A
-            custom loader gets it.
-        classes: only these classes, by name (text) or number (integer; one that is also a name means the name),
+        data_dir: where tensorflow-datasets prepared it, see `kzoo.data.tfds.prepared.data_folder` for the default. A
+            custom loader gets this argument.
+        classes: only these classes, by name (text) or number (integer; one that is also a name means that name),
             renumbered in this order.
         image_size: scale the images to this many pixels a side (once: the result is cached).
         background: RGB, 0-255, that transparent image files are laid over; None drops their transparency.
@@ -53,7 +53,7 @@ def load(
         The arrays, with the declared mean and std.
 
     Raises:
-        InputError: the name is unknown, the data are missing (the message says how to get them) or not usable.
+        InputError: the name is unknown, or the data are missing (the message says how to get them) or not usable.
     """
     dataset = get_dataset(name)
     image_size = None if image_size is None else whole("image_size", image_size)
@@ -72,7 +72,7 @@ def load(
 
 
 def check_present(name: str, data_dir: str | Path | None = None, image_size: int | None = None) -> None:
-    """Refuse a dataset that is not there, as `load` does, without reading it.
+    """Refuse a missing dataset, as `load` does, without reading it.
 
     Raises:
         InputError: the name is unknown or the data are missing.
@@ -92,7 +92,7 @@ def check_present(name: str, data_dir: str | Path | None = None, image_size: int
 
 
 def available(data_dir: str | Path | None = None) -> list[Availability]:
-    """Each dataset by name: whether it can be read, judged without reading it, and where or why not."""
+    """For each dataset: whether it can be read, judged without reading it, and from where or why not."""
     return [_available(get_dataset(name), data_dir) for name in list_datasets()]
 
 
@@ -107,7 +107,7 @@ def _available(dataset: Dataset, data_dir: str | Path | None) -> Availability:
     if isinstance(dataset.loader, str):
         try:
             load_function(dataset.loader, "dataset")
-        except Exception as error:  # the module's own too: one broken plugin must not hide the other datasets
+        except Exception as error:  # any error of the module: one broken plugin must not hide the other datasets
             return Availability(dataset.name, False, in_one_line(error, untyped=(InputError,)))
     return Availability(
         dataset.name,
@@ -140,7 +140,7 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
             else _tested_on(arrays, load_prepared(get_dataset(dataset.trained_on), data_dir))
         )
 
-    # What the name itself locates.
+    # A dataset that the name itself locates.
     kind, _, location = dataset.name.partition(":")
     if kind == "folder" and location:
         return sources.folder(location, image_size, background)
@@ -160,7 +160,7 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
         if len(dataset.class_names) != len(arrays.class_names):
             counts = f"{len(arrays.class_names)} classes, not {len(dataset.class_names)} as declared"
             raise InputError(f"dataset {dataset.name!r} has {counts}")
-        # Other names are names for the same classes; the same ones in another order are a mistake.
+        # Other names rename the classes; the same names in another order are a mistake.
         both = list(zip(arrays.class_names, dataset.class_names, strict=True))
         numbered = arrays.class_names == tuple(map(str, range(len(both))))
         if not numbered and any(held != declared and declared in arrays.class_names for held, declared in both):

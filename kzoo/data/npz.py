@@ -17,7 +17,7 @@ def npz(path: str) -> Arrays:
 
     Args:
         path: a file with ``x_train`` and ``y_train`` (or ``train_images`` and ``train_labels``, ``images`` and
-            ``labels``), optionally the same of ``val`` and ``test``, and ``class_names``: see `kzoo.data.array_names`.
+            ``labels``), optionally the same for ``val`` and ``test``, and ``class_names``: see `kzoo.data.array_names`.
 
     Raises:
         InputError: the file is missing, truncated, not an .npz file, or holds other arrays.
@@ -51,7 +51,7 @@ def npz_file(path: str) -> Path:
     """The file that a user names.
 
     Raises:
-        InputError: it does not exist, or is a folder.
+        InputError: the file does not exist or is a folder.
     """
     file = user_path(path)
     if not os.path.isfile(file):

@@ -1,4 +1,4 @@
-"""The orientation that a camera noted in an image file (EXIF), and turning pixels upright by it."""
+"""Turns pixels upright by the orientation that a camera recorded in the image file (EXIF)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def _entry(block: Any) -> int | None:
             tag, kind, _, value = struct.unpack_from(f"{order}HHIH", block, start + 2 + 12 * index)
             if (tag, kind) == (ORIENTATION, SHORT):
                 return int(value)
-    except struct.error:  # the block ends before, or it is none
+    except struct.error:  # the block ends too early, or it is not EXIF
         pass
     return None

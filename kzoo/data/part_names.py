@@ -35,8 +35,8 @@ _BETWEEN = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?
 class PartName(NamedTuple):
     """The part that a name means, if any, and the remaining words (`seg` of `seg_train`).
 
-    A name without remaining words is a part. With some it may be a class (`test_tube`), which only the other
-    names in the folder decide.
+    A name without remaining words is a part. A name with some may be a class (`test_tube`); only the other names in
+    the folder decide.
     """
 
     part: str | None
@@ -67,13 +67,13 @@ def part_name(name: str) -> PartName:
 
 
 def is_fold(name: str) -> bool:
-    """Whether it numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`, `fold A`."""
+    """Whether a name numbers a fold of a cross-validation: `fold1`, `split_0`, `5th fold`, `fold A`."""
     name_words = words(name)
     return any(word in _FOLDS for word in name_words) and any(word.isdigit() or len(word) == 1 for word in name_words)
 
 
 def is_numbered(name: str) -> bool:
-    """Whether it numbers a share of a dataset: `part1`, `data_batch_2`, `Subset 3`."""
+    """Whether a name numbers a share of a dataset: `part1`, `data_batch_2`, `Subset 3`."""
     name_words = words(name)
     return {True, False} == {word.isdigit() for word in name_words} and _SHARES.issuperset(
         w for w in name_words if not w.isdigit()

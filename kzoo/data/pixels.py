@@ -1,4 +1,4 @@
-"""Pixel values of arrays that users give: converted to uint8 where that is certain, and explained where it is not."""
+"""Pixel values of users' arrays: converted to uint8 if that is safe, explained in an error message if not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 DARK = 63
-"""Images without a brighter pixel may have another range than 0-255: four to six bits, say."""
+"""Images without a brighter pixel may have a range other than 0-255, such as four to six bits."""
 
 
 def whole_pixels(images: np.ndarray) -> np.ndarray:
-    """Images as uint8 if they contain whole numbers of 0-255 in another type; otherwise unchanged (refused later)."""
+    """Images as uint8 if they are whole numbers in 0-255, not just 0 and 1; otherwise unchanged (refused later)."""
     if images.dtype.kind not in "iuf" or images.dtype == np.uint8 or images.ndim < 3 or not images.size:
         return images
     low, high = images.min(), images.max()
@@ -20,7 +20,7 @@ def whole_pixels(images: np.ndarray) -> np.ndarray:
 
 
 def range_hint(images: np.ndarray) -> str:
-    """What images contain that are not pixels of 0-255, and how to convert them; the end of an error message."""
+    """The end of an error message: the values of images that are not pixels in 0-255, and how to convert them."""
     if images.dtype.kind == "b":
         return " (multiply by 255)"
     if images.dtype.kind not in "iuf" or not images.size:
@@ -42,7 +42,7 @@ def dark_parts(source: str, parts: Mapping[str, np.ndarray | None]) -> tuple[str
     for name, images in parts.items():
         if images is None or images[0].max() > DARK or (white := max(1, images.max())) > DARK:
             continue
-        scaled = "multiply by 255 before they become whole numbers" if white == 1 else f"multiply by 255 / {white}"
+        scaled = "multiply by 255 before converting to integers" if white == 1 else f"multiply by 255 / {white}"
         text = f"no pixel of its {name} images is above {white}, where 255 is white: {scaled}, if {white} means white"
         lines.append(f"{source}: {text}")
     return tuple(lines)

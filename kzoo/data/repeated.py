@@ -1,4 +1,4 @@
-"""Images that a user's dataset holds more than once: held-out images that are trained on, doubtful labels."""
+"""Images that occur more than once in a user's dataset: a sign of training on held-out images or of wrong labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Name = Callable[[str, int], str]
 
 
 def repeated(parts: Mapping[str, tuple[np.ndarray, np.ndarray]], name: Name, source: str) -> tuple[str, ...]:
-    """A line on the images that are the same as an earlier one, pixel by pixel; none if there are none.
+    """A line on the images that repeat an earlier one pixel by pixel; none if no image does.
 
     Args:
         parts: by part, the training part first: images uint8 (N, H, W, C) and labels int64 (N,).

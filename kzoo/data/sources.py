@@ -1,4 +1,4 @@
-"""Loaders of datasets that need no TensorFlow: scikit-learn's digits, and folders of images (.npz files: `npz`)."""
+"""Loaders that need no TensorFlow: scikit-learn's digits and folders of images (for .npz files: `kzoo.data.npz`)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from kzoo.errors import InputError
 from kzoo.files import user_path
 
 DECODING = 4
-"""Increased when files are decoded differently than before, so that cached ones are decoded again."""
+"""Increased when decoding changes, so that cached files are decoded again."""
 
 
 def digits(data_dir: str | None = None) -> dict[str, Any]:
-    """Scikit-learn's 1,797 handwritten digits, 8x8x1, their 0..16 scaled to 0..255 (UCI, Alpaydin and Kaynak 1998)."""
+    """Scikit-learn's 1,797 handwritten digits, 8x8x1, with 0..16 scaled to 0..255 (UCI, Alpaydin and Kaynak 1998)."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -39,7 +39,7 @@ def digits(data_dir: str | None = None) -> dict[str, Any]:
 
 @functools.cache
 def _digits(read: Callable[[], Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels, read once in a process: their file is text, which takes longer than copying arrays."""
+    """Images and labels, read once per process: reading their text file takes longer than copying arrays."""
     bunch = read()
     return np.rint(bunch.images * (255 / 16)).astype(np.uint8), bunch.target
 
@@ -48,7 +48,7 @@ def existing(path: str) -> Path:
     """The folder of images that a user names.
 
     Raises:
-        InputError: it does not exist, or is a file.
+        InputError: the folder does not exist or is a file.
     """
     root = user_path(path)
     if not os.path.isdir(root):
@@ -60,9 +60,9 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
     """Images sorted into one folder per class, decoded once and cached.
 
     Args:
-        path: a folder with ``<class>/``, or with ``train/<class>/`` and optionally ``validation/`` and ``test/`` alike,
-            by any of their usual names (`kzoo.data.part_names`). Class names are the folders' names, in alphabetical
-            order.
+        path: a folder with ``<class>/``, or with ``train/<class>/`` and optionally ``validation/<class>/`` and
+            ``test/<class>/``; parts can have any of their usual names (`kzoo.data.part_names`). Class names are the
+            folders' names, in alphabetical order.
         image_size: scale every image to this many pixels a side.
         background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
@@ -70,8 +70,8 @@ def folder(path: str, image_size: int | None = None, background: Colour | None =
         Arrays with one channel if all images are grey, else three. Its notes say what was left out or guessed.
 
     Raises:
-        InputError: no such folder, no images, broken ones (named), images of several sizes and no `image_size`, or
-            unclear parts and folds.
+        InputError: the folder is missing, has no images, broken ones (which are named), several sizes without
+            `image_size`, unclear parts, or folds.
     """
     root = existing(path)
     tree = layout(path, root)
@@ -127,7 +127,7 @@ def _decoded(source: str, root: Path, tree: Layout, image_size: int | None, back
     if broken:
         raise all_broken(broken)
 
-    # A folder without an image is no class.
+    # A folder without images is not a class.
     names = sorted({name for name, _ in labels[TRAIN]})
     for part, classes in tree.parts.items():
         with_images = {name for name, _ in labels[part]}
@@ -142,7 +142,7 @@ def _decoded(source: str, root: Path, tree: Layout, image_size: int | None, back
     for part, chosen in labels.items():
         prefix = "" if part == TRAIN else f"{part}_"
         for name in {name for name, _ in chosen} - set(names):
-            raise InputError(f"{source} has {part} images of class {name!r} and none to train on")
+            raise InputError(f"{source} has {part} images of class {name!r} but no training ones")
         content[f"{prefix}images"] = pixels[[index for _, index in chosen]]
         content[f"{prefix}labels"] = np.array([number[name] for name, _ in chosen], np.int64)
     arrays = checked(content, source)

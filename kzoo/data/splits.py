@@ -35,14 +35,14 @@ class Split(Validated):
     Attributes:
         validation: a share (below 1) or a count; None means the dataset's published validation part, or its default
             share if it has none; 0 means no validation images. If you set it, a published validation part is pooled
-            with the training images. If `test` is set too, the share is one of all images (0.12 and 0.12 leave 0.76),
-            otherwise one of the images that are not for testing.
+            with the training images. The share is of all images if `test` is set too (0.12 and 0.12 leave 0.76),
+            otherwise of the images that are not for testing.
         test: None keeps the dataset's published test split, or splits off its default share if it has none. If you set
             it, the dataset's train and test images are pooled and split again: a share or a count of the pool.
         seed: seed of the split, independent of the run's seed.
         stratified: draw class by class, so that each part, and each `train_size` subset, has the classes in the same
-            proportions; False draws from all images at once. None means False for MNIST, EMNIST, CIFAR-10 and
-            CIFAR-100, as in their published splits, and True for all others.
+            proportions; False draws from all images at once. None means False for MNIST, EMNIST, CIFAR-10, CIFAR-10-C
+            and CIFAR-100, as in their published splits, and True for all others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -81,11 +81,11 @@ def split(arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None 
         train_size: only this many training images; a smaller subset is contained in every larger one.
 
     Returns:
-        Training, validation and test images, each in a seeded random order (published parts in theirs).
+        Training, validation and test images, each in a seeded random order (published parts keep theirs).
 
     Raises:
-        InputError: more images are requested than exist, none is left to train on, or, in a stratified split, none
-            of some class.
+        InputError: more images are requested than exist, none are left to train on, or a stratified split leaves
+            none of some class.
     """
     # Published parts stay as they are unless their size is requested; then they are drawn again.
     images, labels = arrays.images, arrays.labels
@@ -132,7 +132,7 @@ def part_sizes(
     """How many images a split gives to training, validation and testing.
 
     Raises:
-        InputError: more images are requested than exist, or none is left to train on.
+        InputError: more images are requested than exist, or none are left to train on.
     """
     pooled_test = test or 0 if spec.test is not None else 0
     pooled_validation = validation or 0 if spec.validation is not None else 0
@@ -166,13 +166,13 @@ def _check_training(count: int, train_size: int | None, labels: np.ndarray, clas
     if (count if train_size is None else train_size) < len(classes):
         problem = f"split of {len(labels)} images leaves {count}" if train_size is None else f"train_size={train_size}"
         raise InputError(
-            f"{problem}: too few for the {len(classes)} classes, of which each needs a training image "
+            f"{problem}: too few for the {len(classes)} classes, each of which needs a training image "
             f"({some(class_names[label] for label in classes)})"
         )
 
 
 def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
-    """Warn in one line of classes without an image in a part."""
+    """Warn in one line about classes without an image in a part."""
     lacking = []
     for name, part in zip(Splits._fields, splits, strict=True):
         missing = np.setdiff1d(np.arange(len(class_names)), part.labels)

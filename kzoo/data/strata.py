@@ -21,24 +21,24 @@ def drawn_at_once(labels: np.ndarray, order: np.ndarray, validation: int, test: 
 
 
 def drawn_by_class(labels: np.ndarray, order: np.ndarray, validation: int, test: int) -> Drawn:
-    """Parts that hold the classes in the proportions of the whole, and every class while they can.
+    """Parts that hold the classes in the proportions of the whole, and every class where possible.
 
-    Of each class, the first images of the random order are for testing, the next ones for validation. A class with too
-    few images for all parts has its first for training, its second for testing. Any first part of the training images
-    is stratified too, and starts with one image of each class.
+    Of each class, the first images of the random order are for testing, the next ones for validation. If a class has
+    too few images for all parts, training gets one before testing, and testing before validation. Any leading part of
+    the training images is stratified too and starts with one image of each class.
 
     Args:
         labels: integers (N,).
         order: a permutation of 0 .. N - 1.
         validation: images for validation.
-        test: images for testing; both together leave one image of each class at least.
+        test: images for testing; the two together leave at least one image of each class.
     """
     ordered = labels[order]
     counts = np.bincount(labels)
     for_test = shares(counts, test, keep=1 + (validation > 0))
     for_validation = shares(counts - for_test, validation, keep=1)
 
-    # The rank of each image among those of its class.
+    # The rank of each image within its class.
     by_class = np.argsort(ordered, kind="stable")
     starts = np.cumsum(counts) - counts
     rank = np.empty(len(labels), np.int64)
@@ -60,11 +60,11 @@ def shares(counts: np.ndarray, take: int, keep: int) -> np.ndarray:
 
     Args:
         counts: images of each class.
-        take: how many in all, at most ``(counts - 1)`` summed.
+        take: how many in all, at most the sum of ``counts - 1``.
         keep: images of each class to leave for other parts, as long as one remains to take.
 
     Returns:
-        Integers that sum to `take`, less than the counts.
+        Integers that sum to `take`, each less than its count.
     """
     quota = counts * (take / max(1, counts.sum()))
     room = np.maximum(counts - np.clip(counts - 1, 1, keep), 0)

@@ -1,6 +1,6 @@
 """The models: families of builders, every variant by name, and tools for transfer.
 
-Importing this package loads no Keras; asking for a builder does.
+Importing this package does not load Keras; accessing a builder does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Shared by the families: layers as PyTorch makes them, from stock Keras layers.
+"""Layers that the families share: stock Keras layers that behave as PyTorch's do.
 
-Three things differ between the frameworks' defaults and decide whether a deep network trains or how it scores:
-initial weights, BatchNorm's constants, and where a strided layer puts its padding. All are explicit here.
+Three defaults differ between the frameworks and decide whether a deep network trains or how it scores: initial
+weights, BatchNorm's constants, and where a strided layer puts its padding. All are explicit here.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Layers:
     ) -> Any:  # fmt: skip
         """Convolution with `padding` zeros on every side, by default ``(kernel_size - 1) / 2``.
 
-        Keras's "same" equals that only at stride 1; elsewhere it pads bottom and right more, so the
-        padding is a separate layer there.
+        Keras's "same" pads like this only at stride 1. At other strides it pads bottom and right more, so there the
+        padding is a separate layer.
         """
         padding = (kernel_size - 1) // 2 if padding is None else padding
         same = strides == 1 and 2 * padding == dilation * (kernel_size - 1)
@@ -137,9 +137,9 @@ def crop_to_even(x: Any, name: str) -> Any:
 
 
 def space_to_depth(x: Any, name: str) -> Any:
-    """(batch, h, w, c) to (batch, h/2, w/2, 4c): nothing is lost but an odd last row or column.
+    """(batch, h, w, c) to (batch, h/2, w/2, 4c): nothing but an odd last row or column is lost.
 
-    Three stock layers, as Keras has none for this.
+    This takes three stock layers, because Keras has none for it.
     """
     x = crop_to_even(x, f"{name}_crop")
     height, width, channels = x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
@@ -149,10 +149,10 @@ def space_to_depth(x: Any, name: str) -> Any:
 
 
 def adaptive_average_2x2(x: Any, name: str = ADAPTIVE) -> Any:
-    """Average pooling to 2x2 with overlapping windows from floor to ceil, as PyTorch's AdaptiveAvgPool2d(2).
+    """Average pooling to 2x2 with overlapping windows from floor to ceil, as in PyTorch's AdaptiveAvgPool2d(2).
 
-    For two outputs of n inputs these are the windows of size ceil(n/2) and stride floor(n/2), so the plain
-    pooling layer does it, which unlike the adaptive one exports everywhere; one row is taken twice.
+    For two outputs of n inputs, these windows have size ceil(n/2) and stride floor(n/2). So the plain pooling layer,
+    which unlike the adaptive one exports everywhere, does the same; a single row or column is repeated first.
     """
     height, width = x.shape[1:3]
     if 1 in (height, width):

@@ -19,7 +19,7 @@ from kzoo.models.blocks import Layers
 from kzoo.models.trained import load_file, load_set, name_classes
 from kzoo.models.weight_sets import WeightSet, is_file, open_set
 
-# Above this no kzoo network is too small for its image, so the search for the smallest one ends.
+# The search for the smallest image that fits a network ends at this side.
 _LARGEST_MINIMUM = 4096
 
 
@@ -29,7 +29,7 @@ class ModelBuilder:
 
     Attributes:
         include_top: end in a classifier; otherwise in the last feature map, or its `pooling`.
-        weights: None; a set of trained weights (`kzoo.models.weight_sets`: a tag where the model has a name, else
+        weights: None; a set of trained weights (`kzoo.models.weight_sets`: a tag if the model has a name, otherwise
             ``MODEL:TAG``, a folder, or the URL of a ``set.json``), which brings its classes, normalization and input
             shape; or the path of a weights file (``.weights.h5`` or ``.keras``) of this very model.
         input_tensor: a Keras tensor to build upon, or None.
@@ -38,12 +38,12 @@ class ModelBuilder:
         classes: number of classes, None for the default.
         classifier_activation: name of the last activation; None leaves the logits.
         name: the model's name.
-        mean: per channel (one number: the same for all), in units of pixels / 255; needs `std` too,
-            the model's first layer is ``(pixels / 255 - mean) / std``. None: pixels go in as they are.
+        mean: per channel, or one number for all, in units of pixels / 255; needs `std` too. The model's first layer
+            is then ``(pixels / 255 - mean) / std``. None: pixels are not scaled.
         std: as `mean`.
-        default: the catalogue's variant that has the default classes and input shape.
+        default: the variant in the catalogue that gives the default classes and input shape.
         inputs: the Keras inputs that `start` builds upon.
-        trained: the set's description, and its weights file, if `weights` is one.
+        trained: description and weights file of the set, if `weights` names one.
     """
 
     include_top: bool
@@ -105,7 +105,7 @@ class ModelBuilder:
             channels = self.trained[0].input_shape[-1]
             raise InputError(f"input_shape={shape}: the weights {str(self.weights)!r} are for {channels} channels")
         x = keras.Input(shape, name="image") if self.input_tensor is None else self.input_tensor
-        # Asked here, not at the end: Keras follows every path back, and residual blocks double their number.
+        # Called here, not at the end: Keras follows every path back, and each residual block doubles their number.
         self.inputs = list(keras.utils.get_source_inputs(x))
         return self._normalize(x, shape[-1])
 
@@ -133,7 +133,7 @@ class ModelBuilder:
         elif self.pooling is not None:
             if len(x.shape) != 4:
                 raise InputError(
-                    f"pooling={self.pooling!r}: this network's features are no map, there is nothing to pool"
+                    f"pooling={self.pooling!r}: this network's features are not a map, so there is nothing to pool"
                 )
             kind = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[self.pooling]
             x = kind(name="global_pool")(x)
@@ -155,7 +155,7 @@ class ModelBuilder:
         return model
 
     def _open_weights(self) -> None:
-        """Take classes, input shape and normalization from a set of weights where the caller passed none."""
+        """Take classes, input shape and normalization from a set of weights if the caller passed none."""
         if self.weights is None or is_file(str(self.weights)):
             return
         self.trained = open_set(str(self.weights))
@@ -164,8 +164,8 @@ class ModelBuilder:
             self.classes = len(weight_set.class_names)
         elif self.include_top and self.classes != len(weight_set.class_names):
             raise InputError(
-                f"classes={self.classes}: the weights {str(self.weights)!r} are of {len(weight_set.class_names)} "
-                "classes; leave classes out, or start without their classifier: include_top=False"
+                f"classes={self.classes}: the weights {str(self.weights)!r} are for {len(weight_set.class_names)} "
+                "classes; leave classes out, or drop their classifier with include_top=False"
             )
         if self.input_shape is None and self.input_tensor is None:
             self.input_shape = weight_set.input_shape
@@ -185,7 +185,7 @@ class ModelBuilder:
             raise InputError(f"std={self.std!r}: must be greater than 0")
         of_unit_pixels("mean", mean)
         of_unit_pixels("std", std)
-        # Rescaling, as the Normalization layer breaks the export to ONNX.
+        # Rescaling, because the Normalization layer breaks the export to ONNX.
         return keras.layers.Rescaling(
             scale=[1 / (255 * s) for s in std],
             offset=[-m / s for m, s in zip(mean, std, strict=True)],
@@ -208,7 +208,7 @@ def _check_shape(shape: tuple[int | None, ...], final_size: Callable[[int], int]
         raise InputError(f"input_shape={shape}: this network needs a fixed height and width")
     smallest = next((n for n in range(1, _LARGEST_MINIMUM) if final_size(n) >= 1), None)
     if smallest is None:
-        raise InputError(f"this network shrinks even images of {_LARGEST_MINIMUM} pixels a side to nothing: build less")
+        raise InputError(f"this network shrinks even images of {_LARGEST_MINIMUM} pixels a side to nothing: shorten it")
     if any(n is not None and n < smallest for n in shape[:2]):
         fits = (smallest, smallest, shape[2])
         raise InputError(f"input_shape={shape}: too small for this network; the smallest that fits is {fits}")

@@ -20,12 +20,12 @@ class Variant:
 
     Attributes:
         name: the argument of `kzoo.create_model`; has no slash (recipes have one) and no colon.
-        builder: ``"module:function"`` or a callable, called with `options` and the caller's.
+        builder: ``"module:function"`` or a callable, called with `options` and the caller's options.
         options: keyword arguments of the builder that make this variant.
         classes: default number of classes; None if unknown (a ``module:function`` as a name).
         input_shape: default (height, width, channels); None if unknown.
-        recipe: name of the recipe by which this variant is trained by default (with the model
-            replaced by this one), or None.
+        recipe: name of the recipe that trains this variant by default (with its model replaced by this one), or
+            None.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _resnet(name: str, blocks: tuple[int, ...], channels: tuple[int, ...]) -> Va
 
 
 def _densenet(name: str, depth: int, growth_rate: int, **options: Any) -> Variant:
-    """Huang et al. (2017), named as there: depth, growth rate, and BC for bottlenecks with compression."""
+    """Huang et al. (2017), named as in the paper: depth, growth rate, and BC for bottlenecks with compression."""
     options = {"depth": depth, "growth_rate": growth_rate, **options}
     return Variant(name, "kzoo.models.densenet:DenseNet", options, 10, _CIFAR, f"densenet/{name}")
 
@@ -96,7 +96,7 @@ VARIANTS: tuple[Variant, ...] = (
     _resnet("resnet24", (3, 3, 2, 3), (64, 128, 128, 256)),
     _resnet("resnet48", (8, 5, 5, 5), (64, 128, 128, 128)),
     _densenet("densenet-40-12", 40, 12, bottleneck=False, compression=1.0),
-    # The one to compare with VGG-38 with BatchNorm: within 10% of its parameters, multiply-adds and depth.
+    # For comparison with VGG-38 with BatchNorm: within 10% of its parameters, multiply-adds and depth.
     _densenet("densenet-bc-40-16", 40, 16),
     _densenet("densenet-bc-100-12", 100, 12),
     *(_lenet(layers, reduction) for layers in (1, 2, 3, 4) for reduction in ("max", "average", "strided", "dilated")),
@@ -121,5 +121,5 @@ _BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
 def find(name: str) -> Variant:
-    """The variant of that name (raises KeyError: for kzoo's code, which knows the names)."""
+    """The variant of that name; for kzoo's own code, since an unknown name raises KeyError."""
     return _BY_NAME[name]

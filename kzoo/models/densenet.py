@@ -26,22 +26,22 @@ def DenseNet(
     activation: str = "relu",
     kernel_initializer: str = "he_normal",
 ) -> keras.Model:
-    """DenseNet: each layer adds `growth_rate` channels to all those before it.
+    """DenseNet: each layer appends `growth_rate` channels to its input.
 
-    Stem: a 3x3 convolution. Stage: dense layers, each of which appends its output to its input. Between stages a
-    transition: BatchNorm, activation, 1x1 convolution, 2x2 average pooling. At the end BatchNorm, activation,
-    global average pooling and the classifier. No convolution has a bias.
+    Stem: a 3x3 convolution. Stage: dense layers, each of which appends its output to its input. Transition between
+    stages: BatchNorm, activation, 1x1 convolution, 2x2 average pooling. End: BatchNorm, activation, global average
+    pooling and the classifier. No convolution has a bias.
 
     A dense layer is BatchNorm, activation, 3x3 convolution. A bottleneck puts BatchNorm, activation and a 1x1
     convolution to ``4 * growth_rate`` channels before it. "DenseNet-BC" has bottlenecks and a compression below 1.
 
     Args:
         builder: the shared arguments.
-        depth: number of convolutions, and the classifier, counted as in the paper: ``stages + 1`` more than a multiple
+        depth: number of convolutions plus the classifier, counted as in the paper: ``stages + 1`` more than a multiple
             of `stages` or, with bottlenecks, of ``2 * stages``. 40 and 100 are valid for three stages.
         growth_rate: channels that a dense layer adds (the paper's k).
         stages: dense stages; the map is halved between them.
-        bottleneck: 1x1 convolutions before the 3x3 ones. The stem then has ``2 * growth_rate`` channels, else 16.
+        bottleneck: 1x1 convolutions before the 3x3 ones. The stem then has ``2 * growth_rate`` channels instead of 16.
         compression: share of the channels that a transition keeps, above 0 up to 1 (the paper's theta).
         dropout: rate after every convolution except the stem (the paper used 0.2 without augmentation).
         activation: relu (the paper's), relu6, leaky_relu (slope 0.01), elu or swish.
@@ -75,7 +75,7 @@ def DenseNet(
 
 
 def _layers_per_stage(depth: Any, stages: int, bottleneck: bool) -> int:
-    """How many dense layers a stage has; of the depth, stem, transitions and classifier take ``stages + 1``."""
+    """The number of dense layers in a stage; stem, transitions and classifier take ``stages + 1`` of the depth."""
     step = stages * (2 if bottleneck else 1)
     count, rest = divmod(whole("depth", depth) - stages - 1, step)
     if count < 1 or rest:

@@ -34,7 +34,7 @@ def _shared(
 
 _SHARED = inspect.signature(_shared).parameters
 _DOCS = {
-    "include_top": "see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.",
+    "include_top": "see `kzoo.models.builder.ModelBuilder`, also for the arguments up to `std`.",
     "weights": "None, a set of trained weights, or the path of a weights file.",
     "input_tensor": "a Keras tensor to build upon.",
     "input_shape": "(height, width, channels); default {shape}. None for height and width is allowed.",

@@ -40,8 +40,8 @@ def FastNet(
     at 32x32 pixels the maps are 31, 15, 7 and 3 wide, and the last pool is the paper's 3x3 one.
 
     The kernel of the whitening convolution is computed from training images (`kzoo.models.whitening.adapt`, which
-    `kzoo.train` calls for a network that it builds) and not trained. BatchNorm has no scale; its epsilon is 1e-5 where
-    the paper's code has 1e-12, which also holds in bfloat16 and on GPUs.
+    `kzoo.train` calls for a network that it builds) and not trained. BatchNorm has no scale; its epsilon is 1e-5, not
+    the 1e-12 of the paper's code, so that it also works in bfloat16 and on GPUs.
 
     Args:
         builder: the shared arguments.
@@ -102,11 +102,11 @@ class _Layers(Layers):
         outputs = super().dense(x, units, **options)
         kernel = maker(outputs)[0].kernel
         initial = keras.ops.convert_to_numpy(kernel)
-        kernel.assign(initial / (initial.std() or 1.0))  # a single value has none
+        kernel.assign(initial / (initial.std() or 1.0))  # a single value has no deviation
         return outputs
 
     def stage_conv(self, x: Any, width: int, name: str) -> Any:
-        """A 3x3 convolution without bias, the identity in its first filters."""
+        """A 3x3 convolution without bias whose first filters start as the identity, if `identity`."""
         outputs = self.conv(x, width, name=name)
         if self.identity:
             _pass_through(maker(outputs)[0])

@@ -1,4 +1,4 @@
-"""A set of weights as a folder that Hugging Face's tools upload as it is (no Keras, no network)."""
+"""Writes a set of weights as a folder that Hugging Face's tools can upload as it is (no Keras, no network)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def publish(source: str, directory: str | Path) -> Path:
         The folder.
 
     Raises:
-        InputError: there is no such set, a file of it is missing or damaged, or the folder holds something.
+        InputError: there is no such set, a file of it is missing or damaged, or the folder is not empty.
     """
     weight_set, weights = open_set(source)
     for name in FILES:
         if not (weights.parent / name).is_file():
-            raise InputError(f"set {source!r} lacks its {name}: copy that beside its weights")
+            raise InputError(f"set {source!r} lacks its {name}: copy it next to the weights")
     folder = user_path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"directory {str(folder)!r} is not empty: choose another, nothing is overwritten")
+        raise InputError(f"directory {str(folder)!r} is not empty: choose another, because nothing is overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:

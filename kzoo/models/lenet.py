@@ -31,7 +31,7 @@ def LeNet(
 
     Args:
         builder: the shared arguments.
-        include_top: see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.
+        include_top: see `kzoo.models.builder.ModelBuilder`, also for the arguments up to `std`.
             The adaptive pooling belongs to the top.
         input_shape: (height, width, channels); default (28, 28, 1). Without top, None for height and width is allowed.
         layers: number of convolutions with a reduction, 1 or more (the report's L, 1 to 4).

@@ -28,10 +28,10 @@ def MLP(
 
     Args:
         builder: the shared arguments.
-        include_top: see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.
+        include_top: see `kzoo.models.builder.ModelBuilder`, also for the arguments up to `std`.
             Without it, the model ends in the last hidden layer.
         input_shape: (height, width, channels), of any size but fixed; default (32, 32, 3).
-        pooling: must be None, as there is no map.
+        pooling: must be None, because there is no map.
         hidden: widths of the hidden layers; empty for a linear classifier.
         activation: relu, relu6, leaky_relu (slope 0.01), elu or swish.
         dropout: rate after every hidden layer.

@@ -1,4 +1,4 @@
-"""Models by name: kzoo's catalogue, those registered from outside, and ``module:function`` references.
+"""Models by name: kzoo's catalogue, registered models, and ``module:function`` references.
 
 Imports no Keras; a builder's module is imported when its model is created.
 """
@@ -32,23 +32,22 @@ def register_model(
     input_shape: tuple[int, int, int],
     recipe: str | None = None,
 ) -> Variant:
-    """Make a model available by name, everywhere a kzoo model's name is accepted.
+    """Make a model available by name wherever kzoo accepts a model's name.
 
     Args:
         name: a new name without slash, colon or white space.
-        builder: a callable that returns a `keras.Model`, or where to find one, ``"module:function"``.
-            Called with `options`, the caller's options, and those of `classes`, `input_shape` and
-            `name` that its signature takes.
+        builder: a callable that returns a `keras.Model`, or ``"module:function"`` naming one. It gets `options`, the
+            caller's options, and those of `classes`, `input_shape` and `name` that its signature takes.
         options: keyword arguments of the builder that make this variant.
         classes: default number of classes.
         input_shape: default (height, width, channels).
-        recipe: name of the recipe by which it is trained by default, or None.
+        recipe: name of the recipe that trains it by default, or None.
 
     Returns:
         The new variant.
 
     Raises:
-        InputError: the name is malformed or taken by another model, or the builder is neither kind.
+        InputError: the name is malformed or taken by another model, or the builder is neither of the two.
 
     Example:
         >>> def tiny(classes=10, input_shape=(8, 8, 1), **options):
@@ -83,7 +82,7 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     """Names of the models that match a wildcard, with numbers in natural order.
 
     Args:
-        pattern: as for a shell: ``*``, ``?``, ``[...]``; upper and lower case differ.
+        pattern: as in a shell: ``*``, ``?``, ``[...]``; case-sensitive.
         pretrained: only models with trained weights, see `list_weights`.
 
     Example:
@@ -102,14 +101,14 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
     Args:
         name: a name of `list_models`, or ``"module:function"``.
-        **options: passed to the builder, over the variant's: `classes`, `input_shape`, `weights`,
+        **options: passed to the builder, overriding the variant's: `classes`, `input_shape`, `weights`,
             `include_top`, `name` (of the Keras model), ... and the family's options. A set of trained weights (a tag
             of `list_weights`, a folder, the URL of a ``set.json``) brings the options that it was trained with, and
             ``model.class_names``, by label.
 
     Raises:
-        InputError: the name is unknown, the builder cannot be imported, does not take an option, or
-            rejects its value.
+        InputError: the name is unknown, or the builder cannot be imported, does not take an option, or rejects its
+            value.
 
     Example:
         >>> kzoo.create_model("resnet10", classes=7).output_shape
@@ -149,7 +148,7 @@ def create_model(name: str, /, **options: Any) -> keras.Model:
 
 
 def names_set(text: str) -> bool:
-    """Whether this names a set of weights by itself: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
+    """Whether a text alone names a set of weights: ``MODEL:TAG``, a set's folder, or the URL of its ``set.json``."""
     path = user_path(text)
     if (path / "recipe.json").is_file():  # a run
         return False
@@ -191,7 +190,7 @@ def takes(name: str, option: str) -> bool:
 
 
 def builder_options(name: str) -> list[str] | None:
-    """Names of the options that a model's builder takes; None if any, or if it does not say."""
+    """Names of the options that a model's builder takes; None if it takes any or does not say."""
     return _parameters(resolve(get_variant(name).builder))
 
 
@@ -206,7 +205,7 @@ def builder_defaults(name: str) -> dict[str, Any]:
 
 
 def _parameters(builder: Callable[..., Any]) -> list[str] | None:
-    """Names of the options that a builder takes; None if any (``**options``) or if it does not say."""
+    """Names of the options that a builder takes; None if it takes any (``**options``) or does not say."""
     try:
         parameters = inspect.signature(builder).parameters.values()
     except (TypeError, ValueError):
@@ -217,7 +216,7 @@ def _parameters(builder: Callable[..., Any]) -> list[str] | None:
 
 
 def check_builder(name: str) -> None:
-    """Refuse ``module:function`` whose module is nowhere; nothing is imported.
+    """Refuse a ``module:function`` whose module does not exist; nothing is imported.
 
     Raises:
         InputError: there is no such module.
@@ -231,7 +230,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Refuse options that a model's builder does not take, as far as its source shows; nothing is imported.
 
     Raises:
-        InputError: there is such an option.
+        InputError: the builder does not take an option.
     """
     variant = get_variant(name)
     if not options or not isinstance(variant.builder, str):
@@ -264,7 +263,10 @@ def _no_module(builder: str, module: str) -> str:
             f"this is a set of weights of model {name!r}: create_model({name!r}, weights={tag!r}), or a recipe with "
             f"model={name!r} and initial_weights={builder!r}"
         )
-    return f"{name!r} is a model, and {tag!r} none of its sets of weights ({', '.join(list_weights(name)) or 'none'})"
+    return (
+        f"{name!r} is a model, and {tag!r} is not one of its sets of weights "
+        f"({', '.join(list_weights(name)) or 'none'})"
+    )
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

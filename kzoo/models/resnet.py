@@ -43,8 +43,8 @@ def ResNet(
     - "full-preactivation": BN, act, conv, BN, act, conv, add; the shortcut's convolution has no BN.
 
     The stem is convolution, BN, activation in all of them. In the last two, as in that paper, it replaces the first
-    block's pre-activation, a projection shortcut starts at the pre-activated input, and the pre-activation that
-    a next block would do (act, or BN and act) ends the last stage.
+    block's pre-activation, a projection shortcut starts at the pre-activated input, and the last
+    stage ends with the pre-activation of a next block (act, or BN and act).
 
     Args:
         builder: the shared arguments.
@@ -77,7 +77,7 @@ def ResNet(
             )  # fmt: skip
             x = block(x)
 
-    # The last activation of preactivated networks.
+    # The last activation of pre-activated networks.
     if block_order == "full-preactivation":
         x = layers.norm(x, "final_bn")
     if block_order in ("full-preactivation", "relu-only-preactivation"):
@@ -103,7 +103,7 @@ class _Block:
         full = order == "full-preactivation"
         start = x
 
-        # Preactivation, and the shortcut.
+        # Pre-activation, and the shortcut.
         if not self.first:
             if full:
                 x = make.norm(x, f"{name}_bn1")

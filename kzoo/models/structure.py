@@ -1,6 +1,6 @@
-"""A network's structure as plain data: shows whether weights belong to it, and whether its code has changed.
+"""A network's structure as plain data, which shows whether weights belong to it and whether its code has changed.
 
-Shapes are not enough: max and average pooling, another stride, padding or activation have the same weights. So a
+Shapes are not enough: with another pooling, stride, padding or activation, the weights have the same shapes. So a
 structure lists every call of a layer with its whole configuration and its inputs. Names are not compared.
 """
 
@@ -18,19 +18,19 @@ Structure = list[dict[str, Any]]
 """An entry for each call: ``name``, ``class``, ``config``, ``weights`` (shapes), ``inputs`` (indices of entries)."""
 
 IGNORED = ("name", "dtype", "trainable", "seed", "build_config", "autocast", "optional", "ragged", "sparse", "momentum")
-"""Settings that do not change what a trained network computes; initializers and the like are matched by name."""
+"""Settings that do not change what a trained network computes; initializers and the like are found by their names."""
 IDLE = (
     *("InputLayer", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
     *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Cast"),
     *("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "RandomContrast", "RandomBrightness"),
 )
-"""Layers that may come and go: the input, and what only training has; so may the scaling of pixels, the data's."""
+"""Layers that do not count: the input, and those that act only in training. Nor does the scaling of pixels."""
 
 ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
 def structure(model: keras.Model) -> Structure:
-    """The structure of a built model; JSON data. Models within are taken apart."""
+    """The structure of a built model, as JSON data; nested models are taken apart."""
     entries: Structure = []
     if has_graph(model):
         _follow(model, entries, [None] * len(model.inputs))
@@ -40,7 +40,7 @@ def structure(model: keras.Model) -> Structure:
 
 
 def essential(entries: Sequence[Mapping[str, Any]]) -> Structure:
-    """A structure without the layers that may come and go, and without the softmax or other activation at its end."""
+    """A structure without `IDLE` layers, the scaling of pixels, and the softmax or other activation at its end."""
     kept: Structure = []
     new_index: dict[int, int | None] = {}
     for index, entry in enumerate(entries):
@@ -58,7 +58,7 @@ def essential(entries: Sequence[Mapping[str, Any]]) -> Structure:
 
 
 def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, outputs: bool = True) -> str:
-    """The difference between two calls, in words; "" where it does not.
+    """The difference between two calls, in words; "" if there is none.
 
     Args:
         one, other: entries of structures.
@@ -67,7 +67,7 @@ def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, output
     if one["class"] != other["class"]:
         return f"{one['class']} instead of {other['class']}"
     free = () if outputs else ("units", "filters", "activation")
-    for key in one["config"].keys() & other["config"].keys():  # another version of Keras may write others
+    for key in one["config"].keys() & other["config"].keys():  # another version of Keras may write other keys
         adaptive = str(one.get("name")).startswith(ADAPTIVE) and key in ("pool_size", "strides")
         if key not in free and not adaptive and one["config"][key] != other["config"][key]:
             return f"{key} {one['config'][key]!r} instead of {other['config'][key]!r}"
@@ -76,12 +76,12 @@ def entry_difference(one: Mapping[str, Any], other: Mapping[str, Any], *, output
     if shapes[0] != shapes[1]:
         return f"weights of shapes {one['weights']} instead of {other['weights']}"
     if one["inputs"] != other["inputs"]:
-        return "other layers go into it"
+        return "other inputs"
     return ""
 
 
 def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> str:
-    """The first difference between two structures, in words; "" where they agree."""
+    """The first difference between two structures, in words; "" if they agree."""
     for index, (one, other) in enumerate(zip(now, before, strict=False)):
         text = entry_difference(one, other)
         if text:
@@ -95,7 +95,7 @@ def difference(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, A
 
 
 def call_entry(operation: Any, inputs: list[int | None], node: Any = None) -> dict[str, Any]:
-    """The entry of a call: of an operation with its settings and constants, of a layer with its configuration."""
+    """The entry of a call: an operation's settings and constants, or a layer's configuration."""
     config: dict[str, Any] = {}
     if isinstance(operation, keras.Layer):
         try:
@@ -113,10 +113,10 @@ def call_entry(operation: Any, inputs: list[int | None], node: Any = None) -> di
 
 
 def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -> list[int | None]:
-    """Add a graph's calls from its outputs back, so that their order is that of no layer's making.
+    """Add a graph's calls, from its outputs back, so that their order does not depend on when layers were made.
 
     Returns:
-        The entries that its outputs are.
+        The index of each output's entry.
     """
     # Visit a tensor again once all its inputs have entries.
     graph = functional(model)

@@ -1,4 +1,4 @@
-"""Whether a model is the network that a set of weights was trained in, and loading them into it."""
+"""Checks whether a model is the network that a set of weights was trained in, and loads them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kzoo.models.blocks import ADAPTIVE
 from kzoo.models.structure import ENDS, IDLE, call_entry
 from kzoo.models.weight_transfer import transfer
 
-# Settings that shapes do not show: max and average pooling, say, or another stride, have the same weights.
+# Settings that shapes do not show: with another stride, say, the weights have the same shapes.
 COMPARED = (
     *("strides", "dilation_rate", "padding", "pool_size", "activation", "epsilon", "groups"),
     *("negative_slope", "alpha", "max_value", "threshold", "scale", "offset", "mean", "variance", "invert"),
     *("size", "interpolation", "cropping", "axis", "axes", "order", "normalize", "use_bias", "depth_multiplier"),
 )
 FREE = (*IDLE, "GlobalAveragePooling2D", "GlobalMaxPooling2D")
-"""Layers that may come and go: what only training has, the `pooling` without top; so may the scaling of the pixels at
-the input, which a set says itself, and the softmax or sigmoid at the end."""
+"""Layers that do not count: those that act only in training, and the `pooling` without top. Nor do the scaling of the
+pixels at the input, which a set stores itself, and the softmax or sigmoid at the end."""
 
 
 def outline(model: keras.Model) -> dict[str, list[Any]]:
-    """By name: the class, the settings that change its computation, its weights' shapes; JSON data.
+    """Each layer's class, settings that change its computation, and weights' shapes, by name, as JSON data.
 
-    Layers of a model within follow it, after its name and a slash; operations such as ``keras.ops.max_pool`` have
-    brackets after theirs. Adaptive pooling is left out, as its windows follow the size of the image.
+    A nested model's layers follow it; their names start with its name and a slash. Names of operations such as
+    ``keras.ops.max_pool`` end in brackets. Adaptive pooling is left out, because its windows depend on the image size.
     """
     parts = [(name, part) for name, part in _parts(model) if type(part).__name__ not in FREE]
     if parts and isinstance(parts[0][1], keras.layers.Rescaling):
@@ -42,7 +42,7 @@ def outline(model: keras.Model) -> dict[str, list[Any]]:
 
 
 def _parts(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Layers and operations by name, those of models within too."""
+    """Layers and operations by name, including those of nested models."""
     for part in functional(model).operations if has_graph(model) else model.layers:
         name = f"{prefix}{part.name}"
         yield (name if isinstance(part, keras.Layer) else f"{name}()"), part
@@ -69,20 +69,20 @@ def _plain(value: Any) -> Any:
 
 
 def _alike(line: list[Any], trained: Sequence[Any]) -> bool:
-    """Whether two lines agree in what both of them hold: earlier versions of kzoo wrote fewer settings."""
+    """Whether two lines agree in the settings that both have: earlier versions of kzoo wrote fewer."""
     if [line[0], line[2]] != [trained[0], list(trained[2])]:
         return False
     return all(_same(line[1][key], trained[1][key]) for key in line[1].keys() & trained[1].keys())
 
 
 def _same(value: Any, other: Any) -> bool:
-    if isinstance(value, list) and isinstance(other, str):  # an object of which an earlier version kept the class alone
+    if isinstance(value, list) and isinstance(other, str):  # earlier versions kept only an object's class
         return bool(value) and value[0] == other
     return bool(value == other)
 
 
 def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
-    """Where a model is another network than `trained`, the outline of one; empty where they agree.
+    """How a model differs from a network with the outline `trained`; empty if they agree.
 
     A model without the top may lack the last layers.
     """
@@ -95,11 +95,11 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
     ours, theirs = _keys(lines), _keys(trained)
     for key, name in ours.items():
         if key in theirs and not _alike(lines[name], trained[theirs[key]]):
-            return f"layer {name!r} is {lines[name]}, they were trained in {list(trained[theirs[key]])}"
+            return f"layer {name!r} is {lines[name]}, but they were trained in {list(trained[theirs[key]])}"
         if key not in theirs and not _is_end(lines[name]):
             return f"it has a layer {name!r}, which they were not trained with"
 
-    # What it lacks: without the top, nothing below its last layer.
+    # What it lacks: a model without the top must still have everything below its last layer.
     order = list(theirs)
     weighted = [key for key in order if trained[theirs[key]][-1]]
     whole = not weighted or weighted[-1] in ours
@@ -111,7 +111,7 @@ def difference(model: keras.Model, trained: Mapping[str, list[Any]]) -> str:
 
 
 def _within(name: str) -> bool:
-    """Whether a name is that of an operation, or of a layer in a model within."""
+    """Whether a name belongs to an operation, or to a layer of a nested model."""
     return "/" in name or name.endswith("()")
 
 
@@ -122,9 +122,9 @@ def _is_end(line: Sequence[Any]) -> bool:
 
 
 def _keys(lines: Mapping[str, list[Any]]) -> dict[str, str]:
-    """The names of an outline by what they are found by: themselves, or their place among those that Keras gave.
+    """The names of an outline by key: the name itself, or its position among the names that Keras chose.
 
-    Keras counts on from model to model: the same builder's ``conv2d`` is called ``conv2d_1`` the next time.
+    Keras keeps counting from model to model: the same builder's ``conv2d`` is called ``conv2d_1`` the next time.
     """
     names: dict[str, str] = {}
     key_of: dict[str, str] = {"": ""}
@@ -144,16 +144,16 @@ def _keys(lines: Mapping[str, list[Any]]) -> dict[str, str]:
 def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True) -> None:
     """Load a ``.weights.h5`` or ``.keras`` file into a model.
 
-    Of a ``.keras`` file the structure is compared; of a ``.weights.h5`` file shapes and number: it holds no more.
+    A ``.keras`` file is compared by its structure; a ``.weights.h5`` file only by the number and shapes of its weights.
 
     Raises:
-        InputError: it cannot be read, or does not fit.
+        InputError: the file cannot be read, or does not fit.
     """
     # A .keras file has a structure to compare.
     if path.suffix == ".keras":
         try:
             trained = keras.saving.load_model(path, compile=False)
-        except Exception as error:  # of a damaged file, nearly any
+        except Exception as error:  # a damaged file raises nearly anything
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
         done = transfer(trained, model, what=f"weights={source!r}", partial=not whole, same_pixels=True)
@@ -162,25 +162,25 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
             raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {why}")
         return
 
-    # A .weights.h5 file has only shapes and a number.
+    # A .weights.h5 file shows only the number and shapes of its weights.
     count = _weights_in(path)
     if whole and count is not None and count > len(model.weights) + _states_in(model):
         raise InputError(
-            f"weights={source!r}: they are of another network than {model.name!r}: the file has {count} weights, the "
-            f"model {len(model.weights)}"
+            f"weights={source!r}: they belong to another network than {model.name!r}: the file has {count} weights, "
+            f"the model {len(model.weights)}"
         )
     try:
         with warnings.catch_warnings():
-            # Keras warns of each list of layers before it raises for the layers themselves.
+            # Keras warns about each list of layers before it raises for the layers themselves.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(path)
-    except Exception as error:  # of a damaged file, nearly any
+    except Exception as error:  # a damaged file raises nearly anything
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
 
 
 def _weights_in(path: Path) -> int | None:
-    """The number of weights a ``.weights.h5`` file holds; None if that is unknown, or it is no such file."""
+    """The number of weights a ``.weights.h5`` file holds; None if it cannot be read as one."""
     names: list[str] = []
     try:
         with h5py.File(path, "r") as file:
@@ -192,7 +192,7 @@ def _weights_in(path: Path) -> int | None:
 
 
 def _states_in(model: keras.Model) -> int:
-    """The number of states of random generators with other names than dropout's: those of Keras's augmentation, say."""
+    """The number of random generators' states not named like dropout's, such as those of Keras's augmentation."""
     named = sum(hasattr(layer, "seed_generator") for layer in inner_layers(model))
     return max(0, len(model.variables) - len(model.weights) - named)
 
@@ -205,12 +205,12 @@ def load_set(model: keras.Model, trained: Mapping[str, list[Any]], path: Path, s
     """
     other = difference(model, trained)
     if other:
-        raise InputError(f"weights={source!r}: they are of another network than {model.name!r}: {other}")
-    load_file(model, path, source, whole=False)  # what is left over was compared
+        raise InputError(f"weights={source!r}: they belong to another network than {model.name!r}: {other}")
+    load_file(model, path, source, whole=False)  # `difference` has compared the rest
 
 
 def name_classes(model: keras.Model, names: Sequence[str]) -> None:
-    """Keep the names of a classifier's classes, by label, as ``model.class_names``, if its outputs are as many."""
+    """Store class names, by label, as ``model.class_names``, if the classifier has as many outputs."""
     shape = model.output_shape
     if names and len(shape) == 2 and (shape[-1] == len(names) or (shape[-1], len(names)) == (1, 2)):
         model.class_names = tuple(names)

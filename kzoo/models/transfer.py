@@ -1,4 +1,4 @@
-"""Trained networks put to other uses: their inner features, and names for their predictions."""
+"""Other uses of trained networks: inner features, and predictions by name."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
         layers: a layer's name, or several.
 
     Returns:
-        A model with one output for one name, or with a dictionary of outputs, by layer name, for several. Of a layer
-        that is used several times, the output of the last use.
+        A model with one output for one name, or with a dictionary of outputs, by layer name, for several. For a
+        layer that is used several times, the output of its last use.
 
     Raises:
         InputError: the model has no fixed graph, or no such layer; the nearest name is suggested.
@@ -54,13 +54,13 @@ def top_k(probabilities: Any, class_names: Sequence[str], k: int = 5) -> list[li
     Args:
         probabilities: (images, classes), NumPy or a backend's tensor on the CPU.
         class_names: one per class, in the order of the outputs.
-        k: how many; all of them where there are fewer classes.
+        k: how many; all of them if there are fewer classes.
 
     Returns:
-        Per image, (name, probability) from the likeliest down; of equal ones the first class comes first.
+        Per image, (name, probability) from the likeliest down; ties keep the order of the classes.
 
     Raises:
-        InputError: the number of names is not that of the classes, or k is not positive.
+        InputError: the numbers of names and classes differ, or k is not positive.
 
     Example:
         >>> kzoo.top_k([[0.25, 0.75]], ["cat", "dog"], k=1)

@@ -123,7 +123,7 @@ def _reduction(
 
     # The shortcut, and the sum.
     if shortcut == "pooled":
-        padding = "same" if strided else "valid"  # the strided convolution keeps an odd last row, so must this
+        padding = "same" if strided else "valid"  # must keep an odd last row, as the strided convolution does
         start = keras.layers.AveragePooling2D(2, padding=padding, name=f"{name}_shortcut_pool")(start)
     elif shortcut == "projected":
         start = start if strided else crop_to_even(start, f"{name}_shortcut_crop")

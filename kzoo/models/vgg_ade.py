@@ -40,7 +40,7 @@ def VGGADE(
 
     Args:
         builder: the shared arguments.
-        include_top: see `kzoo.models.builder.ModelBuilder`, as for the following ones up to `std`.
+        include_top: see `kzoo.models.builder.ModelBuilder`, also for the arguments up to `std`.
             The hidden dense layers belong to the top.
         input_shape: (height, width, channels); default (32, 32, 3). Without top, None for height and width is allowed.
         convs: convolutions per stage, each with a bias (A 1-1-2-2, D 2-2-3-3, E 2-2-4-4).

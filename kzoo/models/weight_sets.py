@@ -1,4 +1,4 @@
-"""Sets of trained weights: a folder each, described by its ``set.json``, checked by sha256 when it is read (no Keras).
+"""Sets of trained weights: folders described by a ``set.json`` and checked by sha256 when they are read (no Keras).
 
 A set is called ``MODEL:TAG``, e.g. ``lenet2-average:emnist``; the tag is the dataset's name unless its maker chose
 another. The small ones come with the package; others are folders or URLs of a ``set.json``. A folder holds
@@ -50,12 +50,12 @@ class WeightSet(BaseModel):
         parameters: trainable ones.
         dtype: of the numbers in the weights file; the model's own is float32 in any case.
         size, sha256: of the weights file.
-        metrics: test and best validation accuracy (shares), and losses, of the record; with test-time augmentation too
-            where the run has it, without validation where none was held out.
+        metrics: test and best validation accuracy (shares), and losses, from the record; also with test-time
+            augmentation if the run has it, and without validation if none was held out.
         epochs: completed epochs of training.
         images: training images, expansions included.
         digest: the run's identity.
-        recipe: the run's, resolved.
+        recipe: the run's resolved recipe.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most commands read none
@@ -88,7 +88,7 @@ def list_weights(pattern: str = "*") -> list[str]:
     """Names ``MODEL:TAG`` of the weight sets in the package.
 
     Args:
-        pattern: wildcard on names; one without a colon is on models.
+        pattern: wildcard for names; without a colon, for models.
 
     Example:
         >>> kzoo.list_weights("vgg08")
@@ -104,12 +104,12 @@ def full_name(model: str, weights: str) -> str:
 
 
 def is_file(weights: str) -> bool:
-    """Whether this is meant as a weights file, which has no description."""
+    """Whether `weights` means a weights file, which has no description."""
     return weights.endswith((".weights.h5", ".keras"))
 
 
 def is_reference(source: str) -> bool:
-    """Whether this is written as a set's full name, folder, ``set.json`` or URL."""
+    """Whether `source` is written as a set's full name, folder, ``set.json`` or URL."""
     return _is_url(source) or "/" in source or ":" in source or Path(source, DESCRIPTION).is_file()
 
 
@@ -151,7 +151,7 @@ def describe(folder: Path, source: str) -> WeightSet:
     """The content of a folder's ``set.json``.
 
     Raises:
-        InputError: it is missing, damaged, or of a newer schema; `source` names it.
+        InputError: the file is missing, damaged, or of a newer schema; the message names `source`.
     """
     path = folder / DESCRIPTION
     try:
@@ -160,7 +160,7 @@ def describe(folder: Path, source: str) -> WeightSet:
         is_run = (folder / "recipe.json").is_file()
         hint = f"; it is a run, and kzoo weights save {folder} makes a set of it" if is_run else ""
         raise InputError(
-            f"weights={source!r}: there is no readable {str(path)!r}, so this is no set of weights{hint}"
+            f"weights={source!r}: there is no readable {str(path)!r}, so this is not a set of weights{hint}"
         ) from None
     return _parsed(content, source)
 
@@ -211,9 +211,9 @@ def _is_url(source: str) -> bool:
 
 
 def _downloaded(url: str) -> Path:
-    """The folder in the cache that a URL's set is in, filled if it is not.
+    """The folder in the cache that holds a URL's set, downloaded first if it is missing.
 
-    A set is fetched once: the content of a URL is taken not to change.
+    A set is downloaded once: the content of a URL is assumed not to change.
     """
     names = "weights", hashlib.sha256(url.encode()).hexdigest()[:16]
     kept = cache_folder()
@@ -239,7 +239,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _fetch(url: str, source: str) -> bytes:
-    # Slow to load, and every command needs this module.
+    # Imported here because they are slow to load, and every command needs this module.
     import http.client
     import urllib.error
     import urllib.request

@@ -28,7 +28,7 @@ class Transfer:
 
     Attributes:
         taken: names of the target's layers that got weights.
-        initialized: names of those with weights that kept their initial ones.
+        initialized: names of its layers with weights that kept their initial ones.
         notes: further remarks, a sentence each.
     """
 
@@ -58,20 +58,20 @@ def transfer(
     """Copy weights from one model to another of the same structure, whatever the names of their layers.
 
     The classifier is taken class by class, by name: classes that the source does not know start from random
-    weights, all of them if the number of classes differs and the source has no names.
+    weights, and so do all classes if their numbers differ and either model has no class names.
 
     Args:
         source: the trained model.
         target: the one to fill.
         what: names the weights in errors.
         source_names, target_names: the classes' names by label, where they are known.
-        partial: take the layers that fit, by name, or, where no name fits, from the first one on.
-        same_pixels: refuse a target that scales the pixels otherwise, as one that is not trained further would answer
-            wrongly; else a note says so.
+        partial: take the layers that fit, by name, or, if no name fits, from the first one on.
+        same_pixels: refuse a target that scales the pixels differently, because it would answer wrongly without
+            further training; otherwise a note reports the difference.
 
     Raises:
-        InputError: the structures differ and `partial` was not asked for, the pixels are scaled otherwise and may not
-            be, or nothing fits.
+        InputError: the structures differ and `partial` is False, the pixels are scaled differently and `same_pixels`
+            is True, or nothing fits.
     """
     # Compare the structures.
     structures = [structure(model) for model in (source, target)]
@@ -95,7 +95,7 @@ def transfer(
             raise InputError(f"{what} belong to another network than {target.name!r}: {note}: give it the same")
         done.notes.append(note)
 
-    # All but the classifier as it is, then the classifier by its classes' names.
+    # Copy all but the classifier as it is, then the classifier by class names.
     head = set(heads[1])
     for index, from_index in pairs:
         if wanted[index]["weights"] and index not in head:
@@ -121,7 +121,7 @@ def transfer(
 
 
 def _layers(model: keras.Model) -> dict[str, Any]:
-    """Layers by name, those of models within too."""
+    """Layers by name, including those of nested models."""
     layers: dict[str, Any] = {}
     for layer in inner_layers(model):
         if not isinstance(layer, keras.Model):
@@ -130,7 +130,7 @@ def _layers(model: keras.Model) -> dict[str, Any]:
 
 
 def _head(entries: Structure, model: keras.Model) -> list[int]:
-    """The classifier: the last layer with weights, if its outputs are as many as the model's, and layers after it."""
+    """The classifier: the last layer with weights, if it has as many outputs as the model; and `AFFINE` ones after."""
     shape = model.output_shape
     count, head = shape[-1] if len(shape) == 2 else None, []
     for index in reversed([i for i, entry in enumerate(entries) if entry["weights"]]):
@@ -152,7 +152,7 @@ def _difference(wanted: Structure, trained: Structure, heads: list[list[int]]) -
         return f"it has a layer {wanted[len(trained)]['name']!r} that they were not trained with"
     if len(wanted) < len(trained):
         left = trained[len(wanted)]["name"]
-        return f"they are of {len(trained) - len(wanted)} layers more than it has ({left!r} and what follows)"
+        return f"it lacks {len(trained) - len(wanted)} of their layers ({left!r} and what follows)"
     return ""
 
 
@@ -179,15 +179,15 @@ def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> t
 def _class_rows(
     source: keras.Model, target: keras.Model, source_names: Sequence[str] | None, target_names: Sequence[str] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
-    """Pairs (class of the target, of the source) whose rows are taken, None for no classifier; and a note."""
+    """Pairs (class of the target, of the source) whose rows are copied, or None to leave the classifier; and a note."""
     # Without names on both sides only the number of classes counts.
     counts = [model.output_shape[-1] for model in (source, target)]
     named = source_names is not None and target_names is not None
     known = named and len(source_names or ()) == max(counts[0], 2) == max(counts[0], len(source_names or ()))
     if not known:
         if counts[0] != counts[1]:
-            return None, f"they are of {counts[0]} classes, so the classifier starts from random weights"
-        return [(i, i) for i in range(counts[1])], "they name no classes, so the classifier is taken in their order"
+            return None, f"they have {counts[0]} classes, so the classifier starts from random weights"
+        return [(i, i) for i in range(counts[1])], "class names are missing, so the classes are taken in order"
     assert source_names is not None
     assert target_names is not None
 
@@ -195,7 +195,7 @@ def _class_rows(
     if counts[0] == counts[1] == 1 and read_outputs(target).kind == "sigmoid":  # the second class's probability
         if list(source_names) == list(target_names):
             return [(0, 0)], ""
-        return None, "they are of other classes, or in another order, so the classifier starts from random weights"
+        return None, "their classes differ or are in another order, so the classifier starts from random weights"
     if 1 in counts:
         return None, "the classifier starts from random weights: one of the two has a single output"
 
@@ -216,7 +216,7 @@ def _class_rows(
 
 
 def _set_rows(layer: Any, trained: Any, rows: list[tuple[int, int]]) -> None:
-    """Give some outputs of a layer the weights of a trained one's."""
+    """Copy the weights of some outputs of a trained layer to another layer's."""
     to, of = (list(part) for part in zip(*rows, strict=True))
     values = []
     for current, new in zip(layer.get_weights(), trained.get_weights(), strict=True):
@@ -231,7 +231,7 @@ def _shortened(names: Sequence[str], most: int = 4) -> str:
 
 
 def pixel_scaling(entries: Sequence[Mapping[str, Any]]) -> Scaling:
-    """The scaling that the layers at the input of a structure amount to, one after the other."""
+    """The scaling that the layers at a structure's input apply, taken together."""
     scale, offset = np.array(1.0), np.array(0.0)
     pixels: list[int | None] = [None]
     for index, entry in enumerate(entries):
@@ -249,7 +249,7 @@ def same_scaling(one: Scaling, other: Scaling) -> bool:
     """Whether two scalings agree, up to rounding."""
     try:
         return all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(one, other, strict=True))
-    except ValueError:  # of other numbers of channels
+    except ValueError:  # the numbers of channels differ
         return False
 
 

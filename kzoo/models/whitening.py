@@ -18,7 +18,8 @@ LAYER = "whitening"
 """Name of the layer that `adapt` looks for."""
 IMAGES = 5000
 EPSILON = 5e-4
-"""Added to the eigenvalues, so that directions without variance get no huge filters; both as in the paper's code."""
+"""Added to the eigenvalues, so that directions without variance get no huge filters. The values of `IMAGES` and
+`EPSILON` are those of the paper's code."""
 
 
 def whitening(x: Any, size: int = 2) -> Any:
@@ -31,7 +32,7 @@ def whitening(x: Any, size: int = 2) -> Any:
 
 
 def freeze(model: keras.Model) -> None:
-    """Freeze the kernel of a loaded model's whitening layer, if any: Keras's files say it of whole layers only."""
+    """Freeze the kernel of a loaded model's whitening layer, if any: Keras's files store this only for whole layers."""
     layer = _whitening_layer(model)
     if layer is not None:
         layer.kernel.trainable = False
@@ -40,8 +41,8 @@ def freeze(model: keras.Model) -> None:
 def adapt(model: keras.Model, images: np.ndarray) -> bool:
     """Compute the whitening kernel from training images, as `adapt` of Keras's preprocessing layers does.
 
-    The filters are the eigenvectors of the patches' second moments, each over the root of its eigenvalue, and the
-    negatives of them all. A model without a layer of the name `LAYER` is left as it is.
+    The filters are the eigenvectors of the patches' second moments, each divided by the root of its eigenvalue, and
+    their negatives. A model without a layer named `LAYER` is left as it is.
 
     Args:
         model: with its normalization in front of the layer, if any.
@@ -51,7 +52,7 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
         Whether there was such a layer.
 
     Raises:
-        InputError: the layer has another number of filters than the patches give.
+        InputError: the layer has a different number of filters than the patches give.
     """
     layer = _whitening_layer(model)
     if layer is None:

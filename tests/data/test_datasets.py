@@ -128,7 +128,7 @@ def test_a_loader_named_in_the_recipe(tmp_path: Path, monkeypatch: pytest.Monkey
     ("options", "message"),
     [
         ({"name": "cifar10"}, "taken by another dataset"),
-        ({"name": "npz:mine"}, "not be empty and hold no colon"),
+        ({"name": "npz:mine"}, "must be non-empty text without a colon"),
         ({"name": ""}, "not be empty"),
         ({"loader": 3}, "must be callable"),
         ({"loader": "module.function"}, "must be callable or 'module:function'"),

@@ -113,11 +113,11 @@ def test_only_the_command_in_the_error_downloads(server: Server, nowhere: Path, 
 def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path: Path, command: Any) -> None:
     code, _, errors = command("data", "get", "tiny_broken", "--data-dir", tmp_path)
     assert code == 1
-    assert "error: dataset 'tiny_broken' could not be got: " in errors
+    assert "error: dataset 'tiny_broken' could not be downloaded or prepared: " in errors
     assert "404" in errors
     assert "Traceback" not in errors
     assert find("tiny_broken", tmp_path) is None
-    with pytest.raises(RunFailed, match="could not be got"):
+    with pytest.raises(RunFailed, match="could not be downloaded or prepared"):
         get("tiny_broken", tmp_path)
 
 

@@ -275,7 +275,7 @@ def test_folders_and_huge_images_get_a_clear_error(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 4}, "channels must be 1 for grey, 3 for RGB, or None for those of the file, not 4"),
+        ({"channels": 4}, "channels must be 1 for grey, 3 for RGB, or None for the file's own, not 4"),
         ({"background": 0}, r"background must be \(red, green, blue\), each 0-255, or None, not 0"),
         ({"background": (0, 0, 256)}, "background must be"),
     ],

@@ -154,8 +154,8 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
     [
         (IMAGES, r"must be a name or \(images, labels\).*, not ndarray of shape \(12, 8, 8, 3\)"),
         (3, r"must be a name or .*, not 3"),
-        ((IMAGES, LABELS, LABELS), "not 3 things; a validation part goes into a mapping"),
-        ((PAIR, PAIR, PAIR), "not 3 things; a validation part goes into a mapping"),
+        ((IMAGES, LABELS, LABELS), "not 3 items; a validation part goes into a mapping"),
+        ((PAIR, PAIR, PAIR), "not 3 items; a validation part goes into a mapping"),
         ((IMAGES / 255, LABELS), r"images must be uint8 in 0-255, not float64 .*multiply by 255"),
         ((IMAGES - 128.0, LABELS), "images must be uint8 in 0-255, not float64"),
         ((IMAGES, LABELS[:5]), "12 images but 5 labels"),
@@ -164,7 +164,7 @@ def test_arrays_have_their_name_as_long_as_something_holds_them() -> None:
         (({"a": 1}, LABELS), r"images must have shape .*, not object of shape \(\)"),
         ({"pictures": IMAGES, "labels": LABELS}, "'pictures', which is not understood"),
         ((PAIR, (IMAGES[:, :4], LABELS)), r"test images have shape \(4, 8, 3\)"),
-        (Sequence(end=None), "has no end: give a PyDataset whose num_batches is a number"),
+        (Sequence(end=None), "is infinite: give a PyDataset whose num_batches is a number"),
         (Sequence(end=0), "dataset is empty"),
         (Gives(IMAGES, LABELS[:5]), "a batch of 12 images with 5 labels"),
         (Gives(IMAGES, {"kind": LABELS}), "must give an array of images and one of labels, not .'kind': array"),
@@ -180,10 +180,10 @@ def test_what_is_not_a_dataset_is_one_error(value: Any, message: str) -> None:
 def test_tf_data_without_an_end_or_of_another_kind_is_refused(tf: Any) -> None:
     examples = tf.data.Dataset.from_tensor_slices(PAIR)
     for dataset, message in {
-        examples.repeat(): "has no end: give a tf.data.Dataset of finite size",
+        examples.repeat(): "is infinite: give a tf.data.Dataset of finite size",
         examples.filter(lambda image, label: label > 0): "assert_cardinality",
         examples.map(lambda image, label: image): "must give images and labels, not ndarray of shape",
-        examples.map(lambda image, label: (image, label, 1.0)): "not 3 things .sample weights",
+        examples.map(lambda image, label: (image, label, 1.0)): "not 3 items .sample weights",
         examples.map(lambda image, label: (tf.cast(image, "float32") / 7, label)): "images must be uint8",
     }.items():
         with pytest.raises(InputError, match=message):

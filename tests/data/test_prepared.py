@@ -167,10 +167,10 @@ def damage(prepared: Path, how: str) -> str:
         return r"its train files are cut short, [\d,]+ of [\d,]+ bytes"
     if how == "shard gone":
         record.unlink()
-        return r"mnist-train\.tfrecord-00000-of-00001 not there"
+        return r"missing mnist-train\.tfrecord-00000-of-00001"
     if how == "no features":
         (folder / "features.json").unlink()
-        return r"features\.json not there"
+        return r"its features\.json is missing"
     if how == "no json":
         info.write_text("{")
         return r"its dataset_info\.json is damaged"
@@ -181,7 +181,7 @@ def damage(prepared: Path, how: str) -> str:
     elif how == "other json":
         described, expected = [], r"its dataset_info\.json is damaged"
     else:
-        described["fileFormat"], expected = "riegeli", "it is in format 'riegeli': formats that are read are tfrecord"
+        described["fileFormat"], expected = "riegeli", "it is in format 'riegeli'; supported formats are tfrecord"
     info.write_text(json.dumps(described))
     return expected
 

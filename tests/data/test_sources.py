@@ -182,7 +182,7 @@ def test_duplicate_images_are_reported(tmp_path: Path, content: dict[str, Any]) 
 
 def test_classes_whose_names_differ_only_in_case_are_reported(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "Cat/1.png", "cat/2.png", "dog/3.png")
-    with pytest.warns(UserWarning, match="'Cat' and 'cat' differ in case or white space alone"):
+    with pytest.warns(UserWarning, match="'Cat' and 'cat' differ only in case or white space"):
         assert load(f"folder:{root}").class_names == ("Cat", "cat", "dog")
 
 
@@ -335,10 +335,10 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
         (["images/train/1.png", "masks/train/1.png"], "parts inside of classes"),
         (
             ["photos/a/1.png", "photos/b/1.png"],
-            r"has one folder only, 'photos', with a, b in it: did you mean 'folder:",
+            r"has only one folder, 'photos', with a, b in it: did you mean 'folder:",
         ),
         (["photos/train/a/1.png", "photos/test/a/1.png"], "did you mean 'folder:"),
-        (["data/raw/a/1.png", "data/raw/b/1.png"], r"one folder only, 'data/raw', with a, b in it: .*/set/data/raw'"),
+        (["data/raw/a/1.png", "data/raw/b/1.png"], r"only one folder, 'data/raw', with a, b in it: .*/set/data/raw'"),
         (["train/a/1.png", "train/b/1.png", "test/1.png"], "test' has no class folders"),
         (["train/a/1.png", "train/b/1.png", "val/A/1.png"], r"val/A' has no counterpart below train/, which has a, b"),
     ],
@@ -410,7 +410,7 @@ def test_whatever_else_is_left_out_is_reported_in_one_line(tmp_path: Path) -> No
             "1 images outside of class folders (e.g. 'loose.png')",
             "1 hidden files and folders (e.g. '.mine')",
             "4 files of other kinds (e.g. 'a/pipe.png')",
-            "1 links to folders that are read already (e.g. 'a/back')",
+            "1 links to folders already read (e.g. 'a/back')",
             "2 links that lead nowhere (e.g. 'b/gone.png')",
             "2 folders without images (e.g. 'empty')",
         ):
@@ -424,7 +424,7 @@ def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
     (root / "dog").symlink_to(store / "dogs")
     (root / "cat" / "3.png").symlink_to(store / "one.png")
     (root / "cat" / "up").symlink_to(tmp_path)
-    with pytest.warns(UserWarning, match="links to folders that are read already"):
+    with pytest.warns(UserWarning, match="links to folders already read"):
         arrays = load(f"folder:{root}")
     assert np.bincount(arrays.labels).tolist() == [3, 1]
     (root / "hund").symlink_to(store / "dogs")
@@ -591,7 +591,7 @@ def test_a_guessed_part_is_reported_and_objects_are_refused(tmp_path: Path, cont
     x, y = content["x"], content["y"]
     for also, part in (({}, "test"), ({"x_test": x[:3], "y_test": y[:3]}, "validation")):
         name = save(tmp_path / "set.npz", x_train=x, y_train=y, x_eval=x[:6], y_eval=y[:6], **also)
-        with pytest.warns(UserWarning, match=f"'x_eval', 'y_eval' is taken for the {part} part"):
+        with pytest.warns(UserWarning, match=f"'x_eval', 'y_eval' used as the {part} part"):
             images = getattr(load(name), f"{part}_images")
         assert len(images) == 6
     name = save(tmp_path / "set.npz", x_train=x, y_train=y, class_names=np.array(["a", "b", "c"], object))
@@ -618,9 +618,9 @@ def test_labels_in_other_forms(tmp_path: Path, content: dict[str, Any], labels: 
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ([0.0, 1.5, 2.0, 0.0], r"labels must be whole numbers, one is 1\.5"),
-        ([0.0, np.nan, 2.0, 0.0], "labels must be whole numbers, one is nan"),
-        (np.array([[1, 1, 0]] * 4), "must be one-hot.*several labels an image"),
+        ([0.0, 1.5, 2.0, 0.0], r"labels must be whole numbers, but one is 1\.5"),
+        ([0.0, np.nan, 2.0, 0.0], "labels must be whole numbers, but one is nan"),
+        (np.array([[1, 1, 0]] * 4), "must be one-hot.*several labels per image"),
         (["cat", "dog", "cat", "dog"], r"must be whole numbers, not <U3 \(number the classes from 0"),
         ([0, -1, 2, 0], "must be 0 or more"),
     ],

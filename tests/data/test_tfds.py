@@ -17,7 +17,7 @@ from kzoo.data.datasets import DATASETS, get_dataset
 from kzoo.data.images import resize
 from kzoo.data.loading import available, load
 from kzoo.data.splits import Split, split
-from kzoo.data.tfds.decoding import _without_empty_classes
+from kzoo.data.tfds.decoding import _Changes, _without_empty_classes
 from kzoo.data.tfds.description import describe, parts_of
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
@@ -190,6 +190,20 @@ def test_images_of_several_sizes_are_scaled_as_those_of_folders(name: str, folde
     assert len(list((cache / "datasets").glob(f"{name}-1.0.0-*px"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("shapes", "line"),
+    [
+        ({(50, 100)}, ["x: images of 50x100 are scaled to 32x32; their proportions are not kept"]),
+        ({(32, 32), (64, 64)}, ["x: images of 2 sizes, 32x32 to 64x64, are scaled to 32x32"]),
+        ({(64, 64)}, []),
+    ],
+)
+def test_a_scaling_is_reported_if_it_changes_proportions_or_sizes_differ(
+    shapes: set[tuple[int, ...]], line: list[str]
+) -> None:
+    assert _Changes(shapes).notes("x", 32) == line
+
+
 def test_images_of_one_size_are_scaled_too(folder: Path) -> None:
     assert load("tfds:grey", data_dir=folder, image_size=5).images.shape == (12, 5, 5, 1)
 
@@ -308,7 +322,7 @@ def test_classes_in_between_without_training_images_are_left_out() -> None:
     assert notes == ["dataset x: classes without a training image are left out: b"]
     assert [labels.tolist() for _, labels in parts.values()] == [[0, 1, 2, 1], [2, 0, 1, 2]]
     parts = {"train": (images, np.array([0, 2, 3, 2])), "test": (images, np.array([3, 1, 2, 3]))}
-    with pytest.raises(InputError, match="dataset x has test images of class 'b' and none to train on"):
+    with pytest.raises(InputError, match="dataset x has test images of class 'b' but no training ones"):
         _without_empty_classes(parts, ("a", "b", "c", "d"), "dataset x")
     assert _without_empty_classes({"train": (images, np.array([0, 1, 2, 2]))}, ("a", "b", "c"), "x") == (
         tuple("abc"),
@@ -349,7 +363,7 @@ def test_a_whole_number_is_a_label_if_requested(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("features", "options", "message"),
     [
-        ({"text": {"text": {}}}, {}, "has no image feature, so it is none of image classification: it has text"),
+        ({"text": {"text": {}}}, {}, "has no image feature, so it is not for image classification: it has text"),
         (
             {"left": IMAGE, "right": IMAGE, "label": LABEL},
             {},
@@ -358,7 +372,7 @@ def test_a_whole_number_is_a_label_if_requested(tmp_path: Path) -> None:
         ({"image": IMAGE, "label": LABEL}, {"label": "kind"}, "has no label feature 'kind': allowed are label"),
         ({"image": IMAGE, "label": LABEL}, {"image": "label"}, "has no image feature 'label': allowed are image"),
         ({"image": IMAGE, "labels": SEVERAL}, {}, "has no label feature"),
-        ({"image": IMAGE, "kind": TEXT}, {}, "it is none of image classification: it has image, kind (Text)"),
+        ({"image": IMAGE, "kind": TEXT}, {}, "it is not for image classification: it has image, kind (Text)"),
         ({"image": IMAGE, "kind": TEXT}, {"label": "kind"}, "allowed are none; it has image, kind (Text)"),
     ],
 )

@@ -123,10 +123,10 @@ def test_classes_are_taken_by_name(names):
 
 def test_classes_without_names_and_without_any_in_common():
     trained, same, fewer = network(), network(), network(2)
-    assert "they name no classes" in transfer(trained, same, what="weights").line("w")
+    assert "class names are missing" in transfer(trained, same, what="weights").line("w")
     done = transfer(trained, fewer, what="weights")
     assert done.initialized == ["head"]
-    assert "they are of 3 classes, so the classifier starts from random weights" in done.line("w")
+    assert "they have 3 classes, so the classifier starts from random weights" in done.line("w")
     done = transfer(trained, network(), what="weights", source_names="abc", target_names="xyz")
     assert (done.taken, done.initialized) == (["conv1", "norm"], ["head"])
     one = network(1, end="sigmoid")
@@ -142,7 +142,7 @@ def test_layers_that_one_of_two_networks_has_at_its_end():
     short, long = chain(), chain(layers.ReLU(name="first"), layers.LeakyReLU(name="second"))
     with pytest.raises(InputError, match="it has a layer 'first' that they were not trained with"):
         transfer(short, long, what="weights")
-    with pytest.raises(InputError, match=r"they are of 2 layers more than it has \('first' and what follows\)"):
+    with pytest.raises(InputError, match=r"it lacks 2 of their layers \('first' and what follows\)"):
         transfer(long, short, what="weights")
     assert difference(structure(long), structure(short)) == "it has a layer 'first' that was not there"
     assert difference(structure(short), structure(long)) == "it lacks the layer 'first' and 1 more"
@@ -158,7 +158,7 @@ def test_one_output_fits_no_classes_by_name():
         assert done.notes == ["the classifier starts from random weights: one of the two has a single output"]
     # Names that are not as many as the outputs are none.
     done = transfer(network(), network(), what="w", source_names="ab", target_names="abc")
-    assert done.notes == ["they name no classes, so the classifier is taken in their order"]
+    assert done.notes == ["class names are missing, so the classes are taken in order"]
 
 
 def test_more_than_four_names_are_shortened():
@@ -391,7 +391,7 @@ def test_files_of_another_pooling_or_dilation_are_refused(tmp_path):
 def test_a_set_is_named_where_a_builder_was_looked_for():
     with pytest.raises(InputError, match="is a set of weights of model 'vgg08'"):
         kzoo.create_model("vgg08:cifar10")
-    with pytest.raises(InputError, match=r"'emnist' none of its sets of weights .*vgg08:cifar10"):
+    with pytest.raises(InputError, match=r"'emnist' is not one of its sets of weights .*vgg08:cifar10"):
         kzoo.create_model("vgg08:emnist")
 
 

@@ -63,7 +63,7 @@ def test_the_same_arrays_find_the_finished_run_and_others_are_refused(there: Pat
 
 
 def test_without_the_arrays_a_run_is_not_resumed(begun: Path, command: Any) -> None:
-    message = "is arrays that were given in Python, and they are not here now: give them again"
+    message = "consists of arrays passed in Python that are no longer in memory: pass them again"
     with pytest.raises(InputError, match=message):
         kzoo.resume(begun, progress=False)
     code, _, errors = command("resume", begun)
@@ -82,5 +82,5 @@ def test_with_the_arrays_a_run_is_resumed(begun: Path) -> None:
 def test_a_finished_run_is_opened_without_its_arrays(there: Path) -> None:
     run = kzoo.resume(there, progress=False)
     assert run.model.predict(IMAGES[:2], verbose=0).shape == (2, 3)
-    with pytest.raises(InputError, match="given in Python"):
+    with pytest.raises(InputError, match="passed in Python"):
         run.evaluate()

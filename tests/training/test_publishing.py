@@ -119,7 +119,7 @@ def test_features_without_the_classifier_and_other_image_sizes(run, folder):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("lenet2-average", {"classes": 7}, "classes=7: the weights .* are of 10 classes; leave classes out"),
+        ("lenet2-average", {"classes": 7}, "classes=7: the weights .* are for 10 classes; leave classes out"),
         ("lenet2-average", {"mean": 0.5, "std": 0.5}, "mean=0.5: the weights .* were trained with"),
         ("lenet2-average", {"filters": 16}, "another network than 'lenet2-average': layer 'block1_conv' is"),
         ("lenet2-average", {"activation": "elu"}, "another network than 'lenet2-average'"),

@@ -24,7 +24,7 @@ class Normalization(NamedTuple):
 
 
 CHUNK = 16
-"""Images changed at a time where a change needs many temporary arrays: small ones are reused, large ones are fetched
+"""Images changed at a time by changes that need many temporary arrays. Small arrays are reused; large ones are fetched
 from the system page by page each time, which takes longer than the arithmetic."""
 
 UNIT = Normalization((0.0,), (1.0,))
@@ -50,7 +50,7 @@ class Augmentation(Validated):
         raise NotImplementedError
 
     def apply(self, images: np.ndarray, drawn: Any) -> np.ndarray:
-        """The images changed as drawn; the input is left as it is."""
+        """The images changed as drawn; the input is not changed."""
         raise NotImplementedError
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator, normalization: Normalization = UNIT) -> np.ndarray:
@@ -85,7 +85,7 @@ class CustomAugmentation(CustomPart, Augmentation):
             raise InputError(
                 f"augmentation {self.kind!r} must return images of shape {images.shape} as numbers, not {shown(result)}"
             )
-        # Of other integers, later changes would cut fractions off instead of rounding them.
+        # With other integer types, later changes would cut fractions off instead of rounding them.
         return result if result.dtype == np.uint8 else np.asarray(result, np.float32)
 
     def draw(

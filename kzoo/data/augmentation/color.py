@@ -16,7 +16,7 @@ Strength = Annotated[float, Field(ge=0)]
 
 
 def gray(images: np.ndarray) -> np.ndarray:
-    """Float32 (B, H, W, 1): brightness of each pixel; of images without three channels, their mean."""
+    """Float32 (B, H, W, 1): brightness of each pixel; for images without three channels, the channels' mean."""
     values = images.astype(np.float32)
     if images.shape[-1] != 3:
         return values.mean(axis=-1, keepdims=True)

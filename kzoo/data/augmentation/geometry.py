@@ -23,7 +23,7 @@ class CropDraw(NamedTuple):
 class PadCrop(Augmentation):
     """Pad with black on every side, then cut a window of the original size at a uniformly drawn position.
 
-    Reports a, b, e (padding 4 at 32x32). Black is pixel value 0, as when PyTorch pads before it normalises.
+    Used in reports a, b and e (padding 4 at 32x32). Black is pixel value 0, as when PyTorch pads before it normalises.
 
     Attributes:
         padding: pixels added on each side.
@@ -41,7 +41,7 @@ class PadCrop(Augmentation):
 
     def apply(self, images: np.ndarray, drawn: CropDraw) -> np.ndarray:
         """The windows cut out of the padded images."""
-        # Windows further out than the images' sides are as black as those beside them: no more is padded.
+        # A window farther out than the images' sides is black in any case, so the padding need not exceed them.
         padding = min(self.padding, max(images.shape[1:3]))
         top, left = (np.clip(corner - self.padding, -padding, padding) + padding for corner in drawn)
         return _windows(images, padding, CropDraw(top, left), "constant")
@@ -53,7 +53,7 @@ class Translate(Augmentation):
     The border is the image mirrored about its edge pixels (Jordan 2024, section 3.4: 2 or 4 pixels at 32x32).
 
     Attributes:
-        pixels: the largest move, smaller than the image's sides.
+        pixels: the largest move; with ``"reflect"``, smaller than the image's sides.
         border: ``"reflect"``, or ``"black"`` as in `PadCrop`.
     """
 
@@ -126,7 +126,7 @@ class Flip(Augmentation):
 
 
 class AlternatingFlip(Augmentation):
-    """Mirror each image left-right in every other epoch; the first epoch is drawn at random for each image.
+    """Mirror each image left-right in every other epoch; whether it starts mirrored is drawn for each image.
 
     Two consecutive epochs show both sides of every image, unlike a random flip in each epoch (Jordan 2024,
     section 3.6). Which images begin mirrored depends on the run's seed.
@@ -146,7 +146,7 @@ class AlternatingFlip(Augmentation):
 
 
 def mirrored(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The images, which are overwritten, with the chosen ones (bool, one per image) mirrored left-right."""
+    """The images with the chosen ones (bool, one per image) mirrored left-right; overwrites the input."""
     indices = np.flatnonzero(chosen)
     before = images[indices]
     # Channel by channel: NumPy copies runs of one stride four times faster than runs of three bytes.
@@ -184,7 +184,7 @@ class Rotation(Augmentation):
 def rotate(images: np.ndarray, degrees: np.ndarray | float) -> np.ndarray:
     """Images turned counter-clockwise about their centres, bilinearly interpolated.
 
-    Pixels outside an image count as black, also for the interpolation at its border.
+    Pixels outside an image count as black, including in the interpolation at its border.
 
     Args:
         images: (B, H, W, C), uint8 or float32.
@@ -204,13 +204,13 @@ def affine(
     columns: tuple[np.ndarray | float, np.ndarray | float],
     shift: tuple[np.ndarray | float, np.ndarray | float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Images resampled bilinearly: a pixel comes from where a linear map of its distance from the centre says.
+    """Images resampled bilinearly: a linear map of a pixel's offset from the centre gives its source.
 
     Args:
         images: (B, H, W, C), uint8 or float32.
-        rows: the source's row as factors, each (B,) or one number, of the rows and of the columns from the centre.
-        columns: the source's column likewise.
-        shift: rows and columns added to the source's, each (B,) or one number.
+        rows: factors, each (B,) or one number, of the row and column offsets that give the source's row.
+        columns: the same for the source's column.
+        shift: rows and columns added to the source's position, each (B,) or one number.
 
     Returns:
         Images of the same shape and dtype, uint8 rounded to the nearest integer; black outside.
@@ -239,7 +239,7 @@ def affine(
 
 
 def _pixels(padded: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Pixels (B, H, W) at indices within each image: (B, H, W), or (1, H, W) for the same in all of them."""
+    """Pixels (B, H, W) at indices within each image: (B, H, W), or (1, H, W) for the same in all images."""
     count, size = len(padded), padded[0].size
     if len(indices) == 1:
         return padded.reshape(count, size).take(indices[0], axis=1)
@@ -247,7 +247,7 @@ def _pixels(padded: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Index, in an axis padded by one, of the pixel before each position, and the way to the next one (0 .. 1).
+    """Index, in an axis padded by one, of the pixel before each position, and the fraction of the way to the next one.
 
     The positions are overwritten.
     """

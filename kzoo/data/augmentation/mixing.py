@@ -12,7 +12,7 @@ from kzoo.lazy import np
 
 
 class Mixing(Augmentation):
-    """Base of changes of images and targets together."""
+    """Base of augmentations that change images and targets together."""
 
     mixes = True
 
@@ -37,7 +37,7 @@ class Mixing(Augmentation):
 
 
 class MixupDraw(NamedTuple):
-    """Partners, int (B,): a permutation of the batch; and the share of each image itself, float32 (B,)."""
+    """Partners, int (B,): a permutation of the batch; and each image's own share, float32 (B,)."""
 
     partner: np.ndarray
     share: np.ndarray
@@ -50,7 +50,7 @@ class Mixup(Mixing):
     drawn from Beta(alpha, alpha) for each image; partners are a random permutation of the batch.
 
     Attributes:
-        alpha: of the Beta distribution; report e does not give it, 1 (uniform shares) is ours.
+        alpha: of the Beta distribution; report e does not give it, and 1 (uniform shares) is our choice.
     """
 
     kind: Literal["mixup"] = "mixup"
@@ -90,14 +90,14 @@ class CutMixDraw(NamedTuple):
 
 
 class CutMix(Mixing):
-    """Replace a box of each image by the same box of another one (Yun et al. 2019); targets by their shares of pixels.
+    """Replace a box of each image by the same box of another one, and mix targets by pixel shares (Yun et al. 2019).
 
     The box has the image's aspect and a share of its area drawn from Beta(alpha, alpha), before it is cut off at the
     image's border; its centre is uniform.
 
     Attributes:
-        alpha: of the Beta distribution; 1 is the paper's.
-        probability: of changing an image at all (the paper: 1, or 0.5 on CIFAR).
+        alpha: of the Beta distribution; the paper uses 1.
+        probability: of changing an image at all (the paper uses 1, or 0.5 on CIFAR).
     """
 
     kind: Literal["cutmix"] = "cutmix"

@@ -34,7 +34,7 @@ class RandomErasing(Augmentation):
 
     With the given probability, the box's area (as a share of the image) is drawn uniformly and its aspect, height
     over width, log-uniformly; the sides are rounded to whole pixels, at least one. A box that is as high or as
-    wide as the image is rejected and drawn again, ten times at most; then the image stays whole. Its
+    wide as the image is rejected and drawn again; after ten such boxes the image stays whole. The
     position is uniform.
 
     Attributes:
@@ -175,7 +175,7 @@ class GaussianNoise(Augmentation):
 
 
 class Chosen(Augmentation):
-    """Base of a fixed change that an image gets or does not get.
+    """Base of augmentations that make a fixed change in randomly drawn images.
 
     Attributes:
         probability: of the change.
@@ -216,7 +216,7 @@ class MedianFilter(Chosen):
 
     Attributes:
         size: side of the window.
-        per_channel: whether the window leaves the other channels out.
+        per_channel: whether each channel is filtered alone.
     """
 
     kind: Literal["median_filter"] = "median_filter"
@@ -231,7 +231,7 @@ class MedianFilter(Chosen):
 def stretch_contrast(images: np.ndarray) -> np.ndarray:
     """Each image's smallest value moved to 0 and its largest to 255, over all channels together.
 
-    An image of one single value stays as it is; uint8 is rounded to the nearest integer.
+    An image with a single value stays as it is; uint8 is rounded to the nearest integer.
     """
     low = images.min(axis=(1, 2, 3), keepdims=True).astype(np.float32)
     extent = images.max(axis=(1, 2, 3), keepdims=True).astype(np.float32) - low

@@ -16,19 +16,19 @@ Change = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
 
 
 def posterize(images: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Only the highest bits, (B,), of each value kept."""
+    """Each value with only its highest bits, (B,), kept."""
     dropped = 8 - np.clip(np.rint(bits), 0, 8).astype(np.uint8)
     mask = np.left_shift(np.uint8(255), dropped).astype(np.uint8).reshape(-1, 1, 1, 1)
     return (as_dtype(images, np.dtype(np.uint8)) & mask).astype(images.dtype)
 
 
 def solarize(images: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    """Values from a threshold, (B,), on inverted."""
+    """Values at or above a threshold, (B,), inverted."""
     return np.where(images >= threshold.reshape(-1, 1, 1, 1), 255 - images, images).astype(images.dtype)
 
 
 def auto_contrast(images: np.ndarray, unused: np.ndarray) -> np.ndarray:
-    """Each channel's values stretched over 0-255; a channel of one value stays."""
+    """Each channel's values stretched over 0-255; a channel with a single value stays as it is."""
     low, high = (f(images, axis=(1, 2), keepdims=True).astype(np.float32) for f in (np.min, np.max))
     flat = low == high
     stretched = (images - np.where(flat, 0, low)) * np.float32(255) / np.where(flat, np.float32(255), high - low)
@@ -36,7 +36,7 @@ def auto_contrast(images: np.ndarray, unused: np.ndarray) -> np.ndarray:
 
 
 def equalize(images: np.ndarray, unused: np.ndarray) -> np.ndarray:
-    """Each channel's values spread so that all are about equally frequent, as Pillow does."""
+    """Each channel's values spread so that all are about equally frequent, as in Pillow."""
     count, height, width, channels = images.shape
     values = as_dtype(images, np.dtype(np.uint8)).transpose(0, 3, 1, 2).reshape(count * channels, -1).astype(np.int64)
     planes = np.arange(len(values))[:, None]
@@ -51,7 +51,7 @@ def equalize(images: np.ndarray, unused: np.ndarray) -> np.ndarray:
 
 
 def sharpness(images: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Distances from a smoothed image times a factor (B,); the outermost pixels stay."""
+    """Distances from a smoothed image times a factor (B,); the outermost pixels stay as they are."""
     smooth = images.astype(np.float32)
     inner = 4 * smooth[:, 1:-1, 1:-1]  # weights 1, and 5 in the middle
     height, width = images.shape[1:3]
@@ -71,7 +71,7 @@ def _in_parts(change: Change) -> Change:
 
 
 class Kind(NamedTuple):
-    """A change of the list.
+    """An entry of `KINDS`.
 
     Attributes:
         change: a function of images and amounts (B,).
@@ -104,7 +104,7 @@ KINDS: dict[str, Kind] = {
     "auto_contrast": Kind(auto_contrast),
     "equalize": Kind(equalize),
 }
-"""Those of torchvision's RandAugment and TrivialAugmentWide, with their ranges."""
+"""The changes of torchvision's RandAugment and TrivialAugmentWide, with their ranges."""
 
 
 class PolicyDraw(NamedTuple):
@@ -115,7 +115,7 @@ class PolicyDraw(NamedTuple):
 
 
 class _Policy(Augmentation):
-    """Base: what is drawn, applied kind by kind to all images that have it."""
+    """Base: applies the drawn changes kind by kind, each to all images that drew it."""
 
     column: ClassVar[int]
 
@@ -137,10 +137,10 @@ class _Policy(Augmentation):
 class RandAugment(_Policy):
     """Several changes, each drawn from the list `KINDS`, all with the same strength (Cubuk et al. 2020).
 
-    Bilinear, with black from outside. At magnitude 0 nothing changes, not even by the kinds without a strength.
+    Interpolation is bilinear, pixels outside are black. At magnitude 0 even kinds without a strength change nothing.
 
     Attributes:
-        operations: changes an image gets, one after the other.
+        operations: number of changes per image, one after the other.
         magnitude: their strength, 0 to 30.
     """
 
@@ -162,7 +162,7 @@ class TrivialAugment(_Policy):
     """One change, drawn from the list `KINDS`, with a random strength (Müller and Hutter 2021, "Wide").
 
     Attributes:
-        strength: the largest strength that is drawn, 1 for the paper's; 0 changes nothing.
+        strength: the largest strength that is drawn; the paper uses 1, and 0 changes nothing.
     """
 
     kind: Literal["trivial_augment"] = "trivial_augment"

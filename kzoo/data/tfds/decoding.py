@@ -23,8 +23,8 @@ def decoded(dataset: Dataset, prepared: Path, description: Description, image_si
     """The images of a prepared dataset's parts.
 
     Returns:
-        Arrays whose notes say what was left out, guessed or scaled. If the dataset is trained on another one,
-        they hold the test part alone.
+        Arrays whose notes say what was left out, guessed or scaled. If another dataset provides the
+        training images, they hold only the test part.
 
     Raises:
         InputError: the files cannot be decoded, or hold nothing to train on.
@@ -95,7 +95,7 @@ def _inside(content: Any, path: str) -> Any:
 def _without_empty_classes(
     parts: dict[str, tuple[np.ndarray, np.ndarray]], names: tuple[str, ...], source: str
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Names of the classes that have training images, for which `parts` are renumbered; and a line on the others.
+    """Names of the classes that have training images, and a line on the others; renumbers the labels in `parts`.
 
     Raises:
         InputError: a held-out part has images of another class.
@@ -108,7 +108,7 @@ def _without_empty_classes(
     for part, (images, labels) in parts.items():
         unknown_labels = np.setdiff1d(labels, present)
         if unknown_labels.size:
-            raise InputError(f"{source} has {part} images of class {names[unknown_labels[0]]!r} and none to train on")
+            raise InputError(f"{source} has {part} images of class {names[unknown_labels[0]]!r} but no training ones")
         parts[part] = images, number[labels]
     empty = some(name for index, name in enumerate(names) if number[index] < 0)
     note = f"{source}: classes without a training image are left out: {empty}"
@@ -117,7 +117,7 @@ def _without_empty_classes(
 
 @dataclasses.dataclass
 class _Changes:
-    """The original sizes of the images of all parts, and whether they had 16 bits."""
+    """The original sizes of the images that were scaled, in all parts, and whether images had 16 bits."""
 
     shapes: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
     deep: bool = False
@@ -125,10 +125,12 @@ class _Changes:
     def notes(self, source: str, image_size: int | None) -> list[str]:
         """A line for each kind of change."""
         lines = [f"{source}: images have {DEEP}"] if self.deep else []
-        if image_size and len(self.shapes) > 1:
+        uneven = any(height != width for height, width in self.shapes)
+        if len(self.shapes) > 1 or uneven:
             low, high = ("x".join(map(str, size)) for size in (min(self.shapes), max(self.shapes)))
-            sizes = f"images of {len(self.shapes)} sizes, {low} to {high}"
-            lines.append(f"{source}: {sizes}, are scaled to {image_size}x{image_size}; their proportions are not kept")
+            sizes = f"of {len(self.shapes)} sizes, {low} to {high}," if len(self.shapes) > 1 else f"of {low}"
+            kept = "; their proportions are not kept" if uneven else ""
+            lines.append(f"{source}: images {sizes} are scaled to {image_size}x{image_size}{kept}")
         return lines
 
 
@@ -154,13 +156,15 @@ class _Reader:
             whole = self._eight_bits(_inside(content, description.image))
             return whole, np.asarray(_inside(content, description.label)).astype(np.int64)
 
-        # One by one: scaled if they vary.
+        # One by one; scaled if sizes vary.
         images: list[np.ndarray] = []
         labels: list[int] = []
         for example in self._examples():
             image = self._eight_bits(np.asarray(_inside(example, description.image)))
-            self.changes.shapes.add(image.shape[:2])
-            images.append(resize(image, self.image_size) if self.image_size and description.varying else image)
+            if self.image_size and description.varying:
+                self.changes.shapes.add(image.shape[:2])
+                image = resize(image, self.image_size)
+            images.append(image)
             labels.append(int(_inside(example, description.label)))
             if images[-1].shape != images[0].shape:
                 raise InputError(
@@ -173,14 +177,14 @@ class _Reader:
         import tensorflow_datasets as tfds
 
         if self.builder.info.file_format.value == "array_record":
-            # ArrayRecord gives access to single examples, and TensorFlow reads no such files.
+            # TensorFlow does not read ArrayRecord files, but they give access to single examples.
             yield from self.builder.as_data_source(split=self.split)
         else:
             options = {"decoders": self._two_features(), "shuffle_files": False}
             yield from tfds.as_numpy(self.builder.as_dataset(split=self.split, **options))
 
     def _two_features(self) -> Any:
-        """The two features alone: others may be large or impossible to batch."""
+        """Only the two features: others may be large or impossible to batch."""
         import tensorflow_datasets as tfds
 
         selection: dict[str, Any] = {}

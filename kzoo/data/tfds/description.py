@@ -1,4 +1,4 @@
-"""The description in a directory of tensorflow-datasets, read without it: parts, features, files."""
+"""Reads the description of a prepared dataset without tensorflow-datasets: parts, features, files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Description:
     """A prepared dataset, by its description.
 
     Attributes:
-        file_format: of its files, ``"tfrecord"`` say.
-        splits: the name of the split of each part.
+        file_format: of its files, such as ``"tfrecord"``.
+        splits: the name of the split for each part.
         lengths: examples in each file, by the name of the split.
         sizes: bytes, by the name of the split.
-        left_out: names of splits that are no part.
+        left_out: names of splits that are not parts.
         image: the image feature, as ``"image"`` or ``"inner/image"``.
         label: the label feature likewise.
         varying: whether images may have several sizes.
@@ -66,7 +66,7 @@ def describe(prepared: Path, *, called: str, image: str | None = None, label: st
 
     # The features; of several of a kind, the requested one or the one that the dataset declares.
     if not (prepared / "features.json").is_file():
-        raise Damaged("features.json not there")
+        raise Damaged("its features.json is missing")
     try:
         content = json.loads((prepared / "features.json").read_text(encoding="utf-8"))
         features = dict(_features(content))
@@ -128,7 +128,7 @@ def _features(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _is_number(feature: Mapping[str, Any]) -> bool:
-    """Whether it is a single whole number, which can serve as a label if the user chooses it."""
+    """Whether a feature is a single whole number, which can serve as a label if the user chooses it."""
     tensor = feature.get("tensor")
     if not isinstance(tensor, Mapping):
         return False
@@ -170,11 +170,11 @@ def _chosen(
     if candidates:
         raise InputError(
             f"dataset {called!r} has several {kind} features, {some(candidates)}: choose one, as in "
-            f"'tfds:{called}?{kind}={candidates[0]}' (with &{other} where both are to be chosen)"
+            f"'tfds:{called}?{kind}={candidates[0]}' (add &{other} to choose both)"
         )
-    hint = f"; whole numbers that can serve, with ?label=...: {some(possible)}" if possible else ""
+    hint = f"; whole numbers that can serve as labels, with ?label=...: {some(possible)}" if possible else ""
     raise InputError(
-        f"dataset {called!r} has no {kind} feature, so it is none of image classification: it has "
+        f"dataset {called!r} has no {kind} feature, so it is not for image classification: it has "
         f"{_with_kinds(features)}{hint}"
     )
 

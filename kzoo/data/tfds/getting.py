@@ -1,4 +1,4 @@
-"""Getting a dataset on request: tensorflow-datasets downloads and prepares it. Nothing else here downloads anything."""
+"""Gets a dataset on request: tensorflow-datasets downloads and prepares it. No other data module downloads."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Got:
 
 
 def get(name: str, data_dir: str | Path | None = None) -> list[Got]:
-    """Download and prepare a dataset, with the progress of tensorflow-datasets; existing files stay.
+    """Download and prepare a dataset, showing tensorflow-datasets' progress; existing files stay.
 
     Args:
-        name: as recipes name it, or as tensorflow-datasets does.
-        data_dir: where to; see `kzoo.data.tfds.prepared.data_folder`.
+        name: its name in recipes or in tensorflow-datasets.
+        data_dir: the folder to write to; see `kzoo.data.tfds.prepared.data_folder`.
 
     Returns:
-        The dataset, preceded by the one that it is trained on if that is another.
+        The dataset, preceded by the one that provides its training images, if there is one.
 
     Raises:
-        InputError: the name is unknown, or not of a dataset that can be got.
+        InputError: the name is unknown, or the dataset does not come from tensorflow-datasets.
         RunFailed: downloading or preparing failed.
     """
     folder, _ = data_folder(data_dir)
@@ -65,7 +65,7 @@ def summary(dataset: Dataset, data_dir: str | Path | None = None) -> str:
 
 
 def remember(data_dir: str | Path) -> Path:
-    """Keep a directory in the user's configuration, for all commands; returns the configuration's file.
+    """Store a data directory in the user's configuration, for all commands, and return the configuration file.
 
     Raises:
         InputError: the configuration is damaged.
@@ -73,7 +73,7 @@ def remember(data_dir: str | Path) -> Path:
     """
     folder = user_path(data_dir)
     if not folder.is_dir():
-        raise OSError(f"{str(data_dir)!r} is no directory")
+        raise OSError(f"{str(data_dir)!r} is not a directory")
     return configure(DATA_DIR, str(folder.resolve()))
 
 
@@ -149,4 +149,4 @@ def _failed(name: str, error: Exception) -> KzooError:
     reason = " ".join(str(error).split())[:300] or type(error).__name__
     if isinstance(error, ImportError):
         return InputError(f"preparing dataset {name!r} needs a package that is not installed: {reason}")
-    return RunFailed(f"dataset {name!r} could not be got: {reason}")
+    return RunFailed(f"dataset {name!r} could not be downloaded or prepared: {reason}")

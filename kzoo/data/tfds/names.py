@@ -14,7 +14,7 @@ _FEATURE = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
 class TfdsName(NamedTuple):
-    """``dataset`` or ``dataset/config``, and the features to take, None for those to look up."""
+    """``dataset`` or ``dataset/config``, and the features to read; a None is looked up."""
 
     name: str
     image: str | None = None
@@ -25,11 +25,11 @@ def parse(text: str) -> TfdsName:
     """Parse what follows ``tfds:``.
 
     Raises:
-        InputError: it is not of the form; the message shows the form.
+        InputError: the text is not of that form; the message shows the form.
     """
     name, mark, query = text.partition("?")
     if re.fullmatch(r".+:\d+\.\d+\.\d+", name):
-        raise InputError(f"dataset 'tfds:{text}': a version cannot be chosen, the newest that is prepared is read")
+        raise InputError(f"dataset 'tfds:{text}': a version cannot be chosen: the newest prepared one is read")
     if not _NAME.fullmatch(name):
         raise InputError(f"dataset 'tfds:{text}' must be of the form {FORM}")
     chosen: dict[str, str] = {}

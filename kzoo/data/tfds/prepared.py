@@ -32,7 +32,7 @@ def data_folder(data_dir: str | Path | None) -> tuple[Path, bool]:
     ``$TFDS_DATA_DIR``, else ``~/tensorflow_datasets``.
 
     Raises:
-        InputError: it starts with a home directory that does not exist, or the configuration is damaged.
+        InputError: the path starts with a home directory that does not exist, or the configuration is damaged.
     """
     named = data_dir or os.environ.get("KZOO_DATA_DIR") or configured(DATA_DIR) or os.environ.get("TFDS_DATA_DIR")
     if named:
@@ -61,10 +61,10 @@ def instructions(dataset: Dataset, data_dir: str | Path | None) -> str:
 def load_prepared(dataset: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Arrays:
     """A prepared dataset's parts.
 
-    The first time it is decoded by tensorflow-datasets, which needs TensorFlow, and cached; see `located`.
+    The first call decodes it with tensorflow-datasets, which needs TensorFlow, and caches it; see `located`.
 
     Raises:
-        InputError: not prepared there, not readable, or TensorFlow is missing and nothing is cached.
+        InputError: it is not prepared there or not readable, or TensorFlow is missing and nothing is cached.
     """
     location = located(dataset, data_dir, image_size)
     arrays = None if location.entry is None else cache.read(location.entry)
@@ -98,11 +98,11 @@ class Located(NamedTuple):
 def located(dataset: Dataset, data_dir: str | Path | None, image_size: int | None = None) -> Located:
     """Where a prepared dataset can be read from, judged without reading it.
 
-    The cache entry belongs to the prepared files. Where no folder was named and the default one lacks them, a cache
+    The cache entry belongs to the prepared files. If no folder was named and the default one lacks them, a cache
     entry alone is enough.
 
     Raises:
-        InputError: it is missing, damaged, not of image classification, or needs a package that is not installed.
+        InputError: it is missing, damaged, not for image classification, or needs a package that is not installed.
     """
     name = str(dataset.prepared)
     folder, named = data_folder(data_dir)
@@ -146,7 +146,7 @@ def _cached_versions(dataset: Dataset, image_size: int | None) -> Iterator[Path]
 
 
 def _key(dataset: Dataset, prepared: Path, image_size: int | None) -> str:
-    """The name of a cache entry; `image_size` counts where images of varying sizes were scaled to it."""
+    """The name of a cache entry; it contains `image_size` if images of varying sizes were scaled to it."""
     return f"{_prefix(dataset)}{_identity(prepared)}{_suffix(dataset, image_size)}"
 
 
@@ -186,7 +186,7 @@ def _checked(dataset: Dataset, prepared: Path) -> Description:
         raise InputError(f"{failure}: {error}") from None
     form = description.file_format
     if form not in FORMATS:
-        raise InputError(f"{failure}: it is in format {form!r}: formats that are read are {', '.join(FORMATS)}")
+        raise InputError(f"{failure}: it is in format {form!r}; supported formats are {', '.join(FORMATS)}")
     needed = [TEST] if dataset.trained_on is not None else [TRAIN] if dataset.test is not None else [TRAIN, TEST]
     for part in needed:
         if part not in description.splits:
@@ -196,7 +196,7 @@ def _checked(dataset: Dataset, prepared: Path) -> Description:
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             raise InputError(
                 f"reading dataset {name!r} the first time needs {package}, which is not installed: "
-                f"install it, or copy a cache folder from where it was read (here {described()})"
+                f"install it, or copy the cache folder of a machine that has read it (here {described()})"
             )
 
     # TFRecord adds 16 bytes to each record (two checksums and a length), so its files have a known size.
@@ -206,7 +206,7 @@ def _checked(dataset: Dataset, prepared: Path) -> Description:
         files = [prepared / f"{name.split('/')[0]}-{split}.{form}-{i:05d}-of-{count:05d}" for i in range(count)]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
-            raise InputError(f"{failure}: {some(missing)} not there")
+            raise InputError(f"{failure}: missing {some(missing)}")
         expected = description.sizes[split] + 16 * sum(lengths)
         actual = sum(file.stat().st_size for file in files)
         if actual < (expected if form == "tfrecord" else 1):
