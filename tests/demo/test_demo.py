@@ -142,7 +142,7 @@ def test_no_file_is_served(served, path):
 def test_what_is_not_a_picture_is_refused(served):
     status, _, body = ask(served, "POST", "/predict", b"just a text")
     assert status == 415
-    assert "no picture" in json.loads(body)["error"]
+    assert "not a picture" in json.loads(body)["error"]
     damaged = png(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))[:900]
     assert ask(served, "POST", "/predict", damaged)[0] == 415
     assert ask(served, "POST", "/predict?drawn", png(np.zeros((50, 50), np.uint8)))[0] == 415
@@ -269,7 +269,7 @@ def test_a_digit_is_drawn(served, tmp_path):
         browser.evaluate("document.getElementById('clear').click()")
         assert browser.evaluate("document.querySelectorAll('#classes .row').length") == 0
         browser.evaluate("ask(new Blob(['a text']), false)")
-        assert "no picture" in browser.evaluate("document.getElementById('error').textContent")
+        assert "not a picture" in browser.evaluate("document.getElementById('error').textContent")
         assert browser.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         refused = [text for text in browser.complaints if "415" not in text]
         assert refused == []

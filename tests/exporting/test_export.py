@@ -186,7 +186,9 @@ def test_a_mismatch_fails_and_leaves_the_earlier_file(model, format, monkeypatch
 
     with_interface = making.with_interface
     monkeypatch.setattr(making, "with_interface", wrong)
-    with pytest.raises(RunFailed, match=r"differ from the model's by up to .* on 32 images, 0\.0001 is allowed"):
+    with pytest.raises(
+        RunFailed, match=r"differ from the model's by up to .* on 32 images, at most 0\.0001 is allowed"
+    ):
         export(model, PATHS[format], format, overwrite=True)
     assert _content(PATHS[format]) == before
     with pytest.raises(RunFailed):

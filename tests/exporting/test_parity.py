@@ -75,7 +75,7 @@ def test_one_sigmoid_above_one_half_is_the_second_class():
     )  # fmt: skip
     assert result.same_class == 0.8
     assert (result.accuracy_before, result.accuracy_after, result.scored) == (0.6, 0.8, (5, "test"))
-    with pytest.raises(RunFailed, match=r"gives 20\.0% of 5 images"):
+    with pytest.raises(RunFailed, match=r"for 20\.0% of 5 images"):
         compare(expected, 1 - expected, output="probabilities", images={"test": 5}, quantized=True)
     # One logit has no such threshold, and nothing but its one output.
     assert compare(LOGITS[:, :1], LOGITS[:, :1], output="logits", images={"test": 20}).largest_difference == 0
@@ -99,7 +99,7 @@ def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
     options = {"output": "probabilities", "images": {"test": 30}, "labels": np.array([0, 1, 2] * 10), "quantized": True}
     result = compare(wrong, right, **options)
     assert (result.accuracy_before, result.accuracy_after) == (pytest.approx(28 / 30), 1.0)
-    with pytest.raises(RunFailed, match=r"gives 93\.3% of 30 images .*, accuracy 1\.0000 became 0\.9333; .* at most 0"):
+    with pytest.raises(RunFailed, match=r"for 93\.3% of 30 images, accuracy 1\.0000 became 0\.9333; .* at most 0"):
         compare(right, wrong, **options)
     little = classes(1, 1, 2, *[0, 1, 2] * 9)
     assert compare(right, little, **options).accuracy_after == pytest.approx(29 / 30)
@@ -126,7 +126,7 @@ def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
         (SOFTMAX, LOGITS + 0.2 * np.eye(20, 4), "logits", True, None),
         (SOFTMAX, LOGITS[::-1], "logits", True, r"by up to 0\.8\d+ on 20 images"),
         (SOFTMAX, np.where(np.arange(20)[:, None] < 6, -LOGITS, LOGITS), "logits", True, None),  # not on most images
-        (SOFTMAX, LOGITS[:, :3], "logits", False, r"of shape \(20, 3\), the model gives \(20, 4\)"),
+        (SOFTMAX, LOGITS[:, :3], "logits", False, r"of shape \(20, 3\), but the model gives \(20, 4\)"),
         (SOFTMAX, np.full((20, 4), np.nan), "softmax", False, "by up to nan"),
     ],
 )

@@ -149,7 +149,7 @@ def test_rates_that_callbacks_set_stay_as_in_keras(cut):
 def test_rates_that_callbacks_set_in_vain_are_reported():
     plateau = functools.partial(keras.callbacks.ReduceLROnPlateau, patience=1, factor=0.5, min_delta=0)
     with pytest.warns(
-        UserWarning, match=r"a callback set the learning rate to 0\.\d+ at the end of epoch 2, and schedule"
+        UserWarning, match=r"a callback set the learning rate to 0\.\d+ at the end of epoch 2, but schedule"
     ):
         assert rates_used(plateau, "cosine", epochs=3) == rates_used(keras.callbacks.Callback, "cosine", epochs=3)
     fixed = functools.partial(keras.callbacks.LearningRateScheduler, lambda epoch: 0.01)

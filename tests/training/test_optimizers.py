@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kzoo.recipes import Recipe
-from kzoo.recipes.settings import SGD, Adadelta, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from kzoo.recipes.settings import SGD, Adadelta, Adagrad, Adam, AdamW, Lookahead, Momentum, Nesterov, RMSprop
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 
 pytestmark = pytest.mark.backend
@@ -18,11 +18,12 @@ def problem():
     return rng.normal(size=(ROWS, COLUMNS)), rng.normal(size=(ROWS,)), rng.normal(size=(COLUMNS,))
 
 
-def our_steps(optimizer, steps=10):
+def our_steps(optimizer, steps=10, *, build=True):
     """Least squares by gradient steps: the gradient is known, so that only the optimizer is at work."""
     a, b, start = problem()
     variable = keras.Variable(start.astype("float32"))
-    optimizer.build([variable])
+    if build:
+        optimizer.build([variable])
     weights = []
     for _ in range(steps):
         w = keras.ops.convert_to_numpy(variable).astype(np.float64)
@@ -69,6 +70,17 @@ def test_ten_steps_equal_pytorch(kind, fields, make):
     ours, theirs = our_steps(build_optimizer(recipe)), torch_steps(make)
     assert np.abs(ours[-1] - problem()[2]).max() > 1e-3
     np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"l2": 0.1}, {"lookahead": Lookahead(every=2)}, {"rate_multipliers": {"*": 0.5}}], ids=str
+)
+def test_an_optimizer_is_built_by_its_first_step_at_the_latest(fields):
+    recipe = Recipe("test/steps", model="mlp", optimizer=Nesterov(learning_rate=0.05), **fields).resolved()
+    plain = our_steps(build_optimizer(recipe.override(l2=0.0, lookahead=None, rate_multipliers={})))
+    built, unbuilt = (our_steps(build_optimizer(recipe), build=build) for build in (True, False))
+    np.testing.assert_array_equal(unbuilt, built)
+    assert np.abs(built - plain).max() > 1e-4
 
 
 def test_l1_adds_the_sign_of_each_weight():

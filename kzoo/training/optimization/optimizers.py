@@ -86,6 +86,9 @@ def coupled(base: type) -> type:
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
             variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+            if not self.built:  # Keras builds in its own `apply`, too late for penalties and Lookahead
+                with keras.name_scope(self.name, caller=self):
+                    self.build(variables)
             if self.l1 or self.l2:
                 grads = [
                     None if gradient is None else self._penalised(gradient, variable)
