@@ -271,7 +271,7 @@ def taken(root: Path, arrays: Arrays) -> dict[str, list[str]]:
         ("trainval", None, "test"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:image folder .* is taken for")
+@pytest.mark.filterwarnings("ignore:image folder .* is used as")
 def test_parts_by_their_usual_names(tmp_path: Path, train: str, validation: str | None, test: str | None) -> None:
     parts = {"train": train, "validation": validation, "test": test}
     named = {part: name for part, name in parts.items() if name}
