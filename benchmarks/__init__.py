@@ -1,1 +1,1 @@
-"""Benchmarks: each compares things within one run and prints ratios. Not part of the wheel."""
+"""Benchmarks: each compares its contenders within one run and prints ratios. Not part of the wheel."""

@@ -4,9 +4,8 @@
 
 The speed of a machine can change by tens of percent within minutes, so augmentation and training take turns. Each round
 augments some batches, then trains some steps (Keras's `train_on_batch`, with the backend's usual threads). The share is
-the median time to augment a batch divided by the median time of a step; the median over rounds is reported. It is the
-cost of augmentation if nothing overlaps. Where the backend prefetches, a batch is prepared while the previous step
-runs.
+the median time to augment a batch divided by the median time of a step; the median over rounds is reported. This is the
+cost of augmentation if nothing overlaps. If the backend prefetches, a batch is prepared while the previous step runs.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def traced_peak(work: Callable[[int], Any]) -> int:
 
 
 def measure(rounds: int, batch_size: int, batches: int, steps: int) -> dict[str, Any]:
-    """Augment and train in turn, and return all measurements."""
+    """Augment and train in turns, and return all measurements."""
     dataset = get_dataset("cifar100")
     assert dataset.image_shape is not None
     assert dataset.mean is not None

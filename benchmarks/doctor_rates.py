@@ -35,7 +35,7 @@ FLOW = ("vanishing gradients", "exploding gradients")
 
 
 def verdicts(seeds: range) -> Iterator[dict[str, Any]]:
-    """The five VGG networks before training: right if the diagnosis has the expected kind and not the other one."""
+    """The five VGG networks before training: a diagnosis is right if its kinds of `FLOW` are the expected ones."""
     for name, expected in VERDICTS.items():
         diagnoses = [doctor(name, seed=seed) for seed in progress(seeds, name)]
         right = [[kind for kind in d.kinds if kind in FLOW] == ([expected] if expected else []) for d in diagnoses]
@@ -51,7 +51,7 @@ def verdicts(seeds: range) -> Iterator[dict[str, Any]]:
 
 
 def _ratio(diagnosis: Diagnosis) -> float:
-    """Return the first layer's gradient divided by the last layer's, from the finding or the note that all is fine."""
+    """Return the first layer's gradient divided by the last layer's, from a finding or a note on healthy gradients."""
     for finding in diagnosis.findings:
         if "first_to_last" in finding.values:
             return float(finding.values["first_to_last"])

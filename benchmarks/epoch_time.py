@@ -6,7 +6,7 @@
 The speed of a machine can change by tens of percent within minutes, so the networks take turns: in each round, each
 trains one block of steps while the others wait. The time of an epoch is the time of a step times the steps per epoch,
 so batch sizes and copies of the training images count; validation does not. A ratio is the median over rounds of a
-run's time divided by that of the first run. Images are synthetic, with the shape and number of classes of the recipe's
+run's time divided by the first run's time. Images are synthetic, with the shape and number of classes of the recipe's
 dataset. Each run is a process of about 1 GB that lives until the end: select some runs of a large study with `--only`.
 """
 
@@ -70,7 +70,7 @@ def contend(recipe_json: str, steps: int, threads: int, pipe: Connection) -> Non
     labels = np.arange(count) % classes
     content = {"images": images, "labels": labels, "test_images": images[:100], "test_labels": labels[:100]}
     kzoo.register_dataset("synthetic", lambda data_dir: content)
-    # Copies of an expansion make an epoch longer, not a step: `images_per_epoch` counts them, so none are made.
+    # An expansion lengthens an epoch, not a step: leave it out here, because `images_per_epoch` counts its copies.
     changes = {"split": Split(validation=2), "epochs": 1, "expansions": (), "class_names": None, "image_size": None}
     augmentation = recipe.resolved().augmentation
     changes |= {"train_size": None, "augmentation": augmentation, "normalization": recipe.normalization}
@@ -93,7 +93,7 @@ class Contender:
         self.process.start()
         child_pipe.close()
         self.reply = self._receive()
-        self.seconds: list[float] = []  # of an epoch, one per round
+        self.seconds: list[float] = []  # per epoch, one value per round
 
     def _receive(self) -> dict[str, Any]:
         try:
@@ -102,7 +102,7 @@ class Contender:
             raise SystemExit(f"the process of {self.label} failed: see its error above") from None
 
     def block(self, steps: int) -> float:
-        """Train some steps and return the median seconds per step, without the first, which has cold caches."""
+        """Train some steps and return the median seconds per step, without the first step, whose caches are cold."""
         self.pipe.send(steps + 1)
         self.reply = self._receive()
         return median(self.reply["seconds"][1:])

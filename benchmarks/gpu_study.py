@@ -86,7 +86,7 @@ def requested(words: list[str], precision: str) -> list[Recipe]:
 
 
 def copy_results(directory: Path, out: Path) -> None:
-    """Copy what is worth keeping of a run's directory."""
+    """Copy the record, recipe and best weights of a finished run, or the whole directory of an unfinished one."""
     target = out / directory.name
     if (directory / "result.json").exists():
         shutil.rmtree(target, ignore_errors=True)
@@ -115,7 +115,7 @@ def train(recipe: Recipe, directory: Path) -> str:
 
 
 def main() -> None:
-    """Pack datasets, or train recipes until the time is over."""
+    """Pack datasets, or train recipes until the time limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack")
@@ -140,9 +140,9 @@ def main() -> None:
     limit = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
     limit.daemon = True
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # raises KeyboardInterrupt between runs, too
-    limit.start()
-    directory = Path()
+    directory: Path | None = None
     try:
+        limit.start()
         for recipe in recipes:
             directory = options.directory / folder_name(recipe.name, recipe.digest())
             print(f"{recipe.name} seed {recipe.seed}: ", end="", flush=True)
@@ -150,7 +150,8 @@ def main() -> None:
             copy_results(directory, options.out)
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", flush=True)
-        copy_results(directory, options.out)
+        if directory is not None:
+            copy_results(directory, options.out)
     except KzooError as error:
         parser.error(str(error))
     finally:

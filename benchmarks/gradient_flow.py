@@ -62,13 +62,13 @@ class Clock:
 
 
 def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, Any]:
-    """Train a recipe for `rounds` short epochs of `steps` steps; `share` evaluates the result.
+    """Train a recipe for `rounds` short epochs of `steps` steps, after a first one that does not count.
 
-    The first epoch and the first step of each epoch are left out, because caches are cold or functions are traced.
+    The first step of each epoch does not count either, because caches are cold or functions are traced.
 
     Returns:
-        Seconds of ``"wall"`` clock and of ``"processor"`` time: ``step`` of a training step, ``probe`` of gradient flow
-        in an epoch, ``start`` of its setup; and the recipe's ``epochs`` and ``steps`` per epoch.
+        Seconds by ``"wall"`` clock and ``"processor"`` time: ``step`` for a training step, ``probe`` for gradient flow
+        in an epoch, ``start`` for its setup; also the recipe's ``epochs`` and ``steps`` per epoch.
     """
     with quiet_import():
         import keras
@@ -84,7 +84,7 @@ def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, 
         setattr(GradientFlowCallback, name, clock.timed(name, getattr(GradientFlowCallback, name)))
 
     class Steps(keras.callbacks.Callback):
-        """Times training steps. It is called after gradient flow, so it does not include it."""
+        """Times training steps, without gradient flow, whose callback is called first."""
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             self.start = clock.now()
@@ -101,7 +101,7 @@ def measure(recipe: str, *, rounds: int, steps: int, threads: int) -> dict[str, 
     for kind, durations in (("wall", clock.wall), ("processor", clock.processor)):
         in_steps = np.add(durations["on_train_batch_begin"], durations["on_train_batch_end"])
         in_steps = in_steps.reshape(rounds + 1, steps)
-        # In most steps, the callback only checks the number of the step; a full epoch has more of them.
+        # In most steps, the callback only checks the number of the step; a full epoch has more of these steps.
         idle = float(np.median(in_steps))
         probes = np.array(durations["on_epoch_end"])[1:] + in_steps[1:].max(axis=1) + idle * (result["steps"] - 1)
         blocks = np.reshape(durations["step"], (rounds + 1, steps))[1:, 1:]

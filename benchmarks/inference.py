@@ -115,7 +115,7 @@ def prepare(network: str, folder: Path) -> dict[str, Any]:
     axes = {"image": {0: "batch"}}
     with quiet_import(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The older exporter of PyTorch: the newer one needs another package.
+        # Use PyTorch's older exporter, because the newer one needs another package.
         torch.onnx.export(
             net, (example,), folder / "torch.onnx", input_names=["image"], dynamic_axes=axes, dynamo=False
         )

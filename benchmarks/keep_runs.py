@@ -6,12 +6,12 @@ Run it as often as you like while other runs are still training: it skips runs t
 nothing to the runs. For each finished run of a study, it
 
 1. copies the record to `results/` with a checksum, as `kzoo study collect` does;
-2. makes a weight set, or replaces the packaged one if that was trained for fewer epochs. It does so only if the recipe
-   (including seed and options) is the first one of a report for its model and dataset;
+2. makes a weight set, or replaces a packaged one that was trained for fewer epochs, but only if the recipe (including
+   seed and options) is a report's first one for its model and dataset;
 3. measures the accuracy on shifted and rotated test images, if a study's claims need it (takes minutes per run and
    needs the data, `KZOO_DATA_DIR`; `--no-invariance` skips it).
 
-Then docs/generate.py updates the tables. An older kzoo may have trained the runs: a record includes its commit.
+Then docs/generate.py updates the tables. An older kzoo may have trained the runs: each record includes the commit.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def collect_records(runs: Path, results: Path) -> list[Path]:
 def publishable(item: RecordFile) -> bool:
     """Return whether a run's weights represent its model: its recipe is a report's first one for the model and dataset.
 
-    Later recipes of the same model and dataset are variations of a study: their weight sets need other tags, see
-    ``kzoo weights save --tag``.
+    Later recipes of the same model and dataset are variations of a study: their weight sets need other tags (see
+    ``kzoo weights save --tag``).
     """
     recipe = item.recipe
     if item.record.status != "completed" or recipe.model_options:

@@ -1,6 +1,7 @@
-"""Networks with a known fault for the doctor to find: eight faults with random severity, location and base network.
+"""Networks with a known fault for the doctor to find.
 
-`plant(fault, seed)` returns a `Case`, which depends only on the seed. The images are scikit-learn's digits.
+There are eight faults and a variant of one, with random severity, location and base network. `plant(fault, seed)`
+returns a `Case`, which depends only on the seed. The images are scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BASES = (
     "vgg-a-bn",
     "resnet10",
 )
-"""Networks in which faults are planted; otherwise healthy on digits, with the optimizers of their recipes."""
+"""Networks in which faults are planted; without a fault, they are healthy on digits with their recipes' optimizers."""
 
 
 @dataclass
@@ -134,9 +135,10 @@ def _labels_shuffled(seed: int, rng: np.random.Generator) -> Case:
     size = int(rng.integers(300, len(case.labels)))
     case.images, labels = case.images[:size], case.labels[:size]
     shift = int(rng.integers(1, size))
-    case.labels = np.roll(labels, shift) if rng.integers(2) else rng.permutation(labels)
+    shifted = bool(rng.integers(2))
+    case.labels = np.roll(labels, shift) if shifted else rng.permutation(labels)
     case.kinds = ("labels not explained by pixels",)
-    case.detail = f"{size} images, {'shuffled or shifted'}"
+    case.detail = f"{size} images, {'shifted' if shifted else 'shuffled'}"
     return case
 
 
@@ -190,7 +192,7 @@ def _duplicated_index(seed: int, rng: np.random.Generator) -> Case:
         case.kinds = ("class never occurs",)
         case.detail = f"{case.detail}, class {one} has index {other}"
         return case
-    # One class with two indices: remove class `other`, and give its index to a part of class `one`.
+    # One class with two indices: remove class `other` and give its index to some images of class `one`.
     keep = case.labels != other
     case.images, case.labels = case.images[keep], case.labels[keep]
     share = rng.uniform(0.3, 0.7)

@@ -6,10 +6,10 @@ This takes about 35 minutes on two cores with JAX, and about 50 with TensorFlow.
 repetitions so far: the same command resumes from it and prints the counts of all repetitions.
 
 A repetition starts `kzoo search FILE --workers 3` on digits, and sends SIGKILL at a random moment to the process of one
-trial, to two of them, to the owner of the search, or to all of these. The moment is when a random part of all epochs
-(0 to 95%) has been trained or, in one case of six, a few seconds after the start. If the owner was killed, the same
-command is run again. Then the search must end within a time limit. Every trial must be completed once, with values that
-no other trial has, and its directory must contain every epoch once. No process may repeat an epoch that was in a
+trial, the processes of two trials, the owner of the search, or all of these. The moment is when a random part of all
+epochs (0 to 95%) has been trained or, in one case in six, a few seconds after the start. If the owner was killed, the
+same command is run again. Then the search must end within a time limit. Every trial must be completed once, with values
+that no other trial has, and its directory must contain every epoch once. No process may repeat an epoch that was in a
 checkpoint when another process was killed: each segment of a run starts where the previous one ended, or within the
 epoch after that.
 """
@@ -76,7 +76,7 @@ class Outcome:
 
 
 def write_search(folder: Path, trials: int, epochs: int) -> Path:
-    """Write a file with a search that is cheap."""
+    """Write the file of a cheap search."""
     path = folder / "cheap_search.py"
     path.write_text(SEARCH.format(trials=trials, epochs=epochs))
     return path

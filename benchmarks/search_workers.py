@@ -3,8 +3,8 @@
     python benchmarks/search_workers.py
 
 All trials have the same size and train on digits. Throughput excludes start-up: it is measured from the time when every
-worker has finished its first trial until the first worker finishes its last one. It includes the whole trial: to build
-and trace the model, to train it, and to write the record.
+worker has finished its first trial until the first worker finishes its last one. It includes the whole trial: building
+and tracing the model, training it, and writing the record.
 
 Two cores of a machine are rarely twice as fast as one, because they share a cache, memory, or the time of a host. A
 third contender shows what the machine allows: two independent searches of one worker each, at the same time. The

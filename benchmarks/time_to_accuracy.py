@@ -5,7 +5,7 @@
 
 Both have the same images, batches (`kzoo.data.Batches`), whitening kernel, learning rates and updates. They take turns,
 block by block, because the speed of a machine can change by tens of percent within minutes; see `train_throughput.py`.
-With `--whole`, only training steps count, not start, compilation or test.
+With `--whole`, only training steps count, not start-up, compilation or test.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def contend(name: str, job: Job, pipe: Connection) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     timer = peers.StepTimer(pipe)
     scores = {"kzoo": _kzoo, "pytorch": _pytorch}[name](job, timer)
-    timer.before()  # replies to the last block and waits for the request of the scores
+    timer.before()  # replies to the last block and waits until the scores are requested
     pipe.send(scores)
 
 
@@ -72,7 +72,7 @@ def _kzoo(job: Job, timer: peers.StepTimer) -> dict[str, float]:
 
 
 def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
-    """Run the loop like its author: Muon for the kernels, SGD for the other parameters, a learning rate per step."""
+    """Train as in the author's code: Muon for the kernels, SGD for the other parameters, a learning rate per step."""
     import torch
 
     from kzoo.training.build import build_model, load_parts
@@ -173,8 +173,8 @@ def measure(job: Job, *, rounds: int, steps: int, whole: bool, target: float) ->
 
     Returns:
         By contender: seconds per step in each block (medians); for `whole` runs also the seconds of all steps, the test
-        accuracies, and ``seconds_to_target``: the seconds, if the accuracy with test-time augmentation reaches the
-        target, or None. And ``ratio``: kzoo's seconds per step divided by PyTorch's, the median over the blocks.
+        accuracies, and ``seconds_to_target``: the same seconds, or None if the accuracy with test-time augmentation
+        misses the target. Also ``ratio``: kzoo's seconds per step divided by PyTorch's, the median over the blocks.
     """
     recipe = job.recipe()
     children = [Contender(name, job, contend) for name in CONTENDERS]

@@ -44,7 +44,7 @@ class Contender:
             raise SystemExit(f"the process of {self.name} failed: see its error above") from None
 
     def block(self, steps: int) -> dict[str, Any]:
-        """Train some steps and return the reply, see `peers.StepTimer`."""
+        """Train some steps and return the reply; see `peers.StepTimer`."""
         self.pipe.send(steps)
         self.reply = self._receive()
         return self.reply
@@ -78,8 +78,8 @@ def measure(
 
     Returns:
         ``contenders``: by name, seconds per step in each block (``blocks``: medians; ``processor``: means, of all
-        threads), images per second, and peak memory in bytes; ``ratios``: by name, kzoo's throughput divided by that
-        of the contender (median, smallest and largest round).
+        threads), images per second, and peak memory in bytes; ``ratios``: by name, kzoo's throughput divided by the
+        contender's (median, smallest and largest round).
     """
     job = peers.Job(network, warmup + rounds * (steps + 1) + 1, batch_size, threads)
     batch = job.recipe().batch_size

@@ -12,20 +12,20 @@ from hypothesis import settings
 
 from kzoo.cli import main
 
-# Tests that start other processes pass this on; two threads are what continuous integration has.
+# Tests that start other processes pass this on.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Few examples, the same each time, in the default run; many new ones in .ci/full (pytest --hypothesis-profile=many).
+# The default run uses a few fixed examples; .ci/full uses many new ones (pytest --hypothesis-profile=many).
 settings.register_profile("few", max_examples=15, deadline=None, derandomize=True)
 settings.register_profile("many", max_examples=200, deadline=None)
 settings.load_profile("few")
 
-# Nothing that is imported while tests are collected goes away: to look for garbage meanwhile takes seconds.
+# Modules that are imported while tests are collected are never freed, and looking for garbage meanwhile takes seconds.
 gc.disable()
 
 
 def pytest_collection_finish():
-    """What is imported by now stays, so that the garbage collector need not go through it again and again."""
+    """Freeze everything imported so far, so that the garbage collector does not go through it again and again."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -33,7 +33,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Fixtures of modules, which are made outside of tests, do not see the machine's cache and configuration either."""
+    """Hide the machine's cache and configuration from module fixtures too, which run outside of tests."""
     folder = tmp_path_factory.mktemp("machine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KZOO_CACHE", str(folder / "cache"))
@@ -52,9 +52,9 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @contextlib.contextmanager
 def graphs(made):
-    """On TensorFlow, `made` says whether training and predicting make graphs within it; elsewhere nothing changes.
+    """On TensorFlow, `made` determines whether training and predicting make graphs; other backends do not change.
 
-    Making a graph takes longer than the few steps for which a small test would use it.
+    Making a graph takes longer than the few steps that a small test runs with it.
     """
     import keras
 
@@ -75,8 +75,8 @@ def graphs(made):
 def eagerly():
     """Trains and predicts without graphs in a whole module (``pytestmark = pytest.mark.usefixtures("eagerly")``).
 
-    It is for modules about what surrounds training; those about training itself, as `tests/training/test_resume.py`
-    and `test_fast.py`, make graphs as a user's run does.
+    It is for modules that test what surrounds training. Modules that test training itself, such as
+    `tests/training/test_resume.py` and `test_fast.py`, make graphs, as a user's run does.
     """
     with graphs(made=False):
         yield
@@ -84,14 +84,14 @@ def eagerly():
 
 @pytest.fixture
 def eagerly_once():
-    """The same in one test."""
+    """Trains and predicts without graphs in one test."""
     with graphs(made=False):
         yield
 
 
 @pytest.fixture(scope="session")
 def data_dir():
-    """The folder of real data; tests that need it are marked `data` and skip where there is none."""
+    """The folder of real data; tests that need it are marked `data` and are skipped without it."""
     folder = os.environ.get("KZOO_DATA_DIR")
     if not folder or not Path(folder).is_dir():
         pytest.skip("KZOO_DATA_DIR names no folder with real data prepared by tensorflow-datasets")
@@ -103,7 +103,7 @@ def digits_run(tmp_path_factory):
     """A LeNet that knows the digits, for all tests that read a run. A test that changes it copies its directory."""
     import kzoo
 
-    # Test processes that run at the same time share the run: the first one that asks for it trains it.
+    # Parallel test processes share the run: the first one that needs it trains it.
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digits"
     shared.mkdir(exist_ok=True)
@@ -111,7 +111,7 @@ def digits_run(tmp_path_factory):
     with filelock.FileLock(shared / "lock"):
         if (directory / "result.json").exists():
             return kzoo.Run(directory)
-        with graphs(made=True):  # also where the first test that asks for it makes none
+        with graphs(made=True):  # even if the test that needs the run first makes none
             return kzoo.train(
                 "lenet2-max", dataset="digits", epochs=5, batch_size=20, directory=directory, progress=False
             )

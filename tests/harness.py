@@ -1,4 +1,4 @@
-"""Checks for every model, whoever built it: build, call, save, reload, mixed precision, different kernels per layer."""
+"""Checks for any model: build, call, save, reload, mixed precision, different kernels per layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def call(model: Any, x: np.ndarray) -> np.ndarray:
         return keras.ops.convert_to_numpy(model(x, training=False))
     import jax
 
-    # As one program, as in training: called as it is, JAX would compile each operation of each shape by itself.
+    # Compile one program, as in training: otherwise, JAX compiles each operation separately for each shape.
     state = [
         [variable.value for variable in kind] for kind in (model.trainable_variables, model.non_trainable_variables)
     ]
@@ -42,7 +42,7 @@ def parameters(model: Any) -> int:
 
 
 def randomize(model: Any, seed: int = 0) -> None:
-    """Give every bias and BatchNorm vector random values, so that leaving one out is seen."""
+    """Give every bias and BatchNorm vector random values, so that a missing one is noticed."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -57,7 +57,7 @@ def check_model(build: Build, folder: Path, trainable: int | None = None) -> Non
     """All checks on one model.
 
     Args:
-        build: makes the model anew.
+        build: builds a new model.
         folder: where to save.
         trainable: how many trainable parameters it must have.
     """
@@ -90,7 +90,7 @@ def check_stock(model: Any) -> None:
 def check_kernels_differ(model: Any) -> None:
     """No two layers start with the same kernel (as they do when they share an initializer).
 
-    Zeros and ones are left out: filters that begin as the identity have nothing else.
+    Zeros and ones do not count: filters that start as the identity have nothing else.
     """
     kernels = [np.asarray(keras.ops.convert_to_numpy(w)) for w in model.trainable_weights if w.name == "kernel"]
     assert kernels
@@ -116,7 +116,7 @@ def check_reload(model: Any, folder: Path) -> None:
 
 
 def check_mixed_precision(build: Build) -> None:
-    """In bfloat16: same outputs but for rounding, ends in float32, variables in float32."""
+    """In bfloat16: the same outputs apart from rounding, float32 at the end, float32 variables."""
     precise = build()
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

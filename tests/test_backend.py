@@ -1,4 +1,4 @@
-"""What kzoo sets in the environment before TensorFlow reads it."""
+"""Environment variables that kzoo sets before TensorFlow reads them."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def test_onednn_is_turned_on_unless_the_user_has_decided(machine, loaded, before
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     if loaded:
         monkeypatch.setitem(sys.modules, "tensorflow", object())
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # chosen: it is not looked for
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # chosen, so kzoo does not look for one
     monkeypatch.delenv(ONEDNN, raising=False)
     if before:
         monkeypatch.setenv(ONEDNN, before)
@@ -104,7 +104,7 @@ def test_gpus_are_hidden_and_come_back(monkeypatch):
     assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("JAX_PLATFORMS")) == ("2", None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with without_gpus():
-        assert os.environ.get("JAX_PLATFORMS") is None  # there is none to hide
+        assert os.environ.get("JAX_PLATFORMS") is None  # there is no GPU to hide
 
 
 def test_the_backend_in_keras_file_is_used_where_tensorflow_is_missing(monkeypatch, tmp_path):

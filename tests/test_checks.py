@@ -1,4 +1,4 @@
-"""Option values that are refused: each names the option and the value."""
+"""Option values that are refused: each error names the option and the value."""
 
 import json
 
@@ -11,7 +11,7 @@ from kzoo.models import MLP, VGG, VGG08, VGGADE, VGGE, LeNet, ResNet
 
 
 def named(value):
-    """A test's name, the same in every process: a function's name, else the value."""
+    """A test's name, which is the same in every process: a function's name, or the value."""
     return getattr(value, "__name__", str(value)[:60])
 
 

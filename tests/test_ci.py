@@ -51,6 +51,6 @@ def test_tests_that_are_named_exist():
 
 
 def test_no_two_files_of_tests_share_a_name():
-    """pytest imports them by it, and refuses the second; seen only where the whole suite is collected."""
+    """pytest imports test files by name and refuses a second one, but only if it collects the whole suite."""
     names = [path.name for path in CI.parent.glob("tests/**/test_*.py")]
     assert sorted(names) == sorted(set(names))

@@ -43,7 +43,7 @@ def test_in_a_notebook_nothing_is_redrawn_and_nothing_is_html(kernel, monkeypatc
     shell = type("ZMQInteractiveShell" if kernel else "TerminalInteractiveShell", (), {})()
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     assert console.in_notebook() == kernel
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes every output for a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then treats every output as a terminal
     made = console.plain_console(file=io.StringIO())
     assert made.is_terminal != kernel
     assert not made.is_jupyter

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what cannot be read is one error."""
+"""Files are written whole or not at all, and a file that cannot be read is one error."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is imported when: kzoo itself, its help and its lists load neither Keras nor a backend."""
+"""kzoo itself, its help and its lists load neither Keras nor a backend; packages import only from lower ones."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ STATEMENTS = [
 
 @pytest.fixture(scope="module")
 def loaded():
-    """What each statement loads that those before it did not, in a fresh process that runs one after the other."""
+    """The modules that each statement loads in addition to earlier ones, in one new process that runs all of them."""
     code = (
         f"import json, sys\nloaded = []\nfor statement in {STATEMENTS!r}:\n    before = set(sys.modules)\n"
         "    try:\n        exec(statement, {})\n    except SystemExit:\n        pass\n"
@@ -96,11 +96,11 @@ PACKAGES = [
     ),
     *("demo", "html_report", "cli"),
 ]
-"""From the lowest to the highest: a package imports only from those below it, late imports included."""
+"""From the lowest to the highest: a package imports only from lower ones, also in late imports."""
 
 
 def imports():
-    """(file, imported package) of every import of one package of kzoo by another, modules named by text included."""
+    """(file, imported package) of every import between packages of kzoo, including modules named in strings."""
     root = Path(kzoo.__file__).parent
     for path in sorted(root.rglob("*.py")):
         file = path.relative_to(root).as_posix()
@@ -147,7 +147,7 @@ def test_modules_and_names_in_docstrings_exist():
     assert len(references) > 100
 
     def exists(parts):
-        """Whether the longest part of a path that is a module defines, imports or exports the name after it."""
+        """Whether the longest start of a path that is a module defines, imports or exports the next name."""
         for count in range(len(parts), 0, -1):
             base = root.joinpath(*parts[:count])
             file = base.with_suffix(".py") if base.with_suffix(".py").exists() else base / "__init__.py"

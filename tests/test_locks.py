@@ -1,4 +1,4 @@
-"""Only one process writes to a directory, and whoever looks at it leaves nothing behind."""
+"""Only one process writes to a directory, and a process that only reads leaves nothing behind."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ resource = pytest.importorskip("resource", reason="Windows has none")
 def test_the_peak_is_the_systems(monkeypatch):
     (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert memory.peak_memory() == pytest.approx(int(kilobytes) * 1024, rel=0.05)
-    monkeypatch.setattr(sys, "platform", "darwin")  # where the system counts in bytes
+    monkeypatch.setattr(sys, "platform", "darwin")  # macOS counts in bytes
     assert memory.peak_memory() == pytest.approx(int(kilobytes), rel=0.05)
 
 

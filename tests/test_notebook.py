@@ -1,4 +1,4 @@
-"""How objects are printed in a line, and how notebooks show them."""
+"""How objects are printed in one line, and how notebooks show them."""
 
 import html.parser
 import io
@@ -52,7 +52,7 @@ OBJECTS = {
 
 
 class Checked(html.parser.HTMLParser):
-    """Every tag is closed in order; gathers the text and counts tags."""
+    """Checks that tags are closed in order; collects the text and the tags."""
 
     def __init__(self, text):
         super().__init__()
@@ -118,7 +118,7 @@ def test_long_tables_and_gaps_in_curves():
     assert notebook.curve([]) == ""
     assert "more" not in notebook.table(("n",), [(i,) for i in range(100)])
 
-    # From the left edge to the right one, the highest value at the top.
+    # The curve goes from the left edge to the right one, with the highest value at the top.
     line = notebook.curve([1.0, float("nan"), None, 3.0, 2.0], width=104, height=24)
     assert 'points="2.0,22.0 77.0,2.0 102.0,12.0"' in line
     assert 'width="104" height="24"' in line

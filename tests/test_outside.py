@@ -1,4 +1,4 @@
-"""From outside the package: another package's model, dataset and recipe are listed, trained, resumed, used."""
+"""Another package's model, dataset and recipe are listed, trained, resumed and used."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SOURCE = Path(__file__).with_name("outside")
 
 @pytest.fixture(scope="module")
 def kzoo_command(tmp_path_factory):
-    """Runs the command line where the other package is installed; returns the finished process."""
+    """Runs the command line with the other package installed; returns the finished process."""
     directory = tmp_path_factory.mktemp("outside")
     copy = shutil.copytree(SOURCE, directory / "source")  # a build leaves files next to its source
     site = directory / "site"

@@ -20,7 +20,7 @@ from kzoo.convolution.fft import transform_sizes
 Status = Literal["holds", "does not hold", "not enough runs"]  # the same words as in kzoo.studies
 DIFFERENCE = 1.05
 AGREEING = 0.8
-COUNTED = 10**6  # bytes of a result: compared with a smaller one, even a single map is large
+COUNTED = 10**6  # bytes: smaller results are left out, because even a single map is large in comparison
 LITTLE = 100_000  # bytes: Python's objects take less
 
 
@@ -29,7 +29,7 @@ class Finding:
     """One claim and its verdict.
 
     Attributes:
-        claim: in our words.
+        claim: the claim in our words.
         source: the report and its section.
         status: ``"holds"``, ``"does not hold"`` or ``"not enough runs"``.
         evidence: the measured values behind the verdict.

@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         point: the convolution.
         times: seconds by contender and by ``"forward"`` or ``"total"`` (forward and backward), one value per round.
-        pair: the same for SciPy's function alone.
+        pair: seconds of SciPy's function alone, by ``"forward"`` or ``"total"``.
         skipped: by contender that was left out, the reason.
         memory: by algorithm and function, bytes ``predicted``, ``measured`` and of the ``result``.
         framework_memory: bytes of the backend by ``"forward"`` and ``"total"``, including results; None if not
@@ -46,7 +46,7 @@ class Measured:
         return median(self.times[contender][kind]) if contender in self.times else None
 
     def ratios(self, slower: str, faster: str, kind: str = "total") -> list[float]:
-        """Return the time of the first divided by that of the second, by round; empty if either was left out."""
+        """Return the time of `slower` divided by the time of `faster`, by round; empty if either was left out."""
         if slower not in self.times or faster not in self.times:
             return []
         first, second = self.times[slower][kind], self.times[faster][kind]
@@ -148,7 +148,7 @@ class Comparison:
         """Read a file that ``python -m benchmarks.convolution --save`` wrote.
 
         Raises:
-            InputError: it cannot be read, or is not such a file.
+            InputError: the file cannot be read, or is not a comparison.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -172,19 +172,19 @@ def compare(
     """Measure the time and memory of every algorithm, and of the active Keras backend, as convolutions grow.
 
     Contenders take turns in rounds, and the median counts. All use padding "same", stride 1 and float32, with the
-    default number of threads of the libraries. Loops are timed on one image, and their time is multiplied by the batch.
+    libraries' default number of threads. Loops are timed on one image, and their time is multiplied by the batch size.
 
     Args:
         quick: fewer points and rounds, under a minute.
         framework: whether to compare with the active Keras backend.
-        series: other points than those of `benchmarks.convolution.points`, with the same names.
+        series: points to use instead of those in `benchmarks.convolution.points`, under the same names.
         progress: called before each step with its description, its number from 0, and the number of steps.
 
     Returns:
         All measurements.
 
     Raises:
-        InputError: the series have other names.
+        InputError: `series` has other names.
         RunFailed: the process that measures the backend's memory failed.
     """
     from benchmarks.convolution import framework_memory
@@ -275,7 +275,7 @@ class _Measurer:
                 self.rates[name] = seconds / measuring.work(point, name)
         memory = {}
         for name in ALGORITHMS:
-            # Counting memory slows Python down, and loops never need extra memory: skip them where they are slow.
+            # Counting memory slows Python down, and loops need no extra memory: skip them where they are slow.
             if name in turns and (name != "loops" or point.geometry.multiply_adds < 10**5):
                 memory[name] = measuring.memory(point, name)
         pair = turns.pop("pair").seconds

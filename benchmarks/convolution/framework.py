@@ -1,7 +1,7 @@
 """The convolution of the active Keras backend and its gradients, for comparison.
 
-TensorFlow, JAX and PyTorch each have a small function for gradients. Functions are compiled if the backend compiles,
-take and return its tensors, and return only when the result is complete.
+TensorFlow, JAX and PyTorch each have a small function for gradients. Functions are compiled if the backend compiles.
+They take and return the backend's tensors, and return only when the result is complete.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Tensors = list[Any]
 
 
 class Framework:
-    """One convolution on the active backend with fixed stride, padding and dilation; each call takes arrays."""
+    """One convolution on the active backend with fixed stride, padding and dilation."""
 
     def __init__(
         self, *, stride: Pair = 1, padding: Padding = "valid", dilation: Pair = 1, compile: bool = True
     ) -> None:
-        """See `kzoo.convolution.conv2d` for the arguments. To compile takes longer than one call without it."""
+        """See `kzoo.convolution.conv2d` for the arguments. Compiling takes longer than one uncompiled call."""
         self.name = keras.backend.backend()
         self._options = (stride, padding, dilation)
         self._forward: Callable[..., Any] = self._convolve
@@ -49,11 +49,11 @@ class Framework:
         return [ops.convert_to_tensor(array, dtype=array.dtype.name) for array in arrays]
 
     def forward(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """Return the output, see `kzoo.convolution.conv2d`."""
+        """Return the output; see `kzoo.convolution.conv2d`."""
         return _ready(self._forward(x, kernel, bias))
 
     def gradients(self, x: Any, kernel: Any, bias: Any, gradient: Any) -> Tensors:
-        """Return the output and, by autodiff, the gradients of input, kernel and bias from that of the output."""
+        """Return the output and, by autodiff, the gradients of input, kernel and bias, given the output gradient."""
         return _ready(self._gradients(x, kernel, bias, gradient))
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.convolution.framework_memory '{"batch": 8, "channels": 16, ...}'
 
-`tracemalloc` counts the memory of NumPy, but not that of a backend. A child process therefore convolves a tiny image,
+`tracemalloc` counts NumPy's memory, but not the backend's. A child process therefore convolves a tiny image,
 so that libraries are loaded, creates the arrays, and measures how far its resident size grows during one forward pass,
 and during one forward and backward pass.
 """
@@ -57,7 +57,7 @@ def measure_here(fields: dict[str, Any]) -> dict[str, int]:
 
 
 def measure(fields: dict[str, Any]) -> dict[str, int] | None:
-    """Run `measure_here` in a child process; None if the system (not Linux) does not report the largest resident size.
+    """Run `measure_here` in a child process; return None if the system does not report resident sizes (not Linux).
 
     Raises:
         RunFailed: the child failed.

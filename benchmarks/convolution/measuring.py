@@ -25,7 +25,7 @@ from kzoo.convolution.conv import (
 )
 
 FRAMEWORK = "framework"
-SHORTEST = 1e-3  # seconds: faster calls are repeated until they take as long
+SHORTEST = 1e-3  # seconds: faster calls are repeated until they take this long
 SLOW = 0.3  # seconds: slower calls need no warm-up
 
 
@@ -48,7 +48,7 @@ class Budget:
 
 FULL_BUDGET = Budget(rounds=7, seconds=4.0, longest=12.0)
 QUICK_BUDGET = Budget(rounds=3, seconds=0.4, longest=0.6)
-# Loops are timed on one image; always at the standard point, for the ratio to im2col.
+# Loops are timed on one image. At the standard point they are never skipped, because of the ratio to im2col.
 LOOPS_BATCH = 1
 
 # Functions by "forward" and "backward", which add up to "total"; or by "forward" and "total" if one call does both.
@@ -145,7 +145,7 @@ def times(point: Point, contenders: Mapping[str, Callable[[], Turn]], rounds: in
 
 
 def work(point: Point, algorithm: str) -> float:
-    """Return a number that the time of a slow algorithm is proportional to, to predict the time of the next point."""
+    """Return a number proportional to the time of a slow algorithm, to predict its time at the next point."""
     geometry = point.geometry
     if algorithm == "loops":
         return geometry.images(LOOPS_BATCH).multiply_adds

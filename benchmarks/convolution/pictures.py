@@ -20,9 +20,7 @@ SHOWN = (2, 3)  # the position of the highlighted output
 BLUE, RED, GREEN = COLORS[0], COLORS[1], COLORS[2]
 
 
-def _grid(
-    axes: Any, values: np.ndarray, *, form: str = "{:g}", shade: np.ndarray | None = None, **options: Any
-) -> None:
+def _grid(axes: Any, values: np.ndarray, *, shade: np.ndarray | None = None, **options: Any) -> None:
     """Draw a map as squares with numbers in them."""
     rows, across = values.shape
     shown = np.zeros_like(values, float) if shade is None else shade
@@ -143,7 +141,7 @@ def picture_im2col() -> Figure:
 
 
 def picture_col2im() -> Figure:
-    """Draw how often each pixel is repeated, which is the sum that col2im computes if all gradients are 1."""
+    """Draw how often each pixel is repeated: the sum that col2im computes if all gradients are 1."""
     figure = new_figure(8.4, 3.0)
     cases = (("padding same", 1, 1, 1), ("stride 2", 2, 1, 1), ("dilation 2", 1, 2, 2))
     for axes, (title, stride, padding, dilation) in zip(figure.subplots(1, 3), cases, strict=True):

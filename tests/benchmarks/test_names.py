@@ -1,4 +1,4 @@
-"""The scripts in benchmarks/, docs/ and tuning/ use names that kzoo has: much of their code runs in no test."""
+"""The scripts in benchmarks/, docs/ and tuning/ use existing names of kzoo: tests do not run most of their code."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ def resolve(target, name):
 
 
 def missing(code):
-    """Return the names that imports from kzoo and expressions such as ``kzoo.models.get_variant`` do not find."""
+    """Return the names in imports from kzoo and expressions such as ``kzoo.models.get_variant`` that do not exist."""
     names = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "kzoo":

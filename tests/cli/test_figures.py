@@ -1,4 +1,4 @@
-"""The commands that draw: what they print, what they write, and that they overwrite nothing."""
+"""Commands that draw: what they print and write, and that they overwrite nothing."""
 
 import json
 import shutil

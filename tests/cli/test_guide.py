@@ -1,4 +1,4 @@
-"""Help in groups with examples that can be typed, shorthands of train, and the line that says what to do next."""
+"""Help in groups, its examples, the shorthands of `train`, and the line that names the next step."""
 
 import contextlib
 import importlib
@@ -22,7 +22,7 @@ SEARCH = Path(__file__).parents[2] / "tuning" / "vgg38_learning_rate.py"
 
 
 def commands(group=ROOT, prefix=""):
-    """Every command by its full name."""
+    """Yield the full name of every command, and the command."""
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "commands"):
@@ -35,7 +35,7 @@ def commands(group=ROOT, prefix=""):
 
 @pytest.fixture(autouse=True)
 def nothing_passed_on(monkeypatch):
-    """Each command is a process of its own for a user; here, what one passes on must not reach the next."""
+    """Clear what the last command passed on: for a user, each command is a separate process."""
     monkeypatch.setattr(guide, "passed_on", [])
 
 
@@ -115,12 +115,12 @@ def test_wrong_shorthands_are_one_line(command):
 
 def test_the_next_step_is_shown_only_on_a_terminal(command, monkeypatch):
     assert "next:" not in command("list", "vgg08*")[1]
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # like a terminal
     assert "next: kzoo info NAME" in command("list", "vgg08*")[1]
     assert "next: kzoo study run rescue" in command("study", "show", "rescue")[1]
     assert "next:" not in command("list", "vgg08*", "--json")[1]
     assert "next:" not in command("list", "nothing")[1]
-    monkeypatch.setenv("COLUMNS", "20")  # a narrow one, where it still is one line that can be copied
+    monkeypatch.setenv("COLUMNS", "20")  # narrow, but the step stays on one line that can be copied
     assert "next: kzoo study run rescue" in command("study", "show", "rescue")[1]
 
 
@@ -130,8 +130,8 @@ def test_the_next_step_is_shown_only_on_a_terminal(command, monkeypatch):
         ("kzoo study show", {"name": "my study"}, {}, "next: kzoo study run 'my study'"),
         ("kzoo train", {}, {"directory": "runs/a b"}, "next: kzoo report 'runs/a b'"),
         ("kzoo train", {"directory": "given"}, {"directory": "found"}, "next: kzoo report found"),
-        ("kzoo train", {"directory": None}, {}, ""),  # not known
-        ("kzoo demo", {"target": "x"}, {}, ""),  # nothing is suggested
+        ("kzoo train", {"directory": None}, {}, ""),  # the directory is unknown
+        ("kzoo demo", {"target": "x"}, {}, ""),  # no next step
         ("kzoo data get", {"name": "cifar10"}, {}, "next: kzoo train RECIPE --dataset cifar10"),
         ("kzoo study table", {"name": "a", "as_markdown": True}, {}, ""),
         ("kzoo study table", {"name": "a", "as_markdown": False}, {}, "next: kzoo study report a"),
@@ -184,7 +184,7 @@ def test_flags_are_off_by_default_and_counts_begin_at_one():
                 assert parameter.default is False, (name, parameter.name)
             least = getattr(
                 getattr(parameter, "type", parameter), "min", None
-            )  # where it is depends on typer's version
+            )  # its location depends on typer's version
             assert least in (None, 0 if parameter.name in ("seed", "port") else 1), (name, parameter.name)
 
 
@@ -208,7 +208,7 @@ LIBRARY = {
     "train": ("kzoo.training.train:train", {"fresh": "fresh", "extend": "extend", "directory": "directory"}),
     "weights save": ("kzoo.training.publishing:save_weights_set", {"tag": "tag", "half": "half"}),
 }
-"""By command: the function that does its work, and which of the command's options are which of its arguments."""
+"""By command: the function that does its work, and the function's argument for each of some options."""
 
 
 @pytest.mark.parametrize("name", LIBRARY)

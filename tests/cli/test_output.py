@@ -1,4 +1,4 @@
-"""What is printed: names, paths and classes as they are, on whatever encoding the output has."""
+"""Printed output: names, paths and classes are unchanged, and outputs of any encoding work."""
 
 import io
 import os
@@ -61,7 +61,7 @@ def test_a_whole_run_on_an_output_that_is_not_utf_8(encoding):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_characters_that_the_output_cannot_encode_are_question_marks(encoding, monkeypatch):
-    errors = {"stdout": "strict", "stderr": "backslashreplace"}  # as Python opens them
+    errors = {"stdout": "strict", "stderr": "backslashreplace"}  # as Python opens the streams
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding, errors=kind) for name, kind in errors.items()}
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
@@ -92,7 +92,7 @@ def test_an_inaccessible_directory_is_one_line(monkeypatch, capsys):
     def refused(self):
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr("pathlib.Path.is_file", refused)  # tests may run as root, whom nothing is refused
+    monkeypatch.setattr("pathlib.Path.is_file", refused)  # tests may run as root, who can read everything
     monkeypatch.setattr(sys, "argv", ["kzoo", "evaluate", "locked"])
     with pytest.raises(SystemExit) as end:
         main()

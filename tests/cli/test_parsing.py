@@ -1,4 +1,4 @@
-"""Command lines that are wrong: one clear line each, and nothing loaded for it."""
+"""Wrong command lines: one clear line each, before anything is loaded."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ MISTYPED = {
     "train vgg08 --set model_options.droput=0.5": "unknown option of model 'vgg08' 'droput': did you mean 'dropout'?",
     "info vgg08 --set droput=0.5": "unknown option of model 'vgg08' 'droput': did you mean 'dropout'?",
 }
-"""Command lines with a name that does not exist, and the error that they end with; none of them needs NumPy."""
+"""Command lines with an unknown name, and the start of their error; none of them needs NumPy."""
 ELSEWHERE = {
     "train vgg08:cifar10": "this is a set of weights of model 'vgg08'",
     "train vgg08 --dataset nomod:data": "dataset 'nomod:data': there is no module 'nomod' on the Python path",
@@ -83,7 +83,7 @@ ELSEWHERE = {
     "invariance nope": "'nope' is not a run: there is no such directory",
     "report nope": "'nope' is not a run: there is no such directory",
 }
-"""Likewise, where the reader of data or of sets is loaded."""
+"""The same for command lines that load the reader of data or of weight sets."""
 
 
 def test_a_mistyped_name_is_reported_before_keras_loads():
@@ -120,7 +120,7 @@ def test_the_nearest_run_is_named(command, tmp_path):
         code, _, errors = command("evaluate", name)
         assert (code, "did you mean 'runs/default-vgg08-0123456789'?" in errors) == (2, True), errors
 
-    # A run that is not near is not named, whatever comes first.
+    # Only a run with a similar name is suggested, not the first one of the list.
     for other in ("another", "zebra"):
         (tmp_path / "work" / "runs" / other).mkdir()
         (tmp_path / "work" / "runs" / other / "recipe.json").write_text("{}")

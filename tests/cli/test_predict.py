@@ -1,4 +1,4 @@
-"""Predictions for image files, and what the command line prints of runs, models and data."""
+"""Predictions for image files, and what the command line prints about runs, models and data."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_other_sizes_and_colours_are_converted(run, printed, tmp_path):
 
 
 def test_background_of_transparent_files(run, printed, command, tmp_path):
-    # A digit as its transparency, in white: on black it is the digit, on white there is nothing.
+    # A white image whose transparency is a digit: over black it shows the digit, over white nothing.
     values = np.round(load_digits().images[3] * 255 / 16).astype("uint8")
     Image.fromarray(values).save(tmp_path / "whole.png")
     white = np.full((8, 8), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""Sets of weights, folders of images and parts of the data at the command line."""
+"""Weight sets, folders of images and parts of the data at the command line."""
 
 import json
 import shutil
@@ -19,14 +19,14 @@ NAME = "lenet1-max:emnist"
 
 @pytest.fixture(scope="module")
 def made(digits_run, tmp_path_factory):
-    """A custom set on digits, and the run that it was made from."""
+    """A custom weight set for digits, and the run that it was made from."""
     directory = tmp_path_factory.mktemp("sets")
     return kzoo.save_weights_set(digits_run, directory / "set"), digits_run
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two digits in a folder, one in a folder within it, and a text that pretends to be a picture."""
+    """Two digits in a folder, one in a subfolder, and a text file."""
     directory = tmp_path / "pictures"
     (directory / "more").mkdir(parents=True)
     for name, image in zip(("b.png", "a.png", "more/c.png"), load_digits().images, strict=False):
@@ -117,7 +117,7 @@ def test_a_bad_file_does_not_stop_the_others_from_being_read(made, folder, comma
     assert (code, len(text.splitlines())) == (2, 3)
     assert "2 of 5 images cannot be read" in errors
 
-    # Of many, the first ten are named.
+    # If there are many, only the first ten are named.
     for index in range(10):
         (folder / f"ac{index}.png").write_bytes(b"")
     code, text, errors = command("predict", made[0], folder)

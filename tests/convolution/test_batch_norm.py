@@ -57,7 +57,7 @@ def test_gradients_equal_finite_differences(shape, seed):
 
 
 def test_inference_uses_the_unbiased_variance_of_the_population():
-    """Over many small batches m / (m - 1) E[variance] comes to the data's variance, E[variance] does not."""
+    """Over many small batches, m / (m - 1) E[variance] approaches the data's variance; E[variance] does not."""
     random, m = np.random.default_rng(0), 4
     data = 5 + 3 * random.standard_normal((4000, m, 2))
     normalized = [batch_norm(batch, np.ones(2), np.zeros(2)) for batch in data]
@@ -92,7 +92,7 @@ def test_folded_into_a_convolution():
 
 @given(factor=st.floats(0.01, 100), seed=st.integers(0, 1000))
 def test_scaled_weights_change_only_their_gradient(factor, seed):
-    """Report b, section 3: BN((a W) u) = BN(W u), its gradient by u too, and its gradient by a W is 1 / a of W's."""
+    """Report b, section 3: BN((a W) u) = BN(W u), also in the gradient by u; the gradient by a W is 1 / a of W's."""
     random = np.random.default_rng(seed)
     inputs, weights, gradient = (random.standard_normal(shape) for shape in ((16, 5), (5, 3), (16, 3)))
     results = scaled_weights(inputs, weights, gradient, factor)

@@ -1,4 +1,4 @@
-"""All algorithms agree with each other, gradients with finite differences, and what does not fit is one clear error."""
+"""All algorithms agree, gradients equal finite differences, and arguments that do not fit raise one clear error."""
 
 import itertools
 
@@ -73,12 +73,12 @@ def test_by_hand():
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_gradients_equal_finite_differences(algorithm):
     random = np.random.default_rng(3)
-    # In height there are zeros before the map, and the stride leaves a row of the map itself.
+    # In height, zeros precede the map, and the stride leaves out the last row of the map itself.
     options = {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2), "algorithm": algorithm}
     x, kernel, bias = (random.standard_normal(shape) for shape in ((2, 7, 6, 3), (3, 2, 3, 4), (4,)))
     gradient = random.standard_normal(conv2d(x, kernel, bias, **options).shape)
 
-    def loss(x, kernel, bias):  # not linear, so that a wrong place of evaluation shows
+    def loss(x, kernel, bias):  # nonlinear, so that gradients at a wrong point are noticed
         return (gradient * np.sin(conv2d(x, kernel, bias, **options))).sum()
 
     back = gradient * np.cos(conv2d(x, kernel, bias, **options))
@@ -112,7 +112,7 @@ def test_arrays_need_not_be_contiguous(algorithm):
 
 
 def test_taps_inside_the_map():
-    """Slices computed in closed form, against a count."""
+    """Slices in closed form select the taps that a count finds."""
     axes = itertools.product(range(1, 6), range(1, 4), range(1, 4), range(1, 4), range(4), range(4))
     for size, window, stride, dilation, before, after in axes:
         axis = Axis(size, window, stride, dilation, before, after)
@@ -138,7 +138,7 @@ def test_a_block_fills_its_bytes_and_no_more(monkeypatch):
 
 
 def test_storage_of_correlate2d_by_hand():
-    """A padded map, a kernel with its holes and a gradient with its gaps, where there are any, and a result."""
+    """It stores a padded map, a kernel with holes and a gradient with gaps, if there are any, and a result."""
 
     def stored(*options):
         return tuple(

@@ -1,4 +1,4 @@
-"""The active Keras backend's convolution, pooling and BatchNorm, and their gradients by autodiff, are the same."""
+"""Convolution, pooling and BatchNorm, and their gradients, equal the active Keras backend's, with its autodiff."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def array(tensor):
 
 
 def by_pytorch(x, kernel, bias, gradient, options):
-    """For stride and dilation together, which Keras refuses."""
+    """Output and gradients by PyTorch, for stride and dilation together, which Keras refuses."""
     torch = pytest.importorskip("torch", reason="Keras refuses strides with dilations; PyTorch is not installed")
     geometry = of_convolution(x.shape, kernel.shape, *options.values())
     zeros = [side for axis in (geometry.width, geometry.height) for side in (axis.before, axis.after)]
@@ -52,14 +52,14 @@ def by_pytorch(x, kernel, bias, gradient, options):
 
 
 def by_keras(x, kernel, bias, gradient, options):
-    """Output and gradients by the active backend, None where it refuses."""
+    """Output and gradients by the active backend, or None if it refuses."""
     if max(options["stride"]) > 1 and max(options["dilation"]) > 1:
         return None
     framework = Framework(**options, compile=False)
     try:
         results = [array(tensor) for tensor in framework.gradients(*framework.tensors(x, kernel, bias, gradient))]
     except RuntimeError as error:
-        if "must be contiguous" in str(error):  # PyTorch, with the kernel's axes as Keras orders them, for 1x1 images
+        if "must be contiguous" in str(error):  # PyTorch, for 1x1 images with the kernel's axes in Keras's order
             return None
         raise
     close(array(framework.forward(*framework.tensors(x, kernel, bias))), results[0])
@@ -120,7 +120,7 @@ def test_pools_and_their_gradients(shape, size, stride, padding, dtype):
     }
     for name, pool in (("max", ops.max_pool), ("average", ops.average_pool)):
         if name == "average" and padding == "same" and BACKEND == "torch":
-            continue  # Keras repeats the border there instead of leaving the padding out
+            continue  # here, Keras repeats the border instead of leaving the padding out
 
         def weighed(tensors, pool=pool):
             pooled = pool(tensors[0], size, stride, padding, data_format="channels_last")

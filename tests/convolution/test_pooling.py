@@ -1,4 +1,4 @@
-"""Pooling by hand, against a search of every window, and against finite differences."""
+"""Pooling equals examples by hand, a search of every window, and finite differences."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.convolution.strategies import close, sides
 
 @st.composite
 def pools(draw):
-    """An input, all its values different, and the options of a pool."""
+    """An input with distinct values, and the options of a pool."""
     shape = (draw(st.integers(1, 3)), *draw(sides(9)), draw(st.integers(1, 3)))
     options = {"size": draw(sides(4)), "stride": draw(st.none() | sides(3))}
     options["padding"] = draw(st.sampled_from(["same", "valid", 1]) | st.tuples(*2 * [sides(2)]))
@@ -27,7 +27,7 @@ def pools(draw):
 
 
 def windows(x, options):
-    """Every window's pixels, those of the padding left out, with their positions: (b, p, q, c) -> {(r, s): value}."""
+    """Every window's pixels with their positions, without the padding: (b, p, q, c) -> {(r, s): value}."""
     stride = options["stride"] or options["size"]
     height, width = axes(x.shape[1:3], options["size"], stride, options["padding"])
     for b, c in np.ndindex(x.shape[0], x.shape[3]):

@@ -48,7 +48,7 @@ def test_images_of_zeros_and_ones_are_reported_as_dark() -> None:
     assert [line.partition(":")[0] for line in dark.notes] == ["the set"]
     assert "no pixel of its test images is above 1" in dark.notes[0]
     assert not checked(content(), "the set").notes
-    (line,) = checked(content(images=images // 15), "the set").notes  # scikit-learn's digits are of 0-16
+    (line,) = checked(content(images=images // 15), "the set").notes  # scikit-learn's digits range from 0 to 16
     assert "no pixel of its training images is above 17, where 255 is white: multiply by 255 / 17" in line
 
 
@@ -86,7 +86,7 @@ def test_images_of_zeros_and_ones_are_reported_as_dark() -> None:
             {"labels": np.eye(3)[np.arange(12) % 3], "class_names": ["a", "b", "c", "d"]},
             "for 3 classes, but there are 4 class names",
         ),
-        # As of pandas.get_dummies, which makes no columns for classes that are not there.
+        # As from pandas.get_dummies, which makes no column for a class that does not occur.
         (
             {"test_images": np.ones((4, 4, 5, 3), np.uint8), "test_labels": np.eye(2, dtype=bool)[[0, 1, 1, 0]]},
             "test labels are one-hot for 2 classes, but the training labels have 3",

@@ -1,4 +1,4 @@
-"""Batches: order, augmentation, resuming within an epoch, targets, dtypes; on the backend that is set."""
+"""Batches: order, augmentation, resuming within an epoch, targets, dtypes; on the active backend."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_two_epochs_differ_and_two_runs_of_one_seed_do_not(images: np.ndarray, l
 
 @pytest.mark.parametrize("change", EVERYTHING, ids=lambda change: change.kind)
 def test_each_change_is_another_in_another_epoch(images: np.ndarray, labels: np.ndarray, change: Augmentation) -> None:
-    # One image 53 times, its values in half the range: whatever differs between epochs was drawn anew.
+    # One image 53 times, with values in half the range: any difference between epochs was drawn anew.
     same = np.repeat(images[:1] // 2, 53, axis=0)
     if isinstance(change, Mixup):
         same[1::2] = 255 - same[1::2]

@@ -69,7 +69,7 @@ def test_a_damaged_entry_is_built_again(cache: Path, damage: str) -> None:
     elif damage == "garble":
         meta.write_text("{")
     elif damage == "header":
-        images.write_bytes(images.read_bytes().replace(b"(2", b"((", 1))  # which NumPy's tokenizer refuses
+        images.write_bytes(images.read_bytes().replace(b"(2", b"((", 1))  # NumPy's tokenizer refuses this
     elif damage == "version":
         meta.write_text(meta.read_text().replace('"version": 1', '"version": 0'))
     else:

@@ -21,7 +21,7 @@ from kzoo.errors import InputError
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """Leaves no dataset registered."""
+    """Unregisters the test's datasets."""
     before = dict(datasets.REGISTRY.added)
     yield
     datasets.REGISTRY.added.clear()
@@ -29,7 +29,7 @@ def registry() -> Iterator[None]:
 
 
 def squares(data_dir: str | None = None) -> dict[str, Any]:
-    """A loader as a user writes it; the data folder decides how many images."""
+    """A loader as a user writes it; the number of images depends on the data folder."""
     count = 40 if data_dir is None else 80
     images = np.random.default_rng(0).integers(0, 256, (count, 6, 6), np.uint8)
     return {"images": images, "labels": np.arange(count) % 4, "class_names": ["a", "b", "c", "d"]}
@@ -64,7 +64,7 @@ def test_datasets_have_the_published_sizes() -> None:
     assert pooled == {
         name: tuple(get_dataset(name).classes * count for count in counts) for name, counts in per_class.items()
     }
-    # As the split's description names them, and what is trained on one of them.
+    # The datasets that the docstring of `Split` names.
     at_once = [dataset.name for dataset in DATASETS if not dataset.stratified]
     assert at_once == ["mnist", "emnist", "cifar10", "cifar100", "cifar10-c"]
     assert [dataset.name for dataset in DATASETS if dataset.transpose] == ["emnist"]

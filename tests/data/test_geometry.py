@@ -106,12 +106,12 @@ def test_flipping_twice_gives_the_images_back(photos: np.ndarray) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_rotations_equal_a_loop_over_pixels(photos: np.ndarray, dtype: type) -> None:
-    images = np.concatenate([photos, photos[::-1]]).astype(dtype)  # more than are turned at a time
+    images = np.concatenate([photos, photos[::-1]]).astype(dtype)  # more than are rotated at a time
     drawn = Rotation(degrees=170).draw(len(images), SHAPE, np.random.default_rng(1))
     expected = np.stack([turned(image, angle) for image, angle in zip(images, drawn, strict=True)])
     result = Rotation(degrees=170).apply(images, drawn)
     assert result.dtype == dtype
-    # uint8 is rounded: half a step, and a hair for values that float32 puts on the other side of the half
+    # uint8 is rounded: allow half a step, and a little more for values that float32 moves across the half
     np.testing.assert_allclose(result, expected, atol=0.5001 if dtype == np.uint8 else 1e-3)
 
 

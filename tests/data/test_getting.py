@@ -21,7 +21,7 @@ from kzoo.errors import InputError, RunFailed
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves files, and remembers which were requested."""
+    """Serves files and records the requests."""
 
     asked: list[str]
     url: str
@@ -80,7 +80,7 @@ def builders(server: Server) -> None:
 
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy between this machine and itself."""
+    """Uses no proxy for requests to this machine."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -102,7 +102,7 @@ def test_only_the_command_in_the_error_downloads(server: Server, nowhere: Path, 
     assert server.asked == ["/stripes.npz"]
     assert load("tfds:tiny_stripes", data_dir=tmp_path / "data").class_names == ("across", "along", "neither")
 
-    # The second time nothing is done; and the directory was stored, so that it need not be named any more.
+    # The second time, nothing is downloaded; the directory was stored, so it need not be named again.
     code, text, _ = command("data", "get", "tiny_stripes")
     assert (code, "tfds:tiny_stripes: already in" in text) == (0, True)
     assert load("tfds:tiny_stripes").images.shape == (12, 8, 8, 1)
@@ -137,7 +137,7 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(tmp_path: Path, comman
 def test_what_cannot_be_downloaded_is_one_error(
     name: str, message: str, nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)  # there, so that what is trained on need not be got
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)  # networks for cifar10-c train on cifar10: present
     (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
     with pytest.raises(InputError) as caught:
         get(name, tmp_path)

@@ -63,7 +63,7 @@ def test_resizing_is_bilinear_and_antialiased(colour: np.ndarray) -> None:
     np.testing.assert_array_equal(resize(colour, 4), expected)
     stripes = np.zeros((8, 8, 1), np.uint8)
     stripes[:, ::2] = 200
-    # without a filter against aliasing every other column would survive, or none
+    # without an anti-aliasing filter, every other column or none would survive
     np.testing.assert_allclose(resize(stripes, 2), 100, atol=26)
     np.testing.assert_array_equal(resize(colour[:6, :6], 6), colour[:6, :6])
 
@@ -79,7 +79,7 @@ def test_all_images_and_any_channels(channels: int) -> None:
             np.testing.assert_array_equal(result[index, ..., channel], np.asarray(plane))
 
 
-# --- what people have
+# --- files as users have them
 
 
 def saved(tmp_path: Path, image: Image.Image, name: str, **options: Any) -> Path:
@@ -88,14 +88,14 @@ def saved(tmp_path: Path, image: Image.Image, name: str, **options: Any) -> Path
 
 
 def test_transparent_images_are_laid_over_white_or_the_named_colour(tmp_path: Path) -> None:
-    # A black drawing on a clear ground, whose pixels are black too: without its transparency a blank image.
+    # A black drawing on a transparent background of black pixels: without the transparency, the image is blank.
     drawing = np.zeros((4, 4, 4), np.uint8)
     drawing[1, 1:3, 3] = 255
     drawing[2, 2] = (200, 0, 0, 51)
     path = saved(tmp_path, Image.fromarray(drawing), "drawing.png")
     expected = np.full((4, 4, 3), 255, np.uint8)
     expected[1, 1:3] = 0
-    expected[2, 2] = (244, 204, 204)  # a fifth of it, four fifths of white
+    expected[2, 2] = (244, 204, 204)  # a fifth of the color, four fifths white
     np.testing.assert_allclose(read_image(path), expected, atol=1)
     assert read_image(path, background=(0, 0, 255))[0, 0].tolist() == [0, 0, 255]
     assert read_image(path, background=None).max() == 200
@@ -160,7 +160,7 @@ def test_thirty_two_bits_are_refused_as_nobody_knows_what_is_white(tmp_path: Pat
 
 
 def sixteen_bit_png(values: np.ndarray) -> bytes:
-    """A PNG file of (H, W, 2, 3 or 4) uint16, which Pillow cannot write: grey and RGB with alpha, or RGB."""
+    """A PNG file of uint16, which Pillow cannot write: (H, W, 2) is grey with alpha, 3 channels RGB, 4 RGBA."""
     height, width, channels = values.shape
     kind = {2: 4, 3: 2, 4: 6}[channels]
     head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
@@ -310,7 +310,7 @@ def test_an_orientation_next_to_damaged_exif_entries_is_applied(tmp_path: Path, 
 
 
 def check_random_exif(folder: Path, colour: np.ndarray, count: int) -> None:
-    """Write random bytes, and damaged good ones, where a camera's EXIF data would be; every image must be read."""
+    """Write random bytes or damaged EXIF data where a camera writes EXIF data; every image must be read."""
     rng = np.random.default_rng(0)
     notes = Image.Exif()
     notes[0x0112], notes[0x011A], notes[0x010F] = 6, (72, 1), "Maker"
@@ -359,7 +359,7 @@ def test_every_format_is_read_whatever_its_name(tmp_path: Path, form: str) -> No
     if form == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow reads no AVIF")
     smooth = np.add.outer(np.arange(0, 160, 10), np.arange(0, 80, 5))[..., None].repeat(3, 2).astype(np.uint8)
-    if form == "SPIDER":  # 32 bits a channel
+    if form == "SPIDER":  # 32 bits per channel
         Image.fromarray(smooth[..., 0].astype(np.float32)).save(tmp_path / "image", form)
         with pytest.raises(InputError, match="32 bits a channel"):
             read_image(tmp_path / "image")

@@ -1,4 +1,4 @@
-"""Arrays given in Python: all their forms are one dataset, and everything else is one error."""
+"""Arrays passed in Python: all forms give the same dataset, and anything else is one error."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_tf_data_in_any_form_is_one_dataset(tf: Any) -> None:
     named = examples.map(lambda image, label: {"image": image, "label": label})
     forms = (examples, examples.batch(5), examples.shuffle(12).batch(4), named.batch(5))
     assert {from_arrays(form).fingerprint for form in forms} == {from_arrays(Sequence()).fingerprint}
-    # As many classes as an image has rows: one image, not a batch of grey ones.
+    # With as many classes as image rows, an element is still one image, not a batch of grey ones.
     labels = np.arange(12) % 8
     one_hot = tf.data.Dataset.from_tensor_slices((IMAGES, np.eye(8)[labels]))
     assert from_arrays(one_hot).images.shape == IMAGES.shape

@@ -74,10 +74,10 @@ def test_erased_boxes_have_the_requested_areas_and_aspects() -> None:
     np.testing.assert_array_equal(hit, drawn.width > 0)
     assert np.all(drawn.top + drawn.height <= 32)
     assert np.all(drawn.left + drawn.width <= 32)
-    assert drawn.height.max() == drawn.width.max() == 31  # one as high or wide as the image is drawn again
+    assert drawn.height.max() == drawn.width.max() == 31  # a box as high or wide as the image is drawn again
     height, width = drawn.height[hit], drawn.width[hit]
     area = height * width / 1024
-    # uniform from .02 to .33, give or take the rounding of the sides
+    # uniform from .02 to .33, apart from the rounding of the sides
     assert area.mean() == pytest.approx((0.02 + 0.33) / 2, abs=0.005)
     assert 0.01 < area.min() < 0.025
     assert 0.31 < area.max() < 0.36
@@ -87,7 +87,7 @@ def test_erased_boxes_have_the_requested_areas_and_aspects() -> None:
     assert aspect.max() < math.log(3.3) + 0.5
     # log-uniform: a quarter of the boxes on either side of the quartiles
     assert (aspect > math.log(3.3) / 2).mean() == pytest.approx(0.25, abs=0.03)
-    # places are uniform in what is left
+    # positions are uniform over the rest of the image
     share = drawn.top[hit] / (32 - height)
     assert share.mean() == pytest.approx(0.5, abs=0.02)
     assert share.min() == 0
@@ -119,7 +119,7 @@ def test_the_random_fill_is_normal_in_the_networks_units() -> None:
     for channel in range(3):
         mean, std = NORMALIZATION.mean[channel], NORMALIZATION.std[channel]
         values = pixels[:, channel]
-        # below black and above white it is clipped: compare where nothing is
+        # values below black and above white are clipped: compare where none are
         for deviations in (-0.9, 0.0, 0.9):
             expected = 0.5 * (1 + math.erf(deviations / math.sqrt(2)))
             assert (values < mean + deviations * std).mean() == pytest.approx(expected, abs=0.01)

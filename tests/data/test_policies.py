@@ -92,7 +92,7 @@ def test_values_are_spread_as_pillow_does_it(ours) -> None:
     np.testing.assert_array_equal(ours(images.astype(np.float32), np.zeros(4)).round(), actual)
 
 
-# At full strength: RandAugment's and TrivialAugment's ("Wide") ranges in torchvision; of sides of 12 pixels.
+# Ranges at full strength of RandAugment and TrivialAugment ("Wide") in torchvision, for sides of 12 pixels.
 FULL = {
     "identity": (0, 0),
     "shear_x": (0.3, 0.99),
@@ -127,7 +127,7 @@ def test_how_strong_each_kind_is(policy: int, monkeypatch: pytest.MonkeyPatch) -
     assert list(seen) == list(FULL)
     for name, amounts in seen.items():
         full = FULL[name][policy]
-        if name in ("posterize", "solarize"):  # down from what changes nothing, whatever the sign
+        if name in ("posterize", "solarize"):  # down from the value that changes nothing, for either sign
             most = 8 if name == "posterize" else 256
             expected = [most - full, most - full, most - full / 2]
         else:
@@ -143,7 +143,7 @@ def test_shear_and_translation_move_pixels(pictures: np.ndarray) -> None:
     assert not moved[:, :, -2:].any()
     down = kinds["translate_y"].change(pictures, np.full(8, -3.0))
     np.testing.assert_array_equal(down[:, 3:], pictures[:, :-3])
-    # Column = column + 2 * (row - centre): the rows beside the centre line are moved by one pixel each way.
+    # Column = column + 2 * (row - centre): the rows next to the centre line move by one pixel each way.
     sheared = kinds["shear_x"].change(pictures, np.full(8, 2.0))
     np.testing.assert_array_equal(sheared[:, 6, :-1], pictures[:, 6, 1:])
     np.testing.assert_array_equal(sheared[:, 5, 1:], pictures[:, 5, :-1])
@@ -161,7 +161,7 @@ def test_every_kind_is_drawn_and_changes_only_the_images_it_is_drawn_for() -> No
 
 def test_a_batch_is_its_images(pictures: np.ndarray) -> None:
     change = RandAugment(magnitude=20)
-    pictures = np.concatenate([pictures] * 50)  # more than are changed at a time, of every kind
+    pictures = np.concatenate([pictures] * 50)  # more of every kind than are changed at a time
     drawn = change.draw(len(pictures), pictures.shape[1:], np.random.default_rng(5))
     whole = change.apply(pictures, drawn)
     for i, image in enumerate(pictures):
@@ -193,7 +193,7 @@ def test_color_jitter_draws_four_factors_and_applies_them_in_order(pictures: np.
     np.testing.assert_allclose(drawn.min(axis=1), [0.7, 0.5, 0, -0.1], atol=0.01)
     np.testing.assert_allclose(drawn.max(axis=1), [1.3, 1.5, 3, 0.1], atol=0.01)
     np.testing.assert_allclose(drawn[[0, 1, 3]].mean(axis=1), [1, 1, 0], atol=0.01)
-    assert (drawn[2] == 0).mean() == pytest.approx(0.25, abs=0.02)  # factors below 0 are 0
+    assert (drawn[2] == 0).mean() == pytest.approx(0.25, abs=0.02)  # negative factors become 0
     expected, values = pictures, drawn[:, :8]
     for step, amounts in zip((color.brightness, color.contrast, color.saturation, color.hue), values, strict=True):
         expected = step(expected, amounts)

@@ -77,7 +77,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def prepared(small: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
+    """A copy that a test can change."""
     return Path(shutil.copytree(small, tmp_path / "data"))
 
 
@@ -219,12 +219,12 @@ def test_array_record_has_checksums_so_damage_is_no_other_image(tmp_path: Path) 
         writer.write(record)
     writer.close()
     content, noticed = Path(path).read_bytes(), 0
-    for position in range(100, 20_000, 997):  # within the records; what follows them is padding
+    for position in range(100, 20_000, 997):  # within the records, before the padding
         Path(path).write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
         try:
             reader = module.ArrayRecordReader(path, "")
             decoded = [reader.read([index])[0] for index in range(reader.num_records())]
-        except Exception:  # its errors have no base class
+        except Exception:  # the module's errors have no base class
             noticed += 1
             continue
         assert decoded == records
@@ -258,7 +258,7 @@ def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path
     assert row.present
     assert row.detail.endswith("(cache)")
     load("mnist")
-    # A folder that is named and lacks it is another matter, and so are two versions.
+    # If a folder is named, the cache does not count. Of two versions in the cache, neither is chosen.
     assert not {row.name: row.present for row in available(nowhere)}["mnist"]
     info = prepared / VERSION / "dataset_info.json"
     info.write_text(json.dumps({**json.loads(info.read_text()), "description": "another one"}))

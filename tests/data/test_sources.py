@@ -229,18 +229,18 @@ def test_test_classes_must_be_known_from_training(tmp_path: Path) -> None:
         load(f"folder:{tmp_path / 'set'}")
 
 
-# --- parts by any of their names
+# --- parts under any of their names
 
 
 def make(root: Path, *files: str) -> Path:
-    """A different small image in each file."""
+    """Write a different small image to each file."""
     for index, file in enumerate(files):
         draw(root / file, (5, 5), index)
     return root
 
 
 def taken(root: Path, arrays: Arrays) -> dict[str, list[str]]:
-    """The files whose images each part has, found by their pixels."""
+    """The files whose images each part contains, identified by their pixels."""
     there = [file for file in root.rglob("*.png") if file.is_file() and not file.is_symlink()]
     files = {read_image(file).tobytes(): file.relative_to(root).as_posix() for file in there}
     parts = {"train": arrays.images, "validation": arrays.validation_images, "test": arrays.test_images}
@@ -287,7 +287,7 @@ def test_parts_by_their_usual_names(tmp_path: Path, train: str, validation: str 
 
 @pytest.mark.parametrize("names", [("test_tube", "flask"), ("development", "sleep"), ("fold", "crease"), ("a1", "b2")])
 def test_words_of_parts_within_names_of_classes_do_no_harm(tmp_path: Path, names: tuple[str, str]) -> None:
-    if names[0] == "development":  # alone among others it looks like a part: below train/ it is a class
+    if names[0] == "development":  # at the top it looks like a part: below train/ it is a class
         root = make(tmp_path / "set", *(f"train/{name}/1.png" for name in names))
         with pytest.raises(InputError, match=r"has development/ but no train/.*put all class folders into a folder"):
             load(f"folder:{root / 'train'}")
@@ -360,11 +360,11 @@ def test_classes_that_all_hold_the_same_folders_are_reported(tmp_path: Path) -> 
     digits = make(tmp_path / "digits", *(f"{digit}/{hand}/1.png" for digit in range(2) for hand in ("hsf_0", "hsf_1")))
     with pytest.warns(UserWarning, match=r"classes are 0, 1; each holds the folders hsf_0, hsf_1"):
         assert load(f"folder:{digits}").class_names == ("0", "1")
-    parts = make(tmp_path / "machine", "part1/1.png", "part2/1.png")  # images directly: classes
+    parts = make(tmp_path / "machine", "part1/1.png", "part2/1.png")  # with images directly inside: classes
     assert load(f"folder:{parts}").class_names == ("part1", "part2")
 
 
-# --- what is left out
+# --- files that are left out
 
 
 TOOLS = [
@@ -644,7 +644,7 @@ def test_class_names_in_any_form(tmp_path: Path, content: dict[str, Any]) -> Non
     assert numbers.class_names == ("3", "5", "8")
 
 
-# --- names that are no datasets
+# --- names that are not datasets
 
 
 def test_a_folder_or_file_of_that_name_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from kzoo.errors import InputError
 
 
 def numbered(train: int, test: int | None) -> Arrays:
-    """Images whose four pixels hold their number; test images continue the count."""
+    """Images whose four pixels encode their number; test images continue the count."""
 
     def part(start: int, stop: int) -> np.ndarray:
         return np.arange(start, stop, dtype="<u4").view(np.uint8).reshape(-1, 2, 2, 1)
@@ -47,7 +47,7 @@ ROW = Dataset("own", validation=0.1, test=0.2)
         ("cifar10", Split(), 50_000, 10_000, (45_000, 5_000, 10_000)),  # report e
         ("cifar10", Split(validation=0.2), 50_000, 10_000, (40_000, 10_000, 10_000)),  # report c, text
         ("cifar10", Split(validation=0), 50_000, 10_000, (50_000, 0, 10_000)),  # report c, code
-        # report d prints 100,000 / 15,800 / 15,800: its proportions to two places, and its counts
+        # report d prints 100,000 / 15,800 / 15,800: first its proportions to two places, then its counts
         ("emnist", Split(validation=0.12, test=0.12), 112_800, 18_800, (100_016, 15_792, 15_792)),
         ("emnist", Split(validation=15_800, test=15_800), 112_800, 18_800, (100_000, 15_800, 15_800)),
         ("emnist", Split(validation=0.12, test=0.12), 90_605, 18_800, (83_147, 13_129, 13_129)),
@@ -156,7 +156,7 @@ def test_amounts_survive_json() -> None:
 
 
 def of_classes(*counts: int) -> Arrays:
-    """Images of classes a, b, ...: so many of each, no test part."""
+    """Images of classes a, b, ..., `counts` of each, without a test part."""
     labels = np.repeat(np.arange(len(counts)), counts)
     images = np.arange(len(labels), dtype="<u4").view(np.uint8).reshape(-1, 2, 2, 1)
     return Arrays(images, labels, None, None, tuple("abcdefghij"[: len(counts)]), None, None, "")
@@ -172,7 +172,7 @@ def everything(splits: Splits) -> np.ndarray:
 
 @pytest.mark.filterwarnings("error")
 def test_rare_classes_are_in_every_part() -> None:
-    # Of 60 seeds 57 left some part without one of such classes when images were drawn from all at once.
+    # When images were drawn from all classes at once, 57 of 60 seeds left some part without one of the classes.
     for seed in range(60):
         parts = split(of_classes(90, 30, 4, 3), Split(seed=seed), ROW)
         assert per_class(parts.test, 4) == [17, 6, 1, 1]  # of shares 17.7, 5.9, 0.8, 0.6
@@ -226,7 +226,7 @@ def test_shares_add_up_and_leave_a_training_image(counts: list[int], share: floa
 
 
 def drawn_naively(labels: list[int], order: list[int], per_class: list[list[int]]) -> list[list[int]]:
-    """Training, validation and test images, image by image; `per_class` has how many of each class for both."""
+    """Draw image by image; `per_class` has the number of images of each class for validation and for test."""
     for_validation, for_test = per_class
     left = {label: [index for index in order if labels[index] == label] for label in set(labels)}
     keys, validation, test = {}, [], []
@@ -268,7 +268,7 @@ def test_a_seed_draws_the_same_images_in_every_version(seed: int, amounts: tuple
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        # Three images of the second class: one is for training, and one for validation where there is such a part.
+        # Three images of the second class: one is for training, and one for validation if there is a validation part.
         (Split(validation=0, test=8), [[3, 1], [0, 0], [6, 2]]),
         (Split(validation=1, test=8), [[1, 2], [1, 0], [7, 1]]),
         (Split(validation=2, test=2), [[7, 1], [1, 1], [1, 1]]),
@@ -278,7 +278,7 @@ def test_what_a_small_class_leaves_for_other_parts(spec: Split, expected: list[l
     assert [per_class(part, 2) for part in split(of_classes(9, 3), spec, ROW)] == expected
 
 
-# --- a validation part that came with the data
+# --- a validation part that comes with the data
 
 
 def with_validation() -> Arrays:
@@ -291,7 +291,7 @@ def test_an_existing_validation_part_is_used() -> None:
     np.testing.assert_array_equal(validation, np.arange(1000, 1020))
     np.testing.assert_array_equal(test, np.arange(100, 130))
     np.testing.assert_array_equal(np.sort(train), np.arange(100))
-    # Without a test part one is drawn from the training images, not from those.
+    # Without a test part, one is drawn from the training images, not from the validation images.
     alone = dataclasses.replace(with_validation(), test_images=None, test_labels=None)
     train, validation, test = numbers(split(alone, Split(), ROW))
     assert (len(train), len(test)) == (80, 20)

@@ -28,7 +28,7 @@ SIZES = {"train": 12, "validation": 6, "val": 6, "test": 6, "extra": 3, "unlabel
 
 @dataclasses.dataclass(frozen=True)
 class Small:
-    """A dataset to be written: the splits, the shape of its images, and its labels by feature."""
+    """A dataset to write: its splits, the shape of its images, and its classes by label feature."""
 
     splits: tuple[str, ...] = ("train", "test")
     shape: tuple[int | None, int | None, int] = (8, 8, 3)
@@ -110,7 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(name: str, **options: Any) -> tuple[Any, list[str]]:
-    """Arrays, and the lines that were printed."""
+    """The arrays, and the messages of the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         arrays = load(name, **options)
@@ -159,7 +159,7 @@ def test_of_several_labels_one_must_be_chosen(folder: Path) -> None:
     assert "has several label features, coarse, fine" in str(caught.value)
     name = re.search(r"'(tfds:\S+)'", str(caught.value))
     assert name is not None
-    assert load(name[1], data_dir=folder).class_names == ("fish", "fur")  # what the error says works
+    assert load(name[1], data_dir=folder).class_names == ("fish", "fur")  # the name in the error works
     fine = load("tfds:both/tiny?label=fine", data_dir=folder)
     assert fine.class_names == tuple(PETS)
     np.testing.assert_array_equal(fine.labels, np.arange(12) % 3)
@@ -334,7 +334,7 @@ def test_classes_in_between_without_training_images_are_left_out() -> None:
 
 
 def described(folder: Path, features: dict[str, Any], **options: Any) -> Any:
-    """The description of a directory that is written here."""
+    """Write a dataset's directory and return its description."""
     shards = [{"name": "train", "shardLengths": ["3"], "numBytes": "9"}]
     (folder / "dataset_info.json").write_text(json.dumps({"splits": shards}))
     (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
@@ -410,7 +410,7 @@ def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path,
     import kzoo
 
     changes: dict[str, Any] = {"epochs": 1, "split.validation": 3, "split.stratified": True, "diagnostics": False}
-    changes["image_size"] = 8  # that of the small images
+    changes["image_size"] = 8  # the size of the small images
     run = kzoo.train("mlp", dataset="cifar10", data_dir=folder, directory=tmp_path / "run", progress=False, **changes)
     code, output, errors = command("evaluate", run.directory, "--dataset", "cifar10-c/fog_3", "--json")
     assert code == 0, errors
@@ -420,7 +420,7 @@ def test_a_run_on_the_clean_images_is_scored_on_the_corrupted_ones(folder: Path,
     answers = run.model.predict(corrupted, verbose=0).argmax(-1)
     assert json.loads(output)["accuracy"] == pytest.approx(np.mean(answers == labels))
 
-    # Without a configuration, and of other classes.
+    # No configuration is named, or the classes differ.
     code, _, errors = command("evaluate", run.directory, "--dataset", "cifar10-c")
     assert (code, errors.count("\n")) == (2, 1)
     assert "name a configuration" in errors

@@ -71,7 +71,7 @@ def test_answers_are_those_of_predict(served):
 
 
 def test_transparent_pictures_are_laid_over_the_networks_background(model_file):
-    drawing = np.zeros((8, 8, 4), "uint8")  # black, of which the left half is opaque
+    drawing = np.zeros((8, 8, 4), "uint8")  # black, with an opaque left half
     drawing[:, :4, 3] = 255
     seen = {}
     for background in ((255, 255, 255), (200, 200, 200), (0, 0, 0)):
@@ -82,7 +82,7 @@ def test_transparent_pictures_are_laid_over_the_networks_background(model_file):
         assert pixels[0, 0].tolist() == [0, 0, 0]
         assert pixels[0, -1].tolist() == list(background)
         seen[background] = dict(answer["classes"])
-    # The network returns how bright the picture is: its input is what is shown.
+    # The network returns the brightness of its input, so this checks that its input is the picture shown.
     shares = [classes["bright"] for classes in seen.values()]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > shares[1] + 0.05 > shares[2] + 0.1
@@ -103,7 +103,7 @@ def test_keras_files_have_a_map(tmp_path):
 
 @pytest.fixture
 def model_file(tmp_path):
-    """Writes an exported file that says how bright pictures are, of a run on files with a certain background."""
+    """Writes a model file that returns how bright pictures are, as from a run on files with a given background."""
     image = keras.Input((8, 8, 3))
     mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
     head = keras.layers.Dense(2, activation="softmax")
@@ -146,14 +146,14 @@ def test_what_is_not_a_picture_is_refused(served):
     damaged = png(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))[:900]
     assert ask(served, "POST", "/predict", damaged)[0] == 415
     assert ask(served, "POST", "/predict?drawn", png(np.zeros((50, 50), np.uint8)))[0] == 415
-    huge = png(np.zeros((9000, 9000), np.uint8))  # a few kilobytes that become many pixels
+    huge = png(np.zeros((9000, 9000), np.uint8))  # a few kilobytes that decode to many pixels
     assert len(huge) < LARGEST
     assert "pixels" in json.loads(ask(served, "POST", "/predict", huge)[2])["error"]
 
 
 def test_each_error_has_its_status(served, monkeypatch):
     picture = png(np.full((9, 9), 200, np.uint8))
-    for length in ("many", "\xb2"):  # the second is a digit, and no number
+    for length in ("many", "\xb2"):  # the second is a digit, but not a number
         assert ask(served, "POST", "/predict", Content_Length=length)[0] == 411
     monkeypatch.setattr("kzoo.demo.server.LARGEST", len(picture) - 1)
     assert ask(served, "POST", "/predict", picture)[0] == 413
@@ -196,11 +196,11 @@ def test_a_large_upload_is_refused_unread(served):
     with socket.create_connection(served.server_address, timeout=20) as connection:
         host = f"127.0.0.1:{served.server_address[1]}"
         head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: {50 * 10**6}\r\n\r\n"
-        connection.sendall(head.encode())  # and none of the 50 MB
+        connection.sendall(head.encode())  # without the 50 MB
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 413")
     status, _, _ = ask(served, "POST", "/predict", png(np.full((9, 9), 200, np.uint8)))
-    assert status == 200  # it continues
+    assert status == 200  # the server continues
 
 
 def test_other_pages_cannot_ask(served):
@@ -280,7 +280,7 @@ def test_a_digit_is_drawn(served, tmp_path):
 
 
 def draw(browser, points):
-    """Draw a line through points, as shares of the field's sides, with the mouse."""
+    """Draw a line with the mouse through points, given as shares of the field's sides."""
     box = browser.evaluate("JSON.parse(JSON.stringify(field.getBoundingClientRect()))")
     pixels = [(box["left"] + x * box["width"], box["top"] + y * box["height"]) for x, y in points]
     mouse = {"button": "left", "buttons": 1, "clickCount": 1}

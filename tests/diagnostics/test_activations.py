@@ -1,4 +1,4 @@
-"""Activation statistics against values known beforehand, and signal propagation against theory."""
+"""Activation statistics equal known values, and signal propagation agrees with theory."""
 
 import keras
 import numpy as np
@@ -135,7 +135,7 @@ def test_random_images_have_the_scale_that_the_model_takes():
     assert not np.array_equal(unit, random_images(kzoo.VGG08(), 16, seed=1))
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image / 255 - 0.5)))
-    assert random_images(model, 16).max() > 100  # a division scales too
+    assert random_images(model, 16).max() > 100  # a division also scales pixels
 
 
 def test_plot_shows_layers_with_a_kernel_or_a_relu():

@@ -17,7 +17,7 @@ from kzoo.errors import InputError
 
 
 def model(temperature, images=20000, classes=5, seed=0):
-    """Labels drawn from softmax(logits), and the probabilities of a model that is off by a temperature."""
+    """Labels drawn from softmax(logits), and the probabilities of a model that multiplies logits by `temperature`."""
     rng = np.random.default_rng(seed)
     logits = 2 * rng.normal(size=(images, classes))
     shares = softmax(logits, axis=-1).cumsum(-1)

@@ -22,7 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @functools.cache
 def network(name):
-    """A network of the zoo, made once: drawing changes nothing."""
+    """A network of the zoo, built once, because drawing does not change it."""
     return kzoo.create_model(name)
 
 
@@ -31,7 +31,7 @@ def texts(svg):
 
 
 def titles(model, **options):
-    """The boxes' titles: the bold texts but for the heading and the repetitions."""
+    """The boxes' titles: the bold texts except the heading and the repetitions."""
     bold = [
         e.text for e in ET.fromstring(architecture_diagram(model, **options)).iter(f"{SVG}text") if e.get("font-weight")
     ]

@@ -18,7 +18,7 @@ from kzoo.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# Seeds whose base network is a small one.
+# Seeds with a small base network.
 SEEDS = {
     "sigmoid stack": 0,
     "learning rate x1000": 0,
@@ -33,7 +33,7 @@ SEEDS = {
 LONG = ("BatchNorm momentum 1.0",)
 OF_LABELS = ("labels shuffled", "duplicated class index")
 FEW = 80
-"""Images, too few for the checks of the labels: they cost more than the others."""
+"""Too few images for the checks of the labels, which cost more than the others."""
 FLOW = {"vanishing gradients", "exploding gradients"}
 
 
@@ -221,7 +221,7 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
         case.model.compile(optimizer=keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
         diagnosis = kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW])
         assert diagnosis.kinds == kinds, rate
-    case.model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)))  # mixed_float16's
+    case.model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)))  # of mixed_float16
     assert kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW]).healthy
 
 
@@ -243,7 +243,7 @@ def test_batch_norm_settings_and_averages():
     layer.moving_variance.assign(np.ones(layer.moving_variance.shape))
     for one in case.model.layers:
         if isinstance(one, keras.layers.BatchNormalization):
-            one.beta.assign(np.full(one.beta.shape, 0.1))  # it was trained, and yet its averages are the initial ones
+            one.beta.assign(np.full(one.beta.shape, 0.1))  # trained, but with the initial averages
     assert "still have their initial values" in kzoo.doctor(case.model, **arrays).findings[0].evidence
 
 
@@ -316,11 +316,11 @@ def test_values_have_three_digits_also_where_rounding_makes_a_thousand_of_them()
 def test_data_that_the_linear_classifier_cannot_take_ends_no_examination():
     data = load("digits")
     images, labels = data.images[:200].astype("float32") / 255, data.labels[:200]
-    images[-1, 0, 0] = np.nan  # not among those of the probe batch
+    images[-1, 0, 0] = np.nan  # not in the probe batch
     L = keras.layers
     model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(4, 3), L.PReLU(), L.Flatten(), L.Dense(10)])
     diagnosis = kzoo.doctor(model, images=images, labels=labels)
-    assert diagnosis.kinds == ("inputs out of range",)  # slopes of a PReLU may start at zero
+    assert diagnosis.kinds == ("inputs out of range",)  # a PReLU's slopes can start at zero
     assert Note("labels not explained by pixels", "the pixels are not finite") in diagnosis.unchecked
     model = keras.Sequential([keras.Input((64,)), L.Dense(10)])
     diagnosis = kzoo.doctor(model, images=np.nan_to_num(images).reshape(200, 64), labels=labels)

@@ -1,4 +1,4 @@
-"""Effective fields: exact where the gradient is known, and their support is the theoretical field."""
+"""Effective fields are exact if the gradient is known, and their support is the theoretical field."""
 
 import json
 
@@ -19,7 +19,7 @@ L = keras.layers
 
 
 def linear(*kernels, size=11):
-    """Convolutions without bias or activation: the gradient is the kernels' convolution, whatever the image."""
+    """Convolutions without bias or activation: for any image, the gradient is the convolution of the kernels."""
     model = keras.Sequential([keras.Input((size, size, 1)), *(L.Conv2D(1, 3, use_bias=False) for _ in kernels)])
     for layer, kernel in zip(model.layers, kernels, strict=True):
         layer.kernel.assign(np.asarray(kernel, "float32")[..., None, None])
@@ -50,7 +50,7 @@ def test_extent_counted_by_hand():
     cross[3, 3], cross[3, 1], cross[3, 5], cross[1, 3], cross[5, 3] = 88, 3, 3, 3, 3
     field = made(cross)
     assert field.centre == pytest.approx((3, 3))
-    assert field.radius == pytest.approx(2)  # the middle alone holds 88%
+    assert field.radius == pytest.approx(2)  # the middle alone has 88%
     assert field.deviation == pytest.approx(np.sqrt(6 / 100 * 4))
     assert field.size == 1  # the arms have 3.4% of the middle
     assert (field.reached, field.support) == (((1, 5), (1, 5)), (5, 5))
@@ -73,7 +73,7 @@ def test_support_is_the_theoretical_field(name):
 def test_image_size_keeps_the_weights_and_the_model():
     model = create_model("lenet1-dilated", filters=2)
     rng = np.random.default_rng(0)
-    for weight in model.trainable_weights:  # positive: no unit is cut off, so the gradient is the same everywhere
+    for weight in model.trainable_weights:  # positive: no ReLU is off, so the gradient is the same everywhere
         weight.assign(rng.uniform(0.1, 1, weight.shape))
     small, large = (effective_field(model, "block1_reduction_conv", count=1, image_size=n) for n in (12, 20))
     assert small.theoretical == large.theoretical == (7, 7)
@@ -125,7 +125,7 @@ def test_table_has_exact_report_and_effective_fields():
     assert "predictions" not in by_name
     pooled = {row.name: row for row in field_table(create_model("lenet2-average"), effective=False)}
     assert pooled["block2_reduction_pool"].exact == (10, 10)
-    assert pooled["block2_reduction_pool"].report_d == (8, 8)  # "does not change" it
+    assert pooled["block2_reduction_pool"].report_d == (8, 8)  # pooling "does not change" it
     assert all(row.effective is None for row in pooled.values())
     shown = json.loads(json.dumps([row.to_dict() for row in rows]))
     assert len(shown) == len(rows)
@@ -149,7 +149,7 @@ def test_lenets_side_by_side():
     assert "report d: 10.3x10.3 at rate 3" in text[3]
     assert [label.count("report d") for label in text[:2]] == [1, 1]
 
-    # By default they are of one to four blocks. The report says nothing of strides.
+    # By default, the fields are those of one to four blocks. The report gives none for strides.
     text = [axes.get_xlabel() for axes in plot_lenet_fields({"dilated": fields["dilated"][:1] * 4}).axes]
     for label, rate, side in zip(text, (2, 3, 4, 5), ("7.0", "10.3", "15.0", "21.6"), strict=True):
         assert f"report d: {side}x{side} at rate {rate}" in label
@@ -158,7 +158,7 @@ def test_lenets_side_by_side():
 
 
 def boxes(axes, kind):
-    """Left, top, right and bottom of a panel's patches of a kind, in pixels, in the order drawn."""
+    """Left, top, right and bottom, in pixels, of a panel's patches of one kind, in drawing order."""
     patches = [patch for patch in axes.patches if type(patch) is kind]
     return [
         np.array(patch.get_path().transformed(patch.get_patch_transform()).get_extents().extents) for patch in patches
@@ -180,7 +180,7 @@ def test_a_field_larger_than_the_image_is_seen_whole_with_the_images_border():
         assert top < y0 < y1 < bottom
     assert large.get_aspect() == 1
     assert "the image's border" in [text.get_text() for text in large.figure.legends[0].get_texts()]
-    # A field within the image changes nothing: the panel is the image.
+    # If the field is within the image, the panel shows only the image.
     assert (*within.get_xlim(), *within.get_ylim()) == (-0.5, 10.5, 10.5, -0.5)
     assert len(boxes(within, Rectangle)) == 1
     assert len(plot_effective_fields([small]).legends[0].get_texts()) == 2

@@ -1,4 +1,4 @@
-"""kzoo explain, receptive-field and invariance: pictures and values of runs, files and names; one error a mistake."""
+"""kzoo explain, receptive-field and invariance: pictures and values of runs, files and names; one error per mistake."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_pictures_of_a_run(run, files, command):
     np.testing.assert_array_equal(image, enlarged.repeat(3, -1))
     np.testing.assert_array_equal(heat, heatmap)
     np.testing.assert_array_equal(laid_over, overlay(enlarged[None], heatmap[None])[0])
-    assert len(figure.axes) == 4  # the scale
+    assert len(figure.axes) == 4  # the fourth is the scale
     for name in ("zero", "one"):
         picture = np.asarray(Image.open(f"seen/{name}-grad-cam.png"))
         assert picture.shape[1] > 2 * picture.shape[0]
@@ -143,7 +143,7 @@ def test_receptive_fields_of_a_name_a_run_and_a_file(run, command):
         assert "exact 15x15" in stream.read()
     code, output, _ = command("receptive-field", "lenet2-average", "--exact")
     assert code == 0
-    # Exact, and what report d's "does not change" comes to.
+    # The exact field, and the one that follows from report d's "does not change".
     assert any(" 10x10 " in line and " 8x8 " in line for line in output.splitlines())
     output = command("receptive-field", run.directory, "--exact")[1]
     assert "lenet2-max" in output

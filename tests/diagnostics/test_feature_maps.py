@@ -1,4 +1,4 @@
-"""Feature maps and kernels, and the figures of them."""
+"""Feature maps, kernels, and their figures."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Grad-CAM finds the part of the image that a class depends on, in models of every make."""
+"""Grad-CAM finds the part of the image that a class depends on, in models of any structure."""
 
 import keras
 import numpy as np
@@ -74,7 +74,7 @@ MODELS = {"raw pixels": (flat, 1), "nested": (nested, 1), "softmax, colour": (wi
 
 @pytest.fixture(scope="module")
 def trained():
-    """Returns each model with the weights of one that was trained, spread over the channels."""
+    """Returns a model by name, with the weights of one trained model, spread over the channels."""
     keras.utils.set_random_seed(1)
     model, (images, labels) = flat(), patterned(300)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -125,7 +125,7 @@ def tiny(activation=None, scale=1.0, top="dense"):
 
 
 def class_map(model, images, weights):
-    """Zhou et al. 2016."""
+    """The class activation map of Zhou et al. 2016."""
     part = keras.Model(model.input, model.get_layer("map").output)
     maps = np.maximum(part.predict(images, verbose=0) @ weights, 0)
     return maps / np.maximum(maps.max((1, 2), keepdims=True), 1e-30)
@@ -174,7 +174,7 @@ def test_where_the_softmax_cannot_be_left_out_its_logarithm_is_taken():
 
 def test_default_layer():
     images = np.zeros((1, 28, 28, 1), "uint8")
-    assert last_map(create_model("lenet4-max"), images) == "block4_conv_act"  # 5x5; then 3x3 and 2x2
+    assert last_map(create_model("lenet4-max"), images) == "block4_conv_act"  # 5x5; later maps are 3x3 and 2x2
     assert last_map(create_model("lenet1-average"), images) == "block1_reduction_pool"
     small = keras.Sequential([keras.Input((5, 5, 1)), L.Conv2D(2, 3, name="three"), L.Conv2D(2, 2, name="two")])
     assert last_map(small, np.zeros((1, 5, 5, 1))) == "three"

@@ -1,4 +1,4 @@
-"""Gradient flow, once and during a training, which it does not change."""
+"""Gradient flow, once and during training, which it does not change."""
 
 import json
 
@@ -187,7 +187,7 @@ def test_training_ends_with_the_same_bits():
 def test_a_failing_probe_is_reported_once_and_ends_no_training():
     with pytest.warns(UserWarning, match="gradient flow is not recorded: images must") as warned:
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5], strict=False)])
-    messages = [str(warning.message) for warning in warned]  # PyTorch's own deprecations among them
+    messages = [str(warning.message) for warning in warned]  # including PyTorch's own deprecations
     assert sum("gradient flow is not recorded" in text for text in messages) == 1, messages
     with pytest.raises(InputError, match="images must"):
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5])])
@@ -245,7 +245,7 @@ SMALL = RECIPE.override(model="mlp", model_options={"hidden": [4]}, train_size=4
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that was not cut off; without graphs, as those that are compared with it (`fit` above makes them)."""
+    """An uninterrupted run without graphs, like the runs compared with it (`fit` above makes graphs)."""
     with graphs(made=False):
         return kzoo.train(RECIPE, directory=tmp_path_factory.mktemp("runs") / "whole", progress=False)
 

@@ -1,4 +1,4 @@
-"""Accuracy against shift and rotation, on images and models whose answers can be counted by hand."""
+"""Accuracy after shifts and rotations, on images and models whose answers can be counted by hand."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def test_turned_fills_with_the_edge_or_with_black():
 
 
 def dots(rows, columns):
-    """One image for each place, dark but for one bright pixel there."""
+    """One image per position, dark except for one bright pixel at the position."""
     images = np.zeros((len(rows), SIZE, SIZE, 1), "uint8")
     images[np.arange(len(rows)), rows, columns] = 255
     return images
@@ -86,7 +86,7 @@ def test_global_pooling_is_invariant_and_both_senses_are_turned():
     curves = invariance(model, images, np.array([1, 1]), shifts=(0, 4, 5), angles=(90, 180), fill="black")
     assert curves.shift_accuracy == (1, 1, 0)  # at 5 the pixel has left the image
     assert curves.rotation_accuracy == (1, 1)
-    # A quarter turn takes the right to the top in one sense, to the bottom in the other.
+    # A quarter turn moves the right side to the top in one direction, to the bottom in the other.
     vote = np.where(np.indices((SIZE, SIZE))[0] < 4, 1.0, -1.0)
     one = invariance(halves(vote), dots([4], [7]), np.array([1]), shifts=(), angles=(0, 90))
     assert one.shift_accuracy == ()

@@ -1,4 +1,4 @@
-"""The linear probe: sees what pixels explain, and chance where they explain nothing."""
+"""The linear probe finds what pixels explain, and is at chance if they explain nothing."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_features_are_means_of_cells_and_of_their_edges():
     """Four quarters: rising to the right, falling downwards, both along one diagonal, and flat."""
     across, down = np.meshgrid(np.arange(12.0), np.arange(12.0))
     image = np.block([[3 * across, -2 * down], [across - down, 0 * down]])
-    values = features(np.stack([image, 2 * image], axis=-1)[None])[0]  # grey is their mean
+    values = features(np.stack([image, 2 * image], axis=-1)[None])[0]  # grey is the mean of the channels
     shape = (12, 12, 2)
     colour, edges = values[: np.prod(shape)].reshape(shape), values[np.prod(shape) :].reshape(6, 6, 3)
     np.testing.assert_allclose(colour[..., 0], image.reshape(12, 2, 12, 2).mean((1, 3)))

@@ -1,4 +1,4 @@
-"""Parallel coordinates: lines, axes and ticks are where the values are."""
+"""Parallel coordinates: lines, axes and ticks are at the positions of the values."""
 
 import pytest
 from matplotlib.colors import to_hex
@@ -38,7 +38,7 @@ def test_the_best_score_has_the_same_colour_whether_larger_or_smaller_is_better(
     colours, of_losses = ([to_hex(line.get_color()) for line in each] for each in (lines, losses))
     assert len(set(colours)) == 3
     assert (colours[0], colours[2]) == (of_losses[0], of_losses[2])
-    assert colours[1] != of_losses[1]  # a quarter from the best, and a quarter from the worst
+    assert colours[1] != of_losses[1]  # one is a quarter from the best, the other from the worst
 
 
 def test_equal_scores_and_values():
@@ -48,7 +48,7 @@ def test_equal_scores_and_values():
 
 def test_levels():
     _, lines, ticks = drawn(Axis("a", [10, 9, 10]), Axis("b", ["x", None, True]))
-    assert ticks[0] == [(0.25, "9"), (0.75, "10")]  # as numbers
+    assert ticks[0] == [(0.25, "9"), (0.75, "10")]  # in numeric order
     assert heights(lines) == pytest.approx([0.735, 0.25, 0.765])  # apart, so that each line can be followed
     assert ticks[1] == [(pytest.approx(1 / 6), "not varied"), (0.5, "True"), (pytest.approx(5 / 6), "x")]
     assert heights(lines, 1) == pytest.approx([5 / 6 - 0.015, 1 / 6, 0.5 + 0.015])

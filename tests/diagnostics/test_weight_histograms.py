@@ -109,7 +109,7 @@ def test_resumed_file_is_that_of_one_training(tmp_path):
     recorder.on_epoch_begin(2)
     for variable in model.weights:
         variable.assign(variable + 1)
-    recorder.on_epoch_end(2)  # beyond the checkpoint, then killed
+    recorder.on_epoch_end(2)  # trained beyond the checkpoint, then killed
     assert read_weight_histograms(tmp_path / "cut").epochs == (0, 1, 2, 3)
 
     model.set_weights(checkpoint)
@@ -152,7 +152,7 @@ def test_plot():
     shown = [axes.get_title() for axes in plot_weight_histograms(history).axes if axes.get_title()]
     assert len(shown) == 12
     assert (shown[0], shown[-1]) == ("layer0", "layer29")
-    asked = ["layer9", "layer2", "layer4"]  # more than would be chosen
+    asked = ["layer9", "layer2", "layer4"]  # more than `at_most`
     assert [axes.get_title() for axes in plot_weight_histograms(history, asked, at_most=2).axes] == asked
     axes = plot_weight_histograms(history, ["layer3"]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3", "4"]

@@ -1,4 +1,4 @@
-"""docs/generate.py of any checkout, run in this process: one that starts imports Keras each time."""
+"""Run docs/generate.py of any checkout in this process, because a new process would import Keras each time."""
 
 import contextlib
 import importlib.util
@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 
 def generate(where, *words):
-    """Run it with these words; gives `returncode`, `stdout` and `stderr` as of a process."""
+    """Run it with these arguments; return `returncode`, `stdout` and `stderr`, like a process."""
     script = where / "docs" / "generate.py"
     spec = importlib.util.spec_from_file_location("generate_under_test", script)
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -23,10 +23,10 @@ def generate(where, *words):
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             module.main()
-        except SystemExit as ended:  # with a status, or with what is said on standard error
+        except SystemExit as ended:  # with a status, or with a message for standard error
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
             err.write(ended.code if isinstance(ended.code, str) else "")
         finally:
             for name in [name for name in sys.modules if name.partition(".")[0] == "tables"]:
-                del sys.modules[name]  # those of another checkout are other modules
+                del sys.modules[name]  # another checkout has its own
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())

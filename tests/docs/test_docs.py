@@ -1,4 +1,4 @@
-"""README and docs say what the code does: tables match it, examples run, and so do the two commands."""
+"""README and docs match the code: tables are current, and the examples and the two commands run."""
 
 import contextlib
 import doctest
@@ -36,7 +36,7 @@ def command(mark):
 
 @pytest.fixture
 def registries(monkeypatch):
-    """What an example registers is gone when it ends."""
+    """Unregisters at the end what an example registers."""
     from kzoo import custom, recipes, studies
     from kzoo.data import datasets
     from kzoo.models import registry
@@ -74,7 +74,7 @@ def test_examples_run(page, registries, monkeypatch):
         elif block["kind"] == "pycon":
             runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
             example = doctest.DocTestParser().get_doctest(block["code"], names, where, page.name, 0)
-            # The parser copies the names; what one block defines the next ones need.
+            # The parser copies the names, but later blocks need what this one defines.
             assert runner.run(example, clear_globs=False).failed == 0, where
             names.update(example.globs)
         else:
@@ -94,7 +94,7 @@ WITHOUT_EXAMPLE = {
     *("__version__", "KzooError", "RunFailed"),
     *("RecipeHyperModel", "load_search", "run_search", "read_search", "run_study", "study_page"),
 }
-"""Public names that mean nothing alone, and those whose examples take minutes: pages of docs/ show them."""
+"""Public names that mean nothing alone, or whose examples take minutes: pages of docs/ show them."""
 LIGHT = ("kzoo.custom", "kzoo.data", "kzoo.errors", "kzoo.recipes", "kzoo.search", "kzoo.studies")
 """Modules whose examples build no network."""
 
@@ -183,7 +183,7 @@ def test_first_command_shows_what_lets_a_deep_network_train(capsys):
     assert accuracy["VGG-38"] < 0.15
     assert min(accuracy["BN"], accuracy["BN+residual"]) > 0.8
     (climb,) = (record.history["val_accuracy"] for record in results.records("residual"))
-    # Far above chance and still rising; how far depends on the processor's rounding (0.58 was seen).
+    # Far above chance and still rising; the value depends on the processor's rounding (0.58 was seen).
     assert climb[-1] > 0.5
     assert climb[-1] > climb[5] + 0.2
     assert "rescue at epochs=25, dataset=digits" in capsys.readouterr().out

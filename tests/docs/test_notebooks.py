@@ -11,12 +11,12 @@ pytest.importorskip("nbclient")
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
-LIMIT = 60  # CPU seconds; twice as many are allowed, as machines differ
+LIMIT = 60  # CPU seconds; twice as many are allowed, because machines differ
 OUTPUT_LINES = 30
 
 
 def text_of(notebook):
-    """All that a notebook shows, as text."""
+    """All text that a notebook shows."""
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     data = [output.get("data", {}) for output in outputs]
     return "\n".join([*(output.get("text", "") for output in outputs), *(one.get("text/plain", "") for one in data)])

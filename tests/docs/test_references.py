@@ -1,4 +1,4 @@
-"""Every paper that code or docs cite by author and year stands in docs/references.md."""
+"""Every paper that code or docs cite by author and year is in docs/references.md."""
 
 import re
 from pathlib import Path

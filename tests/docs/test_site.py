@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Page(HTMLParser):
-    """What a built page is called, what it links to, and which anchors it has."""
+    """The title, the links and the anchors of a built page."""
 
     def __init__(self, path):
         super().__init__()
@@ -26,7 +26,7 @@ class Page(HTMLParser):
         values = dict(attrs)
         self.anchors.add(values.get("id"))
         self.targets += [values[name] for name in ("href", "src") if values.get(name)]
-        # The sign at the end of a heading, which links to it, is no part of the title.
+        # The permalink sign at the end of a heading is not part of the title.
         if tag in ("h1", "a"):
             self._in_title = tag == "h1"
 

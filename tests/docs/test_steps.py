@@ -10,7 +10,7 @@ from PIL import Image
 
 CODE = Path(__file__).parents[2] / "docs" / "tables" / "keras_steps.py"
 STEPS = 14
-# What is shorter here, each as it stands in the code.
+# Replacements in the code that make it faster.
 BUDGET = {
     "[:5000]": "[:20]",
     "[5000:]": "[20:]",
@@ -22,7 +22,7 @@ BUDGET = {
 
 
 def small(name, map_name):
-    """A function with the arguments that `keras.applications` takes, which builds a small network."""
+    """A function that takes the arguments of `keras.applications` and builds a small network."""
 
     def build(weights="imagenet", input_shape=(224, 224, 3), classes=1000, include_top=True, pooling=None):
         image = keras.Input(input_shape)
@@ -43,7 +43,7 @@ def data(monkeypatch):
     parts = [(rng.integers(0, 256, (n, 32, 32, 3), "uint8"), rng.integers(0, 10, (n, 1), "uint8")) for n in (60, 70)]
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: parts)
 
-    # In the version that tensorflow-datasets has for this name, which it then takes as prepared.
+    # Use the version that tensorflow-datasets has for this name, so that it takes the dataset as prepared.
     tfds.disable_progress_bar()
     features = {
         "id": tfds.features.Text(),
@@ -68,7 +68,7 @@ def data(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the code and the libraries are others'
+@pytest.mark.filterwarnings("ignore")  # warnings come from other libraries
 def test_plain_keras_runs(data, monkeypatch):
     for module in ("keras_tuner", "onnxruntime", "tf2onnx"):
         pytest.importorskip(module)

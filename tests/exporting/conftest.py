@@ -1,4 +1,4 @@
-"""What the tests of exports share."""
+"""Fixtures for the tests of exports."""
 
 import keras
 import pytest
@@ -18,7 +18,7 @@ def run(digits_run):
 
 @pytest.fixture(scope="session")
 def exported(run, tmp_path_factory):
-    """Returns the run's file of a name, whose suffix decides the format. Each is made once."""
+    """Returns the run's exported file with a name, whose suffix determines the format. Each is made once."""
     directory, made = tmp_path_factory.mktemp("exports"), {}
 
     def path(name):
@@ -32,9 +32,9 @@ def exported(run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def model():
-    """A small network with one BatchNorm and dropout, for 8x8 RGB images. Folding takes both out.
+    """A small network with one BatchNorm and dropout, for 8x8 RGB images. Folding removes both.
 
-    Its exact GELU is no operator of ONNX.
+    ONNX has no operator for its exact GELU.
     """
     keras.utils.set_random_seed(5)
     layers = keras.layers

@@ -12,7 +12,7 @@ STEPS = (*CONVS, "norm", "norm", "activation", "dropout", "branch", "shared", "a
 
 @st.composite
 def choices(draw, largest=8):
-    """What `build` makes a graph of."""
+    """Draw the choices from which `build` makes a graph."""
     step = st.fixed_dictionaries(
         {
             "kind": st.sampled_from(STEPS),
@@ -76,7 +76,7 @@ def advance(x, step, shared):
         return layers.SpatialDropout2D(0.3)(layers.Identity()(x))
     if kind == "shared":
         conv, again = shared
-        x = layers.Conv2D(4, 1, use_bias=step["bias"])(x)  # brings any number of channels to the shared layer's
+        x = layers.Conv2D(4, 1, use_bias=step["bias"])(x)  # gives the shared layer its number of channels
         return again(conv(again(conv(x))))
     left, right = (layers.Conv2D(3, 1, use_bias=step["bias"])(x) for _ in range(2))
     if kind == "branch":  # one convolution with two users: neither of its BatchNorms may be folded into it
@@ -98,7 +98,7 @@ def convolution(kind, step, x):
         dilation = 1
     common = {"padding": step["padding"], "use_bias": step["bias"]}
     if kind == "transposed":
-        # No stride, so that maps do not grow without end.
+        # No stride, so that maps do not grow without limit.
         return layers.Conv2DTranspose(4, size, **common)(x)
     common |= {"strides": strides, "dilation_rate": dilation}
     if kind == "depthwise":
@@ -127,5 +127,5 @@ def outputs(model, images):
 
 
 def norms(model):
-    """How many BatchNorm layers a model has, in models within it too."""
+    """The number of BatchNorm layers in a model, including nested models."""
     return sum(isinstance(layer, layers.BatchNormalization) for layer in model._flatten_layers())

@@ -1,4 +1,4 @@
-"""Exported files compute what the model computes, say what they are, and never replace a good file by a bad one."""
+"""Exported files compute what the model computes, say what they are, and never replace a good file with a bad one."""
 
 import json
 import zipfile
@@ -132,7 +132,7 @@ def test_a_run_brings_recipe_classes_and_test_images(run, command):
 def test_int8_is_calibrated_smaller_and_nearly_as_accurate(run):
     whole = export(run, "digits.tflite")
     small = export(run, "small.tflite", quantize="int8", input="uint8")
-    assert small.bytes < 0.55 * whole.bytes  # a large network's is a quarter
+    assert small.bytes < 0.55 * whole.bytes  # a quarter for a large network
     assert small.parity.scored == (359, "test")
     assert small.parity.accuracy_before == pytest.approx(run.result.test.accuracy, abs=1e-6)
     assert small.parity.accuracy_after > small.parity.accuracy_before - 0.03

@@ -1,4 +1,4 @@
-"""Folding changes no output, and folds what can be folded and nothing else."""
+"""Folding changes no output, and folds exactly the BatchNorms that can be folded."""
 
 import keras
 import numpy as np
@@ -60,7 +60,7 @@ def sequence(shape, *steps):
 
 
 def folded_norms(model, shape=(9, 9, 4)):
-    """BatchNorms left of a model after folding, which is also compared with it."""
+    """Fold a model, compare it with the original, and return the number of BatchNorms left."""
     folded = fold_batch_norm(model)
     check_same(model, folded, np.random.default_rng(2).normal(size=(2, *shape)).astype("float32"))
     return norms(folded)
@@ -182,7 +182,7 @@ def test_what_is_left_out_does_nothing(kind):
     [
         pytest.param("vgg08-bn", {}, 0, marks=pytest.mark.slow),
         pytest.param("resnet10", {}, 0, marks=pytest.mark.slow),
-        # Three layers of two BatchNorms, two transitions, one at the end.
+        # One of two BatchNorms in each of three layers, one in each of two transitions, one at the end.
         ("densenet-bc-40-16", {"depth": 10}, 6),
     ],
 )

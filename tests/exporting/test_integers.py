@@ -1,4 +1,4 @@
-"""LiteRT files with integer inputs and outputs: the same answers as from the network; files of other programs."""
+"""LiteRT files with integer inputs and outputs give the network's answers; files of other programs."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ pytestmark = on_tensorflow
 
 
 def details(path):
-    """LiteRT's details of a file's input and output, and its function."""
+    """LiteRT's function for a file, and the details of its input and output."""
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(model_path=str(path)).get_signature_runner()
@@ -32,7 +32,7 @@ def details(path):
 
 @pytest.fixture(scope="module")
 def integers(run, tmp_path_factory):
-    """Returns a run's int8-only file, of probabilities or of logits, and what the export reported."""
+    """Returns a run's int8-only file, with probabilities or logits, and the export's report."""
     directory = tmp_path_factory.mktemp("integers")
 
     @functools.cache
@@ -66,7 +66,7 @@ def test_both_ends_are_int8_and_the_numbers_are_the_networks(integers, run, outp
     np.testing.assert_allclose(opened(images), (raw.astype(float) - base) * back, rtol=1e-5, atol=1e-6)
     assert opened.rounding == pytest.approx(back / 2)
 
-    # And they mean what the network's probabilities mean.
+    # The outputs agree with the network's probabilities.
     actual, expected = Classifier(path).probabilities(images), Classifier(run.directory).probabilities(images)
     np.testing.assert_allclose(actual.sum(-1), 1, atol=0.02)
     assert np.abs(actual - expected).mean() < 0.02
@@ -99,7 +99,7 @@ def test_the_command_writes_one_and_predict_reads_it(run, command):
 
 
 def test_the_comparison_reads_the_files_scales(monkeypatch):
-    """Integers taken for the numbers themselves would be found: the pixels are all clipped at 127."""
+    """Without the scales, the test would fail: all pixels would be clipped at 127."""
     keras.utils.set_random_seed(5)
     options = {"blocks": [0], "filters": 8, "input_shape": (8, 8, 3), "classes": 5, "mean": 0.5, "std": 0.25}
     model = kzoo.create_model("vgg08-bn", **options)
@@ -114,7 +114,7 @@ def test_the_comparison_reads_the_files_scales(monkeypatch):
 
 
 def foreign(path, dtype, rescaling=1 / 255):
-    """A quantized file that another program made: the mean of each channel, as a softmax or as it is."""
+    """A quantized file as from another program: the softmax of the mean of each channel."""
     import tensorflow as tf
 
     image = keras.Input((8, 8, 3), batch_size=1)
@@ -163,7 +163,7 @@ def test_ranges_that_can_hold_pixels(scale, zero, fits):
     taken = Quantization(scale, zero, np.dtype("int8"))
     _check_takes_pixels(
         SimpleNamespace(path="a.tflite", metadata={"input": {}}), taken
-    )  # kzoo's own say what they take
+    )  # kzoo's own files say what they take
     foreign = SimpleNamespace(path="a.tflite", metadata={})
     if fits:
         _check_takes_pixels(foreign, taken)

@@ -1,4 +1,4 @@
-"""Every variant in every format, folded and not. CI takes one of each kind; KZOO_EXPORT_MATRIX=all takes all."""
+"""Every variant in every format, folded and not. CI tests one of each kind; KZOO_EXPORT_MATRIX=all tests all."""
 
 import os
 

@@ -17,7 +17,7 @@ def column(*values):
 
 
 def classes(*chosen):
-    """Probabilities of three classes, of which those chosen are the most probable."""
+    """Probabilities of three classes, one row per chosen class, which is the most probable."""
     return 0.1 + 0.7 * np.eye(3)[list(chosen)]
 
 
@@ -77,7 +77,7 @@ def test_one_sigmoid_above_one_half_is_the_second_class():
     assert (result.accuracy_before, result.accuracy_after, result.scored) == (0.6, 0.8, (5, "test"))
     with pytest.raises(RunFailed, match=r"for 20\.0% of 5 images"):
         compare(expected, 1 - expected, output="probabilities", images={"test": 5}, quantized=True)
-    # One logit has no such threshold, and nothing but its one output.
+    # A single logit has no such threshold.
     assert compare(LOGITS[:, :1], LOGITS[:, :1], output="logits", images={"test": 20}).largest_difference == 0
 
 
@@ -108,7 +108,7 @@ def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
 @pytest.mark.parametrize(
     ("outputs", "expected", "kind", "low", "wrong"),
     [
-        # Unchanged outputs must be able to be of their kind.
+        # Unchanged outputs must be possible for their kind.
         (SOFTMAX, SOFTMAX, "softmax", False, None),
         (LOGITS, LOGITS, "logits", False, None),
         (0.3 * SOFTMAX, 0.3 * SOFTMAX, "logits", False, None),  # between 0 and 1 by chance
@@ -118,14 +118,14 @@ def test_an_int8_file_may_lose_a_little_accuracy_and_gain_any():
         (SOFTMAX, SOFTMAX, "logits", False, "outputs logits, but they are softmax"),
         (LOGITS, LOGITS, "softmax", True, "outputs softmax, but they are logits"),
         (LOGITS, LOGITS, "sigmoids", False, "outputs sigmoids, but they are logits"),
-        # Changed ones must mean the same.
+        # Converted outputs must mean the same.
         (SOFTMAX, LOGITS, "logits", False, None),
         (LOGITS, SOFTMAX, "softmax", False, None),
         (SOFTMAX, LOGITS + 0.003 * np.eye(20, 4), "logits", False, None),
         (SOFTMAX, LOGITS + 0.2 * np.eye(20, 4), "logits", False, r"by up to 0\.0\d+ on 20 images"),
         (SOFTMAX, LOGITS + 0.2 * np.eye(20, 4), "logits", True, None),
         (SOFTMAX, LOGITS[::-1], "logits", True, r"by up to 0\.8\d+ on 20 images"),
-        (SOFTMAX, np.where(np.arange(20)[:, None] < 6, -LOGITS, LOGITS), "logits", True, None),  # not on most images
+        (SOFTMAX, np.where(np.arange(20)[:, None] < 6, -LOGITS, LOGITS), "logits", True, None),  # on few images
         (SOFTMAX, LOGITS[:, :3], "logits", False, r"of shape \(20, 3\), but the model gives \(20, 4\)"),
         (SOFTMAX, np.full((20, 4), np.nan), "softmax", False, "by up to nan"),
     ],
@@ -156,7 +156,7 @@ def test_pictures_to_compare_on():
     assert (pictures.shape, pictures.dtype) == ((50, 6, parity.OPEN_SIZE, 2), np.uint8)
     np.testing.assert_array_equal(pictures, random_pictures((6, None, 2), 50))
     assert (pictures != random_pictures((6, None, 2), 50, seed=1)).any()
-    spread = pictures.std((1, 2)).mean(-1)  # from one colour each to noise, whose deviation is 74
+    spread = pictures.std((1, 2)).mean(-1)  # from a single colour to noise, whose deviation is 74
     assert spread.min() < 10
     assert 60 < spread.max() < 80
     assert pictures.min() < 5

@@ -1,4 +1,4 @@
-"""`kzoo predict` on exported files: the same answers as from the run, as text, CSV or JSON, without Keras."""
+"""`kzoo predict` on exported files gives the run's answers, as text, CSV or JSON, without Keras."""
 
 import csv
 import io
@@ -112,12 +112,12 @@ def test_files_of_other_tools(tmp_path):
 
     with pytest.warns(UserWarning, match=r"does not say which pixels it takes: it gets 0 to 255"):
         Classifier(file("means.onnx", [None, 8, 8, 3]))
-    # Noise shows that its outputs are no probabilities, where the images do not.
+    # Noise shows that its outputs are not probabilities, although the images do not.
     with pytest.warns(UserWarning, match="does not say which pixels"):
         means = Classifier(tmp_path / "means.onnx")
     np.testing.assert_allclose(means.probabilities(np.zeros((2, 8, 8, 3))), np.full((2, 3), 1 / 3))
     assert means.kind == "logits"
-    # One for batches of two images takes any number of them.
+    # A file for batches of two images takes any number of images.
     two = Exported(file("batch.onnx", [2, 8, 8, 3]))
     images = np.random.default_rng(0).uniform(0, 255, (5, 8, 8, 3))
     np.testing.assert_allclose(two(images), images.mean((1, 2)), rtol=1e-5)

@@ -19,7 +19,7 @@ from tests.exporting.conftest import on_tensorflow
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# How the network ends, what the export takes that for, and what it is asked to write.
+# The network's last activation and units, the kind that the export takes it for, and the requested outputs.
 MISREAD = {
     "a softmax for logits": ("softmax", 5, "logits", "probabilities"),
     "logits for a softmax": ("linear", 5, "softmax", "probabilities"),
@@ -38,7 +38,7 @@ def network(ending, units):
 
 @pytest.fixture(scope="module")
 def read_right(tmp_path_factory):
-    """Returns a network with an ending, after exporting it to a file with the same outputs."""
+    """Returns a network with a given ending, after an export of it with the same outputs."""
     folder, made = tmp_path_factory.mktemp("right"), {}
 
     def model(ending, units):
@@ -63,7 +63,7 @@ def test_misread_outputs_are_refused(case, read_right, monkeypatch):
 
 
 def written_otherwise(end, activation=None):
-    """A network that ends in what `end` makes of a dense layer."""
+    """A network that ends with `end`, applied to a dense layer."""
     keras.utils.set_random_seed(2)
     image = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 50)(image))
@@ -149,7 +149,7 @@ def test_names_of_classes_go_from_a_set_into_files_and_back():
     again = kzoo.create_model("lenet1-max", weights="set.keras", mean=0.1724, std=0.331)
     assert again.class_names == model.class_names
     assert kzoo.create_model("lenet1-max", weights="set.keras", mean=0.1724, std=0.331, include_top=False).layers
-    again.save_weights("again.weights.h5")  # which hold no names
+    again.save_weights("again.weights.h5")  # contains no names
     other = kzoo.create_model("lenet1-max", weights="again.weights.h5", mean=0.1724, std=0.331)
     assert not hasattr(other, "class_names")
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])

@@ -1,4 +1,4 @@
-"""The server of the docs answers as kzoo does; timings; the folder for Hugging Face; what files say of resizing."""
+"""The docs' server answers like kzoo; timings; the folder for Hugging Face; what files say about resizing."""
 
 import importlib.util
 import json

@@ -13,12 +13,12 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def find():
-    """The browser's path, or None where there is none."""
+    """The browser's path, or None if there is none."""
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
 class Browser:
-    """A browser with one tab; what it complains of is collected in `complaints`."""
+    """A browser with one tab; `complaints` collects its errors and messages."""
 
     def __init__(self, folder):
         commands, self._write = os.pipe()
@@ -34,7 +34,7 @@ class Browser:
             f"--user-data-dir={folder}",
             "about:blank",
         ]
-        # The protocol is spoken on descriptors 3 and 4, so the pipes' own ends are put elsewhere first.
+        # The protocol uses descriptors 3 and 4, so move the pipes' own ends out of the way first.
         high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (commands, answers)]
         script = f'exec "$@" 3<&{high[0]} 4>&{high[1]}'
         self.process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Browser:
         self.process.wait()
 
     def call(self, method, **parameters):
-        """Call a method of the protocol; events that come first are kept."""
+        """Call a method of the protocol; keep events that arrive before the answer."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -112,7 +112,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression, of a promise what it comes to."""
+        """The value of a JavaScript expression; promises are awaited."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -125,7 +125,7 @@ class Browser:
             time.sleep(0.1)
 
     def draw_all(self):
-        """Unfold a page and have every chart drawn, as printing does."""
+        """Unfold a page and draw every chart, as printing does."""
         self.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
         self.evaluate("dispatchEvent(new Event('beforeprint'))")
         self.wait("[...document.querySelectorAll('.plot')].every((node) => node.querySelector('svg'))")

@@ -11,7 +11,7 @@ CLASSES = ["cat", "dog", "<b>bird</b>"]
 
 
 def full(recipe=None, **fields):
-    """A record with every part that a page shows, consistent in itself: six epochs of three classes."""
+    """A consistent record with everything that a page shows: six epochs, three classes."""
     recipe = (recipe or get_recipe("rescue/vgg38")).override(epochs=6)
     history = {
         "loss": [1.5, 1.25, 1.125, 1.0, 0.9375, 0.875],
@@ -65,7 +65,7 @@ def full(recipe=None, **fields):
 
 
 def undrawn(recipe=None, **fields):
-    """The same without what Matplotlib draws, for tests of the rest of a page: figures take most of its time."""
+    """The same without Matplotlib's figures, which take most of a page's time, for tests of the rest of a page."""
     return full(recipe, **{"gradient_flow": None, "confusion": None, **fields})
 
 

@@ -1,4 +1,4 @@
-"""What a page says, read with the standard library's parser."""
+"""The content of a page, read with the standard library's parser."""
 
 import json
 import re
@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """A page's tables by their names, numbers, addresses, learning curves, labels of figures, and text.
+    """A page's tables by name, numbers, addresses, learning curves, labels of figures, and text.
 
-    `right` has the rows and columns of each table's right-aligned cells.
+    `right` contains the rows and columns of each table's right-aligned cells.
     """
 
     def __init__(self, path):
@@ -74,10 +74,10 @@ class Page(HTMLParser):
                 self._term.append(data)
 
     def table(self, name):
-        """The only table of a name: its rows, the header's first."""
+        """The rows of the only table with this name, header first."""
         (rows,) = self.tables[name]
         return rows
 
     def body(self, name):
-        """The only table of a name without its header's rows."""
+        """The rows of the only table with this name, without the header."""
         return [row for row in self.table(name) if row[0] not in ("", "run", "epoch", "class", "field", "true class")]

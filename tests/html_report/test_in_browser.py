@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: no complaint, every picture and chart there, nothing fetched, numbers of the records."""
+"""Pages in headless Chromium: no errors, all pictures and charts, no requests, the numbers of the records."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def rescue(tmp_path_factory):
 
 
 def looked_at(browser, page, width, dark):
-    """Open a page, have all of it drawn, and check what every page must be."""
+    """Open a page, draw all of it, and check what must hold for every page."""
     browser.complaints.clear()
     browser.requests.clear()
     browser.open(page, width=width, dark=dark)

@@ -27,14 +27,14 @@ FLOW = {"layers": ["a", "b"], "epochs": [5], "gradients": [[2e-3, 1e-3]], "updat
 
 
 def history(*deviations):
-    """Of layers whose weights have these deviations, epoch by epoch."""
+    """The history of layers whose weights have these deviations, epoch by epoch."""
     rows = tuple(tuple(Histogram(-1.0, 1.0, 0.0, one, (1,)) for one in row) for row in deviations)
     return WeightHistory(tuple("abcd"[: len(rows[0])]), tuple(range(len(rows))), rows)
 
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures of Matplotlib that would be drawn, which takes most of the time."""
+    """Collects Matplotlib's figures instead of embedding them, which takes most of the time."""
     made = []
 
     def keep(figure, title, label, caption=""):

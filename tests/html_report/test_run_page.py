@@ -1,4 +1,4 @@
-"""A run's page says what its record says, and what it cannot show."""
+"""A run's page shows the content of its record, and says what it cannot show."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from kzoo.training.run import Run
 from tests.html_report.conftest import CLASSES, full, undrawn
 from tests.html_report.reading import Page
 
-# A page draws the network, which is built for it.
+# A page builds the network to draw it, so it is small.
 SMALL = get_recipe("fully-connected/mlp").override(model_options={"hidden": [4]})
 
 
@@ -202,10 +202,10 @@ def test_record_alone_says_what_it_lacks(page):
     for text in (
         "This page was made from a record only; mistakes need the run’s weights and data",
         "This page was made from a record only; histograms",
-        "Images cannot be shown: ",  # there is no such data, or it is not that of this record
+        "Images cannot be shown: ",  # the data is missing, or is not this record's
     ):
         assert text in page.text
-    assert "svg" in page.tags  # the network is built anew
+    assert "svg" in page.tags  # the network is built again
 
 
 def test_failed_run_says_so(tmp_path):

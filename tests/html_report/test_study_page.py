@@ -1,4 +1,4 @@
-"""A study's page says what its records say, budget by budget."""
+"""A study's page shows the content of its records, budget by budget."""
 
 import statistics
 
@@ -47,7 +47,7 @@ def write_runs(study, directory, first, **lacks):
 
 @pytest.fixture
 def runs(study, tmp_path):
-    """The runs for a test to change, without what is drawn."""
+    """The runs without figures; a test can change them."""
     return write_runs(study, tmp_path / "runs", undrawn(study.entries[0].recipe), confusion=None)
 
 
@@ -62,7 +62,7 @@ def test_table_is_made_of_the_records(page):
     groups, header, *rows = page.table(SHORT)
     assert groups == ["", "train accuracy", "validation accuracy, last epoch", "test accuracy"]
     assert header == ["run", "n", "budget", "ours", "ours", "reported", "difference", "ours", "reported", "difference"]
-    budget = "epochs=6, other images"  # CIFAR-100 has more of them than these records
+    budget = "epochs=6, other images"  # CIFAR-100 has more images than these records
     assert rows[0][:4] == ["VGG-38", "1", budget, "0.6250"]
     assert rows[0][5:7] == ["", ""]
     assert {column for line, column in page.right[SHORT] if line > 0} == {1, *range(3, len(header))}
@@ -130,7 +130,7 @@ def test_the_users_runs_come_first_and_packaged_records_are_folded_below(study, 
     page = Page(study_page(study, study_records(study, read_records(both)), tmp_path / "page.html"))
     assert page.text.index("At epochs=6") < page.text.index("At the full budget: records that come with kzoo")
     assert page.tags.count("details") == 1 + 5 * 2  # without a confusion matrix a run has one table to open
-    # without the user's runs there is nothing to fold them below
+    # without the user's runs, the packaged records are not folded
     page = Page(study_page(study, study_records(study, read_records(alone)), tmp_path / "page.html"))
     assert "records that come with kzoo" not in page.text
     assert page.tags.count("details") == 2

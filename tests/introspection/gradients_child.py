@@ -1,4 +1,4 @@
-"""Run by tests as a child process on a backend: the gradients of saved models; on TensorFlow, finite differences too.
+"""Run as a child process on a backend: compute the gradients of saved models; on TensorFlow, also finite differences.
 
 python gradients_child.py FOLDER     (reads float32.keras, float64.keras and data.npz, writes BACKEND-DTYPE.npz)
 """
@@ -43,7 +43,7 @@ def differences(model, images, labels, step=1e-7) -> dict[str, np.ndarray]:
         variable.assign(value)
         pairs.append([(gradient * direction).sum(), (losses[0] - losses[1]) / (2 * step)])
     direction = rng.normal(size=images.shape)
-    # A pixel is worth 1/64 of a unit behind the first layer.
+    # One unit of a pixel becomes 1/64 of a unit after the first layer.
     ends = [ops.convert_to_tensor(images + sign * 64 * step * direction) for sign in (1, -1)]
     sums = [float(ops.sum(score(model(end)))) for end in ends]
     along = (input_gradients(model, images, score) * direction).sum()

@@ -1,4 +1,4 @@
-"""Gradients agree among backends and with finite differences, and looking at them changes nothing."""
+"""Gradients agree between backends and with finite differences, and computing them changes nothing."""
 
 import importlib.util
 import os
@@ -93,14 +93,14 @@ def test_gradients_are_the_slope_of_the_loss(training):
         assert np.vdot(ops.convert_to_numpy(slope), way) == pytest.approx(expected, rel=1e-4, abs=1e-8), variable.path
 
 
-# Elsewhere Keras's mean and BatchNorm round to single precision; `test_backends_agree` does the rest.
+# On other backends, Keras's mean and BatchNorm round to single precision; `test_backends_agree` tests these.
 @pytest.mark.slow
 @pytest.mark.representative
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras has double precision on TensorFlow alone")
 def test_gradients_are_finite_differences(here):
     of_weights, of_input = here["float64"]["difference weights"], here["float64"]["difference input"]
     assert len(of_weights) == 10
-    # Every weight has an effect: behind the first BatchNorm comes a sum with what it does not see.
+    # Every weight has an effect, because a sum after BatchNorm adds values that it does not normalize.
     assert np.abs(of_weights).min() > 1e-4
     np.testing.assert_allclose(of_weights[:, 0], of_weights[:, 1], rtol=1e-5)
     np.testing.assert_allclose(of_input[0], of_input[1], rtol=1e-5)
@@ -171,7 +171,7 @@ def test_training_mode_is_batch_statistics_and_dropout():
     name = next(layer.name for layer in model.layers if isinstance(layer, layers.Dropout))
     dropped, kept = (layer_outputs(model, [name], IMAGES, **options)[0] for options in ({"training": True}, {}))
     looked_at = activation_gradients(model, name, IMAGES, lambda outputs: outputs[:, 0]).activations
-    np.testing.assert_allclose(looked_at, kept, rtol=1e-4, atol=1e-6)  # neither has dropout on unless asked for
+    np.testing.assert_allclose(looked_at, kept, rtol=1e-4, atol=1e-6)  # by default, dropout is off in both
     assert (dropped == 0).mean() == pytest.approx(0.5, abs=0.1)
     assert (kept == 0).mean() < 0.01
 
@@ -270,7 +270,7 @@ def test_nested_and_subclassed_models(make):
     assert activations.shape == gradient.shape == (6, 3)
     if make is Subclassed:
         np.testing.assert_allclose(gradient, np.eye(3)[[0] * 6])
-    # The block's convolution is used twice; what counts is its last use, added to the block's input.
+    # The block's convolution is used twice; its last use counts, which is added to the block's input.
     last, whole = layer_outputs(model, ["convolution", "block"], images)
     np.testing.assert_allclose(whole, last + images, rtol=1e-4, atol=1e-3)
     last_use, by_use = activation_gradients(model, "block/convolution", images, lambda outputs: outputs[:, 0])

@@ -178,7 +178,7 @@ def test_models_without_a_graph():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "billions"),  # as their papers or torchvision's documentation give them
+    ("name", "billions"),  # from their papers or torchvision's documentation
     [("DenseNet121", 2.85), ("EfficientNetB0", 0.39), ("ConvNeXtTiny", 4.46), ("Xception", 8.4), ("MobileNet", 0.569)],
 )
 def test_networks_of_keras_applications(name, billions):

@@ -1,4 +1,4 @@
-"""The kind of the outputs follows from what a network computes, and the class probabilities are the network's."""
+"""The kind of the outputs follows from what a network computes, and class probabilities equal the network's."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(1).uniform(0, 255, (6, 8, 8, 3)).astype("float32"
 
 
 def network(end=lambda y: y, outputs=4, activation=None):
-    """A small network that ends in a dense layer and what `end` makes of it."""
+    """A small network that ends with a dense layer and `end`, applied to it."""
     x = keras.Input((8, 8, 3))
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(x)))
     wide = keras.initializers.RandomNormal(stddev=5)
@@ -60,7 +60,7 @@ CASES = {
     "logarithm of a softmax": ("logits", lambda: network(lambda y: ops.log(ops.softmax(y) + 1e-9))),
     "map and pooling": ("logits", lambda: stack(layers.Conv2D(4, 3), layers.GlobalAveragePooling2D())),
     "custom class, small logits": ("logits", lambda: of_custom_class(2, lambda y: y * 0.001)),
-    # By chance between 0 and 1, until the weights are pushed far, down, or a little.
+    # Between 0 and 1 by chance, until the weights are moved far, down, or a little.
     "custom class, near 0.4": ("logits", lambda: of_custom_class(2, lambda y: y * 1e-3 + 0.4)),
     "custom class, never above 0.9": ("logits", lambda: of_custom_class(2, lambda y: ops.minimum(y * 1e-3 + 0.4, 0.9))),
     "custom class, exponential": ("logits", lambda: of_custom_class(2, lambda y: ops.exp(y * 0.3 - 1))),
@@ -113,7 +113,7 @@ if keras.backend.backend() == "tensorflow":
     CASES["tf.nn.sigmoid"] = ("sigmoid", lambda: network(outputs=1, activation=tf.nn.sigmoid))
 
 
-# Where no single layer or operation computes the probabilities, there is none to take out.
+# No single layer or operation computes the probabilities, so there is none to leave out.
 WITHOUT_ENDING = {
     *("smoothed", "ensemble", "softmax of a map", "softmax by hand", "softmax by hand, safe", "shares of sigmoids"),
     *(
@@ -124,7 +124,7 @@ WITHOUT_ENDING = {
         "custom class, sigmoids",
     ),
 }
-# The view ends before these, in logits; a layer with weights or in a model within stays whole.
+# The view ends before these, with logits; layers with weights or in a nested model stay whole.
 LEFT_OUT = {
     *("Softmax", "Activation", "ops.softmax", "Lambda", "softmax, then float32", "softmax, then dropout"),
     *("softmax, then rescaled by 1", "temperature", "two softmaxes", "sigmoid layer", "sigmoid, then float32"),
@@ -143,14 +143,14 @@ def test_kind_and_probabilities(case):
     raw = np.asarray(ops.convert_to_numpy(model(IMAGES)))
     assert outputs.classes == (2 if kind == "sigmoid" else raw.shape[-1])
 
-    # What the view returns, read as the kind that it states, are the probabilities of the network's raw outputs.
+    # The view's outputs, read as the kind that it states, give the probabilities of the network's raw outputs.
     by_view = np.asarray(ops.convert_to_numpy(outputs.model(IMAGES)))
     of_view = as_probabilities(by_view, "logits" if outputs.logits else "sigmoids" if kind == "sigmoids" else "softmax")
     expected = softmax(raw, axis=-1) if kind == "logits" else raw
     expected = np.concatenate([1 - raw, raw], -1) if kind == "sigmoid" else expected
     assert of_view == pytest.approx(expected, abs=1e-4)
 
-    # An ending that is let through leaves logits, and is put back.
+    # Without its ending, the network returns logits; afterwards, the ending is restored.
     with without_ending(outputs.ending):
         let_through = np.asarray(ops.convert_to_numpy(model(IMAGES)))
     if outputs.ending is not None and kind == "softmax":
@@ -223,7 +223,7 @@ def test_one_error_for_what_is_neither(case):
 
 
 @pytest.mark.parametrize(
-    ("rows", "kind", "rounded"),  # the kind where each value may be off by 0.01
+    ("rows", "kind", "rounded"),  # `rounded`: the kind if each value can be off by 0.01
     [
         ([[0.2, 0.8], [0.0, 1.0]], "softmax", "softmax"),
         ([[0.0, 1.0005]], "softmax", "softmax"),

@@ -1,4 +1,4 @@
-"""Receptive fields: equal to those found by lighting up one input row or column at a time."""
+"""Receptive fields equal those found by lighting up one input row or column at a time."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ def ones(**options):
 
 
 def reach(model, axis):
-    """Per output position along an axis, how far apart the first and the last input row are that change it."""
+    """For each output position along an axis, the number of rows from the first to the last that change it."""
     size = model.input_shape[1 + axis]
     shape = (size, *model.input_shape[1:])
     lit = np.zeros(shape, "float32")
@@ -84,7 +84,7 @@ def test_branches_meet_in_their_hull():
 
 
 def ahead(x, rows=10):
-    """The map moved so that each pixel is the one some rows further down and right."""
+    """Shift the map so that each pixel becomes the one `rows` further down and to the right."""
     x = L.ZeroPadding2D(((0, rows), (0, rows)))(x)
     return L.Cropping2D(((rows, 0), (rows, 0)))(x)
 
@@ -93,7 +93,7 @@ def every(step):
     return conv(1, strides=step)
 
 
-# Where a branch begins is seen only next to another one: here one that looks ten rows ahead, at the same rate.
+# The start of a branch matters only next to another branch: here, one that looks ten rows ahead at the same rate.
 BESIDE = {
     "strided, same": ((conv(3, strides=2, padding="same"),), (every(2),)),
     "by three, same": ((conv(4, strides=3, padding="same"),), (conv(1, strides=3, padding="same"),)),
@@ -163,7 +163,7 @@ def test_not_cut_off_at_the_border():
         L.Softmax(axis=1),
         L.Permute((2, 1, 3)),
         L.Reshape((SIZE * SIZE, 1)),
-        L.Reshape((SIZE // 2, 2 * SIZE, 1)),  # rows go by pairs, columns come from anywhere
+        L.Reshape((SIZE // 2, 2 * SIZE, 1)),  # rows are joined in pairs, columns come from anywhere
         L.Resizing(16, 16),
     ],
 )
@@ -220,7 +220,7 @@ def test_lenets(reduction, sizes):
 
 
 def positive(model):
-    """The model with positive kernels, so that no two ways from a pixel to an output cancel."""
+    """The model with positive kernels, so that no two paths from a pixel to an output cancel."""
     rng = np.random.default_rng(0)
     for weight in model.trainable_weights:
         if weight.name == "kernel":
@@ -229,7 +229,7 @@ def positive(model):
 
 
 def perturbed(model, size):
-    """Per layer, the box of the input's pixels that change the output's centre unit when they are lit one by one."""
+    """By layer, the box of the input pixels, lit one by one, that change the output's centre unit."""
     middle = size // 2
     lit = np.zeros((2, size, size, size, model.input_shape[-1]), "float32")
     for i in range(size):
@@ -264,7 +264,7 @@ def test_equals_what_perturbed_pixels_reach(name, options):
 
 
 def test_report_d_formula():
-    # Its three numbers, 9, 49 and 225, are those of dilations 1, 2 and 4 in turn; the formula has rates 0, 2, 4.
+    # The report's 9, 49 and 225 belong to dilations 1, 2 and 4 in sequence; its formula gives them for 0, 2 and 4.
     assert [report_d_side(rate) ** 2 for rate in (0, 2, 4)] == [9, 49, 225]
     exact = [field(LeNet(layers=layers, reduction="dilated", include_top=False))[0] for layers in (1, 2, 3, 4)]
     assert exact[0] == report_d_side(2) == 7

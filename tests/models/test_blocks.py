@@ -1,4 +1,4 @@
-"""Layers as PyTorch makes them: initial weights, padding, pooling, activations."""
+"""Layers equal PyTorch's: initial weights, padding, pooling, activations."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from kzoo.models.blocks import ACTIVATIONS, Layers, adaptive_average_2x2, pool, 
 
 
 def run(function, x):
-    """The output of a function of Keras tensors for one array."""
+    """Apply a function of Keras tensors to an array; return the output and the model."""
     image = keras.Input(x.shape[1:])
     model = keras.Model(image, function(image))
     return keras.ops.convert_to_numpy(model(x)), model

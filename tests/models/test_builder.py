@@ -12,7 +12,7 @@ from tests.harness import call, images, randomize
 
 
 def named(value):
-    """A test's name, the same in every process: a function's name, else the value."""
+    """A test's name, which is the same in every process: a function's name, or the value."""
     return getattr(value, "__name__", str(value)[:60])
 
 

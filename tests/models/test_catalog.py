@@ -9,12 +9,12 @@ from kzoo.models import create_model, get_variant, list_models
 from kzoo.models.catalog import BUILDERS, VARIANTS
 from tests.harness import check_model
 
-# Widths of the stages, and convolutions in a stage, of the networks for 94, 95 and 96%.
+# Stage widths, and convolutions per stage, of the networks for 94, 95 and 96%.
 FASTNETS = {"s": ((64, 256, 256), 2), "m": ((128, 384, 384), 2), "l": ((128, 384, 512), 3)}
 
 
 def fastnet(widths, convs):
-    """The bias of the whitening convolution, 3x3 convolutions with one shift for each filter, a head without bias."""
+    """Count a whitening bias, 3x3 convolutions with one shift for each filter, and a head without bias."""
     channels, count = 24, 24
     for width in widths:
         for _ in range(convs):
@@ -23,7 +23,7 @@ def fastnet(widths, convs):
     return count + 10 * channels
 
 
-# Trainable parameters as the reports print them or computed from their architectures.
+# Trainable parameters, as printed in the reports or computed from their architectures.
 COUNTS = {
     "vgg08": 59_716,
     "vgg08-bn": 60_100,

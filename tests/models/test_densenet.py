@@ -1,4 +1,4 @@
-"""DenseNets: the published counts, equal to PyTorch, and the effect of every option."""
+"""DenseNets: the published counts, equality with PyTorch, and the effect of every option."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def test_a_small_network_passes_all_checks(bottleneck, tmp_path):
 
 
 def test_published_count_of_forty_layers():
-    """With 12 filters a layer and no bottleneck: 1.0 million in Huang et al.'s table 2."""
+    """With 12 filters per layer and no bottleneck: 1.0 million in Huang et al.'s table 2."""
     model = create_model("densenet-bc-40-16", bottleneck=False, compression=1.0, growth_rate=12, classes=10)
     assert parameters(model) == 1_019_722
 

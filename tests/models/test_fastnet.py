@@ -1,4 +1,4 @@
-"""FastNet: its shape as in the paper, whitening, identity filters, and the promises of every family."""
+"""FastNet: its shape as in the paper, whitening, identity filters, and the properties of every family."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ STATISTICS = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
 
 
 def photos(count=60, size=16, channels=3, seed=0):
-    """Smooth images, whose neighbouring pixels go together as those of photographs do."""
+    """Smooth images, whose neighbouring pixels are correlated, as in photographs."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(0, 255, (count, size // 4 + 1, size // 4 + 1, channels))
     smooth = np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2)[:, 1 : size + 1, 1 : size + 1]
@@ -158,4 +158,4 @@ def test_wrong_options(options, message):
 def test_the_classifier_starts_with_a_standard_deviation_of_one():
     kernel = keras.ops.convert_to_numpy(FastNetS(widths=(16, 24, 32)).get_layer("logits").kernel)
     assert kernel.std() == pytest.approx(1, rel=1e-5)
-    assert abs(kernel).max() < 2.2  # uniform, so from -1.73 to 1.73, and a bit more for a few values
+    assert abs(kernel).max() < 2.2  # uniform, so from -1.73 to 1.73, and slightly more for few values

@@ -1,4 +1,4 @@
-"""A set of weights as a folder for Hugging Face."""
+"""A weight set as a folder for Hugging Face."""
 
 import json
 from pathlib import Path

@@ -89,7 +89,7 @@ def test_defaults_of_a_builder_are_its_own_and_the_variants():
     assert builder_options("own") == ["width", "depth", "scale", "classes"]
     register_model("any", lambda **options: None, classes=4, input_shape=(6, 6, 1))
     assert builder_options("any") is None
-    register_model("dict", dict, options={"a": 1}, classes=4, input_shape=(6, 6, 1))  # has no signature
+    register_model("dict", dict, options={"a": 1}, classes=4, input_shape=(6, 6, 1))  # `dict` has no signature
     assert (builder_options("dict"), builder_defaults("dict")) == (None, {"a": 1})
 
 
@@ -102,7 +102,7 @@ def test_registered_builder_need_not_take_the_shared_options():
 
 def test_names_cannot_be_registered_twice():
     register_model("own", linear, classes=3, input_shape=(8, 8, 1))
-    register_model("own", linear, classes=3, input_shape=(8, 8, 1))  # the same again: a module imported twice
+    register_model("own", linear, classes=3, input_shape=(8, 8, 1))  # the same again, as if a module is imported twice
     with pytest.raises(InputError, match="'own' is taken"):
         register_model("own", linear, classes=4, input_shape=(8, 8, 1))
     with pytest.raises(InputError, match="'vgg38' is taken"):

@@ -1,4 +1,4 @@
-"""Report e's ResNets: equal to PyTorch, and five orders of a block's layers."""
+"""Report e's ResNets: equality with PyTorch, and five orders of a block's layers."""
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ def small(order, **options):
     return ResNet(blocks=(1, 1), channels=(4, 4), block_order=order, input_shape=(8, 8, 3), classes=3, **options)
 
 
-# Per order: the layers of stage 2's block on the way of the residual, and those after the addition.
+# By order: the layers of stage 2's block on the residual path, after the addition, and on the shortcut.
 LAYERS = {
     "original": (["conv1", "conv1_bn", "conv1_act", "conv2", "conv2_bn"], ["act"], ["shortcut_conv", "shortcut_bn"]),
     "bn-after-add": (["conv1", "conv1_bn", "conv1_act", "conv2"], ["add_bn", "act"], ["shortcut_conv"]),
@@ -44,13 +44,13 @@ LAYERS = {
 
 
 def before(tensor):
-    """The layer that made a tensor, and the tensors that went in."""
+    """The layer that made a tensor, and the layer's inputs."""
     layer = tensor._keras_history.operation
     return layer, layer.input if isinstance(layer.input, list) else [layer.input]
 
 
 def chain(tensor, stop):
-    """Names of the layers from a tensor back to the first whose name has not the prefix, in forward order."""
+    """Names of the layers from a tensor back to the first one without the prefix, in forward order."""
     names = []
     layer, inputs = before(tensor)
     while layer.name.startswith(stop) and "add" not in layer.name.removeprefix(stop).split("_"):
@@ -81,14 +81,14 @@ def test_order_of_layers(order):
     assert final == {"full-preactivation": ["final_bn", "final_act"], "relu-only-preactivation": ["final_act"]}.get(
         order, []
     )
-    assert "stage1_block1_act1" not in [layer.name for layer in model.layers]  # the stem has activated
+    assert "stage1_block1_act1" not in [layer.name for layer in model.layers]  # the stem ends with an activation
     check_call(model)
 
 
 def test_parameters_of_the_orders():
     counts = {order: parameters(small(order)) for order in BLOCK_ORDERS}
     assert counts["relu-before-add"] == counts["relu-only-preactivation"] == counts["original"]
-    # one BatchNorm of four channels less, on the projection
+    # without the BatchNorm of four channels on the projection
     assert counts["bn-after-add"] == counts["full-preactivation"] == counts["original"] - 8
 
 

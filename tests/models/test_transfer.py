@@ -48,7 +48,7 @@ def test_layers_that_other_models_call_too():
     given = call(feature_extractor(outer, "conv"), pixels)
     np.testing.assert_allclose(given, call(feature_extractor(inner, "conv"), 2 * pixels), atol=1e-6)
 
-    # A model within, whose own output is of its own input.
+    # A nested model, whose own output belongs to its own input.
     base = keras.Model(inner.inputs[0], inner.outputs[0], name="base")
     outer = keras.Model(x, keras.layers.Dense(3)(base(keras.layers.Rescaling(2.0)(x))))
     np.testing.assert_allclose(call(feature_extractor(outer, "base"), pixels), call(base, 2 * pixels), atol=1e-6)

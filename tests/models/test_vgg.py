@@ -1,4 +1,4 @@
-"""VGG-08 and VGG-38: equal to PyTorch, and the effect of every option."""
+"""VGG-08 and VGG-38: equality with PyTorch, and the effect of every option."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def test_logits_equal_pytorchs(builder, blocks, flags):
     from torch_references import MEAN, STD, ThinVGG, copy_weights, logits
 
     batch_norm, residual = flags
-    # Kernels that keep the signal's size: with the default ones a plain VGG-38 returns the same logits for any image.
+    # Kernels that keep the signal's size: with the default ones, a plain VGG-38 returns the same logits for any image.
     initializer = "lecun_normal" if residual else "he_normal"
     keras.utils.set_random_seed(5)
     model = builder(
@@ -37,7 +37,7 @@ def test_logits_equal_pytorchs(builder, blocks, flags):
     copy_weights(model, reference)
     x = images(model, 4)
     ours = call(model, x)
-    assert ours.std(axis=0).mean() > 0.01  # the image matters
+    assert ours.std(axis=0).mean() > 0.01  # the outputs depend on the image
     np.testing.assert_allclose(ours, logits(reference, x), atol=1e-4, rtol=1e-4)
 
 

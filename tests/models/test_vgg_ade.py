@@ -1,4 +1,4 @@
-"""Report c's VGGs: equal to PyTorch, and the effect of every option."""
+"""Report c's VGGs: equality with PyTorch, and the effect of every option."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Weights go into the network that they belong to, class by class, and into no other without a word."""
+"""Weights are loaded class by class into the network that they belong to, and never silently into another one."""
 
 import re
 
@@ -96,7 +96,7 @@ def test_another_network_is_refused_both_ways(case):
         transfer(other, known, what="weights")
     assert all(map(np.array_equal, before, known.get_weights()))
 
-    # Of sets, too: their outlines.
+    # The same for weight sets, which have outlines.
     assert trained.difference(known, trained.outline(other)) != ""
     assert trained.difference(other, trained.outline(known)) != ""
 
@@ -156,7 +156,7 @@ def test_one_output_fits_no_classes_by_name():
         done = transfer(source, target, what="w", source_names="ab", target_names="ab")
         assert done.initialized == ["head"]
         assert done.notes == ["the classifier starts from random weights: one of the two has a single output"]
-    # Names that are not as many as the outputs are none.
+    # If the number of names differs from the number of outputs, they are ignored.
     done = transfer(network(), network(), what="w", source_names="ab", target_names="abc")
     assert done.notes == ["class names are missing, so the classes are taken in order"]
 
@@ -180,7 +180,7 @@ def test_in_part_if_requested():
     np.testing.assert_array_equal(new.get_layer("conv1").get_weights()[0], trained.get_layer("conv1").get_weights()[0])
     np.testing.assert_array_equal(new.get_layer("extra0").get_weights()[0], fresh[0])
 
-    # A layer of the same name that computes something else is left, and other names are tried in their order.
+    # A layer with the same name but another computation is left out; other names are matched in order.
     assert "conv1" in transfer(trained, network(strides=2), what="weights", partial=True).initialized
     assert transfer(trained, network(prefix="b_", extra=1), what="weights", partial=True).taken == ["b_conv1", "b_norm"]
     with pytest.raises(InputError, match="no layer of 'net' fits them"):
@@ -238,7 +238,7 @@ def test_a_damaged_keras_file_is_one_error(tmp_path):
     model.save(path)
     content = path.read_bytes()
     assert b'"config"' in content
-    path.write_bytes(content.replace(b'"config"', b'"confix"'))  # the sum of the archive shows it
+    path.write_bytes(content.replace(b'"config"', b'"confix"'))  # the archive's checksum shows it
     with pytest.raises(InputError, match=r"net\.keras'.*cannot be loaded into"):
         load_file(model, path, str(path))
 
@@ -297,13 +297,13 @@ def test_constants_of_layers_distinguish_networks(kind, tmp_path):
             transfer(source, target, what="weights")
     transfer(one, same, what="weights")
 
-    # Of sets, too: their outlines.
+    # The same for weight sets, which have outlines.
     assert trained.difference(other, trained.outline(one)) != ""
     assert trained.difference(same, trained.outline(one)) == ""
 
 
 def plain(between):
-    """A network whose layers Keras names, which counts on from model to model."""
+    """A network whose layers Keras names with numbers that continue from model to model."""
     x = keras.Input((8, 8, 1))
     y = between(layers.Conv2D(4, 3, padding="same")(x))
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3)(y))), name="net")
@@ -396,7 +396,7 @@ def test_a_set_is_named_where_a_builder_was_looked_for():
 
 
 def test_states_of_random_layers_are_not_weights(tmp_path):
-    """A file of a network with dropout and augmentation holds the states of their generators too."""
+    """A file of a network with dropout and augmentation also contains the states of their generators."""
 
     def small(*between):
         x = keras.Input((4, 4, 1))

@@ -1,7 +1,7 @@
 """Small PyTorch networks, written from the reports' facts and independent of kzoo's builders.
 
-Submodules carry kzoo's layer names, so that `copy_weights` can match them. Everything works on
-(batch, channels, height, width); where a map is flattened, channels go last, as in Keras.
+Submodules have kzoo's layer names, so that `copy_weights` can match them. Tensors are (batch, channels, height, width);
+before a map is flattened, channels move to the end, as in Keras.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def flat(x: torch.Tensor) -> torch.Tensor:
 
 
 class Named(nn.Module):
-    """A module whose parts are found by name."""
+    """A module that finds its parts by name."""
 
     def part(self, name: str, module: nn.Module) -> None:
         self.add_module(name, module)
@@ -33,7 +33,7 @@ class Named(nn.Module):
 
 
 class ThinVGG(Named):
-    """VGG-08 (blocks 0) and VGG-38 (blocks 5) of reports a and b; raw pixels in."""
+    """VGG-08 (blocks 0) and VGG-38 (blocks 5) of reports a and b; takes raw pixels."""
 
     def __init__(self, blocks: int, batch_norm: bool, residual: bool) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ThinVGG(Named):
 
 
 class ThreeStageVGG(Named):
-    """Report c's VGG of three stages; pixels / 255 in."""
+    """Report c's VGG with three stages; divides pixels by 255."""
 
     def __init__(self, convs: tuple[int, int, int], batch_norm: bool) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class ThreeStageVGG(Named):
 
 
 class BasicResNet(Named):
-    """Report e's ResNet with the original block order; normalized pixels as for `ThinVGG`."""
+    """Report e's ResNet with the original block order; normalizes pixels like `ThinVGG`."""
 
     def __init__(self, blocks: tuple[int, ...], channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class FastNet(Named):
 
 
 class BottleneckDenseNet(Named):
-    """DenseNet-BC of Huang et al. (2017) for small images; normalized pixels as for `ThinVGG`."""
+    """DenseNet-BC of Huang et al. (2017) for small images; normalizes pixels like `ThinVGG`."""
 
     def __init__(self, layers: int, growth: int) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class BottleneckDenseNet(Named):
 
 
 class ReducingLeNet(Named):
-    """Report d's LeNet; pixels / 255 in."""
+    """Report d's LeNet; divides pixels by 255."""
 
     def __init__(self, layers: int, reduction: str, filters: int = 32) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class ReducingLeNet(Named):
 
 
 def copy_weights(model: Any, reference: nn.Module) -> None:
-    """Copy the Keras model's weights into the reference; every layer with weights must have its counterpart."""
+    """Copy the Keras model's weights into the reference; every layer with weights must have a counterpart."""
     named = dict(reference.named_children())
     for layer in model.layers:
         if not layer.weights:
@@ -232,7 +232,7 @@ def copy_weights(model: Any, reference: nn.Module) -> None:
         with torch.no_grad():
             if isinstance(part, nn.BatchNorm2d):
                 targets = [part.weight, part.bias, part.running_mean, part.running_var]
-                for target, value in zip(targets[-len(values) :], values, strict=True):  # some have no scale
+                for target, value in zip(targets[-len(values) :], values, strict=True):  # some BatchNorms have no scale
                     target.copy_(value)
                 continue
             kernel = values[0].permute(3, 2, 0, 1) if isinstance(part, nn.Conv2d) else values[0].T

@@ -1,4 +1,4 @@
-"""Jobs that cost nothing: functions of a module that the processes of a pool can import."""
+"""Cheap jobs: functions of a module that the processes of a pool can import."""
 
 import time
 from pathlib import Path
@@ -122,7 +122,7 @@ def finish():
 
 
 def eventually(check, seconds=120.0):
-    """What `check` returns as soon as it is true."""
+    """Wait until `check` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := check():
@@ -132,5 +132,5 @@ def eventually(check, seconds=120.0):
 
 
 def kinds(events):
-    """What kinds of events there were."""
+    """The kinds of the events."""
     return [event.kind for event in events]

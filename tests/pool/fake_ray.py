@@ -5,18 +5,18 @@ import types
 
 
 class Reference:
-    """Of a task: its answer, or the message of its end."""
+    """A reference to a task: its answer, or the message of its death."""
 
     def __init__(self, answer):
         self.answer = answer
 
 
 def fake_ray(nodes, *, connected=False):
-    """The module; `calls` holds the calls to it, and `broken` the message of each task whose process is to die.
+    """The module; `calls` records calls to it, and `broken` has a message for each next task whose process must die.
 
     Args:
-        nodes: of the cluster, as ``ray.nodes()`` lists them.
-        connected: whether this process is connected to a cluster already.
+        nodes: the cluster's nodes, as ``ray.nodes()`` lists them.
+        connected: whether this process is already connected to a cluster.
     """
     ray = types.ModuleType("ray")
     ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)

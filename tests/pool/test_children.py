@@ -1,4 +1,4 @@
-"""The pool of child processes, with jobs that cost nothing."""
+"""The pool of child processes, with cheap jobs."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ FAST = {"delay": 0.05, "grace": 20.0}
 
 
 def alive(pid):
-    """Whether a process runs (one that has ended and is not yet waited for does not)."""
+    """Whether a process runs (a zombie does not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -126,7 +126,7 @@ def test_a_directory_that_another_process_holds_is_waited_for(job, finish, monke
 
 
 def test_a_child_whose_input_ends_saves_and_leaves_nothing(job):
-    """What a child sees first of its owner's death, when the system still names the owner as its parent."""
+    """The end of its input is a child's first sign of its owner's death, when the owner is still its parent."""
     job("a", "save")
     answers, theirs = os.pipe()
     command = [sys.executable, "-m", "kzoo.pool.child", str(theirs), "120"]
@@ -172,7 +172,7 @@ with Children(2, reuse=True, grace=float(sys.argv[1])) as pool:
 
 @pytest.fixture
 def owner(job):
-    """Starts a process that owns two children, of which one is deaf; returns it and all their process numbers."""
+    """Starts a process that owns two children, one of which ignores SIGTERM; returns it and the children's ids."""
     started = []
 
     def start(grace):

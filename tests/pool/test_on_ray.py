@@ -1,4 +1,4 @@
-"""The pool on a Ray cluster, with jobs that cost nothing; and a run that is really trained."""
+"""The pool on a Ray cluster, with cheap jobs and with a run that is really trained."""
 
 import importlib.util
 import json
@@ -109,7 +109,7 @@ def test_what_ray_is_asked_for_and_what_its_tasks_answer(ray, job, finish):
     assert Path("runs/good/record").read_text().split()[1] == "4"  # threads: its share of the cores
     assert ray.calls["remote"] == {"num_cpus": 4.0, "num_gpus": 0, "max_retries": 2, "max_calls": 1}
     address, options = ray.calls["init"]
-    assert (address, options.pop("object_store_memory") >= 75 * 2**20) == ("local", True)  # the least that Ray takes
+    assert (address, options.pop("object_store_memory") >= 75 * 2**20) == ("local", True)  # the least that Ray accepts
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
     assert options == {"num_cpus": len(usable_cores()), "num_gpus": 0, **quiet}
     assert ray.calls["shutdown"] == 1
@@ -142,7 +142,7 @@ def test_a_task_that_starts_again_is_reported_and_one_that_runs_is_cancelled(ray
         reported = [(event.kind, event.where) for event in pool.wait(0.0)]
         assert reported == [("died", start.where), ("started", "another machine")]
     assert ray.calls["cancelled"] == [False]
-    assert ray.calls["wait"] == (1, 1, 60.0)  # it may save meanwhile
+    assert ray.calls["wait"] == (1, 1, 60.0)  # the task can save meanwhile
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_node_dies_and_its_job_resumes_on_another(cluster, job, finish, monkey
         return Job(key, function, arguments, directory, directory / "record", Path("logs", f"{key}.log"))
 
     def kill():
-        # Both nodes are at work.
+        # Wait until both nodes are training.
         while sum(len(path.read_text().splitlines()) > 2 for path in Path("runs").glob("*/epochs.txt")) < 2:
             time.sleep(0.1)
         cluster.remove_node(cluster.second, allow_graceful=False)

@@ -1,4 +1,4 @@
-"""Recipes that no one means are refused before a run begins, or reported."""
+"""Recipes that nobody intends are refused before a run begins, or reported."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_rate_that_rises_is_reported():
     assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in sentence
     assert surprises(lower.override(epochs=1)) == []
     assert surprises(lower.override(epochs=2)) == [sentence]
-    check_contradictions(lower)  # a search may draw such a rate
+    check_contradictions(lower)  # a search can draw such a rate
 
 
 def test_multipliers_without_effect_are_refused_before_a_run_begins():

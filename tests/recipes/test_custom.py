@@ -1,4 +1,4 @@
-"""Custom augmentations, schedules and optimizers in recipes: by name, by reference, and each wrong use."""
+"""Custom augmentations, schedules and optimizers in recipes: by name, by reference, and every wrong use."""
 
 import importlib
 import json
@@ -32,7 +32,7 @@ def halved(rate, epoch, epochs, at):
 
 @pytest.fixture(autouse=True)
 def parts(tmp_path, monkeypatch):
-    """A module of custom functions; what a test registers is gone when it ends."""
+    """A module of custom functions; unregisters what a test registers."""
     (tmp_path / "custom_parts.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     for registry in custom.REGISTRIES.values():
@@ -122,7 +122,7 @@ def test_names_can_be_registered_again_but_not_for_something_else():
         kzoo.register_optimizer("mine", "custom_parts:halved")
     with pytest.raises(InputError, match="optimizer name 'mine' is taken by 'custom_parts:halved'"):
         kzoo.register_optimizer("mine", "custom_parts:noisy")
-    kzoo.register_schedule("mine", "custom_parts:noisy")  # another field has its own names
+    kzoo.register_schedule("mine", "custom_parts:noisy")  # another field has separate names
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,11 @@ def test_identity_is_content_not_name():
         get_recipe("rescue/bn").digest() == get_recipe("batchnorm/baseline").digest() == get_recipe("seeds/0").digest()
     )
     assert get_recipe("rescue/bn").digest() != get_recipe("seeds/10").digest()
-    # What a variant's name stands for is part of the content.
+    # The options that a variant's name stands for are part of the content.
     plain = Recipe("a/b", model="vgg38", model_options={"batch_norm": True})
     assert plain.digest() == Recipe("c/d", model="vgg38-bn").digest()
     assert plain.digest() != Recipe("a/b", model="vgg38").digest()
-    # A default spelled out is the same run.
+    # Writing out a default gives the same run.
     recipe = Recipe("a/b", model="vgg08", dataset="cifar10")
     assert recipe.digest() == recipe.override(augmentation=[{"kind": "pad_crop"}, {"kind": "flip"}]).digest()
     assert recipe.digest("sha of a file") != recipe.digest()
@@ -194,7 +194,7 @@ def test_transparent_files_are_predicted_as_they_were_trained():
 
 
 def test_what_short_training_does_without():
-    """Each recipe leaves out one trick; Jordan (2024), section 3, names them."""
+    """Each recipe leaves out one of the tricks in section 3 of Jordan (2024)."""
     base = get_recipe("fast/cifar10-94")
     assert (base.split.validation, base.label_smoothing, base.tta) == (0, 0.2, "flip-shift")
     assert {name: factor.factor * 0.053 for name, factor in base.rate_multipliers.items()} == {
@@ -228,7 +228,7 @@ def test_what_short_training_does_without():
 
 @pytest.mark.parametrize(("name", "rate", "decay"), [("cifar10-95", 10, 0.0153), ("cifar10-96", 9, 0.012)])
 def test_rates_before_muon_are_the_authors(name, rate, decay):
-    """Per 1,024 images, before momentum; his classifier's factor of 1/9 enters its steps squared (airbench95, 96)."""
+    """Per 1,024 images, before momentum; the classifier's factor of 1/9 enters its steps squared (airbench95, 96)."""
     recipe = get_recipe(f"fast/{name}")
     width = {"fastnet-m": 384, "fastnet-l": 512}[recipe.model]
     momentum, base = recipe.optimizer.momentum, recipe.optimizer.learning_rate
@@ -272,7 +272,7 @@ def test_files(tmp_path):
 
 
 def test_digests_are_those_of_the_first_version():
-    """Records, runs and weight sets are found by them: a new field of the schema must not change one."""
+    """Records, runs and weight sets are found by digest: a new field of the schema must not change any digest."""
     known = json.loads((Path(__file__).parent / "digests.json").read_text())
     assert {name: get_recipe(name).digest() for name in known} == known
     sets = [json.loads(path.read_text()) for path in (ROOT / "kzoo" / "models" / "sets").glob("*/*/record.json")]
@@ -299,7 +299,7 @@ def test_a_later_field_counts_only_where_it_is_used():
         "inner": [{"old": 1, "new": 3}],
         "new": "x",
     }
-    # Data written before the field existed means what was done then.
+    # Data from before the field existed gets the value that describes the behaviour of that time.
     assert upgraded(Outer, {}, 1) == {"best": "first"}
     assert upgraded(Outer, {"best": "loss"}, 1) == {"best": "loss"}
     assert upgraded(Outer, {}, 2) == {}

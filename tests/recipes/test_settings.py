@@ -1,4 +1,4 @@
-"""Settings of a recipe: the values at the ends of what each may be, and those beyond, are taken and refused."""
+"""Settings of a recipe: values at the ends of the allowed range are accepted, values beyond it are refused."""
 
 import re
 
@@ -41,7 +41,7 @@ NOT_BELOW_0 = ([0, 1e6], [-TINY])
 COUNT = ([1, 1000], [0])
 COUNT_FROM_0 = ([0, 1000], [-1])
 
-# By kind and field, what is allowed and what is refused.
+# By kind and field: allowed and refused values.
 BOUNDS = {
     **{f"{name}.learning_rate": POSITIVE for name in kinds(AnyOptimizer)},
     **{f"{name}.beta_1": SHARE for name in ("adam", "adamw", "nadam")},
@@ -108,7 +108,7 @@ def test_every_number_has_its_bounds_here():
         for field, info in kind.model_fields.items()
         if re.search(r"\b(int|float)\b", str(info.annotation))
     }
-    # `Split` and `ChannelStatistics` have validators and tests of their own.
+    # `Split` and `ChannelStatistics` have their own validators and tests.
     assert numbers - set(BOUNDS) == {"split.validation", "split.test", "statistics.mean", "statistics.std"}
 
 

@@ -1,4 +1,4 @@
-"""Error messages help: the name of a field, its allowed values, no suggestion where words mean something else."""
+"""Error messages help: the name of a field, its allowed values, no suggestion if words mean something else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A study and a search at once, which share a machine and a root of runs."""
+"""A study and a search at the same time, which share a machine and a folder of runs."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def test_no_run_is_trained_twice(tmp_path):
     both = [study(), start(path, directory, 1)]
     assert [finish(process)[0] for process in both] == [0, 0], directory.with_suffix(".log").read_text()
 
-    # Every run of the study and every trial: once, by one process, all epochs.
+    # Every run of the study and every trial was trained once, by one process, for all epochs.
     problems, resumed = check(directory, TRIALS, EPOCHS)
     assert (problems, resumed) == ([], 0)
     trials = {directory / trial.directory / "result.json" for trial in read_search(directory).trials}
@@ -43,7 +43,7 @@ def test_no_run_is_trained_twice(tmp_path):
         record = json.loads(file.read_text())
         assert (record["status"], record["epochs"], len(record["segments"])) == ("completed", EPOCHS, 1)
 
-    # The same commands again train nothing.
+    # Repeating the commands trains nothing.
     before = {file: file.stat().st_mtime_ns for file in runs | trials}
     both = [study(), start(path, directory, 1)]
     assert [finish(process)[0] for process in both] == [0, 0], directory.with_suffix(".log").read_text()

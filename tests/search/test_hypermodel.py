@@ -1,4 +1,4 @@
-"""The hyper-model in keras-tuner's tuners, as its users would write it."""
+"""The hyper-model in keras-tuner's tuners, as users of keras-tuner would write it."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_keras_tuners_tuners_train_runs(make, options):
 
 @pytest.mark.slow
 def test_batch_norm_and_averages_are_saved_as_they_are_scored():
-    """keras-tuner's checkpoint is written from the stock model, of averaged weights where the recipe averages them."""
+    """keras-tuner's checkpoint contains the stock model, with averaged weights if the recipe averages them."""
     recipe = kzoo.recipe("vgg08-bn").override(dataset="digits", train_size=100, epochs=2, ema=0.9)
     hyper_model = RecipeHyperModel(recipe, {"batch_size": Choice(20, 50)})
     tuner = keras_tuner.RandomSearch(hyper_model, objective="val_accuracy", max_trials=1, seed=1, directory="kt")
@@ -113,7 +113,7 @@ def test_files_that_cannot_be_written_end_a_search():
     model = hyper_model.build(hp)
     Path("full").mkdir()
     Path("full/recipe.json").write_text(hyper_model.recipe_of(hp).to_json())
-    Path("full/checkpoint").touch()  # where the directory of checkpoints should be
+    Path("full/checkpoint").touch()  # a file in place of the directory of checkpoints
     with pytest.raises(keras_tuner.errors.FatalError, match="cannot make 'full/checkpoint': File exists"):
         hyper_model.fit(hp, model, directory="full")
     Path("full/checkpoint").unlink()

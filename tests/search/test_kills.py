@@ -1,4 +1,4 @@
-"""Searches whose processes are killed: they end by themselves or with the same command, each trial done once."""
+"""Searches whose processes are killed end by themselves or with the same command, with each trial done once."""
 
 import signal
 import time
@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.search_kills import check, checkpoints, children, kill, start, trained, write_search
 
-LIMIT = 600  # seconds, of machines that do other things too
+LIMIT = 600  # seconds, also on busy machines
 TRIALS, EPOCHS = 4, 8
 
 
 @pytest.fixture
 def begin():
-    """Returns the command; what is left of it in the end is stopped."""
+    """Starts a command and returns it; at the end, stops all that still run."""
     commands = []
 
     def give(path, directory, workers=3):
@@ -28,7 +28,7 @@ def begin():
 
 
 def wait_for(check, command):
-    """Look until it is so, while the command runs."""
+    """Wait until `check` returns true while the command runs."""
     deadline = time.monotonic() + LIMIT
     while not check():
         assert command.poll() is None, "it ended too early"

@@ -1,4 +1,4 @@
-"""What an oracle chooses, and that a search killed at any write ends as if it had not been. Nothing is trained."""
+"""An oracle's choices, and that a search killed at any write ends like an uninterrupted one, without training."""
 
 import itertools
 import json
@@ -27,12 +27,12 @@ SPACES = {
 
 
 def score(values):
-    """Of a trial: larger batches and rates are better."""
+    """The score of a trial: larger batches and rates are better."""
     return values.get("batch_size", 1) / 100 + values.get("optimizer.learning_rate", 0.0) + values.get("l2", 0.0)
 
 
 class Fake(Pool):
-    """Trains nothing: a trial's score is a function of its values. Two trials are under way at a time."""
+    """Trains nothing: a trial's score is a function of its values. Two trials run at a time."""
 
     def __init__(self, statuses=()):
         super().__init__(2)
@@ -83,7 +83,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Lets the write of a number fail as if the process had been killed; counts the outcomes that were written."""
+    """Makes write number `left` fail, as if the process was killed; counts the outcomes that were written."""
     state, replace = {"left": 0, "outcomes": Counter()}, os.replace
 
     def counted(source, target):
@@ -152,7 +152,7 @@ def test_a_proposal_that_was_tried_is_replaced_and_counted():
 
 
 def test_each_replaced_proposal_counts_once(monkeypatch):
-    drawn = iter([1, 1, 2, 2, 1, 3])  # the second trial's first draw was tried, and the third's first two
+    drawn = iter([1, 1, 2, 2, 1, 3])  # the second trial's first draw was tried before, like the third's first two
     monkeypatch.setattr(Planned, "_draw", lambda self, attempt: {"batch_size": next(drawn)})
     owner = run(Search("many", BASE, {"batch_size": IntRange(1, 30)}, trials=3, baseline=False))
     assert ([trial.values["batch_size"] for trial in owner.record.trials], owner.record.skipped) == ([1, 2, 3], 2)
@@ -200,7 +200,7 @@ def test_too_many_failures_end_a_search():
     assert owner.oracle.given_up
     assert owner.record.reason.startswith("2 trials in a row failed")
     assert [trial.status for trial in owner.record.trials][:3] == ["completed", "failed", "failed"]
-    assert len(owner.record.trials) == 4  # one was under way
+    assert len(owner.record.trials) == 4  # one was still running
 
 
 def test_failures_with_a_success_between_them_are_not_in_a_row():
@@ -217,7 +217,7 @@ def test_too_many_rejected_trials_in_a_row_end_a_search(monkeypatch):
     assert owner.oracle.given_up
     assert owner.record.reason.startswith("3 trials in a row were rejected, the last one: ")
     ends = [trial.status for trial in owner.record.trials]
-    assert ends == ["rejected"] * 2 + ["completed"] + ["rejected"] * 3 + ["completed"]  # the last was under way
+    assert ends == ["rejected"] * 2 + ["completed"] + ["rejected"] * 3 + ["completed"]  # the last was still running
 
 
 def test_no_trial_starts_after_a_search_has_taken_its_minutes(monkeypatch):

@@ -1,4 +1,4 @@
-"""What is shown while a search runs."""
+"""The output while a search runs."""
 
 import io
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_lines_where_there_is_no_terminal_and_a_table_where_there_is():
     assert sum("val_accuracy" in line for line in lines) == 2
     again = io.StringIO()
     run_search(SEARCH, "shown", progress=Console(file=again, width=200))
-    assert "trial 000" not in again.getvalue()  # what is over is not printed again
+    assert "trial 000" not in again.getvalue()  # finished trials are not printed again
     terminal = Console(file=io.StringIO(), force_terminal=True, width=200)
     with SearchProgress(terminal, SEARCH, Path("shown"), read_search("shown").record) as shown:
         terminal.print(shown.table())

@@ -1,4 +1,4 @@
-"""The description of a search, and files that hold one."""
+"""The description of a search, and files that contain one."""
 
 from pathlib import Path
 

@@ -31,7 +31,7 @@ SEARCH = Search(
 
 
 def made(count=12, **changes):
-    """Scores that depend on the rate most, on the reduction a little, on l2 not at all."""
+    """Scores that depend mostly on the rate, slightly on the reduction, and not on l2."""
     rng, trials = np.random.default_rng(0), []
     for number in range(count):
         values = {

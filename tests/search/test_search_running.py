@@ -28,7 +28,7 @@ def tiny(space=None, **options):
 
 
 def model(hp):
-    """Builds what the choice names: most of it cannot be trained."""
+    """Builds the chosen model: most of the choices cannot be trained."""
     import keras
 
     kind = hp.Choice("kind", ["good", "raises", "nan", "large", "other"])
@@ -69,7 +69,7 @@ def test_bad_trials_are_recorded_and_the_search_continues():
 
 
 def test_rejected_trials_do_not_count_and_a_larger_budget_continues():
-    space = {"model_options.filters": IntRange(4, 7)}  # of 49 parameters each
+    space = {"model_options.filters": IntRange(4, 7)}  # 49 parameters each
     search = tiny(space, tuner="grid", trials=1, max_parameters=250, changes=LITTLE)
     result = run_search(search, "small", progress=False)
     assert [trial.status for trial in result.trials] == ["completed"]
@@ -109,7 +109,7 @@ def test_hyperband_resumes_what_it_promotes():
         whole = kzoo.train(search.base.override(**trial.outcome.changes), directory="whole", progress=False)
         mine = json.loads((Path("band") / trial.directory / "result.json").read_text())
         assert mine["history"]["val_loss"] == whole.history["val_loss"]
-        assert mine["test"] is None  # a search does not look at the test part
+        assert mine["test"] is None  # a search does not use the test part
 
 
 @pytest.mark.slow

@@ -39,9 +39,9 @@ def test_other_data_behind_finished_trials():
     write_data()
     run_search(search(1), "s", progress=False)
     before = Path("s/search.json").read_bytes()
-    assert len(run_search(search(1), "s", progress=False).trials) == 1  # nothing has changed: its result again
+    assert len(run_search(search(1), "s", progress=False).trials) == 1  # nothing has changed: the same result
     write_data(seed=1)
-    for trials in (1, 2):  # neither the old result nor trials on other images beside it
+    for trials in (1, 2):  # neither the old result nor new trials on other images
         with pytest.raises(InputError, match=r"trial_0000/run' is not what is asked for now: other data .*--fresh"):
             run_search(search(trials), "s", progress=False)
     assert not Path("s/trial_0001").exists()

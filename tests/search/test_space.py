@@ -1,4 +1,4 @@
-"""What a space may hold, how its values reach keras-tuner and come back, and what is refused."""
+"""The values of a space, how they reach keras-tuner and come back, and what is refused."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_grid_of_a_range():
         (Range(1e-4, 1e-1, log=True), (1e-4, 0.000123, 0.1), (9e-5, 0.1001, "0.01", True, None), ()),
         (Range(1e-3, 1.0, step=10, log=True), (1e-3, 0.1), (1e-4,), (0.05,)),
         (Range(1e-7, 1.0, log=True), (1e-7, 1.0), (0.0, 9e-8), ()),  # a log scale has no zero
-        (Range(0.0, 1.0), (1 + 5e-7, -5e-7), (1 + 2e-6, -2e-6), ()),  # rounding is no difference
+        (Range(0.0, 1.0), (1 + 5e-7, -5e-7), (1 + 2e-6, -2e-6), ()),  # rounding does not count
         (IntRange(1, 7, step=3), (1, 4, 4.0, 7), (0, 8, 4.5), (5,)),
         (IntRange(1, 99), (9, 50), (100,), ()),
     ],

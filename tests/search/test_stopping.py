@@ -36,7 +36,7 @@ def stopped(folder, objective="val_accuracy", direction="max"):
         ([0.4, 0.1], True),  # its best so far counts
         ([0.5, 0.1], False),  # as good as the median
         ([0.1, 0.9], False),
-        ([0.1, 0.1, 0.1], False),  # only two others came so far
+        ([0.1, 0.1, 0.1], False),  # only two others got this far
     ],
 )
 def test_worse_than_the_median_of_averages(curve, ends, objective, direction):

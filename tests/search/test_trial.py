@@ -1,4 +1,4 @@
-"""One trial in any process: its outcome, and how another process makes its search."""
+"""One trial in any process: its outcome, and how another process rebuilds its search."""
 
 import json
 import types
@@ -18,7 +18,7 @@ SPACE = {"batch_size": Choice(20, 50), "optimizer": Choice("adam", "momentum", l
 
 
 def outcome_of(history=None, error=None, record=None, values=None, **options):
-    """Train a trial whose training writes this record and returns this history, or raises this."""
+    """Train a trial whose training writes this record and returns this history, or raises this error."""
     search = Search("own", "lenet1-max", SPACE, **options)
 
     def train(hp, directory):
@@ -47,7 +47,7 @@ def test_the_score_is_that_of_the_best_epoch():
         (6, 1, {}, False, False),
         (6, 3, {}, True, False),
         (4, 1, {}, False, True),
-        (4, 1, {"tuner": "hyperband"}, False, False),  # which trains some for fewer epochs
+        (4, 1, {"tuner": "hyperband"}, False, False),  # it trains some trials for fewer epochs
     ],
 )
 def test_the_outcome_describes_the_run_of_a_trial(epochs, processes, options, resumed, stopped):
@@ -62,7 +62,7 @@ def test_the_outcome_describes_the_run_of_a_trial(epochs, processes, options, re
 def test_processes_of_the_trials_that_it_continues_are_not_counted():
     segment = full().segments[0].model_dump()
     records = [full(segments=[{**segment, "seconds": 1.5 + i} for i in range(processes)]) for processes in (2, 3)]
-    before = Path("trial_0002/run/result.json")  # itself continues another one
+    before = Path("trial_0002/run/result.json")  # this trial itself continues another one
     before.parent.mkdir(parents=True)
     before.write_text(records[0].to_json())
     outcome = outcome_of(HISTORY, record=records[1], values={"tuner/trial_id": "0002"}, tuner="hyperband")

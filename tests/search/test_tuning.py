@@ -1,4 +1,4 @@
-"""Each file in tuning/: what it searches fits its recipe, and it runs on digits."""
+"""Each file in tuning/: its space fits its recipe, and its search runs on digits."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_fits_its_recipe(file):
     search = kzoo.load_search(file)
     RecipeHyperModel(search.base, search.checked_space)
     baseline = search.checked_space.baseline()
-    if search.tuner != "hyperband":  # whose trials begin elsewhere
+    if search.tuner != "hyperband":  # its trials begin with other values
         assert baseline is not None, "the report's own values are not in the space"
         assert search.base.override(**search.checked_space.changes(baseline)).resolved().epochs == search.base.epochs
 
@@ -49,7 +49,7 @@ def ray():
 def test_runs_on_digits_the_same_on_every_pool(file, ray):
     search = kzoo.load_search(file)
     tiny = {"dataset": "digits", "train_size": 40, "split.validation": 20}
-    tiny["epochs"] = 2 if search.tuner == "hyperband" else 1  # of which it makes more than one trial
+    tiny["epochs"] = 2 if search.tuner == "hyperband" else 1  # from which it makes more than one trial
     search = search.override(**tiny, **FEWER_BLOCKS.get(search.base.model, {})).replace(trials=2)
     results = {
         "here": run_search(search, "here", progress=False),

@@ -1,4 +1,4 @@
-"""Records made up for tests, consistent in themselves, without training."""
+"""Made-up, consistent records for tests, without training."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from kzoo.training.records import RunRecord
 def make(
     recipe: Recipe, accuracy: float = 0.5, *, train: float | None = None, failed: bool = False, **fields
 ) -> RunRecord:
-    """A record of a recipe whose test and validation accuracy are `accuracy` (in hundredths), one epoch or more."""
+    """A record with this test and validation accuracy, rounded to hundredths, after at most five epochs."""
     recipe = recipe.resolved()
     correct = round(100 * accuracy)
     accuracy = correct / 100
@@ -68,7 +68,7 @@ def made():
 
 @pytest.fixture
 def keep():
-    """Writes a record as a run's directory (``runs``) or as a committed file (``results/STUDY``)."""
+    """Writes a record to a run's directory (in ``runs``) or to a committed file (in ``results/STUDY``)."""
 
     def write(record, folder):
         if folder.name == "runs":

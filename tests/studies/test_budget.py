@@ -36,10 +36,10 @@ def test_a_budget_is_what_was_changed(changes, expected):
 def test_content_counts_not_the_name():
     same = get_recipe("rescue/vgg38").derive("mine/x", model="vgg38", model_options={"batch_norm": True}, epochs=3)
     assert label(budget(RESCUE, BN, same.resolved())) == "epochs=3"
-    # report b's baseline is report a's network, by whatever name
+    # report b's baseline is report a's network, under any name
     for name in ("batchnorm/baseline", "learning-rate/0.001", "seeds/0"):
         assert label(budget(RESCUE, BN, get_recipe(name).override(l2=0.1).resolved())) == "l2=0.1"
-    # other recipes are no budgets of it, whatever they differ in
+    # other recipes are not budgets of it, whichever fields differ
     for name in ("learning-rate/0.01", "batch-size/50", "batchnorm-decay/0.001", "rescue/bn-residual"):
         assert budget(RESCUE, BN, get_recipe(name).resolved()) is None
     assert budget(RESCUE, BN, get_recipe("rescue/bn").derive("mine/x", l2=0.1).resolved()) is None

@@ -1,4 +1,4 @@
-"""The rule by which a claim holds, on records made up for it."""
+"""The rule by which a claim holds, on made-up records."""
 
 import pytest
 
@@ -33,7 +33,7 @@ STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recip
 
 @pytest.fixture
 def world(made):
-    """Records in which each run has the accuracies given, one a seed."""
+    """Makes records with the given accuracies of each run, one per seed."""
 
     def build(ratios=None, budget="full", **accuracies):
         records = {
@@ -50,9 +50,9 @@ def world(made):
     [
         ([0.9], [0.5], HOLDS),
         ([0.5], [0.9], NOT),
-        ([0.55], [0.5], FEW),  # 100 test images leave 0.14
+        ([0.55], [0.5], FEW),  # 100 test images: the margin is 0.14
         ([0.5], [0.55], FEW),
-        ([0.55, 0.55], [0.5, 0.5], HOLDS),  # the seeds do not spread at all
+        ([0.55, 0.55], [0.5, 0.5], HOLDS),  # the seeds have no spread
         ([0.55, 0.57], [0.5], HOLDS),  # margin 0.035 around 0.06
         ([0.52, 0.60], [0.5], FEW),
         ([0.52, 0.60, 0.56], [0.5, 0.6, 0.55], NOT),
@@ -108,7 +108,7 @@ def test_a_mean_that_leaves_out_the_worst_runs_decides_nothing_in_their_favour(m
     assert Higher("a", "b")(results).status == FEW
     assert "2 of 3 runs of a failed" in Higher("a", "b")(results).evidence
     assert Higher("b", "a")(results).status == FEW
-    assert Higher("b", "c")(results).status == HOLDS  # those that are left are worse already
+    assert Higher("b", "c")(results).status == HOLDS  # the remaining runs are already worse
 
     # 0.9 passes 40% at epoch 3, 0.5 at epoch 4, 0.3 never does.
     results = BudgetRecords(STUDY, "full", {"a": runs("a", 0.9, 0.3, 0.3), "b": b, "c": runs("c", 0.9, 0.9)})

@@ -15,7 +15,7 @@ STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recip
 
 @pytest.fixture
 def world(made):
-    """Records in which each run has the accuracies given, one a seed."""
+    """Makes records with the given accuracies of each run, one per seed."""
 
     def build(**accuracies):
         records = {

@@ -67,7 +67,7 @@ def test_studies_are_consistent(study):
     assert len({claim.text for claim in study.claims}) == len(study.claims)
     emnist = any(entry.recipe.dataset == "emnist" for entry in study.entries)
     assert any("EMNIST" in note for note in study.notes) == emnist
-    # Short training holds no validation images back.
+    # Short training does not hold back validation images.
     shown = (
         {"test_accuracy"} if study.name in NAMES["ours"] else {"train_accuracy", "val_accuracy", "best_val_accuracy"}
     )
@@ -184,7 +184,7 @@ class World(BudgetRecords):
 
 
 def middle(low, high, base):
-    """A value between bounds that may be infinite."""
+    """A value between bounds, which can be infinite."""
     if math.isinf(low) and math.isinf(high):
         return base
     if math.isinf(high):
@@ -239,7 +239,7 @@ def apply(leaf, world, holds):
     else:
         assert isinstance(leaf, HardestClasses)
         names = world.records(leaf.labels[0])[0].data["class_names"]
-        # with as many classes as may be among the worst, others must be worse for the claim to fail
+        # for the claim to fail, other classes must fill all the places among the worst
         worst = leaf.names if holds else [name for name in names if name not in leaf.names][: leaf.among]
         world.right[leaf.labels[0]] = [90 - 10 * (name in worst) for name in names]
 

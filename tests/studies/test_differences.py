@@ -39,7 +39,7 @@ def test_sizes_on_the_published_dataset_follow_from_the_recipe(made, name, chang
     assert on_other_images(record) == (sizes is not None)  # made-up records have 1,000 / 100 / 100
     if sizes is not None:
         drawn, validation, test = sizes
-        # the copies of an expansion are no other images
+        # the copies of an expansion are not other images
         same = {"drawn": drawn, "train": 2 * drawn, "validation": validation, "test": test}
         assert not on_other_images(made(recipe, sizes=same))
 
@@ -59,7 +59,7 @@ def test_other_images_are_shown_with_the_budget_of_every_row(made):
 
 def test_a_difference_beyond_two_standard_errors_needs_a_reason(made):
     reported = {"test_accuracy": 0.49, "val_accuracy": 0.481, "train_accuracy": 0.1}
-    # 10,000 test images: 0.005 at 0.5; 2,500 validation images: 0.01. Training accuracy is not of held-out images.
+    # 10,000 test images: 0.005 at 0.5; 2,500 validation images: 0.01. Training images are not held out.
     (only,) = differences(results(made, [0.5], reported={**reported, "test_accuracy": 0.489}))
     assert (only.metric, only.images) == ("test_accuracy", 10_000)
     assert only.errors == pytest.approx(2.2)

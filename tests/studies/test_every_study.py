@@ -1,4 +1,4 @@
-"""Every study runs end to end: each of its runs for a step or a few, on images of a size that its networks fit."""
+"""Every study runs end to end: each run takes a few steps, on images of a size that fits its network."""
 
 import fnmatch
 import html
@@ -14,7 +14,7 @@ from kzoo.studies.running import run_study
 # 24 training images leave some classes out of the validation part, which is reported.
 pytestmark = [pytest.mark.usefixtures("eagerly"), pytest.mark.filterwarnings("ignore:split")]
 
-# Smaller networks of the same kind, wherever a study does not compare their size.
+# Smaller networks of the same kind, if a study does not compare their size.
 THIN_VGG = {"model_options.blocks": 1, "model_options.filters": 4}
 PRUNED = {"model_options.filters": [4, 4, 4, 4], "model_options.hidden": [8, 8]}
 SMALL_RESNET = {"model_options.blocks": [1, 1], "model_options.channels": [4, 4]}
@@ -29,14 +29,14 @@ SMALLER = {
     **dict.fromkeys(("resnet-augmentation", "resnet-mixup"), SMALL_RESNET),
     "fast-without": {"model_options.widths": [4, 4]},
 }
-# Pixels a side where 8 are too few: four dilated convolutions, and an entry with stride 2 before three halvings.
+# Image sizes if 8 pixels are too few: four dilated convolutions, and an entry with stride 2 before three halvings.
 SIZES = {"reduction": 24, "dilation": 24, "kernel-stride": 16}
-# One study compares batch sizes. In the other, another data set makes one run of two entries' (EMNIST and CIFAR-10),
-# and a record belongs to an entry of another name only where nothing but the amount of training differs.
-# The rates of short training are for its batches.
+# `batch-size` compares batch sizes. In `reduction`, the tiny dataset gives two entries (EMNIST and CIFAR-10) the same
+# run, and a record belongs to an entry with another name only if nothing but the amount of training differs.
+# The learning rates of short training are for its batch size.
 OWN_BATCHES = ("batch-size", "reduction", "fast", "fast-without")
 OWN_EPOCHS = ("fast",)  # the study compares them
-# One run of one study of each report, the cheapest in the default run.
+# One run of one study of each report; the default run of the tests includes only the cheapest.
 FAST = {"fully-connected": "MLP"}
 LONG = {
     "fast-without": "all",
@@ -68,7 +68,7 @@ def tiny(tmp_path_factory):
 
 
 def run(command, tiny, name, only="*"):
-    """Train a study's runs in this process, which saves importing Keras for each; check its table and its page."""
+    """Train a study's runs in this process, because others import Keras; check the study's table and page."""
     study = get_study(name)
     changes = {"dataset": f"npz:{tiny[SIZES.get(name, 8)]}", **SMALLER.get(name, {})}
     if name not in OWN_EPOCHS:
@@ -117,5 +117,5 @@ def test_one_study_of_each_report(name, only, command, tiny):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_studies())
 def test_every_study(name, command, tiny):
-    # The other runs of `fast` differ in what the study compares: widths, whose wide networks are slow without graphs.
+    # The other runs of `fast` have wider networks, which the study compares and which are slow without graphs.
     run(command, tiny, name, "fast 94" if name == "fast" else "*")

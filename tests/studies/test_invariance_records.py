@@ -1,4 +1,4 @@
-"""Records of moved and turned images: they belong to their run, and claims and tables read them."""
+"""Records of shifted and rotated images belong to their run, and claims and tables read them."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_a_measurement_belongs_to_the_run_of_its_digest(made, keep):
     assert records.problems == ()
     assert groups["epochs=3"].values("max L=1", "agreement_at_shift_1") == [0.98]
     assert groups["epochs=3"].values("max L=1", "accuracy_at_angle_15") == [0.4]
-    assert groups["epochs=3"].values("max L=1", "agreement_at_shift_2") == []  # not asked
+    assert groups["epochs=3"].values("max L=1", "agreement_at_shift_2") == []  # not measured
     assert groups["full"].values("max L=1", "agreement_at_shift_1") == []
     assert "agreement_at_shift_1" in columns(groups["epochs=3"])
     assert "agreement_at_shift_1" not in columns(groups["full"])
@@ -66,7 +66,7 @@ def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
     (group,) = study_records(REDUCTION, read_records([RESULTS])).budgets.values()
     claims = {claim.text: claim.test(group) for claim in REDUCTION.claims if "invariant to" in claim.text}
     shift, turn = claims.values()
-    assert (shift.status, turn.status) == ("does not hold", "not enough runs")  # the other networks are not recorded
+    assert (shift.status, turn.status) == ("does not hold", "not enough runs")  # the other networks have no records
     assert "shifted by 1 pixel: max L=1 0.9000 (n=1)" in shift.evidence
 
 

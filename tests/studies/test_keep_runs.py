@@ -1,4 +1,4 @@
-"""benchmarks/keep_runs.py collects each finished run once: its record, and its weights if they have more epochs."""
+"""benchmarks/keep_runs.py collects each finished run once: its record, and its weights if trained for more epochs."""
 
 import pytest
 

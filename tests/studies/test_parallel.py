@@ -52,7 +52,7 @@ class Changes:
         return [status for other, status, _ in self.all if other == name]
 
 
-# A custom network; the first process to train it is killed once an epoch's checkpoint is there.
+# A custom network; the first process that trains it is killed after the checkpoint of an epoch.
 MORTAL = """
 import os, pathlib, signal, threading, time
 import keras
@@ -136,7 +136,7 @@ def wait_for(check, process):
 
 
 def children(pid):
-    """Processes that train runs for a supervisor, by their parent's number."""
+    """The child processes of a supervisor that train runs."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
     return [int(row[0]) for row in rows if int(row[1]) == pid and "kzoo.pool.child" in row[2]]
@@ -157,7 +157,7 @@ def test_a_study_that_is_killed_trains_nothing_twice(number):
     else:
         process.communicate(timeout=120)
     before = records("here/runs")
-    finish(start(2, "here"))  # at once: what is left of the first one's children writes its checkpoints meanwhile
+    finish(start(2, "here"))  # at once: children of the first command may still be writing checkpoints
     after = records("here/runs")
     assert len(after) == 3
     assert {name: after[name] for name in before} == before

@@ -24,7 +24,7 @@ PAGE = "".join(
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A checkout with records in it, whose tables are current: two seeds of report a's BN at 15 epochs, and VGG-08."""
+    """A checkout with records and current tables: two seeds of report a's BN at 15 epochs, and VGG-08."""
     where = tmp_path_factory.mktemp("site")
     recipes = [get_recipe("rescue/bn").override(seed=seed, epochs=15) for seed in (0, 1)]
     for recipe, accuracy in zip([*recipes, get_recipe("rescue/vgg08")], (0.5, 0.6, 0.4), strict=True):
@@ -42,7 +42,7 @@ def first(tmp_path_factory):
 
 @pytest.fixture
 def site(first, tmp_path):
-    """A copy of it."""
+    """A copy of the checkout."""
     return shutil.copytree(first, tmp_path / "site")
 
 
@@ -65,7 +65,7 @@ def test_every_claim_of_the_reports_has_one_row_and_is_counted(site):
     ]
     assert sorted(row[0] for row in rows) == sorted(claims)
 
-    # A verdict at a small budget is marked as one, and no count mixes it with the others.
+    # A verdict at a small budget is marked, and counted separately.
     (fits,) = [row for row in rows if row[0].startswith("VGG-38 with BatchNorm does not overfit")]
     assert fits[2:4] == ["holds at a small budget", "epochs=15, other images"]
     totals = [int(cell) for cell in counts.strip().splitlines()[-1].split("|")[2:-1]]

@@ -82,7 +82,7 @@ def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
     assert len(records.problems) == len(cases)
     for _, message in cases.values():
         assert sum(message in problem for problem in records.problems) == 1, message
-    # VGG-08's content under VGG-38's name counts as VGG-08; what is no run of the study at all is a problem.
+    # VGG-08's content under VGG-38's name counts as VGG-08; a recipe that is not in the study at all is a problem.
     other.unlink()
     foreign = keep(made(get_recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
     (problem,) = set(study_records(RESCUE, read_records()).problems) - set(records.problems)
@@ -168,7 +168,7 @@ def test_records_of_runs_in_a_directory_below(made, keep):
         read_records([path])
 
 
-@pytest.mark.timeout(60)  # columns that never fit must not be tried for ever
+@pytest.mark.timeout(60)  # columns that never fit must not be tried forever
 def test_tables_fit_the_terminal(made, keep):
     keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
     group = study_records(RESCUE, read_records()).budgets["full"]
@@ -178,7 +178,7 @@ def test_tables_fit_the_terminal(made, keep):
     assert [column.header for table in narrow for column in table.columns[3:]] == names
     assert [table.title for table in narrow] == ["rescue at the full budget", *[None] * (len(narrow) - 1)]
 
-    # As many columns as fit, and one where not even one fits.
+    # As many columns as fit, and one if not even one fits.
     assert [len(table.columns) for table in rich_tables(group, 1)] == [4] * len(names)
     exact = Console(width=10_000).measure(wide[0]).maximum
     assert [len(rich_tables(group, width)) for width in (exact, exact - 1)] == [1, 2]
@@ -251,7 +251,7 @@ def test_records_of_one_dataset_and_split_with_different_images_are_reported(mad
     assert "ffffffffff" in line
     assert "eeeeeeeeee" in line
 
-    # Fewer images are other images, and no surprise.
+    # Fewer images are other images, as expected, so this is not a problem.
     fewer = made(recipes[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})
     keep(fewer, Path("fewer/runs"))
     records = read_records([Path("fewer/runs")]).files + read_records([Path("runs")]).files[:1]

@@ -49,7 +49,7 @@ def test_entries_of_one_identity_share_their_runs():
         (("small", "again"), 0), (("small", "again"), 1), (("wide",), 0), (("wide",), 1),
     ]  # fmt: skip
     assert len({task.directory for task in tasks}) == 4
-    # so too across studies: report b's baseline resumes in the directory where report a's run began
+    # this also holds across studies: report b's baseline resumes in the directory where report a's run began
     (begun,) = plan(get_study("rescue"), only="BN")
     begun.directory.mkdir(parents=True)
     (begun.directory / "recipe.json").write_text(begun.recipe.to_json())
@@ -119,7 +119,7 @@ def test_trains_what_is_missing_and_nothing_twice():
     assert [task.status for task in run_study(TINY, tell=changes)] == ["recorded", "recorded"]
     assert changes == [("wide", "running"), ("wide", "recorded")]
     assert before.items() <= digests().items()
-    # a committed record counts as well, a smaller budget is another run
+    # a committed record counts too; a smaller budget is another run
     collect(TINY, RUNS, Path("results"))
     assert [task.status for task in plan(TINY, directory=Path("elsewhere"))] == ["recorded", "recorded"]
     assert [task.status for task in plan(TINY, changes={"epochs": 1})] == ["waiting", "waiting"]
@@ -219,7 +219,7 @@ def test_commands(command, tiny, made, keep):
     assert "2 new records" in command("study", "collect", "tiny")[1]
     assert "0 new records" in command("study", "collect", "tiny")[1]
 
-    # With all records in results/, there may be no directory of runs yet.
+    # If all records are in results/, the directory of runs need not exist.
     shutil.rmtree(RUNS)
     code, text, errors = command("study", "run", "tiny")
     assert (code, "page: runs/tiny.html" in text) == (0, True), errors
@@ -282,7 +282,7 @@ def test_a_study_that_is_killed_ends_with_the_same_records():
 
     killed = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 200
-    while len(list(RUNS.glob("*/metrics.csv"))) < 2:  # the second run has done an epoch
+    while len(list(RUNS.glob("*/metrics.csv"))) < 2:  # until the second run has trained an epoch
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Tables of the reports' studies on CIFAR end with what a short training reaches."""
+"""Tables of the reports' studies on CIFAR end with the accuracy of a short training."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from kzoo.studies.records import read_records, study_records
 
 @pytest.fixture
 def notes(made, keep, tmp_path):
-    """The notes under the table of one run of a study, with the fields of its record as they are given."""
+    """Returns the notes under the table of a study with one run, whose record has the given fields."""
 
     def write(study, recipe, **fields):
         keep(made(recipe, **fields), tmp_path / "runs")
@@ -21,7 +21,7 @@ def notes(made, keep, tmp_path):
 
 @pytest.fixture
 def packaged(made, tmp_path, monkeypatch):
-    """A packaged set of the shortest recipe, as if it had reached 93%, 94% with test-time augmentation."""
+    """A packaged weight set of the shortest recipe, as if it had reached 93%, and 94% with test-time augmentation."""
     record = made(
         get_recipe("fast/cifar10-94"),
         0.93,
@@ -39,7 +39,7 @@ def packaged(made, tmp_path, monkeypatch):
 def test_the_last_note_compares_with_a_short_training(notes):
     last = notes("depth", get_recipe("depth/vgg-a").override(epochs=1), multiply_adds=1_000_000)[-1]
     reached = "`fast/cifar10-94` reaches a test accuracy of 0.9300 (0.9400 with test-time augmentation)"
-    # Six operations for a multiply-add, an image and an epoch: 6 * 1e8 * 50,000 * 5 and 6 * 1e6 * 1,000 * 1.
+    # Six operations per multiply-add, image and epoch: 6 * 1e8 * 50,000 * 5 and 6 * 1e6 * 1,000 * 1.
     assert last == (f"For comparison: {reached} with 0.15 PFLOP of training. The runs of this table take 6e-06 PFLOP.")
 
 

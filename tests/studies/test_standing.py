@@ -1,4 +1,4 @@
-"""One verdict a claim: the full budget's where it decides, another one's marked as such, none at all."""
+"""One verdict per claim: the full budget's if it decides, else another budget's, marked as such, or none."""
 
 from kzoo.recipes import get_recipe
 from kzoo.studies import Claim, Entry, Study

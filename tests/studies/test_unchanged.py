@@ -50,14 +50,14 @@ def write_net(text=NET):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Both runs, and what they are of; tests copy it."""
+    """A folder with both runs, their data and their code; tests copy it."""
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         write_data()
         write_net()
-        for task in plan(BOTH):  # as `run_study` does, without what the pages would draw
+        for task in plan(BOTH):  # like `run_study`, without diagnostics for the pages
             kzoo.train(task.recipe, directory=task.directory, progress=False, diagnostics=False)
         sys.modules.pop("nets_of_a_study", None)
     return folder

@@ -1,4 +1,4 @@
-"""Run by tests as a child process: trains a list of jobs one after another and kills itself where a job says so.
+"""Run by tests as a child process: trains a list of jobs one after another and kills itself if a job says so.
 
 Each job is ``{"directory": ..., "recipe": {...}, "kill": null | {"epoch": e, "step": s} | {"write": n}}``: SIGKILL
 after that step of that epoch (from 0), or in the middle of the n-th checkpoint that this process writes.
@@ -53,7 +53,7 @@ def main() -> None:
     for job in json.loads(sys.argv[1]):
         kill = job["kill"] or {}
         writes["left"] = kill.get("write", 0)
-        # A callback with other arguments would be another one; Keras's base class may take the place of any.
+        # A callback with other arguments is another callback, but Keras's base class can replace any callback.
         killer = Killer(kill["epoch"], kill["step"]) if "epoch" in kill else keras.callbacks.Callback()
         recipe = kzoo.Recipe(**job["recipe"])
         kzoo.train(

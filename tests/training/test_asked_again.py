@@ -48,7 +48,7 @@ QUICK = {"epochs": 1, "batch_size": 60, "progress": False, "diagnostics": False}
 
 
 def write_module(folder, text):
-    """The module as a new process would find it."""
+    """Write the module, so that the next import is as in a new process."""
     folder.mkdir(exist_ok=True)
     (folder / "nets_under_test.py").write_text(textwrap.dedent(text))
     sys.modules.pop("nets_under_test", None)
@@ -70,7 +70,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def there(trained, tmp_path, monkeypatch):
-    """A copy of the run, with the module on the path as it was."""
+    """A copy of the run, with the unchanged module on the path."""
     write_module(tmp_path / "code", NETS)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     yield Path(shutil.copytree(trained, tmp_path / "run"))
@@ -88,7 +88,7 @@ def edit(tmp_path, before, after):
 
 
 def test_an_unchanged_run_is_reported_and_returned(there, tmp_path, command):
-    # Other line numbers, a comment and a docstring are no change; nor are the names that Keras counts up.
+    # Other line numbers, a comment, a docstring and the numbers in Keras's names are not changes.
     edit(tmp_path, "    def call(self, x):\n", '    # A comment.\n    def call(self, x):\n        """A docstring."""\n')
     keras.layers.Dense(1)
     before = (there / "result.json").read_bytes()
@@ -182,7 +182,7 @@ def test_code_of_a_callback(there, tmp_path):
 
     directory = tmp_path / "scheduled"
     run = ask(directory, callbacks=[made(0.02)])
-    assert run.history["learning_rate"] == [pytest.approx(0.01, rel=1e-6)]  # what was used, not the recipe's 0.001
+    assert run.history["learning_rate"] == [pytest.approx(0.01, rel=1e-6)]  # the used rate, not the recipe's 0.001
     assert ask(directory, callbacks=[made(0.02)]).result == run.result
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         ask(directory, callbacks=[made(0.03)])
@@ -211,7 +211,7 @@ def test_pictures_replaced_by_others_of_the_same_name_and_size(tmp_path):
     draw(0)
     assert ask_folder().result == run.result
 
-    # Touched by a tool that keeps times, as rsync and unzip do.
+    # Changed by a tool that keeps times, such as rsync and unzip.
     file = tmp_path / "photos" / "a" / "0.bmp"
     times = file.stat()
     Image.fromarray(np.full((8, 8), 7, "uint8")).save(file)
@@ -238,7 +238,7 @@ def test_npz_with_other_pixels(tmp_path):
 
 
 def test_functions_of_a_notebook(tmp_path, monkeypatch):
-    """What a cell defines belongs to `__main__`, and is defined anew when the cell is run again."""
+    """Names that a cell defines belong to `__main__`, and are defined again when the cell is run again."""
     import __main__
 
     def cell(units):
@@ -254,7 +254,7 @@ def test_functions_of_a_notebook(tmp_path, monkeypatch):
     options = {"dataset": "digits", "train_size": 60, "directory": "run", **QUICK, "batch_size": 400}
     cell(4)
     first = kzoo.train("__main__:net", **options)
-    assert kzoo.train(cell(4), **options).result == first.result  # the function itself stands for its name
+    assert kzoo.train(cell(4), **options).result == first.result  # the function itself instead of its name
     cell(5)
     with pytest.raises(kzoo.InputError, match=r"layer 'dense\w*' \(Dense\) differs"):
         kzoo.train("__main__:net", **options)
@@ -298,8 +298,8 @@ def test_a_run_is_resumed_only_as_it_began(there, tmp_path):
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.CSVLogger("log.csv")])
 
-    # A mistake in a callback may be what the run stopped for: its code may change, and this is reported. So may what it
-    # holds besides its arguments: a time differs whenever it is made.
+    # A mistake in a callback may have stopped the run, so its code can change, which is reported. Its attributes can
+    # change too, except its arguments: a time differs for each object.
     Path("go on").touch()
     Stop.on_epoch_begin = lambda self, epoch, logs=None: None
     with pytest.warns(UserWarning, match="resumes with") as warned:
@@ -310,7 +310,7 @@ def test_a_run_is_resumed_only_as_it_began(there, tmp_path):
     )
     assert any("other code of callback Stop" in t for t in texts)
 
-    # The second time it is not what was asked for.
+    # Now that the run is finished, other callbacks are an error.
     with pytest.raises(kzoo.InputError, match="other callbacks"):
         ask("cut", epochs=2, callbacks=[Stop("c")])
 
@@ -321,7 +321,7 @@ def test_runs_of_an_earlier_kzoo_cannot_be_checked(there):
     (there / "result.json").write_text(json.dumps(record))
     with pytest.warns(UserWarning, match="whether its model changed since cannot be checked"):
         ask(there)
-    # One whose model is the zoo's needs no check.
+    # A run of a model of the zoo needs no check.
     small = {**QUICK, "train_size": 60, "batch_size": 400, "model_options.hidden": [4]}
     run = kzoo.train("mlp", dataset="digits", directory="zoo", **small)
     record = json.loads((run.directory / "result.json").read_text())
@@ -334,19 +334,19 @@ def test_initial_weights_of_unknown_origin(there, tmp_path):
     drawn = 'initializer="he_normal"', "initializer=keras.initializers.Constant(0.1)"
     edit(tmp_path, *drawn)
     ask("constant")
-    # A file of weights that the builder loads, as it were.
+    # As if the builder loaded a file of weights.
     text = NETS.replace(*drawn).replace("    return keras.Model(inputs, ", "    model = keras.Model(inputs, ")
     loaded = "\n    model.layers[-2].set_weights([w + 0.5 for w in model.layers[-2].get_weights()])\n    return model\n"
     write_module(tmp_path / "code", text.replace("\n\ndef images", f"{loaded}\ndef images"))
     with pytest.raises(kzoo.InputError, match="other initial weights"):
         ask("constant")
-    # Drawn from a generator that no seed sets: distinguished from a change.
+    # Weights from an unseeded generator are distinguished from a change.
     text = NETS.replace("import keras\n", "import keras, os\n", 1)
     text = text.replace('"he_normal"', "keras.initializers.RandomNormal(seed=int.from_bytes(os.urandom(3), 'big'))")
     write_module(tmp_path / "code", text)
     ask("unseeded")
     with pytest.raises(kzoo.InputError, match="differs"):
-        ask("unseeded")  # here the configuration itself holds another seed
+        ask("unseeded")  # here, the layer's configuration itself has another seed
 
 
 def test_custom_model_is_left_unchanged_and_the_same_call_finds_its_run(tmp_path):
@@ -363,11 +363,11 @@ def test_custom_model_is_left_unchanged_and_the_same_call_finds_its_run(tmp_path
     assert kzoo.train(recipe, model=model, progress=False).result == first.result
     assert [path.name for path in Path("runs").iterdir()] == [first.directory.name]
 
-    # Its own training is not used, which is reported.
+    # The model's own optimizer, loss and metrics are not used, which is reported.
     model.compile("sgd", "mse")
     with pytest.warns(UserWarning, match="is compiled: its optimizer, loss and metrics are not used"):
         kzoo.train(recipe, model=model, progress=False)
-    # Another model of that name is another run.
+    # Another model with the same name is another run.
     model.layers[-1].set_weights([value + 1 for value in before])
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())

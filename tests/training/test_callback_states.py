@@ -1,4 +1,4 @@
-"""What callbacks have gathered survives a kill, whatever holds it; what cannot be saved is named."""
+"""Values that callbacks gather survive a kill, in attributes of any kind; attributes that cannot be saved are named."""
 
 import collections
 import threading
@@ -33,7 +33,7 @@ def handed_over(before, after, folder="checkpoint"):
 
 
 class Gathers(keras.callbacks.Callback):
-    """Holds what people's callbacks hold."""
+    """Has attributes like those of users' callbacks."""
 
     of_the_class: list = []  # noqa: RUF012
 
@@ -64,7 +64,7 @@ def test_containers_and_arrays_are_restored():
     shared, counts = after.losses, after.counts
     Gathers.of_the_class = []
     handed_over(before, after)
-    assert after.losses is shared  # a script may hold it too
+    assert after.losses is shared  # a script can refer to it, too
     assert shared == [0.5, float("inf"), 0.25]
     assert after.recent == collections.deque([2, 3])
     assert after.recent.maxlen == 2
@@ -85,7 +85,7 @@ def test_a_list_of_the_class_is_restored_in_another_process():
     assert state["of_the_class"] == []
     before.gather()
     kept = {name: list(value) for name, value in state_of(before).items() if name == "of_the_class"}
-    Gathers.of_the_class = []  # as a new process has it
+    Gathers.of_the_class = []  # as in a new process
     restore_state(Gathers(None, []), kept)
     assert Gathers.of_the_class == [8]
 
@@ -104,7 +104,7 @@ def test_arrays_that_training_did_not_change_are_not_saved_again_and_again():
 
 
 class HasObjects(keras.callbacks.Callback):
-    """Holds what no checkpoint can."""
+    """Has attributes that no checkpoint can contain."""
 
     def __init__(self):
         super().__init__()
@@ -169,7 +169,7 @@ class Interrupts(keras.callbacks.Callback):
 
 
 def test_early_stopping_of_keras_restores_the_best_weights_of_earlier_processes():
-    """The largest loss is that of the first epoch, which another process trained."""
+    """The first epoch, which another process trained, has the largest loss."""
 
     def train(function, what, **changes):
         stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)

@@ -1,4 +1,4 @@
-"""A checkpoint's file: what it holds is read back, and files of earlier versions are still read."""
+"""A checkpoint's content is read back, and files of earlier versions can still be read."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from kzoo.errors import InputError
 from kzoo.training import checkpoint
 from kzoo.training.checkpoint import Checkpoint, RunState
 
-# As the first version wrote it, letter by letter.
+# Exactly as the first version wrote it.
 FIRST = """{"epoch": 1, "step": 3, "meta": {"digest": "4be21c0a97", "fingerprint": "ab12", "data_dir": null,
 "paths": ["dense/kernel"], "callbacks": [{}, {"rate": 0.1}], "stopped": false,
 "segments": [{"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5}]}}"""
@@ -69,7 +69,7 @@ def test_bfloat16_is_read_back(tmp_path):
 
 @pytest.mark.parametrize(("at", "value"), [(8, 1), (10, 99), (4, 200)])
 def test_a_damaged_archive_is_left_for_the_one_before_it(tmp_path, at, value):
-    """Flags (encrypted), the compression and the version of an entry, which zipfile refuses with other errors."""
+    """Damaged flags (encrypted), compression or version of an entry, which zipfile refuses with different errors."""
     for step in (1, 2):
         last = checkpoint.save(tmp_path, Checkpoint(0, step, {"model": [np.arange(3)]}, RunState("d", "f")))
     content = bytearray(last.read_bytes())
@@ -90,16 +90,16 @@ def test_what_a_later_version_adds_is_left_out_and_what_is_missing_is_damage(tmp
 
 @pytest.mark.filterwarnings("ignore:run .* resumes with")  # under other versions
 def test_a_run_killed_under_an_earlier_version_is_resumed(tmp_path):
-    """Stopped within its second epoch by a kzoo in which trainer and checkpointer were one class."""
+    """The run stopped within its second epoch, in a kzoo whose trainer and checkpointer were one class."""
     keras = pytest.importorskip("keras")
     if keras.backend.backend() != "tensorflow":
         pytest.skip("it was begun on TensorFlow")
     import kzoo
 
     shutil.copytree(Path(__file__).parent / "killed_run", tmp_path / "run")
-    # Its callback, which stopped it, is left out.
+    # Leave out the callback that stopped the run.
     run = kzoo.resume(tmp_path / "run", callbacks=[keras.callbacks.Callback()], progress=False)
-    # What the same run gave that was not stopped.
+    # The values of the same run when it was not stopped.
     history = run.result.history
     assert history["loss"] == pytest.approx([2.3904433, 2.2962782, 2.2805984], rel=1e-4)
     assert history["val_loss"] == pytest.approx([2.2915623, 2.2774010, 2.2699847], rel=1e-4)

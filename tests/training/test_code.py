@@ -1,4 +1,4 @@
-"""Digests of custom code: what changes what it does changes them, and nothing else does."""
+"""Digests of custom code change with the behaviour of the code, and only then."""
 
 import functools
 import importlib
@@ -95,9 +95,9 @@ CHANGES = {
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """Imports a source as a module, anew each time."""
+    """Imports source text as a new module each time."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a compiled file of the same second and size would be taken
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a compiled file of the same second and size would be reused
 
     def imported(source, helper=HELPER):
         sys.modules.pop("changed_code", None)
@@ -134,13 +134,13 @@ def test_a_module_that_a_function_imports_belongs_to_it(module):
 def test_what_calls_leave_behind_is_no_change_and_is_reported_where_it_may_be_a_setting(module):
     used = module(SOURCE.replace('    alias["b"] = 2\n', ""))
     before = digest(used.change)
-    assert used.Range.__annotations__ == {}  # which Python makes now
+    assert used.Range.__annotations__ == {}  # Python creates it only now
     assert used.change(1.0, None) == pytest.approx(1.5 * (1 * 0.5 + 0 + 2 + 0.375 + 0.75 + 1))
     assert (used.CACHE, used.COUNTS, used.MADE, used.RANGE.last) == ({"last": 1.0}, {"calls": 1}, [9], 1)
     with pytest.warns(UserWarning, match="has changed since it was first seen; the code itself changes it") as warned:
         assert digest(used.change) == before
     names = {str(one.message).partition("'")[2].partition("'")[0] for one in warned}
-    assert names == {"changed_code.COUNTS", "changed_code.LOG", "Range.calls", "Range.made"}  # not what began empty
+    assert names == {"changed_code.COUNTS", "changed_code.LOG", "Range.calls", "Range.made"}  # not those first empty
     assert digest(used.change) == before  # reported once
 
 
@@ -148,7 +148,7 @@ def test_what_calls_leave_behind_is_no_change_and_is_reported_where_it_may_be_a_
     ("name", "assign"),
     [
         ("SETTINGS", lambda used: used.SETTINGS.update(most=0.6)),
-        ("LATER", lambda used: used.LATER.update(more=1)),  # empty at first, which the code never fills
+        ("LATER", lambda used: used.LATER.update(more=1)),  # empty at first, and never filled by the code
         ("RANGE", lambda used: setattr(used.RANGE, "low", 0.9)),
         ("RANGE", lambda used: setattr(used.RANGE, "new", 0.9)),
         ("ALIASED", lambda used: used.change(1.0, None)),  # under another name: not recognised, but named
@@ -189,7 +189,7 @@ def test_arguments_that_a_callback_keeps_under_another_name_are_compared(kind):
     described = describe_callbacks([used])
     assert same_callbacks(described, describe_callbacks([equal]))
     assert not same_callbacks(described, describe_callbacks([other]))
-    used.seen, used.params = 7, {"epochs": 3}  # as training leaves it
+    used.seen, used.params = 7, {"epochs": 3}  # as after training
     assert same_callbacks(described, describe_callbacks([used]))
 
 

@@ -1,4 +1,4 @@
-"""What differs between two descriptions of what a run was made of, in words: descriptions written by hand."""
+"""Differences, in words, between two descriptions of what a run was made of; the descriptions are written by hand."""
 
 import copy
 
@@ -132,7 +132,7 @@ def test_callbacks_are_alike_in_number_classes_and_the_settings_both_have():
     assert not alike({**STOP, "settings": {"path": "b", "patience": 2}})
     assert not alike({**STOP, "attributes": {"seen": 1}})
     assert alike({"kind": "nets.Stop", "settings": {"path": "a"}})
-    # kzoo's own may have moved.
+    # kzoo's own callbacks may have moved.
     old, new = ({**STOP, "kind": kind} for kind in ("kzoo.callbacks.Stop", "kzoo.training.stop.Stop"))
     assert same_callbacks([old], [new])
 

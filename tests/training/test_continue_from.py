@@ -1,4 +1,4 @@
-"""A run continues where another one has stopped, with everything that belongs to that run."""
+"""A run continues where another one stopped, with everything that belongs to that run."""
 
 from kzoo.training.directory import CONTINUED, continue_from
 

@@ -1,4 +1,4 @@
-"""Confusion counts of thousands of classes take room in proportion to the images; old dense records stay readable."""
+"""Confusion counts of thousands of classes take space in proportion to the images; old dense records stay readable."""
 
 import json
 import tracemalloc

@@ -122,7 +122,7 @@ def test_wrong_results_are_named(parts, fields, message):
         use(recipe)
 
 
-TWICE = {**QUICK, "epochs": 2, "batch_size": 100}  # of one step each
+TWICE = {**QUICK, "epochs": 2, "batch_size": 100}  # one step each
 
 
 def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
@@ -136,14 +136,14 @@ def test_run_records_its_functions_and_refuses_other_code(parts, capsys):
         "optimizer nets_under_test:heavy": "nets_under_test:heavy",
     }
 
-    # The same is found; a comment changes nothing; what the code does is compared, one part at a time.
+    # The same run is found despite a new comment; other code of any function is an error.
     write_module(parts, PARTS.replace("def falling", "# a comment\ndef falling"))
     assert kzoo.train(recipe, **TWICE).directory == run.directory
     write_module(parts, PARTS.replace("factor ** epoch", "factor ** (epoch + 1)"))
     with pytest.raises(InputError, match=r"other code of schedule nets_under_test:falling \(nets_under_test:falling\)"):
         kzoo.train(recipe, **TWICE)
 
-    # Where the code is gone the run can be looked at, not trained.
+    # Without the code, the run can be evaluated, but not trained.
     write_module(parts, "")
     assert kzoo.Run(run.directory).evaluate("test").images > 0
     with pytest.raises(InputError, match="unknown function of module 'nets_under_test' 'inverted'"):

@@ -36,7 +36,7 @@ def test_never_two_at_once_though_each_takes_the_directory_away():
         thread.join()
     assert not wrong
     assert held
-    # Who takes away a directory while another makes it may leave it, but nothing in it.
+    # A process that removes a directory while another creates it may leave it, but no files in it.
     assert not [path for path in Path("runs").rglob("*") if path.is_file()]
 
 
@@ -65,7 +65,7 @@ def test_a_moment_is_waited_for_and_no_more():
 
 
 def test_what_another_process_left_meanwhile_stays(monkeypatch):
-    # The directory was empty when it was looked at, and another process has trained there before the lock was free.
+    # The directory was empty when it was checked, but another process trained there before the lock was free.
     directory = Path("runs/x")
     looked = claimed._make
 

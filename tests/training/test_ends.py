@@ -1,4 +1,4 @@
-"""How runs end: signals, losses that are no numbers, equal accuracies; and what a refused command leaves behind."""
+"""How runs end: signals, losses that are not numbers, equal accuracies; and what a refused command leaves behind."""
 
 import functools
 import os
@@ -52,7 +52,7 @@ class Signal(keras.callbacks.Callback):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", pytest.param("SIGUSR1", marks=pytest.mark.slow)])
 def test_signals_write_a_checkpoint_and_end_the_run(name, request):
     number = getattr(signal, name)
-    # Under `nohup` the tests begin with SIGHUP ignored, which kzoo respects.
+    # Under `nohup`, the tests start with SIGHUP ignored, which kzoo respects.
     request.addfinalizer(functools.partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match="'run' can be resumed"):
@@ -74,7 +74,7 @@ def test_a_hangup_that_is_ignored_stays_ignored():
 
 
 class Overflow(keras.callbacks.Callback):
-    """Makes the weights such that validation overflows and the training loss, which is over, does not."""
+    """Makes all weights infinite before validation, which overflows; the training loss, computed before, does not."""
 
     def on_test_begin(self, logs=None):
         layer = next(layer for layer in self.model.layers if layer.weights)
@@ -101,7 +101,7 @@ def test_the_layer_that_is_not_finite_is_found_behind_a_model_within():
 
 
 def rates_used(make, schedule="constant", epochs=5, cut=None):
-    """The rates of epochs whose loss stays, with a callback after kzoo's; cut within an epoch, or at its end."""
+    """The rates of epochs with a constant loss and a callback after kzoo's; `cut` within an epoch, or at its end."""
     recipe = get_recipe("mlp").override(**{"schedule": schedule, "optimizer.learning_rate": 0.1, "epochs": epochs})
 
     def begun(learning_rate, states=None):
@@ -143,7 +143,7 @@ def test_rates_that_callbacks_set_stay_as_in_keras(cut):
     assert rates_used(plateau, cut=cut) == pytest.approx([0.1, 0.1, 0.05, 0.025, 0.0125])
     falling = functools.partial(keras.callbacks.LearningRateScheduler, lambda epoch, rate: rate / 2)
     assert rates_used(falling, cut=cut) == pytest.approx([0.05, 0.025, 0.0125, 0.00625, 0.003125])
-    assert rates_used(keras.callbacks.Callback, cut=cut) == [0.1] * 5  # not as float32 rounds it
+    assert rates_used(keras.callbacks.Callback, cut=cut) == [0.1] * 5  # not rounded to float32
 
 
 def test_rates_that_callbacks_set_in_vain_are_reported():
@@ -181,7 +181,7 @@ def test_the_reports_recipes_keep_the_earliest_and_others_do_not():
         assert get_recipe(name).ties == "first", name
     assert get_recipe("vgg08-bn").ties == get_recipe("mlp").ties == kzoo.Recipe("a/b", model="mlp").ties == "loss"
     old = kzoo.Recipe("a/b", model="mlp", schema_version=1)
-    assert old.ties == "first"  # what was done when it was written
+    assert old.ties == "first"  # the rule when it was written
     as_before = {"ties": "first", "background": None, "split": {"stratified": False}}
     assert old.digest() == kzoo.Recipe("a/b", model="mlp", **as_before).digest()
     assert old.digest() != kzoo.Recipe("a/b", model="mlp", **{**as_before, "ties": "loss"}).digest()

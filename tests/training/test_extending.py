@@ -1,4 +1,4 @@
-"""A finished run continues for more epochs as a new run, which ends with the bits of one that had them all at once."""
+"""A finished run continues for more epochs as a new run, with the same bits as a run of all epochs at once."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from kzoo.training.optimization.schedules import learning_rate, rates_by_step
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# What keeps state: dropout, a moving average, momentum, a schedule, the best epoch, early stopping.
+# Everything that keeps state: dropout, a moving average, momentum, a schedule, the best epoch, early stopping.
 RECIPE = kzoo.Recipe(
     "test/extended",
     model="mlp",
@@ -38,7 +38,7 @@ QUIET = {"progress": False}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder of runs with a finished one, and another that had all its epochs at once."""
+    """The directories of a finished run, of a run of all epochs at once, and of the extended run."""
     folder = tmp_path_factory.mktemp("extended")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -175,7 +175,7 @@ def test_schedules_that_can_be_extended_give_the_same_rates_with_more_epochs():
     for kind in kinds(AnySchedule):
         recipe = RECIPE.derive("test/schedule", schedule=kind, warmup_epochs=0.0, early_stop=None)
         if kind == "plateau":
-            continue  # it knows no number of epochs
+            continue  # it does not depend on the number of epochs
         few, many = (
             rates_by_step(recipe.schedule, 0.1, epochs, 3)
             if rates_by_step(recipe.schedule, 0.1, epochs, 3) is not None

@@ -1,4 +1,4 @@
-"""Short training with all that belongs to it, on digits; weights of classes against scikit-learn's."""
+"""Short training with all its features, on digits; class weights equal scikit-learn's."""
 
 import keras
 import numpy as np
@@ -91,7 +91,7 @@ def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
 
 
 class Weighted:
-    """A fake network: the scores are the pixels' sums with one set of weights per class, so no two copies are equal."""
+    """A fake network: each score is a weighted sum of the pixels, so no two copies of an image have equal scores."""
 
     name = "weighted"
 

@@ -17,7 +17,7 @@ def there():
         (Path(name) / file).write_text("{}")
 
 
-# What a target is, and whether it is taken where names of models are, and where exported files are.
+# Targets, and their errors in commands that take runs, that also take models, and that also take exported files.
 @pytest.mark.usefixtures("there")
 @pytest.mark.parametrize(
     ("target", "plain", "names", "exported"),

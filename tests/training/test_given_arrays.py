@@ -33,13 +33,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def there(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the run, whose arrays nothing holds any more."""
+    """A copy of the run, whose arrays are no longer in memory."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.fixture
 def begun(there: Path) -> Path:
-    """The same before its record was written."""
+    """The same run before its record was written."""
     (there / "result.json").unlink()
     return there
 

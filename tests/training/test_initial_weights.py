@@ -1,4 +1,4 @@
-"""Weights that runs start from: whatever form they come in, they belong, or are refused."""
+"""Initial weights of runs, in any form: they fit the network, or are refused."""
 
 import shutil
 import sys
@@ -33,7 +33,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(source, tmp_path_factory):
-    """The folder of a set of weights made of that run."""
+    """The folder of a weight set made from that run."""
     return save_weights_set(source, tmp_path_factory.mktemp("sets") / "mine")
 
 
@@ -68,7 +68,7 @@ def test_every_form(form, source, tmp_path, request):
     assert done.initialized == []
     assert bool(done.notes) == (form == "bare")
 
-    # Two classes more, in another order: taken by name, except from a file that names nothing.
+    # Two more classes, in another order: weights are taken by name, except from a file without names.
     model = fresh("43210ab")
     if form == "bare":
         with pytest.raises(InputError, match="cannot be"):
@@ -83,7 +83,7 @@ def test_every_form(form, source, tmp_path, request):
 
 def test_accuracy_survives_another_order_of_classes(source):
     changes = {**SMALL, **OPTIONS, "optimizer.learning_rate": 1e-12, "class_names": [4, 2, 0, 1, 3]}
-    changes["freeze"] = ["*_bn"]  # else the epoch changes their moving averages
+    changes["freeze"] = ["*_bn"]  # otherwise, the epoch changes their moving averages
     with pytest.warns(UserWarning, match="classes are taken by name"):
         run = kzoo.train("vgg08-bn", initial_weights=str(source.directory), **changes)
     part = source.part("test")
@@ -171,7 +171,7 @@ BUILT = "nets_of_initial_weights"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A run of the builder above, a few images and what its network answers; tests copy it."""
+    """A run of the builder above, and its network's outputs for a few images; tests copy it."""
     folder = tmp_path_factory.mktemp("built")
     (folder / f"{BUILT}.py").write_text(BUILDER)
     with pytest.MonkeyPatch.context() as patch:
@@ -205,6 +205,6 @@ def test_a_builder_that_was_changed_since_is_refused(old, new, message, built, t
     with pytest.raises(InputError, match="has changed since"):
         kzoo.doctor(directory)
 
-    # Runs made before structures were kept stay as they were.
+    # Runs from before structures were saved use the builder, as before.
     (directory / "structure.json").unlink()
     assert Run(directory).model.name == "net"

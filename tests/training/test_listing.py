@@ -1,4 +1,4 @@
-"""Runs as a body of work: the list of them, several seeds, several runs side by side."""
+"""Many runs: listing them, training several seeds, and comparing runs."""
 
 import datetime
 import json
@@ -133,7 +133,7 @@ def test_compared_runs_show_what_differs(tmp_path):
 @pytest.mark.slow
 @pytest.mark.representative
 def test_comparison_command_and_page(three, command, tmp_path):
-    # Drawing takes long: gradients before training only.
+    # Drawing takes long, so the records have gradients only from before training.
     flow = {**full().gradient_flow, "epochs": [0], "gradients": [[1e-6, 1e-4, 1e-2]], "update_ratio": [[None] * 3]}
     for name, recipe in (("one", "rescue/vgg38"), ("other", "rescue/bn")):
         put(three / name, full(get_recipe(recipe), gradient_flow=flow, confusion=None))

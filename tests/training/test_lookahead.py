@@ -1,4 +1,4 @@
-"""Lookahead equals an independent NumPy computation, and the decay of some variables has a factor of its own."""
+"""Lookahead equals an independent NumPy computation, and the decay of some variables has a separate factor."""
 
 import keras
 import numpy as np

@@ -17,7 +17,7 @@ STEPS = 6
 
 
 def numpy_orthogonalized(matrix, steps):
-    """The quintic iteration, on the singular values alone."""
+    """The quintic iteration, applied only to the singular values."""
     u, s, v = np.linalg.svd(matrix, full_matrices=False)
     s = s / np.sqrt((matrix**2).sum())
     for _ in range(steps):
@@ -26,7 +26,7 @@ def numpy_orthogonalized(matrix, steps):
 
 
 def numpy_muon(starts, gradients, rates, setting, factors):
-    """All steps, variable by variable, in float64; `factors` multiply rates, and do not change the decay."""
+    """All steps, variable by variable, in float64; `factors` multiply rates, but do not change the decay."""
     results = {}
     for path, start in starts.items():
         w, moment = start.astype(float), 0.0
@@ -92,7 +92,7 @@ def test_a_kernel_of_zeros_moves():
 
 
 def stepped(fields, steps=4, epoch=2):
-    """Values of two weights after each of some steps with gradient 1, from 0 on."""
+    """The values of two weights, which start at 0, after each step with gradient 1."""
     recipe = Recipe("test/steps", model="mlp", optimizer=SGD(learning_rate=0.5), **fields).resolved()
     made = []
     for layer in ("first", "second"):

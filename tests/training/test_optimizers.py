@@ -1,4 +1,4 @@
-"""Optimizers of a recipe: coupled penalties as PyTorch's, averages in and out."""
+"""Optimizers of a recipe: penalties are coupled as in PyTorch, and averages are swapped in and out."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def problem():
 
 
 def our_steps(optimizer, steps=10, *, build=True):
-    """Least squares by gradient steps: the gradient is known, so that only the optimizer is at work."""
+    """Least squares by gradient steps: the gradient is known, so only the optimizer is tested."""
     a, b, start = problem()
     variable = keras.Variable(start.astype("float32"))
     if build:

@@ -1,4 +1,4 @@
-"""A run that resumes where sums are rounded differently reports it, and a record holds what sums depend on."""
+"""A run that resumes where sums are rounded differently reports it, and a record contains what rounding depends on."""
 
 import warnings
 from pathlib import Path

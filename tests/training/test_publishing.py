@@ -1,4 +1,4 @@
-"""Sets of weights: made of a run, loaded by folder and URL, refused when anything is wrong with them."""
+"""Weight sets: made from a run, loaded by folder and URL, refused if anything is wrong with them."""
 
 import functools
 import hashlib
@@ -93,7 +93,7 @@ def test_float16_halves_the_file_and_keeps_the_answers(run, folder, tmp_path, mo
     assert "stored as float16" in (half / "README.md").read_text()
     assert "stored as float16" not in (folder / "README.md").read_text()
 
-    # Where it costs accuracy, nothing is written.
+    # If float16 costs accuracy, nothing is written.
     monkeypatch.setattr("kzoo.training.publishing.HALF_COST", -1.0)
     with pytest.raises(kzoo.InputError, match=r"float16 weights have a test accuracy of .*without half=True"):
         kzoo.save_weights_set(run, tmp_path / "refused", half=True)
@@ -310,7 +310,7 @@ def test_packaged_sets_fit_into_a_wheel_of_30_mb():
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",
-    # In .ci/run, one set represents all.
+    # In .ci/run, one weight set represents all.
     [pytest.param(name, marks=[pytest.mark.representative] * (name == "vgg08:cifar100")) for name in list_weights()],
 )
 def test_accuracy_evaluated_again_is_that_of_the_record(name, data_dir):

@@ -1,4 +1,4 @@
-"""Real images through tensorflow-datasets: they are learned from (budgets are those of the test, not of a report)."""
+"""Networks learn from real images of tensorflow-datasets (with budgets for tests, not those of a report)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run that was killed and resumed ends with the bits of one that was not."""
+"""A run that was killed and resumed ends with the same bits as an uninterrupted one."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from kzoo.training import checkpoint
 
 JOBS = Path(__file__).with_name("jobs.py")
 
-# Small, and with everything on that keeps state: mixup and crops, dropout, EMA, momentum, BatchNorm.
+# Small, with everything that keeps state: mixup and crops, dropout, EMA, momentum, BatchNorm.
 BASE = {
     "name": "test/resume",
     "model": "vgg08-bn",
@@ -59,7 +59,7 @@ def run_jobs(jobs: list[dict], backend: str | None = None, killed: bool = False)
 
 
 def final_state(directory: Path) -> tuple[dict[str, list[np.ndarray]], dict]:
-    """All bits of a finished run: what its last checkpoint holds, and its record without times."""
+    """All bits of a finished run: the content of its last checkpoint, and its record without times."""
     last = checkpoint.load(checkpoint.files(directory / "checkpoint")[-1])
     record = json.loads((directory / "result.json").read_text())
     for key in ("seconds", "segments", "peak_memory", "git_commit"):
@@ -128,7 +128,7 @@ class Interrupt(keras.callbacks.Callback):
 @pytest.mark.slow
 @pytest.mark.backend
 def test_interrupted_within_an_epoch():
-    """Everything that is restored after a kill, without the cost of processes."""
+    """Restores everything as after a kill, without the cost of other processes."""
     recipe = kzoo.Recipe(**{**SMALLER, "train_size": 100, "epochs": 2, "schedule": SCHEDULES["plateau"]})
     options = {"progress": False, "checkpoint_minutes": 0}
     whole = kzoo.train(recipe, directory="whole", callbacks=[keras.callbacks.Callback()], **options)

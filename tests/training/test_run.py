@@ -1,4 +1,4 @@
-"""Runs: what they leave, what repeating the command does, failures, transfer, custom models and callbacks."""
+"""Runs: what they write, what repeating the command does, failures, transfer, custom models and callbacks."""
 
 import csv
 import dataclasses
@@ -22,19 +22,19 @@ from kzoo.training.records import RunRecord, read_result
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
-# One step in an epoch, two of validation: without graphs the steps are what costs time.
+# One training step and two validation steps per epoch: without graphs, steps take most of the time.
 SMALL = {"dataset": "digits", "train_size": 200, "batch_size": 200, "progress": False}
 NET = {"filters": 8, "blocks": [0]}
 
 
 def train(**changes):
-    """A VGG of one stage, whose graphs are made in half the time of three stages'."""
+    """Train a VGG with one stage, whose graphs take half as long to make as those of three stages."""
     options = {f"model_options.{name}": value for name, value in NET.items()}
     return kzoo.train("vgg08-bn", **{**SMALL, "epochs": 2, **options, **changes})
 
 
 def train_mlp(**changes):
-    """One hidden layer, for what does not depend on the network."""
+    """Train one hidden layer, for tests that do not depend on the network."""
     options = {**SMALL, "batch_size": 400, "epochs": 2, "diagnostics": False, "model_options.hidden": [8]}
     return kzoo.train("mlp", **{**options, **changes})
 
@@ -53,7 +53,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run for tests that only look at it."""
+    """A run for tests that only read it."""
     return train(directory=tmp_path_factory.mktemp("runs") / "finished")
 
 
@@ -90,7 +90,7 @@ def test_a_finished_run_is_returned_unchanged_the_second_time():
     assert again.directory == first.directory
     assert before == {p: p.stat().st_mtime_ns for p in first.directory.rglob("*") if p.is_file() and p.name != ".lock"}
     for path in (first.directory / "checkpoint").iterdir():
-        path.write_bytes(path.read_bytes()[:100])  # a finished run needs none
+        path.write_bytes(path.read_bytes()[:100])  # a finished run needs no checkpoint
     assert train_mlp(epochs=1).result == kzoo.resume(first.directory, progress=False).result == first.result
     other = train_mlp(epochs=1, fresh=True)
     assert other.directory.name == first.directory.name + "-2"
@@ -220,7 +220,7 @@ def test_initial_weights_and_freezing_for_transfer(finished):
 def test_custom_model_is_trained_and_resumed(tmp_path):
     def custom():
         keras.utils.set_random_seed(5)
-        adapted = keras.layers.Normalization()  # holds its mean and variance twice, which copying must respect
+        adapted = keras.layers.Normalization()  # has its mean and variance twice, which copying must respect
         adapted.adapt(np.stack([np.zeros((8, 8, 1)), np.full((8, 8, 1), 255.0)]))
         return keras.Sequential(
             [
@@ -243,7 +243,7 @@ def test_custom_model_is_trained_and_resumed(tmp_path):
         kzoo.train(recipe, model=custom(), directory="cut", progress=False, diagnostics=False, callbacks=[Stop()])
     with pytest.raises(kzoo.InputError, match="no callback; it was trained with Stop"):
         kzoo.resume("cut", progress=False)
-    # The base class, which does nothing, means to continue without one.
+    # The base class, which does nothing, continues the run without the callback.
     resumed = kzoo.resume("cut", progress=False, callbacks=[keras.callbacks.Callback()])
     assert resumed.history["loss"] == whole.history["loss"]
     np.testing.assert_array_equal(resumed.model.get_weights()[0], whole.model.get_weights()[0])
@@ -257,7 +257,7 @@ def test_states_of_keras_callbacks_survive(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_mlp(epochs=30, directory="cut", callbacks=[stopper(), Stop(1)])
     resumed = train_mlp(epochs=30, directory="cut", callbacks=[stopper(), keras.callbacks.Callback()])
-    assert resumed.result.epochs == 3  # one that improves on infinity, then two that do not
+    assert resumed.result.epochs == 3  # one epoch that improves on infinity, then two that do not
 
 
 def test_no_validation_part_keeps_the_last_epoch():
@@ -290,7 +290,7 @@ def test_small_gradients_count_in_float16():
 
 
 class Fill(keras.callbacks.Callback):
-    """Lets the system refuse files of more than 20 kB after the second epoch."""
+    """Makes the system refuse files of more than 20 kB after the second epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 1:

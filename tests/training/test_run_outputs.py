@@ -1,4 +1,4 @@
-"""Networks that do not end in a softmax: those that train return the right classes, the others are refused first."""
+"""Networks that do not end in a softmax train and return the right classes, or are refused before training."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ CHANGES = {"dataset": "digits", "class_names": [0, 1], "epochs": 3, "optimizer.l
 
 @pytest.fixture(scope="module", params=["layer", pytest.param("operation", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
-    """Zeros and ones distinguished by one sigmoid."""
+    """A run that distinguishes zeros and ones by one sigmoid."""
     keras.utils.set_random_seed(1)
     model = network(1, SIGMOID[request.param]("sigmoid"))
     directory = tmp_path_factory.mktemp("runs") / "sigmoid"
@@ -51,7 +51,7 @@ def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     assert (predicted(run.model, part.images) == part.probabilities.argmax(-1)).all()
     assert (_answers(run.model, "sigmoid", part.images) == part.probabilities.argmax(-1)).all()
 
-    # Its calibration is of both classes, and the doctor takes it for a classifier of two.
+    # Its calibration covers both classes, and the doctor counts two classes.
     code, text, errors = command("calibration", run.directory, "--json")
     assert code == 0, errors
     trained = next(iter(json.loads(text)["results"].values()))
@@ -59,12 +59,12 @@ def test_one_sigmoid_is_two_classes_everywhere(run, tmp_path, command):
     assert trained["negative_log_likelihood"] == pytest.approx(run.result.test.loss, rel=1e-3)
     assert Subject("net", run.model, images=part.images).classes == 2
 
-    # The loss of its gradients is the binary cross entropy, in both forms of asking.
+    # The loss of its gradients is the binary cross entropy.
     loss = parameter_gradients(run.model, part.images[:8], part.labels[:8], training=False).loss
     of_label = part.probabilities[np.arange(8), part.labels[:8]]
     assert loss == pytest.approx(-np.log(of_label).mean(), rel=1e-3)
 
-    # What speaks for one class speaks against the other.
+    # Evidence for one class is evidence against the other.
     for_one, for_zero = (grad_cam(run.model, part.images[:8], "conv", label, upsample=False) for label in (1, 0))
     assert ((for_one > 0) & (for_zero > 0)).sum() == 0
     assert for_one.max() > 0
@@ -119,13 +119,13 @@ def test_a_layer_that_loses_its_arguments_is_refused(tmp_path):
 
 
 def softmax_in_float32():
-    """As Keras advises for mixed precision."""
+    """A softmax with float32 outputs, as Keras advises for mixed precision."""
     return lambda y: layers.Activation("linear", dtype="float32")(layers.Softmax()(y))
 
 
 @pytest.mark.parametrize("end", [softmax_in_float32, lambda: ops.softmax, lambda: layers.Activation("linear")])
 def test_the_loss_before_training_is_the_networks_own(end, tmp_path):
-    """Trained with a rate of nearly nothing, the record's loss is the cross entropy of the network's probabilities."""
+    """With a tiny learning rate, the record's loss is the cross entropy of the network's probabilities."""
     keras.utils.set_random_seed(0)
     model = network(10, end())
     changes = {"dataset": "digits", "train_size": 60, "epochs": 1, "optimizer.learning_rate": 1e-12, "augmentation": []}

@@ -1,4 +1,4 @@
-"""Which precision is advised, and what is measured for it."""
+"""The precision that is advised, and the measurements for it."""
 
 import json
 

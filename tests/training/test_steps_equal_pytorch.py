@@ -12,7 +12,7 @@ from kzoo.training.training_view import training_view
 torch = pytest.importorskip("torch", reason="PyTorch is the independent computation")
 from tests.models import torch_references as references  # noqa: E402
 
-L2 = 1e-2  # ten times the reports', so that it is seen
+L2 = 1e-2  # ten times the reports', so that it has a visible effect
 CASES = {
     "adam": (Adam(learning_rate=1e-3), lambda p: torch.optim.Adam(p, lr=1e-3, weight_decay=L2)),
     "nesterov": (

@@ -1,4 +1,4 @@
-"""What is trained shares all variables with the stock model and trains as it does."""
+"""The training view shares all variables with the stock model and trains like it."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_training_the_view_trains_the_stock_model_as_stock_keras_would(activatio
     start = network(activation)
     pairs = zip(start.weights, trained[0], start.get_weights(), strict=True)
     still = [w.path for w, after, before in pairs if np.abs(after - before).max() < 1e-6]
-    assert all(path.endswith("bias") for path in still)  # BatchNorm takes a bias before it out again
+    assert all(path.endswith("bias") for path in still)  # BatchNorm removes a bias before it
 
 
 def test_what_saves_the_view_saves_stock_layers(tmp_path):
@@ -76,7 +76,7 @@ def test_fused_layers_are_used_on_tensorflow():
     norms = [layer for layer in view.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(norms) == 3
     assert all(type(layer) is not keras.layers.BatchNormalization for layer in norms)
-    # Those that the kernel can compute.
+    # The options that the kernel supports.
     for options, fusable in (
         ({"axis": 3}, True),
         ({"axis": 1}, False),
@@ -129,7 +129,7 @@ def test_activations_of_several_operations_are_compiled_in_training_only():
     )
     other, _ = training_view(network("tanh"))
     assert all(type(layer) is keras.layers.Activation for layer in other.layers if "act" in layer.name)
-    # A prediction computes what the stock model computes, bit for bit.
+    # A prediction equals the stock model's, bit for bit.
     x = np.linspace(-3, 3, 8, dtype="float32")
     np.testing.assert_array_equal(exchanged[0](x), keras.activations.gelu(x))
 

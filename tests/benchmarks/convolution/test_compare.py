@@ -131,7 +131,7 @@ def test_series_must_be_the_known_ones():
 
 
 def made_up(seconds, rounds=5, memory=None):
-    """A comparison in which times are a function of point and contender; memory is as predicted unless given."""
+    """A comparison whose times are a function of point and contender; memory is as predicted unless given."""
 
     def row(point):
         names = [*ALGORITHMS, FRAMEWORK]
@@ -176,7 +176,7 @@ def test_claims_hold_where_the_formulas_do():
     refuted = {
         "Explicit loops are inefficient in storage",
         "FFT needs less memory when the kernel is large",
-        "correlate2d has no advantage in speed over im2col and FFT",  # by report a's claim it has, on small ones
+        "correlate2d has no advantage in speed over im2col and FFT",  # report a: faster on small tensors
     }
     assert {claim for claim, status in by_claim.items() if status == "does not hold"} == refuted
     assert {status for claim, status in by_claim.items() if claim not in refuted} == {"holds"}
@@ -224,7 +224,7 @@ def test_growth_and_crossing():
     assert powers["fft"]["kernel"] == pytest.approx(0)
     crossed = growth.crossing(comparison, "kernel", "fft", "im2col")
     assert (crossed["before"], crossed["from"]) == (3, 5)
-    assert 20**0.5 - 1 < crossed["at"] < 20**0.5 + 0.5  # where 2e-9 equals 1e-10 k^2, apart from the cost of a call
+    assert 20**0.5 - 1 < crossed["at"] < 20**0.5 + 0.5  # where 2e-9 equals 1e-10 k^2, without the cost of a call
     never = growth.crossing(comparison, "dilation", "fft", "im2col")
     assert never == {"from": None, "before": 8, "at": None}
     always = growth.crossing(comparison, "batch", "im2col", "loops")
@@ -247,7 +247,7 @@ TINY_STANDARD = FULL["standard"].points[0]
 
 @pytest.mark.slow
 def test_the_command_measures(command):
-    """Shows 2, on any machine: the ratio of the loops has a wide margin, that of the framework is only reported."""
+    """The ratio of the loops has a wide margin, so that the test passes on any machine."""
     code, out, error = command("--quick", "--numpy-only", "--save", "found.json", "--json")
     assert code == 0, error
     content = json.loads(out)

@@ -1,4 +1,4 @@
-"""Predicted extra memory is what tracemalloc measures."""
+"""Predicted extra memory equals what tracemalloc measures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A dataset that kzoo does not have: made, not read."""
+"""A dataset that kzoo does not have: computed, not read."""
 
 import numpy as np
 
