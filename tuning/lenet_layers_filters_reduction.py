@@ -3,8 +3,8 @@
     kzoo search tuning/lenet_layers_filters_reduction.py --workers 2
 
 The report compares max, average and dilated reduction at one to four layers with 32 filters, and max and average at 64:
-dilated beats both, and is best at two layers. All 32 combinations are few enough for a grid. "strided" comes from the
-framework that the report used. `--trials 12` tries the first twelve, `--tuner random` a random choice.
+dilated beats both, and is best at two layers. A grid tries all 32 combinations. "strided" comes from the framework that
+the report used. `--trials 12` tries the first twelve combinations; `--tuner random` draws 20 at random.
 """
 
 import kzoo

@@ -5,8 +5,8 @@
 The report varies one of these at a time: SGD and Nesterov are about eight points better than Adagrad and Adadelta,
 exponential decay is most stable, no activation clearly beats ReLU, and the loss falls early with L2 while L1 converges
 slowly. The search tries an L1 penalty only without L2. Widths vary within the report's limit of five million
-parameters; larger networks are rejected, not trained. Rates of Adagrad and Adadelta, and penalties other than 1e-3, are
-ours.
+parameters; larger networks are rejected, not trained. The rates of Adagrad and Adadelta and all penalties except L2
+1e-3 are ours.
 """
 
 import kzoo

@@ -3,8 +3,8 @@
     kzoo search tuning/vgg38_learning_rate.py --trials 20
 
 The report tried the rates 1e-4, 1e-3, 5e-3, 1e-2 and 4.5e-2 at batch 100, and the batches 50 and 200 at rate 1e-3
-(section 5), one change at a time, and found that its baseline is best. Here both vary together with the schedule, which
-the report considers the cause of its result. Poor trials stop early.
+(section 5), one change at a time, and found that its baseline is best. Here the rate and the batch size vary together
+with the schedule, which the report considers the cause of its result. Poor trials stop early.
 """
 
 import kzoo

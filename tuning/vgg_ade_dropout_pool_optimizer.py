@@ -4,7 +4,7 @@
 
 The report says that Adam beats momentum and RMSprop, that average pooling is better for Adam and max pooling for the
 other two, and that a dropout of 0.4 is best. If dropout is on, its placement varies too: the report tried "separately
-and simultaneously". Rates of momentum SGD and RMSprop are Chainer's defaults, which we assume.
+and simultaneously". The report gives no rates for momentum and RMSprop; we assume Chainer's defaults.
 """
 
 import kzoo

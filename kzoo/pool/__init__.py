@@ -1,4 +1,4 @@
-"""Pools train runs, several at a time: in this process, in supervised child processes, or on a Ray cluster (no Keras).
+"""Pools train many runs: in this process, in supervised child processes, or on a Ray cluster (no Keras).
 
 A run is a `Job`: a function, named as ``module:function``, that is called with JSON data and writes one directory. A
 pool takes jobs one by one, even while others run, and reports what happens to them as `Event` objects:
@@ -9,13 +9,13 @@ pool takes jobs one by one, even while others run, and reports what happens to t
             for event in pool.wait():
                 ...  # submit more, if event.final
 
-Every pool keeps three promises:
+Every pool guarantees:
 
 - One writer. A job starts only while no other process holds its directory's lock, so two programs that share a
   directory of runs train each run once. A run that the other program trains is reported as ``"elsewhere"``, and the
   pool waits for it.
-- Bounded restarts. If a job's process dies, the job starts again and resumes from its checkpoint; after the third time,
-  it fails.
+- Bounded restarts. If a job's process dies, the job starts again and resumes from its checkpoint; after the third
+  death, it fails.
 - No orphans. A pool that is interrupted lets its jobs write checkpoints. If a pool is killed, its child processes
   notice and do the same.
 

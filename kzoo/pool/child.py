@@ -1,8 +1,9 @@
 """A process of `kzoo.pool.children`: ``python -m kzoo.pool.child FD GRACE`` (no Keras until a job loads it).
 
-It reads jobs from its standard input, one JSON object per line, and writes how each ended to the file descriptor FD.
-The input ends when the parent no longer needs the process or has died. A running job is then interrupted as by Ctrl-C,
-so that it writes a checkpoint, and after GRACE seconds the process and those that it started are killed.
+The process reads jobs from standard input, one JSON object per line, and writes how each ended to the file descriptor
+FD. The input ends when the parent no longer needs the process or has died. The process then interrupts a running job,
+as Ctrl-C would, so that the job writes a checkpoint. After GRACE seconds it kills itself and all processes that it
+started.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main(answers: int, grace: float) -> int:
             busy.clear()
             os.write(answers, (json.dumps([kind, reason]) + "\n").encode())
     except KeyboardInterrupt:
-        if abandoned.is_set():  # no other process would end those that this one has started
+        if abandoned.is_set():  # no other process would end those that this one started
             os.killpg(0, signal.SIGKILL)
         return 130
     return 0

@@ -38,7 +38,7 @@ class _Child:
         self.answers.close()
 
     def kill(self) -> int:
-        """Kill the process and those that it started, if they still run; returns its exit status."""
+        """Kill the process and all processes that it started; returns its exit status."""
         with contextlib.suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
         return self.process.wait()
@@ -55,7 +55,7 @@ class _Worker:
 
 
 class Children(Pool):
-    """Trains each job in a child process with a share of the cores and GPUs; a second signal kills them at once."""
+    """Trains each job in a child process with a share of the cores and GPUs; a second signal kills all at once."""
 
     def __init__(
         self, workers: int, *, reuse: bool = False, deaths: int = DEATHS, delay: float = 1.0, grace: float = 60.0
@@ -65,7 +65,7 @@ class Children(Pool):
         Args:
             workers: jobs at a time.
             reuse: whether a process runs several jobs, one after another.
-            deaths: number of deaths of its process after which a job fails.
+            deaths: a job fails when its process has died this many times.
             delay: seconds before a job's first restart, doubled for each further restart.
             grace: seconds in which a child can write a checkpoint before it is killed.
 
@@ -83,7 +83,7 @@ class Children(Pool):
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Hand jobs that may start to free workers.
+        # Give jobs that can start to free workers.
         for worker in self._workers:
             if worker.job is None and (job := self._next()) is not None:
                 self._start(worker, job)
@@ -95,7 +95,7 @@ class Children(Pool):
             if child.answers in ready:
                 self._read(worker, child)
             elif child.process.poll() is not None and not _readable([child.answers], 0.0):
-                self._died(worker, child)  # a process that it started keeps the pipe open
+                self._died(worker, child)  # a process that the child started keeps the pipe open
         for child in self._leaving:
             if child.process.poll() is not None:
                 child.kill()
@@ -120,7 +120,7 @@ class Children(Pool):
                 worker.child = None
 
     def _start(self, worker: _Worker, job: Job) -> None:
-        """Send a job to a worker's process, which is started if needed."""
+        """Send a job to a worker's process, and start the process if needed."""
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             with open(job.log, "ab") as log:
@@ -132,7 +132,7 @@ class Children(Pool):
 
         worker.job, worker.child = job, worker.child or self._spawn(worker.share, job.log)
         order = {"function": job.function, "arguments": dict(job.arguments), "log": str(job.log)}
-        with contextlib.suppress(OSError):  # it has just died, which reading its answers will show
+        with contextlib.suppress(OSError):  # the process has just died; reading its answers will show that
             worker.child.orders.write((json.dumps(order) + "\n").encode())
             worker.child.orders.flush()
         self._events.append(Event("started", job, where=f"process {worker.child.process.pid}"))
@@ -178,7 +178,7 @@ class Children(Pool):
         job, worker.job, worker.child = worker.job, None, None
         child.release()
         code = child.kill()
-        if job is None:  # it had no job
+        if job is None:
             return
         deaths = self._deaths[job.key] = self._deaths[job.key] + 1
         reason = why_it_died(code, job.log, worker.log_start, deaths)
@@ -197,6 +197,13 @@ def _readable(pipes: list[IO[bytes]], seconds: float) -> list[IO[bytes]]:
     return select.select(pipes, [], [], seconds)[0]
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
+
+
 def why_it_died(code: int, log: Path, start: int, deaths: int) -> str:
     """Why a process died, in one line: exit status or signal, its last line of output, and the path of its log."""
     times = f", {deaths} times so far" if deaths > 1 else ""
@@ -205,7 +212,7 @@ def why_it_died(code: int, log: Path, start: int, deaths: int) -> str:
         stream.seek(max(start, log.stat().st_size - TAIL))
         lines = [line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
     last = f": {lines[-1]}" if lines else ""
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    how = f"killed by {_signal_name(-code)}" if code < 0 else f"exit status {code}"
     if code == -signal.SIGKILL or (code < 0 and ("alloc" in last or "memory" in last)):
         how += ", perhaps out of memory"
     return f"its process died ({how}){times}{last} (log: {log})"

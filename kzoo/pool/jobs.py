@@ -38,7 +38,7 @@ class Job:
         function: trains the run: ``module:function`` or, for a pool in this process (`Pool.here`), any callable.
         arguments: keyword arguments of the function: JSON data or, for a pool in this process, any objects.
         directory: directory that it writes; only one process at a time may hold its lock.
-        record: a file that exists once the job has ended, in whichever process.
+        record: a file that exists once the job has ended, whichever process trained it.
         log: a file to which the output of its process is appended.
     """
 
@@ -82,17 +82,17 @@ class Pool:
     raises KeyboardInterrupt when they have ended. A second signal has its usual effect.
 
     Attributes:
-        here: whether jobs run in this process, so that they may contain any objects.
+        here: whether jobs run in this process, so that their arguments can be any objects.
         slots: number of jobs that run at a time.
     """
 
     here = False
 
     def __init__(self, slots: int) -> None:
-        """Begin without jobs."""
+        """Start without jobs."""
         self.slots = slots
         self._jobs: dict[str, Job] = {}  # jobs that have not ended
-        self._queue: deque[Job] = deque()  # those of them that are not running
+        self._queue: deque[Job] = deque()  # jobs that are not running
         self._look_again: dict[str, float] = {}  # when to check the directories that other processes hold
         self._elsewhere: set[str] = set()
         self._events: list[Event] = []
@@ -135,7 +135,7 @@ class Pool:
         self._queue.append(job)
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
-        """The events since the last call; waits for one for a limited time.
+        """The events since the last call; if there are none, waits up to `seconds` for one.
 
         Raises:
             KeyboardInterrupt: after SIGINT or SIGTERM; checkpoints were written.
@@ -143,7 +143,7 @@ class Pool:
         raise NotImplementedError
 
     def _next(self) -> Job | None:
-        """The first job of the queue that may start now."""
+        """The first job in the queue that can start now."""
         for _ in range(len(self._queue)):
             job = self._queue.popleft()
             if job.record.exists():
@@ -158,7 +158,7 @@ class Pool:
         return None
 
     def _later(self, job: Job) -> None:
-        """Put a job back into the queue if another process holds its directory."""
+        """Put a job back into the queue, because another process holds its directory."""
         self._look_again[job.key] = time.monotonic() + WAIT
         self._queue.append(job)
         if job.key not in self._elsewhere:
@@ -214,14 +214,14 @@ class Here(Pool):
 
 
 def perform(function: str | Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, str]:
-    """Call a job's function, in the present process.
+    """Call a job's function in this process.
 
     Returns:
-        How it ended, ``"done"``, ``"failed"``, ``"refused"``, ``"unwritten"`` or ``"elsewhere"``, and why. A traceback
+        How it ended (``"done"``, ``"failed"``, ``"refused"``, ``"unwritten"`` or ``"elsewhere"``), and why. A traceback
         is printed if the error is not one of kzoo's.
 
     Raises:
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: the job was interrupted.
     """
     try:
         call = load_function(function, "job") if isinstance(function, str) else function

@@ -1,7 +1,7 @@
 """A pool on a Ray cluster: one Ray task per job. Ray handles scheduling, retries and failing machines.
 
-Every machine of the cluster must have kzoo installed and see the directories of the jobs under the same paths. Ray is
-imported here and nowhere else (no Keras).
+Every machine of the cluster must have kzoo installed and see the directories of the jobs under the same paths. Only
+this module imports Ray (no Keras).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OnRay(Pool):
         deaths: int = DEATHS,
         patience: float = 60.0,
     ) -> None:
-        """Describe the cluster; the context connects to it.
+        """Describe the cluster; entering the context connects to it.
 
         Args:
             address: ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for a temporary one on this
@@ -52,7 +52,7 @@ class OnRay(Pool):
             workers: jobs at a time; the cluster's cores are divided between them. By default one job per GPU or,
                 without GPUs, one job per machine.
             reuse: whether a process may run several jobs, one after another (never if they use GPUs).
-            deaths: number of deaths of its process or machine after which a job fails.
+            deaths: a job fails when its process or machine has died this many times.
             patience: seconds that a task waits for a directory that another process still holds.
 
         Raises:
@@ -80,7 +80,7 @@ class OnRay(Pool):
 
     def wait(self, seconds: float = INTERVAL) -> list[Event]:
         """See `Pool.wait`."""
-        # Ray has its own queue, which gets every job that may start.
+        # Ray has its own queue, which gets every job that can start.
         while (job := self._next()) is not None:
             _started_file(job).unlink(missing_ok=True)
             self._tasks[self._remote.remote(self._order(job), self.patience)] = job
@@ -94,7 +94,7 @@ class OnRay(Pool):
             self._look_for_start(job)
         for reference in done:
             job = self._tasks.pop(reference)
-            self._started.pop(job.key, None)  # its next task is no restart of this one
+            self._started.pop(job.key, None)  # the job's next task is not a restart of this one
             try:
                 kind, reason = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
@@ -116,7 +116,7 @@ class OnRay(Pool):
             self._events.append(Event("started", job, where=text))
 
     def stop(self) -> None:
-        """See `Pool.stop`; a KeyboardInterrupt ends the waiting."""
+        """See `Pool.stop`; a KeyboardInterrupt ends the wait."""
         references, self._tasks = list(self._tasks), {}
         for reference in references:
             self._ray.cancel(reference, force=False)
@@ -124,7 +124,7 @@ class OnRay(Pool):
             self._ray.wait(references, num_returns=len(references), timeout=GRACE)
 
     def _order(self, job: Job) -> dict[str, Any]:
-        """A job in the form in which it is sent to another machine, with absolute paths."""
+        """A job as it is sent to another machine, with absolute paths."""
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return {
             "function": job.function,
@@ -139,10 +139,10 @@ class OnRay(Pool):
 
 def _perform(order: dict[str, Any], patience: float) -> tuple[str, str]:
     """Perform a job on a machine of the cluster; returns what `perform` returns."""
-    if os.path.exists(order["record"]):  # a retry, because the previous process died after it had written the record
+    if os.path.exists(order["record"]):  # a retry: the previous process died after it wrote the record
         return "done", ""
     os.environ.update(order["environment"])
-    choose_backend()  # did so for the environment as it was when kzoo was imported
+    choose_backend()  # again: importing kzoo chose for the environment before the update
     if os.path.isdir(order["working_directory"]):
         os.chdir(order["working_directory"])
     sys.path.extend(entry for entry in order["path"] if entry not in sys.path)
@@ -172,7 +172,7 @@ def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, 
     """
     machines = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
     if not machines:
-        raise InputError("the Ray cluster has no machine with a free core")
+        raise InputError("the Ray cluster has no machine with a CPU core")
     cores = sum(machine["CPU"] for machine in machines)
     gpus = sum(machine.get("GPU", 0) for machine in machines)
     smallest = min(machine["CPU"] for machine in machines)
@@ -180,7 +180,7 @@ def resources(nodes: list[dict[str, Any]], workers: int | None) -> tuple[float, 
         each = [machine["CPU"] // max(machine.get("GPU", 0), 1) for machine in machines]
         return max(min(each), 1), 1 if gpus else 0, max(int(gpus), 1) if gpus else len(machines)
     share = min(max(cores // workers, 1), smallest)
-    # Ray takes a fraction of a GPU as one divided by an integer.
+    # A whole number of jobs shares each GPU, so a job takes one divided by that number.
     return share, 0 if not gpus else 1 if workers <= gpus else 1 / -(-workers // gpus), workers
 
 

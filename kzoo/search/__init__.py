@@ -1,4 +1,4 @@
-"""Search: keras-tuner over recipes, in this process, in several on this machine, or on a Ray cluster.
+"""Searches over recipes with keras-tuner: in this process, in several on this machine, or on a Ray cluster.
 
 A trial is a run with a directory, checkpoints and a record, and it resumes where it stopped. `kzoo.search.search` and
 `kzoo.search.space` describe a search (no Keras). `kzoo.search.running` runs one: it asks an oracle

@@ -28,21 +28,20 @@ class TunerCallbacks(Combined):
 
 
 class MedianStop(keras.callbacks.Callback):
-    """Ends a trial whose best score so far is worse than the median of the other trials' running averages at this
-    epoch.
+    """Ends a trial whose best score so far is worse than the median of the completed trials' running averages.
 
-    This is the median stopping rule of Golovin et al. (2017, section 3.2.1), which compares with completed trials only.
+    The averages end at the same epoch: this is the median stopping rule of Golovin et al. (2017, section 3.2.1).
     keras-tuner's oracles cannot stop a trial. The rule reads the trials' files, so it works with any number of
     processes.
     """
 
     def __init__(self, trial: Path, objective: str, direction: str) -> None:
-        """Watch the trial in the directory `trial`; the others' directories are beside it."""
+        """Watch the trial in the directory `trial`; the other trials' directories are next to it."""
         super().__init__()
         self.trial, self.objective, self.direction = trial, objective, direction
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Compare."""
+        """Stop the trial if it is poor."""
         outcomes = [path for path in self.trial.parent.glob(f"trial_*/{OUTCOME}") if path.parent != self.trial]
         others = [self._curve(path.parent) for path in outcomes if read_outcome(path).status == "completed"]
         averages = [statistics.fmean(values[: epoch + 1]) for values in others if len(values) > epoch]

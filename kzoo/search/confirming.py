@@ -23,18 +23,18 @@ def confirm(
     data_dir: str | Path | None = None,
     progress: Any = True,
 ) -> SearchResult:
-    """Train the best trial's recipe and the search's with each seed, and add the scores to the search's record.
+    """Train the best trial's recipe and the search's recipe with each seed; add the scores to the search's record.
 
     Runs that exist are not trained again. Unlike trials, these runs read the test part.
 
     Args:
         directory: directory of a search that has ended, not a copied record.
-        seeds: seeds other than the search's, with which the winner was chosen.
+        seeds: seeds other than the recipe's, which the trials trained with.
         data_dir, progress: as for `kzoo.train`.
 
     Raises:
-        InputError: it is no directory of a search, the search has not ended, no trial was completed, or a seed is the
-            recipe's.
+        InputError: the directory is not a search's, the search has not ended, no trial was completed, or the seeds are
+            not different from each other and from the recipe's.
         RunFailed: one of the runs failed.
     """
     from kzoo.training.train import train
@@ -46,7 +46,7 @@ def confirm(
         raise InputError(f"search {str(directory)!r} has not ended: kzoo search FILE resumes it")
     recipes = {"best": result.recipe(), "recipe": Recipe(**result.record.search["recipe"])}
     if (used := recipes["recipe"].seed) in seeds or len(set(seeds)) < len(seeds) or not seeds:
-        raise InputError(f"seeds must be different, and none the search's own {used}, not {list(seeds)}")
+        raise InputError(f"seeds must be different, and none the recipe's own {used}, not {list(seeds)}")
 
     # Train both recipes with each seed.
     confirmed = []
@@ -68,7 +68,7 @@ def confirm(
 
 
 def _place(directory: Path, recipe: Recipe) -> Path:
-    """A directory for a run: another one if an earlier winner's run is in it."""
+    """A directory for a run: `directory`, unless it contains an earlier winner's run."""
     recorded = directory / "recipe.json"
     if not recorded.exists() or Recipe.from_file(recorded).digest() == recipe.digest():
         return directory
@@ -95,7 +95,7 @@ def verdict(result: SearchResult) -> str:
 
 
 def scores(result: SearchResult, which: str) -> list[float]:
-    """Test accuracies of the best trial's recipe (``"best"``) or the search's (``"recipe"``), by seed."""
+    """Accuracies of the best trial's recipe (``"best"``) or the search's (``"recipe"``): test, otherwise validation."""
     runs = [run for run in result.record.confirmed if run.which == which]
     return [run.test_accuracy if run.test_accuracy is not None else run.val_accuracy or 0.0 for run in runs]
 

@@ -16,7 +16,7 @@ from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")
 SETTINGS = ("optimizer", "schedule", "split", "early_stop")
-"""Fields whose values have entries of their own, which the recipe completes."""
+"""Fields whose values have fields of their own; `Space` fills in those that a choice leaves out."""
 
 
 class Space(Mapping[str, Entry]):
@@ -24,7 +24,7 @@ class Space(Mapping[str, Entry]):
 
     Attributes:
         recipe: the recipe that the fields belong to; a field that a condition switches off keeps this recipe's value.
-        options: values of model options that the recipe does not set: those of its model and, once Keras is loaded, the
+        options: values of model options that the recipe does not set: its variant's and, after `read_builder`, the
             builder's defaults.
     """
 
@@ -70,7 +70,7 @@ class Space(Mapping[str, Entry]):
         return len(self._entries)
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
-        """Declare all entries to keras-tuner's `hp`; defaults are the recipe's, and a `grid` makes ranges choices."""
+        """Declare all entries to keras-tuner's `hp`; defaults are the recipe's; with `grid`, ranges become choices."""
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
                 for parent, keys in self._conditions[name].items():
@@ -78,7 +78,7 @@ class Space(Mapping[str, Entry]):
                 entry.declare(hp, name, self._default(name), grid)
 
     def read_builder(self) -> None:
-        """Read the defaults of the model's builder, which loads Keras, unlike the other checks.
+        """Check the model options and read the builder's defaults; unlike the other checks, this loads Keras.
 
         Raises:
             InputError: no builder takes an option that is varied; the message suggests the nearest option.
@@ -91,7 +91,7 @@ class Space(Mapping[str, Entry]):
         self.options = builder_defaults(self.recipe.model)
 
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Changes of the recipe from keras-tuner's values, without names outside the space."""
+        """The changes to the recipe that keras-tuner's values mean; names outside the space are ignored."""
         return {name: self._entries[name].read(key) for name, key in self.keys_of(values).items()}
 
     def keys_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Space(Mapping[str, Entry]):
         return None if None in values.values() else values
 
     def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
-        """The remaining entries when fields get the fixed values of `recipe`; conditions on them are resolved."""
+        """The entries that remain when `recipe` fixes the fields `names`; conditions on these fields are resolved."""
         left: dict[str, Entry] = {}
         fields = plain(recipe)
         for name, entry in self._entries.items():
@@ -128,7 +128,7 @@ class Space(Mapping[str, Entry]):
         return {name: entry.to_dict() for name, entry in self._entries.items()}
 
     def _settled(self, name: str, entry: Entry) -> Entry:
-        """A choice of settings, completed by the recipe: ``"adam"`` gets all its entries."""
+        """A choice of settings with all their fields: ``"adam"`` becomes Adam with its defaults."""
         if name not in SETTINGS or not isinstance(entry, Choice):
             return entry
         settled = copy.copy(entry)
@@ -136,7 +136,7 @@ class Space(Mapping[str, Entry]):
         return settled
 
     def _fields(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe's fields with values of an entry."""
+        """The recipe's fields after `changes`; an error names the entry."""
         try:
             check_contradictions(changed := self.recipe.override(**changes).resolved())
             return plain(changed)

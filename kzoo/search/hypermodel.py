@@ -54,11 +54,10 @@ class _NotWritten(NotWritten, FatalError):
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """A hyper-model for keras-tuner's tuners: a recipe with some fields varied, or a model function with a recipe to
-    train it.
+    """A keras-tuner hyper-model: a recipe with some fields varied, or a model function and a recipe to train it.
 
     A trial is a run in the trial's directory, with checkpoints, so it resumes if it is trained again. The recipe names
-    the data, so ``tuner.search()`` takes none.
+    the data, so ``tuner.search()`` takes no data.
 
     Attributes:
         recipe: the base of every trial's recipe.
@@ -86,7 +85,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
         Args:
             recipe: a `Recipe`, or the name or file of one.
-            space: see `kzoo.search.space`; may be empty if `model` declares hyper-parameters to `hp` itself.
+            space: see `kzoo.search.space`; can be empty if `model` declares hyper-parameters to `hp` itself.
             model: builds the model instead of the recipe's: a function of `hp`, or ``module:function``.
             max_parameters: a model with more trainable parameters is rejected before it is trained.
             max_multiply_adds: the same for multiply-adds per image.
@@ -209,12 +208,13 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             hp: the trial's values.
             model: the model that `build` made from these values.
             *args: must be empty, because the recipe names the data.
-            callbacks: those of keras-tuner and of the user.
+            callbacks: the callbacks of keras-tuner and of the user.
             epochs: replaces the recipe's epochs; with `initial_epoch` (Hyperband), the epoch to stop at, while
                 schedules follow the recipe's epochs.
             initial_epoch: passed by Hyperband; a promoted trial continues the run that it was promoted from.
             verbose: not used.
-            directory: directory of the run; in the trial's directory if a tuner calls, otherwise as for `kzoo.train`.
+            directory: directory of the run; by default in the trial's directory if a tuner calls `fit`, else as for
+                `kzoo.train`.
             **options: must be empty.
 
         Returns:
@@ -268,7 +268,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         data, digest = self.data_of(recipe), None
         directory = Path(directory) if directory is not None else None
         if self.model_function is not None and directory is not None and (directory / "recipe.json").exists():
-            recipe, model = Run(directory).recipe, custom_model(directory)  # those that it began with
+            recipe, model = Run(directory).recipe, custom_model(directory)  # the ones that the run began with
         else:
             recipe, digest = identify(recipe, model if self.model_function is not None else None)
         directory = directory or RUNS / folder_name(recipe.name, digest or "")
@@ -286,7 +286,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             return train_in(directory, recipe, digest, model, options)
 
     def _count_execution(self, callbacks: Sequence[Any]) -> int:
-        """How often keras-tuner has executed this trial before, if it trains each several times."""
+        """How many times keras-tuner has executed this trial before, if it trains each trial several times."""
         saver = next((c for c in callbacks if isinstance(c, SaveBestEpoch)), None)
         self._execution = self._execution + 1 if saver is not None and saver is self._saver else 0
         self._saver = saver

@@ -125,7 +125,7 @@ class Planned:
                 self.ongoing_trials[trial.trial_id] = trial
 
     def populate_space(self: Any, trial_id: str) -> Values:
-        """The next trial's values, or the reason why there is no trial; keras-tuner calls this."""
+        """The next trial's values, or a status without values if there is no trial; keras-tuner calls this."""
         self.ended = self._failures() or self._budget()
         if not self.ended:
             first = not self.trials and self.search.baseline and self.search.tuner in ("random", "bayesian")
@@ -156,7 +156,7 @@ class Planned:
         return f"its space is exhausted: all {len(self._known())} configurations have been tried"
 
     def _failures(self: Any) -> str:
-        """Why the search is given up, if it is."""
+        """Why the search is given up; empty if it is not."""
         self.given_up, rejected, failed = True, 0, 0
         limit = self.search.failures_in_a_row
         for number in self.end_order:

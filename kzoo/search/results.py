@@ -31,17 +31,17 @@ class Outcome(Frozen):
     Attributes:
         status: ``"completed"``, ``"failed"`` (with a reason), or ``"rejected"`` by a limit.
         reason: why it failed or was rejected.
-        score: the objective at its best epoch.
-        best_epoch: counted from 1.
-        epochs: how many were trained.
-        seconds: training time of all processes that worked on it.
-        parameters, multiply_adds: of its model; None if they were not counted.
-        segments: number of processes that worked on its run.
+        score: the objective at the best epoch.
+        best_epoch: the best epoch, counted from 1.
+        epochs: number of epochs trained.
+        seconds: training time, summed over the processes that worked on the trial.
+        parameters, multiply_adds: the model's; None if they were not counted.
+        segments: number of processes that worked on the trial.
         resumed: whether it was interrupted and resumed from a checkpoint.
         stopped: whether it was stopped before its last epoch.
         continues: the trial whose run it continues (Hyperband).
         worker: the process that trained it.
-        changes: its changes of the search's recipe.
+        changes: the trial's changes to the search's recipe.
     """
 
     status: Literal["completed", "failed", "rejected"]
@@ -64,11 +64,11 @@ class Trial(Frozen):
     """One trial of a record.
 
     Attributes:
-        number: counted from 0.
-        status: status of the trial; ``"waiting"`` if it waits for a process to train it.
+        number: the trial's number, counted from 0.
+        status: status of the trial; ``"waiting"`` if no process trains it yet.
         values: values of the fields that the search varies, as tables show them.
-        outcome: how it ended; None before that.
-        directory: of its run, in the search's directory.
+        outcome: how the trial ended; None until then.
+        directory: directory of the trial's run, relative to the search's.
     """
 
     number: str
@@ -93,10 +93,10 @@ class Confirmation(Frozen):
 
     Attributes:
         which: ``"best"`` for the best trial's recipe, ``"recipe"`` for the search's.
-        seed: of the run.
+        seed: the run's seed.
         val_accuracy: validation accuracy of the best epoch.
         test_accuracy: test accuracy of the best epoch's weights.
-        epochs, parameters, seconds: of the run.
+        epochs, parameters, seconds: the run's.
     """
 
     which: Literal["best", "recipe"]
@@ -114,16 +114,16 @@ class SearchRecord(Frozen):
     Attributes:
         schema_version: version of this schema.
         name, digest: the search's name and identity.
-        search: its description, see `kzoo.Search`.
-        budget: its limits: trials, minutes, failures_in_a_row.
+        search: the search's description, see `kzoo.Search`.
+        budget: the search's limits: trials, minutes, failures_in_a_row.
         status: ``"running"`` (or interrupted), ``"completed"``, or ``"given up"``.
-        reason: why it ended.
-        skipped: configurations that the tuner proposed and that were skipped because a trial already had them.
+        reason: why the search ended.
+        skipped: number of proposed configurations that were skipped because a trial already had them.
         seconds: wall-clock time spent on the search.
         baseline: number of the trial with the recipe's values, if there is one.
-        trials: in the order in which they began.
+        trials: the trials, in the order in which they began.
         confirmed: runs of the best trial's recipe and of the search's recipe with other seeds.
-        environment: backend, versions and hardware of the process that began it (each run's record has its own).
+        environment: backend, versions and hardware of the process that began the search; each run's record has its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -166,7 +166,7 @@ class SearchResult:
 
     @property
     def trials(self) -> list[Trial]:
-        """In the order in which they began."""
+        """The trials, in the order in which they began."""
         return self.record.trials
 
     @property
@@ -176,7 +176,7 @@ class SearchResult:
 
     @property
     def reason(self) -> str:
-        """Why it ended or was given up."""
+        """Why the search ended or was given up."""
         return self.record.reason or ""
 
     @property
@@ -232,8 +232,8 @@ class SearchResult:
         chosen = trial or self.best
         if self.record.search["model"] is not None:
             raise InputError(
-                f"search {self.record.name!r} searches a model function: no recipe names its models. "
-                f"Its run is in {str(self.directory / chosen.directory)!r}"
+                f"search {self.record.name!r} uses a model function, which no recipe can name: "
+                f"the trial's run is in {str(self.directory / chosen.directory)!r}"
             )
         base = Recipe(**self.record.search["recipe"])
         assert chosen.outcome is not None

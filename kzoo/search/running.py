@@ -45,8 +45,8 @@ def run_search(
         search: the search. Its budgets may be larger than before.
         directory: directory of the search; by default ``searches/<name>-<digest>``.
         data_dir: as for `kzoo.train`.
-        workers: trials at a time, in child processes of this machine; by default one after another in this process.
-        on: address of a Ray cluster that trains them, see `kzoo.pool.OnRay`.
+        workers: trials at a time, in child processes on this machine; by default one after another in this process.
+        on: address of a Ray cluster that trains the trials, see `kzoo.pool.OnRay`.
         progress: whether to show a live table, or the console to show it on.
         checkpoint_minutes: as for `kzoo.train`.
         fresh: start again in a new directory, even if there is a search already.
@@ -113,7 +113,7 @@ class Owner:
         """Open a search, whatever the state of its directory.
 
         Raises:
-            InputError: no other process can import the model's function, or see `open_directory`.
+            InputError: other processes cannot import the model function; see also `open_directory`.
         """
         self.search, self.directory, self.pool = search, directory, pool
         self.options: Any = {"data_dir": full_path(data_dir), "checkpoint_minutes": checkpoint_minutes}
@@ -245,7 +245,7 @@ class Owner:
             "trials": trials,
         }
         before, self.record = self.record, self.record.model_copy(update=changes)
-        if _winner(self.record) != _winner(before):  # the confirmations are of the one before
+        if _winner(self.record) != _winner(before):  # the confirmations belong to the previous winner
             self.record = self.record.model_copy(update={"confirmed": []})
         results.write_record(self.directory, self.record)
 
@@ -283,7 +283,7 @@ def _of_an_older_kzoo(search: Search, result: SearchResult) -> SearchResult:
         return result
     raise InputError(
         f"search {str(result.directory)!r} was started by an older kzoo, which stores its state differently: resume it "
-        "with that one, or start again with fresh=True (--fresh) or in another directory"
+        "with that version, or start again with fresh=True (--fresh) or in another directory"
     )
 
 

@@ -31,8 +31,7 @@ NUMBERS: dict[str, Callable[[str, Any], Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What to vary, and the objective. This is plain data: nothing runs until `kzoo.run_search` or ``kzoo search
-    FILE``.
+    """What to vary, and the objective: plain data. `kzoo.run_search` or ``kzoo search FILE`` runs the search.
 
     Attributes:
         name: the search's name, part of its directory's name.
@@ -167,7 +166,7 @@ class Search:
         return dataclasses.replace(self, recipe=recipe, space=space)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data, without budgets and what does not affect any trial."""
+        """As JSON data, without budgets and other attributes that affect no trial."""
         model = self.model if isinstance(self.model, str) or self.model is None else self.model.__qualname__
         names = ("name", "tuner", "objective", "max_parameters", "max_multiply_adds", "stop_poor", "seed", "baseline")
         return {

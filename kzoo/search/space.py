@@ -25,12 +25,12 @@ SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
 
 
 class Choice:
-    """One of some values.
+    """One of several values.
 
     Attributes:
         values: values for the recipe: plain data, or settings such as ``Adam(1e-3)``.
         keys: labels of the values in keras-tuner and in tables.
-        when: other fields' values that this field depends on; see `kzoo.search.space`.
+        when: the values of other fields for which this field is varied.
 
     Example:
         >>> activation = kzoo.Choice("relu", "elu", "swish")
@@ -53,7 +53,7 @@ class Choice:
         self.values = tuple(_plain(value) for value in values)
         self.when = dict(when or {})
         if labels is not None and (len(labels) != len(values) or not all(isinstance(text, str) for text in labels)):
-            raise InputError(f"a choice of {len(values)} values needs as many labels, as text, not {list(labels)!r}")
+            raise InputError(f"a choice of {len(values)} values needs as many text labels, not {list(labels)!r}")
 
         self.keys: tuple[Key, ...] = tuple(labels or _keys(self.values))
         if len(set(self.keys)) < len(self.keys):
@@ -63,7 +63,7 @@ class Choice:
         return f"Choice({', '.join(map(repr, self.keys))})"
 
     def read(self, key: Any) -> Any:
-        """The value of a key of keras-tuner."""
+        """The value that a key of keras-tuner's stands for."""
         return self.values[self.keys.index(self.find(key))]
 
     def find(self, value: Any) -> Any:
@@ -73,9 +73,10 @@ class Choice:
             InputError: the choice does not contain it.
         """
         value = _plain(value)
-        for pair in zip(self.keys, self.values, strict=True):
-            if any(_same(known, value) for known in pair):
-                return pair[0]
+        for known in (self.keys, self.values):  # labels first: one may be another choice's value
+            for key, one in zip(self.keys, known, strict=True):
+                if _same(one, value):
+                    return key
         raise InputError(f"{value!r} is not one of {', '.join(map(repr, self.keys))}")
 
     def extremes(self) -> Iterable[Any]:
@@ -136,7 +137,7 @@ class Range:
         return f"{type(self).__name__}({self.low!r}, {self.high!r}{step}{', log=True' if self.log else ''})"
 
     def read(self, key: Any) -> Any:
-        """The recipe's value for a number of keras-tuner's: rounded."""
+        """The recipe's value for a number of keras-tuner's, rounded."""
         return float(f"{float(key):.{DIGITS}g}")
 
     def find(self, value: Any) -> Any:
@@ -163,6 +164,8 @@ class Range:
             span = math.log(self.high / self.low, self.step) if self.log else (self.high - self.low) / self.step
             steps = np.arange(int(span + 1e-6) + 1)
             numbers = self.low * float(self.step) ** steps if self.log else self.low + self.step * steps
+            if not self.log:
+                numbers = np.where(np.abs(numbers) < 1e-9 * self.step, 0, numbers)  # not 5.6e-17, from rounding
         return list(dict.fromkeys(self.read(number) for number in numbers))
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:

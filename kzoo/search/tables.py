@@ -17,7 +17,7 @@ from kzoo.studies.rendering import markdown_table
 from kzoo.training.listing import read_progress
 
 SHOWN = 30
-"""Trials in the live table: the best, and all that have not ended."""
+"""How many of the best trials the live table shows, besides all that have not ended."""
 STYLES = {"completed": "", "running": "bold", "failed": "red", "rejected": "dim", "waiting": "yellow"}
 
 

@@ -138,7 +138,7 @@ def _of_record(directory: Path, search: Search, facts: dict[str, Any]) -> dict[s
         return {}
     result = read_result(path)
 
-    # Do not count the segments of the trials that it continues; the record of the last one has them all.
+    # Do not count the segments of earlier trials; the record of the trial that this one continues has them all.
     before = directory.parent / f"trial_{facts['continues']}" / RUN / "result.json"
     segments = result.segments[len(read_result(before).segments) if before.exists() else 0 :]
     short = result.status == "completed" and result.epochs < result.recipe["epochs"]

@@ -42,7 +42,7 @@ def register_study(study: Study) -> Study:
 
 
 def list_studies(pattern: str = "*") -> list[str]:
-    """Names of the studies that match a wildcard, in the order of the reports, those of plugins last.
+    """Names of the studies that match a wildcard, in the order of the reports; plugins' studies come last.
 
     Example:
         >>> kzoo.list_studies("resnet-b*")

@@ -1,7 +1,7 @@
 """Which entry of a study a record belongs to, and at which budget (no Keras).
 
-A study that is run with ``--set`` makes records whose recipes differ from its entries. Such a record belongs to an
-entry if changing some fields of the entry's recipe gives the record's recipe; these fields are its budget. If
+A study that is run with ``--set`` makes records whose recipes differ from those of its entries. A record belongs to an
+entry if changing some fields of the entry's recipe gives the record's recipe; these fields are the record's budget. If
 fields other than `FREE` differ, the record's name must also refer to the entry's recipe.
 """
 
@@ -29,7 +29,7 @@ _ABSENT = "<absent>"
 
 
 def leaves(recipe: Recipe) -> dict[str, Any]:
-    """A resolved recipe as ``{"optimizer.learning_rate": 0.001, ...}``; equal for recipes of one identity.
+    """A resolved recipe as ``{"optimizer.learning_rate": 0.001, ...}``; equal for recipes with the same identity.
 
     Lists are leaves. A variant of a model is replaced by its builder and all of its options, as in the digest.
     """
@@ -87,7 +87,7 @@ def check_changes(study: Study, changes: Mapping[str, Any]) -> None:
     """Check that changes do not remove the differences that a study compares.
 
     Raises:
-        InputError: names the field.
+        InputError: a change is not allowed; the message names the field.
     """
     about = varied(study)
     for key in changes:
@@ -116,8 +116,8 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
     """The changes that turn an entry's recipe into another one, or None if no budget of the entry explains it.
 
     Returns:
-        By field (dotted for parts of one): the value in `recipe`. Empty for the full budget. Seeds do not count,
-        unless the study compares them.
+        The value in `recipe` of each changed field (dotted for nested fields). Empty for the full budget. Seeds do not
+        count, unless the study compares them.
     """
     # Another dataset does not change these fields, so recipes that differ in one need no closer look.
     about, there, full = varied(study), _leaves(recipe), _leaves(entry.recipe)
@@ -174,7 +174,7 @@ def _short(value: Any) -> str:
 
 
 def _without_defaults(item: Any) -> Any:
-    """An augmentation with only the fields that differ from its kind's; anything else unchanged."""
+    """An augmentation without fields that have their default; anything else unchanged."""
     if not isinstance(item, dict):
         return item
     usual = _augmentations().get(item.get("kind"), {})

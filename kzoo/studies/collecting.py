@@ -20,8 +20,8 @@ SUMS = "SHA256SUMS"
 def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[str]]:
     """Copy the records of a study's finished runs to ``results/<study>/<name>-<digest>.json``, at any budget.
 
-    Runs whose record is there already, in the directory of any study, are skipped: no record is overwritten. So are
-    runs whose custom data, model or initial weights have changed since; a sentence reports them.
+    Runs whose record is already in `results`, under any study, are skipped, so no record is overwritten. Runs whose
+    custom data, model or initial weights have changed since are also skipped; a sentence reports each.
 
     Returns:
         The new files, and a sentence for each record that cannot be used.
@@ -69,9 +69,9 @@ def check_sums(results: Path) -> list[str]:
     problems = [f"record {str(results / name)!r} is missing" for name in sums if name not in there]
     for name, path in there.items():
         if name not in sums:
-            problems.append(f"record {str(path)!r} has no checksum in {SUMS}, which comes with each record")
+            problems.append(f"record {str(path)!r} has no checksum in {SUMS}, which must list every record")
         elif _sha256(path) != sums[name]:
-            problems.append(f"record {str(path)!r} was changed: its checksum is not that of {SUMS}")
+            problems.append(f"record {str(path)!r} was changed: its checksum does not match {SUMS}")
     return problems
 
 
@@ -81,7 +81,7 @@ def _sums(results: Path) -> dict[str, str]:
         return {}
     lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if any(len(line) != 2 for line in lines):
-        raise InputError(f"file {str(path)!r} is damaged: each line holds a checksum and a path")
+        raise InputError(f"file {str(path)!r} is damaged: each line must hold a checksum and a path")
     return {name: digest for digest, name in lines}
 
 

@@ -67,7 +67,7 @@ def differences(records: BudgetRecords) -> list[Difference]:
             if not images or not records.values(label, metric):
                 continue
 
-            # At an accuracy of 0 or 1 the standard error is 0, so one image is the least that counts.
+            # At an accuracy of 0 or 1 the standard error is 0, so one image is the minimum.
             ours, reported = records.mean(label, metric), entry.reported[metric]
             errors = abs(ours - reported) / max(math.sqrt(ours * (1 - ours) / images), 1 / images)
             if errors > LIMIT:
@@ -76,7 +76,7 @@ def differences(records: BudgetRecords) -> list[Difference]:
 
 
 def _why(entry: Entry, runs: list[RunRecord], metric: str) -> str:
-    """The entry's reason, otherwise what is known without one."""
+    """The entry's reason or, without one, what is known."""
     sentences = []
     theirs = selection.published_sizes(runs[0].recipe)
     if theirs is not None and selection.on_other_images(runs[0]):
@@ -89,7 +89,7 @@ def _why(entry: Entry, runs: list[RunRecord], metric: str) -> str:
 
 
 def _tried(runs: list[RunRecord], metric: str, partly_known: bool) -> str:
-    """That the reason is not known, what the records rule out, and what has not been tried."""
+    """For an unknown reason: what the records rule out, and what has not been tried."""
     untried = ["other initial weights", "the constants of BatchNorm, if there is any"]
     tried = []
     if len(runs) > 1:

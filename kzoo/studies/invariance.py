@@ -1,7 +1,7 @@
 """Records of how a trained run's predictions change when the test images are shifted or turned (no Keras).
 
 benchmarks/invariance.py writes them to ``results/invariance/``, one for each run; `kzoo.diagnostics.invariance`
-describes the measurement. They belong to the run with their digest, at any budget.
+describes the measurement. A record belongs to the run with the same digest, at any budget.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_invariance(path: Path) -> InvarianceRecord:
     """The record in a file.
 
     Raises:
-        InputError: it is damaged, of a newer schema, or its parts do not fit each other.
+        InputError: the record is damaged, of a newer schema, or its parts contradict each other.
     """
     what, advice = "record of invariance", ": restore it or measure again"
     record = read_record(path, InvarianceRecord, what, SCHEMA_VERSION, advice)
@@ -70,6 +70,6 @@ def read_invariance(path: Path) -> InvarianceRecord:
         sizes = getattr(record, f"{change}s")
         for measure in ("accuracy", "agreement"):
             if len(getattr(record, f"{change}_{measure}")) != len(sizes):
-                counts = f"it has {len(sizes)} {change}s and another number of values"
+                counts = f"it has {len(sizes)} {change}s but a different number of values"
                 raise InputError(f"{what} {str(path)!r} was changed: {counts}")
     return record

@@ -30,7 +30,7 @@ def values_text(records: BudgetRecords, labels: Sequence[str], metric: str) -> s
 
 
 def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float | None = None) -> float:
-    """The difference between two runs' means that counts, by the rule of `kzoo.studies.claims`."""
+    """The margin that the difference of two runs' means must exceed, by the rule of `kzoo.studies.claims`."""
     # From the spread over seeds, if either run has any.
     first, second = records.values(a, metric), records.values(b, metric)
     errors = two_errors(first, second)
@@ -63,7 +63,7 @@ def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:
     if records.budget == FULL or not accuracy or not records.values(label, metric):
         return False
     guess = records.chance(label)
-    return records.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # the latter of few classes
+    return records.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # second: few classes
 
 
 def _image_error(records: BudgetRecords, label: str, metric: str) -> float:

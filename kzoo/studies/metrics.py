@@ -27,7 +27,7 @@ class Metric:
         read: reads it from a `kzoo.training.records.RunRecord`; returns None if the record does not have it.
         short: heading of a table's column; empty if it is the title.
         part: the part of the data whose number of images limits its precision.
-        limited_by: the accuracy whose precision is that of this metric; empty if it is a share of images itself.
+        limited_by: the accuracy that limits this metric's precision; empty if the metric is itself a share of images.
         any_budget: whether it is the same at every budget, because it is counted on the network, timed at the recipe's
             own size, or measured before training.
         source: ``"record"``, or the benchmark that measures it for some runs: ``"epoch time"`` or ``"invariance"``.
@@ -51,7 +51,7 @@ class Metric:
 
     @property
     def better(self) -> int:
-        """1 if a larger value is better, -1 if a smaller one is, 0 if neither: a failed run then has no worse value."""
+        """1 if larger values are better, -1 if smaller, 0 if neither (then a failed run does not count as worse)."""
         return {"accuracy": 1, "loss": -1, "epochs": -1}.get(self.kind, 0)
 
 
@@ -92,7 +92,7 @@ def _gradient_ratio(epoch: int) -> Callable[[Any], float | None]:
         if not flow or len(flow["layers"]) < 2:
             return None
         first, *_, last = flow["gradients"][epoch]
-        return float(first / last) if first is not None and last else None  # None: it was not finite
+        return float(first / last) if first is not None and last else None  # None: not finite
 
     return read
 

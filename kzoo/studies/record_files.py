@@ -60,9 +60,8 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
     """Read every record in some directories.
 
     Args:
-        directories: directories of runs (each run a directory with a ``result.json``), of one run, of committed
-            records (JSON files in any directory), or of directories of runs; by default ``runs`` and ``results``, if
-            they exist.
+        directories: each contains one run (``result.json``), directories of runs, or committed records (JSON files at
+            any depth); by default ``runs`` and ``results``, if they exist.
 
     Raises:
         InputError: one of `directories` does not exist, or is a file.
@@ -103,7 +102,7 @@ def _paths(directory: Path) -> Iterable[Path]:
     if runs or next(directory.glob("*/recipe.json"), None) is not None:
         return runs
 
-    # Committed records, or folders of runs, of whose files only the record is one.
+    # Committed records, or folders of runs; in a run's directory, only result.json is a record.
     paths = [
         path
         for path in sorted(directory.glob("**/*.json"))
@@ -113,17 +112,17 @@ def _paths(directory: Path) -> Iterable[Path]:
 
 
 def read(path: Path) -> RecordFile:
-    """Read one record and check that its parts fit each other.
+    """Read one record and check that its parts agree.
 
     Raises:
-        InputError: it is damaged, or its values or its digest do not fit the rest of it.
+        InputError: the record is damaged, its parts disagree, or its digest does not fit its recipe.
     """
     record = read_result(path)
     recipe = Recipe.from_json(json.dumps(record.recipe), source=f"recipe of record {str(path)!r}")
     whole = recipe.initial_weights is None and not recipe.model.startswith("keras:")
     try:
         digest = recipe.digest()
-    except InputError as error:  # it names what is not registered here
+    except InputError as error:  # the error names what is not registered here
         raise InputError(f"record {str(path)!r} cannot be used here: {error}") from None
     if whole and digest != record.digest:
         raise InputError(f"record {str(path)!r} was changed: its digest {record.digest!r} does not fit its recipe")
@@ -147,14 +146,14 @@ def _contradiction(record: RunRecord) -> str:
         score = getattr(record, part)
         for key in ("loss", "accuracy"):
             if score is not None and getattr(score, key) != history[prefix + key][index]:
-                return f"its {part} {key} is not that of its history"
+                return f"its {part} {key} does not match its history"
 
-    # The test accuracy is that of the confusion matrix.
+    # The test accuracy matches the confusion matrix.
     if test is not None and record.confusion is not None:
         matrix = from_json(record.confusion)
         images, correct = int(matrix.sum()), int(matrix.diagonal().sum())
         if images and abs(correct / images - test.accuracy) > 1e-6:
-            return "its test accuracy is not that of its confusion matrix"
+            return "its test accuracy does not match its confusion matrix"
     return ""
 
 

@@ -21,7 +21,7 @@ __all__ = ["BudgetRecords", "RecordFile", "RecordFiles", "StudyRecords", "read_r
 DATA_FIELDS = ("dataset", "class_names", "split", "train_size", "image_size", "background")
 """Fields of a recipe that select the images of a run."""
 COMPARABLE = ("dataset", "class_names", "image_size")
-"""Those of which no other value compares with the report's."""
+"""Fields in which a run must agree with its entry to be compared with the report."""
 
 
 class BudgetRecords:
@@ -105,7 +105,7 @@ class BudgetRecords:
         return any(map(selection.on_other_images, self.records(label)))
 
     def on_its_data(self, label: str) -> bool:
-        """Whether an entry's runs used its dataset, classes and image size, with which the report's values compare."""
+        """Whether an entry's runs used its own dataset, classes and image size, so that the report's values compare."""
         own = self.study.entry(label).recipe.resolved().model_dump(mode="json", include=set(COMPARABLE))
         return all(record.recipe.get(field) == own[field] for record in self.records(label) for field in COMPARABLE)
 
@@ -120,8 +120,8 @@ class StudyRecords:
     """The records of one study.
 
     Attributes:
-        budgets: the records by budget label. Budgets with runs of the user come before those with committed records
-            only; among these the full budget comes first, then those with the most records.
+        budgets: the records by budget label. Budgets with runs of the user come before budgets with committed records
+            only; in each group, the full budget comes first, then the budgets with the most records.
         files: the records' files, by budget label.
         problems: one sentence for each file that cannot be used here.
     """
@@ -141,14 +141,14 @@ class StudyRecords:
 
 
 def _other_images(files: Iterable[RecordFile]) -> list[str]:
-    """One sentence for each dataset and split whose records are of different images."""
+    """One sentence for each dataset and split whose records used different images."""
     seen: dict[str, dict[str, Path]] = {}
     for file in files:
         if names_data(file.recipe):
             fields = file.recipe.model_dump(mode="json", include=set(DATA_FIELDS))
             seen.setdefault(json.dumps(fields, sort_keys=True), {}).setdefault(file.fingerprint, file.path)
     return [
-        f"records {' and '.join(repr(str(path)) for path in paths.values())} are of the same dataset and split and of "
+        f"records {' and '.join(repr(str(path)) for path in paths.values())} used the same dataset and split, but "
         f"different images (fingerprints {', '.join(key[:10] for key in paths)}): they cannot be compared"
         for paths in seen.values()
         if len(paths) > 1
@@ -158,8 +158,8 @@ def _other_images(files: Iterable[RecordFile]) -> list[str]:
 def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     """Select the records of a study and group them by budget.
 
-    Problems are files that cannot be read, and records under the name of one of the study's recipes whose content no
-    budget explains.
+    Problems are files that cannot be read, records named after one of the study's recipes that no budget explains, and
+    records of the same data that used different images.
     """
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[RunRecord]]] = {}
@@ -173,8 +173,8 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
         fitting = {label: changes for label, changes in differences.items() if changes is not None}
         if not fitting and file.recipe.name in names:
             problems.append(
-                f"record {str(file.path)!r} is named {file.recipe.name!r} and has another recipe than the one of that "
-                f"name in study {study.name!r}: it is left out"
+                f"record {str(file.path)!r} is named {file.recipe.name!r}, but its recipe is not the one of that name "
+                f"in study {study.name!r}: it is left out"
             )
         fewest = min(map(len, fitting.values()), default=0)
         for label, changes in fitting.items():

@@ -79,7 +79,7 @@ class RunComparison:
         if len({record.data["fingerprint"] for record in self.records}) > 1:
             notes.append("The runs are on different data: their accuracies cannot be compared.")
         elif len({str(record.recipe.get("split")) + str(record.sizes.get("test")) for record in self.records}) > 1:
-            notes.append("The runs hold out different images: small differences of their accuracies say nothing.")
+            notes.append("The runs hold out different images: small differences between their accuracies mean nothing.")
         notes += [
             f"The code of model {name!r} changed between the runs: it is not the same network in all of them."
             for name in _changed_models(self.records)
@@ -149,7 +149,7 @@ def _record(path: Path) -> RunRecord:
 
 
 def run_labels(paths: Sequence[Path], records: Sequence[RunRecord]) -> tuple[str, ...]:
-    """The recipes' names if they differ, otherwise with the seeds, otherwise the names of the directories."""
+    """The first that differ: the recipes' names, these with the seeds, the directories' names, or the paths."""
     names = [record.name for record in records]
     with_seed = [f"{record.name} seed {record.recipe['seed']}" for record in records]
     for labels in (names, with_seed, [path.stem if path.is_file() else path.name for path in paths]):

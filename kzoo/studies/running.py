@@ -190,8 +190,8 @@ def run_study(
         The tasks, each ``"recorded"`` or ``"failed"``.
 
     Raises:
-        InputError: see `plan`; or data or a directory cannot be used; or the custom data, model or initial weights of a
-            finished run have changed since. The other runs are trained first.
+        InputError: see `plan`; also if data or a directory cannot be used, or the custom data, model or initial weights
+            of a finished run have changed since. The other runs are trained first.
         KeyboardInterrupt: after SIGINT or SIGTERM, once checkpoints are written.
     """
     tasks = plan(study, only=only, seeds=seeds, changes=changes, directory=user_path(directory), records=records)

@@ -1,4 +1,4 @@
-"""What short training reaches, to compare with a study's runs: packaged sets of the ``fast`` recipes (no Keras)."""
+"""What short training reaches, to compare with a study's runs: packaged ``fast`` weight sets (no Keras)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from kzoo.studies.records import BudgetRecords
 from kzoo.training.records import RunRecord, read_result
 
 SETS = {"cifar10": "fastnet-s", "cifar100": "fastnet-m"}
-"""By dataset, the model whose packaged set is used for comparison: that of the shortest recipe."""
+"""By dataset, the model whose packaged weight set is used for comparison: the one with the shortest recipe."""
 
 
 def remark(records: BudgetRecords) -> str:
-    """What the fast recipe reaches, and the operations that it and these runs take; empty if it has no set.
+    """What the fast recipe reaches, and the operations that it and these runs take; empty without a weight set.
 
-    Only the reports' studies get this remark: the tables of the studies of short training contain such runs.
+    Only the reports' studies get this remark: studies of short training have these runs in their tables.
     """
     if records.study.report == "ours":
         return ""

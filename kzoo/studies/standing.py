@@ -39,14 +39,14 @@ class Standing:
 
     @property
     def small(self) -> bool:
-        """Whether the verdict rests on runs at another budget than the report's."""
+        """Whether the verdict rests on runs at a budget other than the report's."""
         return self.group not in (FULL, NO_RUN, "") and self.budget != ANY
 
 
 def standings(study: Study, records: StudyRecords) -> list[Standing]:
     """Every claim of a study with its verdict at the full budget; if that is undecided, at another one that decides.
 
-    Of several other budgets, the one with the most records counts.
+    Of several other budgets, the first one in `StudyRecords.budgets` counts.
     """
     nothing = BudgetRecords(study)
     groups = sorted(records.budgets.values(), key=lambda group: group.budget != FULL)

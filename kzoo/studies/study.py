@@ -113,7 +113,7 @@ class Claim:
 
 
 def claims(by_source: Mapping[str, Mapping[str, Callable[[BudgetRecords], Verdict]]]) -> tuple[Claim, ...]:
-    """Claims from their tests: by source, by text."""
+    """Claims from their tests, by source and text."""
     return tuple(Claim(text, source, test) for source, tests in by_source.items() for text, test in tests.items())
 
 
@@ -148,7 +148,7 @@ class Study:
         """Check that labels are unique and that all labels and metrics exist.
 
         Raises:
-            InputError: names the study and what is wrong.
+            InputError: a check fails, or there are no entries; the message names the study.
         """
         what = f"study {self.name!r}"
         if not self.entries:
@@ -162,7 +162,7 @@ class Study:
         for claim in self.claims:
             for label in claim.labels:
                 if label not in labels:
-                    raise InputError(f"{what}: claim {claim.text!r} is about {label!r}, which is not an entry of it")
+                    raise InputError(f"{what}: claim {claim.text!r} is about {label!r}, which is not an entry")
 
         # Metrics
         for name in [*self.columns, *(name for entry in self.entries for name in entry.reported)]:

@@ -22,7 +22,7 @@ class Cell:
         metric: its name.
         values: our values, one for each seed.
         reported: the report's value.
-        comparable: whether our value minus the reported one means anything; it does not on other data.
+        comparable: whether our value can be compared with the reported one; it cannot on other data.
         runs: the number of completed runs, each of which should have a value.
     """
 
@@ -44,7 +44,7 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Our mean minus the reported value; None if there is none, or if they are of different data."""
+        """Our mean minus the reported value; None if either is missing, or if they are of different data."""
         if self.mean is None or self.reported is None or not self.comparable:
             return None
         return self.mean - self.reported
@@ -163,14 +163,14 @@ def _unrecorded(records: BudgetRecords) -> str:
 
 
 def _other_dataset(records: BudgetRecords) -> str:
-    """That the reported values are of another dataset, or of its other classes or image size, if they are."""
+    """A sentence if the reported values are for another dataset, other classes or another image size."""
     entries = [records.study.entry(label) for label in records.recorded if not records.on_its_data(label)]
     theirs = {entry.recipe.dataset for entry in entries if entry.reported}
     ours = {run.recipe["dataset"] for entry in entries for run in records.records(entry.label)}
     if not theirs:
         return ""
     other = "other classes or another image size" if ours <= theirs else ", ".join(sorted(theirs))
-    return f"The reported values are of {other}, so no differences are shown."
+    return f"The reported values are for {other}, so no differences are shown."
 
 
 def _sizes(records: BudgetRecords) -> str:

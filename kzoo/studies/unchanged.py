@@ -1,4 +1,4 @@
-"""Whether the custom data, models and weights of recorded runs are unchanged; only these are read again."""
+"""Whether the custom data, models and weights of recorded runs are unchanged; nothing else is read again."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Recorded:
     """A record, and the run that it should describe.
 
     Attributes:
-        recipe, digest: of the run.
-        record: its file, in the run's directory or elsewhere.
+        recipe, digest: the run's.
+        record: the record's file, in the run's directory or elsewhere.
         directory: the run's directory; None for a record elsewhere.
     """
 
@@ -41,7 +41,7 @@ ADVICE_ON_RECORD = "To train it again, move the record aside or leave its direct
 
 
 def changed(tasks: Sequence[Task], data_dir: str | Path | None, *, here: bool = True) -> dict[str, str]:
-    """What has changed, by the digests of the recorded tasks whose data, model or weights have changed.
+    """What has changed, by the digest of each recorded task whose data, model or weights have changed.
 
     Neither Keras nor a backend is loaded for recipes that use only the zoo's models and data.
     """

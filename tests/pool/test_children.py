@@ -75,6 +75,7 @@ def test_the_dead_start_again_and_fail_at_the_third_death(job, finish, reuse):
         (-6, "std::bad_alloc", "killed by SIGABRT, perhaps out of memory): std::bad_alloc"),
         (-6, "assertion", "killed by SIGABRT): assertion"),
         (1, "no memory", "exit status 1): no memory"),
+        (-35, "epoch 1", "killed by signal 35): epoch 1"),
     ],
 )
 def test_a_process_that_a_signal_ended_may_have_lacked_memory(tmp_path, code, last, how):

@@ -81,7 +81,7 @@ def test_cores_and_gpus_are_divided():
     assert resources([node(16, 2)], 2) == (8, 1, 2)
     assert resources([node(1, 2)], None) == (1, 1, 2)
     assert resources([{"Alive": True, "Resources": {"CPU": 2.0}}], None) == (2, 0, 1)
-    with pytest.raises(InputError, match="no machine with a free core"):
+    with pytest.raises(InputError, match="no machine with a CPU core"):
         resources([node(4, alive=False)], None)
 
 

@@ -245,7 +245,7 @@ def test_command_line_shows_a_record(command):
     code, _, err = command("trials", ".", "--confirm", "one")
     assert (code, "--confirm takes integers" in err) == (2, True)
     code, _, err = command("trials", ".", "--confirm", "0")
-    assert (code, "none the search's own 0" in err) == (2, True)
+    assert (code, "none the recipe's own 0" in err) == (2, True)
     code, _, err = command("trials", "search.json", "--confirm", "1")
     assert (code, "'search.json' is a record" in err) == (2, True)
 

@@ -64,7 +64,7 @@ def test_bad_trials_are_recorded_and_the_search_continues():
     assert "RuntimeError: this model" in Path("bad/trial_0001/traceback.txt").read_text()
     assert result.status == "completed"
     assert ends["good"].score == ends["other"].score  # same seed, same model
-    with pytest.raises(InputError, match="searches a model function"):
+    with pytest.raises(InputError, match="uses a model function"):
         result.recipe()
 
 

@@ -22,6 +22,18 @@ def test_labels_stand_for_what_keras_tuner_cannot_hold():
     assert all("learning_rate" in key for key in alike.keys)
 
 
+def test_a_label_that_is_another_choices_value_stands_for_its_own():
+    choice = Choice("relu", "elu", labels=("elu", "relu"))
+    assert [*map(choice.read, ("elu", "relu"))] == ["relu", "elu"]
+    assert [*map(choice.find, ("elu", "relu"))] == ["elu", "relu"]
+
+
+def test_a_grid_holds_zero_itself():
+    range_ = Range(-0.3, 0.3, step=0.1)
+    assert range_.grid() == [-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3]
+    assert range_.find(0.0) == 0
+
+
 def test_numbers_come_back_from_32_bits():
     import numpy as np
 
@@ -38,6 +50,7 @@ def test_numbers_come_back_from_32_bits():
 def test_grid_of_a_range():
     assert Range(0.0, 0.5, step=0.1).grid() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert Range(1e-4, 1e-1, step=10, log=True).grid() == [1e-4, 1e-3, 1e-2, 1e-1]
+    assert Range(1e-12, 1e-10, step=10, log=True).grid() == [1e-12, 1e-11, 1e-10]
     assert len(Range(1e-4, 1e-1, log=True).grid()) == 10
     assert IntRange(1, 7, step=3).grid() == [1, 4, 7]
     assert IntRange(1, 9, step=3).grid() == [1, 4, 7]
@@ -72,7 +85,7 @@ def test_a_range_takes_the_numbers_between_its_ends_and_on_its_steps(entry, insi
     [
         (lambda: Choice(), "at least one"),
         (lambda: Choice(1, 1), "equal labels"),
-        (lambda: Choice(1, 2, labels=("a",)), "as many labels"),
+        (lambda: Choice(1, 2, labels=("a",)), "as many text labels"),
         (lambda: Range(1.0, 1.0), "from a lower to a higher"),
         (lambda: Range(0, 1, log=True), "begin above 0"),
         (lambda: Range(1, 8, step=1, log=True), "above 1"),

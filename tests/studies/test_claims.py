@@ -140,7 +140,7 @@ def test_several_at_once(world):
     assert PeakAt("b", ("a", "b", "c"))(world(a=[0.5], b=[0.9], c=[0.1])).status == HOLDS
     assert PeakAt("c", ("a", "b", "c")).labels == ("c", "b")
     for alone in (lambda: Best("a", ["a"]), lambda: Ranking(["a"]), lambda: PeakAt("d", ("a", "b"))):
-        with pytest.raises(InputError, match=r"a run to compare with|not one of those along the axis: a, b"):
+        with pytest.raises(InputError, match=r"a run to compare with|not one of the runs along the axis: a, b"):
             alone()
     both = AllOf(Higher("a", "b"), Higher("b", "c"))
     assert both(world(a=[0.9], b=[0.5])).status == FEW

@@ -74,7 +74,7 @@ def test_report_ds_claims_on_invariance_are_decided_by_it(made, keep):
     ("change", "message"),
     [
         ({"schema_version": 2}, "newer than 1"),
-        ({"shift_accuracy": [0.5]}, "has 2 shifts and another number of values"),
+        ({"shift_accuracy": [0.5]}, "has 2 shifts but a different number of values"),
         ({"fill": "grey"}, "cannot be read"),
     ],
 )

@@ -67,11 +67,11 @@ def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
         ),
         "rescue/bn-residual": (
             lambda path: tampered(path, test={"loss": 1.0, "accuracy": 0.61}),
-            "test accuracy is not that of its confusion matrix",
+            "test accuracy does not match its confusion matrix",
         ),
         "batchnorm/baseline": (
             lambda path: tampered(path, last={"loss": 1.0, "accuracy": 0.61}),
-            "its last loss is not that of its history",
+            "its last loss does not match its history",
         ),
     }
     for name, (change, _) in cases.items():
@@ -87,7 +87,7 @@ def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
     foreign = keep(made(get_recipe("reduction/lenet1-max").derive("rescue/bn"), 0.6), RUNS)
     (problem,) = set(study_records(RESCUE, read_records()).problems) - set(records.problems)
     assert str(foreign) in problem
-    assert "is named 'rescue/bn' and has another recipe" in problem
+    assert "is named 'rescue/bn', but its recipe is not the one of that name" in problem
 
 
 def test_tables_show_our_values_next_to_the_reported_ones(made, keep):
@@ -123,7 +123,7 @@ def test_no_difference_from_values_of_another_dataset_is_shown(made, keep):
     cells = {cell.metric: cell for cell in row.cells}
     assert cells["val_accuracy"].both() == "0.5000 (0.4616)"
     text = markdown(group)
-    assert "The reported values are of cifar100, so no differences are shown." in text
+    assert "The reported values are for cifar100, so no differences are shown." in text
     assert to_dict(RESCUE, records)["budgets"][0]["rows"][0]["figures"]["val_accuracy"]["difference"] is None
     printed = Console(width=300, record=True, file=io.StringIO())
     printed.print(*rich_tables(group, 300))
@@ -137,7 +137,7 @@ def test_no_difference_from_values_of_other_classes_is_shown(made, keep):
     (group,) = study_records(RESCUE, read_records()).budgets.values()
     (row,) = rows(group)
     assert {cell.difference for cell in row.cells} == {None}
-    assert "The reported values are of other classes or another image size, so no differences" in markdown(group)
+    assert "The reported values are for other classes or another image size, so no differences" in markdown(group)
 
 
 def test_a_mean_of_some_of_the_runs_says_so(made, keep):
@@ -219,8 +219,8 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     (RESULTS / "rescue" / "extra.json").write_text("{}")
     assert [problem.split("'")[2].strip() for problem in check_sums(RESULTS)] == [
         "is missing",
-        "was changed: its checksum is not that of SHA256SUMS",
-        "has no checksum in SHA256SUMS, which comes with each record",
+        "was changed: its checksum does not match SHA256SUMS",
+        "has no checksum in SHA256SUMS, which must list every record",
     ]
     with pytest.raises(InputError, match="is missing"):
         collect(RESCUE, RUNS, RESULTS)
@@ -247,7 +247,7 @@ def test_records_of_one_dataset_and_split_with_different_images_are_reported(mad
     for record in (one, other):
         keep(record, Path("runs"))
     (line,) = study_records(get_study("rescue"), read_records([Path("runs")])).problems
-    assert "are of the same dataset and split and of different images (fingerprints" in line
+    assert "used the same dataset and split, but different images (fingerprints" in line
     assert "ffffffffff" in line
     assert "eeeeeeeeee" in line
 

@@ -126,5 +126,5 @@ class Computed(ClaimTest):
 
 
 def verdict(holds: bool, evidence: str) -> Verdict:
-    """Whether a claim holds, where nothing else is possible."""
+    """The verdict of a test that can only hold or not hold."""
     return Verdict(HOLDS if holds else REFUTED, evidence)

@@ -54,7 +54,7 @@ class Between(ClaimTest):
 
 
 class AtChance(Between):
-    """The accuracies are below `times` that of guessing."""
+    """The accuracies are at most `times` the accuracy of guessing."""
 
     def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 1.5) -> None:
         super().__init__(*labels, metric=metric)
@@ -66,7 +66,7 @@ class AtChance(Between):
 
 
 class Learns(Between):
-    """The accuracies are at least `times` that of guessing."""
+    """The accuracies are at least `times` the accuracy of guessing."""
 
     def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 3.0) -> None:
         super().__init__(*labels, metric=metric)

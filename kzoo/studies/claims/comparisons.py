@@ -27,12 +27,12 @@ class Higher(ClaimTest):
         self.a, self.b, self.minimum = a, b, minimum
 
     def missing(self, records: BudgetRecords) -> Verdict | None:
-        """As for every test; a run that failed decides."""
+        """As for every test, but a failed run decides."""
         return self.unrecorded(records) or self.failed(records) or self.unmeasured(records)
 
     @property
     def better(self) -> str:
-        """The run that the claim calls better; empty if the metric says nothing about that."""
+        """The run that the claim calls better; empty if the metric has no better direction."""
         return {1: self.a, -1: self.b, 0: ""}[self.sign * metrics.metric(self.metric).better]
 
     def failed(self, records: BudgetRecords) -> Verdict | None:
@@ -90,7 +90,7 @@ class Faster(Lower):
         self.percent = percent
 
     def failed(self, records: BudgetRecords) -> Verdict | None:
-        """The verdict if exactly one of the runs failed, or if one or (at a shortened budget) both never got there."""
+        """The verdict if exactly one of the runs failed, or if one or (at a shortened budget) both never reached it."""
         never = [label for label in self.labels if not records.values(label, self.metric)]
         decided = super().failed(records)
         if len(never) == 2 and records.budget != FULL and all(map(records.completed, never)):
@@ -165,6 +165,6 @@ class PeakAt(Best):
 
     def __init__(self, label: str, along: Sequence[str], *, metric: str = "test_accuracy") -> None:
         if label not in along:
-            raise InputError(f"PeakAt: run {label!r} is not one of those along the axis: {', '.join(along)}")
+            raise InputError(f"PeakAt: run {label!r} is not one of the runs along the axis: {', '.join(along)}")
         index = list(along).index(label)
         super().__init__(label, along[max(index - 1, 0) : index + 2], metric=metric)

@@ -1,4 +1,4 @@
-"""Future work of the reports: studies that their conclusions propose but that they did not run."""
+"""Future work of the reports: studies that their conclusions propose but do not include."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ DENSENET = Study(
     ),
     columns=(*COLUMNS, "peak_memory"),
     notes=(
-        "All networks are trained as in report a, so only the network differs; 'final' means trained as the report's "
+        "All networks are trained as in report a, so only the network differs; 'final' means trained like the report's "
         "final model, with random erasing and L2 1e-3. Huang et al. trained for 300 epochs with SGD on all 50,000 "
         "images, so their 77.73% for DenseNet-BC-100-12 is not comparable.",
         "DenseNet-BC-40-16 has about the parameters, multiply-adds and depth of VGG-38 with BatchNorm.",
-        "DenseNets are initialised as in the paper (He et al. 2015), and VGG-38 as in PyTorch, like report a's.",
-        "The 82.62% that report a quotes for a DenseNet is that of the largest one in the paper.",
+        "DenseNets are initialised as in the paper (He et al. 2015), and VGG-38 as in PyTorch and report a.",
+        "The 82.62% that report a quotes for a DenseNet belongs to the largest one in the paper.",
     ),
 )
 

@@ -10,7 +10,7 @@ LAST_OR_BEST = (
     "The report does not say whether its validation values are those of the last or of the best epoch; we compare them "
     "with the last. For the same recipe, report a gives 0.4616 at epoch 100, and report b gives 0.5024."
 )
-EPOCHS = "Epochs to 40% or 45%: the first epoch with at least this validation accuracy (our rule; the report: 'near')."
+EPOCHS = "Epochs to 40% or 45%: the first epoch that reaches this validation accuracy (our rule; the report: 'near')."
 
 
 def _reported(

@@ -1,6 +1,6 @@
 """Studies of report c: depth, BatchNorm, dropout, pooling, filters and augmentation of pruned VGGs (CIFAR-10).
 
-The report gives its results as figures without numbers, and its text lacks the figures: there are no reported values.
+The report gives its results as figures without numbers, and its text lacks the figures, so no values are reported.
 """
 
 from __future__ import annotations

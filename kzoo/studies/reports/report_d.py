@@ -161,7 +161,7 @@ REDUCTION = Study(
 
 
 def _pooled_side(layers: int) -> int:
-    """Side of the receptive field in pixels, of `layers` pairs of a 3x3 convolution and 2x2 pooling (stride 2)."""
+    """Side of the receptive field in pixels of `layers` pairs of a 3x3 convolution and 2x2 pooling (stride 2)."""
     side, step = 1, 1
     for _ in range(layers):
         side, step = side + 2 * step + step, 2 * step
@@ -169,7 +169,7 @@ def _pooled_side(layers: int) -> int:
 
 
 def _dilated_side(layers: int) -> int:
-    """Side of the receptive field in pixels, of `layers` pairs of 3x3 convolutions, the second dilated by 2, 3, ..."""
+    """Side of the receptive field in pixels of `layers` pairs of 3x3 convolutions, the second dilated by 2, 3, ..."""
     return 1 + sum(2 + 2 * (i + 2) for i in range(layers))
 
 

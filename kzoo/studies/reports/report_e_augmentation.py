@@ -38,7 +38,7 @@ RESNET_AUGMENTATION = Study(
 
 
 def _reaches(runs: Mapping[str, tuple[float, str]]) -> dict[str, Between]:
-    """By text, claims that a run reaches a test accuracy; `runs` gives the accuracy and the training by label."""
+    """Claims, by text, that a run reaches a test accuracy; `runs` gives the accuracy and the training by label."""
     return {
         f"ResNet24 reaches {accuracy:.2%} {training} (within half a point: our bound)": Between(
             label, metric="test_accuracy", low=round(accuracy - 0.005, 4), high=round(accuracy + 0.005, 4)
