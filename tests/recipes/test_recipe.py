@@ -107,7 +107,9 @@ def test_dotted_overrides_reach_into_a_field():
     recipe = get_recipe("rescue/bn").override(**{"optimizer.learning_rate": 0.01, "model_options.dropout": 0.5})
     assert recipe.optimizer == Adam(learning_rate=0.01)
     assert recipe.model_options == {"dropout": 0.5}
-    with pytest.raises(InputError, match=r"beta_1' does not exist.*; optimizer=sgd selects the kind with its defaults"):
+    with pytest.raises(
+        InputError, match=r"beta_1' does not exist: .*; optimizer=sgd selects the kind with its defaults"
+    ):
         recipe.override(**{"optimizer.kind": "sgd"})
     both = recipe.override(**{"optimizer": "nesterov", "optimizer.learning_rate": 0.2, "split.validation": 0.1})
     assert both.optimizer == Nesterov(learning_rate=0.2)

@@ -115,7 +115,9 @@ def test_rate_multipliers():
     window = RateMultiplier(factor=2, first_epoch=2, last_epoch=2)
     first, second = stepped({"rate_multipliers": {"second/bias": window}, "epochs": 3}, steps=6)
     np.testing.assert_allclose(second, [0, 0, -1, -2, -2, -2])
-    with pytest.raises(InputError, match=r"'third/\*'.* no trained variable; there are first/bias, second/bias"):
+    with pytest.raises(
+        InputError, match=r"'third/\*'.* matches no trained variable; there are first/bias, second/bias"
+    ):
         stepped({"rate_multipliers": {"third/*": 1}})
 
 
