@@ -94,6 +94,11 @@ def user_path(text: str | Path) -> Path:
         raise InputError(f"path {str(text)!r}: there is no such home directory, write the path in full") from None
 
 
+def names_keras_file(target: str | Path) -> bool:
+    """Whether a path has the suffix of a model's file, ``.keras`` in small or capital letters."""
+    return Path(target).suffix.lower() == ".keras"
+
+
 def full_path(text: str | Path | None) -> str | None:
     """A user's path as absolute text, the same in any directory and process; None if no path is given."""
     return str(user_path(text).absolute()) if text else None

@@ -17,6 +17,7 @@ from kzoo.cli.parsing import App
 from kzoo.console import complain, plain_console
 from kzoo.data.background import WHITE
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 from kzoo.seeds import seed_keras
 
 app = App(
@@ -105,7 +106,7 @@ def check_builder_options(target: str, options: dict[str, Any], *, sets: bool = 
 
     if not options or (sets and names_set(target)):
         return
-    if target.endswith(".keras") or Path(target).is_dir() or names_set(target):
+    if names_keras_file(target) or Path(target).is_dir() or names_set(target):
         raise InputError(f"--set takes options of a named model: leave it out, because {target!r} is already built")
     check_options(target, options)
 
@@ -206,7 +207,7 @@ def import_keras() -> None:
 
 def opened(target: str, seed: int | None = None, **options: Any) -> tuple[Any, Sequence[str] | None]:
     """A model and its class names, from a run, weight set, file, or (with a seed for the weights) a model's name."""
-    if target.endswith(".keras"):
+    if names_keras_file(target):
         from kzoo.introspection.file_metadata import read_metadata
         from kzoo.introspection.keras_file import load_keras_file
 
@@ -274,7 +275,7 @@ def background_of(target: str) -> tuple[int, int, int] | None:
     from kzoo.recipes.schema import Recipe
     from kzoo.training.saved_set import open_run
 
-    if not target.endswith(".keras"):
+    if not names_keras_file(target):
         return open_run(target).recipe.prediction_background
     fields = read_metadata(Path(target)).get("recipe")
     return Recipe(**fields).prediction_background if fields else WHITE

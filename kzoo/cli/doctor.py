@@ -11,6 +11,7 @@ from kzoo.cli.changes import Set, assignments
 from kzoo.cli.common import AsJson, DataDir, RunPath, app, check_figures, import_keras, out, print_json, save_figure
 from kzoo.console import say
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 
 
 @app.command()
@@ -37,7 +38,7 @@ def doctor(
     changes = assignments(set_)
     chosen_recipe = get_recipe(recipe or target).override(**changes) if recipe or changes else None
     if chosen_recipe is None and not (Path(target) / "recipe.json").is_file():
-        if target.endswith(".keras") or names_set(target):
+        if names_keras_file(target) or names_set(target):
             check_target(target)
         elif not Path(target).exists():
             named_or_refused(target)

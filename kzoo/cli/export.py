@@ -30,6 +30,7 @@ from kzoo.cli.common import (
 )
 from kzoo.console import say
 from kzoo.errors import InputError, unknown
+from kzoo.files import names_keras_file
 
 if TYPE_CHECKING:
     from kzoo.exporting.export import Export
@@ -71,7 +72,7 @@ def export(
         raise unknown("format", to, suffixes)
 
     # Without --output the file is named after the target, in the current directory.
-    name = Path(target).stem if target.endswith(".keras") else Path(target).resolve().name.replace(":", "-")
+    name = Path(target).stem if names_keras_file(target) else Path(target).resolve().name.replace(":", "-")
     path = output or Path(f"{name}{suffixes[to] or '-savedmodel'}")
     import_keras()
     from kzoo.exporting.export import export as write

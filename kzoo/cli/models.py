@@ -20,6 +20,7 @@ from kzoo.cli.common import (
     table,
 )
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 
 
 @app.command("list")
@@ -113,7 +114,7 @@ def _model(name: str, options: dict[str, Any]) -> Any:
         from kzoo.training.run import Run
 
         raise InputError(f"{name!r} is a run, whose model is {Run(name).recipe.model!r}: give that name")
-    if name.endswith(".keras"):
+    if names_keras_file(name):
         return load_keras_file(name)
     if names_set(name):
         from kzoo.models.weight_sets import describe, find_set

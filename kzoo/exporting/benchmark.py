@@ -18,7 +18,7 @@ from kzoo.errors import InputError
 from kzoo.exporting.export import export
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.exporting.runtimes import Exported
-from kzoo.files import user_path
+from kzoo.files import names_keras_file, user_path
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.training.saved_set import open_run
 
@@ -94,7 +94,7 @@ def benchmark(target: str | Path, *, batches: Sequence[int] = BATCHES, seconds: 
 
 def _every_runtime(target: str, batches: Sequence[int], seconds: float) -> list[Timing]:
     # In Keras.
-    model = load_keras_file(target) if target.endswith(".keras") else open_run(target).model
+    model = load_keras_file(target) if names_keras_file(target) else open_run(target).model
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise InputError(

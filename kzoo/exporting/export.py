@@ -22,7 +22,7 @@ from kzoo.exporting import interface
 from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
-from kzoo.files import user_path
+from kzoo.files import names_keras_file, user_path
 from kzoo.introspection.file_metadata import SCHEMA_VERSION, read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.introspection.outputs import read_outputs
@@ -203,7 +203,7 @@ def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] |
     """The model, its run, and the names of its classes."""
     if isinstance(model_or_run, keras.Model):
         return model_or_run, None, getattr(model_or_run, "class_names", None)
-    if isinstance(model_or_run, Run) or Path(model_or_run).suffix != ".keras":
+    if isinstance(model_or_run, Run) or not names_keras_file(model_or_run):
         run = open_run(model_or_run)
         return run.model, run, run.class_names
     return load_keras_file(model_or_run), None, read_metadata(user_path(model_or_run)).get("class_names")

@@ -130,8 +130,10 @@ def chosen_format(path: Path, name: str | None) -> Format:
     if name is None:
         if suffix not in by_suffix:
             raise InputError(f"path {str(path)!r} ends in {suffix!r}, which is not a format: name one of {_names()}")
-        return by_suffix[suffix]
+        name = by_suffix[suffix].name
     file_format = FORMATS[name]
+    if file_format.suffix == ".keras":
+        suffix = path.suffix  # Keras neither writes nor reads capitals
     wrong = suffix != file_format.suffix if file_format.suffix else suffix in by_suffix and suffix != ""
     if wrong:
         ending = (

@@ -20,6 +20,8 @@ def load_keras_file(path: str | Path) -> keras.Model:
     path = user_path(path)
     if not path.is_file():
         raise InputError(f"file {str(path)!r} does not exist")
+    if path.suffix != ".keras":
+        raise InputError(f"file {str(path)!r}: Keras loads a model only if its file's name ends in '.keras': rename it")
     if not zipfile.is_zipfile(path):
         raise InputError(
             f"file {str(path)!r} is not a Keras model that can be loaded: it is not a zip archive, or is damaged"

@@ -12,6 +12,7 @@ import h5py
 import keras
 
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 from kzoo.introspection.graph import functional, has_graph, inner_layers, last_node
 from kzoo.introspection.layers import is_automatic
 from kzoo.models.blocks import ADAPTIVE
@@ -150,7 +151,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
         InputError: the file cannot be read, or does not fit.
     """
     # A .keras file has a structure to compare.
-    if path.suffix == ".keras":
+    if names_keras_file(path):
         try:
             trained = keras.saving.load_model(path, compile=False)
         except Exception as error:  # a damaged file raises nearly anything

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo.cache_folder import cache_folder, described, folder_for
 from kzoo.errors import InputError, unknown
-from kzoo.files import user_path, write_atomically
+from kzoo.files import names_keras_file, user_path, write_atomically
 from kzoo.schemas import check_version
 
 SCHEMA_VERSION = 1
@@ -105,7 +105,7 @@ def full_name(model: str, weights: str) -> str:
 
 def is_file(weights: str) -> bool:
     """Whether `weights` means a weights file, which has no description."""
-    return weights.endswith((".weights.h5", ".keras"))
+    return weights.endswith(".weights.h5") or names_keras_file(weights)
 
 
 def is_reference(source: str) -> bool:

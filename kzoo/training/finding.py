@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kzoo.errors import ALIKE, InputError, unknown
-from kzoo.files import user_path
+from kzoo.files import names_keras_file, user_path
 from kzoo.models.registry import check_builder, check_options, list_models, names_set
 from kzoo.models.weight_sets import describe, find_set, list_weights, open_set
 from kzoo.training.records import folder_name
@@ -134,7 +134,7 @@ def initial_weights_file(source: str) -> Path:
         hint = f"; did you mean the set {' or '.join(map(repr, near))}?" if near else ""
         hint = "; null means none" if source.lower() in ("none", "nil") else hint
         raise InputError(f"initial_weights {source!r}: there is no file {str(path)!r}{hint}")
-    if not path.name.endswith((".weights.h5", ".keras")):
+    if not (path.name.endswith(".weights.h5") or names_keras_file(path)):
         expected = f"expected a run's directory, a .weights.h5 or a .keras file{_as_keras(path)}"
         raise InputError(f"initial_weights {source!r}: {expected}")
     return path

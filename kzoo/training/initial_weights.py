@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kzoo.console import say
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 from kzoo.introspection.file_metadata import read_metadata
 from kzoo.introspection.graph import inner_layers
 from kzoo.introspection.keras_file import load_keras_file
@@ -79,7 +80,7 @@ def _opened(source: str, path: Path) -> tuple[keras.Model, Sequence[str] | None]
         if path.name != "best.weights.h5":
             load_file(model, path, source)
         return model, run.class_names
-    if path.suffix == ".keras":
+    if names_keras_file(path):
         return load_keras_file(path), read_metadata(path).get("class_names")
     return None
 

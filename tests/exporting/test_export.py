@@ -258,6 +258,8 @@ BAD = [
     (("net.txt",), {}, "'.txt', which is not a format"),
     (("net.onnx", "onx"), {}, "did you mean 'onnx'"),
     (("net.onnx", "litert"), {}, "must end in .tflite"),
+    (("NET.KERAS", "keras"), {}, "must end in .keras"),
+    (("NET.KERAS",), {}, "must end in .keras"),
     (("net.onnx", "savedmodel"), {}, "must be a folder's"),
     (("absent/net.onnx",), {}, "folder 'absent' does not exist"),
     (("net.onnx",), {"input": "int8"}, "unknown input 'int8'"),

@@ -31,6 +31,7 @@ def there():
         ("empty", *3 * ["is not a run: it has no recipe.json"]),
         ("lenet1-max", "it is the name of a model", None, "it is the name of a model"),
         ("gone.keras", *3 * ["file 'gone.keras' does not exist"]),
+        ("GONE.KERAS", *3 * ["file 'GONE.KERAS' does not exist"]),
         ("gone.onnx", "no such directory", "unknown", "file 'gone.onnx' does not exist"),
         ("lenet1-max:emnost", *3 * ["unknown weights of model 'lenet1-max' 'emnost': did you mean 'emnist'"]),
         ("lenot1-max:emnist", "did you mean 'lenet1-max:emnist'", "there is no module", "did you mean"),

@@ -14,6 +14,7 @@ from kzoo.data.datasets import get_dataset
 from kzoo.diagnostics.doctor.subject import Subject, check_fits
 from kzoo.diagnostics.gradient_flow.measure import unscaled
 from kzoo.errors import InputError
+from kzoo.files import names_keras_file
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model, get_variant, names_set
 from kzoo.recipes import get_recipe
@@ -61,7 +62,7 @@ def admit(
         subject = _of_run(target, data_dir, seed, custom_images=images is not None)
     elif isinstance(target, keras.Model):
         subject = _of_model(f"model {target.name!r}", target, chosen_recipe, dataset, data_dir, seed)
-    elif isinstance(target, str | Path) and str(target).endswith(".keras"):
+    elif isinstance(target, str | Path) and names_keras_file(target):
         subject = _of_model(str(target), load_keras_file(Path(target)), chosen_recipe, dataset, data_dir, seed)
     elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
         subject = _of_name(chosen_recipe or named_or_refused(target), dataset, data_dir, seed, title=target)
