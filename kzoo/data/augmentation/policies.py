@@ -104,7 +104,11 @@ KINDS: dict[str, Kind] = {
     "auto_contrast": Kind(auto_contrast),
     "equalize": Kind(equalize),
 }
-"""The changes of torchvision's RandAugment and TrivialAugmentWide, with their ranges."""
+"""The changes of torchvision's RandAugment and TrivialAugmentWide, with their ranges.
+
+Two differ: translations are shares of the image's longer side, where TrivialAugment names 32 pixels; and the threshold
+of `solarize` falls from 256, where torchvision's falls from 255, so that strength 0 changes nothing.
+"""
 
 
 class PolicyDraw(NamedTuple):
@@ -135,9 +139,10 @@ class _Policy(Augmentation):
 
 
 class RandAugment(_Policy):
-    """Several changes, each drawn from the list `KINDS`, all with the same strength (Cubuk et al. 2020).
+    """Several changes per image, each drawn from 14 kinds, all with the same strength (Cubuk et al. 2020).
 
-    Interpolation is bilinear, pixels outside are black. At magnitude 0 even kinds without a strength change nothing.
+    `KINDS` lists the kinds. Interpolation is bilinear, pixels outside are black. At magnitude 0 even kinds without a
+    strength change nothing.
 
     Attributes:
         operations: number of changes per image, one after the other.
@@ -159,7 +164,7 @@ class RandAugment(_Policy):
 
 
 class TrivialAugment(_Policy):
-    """One change, drawn from the list `KINDS`, with a random strength (Müller and Hutter 2021, "Wide").
+    """One change per image, drawn from 14 kinds, with a random strength (Müller and Hutter 2021, "Wide").
 
     Attributes:
         strength: the largest strength that is drawn; the paper uses 1, and 0 changes nothing.
