@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import kzoo
+from kzoo.diagnostics.doctor.input_check import admit
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.training import GAP, check_history, trial_optimizer
@@ -181,6 +182,15 @@ def test_run_of_a_custom_model():
         diagnostics=False,
     )
     assert "vanishing gradients" in kzoo.doctor("own").kinds
+
+
+def test_what_the_recipe_freezes_stays_frozen_with_other_images(run):
+    recipe = kzoo.recipe("lenet2-max").override(freeze=("block*",), dataset="digits")
+    kzoo.train(recipe, epochs=1, **LITTLE, directory="frozen", progress=False, diagnostics=False)
+    images = run.part("test").images[:4]
+    for target, options in (("frozen", {}), ("lenet2-max", {"recipe": recipe})):
+        trained = admit(target, images=images, **options).model.trainable_variables
+        assert [variable.path for variable in trained] == ["logits/kernel"]
 
 
 def test_a_run_has_its_own_recipe(run):
