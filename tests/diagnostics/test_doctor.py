@@ -182,12 +182,13 @@ def test_gradients_that_are_not_finite_are_a_finding():
     assert "not all gradients of first are finite" in finding.evidence
 
 
-def test_last_kernel_of_a_residual_branch_may_start_at_zero():
+@pytest.mark.parametrize("add", [lambda x, y: keras.layers.Add()([x, y]), lambda x, y: x + y])
+def test_last_kernel_of_a_residual_branch_may_start_at_zero(add):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
     branch = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(x)
-    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same", name="last")(branch)])
+    x = add(x, keras.layers.Conv2D(4, 3, padding="same", name="last")(branch))
     x = keras.layers.Dense(3, kernel_initializer="zeros")(keras.layers.GlobalAveragePooling2D()(x))
     model = keras.Model(inputs, x)
     for name, reported in (("last", False), ("first", True)):
