@@ -141,6 +141,12 @@ def test_run_whose_loss_does_not_move():
     assert diagnosis.to_dict() == kzoo.doctor(run).to_dict()
 
 
+def test_json_has_no_infinity():
+    finding = Finding("loss not finite", ("a",), "", {"losses": [2.0, np.inf], "change": np.float64("nan")}, "")
+    written = json.loads(json.dumps(Diagnosis("net", [finding]).to_dict(), allow_nan=False))["findings"][0]
+    assert (written["layers"], written["values"]) == (["a"], {"losses": [2.0, None], "change": None})
+
+
 def test_run_that_failed(command):
     with pytest.raises(RunFailed):
         train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30}, **LITTLE)
