@@ -178,10 +178,12 @@ def check_figures(*paths: Path | None, force: bool) -> None:
 
 
 def save_figure(path: Path | None, force: bool, plot: Callable[..., Any], *args: Any, **options: Any) -> None:
-    """Draw and save a figure, if there is a path."""
+    """Draw and save a figure, if there is a path; its title is a name."""
+    from kzoo.diagnostics.plots import literal
     from kzoo.diagnostics.plots import save_figure as save
 
     if path is not None:
+        options |= {"title": literal(options["title"])} if "title" in options else {}
         save(plot(*args, **options), path, force)
 
 

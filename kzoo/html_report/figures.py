@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
-from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure, thin_ticks
+from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, literal, new_figure, thin_ticks
 from kzoo.errors import InputError, counted
 from kzoo.html_report.document import Absent
 from kzoo.training.recorders.flow_history import recorded_flow
@@ -119,7 +119,7 @@ def gradients_of_runs(records: Mapping[str, RunRecord]) -> Figure | Absent:
     for index, (label, flow) in enumerate(drawn.items()):
         for which in dict.fromkeys((0, len(flow["epochs"]) - 1)):
             epoch = flow["epochs"][which]
-            name = f"{label}, {f'epoch {epoch}' if epoch else 'untrained'}"
+            name = f"{literal(label)}, {f'epoch {epoch}' if epoch else 'untrained'}"
             values = [value or np.nan for value in flow["gradients"][which]]  # a logarithm has no value for 0
             style = "-" if which else ":"
             color = COLORS[index % len(COLORS)]
