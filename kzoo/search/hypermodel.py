@@ -192,7 +192,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         if table.uncounted:
             names = some(table.uncounted, 3)
             raise InputError(
-                f"max_multiply_adds={limit}: those of {names} cannot be counted; give max_parameters instead"
+                f"max_multiply_adds={limit}: the multiply-adds of {names} cannot be counted: give max_parameters"
             )
         return parameters, work
 

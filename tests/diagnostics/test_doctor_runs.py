@@ -11,6 +11,7 @@ from kzoo.diagnostics.doctor.input_check import admit
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.training import GAP, MOVING, check_history, trial_optimizer
+from kzoo.diagnostics.doctor.weights import check_batch_norm
 from kzoo.errors import InputError, RunFailed
 from kzoo.recipes.settings import RateMultiplier
 
@@ -314,3 +315,19 @@ def test_a_moving_average_that_lags_is_no_gap(steps, is_a_gap):
     assert (GAP in diagnosis.kinds) == is_a_gap
     if not is_a_gap:
         assert "to 93% after 75 steps: train longer, or lower ema" in diagnosis.unchecked[0].text
+
+
+@pytest.mark.parametrize(("ema", "kinds"), [(None, ("BatchNorm statistics",)), (0.999, ())])
+def test_batch_norm_does_not_have_to_fit_a_moving_average_that_lags(ema, kinds):
+    """The layer's moving averages fit other weights: with them, class 0 is predicted for every image."""
+    inputs = keras.Input((1, 1, 2))
+    norm = keras.layers.BatchNormalization()
+    model = keras.Model(inputs, keras.layers.Activation("linear")(norm(keras.layers.Flatten()(inputs))))
+    norm.set_weights([np.ones(2), np.zeros(2), np.array([-50.0, 0.0]), np.ones(2)])
+    subject = Subject("net", model, steps=75, recipe=kzoo.Recipe("a/b", model="mlp", ema=ema))
+    subject.labels = np.arange(128) % 2
+    subject.images = np.eye(2)[subject.labels].reshape(128, 1, 1, 2)
+    diagnosis = Diagnosis("net")
+    check_batch_norm(subject, diagnosis)
+    assert diagnosis.kinds == kinds
+    assert len(diagnosis.unchecked) == (ema is not None)

@@ -134,7 +134,7 @@ def test_a_model_whose_work_cannot_be_counted_is_not_compared_with_the_limit():
     inputs = keras.Input((4, 4))
     attended = keras.layers.MultiHeadAttention(1, 2, name="attention")(inputs, inputs)
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(attended)))
-    with pytest.raises(InputError, match="max_multiply_adds=1000: those of attention cannot be counted"):
+    with pytest.raises(InputError, match="max_multiply_adds=1000: the multiply-adds of attention cannot be counted"):
         RecipeHyperModel(RECIPE, SPACE, max_multiply_adds=1000).check_limits(model)
     with pytest.raises(Rejected, match="32 multiply-adds exceed the limit of 31"):
         RecipeHyperModel(RECIPE, SPACE, max_multiply_adds=31).check_limits(model)

@@ -27,8 +27,6 @@ RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step divided by its size (mean absolute values, median over layers)."""
 FEWEST_STEPS = 100
 """Before this many steps, it is normal that the loss has not moved."""
-LAG = 0.05
-"""Share of the initial weights in a moving average above which its accuracy says nothing about the trained weights."""
 FEW_STEPS = 1000
 """Before this many steps, a loss that still falls means that training was too short, not that nothing is learned."""
 
@@ -112,10 +110,8 @@ def _check_gap(subject: Subject, diagnosis: Diagnosis) -> None:
     seen = f"accuracy {percent(train)} on training and {percent(validation)} on validation images in the last epoch"
     if train - validation <= 0.2:
         diagnosis.fine.append(Note(GAP, seen))
-    elif (lag := _share_of_start(subject)) > LAG:
-        text = f"the validated weights, a moving average, still consist of the initial weights to {percent(lag)}"
-        text += f" after {subject.steps} steps: train longer, or lower ema ({seen})"
-        diagnosis.unchecked.append(Note(GAP, text))
+    elif subject.lagging:
+        diagnosis.unchecked.append(Note(GAP, f"{subject.lagging} ({seen})"))
     else:
         best = history["val_loss"].index(lowest) + 1
         if last > 1.1 * lowest:
@@ -127,12 +123,6 @@ def _check_gap(subject: Subject, diagnosis: Diagnosis) -> None:
         )
         evidence = f"{sentence(seen)}."
         diagnosis.findings.append(Finding(GAP, (), evidence, values, suggestion))
-
-
-def _share_of_start(subject: Subject) -> float:
-    """The share of the initial weights in the recipe's moving average of the weights; 0 without one."""
-    average = subject.recipe.ema if subject.recipe else None
-    return 0.0 if average is None or subject.steps is None else float(average**subject.steps)
 
 
 def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:

@@ -234,6 +234,9 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
     if share[True] - share[False] < 0.2:
         diagnosis.fine.append(Note(BATCH_NORM, shown))
         return
+    if subject.lagging:  # BatchNorm's averages follow the trained weights
+        diagnosis.unchecked.append(Note(BATCH_NORM, f"{subject.lagging} ({shown})"))
+        return
     values = {"batch": share[True], "moving": share[False], "images": len(images)}
     suggestion = (
         "lower momentum (0.9), train longer at a lower rate at the end, or run training batches through the network "
