@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
     """Write a JSON file with `write_atomically`, on one line if `indent` is None. It ends in a line break."""
     write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
+
+
+def finite(content: Any) -> Any:
+    """JSON data with None in place of numbers that are not finite, because standard JSON has no NaN or infinity."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def read_json(path: Path, what: str = "file", advice: str = "") -> Any:

@@ -17,7 +17,7 @@ from kzoo.cli.parsing import App
 from kzoo.console import complain, plain_console
 from kzoo.data.background import WHITE
 from kzoo.errors import InputError
-from kzoo.files import names_keras_file
+from kzoo.files import finite, names_keras_file
 from kzoo.seeds import seed_keras
 
 app = App(
@@ -33,9 +33,9 @@ UNLIMITED = 10_000
 """Width of a line in characters, more than any table needs."""
 
 
-def print_json(content: Any) -> None:
-    """Print a command's results as JSON."""
-    print(json.dumps(content, indent=1))
+def print_json(content: Any, *, indent: int | None = 1) -> None:
+    """Print a command's results as JSON, on one line if `indent` is None; numbers that are not finite are null."""
+    print(json.dumps(finite(content), indent=indent, allow_nan=False))
 
 
 @app.callback()
@@ -178,10 +178,12 @@ def check_figures(*paths: Path | None, force: bool) -> None:
 
 
 def save_figure(path: Path | None, force: bool, plot: Callable[..., Any], *args: Any, **options: Any) -> None:
-    """Draw and save a figure, if there is a path."""
+    """Draw and save a figure, if there is a path; its title is a name."""
+    from kzoo.diagnostics.plots import literal
     from kzoo.diagnostics.plots import save_figure as save
 
     if path is not None:
+        options |= {"title": literal(options["title"])} if "title" in options else {}
         save(plot(*args, **options), path, force)
 
 

@@ -64,17 +64,18 @@ def gradients(
     """Show the size of each layer's gradient before training and after each epoch of a run."""
     import_keras()
     from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow
-    from kzoo.training.recorders.flow_history import FlowHistory
+    from kzoo.training.recorders.flow_history import FlowHistory, recorded_flow
     from kzoo.training.run import Run
 
     check_figures(output, force=False)
     record = Run(run).result
-    if record.gradient_flow is None:
-        raise InputError(f"run {str(run)!r} has no gradient flow: it was trained without diagnostics")
+    flow = recorded_flow(record)
+    if flow is None:
+        raise InputError(f"run {str(run)!r} has no gradient flow: it was trained without diagnostics, or they failed")
     if as_json:
-        print_json(record.gradient_flow)
+        print_json(flow)
     else:
-        history = FlowHistory.from_dict(record.gradient_flow)
+        history = FlowHistory.from_dict(flow)
         out.print(f"{record.name}: mean absolute gradient of each layer's kernel")
         say(out, history.table())
-    save_figure(output, False, plot_gradient_flow, record.gradient_flow, title=record.name)
+    save_figure(output, False, plot_gradient_flow, flow, title=record.name)

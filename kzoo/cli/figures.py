@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -191,7 +190,7 @@ def histograms(
 
     # The first and the last epoch of each layer, then the figure of all epochs.
     if as_json:
-        print(json.dumps(history.to_dict()))
+        print_json(history.to_dict(), indent=None)
     else:
         first, last = history.histograms[0], history.histograms[-1]
         ends = dict.fromkeys((history.epochs[0], history.epochs[-1]))

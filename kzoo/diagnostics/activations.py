@@ -19,6 +19,7 @@ from kzoo.checks import whole
 from kzoo.diagnostics.plots import new_figure, thin_ticks
 from kzoo.diagnostics.random_images import random_images
 from kzoo.errors import InputError
+from kzoo.files import finite
 from kzoo.introspection.depth import factor_per_step
 from kzoo.introspection.gradients import layer_outputs, parameter_gradients, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers, kernel
@@ -75,8 +76,8 @@ class ActivationStatistics:
     images: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
-        return {"images": self.images, "layers": [dataclasses.asdict(layer) for layer in self.layers]}
+        """As JSON data; None replaces numbers that are not finite."""
+        return {"images": self.images, "layers": [finite(dataclasses.asdict(layer)) for layer in self.layers]}
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class SignalPropagation:
     backward_factor: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
-        return dataclasses.asdict(self)
+        """As JSON data; None replaces numbers that are not finite."""
+        return dict(finite(dataclasses.asdict(self)))
 
 
 def activation_statistics(

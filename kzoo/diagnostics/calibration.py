@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss
 
 from kzoo.checks import whole
 from kzoo.diagnostics.confusion import check_labels
-from kzoo.diagnostics.plots import COLORS, new_figure
+from kzoo.diagnostics.plots import COLORS, literal, new_figure
 from kzoo.errors import InputError
 
 SMALLEST = 1e-30  # a probability of 0 counts as this in logarithms
@@ -212,7 +212,7 @@ def plot_reliability(results: Calibration | Mapping[str, Calibration], *, title:
         upper.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1)
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
         label = f"calibration error {panel.error:.3f}"
-        upper.set_title(f"{name}\n{label}" if name else label, fontsize=11)
+        upper.set_title(f"{literal(name)}\n{label}" if name else label, fontsize=11)
         upper.legend(loc="upper left", frameon=False, fontsize=9)
 
         # Lower panel: the distribution of the confidence.

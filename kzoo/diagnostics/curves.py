@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from kzoo.diagnostics.plots import COLORS, new_figure
+from kzoo.diagnostics.plots import COLORS, literal, new_figure
 from kzoo.errors import InputError
 
 History = Mapping[str, Sequence[float]]
@@ -84,7 +84,7 @@ def _legend(figure: Figure, runs: list[str], best_epoch: int | None) -> None:
         names.append(f"best epoch ({best_epoch})")
     if len(runs) > 1:
         handles += [Line2D([], [], color=color, linewidth=3) for color in _cycle(len(runs))]
-        names += runs
+        names += map(literal, runs)
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5), frameon=False)
 
 

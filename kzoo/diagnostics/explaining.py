@@ -14,7 +14,7 @@ from kzoo.data.background import WHITE, Colour
 from kzoo.data.images import read_images, resize
 from kzoo.diagnostics.feature_maps import plot_feature_maps
 from kzoo.diagnostics.grad_cam import check_names, grad_cam, last_map, overlay, pictures
-from kzoo.diagnostics.plots import check_output, new_figure, save_figure
+from kzoo.diagnostics.plots import check_output, literal, new_figure, save_figure
 from kzoo.errors import InputError, unknown
 from kzoo.files import make_directory
 from kzoo.introspection.gradients import prepare_images
@@ -109,7 +109,7 @@ def explain_images(
         texts = [str(number) if class_names is None else class_names[number] for number in (answer, label)]
         title = f"predicted {texts[0]} ({share[answer]:.3f})"
         title += "" if answer == label else f", shown for {texts[1]} ({share[label]:.3f})"
-        save_figure(plot_explained(original, heat_map, f"{title}\n{path}"), paths[0], overwrite)
+        save_figure(plot_explained(original, heat_map, literal(f"{title}\n{path}")), paths[0], overwrite)
         if feature_maps:
             figure = plot_feature_maps(model, image, None if layer is None else [path])
             save_figure(figure, paths[1], overwrite)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kzoo.checks import whole
-from kzoo.diagnostics.plots import DIVERGING, SEQUENTIAL, new_figure
+from kzoo.diagnostics.plots import DIVERGING, SEQUENTIAL, literal, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs
 from kzoo.introspection.layers import find_layer, find_layers
@@ -88,7 +88,7 @@ def plot_feature_maps(
             if channel < maps_of_layer.shape[-1]:
                 axes.imshow(maps_of_layer[..., channel], cmap=SEQUENTIAL)
         count = f"{min(columns, maps_of_layer.shape[-1])} of {maps_of_layer.shape[-1]}"
-        label = f"{path}\n{maps_of_layer.shape[0]}x{maps_of_layer.shape[1]}, {count}"
+        label = f"{literal(path)}\n{maps_of_layer.shape[0]}x{maps_of_layer.shape[1]}, {count}"
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     return figure
 
@@ -136,7 +136,7 @@ def plot_kernels(model: keras.Model, layer: Any = None, kernels: int = 64) -> Fi
     if shown is not None:
         figure.colorbar(shown, ax=grid, shrink=0.8)
     figure.suptitle(
-        f"{path}: {count} of {values.shape[-1]} kernels {'x'.join(map(str, values.shape[:3]))}", fontsize=11
+        f"{literal(path)}: {count} of {values.shape[-1]} kernels {'x'.join(map(str, values.shape[:3]))}", fontsize=11
     )
     return figure
 

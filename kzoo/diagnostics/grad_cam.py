@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo.diagnostics.plots import new_figure
+from kzoo.diagnostics.plots import literal, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import activation_gradients, layer_outputs, prepare_images
 from kzoo.introspection.layers import find_layer, find_layers
@@ -190,7 +190,7 @@ def plot_grad_cam(
     plain = pictures(repeated)
 
     def name(label: int) -> str:
-        return str(label) if class_names is None else str(class_names[label])
+        return str(label) if class_names is None else literal(class_names[label])
 
     # Draw the grid.
     figure = new_figure(2.0 * (1 + len(paths)), 2.0 * len(rows) + 0.5)
@@ -202,7 +202,7 @@ def plot_grad_cam(
         for axes, pictures_ in zip(grid[row, 1:], shown, strict=True):
             axes.imshow(pictures_[row])
     for axes, path in zip(grid[0, 1:], paths, strict=True):
-        axes.set_title(path, fontsize=9)
+        axes.set_title(literal(path), fontsize=9)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure

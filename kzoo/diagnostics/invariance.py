@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kzoo.data.augmentation.geometry import rotate
-from kzoo.diagnostics.plots import new_figure
+from kzoo.diagnostics.plots import literal, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import prepare_images
 from kzoo.introspection.output_kinds import Kind
@@ -214,7 +214,7 @@ def plot_invariance(results: Invariance | Sequence[Invariance], measure: str = "
     figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for number, result in enumerate(results):
-        style: dict[str, Any] = {"label": result.name, "marker": "osD^vP"[number % 6], "markersize": 4}
+        style: dict[str, Any] = {"label": literal(result.name), "marker": "osD^vP"[number % 6], "markersize": 4}
         left.plot(result.shifts, getattr(result, f"shift_{measure}"), **style)
         right.plot(result.angles, getattr(result, f"rotation_{measure}"), **style)
     left.set(xlabel="shift (pixels, mean of four directions)", ylabel=_LABELS[measure], ylim=(0, 1.02))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import matplotlib
 from matplotlib.figure import Figure
 
-from kzoo.diagnostics.plots import SEQUENTIAL, new_figure
+from kzoo.diagnostics.plots import SEQUENTIAL, literal, new_figure
 
 UNSET = "not varied"
 BOTTOM = 0.15
@@ -80,8 +80,8 @@ def plot_parallel_coordinates(
                 "textcoords": "offset points",
                 "va": "center",
             }
-            plot.annotate(text, **where, fontsize=9, zorder=4, bbox=box)
-    plot.set_xticks(range(len(columns)), [*(axis.name.replace(".", ".\n") for axis in axes), score])
+            plot.annotate(literal(text), **where, fontsize=9, zorder=4, bbox=box)
+    plot.set_xticks(range(len(columns)), [*(literal(axis.name.replace(".", ".\n")) for axis in axes), score])
     plot.set_yticks([])
     plot.spines[["left", "bottom"]].set_visible(False)
     plot.tick_params(length=0)

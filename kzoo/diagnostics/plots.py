@@ -69,11 +69,16 @@ def sequential_colors(count: int) -> list[Any]:
     return [colormap(float(position)) for position in np.linspace(0.0, 0.9, max(count, 1))][:count]
 
 
+def literal(text: object) -> str:
+    """A name as a figure's text: Matplotlib would take the part between two dollar signs as a formula."""
+    return str(text).replace("$", r"\$")
+
+
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:
     """Label the positions 0, 1, ... of an axis, and leave out labels if there are too many to read."""
     every = max(1, -(-len(labels) // at_most))
     positions = range(0, len(labels), every)
-    axis.set_ticks(list(positions), [labels[position] for position in positions], **options)
+    axis.set_ticks(list(positions), [literal(labels[position]) for position in positions], **options)
 
 
 def check_output(path: str | Path, *, overwrite: bool = False, suffixes: Sequence[str] = SUFFIXES) -> Path:

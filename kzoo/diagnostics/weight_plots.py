@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kzoo.checks import whole
-from kzoo.diagnostics.plots import new_figure, sequential_colors
+from kzoo.diagnostics.plots import literal, new_figure, sequential_colors
 from kzoo.errors import InputError, unknown
 from kzoo.training.recorders.weight_histograms import WeightHistory
 
@@ -52,7 +52,7 @@ def plot_weight_histograms(
         axes.set_axis_off()
     for axes, layer in zip(panels.ravel(), chosen, strict=False):
         _ridges(axes, history, history.layers.index(layer))
-        axes.set_title(layer, fontsize=9)
+        axes.set_title(literal(layer), fontsize=9)
     for axes in panels[:, 0]:
         axes.set_ylabel("epoch")
     figure.supxlabel("weight", fontsize=11)

@@ -16,11 +16,11 @@ WORST = 100
 
 def confusion_of(record: RunRecord) -> Confusion | Absent:
     """The confusion matrix of a record, or why there is none."""
-    if record.status == "failed":
-        return Absent("The run failed, so it was not tested.")
+    if why := record.why_untested():
+        return Absent(why)
     matrix = counts.from_json(record.confusion) if record.confusion else None
     if matrix is None or not matrix.sum():
-        return Absent("The data has no test part, so there is no confusion matrix.")
+        return Absent("The record has no confusion matrix.")
     return Confusion(matrix, tuple(record.data["class_names"]))
 
 

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import markupsafe
 import matplotlib
@@ -16,9 +16,10 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from kzoo.diagnostics.gradient_flow.plots import plot_gradient_flow, plot_gradient_heatmap, plot_update_ratio
-from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure, thin_ticks
+from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, literal, new_figure, thin_ticks
 from kzoo.errors import InputError, counted
 from kzoo.html_report.document import Absent
+from kzoo.training.recorders.flow_history import recorded_flow
 from kzoo.training.records import RunRecord
 
 if TYPE_CHECKING:
@@ -82,17 +83,11 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     return Figure(markupsafe.Markup(svg), title, label, caption, round(figure.get_figwidth() * PIXELS_PER_INCH))
 
 
-def _recorded_flow(record: RunRecord) -> Mapping[str, Any] | None:
-    """The gradient flow of a record; None if there is nothing to draw."""
-    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
-    return flow if flow and flow.get("layers") and flow.get("epochs") else None
-
-
 def gradient_figures(record: RunRecord) -> list[Figure] | Absent:
     """The gradient flow of a record: over depth, by layer and epoch, and how much each step changes the weights."""
-    flow = _recorded_flow(record)
+    flow = recorded_flow(record)
     if flow is None:
-        return Absent("The record has no gradient flow: the run was trained without diagnostics.")
+        return Absent("The record has no gradient flow: the run was trained without diagnostics, or they failed.")
     layers, epochs = len(flow["layers"]), len(flow["epochs"])
     first, last = flow["gradients"][0][0], flow["gradients"][0][-1]
     when = f"At epoch {flow['epochs'][0]}" if flow["epochs"][0] else "Before training"
@@ -115,16 +110,16 @@ def gradient_figures(record: RunRecord) -> list[Figure] | Absent:
 
 def gradients_of_runs(records: Mapping[str, RunRecord]) -> Figure | Absent:
     """Gradient over depth of several runs by label: untrained dotted, after the last epoch as a line."""
-    flows = {label: _recorded_flow(record) for label, record in records.items()}
+    flows = {label: recorded_flow(record) for label, record in records.items()}
     drawn = {label: flow for label, flow in flows.items() if flow is not None}
     if not drawn:
-        return Absent("No record has gradient flow: the runs were trained without diagnostics.")
+        return Absent("No record has gradient flow: the runs were trained without diagnostics, or they failed.")
     figure = new_figure(9.0, 4.6)
     axes = figure.add_subplot()
     for index, (label, flow) in enumerate(drawn.items()):
         for which in dict.fromkeys((0, len(flow["epochs"]) - 1)):
             epoch = flow["epochs"][which]
-            name = f"{label}, {f'epoch {epoch}' if epoch else 'untrained'}"
+            name = f"{literal(label)}, {f'epoch {epoch}' if epoch else 'untrained'}"
             values = [value or np.nan for value in flow["gradients"][which]]  # a logarithm has no value for 0
             style = "-" if which else ":"
             color = COLORS[index % len(COLORS)]

@@ -61,10 +61,8 @@ class Strip:
 
 def mistakes(record: RunRecord, run: Run | None, data_dir: str | Path | None) -> Mistakes | Absent:
     """The misclassified test images for which the run's best weights give the highest probability."""
-    if record.status == "failed":
-        return Absent("The run failed, so it was not tested.")
-    if record.test is None:
-        return Absent("The data has no test part.")
+    if why := record.why_untested():
+        return Absent(why)
     if run is None:
         return Absent("This page was made from a record only; mistakes need the run’s weights and data.")
     if not (run.directory / "best.weights.h5").is_file():

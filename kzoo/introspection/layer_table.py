@@ -11,13 +11,24 @@ from typing import Any
 import keras
 
 from kzoo import notebook
-from kzoo.errors import InputError, shown
+from kzoo.errors import InputError, shown, some
 from kzoo.introspection.graph import Call, calls, input_structure
 from kzoo.introspection.layers import freeze_alike
 from kzoo.introspection.receptive_field import receptive_fields
 
 # Work that cannot be read from a kernel: it is reported as not counted, never as zero.
-_UNCOUNTED = ("AdditiveAttention", "Attention", "Dot", "Einsum", "Matmul")
+_PRODUCTS = (
+    "AdditiveAttention Attention CDist Corrcoef Correlate Dot DotProductAttention Einsum Inner Kron Matmul Outer "
+    "Tensordot Vdot"
+)
+_CONVOLUTIONS = "Conv ConvTranspose DepthwiseConv GaussianBlur SeparableConv SobelEdges"
+_TRANSFORMS = "FFT FFT2 IFFT2 ISTFT IRFFT MelSpectrogram RFFT STFT"
+_LINEAR_ALGEBRA = (
+    "Cholesky CholeskyInverse Det Eig Eigh Inv Logdet Lstsq LuFactor MatrixRank Pinv Qr SVD Slogdet Solve "
+    "SolveTriangular"
+)
+_WITH_FUNCTIONS = "AssociativeScan Cond ForiLoop JVP Map Scan Switch VectorizedMap WhileLoop"
+_UNCOUNTED = frozenset(" ".join((_PRODUCTS, _CONVOLUTIONS, _TRANSFORMS, _LINEAR_ALGEBRA, _WITH_FUNCTIONS)).split())
 
 
 @dataclass(frozen=True)
@@ -82,9 +93,10 @@ class LayerTable:
         return sum(row.multiply_adds for row in self.rows)
 
     def __repr__(self) -> str:
+        without = f" without those of {some(self.uncounted, 3)}" if self.uncounted else ""
         return (
             f"LayerTable({self.name!r}: {len(self.rows)} layers, {self.trainable_parameters:,} trainable of "
-            f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds an image)"
+            f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds an image{without})"
         )
 
     def _repr_html_(self) -> str:

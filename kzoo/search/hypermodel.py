@@ -12,7 +12,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kzoo.errors import InputError, NotWritten, RunFailed
+from kzoo.errors import InputError, NotWritten, RunFailed, some
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models.registry import resolve
 from kzoo.recipes import get_recipe
@@ -178,16 +178,22 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
         Raises:
             Rejected: they exceed a limit.
+            InputError: multiply-adds are limited, and those of some layers cannot be counted.
         """
         parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         if (limit := self.max_parameters) is not None and parameters > limit:
             raise Rejected(f"{parameters:,} parameters exceed the limit of {limit:,}", parameters=parameters)
         if (limit := self.max_multiply_adds) is None:
             return parameters, None
-        work = layer_table(model).multiply_adds
-        if work > limit:
+        table = layer_table(model)
+        if (work := table.multiply_adds) > limit:
             message = f"{work:,} multiply-adds exceed the limit of {limit:,}"
             raise Rejected(message, parameters=parameters, multiply_adds=work)
+        if table.uncounted:
+            names = some(table.uncounted, 3)
+            raise InputError(
+                f"max_multiply_adds={limit}: the multiply-adds of {names} cannot be counted: give max_parameters"
+            )
         return parameters, work
 
     def fit(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kzoo.diagnostics.option_importance import Importance, option_importances
 from kzoo.diagnostics.parallel_coordinates import Axis, plot_parallel_coordinates
-from kzoo.diagnostics.plots import save_figure
+from kzoo.diagnostics.plots import literal, save_figure
 from kzoo.errors import InputError, counted
 from kzoo.files import write_text
 from kzoo.search.results import BEST, PICTURE, TABLE, SearchResult
@@ -51,7 +51,7 @@ def plot_search(result: SearchResult) -> Figure:
         if any(value is not None for value in values):
             axes.append(Axis(field, values, "levels" if levels else "log" if entry["log"] else "linear"))
     scores = [trial.score or 0.0 for trial in trials]
-    title = f"{name}: {counted(len(trials), 'trial')}, the best one thick"
+    title = f"{literal(name)}: {counted(len(trials), 'trial')}, the best one thick"
     larger = result.objective.endswith("accuracy")
     return plot_parallel_coordinates(axes, scores, score=result.objective, larger=larger, title=title)
 

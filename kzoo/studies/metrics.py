@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kzoo.errors import unknown
+from kzoo.training.recorders.flow_history import recorded_flow
 
 EPOCHS_TO = re.compile(r"epochs_to_([1-9][0-9]?)")
 AT_EPOCH = re.compile(r"((?:train|val)_(?:accuracy|loss))_at_([1-9][0-9]*)")
@@ -88,8 +89,8 @@ def _unsteadiness(record: Any) -> float | None:
 
 def _gradient_ratio(epoch: int) -> Callable[[Any], float | None]:
     def read(record: Any) -> float | None:
-        flow = getattr(record, "gradient_flow", None)
-        if not flow or len(flow["layers"]) < 2:
+        flow = recorded_flow(record)
+        if flow is None or len(flow["layers"]) < 2 or (epoch == 0 and flow["epochs"][0]):  # measured only later
             return None
         first, *_, last = flow["gradients"][epoch]
         return float(first / last) if first is not None and last else None  # None: not finite
@@ -98,8 +99,8 @@ def _gradient_ratio(epoch: int) -> Callable[[Any], float | None]:
 
 
 def _gradient_change(record: Any) -> float | None:
-    flow = getattr(record, "gradient_flow", None)
-    if not flow or len(flow["gradients"]) < 2:
+    flow = recorded_flow(record)
+    if flow is None or len(flow["gradients"]) < 2 or flow["epochs"][0]:
         return None
     ends = [flow["gradients"][epoch] for epoch in (0, -1)]
     if any(value is None for by_layer in ends for value in by_layer):  # not finite

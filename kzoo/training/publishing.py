@@ -57,8 +57,8 @@ def save_weights_set(
         The folder.
 
     Raises:
-        InputError: the run is not finished, failed, has no test part or no registered model; the folder exists; float16
-            costs accuracy.
+        InputError: the run is not finished, failed, was not tested or has no registered model; the folder exists;
+            float16 costs accuracy.
 
     Example:
         >>> sorted(path.name for path in kzoo.save_weights_set(run, "digits-set").iterdir())
@@ -69,7 +69,8 @@ def save_weights_set(
     result, recipe = run.result, run.recipe
     where = f"run {str(run.directory)!r}"
     if result.status != "completed" or result.test is None:
-        raise InputError(f"{where} has no test score, so no set of weights can be made from it")
+        why = result.why_untested()
+        raise InputError(f"{where} has no test score, so no set of weights can be made from it. {why}")
     if ":" in recipe.model or not isinstance(get_variant(recipe.model).builder, str):
         raise InputError(f"{where} trained {recipe.model!r}, which is not registered: export it as .keras instead")
 

@@ -165,6 +165,15 @@ class RunRecord(Frozen):
             return f"{self.parameters:,} parameters"
         return f"{self.all_parameters:,} parameters, {self.parameters:,} of them trained"
 
+    def why_untested(self) -> str:
+        """Why there is no test score, as a sentence; empty if there is one."""
+        if self.status == "failed":
+            return "The run failed, so it was not tested."
+        if self.test is not None:
+            return ""
+        read = "The run did not read its test part, as no trial of a search does."
+        return read if self.sizes.get("test") else "The data has no test part."
+
     def to_json(self) -> str:
         """The record as JSON."""
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"

@@ -1,6 +1,7 @@
 """Printed output: names, paths and classes are unchanged, and outputs of any encoding work."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.table import Table
 
 import kzoo
 from kzoo.cli import main
+from kzoo.cli.common import print_json
 from kzoo.console import complain, plain_console
 from kzoo.exporting.runtimes import Exported
 
@@ -140,3 +142,9 @@ def test_rows_are_whole_lines_where_no_terminal_limits_them(command, monkeypatch
     assert code == 0
     (row,) = [line for line in text.splitlines() if line.startswith("block1_reduction_pool")]
     assert row.split()[1:3] == ["MaxPooling2D", "15x15x32"]
+
+
+def test_json_is_standard_json(capsys):
+    print_json({"loss": [1.5, float("nan")], "range": (float("-inf"), 2), "name": "NaN"})
+    text = capsys.readouterr().out
+    assert json.loads(text, parse_constant=pytest.fail) == {"loss": [1.5, None], "range": [None, 2], "name": "NaN"}

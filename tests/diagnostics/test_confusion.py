@@ -105,11 +105,11 @@ def test_bad_matrices():
 
 
 def test_of_a_run():
-    result = SimpleNamespace(confusion=[[3, 1], [0, 4]])
+    result = SimpleNamespace(confusion=[[3, 1], [0, 4]], why_untested=lambda: "The data has no test part.")
     run = SimpleNamespace(directory="here", class_names=("a", "b"), result=result)
     assert run_confusion(run).accuracy == 7 / 8
     result.confusion = None
-    with pytest.raises(InputError, match="no confusion matrix"):
+    with pytest.raises(InputError, match=r"has no confusion matrix. The data has no test part\."):
         run_confusion(run)
 
 

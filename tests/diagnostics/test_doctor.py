@@ -182,18 +182,55 @@ def test_gradients_that_are_not_finite_are_a_finding():
     assert "not all gradients of first are finite" in finding.evidence
 
 
-def test_last_kernel_of_a_residual_branch_may_start_at_zero():
+@pytest.mark.parametrize("add", [lambda x, y: keras.layers.Add()([x, y]), lambda x, y: x + y])
+def test_last_kernel_of_a_residual_branch_may_start_at_zero(add):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
     branch = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(x)
-    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same", name="last")(branch)])
+    x = add(x, keras.layers.Conv2D(4, 3, padding="same", name="last")(branch))
     x = keras.layers.Dense(3, kernel_initializer="zeros")(keras.layers.GlobalAveragePooling2D()(x))
     model = keras.Model(inputs, x)
     for name, reported in (("last", False), ("first", True)):
         layer = model.get_layer(name)
         layer.kernel.assign(np.zeros(layer.kernel.shape))
         assert ("constant layer" in kzoo.doctor(model).kinds) == reported
+
+
+@pytest.mark.parametrize(
+    ("depth", "activation", "rate", "kinds"),
+    [
+        (1, "relu", 1e-3, ()),
+        (3, "relu", 1e-3, ()),
+        (0, "relu", 1e-3, ()),  # no kernel but the zero one
+        (1, "relu", 1e6, ("learning rate too high",)),
+        (7, "sigmoid", 1e-3, ("vanishing gradients",)),
+    ],
+)
+def test_a_classifier_that_starts_at_zero_is_no_fault_and_hides_none(depth, activation, rate, kinds):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Rescaling(1 / 16)(x)
+    for _ in range(depth):
+        x = keras.layers.Conv2D(8, 3, padding="same", activation=activation)(x)
+    model = keras.Model(inputs, keras.layers.Dense(10, kernel_initializer="zeros")(keras.layers.Flatten()(x)))
+    model.compile(optimizer=keras.optimizers.SGD(rate))
+    images, labels = load("digits").images[:FEW], load("digits").labels[:FEW]
+    diagnosis = kzoo.doctor(model, images=images, labels=labels)
+    assert diagnosis.kinds == kinds, str(diagnosis)
+    assert not np.any(model.get_weights()[-2])
+
+
+def test_gradients_that_a_zero_branch_stops_are_not_judged():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    branch = keras.layers.Conv2D(3, 3, padding="same", name="first")(inputs)
+    branch = keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="zeros", name="end")(branch)
+    x = keras.layers.GlobalAveragePooling2D()(inputs + branch)
+    diagnosis = kzoo.doctor(keras.Model(inputs, keras.layers.Dense(3)(x)))
+    assert diagnosis.healthy, str(diagnosis)
+    reasons = [note.text for note in diagnosis.unchecked if note.check == "vanishing or exploding gradients"]
+    assert reasons == ["no gradient reaches first before the first step: the kernel of end starts at zero"]
 
 
 @pytest.mark.slow

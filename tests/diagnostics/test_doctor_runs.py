@@ -3,12 +3,15 @@
 import json
 
 import keras
+import numpy as np
 import pytest
 
 import kzoo
+from kzoo.diagnostics.doctor.input_check import admit
 from kzoo.diagnostics.doctor.report import KINDS, Diagnosis, Finding, Note, percent, shortened
 from kzoo.diagnostics.doctor.subject import Subject
-from kzoo.diagnostics.doctor.training import GAP, check_history, trial_optimizer
+from kzoo.diagnostics.doctor.training import GAP, MOVING, check_history, trial_optimizer
+from kzoo.diagnostics.doctor.weights import check_batch_norm
 from kzoo.errors import InputError, RunFailed
 from kzoo.recipes.settings import RateMultiplier
 
@@ -139,6 +142,12 @@ def test_run_whose_loss_does_not_move():
     assert diagnosis.to_dict() == kzoo.doctor(run).to_dict()
 
 
+def test_json_has_no_infinity():
+    finding = Finding("loss not finite", ("a",), "", {"losses": [2.0, np.inf], "change": np.float64("nan")}, "")
+    written = json.loads(json.dumps(Diagnosis("net", [finding]).to_dict(), allow_nan=False))["findings"][0]
+    assert (written["layers"], written["values"]) == (["a"], {"losses": [2.0, None], "change": None})
+
+
 def test_run_that_failed(command):
     with pytest.raises(RunFailed):
         train("failed", optimizer={"kind": "sgd", "learning_rate": 1e30}, **LITTLE)
@@ -181,6 +190,15 @@ def test_run_of_a_custom_model():
         diagnostics=False,
     )
     assert "vanishing gradients" in kzoo.doctor("own").kinds
+
+
+def test_what_the_recipe_freezes_stays_frozen_with_other_images(run):
+    recipe = kzoo.recipe("lenet2-max").override(freeze=("block*",), dataset="digits")
+    kzoo.train(recipe, epochs=1, **LITTLE, directory="frozen", progress=False, diagnostics=False)
+    images = run.part("test").images[:4]
+    for target, options in (("frozen", {}), ("lenet2-max", {"recipe": recipe})):
+        trained = admit(target, images=images, **options).model.trainable_variables
+        assert [variable.path for variable in trained] == ["logits/kernel"]
 
 
 def test_a_run_has_its_own_recipe(run):
@@ -244,3 +262,72 @@ def test_gap_is_reported_with_its_values(validation, is_a_gap):
         values = diagnosis.findings[0].values
         assert (values["train"], values["validation"], values["epoch"]) == (1.0, 0.7, 1)
         assert "up from its lowest value, 0.9, in epoch 1" in diagnosis.findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("fields", "losses", "fine"),
+    [
+        ({"class_weights": {"a": 50.0, "b": 50.0}}, [60.0, 9.6], True),  # guessing gives 50 * 0.33
+        ({"class_weights": {"a": 50.0, "b": 50.0}}, [60.0, 16.3], False),
+        ({"class_weights": {"a": 0.01, "b": 0.01}}, [0.00325, 0.00325], False),
+        ({"class_weights": "balanced"}, [0.69, 0.6], True),  # guessing gives log 2
+        ({"class_weights": "balanced"}, [0.69, 0.69], False),
+        ({"label_smoothing": 0.9}, [0.695, 0.6886], True),  # from 0.6881, perfect, to 0.6911, guessing
+        ({"label_smoothing": 0.9}, [0.695, 0.691], False),
+    ],
+)
+def test_guessing_has_the_weights_and_smoothing_of_the_training_loss(fields, losses, fine):
+    subject = Subject("net", kzoo.create_model("mlp", classes=2, input_shape=(4, 4, 1)), steps=2000)
+    subject.class_names, subject.labels = ("a", "b"), np.repeat([0, 1], [90, 10])
+    subject.history, subject.recipe = {"loss": losses}, kzoo.Recipe("a/b", model="mlp", **fields)
+    diagnosis = Diagnosis("net")
+    check_history(subject, diagnosis)
+    assert (diagnosis.kinds, [note.check for note in diagnosis.fine]) == (((), [MOVING]) if fine else ((MOVING,), []))
+
+
+@pytest.mark.parametrize(("scale", "fine"), [(9.0, True), (0.0, False)])
+def test_penalties_do_not_hide_that_the_network_learned(scale, fine):
+    """The network finds the bright one of four pixels, but the penalty keeps the loss above that of guessing."""
+    inputs = keras.Input((2, 2, 1))
+    dense = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.05))
+    model = keras.Model(inputs, dense(keras.layers.Flatten()(inputs)))
+    dense.kernel.assign(scale * np.eye(4))
+    subject = Subject("net", model, steps=2000, history={"loss": [20.0, 17.0]})
+    unknown = Diagnosis("net")
+    check_history(subject, unknown)
+    assert "includes penalties" in next(note.text for note in unknown.unchecked if note.check == MOVING)
+    subject.labels = np.arange(64) % 4
+    subject.images = np.eye(4)[subject.labels].reshape(64, 2, 2, 1)
+    diagnosis = Diagnosis("net")
+    check_history(subject, diagnosis)
+    assert diagnosis.kinds == (() if fine else (MOVING,))
+    if fine:
+        assert "without penalties, the loss on some training images is 0.000" in diagnosis.fine[0].text
+
+
+@pytest.mark.parametrize(("steps", "is_a_gap"), [(75, False), (3000, True)])
+def test_a_moving_average_that_lags_is_no_gap(steps, is_a_gap):
+    history = {"loss": [0.1], "accuracy": [1.0], "val_loss": [2.0], "val_accuracy": [0.3]}
+    subject = Subject("net", kzoo.create_model("mlp", classes=10, input_shape=(4, 4, 1)), steps=steps, history=history)
+    subject.recipe = kzoo.Recipe("a/b", model="mlp", ema=0.999)
+    diagnosis = Diagnosis("net")
+    check_history(subject, diagnosis)
+    assert (GAP in diagnosis.kinds) == is_a_gap
+    if not is_a_gap:
+        assert "to 93% after 75 steps: train longer, or lower ema" in diagnosis.unchecked[0].text
+
+
+@pytest.mark.parametrize(("ema", "kinds"), [(None, ("BatchNorm statistics",)), (0.999, ())])
+def test_batch_norm_does_not_have_to_fit_a_moving_average_that_lags(ema, kinds):
+    """The layer's moving averages fit other weights: with them, class 0 is predicted for every image."""
+    inputs = keras.Input((1, 1, 2))
+    norm = keras.layers.BatchNormalization()
+    model = keras.Model(inputs, keras.layers.Activation("linear")(norm(keras.layers.Flatten()(inputs))))
+    norm.set_weights([np.ones(2), np.zeros(2), np.array([-50.0, 0.0]), np.ones(2)])
+    subject = Subject("net", model, steps=75, recipe=kzoo.Recipe("a/b", model="mlp", ema=ema))
+    subject.labels = np.arange(128) % 2
+    subject.images = np.eye(2)[subject.labels].reshape(128, 1, 1, 2)
+    diagnosis = Diagnosis("net")
+    check_batch_norm(subject, diagnosis)
+    assert diagnosis.kinds == kinds
+    assert len(diagnosis.unchecked) == (ema is not None)

@@ -193,6 +193,24 @@ def test_a_failing_probe_is_reported_once_and_ends_no_training():
         fit([GradientFlowCallback(IMAGES[:5, :4], LABELS[:5])])
 
 
+@pytest.mark.usefixtures("eagerly_once")
+def test_a_measurement_that_fails_leaves_no_empty_history():
+    class Limited(keras.layers.Layer):
+        def call(self, x):
+            if x.shape[0] == 5:
+                raise ValueError("out of memory")
+            return x
+
+    x = keras.Input((8, 8, 1))
+    model = keras.Model(x, keras.layers.Dense(10)(keras.layers.Flatten()(Limited()(x))))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    callback = GradientFlowCallback(IMAGES[:5], LABELS[:5], strict=False)
+    with pytest.warns(UserWarning, match="gradient flow is not recorded"):
+        model.fit(IMAGES[:4], LABELS[:4], callbacks=[callback], verbose=0)
+    assert callback.history is None
+    assert callback.state() == {"flow": None}
+
+
 def test_history_as_json():
     table = np.array([[1.23456e-9, np.inf], [2, 3]])
     history = FlowHistory(("a", "b"), (0, 1), table, np.array([[np.nan, np.nan], [1e-3, 0.12346]]))

@@ -19,6 +19,7 @@ def test_digits_are_explained_by_their_pixels(digits):
     assert probe.accuracy > 0.9
     assert probe.better_than_chance
     assert probe.chance == np.bincount(digits[1]).max() / 900
+    assert probe.separation is None
     pairs = probe.pair_accuracies()
     np.testing.assert_allclose(pairs, pairs.T)
     assert np.nanmin(pairs) > 0.95
@@ -30,6 +31,20 @@ def test_shuffled_labels_are_not():
     probes = [linear_probe(images, np.random.default_rng(s).permutation(labels)) for s in range(3)]
     assert not any(probe.better_than_chance for probe in probes)
     assert np.mean([np.nanmean(probe.pair_accuracies()) for probe in probes]) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(("rare", "classes"), [(12, 2), (50, 2), (10, 4)])
+def test_rare_classes_count_although_guessing_the_frequent_one_is_nearly_as_accurate(rare, classes):
+    arrays = load("digits")
+    labels = np.where(arrays.labels > 10 - classes, arrays.labels - (10 - classes), 0)
+    kept = np.concatenate([np.flatnonzero(labels == label)[: rare if label else None] for label in range(classes)])
+    images, labels = arrays.images[kept], labels[kept]
+    probe = linear_probe(images, labels)
+    assert probe.accuracy - probe.chance < 0.02
+    assert probe.separation > 0.95
+    assert probe.better_than_chance
+    probes = [linear_probe(images, np.random.default_rng(s).permutation(labels), seed=s) for s in range(3)]
+    assert not any(probe.better_than_chance for probe in probes)
 
 
 def test_texture_is_seen_where_the_mean_colour_is_the_same():

@@ -1,10 +1,17 @@
 import xml.etree.ElementTree as ET
 
+import keras
 import matplotlib
 import numpy as np
 import PIL.Image
 import pytest
 
+from kzoo.diagnostics.activations import activation_statistics, plot_activations
+from kzoo.diagnostics.calibration import calibration, plot_reliability
+from kzoo.diagnostics.confusion import Mistake, confusion, plot_confusion, plot_mistakes, plot_per_class
+from kzoo.diagnostics.curves import plot_learning_curves
+from kzoo.diagnostics.feature_maps import plot_feature_maps
+from kzoo.diagnostics.parallel_coordinates import Axis, plot_parallel_coordinates
 from kzoo.diagnostics.plots import (
     COLORS,
     check_output,
@@ -15,6 +22,8 @@ from kzoo.diagnostics.plots import (
     sequential_colors,
     thin_ticks,
 )
+from kzoo.diagnostics.receptive_field.effective import effective_field
+from kzoo.diagnostics.receptive_field.plots import plot_effective_fields
 from kzoo.errors import InputError
 
 
@@ -93,3 +102,33 @@ def test_colours_and_ticks():
     assert [label.get_text() for label in axes.get_xticklabels()] == [str(i) for i in range(0, 100, 5)]
     thin_ticks(axes.xaxis, [])
     assert not axes.get_xticklabels()
+
+
+NAMES = ("US$ or HK$", "a_$x^^$")  # between two dollar signs, Matplotlib would draw a formula, or refuse it
+
+
+def named_layers():
+    x = keras.Input((6, 6, 1), name="x")
+    layers = [keras.layers.Conv2D(2, 3, name=name, padding="same") for name in NAMES]
+    return keras.Model(x, keras.layers.Flatten()(layers[1](layers[0](x))))
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda: plot_confusion(confusion([0, 1, 1], [0, 1, 0], NAMES)),
+        lambda: plot_per_class(confusion([0, 1, 1], [0, 1, 0], NAMES)),
+        lambda: plot_mistakes(np.zeros((1, 8, 8, 1)), [Mistake(0, 0, 1, 0.9, 0.1)], NAMES),
+        lambda: plot_reliability(dict.fromkeys(NAMES, calibration([0, 1], np.eye(2)))),
+        lambda: plot_learning_curves({name: {"loss": [2.0, 1.0]} for name in NAMES}),
+        lambda: plot_parallel_coordinates([Axis(NAMES[0], [NAMES[1], "b"], "levels")], [0.1, 0.2], score="s"),
+        lambda: plot_feature_maps(named_layers(), np.zeros((6, 6, 1))),
+        lambda: plot_activations(activation_statistics(named_layers(), np.zeros((1, 6, 6, 1)))),
+        lambda: plot_effective_fields([effective_field(named_layers(), name, count=1) for name in NAMES]),
+    ],
+)
+def test_dollar_signs_in_names_are_no_formulas(plot):
+    save_figure(plot(), "names.svg")
+    texts = [element.text or "" for element in ET.parse("names.svg").iter("{http://www.w3.org/2000/svg}text")]
+    for name in NAMES:
+        assert any(name in text for text in texts), texts

@@ -219,6 +219,18 @@ def test_failed_run_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ({"test": 359}, "The run did not read its test part, as no trial of a search does."),
+        ({}, "The data has no test"),
+    ],
+)
+def test_a_page_says_why_there_is_no_test_score(sizes, why, tmp_path):
+    record = undrawn(SMALL, test=None, sizes={"drawn": 100, "train": 100, "validation": 20, **sizes})
+    assert Page(run_page(record, tmp_path / "page.html")).text.count(why) == 2  # confusion matrix, mistakes
+
+
+@pytest.mark.parametrize(
     "lack",
     [
         {"history": {}, "epochs": 0, "best": None, "last": None, "train": None, "test": None, "status": "failed"},

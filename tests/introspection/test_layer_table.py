@@ -11,7 +11,7 @@ from kzoo.errors import InputError
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models import VGG08, create_model
 
-L = keras.layers
+L, ops = keras.layers, keras.ops
 
 
 def rows(model):
@@ -114,6 +114,26 @@ def test_layers_whose_work_cannot_be_counted_are_named():
     x = L.MultiHeadAttention(2, 3, name="attention")(image, image)
     table = layer_table(keras.Model(image, L.LSTM(3, name="memory")(L.LayerNormalization()(x))))
     assert table.uncounted == ("attention", "memory")
+    assert table.multiply_adds == 0
+    assert repr(table).endswith("0 multiply-adds an image without those of attention, memory)")
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: ops.dot_product_attention(x, x, x),
+        lambda x: ops.tensordot(x, np.ones((4, 2), "float32"), axes=1),
+        lambda x: ops.conv(x, np.ones((3, 3, 4, 2), "float32")),
+        lambda x: ops.depthwise_conv(x, np.ones((3, 3, 4, 1), "float32")),
+        lambda x: ops.inner(x, np.ones((2, 4), "float32")),
+        lambda x: ops.fft2((x, ops.zeros_like(x)))[0],
+        lambda x: ops.vectorized_map(lambda image: ops.square(image), x),
+    ],
+)
+def test_operations_whose_work_cannot_be_counted_are_named(operation):
+    image = keras.Input((5, 6, 4))
+    table = layer_table(keras.Model(image, operation(image) + 1.0))
+    assert len(table.uncounted) == 1
     assert table.multiply_adds == 0
 
 

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
 
 import kzoo
 from kzoo import Choice, InputError, IntRange, Range, RecipeHyperModel
+from kzoo.search.hypermodel import Rejected
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -126,3 +128,13 @@ def test_an_option_that_the_builder_does_not_take_is_refused():
     search = kzoo.Search("own", RECIPE, {"model_options.filter": IntRange(2, 4)})
     with pytest.raises(InputError, match="did you mean 'filters'"):
         kzoo.run_search(search, "own", progress=False)
+
+
+def test_a_model_whose_work_cannot_be_counted_is_not_compared_with_the_limit():
+    inputs = keras.Input((4, 4))
+    attended = keras.layers.MultiHeadAttention(1, 2, name="attention")(inputs, inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(attended)))
+    with pytest.raises(InputError, match="max_multiply_adds=1000: the multiply-adds of attention cannot be counted"):
+        RecipeHyperModel(RECIPE, SPACE, max_multiply_adds=1000).check_limits(model)
+    with pytest.raises(Rejected, match="32 multiply-adds exceed the limit of 31"):
+        RecipeHyperModel(RECIPE, SPACE, max_multiply_adds=31).check_limits(model)

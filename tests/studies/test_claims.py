@@ -123,6 +123,10 @@ def test_gradients_that_are_not_finite_have_no_ratio(made):
     results = BudgetRecords(STUDY, "full", {"a": [made(RECIPES["a"], gradient_flow=flow)]})
     names = ("gradient_ratio_start", "gradient_ratio_end", "gradient_change")
     assert [results.values("a", name) for name in names] == [[], [0.5], []]
+    later = {"epochs": [1, 2], "gradients": [[1.0, 1.0], [1.0, 2.0]]}  # measured after training had begun
+    for changes, values in (({"epochs": [], "gradients": []}, [[], [], []]), (later, [[], [0.5], []])):
+        results = BudgetRecords(STUDY, "full", {"a": [made(RECIPES["a"], gradient_flow=flow | changes)]})
+        assert [results.values("a", name) for name in names] == values
 
 
 def test_the_gap_is_as_precise_as_the_test_accuracy(made):

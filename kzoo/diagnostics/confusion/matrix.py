@@ -119,10 +119,10 @@ def run_confusion(run: Any) -> Confusion:
     """The confusion matrix in a finished run's record: the test part, with the best epoch's weights.
 
     Raises:
-        InputError: the run is not finished or has no test part.
+        InputError: the run is not finished, failed or was not tested.
     """
     if run.result.confusion is None:
-        raise InputError(f"run {str(run.directory)!r} has no confusion matrix: it failed, or has no test part")
+        raise InputError(f"run {str(run.directory)!r} has no confusion matrix. {run.result.why_untested()}".rstrip())
     return Confusion(counts.from_json(run.result.confusion), tuple(run.class_names))
 
 

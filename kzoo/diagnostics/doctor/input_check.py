@@ -20,7 +20,7 @@ from kzoo.models.registry import create_model, get_variant, names_set
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import ChannelStatistics
-from kzoo.training.build import Data, build_model, load_parts, prepare_model
+from kzoo.training.build import Data, build_model, load_parts, prepare_model, seed_and_freeze
 from kzoo.training.checkpoint import load_latest
 from kzoo.training.directory import check_structure, custom_model
 from kzoo.training.finding import named_or_refused
@@ -101,6 +101,8 @@ def _of_run(run: Run, data_dir: str | Path | None, seed: int, *, custom_images: 
             check_structure(run.directory, made)
         if data is not None:
             prepare_model(made, run.recipe, data)  # freezes what the recipe freezes
+        else:
+            seed_and_freeze(made, run.recipe)
         return made
 
     # The network with the best epoch's weights, if there are any.
@@ -164,7 +166,9 @@ def _of_name(recipe: Recipe, name: str | None, data_dir: str | Path | None, seed
             prepare_model(made, recipe, data)
             return made
         shape = _shape_of_recipe(recipe)
-        return create_model(recipe.model, **recipe.model_options) if shape is None else build_model(recipe, shape)
+        made = create_model(recipe.model, **recipe.model_options) if shape is None else build_model(recipe, shape)
+        seed_and_freeze(made, recipe)
+        return made
 
     # The untrained network.
     model = initial()

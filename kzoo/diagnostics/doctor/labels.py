@@ -6,7 +6,7 @@ import numpy as np
 
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent
 from kzoo.diagnostics.doctor.subject import Subject
-from kzoo.diagnostics.linear_probe import LinearProbe, linear_probe
+from kzoo.diagnostics.linear_probe import LinearProbe, deviation, linear_probe
 
 LABELS, MISSING, PAIRS = "labels not explained by pixels", "class never occurs", "indistinguishable classes"
 ENOUGH = 200
@@ -61,10 +61,16 @@ def check_labels(subject: Subject, diagnosis: Diagnosis) -> None:
         "images": probe.images,
         "classes": len(probe.classes),
     }
+    if probe.separation is not None:
+        seen += (
+            f"; it distinguishes this class from the others in {percent(probe.separation)} of cases, guessing in 50%"
+        )
+        values["separation"] = probe.separation
 
     # If pixels do not explain the labels, pairs mean nothing either.
     if not probe.better_than_chance:
-        evidence = f"{seen}: no better than chance (probability of this accuracy by luck: {digits(probe.p_value)})."
+        what = "accuracy" if probe.separation is None else "separation"
+        evidence = f"{seen}: no better than chance (probability of this {what} by luck: {digits(probe.p_value)})."
         suggestion = (
             "look at some images and their labels. Usual causes: images and labels shuffled or filtered separately, "
             "labels shifted by one file, or labels that belong to another dataset."
@@ -134,7 +140,7 @@ def _check_pairs(subject: Subject, probe: LinearProbe, diagnosis: Diagnosis) -> 
     for row, column in zip(rows, columns, strict=True):
         pair = (int(probe.classes[row]), int(probe.classes[column]))
         sizes = [int((probe.labels == index).sum()) for index in (row, column)]
-        if usual < WELL or usual - 0.5 < POWER * _deviation(*sizes):
+        if usual < WELL or usual - 0.5 < POWER * deviation(*sizes):
             continue  # too few images: a pair that differs might look the same
         judged += 1
         if accuracies[row, column] - 0.5 < ALIKE * (usual - 0.5):
@@ -180,9 +186,4 @@ def _closer_look(subject: Subject, pair: tuple[int, int]) -> tuple[float, int] |
         return None
     accuracy = float(probe.pair_accuracies()[0, 1])
     sizes = np.bincount(probe.labels)
-    return None if accuracy - 0.5 > LUCK * _deviation(*sizes) else (accuracy, probe.images)
-
-
-def _deviation(one: int, other: int) -> float:
-    """Standard deviation of how often a probe tells which is which, if both classes are the same (Mann-Whitney)."""
-    return float(np.sqrt((one + other + 1) / (12 * one * other)))
+    return None if accuracy - 0.5 > LUCK * deviation(*sizes) else (accuracy, probe.images)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kzoo import notebook
+from kzoo.files import finite
 
 KINDS: dict[str, str] = {
     "inputs out of range": "Pixels are on a different scale than the network expects.",
@@ -85,11 +86,11 @@ class Diagnosis:
         return tuple(dict.fromkeys(finding.kind for finding in self.findings))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data: subject, healthy, findings, fine, unchecked."""
+        """As JSON data: subject, healthy, findings, fine, unchecked; None replaces numbers that are not finite."""
         return {
             "subject": self.subject,
             "healthy": self.healthy,
-            "findings": [{**dataclasses.asdict(one), "layers": list(one.layers)} for one in self.findings],
+            "findings": [finite(dataclasses.asdict(one)) for one in self.findings],
             "fine": [dataclasses.asdict(note) for note in self.fine],
             "unchecked": [dataclasses.asdict(note) for note in self.unchecked],
         }

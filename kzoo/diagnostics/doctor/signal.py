@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -167,7 +169,10 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Compare the gradients of the first and last layers; returns whether training can continue."""
     # The loss before any step must be finite.
     images, labels = subject.probe(GRADIENT_IMAGES)
-    loss, gradients = parameter_gradients(subject.model, images, labels)
+    with _classifier_started(subject) as started:
+        loss, gradients = parameter_gradients(subject.model, images, labels)
+        rows = kernel_gradients(subject.model, gradients)
+        sizes = [np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows]
     guess = float(np.log(subject.classes))
     if not np.isfinite(loss):
         evidence = f"The loss on {len(images)} images is {loss} before any step."
@@ -176,9 +181,8 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         return False
 
     # Mean absolute gradients by layer, which must be finite too.
-    rows = kernel_gradients(subject.model, gradients)
     means = np.array([np.abs(gradient, dtype=np.float64).mean() for _, _, gradient in rows])
-    weights = np.array([np.abs(keras.ops.convert_to_numpy(kernel(layer))).mean() for _, layer, _ in rows], np.float64)
+    weights = np.array(sizes, np.float64)
     paths = tuple(path for path, _, _ in rows)
     infinite = tuple(path for path, mean in zip(paths, means, strict=True) if not np.isfinite(mean))
     if infinite:
@@ -189,8 +193,11 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         suggestion = "look for a square root, power or norm of zero, where the slope is infinite: add 1e-6 before it."
         diagnosis.findings.append(Finding(NOT_FINITE, infinite, evidence, {"loss": loss}, suggestion))
         return False
-    if len(rows) < 2 or means.max() == 0:
+    zero = [path for (path, layer, _), size in zip(rows, sizes, strict=True) if not size and not _is_prelu(layer)]
+    if len(rows) < 2 or means.max() == 0 or (zero and means[0] == 0):
         text = "all gradients are zero" if len(rows) > 1 else "the network has fewer than two layers with a kernel"
+        if zero and len(rows) > 1:
+            text = f"no gradient reaches {paths[0]} before the first step: the kernel of {some(zero, 3)} starts at zero"
         diagnosis.unchecked.append(Note(GRADIENTS, text))
         return True
 
@@ -208,6 +215,7 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
     seen = f"the mean gradient of the first layer, {paths[0]}, is {digits(ratio)} times that of the last, {paths[-1]}"
     if np.isfinite(factor):
         seen += f" (a factor of {digits(factor)} a layer towards the input, over {len(rows)} layers)"
+    seen += started
     small = relative[0] < 1e-8 and loss > 0.9 * guess
     if ratio < VANISHED or small:
         if small and ratio >= VANISHED:
@@ -231,6 +239,30 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         return False
     diagnosis.fine.append(Note(GRADIENTS, seen))
     return True
+
+
+@contextlib.contextmanager
+def _classifier_started(subject: Subject) -> Iterator[str]:
+    """Give the last kernel random values during a block if it is all zero, because then no gradient passes through it.
+
+    Yields the words that say so; empty if the kernel is as it was.
+    """
+    layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
+    last = next((pair for pair in reversed(layers) if not _is_prelu(pair[1])), None)
+    if last is None or np.any(keras.ops.convert_to_numpy(kernel(last[1]))):
+        yield ""
+        return
+    weight = kernel(last[1])
+    weight.assign(keras.initializers.GlorotUniform(seed=subject.seed)(weight.shape, dtype=weight.dtype))
+    try:
+        yield f"; the kernel of {last[0]} starts at zero, and was measured with random values"
+    finally:
+        weight.assign(keras.ops.zeros_like(weight))
+
+
+def _is_prelu(layer: Any) -> bool:
+    """Whether a layer's kernel is the slopes of a PReLU, which start at zero."""
+    return isinstance(layer, keras.layers.PReLU)
 
 
 AGAINST_EXPLODING = (

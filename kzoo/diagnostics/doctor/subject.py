@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.diagnostics.doctor.report import percent
 from kzoo.diagnostics.random_images import input_shape, random_images
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import prepare_images
@@ -18,6 +19,8 @@ from kzoo.introspection.outputs import class_outputs
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
 
+LAG = 0.05
+"""Share of the initial weights in a moving average above which its accuracy says nothing about the trained weights."""
 PROBE = 64
 """Images of the probe batch that goes through the network."""
 
@@ -75,6 +78,16 @@ class Subject:
     def finite(self) -> bool:
         """Whether all pixels are finite numbers."""
         return self.images is None or self.images.dtype.kind != "f" or bool(np.isfinite(self.images).all())
+
+    @property
+    def lagging(self) -> str:
+        """In words, that the network's weights are a moving average that lags behind; empty if they are not."""
+        average = self.recipe.ema if self.recipe else None
+        share = 0.0 if average is None or not self.steps else average**self.steps
+        if share <= LAG:
+            return ""
+        text = f"the weights are a moving average, which still consists of the initial weights to {percent(share)}"
+        return f"{text} after {self.steps} steps: train longer, or lower ema"
 
     def name(self, label: int) -> str:
         """A class in words: its index, and its name if that says more."""

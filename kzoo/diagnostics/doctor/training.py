@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kzoo.diagnostics.doctor.guessing import guessing, loss_without_penalties
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.introspection.gradients import LossProbe
@@ -24,8 +25,8 @@ STEPS = 10
 """Trial steps on one batch."""
 RATIO_HIGH, RATIO_LOW = 0.5, 1e-6
 """Limits of the change of a kernel in one step divided by its size (mean absolute values, median over layers)."""
-STILL, FEWEST_STEPS = 0.985, 100
-"""A loss above `STILL` times the loss of guessing has not moved, which is normal before `FEWEST_STEPS` steps."""
+FEWEST_STEPS = 100
+"""Before this many steps, it is normal that the loss has not moved."""
 FEW_STEPS = 1000
 """Before this many steps, a loss that still falls means that training was too short, not that nothing is learned."""
 
@@ -45,22 +46,17 @@ def check_history(subject: Subject, diagnosis: Diagnosis) -> bool:
             diagnosis.unchecked.append(Note(check, "needs a run that was trained for an epoch or more"))
         return True
     _check_moving(subject, losses, diagnosis)
-    _check_gap(history, diagnosis)
+    _check_gap(subject, diagnosis)
     return True
 
 
 def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -> None:
-    # The loss of guessing, by the frequencies of the classes if they are known.
-    guess = math.log(subject.classes)
-    if subject.labels is not None:
-        shares = np.bincount(subject.labels, minlength=subject.classes) / len(subject.labels)
-        guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-
-    # Compare the training loss with it.
-    last, best = losses[-1], min(losses)
+    # Compare the training loss with that of guessing.
+    limits = guessing(subject, subject.labels)
+    guess, last, best = limits.loss, losses[-1], min(losses)
     seen = f"training loss {digits(losses[0])} in the first epoch, {digits(last)} in epoch {len(losses)}"
     seen += f"; guessing gives {digits(guess)}"
-    if best <= STILL * guess:
+    if limits.beaten_by(best):
         diagnosis.fine.append(Note(MOVING, seen))
     elif subject.steps is not None and subject.steps < FEWEST_STEPS:
         text = f"only {subject.steps} steps so far, {FEWEST_STEPS} are needed to judge ({seen})"
@@ -68,7 +64,7 @@ def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -
     elif _still_falling(losses, guess, subject.steps):
         text = f"trained too short to judge: {subject.steps} steps, and the loss still falls ({seen}); train longer"
         diagnosis.unchecked.append(Note(MOVING, text))
-    else:
+    elif not _explained_by_penalties(subject, seen, diagnosis):
         suggestion = (
             "see the other findings; if there are none, change the learning rate tenfold, first down, then up, and "
             "check that images and labels belong together."
@@ -76,6 +72,22 @@ def _check_moving(subject: Subject, losses: list[float], diagnosis: Diagnosis) -
         values = {"first": losses[0], "last": last, "best": best, "guess": guess, "epochs": len(losses)}
         evidence = f"{sentence(seen)}: nothing was learned."
         diagnosis.findings.append(Finding(MOVING, (), evidence, values, suggestion))
+
+
+def _explained_by_penalties(subject: Subject, seen: str, diagnosis: Diagnosis) -> bool:
+    """Note it if only penalties (of regularizers, for example) hold the training loss above that of guessing."""
+    measured = loss_without_penalties(subject)
+    if measured is None:
+        if subject.model.losses:
+            text = f"the training loss includes penalties; to leave them out, it {subject.needs_images} ({seen})"
+            diagnosis.unchecked.append(Note(MOVING, text))
+        return bool(subject.model.losses)
+    loss, guess = measured
+    if not guess.beaten_by(loss):
+        return False
+    text = f"{seen}; without penalties, the loss on some training images is {digits(loss)}"
+    diagnosis.fine.append(Note(MOVING, f"{text}, where guessing gives {digits(guess.loss)}"))
+    return True
 
 
 def _still_falling(losses: list[float], guess: float, steps: int | None) -> bool:
@@ -88,14 +100,19 @@ def _still_falling(losses: list[float], guess: float, steps: int | None) -> bool
     return falls >= 0.75 * (len(losses) - 1) and losses[0] - losses[-1] > 0.002 * guess
 
 
-def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
+def _check_gap(subject: Subject, diagnosis: Diagnosis) -> None:
+    history = subject.history
     if "val_accuracy" not in history:
         diagnosis.unchecked.append(Note(GAP, "the run had no validation images"))
         return
     train, validation = history["accuracy"][-1], history["val_accuracy"][-1]
     lowest, last = min(history["val_loss"]), history["val_loss"][-1]
     seen = f"accuracy {percent(train)} on training and {percent(validation)} on validation images in the last epoch"
-    if train - validation > 0.2:
+    if train - validation <= 0.2:
+        diagnosis.fine.append(Note(GAP, seen))
+    elif subject.lagging:
+        diagnosis.unchecked.append(Note(GAP, f"{subject.lagging} ({seen})"))
+    else:
         best = history["val_loss"].index(lowest) + 1
         if last > 1.1 * lowest:
             seen += f"; validation loss {digits(last)}, up from its lowest value, {digits(lowest)}, in epoch {best}"
@@ -106,8 +123,6 @@ def _check_gap(history: dict[str, list[float]], diagnosis: Diagnosis) -> None:
         )
         evidence = f"{sentence(seen)}."
         diagnosis.findings.append(Finding(GAP, (), evidence, values, suggestion))
-    else:
-        diagnosis.fine.append(Note(GAP, seen))
 
 
 def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
@@ -136,11 +151,11 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     losses, ratios = trial_steps(model, images, labels, optimizer)
     name = type(optimizer).__name__.removeprefix("Coupled")
     guess = math.log(subject.classes)
-    change = float(np.median(np.nan_to_num(ratios[0], nan=np.inf)))
+    zero = np.array([not weights.any() for weights in map(keras.ops.convert_to_numpy, _kernels(model))])
+    change, words = _median_change(ratios[0], zero)
     seen = (
-        f"at {digits(rate)} ({name}), the first step changes weights by {digits(change)} times their size (median "
-        f"of layers); in {len(losses) - 1} steps on {len(images)} images the loss goes from {digits(losses[0])} to "
-        f"{digits(losses[-1])}"
+        f"at {digits(rate)} ({name}), {words}; in {len(losses) - 1} steps on {len(images)} images the loss goes from "
+        f"{digits(losses[0])} to {digits(losses[-1])}"
     )
 
     # Too high if the loss rises or weights change too much, too low if nothing changes.
@@ -150,17 +165,33 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     large = change > RATIO_HIGH and not getattr(optimizer, "normalize", False)  # Muon's steps are as large as kernels
     if not np.isfinite(losses).all() or min(settled) > 1.5 * start or large:
         evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
-        lower = rate * min(0.1, 0.01 / change) if np.isfinite(change) else rate / 100
+        lower = rate * min(0.1, 0.01 / max(change, 1e-12)) if np.isfinite(change) else rate / 100
         suggestion = f"lower the learning rate, to about {_rounded(lower)} first."
         diagnosis.findings.append(Finding(HIGH, (), evidence, values, suggestion))
         return False
-    if change < RATIO_LOW and losses[-1] > 0.99 * losses[0] and not rises:
+    if change < RATIO_LOW and losses[-1] > 0.99 * losses[0] and not rises and not np.isinf(ratios[0][zero]).any():
         evidence = f"{sentence(seen)}; 0.001 to 0.1 times is usual."
         suggestion = f"raise the learning rate, to about {_rounded(min(rate * 0.005 / max(change, 1e-12), 1.0))} first."
         diagnosis.findings.append(Finding(LOW, (), evidence, values, suggestion))
         return False
     diagnosis.fine.append(Note(RATE, seen))
     return True
+
+
+def _kernels(model: keras.Model) -> list[Any]:
+    return [kernel(layer) for _, layer in find_layers(model) if kernel(layer) is not None]
+
+
+def _median_change(ratios: np.ndarray, zero: np.ndarray) -> tuple[float, str]:
+    """The median of the changes of kernels (layers,), and what it means; NaN if all kernels start at zero.
+
+    Kernels that start at `zero` (layers,) are left out: a step changes them by infinitely many times their size.
+    """
+    if zero.all():
+        return math.nan, "all kernels start at zero"
+    change = float(np.median(np.nan_to_num(ratios[~zero], nan=np.inf)))
+    layers = "layers that do not start at zero" if zero.any() else "layers"
+    return change, f"the first step changes weights by {digits(change)} times their size (median of {layers})"
 
 
 def trial_optimizer(recipe: Recipe, images: int) -> keras.optimizers.Optimizer:
@@ -186,7 +217,7 @@ def trial_steps(
         absolute value: (steps, layers).
     """
     # Keep the variables.
-    kernels = [kernel(layer) for _, layer in find_layers(model) if kernel(layer) is not None]
+    kernels = _kernels(model)
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
 
     # Measure the loss and the change of each kernel step by step.

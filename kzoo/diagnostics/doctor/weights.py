@@ -99,9 +99,14 @@ def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:
         following = users.get(call.outputs[0], [])
         while len(following) == 1 and isinstance(following[0].layer, keras.layers.BatchNormalization):
             following = users.get(following[0].outputs[0], [])
-        if following and all(isinstance(user.layer, keras.layers.Add) for user in following):
+        if following and all(_adds(user.layer) for user in following):
             ends.add(paths[id(call.layer)])
     return ends
+
+
+def _adds(layer: Any) -> bool:
+    """Whether it is an `Add` layer, or the operation ``x + y``, whose class has no public name."""
+    return isinstance(layer, keras.layers.Add) or type(layer).__name__ == "Add"
 
 
 def _depthwise(layer: Any) -> bool:
@@ -228,6 +233,9 @@ def _check_modes(subject: Subject, layers: list[tuple[str, Any]], diagnosis: Dia
     )
     if share[True] - share[False] < 0.2:
         diagnosis.fine.append(Note(BATCH_NORM, shown))
+        return
+    if subject.lagging:  # BatchNorm's averages follow the trained weights
+        diagnosis.unchecked.append(Note(BATCH_NORM, f"{subject.lagging} ({shown})"))
         return
     values = {"batch": share[True], "moving": share[False], "images": len(images)}
     suggestion = (

@@ -77,7 +77,7 @@ def plot_gradient_heatmap(flow: FlowHistory | Mapping[str, Any], *, title: str =
 def _history(flow: Any) -> FlowHistory:
     history = flow if isinstance(flow, FlowHistory) else FlowHistory.from_dict(flow) if flow else None
     if history is None or not history.epochs or not history.layers:
-        raise InputError("gradient_flow is empty: the run was trained without diagnostics")
+        raise InputError("gradient_flow is empty: the run was trained without diagnostics, or they failed")
     return history
 
 

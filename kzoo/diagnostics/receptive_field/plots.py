@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from kzoo.checks import whole
-from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, new_figure
+from kzoo.diagnostics.plots import COLORS, SEQUENTIAL, literal, new_figure
 from kzoo.diagnostics.receptive_field.effective import EffectiveField
 from kzoo.diagnostics.receptive_field.table import FieldRow
 from kzoo.errors import InputError
@@ -59,7 +59,7 @@ def plot_effective_fields(fields: Sequence[EffectiveField], columns: int = 4, no
             axes.add_patch(Rectangle(corner, width, height, fill=False, color=COLORS[1], linewidth=1.5))
             drawn.append((*corner, width, height))
         larger |= _show_whole(axes, field.map.shape, drawn)
-        axes.set_title(f"{field.model}\n{field.layer}", fontsize=9)
+        axes.set_title(literal(f"{field.model}\n{field.layer}"), fontsize=9)
         text = f"exact {size}, 95% radius {field.radius:.1f}, deviation {field.deviation:.1f}"
         axes.set_xlabel("\n".join([text.replace(", 95", "\n95"), *notes[number : number + 1]]), fontsize=9)
 

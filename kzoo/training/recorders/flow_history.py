@@ -80,6 +80,12 @@ class FlowHistory:
         return cls(layers, epochs, *tables)
 
 
+def recorded_flow(record: Any) -> Mapping[str, Any] | None:
+    """The gradient flow of a record; None if it has none, or holds no measurement (early records of a failed probe)."""
+    flow: Mapping[str, Any] | None = getattr(record, "gradient_flow", None)
+    return flow if flow and flow.get("layers") and flow.get("epochs") else None
+
+
 def rounded(value: float, digits: int) -> float | None:
     """A number with this many significant digits, as records hold it; None if it is not finite."""
     return float(f"{value:.{digits}g}") if np.isfinite(value) else None

@@ -96,19 +96,18 @@ class GradientFlowCallback(keras.callbacks.Callback):
     def _begin(self, epoch: int) -> None:
         self._probe = KernelProbe(self.model, self._images, self._labels)
         if self.history is None:  # otherwise another process has measured it
-            nothing = np.empty((0, len(self._probe.layers)))
-            self.history = FlowHistory(self._probe.layers, (), nothing, nothing)
             self._record(self._probe, epoch)
 
     def _record(self, probe: KernelProbe, epoch: int) -> None:
-        assert self.history is not None
         ratio = np.full(len(probe.layers), np.nan)
         if self._before is not None:
             pairs = zip(probe.weights(), self._before, strict=True)
             change = [[a - b for a, b in zip(now, then, strict=True)] for now, then in pairs]
             ratio = relative_change(mean_absolute(change), mean_absolute(self._before))
         gradients = mean_absolute(probe.by_layer(probe.loss_and_gradients().gradients))
-        self.history = self.history.with_epoch(epoch, gradients, ratio)
+        nothing = np.empty((0, len(probe.layers)))
+        history = self.history or FlowHistory(probe.layers, (), nothing, nothing)
+        self.history = history.with_epoch(epoch, gradients, ratio)
         self._before = None
 
     def state(self) -> dict[str, Any]:
