@@ -17,7 +17,7 @@ from keras import ops
 
 from kzoo.errors import InputError
 from kzoo.introspection import backends
-from kzoo.introspection.layers import check_built, find_layer
+from kzoo.introspection.layers import check_built, find_layer, find_layers
 from kzoo.introspection.outputs import class_outputs
 
 __all__ = [
@@ -29,6 +29,10 @@ __all__ = [
     "layer_outputs",
     "parameter_gradients",
 ]
+
+
+SCALES = (2.0**15, 2.0**12, 2.0**9, 2.0**6, 2.0**3, 1.0)
+"""Factors on the loss of a network that computes in float16, as in training: without one, small gradients become 0."""
 
 
 class LossGradients(NamedTuple):
@@ -68,19 +72,27 @@ class LossProbe:
         chosen = {id(variable) for variable in self._trained}
         self._others = [variable for variable in model.variables if id(variable) not in chosen]
         self._compute = backends.compiled(self._gradients) if compiled else self._gradients
+        in_float16 = any(getattr(layer, "compute_dtype", "") == "float16" for _, layer in find_layers(model))
+        self._scales = SCALES if in_float16 else (1.0,)
 
     def __call__(self) -> LossGradients:
         """The loss with the model's current weights, and its gradients."""
-        with backends.separate_random():
-            loss, gradients = self._compute(backends.values(self._trained), backends.values(self._others))
-        return LossGradients(float(_numpy(loss)), [_numpy(gradient) for gradient in gradients])
+        for scale in self._scales:  # until no gradient is too large
+            values = (backends.values(self._trained), backends.values(self._others))
+            with backends.separate_random():
+                loss, tensors = self._compute(*values, *([] if scale == 1 else [ops.convert_to_tensor(scale)]))
+            gradients = [_numpy(tensor) / np.float32(scale) for tensor in tensors]
+            if all(np.isfinite(gradient).all() for gradient in gradients):
+                break
+        return LossGradients(float(_numpy(loss)) / scale, gradients)
 
-    def _gradients(self, trained: list[Any], others: list[Any]) -> tuple[Any, list[Any]]:
+    def _gradients(self, trained: list[Any], others: list[Any], scale: Any = None) -> tuple[Any, list[Any]]:
         def function(values: list[Any]) -> tuple[Any, list[Any]]:
             pairs = [*zip(self._trained, values, strict=True), *zip(self._others, others, strict=True)]
             with keras.StatelessScope(pairs):
                 outputs = self._called(self._images, training=self._training)
-                return self._loss(outputs), []
+                loss = self._loss(outputs)
+                return (loss if scale is None else loss * scale), []
 
         loss, _, gradients = backends.differentiate(function, trained)
         return loss, gradients

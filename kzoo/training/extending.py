@@ -51,7 +51,7 @@ def check_extensible(recipe: Recipe) -> None:
     """Refuse a recipe whose first epochs would differ if it had more epochs.
 
     Raises:
-        InputError: its schedule fills the run.
+        InputError: its schedule or lookahead fills the run.
     """
     kind = recipe.schedule.kind
     if isinstance(recipe.schedule, FILL_THE_RUN):
@@ -61,6 +61,11 @@ def check_extensible(recipe: Recipe) -> None:
             f"extend: the rates of schedule {kind!r} depend on the number of epochs, so the run with epochs="
             f"{recipe.epochs} differs from its first epoch on; runs with the schedules {those} can be extended. "
             f"Train again without extend, or, {INSTEAD}"
+        )
+    if recipe.lookahead is not None and recipe.lookahead.power:
+        raise InputError(
+            f"extend: with lookahead.power={recipe.lookahead.power:g}, what lookahead keeps depends on the number of "
+            f"epochs; runs with lookahead.power=0 can be extended. Train again without extend, or, {INSTEAD}"
         )
 
 
@@ -87,6 +92,12 @@ def find_extended(
     if recipe.epochs <= extended.epochs:
         raise InputError(
             f"extend: run {str(directory)!r} has {extended.epochs} epochs: epochs must be greater, not {recipe.epochs}"
+        )
+    steps = -(-record.sizes["train"] // extended.batch_size)
+    if extended.warmup_epochs and round(extended.warmup_epochs * steps) >= extended.epochs * steps:
+        raise InputError(
+            f"extend: the warm-up of run {str(directory)!r} (warmup_epochs={extended.warmup_epochs:g}) was cut short "
+            f"by its end, so with more epochs its rates would differ; {INSTEAD}"
         )
     if identity(recipe.override(epochs=extended.epochs)) != record.digest:
         changed = "the file of initial_weights" if recipe.initial_weights is not None else "the model"

@@ -65,8 +65,9 @@ def train(
         extend: continue from the last checkpoint of a finished run of the same recipe with fewer epochs. That run is
             found in ``runs``, unless its directory is given here or instead of a recipe. It does not change: the new
             run has its own directory, and ends bit for bit like a run of all epochs at once. Schedules that
-            fill the run (cosine, linear, polynomial, one_cycle) cannot be extended.
+            fill the run (cosine, linear, polynomial, one_cycle), and a lookahead that does, cannot be extended.
         callbacks: added to kzoo's own callbacks. Their attributes (or `state()` and `restore(state)`) survive a kill.
+            A `keras.callbacks.ModelCheckpoint` saves the model that `kzoo.Run` returns, not compiled.
         progress: whether to show progress, or the rich console to show it on.
         checkpoint_minutes: time between checkpoints within an epoch, in addition to one at the end of each epoch.
         diagnostics: whether to record gradient flow and weight histograms (see `kzoo.training.recorders`), which
@@ -80,8 +81,8 @@ def train(
         unchanged if model, data and callbacks are the same as then.
 
     Raises:
-        InputError: recipe, data or directory cannot be used, or the run in the directory has another model (its code
-            has changed, say), other data or other callbacks; nothing was overwritten.
+        InputError: recipe, data, callbacks or directory cannot be used, or the run in the directory has another model
+            (its code has changed, say), other data or other callbacks; nothing was overwritten.
         RunFailed: the loss is not finite or the disk is full.
         KeyboardInterrupt: after SIGINT or SIGTERM; a checkpoint was written first.
 

@@ -18,6 +18,7 @@ from kzoo.recipes.contradictions import check_contradictions, surprises
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint
 from kzoo.training.callbacks.finite_guard import NotFinite
+from kzoo.training.callbacks.lists import check_callbacks
 from kzoo.training.checkpoint import RunState
 from kzoo.training.directory import (
     check_same_data,
@@ -46,6 +47,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     console = console_for(options.progress)
     if finished:
         return _finished(directory, model, options, console)
+    check_callbacks(options.callbacks or (), recipe)
 
     origin.describe_parts(recipe)  # notes the values that custom functions refer to, before they change some
 

@@ -180,7 +180,9 @@ class Trainer:
             minutes=options.checkpoint_minutes,
         )
         bar = [self.bar] if self.bar else []
-        self.callbacks = OnceList([_Opening(self), guard, *parts.all, *bar, self.checkpointer], self.view)
+        members = [_Opening(self), guard, *parts.all, *bar, self.checkpointer]
+        params = {"epochs": self.end, "steps": self.batches.steps, "verbose": 0}
+        self.callbacks = OnceList(members, self.view, self.stock, **params)
 
     def run(self) -> None:
         """Train to the last epoch, or until a callback stops training.
@@ -197,7 +199,9 @@ class Trainer:
 
         # Restore a run that has nothing left to train; train all others.
         if self.start is not None and (first >= self.end or stopped):
+            self.callbacks.on_train_begin()
             self.checkpointer.restore(self.start)
+            self.callbacks.end()  # the interruption may have come before it, and callbacks may change weights here
         else:
             self.batches.position(first, step)
             if step:

@@ -290,6 +290,34 @@ def test_layer_objects_and_mixed_precision():
     assert all(np.isfinite(gradient).all() and gradient.dtype == np.float32 for gradient in gradients)
 
 
+@pytest.mark.backend
+def test_small_gradients_are_measured_in_float16():
+    """The logits' gradients are below the smallest positive number of float16, 6e-8."""
+
+    def measured(policy):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        hidden = layers.Dense(3, dtype=policy, name="hidden")(inputs)
+        logits = layers.Dense(2, dtype=policy, kernel_initializer=keras.initializers.Constant([[3e-4, 0]] * 3))(hidden)
+        model = keras.Model(inputs, logits)
+        images = np.linspace(0, 1e-3, 20, dtype="float32").reshape(5, 4)
+        return parameter_gradients(model, images, np.zeros(5, int))
+
+    loss, gradients = measured("mixed_float16")
+    reference = measured("float32")
+    assert loss == pytest.approx(reference.loss, rel=1e-3)
+    assert 0 < np.abs(reference.gradients[0]).max() < 1e-7
+    for one, other in zip(gradients, reference.gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.02, atol=np.abs(other).max() * 0.01)
+
+
+def test_large_gradients_are_measured_in_float16():
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, layers.Dense(2, dtype="mixed_float16", kernel_initializer="zeros")(inputs))
+    _, (kernel, _) = parameter_gradients(model, np.full((2, 1), 2e3, "float32"), np.zeros(2, int))
+    np.testing.assert_allclose(kernel, [[-1e3, 1e3]], rtol=1e-3)
+
+
 def two_inputs():
     inputs = [keras.Input((4,), name="left"), keras.Input((4,), name="right")]
     return keras.Model(inputs, layers.Dense(3)(layers.Add()(inputs)), name="two")

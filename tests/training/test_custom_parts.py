@@ -33,6 +33,12 @@ def below_zero(rate, epoch, epochs):
 def no_optimizer(learning_rate):
     return "sgd"
 
+def stubborn(learning_rate):
+    return keras.optimizers.SGD(0.5)
+
+def by_itself(learning_rate):
+    return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(learning_rate, 100))
+
 def scaled(learning_rate):
     return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(learning_rate))
 """
@@ -112,6 +118,9 @@ def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epo
     [
         ({"schedule": "nets_under_test:below_zero"}, "must return a finite rate of 0 or more, not -0.1 in epoch 0"),
         ({"optimizer": "nets_under_test:no_optimizer"}, "must return a new keras.optimizers.Optimizer, not 'sgd'"),
+        ({"optimizer": "nets_under_test:stubborn"}, r"must use the learning rate that it is given, 0\.001: the recipe"),
+        ({"optimizer": "nets_under_test:by_itself"}, r"must use the learning rate that it is given, 0\.001"),
+        ({"optimizer": "nets_under_test:stubborn", "schedule": "linear"}, "that it is given, a schedule: the recipe"),
         ({"optimizer": "nets_under_test:scaled"}, "must return its inner optimizer, not a LossScaleOptimizer"),
     ],
 )

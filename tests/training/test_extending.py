@@ -100,6 +100,7 @@ def refused(message, **options):
 def test_what_cannot_be_extended_is_refused_and_leaves_nothing(there):
     for kind in ("cosine", "linear", "polynomial", "one_cycle"):
         refused(f"schedule '{kind}' depend on the number of epochs", epochs=3, schedule=kind)
+    refused(r"with lookahead\.power=3, what lookahead keeps depends on", epochs=3, lookahead={"power": 3})
     refused("epochs must be greater, not 2", epochs=2, directory="elsewhere")
     refused("epochs must be greater, not 1", epochs=1)
     refused("more than its epochs: batch_size is 240 there and 30 here", epochs=3, batch_size=30)
@@ -107,6 +108,12 @@ def test_what_cannot_be_extended_is_refused_and_leaves_nothing(there):
     refused("no run of recipe 'test/another'", recipe=RECIPE.derive("test/another", seed=1), epochs=3)
     refused("choose one", epochs=3, fresh=True)
     refused("'nowhere' is not a run", epochs=3, extend="nowhere")
+
+
+def test_a_warm_up_that_the_end_of_the_run_cut_short_is_refused():
+    warm = RECIPE.derive("test/warm", warmup_epochs=1.9)  # 4 of 4 steps
+    kzoo.train(warm, **QUIET)
+    refused(r"the warm-up of run .* \(warmup_epochs=1\.9\) was cut short by its end", recipe=warm, epochs=3)
 
 
 def test_unfinished_failed_stopped_or_without_checkpoint(there):

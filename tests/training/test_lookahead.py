@@ -6,7 +6,7 @@ import pytest
 
 from kzoo.recipes import Recipe
 from kzoo.recipes.settings import Lookahead, Nesterov, RateMultiplier
-from kzoo.training.optimization.optimizers import build_optimizer
+from kzoo.training.optimization.optimizers import averaged, build_optimizer
 
 STEPS = 12
 PATHS = ("free/kernel", "late/bias", "still/bias")
@@ -69,6 +69,21 @@ def test_lookahead_equals_numpy(every, power):
 
 
 @pytest.mark.backend
+@pytest.mark.backend
+def test_averaged_weights_are_those_that_lookahead_leaves():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=3).astype("float32"), rng.normal(size=(STEPS, 3)).astype("float32")
+    recipe = Recipe("test/both", model="mlp", epochs=STEPS, ema=0.5, lookahead={"every": 1, "keep": 0.5}).resolved()
+    optimizer, variable = build_optimizer(recipe), keras.Variable(start)
+    averages = []
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        value = np.array(keras.ops.convert_to_numpy(variable))
+        averages.append(value if not averages else 0.5 * averages[-1] + 0.5 * value)  # the first step fills it
+    with averaged(optimizer):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), averages[-1], rtol=1e-5)
+
+
 def test_momentum_goes_on_over_a_return():
     setting = Lookahead(every=4, keep=0.5)
     starts, gradients = drawn(PATHS[:1])

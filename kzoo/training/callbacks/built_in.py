@@ -26,8 +26,9 @@ class Rate(keras.callbacks.Callback):
     """Sets the learning rate of each epoch from the recipe's schedule, unless the optimizer knows it step by step.
 
     Under a constant schedule the rate stays as callbacks leave it, as in Keras: `keras.callbacks.ReduceLROnPlateau`
-    sets it when an epoch ends, and a `LearningRateScheduler` can start from the last one. Any other schedule sets its
-    own rate in the next epoch and warns that the callback has no effect.
+    sets it when an epoch ends, and a `LearningRateScheduler` can start from the last one. A schedule by epoch sets its
+    own rate in the next epoch and warns that the callback has no effect. With a rate for every step, Keras raises an
+    error when a callback sets one; `check_callbacks` refuses those of Keras before the run begins.
 
     Attributes:
         now: the rate of this epoch (of its first step).

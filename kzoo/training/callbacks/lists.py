@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,25 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
+from kzoo.recipes.schema import Recipe
 from kzoo.training.callbacks.states import digests, pack_states, restore_state, state_of, unpack
 from kzoo.training.checkpoint import RunState
 from kzoo.training.optimization.optimizers import averaged
+from kzoo.training.optimization.schedules import BY_STEP
+
+RATE_SETTERS = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 class OnceList(keras.callbacks.CallbackList):
     """A callback list that calls its members once at the start and end of training, however often `fit` is called."""
 
-    def __init__(self, callbacks: list[Any], model: Any) -> None:
-        """Serve `callbacks` for the training of `model`."""
-        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
+    def __init__(self, callbacks: Sequence[Any], view: Any, stock: keras.Model, **params: Any) -> None:
+        """Serve `callbacks` for the training of `view`; those that save weights get `stock`.
+
+        `params` become the callbacks' `params`, as in Keras.
+        """
+        members = [Combined([part], stock) if isinstance(part, Combined.savers) else part for part in callbacks]
+        super().__init__(members, add_history=True, add_progbar=False, model=view, **params)
         self._begun = False
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -37,6 +46,31 @@ class OnceList(keras.callbacks.CallbackList):
     def end(self) -> None:
         """Notify all members that training has ended."""
         super().on_train_end(None)
+
+
+def check_callbacks(callbacks: Iterable[Any], recipe: Recipe) -> None:
+    """Refuse Keras's callbacks that contradict a run.
+
+    Raises:
+        InputError: one also saves and restores the run, or sets a rate that the recipe sets at every step.
+    """
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CallbackList):
+            check_callbacks(callback.callbacks, recipe)
+        name = type(callback).__name__
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise InputError(
+                f"callbacks has {name}, which would restore the weights of an earlier training: leave it out, kzoo "
+                "writes checkpoints and resumes by itself"
+            )
+        by_step = recipe.warmup_epochs or isinstance(recipe.schedule, BY_STEP)
+        if by_step and isinstance(callback, RATE_SETTERS):
+            cause = f"warmup_epochs={recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
+            cause = cause or f"schedule {recipe.schedule.kind!r}"
+            raise InputError(
+                f"callbacks has {name}, but {cause} sets the learning rate at every step: leave one of them out (a "
+                "callback can set the rate with schedule 'constant' and no warm-up)"
+            )
 
 
 def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
@@ -59,8 +93,9 @@ def continue_logs(callbacks: Sequence[Any], epoch: int) -> None:
 class Combined(keras.callbacks.CallbackList):
     """Several callbacks as one, whose states are kept by class, so that a resumed run can have other callbacks.
 
-    Callbacks that save weights get the stock model, not the view that is trained (the classes of some layers differ).
-    They see averaged weights if the recipe averages weights.
+    Callbacks that save weights get the stock model, not the view that is trained: the classes of some of its layers
+    differ, and a file would name kzoo's optimizer. At the end of an epoch, they see averaged weights if the recipe
+    averages weights.
     """
 
     savers: tuple[Any, ...] = (keras.callbacks.ModelCheckpoint,)
@@ -87,15 +122,25 @@ class Combined(keras.callbacks.CallbackList):
             else:
                 callback.on_epoch_end(epoch, logs)
 
+    def _named(self) -> dict[str, Any]:
+        """The callbacks by class; further ones of a class have a number, as in ``"EarlyStopping 2"``."""
+        named: dict[str, Any] = {}
+        seen: Counter[str] = Counter()
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            seen[name] += 1
+            named[name if seen[name] == 1 else f"{name} {seen[name]}"] = callback
+        return named
+
     def state(self) -> dict[str, Any]:
-        """Each callback's state, by class."""
-        return {type(callback).__name__: state_of(callback) for callback in self.callbacks}
+        """Each callback's state."""
+        return {name: state_of(callback) for name, callback in self._named().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state; callbacks that are not in it start again."""
-        for callback in self.callbacks:
-            if type(callback).__name__ in state:
-                restore_state(callback, state[type(callback).__name__])
+        for name, callback in self._named().items():
+            if name in state:
+                restore_state(callback, state[name])
 
 
 class StatefulCallbacks:

@@ -23,6 +23,8 @@ CONSTANTS = (PurePath, enum.Enum, re.Pattern, datetime.date, datetime.timedelta,
 """Attributes of these types are set by a constructor and do not change: nothing is lost if they are not saved."""
 CONTAINERS = (list, dict, set, deque, np.ndarray)
 """Types whose contents change although the attribute does not."""
+EXACT = (list, dict, tuple, set, frozenset, deque, np.ndarray)
+"""Containers that `unpack` returns as they were."""
 UNSAVED = "$unsaved"
 """The key under which a state lists the attributes that it lacks; no attribute can have this name."""
 
@@ -54,7 +56,7 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
     for name, value in _attributes(callback).items():
         arrays: list[np.ndarray] = []
         try:
-            packed = pack(value, arrays)
+            packed = _pack_attribute(value, arrays)
         except NotSaved:
             if name not in settings and not callable(value) and not isinstance(value, CONSTANTS):
                 unsaved.append(name)
@@ -80,7 +82,7 @@ def digests(callback: Any) -> dict[str, int]:
         if isinstance(value, CONTAINERS):
             arrays: list[np.ndarray] = []
             try:
-                found[name] = _digest(pack(value, arrays), arrays)
+                found[name] = _digest(_pack_attribute(value, arrays), arrays)
             except NotSaved:
                 continue
     return found
@@ -136,8 +138,27 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
             vars(callback)[name] = value
 
 
-def pack(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
+def _pack_attribute(value: Any, arrays: list[np.ndarray]) -> Any:
+    """`pack` for an attribute, which must get the same types back.
+
+    Only an attribute that `restore_state` fills in place may be of a subclass (a defaultdict, for example).
+    """
+    if not isinstance(value, list | dict | set | deque):
+        return pack(value, arrays, exact=True)
+    inner = value.items() if isinstance(value, dict) else value
+    for each in inner:
+        pack(each, [], exact=True)
+    return pack(value, arrays)
+
+
+def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = False) -> Any:
     """Turn a value into JSON data, moving arrays to the list `arrays` and referring to them by index.
+
+    Args:
+        value: what to pack.
+        arrays: gets the arrays.
+        depth: how deep the value lies in others.
+        exact: whether subclasses of containers are refused, which `unpack` returns as their base class.
 
     Raises:
         NotSaved: the value, or a value inside it, is not a plain value, an array or a container.
@@ -153,8 +174,10 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
         return {"$array": len(arrays) - 1}
 
     def inside(values: Any) -> list[Any]:
-        return [pack(each, arrays, depth + 1) for each in values]
+        return [pack(each, arrays, depth + 1, exact=exact) for each in values]
 
+    if exact and isinstance(value, EXACT) and type(value) not in EXACT:
+        raise NotSaved(f"a value of type {type(value).__name__}")
     if isinstance(value, list):
         return inside(value)
     if isinstance(value, dict):

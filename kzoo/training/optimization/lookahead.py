@@ -22,18 +22,18 @@ class SlowWeights:
         self.slow = optimizer.add_optimizer_variables(variables, "slow")
 
     def before(self, optimizer: Any, variables: Sequence[Any]) -> None:
-        """Begin with the weights as they are before the first step."""
+        """Begin with the weights as they are before the first step; `after` moves the same variables."""
+        self.moving = variables
         first = ops.equal(optimizer.iterations, 0)
         for index, variable in self._pairs(optimizer, variables):
             value = ops.convert_to_tensor(variable)
             optimizer.assign(self.slow[index], ops.where(first, value, ops.convert_to_tensor(self.slow[index])))
 
-    def after(self, optimizer: Any, variables: Sequence[Any]) -> None:
-        """Every few steps, move the slow weights towards the trained ones, which then continue from there."""
-        step = ops.convert_to_tensor(optimizer.iterations)
+    def after(self, optimizer: Any, step: Any) -> None:
+        """Every few steps (from 1), move the slow weights towards the trained ones, which continue from there."""
         now = ops.equal(step % self.setting.every, 0)
         keep = self.setting.keep * (ops.cast(step, "float32") / self.steps) ** self.setting.power
-        for index, variable in self._pairs(optimizer, variables):
+        for index, variable in self._pairs(optimizer, self.moving):
             value, slow = ops.convert_to_tensor(variable), ops.convert_to_tensor(self.slow[index])
             mixed = value + ops.cast(keep, value.dtype) * (slow - value)
             chosen = optimizer.multipliers.by_variable.get(index)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Adagrad, AdamW, CustomOptimizer, Nesterov
 from kzoo.training.optimization.lookahead import SlowWeights
+from kzoo.training.optimization.multipliers import Multipliers
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.schedules import rates_by_step
 
@@ -97,8 +97,14 @@ def coupled(base: type) -> type:
             if self.lookahead:
                 self.lookahead.before(self, variables)
             super().apply(grads, trainable_variables)
+            if self.lookahead and not self.use_ema:
+                self.lookahead.after(self, ops.convert_to_tensor(self.iterations))
+
+        def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+            # The average follows the weights that Lookahead leaves. Keras counts this step later.
             if self.lookahead:
-                self.lookahead.after(self, variables)
+                self.lookahead.after(self, ops.convert_to_tensor(self.iterations) + 1)
+            super()._update_model_variables_moving_average(trainable_variables)
 
         def _penalised(self, gradient: Any, variable: Any) -> Any:
             value = keras.ops.cast(variable, gradient.dtype)
@@ -120,45 +126,6 @@ def coupled(base: type) -> type:
 
     Coupled.__name__ = f"Coupled{base.__name__}"
     return Coupled
-
-
-class Multipliers:
-    """A recipe's `rate_multipliers`, matched to the variables of a model.
-
-    Attributes:
-        by_variable: multipliers by the variable's index, for variables that have one.
-    """
-
-    def __init__(self, patterns: dict[str, settings.RateMultiplier], steps: int) -> None:
-        """Take wildcards of variable paths, and the number of steps per epoch."""
-        self.patterns, self.steps = patterns, steps
-        self.by_variable: dict[int, settings.RateMultiplier] = {}
-
-    def match(self, variables: Sequence[Any]) -> None:
-        """Find each variable's multiplier.
-
-        Raises:
-            InputError: a wildcard matches no variable.
-        """
-        paths = [variable.path for variable in variables]
-        for pattern, multiplier in self.patterns.items():
-            fitting = [i for i, path in enumerate(paths) if fnmatch.fnmatchcase(path, pattern)]
-            if not fitting:
-                some = paths if len(paths) <= 12 else [*paths[:10], "...", paths[-1]]
-                raise InputError(
-                    f"rate_multipliers has {pattern!r}, which matches no trained variable; there are {', '.join(some)}"
-                )
-            self.by_variable |= dict.fromkeys(fitting, multiplier)
-
-    def moves(self, multiplier: settings.RateMultiplier, iterations: Any) -> Any:
-        """Whether a variable moves in this step, as a tensor; None if it always does."""
-        first = (multiplier.first_epoch - 1) * self.steps
-        last = multiplier.last_epoch and multiplier.last_epoch * self.steps
-        if not first and not last:
-            return None
-        step = ops.convert_to_tensor(iterations)
-        moves = step >= first
-        return moves if not last else ops.logical_and(moves, step < last)
 
 
 class ByStep(keras.optimizers.schedules.LearningRateSchedule):
@@ -205,7 +172,7 @@ def build_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimize
     """The optimizer of a resolved recipe; the schedule sets its rate at each epoch or step.
 
     Raises:
-        InputError: a custom function does not return a new optimizer.
+        InputError: a custom function does not return a new optimizer, or one with a rate of its own.
     """
     # The rate: one number, or one for each step.
     choice = recipe.optimizer
@@ -256,6 +223,7 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> A
             f"optimizer {choice.kind!r} must return its inner optimizer, not a LossScaleOptimizer: the recipe's "
             "precision='mixed_float16' scales the loss"
         )
+    _check_rate(choice.kind, made, rate)
 
     # Changing the class keeps everything that the constructor set; making the optimizer again from its configuration
     # would lose settings that the configuration lacks.
@@ -270,6 +238,21 @@ def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> A
     if recipe.ema is not None:
         made.use_ema, made.ema_momentum = True, recipe.ema
     return made
+
+
+def _check_rate(name: str, made: keras.optimizers.Optimizer, rate: Any) -> None:
+    """Refuse a rate that the recipe's schedule would overwrite: another one than it was given, or a schedule."""
+    if isinstance(rate, ByStep):
+        own = made._learning_rate is rate
+    else:
+        by_itself = isinstance(made._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        own = not by_itself and np.isclose(float(keras.ops.convert_to_numpy(made.learning_rate)), rate, rtol=1e-5)
+    if not own:
+        what = "a schedule" if isinstance(rate, ByStep) else f"{rate:g}"
+        raise InputError(
+            f"optimizer {name!r} must use the learning rate that it is given, {what}: the recipe sets the rate "
+            "(optimizer.learning_rate, schedule)"
+        )
 
 
 @contextlib.contextmanager
