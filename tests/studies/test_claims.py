@@ -203,6 +203,14 @@ def test_hardest_classes(made):
     assert HardestClasses("a", ["cat"], 1)(results).status == OPEN
     assert "a 0.500" in HardestClasses("a", ["a"], 1)(results).evidence
 
+    # b and c tie, and the order of the classes decides nothing
+    data = {**made(RECIPES["a"]).data, "class_names": ["a", "b", "c"]}
+    tied = made(RECIPES["a"], data=data, confusion=[[50, 50, 0], [40, 55, 5], [20, 25, 55]])
+    results = BudgetRecords(STUDY, "full", {"a": [tied]})
+    assert [HardestClasses("a", ["a", name], 2)(results).status for name in "bc"] == [HOLDS, HOLDS]
+    assert "a 0.500, b 0.550, c 0.550" in HardestClasses("a", ["c"], 2)(results).evidence
+    assert HardestClasses("a", ["c"], 1)(results).status == NOT
+
 
 def test_times_come_from_the_benchmark(world):
     claim = Lower("a", "b", metric="seconds_per_epoch_ratio")

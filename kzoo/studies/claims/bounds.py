@@ -170,7 +170,7 @@ class ConvergedBy(ClaimTest):
 
 
 class HardestClasses(ClaimTest):
-    """The named classes are among the `among` that a run recognises least often."""
+    """The named classes are among the `among` that a run recognises least often, or tie with the last of these."""
 
     def __init__(self, label: str, names: Sequence[str], among: int) -> None:
         super().__init__((label,))
@@ -196,6 +196,7 @@ class HardestClasses(ClaimTest):
             status = INCONCLUSIVE if runs else NOT_ENOUGH
             return Verdict(status, f"{label}: no test image of class {', '.join(unknown)}")
         shares = {name: correct[name] / count for name, count in images.items() if count}
-        worst = sorted(shares, key=lambda name: shares[name])[: self.among]
+        ranked = sorted(shares.values())
+        worst = sorted((name for name in shares if ranked.index(shares[name]) < self.among), key=lambda n: shares[n])
         text = f"{label} (n={len(runs)}), lowest: " + ", ".join(f"{name} {shares[name]:.3f}" for name in worst)
         return verdict(set(self.names) <= set(worst), text)
