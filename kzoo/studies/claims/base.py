@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError
 from kzoo.studies import metrics
-from kzoo.studies.margin import at_chance, values_text
+from kzoo.studies.margin import at_chance, left_out, values_text
 from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
@@ -62,6 +62,17 @@ class ClaimTest:
             return None
         text = values_text(records, self.labels, self.metric)
         return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
+
+    def decide(self, records: BudgetRecords, parts: Iterable[bool | None], evidence: str) -> Verdict:
+        """The verdict from parts that must all be true; None is a part that depends on runs that the means leave out.
+
+        A false part refutes the claim, whatever the others are.
+        """
+        found = set(parts)
+        if None not in found or False in found:
+            return verdict(found <= {True}, evidence)
+        left = (left_out(records, label, self.metric) for label in self.labels)
+        return Verdict(NOT_ENOUGH, "; ".join([evidence, *dict.fromkeys(filter(None, left))]))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
