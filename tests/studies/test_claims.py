@@ -10,6 +10,7 @@ from kzoo.studies.claims import (
     AllOf,
     AtChance,
     Best,
+    Between,
     ConvergedBy,
     Faster,
     GroupsDiffer,
@@ -256,3 +257,12 @@ def test_a_budget_too_short_for_what_the_claim_names(world):
     assert statuses("epochs=5") == ["too small a budget"] * 3
     assert statuses("full") == [FEW, FEW, HOLDS]
     assert ConvergedBy("c", epoch=35)(world(budget="epochs=5", a=[0.5])).status == FEW
+
+
+@pytest.mark.parametrize(("budget", "status"), [("epochs=5", "too small a budget"), ("full", FEW)])
+def test_a_budget_too_short_for_the_epoch_of_a_metric(world, budget, status):
+    records = world(budget=budget, a=[0.9], b=[0.5])
+    assert Lower("a", "b", metric="train_loss_at_5")(records).status == HOLDS
+    assert Lower("a", "b", metric="train_loss_at_6")(records).status == status
+    assert Between("a", metric="epochs_to_95", high=10)(records).status == status
+    assert Higher("a", "b", metric="test_tta_accuracy")(records).status == FEW

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError
 from kzoo.studies import metrics
+from kzoo.studies.budget import FULL
 from kzoo.studies.margin import at_chance, left_out, values_text
 from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
@@ -50,11 +51,13 @@ class ClaimTest:
         return Verdict(NOT_ENOUGH, f"not recorded: {', '.join(absent)}") if absent else None
 
     def unmeasured(self, records: BudgetRecords) -> Verdict | None:
-        """Not enough runs, if a run has no value of the metric."""
+        """Not enough runs, or too small a budget for the metric, if a run has no value of it."""
         absent = [label for label in self.labels if self.metric and not records.values(label, self.metric)]
         if not absent:
             return None
-        return Verdict(NOT_ENOUGH, f"{metrics.metric(self.metric).title}: no value for {', '.join(absent)}")
+        definition = metrics.metric(self.metric)
+        shortened = records.budget != FULL and definition.needs_epochs and any(map(records.completed, absent))
+        return Verdict(TOO_SMALL if shortened else NOT_ENOUGH, f"{definition.title}: no value for {', '.join(absent)}")
 
     def untrained(self, records: BudgetRecords) -> Verdict | None:
         """Too small a budget, if all runs still guess: nothing follows from their being alike."""
