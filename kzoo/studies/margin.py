@@ -48,6 +48,11 @@ def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float |
     return 0.0 if kind == "count" else 0.05 * min(abs(first[0]), abs(second[0]))
 
 
+def exceeds(value: float, limit: float) -> bool:
+    """Whether a value is larger than a limit, by more than rounding: 0.55 - 0.5 does not exceed 0.05."""
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9)
+
+
 def two_errors(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Twice the standard error of the difference of two means over seeds; None if both have one seed.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import ClaimTest, verdict
-from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, left_out, possible_means, value_text, values_text
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, exceeds, left_out, possible_means, value_text, values_text
 from kzoo.studies.study import INCONCLUSIVE, NOT_ENOUGH, TOO_SMALL, Verdict
 from kzoo.training.counts import from_json
 
@@ -143,7 +143,7 @@ class WithinSpread(ClaimTest):
             return Verdict(NOT_ENOUGH, f"{len(ours)} runs; {ENOUGH_SEEDS} are needed")
         mean, sd = statistics.fmean(ours), statistics.stdev(ours)
         text = f"{metrics.metric(self.metric).title} {metrics.write(self.metric, mean, sd)} (n={len(ours)})"
-        close = all(abs(value - mean) <= 2 * sd for value in self.values)
+        close = all(not exceeds(abs(value - mean), 2 * sd) for value in self.values)
         known = not any(left_out(records, label, self.metric) for label in self.labels)
         return self.decide(records, [close if known else None], text)
 
@@ -174,9 +174,10 @@ class ConvergedBy(ClaimTest):
         text = ", ".join(f"{label} {gain:.4f}" for label, gain in gains.items())
         text = f"best validation accuracy gained after epoch {self.epoch}: {text}"
         failed = list(filter(None, (left_out(records, label, "val_accuracy") for label in self.labels)))
-        if failed and max(gains.values()) <= self.within:
+        converged = not exceeds(max(gains.values()), self.within)
+        if failed and converged:
             return Verdict(NOT_ENOUGH, "; ".join([text, *failed]))
-        return verdict(max(gains.values()) <= self.within, text)
+        return verdict(converged, text)
 
     def _curves(self, records: BudgetRecords, label: str) -> list[list[float]]:
         curves = [record.history.get("val_accuracy", []) for record in records.completed(label)]
@@ -218,6 +219,6 @@ class HardestClasses(ClaimTest):
 
 def _between(lowest: float, highest: float, low: float, high: float) -> bool | None:
     """Whether a value lies from `low` to `high`; None if that depends on where it lies from `lowest` to `highest`."""
-    if low <= lowest and highest <= high:
+    if not exceeds(low, lowest) and not exceeds(highest, high):
         return True
-    return None if low <= highest and lowest <= high else False
+    return False if exceeds(low, highest) or exceeds(lowest, high) else None

@@ -10,7 +10,7 @@ from kzoo.errors import InputError
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import AllOf, ClaimTest, verdict
-from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, left_out, margin, value_text, values_text
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, exceeds, left_out, margin, value_text, values_text
 from kzoo.studies.study import DECIDED, HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Higher(ClaimTest):
-    """Run `a` has a higher value than run `b`, by at least `minimum` if stated."""
+    """Run `a` has a higher value than run `b`, by more than `minimum` if stated."""
 
     sign: ClassVar[int] = 1
 
@@ -72,16 +72,16 @@ class Higher(ClaimTest):
         # Beyond the margin the difference decides; within it, the number of seeds.
         claimed = self.sign * (records.mean(self.a, self.metric) - records.mean(self.b, self.metric))
         needed = margin(records, self.a, self.b, self.metric, self.minimum)
-        if claimed > needed:
+        if exceeds(claimed, needed):
             return Verdict(HOLDS, text)
         seeds = min(len(records.values(label, self.metric)) for label in self.labels)
-        if claimed < -needed or seeds >= ENOUGH_SEEDS or metrics.metric(self.metric).kind == "count":
+        if exceeds(-claimed, needed) or seeds >= ENOUGH_SEEDS or metrics.metric(self.metric).kind == "count":
             return Verdict(REFUTED, text)
         return Verdict(NOT_ENOUGH, f"{text}: within the margin of {metrics.write(self.metric, needed)}")
 
 
 class Lower(Higher):
-    """Run `a` has a lower value than run `b`, by at least `minimum` if stated."""
+    """Run `a` has a lower value than run `b`, by more than `minimum` if stated."""
 
     sign = -1
 
@@ -141,7 +141,7 @@ class NoGain(Lower):
         difference = records.mean(self.a, self.metric) - records.mean(self.b, self.metric)
         needed = margin(records, self.a, self.b, self.metric, self.minimum)
         text = values_text(records, self.labels, self.metric)
-        return self.untrained(records) or verdict(difference <= needed, text)
+        return self.untrained(records) or verdict(not exceeds(difference, needed), text)
 
 
 class Ranking(AllOf):
