@@ -78,13 +78,22 @@ def _place(directory: Path, recipe: Recipe) -> Path:
 def verdict(result: SearchResult) -> str:
     """The result of the other seeds, in a sentence; empty if there are none.
 
-    The difference counts if it is larger than twice its standard error, as in studies.
+    It compares test accuracies if all of these runs have one, otherwise validation accuracies. The difference counts if
+    it is larger than twice its standard error, as in studies.
     """
-    best, default = (scores(result, which) for which in ("best", "recipe"))
-    if not best:
+    runs = result.record.confirmed
+    if not runs:
         return ""
+    measured = [part for part in ("test", "val") if all(_accuracy(run, part) is not None for run in runs)]
+    if not measured:
+        return "The other seeds decide nothing: their runs have no test or validation accuracy in common."
+    best, default = (
+        [accuracy for run in runs if run.which == which and (accuracy := _accuracy(run, measured[0])) is not None]
+        for which in ("best", "recipe")
+    )
     difference = statistics.fmean(best) - statistics.fmean(default)
-    text = f"{_mean(best)} against {_mean(default)} with the values of the recipe, on {len(best)} other seeds"
+    part = "" if measured[0] == "test" else "validation accuracy "
+    text = f"{part}{_mean(best)} against {_mean(default)} with the values of the recipe, on {len(best)} other seeds"
     margin = two_errors(best, default)
     if margin is None:
         return f"{text}: one seed decides nothing."
@@ -94,10 +103,8 @@ def verdict(result: SearchResult) -> str:
     return f"{text}: {word}, by {difference:+.4f} (twice its standard error: {margin:.4f})."
 
 
-def scores(result: SearchResult, which: str) -> list[float]:
-    """Accuracies of the best trial's recipe (``"best"``) or the search's (``"recipe"``): test, otherwise validation."""
-    runs = [run for run in result.record.confirmed if run.which == which]
-    return [run.test_accuracy if run.test_accuracy is not None else run.val_accuracy or 0.0 for run in runs]
+def _accuracy(run: Confirmation, part: str) -> float | None:
+    return run.test_accuracy if part == "test" else run.val_accuracy
 
 
 def _mean(values: list[float]) -> str:

@@ -111,14 +111,17 @@ class Space(Mapping[str, Entry]):
         return None if None in values.values() else values
 
     def without(self, names: set[str], recipe: Recipe) -> dict[str, Entry]:
-        """The entries that remain when `recipe` fixes the fields `names`; conditions on these fields are resolved."""
+        """The entries that remain when `recipe` fixes the fields `names`; conditions on these fields are resolved.
+
+        An entry that a condition switches off is dropped, and so are the entries that depend on it.
+        """
         left: dict[str, Entry] = {}
         fields = plain(recipe)
-        for name, entry in self._entries.items():
-            if name in names or any(name.startswith(f"{other}.") for other in names):
-                continue
-            settled = self._conditions[name].keys() & names
-            if all(self._key(field, value_of(fields, field)) in self._conditions[name][field] for field in settled):
+        for name, entry in self._entries.items():  # after the entries that it depends on
+            conditions = self._conditions[name]
+            settled = conditions.keys() & names
+            met = all(self._key(field, value_of(fields, field)) in conditions[field] for field in settled)
+            if name not in names and met and conditions.keys() - settled <= left.keys():
                 left[name] = copy.copy(entry)
                 left[name].when = {field: wanted for field, wanted in entry.when.items() if field not in names}
         return left

@@ -235,19 +235,24 @@ class Owner:
     def _write(self, status: str = "running") -> None:
         """Write the current record."""
         trials = [self._trial(number) for number in self.oracle.start_order]
-        baseline = self.search.checked_space.baseline()
         changes = {
             "status": status,
             "reason": self.oracle.ended or None,
             "seconds": self.oracle.seconds,
             "skipped": self.oracle.skipped,
-            "baseline": next((trial.number for trial in trials if baseline and trial.values == baseline), None),
+            "baseline": self._baseline(trials),
             "trials": trials,
         }
         before, self.record = self.record, self.record.model_copy(update=changes)
         if _winner(self.record) != _winner(before):  # the confirmations belong to the previous winner
             self.record = self.record.model_copy(update={"confirmed": []})
         results.write_record(self.directory, self.record)
+
+    def _baseline(self, trials: list[Trial]) -> str | None:
+        """The number of the trial with the recipe's values; of trials with a model function, only the first counts."""
+        wanted = self.search.checked_space.baseline() or {}
+        possible = trials if self.search.model is None else trials[:1]  # its own values are in no recipe
+        return next((trial.number for trial in possible if wanted and wanted.items() <= trial.values.items()), None)
 
     def _trial(self, number: str) -> Trial:
         outcome = self.outcomes.get(number)

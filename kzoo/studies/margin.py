@@ -1,4 +1,4 @@
-"""Margins, chance, and values as text, for the tests of `kzoo.studies.claims` (no Keras)."""
+"""Margins, chance, runs that means leave out, and values as text, for the tests of `kzoo.studies.claims` (no Keras)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float |
     return 0.0 if kind == "count" else 0.05 * min(abs(first[0]), abs(second[0]))
 
 
+def exceeds(value: float, limit: float) -> bool:
+    """Whether a value is larger than a limit, by more than rounding: 0.55 - 0.5 does not exceed 0.05."""
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9)
+
+
 def two_errors(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Twice the standard error of the difference of two means over seeds; None if both have one seed.
 
@@ -64,6 +69,31 @@ def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:
         return False
     guess = records.chance(label)
     return records.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # second: few classes
+
+
+def left_out(records: BudgetRecords, label: str, metric: str) -> str:
+    """Which runs of an entry have no value because they did badly; empty if there are none.
+
+    These runs failed or, for epochs to an accuracy, never reached it. Empty for a metric without a better direction.
+    """
+    definition = metrics.metric(metric)
+    runs = len(records.records(label))
+    if definition.kind == "epochs":
+        never = runs - len(records.values(label, metric))
+        return f"{never} of {runs} runs of {label} never reached {metric.rpartition('_')[2]}%" if never else ""
+    failed = runs - len(records.completed(label))
+    return f"{failed} of {runs} runs of {label} failed" if failed and definition.better else ""
+
+
+def possible_means(records: BudgetRecords, label: str, metric: str) -> tuple[float, float]:
+    """The lowest and highest mean that an entry could have if `left_out` runs counted; they are worse than the others.
+
+    Both are the mean itself if no run is left out.
+    """
+    mean = records.mean(label, metric)
+    if not left_out(records, label, metric):
+        return mean, mean
+    return (0.0, mean) if metrics.metric(metric).better > 0 else (mean, math.inf)
 
 
 def _image_error(records: BudgetRecords, label: str, metric: str) -> float:

@@ -31,6 +31,7 @@ class Metric:
         limited_by: the accuracy that limits this metric's precision; empty if the metric is itself a share of images.
         any_budget: whether it is the same at every budget, because it is counted on the network, timed at the recipe's
             own size, or measured before training.
+        needs_epochs: whether a run that has no value could have one if it trained for longer.
         source: ``"record"``, or the benchmark that measures it for some runs: ``"epoch time"`` or ``"invariance"``.
         change: for ``"invariance"``: accuracy or agreement, shift or angle, and its size.
     """
@@ -42,6 +43,7 @@ class Metric:
     part: str = "test"
     limited_by: str = ""
     any_budget: bool = False
+    needs_epochs: bool = False
     source: Literal["record", "epoch time", "invariance"] = "record"
     change: tuple[str, str, int] | None = None
 
@@ -128,7 +130,7 @@ METRICS: dict[str, Metric] = {
     "seconds": Metric("seconds of training", "seconds", _field("seconds")),
     "gap": Metric("train - test accuracy", "share", _gap, "train - test", limited_by="test_accuracy"),
     "lowest_loss_epoch": Metric("epoch of the lowest validation loss", "epoch", _lowest_loss, "lowest val loss at"),
-    "unsteadiness": Metric(_STEADY, "share", _unsteadiness, "unsteadiness", "validation"),
+    "unsteadiness": Metric(_STEADY, "share", _unsteadiness, "unsteadiness", "validation", needs_epochs=True),
     "gradient_ratio_start": Metric(
         f"{_GRADIENT}, untrained", "ratio", _gradient_ratio(0), "gradient first / last, untrained", any_budget=True
     ),
@@ -150,7 +152,8 @@ def _epochs_to(percent: int) -> Metric:
         values = record.history.get("val_accuracy", [])
         return next((float(i) for i, value in enumerate(values, start=1) if value >= percent / 100), None)
 
-    return Metric(f"epochs to {percent}% validation accuracy", "epochs", read, f"epochs to {percent}%")
+    title, short = f"epochs to {percent}% validation accuracy", f"epochs to {percent}%"
+    return Metric(title, "epochs", read, short, needs_epochs=True)
 
 
 def _at_epoch(field: str, epoch: int) -> Metric:
@@ -159,7 +162,8 @@ def _at_epoch(field: str, epoch: int) -> Metric:
         return float(values[epoch - 1]) if len(values) >= epoch else None
 
     known = METRICS[field]
-    return Metric(f"{known.title.removesuffix(', last epoch')}, epoch {epoch}", known.kind, read, part=known.part)
+    title = f"{known.title.removesuffix(', last epoch')}, epoch {epoch}"
+    return Metric(title, known.kind, read, part=known.part, needs_epochs=True)
 
 
 def _after_change(measure: str, change: str, size: int) -> Metric:

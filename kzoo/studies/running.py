@@ -15,10 +15,10 @@ from kzoo.files import full_path, user_path
 from kzoo.pool import Event, Here, Job, Pool, make_pool
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.budget import budgeted, check_changes, varied
-from kzoo.studies.record_files import RESULTS, RUNS, RecordFile, read, read_records
+from kzoo.studies.known_runs import Records, directory_of, record_of, records_by_recipe
+from kzoo.studies.record_files import RUNS, read
 from kzoo.studies.study import Entry, Study
 from kzoo.studies.unchanged import changed
-from kzoo.training.records import folder_name
 
 Status = Literal["waiting", "elsewhere", "running", "cut off", "recorded", "failed"]
 LOGS = ".workers"
@@ -31,7 +31,7 @@ class Task:
 
     Attributes:
         recipe: the resolved recipe, with the study's budget and a seed.
-        digest: the recipe's digest.
+        digest: the recipe's digest, without the file of its initial weights.
         labels: the entries that need the run; entries with the same digest share it.
         directory: the run's directory.
         status: ``"recorded"`` or ``"failed"`` if the run has ended, ``"cut off"`` if it was interrupted,
@@ -90,7 +90,7 @@ def plan(
     if seeds is not None:
         _check_seeds(study, seeds)
     entries = _chosen(study, [only] if isinstance(only, str) else only)
-    recorded = _recorded(records)
+    recorded = records_by_recipe(records)
     tasks: dict[str, Task] = {}
     for entry in entries:
         base = budgeted(study, entry, changes)
@@ -131,25 +131,15 @@ def _check_seeds(study: Study, seeds: Sequence[int]) -> None:
         raise InputError(f"seeds must be different integers of 0 or more, not {list(seeds)}")
 
 
-def _recorded(records: Sequence[Path] | None) -> Mapping[str, RecordFile]:
-    directories = [path for path in [RESULTS] if path.is_dir()] if records is None else records
-    return {item.digest: item for item in read_records(directories).files}
-
-
 def _status(record: Any) -> tuple[Status, str]:
     return ("failed", record.reason or "") if record.status == "failed" else ("recorded", "")
 
 
-def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mapping[str, RecordFile]) -> Task:
+def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Records) -> Task:
     """A task with its directory; a run that started under another name resumes there."""
-    directory = root / folder_name(recipe.name, digest)
-    if not (directory / "recipe.json").exists():
-        others = [path.parent for path in sorted(root.glob(f"*-{digest}/recipe.json"))]
-        directory = next((path for path in others if _holds(path, digest)), directory)
+    directory = directory_of(recipe, root)
     begun = (directory / "recipe.json").exists()
-    if begun and not _holds(directory, digest):
-        raise InputError(f"directory {str(directory)!r} holds the run of another recipe: move it aside")
-    file = read(directory / "result.json") if (directory / "result.json").exists() else recorded.get(digest)
+    file = read(directory / "result.json") if (directory / "result.json").exists() else record_of(recipe, recorded)
     status: Status = "cut off" if begun else "waiting"
     reason = ""
     if file is not None:
@@ -157,10 +147,6 @@ def _locate(recipe: Recipe, digest: str, label: str, root: Path, recorded: Mappi
     if begun:  # a run resumes under the name that it started with
         recipe = Recipe.from_file(directory / "recipe.json")
     return Task(recipe, digest, (label,), directory, status, reason, file.path if file else None)
-
-
-def _holds(directory: Path, digest: str) -> bool:
-    return Recipe.from_file(directory / "recipe.json").digest() == digest
 
 
 def run_study(

@@ -97,11 +97,12 @@ def _compared(records: Iterable[Recorded], data_dir: str | Path | None) -> dict[
         source, advice = (item.directory, ADVICE) if item.directory is not None else (item.record, ADVICE_ON_RECORD)
         try:
             recipe, digest = identify(item.recipe)
+            record = read_result(item.record)
             if item.directory is not None:
                 check_same_recipe(source, recipe, digest, None)
-            elif digest != item.digest and recipe.initial_weights is not None:
+            elif digest != record.digest and recipe.initial_weights is not None:
                 raise Differs(f"record {str(source)!r} is of another run: the file of initial_weights has changed")
-            check_finished(source, recipe, read_result(item.record), None, data_dir, None, advice=advice)
+            check_finished(source, recipe, record, None, data_dir, None, advice=advice)
         except InputError as error:
             problems[item.digest] = error
     keras.utils.clear_session()  # models that were built to compare

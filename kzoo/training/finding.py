@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +139,15 @@ def initial_weights_file(source: str) -> Path:
         expected = f"expected a run's directory, a .weights.h5 or a .keras file{_as_keras(path)}"
         raise InputError(f"initial_weights {source!r}: {expected}")
     return path
+
+
+def initial_weights_digest(source: str) -> str:
+    """The SHA-256 of the file that `initial_weights` names, which is part of the digest of a run.
+
+    Raises:
+        InputError: see `initial_weights_file`.
+    """
+    return hashlib.sha256(initial_weights_file(source).read_bytes()).hexdigest()
 
 
 def check_part(part: str) -> None:

@@ -6,7 +6,6 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from kzoo.references import reference_to
 from kzoo.training import build, records
 from kzoo.training.directory import claimed, new_directory
 from kzoo.training.extending import extended_recipe, find_extended
-from kzoo.training.finding import check_run, initial_weights_file
+from kzoo.training.finding import check_run, initial_weights_digest
 from kzoo.training.loadable import check_same_outputs
 from kzoo.training.run import Run
 from kzoo.training.train_in import train_in
@@ -246,6 +245,5 @@ def identify(recipe: Recipe, model: keras.Model | None = None) -> tuple[Recipe, 
         content.append(build.model_digest(model))
     recipe = recipe.resolved()
     if recipe.initial_weights is not None:
-        path = initial_weights_file(recipe.initial_weights)
-        content.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        content.append(initial_weights_digest(recipe.initial_weights))
     return recipe, recipe.digest(*content)

@@ -230,6 +230,19 @@ def test_other_seeds_confirm_or_do_not():
     assert verdict(made(2)) == ""
 
 
+def test_other_seeds_are_compared_on_one_part():
+    def verdict_on(*rows):
+        names = ("which", "seed", "val_accuracy", "test_accuracy")
+        more = {"epochs": 1, "parameters": 1, "seconds": 1.0}
+        return verdict(made(2, confirmed=[Confirmation(**dict(zip(names, row, strict=True)), **more) for row in rows]))
+
+    recipe = ("recipe", 1, 0.90, 0.80), ("recipe", 2, 0.91, 0.81)  # the best values leave no test images
+    equal = verdict_on(("best", 1, 0.90, None), ("best", 2, 0.91, None), *recipe)
+    assert equal.startswith("validation accuracy 0.9050 ± 0.0071 against 0.9050 ± 0.0071 with")
+    assert "within twice" in equal
+    assert "no test or validation accuracy in common" in verdict_on(("best", 1, None, 0.9), ("recipe", 1, 0.9, None))
+
+
 def test_command_line_shows_a_record(command):
     Path("search.json").write_text(made(12).record.model_dump_json(indent=1))
     code, out, _ = command("trials", ".", "--figure", "own.svg", "--best", "best.json")

@@ -68,6 +68,23 @@ def test_bad_trials_are_recorded_and_the_search_continues():
         result.recipe()
 
 
+def two_widths(hp):
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(hp.Choice("width", [2, 3]))(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
+
+
+@pytest.mark.parametrize(("size", "baseline"), [(20, "0000"), (40, None)])
+def test_the_trial_with_the_recipes_values_is_named_though_the_model_adds_values(size, baseline):
+    recipe = kzoo.recipe("lenet1-max").override(**TINY | LITTLE, batch_size=20)
+    search = Search("own", recipe, {"batch_size": Choice(size)}, model=two_widths, trials=1)
+    (trial,) = run_search(search, "own", progress=False).trials
+    assert (set(trial.values), trial.values["batch_size"]) == ({"batch_size", "width"}, size)
+    assert read_search("own").record.baseline == baseline
+
+
 def test_rejected_trials_do_not_count_and_a_larger_budget_continues():
     space = {"model_options.filters": IntRange(4, 7)}  # 49 parameters each
     search = tiny(space, tuner="grid", trials=1, max_parameters=250, changes=LITTLE)

@@ -191,3 +191,19 @@ def test_what_is_set_is_no_longer_varied():
     assert (list(kept.space), kept.base.epochs) == (list(search.space), 3)
     with pytest.raises(InputError, match="nothing to search"):
         search.override(optimizer="adam", l2=0.0)
+
+
+def test_a_field_that_is_switched_off_switches_off_those_that_depend_on_it():
+    chain = {
+        "label_smoothing": Choice(0.0, 0.1, when={"l1": 1e-5, "batch_size": 20}),
+        "l1": Choice(0.0, 1e-5, when={"l2": 1e-4}),
+        "l2": Choice(0.0, 1e-4, when={"optimizer": "adam"}),
+        "optimizer": Choice(Adam(), Momentum()),
+        "batch_size": Choice(20, 50),
+    }
+    search = kzoo.Search("own", RECIPE, chain)
+    assert list(search.override(optimizer="momentum").space) == ["batch_size"]
+    assert list(search.override(l2=0.0).space) == ["optimizer", "batch_size"]
+    assert set(search.override(l2=1e-4).space) == {"optimizer", "batch_size", "l1", "label_smoothing"}
+    assert set(search.override(batch_size=50).space) == {"optimizer", "l2", "l1"}
+    assert dict(search.override(optimizer="adam").space)["l2"].when == {}

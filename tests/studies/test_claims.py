@@ -10,6 +10,7 @@ from kzoo.studies.claims import (
     AllOf,
     AtChance,
     Best,
+    Between,
     ConvergedBy,
     Faster,
     GroupsDiffer,
@@ -207,6 +208,14 @@ def test_hardest_classes(made):
     assert HardestClasses("a", ["cat"], 1)(results).status == OPEN
     assert "a 0.500" in HardestClasses("a", ["a"], 1)(results).evidence
 
+    # b and c tie, and the order of the classes decides nothing
+    data = {**made(RECIPES["a"]).data, "class_names": ["a", "b", "c"]}
+    tied = made(RECIPES["a"], data=data, confusion=[[50, 50, 0], [40, 55, 5], [20, 25, 55]])
+    results = BudgetRecords(STUDY, "full", {"a": [tied]})
+    assert [HardestClasses("a", ["a", name], 2)(results).status for name in "bc"] == [HOLDS, HOLDS]
+    assert "a 0.500, b 0.550, c 0.550" in HardestClasses("a", ["c"], 2)(results).evidence
+    assert HardestClasses("a", ["c"], 1)(results).status == NOT
+
 
 def test_times_come_from_the_benchmark(world):
     claim = Lower("a", "b", metric="seconds_per_epoch_ratio")
@@ -252,3 +261,12 @@ def test_a_budget_too_short_for_what_the_claim_names(world):
     assert statuses("epochs=5") == ["too small a budget"] * 3
     assert statuses("full") == [FEW, FEW, HOLDS]
     assert ConvergedBy("c", epoch=35)(world(budget="epochs=5", a=[0.5])).status == FEW
+
+
+@pytest.mark.parametrize(("budget", "status"), [("epochs=5", "too small a budget"), ("full", FEW)])
+def test_a_budget_too_short_for_the_epoch_of_a_metric(world, budget, status):
+    records = world(budget=budget, a=[0.9], b=[0.5])
+    assert Lower("a", "b", metric="train_loss_at_5")(records).status == HOLDS
+    assert Lower("a", "b", metric="train_loss_at_6")(records).status == status
+    assert Between("a", metric="epochs_to_95", high=10)(records).status == status
+    assert Higher("a", "b", metric="test_tta_accuracy")(records).status == FEW

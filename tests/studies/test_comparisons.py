@@ -4,7 +4,7 @@ import pytest
 
 from kzoo.recipes import Recipe
 from kzoo.studies import Entry, Study
-from kzoo.studies.claims import ConvergedBy, GroupsDiffer, Ratio, WithinSpread
+from kzoo.studies.claims import Alike, ConvergedBy, GroupsDiffer, Higher, NoGain, Ratio, WithinSpread
 from kzoo.studies.records import BudgetRecords
 
 HOLDS, NOT, FEW = "holds", "does not hold", "not enough runs"
@@ -56,3 +56,18 @@ def test_values_within_the_spread_of_seeds(world):
     assert WithinSpread(["a", "b"], [0.31, 0.69], metric="test_accuracy")(results).status == HOLDS
     assert WithinSpread(["a", "b"], [0.5, 0.71], metric="test_accuracy")(results).status == NOT
     assert WithinSpread(["b"], [0.4], metric="test_accuracy")(results).status == FEW
+
+
+def test_rounding_decides_no_tie(world, made):
+    results = world(a=[0.55], b=[0.5], c=[0.6])
+    assert 0.55 - 0.5 > 0.05
+    assert Alike(("a", "b"), within=0.05)(results).status == HOLDS
+    assert Higher("a", "b", minimum=0.05)(results).status == FEW
+    assert NoGain("a", "b", minimum=0.05)(results).status == HOLDS
+    assert 0.6 - 0.55 < 0.05
+    assert GroupsDiffer(("c",), ("a",), metric="test_accuracy", low=0.05)(results).status == HOLDS
+    assert Alike(("a", "b"), within=0.0499)(results).status == NOT
+    run = made(RECIPES["a"], 0.5)
+    gained = run.model_copy(update={"history": {**run.history, "val_accuracy": [0.1, 0.2, 0.3, 0.5, 0.55]}})
+    converged = ConvergedBy("a", epoch=4, within=0.05)
+    assert converged(BudgetRecords(STUDY, "full", {"a": [gained]})).status == HOLDS

@@ -1,5 +1,6 @@
 """A study's recorded runs after the user's data, model or weights have changed."""
 
+import hashlib
 import importlib
 import shutil
 import subprocess
@@ -164,6 +165,47 @@ def test_other_initial_weights_of_the_same_path(there):
     (line,) = remarks(kept.every_file)
     assert line.startswith("record 'kept/later/")
     assert "the file of initial_weights has changed" in line
+
+
+def test_a_run_from_initial_weights_is_found_under_the_digest_with_the_file(there):
+    source = plan(BOTH, only="ours")[0].directory
+    recipe = OURS.derive("u/later", initial_weights=str(source))
+    later = Study("later", "ours", "Which?", (Entry(recipe, "later"),))
+    planned = plan(later)[0].directory
+    run = kzoo.train(recipe, progress=False, diagnostics=False)
+    assert run.directory != planned  # its name includes the file's hash
+    (task,) = plan(later)
+    assert (task.status, task.directory) == ("recorded", run.directory)
+
+    # Copied records
+    (kept,), _ = collect(later, Path("runs"), Path("kept"))
+    run.directory.rename("moved")
+    (task,) = run_study(later, directory="new", records=[Path("kept")])
+    assert (task.status, task.record) == ("recorded", kept)
+    assert not Path("new").exists()
+
+    # A run that began under the name without the hash
+    shutil.copytree("moved", planned)
+    assert [task.directory for task in run_study(later, records=[])] == [planned]
+
+    # Another file: its run is another one, and the copied record is out of date
+    planned.rename(run.directory)
+    (source / "best.weights.h5").write_bytes((source / "best.weights.h5").read_bytes() + b"0")
+    assert [(task.status, task.directory) for task in plan(later, records=[])] == [("waiting", planned)]
+    with pytest.raises(InputError, match=r"record 'kept.*' is of another run: the file of initial_weights has changed"):
+        run_study(later, directory="new", records=[Path("kept")])
+    (source / "best.weights.h5").unlink()
+    assert [task.record for task in plan(later, directory=Path("new"), records=[Path("kept")])] == [kept]
+
+
+def test_of_several_records_the_one_of_the_weights_file_counts(made, keep):
+    recipe = OURS.derive("u/later", dataset="digits", initial_weights="w.weights.h5").resolved()
+    later = Study("later", "ours", "Which?", (Entry(recipe, "later"),))
+    for content in (b"1", b"2"):
+        digest = recipe.digest(hashlib.sha256(content).hexdigest())
+        path = keep(made(recipe, digest=digest), Path("results/later"))
+        Path("w.weights.h5").write_bytes(content)
+        assert plan(later)[0].record == path
 
 
 def test_a_comparison_says_that_models_of_one_name_differ(there):

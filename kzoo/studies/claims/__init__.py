@@ -13,8 +13,8 @@ A difference beyond the margin in the claimed direction means "holds"; beyond it
 hold". Within the margin, the claim "does not hold" if both runs have three seeds or more; otherwise there are "not
 enough runs". A failed run (its loss became NaN or infinite) counts as worse than one that completed, if the
 metric has a better direction (accuracies, losses, epochs to an accuracy). If only some seeds of a run failed, or never
-reached the accuracy, its mean leaves out the worst and decides nothing in its favour. A claim that no number of runs
-would settle is "inconclusive".
+reached the accuracy, its mean leaves out the worst and decides nothing in its favour, nor anything that these seeds
+could change. A claim that no number of runs would settle is "inconclusive".
 
 At a shortened budget, a claim on accuracies is "too small a budget" while the network that should be better, or should
 learn, is still at chance. At chance means below 1.5 times the accuracy of guessing and, for few classes, below guessing

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kzoo.errors import InputError
 from kzoo.studies import metrics
-from kzoo.studies.margin import at_chance, values_text
+from kzoo.studies.budget import FULL
+from kzoo.studies.margin import at_chance, left_out, values_text
 from kzoo.studies.study import HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class ClaimTest:
         return Verdict(NOT_ENOUGH, f"not recorded: {', '.join(absent)}") if absent else None
 
     def unmeasured(self, records: BudgetRecords) -> Verdict | None:
-        """Not enough runs, if a run has no value of the metric."""
+        """Not enough runs, or too small a budget for the metric, if a run has no value of it."""
         absent = [label for label in self.labels if self.metric and not records.values(label, self.metric)]
         if not absent:
             return None
-        return Verdict(NOT_ENOUGH, f"{metrics.metric(self.metric).title}: no value for {', '.join(absent)}")
+        definition = metrics.metric(self.metric)
+        shortened = records.budget != FULL and definition.needs_epochs and any(map(records.completed, absent))
+        return Verdict(TOO_SMALL if shortened else NOT_ENOUGH, f"{definition.title}: no value for {', '.join(absent)}")
 
     def untrained(self, records: BudgetRecords) -> Verdict | None:
         """Too small a budget, if all runs still guess: nothing follows from their being alike."""
@@ -62,6 +65,17 @@ class ClaimTest:
             return None
         text = values_text(records, self.labels, self.metric)
         return Verdict(TOO_SMALL, f"{text}: none of them has learned anything yet")
+
+    def decide(self, records: BudgetRecords, parts: Iterable[bool | None], evidence: str) -> Verdict:
+        """The verdict from parts that must all be true; None is a part that depends on runs that the means leave out.
+
+        A false part refutes the claim, whatever the others are.
+        """
+        found = set(parts)
+        if None not in found or False in found:
+            return verdict(found <= {True}, evidence)
+        left = (left_out(records, label, self.metric) for label in self.labels)
+        return Verdict(NOT_ENOUGH, "; ".join([evidence, *dict.fromkeys(filter(None, left))]))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

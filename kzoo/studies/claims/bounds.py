@@ -1,4 +1,7 @@
-"""Tests of values, of one run or of many, against bounds that the claim states; they add no margin (no Keras)."""
+"""Tests of values, of one run or of many, against bounds that the claim states; they add no margin (no Keras).
+
+A mean that leaves out failed runs decides only what these runs, whatever their values, could not change.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import ClaimTest, verdict
-from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, value_text, values_text
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, exceeds, left_out, possible_means, value_text, values_text
 from kzoo.studies.study import INCONCLUSIVE, NOT_ENOUGH, TOO_SMALL, Verdict
 from kzoo.training.counts import from_json
 
@@ -27,9 +30,10 @@ class Alike(ClaimTest):
 
     def judge(self, records: BudgetRecords) -> Verdict:
         """Compare the largest mean with the smallest."""
-        means = [records.mean(label, self.metric) for label in self.labels]
+        lows, highs = zip(*(possible_means(records, label, self.metric) for label in self.labels), strict=True)
         text = values_text(records, self.labels, self.metric)
-        return self.untrained(records) or verdict(max(means) - min(means) <= self.within, text)
+        alike = _between(max(lows) - min(highs), max(highs) - min(lows), -math.inf, self.within)
+        return self.untrained(records) or self.decide(records, [alike], text)
 
 
 class Between(ClaimTest):
@@ -50,7 +54,8 @@ class Between(ClaimTest):
         for label, (low, _) in bounds.items():
             if low > 0 and at_chance(records, label, self.metric):
                 return Verdict(TOO_SMALL, f"{text}: {label} has learned nothing yet")
-        return verdict(all(a <= records.mean(label, self.metric) <= b for label, (a, b) in bounds.items()), text)
+        parts = [_between(*possible_means(records, label, self.metric), *pair) for label, pair in bounds.items()]
+        return self.decide(records, parts, text)
 
 
 class AtChance(Between):
@@ -95,7 +100,9 @@ class Ratio(ClaimTest):
             return Verdict(INCONCLUSIVE, f"{value_text(records, self.b, self.metric)}: cannot divide by 0")
         ratio = records.mean(self.a, self.metric) / divisor
         text = f"{self.a} / {self.b}: {ratio:.2f} times the {metrics.metric(self.metric).title}"
-        return verdict(self.low <= ratio <= self.high, text)
+        (low, high), (least, most) = (possible_means(records, label, self.metric) for label in self.labels)
+        within = _between(low / most, high / least if least else math.inf, self.low, self.high)
+        return self.decide(records, [within], text)
 
 
 class GroupsDiffer(ClaimTest):
@@ -117,7 +124,9 @@ class GroupsDiffer(ClaimTest):
         untrained = [label for label in larger if at_chance(records, label, self.metric)]
         if untrained:
             return Verdict(TOO_SMALL, f"{text}: {', '.join(untrained)} learned nothing yet")
-        return verdict(self.low <= means[0] - means[1] <= self.high, text)
+        ends = (zip(*(possible_means(records, label, self.metric) for label in group), strict=True) for group in groups)
+        (low, high), (least, most) = (map(statistics.fmean, pair) for pair in ends)
+        return self.decide(records, [_between(low - most, high - least, self.low, self.high)], text)
 
 
 class WithinSpread(ClaimTest):
@@ -134,7 +143,9 @@ class WithinSpread(ClaimTest):
             return Verdict(NOT_ENOUGH, f"{len(ours)} runs; {ENOUGH_SEEDS} are needed")
         mean, sd = statistics.fmean(ours), statistics.stdev(ours)
         text = f"{metrics.metric(self.metric).title} {metrics.write(self.metric, mean, sd)} (n={len(ours)})"
-        return verdict(all(abs(value - mean) <= 2 * sd for value in self.values), text)
+        close = all(not exceeds(abs(value - mean), 2 * sd) for value in self.values)
+        known = not any(left_out(records, label, self.metric) for label in self.labels)
+        return self.decide(records, [close if known else None], text)
 
 
 class ConvergedBy(ClaimTest):
@@ -162,7 +173,11 @@ class ConvergedBy(ClaimTest):
             gains[label] = statistics.fmean(max(0.0, max(curve) - max(curve[: self.epoch])) for curve in curves)
         text = ", ".join(f"{label} {gain:.4f}" for label, gain in gains.items())
         text = f"best validation accuracy gained after epoch {self.epoch}: {text}"
-        return verdict(max(gains.values()) <= self.within, text)
+        failed = list(filter(None, (left_out(records, label, "val_accuracy") for label in self.labels)))
+        converged = not exceeds(max(gains.values()), self.within)
+        if failed and converged:
+            return Verdict(NOT_ENOUGH, "; ".join([text, *failed]))
+        return verdict(converged, text)
 
     def _curves(self, records: BudgetRecords, label: str) -> list[list[float]]:
         curves = [record.history.get("val_accuracy", []) for record in records.completed(label)]
@@ -170,7 +185,7 @@ class ConvergedBy(ClaimTest):
 
 
 class HardestClasses(ClaimTest):
-    """The named classes are among the `among` that a run recognises least often."""
+    """The named classes are among the `among` that a run recognises least often, or tie with the last of these."""
 
     def __init__(self, label: str, names: Sequence[str], among: int) -> None:
         super().__init__((label,))
@@ -196,6 +211,14 @@ class HardestClasses(ClaimTest):
             status = INCONCLUSIVE if runs else NOT_ENOUGH
             return Verdict(status, f"{label}: no test image of class {', '.join(unknown)}")
         shares = {name: correct[name] / count for name, count in images.items() if count}
-        worst = sorted(shares, key=lambda name: shares[name])[: self.among]
+        ranked = sorted(shares.values())
+        worst = sorted((name for name in shares if ranked.index(shares[name]) < self.among), key=lambda n: shares[n])
         text = f"{label} (n={len(runs)}), lowest: " + ", ".join(f"{name} {shares[name]:.3f}" for name in worst)
         return verdict(set(self.names) <= set(worst), text)
+
+
+def _between(lowest: float, highest: float, low: float, high: float) -> bool | None:
+    """Whether a value lies from `low` to `high`; None if that depends on where it lies from `lowest` to `highest`."""
+    if not exceeds(low, lowest) and not exceeds(highest, high):
+        return True
+    return False if exceeds(low, highest) or exceeds(lowest, high) else None

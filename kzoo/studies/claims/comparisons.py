@@ -10,7 +10,7 @@ from kzoo.errors import InputError
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import AllOf, ClaimTest, verdict
-from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, margin, value_text, values_text
+from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, exceeds, left_out, margin, value_text, values_text
 from kzoo.studies.study import DECIDED, HOLDS, INCONCLUSIVE, NOT_ENOUGH, REFUTED, TOO_SMALL, Verdict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Higher(ClaimTest):
-    """Run `a` has a higher value than run `b`, by at least `minimum` if stated."""
+    """Run `a` has a higher value than run `b`, by more than `minimum` if stated."""
 
     sign: ClassVar[int] = 1
 
@@ -36,27 +36,31 @@ class Higher(ClaimTest):
         return {1: self.a, -1: self.b, 0: ""}[self.sign * metrics.metric(self.metric).better]
 
     def failed(self, records: BudgetRecords) -> Verdict | None:
-        """The verdict if exactly one of the two runs failed: it is the worse one."""
+        """The verdict if exactly one of the two runs failed and the other has a value: the failed one is worse."""
         failed = [label for label in self.labels if records.failed(label)]
         if len(failed) != 1 or not self.better:
             return None
-        status = REFUTED if failed == [self.better] else HOLDS
-        return Verdict(status, f"{failed[0]} failed: its loss became NaN or infinite")
+        other = self.b if failed == [self.a] else self.a
+        if not records.values(other, self.metric):
+            return None
+        text = f"{failed[0]} failed: its loss became NaN or infinite"
+        if failed == [self.better]:
+            return self.checked(records, Verdict(REFUTED, text))
+        if at_chance(records, other, self.metric):
+            return Verdict(TOO_SMALL, f"{text}; {other} has learned nothing yet")
+        return self.checked(records, Verdict(HOLDS, text))
 
     def judge(self, records: BudgetRecords) -> Verdict:
         """Compare the means, which leave out the worst runs: undecided if that favours one of the two."""
-        found = self.compare(records)
+        return self.checked(records, self.compare(records))
+
+    def checked(self, records: BudgetRecords, found: Verdict) -> Verdict:
+        """A verdict, undecided if it favours a run whose mean leaves out the worst seeds."""
         if found.status not in DECIDED or not self.better:
             return found
         a_is_better = (found.status == HOLDS) == (self.better == self.a)
-        left_out = self.left_out(records, self.a if a_is_better else self.b)
-        return Verdict(NOT_ENOUGH, f"{found.evidence}; {left_out}") if left_out else found
-
-    def left_out(self, records: BudgetRecords, label: str) -> str:
-        """Which runs of an entry have no value because they did badly; empty if there are none."""
-        runs = len(records.records(label))
-        failed = runs - len(records.completed(label))
-        return f"{failed} of {runs} runs of {label} failed" if failed else ""
+        left = left_out(records, self.a if a_is_better else self.b, self.metric)
+        return Verdict(NOT_ENOUGH, f"{found.evidence}; {left}") if left else found
 
     def compare(self, records: BudgetRecords) -> Verdict:
         """Compare the means."""
@@ -68,16 +72,16 @@ class Higher(ClaimTest):
         # Beyond the margin the difference decides; within it, the number of seeds.
         claimed = self.sign * (records.mean(self.a, self.metric) - records.mean(self.b, self.metric))
         needed = margin(records, self.a, self.b, self.metric, self.minimum)
-        if claimed > needed:
+        if exceeds(claimed, needed):
             return Verdict(HOLDS, text)
         seeds = min(len(records.values(label, self.metric)) for label in self.labels)
-        if claimed < -needed or seeds >= ENOUGH_SEEDS or metrics.metric(self.metric).kind == "count":
+        if exceeds(-claimed, needed) or seeds >= ENOUGH_SEEDS or metrics.metric(self.metric).kind == "count":
             return Verdict(REFUTED, text)
         return Verdict(NOT_ENOUGH, f"{text}: within the margin of {metrics.write(self.metric, needed)}")
 
 
 class Lower(Higher):
-    """Run `a` has a lower value than run `b`, by at least `minimum` if stated."""
+    """Run `a` has a lower value than run `b`, by more than `minimum` if stated."""
 
     sign = -1
 
@@ -93,19 +97,13 @@ class Faster(Lower):
         """The verdict if exactly one of the runs failed, or if one or (at a shortened budget) both never reached it."""
         never = [label for label in self.labels if not records.values(label, self.metric)]
         decided = super().failed(records)
-        if len(never) == 2 and records.budget != FULL and all(map(records.completed, never)):
+        if len(never) == 2 and records.budget != FULL and any(map(records.completed, never)):
             return Verdict(TOO_SMALL, f"neither {self.a} nor {self.b} reached {self.percent}% yet")
         if decided or len(never) != 1:
             return decided
         reached = self.a if never == [self.b] else self.b
         text = f"{never[0]} never reached {self.percent}%; {value_text(records, reached, self.metric)}"
-        return Verdict(HOLDS if reached == self.a else REFUTED, text)
-
-    def left_out(self, records: BudgetRecords, label: str) -> str:
-        """Which runs of an entry never reached the accuracy."""
-        runs = len(records.records(label))
-        never = runs - len(records.values(label, self.metric))
-        return f"{never} of {runs} runs of {label} never reached {self.percent}%" if never else ""
+        return self.checked(records, Verdict(HOLDS if reached == self.a else REFUTED, text))
 
 
 class OverfitsMore(Higher):
@@ -131,19 +129,19 @@ class OverfitsSooner(Lower):
         return super().judge(records)
 
 
-class NoGain(Higher):
+class NoGain(Lower):
     """Run `a` is not higher than run `b`, or by no more than the margin."""
 
     def failed(self, records: BudgetRecords) -> Verdict | None:
         """A failed run decides nothing."""
         return None
 
-    def judge(self, records: BudgetRecords) -> Verdict:
+    def compare(self, records: BudgetRecords) -> Verdict:
         """Compare the means."""
         difference = records.mean(self.a, self.metric) - records.mean(self.b, self.metric)
         needed = margin(records, self.a, self.b, self.metric, self.minimum)
         text = values_text(records, self.labels, self.metric)
-        return self.untrained(records) or verdict(difference <= needed, text)
+        return self.untrained(records) or verdict(not exceeds(difference, needed), text)
 
 
 class Ranking(AllOf):
