@@ -7,7 +7,7 @@ because the file may not exist yet; `kzoo.train` and committed records have it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kzoo.errors import InputError
@@ -24,19 +24,32 @@ def records_by_recipe(directories: Sequence[Path] | None) -> Records:
     """The records in some directories; by default ``results``, if it exists."""
     if directories is None:
         directories = [path for path in [RESULTS] if path.is_dir()]
-    found = defaultdict(list)
-    for item in read_records(directories).files:
-        found[item.digest if item.recipe.initial_weights is None else item.recipe.digest()].append(item)
-    return found
+    return _by_recipe(read_records(directories).files)
 
 
 def record_of(recipe: Recipe, records: Records) -> RecordFile | None:
     """The record of a recipe's run: of several, the one that started from the weights file as it is now."""
-    found = records.get(recipe.digest(), ())
-    if len(found) < 2:
-        return next(iter(found), None)
-    now = _digest_with_weights(recipe)
-    return next((item for item in found if item.digest == now), found[0])
+    found = records.get(recipe.digest())
+    return _current(found) if found else None
+
+
+def superseded(files: Iterable[RecordFile]) -> set[Path]:
+    """Records with the recipe and seed of another one, which started from the weights file as it is now."""
+    groups = _by_recipe(item for item in files if item.recipe.initial_weights is not None).values()
+    return {item.path for items in groups for item in items} - {_current(items).path for items in groups}
+
+
+def _by_recipe(files: Iterable[RecordFile]) -> dict[str, list[RecordFile]]:
+    found = defaultdict(list)
+    for item in files:
+        found[item.digest if item.recipe.initial_weights is None else item.recipe.digest()].append(item)
+    return found
+
+
+def _current(items: Sequence[RecordFile]) -> RecordFile:
+    """Of records of one recipe, the one that started from the weights file as it is now, otherwise the first."""
+    now = _digest_with_weights(items[0].recipe) if len(items) > 1 else None
+    return next((item for item in items if item.digest == now), items[0])
 
 
 def directory_of(recipe: Recipe, root: Path) -> Path:

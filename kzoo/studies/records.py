@@ -11,6 +11,7 @@ from pathlib import Path
 from kzoo.errors import InputError
 from kzoo.studies import budget, metrics, selection
 from kzoo.studies.invariance import InvarianceRecord
+from kzoo.studies.known_runs import superseded
 from kzoo.studies.record_files import RecordFile, RecordFiles, read_records
 from kzoo.studies.study import Study
 from kzoo.training.identity.named import names_data
@@ -158,14 +159,15 @@ def _other_images(files: Iterable[RecordFile]) -> list[str]:
 def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     """Select the records of a study and group them by budget.
 
-    Problems are files that cannot be read, records named after one of the study's recipes that no budget explains, and
-    records of the same data that used different images.
+    Problems are files that cannot be read, records named after one of the study's recipes that no budget explains,
+    records of an earlier version of their initial weights if there is one of the present version, and records of the
+    same data that used different images.
     """
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[RunRecord]]] = {}
     files: dict[str, list[RecordFile]] = {}
     untimed: set[str] = set()  # on other images, epoch times measured on the study's own images do not apply
-    problems = list(records.problems)
+    problems, old = list(records.problems), superseded(records.files)
 
     # A record belongs to the entries from which it differs by the fewest fields.
     for file in records.files:
@@ -176,6 +178,12 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
                 f"record {str(file.path)!r} is named {file.recipe.name!r}, but its recipe is not the one of that name "
                 f"in study {study.name!r}: it is left out"
             )
+        if fitting and file.path in old:
+            problems.append(
+                f"record {str(file.path)!r} has the recipe and seed of another one, but its initial weights were "
+                "others: it is left out"
+            )
+            continue
         fewest = min(map(len, fitting.values()), default=0)
         for label, changes in fitting.items():
             if len(changes) == fewest:

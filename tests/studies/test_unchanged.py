@@ -206,6 +206,11 @@ def test_of_several_records_the_one_of_the_weights_file_counts(made, keep):
         path = keep(made(recipe, digest=digest), Path("results/later"))
         Path("w.weights.h5").write_bytes(content)
         assert plan(later)[0].record == path
+    found = study_records(later, read_records())
+    assert [file.path for file in found.every_file] == [path]
+    assert len(found.budgets["full"].records("later")) == 1  # not two seeds
+    (line,) = found.problems
+    assert "but its initial weights were others: it is left out" in line
 
 
 def test_a_comparison_says_that_models_of_one_name_differ(there):
