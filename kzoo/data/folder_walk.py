@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kzoo.data.images import suffixes
-from kzoo.data.left_out import AGAIN, DEAD_LINKS, HIDDEN, LOOSE, OTHER_FILES, TOOLS, LeftOut
+from kzoo.data.left_out import AGAIN, DEAD_LINKS, HIDDEN, LOOSE, OLD_BIN, OTHER_FILES, TOOLS, LeftOut
 from kzoo.errors import InputError
 
 
@@ -81,7 +81,7 @@ class FolderWalk:
             raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
         for entry in in_order:
             name = entry.name.lower()
-            if TOOLS.fullmatch(name):
+            if TOOLS.fullmatch(name) or entry.name == OLD_BIN:
                 continue
             if not name.startswith("."):
                 yield entry

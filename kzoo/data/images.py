@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -131,16 +132,23 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path, formats=_formats()) as file:
+            # As a stream: from a path, Pillow maps uncompressed TIFF files to memory and reads rotated ones wrongly.
+            with _stream(path) as stream, Image.open(stream, formats=_formats()) as file:
                 form = file.format
+                scale = _scale_of_clear(file)
                 file.load()
-                pixels, deep = _pixels(file, channels, background)
+                pixels, deep = _pixels(file, channels, background, scale)
+                pixels = upright(pixels, file)  # before the frames are counted: Pillow then reads the tags again
                 remarks = (*((FRAMES,) if _frames(file) else ()), *((DEEP,) if deep else ()))
-                return Decoded(upright(pixels, file), remarks)
+                return Decoded(pixels, remarks)
         except Exception as error:
             named = isinstance(path, str | Path) and Path(path).suffix.lower() in suffixes()
             foreign = not named and form not in _SIGNED and not isinstance(error, FileNotFoundError | PermissionError)
             raise UnreadableImage(path, _reason(path, error), foreign=foreign) from None
+
+
+def _stream(path: Source) -> contextlib.AbstractContextManager[BinaryIO]:
+    return open(path, "rb") if isinstance(path, str | Path) else contextlib.nullcontext(path)
 
 
 def is_image(path: str | Path) -> bool:
@@ -199,15 +207,32 @@ def _frames(file: Image.Image) -> bool:
         return True
 
 
-def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
+def _scale_of_clear(file: Image.Image) -> float:
+    """How Pillow scales the pixels of a PNG file that it has not loaded, but not the file's transparent colour."""
+    raw = file.tile[0][3] if file.format == "PNG" and file.tile else None
+    return {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(raw, 1) if isinstance(raw, str) else 1
+
+
+def _scaled_clear(colour: Any, scale: float) -> Any:
+    if isinstance(colour, tuple):
+        return tuple(int(value * scale) for value in colour)
+    return int(colour * scale) if isinstance(colour, int) else colour
+
+
+def _pixels(
+    image: Image.Image, channels: int | None, background: Colour | None, scale_of_clear: float
+) -> tuple[np.ndarray, bool]:
     """The pixels as uint8 (H, W, 1 or 3), and whether they had 16 bits."""
+    if scale_of_clear != 1 and "transparency" in image.info:
+        image.info["transparency"] = _scaled_clear(image.info["transparency"], scale_of_clear)
     # Pillow reads 16 bits of a PNG or PGM file as 32. In other files of 32 bits, the values of black and white are
     # unknown, and one file cannot show them: a dark image of 16 bits has the values of an image of 8.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         low, high = (f"{value:g}" for value in image.getextrema())
+        signed = image.mode == "I" and _bits(image) == 16
         raise ValueError(
-            f"it has 32 bits a channel (Pillow mode {image.mode}, values {low} to {high}), so that black and white are "
-            "unknown: save it with 8 or 16"
+            f"it has {'signed 16' if signed else '32'} bits a channel (Pillow mode {image.mode}, values {low} to "
+            f"{high}), so that black and white are unknown: save it with {'unsigned values' if signed else '8 or 16'}"
         )
     deep = image.mode.startswith("I")
     if image.mode == "LAB":
@@ -231,13 +256,17 @@ def _pixels(image: Image.Image, channels: int | None, background: Colour | None)
     return (pixels[..., None] if pixels.ndim == 2 else pixels), deep
 
 
+def _bits(image: Image.Image) -> int:
+    """The bits of a value in a TIFF file; 16 in others."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    return int(bits[0] if isinstance(bits, tuple) else bits)
+
+
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """A grey image of more than 8 bits a pixel converted to 8, and the mask of its transparent value, if it has one."""
     values = np.asarray(image).astype(np.int64)
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS_PER_SAMPLE, (16,))
-    most = 2 ** int(bits[0] if isinstance(bits, tuple) else bits) - 1
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow applies this only at 1 and 8 bits
+    most = 2 ** _bits(image) - 1
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow applies this only at 1 and 8 bits
         values = most - values
     eight = np.clip((values * 255 + most // 2) // most, 0, 255).astype(np.uint8)
     clear = image.info.get("transparency")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 # Files of systems and tools, in lower case, which are left out without a message.
 TOOLS = re.compile(
-    r"__macosx|__pycache__|@eadir|@tmp|@?#?recycle|\$recycle\.bin|recycler|system volume information|lost\+found"
+    r"__macosx|__pycache__|@eadir|@tmp|[@#]recycle|\$recycle\.bin|system volume information|lost\+found"
     r"|thumbs\.db|ehthumbs.*\.db|desktop\.ini|icon\r"
     r"|\.(_.*|ds_store|ipynb_checkpoints|apple.*|localized|temporaryitems|spotlight.*|fseventsd|documentrevisions.*"
     r"|trash.*|git.*|svn|hg|dvc.*|idea|vscode|directory|thumbnails|picasa.*|nomedia|keep|nfs.*|~lock.*|cache)"
 )
+OLD_BIN = "RECYCLER"
+"""The bin of old Windows; in small letters, it can be a class."""
 OTHER_FILES, DEAD_LINKS = "files of other kinds", "links that lead nowhere"
 LOOSE, HIDDEN, EMPTY = "images outside of class folders", "hidden files and folders", "folders without images"
 AGAIN, NO_LABELS = "links to folders already read", "folders of images without classes"

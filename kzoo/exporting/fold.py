@@ -8,6 +8,7 @@ Both are folded into the kernel and bias of the convolution before the BatchNorm
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any, NamedTuple
 
 import keras
@@ -44,7 +45,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     A BatchNorm after a convolution or dense layer without activation is folded into that layer (which gets a bias) if
     nothing else uses the layer's output. A BatchNorm before a dense layer or an unpadded convolution is folded into
     that layer if nothing else uses the BatchNorm's output. Others, for example after an addition or a shared layer, are
-    kept. Dropout, noise, identity and random augmentation layers are left out. Models within models are folded too.
+    kept. Dropout, noise and identity layers are left out, and `RandomFlip`, `RandomRotation`, `RandomTranslation`,
+    `RandomZoom`, `RandomContrast` and `RandomBrightness`. Models within models are folded too.
 
     Args:
         model: any model. It is not changed; the copy has separate weights.
@@ -101,27 +103,36 @@ def planned(model: keras.Model, dtype: str | None = None, *, rescaling: bool = F
 
     # Replace calls that TensorFlow would fuse incorrectly, and compute the new weights.
     for node in graph.nodes:
-        if _is_fused_wrongly(node, graph):
-            graph.plan.replaced[node] = functools.partial(_leaky_relu, slope=node.operation.negative_slope)
+        slope = _slope(node.operation)
+        if slope and _follows_addition(node, graph):
+            graph.plan.replaced[node] = functools.partial(_leaky_relu, slope=slope)
     for layer in {**after, **before}:
         graph.plan.changes[layer] = _folded(layer, before.get(layer, []), after.get(layer, []))
     return graph
 
 
-def _is_fused_wrongly(node: Any, graph: Graph) -> bool:
-    """Whether a call is a leaky ReLU after an addition.
+def _slope(operation: Any) -> float:
+    """The slope of a leaky ReLU below 0, be it a layer or an operation; 0 for anything else."""
+    if type(operation) is _layers.Activation and operation.activation is keras.activations.leaky_relu:
+        return float(inspect.signature(keras.activations.leaky_relu).parameters["negative_slope"].default)
+    plain_relu = type(operation) is _layers.ReLU and operation.max_value is None and not operation.threshold
+    leaky = type(operation) is _layers.LeakyReLU or type(operation).__name__ == "LeakyRelu"
+    return float(operation.negative_slope) if plain_relu or leaky else 0.0
 
-    If a convolution with bias precedes them, as folding produces, TensorFlow 2.21 on the CPU fuses the four operations
-    and loses the slope.
+
+def _follows_addition(node: Any, graph: Graph) -> bool:
+    """Whether an addition, by a layer or an operation, makes a call's input.
+
+    If a convolution with bias precedes it, as folding produces, TensorFlow 2.21 on the CPU fuses the addition with a
+    leaky ReLU and loses the slope.
     """
-    if type(node.operation) is not _layers.LeakyReLU or not 0 <= node.operation.negative_slope <= 1:
-        return False
     maker = graph.maker(node.input_tensors[0])
-    return maker is not None and type(maker.operation) is _layers.Add
+    return maker is not None and type(maker.operation).__name__ == "Add"
 
 
 def _leaky_relu(x: Any, slope: float) -> Any:
-    return keras.ops.maximum(x, keras.ops.multiply(x, slope))
+    larger = keras.ops.minimum if slope > 1 else keras.ops.maximum
+    return larger(x, keras.ops.multiply(x, slope))
 
 
 def _single(node: Any) -> bool:

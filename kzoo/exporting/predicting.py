@@ -169,7 +169,15 @@ def predict_images(
     rest = iter(images)
     while chosen := list(itertools.islice(rest, batch_size)):
         scaled = [resize(image, (height or image.shape[0], width or image.shape[1])) for _, image in chosen]
-        probabilities = classifier.probabilities(np.stack(scaled))
+        try:
+            probabilities = classifier.probabilities(np.stack(scaled))
+        except (InputError, RunFailed):
+            raise
+        except Exception as error:  # each runtime raises different errors
+            size = "x".join(map(str, scaled[0].shape[:2]))
+            first = str(error).strip().partition("\n")[0][:200]
+            image = f"image {str(chosen[0][0])!r} of {size} pixels"
+            raise InputError(f"{classifier.name!r} cannot take {image}, which may be too small: {first}") from None
         names = classifier.names(probabilities.shape[1])
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
         for (path, _), shares, best in zip(chosen, probabilities, order, strict=True):

@@ -64,9 +64,9 @@ class Exported:
             raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
 
         # The kind of the outputs comes from the metadata or from their name.
-        self._run, shape, self.input_dtype, self.output = parts
+        self._run, shape, self.input_dtype, self.output, columns = parts
         kinds: dict[str, Kind] = {"probabilities": "softmax", "logits": "logits"}
-        by_name = kinds.get(self.output)
+        by_name = kinds.get(self.output) if columns != 1 else None  # one column under either name can be a sigmoid
         self.kind = self.metadata.get("output", {}).get("kind") or by_name or self.kind
 
         # Require images with channels last.
@@ -99,7 +99,8 @@ class Exported:
         return np.concatenate(outputs)
 
 
-Opened = tuple[Callable[[np.ndarray], Any], tuple[int | None, ...], str, str]
+Opened = tuple[Callable[[np.ndarray], Any], tuple[int | None, ...], str, str, Any]
+"""A function, the shape and type of its input, and the name and number of columns of its output (if known)."""
 
 
 def format_of(path: Path) -> str:
@@ -161,7 +162,7 @@ def _saved_model(file: Exported, threads: int | None) -> Opened:
     def run(images: np.ndarray, kept: Any = loaded) -> Any:
         return signature(**{key: tf.constant(images)})[output].numpy()
 
-    return run, tuple(spec.shape), spec.dtype.name, output
+    return run, tuple(spec.shape), spec.dtype.name, output, signature.structured_outputs[output].shape[-1]
 
 
 def _onnx(file: Exported, threads: int | None) -> Opened:
@@ -175,7 +176,8 @@ def _onnx(file: Exported, threads: int | None) -> Opened:
     file.metadata = checked(from_properties(session.get_modelmeta().custom_metadata_map), file.path)
     shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
     dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(entry.type, entry.type)
-    return lambda images: session.run([output.name], {entry.name: images})[0], shape, dtype, output.name
+    columns = output.shape[-1] if output.shape else None
+    return lambda images: session.run([output.name], {entry.name: images})[0], shape, dtype, output.name, columns
 
 
 def _litert(file: Exported, threads: int | None) -> Opened:
@@ -206,7 +208,7 @@ def _litert(file: Exported, threads: int | None) -> Opened:
         outputs = runner(**{name: pixels})[output]
         return back.numbers(outputs) if back else outputs
 
-    return run, shape, dtype, output
+    return run, shape, dtype, output, result["shape"][-1] if len(result["shape"]) else None
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,9 @@ def _keras(file: Exported, threads: int | None) -> Opened:
     output = file.metadata.get("output", {}).get("name", "outputs")
 
     def run(images: np.ndarray) -> Any:
-        (outputs,) = keras.tree.flatten(model(images, training=False))  # one output, which can be in a dictionary
-        return keras.ops.convert_to_numpy(outputs)
+        # As `predict` computes: its graph can differ from a plain call. The one output can be in a dictionary.
+        (outputs,) = keras.tree.flatten(model.predict_on_batch(images))
+        return outputs
 
-    return run, tuple(image.shape), keras.backend.standardize_dtype(image.dtype), output
+    dtype = keras.backend.standardize_dtype(image.dtype)
+    return run, tuple(image.shape), dtype, output, results[0].shape[-1] if len(results[0].shape) else None

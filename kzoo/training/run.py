@@ -191,7 +191,7 @@ class Run:
             data_dir=data_dir or self.result.data.get("data_dir"),
             classes=self.recipe.class_names,
             image_size=height if height == width else None,
-            background=self.recipe.background,
+            background=self.recipe.prediction_background,
         )
 
         # A label must mean the same, and the network takes images of one shape.

@@ -129,6 +129,33 @@ def test_every_kind_of_transparency_counts(tmp_path: Path, mode: str) -> None:
     assert read_image(tmp_path / name, background=(10, 20, 30))[clear].tolist() == [[10, 20, 30]] * 4
 
 
+def png(depth: int, colours: int, row: bytes, clear: bytes, width: int) -> bytes:
+    """A PNG file of one row with a transparent colour, which Pillow does not write for every depth."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, 1, depth, colours, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"tRNS", clear) + chunk(b"IDAT", zlib.compress(b"\0" + row))
+    return b"\x89PNG\r\n\x1a\n" + chunks + chunk(b"IEND", b"")
+
+
+DEEP_COLOUR = struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (png(2, 0, bytes([0b00011011]), struct.pack(">H", 1), 4), [0, 255, 170, 255]),
+        (png(4, 0, bytes([0x50]), struct.pack(">H", 5), 2), [255, 0]),
+        (png(16, 2, DEEP_COLOUR + bytes(6), DEEP_COLOUR, 2), [255, 255, 255, 0, 0, 0]),
+    ],
+    ids=["2 bits", "4 bits", "16 bits of colours"],
+)
+def test_a_transparent_colour_counts_at_every_depth(content: bytes, expected: list[int]) -> None:
+    assert read_image(BytesIO(content)).ravel().tolist() == expected
+
+
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     values = np.array([[0, 257, 32768, 65535]], np.uint16)
     for name in ("deep.png", "deep.tif", "deep.pgm", "deep.jp2"):
@@ -219,6 +246,29 @@ def test_other_colours_and_single_bits_come_out_right(tmp_path: Path) -> None:
     bits = np.array([[True, False], [False, True]])
     path = saved(tmp_path, Image.fromarray(bits), "bits.png")
     np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 0], [0, 255]])
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_rotated_tiff_files_come_out_upright(tmp_path: Path, mode: str, compression: str | None, pages: int) -> None:
+    values = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    image = Image.fromarray(values.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(values).convert(mode)
+    options: dict[str, Any] = {"save_all": True, "append_images": [image]} if pages == 2 else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # 16 bits, several frames
+        stored = read_image(saved(tmp_path, image, "stored.tif"))
+        for turn, upright in ((3, np.rot90(stored, 2)), (6, np.rot90(stored, -1))):
+            exif = Image.Exif()
+            exif[0x112] = turn
+            path = saved(tmp_path, image, "turned.tif", exif=exif, compression=compression, **options)
+            np.testing.assert_array_equal(read_image(path), upright)
+
+
+def test_signed_values_are_refused_as_such(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 9]], np.uint16)), "signed.tif", tiffinfo={339: 2})
+    with pytest.raises(InputError, match=r"signed 16 bits a channel .*: save it with unsigned values"):
+        read_image(path)
 
 
 def test_the_first_of_several_frames_is_used_and_this_is_reported(tmp_path: Path) -> None:

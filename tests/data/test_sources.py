@@ -369,6 +369,8 @@ def test_classes_that_all_hold_the_same_folders_are_reported(tmp_path: Path) -> 
 
 TOOLS = [
     "RECYCLER/x.png",
+    "#recycle/x.png",
+    "@Recycle/x.png",
     ".ipynb_checkpoints/1-checkpoint.png",
     "__MACOSX/a/._1.png",
     "@eaDir/1.png/SYNOPHOTO.png",
@@ -387,6 +389,12 @@ def test_files_that_tools_leave_behind_are_neither_classes_nor_images(tmp_path: 
     arrays = load(f"folder:{root}")
     assert arrays.class_names == ("a", "b")
     assert arrays.images.shape == (4, 5, 5, 1)
+
+
+@pytest.mark.parametrize("name", ["recycle", "Recycle", "recycler"])
+def test_classes_of_waste_are_classes(tmp_path: Path, name: str) -> None:
+    root = make(tmp_path / "set", *(f"{kind}/{i}.png" for kind in ("compost", name) for i in (1, 2)))
+    assert sorted(load(f"folder:{root}").class_names) == sorted(["compost", name])
 
 
 def test_whatever_else_is_left_out_is_reported_in_one_line(tmp_path: Path) -> None:

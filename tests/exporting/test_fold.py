@@ -238,11 +238,22 @@ def test_exports_fold_the_scaling_of_pixels_too(scale, offset, padding, left):
     assert len(fold_batch_norm(model).layers) == 3
 
 
-def test_compiled_prediction_of_a_leaky_residual_block_keeps_the_slope():
+LEAKY = {
+    "layer": layers.LeakyReLU(negative_slope=0.01),
+    "steep": layers.LeakyReLU(negative_slope=1.5),
+    "falling": lambda x: keras.ops.leaky_relu(x, -0.5),
+    "relu": layers.ReLU(negative_slope=0.01),
+    "activation": layers.Activation("leaky_relu"),
+    "operation": lambda x: keras.ops.leaky_relu(x, 0.01),
+}
+
+
+@pytest.mark.parametrize("added", [lambda x, y: layers.Add()([x, y]), lambda x, y: x + y], ids=["Add", "+"])
+@pytest.mark.parametrize("leaky", LEAKY)
+def test_compiled_prediction_of_a_leaky_residual_block_keeps_the_slope(leaky, added):
     image = keras.Input((9, 9, 4))
     x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(image))
-    x = layers.LeakyReLU(negative_slope=0.01)(layers.Add()([x, image]))
-    model = keras.Model(image, x)
+    model = keras.Model(image, LEAKY[leaky](added(x, image)))
     randomize(model, np.random.default_rng(5))
     images = RNG.normal(size=(4, 9, 9, 4)).astype("float32")
     expected = model.predict(images, verbose=0)

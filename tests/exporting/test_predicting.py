@@ -131,6 +131,30 @@ def test_files_of_other_tools(tmp_path):
         Classifier(file("two.onnx", [None, 8, 8, 3], [None, 8, 8, 3]))
 
 
+def test_one_column_is_no_softmax_whatever_its_name(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    images, outputs = (make(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [None, 8, 8, 1]), ("logits", [None, 1])))
+    nodes = [node("ReduceMean", ["x"], ["y"], axes=[1, 2], keepdims=0), node("Sigmoid", ["y"], ["logits"])]
+    graph = onnx.helper.make_graph(nodes, "mean", [images], [outputs])
+    versions = {"opset_imports": [onnx.helper.make_opsetid("", 13)], "ir_version": 8}
+    onnx.save(onnx.helper.make_model(graph, **versions), tmp_path / "one.onnx")
+    with pytest.warns(UserWarning, match="does not say which pixels"):
+        classifier = Classifier(tmp_path / "one.onnx")
+    np.testing.assert_allclose(classifier.probabilities(np.zeros((1, 8, 8, 1))), [[0.5, 0.5]])
+
+
+def test_an_image_that_a_network_cannot_take_is_named():
+    inputs = keras.Input((None, None, 1))
+    hidden = keras.layers.Conv2D(2, 5)(keras.layers.Rescaling(1 / 255)(inputs))
+    keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(hidden)).save("open.keras")
+    Image.new("L", (3, 2)).save("tiny.png")
+    with pytest.raises(
+        InputError, match=r"'open\.keras' cannot take image 'tiny\.png' of 2x3 pixels, which may be too"
+    ):
+        list(predict_files(Classifier("open.keras"), [Path("tiny.png")]))
+
+
 def test_tensorflow_is_not_given_what_it_reads_as_a_wildcard(tmp_path):
     for name in ("plain", "a[1]", "b*", "c?"):
         (tmp_path / name).mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kzoo
 from kzoo.errors import InputError
@@ -60,6 +61,28 @@ def test_the_same_arrays_find_the_finished_run_and_others_are_refused(there: Pat
     assert run.evaluate("test").accuracy == pytest.approx(run.result.test.accuracy)
     with pytest.raises(InputError, match=r"dataset is 'arrays:\w+' there and 'arrays:\w+' here"):
         ask(there, (IMAGES[::-1].copy(), LABELS))
+
+
+def test_other_names_of_the_classes_are_refused(there: Path) -> None:
+    names = {"class_names": ["a", "b", "c"]}
+    with pytest.raises(InputError, match=r"other class names .*'a'"):
+        ask(there, {"images": IMAGES, "labels": LABELS, **names})
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # few images
+def test_image_files_are_evaluated_on_the_background_of_predictions(there: Path, tmp_path: Path) -> None:
+    """What is transparent, and black underneath, counts as white."""
+    run, rng = kzoo.Run(there), np.random.default_rng(0)
+    for name in run.class_names:
+        for part in ("clear", "white"):
+            (tmp_path / part / name).mkdir(parents=True)
+        for index in range(4):
+            grey, opaque = rng.integers(0, 256, (8, 8), np.uint8), rng.random((8, 8)) < 0.5
+            clear = Image.fromarray(np.stack([grey * opaque, opaque * np.uint8(255)], axis=2), "LA")
+            clear.save(tmp_path / "clear" / name / f"{index}.png")
+            Image.fromarray(np.where(opaque, grey, np.uint8(255))).save(tmp_path / "white" / name / f"{index}.png")
+    losses = [run.evaluate("train", dataset=f"folder:{tmp_path / part}").loss for part in ("clear", "white")]
+    assert losses[0] == pytest.approx(losses[1])
 
 
 def test_without_the_arrays_a_run_is_not_resumed(begun: Path, command: Any) -> None:

@@ -42,8 +42,8 @@ class RandomErasing(Augmentation):
         area: smallest and largest share of the image.
         aspect: smallest and largest height / width.
         fill: ``"random"``, normally distributed values of mean 0 and variance 1 in the network's (normalized)
-            units, one for each pixel and channel, turned into pixels, rounded and clipped to 0-255; or one pixel
-            value, 0-255, for all.
+            units, one for each pixel and channel, turned into pixels, rounded and clipped to 0-255 (without
+            normalization, the unit is 255); or one pixel value, 0-255, for all.
     """
 
     kind: Literal["random_erasing"] = "random_erasing"
@@ -151,8 +151,8 @@ class GaussianNoise(Augmentation):
 
     Attributes:
         std: standard deviation.
-        space: its unit: ``"normalized"``, what the network sees (1 is one standard deviation of a channel), or
-            ``"pixels"``, 0-255.
+        space: its unit: ``"normalized"``, what the network sees (1 is one standard deviation of a channel; without
+            normalization, 255), or ``"pixels"``, 0-255.
     """
 
     kind: Literal["gaussian_noise"] = "gaussian_noise"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kzoo.data.datasets import is_built_in
-from kzoo.data.in_memory import PREFIX
+from kzoo.data.in_memory import PREFIX, held
 from kzoo.models.registry import get_variant, list_models, names_set
 from kzoo.recipes.schema import Recipe
 
@@ -19,9 +19,10 @@ def names_model(recipe: Recipe) -> bool:
 def names_data(recipe: Recipe) -> bool:
     """Whether the name of a recipe's dataset identifies its images: a path or a custom loader does not.
 
-    Arrays given in Python are named by their fingerprint.
+    Arrays given in Python are named by their fingerprint, which does not include the names of their classes. They are
+    compared as long as this process has them.
     """
-    return is_built_in(recipe.dataset) or recipe.dataset.startswith(PREFIX)
+    return is_built_in(recipe.dataset) or (recipe.dataset.startswith(PREFIX) and held(recipe.dataset) is None)
 
 
 def names_weights(recipe: Recipe) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from kzoo.errors import InputError
 from kzoo.introspection.depth import first_last_ratio, layer_factor
+from kzoo.lazy import np
 
 
 @dataclass(frozen=True)
