@@ -209,7 +209,8 @@ def _frames(file: Image.Image) -> bool:
 
 def _scale_of_clear(file: Image.Image) -> float:
     """How Pillow scales the pixels of a PNG file that it has not loaded, but not the file's transparent colour."""
-    raw = file.tile[0][3] if file.format == "PNG" and file.tile else None
+    tiles = getattr(file, "tile", None)
+    raw = tiles[0][3] if file.format == "PNG" and tiles else None
     return {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(raw, 1) if isinstance(raw, str) else 1
 
 
