@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from kzoo.lazy import np
 
 
 def first_last_ratio(mean_abs: Any) -> float:
