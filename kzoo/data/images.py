@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -135,9 +135,9 @@ def decode(path: Source, *, channels: int | None = None, background: Colour | No
             # As a stream: from a path, Pillow maps uncompressed TIFF files to memory and reads rotated ones wrongly.
             with _stream(path) as stream, Image.open(stream, formats=_formats()) as file:
                 form = file.format
-                scale = _scale_of_clear(file)
+                _scale_clear(file)
                 file.load()
-                pixels, deep = _pixels(file, channels, background, scale)
+                pixels, deep = _pixels(file, channels, background)
                 pixels = upright(pixels, file)  # before the frames are counted: Pillow then reads the tags again
                 remarks = (*((FRAMES,) if _frames(file) else ()), *((DEEP,) if deep else ()))
                 return Decoded(pixels, remarks)
@@ -207,25 +207,20 @@ def _frames(file: Image.Image) -> bool:
         return True
 
 
-def _scale_of_clear(file: Image.Image) -> float:
-    """How Pillow scales the pixels of a PNG file that it has not loaded, but not the file's transparent colour."""
+def _scale_clear(file: Image.Image) -> None:
+    """Scale the transparent colour of a PNG file that is not loaded yet, as Pillow scales its pixels."""
     tiles = getattr(file, "tile", None)
     raw = tiles[0][3] if file.format == "PNG" and tiles else None
-    return {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(raw, 1) if isinstance(raw, str) else 1
+    factor = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(raw) if isinstance(raw, str) else None
+    clear = file.info.get("transparency")
+    if factor and isinstance(clear, int):
+        file.info["transparency"] = int(clear * factor)
+    elif factor and isinstance(clear, tuple):
+        file.info["transparency"] = tuple(int(value * factor) for value in clear)
 
 
-def _scaled_clear(colour: Any, scale: float) -> Any:
-    if isinstance(colour, tuple):
-        return tuple(int(value * scale) for value in colour)
-    return int(colour * scale) if isinstance(colour, int) else colour
-
-
-def _pixels(
-    image: Image.Image, channels: int | None, background: Colour | None, scale_of_clear: float
-) -> tuple[np.ndarray, bool]:
+def _pixels(image: Image.Image, channels: int | None, background: Colour | None) -> tuple[np.ndarray, bool]:
     """The pixels as uint8 (H, W, 1 or 3), and whether they had 16 bits."""
-    if scale_of_clear != 1 and "transparency" in image.info:
-        image.info["transparency"] = _scaled_clear(image.info["transparency"], scale_of_clear)
     # Pillow reads 16 bits of a PNG or PGM file as 32. In other files of 32 bits, the values of black and white are
     # unknown, and one file cannot show them: a dark image of 16 bits has the values of an image of 8.
     if image.mode.startswith("F") or (image.mode == "I" and image.format not in ("PNG", "PPM")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,22 @@ class Data:
                     f"class_weights='balanced': there are no training images of {', '.join(map(repr, empty[:5]))}; "
                     "give weights by name, or leave the class out with class_names"
                 )
-            return (counts.sum() / (len(counts) * counts)).astype(np.float32)
-        for name in chosen:
-            if name not in self.class_names:
-                raise unknown("class in class_weights", name, self.class_names)
-        return np.array([chosen.get(name, 1.0) for name in self.class_names], np.float32)
+        else:
+            for name in chosen:
+                if name not in self.class_names:
+                    raise unknown("class in class_weights", name, self.class_names)
+        return class_factors(chosen, self.train.labels, self.class_names).astype(np.float32)
+
+
+def class_factors(chosen: str | Mapping[str, float], labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """A recipe's class weights for training labels (n,): float64 (classes,).
+
+    With ``"balanced"``, a class without images counts as if it had one.
+    """
+    if isinstance(chosen, str):
+        counts = np.bincount(labels, minlength=len(names))
+        return counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return np.array([chosen.get(name, 1.0) for name in names], np.float64)
 
 
 def load_parts(recipe: Recipe, data_dir: str | Path | None) -> Data:

@@ -3,6 +3,8 @@
 import pytest
 
 from kzoo.recipes.schema import Recipe
+from kzoo.studies import Entry, Study
+from kzoo.studies.records import BudgetRecords
 from kzoo.training.records import RunRecord
 
 
@@ -64,6 +66,29 @@ def make(
 @pytest.fixture
 def made():
     return make
+
+
+# A study of three runs, for tests of claims.
+RECIPES = {label: Recipe(f"t/{label}", model="mlp", model_options={"hidden": [width]}, epochs=5)
+           for label, width in (("a", 8), ("b", 16), ("c", 32))}  # fmt: skip
+STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recipe in RECIPES.items()))
+
+
+@pytest.fixture
+def world():
+    """Makes records of `STUDY` with the given accuracies of each run, one per seed; None is a failed run."""
+
+    def build(ratios=None, budget="full", **accuracies):
+        records = {
+            label: [
+                make(RECIPES[label].override(seed=seed), 0.5 if value is None else value, failed=value is None)
+                for seed, value in enumerate(values)
+            ]
+            for label, values in accuracies.items()
+        }
+        return BudgetRecords(STUDY, budget, records, ratios)
+
+    return build
 
 
 @pytest.fixture

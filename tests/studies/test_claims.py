@@ -3,8 +3,6 @@
 import pytest
 
 from kzoo import InputError
-from kzoo.recipes import Recipe
-from kzoo.studies import Entry, Study
 from kzoo.studies.claims import (
     Alike,
     AllOf,
@@ -25,25 +23,9 @@ from kzoo.studies.claims import (
     Ranking,
 )
 from kzoo.studies.records import BudgetRecords
+from tests.studies.conftest import RECIPES, STUDY
 
 HOLDS, NOT, FEW, OPEN = "holds", "does not hold", "not enough runs", "inconclusive"
-RECIPES = {label: Recipe(f"t/{label}", model="mlp", model_options={"hidden": [width]}, epochs=5)
-           for label, width in (("a", 8), ("b", 16), ("c", 32))}  # fmt: skip
-STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recipe in RECIPES.items()))
-
-
-@pytest.fixture
-def world(made):
-    """Makes records with the given accuracies of each run, one per seed."""
-
-    def build(ratios=None, budget="full", **accuracies):
-        records = {
-            label: [made(RECIPES[label].override(seed=seed), value) for seed, value in enumerate(values)]
-            for label, values in accuracies.items()
-        }
-        return BudgetRecords(STUDY, budget, records, ratios)
-
-    return build
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import pytest
 
-from kzoo.recipes import Recipe
-from kzoo.studies import Entry, Study
 from kzoo.studies.claims import (
     Alike,
     AtChance,
@@ -18,29 +16,8 @@ from kzoo.studies.claims import (
     Ratio,
     WithinSpread,
 )
-from kzoo.studies.records import BudgetRecords
 
 HOLDS, NOT, FEW, SMALL = "holds", "does not hold", "not enough runs", "too small a budget"
-RECIPES = {label: Recipe(f"t/{label}", model="mlp", model_options={"hidden": [width]}, epochs=5)
-           for label, width in (("a", 8), ("b", 16))}  # fmt: skip
-STUDY = Study("t", "ours", "Which?", tuple(Entry(recipe, label) for label, recipe in RECIPES.items()))
-
-
-@pytest.fixture
-def world(made):
-    """Makes records with the given accuracies of each run, one per seed; None is a failed run."""
-
-    def build(budget="full", **accuracies):
-        records = {
-            label: [
-                made(RECIPES[label].override(seed=seed), value or 0.5, failed=value is None)
-                for seed, value in enumerate(values)
-            ]
-            for label, values in accuracies.items()
-        }
-        return BudgetRecords(STUDY, budget, records)
-
-    return build
 
 
 @pytest.mark.parametrize(
@@ -91,12 +68,12 @@ def test_alike_is_refuted_if_the_failed_seeds_could_not_bring_the_runs_together(
 
 @pytest.mark.parametrize(("budget", "status"), [("full", FEW), ("epochs=5", SMALL)])
 def test_a_failed_run_is_not_slower_than_one_that_never_got_there(world, budget, status):
-    results = world(budget, a=[0.5], b=[None])
+    results = world(budget=budget, a=[0.5], b=[None])
     assert Faster("a", "b", percent=75)(results).status == status
     assert Faster("b", "a", percent=75)(results).status == status
     assert Faster("a", "b", percent=40)(results).status == HOLDS
     assert Faster("b", "a", percent=40)(results).status == NOT
-    assert Faster("a", "b", percent=40)(world(budget, a=[None], b=[None])).status == FEW
+    assert Faster("a", "b", percent=40)(world(budget=budget, a=[None], b=[None])).status == FEW
 
 
 def test_a_few_seeds_are_not_better_than_a_run_that_failed(world):
@@ -112,9 +89,9 @@ def test_a_few_seeds_are_not_better_than_a_run_that_failed(world):
 
 
 def test_a_failed_run_is_worse_only_than_one_that_learned(world):
-    assert Higher("a", "b")(world("epochs=5", a=[0.51], b=[None])).status == SMALL  # two classes: a guesses
-    assert Higher("a", "b")(world("epochs=5", a=[0.9], b=[None])).status == HOLDS
-    assert Higher("b", "a")(world("epochs=5", a=[0.51], b=[None])).status == NOT
+    assert Higher("a", "b")(world(budget="epochs=5", a=[0.51], b=[None])).status == SMALL  # two classes: a guesses
+    assert Higher("a", "b")(world(budget="epochs=5", a=[0.9], b=[None])).status == HOLDS
+    assert Higher("b", "a")(world(budget="epochs=5", a=[0.51], b=[None])).status == NOT
     unmeasured = Higher("a", "b", metric="test_tta_accuracy")(world(a=[0.9], b=[None]))
     assert unmeasured.status == FEW
     assert "no value for a, b" in unmeasured.evidence

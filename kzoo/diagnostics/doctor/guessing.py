@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import entropy
 
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.introspection.gradients import LossProbe
+from kzoo.training.build import class_factors
 
 STILL = 0.985
 """A loss above this share of the loss of guessing has not moved."""
@@ -40,7 +42,8 @@ def guessing(subject: Subject, labels: np.ndarray | None) -> Guess:
     total = float(weighted.sum())
     if not total:
         return Guess(0.0)
-    return Guess(total * _entropy(weighted @ _targets(subject) / total), total * _entropy(_targets(subject)[0]))
+    targets = _targets(subject)
+    return Guess(total * float(entropy(weighted @ targets / total)), total * float(entropy(targets[0])))
 
 
 def loss_without_penalties(subject: Subject) -> tuple[float, Guess] | None:
@@ -59,21 +62,13 @@ def loss_without_penalties(subject: Subject) -> tuple[float, Guess] | None:
 def _class_weights(subject: Subject) -> np.ndarray:
     """The factor on an image's loss by class, (classes,)."""
     chosen = subject.recipe.class_weights if subject.recipe else None
-    if isinstance(chosen, dict):
-        names = subject.class_names or tuple(map(str, range(subject.classes)))
-        return np.array([chosen.get(name, 1.0) for name in names], np.float64)
-    if chosen is None or subject.labels is None:
+    if chosen is None or (chosen == "balanced" and subject.labels is None):
         return np.ones(subject.classes)
-    counts = np.bincount(subject.labels, minlength=subject.classes)
-    return len(subject.labels) / (subject.classes * np.maximum(counts, 1))
+    labels = np.zeros(0, np.int64) if subject.labels is None else subject.labels
+    return class_factors(chosen, labels, subject.class_names or tuple(map(str, range(subject.classes))))
 
 
 def _targets(subject: Subject) -> np.ndarray:
     """What the network should return for an image of each class: (classes, classes)."""
     smoothing = subject.recipe.label_smoothing if subject.recipe else 0.0
     return (1 - smoothing) * np.eye(subject.classes) + smoothing / subject.classes
-
-
-def _entropy(shares: np.ndarray) -> float:
-    present = shares[shares > 0]
-    return float(-(present * np.log(present)).sum())

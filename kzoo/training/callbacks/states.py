@@ -56,7 +56,7 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
     for name, value in _attributes(callback).items():
         arrays: list[np.ndarray] = []
         try:
-            packed = _pack_attribute(value, arrays)
+            packed = pack(value, arrays, exact=True)
         except NotSaved:
             if name not in settings and not callable(value) and not isinstance(value, CONSTANTS):
                 unsaved.append(name)
@@ -82,7 +82,7 @@ def digests(callback: Any) -> dict[str, int]:
         if isinstance(value, CONTAINERS):
             arrays: list[np.ndarray] = []
             try:
-                found[name] = _digest(_pack_attribute(value, arrays), arrays)
+                found[name] = _digest(pack(value, arrays, exact=True), arrays)
             except NotSaved:
                 continue
     return found
@@ -138,19 +138,6 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
             vars(callback)[name] = value
 
 
-def _pack_attribute(value: Any, arrays: list[np.ndarray]) -> Any:
-    """`pack` for an attribute, which must get the same types back.
-
-    Only an attribute that `restore_state` fills in place may be of a subclass (a defaultdict, for example).
-    """
-    if not isinstance(value, list | dict | set | deque):
-        return pack(value, arrays, exact=True)
-    inner = value.items() if isinstance(value, dict) else value
-    for each in inner:
-        pack(each, [], exact=True)
-    return pack(value, arrays)
-
-
 def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = False) -> Any:
     """Turn a value into JSON data, moving arrays to the list `arrays` and referring to them by index.
 
@@ -158,7 +145,8 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = 
         value: what to pack.
         arrays: gets the arrays.
         depth: how deep the value lies in others.
-        exact: whether subclasses of containers are refused, which `unpack` returns as their base class.
+        exact: whether subclasses of containers are refused, because `unpack` returns their base class. At the top, only
+            those of tuples and frozen sets are: `restore_state` fills the others in place.
 
     Raises:
         NotSaved: the value, or a value inside it, is not a plain value, an array or a container.
@@ -176,7 +164,8 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = 
     def inside(values: Any) -> list[Any]:
         return [pack(each, arrays, depth + 1, exact=exact) for each in values]
 
-    if exact and isinstance(value, EXACT) and type(value) not in EXACT:
+    in_place = depth == 0 and isinstance(value, CONTAINERS)
+    if exact and isinstance(value, EXACT) and type(value) not in EXACT and not in_place:
         raise NotSaved(f"a value of type {type(value).__name__}")
     if isinstance(value, list):
         return inside(value)
