@@ -1,14 +1,14 @@
 """Gradients of any Keras model: with respect to its weights, its input, or a layer's output.
 
 The differences between the backends are in `backends`, one small function each. The model is called in a
-`keras.StatelessScope`, so none of its variables change, whatever its layers do. To record a layer's output, its `call`
-is replaced on the instance; the gradient with respect to the output is the gradient with respect to zeros added to it.
+`keras.StatelessScope`, so none of its variables change, whatever its layers do. The gradient with respect to a layer's
+output is the gradient with respect to zeros added to it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -17,8 +17,10 @@ from keras import ops
 
 from kzoo.errors import InputError
 from kzoo.introspection import backends
-from kzoo.introspection.layers import check_built, find_layer, find_layers
+from kzoo.introspection.layers import check_built, find_layer
 from kzoo.introspection.outputs import class_outputs
+from kzoo.introspection.scaling import scaled, scales_for, unscaled
+from kzoo.introspection.tapping import last_output, tapped
 
 __all__ = [
     "ActivationGradients",
@@ -29,10 +31,6 @@ __all__ = [
     "layer_outputs",
     "parameter_gradients",
 ]
-
-
-SCALES = (2.0**15, 2.0**12, 2.0**9, 2.0**6, 2.0**3, 1.0)
-"""Factors on the loss of a network that computes in float16, as in training: without one, small gradients become 0."""
 
 
 class LossGradients(NamedTuple):
@@ -72,19 +70,18 @@ class LossProbe:
         chosen = {id(variable) for variable in self._trained}
         self._others = [variable for variable in model.variables if id(variable) not in chosen]
         self._compute = backends.compiled(self._gradients) if compiled else self._gradients
-        in_float16 = any(getattr(layer, "compute_dtype", "") == "float16" for _, layer in find_layers(model))
-        self._scales = SCALES if in_float16 else (1.0,)
+        self._scales = scales_for(model)
 
     def __call__(self) -> LossGradients:
         """The loss with the model's current weights, and its gradients."""
-        for scale in self._scales:  # until no gradient is too large
-            values = (backends.values(self._trained), backends.values(self._others))
-            with backends.separate_random():
-                loss, tensors = self._compute(*values, *([] if scale == 1 else [ops.convert_to_tensor(scale)]))
-            gradients = [_numpy(tensor) / np.float32(scale) for tensor in tensors]
-            if all(np.isfinite(gradient).all() for gradient in gradients):
-                break
-        return LossGradients(float(_numpy(loss)) / scale, gradients)
+        loss, gradients, scale = unscaled(self._scales, self._measure)
+        return LossGradients(loss / scale, gradients)
+
+    def _measure(self, scale: float) -> tuple[float, list[np.ndarray]]:
+        values = (backends.values(self._trained), backends.values(self._others))
+        with backends.separate_random():
+            loss, gradients = self._compute(*values, *([] if scale == 1 else [ops.convert_to_tensor(scale)]))
+        return float(_numpy(loss)), [_numpy(gradient) for gradient in gradients]
 
     def _gradients(self, trained: list[Any], others: list[Any], scale: Any = None) -> tuple[Any, list[Any]]:
         def function(values: list[Any]) -> tuple[Any, list[Any]]:
@@ -149,9 +146,9 @@ def layer_outputs(
     inputs = prepare_images(model, images)
     with backends.separate_random(), backends.no_gradients(), keras.StatelessScope():
         with contextlib.ExitStack() as taps:
-            recorded = [taps.enter_context(_tapped(layer)) for _, layer in chosen]
+            recorded = [taps.enter_context(tapped(layer)) for _, layer in chosen]
             model(inputs, training=training)
-        return [_numpy(_last(path, outputs)) for (path, _), outputs in zip(chosen, recorded, strict=True)]
+        return [_numpy(last_output(path, outputs)) for (path, _), outputs in zip(chosen, recorded, strict=True)]
 
 
 def activation_gradients(
@@ -174,19 +171,23 @@ def activation_gradients(
     """
     path, target = find_layer(model, layer)
     inputs = prepare_images(model, images)
-    with backends.separate_random(), backends.no_gradients(), keras.StatelessScope(), _tapped(target) as outputs:
+    with backends.separate_random(), backends.no_gradients(), keras.StatelessScope(), tapped(target) as outputs:
         model(inputs, training=training)
-        last = _last(path, outputs)
+        last = last_output(path, outputs)
         uses, zeros = len(outputs), ops.zeros_like(last)
 
-    def function(added: list[Any]) -> tuple[Any, list[Any]]:
-        with keras.StatelessScope(), _tapped(target, add=added[0], use=uses - 1) as outputs:
-            value = ops.sum(score(model(inputs, training=training)))
-            return value, [outputs[-1]]
+    def measure(scale: float) -> tuple[np.ndarray, list[np.ndarray]]:
+        def function(added: list[Any]) -> tuple[Any, list[Any]]:
+            with keras.StatelessScope(), tapped(target, add=added[0], use=uses - 1) as outputs:
+                value = ops.sum(score(model(inputs, training=training)))
+                return scaled(value, scale), [outputs[-1]]
 
-    with backends.separate_random():
-        _, (activations,), (gradient,) = backends.differentiate(function, [zeros])
-    return ActivationGradients(_numpy(activations), _numpy(gradient))
+        with backends.separate_random():
+            _, (activations,), (gradient,) = backends.differentiate(function, [zeros])
+        return _numpy(activations), [_numpy(gradient)]
+
+    activations, (gradient,), _ = unscaled(scales_for(model), measure)
+    return ActivationGradients(activations, gradient)
 
 
 def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any], *, layer: Any = None) -> np.ndarray:
@@ -210,15 +211,20 @@ def input_gradients(model: keras.Model, images: Any, score: Callable[[Any], Any]
 
     path, target = (None, None) if layer is None else find_layer(model, layer)
 
-    def function(pixels: list[Any]) -> tuple[Any, list[Any]]:
-        with keras.StatelessScope(), contextlib.ExitStack() as taps:
-            recorded = None if path is None else taps.enter_context(_tapped(target))
-            outputs = model(pixels[0], training=False)
-            return ops.sum(score(outputs if path is None or recorded is None else _last(path, recorded))), []
+    def measure(scale: float) -> tuple[None, list[np.ndarray]]:
+        def function(pixels: list[Any]) -> tuple[Any, list[Any]]:
+            with keras.StatelessScope(), contextlib.ExitStack() as taps:
+                recorded = None if path is None else taps.enter_context(tapped(target))
+                outputs = model(pixels[0], training=False)
+                value = ops.sum(score(outputs if path is None or recorded is None else last_output(path, recorded)))
+                return scaled(value, scale), []
 
-    with backends.separate_random():
-        _, _, (gradient,) = backends.differentiate(function, [inputs])
-    return _numpy(gradient)
+        with backends.separate_random():
+            _, _, (gradient,) = backends.differentiate(function, [inputs])
+        return None, [_numpy(gradient)]
+
+    _, (gradient,), _ = unscaled(scales_for(model), measure)
+    return gradient
 
 
 def prepare_images(model: keras.Model, images: Any) -> Any:
@@ -268,36 +274,6 @@ def _one_hot(model: keras.Model, targets: Any, classes: int, n: int) -> np.ndarr
             f"they go from {values.min()} to {values.max()}"
         )
     return np.eye(classes)[values]
-
-
-def _last(path: str, outputs: list[Any]) -> Any:
-    if not outputs:
-        raise InputError(f"layer {path!r} is not used when the model is called")
-    if not hasattr(outputs[-1], "dtype"):
-        raise InputError(f"layer {path!r} returns several tensors: choose a layer that returns one")
-    return outputs[-1]
-
-
-@contextlib.contextmanager
-def _tapped(layer: Any, add: Any = None, use: int = 0) -> Iterator[list[Any]]:
-    """Append a layer's outputs to a list during a block; `add` is added to the output of use number `use`, from 0."""
-    outputs: list[Any] = []
-    before, call = layer.__dict__.get("call"), layer.call
-
-    def tap(*args: Any, **options: Any) -> Any:
-        output = call(*args, **options)
-        if add is not None and len(outputs) == use:
-            output = output + add
-        outputs.append(output)
-        return output
-
-    layer.__dict__["call"] = tap  # bypasses Keras's setattr, which would track or refuse it
-    try:
-        yield outputs
-    finally:
-        del layer.__dict__["call"]
-        if before is not None:
-            layer.__dict__["call"] = before
 
 
 def _numpy(tensor: Any) -> np.ndarray:

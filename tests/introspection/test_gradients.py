@@ -318,6 +318,30 @@ def test_large_gradients_are_measured_in_float16():
     np.testing.assert_allclose(kernel, [[-1e3, 1e3]], rtol=1e-3)
 
 
+@pytest.mark.backend
+def test_small_gradients_of_scores_are_measured_in_float16():
+    def model(policy):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((8,))
+        hidden = layers.Dense(3, activation="tanh", dtype=policy, name="hidden")(inputs)
+        return keras.Model(inputs, layers.Dense(2, dtype=policy)(hidden))
+
+    def score(outputs):
+        return outputs[:, 0] * 1e-6
+
+    images = np.linspace(-1, 1, 48, dtype="float32").reshape(6, 8)
+    half, reference = model("mixed_float16"), model("float32")
+    pairs = [
+        (input_gradients(half, images, score), input_gradients(reference, images, score)),
+        (
+            activation_gradients(half, "hidden", images, score).gradients,
+            activation_gradients(reference, "hidden", images, score).gradients,
+        ),
+    ]
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, rtol=0.02, atol=np.abs(other).max() * 0.01)
+
+
 def two_inputs():
     inputs = [keras.Input((4,), name="left"), keras.Input((4,), name="right")]
     return keras.Model(inputs, layers.Dense(3)(layers.Add()(inputs)), name="two")

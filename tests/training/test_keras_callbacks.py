@@ -32,6 +32,17 @@ def test_model_checkpoint_saves_the_model_of_the_run_with_averaged_weights(ema):
     np.testing.assert_allclose(expected.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_model_checkpoint_within_epochs_saves_current_averaged_weights(ema):
+    """The last step of the run is saved: the file has the weights at its end."""
+    run = train(keras.callbacks.ModelCheckpoint("last.weights.h5", save_weights_only=True, save_freq=2), ema=ema)
+    run.model.load_weights(run.directory / "final.weights.h5")
+    final = run.model.get_weights()
+    run.model.load_weights("last.weights.h5")
+    for saved, value in zip(run.model.get_weights(), final, strict=True):
+        np.testing.assert_array_equal(saved, value)
+
+
 class Reads(keras.callbacks.Callback):
     """Reads what Keras tells every callback."""
 
@@ -41,12 +52,13 @@ class Reads(keras.callbacks.Callback):
 
 def test_callbacks_have_the_params_of_fit():
     reads = Reads()
-    train(reads, keras.callbacks.SwapEMAWeights(swap_on_epoch=True), ema=0.9)
+    train(reads)
     assert reads.told == {"epochs": 2, "steps": 2, "verbose": 0}
 
 
 REFUSED = [
     (keras.callbacks.BackupAndRestore("kept"), {}, "BackupAndRestore, which would restore .*: leave it out"),
+    (keras.callbacks.SwapEMAWeights(), {"ema": 0.9}, "SwapEMAWeights, which would mix .*: leave it out"),
     (
         keras.callbacks.ReduceLROnPlateau(),
         {"schedule": "linear"},
@@ -60,7 +72,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("callback", "changes", "message"), REFUSED, ids=["backup", "plateau", "combined"])
+@pytest.mark.parametrize(("callback", "changes", "message"), REFUSED, ids=["backup", "swap", "plateau", "combined"])
 def test_callbacks_that_contradict_the_run_are_refused_before_it_begins(callback, changes, message):
     with pytest.raises(kzoo.InputError, match=message):
         train(callback, **changes)

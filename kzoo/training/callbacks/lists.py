@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,23 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.files import write_atomically
+from kzoo.introspection.backends import sync
 from kzoo.recipes.schema import Recipe
 from kzoo.training.callbacks.states import digests, pack_states, restore_state, state_of, unpack
 from kzoo.training.checkpoint import RunState
 from kzoo.training.optimization.optimizers import averaged
 from kzoo.training.optimization.schedules import BY_STEP
 
+REPLACED = {
+    keras.callbacks.BackupAndRestore: (
+        "would restore the weights of an earlier training: leave it out, kzoo writes checkpoints and resumes by itself"
+    ),
+    keras.callbacks.SwapEMAWeights: (
+        "would mix averaged and trained weights: leave it out, kzoo validates with averaged weights and saves them if "
+        "the recipe has ema"
+    ),
+}
+"""Keras's callbacks that would undo what kzoo does, and what to do instead."""
 RATE_SETTERS = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
@@ -52,17 +64,15 @@ def check_callbacks(callbacks: Iterable[Any], recipe: Recipe) -> None:
     """Refuse Keras's callbacks that contradict a run.
 
     Raises:
-        InputError: one also saves and restores the run, or sets a rate that the recipe sets at every step.
+        InputError: one is in `REPLACED`, or sets a rate that the recipe sets at every step.
     """
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.CallbackList):
             check_callbacks(callback.callbacks, recipe)
         name = type(callback).__name__
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise InputError(
-                f"callbacks has {name}, which would restore the weights of an earlier training: leave it out, kzoo "
-                "writes checkpoints and resumes by itself"
-            )
+        for kind, reason in REPLACED.items():
+            if isinstance(callback, kind):
+                raise InputError(f"callbacks has {name}, which {reason}")
         by_step = recipe.warmup_epochs or isinstance(recipe.schedule, BY_STEP)
         if by_step and isinstance(callback, RATE_SETTERS):
             cause = f"warmup_epochs={recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
@@ -94,8 +104,7 @@ class Combined(keras.callbacks.CallbackList):
     """Several callbacks as one, whose states are kept by class, so that a resumed run can have other callbacks.
 
     Callbacks that save weights get the stock model, not the view that is trained: the classes of some of its layers
-    differ, and a file would name kzoo's optimizer. At the end of an epoch, they see averaged weights if the recipe
-    averages weights.
+    differ, and a file would name kzoo's optimizer. They see averaged weights if the recipe averages weights.
     """
 
     savers: tuple[Any, ...] = (keras.callbacks.ModelCheckpoint,)
@@ -113,14 +122,28 @@ class Combined(keras.callbacks.CallbackList):
             if isinstance(callback, self.savers) and model is not None and self.stock is not None:
                 callback.set_model(self.stock)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Call each callback; those that save weights see averaged ones."""
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Call each callback."""
         for callback in self.callbacks:
-            if isinstance(callback, self.savers):
-                with averaged(self.model.optimizer):
-                    callback.on_epoch_end(epoch, logs)
-            else:
+            within_epochs = getattr(callback, "save_freq", "epoch") != "epoch"
+            with self._weights_to_save(callback, within_epochs):
+                callback.on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Call each callback."""
+        for callback in self.callbacks:
+            with self._weights_to_save(callback):
                 callback.on_epoch_end(epoch, logs)
+
+    @contextmanager
+    def _weights_to_save(self, callback: Any, saves: bool = True) -> Iterator[None]:
+        """A context in which a callback that saves weights sees the current ones, averaged if the recipe has `ema`."""
+        if not saves or not isinstance(callback, self.savers):
+            yield
+            return
+        sync(self.model)
+        with averaged(self.model.optimizer):
+            yield
 
     def _named(self) -> dict[str, Any]:
         """The callbacks by class; further ones of a class have a number, as in ``"EarlyStopping 2"``."""
