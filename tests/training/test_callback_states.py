@@ -1,6 +1,7 @@
 """Values that callbacks gather survive a kill, in attributes of any kind; attributes that cannot be saved are named."""
 
 import collections
+import enum
 import threading
 import warnings
 from pathlib import Path
@@ -125,6 +126,37 @@ def test_what_cannot_be_saved_is_named():
     with pytest.warns(UserWarning, match="starts again with lock, nested, circle, point, by_name, which check"):
         after = handed_over(HasObjects(), HasObjects())
     assert (after.point.x, after.by_name) == (0, {})
+
+
+class Phase(enum.Enum):
+    COLD, WARM = 1, 2
+
+
+class Level(enum.IntEnum):
+    LOW, HIGH = 1, 2
+
+
+class HasConstants(keras.callbacks.Callback):
+    """Has attributes of types whose values a checkpoint holds only in part."""
+
+    def __init__(self):
+        super().__init__()
+        self.fixed = self.phase = self.last = Phase.COLD
+        self.level, self.path, self.masked = Level.LOW, None, None
+        self.recent = {}
+
+    def gather(self):
+        self.phase, self.level, self.path = Phase.WARM, Level.HIGH, Path("x")
+        self.masked = np.ma.masked_array([1.0, 2.0], [0, 1])
+        self.recent["last"] = collections.deque([1, 2, 3], maxlen=2)
+
+
+def test_constants_that_training_changed_are_named_and_deques_keep_their_length():
+    with pytest.warns(UserWarning, match="starts again with phase, path, masked, which check"):
+        after = handed_over(HasConstants(), HasConstants())
+    assert (after.phase, after.path, after.masked) == (Phase.COLD, None, None)
+    assert after.level is Level.HIGH
+    assert (after.recent["last"].maxlen, list(after.recent["last"])) == (2, [2, 3])
 
 
 def test_keras_callbacks_warn_of_nothing():

@@ -20,7 +20,7 @@ from kzoo.errors import InputError
 SET_BY_KERAS = ("_model", "model", "params", "validation_data", "append_header")
 """Attributes that Keras sets when training begins; CSVLogger's `append_header` says whether its file is empty."""
 CONSTANTS = (PurePath, enum.Enum, re.Pattern, datetime.date, datetime.timedelta, types.ModuleType)
-"""Attributes of these types are set by a constructor and do not change: nothing is lost if they are not saved."""
+"""Attributes of these types are usually set once, by a constructor: nothing is lost if they are not saved."""
 CONTAINERS = (list, dict, set, deque, np.ndarray)
 """Types whose contents change although the attribute does not."""
 EXACT = (list, dict, tuple, set, frozenset, deque, np.ndarray)
@@ -58,7 +58,8 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
         try:
             packed = pack(value, arrays, exact=True)
         except NotSaved:
-            if name not in settings and not callable(value) and not isinstance(value, CONSTANTS):
+            constant = isinstance(value, CONSTANTS) and (at_start or {}).get(name) in (None, _of_constant(value))
+            if name not in settings and not callable(value) and not constant:
                 unsaved.append(name)
             continue
         if name in settings or arrays:
@@ -74,7 +75,7 @@ def state_of(callback: Any, at_start: dict[str, int] | None = None) -> dict[str,
 
 
 def digests(callback: Any) -> dict[str, int]:
-    """Digests of the containers among a callback's attributes, by name; empty if it has a `state()`."""
+    """Digests of a callback's attributes that are containers or constants, by name; empty if it has a `state()`."""
     found: dict[str, int] = {}
     if hasattr(callback, "state"):
         return found
@@ -85,7 +86,13 @@ def digests(callback: Any) -> dict[str, int]:
                 found[name] = _digest(pack(value, arrays, exact=True), arrays)
             except NotSaved:
                 continue
+        elif value is None or isinstance(value, CONSTANTS):
+            found[name] = _of_constant(value)
     return found
+
+
+def _of_constant(value: Any) -> int:
+    return zlib.crc32(repr(value).encode())
 
 
 def _attributes(callback: Any) -> dict[str, Any]:
@@ -134,6 +141,8 @@ def restore_state(callback: Any, state: dict[str, Any]) -> None:
         elif any(isinstance(current, kind) and isinstance(value, kind) for kind in (dict, set)):
             current.clear()
             current.update(value)
+        elif isinstance(current, enum.Enum) and not isinstance(value, enum.Enum) and value in list(type(current)):
+            vars(callback)[name] = type(current)(value)  # a member that is a number or text was saved as such
         else:
             vars(callback)[name] = value
 
@@ -157,7 +166,7 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = 
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return value.item()
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufcU":
+    if type(value) in (np.ndarray, np.memmap) and value.dtype.kind in "biufcU":  # others, like masked ones, hold more
         arrays.append(value)
         return {"$array": len(arrays) - 1}
 
@@ -173,6 +182,8 @@ def pack(value: Any, arrays: list[np.ndarray], depth: int = 0, *, exact: bool = 
         if all(isinstance(key, str) and (key == UNSAVED or not key.startswith("$")) for key in value):
             return dict(zip(value, inside(value.values()), strict=True))
         return {"$dict": inside(value.items())}
+    if isinstance(value, deque) and value.maxlen is not None:
+        return {"$deque": inside(value), "$maxlen": value.maxlen}
     for kind, name in ((tuple, "$tuple"), (set, "$set"), (frozenset, "$frozenset"), (deque, "$deque")):
         if isinstance(value, kind):
             return {name: inside(value)}
@@ -185,6 +196,8 @@ def unpack(data: Any, arrays: list[np.ndarray]) -> Any:
         return [unpack(each, arrays) for each in data]
     if not isinstance(data, dict):
         return data
+    if "$maxlen" in data:
+        return deque(unpack(data["$deque"], arrays), data["$maxlen"])
     if len(data) == 1:
         ((kind, inner),) = data.items()
         if kind == "$array":
