@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import urllib.parse
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -213,12 +214,18 @@ def _is_url(source: str) -> bool:
 def _downloaded(url: str) -> Path:
     """The folder in the cache that holds a URL's set, downloaded first if it is missing.
 
-    A set is downloaded once: the content of a URL is assumed not to change.
+    A set is downloaded once, because the content of a URL is assumed not to change; again only if its files in the
+    cache are damaged.
     """
     names = "weights", hashlib.sha256(url.encode()).hexdigest()[:16]
     kept = cache_folder()
     if kept is not None and os.path.isfile(kept.joinpath(*names, DESCRIPTION)):
-        return kept.joinpath(*names)
+        cached = kept.joinpath(*names)
+        try:
+            _verify(describe(cached, url), cached / WEIGHTS)
+            return cached
+        except InputError as error:
+            warnings.warn(f"the cached set of {url!r} is damaged, so it is downloaded again: {error}", stacklevel=2)
     if PurePosixPath(urllib.parse.urlsplit(url).path).name != DESCRIPTION:
         raise InputError(f"weights={url!r}: a URL must end in {DESCRIPTION}")
     description = _fetch(url, url)
@@ -251,6 +258,6 @@ def _fetch(url: str, source: str) -> bytes:
     except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"weights={source!r}: {url!r} cannot be downloaded ({reason}) and is not in the cache "
+            f"weights={source!r}: {url!r} cannot be downloaded ({reason}) and is not complete in the cache "
             f"({described()}). Offline, give the path of a copied folder"
         ) from None

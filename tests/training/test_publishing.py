@@ -19,7 +19,7 @@ import pytest
 import kzoo
 from kzoo.diagnostics.doctor.input_check import admit
 from kzoo.exporting.predicting import Classifier
-from kzoo.models.weight_sets import list_weights, open_set
+from kzoo.models.weight_sets import WEIGHTS, list_weights, open_set
 from kzoo.training.publishing import HALF_COST, model_card
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -211,6 +211,28 @@ def test_a_download_is_checked_before_it_is_kept(server, folder, monkeypatch, tm
     assert not list((tmp_path / "cache").glob("weights/*/*"))
     with pytest.raises(kzoo.InputError, match=r"a URL must end in set.json"):
         kzoo.create_model("lenet2-average", weights=url.replace("set.json", "README.md"))
+
+
+@pytest.mark.parametrize("damage", ["weights", "description"])
+def test_a_damaged_set_in_the_cache_is_downloaded_again(run, server, monkeypatch, tmp_path, damage):
+    monkeypatch.setenv("KZOO_CACHE", str(tmp_path / "cache"))
+    url, running = server
+    expected = kzoo.create_model("lenet2-average", weights=url).predict(images(), verbose=0)
+    (path,) = (tmp_path / "cache").glob("weights/*/" + {"weights": WEIGHTS, "description": "set.json"}[damage])
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match=r"the cached set of 'http.*' is damaged, so it is downloaded again: "):
+        model = kzoo.create_model("lenet2-average", weights=url)
+    np.testing.assert_array_equal(model.predict(images(), verbose=0), expected)
+    kzoo.create_model("lenet2-average", weights=url)  # without a warning
+
+    path.write_bytes(b"")
+    running.shutdown()
+    running.server_close()
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(kzoo.InputError, match=r"cannot be downloaded .* and is not complete in the cache"),
+    ):
+        kzoo.create_model("lenet2-average", weights=url)
 
 
 def test_card_is_one_that_hugging_face_reads(run, folder):
