@@ -28,6 +28,12 @@ HOMES: dict[str, str] = {}
 
 The package `kzoo` fills this in, so that this module does not depend on higher-level ones."""
 
+INSTEAD = {
+    ("recipe", "dataset"): "choose a model or a recipe, and add dataset={0!r} (--dataset {0})",
+    ("recipe", "study"): "kzoo study run {0} trains its recipes",
+}
+"""What to do with a name that is of another kind than the one wanted, by both."""
+
 
 class Registry(Generic[T]):
     """Models, datasets, recipes or studies by name.
@@ -94,8 +100,13 @@ class Registry(Generic[T]):
             item = None if kind == self.kind else importlib.import_module(module).REGISTRY.find(name)
             if item is not None:
                 instead = getattr(item, self.kind, None)  # a recipe's model
-                its = f"; its {self.kind} is {instead!r}" if isinstance(instead, str) else ""
-                return InputError(f"{name!r} is a {kind}, not a {self.kind}{its}")
+                if isinstance(instead, str):
+                    remedy = f"; its {self.kind} is {instead!r}"
+                elif (self.kind, kind) in INSTEAD:
+                    remedy = f": {INSTEAD[self.kind, kind].format(name)}"
+                else:
+                    remedy = f" {self.hint}" if self.hint else ""
+                return InputError(f"{name!r} is a {kind}, not a {self.kind}{remedy}")
         return None
 
     def names(self, pattern: str = "*") -> list[str]:

@@ -64,10 +64,16 @@ def test_datasets_keep_to_the_rule(monkeypatch):
 @pytest.mark.parametrize(
     ("look_up", "name", "message"),
     [
-        (kzoo.get_recipe, "rescue", "'rescue' is a study, not a recipe"),
-        (kzoo.get_study, "vgg08", "'vgg08' is a model, not a study"),
+        (kzoo.get_recipe, "rescue", "'rescue' is a study, not a recipe: kzoo study run rescue trains its recipes"),
+        (
+            kzoo.get_recipe,
+            "digits",
+            "'digits' is a dataset, not a recipe: choose a model or a recipe, and add dataset='digits' "
+            "(--dataset digits)",
+        ),
+        (kzoo.get_study, "vgg08", "'vgg08' is a model, not a study (kzoo study list shows all studies)"),
         (kzoo.get_dataset, "rescue/bn", "'rescue/bn' is a recipe, not a dataset; its dataset is 'cifar100'"),
-        (kzoo.create_model, "digits", "'digits' is a dataset, not a model"),
+        (kzoo.create_model, "digits", "'digits' is a dataset, not a model (kzoo list shows all models)"),
     ],
 )
 def test_an_unknown_name_that_something_else_has(look_up, name, message):

@@ -23,7 +23,7 @@ def _built_in() -> Iterator[Recipe]:
         yield from importlib.import_module(f"kzoo.recipes.{name}").RECIPES
 
 
-REGISTRY = Registry("recipe", _built_in)
+REGISTRY = Registry("recipe", _built_in, hint="(kzoo list --recipes shows all recipes)")
 
 
 def register_recipe(recipe: Recipe) -> Recipe:

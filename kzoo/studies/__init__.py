@@ -21,7 +21,7 @@ def _built_in() -> Iterator[Study]:
         yield from importlib.import_module(f"kzoo.studies.reports.{name}").STUDIES
 
 
-REGISTRY = Registry("study", _built_in)
+REGISTRY = Registry("study", _built_in, hint="(kzoo study list shows all studies)")
 
 
 def register_study(study: Study) -> Study:
