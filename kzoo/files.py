@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -13,13 +14,19 @@ from typing import IO, Any
 from kzoo.errors import InputError, NotWritten
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked: bool = False) -> None:
     """Replace the content of `path`, completely or not at all. Once this returns, the content survives a crash.
+
+    Args:
+        path: of the file.
+        write: writes the content to a stream.
+        locked: whether a lock keeps other processes from writing the file. The temporary file then has always the same
+            name, so that one left by a killed process is overwritten.
 
     Raises:
         NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is kept.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with open(temporary, "wb") as stream:
             write(stream)
@@ -33,11 +40,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             finally:
                 os.close(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):  # `path` may lie below a file
-            temporary.unlink(missing_ok=True)
         raise NotWritten(
             f"cannot write {str(path)!r}: {error.strerror or error}; what was there before is intact"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):  # `path` may lie below a file
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

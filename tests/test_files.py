@@ -26,6 +26,21 @@ def test_what_cannot_be_written_leaves_what_was_there():
         write_text(path / "x", "")
 
 
+def test_two_processes_can_write_a_file_at_once():
+    path = Path("shared.txt")
+
+    def write(stream):
+        stream.write(b"first")
+        write_text(path, "of another process")  # which begins later and ends earlier
+        assert path.read_text() == "of another process"
+
+    write_atomically(path, write)
+    assert path.read_text() == "first"
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, lambda stream: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert list(Path().iterdir()) == [path]
+
+
 def test_json_with_and_without_line_breaks():
     content = {"a": [1, "\u00e9"]}
     write_json(Path("a.json"), content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -250,11 +251,14 @@ def check_images(
 
 
 def part_images(target: str, split: str, first: int | None, data_dir: Path | None) -> list[tuple[Path, Any]]:
-    """Images of a part of the data of a run or weight set, named by index and true class: ``test/0-cat``."""
+    """Images of a part of the data of a run or weight set, named by index and true class: ``test/0-cat``.
+
+    The name is one file's: a slash in a class name becomes a hyphen.
+    """
     from kzoo.training.saved_set import open_run
 
     run = open_run(target)
-    part, names = run.part(split, data_dir), run.class_names
+    part, names = run.part(split, data_dir), [re.sub(r"[/\\]", "-", name) for name in run.class_names]
     chosen = zip(part.images[:first], part.labels[:first], strict=True)
     return [(Path(split, f"{index}-{names[label]}"), image) for index, (image, label) in enumerate(chosen)]
 

@@ -25,7 +25,8 @@ FORMS = (
 )
 SOURCE = "dataset"
 
-_held: weakref.WeakValueDictionary[str, Arrays] = weakref.WeakValueDictionary()
+_held: dict[str, list[weakref.ref[Arrays]]] = {}
+"""All arrays of a name, the latest last: equal content can be passed several times, with other class names too."""
 
 
 def from_arrays(source: Any) -> Arrays:
@@ -46,7 +47,8 @@ def from_arrays(source: Any) -> Arrays:
         arrays = _as_it_is(source)
     else:
         arrays = with_repeats(checked(_content(source), SOURCE), SOURCE)
-    _held[name_of(arrays)] = arrays
+    living = [other for other in _held.get(name_of(arrays), ()) if other() is not None]
+    _held[name_of(arrays)] = [*living, weakref.ref(arrays)]
     return arrays
 
 
@@ -64,8 +66,8 @@ def name_of(arrays: Arrays) -> str:
 
 
 def held(name: str) -> Arrays | None:
-    """The arrays of that name, if anything in this process holds them."""
-    return _held.get(name)
+    """The latest arrays of that name that anything in this process holds."""
+    return next((arrays for other in reversed(_held.get(name, ())) if (arrays := other()) is not None), None)
 
 
 def find(name: str) -> Arrays:

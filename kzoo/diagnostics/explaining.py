@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.images import read_images, resize
@@ -120,10 +121,14 @@ def explain_images(
 def _targets(files: Sequence[Path], folder: Path, kinds: Sequence[str], overwrite: bool) -> list[list[Path]]:
     """The paths of each image's pictures, checked to be writable."""
     for file in files:
-        if [other.stem for other in files].count(file.stem) > 1:
+        if [other.name for other in files].count(file.name) > 1:
             raise InputError(f"image {str(file)!r} has the same name as another: their pictures would collide")
+    # Without the suffix of an image file, unless that makes two names equal; "0-St. Bernard" has no suffix.
+    suffixes = Image.registered_extensions()
+    stems = [file.stem if file.suffix.lower() in suffixes else file.name for file in files]
+    names = [stem if stems.count(stem) == 1 else file.name for stem, file in zip(stems, files, strict=True)]
     folder = make_directory(folder)
-    return [[check_output(folder / f"{file.stem}-{kind}.png", overwrite=overwrite) for kind in kinds] for file in files]
+    return [[check_output(folder / f"{name}-{kind}.png", overwrite=overwrite) for kind in kinds] for name in names]
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int]:

@@ -142,7 +142,8 @@ class Children(Pool):
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # custom modules may be there too
         with open(log, "ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "kzoo.pool.child", str(theirs), str(self.grace)],
+                # -P: without it, a file of the working directory would come before a library's module of that name.
+                [sys.executable, "-P", "-m", "kzoo.pool.child", str(theirs), str(self.grace)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

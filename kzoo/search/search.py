@@ -172,7 +172,7 @@ class Search:
         return {
             **{name: getattr(self, name) for name in names},
             "model": model,
-            "recipe": self.base.resolved().model_dump(mode="json"),
+            "recipe": self.base.model_dump(mode="json"),  # unresolved: defaults may depend on what a trial varies
             "space": self.checked_space.to_dict(),
         }
 

@@ -37,7 +37,7 @@ def describe(search: Search) -> dict[str, Any]:
     Raises:
         InputError: its model function cannot be imported.
     """
-    fields = {"recipe": search.base.model_dump(mode="json"), "model": _model_reference(search)}
+    fields = {"model": _model_reference(search)}
     return search.to_dict() | fields | {name: getattr(search, name) for name in ("memory", "own_process")}
 
 

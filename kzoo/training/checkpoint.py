@@ -89,7 +89,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError as error:
         raise NotWritten(f"cannot make {str(folder)!r}: {error.strerror}") from None
     path = folder / f"{checkpoint.epoch:05d}-{checkpoint.step:07d}.npz"
-    write_atomically(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
+    write_atomically(path, lambda stream: np.savez(stream, **arrays), locked=True)  # type: ignore[arg-type]
     for old in files(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path

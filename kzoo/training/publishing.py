@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -83,7 +84,7 @@ def save_weights_set(
         raise InputError(f"directory {str(folder)!r} exists: choose another, nothing is overwritten")
 
     # Write into a temporary folder first, so that the set appears as a whole.
-    temporary = folder.with_name(f".tmp-{folder.name}")
+    temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -99,7 +100,10 @@ def save_weights_set(
         texts = {RECORD: public(result).to_json(), CARD: model_card(weight_set, run), DESCRIPTION: description}
         for name, text in texts.items():
             write_text(temporary / name, text)
-        temporary.rename(folder)
+        try:
+            temporary.rename(folder)
+        except OSError as error:  # another process has just written it
+            raise InputError(f"directory {str(folder)!r} cannot be made: {error.strerror}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

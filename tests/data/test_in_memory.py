@@ -188,3 +188,13 @@ def test_tf_data_without_an_end_or_of_another_kind_is_refused(tf: Any) -> None:
     }.items():
         with pytest.raises(InputError, match=message):
             from_arrays(dataset)
+
+
+def test_equal_arrays_are_found_as_long_as_any_of_them_is_referenced() -> None:
+    first = from_arrays(PAIR)
+    again = from_arrays({"images": IMAGES, "labels": LABELS, "class_names": ["a", "b", "c"]})
+    assert name_of(first) == name_of(again)
+    assert load(name_of(first)).class_names == ("a", "b", "c")  # the latest
+    del again
+    gc.collect()
+    assert load(name_of(first)).class_names == first.class_names == ("0", "1", "2")

@@ -135,6 +135,16 @@ def test_other_prepared_content_is_another_entry(prepared: Path, cache: Path) ->
     assert len(list((cache / "datasets").iterdir())) == 2
 
 
+def test_content_of_the_same_size_that_is_prepared_again_is_read_again(prepared: Path, cache: Path) -> None:
+    """As if labels were corrected: the size and the description stay the same."""
+    load("emnist", data_dir=prepared)
+    first, again = next((prepared / "emnist").rglob("*train*")), next((prepared / "mnist").rglob("*train*"))
+    assert first.stat().st_size == again.stat().st_size
+    shutil.copyfile(again, first)
+    with pytest.raises(InputError, match="there is no image of 10"):
+        load("emnist", data_dir=prepared)
+
+
 def test_folders_are_tried_in_order(prepared: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = nowhere / "tensorflow_datasets"
     shutil.copytree(prepared, home)
@@ -252,7 +262,7 @@ def test_array_record_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path, nowhere: Path) -> None:
+def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path, nowhere: Path, cache: Path) -> None:
     load("mnist", data_dir=prepared)
     row = {row.name: row for row in available()}["mnist"]
     assert row.present
@@ -260,9 +270,11 @@ def test_what_is_listed_as_available_can_be_loaded_from_the_cache(prepared: Path
     load("mnist")
     # If a folder is named, the cache does not count. Of two versions in the cache, neither is chosen.
     assert not {row.name: row.present for row in available(nowhere)}["mnist"]
-    info = prepared / VERSION / "dataset_info.json"
-    info.write_text(json.dumps({**json.loads(info.read_text()), "description": "another one"}))
-    load("mnist", data_dir=prepared)
+    (entry,) = (cache / "datasets").glob("mnist-*")
+    other = shutil.copytree(entry, entry.with_name(f"{entry.name[:-12]}{'0' * 12}"))
+    load("mnist")  # two entries of the same content
+    meta = json.loads((other / "meta.json").read_text())
+    (other / "meta.json").write_text(json.dumps({**meta, "fingerprint": "0" * 64}))
     assert "the cache holds 2 versions of it" in {row.name: row.detail for row in available()}["mnist"]
     with pytest.raises(InputError, match="the cache holds 2 versions"):
         load("mnist")

@@ -82,6 +82,14 @@ def test_nothing_is_overwritten_unless_forced(run, files, command):
     assert command("explain", run.directory, files[0], "--force")[0] == 0
 
 
+def test_pictures_of_images_whose_names_differ_only_in_their_suffix(run, files):
+    zero, two = np.asarray(Image.open(files[0]))[..., None], np.asarray(Image.open(files[2]))[..., None]
+    images = [(Path(name), zero) for name in ("a.png", "a.jpg", "b.PNG", "0-St. Bernard", "1-St. Gallen")]
+    rows = explaining.explain_images(run.model, [*images, (Path("c"), two)], Path("drawn"))
+    names = [row.pictures[0].name.removesuffix("-grad-cam.png") for row in rows]
+    assert names == ["a.png", "a.jpg", "b", "0-St. Bernard", "1-St. Gallen", "c"]
+
+
 def test_a_custom_file_and_images_of_any_size(files, command):
     keras.utils.set_random_seed(0)
     keras.Sequential(

@@ -46,6 +46,16 @@ def test_all_jobs_run_each_within_its_share(job, finish, options):
     assert "pool_work:finish in" in Path("logs/3.log").read_text()
 
 
+def test_files_of_the_working_directory_do_not_replace_modules(job, finish, monkeypatch):
+    """The `kzoo` command searches the working directory last for modules; so do its child processes."""
+    here = os.getcwd()
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".", here)] + [here])
+    for module in ("numbers", "queue", "random"):
+        Path(f"{module}.py").write_text("raise SystemExit('the wrong module')\n")
+    events = finish(Children(1, **FAST), [job("a", "finish")])
+    assert kinds(events["a"]) == ["started", "done"]
+
+
 def test_a_process_that_has_done_its_job_ends_by_itself(job):
     one = job("a", "leave")
     with Children(1, **FAST) as pool:

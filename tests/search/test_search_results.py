@@ -85,6 +85,18 @@ def test_best_recipe_has_the_best_trials_values():
         _ = made(0).best
 
 
+@pytest.mark.parametrize(("base", "other"), [("adam", "adamw"), ("adamw", "adam")])
+def test_recipe_of_a_trial_has_the_defaults_of_what_it_varies(base, other):
+    """AdamW's default weight decay is 0.004, and Adam's is 0."""
+    search = Search("own", kzoo.recipe("lenet1-max").override(optimizer=base), {"optimizer": Choice("adam", "adamw")})
+    result = made(1, search=search.to_dict())
+    outcome = result.best.outcome.model_copy(update={"changes": {"optimizer": other}})
+    trial = result.best.model_copy(update={"outcome": outcome})
+    trained = search.base.override(optimizer=other)
+    assert result.recipe(trial).digest() == trained.digest()
+    assert result.recipe(trial).resolved().weight_decay == {"adam": 0.0, "adamw": 0.004}[other]
+
+
 def test_table_has_every_trial_the_best_first():
     result = made(3)
     result.record.trials.append(failed("0003"))

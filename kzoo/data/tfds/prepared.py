@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -142,7 +143,9 @@ def _cached_versions(dataset: Dataset, image_size: int | None) -> Iterator[Path]
         pattern = re.compile(
             rf"{re.escape(_prefix(dataset))}\d+\.\d+\.\d+-[0-9a-f]{{12}}{re.escape(_suffix(dataset, size))}"
         )
-        yield from (entry for entry in cache.entries(_prefix(dataset)) if pattern.fullmatch(entry.name))
+        found = [entry for entry in cache.entries(_prefix(dataset)) if pattern.fullmatch(entry.name)]
+        # Entries of early versions have other names for the same content.
+        yield from {arrays.fingerprint: entry for entry in found if (arrays := cache.read(entry))}.values()
 
 
 def _key(dataset: Dataset, prepared: Path, image_size: int | None) -> str:
@@ -164,11 +167,20 @@ def _suffix(dataset: Dataset, image_size: int | None) -> str:
 
 
 def _identity(prepared: Path) -> str:
-    """A key of the prepared files: their description, which counts images and bytes, and their sizes."""
-    digest = hashlib.sha256((prepared / "dataset_info.json").read_bytes())
+    """A key of the prepared files by content, because a corrected label changes neither sizes nor the description."""
+    digest = hashlib.sha256()
     for file in sorted(prepared.iterdir()):
-        digest.update(f"{file.name}:{file.stat().st_size};".encode())
+        if file.is_file():
+            status = file.stat()
+            digest.update(file.name.encode() + _content(file, status.st_size, status.st_mtime_ns, status.st_ino))
     return f"{prepared.name}-{digest.hexdigest()[:12]}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _content(file: Path, *_status: int) -> bytes:
+    """A digest of a file, computed once as long as its status stays the same."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _checked(dataset: Dataset, prepared: Path) -> Description:
