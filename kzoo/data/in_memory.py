@@ -150,6 +150,7 @@ def _collected(examples: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
     if not batches:
         raise InputError(f"{source} is empty")
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    images = whole_pixels(images)  # a batch of black images alone could be in 0-1
     pairs = zip(images, labels, strict=True)
     keys = [hashlib.sha256(image.tobytes() + label.tobytes()).digest() for image, label in pairs]
     order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -168,16 +168,18 @@ class Owner:
             self._check_trials()
 
     def _check_trials(self) -> None:
-        """Refuse to continue if custom data, models or initial weights differ from those of the completed trials.
+        """Refuse to continue if custom data, models, weights or functions differ from those of the completed trials.
 
-        The last completed trial of each model and dataset is compared; a model function counts as one model.
+        The last completed trial of each model, dataset and set of functions is compared; a model function counts as one
+        model.
         """
-        chosen: dict[tuple[str, str], tuple[str, Path, Recipe]] = {}
+        chosen: dict[tuple[str, ...], tuple[str, Path, Recipe]] = {}
         for number, outcome in self.outcomes.items():
             run = self._trial_directory(number) / RUN
             if outcome.status == "completed" and (run / "result.json").exists():
                 recipe = Recipe.from_file(run / "recipe.json")
-                chosen["" if self.search.model else recipe.model, recipe.dataset] = number, run, recipe
+                key = "" if self.search.model else recipe.model, recipe.dataset, *map(repr, recipe.custom_parts)
+                chosen[key] = number, run, recipe
 
         for number, run, recipe in chosen.values():
             make = None

@@ -157,7 +157,19 @@ class Search:
         return dataclasses.replace(self, **options)
 
     def override(self, **changes: Any) -> Search:
-        """This search with fields of its recipe replaced, like ``--set``; a field that is set is no longer varied."""
+        """This search with fields of its recipe replaced, like ``--set``; a field that is set is no longer varied.
+
+        Raises:
+            InputError: a field is unknown or its value not allowed; it is a part of a field that the search varies as a
+                whole; or nothing is left to vary.
+        """
+        for change in changes:
+            whole = next((name for name in self.space if change.startswith(f"{name}.") and name not in changes), None)
+            if whole is not None:
+                raise InputError(
+                    f"{change} cannot be set, because the search varies {whole} as a whole: set {whole}, which is then "
+                    "no longer varied, or change its values in the space"
+                )
         recipe = self.base.override(**changes)
         fixed = {name for name in self.space if any(_reaches(change, name) for change in changes)}
         space = self.checked_space.without(fixed, recipe)
@@ -199,4 +211,4 @@ def load_search(path: str | Path) -> Search:
 
 
 def _reaches(change: str, name: str) -> bool:
-    return change == name or name.startswith(f"{change}.") or change.startswith(f"{name}.")
+    return change == name or name.startswith(f"{change}.")

@@ -198,3 +198,12 @@ def test_equal_arrays_are_found_as_long_as_any_of_them_is_referenced() -> None:
     del again
     gc.collect()
     assert load(name_of(first)).class_names == first.class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("size", [1, 3, 12])
+def test_float_images_in_any_batches_are_the_same_dataset(tf: Any, size: int) -> None:
+    """A batch that consists of a black image alone could be in 0-1."""
+    images = np.where(np.arange(12)[:, None, None, None] == 7, 0, IMAGES).astype(np.float32)
+    batched = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(size)
+    assert from_arrays(batched).fingerprint == from_arrays(tf.data.Dataset.from_tensors((images, LABELS))).fingerprint
+    assert from_arrays(batched).images.dtype == np.uint8

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 TINY = {"dataset": "npz:own.npz", "epochs": 1, "batch_size": 60}
 LAYERS = {"activation": "relu"}
+SCALE = {"by": 1.0}
 
 
 def write_data(seed=0):
@@ -48,6 +49,22 @@ def test_other_data_behind_finished_trials():
     write_data()
     assert len(run_search(search(2), "s", progress=False).trials) == 2
     assert before != Path("s/search.json").read_bytes()
+
+
+def rate(rate, epoch, epochs):
+    """A schedule whose code changes with SCALE."""
+    return rate * SCALE["by"]
+
+
+def test_another_schedule_function_behind_finished_trials(monkeypatch):
+    write_data()
+    one, more = (search(trials).override(schedule=f"{__name__}:rate") for trials in (1, 2))
+    run_search(one, "s", progress=False)
+    assert len(run_search(one, "s", progress=False).trials) == 1
+    monkeypatch.setitem(SCALE, "by", 0.5)
+    with pytest.raises(InputError, match=r"trial_0000/run' is not what is asked for now: .*schedule"):
+        run_search(more, "s", progress=False)
+    assert not Path("s/trial_0001").exists()
 
 
 @pytest.mark.slow

@@ -191,6 +191,9 @@ def test_what_is_set_is_no_longer_varied():
     assert (list(kept.space), kept.base.epochs) == (list(search.space), 3)
     with pytest.raises(InputError, match="nothing to search"):
         search.override(optimizer="adam", l2=0.0)
+    message = r"optimizer\.learning_rate cannot be set, because the search varies optimizer as a whole: set optimizer,"
+    with pytest.raises(InputError, match=message):
+        search.override(**{"optimizer.learning_rate": 3e-3})
 
 
 def test_a_field_that_is_switched_off_switches_off_those_that_depend_on_it():

@@ -228,6 +228,7 @@ def test_a_comparison_says_that_models_of_one_name_differ(there):
         ({"dataset": "digits"}, True),
         ({"dataset": "digits", "model": "nets:net", "model_options": {}}, False),
         ({"dataset": "digits", "initial_weights": "runs/x"}, False),
+        ({"dataset": "digits", "schedule": "functions:rate"}, False),
         ({"dataset": "digits", "model": "lenet1-max", "model_options": {}, "initial_weights": "lenet1-max:x"}, True),
     ],
 )

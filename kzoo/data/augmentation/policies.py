@@ -106,8 +106,10 @@ KINDS: dict[str, Kind] = {
 }
 """The changes of torchvision's RandAugment and TrivialAugmentWide, with their ranges.
 
-Two differ: translations are shares of the image's longer side, where TrivialAugment names 32 pixels; and the threshold
-of `solarize` falls from 256, where torchvision's falls from 255, so that strength 0 changes nothing.
+Four things differ. Translations are shares of the image's longer side, where TrivialAugment names 32 pixels. A shear
+keeps the image's center in place, where torchvision's keeps the upper left corner. The threshold of `solarize` falls
+from 256, where torchvision's falls from 255. `auto_contrast` and `equalize` are left out at strength 0, where
+torchvision applies them.
 """
 
 

@@ -32,5 +32,5 @@ def names_weights(recipe: Recipe) -> bool:
 
 
 def names_all(recipe: Recipe) -> bool:
-    """Whether the names in a recipe identify model, data and initial weights."""
-    return names_data(recipe) and names_model(recipe) and names_weights(recipe)
+    """Whether the names in a recipe identify model, data and initial weights, and it has no custom functions."""
+    return names_data(recipe) and names_model(recipe) and names_weights(recipe) and not recipe.custom_parts
