@@ -22,7 +22,7 @@ from kzoo.errors import InputError
 from kzoo.files import finite
 from kzoo.introspection.depth import factor_per_step
 from kzoo.introspection.gradients import layer_outputs, parameter_gradients, prepare_images
-from kzoo.introspection.layers import find_layer, find_layers, kernel
+from kzoo.introspection.layers import channels_first, find_layer, find_layers, kernel
 from kzoo.introspection.outputs import class_outputs
 from kzoo.seeds import generator
 
@@ -127,9 +127,10 @@ def activation_statistics(
     prepare_images(model, images)
     chosen = find_layers(model) if layers is None else [find_layer(model, layer) for layer in layers]
     rows: list[LayerActivations] = []
+    first = channels_first(model)
     for group in _groups(model, chosen, images):
         outputs = layer_outputs(model, [layer for _, layer in group], images, training=training)
-        rows += [_measured(path, layer, o) for (path, layer), o in zip(group, outputs, strict=True)]
+        rows += [_measured(path, layer, o, first) for (path, layer), o in zip(group, outputs, strict=True)]
         del outputs
     previous: LayerActivations | None = None
     for index, row in enumerate(rows):
@@ -263,9 +264,11 @@ def _gives_one(model: keras.Model, layer: Any, image: np.ndarray) -> bool:
     return True
 
 
-def _measured(path: str, layer: Any, output: np.ndarray) -> LayerActivations:
-    first = keras.config.image_data_format() == "channels_first" and output.ndim == 4
-    output = np.moveaxis(output, 1, -1) if first else output
+def _measured(path: str, layer: Any, output: np.ndarray, first: bool) -> LayerActivations:
+    """The statistics of a layer; `first`: whether layers without a `data_format` get channels as their first axis."""
+    own = getattr(layer, "data_format", None)
+    first = own == "channels_first" if own else first and output.ndim == 4 and not isinstance(layer, keras.layers.Dense)
+    output = np.moveaxis(output, 1, -1) if first and output.ndim > 2 else output
     active = (output != 0).any(axis=tuple(range(output.ndim - 1)))
     ends = rectifies(layer)
     # In float64, because squares of values that have decayed over 38 layers would underflow in float32.

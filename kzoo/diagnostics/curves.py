@@ -23,19 +23,21 @@ def plot_learning_curves(
     Training metrics are averages over an epoch, as Keras reports them, so they lag by half an epoch.
 
     Args:
-        histories: a run's history (``run.history``), or histories by name. Keys shown are loss, accuracy, val_loss
-            and val_accuracy.
+        histories: a run's history (``run.history``), or histories by name; also what Keras's ``fit`` returned. Keys
+            shown are loss, accuracy, val_loss and val_accuracy. Validation metrics of every n-th epoch only
+            (``validation_freq=n``) are drawn at these epochs.
         best_epoch: counted from 1; marked if there is only one run.
         title: title of the figure.
 
     Raises:
-        InputError: there is no history, or one has none of these keys.
+        InputError: there is no history, or one has none of these keys, or has validation metrics of unknown epochs.
 
     Example:
         >>> figure = kzoo.plot_learning_curves({"loss": [2.0, 1.0], "val_loss": [2.1, 1.4]}, best_epoch=2)
     """
     # One history or several become histories by name.
-    runs: dict[str, Any] = dict(histories)
+    histories = _as_mapping(histories)
+    runs: dict[str, Any] = {name: _as_mapping(values) for name, values in histories.items()}
     if runs and not all(isinstance(value, Mapping) for value in runs.values()):
         runs = {"": histories}
     if not runs:
@@ -58,7 +60,7 @@ def plot_learning_curves(
                     # A single epoch would be a line of length zero: draw a ring for training and a dot for validation.
                     fill = color if style == "-" else "none"
                     marker = {"marker": "o", "markersize": 6, "markerfacecolor": fill} if len(values) == 1 else {}
-                    axes.plot(np.arange(1, len(values) + 1), values, style, color=color, **marker)
+                    axes.plot(_epochs(history, line), values, style, color=color, **marker)
 
     # Axes, the best epoch, and one legend for both panels.
     marked = best_epoch if len(runs) == 1 else None
@@ -74,6 +76,23 @@ def plot_learning_curves(
     if title:
         figure.suptitle(title, fontsize=12)
     return figure
+
+
+def _as_mapping(history: Any) -> Any:
+    """The metrics by name of what Keras's ``fit`` returned, or of a run; anything else as it is."""
+    inside = getattr(history, "history", None)
+    return inside if isinstance(inside, Mapping) else history
+
+
+def _epochs(history: History, key: str) -> np.ndarray:
+    """The epochs of a metric's values; of validation metrics, every n-th one if there are fewer."""
+    values, trained = len(history[key]), len(history.get(key.removeprefix("val_"), ()))
+    if values >= trained or not key.startswith("val_"):
+        return np.arange(1, values + 1)
+    every = [n for n in range(1, trained + 1) if trained // n == values]
+    if len(every) != 1:
+        raise InputError(f"history has {values} values of {key} for {trained} epochs, so their epochs are not known")
+    return np.arange(1, values + 1) * every[0]
 
 
 def _legend(figure: Figure, runs: list[str], best_epoch: int | None) -> None:

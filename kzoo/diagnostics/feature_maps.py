@@ -12,7 +12,7 @@ from kzoo.checks import whole
 from kzoo.diagnostics.plots import DIVERGING, SEQUENTIAL, literal, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs
-from kzoo.introspection.layers import find_layer, find_layers
+from kzoo.introspection.layers import check_channels_last, find_layer, find_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +36,7 @@ def feature_maps(model: keras.Model, image: np.ndarray, layers: Sequence[Any]) -
         >>> {name: maps.shape for name, maps in kzoo.feature_maps(model, images[0], ["block1_conv"]).items()}
         {'block1_conv': (8, 8, 32)}
     """
+    check_channels_last(model)
     image = np.asarray(image)
     if image.ndim == 4 and len(image) != 1:
         raise InputError(f"image of shape {image.shape}: one image (height, width, channels) is needed")

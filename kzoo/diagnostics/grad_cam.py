@@ -21,7 +21,7 @@ from keras import ops
 from kzoo.diagnostics.plots import literal, new_figure
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import activation_gradients, layer_outputs, prepare_images
-from kzoo.introspection.layers import find_layer, find_layers
+from kzoo.introspection.layers import check_channels_last, find_layer, find_layers
 from kzoo.introspection.outputs import read_outputs, without_ending
 from kzoo.introspection.predictions import probabilities_of
 
@@ -65,6 +65,7 @@ def grad_cam(
     """
     images = np.asarray(images)
     prepare_images(model, images[:1])
+    check_channels_last(model)
     if images.ndim != 4:
         raise InputError(f"images of shape {images.shape}: (n, height, width, channels) is needed")
     if batch_size < 1:
@@ -86,8 +87,9 @@ def last_map(model: keras.Model, images: np.ndarray) -> str:
     Layers that only pad are skipped, because their maps are shifted relative to the image.
 
     Raises:
-        InputError: no layer has a map (n, h, w, channels).
+        InputError: no layer has a map (n, h, w, channels), or channels come first.
     """
+    check_channels_last(model)
     best, largest = None, 0
     for path, layer in reversed(find_layers(model)):
         if isinstance(layer, keras.layers.ZeroPadding2D):

@@ -7,7 +7,7 @@ import numpy as np
 
 from kzoo.errors import InputError
 from kzoo.introspection.graph import calls
-from kzoo.introspection.layers import check_built, find_layers
+from kzoo.introspection.layers import check_built, find_layers, kernels
 from kzoo.seeds import generator
 
 
@@ -55,7 +55,9 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
 
 
 def has_input_scaling(model: keras.Model) -> bool:
-    """Whether the model itself rescales or normalises its images, before its first layer with trainable weights.
+    """Whether the model itself rescales or normalises its images, before its first layer with weights to train.
+
+    A layer with a kernel ends the search even if it is frozen, as in the base of a fine-tuned network.
 
     A division such as ``image / 255`` counts if the model has a graph that shows it.
     """
@@ -68,6 +70,6 @@ def has_input_scaling(model: keras.Model) -> bool:
             return True
         if type(layer).__name__ in ("Divide", "TrueDivide"):
             return True
-        if getattr(layer, "trainable_weights", ()):
+        if getattr(layer, "trainable_weights", ()) or (isinstance(layer, keras.Layer) and kernels(layer, frozen=True)):
             return False
     return False

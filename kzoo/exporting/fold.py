@@ -60,7 +60,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         >>> len(kzoo.fold_batch_norm(network).layers) < len(network.layers)
         True
     """
-    if not has_graph(model):
+    if not has_graph(model, subclasses=True):
         return model
     try:
         return copy_model(planned(model), fold_batch_norm)

@@ -48,7 +48,7 @@ def with_interface(
     x = image if input == "float32" else keras.ops.cast(image, "float32")
 
     # The network, without its softmax or sigmoid where logits are requested.
-    if has_graph(model):
+    if has_graph(model, subclasses=True):
         nested = _nested(fold, named, dropped)
         y = keras.tree.flatten(replay(_graph(model, fold, named, dropped), [x], nested))[0]
     else:

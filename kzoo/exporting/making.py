@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError, KzooError, RunFailed
+from kzoo.errors import InputError, KzooError, RunFailed, some
 from kzoo.exporting.formats import FORMATS, Conversion, write
 from kzoo.exporting.interface import with_interface
 from kzoo.exporting.parity import check_outputs, compare, outputs_of
@@ -95,6 +96,14 @@ def make(model: keras.Model, order: Order, pictures: Pictures) -> dict[str, Any]
     low = any(layer.compute_dtype in LOW_PRECISION for layer in [model, *inner_layers(model)])
     if kind is not None:
         check_outputs(model_outputs, expected, kind=kind, low_precision=low)
+    inside = [layer for layer in inner_layers(plain) if not isinstance(layer, keras.Model | keras.layers.InputLayer)]
+    kept = [layer.name for layer in inside if layer.compute_dtype in LOW_PRECISION]
+    if kept:  # layers of a subclassed model, and those that a custom layer makes itself
+        warnings.warn(
+            f"model {model.name!r} is exported with layers that compute in low precision, because kzoo cannot copy "
+            f"them alone: {some(kept)}",
+            stacklevel=2,
+        )
 
     # TensorFlow makes most formats.
     here = keras.backend.backend() == "tensorflow" or not FORMATS[order.format].tensorflow

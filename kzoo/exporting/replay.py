@@ -123,7 +123,7 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
         if kwargs.get("training"):
             # Image augmentation can set it. `predict` overrides it; an exported file would not.
             kwargs["training"] = False
-        whole = isinstance(operation, keras.Model) and has_graph(operation)
+        whole = isinstance(operation, keras.Model) and has_graph(operation, subclasses=True)
         is_new = operation not in copies
         if is_new:
             copies[operation] = nested(operation) if whole else _copy(operation, graph)

@@ -6,6 +6,7 @@ private attributes for them, which `model.summary` uses too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -57,9 +58,19 @@ def calls(model: keras.Model) -> list[Call]:
     return walk.calls
 
 
-def has_graph(model: keras.Model) -> bool:
-    """Whether a model is a graph of layers and nothing else: Functional or Sequential, built, not a subclass."""
-    return type(model).__name__ in ("Functional", "Sequential") and model.built
+def has_graph(model: keras.Model, *, subclasses: bool = False) -> bool:
+    """Whether a model is a graph of layers and nothing else: Functional or Sequential, built.
+
+    Args:
+        model: any model.
+        subclasses: whether subclasses count that do not change how the model is called. They may train in another way.
+    """
+    names = ("Functional", "Sequential")
+    if not subclasses or not model.built:
+        return type(model).__name__ in names and model.built
+    of_keras: Iterator[Any] = (kind for kind in type(model).__mro__ if kind.__module__.startswith("keras."))
+    kind = next((kind for kind in of_keras if kind.__name__ in names), None)
+    return kind is not None and type(model).call is kind.call
 
 
 def functional(model: Any) -> Any:

@@ -72,14 +72,28 @@ def freeze_alike(copy: keras.Model, model: keras.Model) -> None:
         own.trainable = theirs.trainable
 
 
+WITHOUT_KERNELS: tuple[Any, ...] = (
+    keras.layers.PReLU,
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+"""Layers that multiply each value by a weight of its own, and mix none."""
+
+
 def kernels(layer: Any, *, frozen: bool = False) -> list[Any]:
     """A layer's kernels: its trainable floating-point weights with two or more axes; `frozen` includes frozen ones.
 
-    Weights of the layers inside it do not count.
+    Weights of the layers inside it do not count, nor do biases and the weights of `WITHOUT_KERNELS`, although these can
+    have several axes.
     """
+    if isinstance(layer, WITHOUT_KERNELS):
+        return []
     own = {id(variable) for variable in _direct_variables(layer)}
     weights = [weight for weight in (layer.weights if frozen else layer.trainable_weights) if id(weight) in own]
-    return [weight for weight in weights if len(weight.shape) > 1 and "float" in str(weight.dtype)]
+    weights = [weight for weight in weights if len(weight.shape) > 1 and weight.name != "bias"]
+    return [weight for weight in weights if "float" in str(weight.dtype)]
 
 
 def kernel(layer: Any, *, frozen: bool = False) -> Any:
@@ -111,6 +125,24 @@ def check_built(model: keras.Model) -> None:
         raise InputError(f"model must be a keras.Model, not {type(model).__name__}")
     if not model.built:
         raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once on images")
+
+
+def channels_first(model: keras.Model) -> bool:
+    """Whether a layer of a model takes channels as its first axis after the batch."""
+    return any(getattr(layer, "data_format", None) == "channels_first" for _, layer in find_layers(model))
+
+
+def check_channels_last(model: keras.Model) -> None:
+    """Refuse models with layers whose maps are (batch, channels, height, width).
+
+    Raises:
+        InputError: the model has one.
+    """
+    if channels_first(model):
+        raise InputError(
+            f"model {model.name!r} has layers with data_format='channels_first': maps are read as (batch, height, "
+            "width, channels), so build it with 'channels_last'"
+        )
 
 
 def _walk(layer: Any, prefix: str, seen: set[int] | None = None) -> Any:

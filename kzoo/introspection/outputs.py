@@ -19,7 +19,7 @@ from keras import ops
 from scipy.special import expit, softmax
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import functional, has_graph, maker, node_within
+from kzoo.introspection.graph import calls, functional, has_graph, maker, node_within
 from kzoo.introspection.output_kinds import Kind, kind_of
 from kzoo.introspection.output_trials import (
     are_logarithms,
@@ -146,7 +146,10 @@ def _ending(model: keras.Model) -> tuple[Any, Kind | None, Kind | None]:
         effect = _effect(operation, node, tensor.shape)
         if effect in ("softmax", "sigmoid"):
             kind: Kind = "sigmoids" if effect == "sigmoid" and tensor.shape[-1] > 1 else effect  # type: ignore[assignment]
-            return (None, None, kind) if changed else (operation, kind, None)
+            if changed:
+                return None, None, kind
+            once = sum(call.layer is operation for call in calls(model)) == 1
+            return operation if once else None, kind, None  # a shared softmax could not be left out at the end alone
         if effect in ("like softmax", "like sigmoids", "like sigmoid"):
             like: Kind = effect.removeprefix("like ")  # type: ignore[assignment]
             return (None, None, like) if changed else (None, like, None)

@@ -137,7 +137,7 @@ class _Tracer:
         return [_Source(origin, tuple(known))] if known and len(known) == len(axes) else None
 
     def field(self, tensor: int, axis: int, size: int) -> int:
-        positions = range(min(size, _POSITIONS)) if tensor in self.uneven else range(1)
+        positions = range(min(size or _POSITIONS, _POSITIONS)) if tensor in self.uneven else range(1)
         return max(self.extent(tensor, axis, position) for position in positions)
 
     def extent(self, tensor: int, axis: int, position: int) -> int:
@@ -251,7 +251,7 @@ def _upsampled(size: int, interpolation: str) -> _Axis:
     # A pixel's centre is at (i + 1/2) / size - 1/2 in the input: between two pixels, or on one.
     if interpolation == "nearest":
         return _Axis(lambda low, high: (low // size, high // size), even=False)
-    reach = {"bilinear": 0, "bicubic": 1}.get(interpolation, 2)
+    reach = {"bilinear": 0, "bicubic": 1, "lanczos3": 2, "lanczos5": 4}[interpolation]
     return _Axis(
         lambda low, high: ((2 * low + 1 - size) // (2 * size) - reach, -((size - 2 * high - 1) // (2 * size)) + reach),
         even=False,

@@ -31,11 +31,17 @@ ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
 
 def structure(model: keras.Model) -> Structure:
     """The structure of a built model, as JSON data; nested models are taken apart."""
+    return [{key: value for key, value in entry.items() if key != "layer"} for entry in with_layers(model)]
+
+
+def with_layers(model: keras.Model) -> Structure:
+    """The structure of a built model, with the layer or operation of each call as ``layer``."""
     entries: Structure = []
     if has_graph(model):
         _follow(model, entries, [None] * len(model.inputs))
     else:
-        entries += [call_entry(layer, []) for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+        inside = [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+        entries += [{**call_entry(layer, []), "layer": layer} for layer in inside]
     return entries
 
 
@@ -138,7 +144,7 @@ def _follow(model: keras.Model, entries: Structure, sources: list[int | None]) -
         if isinstance(operation, keras.Model) and has_graph(operation):
             outputs = _follow(operation, entries, inputs)
         else:
-            entries.append(call_entry(operation, inputs, node))
+            entries.append({**call_entry(operation, inputs, node), "layer": operation})
             outputs = [len(entries) - 1] * len(node.outputs)
         entry_of.update(zip(map(id, node.outputs), outputs, strict=True))
     return [entry_of[id(tensor)] for tensor in graph.outputs]

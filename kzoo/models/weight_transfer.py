@@ -10,10 +10,9 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import inner_layers
-from kzoo.introspection.layers import give_weights
+from kzoo.introspection.layers import find_layers, give_weights
 from kzoo.introspection.outputs import read_outputs
-from kzoo.models.structure import IDLE, Structure, entry_difference, essential, structure
+from kzoo.models.structure import IDLE, Structure, entry_difference, essential, with_layers
 
 AFFINE = ("BatchNormalization", "PReLU")
 """Layers that may follow a classifier's last dense layer or convolution, with weights for each class."""
@@ -74,8 +73,10 @@ def transfer(
             is True, or nothing fits.
     """
     # Compare the structures.
-    structures = [structure(model) for model in (source, target)]
+    structures = [with_layers(model) for model in (source, target)]
     trained, wanted = map(essential, structures)
+    _add_paths(trained, source)
+    _add_paths(wanted, target)
     heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
     whole, pairs = True, list(zip(range(len(wanted)), range(len(trained)), strict=False))
     if partial:
@@ -87,7 +88,7 @@ def transfer(
         )
 
     # The scaling of pixels, which may differ if training continues.
-    done, layers = Transfer(), [_layers(model) for model in (target, source)]
+    done = Transfer()
     theirs, ours = map(pixel_scaling, structures)
     if not same_scaling(theirs, ours):
         note = f"they were trained with pixels {_in_words(theirs)}, {target.name!r} takes pixels {_in_words(ours)}"
@@ -96,37 +97,37 @@ def transfer(
         done.notes.append(note)
 
     # Copy all but the classifier as it is, then the classifier by class names.
-    head = set(heads[1])
+    head, taken = set(heads[1]), set()
     for index, from_index in pairs:
         if wanted[index]["weights"] and index not in head:
-            give_weights(layers[0][wanted[index]["name"]], layers[1][trained[from_index]["name"]].get_weights())
-            done.taken.append(wanted[index]["name"])
+            give_weights(wanted[index]["layer"], trained[from_index]["layer"].get_weights())
+            taken.add(id(wanted[index]["layer"]))
     index_of = dict(pairs)
     if whole and head and all(index in index_of for index in head):
         chosen, note = _class_rows(source, target, source_names, target_names)
         done.notes += [note] if note else []
-        if chosen:
-            for index in heads[1]:
-                name = wanted[index]["name"]
-                _set_rows(layers[0][name], layers[1][trained[index_of[index]]["name"]], chosen)
-                done.taken.append(name)
+        for index in heads[1] if chosen else ():
+            _set_rows(wanted[index]["layer"], trained[index_of[index]]["layer"], chosen or [])
+            taken.add(id(wanted[index]["layer"]))
 
-    # Record what was taken.
-    done.taken = list(dict.fromkeys(done.taken))
-    names = (entry["name"] for entry in wanted if entry["weights"])
-    done.initialized = list(dict.fromkeys(name for name in names if name not in done.taken))
+    # Record what was taken; a layer that is called several times counts once.
+    names = {id(entry["layer"]): entry["path"] for entry in wanted if entry["weights"]}
+    done.taken = [name for layer, name in names.items() if layer in taken]
+    done.initialized = [name for layer, name in names.items() if layer not in taken]
     if not done.taken:
         raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
     return done
 
 
-def _layers(model: keras.Model) -> dict[str, Any]:
-    """Layers by name, including those of nested models."""
-    layers: dict[str, Any] = {}
-    for layer in inner_layers(model):
-        if not isinstance(layer, keras.Model):
-            layers.setdefault(layer.name, layer)
-    return layers
+def _add_paths(entries: Structure, model: keras.Model) -> None:
+    """Add a unique ``path`` to each entry: the layer's name, with those of the models it is in if others have it."""
+    layers: dict[str, set[int]] = {}
+    for entry in entries:
+        layers.setdefault(entry["name"], set()).add(id(entry["layer"]))
+    paths = {id(layer): path for path, layer in find_layers(model)}
+    for entry in entries:
+        shared = len(layers[entry["name"]]) > 1
+        entry["path"] = paths.get(id(entry["layer"]), entry["name"]) if shared else entry["name"]
 
 
 def _head(entries: Structure, model: keras.Model) -> list[int]:
@@ -165,8 +166,8 @@ def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> t
         as_head = heads_match and index in heads[1] and other in heads[0]
         return not entry_difference(one, two, outputs=not as_head)
 
-    by_name = {entry["name"]: index for index, entry in enumerate(trained)}
-    pairs = [(i, by_name[e["name"]]) for i, e in enumerate(wanted) if e["weights"] and e["name"] in by_name]
+    by_path = {entry["path"]: index for index, entry in enumerate(trained)}
+    pairs = [(i, by_path[e["path"]]) for i, e in enumerate(wanted) if e["weights"] and e["path"] in by_path]
     pairs = [pair for pair in pairs if fits(*pair)]
     if not pairs:
         for index in range(min(len(trained), len(wanted))):

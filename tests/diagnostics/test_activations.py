@@ -49,6 +49,31 @@ def test_units_of_a_leaky_relu_or_a_sigmoid_do_not_die():
         assert statistics.dead == dead, layer
 
 
+def test_units_of_layers_with_channels_first():
+    x = keras.Input((3, 8, 6))
+    y = keras.layers.Conv2D(5, 3, padding="same", data_format="channels_first", name="conv", activation="relu")(x)
+    y = keras.layers.ReLU(name="again")(y)
+    y = keras.layers.Dense(4, name="rows")(keras.layers.GlobalAveragePooling2D(data_format="channels_first")(y))
+    images = np.ones((2, 3, 8, 6), "float32")
+    model = keras.Model(x, y)
+    model.get_layer("conv").bias.assign([1e3, 1e3, 1e3, -1e3, -1e3])
+    rows = {row.path: (row.units, row.dead) for row in activation_statistics(model, images).layers}
+    assert (rows["conv"], rows["again"], rows["rows"]) == ((5, 2), (5, 2), (4, 0))
+
+
+def test_slopes_scales_and_biases_are_no_kernels():
+    x = keras.Input((4, 4, 3))
+    y = keras.layers.Conv2D(2, 3, padding="same", name="conv")(x)
+    y = keras.layers.LayerNormalization(axis=(1, 2, 3))(keras.layers.PReLU()(y))
+    y = keras.layers.GRU(5, name="gru")(keras.layers.Reshape((4, 8))(y))  # its bias has two axes
+    model = keras.Model(x, keras.layers.Dense(3, name="classes")(y))
+    images = np.random.default_rng(0).normal(size=(6, 4, 4, 3))
+    statistics = activation_statistics(model, images)
+    assert [row.path for row in statistics.layers if row.has_kernel] == ["conv", "classes"]
+    flow = kzoo.gradient_flow(model, images, np.arange(6) % 3)
+    assert flow.layers == ("conv", "gru/gru_cell", "classes")
+
+
 @pytest.mark.parametrize("gain", [0.25, 1.0, 3.0])
 def test_variance_changes_by_the_gain_of_the_kernels(gain):
     model = stack(6, gain)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,12 @@ def test_several_runs_have_a_colour_each():
 def test_bad_input(histories):
     with pytest.raises(InputError, match=r"no history|no loss"):
         plot_learning_curves(histories)
+
+
+def test_validation_every_few_epochs_is_drawn_where_it_was_measured():
+    history = {"loss": [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5], "val_loss": [4.5, 2.5]}
+    figure = plot_learning_curves(SimpleNamespace(history=history))  # what Keras's fit returns
+    assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[1, 2, 3, 4, 5, 6, 7], [3, 6]]
+    history["loss"].append(0.4)  # every third or every fourth epoch
+    with pytest.raises(InputError, match="2 values of val_loss for 8 epochs, so their epochs are not known"):
+        plot_learning_curves({"a": history})

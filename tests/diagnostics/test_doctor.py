@@ -1,6 +1,7 @@
 """The doctor's verdicts: report b's networks, planted faults, healthy networks, and bad input."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits
 from kzoo.diagnostics.doctor.signal import check_gradients
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.doctor.weights import check_batch_norm, check_finite
+from kzoo.diagnostics.random_images import has_input_scaling, random_images
 from kzoo.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -167,6 +169,34 @@ def test_the_first_layer_of_a_frozen_backbone_sees_the_inputs(name):
     notes = {note.check: note.text for note in kzoo.doctor(model, images=case.images, labels=case.labels).fine}
     first = {"lenet1-max": "block1_conv", "fastnet-s": "stage1_conv1"}[name]
     assert f"at {first}, the first layer with weights" in notes["inputs out of range"]
+
+
+def test_a_scaling_behind_a_frozen_convolution_is_not_the_inputs():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(4, 3, trainable=False),
+            keras.layers.Rescaling(0.5),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+    assert not has_input_scaling(model)
+    assert random_images(model, 2).min() < 0
+
+
+@pytest.mark.usefixtures("eagerly_once")
+def test_the_input_of_a_dead_relu_is_its_own_branchs():
+    x = keras.Input((8, 8, 1))
+    convolved = [keras.layers.Conv2D(4, 3, name=f"conv_{name}")(keras.layers.Rescaling(1 / 16)(x)) for name in "ab"]
+    rectified = [keras.layers.ReLU(name=f"relu_{name}")(y) for name, y in zip("ab", convolved, strict=True)]
+    y = keras.layers.Flatten()(keras.layers.Concatenate()(rectified))
+    model, case = keras.Model(x, keras.layers.Dense(10)(y)), healthy(0)
+    model.get_layer("conv_b").bias.assign([-50.0] * 4)
+    (finding,) = kzoo.doctor(model, images=case.images, labels=case.labels).findings
+    assert finding.layers == ("relu_b",)
+    mean = float(re.search(r"its input has mean (-?[\d.]+) and", finding.evidence)[1])
+    assert mean == pytest.approx(-50, abs=2)
 
 
 def test_gradients_that_are_not_finite_are_a_finding():

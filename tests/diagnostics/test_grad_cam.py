@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from kzoo.diagnostics.feature_maps import feature_maps
 from kzoo.diagnostics.grad_cam import grad_cam, last_map, overlay, plot_grad_cam, predicted
+from kzoo.diagnostics.receptive_field.effective import effective_field
 from kzoo.errors import InputError
+from kzoo.introspection.outputs import read_outputs
 from kzoo.models import create_model
 
 L = keras.layers
@@ -170,6 +173,49 @@ def test_where_the_softmax_cannot_be_left_out_its_logarithm_is_taken():
     model(images)
     maps = grad_cam(model, images, "map", 2, upsample=False)
     np.testing.assert_allclose(maps, class_map(inner, images, weights[:, 2] - weights.mean(1)), atol=1e-4)
+
+
+@pytest.mark.usefixtures("eagerly_once")
+def test_a_softmax_that_is_used_elsewhere_too_stays_switched_on():
+    """Its second use is attention over the channels, so the maps are those of a model with two such layers."""
+
+    def attentive(attention, end):
+        keras.utils.set_random_seed(0)
+        x = keras.Input((6, 6, 2))
+        y = L.GlobalAveragePooling2D()(L.Conv2D(3, 3, activation="relu", name="map")(x))
+        y = L.Multiply()([y, attention(L.Dense(3)(y))])
+        return keras.Model(x, end(L.Dense(3)(y)))
+
+    shared = L.Softmax()
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
+    model, other = attentive(shared, shared), attentive(L.Softmax(), L.Activation(lambda x: keras.ops.softmax(x)))
+    other.set_weights(model.get_weights())
+    assert read_outputs(model).ending is None
+    maps = grad_cam(model, images, "map", 1, upsample=False)
+    logits = keras.Model(other.inputs, other.layers[-2].output)
+    mean = keras.Model(logits.inputs, logits.output - keras.ops.mean(logits.output, axis=-1, keepdims=True))
+    np.testing.assert_allclose(maps, grad_cam(mean, images, "map", 1, upsample=False), atol=1e-5)
+
+
+def test_maps_with_channels_first_are_refused():
+    model = keras.Sequential(
+        [
+            keras.Input((3, 8, 8)),
+            L.Conv2D(4, 3, data_format="channels_first"),
+            L.GlobalAveragePooling2D(data_format="channels_first"),
+            L.Dense(2),
+        ],
+        name="first",
+    )
+    images = np.zeros((1, 3, 8, 8), "float32")
+    for measure in (
+        lambda: grad_cam(model, images),
+        lambda: last_map(model, images),
+        lambda: feature_maps(model, images, [model.layers[0]]),
+        lambda: effective_field(model),
+    ):
+        with pytest.raises(InputError, match="model 'first' has layers with data_format='channels_first': maps are"):
+            measure()
 
 
 def test_default_layer():

@@ -373,3 +373,18 @@ def test_the_command_shows_a_run(command, whole):
     code, _, err = command("gradients", "nowhere")
     assert code == 2
     assert "is not a run" in err
+
+
+def test_a_record_of_an_early_version_is_continued_without_the_slopes_of_prelu():
+    x = keras.Input((4,))
+    y = keras.layers.PReLU(name="slopes")(keras.layers.Dense(3, name="one")(x))
+    model = keras.Model(x, keras.layers.Dense(2, name="two")(y))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images, labels = np.ones((4, 4), "float32"), np.arange(4) % 2
+    early = FlowHistory(("one", "slopes", "two"), (0,), np.array([[1.0, 2.0, 3.0]]), np.full((1, 3), np.nan))
+    callback = GradientFlowCallback(images, labels)
+    callback.restore({"flow": early.to_dict(digits=17)})
+    model.fit(images, labels, epochs=1, verbose=0, callbacks=[callback])
+    assert callback.history.layers == ("one", "two")
+    assert callback.history.epochs == (0, 1)
+    assert callback.history.gradients[0].tolist() == [1.0, 3.0]

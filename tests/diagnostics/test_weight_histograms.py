@@ -119,6 +119,19 @@ def test_resumed_file_is_that_of_one_training(tmp_path):
     assert (tmp_path / "cut" / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
 
 
+def test_a_file_of_an_early_version_is_continued_without_what_is_no_kernel(tmp_path):
+    model = network()
+    recorder = WeightHistograms(model, tmp_path, 4)
+    row = [histogram(np.array([-2.0, 0.0, 2.0]) * i) for i in (1, 2, 3)]
+    early = WeightHistory(("inner/hidden", "slopes", "out"), (0, 1), (tuple(row), tuple(row)))
+    (tmp_path / FILE).write_text(json.dumps(early.to_dict()))
+    recorder.restore({"epochs": [0, 1], "last": 1, "begun": True})
+    fit(model, recorder, 1, 2)
+    history = read_weight_histograms(tmp_path)
+    assert (history.layers, history.epochs) == (("inner/hidden", "out"), (0, 1, 2))
+    assert [(part.low, part.high) for part in history.histograms[0]] == [(-2.0, 2.0), (-6.0, 6.0)]
+
+
 def test_lost_or_damaged_file_does_not_stop_a_training(tmp_path):
     model = network()
     (tmp_path / FILE).write_text("{")

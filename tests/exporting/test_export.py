@@ -196,6 +196,63 @@ def test_a_mismatch_fails_and_leaves_the_earlier_file(model, format, monkeypatch
     assert [path.name for path in Path().iterdir()] == [PATHS[format]]
 
 
+class TrainsInItsOwnWay(keras.Model):
+    """A graph of layers, as `keras.Model` makes it, with another training step."""
+
+    def train_step(self, data):
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable("tests")
+class MakesLayers(keras.layers.Layer):
+    """A layer that makes its own convolution, with the type of the global policy."""
+
+    def __init__(self, filters=4, kernel_size=3, **options):
+        super().__init__(**options)
+        self.inner = keras.layers.Conv2D(filters, kernel_size)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.fixture
+def mixed_float16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def half(kind, layer):
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.BatchNormalization()(layer(4, 3)(x))
+    y = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(y))
+    return kind(x, keras.layers.Softmax(dtype="float32")(y), name="half")
+
+
+@on_tensorflow
+@pytest.mark.usefixtures("mixed_float16")
+def test_subclasses_of_a_graph_are_exported_like_graphs():
+    exported = export(half(TrainsInItsOwnWay, keras.layers.Conv2D), "half.onnx")
+    assert {tensor.dtype for tensor in _constants("half.onnx")} <= {np.dtype("float32"), np.dtype("int64")}
+    assert exported.layers["after"] < exported.layers["before"]  # BatchNorm is folded
+
+
+@on_tensorflow
+@pytest.mark.usefixtures("mixed_float16")
+def test_layers_that_stay_in_low_precision_are_named():
+    with pytest.warns(UserWarning, match="'half' is exported with layers that compute in low precision.*: conv2d"):
+        export(half(keras.Model, MakesLayers), "half.onnx")
+
+
+def _constants(path):
+    onnx = pytest.importorskip("onnx")
+    return [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+
+
 def _content(path):
     return {str(file): file.read_bytes() for file in [Path(path), *Path(path).rglob("*")] if file.is_file()}
 

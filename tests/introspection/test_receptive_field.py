@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kzoo.diagnostics.receptive_field.effective import theoretical_fields
 from kzoo.diagnostics.receptive_field.report_d import report_d_side
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models import VGG, LeNet, ResNet, create_model, list_models
@@ -59,6 +60,8 @@ STACKS = {
     ),
     "upsampling": lambda: stack(conv(3, strides=4), L.UpSampling2D(2), conv(3), conv(2)),
     "bilinear upsampling": lambda: stack(conv(2, strides=2), L.UpSampling2D(2, interpolation="bilinear"), conv(2)),
+    "lanczos3": lambda: stack(conv(2, strides=2), L.UpSampling2D(2, interpolation="lanczos3")),
+    "lanczos5": lambda: stack(conv(2, strides=2), L.UpSampling2D(2, interpolation="lanczos5")),
     "adaptive pooling": lambda: stack(conv(3), L.AdaptiveAveragePooling2D(9), conv(2)),
     "pointwise": lambda: stack(conv(3), L.BatchNormalization(), L.ReLU(), L.Dense(2, **ones()), L.Dropout(0.5)),
     "one axis": lambda: stack(L.Conv1D(1, 3, **ones(padding="causal")), L.MaxPooling1D(2), shape=(SIZE, 1)),
@@ -70,6 +73,15 @@ def test_equals_what_lights_up(name):
     model = STACKS[name]()
     expected = tuple(max(reach(model, axis)) for axis in range(len(model.input_shape) - 2))
     assert field(model) == expected
+
+
+def test_upsampling_where_the_size_is_open():
+    def fields(size):
+        model = stack(conv(3), L.MaxPooling2D(), L.UpSampling2D(2), conv(3), shape=(size, size, 1))
+        return list(theoretical_fields(model).values())
+
+    assert fields(None) == fields(SIZE)
+    assert fields(None)[-1] == (6, 6)
 
 
 def test_branches_meet_in_their_hull():

@@ -187,6 +187,24 @@ def test_in_part_if_requested():
         transfer(trained, network(prefix="b_", kernels=7, strides=2), what="weights", partial=True)
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_layers_of_one_name_in_two_nested_models(partial):
+    def tower(name):
+        x = keras.Input((4,))
+        return keras.Model(x, layers.Dense(3, name="dense")(x), name=name)
+
+    def towers():
+        x = keras.Input((4,))
+        y = layers.Concatenate()([tower("left")(x), tower("right")(x)])
+        return keras.Model(x, layers.Dense(2, name="head")(y), name="net")
+
+    trained, new = towers(), towers()
+    done = transfer(trained, new, what="weights", partial=partial)
+    assert (done.taken, done.initialized) == (["left/dense", "right/dense", "head"], [])
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    np.testing.assert_array_equal(new.predict(x, verbose=0), trained.predict(x, verbose=0))
+
+
 def test_a_structure_knows_no_names_and_finds_constants():
     assert difference(structure(network(prefix="x")), structure(network())) == ""
     x = keras.Input((4,))

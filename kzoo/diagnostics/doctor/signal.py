@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
 
 from kzoo.diagnostics.activations import (
-    ActivationStatistics,
+    LayerActivations,
     activation_statistics,
     fitted_factor,
     kernel_gradients,
@@ -19,8 +18,9 @@ from kzoo.diagnostics.activations import (
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.diagnostics.random_images import has_input_scaling
-from kzoo.errors import some
+from kzoo.errors import InputError, some
 from kzoo.introspection.gradients import parameter_gradients
+from kzoo.introspection.graph import calls
 from kzoo.introspection.layers import find_layers, kernel
 from kzoo.models import whitening
 
@@ -119,13 +119,10 @@ def _first_is_normalised(model: keras.Model) -> bool:
 
 def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     """Look for layers in which most units are zero for every image; returns whether there are none."""
-    layers = [layer for _, layer in find_layers(subject.model)]
-    indices = [index for index, layer in enumerate(layers) if rectifies(layer)]
+    layers = [layer for _, layer in find_layers(subject.model) if rectifies(layer)]
     images, _ = subject.probe()
-    wanted = sorted({near for index in indices for near in (max(index - 1, 0), index)})
     # As in training, because an untrained network's moving averages do not show which units are alive.
-    nearby = [layers[index] for index in wanted]
-    statistics = activation_statistics(subject.model, images, training=True, layers=nearby) if nearby else None
+    statistics = activation_statistics(subject.model, images, training=True, layers=layers) if layers else None
     rows = [row for row in statistics.layers if row.rectifies] if statistics else []
     if statistics is None or not rows:
         diagnosis.fine.append(Note(DEAD, "the network has no ReLU that gives exactly zero"))
@@ -139,7 +136,7 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
 
     # Report the first dead layer and its input.
     first = dead[0]
-    before = _before(statistics, first.path)
+    before = None if first.has_kernel else _before(subject.model, first.path, images)
     evidence = (
         f"{first.dead} of {first.units} units of {first.path} are zero for all {statistics.images} images, at every "
         f"position"
@@ -158,11 +155,20 @@ def check_dead(subject: Subject, diagnosis: Diagnosis) -> bool:
     return False
 
 
-def _before(statistics: ActivationStatistics, path: str) -> Any:
-    """The layer listed before a separate ReLU; None for a ReLU within a layer."""
-    rows = statistics.layers
-    index = next(index for index, row in enumerate(rows) if row.path == path)
-    return rows[index - 1] if index and not rows[index].has_kernel else None
+def _before(model: keras.Model, path: str, images: np.ndarray) -> LayerActivations | None:
+    """The activations of the layer whose output a ReLU takes; None if no layer alone computes it."""
+    try:
+        every = calls(model)
+    except InputError:  # no fixed graph
+        return None
+    inputs = next((call.inputs for call in every if call.name == path), ())
+    layer = next((call.layer for call in every if inputs == call.outputs), None)
+    if isinstance(layer, keras.layers.InputLayer) or not isinstance(layer, keras.Layer):
+        return None
+    if sum(call.layer is layer for call in every) != 1:
+        return None
+    rows = activation_statistics(model, images, training=True, layers=[layer]).layers
+    return rows[0] if rows else None
 
 
 def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
@@ -193,7 +199,7 @@ def check_gradients(subject: Subject, diagnosis: Diagnosis) -> bool:
         suggestion = "look for a square root, power or norm of zero, where the slope is infinite: add 1e-6 before it."
         diagnosis.findings.append(Finding(NOT_FINITE, infinite, evidence, {"loss": loss}, suggestion))
         return False
-    zero = [path for (path, layer, _), size in zip(rows, sizes, strict=True) if not size and not _is_prelu(layer)]
+    zero = [path for (path, layer, _), size in zip(rows, sizes, strict=True) if not size]
     if len(rows) < 2 or means.max() == 0 or (zero and means[0] == 0):
         text = "all gradients are zero" if len(rows) > 1 else "the network has fewer than two layers with a kernel"
         if zero and len(rows) > 1:
@@ -248,7 +254,7 @@ def _classifier_started(subject: Subject) -> Iterator[str]:
     Yields the words that say so; empty if the kernel is as it was.
     """
     layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
-    last = next((pair for pair in reversed(layers) if not _is_prelu(pair[1])), None)
+    last = layers[-1] if layers else None
     if last is None or np.any(keras.ops.convert_to_numpy(kernel(last[1]))):
         yield ""
         return
@@ -258,11 +264,6 @@ def _classifier_started(subject: Subject) -> Iterator[str]:
         yield f"; the kernel of {last[0]} starts at zero, and was measured with random values"
     finally:
         weight.assign(keras.ops.zeros_like(weight))
-
-
-def _is_prelu(layer: Any) -> bool:
-    """Whether a layer's kernel is the slopes of a PReLU, which start at zero."""
-    return isinstance(layer, keras.layers.PReLU)
 
 
 AGAINST_EXPLODING = (

@@ -45,11 +45,7 @@ def check_finite(subject: Subject, diagnosis: Diagnosis) -> bool:
 def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
     """Look for layers in which all units have the same weights."""
     # Layers with identical units, except where these are harmless.
-    layers = [
-        (path, layer)
-        for path, layer in find_layers(subject.model)
-        if kernel(layer) is not None and not isinstance(layer, keras.layers.PReLU)  # whose slopes start at zero
-    ]
+    layers = [(path, layer) for path, layer in find_layers(subject.model) if kernel(layer) is not None]
     skipped = harmless(subject.model, layers)
     constant = []
     for path, layer in layers:

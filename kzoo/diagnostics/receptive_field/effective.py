@@ -18,7 +18,7 @@ import numpy as np
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
 from kzoo.introspection.graph import calls, node_within
-from kzoo.introspection.layers import check_built, find_layer, find_layers, give_weights
+from kzoo.introspection.layers import check_built, check_channels_last, find_layer, find_layers, give_weights
 from kzoo.introspection.receptive_field import receptive_fields
 from kzoo.seeds import generator
 
@@ -121,6 +121,7 @@ def effective_field(
     """
     # The layer, and the model for images of the requested size.
     check_built(model)
+    check_channels_last(model)
     path = _last_map(model) if layer is None else find_layer(model, layer)[0]
     field = theoretical_fields(model).get(path)
     name = model.name

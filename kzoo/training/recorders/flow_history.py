@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,12 @@ class FlowHistory:
     epochs: tuple[int, ...]
     gradients: np.ndarray
     update_ratio: np.ndarray
+
+    def of(self, layers: Sequence[str]) -> FlowHistory:
+        """The part of the given layers; earlier versions measured more, such as the slopes of PReLU."""
+        kept = [i for i, layer in enumerate(self.layers) if layer in layers]
+        names = tuple(self.layers[i] for i in kept)
+        return FlowHistory(names, self.epochs, self.gradients[:, kept], self.update_ratio[:, kept])
 
     def with_epoch(self, epoch: int, gradients: np.ndarray, update_ratio: np.ndarray) -> FlowHistory:
         """A copy with one more epoch."""

@@ -95,7 +95,9 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     def _begin(self, epoch: int) -> None:
         self._probe = KernelProbe(self.model, self._images, self._labels)
-        if self.history is None:  # otherwise another process has measured it
+        if self.history is not None:  # another process has measured it
+            self.history = self.history.of(self._probe.layers)
+        else:
             self._record(self._probe, epoch)
 
     def _record(self, probe: KernelProbe, epoch: int) -> None:

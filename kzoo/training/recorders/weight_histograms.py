@@ -59,6 +59,12 @@ class WeightHistory:
         kept = [i for i, epoch in enumerate(self.epochs) if epoch in epochs]
         return WeightHistory(self.layers, tuple(self.epochs[i] for i in kept), tuple(self.histograms[i] for i in kept))
 
+    def of(self, layers: Sequence[str]) -> WeightHistory:
+        """The part of the given layers; earlier versions recorded more, such as the slopes of PReLU."""
+        kept = [i for i, layer in enumerate(self.layers) if layer in layers]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.histograms)
+        return WeightHistory(tuple(self.layers[i] for i in kept), self.epochs, rows)
+
     def with_epoch(self, epoch: int, histograms: Sequence[Histogram]) -> WeightHistory:
         """A copy with one more epoch."""
         return WeightHistory(self.layers, (*self.epochs, epoch), (*self.histograms, tuple(histograms)))
@@ -202,6 +208,7 @@ class WeightHistograms(keras.callbacks.Callback):
             recorded = read_weight_histograms(self._path)
         except InputError:
             return  # deleted or damaged: no reason to stop training, only a picture is lost
+        recorded = recorded.of(self.history.layers)
         if recorded.layers == self.history.layers:
             self.history = recorded.until(state["epochs"])
             if self.history != recorded:
