@@ -251,7 +251,7 @@ def collect(
     directory: Annotated[Path, typer.Option(metavar="RUNS", help="Directory of the runs.")] = Path("runs"),
     into: Annotated[Path, typer.Option(metavar="RESULTS", help="Directory of the records.")] = Path("results"),
 ) -> None:
-    """Copy the records of a study's finished runs to a directory, without paths of this machine."""
+    """Copy the records of a study's finished runs to a directory, without this machine's data directory."""
     from kzoo.studies import get_study
     from kzoo.studies.collecting import collect as gather
     from kzoo.studies.record_files import RESULTS, RUNS

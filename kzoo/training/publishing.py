@@ -14,6 +14,7 @@ import h5py
 import jinja2
 import keras
 
+from kzoo.data.datasets import LOCATIONS
 from kzoo.errors import InputError
 from kzoo.files import user_path, write_text
 from kzoo.models.registry import get_variant
@@ -181,10 +182,15 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
     template = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     recipe, segment = weight_set.recipe, run.result.segments[-1]
     options = ", ".join(f"{key}={value!r}" for key, value in weight_set.options.items())
+    # Of paths the last part, so that the card does not publish the user's folders.
+    kind, location = recipe["dataset"].partition(":")[0], Path(recipe["dataset"].partition(":")[2])
+    source = recipe.get("initial_weights") or ""
     packages = [name for name in ("kzoo", "keras", segment.backend) if name in segment.versions]
     return template.get_template("model_card.md").render(
         set=weight_set,
         recipe=recipe,
+        dataset=location.name if kind in LOCATIONS else recipe["dataset"],
+        initial_weights=source if "://" in source else Path(source).name,
         sizes=run.result.sizes,
         options=f" with {options}" if options else "",
         normalization="normalizes" if weight_set.mean else "takes as they are",

@@ -201,7 +201,7 @@ def read_run(directory: Path) -> RunRecord:
 
 
 def public(record: RunRecord) -> RunRecord:
-    """A record without the paths of the machine on which it was made."""
+    """A record without the machine's data directory; paths in its recipe stay, because they identify the run."""
     return record.model_copy(update={"data": {k: v for k, v in record.data.items() if k != "data_dir"}})
 
 

@@ -246,6 +246,18 @@ def test_card_is_one_that_hugging_face_reads(run, folder):
     assert "for 2 epochs on 200 images instead of the recipe's 100" in text
 
 
+def test_card_of_a_folder_of_any_name_and_without_its_path(run, folder):
+    yaml = pytest.importorskip("yaml")
+    weight_set = open_set(str(folder))[0]
+    recipe = {**weight_set.recipe, "dataset": "folder:/home/me/birds: 2024 #2", "initial_weights": "/home/me/runs/base"}
+    card = model_card(weight_set.model_copy(update={"recipe": recipe}), run)
+    data = yaml.safe_load(card.split("---\n", 2)[1])
+    assert data["datasets"] == ["birds: 2024 #2"]
+    assert data["model-index"][0]["results"][0]["dataset"]["name"] == "birds: 2024 #2"
+    assert "/home/me" not in card
+    assert "Training started from the weights `base`" in card
+
+
 def test_card_names_where_the_run_ended(run, folder):
     (first,) = run.result.segments
     last = first.model_copy(update={"processor": "Another", "versions": {**first.versions, "keras": "9.9"}})
