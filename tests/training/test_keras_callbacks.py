@@ -56,8 +56,14 @@ def test_callbacks_have_the_params_of_fit():
     assert reads.told == {"epochs": 2, "steps": 2, "verbose": 0}
 
 
+NAMES = ["backup", "early stop", "swap", "plateau", "combined"]
 REFUSED = [
     (keras.callbacks.BackupAndRestore("kept"), {}, "BackupAndRestore, which would restore .*: leave it out"),
+    (
+        keras.callbacks.EarlyStopping("loss", restore_best_weights=True),
+        {"ema": 0.9},
+        r"EarlyStopping with restore_best_weights=True, which does not restore averaged weights \(ema=0\.9\)",
+    ),
     (keras.callbacks.SwapEMAWeights(), {"ema": 0.9}, "SwapEMAWeights, which would mix .*: leave it out"),
     (
         keras.callbacks.ReduceLROnPlateau(),
@@ -72,7 +78,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("callback", "changes", "message"), REFUSED, ids=["backup", "swap", "plateau", "combined"])
+@pytest.mark.parametrize(
+    ("callback", "changes", "message"), REFUSED, ids=["backup", "early stop", "swap", "plateau", "combined"]
+)
 def test_callbacks_that_contradict_the_run_are_refused_before_it_begins(callback, changes, message):
     with pytest.raises(kzoo.InputError, match=message):
         train(callback, **changes)

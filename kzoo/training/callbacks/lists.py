@@ -21,7 +21,11 @@ from kzoo.training.checkpoint import RunState
 from kzoo.training.optimization.optimizers import averaged
 from kzoo.training.optimization.schedules import BY_STEP
 
-REPLACED = {
+REPLACED: dict[Any, str] = {
+    keras.callbacks.OrbaxCheckpoint: (
+        "would save the layers that kzoo trains in place of the model's: take ModelCheckpoint, or leave it out, kzoo "
+        "writes checkpoints by itself"
+    ),
     keras.callbacks.BackupAndRestore: (
         "would restore the weights of an earlier training: leave it out, kzoo writes checkpoints and resumes by itself"
     ),
@@ -64,7 +68,8 @@ def check_callbacks(callbacks: Iterable[Any], recipe: Recipe) -> None:
     """Refuse Keras's callbacks that contradict a run.
 
     Raises:
-        InputError: one is in `REPLACED`, or sets a rate that the recipe sets at every step.
+        InputError: one is in `REPLACED`, restores weights without their averages, or sets a rate that the recipe sets
+            at every step.
     """
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.CallbackList):
@@ -73,6 +78,11 @@ def check_callbacks(callbacks: Iterable[Any], recipe: Recipe) -> None:
         for kind, reason in REPLACED.items():
             if isinstance(callback, kind):
                 raise InputError(f"callbacks has {name}, which {reason}")
+        if recipe.ema and getattr(callback, "restore_best_weights", False):
+            raise InputError(
+                f"callbacks has {name} with restore_best_weights=True, which does not restore averaged weights (ema="
+                f"{recipe.ema:g}): leave that out, kzoo keeps the best epoch's weights by itself"
+            )
         by_step = recipe.warmup_epochs or isinstance(recipe.schedule, BY_STEP)
         if by_step and isinstance(callback, RATE_SETTERS):
             cause = f"warmup_epochs={recipe.warmup_epochs:g}" if recipe.warmup_epochs else ""
