@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from kzoo.errors import InputError, NotWritten
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked: bool = False) -> None:
     """Replace the content of `path`, completely or not at all. Once this returns, the content survives a crash.
 
+    A symbolic link stays one, and its target gets the content; an existing file keeps its permissions.
+
     Args:
         path: of the file.
         write: writes the content to a stream.
@@ -26,15 +29,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked
     Raises:
         NotWritten: the file cannot be written (a full disk, say); an earlier file of that name is kept.
     """
-    temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         with open(temporary, "wb") as stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
         if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
+            folder = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and a file that cannot be read is one error."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_two_processes_can_write_a_file_at_once():
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, lambda stream: (_ for _ in ()).throw(KeyboardInterrupt()))
     assert list(Path().iterdir()) == [path]
+
+
+def test_links_stay_links_and_files_keep_their_permissions():
+    real, link = Path("real.json"), Path("link.json")
+    real.write_text("before")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    write_text(link, "after")
+    assert link.is_symlink()
+    assert real.read_text() == "after"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
 
 
 def test_json_with_and_without_line_breaks():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,6 +155,7 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
     if loader is None:
         raise InputError(f"dataset {dataset.name!r} has no loader")
     warn_if_redefined(dataset.loader, f"dataset {dataset.name!r}")
+    _check_argument(loader, dataset.name)
     content = loader(None if data_dir is None else str(data_dir))
     arrays = checked(content, f"dataset {dataset.name!r}")
     if dataset.class_names is not None:
@@ -178,6 +180,21 @@ def _load(dataset: Dataset, data_dir: str | Path | None, image_size: int | None,
         if expected is not None and expected != actual:
             raise InputError(f"dataset {dataset.name!r} has {field} {actual}, not {expected} as declared")
     return arrays
+
+
+def _check_argument(loader: Any, name: str) -> None:
+    """Refuse a loader that does not take the data directory as its argument."""
+    try:
+        signature = inspect.signature(loader)
+    except (TypeError, ValueError):
+        return  # a function written in C has no signature
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise InputError(
+            f"loader of dataset {name!r} is called with one argument, the data directory or None, which it does not "
+            f"take: {error}"
+        ) from None
 
 
 def _tested_on(tests: Arrays, training: Arrays) -> Arrays:

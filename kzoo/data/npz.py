@@ -38,6 +38,8 @@ def npz(path: str) -> Arrays:
                     objects.append(key)
     except Exception as error:  # a damaged archive, or a lone .npy file, makes zipfile and NumPy raise nearly anything
         text = " ".join(str(error).split())[:200] or type(error).__name__
+        if "pickle" in text:  # NumPy takes any file that is none of its own for a pickled object
+            raise InputError(f"{source} is damaged or not an .npz archive: write one with numpy.savez") from None
         raise InputError(f"{source} is damaged or not an .npz archive: {text}") from None
     if objects:
         raise InputError(

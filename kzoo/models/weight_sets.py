@@ -208,7 +208,10 @@ def _packaged(name: str) -> Path:
 
 
 def _is_url(source: str) -> bool:
-    return urllib.parse.urlsplit(source).scheme in ("http", "https", "file")
+    try:
+        return urllib.parse.urlsplit(source).scheme in ("http", "https", "file")
+    except ValueError as error:
+        raise InputError(f"weights={source!r} is not a valid URL ({error})") from None
 
 
 def _downloaded(url: str) -> Path:

@@ -167,6 +167,7 @@ def test_lists_and_numbers_of_numpy_are_declared_as_they_are_meant() -> None:
         ({"mean": (0.5,) * 3, "std": (0.2,) * 3}, "has channels 1, not 3 as declared"),
         ({"mean": (0.5,), "std": (0.2, 0.2)}, "has channels 1, not 2 as declared"),
         ({"loader": lambda data_dir: None}, "must give 'images' and 'labels'"),
+        ({"loader": lambda: None}, "loader of dataset 'own' is called with one argument, .*: too many positional"),
         ({"loader": lambda data_dir: {"images": 3, "labels": 4}}, "dataset 'own': images must have shape"),
     ],
 )

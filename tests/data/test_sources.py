@@ -79,7 +79,12 @@ def test_a_damaged_npz_is_refused(tmp_path: Path, content: dict[str, Any], damag
         save(path, pictures=content["x"], labels=content["y"])
     else:
         save(path, images=np.array([{}], object), labels=content["y"])
-    messages = {"missing": "does not exist", "keys": "'pictures'", "pickled": "'images' holds Python objects"}
+    messages = {
+        "missing": "does not exist",
+        "text": r"not an \.npz archive: write one with numpy",
+        "keys": "'pictures'",
+        "pickled": "'images' holds Python objects",
+    }
     with pytest.raises(InputError) as caught:
         load(f"npz:{path}")
     assert "set.npz" in str(caught.value)

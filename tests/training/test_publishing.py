@@ -209,6 +209,8 @@ def test_a_download_is_checked_before_it_is_kept(server, folder, monkeypatch, tm
     with pytest.raises(kzoo.InputError, match="was changed: its sha256 is not 000"):
         kzoo.create_model("lenet2-average", weights=url)
     assert not list((tmp_path / "cache").glob("weights/*/*"))
+    with pytest.raises(kzoo.InputError, match=r"weights='http://\[bad/set\.json' is not a valid URL"):
+        kzoo.create_model("lenet2-average", weights="http://[bad/set.json")
     with pytest.raises(kzoo.InputError, match=r"a URL must end in set.json"):
         kzoo.create_model("lenet2-average", weights=url.replace("set.json", "README.md"))
 
