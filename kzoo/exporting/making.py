@@ -147,6 +147,11 @@ def _opened_again(order: Order, name: str) -> Exported:
     try:
         return Exported(order.target)
     except InputError as error:
+        if order.format == "litert" and "not supported by this interpreter" in str(error):
+            raise InputError(
+                f"model {name!r} uses operations that LiteRT lacks: export it to another format (LSTM and GRU layers "
+                "have none with unroll=True)"
+            ) from None
         if order.format != "keras":
             raise  # a runtime is missing, say
         reason = str(error).partition(": ")[2].partition(". ")[0]

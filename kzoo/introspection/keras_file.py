@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from kzoo.errors import InputError
 from kzoo.files import user_path
 
 
-def load_keras_file(path: str | Path) -> keras.Model:
-    """Load a model from a file, without its optimizer; code in the file (of a Lambda layer) is refused.
+def load_keras_file(path: str | Path, *, compiled: bool = False) -> keras.Model:
+    """Load a model from a file; code in the file (of a Lambda layer) is refused.
+
+    Args:
+        path: of the file.
+        compiled: whether to load its optimizer and loss too, if Keras can find their classes.
 
     Raises:
         InputError: the file does not exist, or contains no model that can be loaded.
@@ -26,6 +32,10 @@ def load_keras_file(path: str | Path) -> keras.Model:
         raise InputError(
             f"file {str(path)!r} is not a Keras model that can be loaded: it is not a zip archive, or is damaged"
         )
+    if compiled:
+        # The optimizer alone may be of an unknown class, or have lost its moments, which causes a warning.
+        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+            return keras.saving.load_model(path, compile=True, safe_mode=True)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # for a damaged file or another version's class, Keras raises anything

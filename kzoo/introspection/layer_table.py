@@ -13,7 +13,7 @@ import keras
 from kzoo import notebook
 from kzoo.errors import InputError, shown, some
 from kzoo.introspection.graph import Call, calls, input_structure
-from kzoo.introspection.layers import freeze_alike
+from kzoo.introspection.layers import WITHOUT_KERNELS, freeze_alike
 from kzoo.introspection.receptive_field import receptive_fields
 
 # Work that cannot be read from a kernel: it is reported as not counted, never as zero.
@@ -223,8 +223,8 @@ def _multiply_adds(call: Call) -> int | None:
         return before * math.prod(layer.kernel_size) * layer.filters
     if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
         return after // layer.filters * math.prod(layer.kernel.shape)
-    if isinstance(layer, (layers.Embedding, layers.PReLU)):
+    if isinstance(layer, (layers.Embedding, layers.Normalization, *WITHOUT_KERNELS)):
         return 0
-    # Scales and shifts per channel are not counted; weights with more axes mean work of an unknown kind.
+    # Scales and shifts are not counted; other weights with several axes mean work of an unknown kind.
     tables = any(len(weight.shape) > 1 for weight in getattr(layer, "weights", []))
     return None if tables or type(layer).__name__ in _UNCOUNTED else 0

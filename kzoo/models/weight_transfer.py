@@ -96,6 +96,13 @@ def transfer(
             raise InputError(f"{what} belong to another network than {target.name!r}: {note}: give it the same")
         done.notes.append(note)
 
+    # Labels that exclude each other are no independent ones.
+    if same_pixels and {_kind(source), _kind(target)} == {"softmax", "sigmoids"}:
+        raise InputError(
+            f"{what} belong to another network than {target.name!r}: they were trained with a {_kind(source)} end, it "
+            f"has a {_kind(target)} end"
+        )
+
     # Copy all but the classifier as it is, then the classifier by class names.
     head, taken = set(heads[1]), set()
     for index, from_index in pairs:
@@ -117,6 +124,14 @@ def transfer(
     if not done.taken:
         raise InputError(f"{what}: no layer of {target.name!r} fits them, so nothing was taken")
     return done
+
+
+def _kind(model: keras.Model) -> str | None:
+    """The kind of a classifier's outputs; None if it is no classifier."""
+    try:
+        return read_outputs(model).kind
+    except InputError:
+        return None
 
 
 def _add_paths(entries: Structure, model: keras.Model) -> None:

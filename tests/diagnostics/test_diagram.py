@@ -87,6 +87,15 @@ def test_nested_models_are_one_box_or_all_theirs():
     assert any("shared" in text for text in texts(architecture_diagram(model, expand_nested=True, collapse=False)))
 
 
+def test_a_nested_model_has_the_shapes_of_all_its_outputs():
+    x = keras.Input((8, 8, 3))
+    first = keras.layers.Conv2D(4, 3, padding="same")(x)
+    inner = keras.Model(x, [keras.layers.Dense(5)(first), first], name="inner")
+    image = keras.Input((8, 8, 3))
+    graph = build_graph(keras.Model(image, inner(image)), fuse=True, expand_nested=False, collapse=True)
+    assert [box.shape for box in graph.boxes if box.kind == "model"] == ["8×8×5, 8×8×4"]
+
+
 def test_frozen_layers_and_odd_names():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a<b>&'\"" + "x" * 90)], name="m & <n>")
     model.layers[0].trainable = False

@@ -185,6 +185,27 @@ def test_a_scaling_behind_a_frozen_convolution_is_not_the_inputs():
     assert random_images(model, 2).min() < 0
 
 
+class Token(keras.layers.Layer):
+    """Adds a position of weights that start at zero, as a vision transformer does."""
+
+    def build(self, shape):
+        self.token = self.add_weight(shape=(1, 1, shape[-1]), initializer="zeros", name="token")
+
+    def call(self, x):
+        token = keras.ops.broadcast_to(self.token, (keras.ops.shape(x)[0], 1, x.shape[-1]))
+        return keras.ops.concatenate([token, x], axis=1)
+
+
+@pytest.mark.usefixtures("eagerly_once")
+def test_weights_at_zero_whose_units_get_different_gradients_are_no_fault():
+    x = keras.Input((8, 8, 1))
+    y = Token()(keras.layers.Reshape((16, 8))(keras.layers.Conv2D(8, 2, strides=2)(keras.layers.Rescaling(1 / 16)(x))))
+    y = keras.layers.MultiHeadAttention(2, 4)(y, y)
+    model, case = keras.Model(x, keras.layers.Dense(10)(y[:, 0])), healthy(0)
+    diagnosis = kzoo.doctor(model, images=case.images, labels=case.labels)
+    assert "constant layer" not in {finding.kind for finding in diagnosis.findings}
+
+
 @pytest.mark.usefixtures("eagerly_once")
 def test_the_input_of_a_dead_relu_is_its_own_branchs():
     x = keras.Input((8, 8, 1))
@@ -290,6 +311,28 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
         assert diagnosis.kinds == kinds, rate
     case.model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01)))  # of mixed_float16
     assert kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW]).healthy
+
+
+def test_rates_of_a_warm_up_and_accumulated_gradients():
+    case, model = healthy(0), keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    schedules = keras.optimizers.schedules
+
+    def rate(optimizer):
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.save("compiled.keras")  # a file brings its optimizer as well
+        texts = []
+        for target in (model, "compiled.keras"):
+            diagnosis = kzoo.doctor(target, images=case.images / 16.0, labels=case.labels)
+            assert not [finding for finding in diagnosis.findings if "learning rate" in finding.kind]
+            texts += [note.text for note in diagnosis.fine if note.check == "learning rate"]
+        assert texts[0] == texts[1]
+        return texts[0]
+
+    warm_up = schedules.CosineDecay(0.0, 1000, warmup_target=1e-3, warmup_steps=500)
+    assert rate(keras.optimizers.Adam(warm_up)).startswith("at 2e-06 (Adam)")
+    assert rate(keras.optimizers.Adam(schedules.ExponentialDecay(1e-3, 10, 0.5))).startswith("at 0.001 (Adam)")
+    alone, accumulated = (rate(keras.optimizers.Adam(1e-3, gradient_accumulation_steps=n)) for n in (None, 4))
+    assert alone.partition(";")[0] == accumulated.partition(";")[0]
 
 
 def test_batch_norm_settings_and_averages():

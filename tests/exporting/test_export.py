@@ -248,6 +248,16 @@ def test_layers_that_stay_in_low_precision_are_named():
         export(half(keras.Model, MakesLayers), "half.onnx")
 
 
+@on_tensorflow
+@pytest.mark.slow
+def test_operations_that_litert_lacks():
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.LSTM(4)(keras.layers.Reshape((8, 24))(x))
+    model = keras.Model(x, keras.layers.Dense(3, activation="softmax")(y), name="recurrent")
+    with pytest.raises(InputError, match="model 'recurrent' uses operations that LiteRT lacks: export it to another"):
+        export(model, "recurrent.tflite")
+
+
 def _constants(path):
     onnx = pytest.importorskip("onnx")
     return [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]

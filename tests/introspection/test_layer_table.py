@@ -217,3 +217,9 @@ def test_network_of_keras_applications_with_open_sizes():
     table = layer_table(model, (224, 224, 3))
     assert table.parameters == model.count_params()
     assert table.multiply_adds == pytest.approx(56e6, rel=0.05)
+
+
+def test_normalization_over_several_axes_is_not_counted_like_any_other():
+    several = keras.layers.LayerNormalization(axis=(1, 2, 3)), keras.layers.Normalization(axis=(1, 2, 3))
+    table = layer_table(keras.Sequential([keras.Input((4, 4, 2)), *several]))
+    assert (table.multiply_adds, table.uncounted) == (0, ())

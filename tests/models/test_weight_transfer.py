@@ -187,6 +187,14 @@ def test_in_part_if_requested():
         transfer(trained, network(prefix="b_", kernels=7, strides=2), what="weights", partial=True)
 
 
+def test_a_file_of_exclusive_classes_does_not_fit_independent_labels(tmp_path):
+    path = tmp_path / "exclusive.keras"
+    network(end="softmax").save(path)
+    with pytest.raises(InputError, match="they were trained with a softmax end, it has a sigmoids end"):
+        load_file(network(end="sigmoid"), path, "exclusive.keras")
+    load_file(network(end=None), path, "exclusive.keras")  # logits, from which the softmax can be computed
+
+
 @pytest.mark.parametrize("partial", [False, True])
 def test_layers_of_one_name_in_two_nested_models(partial):
     def tower(name):

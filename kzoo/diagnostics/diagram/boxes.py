@@ -76,6 +76,7 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
     edges: list[tuple[int, int]] = []
     made_by: dict[int, int] = {}
     open_box, inside = "", set[int]()  # the nested model that the last box shows, and its layers so far
+    nested: Any = None
 
     # Each call gets a new box, and so does each use of a nested model that is not expanded.
     for call in steps:
@@ -92,7 +93,10 @@ def _boxes(steps: list[Call], model: keras.Model, expand_nested: bool) -> Graph:
             open_box = ""
             boxes.append(Box(kind_of(call.layer), call.name, [_words(call)], "", 0, 0, [call.name]))
             box = boxes[-1]
-        box.shape = ", ".join(map(shape_words, call.output_shapes))
+        shapes: list[Any] = list(call.output_shapes)
+        if box.kind == "model" and len(nested.outputs) > 1:
+            shapes = [tensor.shape[1:] for tensor in nested.outputs]
+        box.shape = ", ".join(map(shape_words, shapes))
         if call.first:
             trainable, frozen = _parameters(call.layer)
             box.parameters += trainable

@@ -63,7 +63,9 @@ def admit(
     elif isinstance(target, keras.Model):
         subject = _of_model(f"model {target.name!r}", target, chosen_recipe, dataset, data_dir, seed)
     elif isinstance(target, str | Path) and names_keras_file(target):
-        subject = _of_model(str(target), load_keras_file(Path(target)), chosen_recipe, dataset, data_dir, seed)
+        subject = _of_model(
+            str(target), load_keras_file(Path(target), compiled=True), chosen_recipe, dataset, data_dir, seed
+        )
     elif isinstance(target, str) and not Path(target).is_dir() and "." not in Path(target).suffix:
         subject = _of_name(chosen_recipe or named_or_refused(target), dataset, data_dir, seed, title=target)
     else:

@@ -12,6 +12,7 @@ import numpy as np
 from kzoo.diagnostics.doctor.guessing import guessing, loss_without_penalties
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
 from kzoo.diagnostics.doctor.subject import Subject
+from kzoo.diagnostics.gradient_flow.measure import apply_once
 from kzoo.introspection.gradients import LossProbe
 from kzoo.introspection.layers import find_layers, kernel
 from kzoo.recipes.schema import Recipe
@@ -144,8 +145,10 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
     fresh = subject.initial is not None and subject.steps != 0
     model = subject.initial() if fresh and subject.initial is not None else subject.model
     images, labels = subject.probe(min(recipe.batch_size if recipe else 32, 64))
+    rises = bool(recipe and (recipe.warmup_epochs or isinstance(recipe.schedule, OneCycle)))
+    if recipe is None:
+        optimizer, rises = _at_first_rate(optimizer)
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    rises = recipe and (recipe.warmup_epochs or isinstance(recipe.schedule, OneCycle))
 
     # Take the trial steps.
     losses, ratios = trial_steps(model, images, labels, optimizer)
@@ -176,6 +179,17 @@ def check_steps(subject: Subject, diagnosis: Diagnosis) -> bool:
         return False
     diagnosis.fine.append(Note(RATE, seen))
     return True
+
+
+def _at_first_rate(optimizer: Any) -> tuple[Any, bool]:
+    """An optimizer held at its schedule's first rate above 0, and whether the rate rises later, as in a warm-up."""
+    config = optimizer.get_config()
+    if not isinstance(config["learning_rate"], dict):
+        return optimizer, False
+    schedule = keras.optimizers.schedules.deserialize(config["learning_rate"])
+    rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 1, 10, 100, 1_000, 10_000)]
+    first = next((rate for rate in rates if rate > 0), rates[0])
+    return type(optimizer).from_config({**config, "learning_rate": first}), max(rates) > first
 
 
 def _kernels(model: keras.Model) -> list[Any]:
@@ -231,7 +245,7 @@ def trial_steps(
             if not math.isfinite(loss):
                 break
             old = [np.array(keras.ops.convert_to_numpy(weight)) for weight in kernels]
-            optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+            apply_once(optimizer, gradients)
             new = [keras.ops.convert_to_numpy(weight) for weight in kernels]
             with np.errstate(all="ignore"):
                 ratios.append([np.abs(b - a).mean() / np.abs(a).mean() for a, b in zip(old, new, strict=True)])

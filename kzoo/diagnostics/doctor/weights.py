@@ -10,11 +10,13 @@ import numpy as np
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.errors import InputError
-from kzoo.introspection.gradients import layer_outputs
+from kzoo.introspection.gradients import layer_outputs, parameter_gradients
 from kzoo.introspection.graph import calls
 from kzoo.introspection.layers import find_layers, kernel
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"
+IMAGES = 32
+"""Number of images on which gradients are compared."""
 SLOWEST = 0.9999
 """From this momentum on, the moving averages need ten thousand steps or more."""
 FASTEST = 0.5
@@ -54,6 +56,8 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
             continue
         largest = float(np.abs(units).max())
         same = float(np.abs(units - units[0]).max()) <= 1e-6 * largest
+        if largest == 0 and not type(layer).__module__.startswith("keras.") and _will_differ(subject, layer):
+            continue  # as the tokens and embeddings of a vision transformer
         if same and (largest == 0 or not _depthwise(layer)):
             constant.append((path, units.shape[0], largest, float(units[0].mean())))
 
@@ -72,6 +76,17 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
     values = {"layers": [{"layer": p, "units": n, "largest": big} for p, n, big, _ in constant]}
     suggestion = "give kernels a random initializer (he_normal with ReLU, glorot_uniform otherwise), and biases zeros."
     diagnosis.findings.append(Finding(CONSTANT, tuple(p for p, *_ in constant), evidence, values, suggestion))
+
+
+def _will_differ(subject: Subject, layer: Any) -> bool:
+    """Whether the units of a layer get different gradients."""
+    weight = kernel(layer)
+    gradients = parameter_gradients(subject.model, *subject.probe(IMAGES)).gradients
+    of_layer = {id(v): g for v, g in zip(subject.model.trainable_variables, gradients, strict=True)}.get(id(weight))
+    if of_layer is None:  # frozen
+        return False
+    units = np.moveaxis(of_layer, -1, 0).reshape(of_layer.shape[-1], -1)
+    return bool(np.isfinite(units).all() and np.abs(units - units[0]).max() > 1e-6 * np.abs(units).max())
 
 
 def harmless(model: keras.Model, layers: list[tuple[str, Any]]) -> set[str]:

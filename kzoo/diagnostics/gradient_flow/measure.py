@@ -97,12 +97,18 @@ def _one_step(model: Any, optimizer: Any, gradients: list[np.ndarray]) -> list[n
     # Use the variables themselves, not copies: an optimizer may treat some differently because of their paths.
     kept = [(v, np.array(keras.ops.convert_to_numpy(v))) for v in (*variables, *optimizer.variables)]
     try:
-        optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
+        apply_once(optimizer, gradients)
         after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     finally:
         for variable, value in kept:
             variable.assign(value)
     return [b - a for (_, a), b in zip(kept[: len(after)], after, strict=True)]
+
+
+def apply_once(optimizer: Any, gradients: list[np.ndarray]) -> None:
+    """Apply gradients until weights change: an optimizer that accumulates gradients needs several calls."""
+    for _ in range(optimizer.gradient_accumulation_steps or 1):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
 
 
 def unscaled(optimizer: Any) -> Any:
