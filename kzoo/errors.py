@@ -22,7 +22,7 @@ class InputError(KzooError, ValueError):
         ...     kzoo.get_recipe("rescue/bm")
         ... except kzoo.InputError as error:
         ...     print(error)
-        unknown recipe 'rescue/bm': did you mean 'rescue/bn'?
+        unknown recipe 'rescue/bm': did you mean 'rescue/bn'? (kzoo list --recipes shows all recipes)
     """
 
 
