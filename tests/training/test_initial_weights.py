@@ -142,7 +142,7 @@ def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_pa
     assert run.result.parameters_in_words() == text
     assert text in command("resume", run.directory)[1]
     card = (save_weights_set(run, tmp_path / "set") / "README.md").read_text()
-    assert f"Training started from the weights `{source.directory}`" in card
+    assert f"Training started from the weights `{source.directory.name}`" in card
     assert f"{run.result.parameters:,} of its {run.result.all_parameters:,} parameters were trained" in card
     assert "license" not in card
 
