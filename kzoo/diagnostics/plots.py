@@ -70,8 +70,13 @@ def sequential_colors(count: int) -> list[Any]:
 
 
 def literal(text: object) -> str:
-    """A name as a figure's text: Matplotlib would take the part between two dollar signs as a formula."""
-    return str(text).replace("$", r"\$")
+    """A name as a figure's text.
+
+    Matplotlib would take the part between two dollar signs as a formula, and leave names that start with an underscore
+    out of legends; so these get an invisible space in front.
+    """
+    text = str(text).replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:

@@ -17,6 +17,7 @@ from kzoo.diagnostics.plots import (
     check_output,
     figure_to_array,
     figure_to_tensorboard,
+    literal,
     new_figure,
     save_figure,
     sequential_colors,
@@ -132,3 +133,10 @@ def test_dollar_signs_in_names_are_no_formulas(plot):
     texts = [element.text or "" for element in ET.parse("names.svg").iter("{http://www.w3.org/2000/svg}text")]
     for name in NAMES:
         assert any(name in text for text in texts), texts
+
+
+def test_names_with_an_underscore_in_front_are_in_legends():
+    axes = new_figure().add_subplot()
+    axes.plot([1, 2], label=literal("_b$"))
+    axes.plot([2, 1], label=literal("c_"))
+    assert [text.get_text().lstrip("\N{ZERO WIDTH SPACE}") for text in axes.legend().get_texts()] == [r"_b\$", "c_"]
