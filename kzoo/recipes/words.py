@@ -80,7 +80,7 @@ def readable(error: ValidationError, schema: type[BaseModel]) -> InputError:
             if len(problem["loc"]) == 1:
                 return unknown_field(field, schema)
             inside, _, last = location.rpartition(".")
-            fields = _fields(schema, problem["loc"])
+            fields = _fields(schema, problem["loc"][:-1])  # an unknown field can have the name of a kind
             other = (meant(last) or last).rpartition(".")[2]
             near = f"did you mean {other!r}? " if other in fields else ""
             if not near and other in schema.model_fields:

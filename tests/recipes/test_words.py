@@ -38,6 +38,7 @@ CASES = [
     ({"normalization.sd": [1]}, "recipe field 'normalization.sd' does not exist: normalization has mean, std"),
     ({"split.validation": 1.5}, "recipe field 'split.validation' must be a share from 0 to below 1"),
     ({"optimizer.adam.clip": 1}, "recipe field 'optimizer.adam.clip' does not exist: optimizer.adam has"),
+    ({"optimizer.momentum": 1}, "'optimizer.adam.momentum' does not exist: optimizer.adam has learning_rate, beta_1"),
     ({"optimizer.clipnorm": 1}, "'optimizer.adam.clipnorm' does not exist: did you mean 'clip_norm', a field of the"),
     ({"optimizer.weight_decay": 1}, "did you mean 'weight_decay', a field of the recipe itself? optimizer.adam has"),
     ({"max_grad_norm": 1}, "unknown recipe field 'max_grad_norm': did you mean 'clip_norm'?"),
