@@ -49,8 +49,11 @@ def margin(records: BudgetRecords, a: str, b: str, metric: str, minimum: float |
 
 
 def exceeds(value: float, limit: float) -> bool:
-    """Whether a value is larger than a limit, by more than rounding: 0.55 - 0.5 does not exceed 0.05."""
-    return value > limit and not math.isclose(value, limit, rel_tol=1e-9)
+    """Whether a value is larger than a limit, by more than rounding: 0.55 - 0.5 does not exceed 0.05.
+
+    Accuracies of epochs are measured in float32, so the rounding of their differences is up to 1e-7.
+    """
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9, abs_tol=metrics.ROUNDING)
 
 
 def two_errors(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from kzoo.errors import unknown
 from kzoo.training.recorders.flow_history import recorded_flow
 
+ROUNDING = 1e-7
+"""Largest error of an accuracy, or of the difference of two, that was measured in float32."""
 EPOCHS_TO = re.compile(r"epochs_to_([1-9][0-9]?)")
 AT_EPOCH = re.compile(r"((?:train|val)_(?:accuracy|loss))_at_([1-9][0-9]*)")
 CHANGED = re.compile(r"(accuracy|agreement)_at_(shift|angle)_([1-9][0-9]*)")
@@ -150,7 +152,8 @@ METRICS: dict[str, Metric] = {
 def _epochs_to(percent: int) -> Metric:
     def read(record: Any) -> float | None:
         values = record.history.get("val_accuracy", [])
-        return next((float(i) for i, value in enumerate(values, start=1) if value >= percent / 100), None)
+        enough = percent / 100 - ROUNDING
+        return next((float(i) for i, value in enumerate(values, start=1) if value >= enough), None)
 
     title, short = f"epochs to {percent}% validation accuracy", f"epochs to {percent}%"
     return Metric(title, "epochs", read, short, needs_epochs=True)

@@ -1,5 +1,6 @@
 """The rule by which a claim holds, on made-up records."""
 
+import numpy as np
 import pytest
 
 from kzoo import InputError
@@ -22,6 +23,7 @@ from kzoo.studies.claims import (
     PeakAt,
     Ranking,
 )
+from kzoo.studies.margin import exceeds
 from kzoo.studies.records import BudgetRecords
 from tests.studies.conftest import RECIPES, STUDY
 
@@ -149,6 +151,16 @@ def test_alike_and_no_gain(world):
     assert Alike(("a", "b"), within=0.0)(world(a=[0.5], b=[0.5])).status == HOLDS
     assert NoGain("a", "b")(world(a=[0.5], b=[0.55])).status == HOLDS
     assert NoGain("a", "b")(world(a=[0.9], b=[0.5])).status == NOT
+
+
+def test_accuracies_of_epochs_are_float32(made):
+    """0.42 in float32 is less than 0.42, and 0.005 more than 0.5 is more than 0.005."""
+    record = made(RECIPES["a"], 0.9)
+    record = record.model_copy(update={"history": {"val_accuracy": [0.41, float(np.float32(0.42)), 0.43]}})
+    records = BudgetRecords(STUDY, "full", {"a": [record]})
+    assert records.values("a", "epochs_to_42") == [2]
+    assert not exceeds(float(np.float32(0.505)) - 0.5, 0.005)
+    assert exceeds(0.50502 - 0.5, 0.005)
 
 
 def test_epochs_to_an_accuracy(made):
