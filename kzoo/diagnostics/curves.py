@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kzoo.diagnostics.plots import COLORS, literal, new_figure
-from kzoo.errors import InputError
+from kzoo.errors import InputError, shown
 
 History = Mapping[str, Sequence[float]]
 
@@ -30,13 +30,16 @@ def plot_learning_curves(
         title: title of the figure.
 
     Raises:
-        InputError: there is no history, or one has none of these keys, or has validation metrics of unknown epochs.
+        InputError: there is no history, `histories` is something else, one has none of these keys, or one has
+            validation metrics of unknown epochs.
 
     Example:
         >>> figure = kzoo.plot_learning_curves({"loss": [2.0, 1.0], "val_loss": [2.1, 1.4]}, best_epoch=2)
     """
     # One history or several become histories by name.
     histories = _as_mapping(histories)
+    if not isinstance(histories, Mapping):
+        raise InputError(f"histories must be a run's history, or histories by name, not {shown(histories)}")
     runs: dict[str, Any] = {name: _as_mapping(values) for name, values in histories.items()}
     if runs and not all(isinstance(value, Mapping) for value in runs.values()):
         runs = {"": histories}

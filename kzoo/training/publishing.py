@@ -14,7 +14,6 @@ import h5py
 import jinja2
 import keras
 
-from kzoo.data.datasets import LOCATIONS
 from kzoo.errors import InputError
 from kzoo.files import user_path, write_text
 from kzoo.models.registry import get_variant
@@ -189,7 +188,7 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
     return template.get_template("model_card.md").render(
         set=weight_set,
         recipe=recipe,
-        dataset=location.name if kind in LOCATIONS else recipe["dataset"],
+        dataset=location.name if kind in ("folder", "npz") else recipe["dataset"],
         initial_weights=source if "://" in source else Path(source).name,
         sizes=run.result.sizes,
         options=f" with {options}" if options else "",

@@ -44,6 +44,11 @@ def test_bad_input(histories):
         plot_learning_curves(histories)
 
 
+def test_a_list_of_histories_has_no_names():
+    with pytest.raises(InputError, match=r"histories must be a run's history, or histories by name, not \[\{'loss'"):
+        plot_learning_curves([HISTORY])
+
+
 def test_validation_every_few_epochs_is_drawn_where_it_was_measured():
     history = {"loss": [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5], "val_loss": [4.5, 2.5]}
     figure = plot_learning_curves(SimpleNamespace(history=history))  # what Keras's fit returns

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kzoo.diagnostics.doctor.report import Diagnosis, Finding, Note, digits, percent, sentence
+from kzoo.diagnostics.doctor.signal import GRADIENT_IMAGES
 from kzoo.diagnostics.doctor.subject import Subject
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import layer_outputs, parameter_gradients
@@ -15,8 +16,6 @@ from kzoo.introspection.graph import calls
 from kzoo.introspection.layers import find_layers, kernel
 
 CONSTANT, FINITE, BATCH_NORM = "constant layer", "loss not finite", "BatchNorm statistics"
-IMAGES = 32
-"""Number of images on which gradients are compared."""
 SLOWEST = 0.9999
 """From this momentum on, the moving averages need ten thousand steps or more."""
 FASTEST = 0.5
@@ -81,7 +80,7 @@ def check_constant(subject: Subject, diagnosis: Diagnosis) -> None:
 def _will_differ(subject: Subject, layer: Any) -> bool:
     """Whether the units of a layer get different gradients."""
     weight = kernel(layer)
-    gradients = parameter_gradients(subject.model, *subject.probe(IMAGES)).gradients
+    gradients = parameter_gradients(subject.model, *subject.probe(GRADIENT_IMAGES)).gradients
     of_layer = {id(v): g for v, g in zip(subject.model.trainable_variables, gradients, strict=True)}.get(id(weight))
     if of_layer is None:  # frozen
         return False
