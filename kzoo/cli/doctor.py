@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from kzoo.cli.changes import Set, assignments
-from kzoo.cli.common import AsJson, DataDir, RunPath, app, check_figures, import_keras, out, print_json, save_figure
+from kzoo.cli.common import (
+    AsJson,
+    DataDir,
+    Force,
+    RunPath,
+    app,
+    check_figures,
+    import_keras,
+    out,
+    print_json,
+    save_figure,
+)
 from kzoo.console import say
 from kzoo.errors import InputError
 from kzoo.files import names_keras_file
@@ -59,6 +70,7 @@ def doctor(
 def gradients(
     run: RunPath,
     output: Annotated[Path | None, typer.Option(help="Save a figure over depth and epochs, .png or .svg.")] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the size of each layer's gradient before training and after each epoch of a run."""
@@ -67,7 +79,7 @@ def gradients(
     from kzoo.training.recorders.flow_history import FlowHistory, recorded_flow
     from kzoo.training.run import Run
 
-    check_figures(output, force=False)
+    check_figures(output, force=force)
     record = Run(run).result
     flow = recorded_flow(record)
     if flow is None:
@@ -78,4 +90,4 @@ def gradients(
         history = FlowHistory.from_dict(flow)
         out.print(f"{record.name}: mean absolute gradient of each layer's kernel")
         say(out, history.table())
-    save_figure(output, False, plot_gradient_flow, flow, title=record.name)
+    save_figure(output, force, plot_gradient_flow, flow, title=record.name)

@@ -9,7 +9,7 @@ from kzoo.errors import InputError
 from kzoo.html_report.document import Table
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
-from kzoo.recipes.nested import flat
+from kzoo.recipes.nested import flat, flat_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import write
 
@@ -36,7 +36,7 @@ def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def changes_table(fields: Mapping[str, Any]) -> Table:
     """The fields in which a recipe differs from the default of its model's family."""
     name, base = base_of(fields)
-    ours, theirs = flat(fields), flat(base)
+    ours, theirs = flat_recipe(fields), flat_recipe(base)
     rows = [
         (key, write(ours[key]) if key in ours else "–", write(theirs[key]) if key in theirs else "–")
         for key in dict.fromkeys([*ours, *theirs])

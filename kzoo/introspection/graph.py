@@ -6,6 +6,7 @@ private attributes for them, which `model.summary` uses too.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -113,6 +114,19 @@ def output_structure(model: keras.Model) -> Any:
 def called_shapes(model: keras.Model) -> dict[str, Any] | None:
     """The input shapes that a subclassed model was built with; None if it does not keep them."""
     return getattr(model, "_build_shapes_dict", None)
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """A context in which Keras names new layers as in a new process: the first convolution is ``conv2d`` again."""
+    from keras.src.backend.common import global_state  # private: keras.utils.clear_session would clear more
+
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
 
 
 def inner_layers(layer: Any, *, recursive: bool = True) -> list[Any]:

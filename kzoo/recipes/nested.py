@@ -21,6 +21,17 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flattened
 
 
+def flat_recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """`flat` of a recipe's fields, equal if their identities are: the order of rate multipliers counts.
+
+    Multipliers in another than alphabetical order are kept whole, as a list of names and values.
+    """
+    multipliers = fields.get("rate_multipliers") or {}
+    if list(multipliers) == sorted(multipliers):
+        return flat(fields)
+    return flat({**fields, "rate_multipliers": [{name: value} for name, value in multipliers.items()]})
+
+
 def value_of(fields: Mapping[str, Any], name: str) -> Any:
     """The value of a dotted name in nested fields; None if there is no such entry."""
     value: Any = fields

@@ -16,13 +16,15 @@ from kzoo.data.augmentation.spec import AnyAugmentation
 from kzoo.errors import InputError
 from kzoo.models.registry import get_variant
 from kzoo.recipes import get_recipe
-from kzoo.recipes.nested import flat
+from kzoo.recipes.nested import flat_recipe
 from kzoo.recipes.schema import TIED_TO_DATASET, Recipe
 from kzoo.recipes.text import write
 from kzoo.studies.study import Entry, Study
 
 FULL = "full"
 FREE = ("epochs", "train_size", "dataset", "image_size", "precision")
+LENGTH = ("epochs", "train_size", "split", "early_stop")
+"""Fields that change how long a run trains, and on how many images, but neither its network nor its steps."""
 FIXED = ("name", "schema_version", "model", "seed")
 ORDER = ("epochs", "train_size", "dataset", "image_size", "batch_size")
 _ABSENT = "<absent>"
@@ -39,7 +41,12 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
         if isinstance(model.builder, str):
             fields["model"] = model.builder
             fields["model_options"] = json.loads(json.dumps({**model.options, **recipe.model_options}))
-    return flat(fields)
+    return flat_recipe(fields)
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The fields in which two recipes' `leaves` differ."""
+    return [key for key in {**one, **other} if one.get(key, _ABSENT) != other.get(key, _ABSENT)]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -70,8 +70,15 @@ def at_chance(records: BudgetRecords, label: str, metric: str) -> bool:
     accuracy = metrics.metric(metric).kind == "accuracy"
     if records.budget == FULL or not accuracy or not records.values(label, metric):
         return False
-    guess = records.chance(label)
-    return records.mean(label, metric) < min(CHANCE * guess, guess + 0.1 * (1 - guess))  # second: few classes
+    return records.mean(label, metric) < above_chance(CHANCE, records.chance(label))
+
+
+def above_chance(times: float, guess: float) -> float:
+    """A number of times the accuracy of guessing; with fewer than six classes, a share of the way from it to 1.
+
+    With two classes, three times the accuracy of guessing would be 1.5, which no network reaches.
+    """
+    return min(times * guess, guess + (times - 1) / 5 * (1 - guess))
 
 
 def left_out(records: BudgetRecords, label: str, metric: str) -> str:

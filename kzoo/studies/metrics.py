@@ -117,8 +117,8 @@ _LAST, _BEST, _TTA = "validation {}, last epoch", "validation accuracy, best epo
 _STEADY = "mean change of validation accuracy between epochs, second half"
 _GRADIENT = "gradient, first / last layer"
 METRICS: dict[str, Metric] = {
-    "train_accuracy": Metric("train accuracy", "accuracy", _score("train", "accuracy"), "train acc"),
-    "train_loss": Metric("train loss", "loss", _score("train", "loss")),
+    "train_accuracy": Metric("train accuracy", "accuracy", _score("train", "accuracy"), "train acc", "train"),
+    "train_loss": Metric("train loss", "loss", _score("train", "loss"), part="train"),
     "val_accuracy": Metric(
         _LAST.format("accuracy"), "accuracy", _score("last", "accuracy"), "val acc, last", "validation"
     ),

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
@@ -39,6 +40,13 @@ class RecordFile:
         return self.path.name == "result.json"
 
 
+class Ratio(NamedTuple):
+    """A run's seconds per epoch as a ratio to the study's first entry, and the digest of its recipe if known."""
+
+    value: float
+    digest: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordFiles:
     """All records in some directories; if a run has several, only the first.
@@ -51,7 +59,7 @@ class RecordFiles:
     """
 
     files: tuple[RecordFile, ...]
-    ratios: Mapping[str, Mapping[str, float]]
+    ratios: Mapping[str, Mapping[str, Ratio]]
     problems: tuple[str, ...]
     invariance: Mapping[str, InvarianceRecord] = dataclasses.field(default_factory=dict)
 
@@ -75,7 +83,7 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
 
     # A file's directory says what kind of record it holds; the first record of a run counts.
     files: dict[str, RecordFile] = {}
-    ratios: dict[str, Mapping[str, float]] = {}
+    ratios: dict[str, Mapping[str, Ratio]] = {}
     problems: list[str] = []
     invariance: dict[str, InvarianceRecord] = {}
     for path in (path for directory in directories for path in _paths(directory)):
@@ -157,7 +165,7 @@ def _contradiction(record: RunRecord) -> str:
     return ""
 
 
-def read_ratios(path: Path) -> tuple[str, dict[str, float]]:
+def read_ratios(path: Path) -> tuple[str, dict[str, Ratio]]:
     """Read the output of benchmarks/epoch_time.py: the study's name and, by label, seconds per epoch as ratios.
 
     Raises:
@@ -165,6 +173,8 @@ def read_ratios(path: Path) -> tuple[str, dict[str, float]]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return str(content["study"]), {str(k): float(v["ratio"]) for k, v in content["entries"].items()}
+        return str(content["study"]), {
+            str(label): Ratio(float(entry["ratio"]), entry.get("digest")) for label, entry in content["entries"].items()
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"benchmark {str(path)!r} cannot be read ({error!r}): restore it or repeat it") from None

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kzoo.errors import InputError
+from kzoo.recipes.schema import Recipe
 from kzoo.studies import budget, metrics, selection
 from kzoo.studies.invariance import InvarianceRecord
 from kzoo.studies.known_runs import superseded
 from kzoo.studies.record_files import RecordFile, RecordFiles, read_records
 from kzoo.studies.study import Study
-from kzoo.training.identity.named import names_data
 from kzoo.training.records import RunRecord
 
 __all__ = ["BudgetRecords", "RecordFile", "RecordFiles", "StudyRecords", "read_records", "study_records"]
@@ -110,6 +110,15 @@ class BudgetRecords:
         own = self.study.entry(label).recipe.resolved().model_dump(mode="json", include=set(COMPARABLE))
         return all(record.recipe.get(field) == own[field] for record in self.records(label) for field in COMPARABLE)
 
+    def with_its_settings(self, label: str) -> bool:
+        """Whether an entry's runs differ from its recipe at most in how long they trained and on how many images."""
+        own = budget.leaves(self.study.entry(label).recipe)
+        return not any(
+            key.split(".")[0] not in (*budget.LENGTH, "seed")
+            for record in self.records(label)
+            for key in budget.differing(own, budget.leaves(Recipe(**record.recipe)))
+        )
+
     @property
     def recorded(self) -> tuple[str, ...]:
         """Labels of the entries that have records, in the study's order."""
@@ -145,14 +154,25 @@ def _other_images(files: Iterable[RecordFile]) -> list[str]:
     """One sentence for each dataset and split whose records used different images."""
     seen: dict[str, dict[str, Path]] = {}
     for file in files:
-        if names_data(file.recipe):
-            fields = file.recipe.model_dump(mode="json", include=set(DATA_FIELDS))
-            seen.setdefault(json.dumps(fields, sort_keys=True), {}).setdefault(file.fingerprint, file.path)
+        fields = file.recipe.model_dump(mode="json", include=set(DATA_FIELDS))
+        seen.setdefault(json.dumps(fields, sort_keys=True), {}).setdefault(file.fingerprint, file.path)
     return [
         f"records {' and '.join(repr(str(path)) for path in paths.values())} used the same dataset and split, but "
         f"different images (fingerprints {', '.join(key[:10] for key in paths)}): they cannot be compared"
         for paths in seen.values()
         if len(paths) > 1
+    ]
+
+
+def _own_ratios(study: Study, records: RecordFiles) -> tuple[dict[str, float], list[str]]:
+    """Epoch times of the study's present recipes, and a sentence on those of others."""
+    measured = records.ratios.get(study.name, {})
+    digests = {entry.label: entry.recipe.digest() for entry in study.entries}
+    others = [label for label, ratio in measured.items() if ratio.digest not in (None, digests.get(label))]
+    return {label: ratio.value for label, ratio in measured.items() if label not in others}, [
+        f"the epoch time of {label!r} was measured with another recipe than that of study {study.name!r}: it is left "
+        "out (benchmarks/epoch_time.py measures it again)"
+        for label in others
     ]
 
 
@@ -166,7 +186,7 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[RunRecord]]] = {}
     files: dict[str, list[RecordFile]] = {}
-    untimed: set[str] = set()  # on other images, epoch times measured on the study's own images do not apply
+    untimed: set[str] = set()  # epoch times that were measured with the study's own settings do not apply to others
     problems, old = list(records.problems), superseded(records.files)
 
     # A record belongs to the entries from which it differs by the fewest fields.
@@ -188,7 +208,7 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
         for label, changes in fitting.items():
             if len(changes) == fewest:
                 name = budget.label(changes)
-                if {"dataset", "image_size"} & changes.keys():
+                if any(key.split(".")[0] not in budget.LENGTH for key in changes):
                     untimed.add(name)
                 groups.setdefault(name, {}).setdefault(label, []).append(file.record)
                 if file not in files.setdefault(name, []):
@@ -200,7 +220,8 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
         in_run = any(file.in_run for file in files[name])
         return not in_run, name != budget.FULL, -sum(map(len, groups[name].values())), name
 
-    ratios = records.ratios.get(study.name, {})
+    ratios, others = _own_ratios(study, records)
+    problems += others
     return StudyRecords(
         {
             name: BudgetRecords(study, name, groups[name], {} if name in untimed else ratios, records.invariance)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kzoo import notebook
 from kzoo.errors import InputError
-from kzoo.recipes.nested import flat
+from kzoo.recipes.nested import flat_recipe
 from kzoo.recipes.text import write
 from kzoo.studies import metrics
 from kzoo.training.finding import check_run
@@ -49,7 +49,7 @@ class RunComparison:
 
     def differences(self) -> list[tuple[str, ...]]:
         """The recipe fields in which the runs differ: the field, then its value in each run."""
-        recipes = [flat(record.recipe) for record in self.records]
+        recipes = [flat_recipe(record.recipe) for record in self.records]
         rows = []
         for field in dict.fromkeys(key for recipe in recipes for key in recipe):
             values = [write(recipe[field]) if field in recipe else "-" for recipe in recipes]

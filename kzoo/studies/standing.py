@@ -12,7 +12,7 @@ from kzoo.studies.study import DECIDED, Claim, Study, Verdict
 NO_RUN = "no run needed"
 """Replaces the budget of a claim that follows from the architectures alone."""
 ANY = "any"
-"""Replaces the budget if the claim compares only metrics that no budget changes, of runs on the entries' own data."""
+"""Replaces the budget if the claim compares only metrics that no budget changes, of runs with the entries' settings."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def _standing(claim: Claim, nothing: BudgetRecords, groups: list[BudgetRecords])
     decided = [(group, verdict) for group, verdict in verdicts if verdict.status in DECIDED]
     group, verdict = (decided or verdicts)[0]
     read = [getattr(part, "metric", "") for part in claim.parts]
-    if all(name and metrics.metric(name).any_budget for name in read) and all(map(group.on_its_data, claim.labels)):
+    unlimited = all(name and metrics.metric(name).any_budget for name in read)
+    if unlimited and all(map(group.with_its_settings, claim.labels)):
         return Standing(claim, verdict, group.budget, ANY)
     elsewhere = any(group.has(label) and group.on_other_images(label) for label in claim.labels)
     return Standing(claim, verdict, group.budget, f"{group.budget}, {selection.OTHER}" if elsewhere else group.budget)

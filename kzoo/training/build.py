@@ -21,6 +21,7 @@ from kzoo.data.datasets import get_dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError, unknown
+from kzoo.introspection.graph import fresh_names
 from kzoo.introspection.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
@@ -215,7 +216,8 @@ def build_model(recipe: Recipe, data: Data) -> keras.Model:
             options[option] = value
     origin.see(recipe)
     seed_keras(derived_seed(recipe.seed, "initial weights"))
-    with precision(recipe.precision):
+    # With fresh names, because `freeze` and others may name layers, and a resumed run is another process.
+    with precision(recipe.precision), fresh_names():
         model = create_model(recipe.model, **options)
     if not isinstance(model, keras.Model):
         raise InputError(f"model {recipe.model!r} must return a keras.Model, not {type(model).__name__}")

@@ -89,7 +89,8 @@ class RunRecord(Frozen):
             None in early records.
         extends: name, digest and epochs of the run that this one extends; its segments are among this one's.
         seconds: training time of all segments, validation and start-up included.
-        peak_memory: largest resident size of a segment's process, in bytes; None if it cannot be measured.
+        peak_memory: largest resident size of the last segment's process during the segment, in bytes; None if it cannot
+            be measured. On other systems than Linux, work of the process before the segment counts too.
     """
 
     schema_version: int = SCHEMA_VERSION

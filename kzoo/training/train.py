@@ -7,7 +7,7 @@ A run's directory holds ``recipe.json``, ``metrics.csv``, ``checkpoint/``, ``bes
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
 from kzoo.errors import InputError, shown
 from kzoo.files import user_path
-from kzoo.introspection.layers import freeze_alike, give_weights
+from kzoo.introspection.layers import find_layers, freeze_alike, give_weights
 from kzoo.models.whitening import is_adapted
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
@@ -120,6 +120,8 @@ def train(
 
     # Train a copy of the model, so that the same call finds the same run again.
     if model is not None:
+        if not (path / "recipe.json").exists():
+            _check_built(model, resolved, changes)
         model = _copied(model)
     options = Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin)
     with claimed(path):
@@ -191,6 +193,29 @@ def recipe_of(source: Any) -> Recipe:
             "model: define it at the top of a module, or call it and give kzoo.train(recipe, model=...)"
         )
     return get_recipe(reference)
+
+
+def _check_built(model: keras.Model, recipe: Recipe, changes: Mapping[str, Any]) -> None:
+    """Refuse settings that a model that is built already cannot follow.
+
+    Raises:
+        InputError: a change sets an option of the model, or its layers compute in another type than the recipe says.
+    """
+    option = next((name for name in changes if name.partition(".")[0] == "model_options"), None)
+    if option is not None:
+        raise InputError(
+            f"{option} has no effect on model {model.name!r}, which is built already: build it with that option, or "
+            "name a model"
+        )
+    types = {layer.compute_dtype for _, layer in find_layers(model) if layer.weights}
+    low = next((name for name in ("float16", "bfloat16") if name in types), None)
+    expected = f"mixed_{low}" if low else "float32"
+    if recipe.precision != expected:
+        raise InputError(
+            f"precision is {recipe.precision!r}, but model {model.name!r} is built already and computes in "
+            f"{low or 'float32'}: set precision={expected!r}, or build it after keras.config.set_dtype_policy("
+            f"{recipe.precision!r})"
+        )
 
 
 def _copied(model: keras.Model) -> keras.Model:

@@ -24,6 +24,7 @@ from kzoo.files import write_text
 from kzoo.interrupts import interruptible
 from kzoo.introspection.backends import devices, seed_step
 from kzoo.introspection.layers import find_kernels
+from kzoo.memory import reset_peak
 from kzoo.recipes.schema import Recipe
 from kzoo.training import records
 from kzoo.training.build import Data
@@ -108,6 +109,7 @@ class Trainer:
         self.batches = data.batches("train", recipe)
         self.validation = data.batches("validation", recipe) if len(data.validation) else None
         self._began = time.monotonic()
+        reset_peak()
         self._earlier = list(start.state.segments) if start else []
         self._segment = _describe(start.epoch if start else 0)
         if self._earlier:

@@ -367,6 +367,7 @@ def test_the_command_shows_a_run(command, whole):
     code, _, err = command("gradients", run, "--output", "flow.svg")
     assert code == 2
     assert "exists" in err
+    assert command("gradients", run, "--output", "flow.svg", "--force")[0] == 0
     code, _, err = command("gradients", run, "--output", "flow.jpg")
     assert code == 2
     assert "must end in .png or .svg" in err

@@ -169,7 +169,7 @@ def test_links_are_addresses(tmp_path):
 def test_damaged_records_are_named(study, runs, tmp_path):
     next(runs.glob("*/result.json")).write_text("{}")
     page = Page(study_page(study, study_records(study, read_records([runs])), tmp_path / "page.html"))
-    assert "Records that were left out" in page.text
+    assert "Remarks on records" in page.text
     assert "restore it or move its run aside" in page.text
 
 

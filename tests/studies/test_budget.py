@@ -4,7 +4,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import get_recipe
 from kzoo.recipes.settings import Adam
 from kzoo.studies import Entry, Study, get_study
-from kzoo.studies.budget import budget, budgeted, check_changes, label, varied
+from kzoo.studies.budget import budget, budgeted, check_changes, label, leaves, varied
 
 RESCUE = get_study("rescue")
 BN = RESCUE.entry("BN")
@@ -83,3 +83,12 @@ def test_datasets_that_a_study_compares():
     assert budget(study, second, second.recipe.resolved()) == {}
     digits = [budgeted(study, entry, {"dataset": "digits"}).digest() for entry in study.entries]
     assert digits[0] == digits[1]
+
+
+def test_the_order_of_rate_multipliers_distinguishes_recipes():
+    """The last matching name counts."""
+    orders = [{"*": 0.5, "dense/*": 2.0}, {"dense/*": 2.0, "*": 0.5}]
+    recipes = [get_recipe("vgg08").override(rate_multipliers=order) for order in orders]
+    assert recipes[0].digest() != recipes[1].digest()
+    assert leaves(recipes[0]) != leaves(recipes[1])
+    assert leaves(recipes[0]) == leaves(get_recipe("vgg08").override(rate_multipliers=dict(orders[0])))

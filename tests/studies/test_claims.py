@@ -23,7 +23,7 @@ from kzoo.studies.claims import (
     PeakAt,
     Ranking,
 )
-from kzoo.studies.margin import exceeds
+from kzoo.studies.margin import exceeds, margin
 from kzoo.studies.records import BudgetRecords
 from tests.studies.conftest import RECIPES, STUDY
 
@@ -139,10 +139,30 @@ def test_several_at_once(world):
 
 def test_chance_is_one_over_the_classes(world):
     assert AtChance("a")(world(a=[0.55])).status == HOLDS
-    assert AtChance("a")(world(a=[0.8])).status == NOT
-    assert Learns("a", times=1.5)(world(a=[0.8])).status == HOLDS
-    assert Learns("a", times=1.5)(world(a=[0.6])).status == NOT
+    assert AtChance("a")(world(a=[0.56])).status == NOT
+    assert Learns("a", times=1.5)(world(a=[0.56])).status == HOLDS
+    assert Learns("a", times=1.5)(world(a=[0.54])).status == NOT
     assert Learns("a")(world()).status == FEW
+
+
+def test_learning_with_few_classes(made):
+    """Three times the accuracy of guessing would be 1.5 with two classes."""
+
+    def records(accuracy, classes):
+        data = {**made(RECIPES["a"], accuracy).data, "class_names": [str(i) for i in range(classes)]}
+        return BudgetRecords(STUDY, "full", {"a": [made(RECIPES["a"], accuracy).model_copy(update={"data": data})]})
+
+    assert [Learns("a")(records(accuracy, 2)).status for accuracy in (1.0, 0.72, 0.68)] == [HOLDS, HOLDS, NOT]
+    assert [AtChance("a")(records(accuracy, 2)).status for accuracy in (0.5, 0.6)] == [HOLDS, NOT]
+    assert [Learns("a")(records(accuracy, 10)).status for accuracy in (0.31, 0.29)] == [HOLDS, NOT]
+
+
+def test_train_accuracy_is_as_precise_as_its_images_allow(made):
+    sizes = {"train": 50_000, "drawn": 50_000, "validation": 0, "test": 100}
+    runs = {label: [made(RECIPES[label], accuracy, sizes=sizes)] for label, accuracy in (("a", 0.57), ("b", 0.5))}
+    records = BudgetRecords(STUDY, "full", runs)
+    assert margin(records, "a", "b", "train_accuracy") == pytest.approx(0.01, abs=0.005)
+    assert margin(records, "a", "b", "test_accuracy") > 0.1
 
 
 def test_alike_and_no_gain(world):

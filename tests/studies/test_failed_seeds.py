@@ -29,10 +29,10 @@ HOLDS, NOT, FEW, SMALL = "holds", "does not hold", "not enough runs", "too small
         (NoGain("b", "a", metric="test_loss"), FEW),
         (NoGain("a", "b", metric="test_loss"), HOLDS),  # the failed seeds would only make b's loss higher
         # bounds
-        (Learns("b", times=1.2), FEW),
-        (Learns("a", "b", times=1.7), NOT),  # a is below the bound
-        (AtChance("b", times=1.2), FEW),
-        (AtChance("b", times=1.9), HOLDS),
+        (Learns("b", times=2.0), FEW),
+        (Learns("a", "b", times=4.5), NOT),  # a is below the bound
+        (AtChance("b", times=2.0), FEW),
+        (AtChance("b", times=5.5), HOLDS),
         (Between("b", metric="test_accuracy", low=0.95), NOT),
         (Between("b", metric="val_loss", high=1.5), FEW),
         (Between("b", metric="val_loss", low=1.5), FEW),

@@ -10,6 +10,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import get_recipe
 from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.collecting import check_sums, collect
+from kzoo.studies.record_files import Ratio
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
 from kzoo.studies.rendering import markdown, rich_tables, to_dict
 from kzoo.studies.tables import heading, rows
@@ -232,12 +233,24 @@ def test_times_of_the_studys_images_are_not_shown_for_others():
         recipe.override(epochs=2),
         recipe.override(dataset="digits", epochs=2),
         recipe.override(image_size=16, epochs=2),
+        recipe.override(batch_size=500, epochs=2),
+        recipe.override(precision="mixed_bfloat16", epochs=2),
     ]
     files = tuple(RecordFile(Path("x"), make(one), one.resolved(), one.resolved().digest()) for one in recipes)
-    groups = study_records(RESCUE, RecordFiles(files, {"rescue": {"BN": 6.4}}, ())).budgets
-    assert len(groups) == 3
+    groups = study_records(RESCUE, RecordFiles(files, {"rescue": {"BN": Ratio(6.4)}}, ())).budgets
+    assert len(groups) == 5
     timed = {name: group.values("BN", "seconds_per_epoch_ratio") for name, group in groups.items()}
     assert [name for name, ratios in timed.items() if ratios] == ["epochs=2"]
+
+
+def test_times_of_another_recipe_are_left_out_and_reported():
+    recipe = get_recipe("rescue/bn")
+    files = (RecordFile(Path("x"), make(recipe), recipe.resolved(), recipe.digest()),)
+    for digest, values, problems in ((recipe.digest(), [6.4], 0), ("0" * 10, [], 1)):
+        records = study_records(RESCUE, RecordFiles(files, {"rescue": {"BN": Ratio(6.4, digest)}}, ()))
+        assert records.budgets["full"].values("BN", "seconds_per_epoch_ratio") == values
+        assert len(records.problems) == problems
+        assert all("the epoch time of 'BN' was measured with another recipe" in problem for problem in records.problems)
 
 
 def test_records_of_one_dataset_and_split_with_different_images_are_reported(made, keep):
@@ -250,6 +263,13 @@ def test_records_of_one_dataset_and_split_with_different_images_are_reported(mad
     assert "used the same dataset and split, but different images (fingerprints" in line
     assert "ffffffffff" in line
     assert "eeeeeeeeee" in line
+
+    # So are images of a user's file that changed.
+    own = [recipe.override(dataset="npz:own.npz") for recipe in recipes]
+    for recipe, fingerprint in zip(own, ("a" * 10, "b" * 10), strict=True):
+        keep(made(recipe, data={**one.data, "fingerprint": fingerprint}), Path("own/runs"))
+    (line,) = study_records(get_study("rescue"), read_records([Path("own/runs")])).problems
+    assert "different images (fingerprints aaaaaaaaaa, bbbbbbbbbb)" in line
 
     # Fewer images are other images, as expected, so this is not a problem.
     fewer = made(recipes[1].override(train_size=10), data={**one.data, "fingerprint": "d" * 10})

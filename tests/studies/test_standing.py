@@ -52,6 +52,16 @@ def test_values_of_another_dataset_are_those_of_its_budget(made):
     assert verdicts(records)[2] == ("does not hold", name, True, True)
 
 
+def test_values_of_another_network_are_those_of_its_budget(made):
+    small = {
+        label: [made(recipe.override(**{"model_options.filters": 4}), sizes=CIFAR100)]
+        for label, recipe in RECIPES.items()
+    }
+    name = "model_options.filters=4"
+    records = StudyRecords({name: BudgetRecords(STUDY, name, small)}, {name: ()}, ())
+    assert verdicts(records)[2] == ("does not hold", name, True, True)
+
+
 def test_without_enough_runs_nothing_is_decided(made):
     assert [row[0] for row in verdicts(index(made))][:2] == ["not enough runs"] * 2
     assert verdicts(index(made, epochs_3={"a": 0.5}))[0] == ("not enough runs", "epochs=3", False, True)

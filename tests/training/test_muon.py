@@ -189,3 +189,19 @@ def test_other_optimizers_descend(kind):
     for _ in range(100):
         optimizer.apply([2 * keras.ops.convert_to_tensor(variable)], [variable])
     assert np.abs(keras.ops.convert_to_numpy(variable)).max() < 0.2
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "kind", ["adam", "adamw", "nadam", "lion", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta"]
+)
+def test_a_multiplier_of_one_changes_nothing(kind):
+    def steps(**fields):
+        optimizer = build_optimizer(Recipe("test/one", model="mlp", optimizer=kind, **fields).resolved(), 10)
+        variable = keras.Variable(np.array([1.0, 2.0, 3.0], "float32"), name="kernel")
+        optimizer.build([variable])
+        for _ in range(3):
+            optimizer.apply([keras.ops.convert_to_tensor(np.array([0.1, -0.2, 0.3], "float32"))], [variable])
+        return keras.ops.convert_to_numpy(variable)
+
+    np.testing.assert_allclose(steps(rate_multipliers={"*": 1.0}), steps(), rtol=1e-6)

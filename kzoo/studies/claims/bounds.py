@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from kzoo.studies import metrics
 from kzoo.studies.budget import FULL
 from kzoo.studies.claims.base import ClaimTest, verdict
-from kzoo.studies.margin import ENOUGH_SEEDS, at_chance, exceeds, left_out, possible_means, value_text, values_text
+from kzoo.studies.margin import (
+    ENOUGH_SEEDS,
+    above_chance,
+    at_chance,
+    exceeds,
+    left_out,
+    possible_means,
+    value_text,
+    values_text,
+)
 from kzoo.studies.study import INCONCLUSIVE, NOT_ENOUGH, TOO_SMALL, Verdict
 from kzoo.training.counts import from_json
 
@@ -59,7 +68,7 @@ class Between(ClaimTest):
 
 
 class AtChance(Between):
-    """The accuracies are at most `times` the accuracy of guessing."""
+    """The accuracies are at most `times` the accuracy of guessing; see `kzoo.studies.margin.above_chance`."""
 
     def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 1.5) -> None:
         super().__init__(*labels, metric=metric)
@@ -67,11 +76,11 @@ class AtChance(Between):
 
     def bounds(self, records: BudgetRecords, label: str) -> tuple[float, float]:
         """From 0 to `times` the accuracy of guessing."""
-        return 0.0, self.times * records.chance(label)
+        return 0.0, above_chance(self.times, records.chance(label))
 
 
 class Learns(Between):
-    """The accuracies are at least `times` the accuracy of guessing."""
+    """The accuracies are at least `times` the accuracy of guessing; see `kzoo.studies.margin.above_chance`."""
 
     def __init__(self, *labels: str, metric: str = "val_accuracy", times: float = 3.0) -> None:
         super().__init__(*labels, metric=metric)
@@ -79,7 +88,7 @@ class Learns(Between):
 
     def bounds(self, records: BudgetRecords, label: str) -> tuple[float, float]:
         """From `times` the accuracy of guessing to 1."""
-        return self.times * records.chance(label), 1.0
+        return above_chance(self.times, records.chance(label)), 1.0
 
 
 class Ratio(ClaimTest):

@@ -48,7 +48,11 @@ class Rate(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the rate."""
         if self.by_step is not None:
-            self.now = float(self.by_step[epoch * self.steps])
+            # A step that the loss scale of float16 skips does not advance the schedule.
+            if not self._resumes:
+                planned, current = float(self.by_step[epoch * self.steps]), self._current()
+                self.now = planned if current == float(np.float32(planned)) else current
+            self._begun, self._within, self._resumes = True, True, False
             return
         if self.plateau:
             self.now = self.plateau.rate

@@ -62,12 +62,12 @@ def coupled(base: type) -> type:
             return None
 
         def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
-            # On PyTorch, Keras's own optimizers update all variables at once and never call `update_step`.
-            if not self.multipliers.by_variable or keras.backend.backend() != "torch":
-                return super()._backend_update_step(grads, trainable_variables, learning_rate)
-            for gradient, variable in zip(grads, trainable_variables, strict=True):
-                self.update_step(gradient, variable, learning_rate)
-            return None
+            # On PyTorch, a base class of Keras's own optimizers updates all variables at once and never calls
+            # `update_step`. The next class does; Nadam's multiplies a state of its own first.
+            parallel = (kind for kind in type(self).__mro__ if kind.__name__ == "TorchParallelOptimizer")
+            skipped = next(parallel, None) if self.multipliers.by_variable else None
+            step: Any = super() if skipped is None else super(skipped, self)
+            step._backend_update_step(grads, trainable_variables, learning_rate)
 
         def _apply_weight_decay(self, variables: Any) -> None:
             # Keras's decay uses one rate for all variables, and would also change those that must not move.

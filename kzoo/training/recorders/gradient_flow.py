@@ -95,8 +95,9 @@ class GradientFlowCallback(keras.callbacks.Callback):
 
     def _begin(self, epoch: int) -> None:
         self._probe = KernelProbe(self.model, self._images, self._labels)
-        if self.history is not None:  # another process has measured it
-            self.history = self.history.of(self._probe.layers)
+        if self.history is not None:  # another process has measured it, perhaps with other automatic names
+            if len(self.history.layers) != len(self._probe.layers):
+                self.history = self.history.of(self._probe.layers)
         else:
             self._record(self._probe, epoch)
 
