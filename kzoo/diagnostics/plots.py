@@ -26,6 +26,8 @@ from kzoo.files import write_atomically
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 SEQUENTIAL = "viridis"
 DIVERGING = "PuOr"
+LONGEST_LABEL = 28
+"""Characters of a tick label."""
 SUFFIXES = (".png", ".svg")
 DOTS_PER_INCH = 150
 
@@ -77,6 +79,12 @@ def literal(text: object) -> str:
     """
     text = str(text).replace("$", r"\$")
     return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
+
+
+def class_label(name: object) -> str:
+    """A class name as a tick label: `literal`, and shortened if it would leave no room for the figure."""
+    text = str(name)
+    return literal(text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…")
 
 
 def thin_ticks(axis: Any, labels: Sequence[str], *, at_most: int = 30, **options: Any) -> None:

@@ -66,6 +66,11 @@ def adapt(model: keras.Model, images: np.ndarray) -> bool:
     return True
 
 
+def has_whitening(model: keras.Model) -> bool:
+    """Whether a model has a layer that `adapt` would adapt."""
+    return _whitening_layer(model) is not None
+
+
 def is_adapted(model: keras.Model) -> bool:
     """Whether the whitening kernel, if any, was computed from images: half of its filters are the others' negatives."""
     layer = _whitening_layer(model)

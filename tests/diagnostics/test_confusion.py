@@ -14,6 +14,7 @@ from kzoo.diagnostics.confusion import (
     plot_per_class,
     run_confusion,
 )
+from kzoo.diagnostics.plots import save_figure
 from kzoo.errors import InputError
 
 
@@ -147,3 +148,11 @@ def test_mistakes_are_shown_with_both_classes():
     figure = plot_mistakes(images, mistakes, ["cat", "dog"])
     assert figure.axes[0].get_title() == "cat (10.0%)\nas dog (90.0%)"
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), images[2, :, :, 0])
+
+
+def test_long_names_leave_room_for_the_matrix():
+    names = [f"{'a very long name of a class ' * 4}{index}" for index in range(10)]
+    figure = plot_confusion(confusion(np.arange(10), np.arange(10), names))
+    save_figure(figure, "matrix.png")  # the layout is computed
+    assert figure.axes[0].get_window_extent().width > 0.4 * figure.get_window_extent().width
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "a very long name of a class…"

@@ -78,3 +78,15 @@ def test_the_record_has_the_rates_that_were_used_although_the_loss_scale_skipped
     run = kzoo.train("mlp", callbacks=[reads], class_weights=weights, clip_norm=1.0, **options)
     assert reads.steps[1] < 2
     assert run.history["learning_rate"] == pytest.approx(reads.rates, rel=1e-6)
+
+
+def whitened(classes, input_shape):
+    """A network with a whitening layer, which kzoo adapts to the training images."""
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(8, 2, name="whitening")(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(classes)(keras.layers.Flatten()(x)))
+
+
+def test_a_run_with_a_whitening_layer_of_its_own_is_found_again():
+    first = kzoo.train(f"{__name__}:whitened", directory="run", **QUICK)
+    assert kzoo.train(f"{__name__}:whitened", directory="run", **QUICK).result == first.result

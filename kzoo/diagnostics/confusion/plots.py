@@ -9,7 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from kzoo.diagnostics.confusion.matrix import Confusion, Mistake
-from kzoo.diagnostics.plots import COLORS, literal, new_figure
+from kzoo.diagnostics.plots import COLORS, class_label, new_figure
 from kzoo.errors import InputError
 from kzoo.training import counts
 
@@ -39,7 +39,7 @@ def plot_confusion(result: Confusion, *, title: str = "") -> Figure:
 
     # Names and grid lines.
     text = 10 if classes <= NUMBERED else 8 if classes <= ROWS else 7
-    names = [literal(name) for name in result.class_names]
+    names = [class_label(name) for name in result.class_names]
     axes.set_xticks(range(classes), names, rotation=90, fontsize=text)
     axes.set_yticks(range(classes), names, fontsize=text)
     axes.set(xlabel="predicted", ylabel="true")
@@ -81,7 +81,7 @@ def plot_per_class(result: Confusion, *, title: str = "") -> Figure:
         axes.barh(positions, metrics["recall"][part], color=COLORS[4], height=0.75, label="recall")
         axes.plot(metrics["precision"][part], positions, "o", color=COLORS[1], markersize=4.5, label="precision")
         axes.axvline(result.accuracy, color="0.3", linewidth=1, linestyle="--", label="accuracy")
-        axes.set_yticks(positions, [literal(result.class_names[i]) for i in part], fontsize=9)
+        axes.set_yticks(positions, [class_label(result.class_names[i]) for i in part], fontsize=9)
         axes.set(xlim=(0, 1), ylim=(rows - 0.4, -0.6))
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
@@ -110,7 +110,7 @@ def plot_mistakes(
     for axes, mistake in zip(panels, mistakes, strict=False):
         image = np.clip(images[mistake.image], 0, 255).astype(np.uint8)
         axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
-        true, predicted = (literal(class_names[label]) for label in (mistake.true, mistake.predicted))
+        true, predicted = (class_label(class_names[label]) for label in (mistake.true, mistake.predicted))
         text = f"{true} ({mistake.true_probability:.1%})\nas {predicted} ({mistake.probability:.1%})"
         axes.set_title(text, fontsize=8)
     return figure

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from kzoo.errors import Differs
+from kzoo.models.whitening import has_whitening
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, records
 from kzoo.training.identity import comparing, origin
@@ -58,11 +59,16 @@ def check_finished(
         data = data or build.load_parts(recipe, data_dir or record.data.get("data_dir"))
         now["data"] = origin.describe_data(data.fingerprint, data.class_names)
 
-    # Model: a model of custom code is built again, for the images of the record.
-    if make is None and not recipe.model.startswith("keras:"):
+    # Model: a model of custom code is built again, for the images of the record; whitening needs the images themselves.
+    own = make is None and not recipe.model.startswith("keras:")
+    if own:
         make = lambda: build.build_model(recipe, recorded_data(record))  # type: ignore[arg-type]  # noqa: E731
     if model is None and make is not None and not names_model(recipe):
         model = make()
+        if own and has_whitening(model):
+            images = data or build.load_parts(recipe, data_dir or record.data.get("data_dir"))
+            make = lambda: build.build_model(recipe, images)  # noqa: E731
+            model = make()
     if model is not None:
         now["model"] = _described(recipe, model, record.data["image_shape"])
 
