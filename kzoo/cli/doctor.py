@@ -47,6 +47,8 @@ def doctor(
 
     # Refuse unknown targets before Keras is loaded.
     changes = assignments(set_)
+    if (recipe or changes) and (Path(target) / "recipe.json").is_file():
+        raise InputError("a run has its own recipe: leave --recipe and --set out")
     chosen_recipe = get_recipe(recipe or target).override(**changes) if recipe or changes else None
     if chosen_recipe is None and not (Path(target) / "recipe.json").is_file():
         if names_keras_file(target) or names_set(target):

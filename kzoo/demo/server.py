@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._refuse(411, "the length of the picture must be given")
-        elif int(length) > LARGEST:
+        elif len(length) > len(str(LARGEST)) or int(length) > LARGEST:
             self._refuse(413, f"the picture is larger than {LARGEST // 10**6} MB")
         else:
             content = self.rfile.read(int(length))

@@ -19,6 +19,7 @@ from kzoo.training.records import RunRecord, read_result, read_run
 LEFT_OUT = ("name", "schema_version")
 METRICS = (
     "test_accuracy",
+    "test_tta_accuracy",
     "best_val_accuracy",
     "best_epoch",
     "val_accuracy",

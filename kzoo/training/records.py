@@ -143,6 +143,7 @@ class RunRecord(Frozen):
                 ("train, last epoch", self.train, notebook.curve(self.history.get("accuracy", ()))),
                 ("validation, best epoch", self.best, notebook.curve(self.history.get("val_accuracy", ()))),
                 ("test", self.test, ""),
+                ("test, with test-time augmentation", self.test_tta, ""),
             )
             if score is not None or curves
         ]

@@ -36,6 +36,7 @@ from kzoo.training.callbacks.progress_bar import ProgressBar
 from kzoo.training.checkpoint import Checkpoint, RunState
 from kzoo.training.directory import save_weights
 from kzoo.training.extending import Extended
+from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
 from kzoo.training.recorders.weight_histograms import WeightHistograms
@@ -124,6 +125,8 @@ class Trainer:
         if not self.view.trainable_variables:
             raise InputError(f"model {self.stock.name!r} has no weights to train")
         optimizer = build_optimizer(self.recipe, self.batches.steps)
+        if isinstance(optimizer, Muon):
+            optimizer.see(self.view)
         optimizer.build(self.view.trainable_variables)
 
         # Small gradients are zero in float16 unless the loss is scaled up. Keras scales it only if the model's own

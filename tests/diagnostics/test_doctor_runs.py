@@ -39,6 +39,9 @@ def test_healthy_run(run, command):
     assert {"loss not moving", "train/validation gap", "learning rate"} <= set(fine)
     code, out, _ = command("doctor", run.directory)
     assert (code, "healthy" in out) == (0, True)
+    for words in (("--set", "epochs=3"), ("--recipe", "vgg08")):
+        code, _, err = command("doctor", run.directory, *words)
+        assert (code, err) == (2, "error: a run has its own recipe: leave --recipe and --set out\n")
 
 
 def test_file_with_a_dataset(run, command):

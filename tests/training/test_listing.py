@@ -115,6 +115,9 @@ def test_compared_runs_show_what_differs(tmp_path):
     assert comparison.notes() == []
     assert "0.4667" in comparison._repr_html_()
     other = put(tmp_path / "other", full(base.override(seed=3), data={**full().data, "fingerprint": "other"}))
+    assert "test accuracy with test-time augmentation" not in rows
+    tta = put(tmp_path / "tta", full(base.override(seed=4), test_tta={"loss": 1.0, "accuracy": 0.6}))
+    assert ("test accuracy with test-time augmentation", "-", "0.6000") in compare(one, tta).results()
     named = compare(one, other)
     assert named.labels == ("rescue/vgg38 seed 0", "rescue/vgg38 seed 3")
     assert named.differences() == [("seed", "0", "3")]

@@ -205,3 +205,15 @@ def test_a_multiplier_of_one_changes_nothing(kind):
         return keras.ops.convert_to_numpy(variable)
 
     np.testing.assert_allclose(steps(rate_multipliers={"*": 1.0}), steps(), rtol=1e-6)
+
+
+def test_with_a_frozen_classifier_all_other_kernels_are_matrices():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(keras.layers.Dense(6, name="hidden")(inputs)))
+    for frozen, kernels in ((False, {0}), (True, {0})):
+        model.get_layer("logits").trainable = not frozen
+        optimizer = build_optimizer(Recipe("test/frozen", model="mlp", optimizer="muon").resolved(), 10)
+        optimizer.see(model)
+        optimizer.build(model.trainable_variables)
+        assert model.trainable_variables[0].path == "hidden/kernel"
+        assert optimizer._kernels == kernels

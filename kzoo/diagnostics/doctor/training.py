@@ -17,6 +17,7 @@ from kzoo.introspection.gradients import LossProbe
 from kzoo.introspection.layers import find_layers, kernel
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import OneCycle
+from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.optimizers import build_optimizer
 from kzoo.training.optimization.schedules import first_rate
 
@@ -238,6 +239,8 @@ def trial_steps(
     probe = LossProbe(model, images, labels, compiled=False)
     losses, ratios = [], []
     try:
+        if isinstance(optimizer, Muon):
+            optimizer.see(model)
         optimizer.build(model.trainable_variables)
         for _ in range(steps):
             loss, gradients = probe()

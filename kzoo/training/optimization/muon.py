@@ -34,10 +34,12 @@ class Muon(keras.optimizers.Optimizer):
     Kernels are the variables with four axes, and those with two except the last, the classifier's.
 
     Attributes:
+        classifier: whether the last variable with two axes is the classifier's; False if the classifier is frozen.
         rate_factor: the factor already applied to the rate of the variable being updated; its decay ignores it.
         decay_factor: factor on the decay of this variable.
     """
 
+    classifier = True
     rate_factor = decay_factor = 1.0
 
     def __init__(
@@ -66,7 +68,12 @@ class Muon(keras.optimizers.Optimizer):
         self._momenta = self.add_optimizer_variables(variables, "momentum")
         matrices = [index for index, variable in enumerate(variables) if len(variable.shape) == 2]
         self._kernels = {index for index, variable in enumerate(variables) if len(variable.shape) == 4}
-        self._kernels |= set(matrices[:-1])
+        self._kernels |= set(matrices[:-1] if self.classifier else matrices)
+
+    def see(self, model: keras.Model) -> None:
+        """Find out whether the classifier of the model to train is frozen; before the optimizer is built."""
+        matrices = [variable for variable in model.weights if len(variable.shape) == 2]
+        self.classifier = not matrices or bool(matrices[-1].trainable)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable."""
