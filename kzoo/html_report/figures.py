@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -65,7 +66,8 @@ def embed(figure: MatplotlibFigure, title: str, label: str, caption: str = "") -
     # Leave out the date, so that the same figure gives the same text. `Figure.savefig` would draw the figure twice.
     figure.patch.set_alpha(0.0)
     content = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kzoo"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has the fonts
         FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     svg = content.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)

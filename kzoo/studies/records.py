@@ -180,12 +180,13 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
     """Select the records of a study and group them by budget.
 
     Problems are files that cannot be read, records named after one of the study's recipes that no budget explains,
-    records of an earlier version of their initial weights if there is one of the present version, and records of the
-    same data that used different images.
+    records of an earlier version of their initial weights if there is one of the present version, all but the first of
+    the records of an entry at one budget with one seed, and records of the same data that used different images.
     """
     names = {entry.recipe.name for entry in study.entries}
     groups: dict[str, dict[str, list[RunRecord]]] = {}
     files: dict[str, list[RecordFile]] = {}
+    seeds: dict[tuple[str, str, int], RecordFile] = {}
     untimed: set[str] = set()  # epoch times that were measured with the study's own settings do not apply to others
     problems, old = list(records.problems), superseded(records.files)
 
@@ -210,6 +211,13 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
                 name = budget.label(changes)
                 if any(key.split(".")[0] not in budget.LENGTH for key in changes):
                     untimed.add(name)
+                first = seeds.setdefault((name, label, file.recipe.seed), file)
+                if first is not file:  # its spread over seeds would be that of no seeds
+                    problems.append(
+                        f"records {str(first.path)!r} and {str(file.path)!r} are both of {label!r}, seed "
+                        f"{file.recipe.seed}, at budget {name!r}, but of different recipes: the second is left out"
+                    )
+                    continue
                 groups.setdefault(name, {}).setdefault(label, []).append(file.record)
                 if file not in files.setdefault(name, []):
                     files[name].append(file)

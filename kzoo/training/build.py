@@ -90,6 +90,8 @@ class Data:
             for name in chosen:
                 if name not in self.class_names:
                     raise unknown("class in class_weights", name, self.class_names)
+            if not class_factors(chosen, self.train.labels, self.class_names).any():
+                raise InputError("class_weights has the weight 0 for every class: nothing would be trained")
         return class_factors(chosen, self.train.labels, self.class_names).astype(np.float32)
 
 

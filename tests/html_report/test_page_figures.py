@@ -5,6 +5,7 @@ import io
 import json
 import re
 import types
+import warnings
 from typing import get_args
 
 import numpy as np
@@ -183,3 +184,11 @@ def test_every_augmentation_has_its_pictures(kind, monkeypatch):
         data={"fingerprint": "content"},
     )
     assert [strip.title for strip in augmentation(record, None, None)] == [kind, "flip", "all together"]
+
+
+def test_names_in_scripts_that_matplotlibs_font_lacks_cause_no_warning():
+    figure = new_figure()
+    figure.add_subplot().set_xlabel("\N{CJK UNIFIED IDEOGRAPH-732B}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "\N{CJK UNIFIED IDEOGRAPH-732B}" in str(embed(figure, "title", "label").svg)

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,17 @@ def test_times_of_another_recipe_are_left_out_and_reported():
         assert records.budgets["full"].values("BN", "seconds_per_epoch_ratio") == values
         assert len(records.problems) == problems
         assert all("the epoch time of 'BN' was measured with another recipe" in problem for problem in records.problems)
+
+
+def test_of_two_recipes_of_one_seed_and_budget_the_first_counts(made, keep):
+    """Classes by number and by name give budgets with the same label."""
+    recipe = get_study("rescue").entries[0].recipe
+    for names in ((0, 1), ("0", "1")):
+        keep(made(recipe.override(class_names=names)), Path("runs"))
+    records = study_records(get_study("rescue"), read_records([Path("runs")]))
+    assert [len(group.records("VGG-08")) for group in records.budgets.values()] == [1]
+    (line,) = records.problems
+    assert re.search(r"are both of 'VGG-08', seed 0, at budget 'class_names=.*: the second is left out", line)
 
 
 def test_records_of_one_dataset_and_split_with_different_images_are_reported(made, keep):

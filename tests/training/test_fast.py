@@ -160,6 +160,8 @@ def test_wrong_class_weights():
     recipe, data = unequal()
     with pytest.raises(InputError, match="class in class_weights"):
         data.class_weights(recipe.override(class_weights={"7": 2.0}))
+    with pytest.raises(InputError, match="weight 0 for every class: nothing would be trained"):
+        data.class_weights(recipe.override(class_weights=dict.fromkeys(data.class_names, 0.0)))
     with pytest.raises(InputError, match="class_weights"):
         recipe.override(class_weights="even")
     with pytest.raises(InputError, match="class_weights"):

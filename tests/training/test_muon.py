@@ -119,6 +119,8 @@ def test_rate_multipliers():
         InputError, match=r"'third/\*'.* matches no trained variable; there are first/bias, second/bias"
     ):
         stepped({"rate_multipliers": {"third/*": 1}})
+    with pytest.raises(InputError, match="factor 0 for every trained variable: nothing would be trained"):
+        stepped({"rate_multipliers": {"*": 0}})
 
 
 def test_a_wrong_wildcard_is_one_short_line():
@@ -217,3 +219,20 @@ def test_with_a_frozen_classifier_all_other_kernels_are_matrices():
         optimizer.build(model.trainable_variables)
         assert model.trainable_variables[0].path == "hidden/kernel"
         assert optimizer._kernels == kernels
+
+
+def accumulating(learning_rate):
+    return keras.optimizers.SGD(learning_rate, gradient_accumulation_steps=2)
+
+
+def test_epochs_of_multipliers_count_all_steps_of_an_optimizer_that_accumulates_gradients():
+    fields = {"optimizer": f"{__name__}:accumulating", "rate_multipliers": {"*": {"last_epoch": 1}}, "epochs": 4}
+    optimizer = build_optimizer(Recipe("test/accumulates", model="mlp", **fields).resolved(), 4)
+    variable = keras.Variable(np.zeros(1, "float32"), name="kernel")
+    optimizer.build([variable])
+    values = []
+    for _ in range(16):
+        optimizer.apply([keras.ops.ones(1)], [variable])
+        values.append(float(keras.ops.convert_to_numpy(variable)[0]))
+    assert values[3] < values[1] < 0
+    assert values[3] == values[-1]  # it moves in the first epoch alone

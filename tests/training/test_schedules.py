@@ -119,6 +119,12 @@ def test_rates_by_step_equal_pytorch(ours, theirs):
     np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize(("steps", "peak"), [(2, 0.9), (3, 0.9), (20, 0.99), (1, 0.3)])
+def test_a_cycle_with_a_late_peak_ends_as_low_as_any(steps, peak):
+    schedule = OneCycle(peak=peak)
+    assert rates_by_step(schedule, BASE, 1, steps)[-1] == pytest.approx(BASE * schedule.end)
+
+
 def test_warm_up_equals_pytorchs_linear_then_the_schedule():
     warm = 2 * STEPS
     opt = optimizer()

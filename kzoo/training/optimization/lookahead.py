@@ -24,7 +24,7 @@ class SlowWeights:
     def before(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Begin with the weights as they are before the first step; `after` moves the same variables."""
         self.moving = variables
-        first = ops.equal(optimizer.iterations, 0)
+        first = ops.equal(optimizer._iterations, 0)
         for index, variable in self._pairs(optimizer, variables):
             value = ops.convert_to_tensor(variable)
             optimizer.assign(self.slow[index], ops.where(first, value, ops.convert_to_tensor(self.slow[index])))

@@ -39,6 +39,8 @@ class Multipliers:
                     f"rate_multipliers has {pattern!r}, which matches no trained variable; there are {', '.join(some)}"
                 )
             self.by_variable |= dict.fromkeys(fitting, multiplier)
+        if len(self.by_variable) == len(paths) and not any(one.factor for one in self.by_variable.values()):
+            raise InputError("rate_multipliers has the factor 0 for every trained variable: nothing would be trained")
 
     def moves(self, multiplier: settings.RateMultiplier, iterations: Any) -> Any:
         """Whether a variable moves in this step, as a tensor; None if it always does."""

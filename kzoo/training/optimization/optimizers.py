@@ -51,7 +51,7 @@ def coupled(base: type) -> type:
                 return super().update_step(gradient, variable, learning_rate)
             if not chosen.factor:
                 return None
-            moves = self.multipliers.moves(chosen, self.iterations)
+            moves = self.multipliers.moves(chosen, self._iterations)
             before = None if moves is None else ops.add(variable, 0)  # a copy: a variable's own tensor may change
             self.rate_factor, self.decay_factor = chosen.factor, chosen.decay
             super().update_step(gradient, variable, learning_rate * chosen.factor)
@@ -81,7 +81,7 @@ def coupled(base: type) -> type:
                 if own is None or not own.factor or not self._use_weight_decay(variable):
                     continue
                 share = self.weight_decay * own.factor * own.decay * ops.cast(self.learning_rate, variable.dtype)
-                moves = self.multipliers.moves(own, self.iterations)
+                moves = self.multipliers.moves(own, self._iterations)
                 self.assign(variable, variable * (1 - (share if moves is None else ops.where(moves, share, 0.0))))
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
@@ -98,12 +98,12 @@ def coupled(base: type) -> type:
                 self.lookahead.before(self, variables)
             super().apply(grads, trainable_variables)
             if self.lookahead and not self.use_ema:
-                self.lookahead.after(self, ops.convert_to_tensor(self.iterations))
+                self.lookahead.after(self, ops.convert_to_tensor(self._iterations))
 
         def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
             # The average follows the weights that Lookahead leaves. Keras counts this step later.
             if self.lookahead:
-                self.lookahead.after(self, ops.convert_to_tensor(self.iterations) + 1)
+                self.lookahead.after(self, ops.convert_to_tensor(self._iterations) + 1)
             super()._update_model_variables_moving_average(trainable_variables)
 
         def _penalised(self, gradient: Any, variable: Any) -> Any:

@@ -117,7 +117,7 @@ def _share(schedule: Linear | Polynomial | OneCycle, step: int, steps: int) -> f
     if step <= top:
         first, last, progress = schedule.start, 1.0, step / top if top else 1.0
     else:
-        first, last, progress = 1.0, schedule.end, (step - top) / max(1.0, steps - 1 - top)
+        first, last, progress = 1.0, schedule.end, (step - top) / (steps - 1 - top)  # above 0, as the peak is below 1
     if schedule.anneal == "cosine":
         return _cosine(first, last, progress)
     return first + (last - first) * progress
