@@ -40,6 +40,17 @@ def value_of(fields: Mapping[str, Any], name: str) -> Any:
     return value
 
 
+def parts_of(name: str) -> list[str]:
+    """The parts of a field's dotted name; the names of classes and of variables (with a slash) can contain dots."""
+    field, _, entry = name.partition(".")
+    if field == "class_weights" and entry:
+        return [field, entry]
+    start, _, last = entry.rpartition(".")
+    if field == "rate_multipliers" and start:
+        return [field, entry] if "/" in last else [field, start, last]
+    return name.split(".")
+
+
 def assign(fields: dict[str, Any], path: list[str], value: Any) -> None:
     """Set a possibly nested entry, turning the settings that contain it into plain data."""
     head, rest = path[0], path[1:]

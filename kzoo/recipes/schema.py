@@ -24,7 +24,7 @@ from kzoo.errors import InputError, counted, shown
 from kzoo.files import user_path
 from kzoo.models.registry import get_variant
 from kzoo.recipes.fields import Background, Share
-from kzoo.recipes.nested import assign, flat
+from kzoo.recipes.nested import assign, flat, parts_of
 from kzoo.recipes.settings import (
     Adam,
     AdamW,
@@ -202,7 +202,7 @@ class Recipe(Setting):
                 # early_stop.patience=6 turns early stopping on; class_weights.cat=2 replaces "balanced"
                 fields[key] = {}
         for key, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
-            path = key.split(".")
+            path = parts_of(key)
             if path[0] == "rate_multipliers" and len(path) == 2 and is_number(value):
                 path.append("factor")  # a number alone; an existing multiplier keeps its epochs
             assign(fields, path, value)

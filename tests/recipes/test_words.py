@@ -166,3 +166,18 @@ def test_a_recipe_instead_of_a_model():
     for ask in (get_variant, create_model):
         with pytest.raises(InputError, match="'rescue/bn' is a recipe, not a model; its model is 'vgg38-bn'"):
             ask("rescue/bn")
+
+
+def test_names_of_classes_and_variables_can_contain_dots():
+    recipe = get_recipe("vgg08").override(
+        **{
+            "class_weights.St. Bernard": 2.0,
+            "rate_multipliers.block.conv/*": 3.0,
+            "rate_multipliers.block.conv/bias.last_epoch": 2,
+        }
+    )
+    assert recipe.class_weights == {"St. Bernard": 2.0}
+    assert {name: (one.factor, one.last_epoch) for name, one in recipe.rate_multipliers.items()} == {
+        "block.conv/*": (3.0, None),
+        "block.conv/bias": (1.0, 2),
+    }
