@@ -97,10 +97,11 @@ def transfer(
         done.notes.append(note)
 
     # Labels that exclude each other are no independent ones.
-    if same_pixels and {_kind(source), _kind(target)} == {"softmax", "sigmoids"}:
+    kinds = [_kind(model) for model in (source, target)] if same_pixels else []
+    if set(kinds) == {"softmax", "sigmoids"}:
         raise InputError(
-            f"{what} belong to another network than {target.name!r}: they were trained with a {_kind(source)} end, it "
-            f"has a {_kind(target)} end"
+            f"{what} belong to another network than {target.name!r}: they were trained with a {kinds[0]} end, it has a "
+            f"{kinds[1]} end"
         )
 
     # Copy all but the classifier as it is, then the classifier by class names.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from kzoo.data.augmentation.spec import AnyAugmentation
@@ -44,9 +44,9 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
     return flat_recipe(fields)
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The fields in which two recipes' `leaves` differ."""
-    return [key for key in {**one, **other} if one.get(key, _ABSENT) != other.get(key, _ABSENT)]
+def only_length(fields: Iterable[str]) -> bool:
+    """Whether fields, dotted for nested ones, are all of `LENGTH`."""
+    return all(field.split(".")[0] in LENGTH for field in fields)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -139,7 +139,7 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
             return None
         changes["dataset"] = recipe.dataset
     here = _leaves(budgeted(study, entry, changes)) if changes else full
-    different = _different(here, there)
+    different = changed_fields(here, there)
     if "seed" not in about:
         different.pop("seed", None)
     if any(key == "model" or key in about for key in different):
@@ -149,7 +149,8 @@ def budget(study: Study, entry: Entry, recipe: Recipe) -> dict[str, Any] | None:
     return {**changes, **different}
 
 
-def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+def changed_fields(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in which two recipes' `leaves` differ, with their values `there`."""
     keys = dict.fromkeys([*here, *there])
     return {key: there.get(key) for key in keys if here.get(key, _ABSENT) != there.get(key, _ABSENT)}
 
@@ -162,7 +163,7 @@ def _same_base(study: Study, entry: Entry, name: str) -> bool:
         base = get_recipe(name)
     except InputError:
         return False
-    different = _different(_leaves(entry.recipe), _leaves(base))
+    different = changed_fields(_leaves(entry.recipe), _leaves(base))
     if "seed" not in varied(study):
         different.pop("seed", None)
     return not different

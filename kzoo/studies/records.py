@@ -113,11 +113,8 @@ class BudgetRecords:
     def with_its_settings(self, label: str) -> bool:
         """Whether an entry's runs differ from its recipe at most in how long they trained and on how many images."""
         own = budget.leaves(self.study.entry(label).recipe)
-        return not any(
-            key.split(".")[0] not in (*budget.LENGTH, "seed")
-            for record in self.records(label)
-            for key in budget.differing(own, budget.leaves(Recipe(**record.recipe)))
-        )
+        theirs = (budget.leaves(Recipe(**record.recipe)) for record in self.records(label))
+        return all(budget.only_length(set(budget.changed_fields(own, fields)) - {"seed"}) for fields in theirs)
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -209,7 +206,7 @@ def study_records(study: Study, records: RecordFiles) -> StudyRecords:
         for label, changes in fitting.items():
             if len(changes) == fewest:
                 name = budget.label(changes)
-                if any(key.split(".")[0] not in budget.LENGTH for key in changes):
+                if not budget.only_length(changes):
                     untimed.add(name)
                 first = seeds.setdefault((name, label, file.recipe.seed), file)
                 if first is not file:  # its spread over seeds would be that of no seeds
