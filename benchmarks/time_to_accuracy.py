@@ -72,7 +72,10 @@ def _kzoo(job: Job, timer: peers.StepTimer) -> dict[str, float]:
 
 
 def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
-    """Train as in the author's code: Muon for the kernels, SGD for the other parameters, a learning rate per step."""
+    """Train as in the author's code: Muon for the kernels, SGD for the other parameters, a learning rate per step.
+
+    In bfloat16, convolutions and the classifier compute in it (autocast); parameters and updates are float32, as ours.
+    """
     import torch
 
     from kzoo.training.build import build_model, load_parts
@@ -91,6 +94,7 @@ def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
     steps = len(batches)
     rates = rates_by_step(recipe.schedule, recipe.optimizer.learning_rate, recipe.epochs, steps)
     update = _Update(net, recipe, steps)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "mixed_bfloat16")
     with ThreadPoolExecutor(1) as pool:
         for epoch in range(recipe.epochs):
             batches.position(epoch)
@@ -99,7 +103,9 @@ def _pytorch(job: Job, timer: peers.StepTimer) -> dict[str, float]:
                 timer.before()
                 images, targets = (torch.from_numpy(values) for values in following.result())
                 following = pool.submit(batches.__getitem__, min(step + 1, steps - 1))
-                loss = torch.nn.functional.cross_entropy(net(images.permute(0, 3, 1, 2).float()), targets)
+                with autocast:
+                    outputs = net(images.permute(0, 3, 1, 2).float())
+                loss = torch.nn.functional.cross_entropy(outputs.float(), targets)
                 net.zero_grad(set_to_none=True)
                 loss.backward()
                 update(epoch * steps + step, float(rates[epoch * steps + step]))
@@ -208,6 +214,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"), help="of both")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5, help="steps in each block")
     parser.add_argument("--whole", action="store_true", help="train all epochs, one per block, and test")
@@ -215,7 +222,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=records.hardware()["cores"])
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    changes = {"dataset": options.dataset, "split": {"validation": 0}}
+    changes = {"dataset": options.dataset, "split": {"validation": 0}, "precision": options.precision}
     changes |= {name: getattr(options, name) for name in ("batch_size", "epochs") if getattr(options, name)}
     job = Job(options.recipe, changes, options.threads)
     result = measure(job, rounds=options.rounds, steps=options.steps, whole=options.whole, target=options.target)

@@ -2,8 +2,8 @@
 
 On TensorFlow, Keras 3 computes BatchNorm's statistics, GELU and SiLU with several operations, each of which reads and
 writes the whole map. In training, TensorFlow's fused kernel computes BatchNorm, and on processors XLA compiles each
-activation, and its gradient, to one operation. The trained view shares every variable with the stock model, and only
-the stock model is ever saved.
+activation, and its gradient, to one operation. For kernels' gradients on narrow maps, see `filter_gradient`. The
+trained view shares every variable with the stock model, and only the stock model is ever saved.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import keras
 
 from kzoo.introspection.graph import has_graph
 from kzoo.introspection.outputs import class_outputs
+from kzoo.training.filter_gradient import has_slow_gradient, side_by_side
 
 
 def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     """The model to call `fit` on, with one output for each class, and whether its outputs are logits.
 
     A softmax or sigmoid at the end is left out (the loss computes it from logits, exactly and in one step); one sigmoid
-    becomes two columns. Layers are shared with `model`, except those that are computed in one pass on TensorFlow
-    (BatchNorm, GELU, SiLU), which share its variables.
+    becomes two columns. Layers are shared with `model`, except those that are computed another way on
+    TensorFlow (BatchNorm, GELU, SiLU, some convolutions), which share its variables.
 
     Args:
         model: any Keras model with one output, see `kzoo.introspection.outputs`.
@@ -47,7 +48,7 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
 
 
 def _can_be_fused(layer: Any) -> bool:
-    return _is_fusable_batch_norm(layer) or _is_fusable_activation(layer)
+    return _is_fusable_batch_norm(layer) or _is_fusable_activation(layer) or has_slow_gradient(layer)
 
 
 def _is_fusable_batch_norm(layer: Any) -> bool:
@@ -73,6 +74,8 @@ def _fused_or_same(layer: Any) -> Any:
         return fused(layer)
     if _is_fusable_activation(layer):
         return _activation_class().from_config(layer.get_config())
+    if has_slow_gradient(layer):
+        return side_by_side(layer)
     return layer
 
 
