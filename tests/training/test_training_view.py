@@ -55,6 +55,46 @@ def test_training_the_view_trains_the_stock_model_as_stock_keras_would(activatio
     assert all(path.endswith("bias") for path in still)  # BatchNorm removes a bias before it
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("activation", ["leaky_relu", "gelu", "silu"])
+def test_the_view_predicts_as_the_stock_model(activation, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = network(activation)
+    finally:
+        keras.config.set_dtype_policy(before)
+    rng = np.random.default_rng(2)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(rng.normal(size=layer.moving_mean.shape))
+            layer.moving_variance.assign(rng.uniform(0.5, 2, size=layer.moving_variance.shape))
+    view, _ = training_view(model)
+    predicted = keras.ops.softmax(keras.ops.cast(view.predict(IMAGES, verbose=0), "float32"))
+    tolerance = 1e-5 if policy == "float32" else 0.03
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(predicted), model.predict(IMAGES, verbose=0), atol=tolerance)
+
+
+def test_frozen_batch_norm_trains_the_layers_below_as_stock_keras_would():
+    trained = []
+    for with_view in (True, False):
+        model = network("gelu")
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+        frozen = [w.path for w in model.non_trainable_weights]
+        target, logits = training_view(model) if with_view else (model, False)
+        target.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
+        for _ in range(5):
+            target.train_on_batch(IMAGES, LABELS)
+        trained.append(dict(zip([w.path for w in model.weights], model.get_weights(), strict=True)))
+    start = network("gelu")
+    at_start = dict(zip([w.path for w in start.weights], start.get_weights(), strict=True))
+    for path, ours in trained[0].items():
+        np.testing.assert_allclose(ours, trained[1][path], rtol=2e-3, atol=2e-4)
+        assert np.array_equal(ours, at_start[path]) == (path in frozen)
+
+
 def test_what_saves_the_view_saves_stock_layers(tmp_path):
     model = network()
     view, _ = training_view(model)
@@ -119,7 +159,7 @@ def test_compiled_activations_and_their_gradients_are_exact_up_to_rounding(name,
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA compiles for TensorFlow")
-def test_activations_of_several_operations_are_compiled_in_training_only():
+def test_activations_of_several_operations_are_compiled_in_training():
     view, _ = training_view(network("gelu"))
     exchanged = [layer for layer in view.layers if isinstance(layer, keras.layers.Activation)]
     assert exchanged
@@ -129,7 +169,7 @@ def test_activations_of_several_operations_are_compiled_in_training_only():
     )
     other, _ = training_view(network("tanh"))
     assert all(type(layer) is keras.layers.Activation for layer in other.layers if "act" in layer.name)
-    # A prediction equals the stock model's, bit for bit.
+    # A prediction in float32 equals the stock model's, bit for bit.
     x = np.linspace(-3, 3, 8, dtype="float32")
     np.testing.assert_array_equal(exchanged[0](x), keras.activations.gelu(x))
 
