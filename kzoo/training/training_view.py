@@ -2,7 +2,7 @@
 
 On TensorFlow, Keras 3 computes BatchNorm's statistics, GELU and SiLU with several operations, each of which reads and
 writes the whole map. In training, TensorFlow's fused kernel computes BatchNorm, and on processors XLA compiles each
-activation, and its gradient, to one operation. For kernels' gradients on narrow maps, see `filter_gradient`. The
+activation, and its gradient, to one operation. For kernels' gradients on narrow maps, see `narrow_maps`. The
 trained view shares every variable with the stock model, and only the stock model is ever saved.
 """
 
@@ -16,7 +16,7 @@ import keras
 
 from kzoo.introspection.graph import has_graph
 from kzoo.introspection.outputs import class_outputs
-from kzoo.training.filter_gradient import has_slow_gradient, side_by_side
+from kzoo.training.narrow_maps import is_slow, side_by_side
 
 SHORT = ("bfloat16", "float16")
 """Types in which predictions, too, are computed in one pass, in a quarter of the time. In float32, that would gain
@@ -52,7 +52,7 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
 
 
 def _can_be_fused(layer: Any) -> bool:
-    return _is_fusable_batch_norm(layer) or _is_fusable_activation(layer) or has_slow_gradient(layer)
+    return _is_fusable_batch_norm(layer) or _is_fusable_activation(layer) or is_slow(layer)
 
 
 def _is_fusable_batch_norm(layer: Any) -> bool:
@@ -78,7 +78,7 @@ def _fused_or_same(layer: Any) -> Any:
         return fused(layer)
     if _is_fusable_activation(layer):
         return _activation_class().from_config(layer.get_config())
-    if has_slow_gradient(layer):
+    if is_slow(layer):
         return side_by_side(layer)
     return layer
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.training import filter_gradient
+from kzoo.training import narrow_maps
 from kzoo.training.build import precision
-from kzoo.training.filter_gradient import has_slow_gradient, kernel_gradient, side_by_side
+from kzoo.training.narrow_maps import convolution, is_slow, side_by_side
 from kzoo.training.training_view import training_view
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the gradient is TensorFlow's")
@@ -26,19 +26,39 @@ def by_definition(images, upstream, rows, columns):
     return result
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["gradient", "all"])
 @pytest.mark.parametrize("batch", [1, 4, 11])
 @pytest.mark.parametrize(
     ("height", "width", "rows", "columns"), [(7, 7, 3, 3), (3, 3, 3, 3), (5, 8, 5, 5), (4, 2, 3, 1), (6, 5, 2, 4)]
 )
-def test_kernel_gradient_is_that_of_the_definition(batch, height, width, rows, columns):
+def test_convolution_and_its_gradients_are_those_of_the_definition(
+    batch, height, width, rows, columns, together, monkeypatch
+):
+    import tensorflow as tf
+
+    monkeypatch.setattr(narrow_maps, "NARROW", 8)
+    monkeypatch.setattr(narrow_maps, "MANY_CHANNELS", 1 if together else 1000)
     rng = np.random.default_rng(batch)
-    images = rng.normal(size=(batch, height, width, 3)).astype("float32")
-    upstream = rng.normal(size=(batch, height, width, 5)).astype("float32")
-    gradient = kernel_gradient(
-        keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(upstream), (rows, columns, 3, 5)
-    )
-    expected = by_definition(images.astype("float64"), upstream.astype("float64"), rows, columns)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+    images = rng.normal(size=(batch, height, width, 3))
+    kernel = rng.normal(size=(rows, columns, 3, 5))
+    upstream = rng.normal(size=(batch, height, width, 5))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, width, 3]), tf.TensorSpec(kernel.shape)])
+    def computed(x, k):
+        with tf.GradientTape() as tape:
+            tape.watch([x, k])
+            outputs = convolution()(x, k)
+        return outputs, *tape.gradient(outputs, [x, k], tf.constant(upstream, "float32"))
+
+    outputs, to_images, to_kernel = computed(images.astype("float32"), kernel.astype("float32"))
+    tolerance = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(to_kernel, by_definition(images, upstream, rows, columns), **tolerance)
+    # The convolution is linear in both, so its value and its other gradient follow from products with this one.
+    np.testing.assert_allclose(outputs, tf.nn.conv2d(images, kernel, 1, "SAME"), **tolerance)
+    np.testing.assert_allclose((to_images * images).numpy().sum(), (outputs * upstream).numpy().sum(), rtol=1e-3)
+    other = rng.normal(size=images.shape)
+    shifted = tf.nn.conv2d(other, kernel, 1, "SAME")
+    np.testing.assert_allclose((to_images * other).numpy().sum(), (shifted * upstream).numpy().sum(), rtol=1e-3)
 
 
 def network(policy="mixed_bfloat16", channels=128, size=4, **options):
@@ -52,7 +72,7 @@ def network(policy="mixed_bfloat16", channels=128, size=4, **options):
 
 @pytest.fixture
 def amx(monkeypatch):
-    monkeypatch.setattr(filter_gradient, "_has_amx", lambda: True)
+    monkeypatch.setattr(narrow_maps, "_has_amx", lambda: True)
 
 
 @pytest.mark.usefixtures("amx")
@@ -75,20 +95,23 @@ def amx(monkeypatch):
 )
 def test_convolutions_on_narrow_maps_with_many_channels_in_bfloat16_are_exchanged(options, slow):
     model = network(**options)
-    assert has_slow_gradient(model.get_layer("conv")) == slow
+    assert is_slow(model.get_layer("conv")) == slow
     view, _ = training_view(model)
     assert (type(view.get_layer("conv")) is not keras.layers.Conv2D) == slow
     assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
 
 
 def test_without_amx_nothing_is_exchanged(monkeypatch):
-    monkeypatch.setattr(filter_gradient, "_has_amx", lambda: False)
-    assert not has_slow_gradient(network().get_layer("conv"))
+    monkeypatch.setattr(narrow_maps, "_has_amx", lambda: False)
+    assert not is_slow(network().get_layer("conv"))
 
 
 @pytest.mark.usefixtures("amx")
+@pytest.mark.parametrize("together", [False, True], ids=["gradient", "all"])
 @pytest.mark.parametrize("trainable", [True, False])
-def test_a_network_trains_like_the_stock_one(trainable, tmp_path):
+def test_a_network_trains_like_the_stock_one(trainable, together, tmp_path, monkeypatch):
+    if together:
+        monkeypatch.setattr(narrow_maps, "MANY_CHANNELS", 128)
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(10, 4, 4, 128)).astype("float32"), rng.integers(0, 3, 10)
     trained = []
