@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from kzoo.checks import whole
 from kzoo.introspection.backends import devices, sync
 from kzoo.models.registry import create_model
+from kzoo.recipes.schema import Recipe
 from kzoo.seeds import seed_keras
 from kzoo.training import records
 from kzoo.training.build import precision
@@ -54,14 +56,36 @@ class Speed:
     def _why(self) -> str:
         if self.accelerators:
             return f"on {', '.join(self.accelerators)}"
-        matrix = [name for name in ("amx_bf16", "amx_tile", "avx512_bf16") if name in self.features]
-        if matrix:
-            return f"the processor computes bfloat16 with {matrix[0].upper()}"
+        if instructions := bfloat16_instructions(self.features):
+            return f"the processor computes bfloat16 with {instructions}"
         return "the processor has neither AMX nor AVX512_BF16, so bfloat16 is float32 with conversions"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data, the advice included."""
         return {**asdict(self), "advice": self.advice()}
+
+
+def bfloat16_instructions(features: Collection[str]) -> str | None:
+    """The best of a processor's instructions for bfloat16, as its maker writes it; None without any."""
+    return next((name.upper() for name in ("amx_bf16", "amx_tile", "avx512_bf16") if name in features), None)
+
+
+def advice_on_precision(recipe: Recipe) -> str | None:
+    """What to try if a recipe trains slowly here; None if nothing else is likely to be faster."""
+    if recipe.precision != "float32" or keras.backend.backend() != "tensorflow" or recipe.model.startswith("keras:"):
+        return None
+    instructions = bfloat16_instructions(records.hardware()["processor_features"])
+    if not instructions or accelerators():
+        return None
+    return (
+        f"hint: this processor computes bfloat16 with {instructions}, so precision=mixed_bfloat16 may be faster; "
+        f"kzoo speed {recipe.model} measures it"
+    )
+
+
+def accelerators() -> list[str]:
+    """Devices that Keras can compute on, apart from the processor."""
+    return [device for device in devices() if not device.lower().startswith("cpu")]
 
 
 def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3, **options: Any) -> Speed:
@@ -100,8 +124,7 @@ def measure(name: str, *, batch_size: int = 128, steps: int = 3, rounds: int = 3
             sync(model)
             seconds[policy].append((time.perf_counter() - start) / steps)
     speeds = {policy: round(batch_size / statistics.median(times), 1) for policy, times in seconds.items()}
-    accelerators = [device for device in devices() if not device.lower().startswith("cpu")]
-    return Speed(name, batch_size, speeds, accelerators, records.hardware()["processor_features"])
+    return Speed(name, batch_size, speeds, accelerators(), records.hardware()["processor_features"])
 
 
 def _trainer(name: str, policy: str, options: dict[str, Any]) -> keras.Model:

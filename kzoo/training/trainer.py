@@ -40,6 +40,7 @@ from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
 from kzoo.training.recorders.weight_histograms import WeightHistograms
+from kzoo.training.speed import advice_on_precision
 from kzoo.training.training_view import training_view
 
 
@@ -165,7 +166,9 @@ class Trainer:
         console = console_for(options.progress)
         if console is not None:
             args = (self.recipe.epochs, self.batches.steps, len(self.data.train), self.recipe.batch_size)
-            self.bar = ProgressBar(console, *args)
+            # A run that resumes keeps its precision.
+            advice = advice_on_precision(self.recipe) if self.start is None else None
+            self.bar = ProgressBar(console, *args, advice=advice)
         guard = FiniteGuard(self.stock, self.data.train.images[: self.recipe.batch_size])
 
         # Callbacks with state, the user's included; the checkpointer, which saves their states, comes last.

@@ -1,11 +1,17 @@
 """The precision that is advised, and the measurements for it."""
 
+import io
 import json
 
+import keras
 import pytest
+from rich.console import Console
 
+import kzoo
 from kzoo.errors import InputError
-from kzoo.training.speed import PRECISIONS, Speed, measure
+from kzoo.training import records
+from kzoo.training.callbacks import progress_bar
+from kzoo.training.speed import PRECISIONS, Speed, advice_on_precision, measure
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -34,6 +40,38 @@ def test_both_precisions_are_measured():
         measure("fastnet-s", rounds=0)
     with pytest.raises(InputError, match=r"steps=1\.5"):
         measure("fastnet-s", steps=1.5)
+
+
+@pytest.mark.parametrize(
+    ("features", "changes", "advised"),
+    [
+        (["amx_bf16", "avx512_bf16"], {}, "AMX_BF16"),
+        (["avx512_bf16"], {}, "AVX512_BF16"),
+        (["avx2"], {}, None),
+        (["amx_bf16"], {"precision": "mixed_bfloat16"}, None),
+        (["amx_bf16"], {"model": "keras:mine-0123456789"}, None),
+    ],
+)
+def test_slow_runs_in_float32_are_told_of_bfloat16_where_the_processor_has_it(features, changes, advised, monkeypatch):
+    monkeypatch.setattr(records, "hardware", lambda: {"processor_features": features})
+    monkeypatch.setattr("kzoo.training.speed.accelerators", list)
+    recipe = kzoo.recipe("lenet2-max").override(**changes)
+    hint = advice_on_precision(recipe)
+    assert (hint is None) == (advised is None or keras.backend.backend() != "tensorflow")
+    if hint:
+        assert f"with {advised}, so precision=mixed_bfloat16 may be faster; kzoo speed lenet2-max" in hint
+
+
+@pytest.mark.parametrize(("epochs", "long", "told"), [(3, 0.0, 1), (1, 0.0, 0), (3, 100.0, 0)])
+def test_advice_is_printed_once_and_only_if_much_training_is_left(epochs, long, told, monkeypatch):
+    monkeypatch.setattr(progress_bar, "LONG", long)
+    out = io.StringIO()
+    bar = progress_bar.ProgressBar(Console(file=out, width=200), epochs, 1, 10, 10, advice="hint: be [quick]")
+    for epoch in range(epochs):
+        bar.on_epoch_begin(epoch)
+        bar.on_epoch_end(epoch, {"loss": 1.0, "accuracy": 0.5})
+    assert out.getvalue().count("hint: be [quick]\n") == told
+    assert out.getvalue().count("epoch ") == epochs
 
 
 def test_command_line(command):

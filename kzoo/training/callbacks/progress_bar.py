@@ -9,20 +9,28 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kzoo.console import in_notebook
+from kzoo.console import in_notebook, say
 
 IN_A_CELL = 10
 """Lines per run, so that training does not flood a notebook's cell."""
+LONG = 180.0
+"""Seconds of training that are worth advice on how to shorten it."""
 
 
 class ProgressBar(keras.callbacks.Callback):
     """A bar for the whole run, and a line for each finished epoch."""
 
-    def __init__(self, console: Console, epochs: int, steps: int, images: int, batch_size: int) -> None:
-        """Show `epochs` epochs of `steps` steps and `images` images each."""
+    def __init__(
+        self, console: Console, epochs: int, steps: int, images: int, batch_size: int, advice: str | None = None
+    ) -> None:
+        """Show `epochs` epochs of `steps` steps and `images` images each.
+
+        `advice` is printed after the first epoch if the others will take longer than `LONG`.
+        """
         super().__init__()
         self.console, self.epochs, self.steps = console, epochs, steps
         self.images, self.batch_size = images, batch_size
+        self.advice = advice
         self.first_step = 0
         self._every = -(-epochs // IN_A_CELL) if in_notebook() else 1
         self._bar: Progress | None = None
@@ -69,6 +77,9 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print the epoch's line."""
+        if self.advice and (self.epochs - epoch - 1) * (time.monotonic() - self._start) > LONG:
+            say(self.console, self.advice)
+        self.advice = None
         if (epoch + 1) % self._every and epoch + 1 < self.epochs:
             self.first_step = 0
             return
