@@ -13,6 +13,7 @@ from kzoo.data.batches import Batches
 from kzoo.data.splits import Part
 from kzoo.errors import RunFailed
 from kzoo.training import counts
+from kzoo.training.feeding import feed
 
 ROWS = 10_000
 """Images whose loss is computed at once."""
@@ -64,16 +65,21 @@ def augmented_evaluation(
     total: Any = 0.0
     for copy, weight in copies:
         for side in (copy, copy[:, :, ::-1]):
-            outputs = view.predict(np.ascontiguousarray(side), batch_size=batch_size, verbose=0)
-            scores = np.asarray(outputs, np.float64)
+            scores = np.asarray(predict(view, side, labels, batch_size), np.float64)
             total = total + weight / 2 * (scores if logits else np.log(np.maximum(scores, 1e-12)))
     return _scores(view, total, labels)
 
 
 def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batches) -> Evaluation:
     """Score a model."""
-    outputs = np.asarray(view.predict(batches, verbose=0))
+    outputs = np.asarray(view.predict(feed(batches), verbose=0))
     return _scores(view, outputs, labels, logits)
+
+
+def predict(view: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int) -> np.ndarray:
+    """A model's outputs for images, which have labels, in batches."""
+    classes = view.output_shape[-1]
+    return np.asarray(view.predict(feed(Batches(images, labels, batch_size=batch_size, classes=classes)), verbose=0))
 
 
 def evaluate_part(view: keras.Model, logits: bool, part: Part, batch_size: int, classes: int) -> Evaluation:

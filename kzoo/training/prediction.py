@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from kzoo.errors import RunFailed
+from kzoo.training.evaluation import predict
 from kzoo.training.run import Run
 
 
@@ -40,7 +41,7 @@ def predict_part(run: Run, part: str = "test", data_dir: str | Path | None = Non
     """
     chosen = run.part(part, data_dir)
     view, logits = run.view
-    outputs = np.asarray(view.predict(chosen.images, batch_size=run.recipe.batch_size, verbose=0), np.float64)
+    outputs = predict(view, chosen.images, chosen.labels, run.recipe.batch_size).astype(np.float64)
     if not np.isfinite(outputs).all():
         raise RunFailed(f"run {str(run.directory)!r} gives outputs that are not finite")
     return Predictions(chosen.images, chosen.labels, softmax(outputs, axis=-1) if logits else outputs)

@@ -36,6 +36,7 @@ from kzoo.training.callbacks.progress_bar import ProgressBar
 from kzoo.training.checkpoint import Checkpoint, RunState
 from kzoo.training.directory import save_weights
 from kzoo.training.extending import Extended
+from kzoo.training.feeding import feed
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
@@ -231,8 +232,8 @@ class Trainer:
 
     def _fit(self, first: int, end: int) -> None:
         self.view.fit(
-            self.batches,
-            validation_data=self.validation,
+            feed(self.batches),
+            validation_data=feed(self.validation) if self.validation is not None else None,
             initial_epoch=first,
             epochs=end,
             callbacks=self.callbacks,

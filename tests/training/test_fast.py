@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from sklearn.utils.class_weight import compute_class_weight
 
 import kzoo
@@ -90,26 +90,22 @@ def test_a_set_of_weights_is_made_without_validation_scores(run, tmp_path):
     assert "validation" not in card
 
 
-class Weighted:
-    """A fake network: each score is a weighted sum of the pixels, so no two copies of an image have equal scores."""
-
-    name = "weighted"
-
-    def __init__(self, scores):
-        self.weights, self.scores = np.random.default_rng(2).normal(size=(5, 6, 1, 3)) / 3, scores
-
-    def predict(self, images, batch_size, verbose):
-        assert (batch_size, verbose) == (4, 0)
-        return self.scores(np.einsum("nhwc,hwck->nk", images, self.weights)).astype("float32")
+def weighted(logits):
+    """A network whose scores are weighted sums of the pixels, so no two copies of an image have equal scores."""
+    image = keras.Input((5, 6, 1))
+    scores = keras.layers.Dense(3, activation=None if logits else "softmax")(keras.layers.Flatten()(image))
+    model = keras.Model(image, scores)
+    model.set_weights([np.random.default_rng(2).normal(size=(30, 3)) / 3, np.zeros(3)])
+    return model
 
 
 @pytest.mark.parametrize("logits", [True, False])
 @pytest.mark.parametrize("kind", ["flip", "flip-shift"])
 def test_test_time_augmentation_by_hand(kind, logits):
     random = np.random.default_rng(1)
-    images, labels = random.normal(size=(7, 5, 6, 1)), random.integers(3, size=7)
+    images, labels = random.normal(size=(7, 5, 6, 1)).astype("float32"), random.integers(3, size=7)
     images[0] *= 100  # a class has probability 0
-    view = Weighted((lambda z: z) if logits else (lambda z: softmax(z, axis=-1)))
+    view = weighted(logits)
     copies = [(1 / 2, images), (1 / 2, images[:, :, ::-1])]
     if kind == "flip-shift":
         rows, columns = [1, 0, 1, 2, 3, 4, 3], [1, 0, 1, 2, 3, 4, 5, 4]
@@ -118,12 +114,12 @@ def test_test_time_augmentation_by_hand(kind, logits):
         copies += [(1 / 4, wide[:, 2:, 2:]), (1 / 4, wide[:, 2:, 2:][:, :, ::-1])]
     total = 0.0
     for weight, copy in copies:
-        outputs = view.predict(copy, 4, 0).astype(float)
+        outputs = view.predict(copy, verbose=0).astype(float)
         total = total + weight * (outputs if logits else np.log(np.maximum(outputs, 1e-12)))
     total = total / sum(weight for weight, _ in copies)
     scores = augmented_evaluation(view, logits, labels, images, kind, 4)
     losses = logsumexp(total, axis=-1) - total[np.arange(7), labels]
-    assert scores.loss == pytest.approx(losses.mean(), rel=1e-6)
+    assert scores.loss == pytest.approx(losses.mean(), rel=1e-4)
     assert scores.accuracy == np.mean(total.argmax(-1) == labels)
     assert scores.images == 7
     assert scores.confusion.sum() == 7
