@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 from kzoo.backend import processor
+from kzoo.introspection.graph import last_node
 
 WIDEST, FEWEST_CHANNELS = 8, 128
 """The maps and kernels for whose gradient images side by side are faster."""
@@ -36,7 +37,7 @@ def is_slow(layer: Any) -> bool:
         and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
         and not layer.lora_enabled
         and min(layer.kernel.shape[2:]) >= FEWEST_CHANNELS
-        and any((node.outputs[0].shape[2] or WIDEST + 1) <= WIDEST for node in layer._inbound_nodes)
+        and (last_node(layer).outputs[0].shape[2] or WIDEST + 1) <= WIDEST
         and _has_amx()
     )
 
