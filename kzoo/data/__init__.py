@@ -12,15 +12,22 @@ if TYPE_CHECKING:
     from kzoo.data.augmentation.base import Augmentation, Normalization
     from kzoo.data.augmentation.expansions import expand
     from kzoo.data.augmentation.spec import (
+        AlternatingFlip,
         AugmentationSpec,
+        ColorJitter,
         ContrastStretch,
+        CutMix,
+        Cutout,
         Flip,
         GaussianNoise,
         MedianFilter,
         Mixup,
         PadCrop,
+        RandAugment,
         RandomErasing,
         Rotation,
+        Translate,
+        TrivialAugment,
     )
     from kzoo.data.batches import Batches
     from kzoo.data.datasets import Dataset, get_dataset, list_datasets, register_dataset
@@ -35,8 +42,9 @@ _EXPORTS = Exports(
     {
         "arrays": ("Arrays", "channel_statistics"),
         "augmentation.spec": (
-            *("AugmentationSpec", "ContrastStretch", "Flip", "GaussianNoise", "MedianFilter", "Mixup", "PadCrop"),
-            *("RandomErasing", "Rotation"),
+            *("AlternatingFlip", "AugmentationSpec", "ColorJitter", "ContrastStretch", "CutMix", "Cutout", "Flip"),
+            *("GaussianNoise", "MedianFilter", "Mixup", "PadCrop", "RandAugment", "RandomErasing", "Rotation"),
+            *("Translate", "TrivialAugment"),
         ),
         "augmentation.base": ("Augmentation", "Normalization"),
         "batches": ("Batches",),

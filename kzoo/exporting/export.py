@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kzoo._version import __version__
+from kzoo.backend import quiet_import
 from kzoo.checks import is_whole
 from kzoo.data.labels import texts
 from kzoo.data.pixels import range_hint, whole_pixels
@@ -173,8 +174,8 @@ def _check_options(
         raise unknown("outputs", outputs, interface.OUTPUTS)
     if quantize not in (None, INT8, INT8_ONLY):
         raise unknown("quantize", quantize, [INT8, INT8_ONLY])
-    if opset is not None and not is_whole(opset, LOWEST_OPSET):
-        raise InputError(f"opset={opset!r}: an integer of {LOWEST_OPSET} or more is needed")
+    if opset is not None and not (is_whole(opset, LOWEST_OPSET) and opset <= _highest_opset()):
+        raise InputError(f"opset={opset!r}: an integer from {LOWEST_OPSET} to {_highest_opset()} is needed")
 
     # Then check its combination with the others and with the format.
     if quantize is not None and file_format.name != "litert":
@@ -188,6 +189,14 @@ def _check_options(
             f"format {file_format.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
             "(format 'keras' needs none)"
         )
+
+
+def _highest_opset() -> int:
+    """The newest version of ONNX's operators that tf2onnx writes."""
+    with quiet_import():
+        from tf2onnx.constants import OPSET_TO_IR_VERSION
+
+    return int(max(OPSET_TO_IR_VERSION))
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

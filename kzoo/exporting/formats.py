@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversio
     with quiet_import():
         from kzoo.exporting import onnx_operators  # noqa: F401  adds operators that tf2onnx lacks
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _groups_uncompiled(model):
         warnings.simplefilter("ignore", FutureWarning)  # Keras uses a name that NumPy deprecates
         model.export(path, format="onnx", verbose=False, input_signature=_signature(model), **options)
     made = onnx.load(path)
@@ -81,6 +83,28 @@ def _onnx(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversio
     onnx.helper.set_model_props(made, as_properties(metadata))
     onnx.checker.check_model(made)
     onnx.save(made, path)
+
+
+@contextlib.contextmanager
+def _groups_uncompiled(model: keras.Model) -> Iterator[None]:
+    """Let convolutions in groups be plain operations: Keras compiles them with XLA, which tf2onnx cannot read."""
+    import tensorflow as tf
+
+    convolutions = (layer for layer in inner_layers(model) if isinstance(layer, keras.layers.Conv2D))
+    layers = [layer for layer in convolutions if layer.groups > 1 and layer.data_format == "channels_last"]
+    for layer in layers:
+        layer.convolution_op = functools.partial(
+            tf.nn.convolution,
+            strides=list(layer.strides),
+            padding=layer.padding.upper(),
+            data_format="NHWC",
+            dilations=list(layer.dilation_rate),
+        )
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.convolution_op
 
 
 def _litert(model: keras.Model, path: Path, metadata: Mapping[str, Any], conversion: Conversion) -> None:

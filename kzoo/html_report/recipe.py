@@ -12,6 +12,7 @@ from kzoo.recipes import get_recipe
 from kzoo.recipes.nested import flat, flat_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import write
+from kzoo.studies.run_comparison import whole
 
 HIDDEN = ("name", "schema_version")
 
@@ -36,7 +37,7 @@ def base_of(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def changes_table(fields: Mapping[str, Any]) -> Table:
     """The fields in which a recipe differs from the default of its model's family."""
     name, base = base_of(fields)
-    ours, theirs = flat_recipe(fields), flat_recipe(base)
+    ours, theirs = flat_recipe(whole(fields)), flat_recipe(base)
     rows = [
         (key, write(ours[key]) if key in ours else "–", write(theirs[key]) if key in theirs else "–")
         for key in dict.fromkeys([*ours, *theirs])

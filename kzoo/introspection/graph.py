@@ -50,6 +50,8 @@ def calls(model: keras.Model) -> list[Call]:
     Raises:
         InputError: the model has no fixed graph: it is an unbuilt Sequential, or a subclass with a custom `call`.
     """
+    if isinstance(model, str):
+        raise InputError(f"model {model!r} is a text: give a model, such as kzoo.create_model({model!r})")
     graph = _graph(model)
     if graph is None:
         kind = "is a Sequential without an input shape" if isinstance(model, keras.Sequential) else "has no fixed graph"

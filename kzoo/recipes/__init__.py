@@ -32,6 +32,9 @@ def register_recipe(recipe: Recipe) -> Recipe:
     Returns:
         The recipe, so that one statement can define and register it.
 
+    Raises:
+        InputError: the name has no slash, or another recipe has it.
+
     Example:
         >>> kzoo.register_recipe(kzoo.get_recipe("rescue/bn").derive("mine/short", epochs=5)).epochs
         5

@@ -171,8 +171,24 @@ def _same_base(study: Study, entry: Entry, name: str) -> bool:
 
 def label(changes: Mapping[str, Any]) -> str:
     """A budget as one line, e.g. ``epochs=15, train_size=10000``; ``full`` without changes."""
+    changes = _without_other_forms(changes)
     keys = sorted(changes, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key))
     return ", ".join(f"{key}={_short(changes[key])}" for key in keys) or FULL
+
+
+def _without_other_forms(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes without the form that a setting had before: None instead of its parts, or parts instead of None.
+
+    A setting that is turned on leaves the key of the setting itself, one that is turned off those of its parts.
+    """
+    kept = dict(changes)
+    for key in changes:
+        parts = [part for part in changes if part.startswith(f"{key}.")]
+        if parts and any(changes[part] is not None for part in parts):
+            del kept[key]
+        else:
+            kept = {part: value for part, value in kept.items() if part not in parts}
+    return kept
 
 
 def _short(value: Any) -> str:

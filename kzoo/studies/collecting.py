@@ -42,17 +42,25 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
         f"not copied: {error}" if isinstance(error, Differs) else f"copied, and {NOT_COMPARED}: {error}"
         for error in problems.values()
     ]
-    new = [_keep(study, file, results) for file in files if not isinstance(problems.get(file.digest), Differs)]
+    new = []
+    for file in files:
+        if isinstance(problems.get(file.digest), Differs):
+            continue
+        path = _path(study, file, results)
+        if path.exists():
+            lines.append(f"not copied: run {str(file.path.parent)!r}, because file {str(path)!r} exists")
+            continue
+        make_directory(path.parent)
+        write_text(path, public(file.record).to_json())
+        new.append(path)
     if new:
         add_sums(results, new)
     return new, [*records.problems, *lines]
 
 
-def _keep(study: Study, file: RecordFile, results: Path) -> Path:
+def _path(study: Study, file: RecordFile, results: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", file.recipe.name.removeprefix(f"{study.name}/"))
-    path = make_directory(results / study.name) / f"{name}-{file.record.digest}.json"
-    write_text(path, public(file.record).to_json())
-    return path
+    return results / study.name / f"{name}-{file.record.digest}.json"
 
 
 def add_sums(results: Path, paths: list[Path]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from kzoo.training.records import RunRecord, read_result
 RUNS, RESULTS = Path("runs"), Path("results")
 EPOCH_TIME = "epoch_time"
 """Directory in `results/` with the output of benchmarks/epoch_time.py, one file for each study."""
+RESERVED = (INVARIANCE, EPOCH_TIME)
+"""Directories of other measurements, so no names of studies."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,21 +105,23 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
     return RecordFiles(tuple(files.values()), ratios, tuple(problems), invariance)
 
 
-def _paths(directory: Path) -> Iterable[Path]:
-    """The files of records in a directory of one run, of runs, or of committed records."""
-    if (directory / "result.json").is_file():
-        return [directory / "result.json"]
-    runs = sorted(directory.glob("*/result.json"))
-    if runs or next(directory.glob("*/recipe.json"), None) is not None:
-        return runs
+def _paths(directory: Path) -> Iterator[Path]:
+    """The files of records below a directory: those of runs, at any depth, and committed ones.
 
-    # Committed records, or folders of runs; in a run's directory, only result.json is a record.
-    paths = [
-        path
-        for path in sorted(directory.glob("**/*.json"))
-        if path.name == "result.json" or not (path.parent / "recipe.json").exists()
-    ]
-    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(directory).parts)]
+    In a run's directory, only ``result.json`` is a record. What begins with a dot is left out.
+    """
+    seen: set[str] = set()
+    for folder, names, files in os.walk(directory, followlinks=True):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        resolved = os.path.realpath(folder)
+        if resolved in seen:  # links may lead back
+            names.clear()
+            continue
+        seen.add(resolved)
+        if "result.json" in files or "recipe.json" in files:
+            names.clear()
+            files = [name for name in files if name == "result.json"]
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".json") and not name.startswith("."))
 
 
 def read(path: Path) -> RecordFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from kzoo import notebook
 from kzoo.errors import InputError
 from kzoo.recipes.nested import flat_recipe
+from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import write
 from kzoo.studies import metrics
 from kzoo.training.finding import check_run
@@ -34,6 +35,17 @@ METRICS = (
 )
 
 
+def whole(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's recipe with the fields that recipes did not have yet when the record was written, at their defaults.
+
+    A recipe with a part that is not registered here is returned as it is.
+    """
+    try:
+        return Recipe.from_json(json.dumps(fields)).model_dump(mode="json")
+    except InputError:
+        return dict(fields)
+
+
 @dataclass(frozen=True)
 class RunComparison:
     """Finished runs side by side.
@@ -50,12 +62,12 @@ class RunComparison:
 
     def differences(self) -> list[tuple[str, ...]]:
         """The recipe fields in which the runs differ: the field, then its value in each run."""
-        recipes = [flat_recipe(record.recipe) for record in self.records]
+        recipes = [flat_recipe(whole(record.recipe)) for record in self.records]
         rows = []
         for field in dict.fromkeys(key for recipe in recipes for key in recipe):
-            values = [write(recipe[field]) if field in recipe else "-" for recipe in recipes]
+            values = [json.dumps(recipe[field], sort_keys=True) if field in recipe else "" for recipe in recipes]
             if field not in LEFT_OUT and len(set(values)) > 1:
-                rows.append((field, *values))
+                rows.append((field, *(write(recipe[field]) if field in recipe else "-" for recipe in recipes)))
         return rows
 
     def results(self) -> list[tuple[str, ...]]:
@@ -79,7 +91,7 @@ class RunComparison:
         ]
         if len({record.data["fingerprint"] for record in self.records}) > 1:
             notes.append("The runs are on different data: their accuracies cannot be compared.")
-        elif len({str(record.recipe.get("split")) + str(record.sizes.get("test")) for record in self.records}) > 1:
+        elif len({(str(whole(r.recipe).get("split")), r.sizes.get("test")) for r in self.records}) > 1:
             notes.append("The runs hold out different images: small differences between their accuracies mean nothing.")
         notes += [
             f"The code of model {name!r} changed between the runs: it is not the same network in all of them."

@@ -210,7 +210,14 @@ def run_tasks(
     if refused:
         raise InputError("; ".join(f"{', '.join(names)}: {text}" for text, names in refused.items()))
     ended = ((task, *states[task.digest]) for task in tasks)
-    return [dataclasses.replace(task, status=status, reason=reason) for task, status, reason in ended]
+    return [_ended(task, status, reason) for task, status, reason in ended]
+
+
+def _ended(task: Task, status: Status, reason: str) -> Task:
+    """A task with its last status, and with its record if this call wrote one."""
+    written = task.directory / "result.json"
+    record = task.record or (written if written.is_file() else None)
+    return dataclasses.replace(task, status=status, reason=reason, record=record)
 
 
 def _train(

@@ -11,6 +11,7 @@ from kzoo.errors import InputError
 from kzoo.recipes import get_recipe
 from kzoo.recipes.schema import Recipe
 from kzoo.studies import metrics
+from kzoo.studies.record_files import RESERVED
 
 if TYPE_CHECKING:
     from kzoo.studies.records import BudgetRecords
@@ -148,9 +149,11 @@ class Study:
         """Check that labels are unique and that all labels and metrics exist.
 
         Raises:
-            InputError: a check fails, or there are no entries; the message names the study.
+            InputError: a check fails, or there are no entries, or the name is reserved; the message names the study.
         """
         what = f"study {self.name!r}"
+        if self.name in RESERVED:
+            raise InputError(f"{what}: the directories {' and '.join(RESERVED)} of results hold other measurements")
         if not self.entries:
             raise InputError(f"{what} has no entries")
 

@@ -32,9 +32,8 @@ def check_run(directory: str | Path) -> Path:
     path = user_path(directory)
     if (path / "recipe.json").is_file():
         return path
-    why = (
-        "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else "there is no such directory"
-    )
+    absent = "there is no such file" if path.suffix == ".json" else "there is no such directory"
+    why = "it has no recipe.json" if path.is_dir() else "it is a file" if path.exists() else absent
     raise InputError(f"{str(directory)!r} is not a run: {why}{_as_keras(path)}{_meant(path, str(directory))}")
 
 

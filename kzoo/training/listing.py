@@ -135,7 +135,10 @@ def summary(directory: Path) -> RunSummary:
         state = "finished" if record.status == "completed" else "failed"
         history, epochs = record.history, record.epochs
         best, test = (None if score is None else score.accuracy for score in (record.best, record.test))
-        started = [datetime.datetime.fromisoformat(segment.started) for segment in record.segments]
+        # The segments of a run that this one extends are among its own.
+        first = record.extends["epochs"] if record.extends else 0
+        own = [segment for segment in record.segments if segment.first_epoch > first] or record.segments
+        started = [datetime.datetime.fromisoformat(segment.started) for segment in own]
     else:
         started = []
         history = read_history(directory)

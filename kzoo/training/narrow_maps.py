@@ -44,7 +44,7 @@ def is_slow(layer: Any) -> bool:
 
 def side_by_side(layer: keras.layers.Conv2D) -> keras.layers.Conv2D:
     """A stand-in for a built convolution: the same variables, computed by `convolution` (TensorFlow only)."""
-    stand_in = _layer_class().from_config(layer.get_config())
+    stand_in = _layer_class()(**layer.get_config())
     stand_in.trainable = layer.trainable
     for name in ("_kernel", "bias"):
         setattr(stand_in, name, getattr(layer, name))
@@ -60,6 +60,8 @@ def _layer_class() -> type[keras.layers.Conv2D]:
     stock = keras.layers.Conv2D
 
     class Conv2D(stock):  # type: ignore[misc, valid-type]
+        from_config = stock.from_config  # copies are stock layers, with variables of their own
+
         def build(self, input_shape: Any) -> None:
             """Do nothing: the variables are another layer's."""
 

@@ -163,7 +163,7 @@ def _described(run: Run, tag: str, content: bytes, dtype: Literal["float32", "fl
         mean=statistics and tuple(statistics[0]),
         std=statistics and tuple(statistics[1]),
         outline=outline(run.model),
-        parameters=result.parameters,
+        parameters=result.all_parameters or result.parameters,
         dtype=dtype,
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,25 @@ class SeedRuns(list[Run]):
         return notebook.table(self.header(), self.rows())
 
 
+def _own_callbacks(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the callbacks for one run: what they remember of it must not reach the next."""
+    callbacks = options.get("callbacks")
+    if not callbacks:
+        return {}
+    try:
+        return {"callbacks": copy.deepcopy(callbacks)}
+    except Exception as error:
+        raise InputError(f"callbacks cannot be copied, one for each seed ({error}): call kzoo.train per seed") from None
+
+
 def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequence[int], **options: Any) -> SeedRuns:
     """Train a recipe once for each seed, one after the other; finished runs are not trained again.
 
     Args:
         recipe: as for `train`.
         seeds: of initial weights, order, augmentation and dropout; the split has a separate seed and does not change.
-        **options: as for `train`, except `seed` and `directory`, which names one run.
+        **options: as for `train`, except `seed` and `directory`, which names one run. Each run gets copies of the
+            callbacks, because they may remember things.
 
     Raises:
         InputError: a seed occurs twice, there are no seeds, or the recipe cannot be used.
@@ -104,7 +117,7 @@ def train_seeds(recipe: str | Path | Recipe | Callable[..., Any], seeds: Sequenc
     done, failed = [], {}
     for seed in seeds:
         try:
-            done.append(train(base, **{**options, "seed": seed}))
+            done.append(train(base, **{**options, "seed": seed, **_own_callbacks(options)}))
         except RunFailed as error:
             failed[seed] = str(error)
     if failed:

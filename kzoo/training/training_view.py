@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from kzoo.introspection.graph import has_graph
+from kzoo.introspection.graph import has_graph, input_structure
 from kzoo.introspection.outputs import class_outputs
 from kzoo.training.narrow_maps import is_slow, side_by_side
 
@@ -46,7 +46,9 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     fusable = has_graph(model) and not nested and keras.backend.backend() == "tensorflow"
     if not fusable or not any(map(_can_be_fused, model.layers)):
         return target, logits
-    view = keras.models.clone_model(keras.Model(target.input, target.outputs[0]), clone_function=_fused_or_same)
+    view = keras.models.clone_model(
+        keras.Model(input_structure(target), target.outputs[0]), clone_function=_fused_or_same
+    )
     view.name = model.name
     return view, logits
 
@@ -77,7 +79,7 @@ def _fused_or_same(layer: Any) -> Any:
     if _is_fusable_batch_norm(layer):
         return fused(layer)
     if _is_fusable_activation(layer):
-        return _activation_class().from_config(layer.get_config())
+        return _activation_class()(**layer.get_config())
     if is_slow(layer):
         return side_by_side(layer)
     return layer
@@ -105,6 +107,8 @@ def _fused_class() -> type:
     stock = keras.layers.BatchNormalization
 
     class BatchNormalization(stock):  # type: ignore[misc, valid-type]
+        from_config = stock.from_config  # copies are stock layers, with variables of their own
+
         def build(self, input_shape: Any) -> None:
             """Do nothing: the variables are another layer's."""
 
@@ -143,6 +147,8 @@ def _activation_class() -> type[keras.layers.Activation]:
     stock = keras.layers.Activation
 
     class Activation(stock):  # type: ignore[misc, valid-type]
+        from_config = stock.from_config
+
         def call(self, inputs: Any, training: bool | None = None) -> Any:
             one_pass = training or self.compute_dtype in SHORT
             return compiled(self.activation)(inputs) if one_pass else super().call(inputs)

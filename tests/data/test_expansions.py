@@ -13,6 +13,11 @@ from kzoo.errors import InputError
 LABELS = np.arange(12) % 5
 
 
+def test_each_image_needs_a_label():
+    with pytest.raises(InputError, match="one label for each image, not 3 images and 2 labels"):
+        expand(np.zeros((3, 4, 4, 1), np.uint8), np.zeros(2, int), ("mirror",))
+
+
 def test_the_reports_four_times_the_data(photos: np.ndarray) -> None:
     images, labels = expand(photos, LABELS, ("mirror", "contrast", "median"))
     assert images.shape == (48, 7, 6, 3)

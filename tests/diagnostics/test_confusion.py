@@ -82,7 +82,7 @@ def test_confident_mistakes():
     [
         ([0, 1], [0], None, "one label for each is needed"),
         ([], [], None, "need"),
-        ([0, 5], [0, 1], ["a", "b"], "labels must lie in 0 to 2 - 1"),
+        ([0, 5], [0, 1], ["a", "b"], "labels must lie in 0 to 1, not 0 to 5"),
         ([0.5, 1], [0, 1], None, "integers"),
         ([0, -1], [0, 1], None, "lie in"),
         ([0, 1], np.eye(2), ["a"], "1 class names"),

@@ -44,6 +44,15 @@ def test_healthy_run(run, command):
         assert (code, err) == (2, "error: a run has its own recipe: leave --recipe and --set out\n")
 
 
+def test_runs_and_sets_have_their_own_dataset(run):
+    with pytest.raises(InputError, match=r"run '.*' has its own recipe and dataset: leave dataset out"):
+        kzoo.doctor(run, dataset="digits")
+    with pytest.raises(
+        InputError, match="weight set 'lenet1-max:emnist' has its own recipe and dataset: leave recipe out"
+    ):
+        kzoo.doctor("lenet1-max:emnist", recipe="vgg08")
+
+
 def test_file_with_a_dataset(run, command):
     run.model.save("trained.keras")
     diagnosis = kzoo.doctor("trained.keras", dataset="digits")

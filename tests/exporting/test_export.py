@@ -144,13 +144,30 @@ def test_int8_is_calibrated_smaller_and_nearly_as_accurate(run):
 
 
 @on_tensorflow
+def test_convolutions_in_groups_are_exported():
+    pytest.importorskip("onnx")
+    keras.utils.set_random_seed(6)
+    layers = keras.layers
+    image = keras.Input((9, 8, 6))
+    x = layers.Conv2D(9, 3, groups=3, strides=2, padding="same", activation="relu")(image)
+    x = layers.Conv2D(6, (2, 1), groups=3, dilation_rate=2, use_bias=False)(x)
+    net = keras.Model(image, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(4, 9, 8, 6)).astype("float32")
+    expected = net.predict(images, verbose=0)
+    export(net, "groups.onnx")
+    np.testing.assert_allclose(Exported("groups.onnx")(images), expected, atol=1e-6)
+    np.testing.assert_array_equal(net.predict(images, verbose=0), expected)  # the model itself is as before
+
+
+@on_tensorflow
 def test_opset_is_the_files_and_its_outputs_are_the_models(model, command):
     onnx = pytest.importorskip("onnx")
     x = images(model, 5)
     export(model, "net.onnx", opset=9)
     before = Path("net.onnx").read_bytes()
-    with pytest.raises(RunFailed, match=r"cannot be converted to onnx: .*Opset 99 is not supported"):
-        export(model, "net.onnx", opset=99, overwrite=True)
+    for opset in (6, 19, True):
+        with pytest.raises(InputError, match=f"opset={opset}: an integer from 7 to 18 is needed"):
+            export(model, "net.onnx", opset=opset, overwrite=True)
     assert Path("net.onnx").read_bytes() == before
     export(model, "net.keras")
     code, _, errors = command("export", "net.keras", "--to", "litert", "--opset", "13")
@@ -341,7 +358,7 @@ BAD = [
     (("net.tflite",), {"opset": 13}, "opset=13: only format 'onnx'"),
     (("net",), {"format": "savedmodel", "opset": 13}, "opset=13: only format 'onnx'"),
     (("net.keras",), {"opset": 13}, "opset=13: only format 'onnx'"),
-    (("net.onnx",), {"opset": 6}, "opset=6: an integer of 7 or more"),
+    (("net.onnx",), {"opset": 6}, "opset=6: an integer from 7 to 18 is needed"),
     (("net.onnx",), {"opset": "13"}, "opset='13': an integer"),
     (("net.onnx",), {"opset": True}, "opset=True: an integer"),
     (("net.tflite",), {"quantize": "int8", "calibration": np.zeros((4, 9, 8, 3))}, "calibration of shape"),

@@ -192,6 +192,8 @@ def test_models_without_a_graph():
         def call(self, x):
             return x
 
+    with pytest.raises(InputError, match=r"'vgg08' is a text: give a model, such as kzoo\.create_model\('vgg08'\)"):
+        layer_table("vgg08")
     with pytest.raises(InputError, match="no fixed graph"):
         layer_table(Custom())
 

@@ -23,6 +23,13 @@ BN = RESCUE.entry("BN")
         ({"augmentation": [{"kind": "flip"}]}, "augmentation=flip"),
         ({"augmentation": [{"kind": "flip", "vertical": 0.5}]}, "augmentation=flip(vertical=0.5)"),
         ({"augmentation": []}, "augmentation=none"),
+        # a setting that is turned on or off is named once
+        (
+            {"early_stop.patience": 2},
+            "early_stop.min_delta=0.0, early_stop.monitor=val_accuracy, early_stop.patience=2",
+        ),
+        ({"class_weights.bee": 2}, "class_weights.bee=2.0"),
+        ({"normalization": {"mean": [0.5], "std": [0.25]}}, "normalization.mean=0.5, normalization.std=0.25"),
     ],
 )
 def test_a_budget_is_what_was_changed(changes, expected):
@@ -31,6 +38,20 @@ def test_a_budget_is_what_was_changed(changes, expected):
     assert label(difference) == expected
     others = [entry for entry in RESCUE.entries if entry is not BN]
     assert [budget(RESCUE, entry, recipe) for entry in others] == [None] * 4
+
+
+def test_a_setting_that_is_turned_off_is_named_once():
+    study = Study(
+        "t", "ours", "Which?", (Entry(get_recipe("rescue/bn").derive("t/a", early_stop={"patience": 3}), "a"),)
+    )
+    changed = study.entries[0].recipe.override(early_stop=None).resolved()
+    assert label(budget(study, study.entries[0], changed)) == "early_stop=none"
+
+
+@pytest.mark.parametrize("name", ["invariance", "epoch_time"])
+def test_names_of_other_measurements_are_no_names_of_studies(name):
+    with pytest.raises(InputError, match=f"study '{name}': the directories invariance and epoch_time of results"):
+        Study(name, "ours", "Which?", (Entry(get_recipe("rescue/bn"), "a"),))
 
 
 def test_content_counts_not_the_name():

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import re
@@ -168,6 +169,33 @@ def test_records_of_runs_in_a_directory_below(made, keep):
     assert ([file.path for file in records.files], records.problems) == ([path], ())
     with pytest.raises(InputError, match=r"result\.json' is a file: give its directory"):
         read_records([path])
+
+
+def test_runs_beside_other_records_hide_none_of_them(made, keep):
+    committed = [keep(made(get_recipe("rescue/bn").override(seed=seed), 0.6), RESULTS / "rescue") for seed in range(3)]
+    deep = keep(made(get_recipe("rescue/bn").override(seed=3), 0.6), RESULTS / "machine2" / "runs")
+    beside = keep(made(get_recipe("rescue/bn").override(seed=4), 0.6), RUNS)
+    beside.parent.rename(RESULTS / "copied")
+    begun = RESULTS / "begun"
+    begun.mkdir()
+    for name in ("recipe.json", "structure.json"):
+        (begun / name).write_text("{}")
+    (RESULTS / "linked").symlink_to(RESULTS.resolve(), target_is_directory=True)
+    files = read_records([RESULTS])
+    assert sorted(file.path for file in files.files) == sorted([*committed, deep, RESULTS / "copied" / "result.json"])
+    assert files.problems == ()
+
+
+def test_collecting_writes_over_no_file(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
+    (new,), _ = collect(RESCUE, RUNS, RESULTS)
+    new.write_text("{}")  # not a record, so its run counts as not collected
+    (RESULTS / "SHA256SUMS").unlink()
+    (RESULTS / "SHA256SUMS").write_text(f"{hashlib.sha256(b'{}').hexdigest()}  {new.relative_to(RESULTS)}\n")
+    copied, problems = collect(RESCUE, RUNS, RESULTS)
+    assert copied == []
+    assert f"because file {str(new)!r} exists" in problems[-1]
+    assert new.read_text() == "{}"
 
 
 @pytest.mark.timeout(60)  # columns that never fit must not be tried forever

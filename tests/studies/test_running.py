@@ -42,6 +42,13 @@ def digests():
     return {path.parent.name: path.stat().st_mtime_ns for path in RUNS.glob("*/result.json")}
 
 
+def test_trained_tasks_have_their_records():
+    tasks = run_study(TINY)
+    assert [task.status for task in tasks] == ["recorded", "recorded"]
+    assert [task.record for task in tasks] == [task.directory / "result.json" for task in tasks]
+    assert [task.record for task in run_study(TINY)] == [task.record for task in tasks]
+
+
 def test_entries_of_one_identity_share_their_runs():
     same = Study("twice", "ours", "Which?", (*TINY.entries, Entry(SMALL.derive("t/again"), "again")))
     tasks = plan(same, seeds=[0, 1])

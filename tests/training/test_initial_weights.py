@@ -1,5 +1,6 @@
 """Initial weights of runs, in any form: they fit the network, or are refused."""
 
+import json
 import shutil
 import sys
 import warnings
@@ -144,6 +145,11 @@ def test_frozen_layers_are_counted_and_the_card_names_the_weights(source, tmp_pa
     card = (save_weights_set(run, tmp_path / "set") / "README.md").read_text()
     assert f"Training started from the weights `{source.directory.name}`" in card
     assert f"{run.result.parameters:,} of its {run.result.all_parameters:,} parameters were trained" in card
+    assert f"{run.result.all_parameters:,} parameters" in card
+    assert f"{run.result.parameters:,} parameters" not in card
+    assert "fine-tuned on one dataset" in card
+    about = json.loads((tmp_path / "set" / "set.json").read_text())
+    assert about["parameters"] == run.result.all_parameters
     assert "license" not in card
 
 

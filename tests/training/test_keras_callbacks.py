@@ -32,6 +32,31 @@ def test_model_checkpoint_saves_the_model_of_the_run_with_averaged_weights(ema):
     np.testing.assert_allclose(expected.sum(axis=1), 1, rtol=1e-5)
 
 
+class Copies(keras.callbacks.Callback):
+    """Keeps a copy of the model that is trained, as averages of weights and snapshots are written."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.copy = keras.models.clone_model(self.model)
+        self.copy.set_weights(self.model.get_weights())
+        self.weights = self.model.get_weights()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "l2": 0.01, "ema": 0.9},
+        {"optimizer": "muon", "schedule": "linear", "rate_multipliers": {"*/kernel": 0.5}},
+        {"precision": "mixed_float16", "lookahead": {}},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:optimizer.sgd_rate")
+def test_callbacks_can_copy_the_trained_model(changes):
+    copies = Copies()
+    train(copies, **changes)
+    for ours, theirs in zip(copies.copy.get_weights(), copies.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_model_checkpoint_within_epochs_saves_current_averaged_weights(ema):
     """The last step of the run is saved: the file has the weights at its end."""

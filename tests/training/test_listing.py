@@ -5,13 +5,15 @@ import json
 import statistics
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 import kzoo
+from kzoo.html_report.recipe import changes_table
 from kzoo.recipes import get_recipe
 from kzoo.studies.run_comparison import compare
-from kzoo.training.listing import runs
+from kzoo.training.listing import runs, summary
 from tests.html_report.conftest import full
 from tests.studies.conftest import make
 
@@ -135,6 +137,39 @@ def test_compared_runs_show_what_differs(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.representative
+def test_records_from_before_a_field_do_not_differ_in_it(tmp_path):
+    late = get_recipe("rescue/bn").override(seed=1)
+    early = make(get_recipe("rescue/bn"), 0.5)
+    old = {name: value for name, value in early.recipe.items() if name not in ("ties", "tta", "warmup_epochs")}
+    old["split"] = {name: value for name, value in old["split"].items() if name != "stratified"}
+    put(tmp_path / "early", early.model_copy(update={"recipe": {**old, "schema_version": 1}}))
+    put(tmp_path / "late", make(late, 0.5))
+    comparison = compare(tmp_path / "early", tmp_path / "late")
+    assert comparison.differences() == [("seed", "0", "1")]
+    assert comparison.notes() == []
+    fields = [row[0] for row in changes_table({**old, "epochs": 7}).rows]
+    assert "epochs" in fields
+    assert not {"ties", "tta", "warmup_epochs", "split.stratified"} & set(fields)
+
+
+def test_values_of_other_kinds_differ(tmp_path):
+    for name, classes in (("names", ["1", "2"]), ("indices", [1, 2])):
+        put(tmp_path / name, make(get_recipe("rescue/bn").override(class_names=classes), 0.5))
+    assert compare(tmp_path / "names", tmp_path / "indices").differences() == [("class_names", "1, 2", "1, 2")]
+
+
+def test_an_extended_run_began_when_it_was_extended(tmp_path):
+    record = full(get_recipe("rescue/vgg38"))
+    segment = record.segments[0]
+    parts = [
+        segment.model_copy(update={"started": f"2025-0{month}-01T00:00:00+00:00", "first_epoch": first})
+        for month, first in ((1, 1), (2, 3), (3, 4))
+    ]
+    extended = record.model_copy(update={"segments": parts, "extends": {"name": "x", "digest": "y", "epochs": 2}})
+    assert summary(put(tmp_path / "extended", extended)).when.month == 2
+    assert summary(put(tmp_path / "whole", record.model_copy(update={"segments": parts}))).when.month == 1
+
+
 def test_comparison_command_and_page(three, command, tmp_path):
     # Drawing takes long, so the records have gradients only from before training.
     flow = {**full().gradient_flow, "epochs": [0], "gradients": [[1e-6, 1e-4, 1e-2]], "update_ratio": [[None] * 3]}
@@ -207,6 +242,25 @@ def test_seeds_give_mean_and_deviation(command):
     for words in (("--seeds", "0,1", "--seed", 3), ("--seeds", "0,0"), ("--seeds", "0,1", "--directory", "here")):
         code, _, errors = command("train", "mlp", *small, *words)
         assert (code, errors.count("\n")) == (2, 1), words
+
+
+class Remembers(keras.callbacks.Callback):
+    """Counts epochs, and ends training after the second that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen += 1
+        self.model.stop_training = self.seen >= 2
+
+
+def test_what_a_callback_remembers_of_one_seed_does_not_reach_the_next():
+    own = Remembers()
+    options = {"dataset": "digits", "train_size": 40, "epochs": 3, "progress": False, "callbacks": [own]}
+    assert [run.result.epochs for run in kzoo.train_seeds("mlp", [0, 1], **options)] == [2, 2]
+    assert own.seen == 0
 
 
 def test_other_seeds_train_after_one_fails():

@@ -95,6 +95,27 @@ def test_frozen_batch_norm_trains_the_layers_below_as_stock_keras_would():
         assert np.array_equal(ours, at_start[path]) == (path in frozen)
 
 
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_a_sequential_with_batch_norm_is_trained(activation):
+    parts = [keras.Input((16, 16, 3)), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization()]
+    parts += [keras.layers.Activation("gelu"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4, activation)]
+    model = keras.Sequential(parts)
+    view, logits = training_view(model)
+    view.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=logits))
+    before = model.get_weights()
+    view.train_on_batch(IMAGES, LABELS)
+    assert all(np.abs(a - b).max() > 0 for a, b in zip(model.get_weights(), before, strict=True) if a.size > 8)
+
+
+def test_a_copy_of_the_view_is_a_model_of_stock_layers_with_the_same_weights():
+    view, _ = training_view(network("gelu"))
+    copy = keras.models.clone_model(view)
+    copy.set_weights(view.get_weights())
+    np.testing.assert_allclose(copy.predict(IMAGES, verbose=0), view.predict(IMAGES, verbose=0), atol=1e-6)
+    assert {type(layer).__module__ for layer in copy.layers} == {type(layer).__module__ for layer in network().layers}
+    assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in copy.layers)
+
+
 def test_what_saves_the_view_saves_stock_layers(tmp_path):
     model = network()
     view, _ = training_view(model)

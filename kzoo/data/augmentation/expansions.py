@@ -40,8 +40,10 @@ def expand(images: np.ndarray, labels: np.ndarray, expansions: Sequence[str]) ->
         Images (K * N, H, W, C) and labels (K * N,): the originals first, then copy after copy in the same order.
 
     Raises:
-        InputError: an unknown expansion, or one named twice.
+        InputError: an unknown expansion, or one named twice, or not one label for each image.
     """
+    if len(images) != len(labels):
+        raise InputError(f"expand needs one label for each image, not {len(images)} images and {len(labels)} labels")
     for name in expansions:
         if name not in CHANGES:
             raise unknown("expansion", name, EXPANSIONS)

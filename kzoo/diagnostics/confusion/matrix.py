@@ -186,11 +186,9 @@ def check_labels(labels: np.ndarray, classes: int | None, predicted: np.ndarray)
     for name, values in (("labels", labels), ("predicted", predicted)):
         if values.ndim == 1 and not np.issubdtype(values.dtype, np.integer):
             raise InputError(f"{name} must be integers, not {values.dtype}")
-        limit = classes if classes is not None else np.inf
+        limit, last = (np.inf, "classes - 1") if classes is None else (classes, classes - 1)
         if values.ndim == 1 and (values.min() < 0 or values.max() >= limit):
-            raise InputError(
-                f"{name} must lie in 0 to {classes or 'classes'} - 1, not {values.min()} to {values.max()}"
-            )
+            raise InputError(f"{name} must lie in 0 to {last}, not {values.min()} to {values.max()}")
 
 
 def confident_mistakes(labels: Any, probabilities: Any, top: int = 25) -> list[Mistake]:

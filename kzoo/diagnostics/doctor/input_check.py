@@ -54,11 +54,15 @@ def admit(
     chosen_recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(target, str | Path):
         target = type(target)(os.path.expanduser(target))
+    asked = target
     if isinstance(target, str | Path) and ((Path(target) / "recipe.json").is_file() or names_set(str(target))):
         target = open_run(target)
     if isinstance(target, Run):
         if dataset is not None or chosen_recipe is not None:
-            raise InputError("a run has its own recipe and dataset: leave recipe and dataset out")
+            name = str(getattr(asked, "directory", asked))
+            what = "weight set" if names_set(name) else "run"
+            given = " and ".join(key for key, value in (("recipe", recipe), ("dataset", dataset)) if value is not None)
+            raise InputError(f"{what} {name!r} has its own recipe and dataset: leave {given} out")
         subject = _of_run(target, data_dir, seed, custom_images=images is not None)
     elif isinstance(target, keras.Model):
         subject = _of_model(f"model {target.name!r}", target, chosen_recipe, dataset, data_dir, seed)

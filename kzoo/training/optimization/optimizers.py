@@ -20,6 +20,9 @@ from kzoo.training.optimization.multipliers import Multipliers
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.schedules import rates_by_step
 
+# Callbacks may copy the compiled model, and Keras then copies its optimizer.
+_registered = keras.saving.register_keras_serializable("kzoo")
+
 
 @functools.cache
 def coupled(base: type) -> type:
@@ -125,9 +128,10 @@ def coupled(base: type) -> type:
             return {**super().get_config(), "l1": self.l1, "l2": self.l2}
 
     Coupled.__name__ = f"Coupled{base.__name__}"
-    return Coupled
+    return _registered(Coupled)
 
 
+@_registered
 class ByStep(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate for every step, known in advance; `kzoo.training.optimization.schedules` computes them.
 
