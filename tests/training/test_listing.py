@@ -135,14 +135,13 @@ def test_compared_runs_show_what_differs(tmp_path):
             compare(*given)
 
 
-@pytest.mark.slow
-@pytest.mark.representative
 def test_records_from_before_a_field_do_not_differ_in_it(tmp_path):
     late = get_recipe("rescue/bn").override(seed=1)
     early = make(get_recipe("rescue/bn"), 0.5)
     old = {name: value for name, value in early.recipe.items() if name not in ("ties", "tta", "warmup_epochs")}
     old["split"] = {name: value for name, value in old["split"].items() if name != "stratified"}
-    put(tmp_path / "early", early.model_copy(update={"recipe": {**old, "schema_version": 1}}))
+    old["schema_version"] = 1
+    put(tmp_path / "early", early.model_copy(update={"recipe": old}))
     put(tmp_path / "late", make(late, 0.5))
     comparison = compare(tmp_path / "early", tmp_path / "late")
     assert comparison.differences() == [("seed", "0", "1")]
@@ -170,6 +169,8 @@ def test_an_extended_run_began_when_it_was_extended(tmp_path):
     assert summary(put(tmp_path / "whole", record.model_copy(update={"segments": parts}))).when.month == 1
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_comparison_command_and_page(three, command, tmp_path):
     # Drawing takes long, so the records have gradients only from before training.
     flow = {**full().gradient_flow, "epochs": [0], "gradients": [[1e-6, 1e-4, 1e-2]], "update_ratio": [[None] * 3]}
