@@ -174,8 +174,6 @@ def _check_options(
         raise unknown("outputs", outputs, interface.OUTPUTS)
     if quantize not in (None, INT8, INT8_ONLY):
         raise unknown("quantize", quantize, [INT8, INT8_ONLY])
-    if opset is not None and not (is_whole(opset, LOWEST_OPSET) and opset <= _highest_opset()):
-        raise InputError(f"opset={opset!r}: an integer from {LOWEST_OPSET} to {_highest_opset()} is needed")
 
     # Then check its combination with the others and with the format.
     if quantize is not None and file_format.name != "litert":
@@ -189,14 +187,13 @@ def _check_options(
             f"format {file_format.name!r} is made by TensorFlow, which is not installed: pip install tensorflow "
             "(format 'keras' needs none)"
         )
+    if opset is not None and importlib.util.find_spec("tf2onnx") is not None:  # without it, Keras says what is missing
+        with quiet_import():
+            from tf2onnx.constants import OPSET_TO_IR_VERSION
 
-
-def _highest_opset() -> int:
-    """The newest version of ONNX's operators that tf2onnx writes."""
-    with quiet_import():
-        from tf2onnx.constants import OPSET_TO_IR_VERSION
-
-    return int(max(OPSET_TO_IR_VERSION))
+        highest = max(OPSET_TO_IR_VERSION)
+        if not is_whole(opset, LOWEST_OPSET) or opset > highest:
+            raise InputError(f"opset={opset!r}: an integer from {LOWEST_OPSET} to {highest} is needed")
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
