@@ -45,19 +45,25 @@ class Evaluation:
         }
 
 
-def augmented_evaluation(
-    view: keras.Model, logits: bool, labels: np.ndarray, images: np.ndarray, kind: str, batch_size: int
+def evaluate_part(view: keras.Model, logits: bool, part: Part, batch_size: int) -> Evaluation:
+    """Score a model on a part's images as they are; `logits` says whether its outputs are logits."""
+    return evaluate_outputs(view, predict(view, part.images, part.labels, batch_size), part.labels, logits)
+
+
+def evaluate_augmented(
+    view: keras.Model, logits: bool, part: Part, kind: str, batch_size: int, *, plain: np.ndarray | None = None
 ) -> Evaluation:
     """Score a model on the mean of its logits over changed copies of each image (test-time augmentation).
 
     Args:
-        view, logits, labels: as for `evaluate`.
-        images: (n, height, width, channels), in the labels' order.
+        view, logits, part: as for `evaluate_part`.
         kind: ``"flip"``: the image and its mirror image; ``"flip-shift"``: half of the weight on these, the other half
             on both moved by one pixel up and left, and down and right, with reflected borders (Jordan 2024,
             section 3.5).
         batch_size: images at a time.
+        plain: the outputs for the images as they are, if known.
     """
+    images, labels = part.images, part.labels
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     moved = [(padded[:, top : top + height, top : top + width], 0.25) for top in (0, 2)]
@@ -65,15 +71,11 @@ def augmented_evaluation(
     total: Any = 0.0
     for copy, weight in copies:
         for side in (copy, copy[:, :, ::-1]):
-            scores = np.asarray(predict(view, side, labels, batch_size), np.float64)
+            known = plain if side is images else None
+            outputs = predict(view, side, labels, batch_size) if known is None else known
+            scores = np.asarray(outputs, np.float64)
             total = total + weight / 2 * (scores if logits else np.log(np.maximum(scores, 1e-12)))
-    return _scores(view, total, labels)
-
-
-def evaluate(view: keras.Model, logits: bool, labels: np.ndarray, batches: Batches) -> Evaluation:
-    """Score a model."""
-    outputs = np.asarray(view.predict(feed(batches), verbose=0))
-    return _scores(view, outputs, labels, logits)
+    return evaluate_outputs(view, total, labels, logits=True)
 
 
 def predict(view: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int) -> np.ndarray:
@@ -82,14 +84,12 @@ def predict(view: keras.Model, images: np.ndarray, labels: np.ndarray, batch_siz
     return np.asarray(view.predict(feed(Batches(images, labels, batch_size=batch_size, classes=classes)), verbose=0))
 
 
-def evaluate_part(view: keras.Model, logits: bool, part: Part, batch_size: int, classes: int) -> Evaluation:
-    """Score a model on a part's images as they are."""
-    batches = Batches(part.images, part.labels, batch_size=batch_size, classes=classes)
-    return evaluate(view, logits, part.labels, batches)
+def evaluate_outputs(view: keras.Model, outputs: np.ndarray, labels: np.ndarray, logits: bool) -> Evaluation:
+    """Scores of a model's `outputs` (n, classes): logits or log probabilities, or else probabilities.
 
-
-def _scores(view: keras.Model, outputs: np.ndarray, labels: np.ndarray, logits: bool = True) -> Evaluation:
-    """Scores of `outputs` (n, classes): logits or log probabilities, or else probabilities."""
+    Raises:
+        RunFailed: some are not finite.
+    """
     if not np.isfinite(outputs).all():
         raise RunFailed(f"model {view.name!r} gives outputs that are not finite")
     predicted = outputs.argmax(-1)

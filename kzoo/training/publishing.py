@@ -133,7 +133,7 @@ def _check_half(run: Run, path: Path) -> None:
     model = keras.models.clone_model(run.model)
     load_file(model, path, str(path))
     view, logits = training_view(model)
-    accuracy = evaluate_part(view, logits, run.part("test"), run.recipe.batch_size, len(run.class_names)).accuracy
+    accuracy = evaluate_part(view, logits, run.part("test"), run.recipe.batch_size).accuracy
     assert run.result.test is not None
     if not run.result.test.accuracy - accuracy <= HALF_COST:
         raise InputError(

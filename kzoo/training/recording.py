@@ -13,7 +13,7 @@ from kzoo.introspection.graph import direct_trainable_variables, inner_layers
 from kzoo.introspection.layer_table import layer_table
 from kzoo.memory import peak_memory
 from kzoo.training import counts, records
-from kzoo.training.evaluation import augmented_evaluation, evaluate
+from kzoo.training.evaluation import evaluate_augmented, evaluate_outputs, predict
 from kzoo.training.trainer import Trainer
 
 
@@ -47,12 +47,14 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
             scores["best"] = {"loss": history["val_loss"][index], "accuracy": history["val_accuracy"][index]}
             scores["last"] = {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
         if test and len(data.test):
-            evaluation = evaluate(trainer.view, trainer.logits, data.test.labels, data.batches("test", recipe))
+            view, logits, labels = trainer.view, trainer.logits, data.test.labels
+            outputs = predict(view, data.test.images, labels, recipe.batch_size)
+            evaluation = evaluate_outputs(view, outputs, labels, logits)
             scores["test"] = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
             scores["confusion"] = counts.to_json(evaluation.confusion)
             if recipe.tta is not None:
-                args = (data.test.labels, data.test.images, recipe.tta, recipe.batch_size)
-                evaluation = augmented_evaluation(trainer.view, trainer.logits, *args)
+                args = (data.test, recipe.tta, recipe.batch_size)
+                evaluation = evaluate_augmented(view, logits, *args, plain=outputs)
                 scores["test_tta"] = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
 
     # The record.

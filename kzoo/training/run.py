@@ -22,7 +22,7 @@ from kzoo.recipes.text import differing_fields
 from kzoo.training import records
 from kzoo.training.build import build_model, load_parts
 from kzoo.training.directory import check_same_data, check_structure, custom_model
-from kzoo.training.evaluation import Evaluation, augmented_evaluation, evaluate_part
+from kzoo.training.evaluation import Evaluation, evaluate_augmented, evaluate_part
 from kzoo.training.finding import check_part, check_run, check_tta
 from kzoo.training.training_view import training_view
 
@@ -156,8 +156,8 @@ class Run:
         chosen = self.part(part, data_dir) if dataset is None else self.other_part(dataset, part, data_dir)
         view, logits = self.view
         if tta is not None:
-            return augmented_evaluation(view, logits, chosen.labels, chosen.images, tta, self.recipe.batch_size)
-        return evaluate_part(view, logits, chosen, self.recipe.batch_size, len(self.result.data["class_names"]))
+            return evaluate_augmented(view, logits, chosen, tta, self.recipe.batch_size)
+        return evaluate_part(view, logits, chosen, self.recipe.batch_size)
 
     def part(self, part: str = "test", data_dir: str | Path | None = None) -> Part:
         """Images and labels of ``"train"``, ``"validation"`` or ``"test"``, as they are.

@@ -37,6 +37,7 @@ from kzoo.training.checkpoint import Checkpoint, RunState
 from kzoo.training.directory import save_weights
 from kzoo.training.extending import Extended
 from kzoo.training.feeding import feed
+from kzoo.training.optimization.fixed_variables import FixedVariables
 from kzoo.training.optimization.muon import Muon
 from kzoo.training.optimization.optimizers import averaged, build_optimizer
 from kzoo.training.recorders.gradient_flow import PROBE_IMAGES, GradientFlowCallback
@@ -143,6 +144,7 @@ class Trainer:
             loss=getattr(keras.losses, f"{kind}Crossentropy")(**with_logits),
             metrics=[getattr(keras.metrics, f"{kind}Accuracy")(name="accuracy")],
         )
+        self.fixed = FixedVariables(self.recipe, self.view)
 
     def _watchers(self) -> list[Any]:
         """Callbacks that only observe; each has `state()` and `restore(state)`."""
@@ -221,9 +223,11 @@ class Trainer:
                     if step:  # the rest of an epoch has fewer steps than Keras expects later
                         self._fit(first, first + 1)
                         first += 1
-                    if first < self.end and not self.view.stop_training:
+                    while first < self.end and not self.view.stop_training:
                         self.batches.position(first)
-                        self._fit(first, self.end)
+                        last = self.fixed.next_change(first, self.end)
+                        self._fit(first, last)
+                        first = last
                 finally:
                     if self.bar is not None:
                         self.bar.close()
@@ -231,15 +235,16 @@ class Trainer:
             self.callbacks.end()
 
     def _fit(self, first: int, end: int) -> None:
-        self.view.fit(
-            feed(self.batches),
-            validation_data=feed(self.validation) if self.validation is not None else None,
-            initial_epoch=first,
-            epochs=end,
-            callbacks=self.callbacks,
-            verbose=0,
-            shuffle=False,  # the batches shuffle themselves in each epoch
-        )
+        with self.fixed.without_gradients(first):
+            self.view.fit(
+                feed(self.batches),
+                validation_data=feed(self.validation) if self.validation is not None else None,
+                initial_epoch=first,
+                epochs=end,
+                callbacks=self.callbacks,
+                verbose=0,
+                shuffle=False,  # the batches shuffle themselves in each epoch
+            )
 
     def finish(self) -> None:
         """Write the final weights, then leave the best ones in the model."""

@@ -7,12 +7,13 @@ from scipy.special import logsumexp
 from sklearn.utils.class_weight import compute_class_weight
 
 import kzoo
+from kzoo.data.splits import Part
 from kzoo.errors import InputError
 from kzoo.models.whitening import LAYER, whitening_kernel
 from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.settings import Muon, OneCycle, RateMultiplier
 from kzoo.training.build import build_model, load_parts
-from kzoo.training.evaluation import augmented_evaluation
+from kzoo.training.evaluation import evaluate_augmented, predict
 from kzoo.training.training_view import training_view
 
 SMALL = get_recipe("fast/cifar10-94").derive(
@@ -73,7 +74,7 @@ def test_scores_with_test_time_augmentation(run):
     assert np.mean(total.argmax(-1) == part.labels) == pytest.approx(moved.accuracy, abs=1 / len(part))
     with pytest.raises(InputError, match="tta"):
         run.evaluate(tta="flop")
-    assert augmented_evaluation(view, logits, part.labels, part.images, "flip", 64).accuracy == flipped.accuracy
+    assert evaluate_augmented(view, logits, part, "flip", 64).accuracy == flipped.accuracy
 
 
 @pytest.mark.slow
@@ -117,13 +118,16 @@ def test_test_time_augmentation_by_hand(kind, logits):
         outputs = view.predict(copy, verbose=0).astype(float)
         total = total + weight * (outputs if logits else np.log(np.maximum(outputs, 1e-12)))
     total = total / sum(weight for weight, _ in copies)
-    scores = augmented_evaluation(view, logits, labels, images, kind, 4)
+    part = Part(images, labels)
+    scores = evaluate_augmented(view, logits, part, kind, 4)
     losses = logsumexp(total, axis=-1) - total[np.arange(7), labels]
     assert scores.loss == pytest.approx(losses.mean(), rel=1e-4)
     assert scores.accuracy == np.mean(total.argmax(-1) == labels)
     assert scores.images == 7
     assert scores.confusion.sum() == 7
     assert np.trace(scores.confusion) == round(7 * scores.accuracy)
+    known = predict(view, images, labels, 4)
+    assert evaluate_augmented(view, logits, part, kind, 4, plain=known).to_dict() == scores.to_dict()
 
 
 def unequal():

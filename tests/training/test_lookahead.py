@@ -69,7 +69,6 @@ def test_lookahead_equals_numpy(every, power):
 
 
 @pytest.mark.backend
-@pytest.mark.backend
 def test_averaged_weights_are_those_that_lookahead_leaves():
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=3).astype("float32"), rng.normal(size=(STEPS, 3)).astype("float32")
