@@ -52,7 +52,7 @@ def read_image(path: Source, *, channels: int | None = None, background: Colour 
     Args:
         path: a file that Pillow can read, or its content as a stream. The first frame of an animation is read, and
             16 bits a channel are scaled to 8.
-        channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB).
+        channels: 1 for grey, 3 for RGB, or None for what the file holds (palettes become RGB, also of greys only).
         background: RGB, 0-255, that transparent images are laid over; None drops the transparency.
 
     Returns:

@@ -101,6 +101,8 @@ class _Scan:
         if not chosen:
             chosen = self._alike(named)
         if not set(chosen.values()) - {UNLABELLED}:
+            for folder in chosen:
+                self.remarks.append(f"{self.name}: {folder.name}/ is used as a class, because there is no train/")
             return None
         if TRAIN not in chosen.values():
             raise InputError(f"{self.name} has {next(iter(chosen)).name}/ but no train/{self._if_classes()}")

@@ -71,7 +71,9 @@ class Splits(NamedTuple):
     test: Part
 
 
-def split(arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None = None) -> Splits:
+def split(
+    arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None = None, *, only: str | None = None
+) -> Splits:
     """Split a dataset; a warning names each class without an image in a part.
 
     Args:
@@ -79,6 +81,7 @@ def split(arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None 
         spec: sizes and seed.
         dataset: gives the defaults of `spec`.
         train_size: only this many training images; a smaller subset is contained in every larger one.
+        only: the part that is used; None for all. No class is reported to be missing from the others.
 
     Returns:
         Training, validation and test images, each in a seeded random order (published parts keep theirs).
@@ -122,7 +125,7 @@ def split(arrays: Arrays, spec: Split, dataset: Dataset, train_size: int | None 
         kept_parts["validation"] if "validation" in kept_parts else part(for_validation),
         kept_parts["test"] if "test" in kept_parts else part(for_test),
     )
-    _warn_of_missing(splits, arrays.class_names)
+    _warn_of_missing(splits, arrays.class_names, only)
     return splits
 
 
@@ -171,12 +174,12 @@ def _check_training(count: int, train_size: int | None, labels: np.ndarray, clas
         )
 
 
-def _warn_of_missing(splits: Splits, class_names: tuple[str, ...]) -> None:
-    """Warn in one line about classes without an image in a part."""
+def _warn_of_missing(splits: Splits, class_names: tuple[str, ...], only: str | None) -> None:
+    """Warn in one line about classes without an image in a part, or in the part `only`."""
     lacking = []
     for name, part in zip(Splits._fields, splits, strict=True):
         missing = np.setdiff1d(np.arange(len(class_names)), part.labels)
-        if len(part) and missing.size:
+        if len(part) and missing.size and only in (None, name):
             lacking.append(f"no {name} image of {some(class_names[label] for label in missing)}")
     if lacking:
         warnings.warn(f"split: {'; '.join(lacking)}", stacklevel=3)

@@ -127,6 +127,8 @@ def _targets(files: Sequence[Path], folder: Path, kinds: Sequence[str], overwrit
     suffixes = Image.registered_extensions()
     stems = [file.stem if file.suffix.lower() in suffixes else file.name for file in files]
     names = [stem if stems.count(stem) == 1 else file.name for stem, file in zip(stems, files, strict=True)]
+    if len(set(names)) < len(names):  # q.bmp, q.png and q.png.png
+        names = [file.name for file in files]
     folder = make_directory(folder)
     return [[check_output(folder / f"{name}-{kind}.png", overwrite=overwrite) for kind in kinds] for name in names]
 

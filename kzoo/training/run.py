@@ -215,7 +215,7 @@ class Run:
         if published is not None:
             chosen = Part(*published)
         else:
-            chosen = getattr(split(arrays, Split(), get_dataset(dataset)), part)
+            chosen = getattr(split(arrays, Split(), get_dataset(dataset), only=part), part)
             drawn = f"{len(chosen):,} of its {len(arrays.labels):,} images"
             warnings.warn(f"dataset {dataset!r}: {drawn} are drawn as the {part} part", stacklevel=2)
         if not len(chosen):

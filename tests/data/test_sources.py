@@ -314,6 +314,12 @@ def test_a_part_wrapped_in_itself_and_unlabelled_images(tmp_path: Path) -> None:
     assert (len(arrays.images), len(arrays.test_images)) == (2, 2)
 
 
+def test_a_folder_named_unlabelled_next_to_classes_is_a_reported_class(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", *(f"{kind}/1.png" for kind in ("cat", "dog", "unlabelled")))
+    with pytest.warns(UserWarning, match="unlabelled/ is used as a class, because there is no train/"):
+        assert load(f"folder:{root}").class_names == ("cat", "dog", "unlabelled")
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

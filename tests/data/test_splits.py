@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 import zlib
 
 import numpy as np
@@ -193,6 +194,13 @@ def test_a_class_too_rare_for_all_parts_is_named_and_trained_on() -> None:
     assert [str(warning.message) for warning in caught] == ["split: no validation image of c, d; no test image of d"]
     assert per_class(parts.train, 4)[2:] == [1, 1]
     assert per_class(parts.test, 4)[2:] == [1, 0]
+    for only, text in (("test", "split: no test image of d"), ("validation", "split: no validation image of c, d")):
+        with pytest.warns(UserWarning, match="split") as caught:
+            split(of_classes(40, 40, 2, 1), Split(), ROW, only=only)
+        assert [str(warning.message) for warning in caught] == [text]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split(of_classes(40, 40, 2, 1), Split(), ROW, only="train")
 
 
 def test_subsets_hold_every_class_in_its_share() -> None:

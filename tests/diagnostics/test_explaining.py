@@ -36,6 +36,17 @@ def files(tmp_path):
     return paths
 
 
+def test_each_image_has_a_picture_of_its_own(tmp_path):
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, L.Dense(2)(L.Flatten()(L.Conv2D(2, 3)(image))))
+    pixels = np.zeros((8, 8, 1), "uint8")
+    images = [(tmp_path / name, pixels) for name in ("q.bmp", "q.png", "q.png.png")]
+    rows = explaining.explain_images(model, images, tmp_path / "seen")
+    written = [path for row in rows for path in row.pictures]
+    assert sorted(written) == sorted((tmp_path / "seen").iterdir())
+    assert [path.name for path in written] == [f"{name}-grad-cam.png" for name in ("q.bmp", "q.png", "q.png.png")]
+
+
 @pytest.mark.slow
 @pytest.mark.representative
 def test_pictures_of_a_run(run, files, command):
