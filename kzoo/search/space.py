@@ -79,6 +79,11 @@ class Choice:
                     return key
         raise InputError(f"{value!r} is not one of {', '.join(map(repr, self.keys))}")
 
+    def key_of(self, value: Any) -> Any:
+        """The key of a recipe's value, which is never a label; None if the choice does not contain it."""
+        pairs = zip(self.keys, self.values, strict=True)
+        return next((key for key, one in pairs if _same(one, _plain(value))), None)
+
     def extremes(self) -> Iterable[Any]:
         """Values that must all be valid."""
         return self.values
@@ -148,6 +153,13 @@ class Range:
         if self.step is not None and not any(math.isclose(value, number, rel_tol=1e-5) for number in self.grid()):
             raise InputError(f"{value!r} is not on the steps of {self!r}")
         return self.read(value)
+
+    def key_of(self, value: Any) -> Any:
+        """The key of a recipe's value; None if it is not in the range."""
+        try:
+            return self.find(value)
+        except InputError:
+            return None
 
     def extremes(self) -> Iterable[Any]:
         """Lowest and highest value, and one between them, which a field of whole numbers refuses."""

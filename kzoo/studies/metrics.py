@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import statistics
 from collections.abc import Callable, Mapping
@@ -79,8 +80,9 @@ def _gap(record: Any) -> float | None:
 
 
 def _lowest_loss(record: Any) -> float | None:
-    losses = record.history.get("val_loss")
-    return float(losses.index(min(losses)) + 1) if losses else None
+    losses = record.history.get("val_loss", [])
+    finite = [(loss, epoch) for epoch, loss in enumerate(losses, 1) if math.isfinite(loss)]
+    return float(min(finite)[1]) if finite else None
 
 
 def _unsteadiness(record: Any) -> float | None:

@@ -13,7 +13,7 @@ from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
 from kzoo.studies.invariance import FOLDER as INVARIANCE
 from kzoo.studies.invariance import InvarianceRecord, read_invariance
-from kzoo.training.counts import from_json
+from kzoo.studies.record_checks import contradiction
 from kzoo.training.records import RunRecord, read_result
 
 RUNS, RESULTS = Path("runs"), Path("results")
@@ -139,35 +139,10 @@ def read(path: Path) -> RecordFile:
         raise InputError(f"record {str(path)!r} cannot be used here: {error}") from None
     if whole and digest != record.digest:
         raise InputError(f"record {str(path)!r} was changed: its digest {record.digest!r} does not fit its recipe")
-    problem = _contradiction(record)
+    problem = contradiction(record)
     if problem:
         raise InputError(f"record {str(path)!r} was changed: {problem}")
     return RecordFile(path, record, recipe, record.digest)
-
-
-def _contradiction(record: RunRecord) -> str:
-    """How two parts of a record disagree; empty if they do not."""
-    history, best, test = record.history, record.best_epoch, record.test
-    if record.status != "completed":
-        return ""
-
-    # The history has every epoch, and the scores are its values.
-    lengths = {len(values) for values in history.values()}
-    if lengths != {record.epochs}:
-        return f"it has {record.epochs} epochs and a history of {sorted(lengths)}"
-    for part, index, prefix in (("train", -1, ""), ("last", -1, "val_"), ("best", (best or 1) - 1, "val_")):
-        score = getattr(record, part)
-        for key in ("loss", "accuracy"):
-            if score is not None and getattr(score, key) != history[prefix + key][index]:
-                return f"its {part} {key} does not match its history"
-
-    # The test accuracy matches the confusion matrix.
-    if test is not None and record.confusion is not None:
-        matrix = from_json(record.confusion)
-        images, correct = int(matrix.sum()), int(matrix.diagonal().sum())
-        if images and abs(correct / images - test.accuracy) > 1e-6:
-            return "its test accuracy does not match its confusion matrix"
-    return ""
 
 
 def read_ratios(path: Path) -> tuple[str, dict[str, Ratio]]:

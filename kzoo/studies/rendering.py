@@ -76,10 +76,14 @@ def rich_verdicts(records: BudgetRecords) -> RichTable | None:
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]], align: str = "") -> str:
     """A Markdown table; `align` has an l or r for each column."""
-    names = list(header)
+    names, *lines = ([_cell(value) for value in row] for row in (list(header), *rows))
     rules = ["---:" if side == "r" else "---" for side in align.ljust(len(names), "l")]
-    cells = [names, rules, *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells) + "\n"
+    return "\n".join(f"| {' | '.join(row)} |" for row in (names, rules, *lines)) + "\n"
+
+
+def _cell(value: object) -> str:
+    """Text for one cell: a line break would end the table, a bar the cell."""
+    return " ".join(str(value).splitlines()).replace("|", "\\|")
 
 
 def markdown(records: BudgetRecords) -> str:

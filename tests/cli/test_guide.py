@@ -145,6 +145,8 @@ def test_the_next_command_takes_over_options_and_results(path, params, produced,
     assert Text.from_ansi(capsys.readouterr().out).plain.rstrip("\n") == text
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.usefixtures("eagerly_once")
 def test_the_next_command_reads_the_same_directories(command, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")

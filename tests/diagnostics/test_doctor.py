@@ -313,6 +313,8 @@ def test_compiled_model_is_tried_with_its_own_optimizer():
     assert kzoo.doctor(case.model, images=case.images[:FEW], labels=case.labels[:FEW]).healthy
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_rates_of_a_warm_up_and_accumulated_gradients():
     case, model = healthy(0), keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
     schedules = keras.optimizers.schedules

@@ -26,6 +26,7 @@ def test_a_label_that_is_another_choices_value_stands_for_its_own():
     choice = Choice("relu", "elu", labels=("elu", "relu"))
     assert [*map(choice.read, ("elu", "relu"))] == ["relu", "elu"]
     assert [*map(choice.find, ("elu", "relu"))] == ["elu", "relu"]
+    assert [*map(choice.key_of, ("relu", "elu", "swish"))] == ["elu", "relu", None]
 
 
 def test_a_grid_holds_zero_itself():

@@ -1,5 +1,7 @@
 """The rule by which a claim holds, on made-up records."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -205,6 +207,10 @@ def test_overfitting(made):
     results = BudgetRecords(STUDY, "full", {"a": [a], "b": [made(RECIPES["b"], 0.5)]})
     assert OverfitsMore("a", "b")(results).status == HOLDS
     assert results.values("a", "lowest_loss_epoch") == [2]
+    for losses, epochs in (([math.nan, 0.9, math.inf, 0.7, 0.8], [4]), ([math.nan] * 5, [])):
+        unstable = a.model_copy(update={"history": {**history, "val_loss": losses}})
+        values = BudgetRecords(STUDY, "full", {"a": [unstable]}).values("a", "lowest_loss_epoch")
+        assert values == epochs
     assert OverfitsSooner("a", "b")(results).status == HOLDS
     runs = {label: [made(RECIPES[label], 0.5)] for label in ("a", "b")}
     neither = BudgetRecords(STUDY, "full", runs)

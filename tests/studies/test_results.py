@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kzoo.studies import Entry, Study, get_study
 from kzoo.studies.collecting import check_sums, collect
 from kzoo.studies.record_files import Ratio
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
-from kzoo.studies.rendering import markdown, rich_tables, to_dict
+from kzoo.studies.rendering import markdown, markdown_table, rich_tables, to_dict
 from kzoo.studies.tables import heading, rows
 from tests.studies.conftest import make
 
@@ -91,6 +92,43 @@ def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
     (problem,) = set(study_records(RESCUE, read_records()).problems) - set(records.problems)
     assert str(foreign) in problem
     assert "is named 'rescue/bn', but its recipe is not the one of that name" in problem
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "message"),
+    [
+        ("data", lambda data: data.pop("fingerprint"), "its data lacks fingerprint"),
+        ("recipe", lambda recipe: recipe.pop("seed"), "its recipe lacks seed"),
+        ("sizes", lambda sizes: sizes.clear(), "its sizes lacks train"),
+        ("history", lambda history: history.pop("val_loss"), "its parts do not fit together"),
+        ("history", lambda history: history["loss"].pop(), "columns of its history have different lengths"),
+        ("best_epoch", 99, "its best epoch is 99 of"),
+        ("test", {"loss": 1.0, "accuracy": math.nan}, "its test accuracy is nan"),
+        ("test_tta", {"loss": 1.0, "accuracy": 60.0}, "its test_tta accuracy is 60"),
+        ("confusion", [[1, 2], [3]], "its parts do not fit together"),
+        ("confusion", {"classes": 2}, "its parts do not fit together"),
+        ("seconds", math.nan, "it took nan seconds"),
+    ],
+)
+def test_a_record_edited_by_hand_is_reported_and_the_rest_shown(field, change, message, made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
+    edited = keep(made(get_recipe("rescue/vgg08"), 0.6), RUNS)
+    content = json.loads(edited.read_text())
+    if callable(change):
+        change(content[field])
+    else:
+        content[field] = change
+    edited.write_text(json.dumps(content))
+    records = study_records(RESCUE, read_records())
+    assert records.budgets["full"].recorded == ("BN",)
+    (problem,) = records.problems
+    assert str(edited) in problem
+    assert message in problem
+
+
+def test_text_stays_in_its_cell_of_a_markdown_table():
+    table = markdown_table(["a|b", "c"], [["one\ntwo", "three|four"], [5, None]], "lr")
+    assert table == "| a\\|b | c |\n| --- | ---: |\n| one two | three\\|four |\n| 5 | None |\n"
 
 
 def test_tables_show_our_values_next_to_the_reported_ones(made, keep):

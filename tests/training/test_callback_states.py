@@ -227,6 +227,8 @@ def test_early_stopping_of_keras_restores_the_best_weights_of_earlier_processes(
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 @pytest.mark.parametrize("append", [False, True])
 def test_csv_logger_of_keras_continues_its_file(append):
     budget = {"dataset": "digits", "train_size": 480, "batch_size": 240, "epochs": 4, "model_options.hidden": [4]}

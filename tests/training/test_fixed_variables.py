@@ -38,8 +38,7 @@ def compiled(fields):
     return view, fixed_variables.FixedVariables(recipe, view)
 
 
-@pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: fields["optimizer"].kind)
-def test_the_others_are_trained_to_the_same_bits(fields, tmp_path, monkeypatch):
+def check_same_bits(fields, tmp_path, monkeypatch):
     recipe = kzoo.Recipe("test/fixed", rate_multipliers=ENDING, **BASE, **fields)
     shorter = kzoo.train(recipe, directory=tmp_path / "shorter", progress=False)
     monkeypatch.setattr(fixed_variables, "_independent", lambda recipe: False)
@@ -50,6 +49,19 @@ def test_the_others_are_trained_to_the_same_bits(fields, tmp_path, monkeypatch):
     for a, b in zip(shorter.model.weights, full.model.weights, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
     assert all(variable.trainable for variable in shorter.model.get_layer("logits").trainable_variables)
+
+
+@pytest.mark.usefixtures("eagerly_once")
+@pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: fields["optimizer"].kind)
+def test_the_others_are_trained_to_the_same_bits(fields, tmp_path, monkeypatch):
+    check_same_bits(fields, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.representative
+@pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: fields["optimizer"].kind)
+def test_the_others_are_trained_to_the_same_bits_in_graphs(fields, tmp_path, monkeypatch):
+    check_same_bits(fields, tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow leaves gradients out")
@@ -91,6 +103,7 @@ def test_all_gradients_are_computed_where_one_can_change_the_others(fields, tmp_
     assert fixed.from_epoch == {}
 
 
+@pytest.mark.usefixtures("eagerly_once")
 def test_a_run_whose_variables_all_stop_ends_as_it_should(tmp_path):
     recipe = kzoo.Recipe("test/stop", optimizer="momentum", **BASE, rate_multipliers={"*": {"last_epoch": 1}})
     run = kzoo.train(recipe, directory=tmp_path / "all", progress=False)

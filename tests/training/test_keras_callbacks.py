@@ -121,6 +121,8 @@ class SignalAtEnd(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_training_ends_for_callbacks_although_it_was_interrupted_in_the_last_epoch():
     """The first epoch has the largest loss, so that the end of training changes the weights."""
 

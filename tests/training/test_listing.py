@@ -257,6 +257,8 @@ class Remembers(keras.callbacks.Callback):
         self.model.stop_training = self.seen >= 2
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_what_a_callback_remembers_of_one_seed_does_not_reach_the_next():
     own = Remembers()
     options = {"dataset": "digits", "train_size": 40, "epochs": 3, "progress": False, "callbacks": [own]}
