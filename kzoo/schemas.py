@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kzoo.checks import is_whole
-from kzoo.errors import InputError, shown
+from kzoo.errors import InputError, shown, unknown
 from kzoo.files import read_json
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -29,6 +29,23 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
 class Validated(BaseModel):
     """Base of user input: refuses True as a number (``epochs=true``), and a set, which has no order, as a list."""
 
+    if not TYPE_CHECKING:  # type checkers keep pydantic's signature
+
+        def __init__(self, /, **fields: Any) -> None:
+            """Validate the fields; an `InputError` names the first wrong one and what is allowed."""
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise self._in_words(error) from None
+
+        # Without this mark, pydantic would call the constructor for nested data, too, and lose where a problem is.
+        __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def _in_words(cls, error: ValidationError) -> InputError:
+        """The first problem of the fields in one sentence."""
+        return _wrong_argument(cls, error)
+
     @model_validator(mode="before")
     @classmethod
     def _no_guesses(cls, data: Any) -> Any:
@@ -44,6 +61,24 @@ class Validated(BaseModel):
                     where = name if held == [value] else f"each entry of {name}"
                     raise ValueError(f"{where} must be {wanted}, not {value!r}")
         return data
+
+
+def _wrong_argument(schema: Any, error: ValidationError) -> InputError:
+    """The first problem of a constructor's arguments in one sentence."""
+    problem, *others = error.errors()
+    name = schema.__name__
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return unknown(f"argument of {name}", field, schema.model_fields, everything=True)
+    if problem["type"] == "missing":
+        return InputError(f"{name} needs the argument {field!r}")
+    if problem["type"] == "value_error":
+        text = str(problem["ctx"]["error"])
+        return InputError(f"{name}: {field} {text}" if text.startswith("must ") else f"{name}: {text}")
+    # A field of several types has a problem for each.
+    texts = [problem["msg"], *(other["msg"] for other in others if other["loc"][:1] == problem["loc"][:1])]
+    message = ", or ".join(text.removeprefix("Input should be ") for text in dict.fromkeys(texts))
+    return InputError(f"{name}: {field} is {shown(problem['input'], 80)}: it must be {message}")
 
 
 def _scalars(annotation: Any) -> Iterator[Any]:

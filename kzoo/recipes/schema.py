@@ -156,10 +156,11 @@ class Recipe(Setting):
             fields = upgraded(type(self), {**fields, "schema_version": SCHEMA_VERSION}, version)
             if isinstance(fields.get("split", {}), dict):
                 fields["split"] = upgraded(Split, fields.get("split", {}), version)
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            raise readable(error, type(self)) from None
+        super().__init__(**fields)
+
+    @classmethod
+    def _in_words(cls, error: ValidationError) -> InputError:
+        return readable(error, cls)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -22,6 +22,7 @@ from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
 from kzoo.errors import InputError, unknown
 from kzoo.introspection.graph import fresh_names
+from kzoo.introspection.output_trials import input_shape
 from kzoo.introspection.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
 from kzoo.models.whitening import adapt
@@ -269,7 +270,7 @@ def _check_fits(model: keras.Model, data: Data) -> None:
     check_one_input(model)
     if not model.built:
         model.build((None, *data.image_shape))
-    inputs = model.input_shape
+    inputs = input_shape(model)
     if len(inputs) != 4 or any(a is not None and a != b for a, b in zip(inputs[1:], data.image_shape, strict=True)):
         raise InputError(f"model {model.name!r} takes images of shape {inputs[1:]}, the data has {data.image_shape}")
     outputs = class_outputs(model, data.train.images[:4])

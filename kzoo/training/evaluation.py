@@ -80,7 +80,7 @@ def evaluate_augmented(
 
 def predict(view: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int) -> np.ndarray:
     """A model's outputs for images, which have labels, in batches."""
-    classes = view.output_shape[-1]
+    classes = int(labels.max()) + 1  # a model of a custom class has no output shape, and these targets are not one-hot
     return np.asarray(view.predict(feed(Batches(images, labels, batch_size=batch_size, classes=classes)), verbose=0))
 
 

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from scipy import ndimage
 
 from kzoo.data.augmentation.base import Normalization
@@ -19,6 +18,7 @@ from kzoo.data.augmentation.pixels import (
     median_filter,
     stretch_contrast,
 )
+from kzoo.errors import InputError
 
 CIFAR = (32, 32, 3)
 NORMALIZATION = Normalization((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
@@ -139,7 +139,8 @@ def test_the_random_fill_is_normal_in_the_networks_units() -> None:
     ],
 )
 def test_impossible_erasing_is_refused(fields: dict) -> None:
-    with pytest.raises(ValidationError):
+    (field,) = fields
+    with pytest.raises(InputError, match=f"^RandomErasing: {field} "):
         RandomErasing(**fields)
 
 

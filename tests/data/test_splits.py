@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.datasets import Dataset, get_dataset
@@ -140,7 +139,7 @@ def test_a_set_without_test_images_needs_a_share() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, -3, 2.5, 1.0, True, "a tenth", float("nan"), float("inf")])
 def test_amounts_are_shares_below_one_or_whole_numbers(value: object) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError, match="Split: validation must be a "):
         Split(validation=value)  # type: ignore[arg-type]
 
 
@@ -149,7 +148,7 @@ def test_amounts_survive_json() -> None:
     assert Split.model_validate_json(spec.model_dump_json()) == spec
     assert isinstance(Split(validation=2500.0).validation, int)
     assert Split(validation=np.float32(0.25), test=np.int64(1)) == Split(validation=0.25, test=1)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError, match="unknown argument of Split 'validaton': did you mean 'validation'"):
         Split(validaton=1)  # type: ignore[call-arg]
 
 

@@ -122,6 +122,7 @@ def test_run_cannot_be_extended_since_its_schedule_may_look_at_the_number_of_epo
         ({"optimizer": "nets_under_test:by_itself"}, r"must use the learning rate that it is given, 0\.001"),
         ({"optimizer": "nets_under_test:stubborn", "schedule": "linear"}, "that it is given, a schedule: the recipe"),
         ({"optimizer": "nets_under_test:scaled"}, "must return its inner optimizer, not a LossScaleOptimizer"),
+        ({"optimizer": "keras.optimizers:LossScaleOptimizer"}, "must return its inner optimizer, not a LossScale"),
     ],
 )
 def test_wrong_results_are_named(parts, fields, message):

@@ -8,6 +8,8 @@ import kzoo
 from kzoo.errors import InputError
 from kzoo.recipes import Recipe
 from kzoo.training.build import build_model, load_parts, seed_and_freeze
+from kzoo.training.prediction import predict_part
+from kzoo.training.saved_set import open_run
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -56,6 +58,36 @@ def test_a_built_model_in_low_precision_is_trained_with_it():
     model = keras.Model(inputs, keras.layers.Dense(10, dtype="mixed_bfloat16")(keras.layers.Flatten()(inputs)))
     run = kzoo.train("mlp", model=model, precision="mixed_bfloat16", **QUICK)
     assert np.isfinite(run.history["loss"]).all()
+
+
+@keras.saving.register_keras_serializable("test_given_models")
+class Called(keras.Model):
+    """A model of a custom class: it has no input shape, and is built by its first call."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.flat, self.scores = keras.layers.Flatten(), keras.layers.Dense(10)
+
+    def call(self, images):
+        return self.scores(self.flat(images) / 255)
+
+
+@pytest.mark.backend
+def test_a_model_of_a_custom_class_that_was_called(tmp_path):
+    model = Called(name="called")
+    with pytest.raises(InputError, match="not built: give it an Input, or call it once"):
+        kzoo.train("mlp", model=model, directory=tmp_path / "run", **QUICK)
+    model(np.zeros((1, 32, 32, 1)))
+    run = kzoo.train("mlp", model=model, directory=tmp_path / "run", **QUICK)
+    part = run.part("test")
+    again = open_run(tmp_path / "run")
+    outputs = np.asarray(run.model.predict(part.images, verbose=0))
+    assert again.evaluate().accuracy == run.result.test.accuracy == (outputs.argmax(-1) == part.labels).mean()
+    np.testing.assert_array_equal(predict_part(again).labels, part.labels)
+    model = Called(name="called")
+    model(np.zeros((1, 9, 9, 1)))
+    with pytest.raises(InputError, match=r"takes images of shape \(9, 9, 1\), the data has \(32, 32, 1\)"):
+        kzoo.train("mlp", model=model, directory=tmp_path / "other", **QUICK)
 
 
 class ReadsRates(keras.callbacks.Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,7 +136,7 @@ def coupled(base: type) -> type:
 class ByStep(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate for every step, known in advance; `kzoo.training.optimization.schedules` computes them.
 
-    A callback cannot set it, because on JAX an assignment within an epoch has no effect.
+    The optimizer looks it up in every step, and no callback has to set it.
 
     Attributes:
         peak: the optimizer's rate, of which the rates are shares.
@@ -217,16 +218,18 @@ def _built_in(choice: Any, rate: Any, recipe: Recipe, steps: int) -> Any:
 
 def _custom(choice: CustomOptimizer, rate: Any, recipe: Recipe, steps: int) -> Any:
     """The optimizer that a custom function returns, with the settings added that all recipes have."""
-    made = choice.function()(rate, **choice.options)
-    if not isinstance(made, keras.optimizers.Optimizer) or made.built:
-        returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
-        raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {returned}")
-
-    if isinstance(made, keras.optimizers.LossScaleOptimizer):
+    make = choice.function()
+    scales = inspect.isclass(make) and issubclass(make, keras.optimizers.LossScaleOptimizer)
+    made = None if scales else make(rate, **choice.options)
+    if scales or isinstance(made, keras.optimizers.LossScaleOptimizer):
         raise InputError(
             f"optimizer {choice.kind!r} must return its inner optimizer, not a LossScaleOptimizer: the recipe's "
             "precision='mixed_float16' scales the loss"
         )
+    if not isinstance(made, keras.optimizers.Optimizer) or made.built:
+        returned = "one that has been used already" if isinstance(made, keras.optimizers.Optimizer) else shown(made)
+        raise InputError(f"optimizer {choice.kind!r} must return a new keras.optimizers.Optimizer, not {returned}")
+
     _check_rate(choice.kind, made, rate)
 
     # Changing the class keeps everything that the constructor set; making the optimizer again from its configuration
