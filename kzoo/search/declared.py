@@ -148,8 +148,7 @@ class Space(Mapping[str, Entry]):
 
     def _key(self, name: str, value: Any) -> Key | None:
         """keras-tuner's key of a field's value; None if the entry does not have the value."""
-        key: Key | None = self._entries[name].key_of(value)
-        return key
+        return self._entries[name].key_of(value)
 
     def _default(self, name: str) -> Key | None:
         """The key of the recipe's value."""

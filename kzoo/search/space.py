@@ -6,6 +6,7 @@ keras-tuner gets labels.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +80,7 @@ class Choice:
                     return key
         raise InputError(f"{value!r} is not one of {', '.join(map(repr, self.keys))}")
 
-    def key_of(self, value: Any) -> Any:
+    def key_of(self, value: Any) -> Key | None:
         """The key of a recipe's value, which is never a label; None if the choice does not contain it."""
         pairs = zip(self.keys, self.values, strict=True)
         return next((key for key, one in pairs if _same(one, _plain(value))), None)
@@ -154,12 +155,11 @@ class Range:
             raise InputError(f"{value!r} is not on the steps of {self!r}")
         return self.read(value)
 
-    def key_of(self, value: Any) -> Any:
+    def key_of(self, value: Any) -> Key | None:
         """The key of a recipe's value; None if it is not in the range."""
-        try:
+        with contextlib.suppress(InputError):
             return self.find(value)
-        except InputError:
-            return None
+        return None
 
     def extremes(self) -> Iterable[Any]:
         """Lowest and highest value, and one between them, which a field of whole numbers refuses."""

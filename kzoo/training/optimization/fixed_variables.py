@@ -1,8 +1,8 @@
 """Leaves out the gradients of variables that their rate multipliers no longer move (TensorFlow only).
 
 Keras computes the gradient of every trainable variable. If the first layers of a network do not move any more, as the
-whitening bias of a FastNet after three epochs, the gradient need not go back to them: a step of `fastnet-s` in float32
-is then shorter by the gradient of its largest maps. All other variables get the same gradients, bit for bit.
+whitening bias of a FastNet after three epochs, the gradient need not go back to them, and a step is shorter by the
+gradient of the largest maps. All other variables get the same gradients, bit for bit.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FixedVariables:
         if not fixed or len(fixed) == len(self.view.trainable_variables):  # Keras does not train without gradients
             yield
             return
-        step = self.view.train_step
+        step, custom = self.view.train_step, "train_step" in vars(self.view)
 
         def shorter(data: Any) -> Any:
             # Keras asks for the trainable variables while TensorFlow traces the step. Nothing else may see the change.
@@ -67,6 +67,8 @@ class FixedVariables:
             yield
         finally:
             del self.view.train_step
+            if custom:
+                self.view.train_step = step
             self.view.train_function = None
 
 
