@@ -110,6 +110,6 @@ def in_one_line(error: BaseException, untyped: tuple[type[BaseException], ...] =
     """
     text = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of nodes
     name, text = type(error).__name__, " ".join(text.split())
-    if OUT_OF_MEMORY.search(f"{name} {text}"):
+    if OUT_OF_MEMORY.search(f"{name} {text}") and "No space left" not in text:  # TensorFlow's error for both
         return f"out of memory: {name}: {text}"[:most]
     return (text if text and isinstance(error, untyped) else f"{name}: {text}")[:most]

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from kzoo.errors import InputError, NotWritten
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+"""Errors of a disk that is full, read-only or broken, whatever is written to it."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A context in which a library writes to `path`.
+
+    Raises:
+        NotWritten: it could not.
+    """
+    try:
+        yield
+    except OSError as error:
+        text = error.strerror or " ".join(str(error).split())
+        raise NotWritten(f"cannot write {str(path)!r}: {text}") from None
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked: bool = False) -> None:

@@ -32,6 +32,7 @@ from kzoo.cli.common import app, complain
 from kzoo.cli.parsing import UsageError, complain_of_usage
 from kzoo.console import replace_what_cannot_be_written
 from kzoo.errors import KzooError, RunFailed
+from kzoo.files import NO_ROOM
 
 __all__ = ["app", "main"]
 
@@ -71,6 +72,9 @@ def main() -> None:
         complain("error", f"{str(error.filename)!r}: {error.strerror}")
         sys.exit(2)
     except OSError as error:
+        if error.filename is not None and error.errno in NO_ROOM:
+            complain("error", f"cannot write {str(error.filename)!r}: {error.strerror}")
+            sys.exit(1)
         if error.filename is not None or error.errno not in NO_OUTPUT:
             raise
         # Otherwise Python would try to write the remaining output at exit.

@@ -5,6 +5,7 @@ That process runs ``python -m kzoo.exporting.making FOLDER``, which writes ``ans
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -167,8 +168,9 @@ def _make_in_process(model: keras.Model, order: Order, pictures: Pictures, expec
         model.save(folder / "model.keras")
         np.savez(folder / "pictures.npz", expected=expected, **vars(pictures))
 
-        # The process imports the modules of custom layers, which registers them.
+        # The process imports the modules of custom layers and of registered functions, which registers them.
         modules = {type(layer).__module__ for layer in [model, *inner_layers(model)]}
+        modules |= {getattr(each, "__module__", "keras") for each in keras.saving.get_custom_objects().values()}
         custom = sorted(module for module in modules if module.partition(".")[0] not in ("keras", "__main__"))
         (folder / "order.json").write_text(json.dumps({"order": asdict(order), "modules": custom}), encoding="utf-8")
 
@@ -192,15 +194,17 @@ def main(folder: Path) -> None:
     content = json.loads((folder / "order.json").read_text(encoding="utf-8"))
     try:
         for module in content["modules"]:
-            importlib.import_module(module)  # registers its layers
+            # What the model does not use may not be importable there; what it uses is missed below.
+            with contextlib.suppress(Exception):
+                importlib.import_module(module)
         with np.load(folder / "pictures.npz", allow_pickle=False) as arrays:
             expected = arrays["expected"]
             pictures = Pictures(arrays["compared"], arrays["labels"], arrays["calibration"])
         try:
             model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
         except (TypeError, ValueError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise InputError(f"the model cannot be loaded on TensorFlow: {first}") from None
+            cause = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
+            raise InputError(f"the model cannot be loaded on TensorFlow: {cause}") from None
         answer = _make_here(model, Order(**content["order"]), pictures, expected)
     except KzooError as error:
         kind = "RunFailed" if isinstance(error, RunFailed) else "InputError"

@@ -60,9 +60,12 @@ def confirm(
                 fields[f"{part}_accuracy"] = scores and scores.accuracy
             confirmed.append(Confirmation(which=which, seed=seed, **fields))
 
-    # Add the scores to the record.
-    earlier = [run for run in result.record.confirmed if run.seed not in seeds]
-    record = result.record.model_copy(update={"confirmed": [*earlier, *confirmed]})
+    # Add the scores to the record as it is now: other processes may have confirmed other seeds, or resumed the search.
+    now = read_search(result.directory)
+    if now.status == "running" or now.best.number != result.best.number:
+        raise InputError(f"search {str(directory)!r} has been resumed since: confirm its best trial when it has ended")
+    earlier = [run for run in now.record.confirmed if run.seed not in seeds]
+    record = now.record.model_copy(update={"confirmed": [*earlier, *confirmed]})
     write_record(result.directory, record)
     return SearchResult(result.directory, record)
 

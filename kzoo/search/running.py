@@ -245,6 +245,8 @@ class Owner:
             "baseline": self._baseline(trials),
             "trials": trials,
         }
+        if (self.directory / RECORD).exists():  # another process may have added confirmations
+            changes["confirmed"] = results.read_search(self.directory).record.confirmed
         before, self.record = self.record, self.record.model_copy(update=changes)
         if _winner(self.record) != _winner(before):  # the confirmations belong to the previous winner
             self.record = self.record.model_copy(update={"confirmed": []})

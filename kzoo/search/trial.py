@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kzoo.backend import quiet_import
 from kzoo.errors import InputError, NotWritten, in_one_line
-from kzoo.files import write_json
+from kzoo.files import NO_ROOM, write_json, write_text
 from kzoo.memory import limit_memory
 from kzoo.recipes.schema import Recipe
 from kzoo.references import reference_to
@@ -116,7 +116,9 @@ def _outcome(hyper_model: RecipeHyperModel, hp: Any, directory: Path, facts: dic
     except Rejected as error:
         return Outcome(status="rejected", reason=str(error), **error.counts, **facts)
     except Exception as error:
-        (directory / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+        if isinstance(error, OSError) and error.errno in NO_ROOM:  # not the trial's fault, and the next would fail, too
+            raise NotWritten(in_one_line(error)) from error
+        write_text(directory / TRACEBACK, traceback.format_exc())
         reason = in_one_line(error, (FailedTrialError, ValueError, RuntimeError))
         return Outcome(status="failed", reason=reason, **_of_record(directory, search, facts), **facts)
 

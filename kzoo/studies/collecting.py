@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from kzoo.errors import Differs, InputError
@@ -29,10 +30,11 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
     Raises:
         InputError: the directory `runs` does not exist, `results` cannot be made, or a checksum in it does not match.
     """
+    records = study_records(study, read_records([runs]))
+    _finish_interrupted(study, records.every_file, results)
     wrong = check_sums(results)
     if wrong:
         raise InputError("; ".join(wrong))
-    records = study_records(study, read_records([runs]))
     kept = {file.digest for file in read_records([results]).files} if results.is_dir() else set()
     files = [file for file in {file.path: file for file in records.every_file}.values() if file.digest not in kept]
 
@@ -52,10 +54,19 @@ def collect(study: Study, runs: Path, results: Path) -> tuple[list[Path], list[s
             continue
         make_directory(path.parent)
         write_text(path, public(file.record).to_json())
+        add_sums(results, [path])
         new.append(path)
-    if new:
-        add_sums(results, new)
     return new, [*records.problems, *lines]
+
+
+def _finish_interrupted(study: Study, files: Iterable[RecordFile], results: Path) -> None:
+    """Add the checksum of a record that an interrupted call copied without it."""
+    sums = _sums(results)
+    for file in files:
+        path = _path(study, file, results)
+        without_sum = path.is_file() and path.relative_to(results).as_posix() not in sums
+        if without_sum and path.read_text(encoding="utf-8") == public(file.record).to_json():
+            add_sums(results, [path])
 
 
 def _path(study: Study, file: RecordFile, results: Path) -> Path:

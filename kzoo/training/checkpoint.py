@@ -88,6 +88,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise NotWritten(f"cannot make {str(folder)!r}: {error.strerror}") from None
+    for left in folder.glob(".*.npz.tmp"):  # by processes that were killed while they wrote
+        left.unlink(missing_ok=True)
     path = folder / f"{checkpoint.epoch:05d}-{checkpoint.step:07d}.npz"
     write_atomically(path, lambda stream: np.savez(stream, **arrays), locked=True)  # type: ignore[arg-type]
     for old in files(folder)[:-KEPT]:

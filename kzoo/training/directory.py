@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 
 from kzoo.errors import Differs, InputError, NotWritten
-from kzoo.files import write_json, write_text
+from kzoo.files import NO_ROOM, write_json, write_text, writing
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.locks import MOMENT, NAME, lock
 from kzoo.models.structure import difference, structure
@@ -23,6 +23,8 @@ from kzoo.training.checkpoint import Checkpoint
 from kzoo.training.optimization.schedules import FILL_THE_RUN
 from kzoo.training.records import METRICS, read_result
 
+H5_EXTRA = 2048
+"""Bytes that an HDF5 file needs for a variable, besides its values."""
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""
 CONTINUED = ("recipe.json", METRICS, "best.weights.h5", "weight_histograms.json", "initial.keras", "checkpoint")
@@ -33,8 +35,9 @@ def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
     """Write the files that a run's directory holds from the start, unless they exist."""
     if recipe.model.startswith("keras:") and not (directory / "initial.keras").exists():
         temporary = directory / ".initial.keras"
-        model.save(temporary)
-        temporary.replace(directory / "initial.keras")
+        with writing(directory / "initial.keras"):
+            model.save(temporary)
+            temporary.replace(directory / "initial.keras")
     if not (directory / "recipe.json").exists():
         write_text(directory / "recipe.json", recipe.to_json())
     if not recipe.model.startswith("keras:") and not (directory / STRUCTURE).exists():
@@ -45,10 +48,11 @@ def take_along(source: Path, directory: Path) -> None:
     """Copy a run's weight histograms and TensorBoard files to the run that extends it."""
     for name in ("weight_histograms.json", "tensorboard"):
         source_path, target = source / name, directory / name
-        if source_path.is_dir():
-            shutil.copytree(source_path, target, dirs_exist_ok=True)
-        elif source_path.exists():
-            shutil.copyfile(source_path, target)
+        with writing(target):
+            if source_path.is_dir():
+                shutil.copytree(source_path, target, dirs_exist_ok=True)
+            elif source_path.exists():
+                shutil.copyfile(source_path, target)
 
 
 def continue_from(before: Path, directory: Path) -> None:
@@ -60,14 +64,17 @@ def continue_from(before: Path, directory: Path) -> None:
     copy = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(copy, ignore_errors=True)
     left = [path.name for path in before.iterdir() if path.name not in CONTINUED]
-    shutil.copytree(before, copy, ignore=shutil.ignore_patterns(*left))
+    try:
+        with writing(directory):
+            shutil.copytree(before, copy, ignore=shutil.ignore_patterns(*left))
 
-    # Move the copy into place, unless another process already has.
-    if not (directory / "recipe.json").exists():
-        shutil.rmtree(directory, ignore_errors=True)  # empty except for a lock
-        with contextlib.suppress(OSError):
-            copy.replace(directory)
-    shutil.rmtree(copy, ignore_errors=True)
+        # Move the copy into place, unless another process already has.
+        if not (directory / "recipe.json").exists():
+            shutil.rmtree(directory, ignore_errors=True)  # empty except for a lock
+            with contextlib.suppress(OSError):
+                copy.replace(directory)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def check_structure(directory: Path, model: keras.Model) -> None:
@@ -236,8 +243,22 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """
     temporary = path.with_name(f".tmp-{path.name}")
     try:
+        _check_room(temporary, sum(weight.nbytes + H5_EXTRA for weight in model.get_weights()))
         model.save_weights(temporary, overwrite=True)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise NotWritten(f"cannot write {str(path)!r}: {error}; what was there before is intact") from None
+        text = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise NotWritten(f"cannot write {str(path)!r}: {text}; what was there before is intact") from None
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Reserve room for a new file, then free it again. On a disk that becomes full, HDF5 may crash the process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with open(path, "wb") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, max(1, size))
+        except OSError as error:
+            if error.errno in NO_ROOM:  # some file systems cannot reserve any
+                raise

@@ -107,6 +107,8 @@ def find_extended(
     start = load_latest(directory / "checkpoint")
     if start is None:
         raise InputError(f"extend: run {str(directory)!r} no longer has a checkpoint; {INSTEAD}")
+    if not start.state.stopped and start.epoch < record.epochs:
+        raise InputError(f"extend: the last checkpoint of run {str(directory)!r} is damaged or missing; {INSTEAD}")
     if start.state.stopped or (start.epoch, start.step) != (extended.epochs, 0):
         raise InputError(
             f"extend: run {str(directory)!r} ended early, after {record.epochs} of {extended.epochs} epochs, and "

@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, NotWritten
+from kzoo.files import NO_ROOM
 from kzoo.introspection.output_trials import input_shape
 
 
@@ -25,6 +26,8 @@ def check_loadable(model: keras.Model) -> None:
             model.save(path)
             loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # whatever custom layers raise
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise NotWritten(f"cannot write {str(path)!r}: {error.strerror}") from None
             first = str(error).strip().partition("\n")[0]
             raise InputError(
                 f"{problem}: {first} Give classes of your own a get_config, decorate them with "

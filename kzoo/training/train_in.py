@@ -33,6 +33,7 @@ from kzoo.training.identity.asked_again import check_begun, check_finished, fini
 from kzoo.training.initial_weights import begin_with_weights
 from kzoo.training.loadable import check_loadable
 from kzoo.training.recording import write_record
+from kzoo.training.records import METRICS
 from kzoo.training.run import Run
 from kzoo.training.trainer import Options, Trainer
 
@@ -57,6 +58,8 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
         begun, start = options.begin.directory, options.begin.start
         if console is not None:
             say(console, f"continues from run {str(begun)!r}, which does not change, after its {start.epoch} epochs")
+    if start is None and (directory / METRICS).exists():
+        warnings.warn(f"run {str(directory)!r} has no checkpoint any more: it starts again", stacklevel=2)
     if start is None:
         check_contradictions(recipe)
         for sentence in surprises(recipe):

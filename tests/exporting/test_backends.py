@@ -1,5 +1,6 @@
 """A run that was trained on one backend exports in a process of another."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -28,6 +29,21 @@ def test_runs_of_this_backend_export_through_a_tensorflow_process():
     assert done.parity.largest_difference < 1e-4
     images = run.part("test").images
     np.testing.assert_allclose(Exported("digits.onnx")(images), run.model.predict(images, verbose=0), atol=1e-4)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
+def test_a_registered_function_is_found_by_the_second_process(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
+    (tmp_path / "kzoo_test_functions.py").write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('mine')\n"
+        "def twice(x):\n    return 2 * keras.ops.relu(x)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    twice = importlib.import_module("kzoo_test_functions").twice
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(3, activation=twice)(keras.layers.Flatten()(image)))
+    assert export(model, "net.onnx").parity.largest_difference < 1e-4
 
 
 @pytest.mark.backend

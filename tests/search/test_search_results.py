@@ -4,6 +4,7 @@ import io
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import kzoo
 from kzoo import Choice, InputError, Range, Search
 from kzoo.cli.search import _show_importances
 from kzoo.diagnostics.option_importance import Importance
-from kzoo.search.confirming import verdict
+from kzoo.search.confirming import confirm, verdict
 from kzoo.search.results import Confirmation, Outcome, SearchRecord, SearchResult, Trial, read_search
 from kzoo.search.summary import importances, plot_search
 from kzoo.search.tables import SearchProgress, in_words, markdown, rich_table, row, summary
@@ -276,6 +277,33 @@ def test_command_line_shows_a_record(command):
 
 
 @pytest.mark.usefixtures("eagerly_once")
+def test_what_others_confirm_meanwhile_is_kept(monkeypatch):
+    search = SEARCH.override(**{"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 1})
+    result = made(2, search=search.to_dict())
+    scores = {"val_accuracy": 0.5, "test_accuracy": 0.5, "epochs": 1, "parameters": 1, "seconds": 1.0}
+
+    def train(recipe, **options):
+        now = {"confirmed": [Confirmation(which="best", seed=5, **scores)], **changes}
+        Path("search.json").write_text(result.record.model_copy(update=now).model_dump_json(indent=1))
+        score = Namespace(accuracy=0.6)
+        return Namespace(result=Namespace(epochs=1, parameters=1, seconds=1.0, best=score, test=score))
+
+    monkeypatch.setattr("kzoo.training.train.train", train)
+    changes = {}
+    Path("search.json").write_text(result.record.model_dump_json(indent=1))
+    confirm(".", [1])
+    assert [(run.which, run.seed) for run in read_search(".").record.confirmed] == [
+        ("best", 5),
+        ("best", 1),
+        ("recipe", 1),
+    ]
+    changes = {"status": "running"}
+    Path("search.json").write_text(result.record.model_dump_json(indent=1))
+    with pytest.raises(InputError, match="has been resumed since"):
+        confirm(".", [1])
+    assert read_search(".").status == "running"
+
+
 def test_confirming_trains_both_and_keeps_the_scores(command):
     changes = {"dataset": "digits", "train_size": 60, "split.validation": 40, "epochs": 1}
     search = SEARCH.override(**changes)

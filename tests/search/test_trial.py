@@ -1,5 +1,6 @@
 """One trial in any process: its outcome, and how another process rebuilds its search."""
 
+import errno
 import json
 import types
 from pathlib import Path
@@ -85,6 +86,10 @@ def test_what_is_raised_is_the_reason_and_lack_of_memory_is_named():
 def test_a_full_disk_is_not_an_outcome_of_a_trial():
     with pytest.raises(RunFailed, match="No space left"):
         outcome_of(error=NotWritten("cannot write 'a': No space left on device"))
+    with pytest.raises(NotWritten, match="No space left"):  # of a library
+        outcome_of(error=OSError(errno.ENOSPC, "No space left on device"))
+    assert outcome_of(error=OSError(errno.ENOENT, "No such file")).status == "failed"
+    Path("t/outcome.json").unlink(missing_ok=True)
     assert not Path("t/outcome.json").exists()
 
 

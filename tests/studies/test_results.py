@@ -224,6 +224,22 @@ def test_runs_beside_other_records_hide_none_of_them(made, keep):
     assert files.problems == ()
 
 
+def test_collecting_goes_on_where_it_was_cut_off(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
+    assert len(collect(RESCUE, RUNS, RESULTS)[0]) == 1
+    sums = (RESULTS / "SHA256SUMS").read_text()
+    (RESULTS / "SHA256SUMS").unlink()  # as if killed before it was written
+    keep(made(get_recipe("rescue/vgg08"), 0.6), RUNS)
+    (second,), problems = collect(RESCUE, RUNS, RESULTS)
+    assert problems == []
+    assert check_sums(RESULTS) == []
+    assert sums in (RESULTS / "SHA256SUMS").read_text()
+    (RESULTS / "SHA256SUMS").write_text(sums)
+    second.write_text("{}")  # not what was collected
+    with pytest.raises(InputError, match="has no checksum"):
+        collect(RESCUE, RUNS, RESULTS)
+
+
 def test_collecting_writes_over_no_file(made, keep):
     keep(made(get_recipe("rescue/bn"), 0.6), RUNS)
     (new,), _ = collect(RESCUE, RUNS, RESULTS)

@@ -54,10 +54,13 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_the_last_two_of_very_many_epochs_are_kept(tmp_path):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / ".00001-0000003.npz.tmp").write_text("left by a killed process")
     for epoch in range(99_998, 100_001):
-        checkpoint.save(tmp_path, Checkpoint(epoch, 0, {}, RunState("d", "f")))
-    assert checkpoint.load_latest(tmp_path).epoch == 100_000
-    assert len(checkpoint.files(tmp_path)) == checkpoint.KEPT
+        checkpoint.save(folder, Checkpoint(epoch, 0, {}, RunState("d", "f")))
+    assert checkpoint.load_latest(folder).epoch == 100_000
+    assert len(checkpoint.files(folder)) == checkpoint.KEPT == len([*folder.iterdir()])
 
 
 def test_bfloat16_is_read_back(tmp_path):

@@ -126,6 +126,10 @@ def test_unfinished_failed_stopped_or_without_checkpoint(there):
     refused("the model has changed", epochs=3)
     (there / "result.json").write_text(record)
     last = checkpoint.load_latest(there / "checkpoint")
+    newest = checkpoint.files(there / "checkpoint")[-1]
+    shutil.move(newest, "newest")
+    refused("the last checkpoint of run .* is damaged or missing", epochs=3)
+    shutil.move("newest", newest)
     checkpoint.save(
         there / "checkpoint", checkpoint.Checkpoint(2, 0, last.arrays, dataclasses.replace(last.state, stopped=True))
     )

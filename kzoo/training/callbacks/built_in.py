@@ -9,13 +9,14 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from kzoo.errors import NotWritten
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Constant, EarlyStop, Plateau
 from kzoo.training.optimization.optimizers import averaged
@@ -242,17 +243,31 @@ class TensorBoardLog:
         except ImportError:
             self._writer = None
         else:
-            self._writer = Writer(str(folder))
+            self._folder = folder
+            with self._guarded():
+                self._writer = Writer(str(folder))
 
     def write(self, history: dict[str, list[float]]) -> None:
         """Add the last epoch of a history."""
         if self._writer is None:
             return
-        for name, values in history.items():
-            self._writer.add_scalar(f"epoch_{name}", values[-1], len(values))
-        self._writer.flush()
+        with self._guarded():
+            for name, values in history.items():
+                self._writer.add_scalar(f"epoch_{name}", values[-1], len(values))
+            self._writer.flush()
 
     def close(self) -> None:
-        """Close the event file."""
+        """Close the event file; an error would hide the one that ended training."""
         if self._writer is not None:
-            self._writer.close()
+            with contextlib.suppress(NotWritten), self._guarded():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A context in which the event file is written; with TensorFlow, it raises errors of TensorFlow's own."""
+        try:
+            yield
+        except Exception as error:
+            self._writer = None
+            text = " ".join(str(error).split())
+            raise NotWritten(f"cannot write {str(self._folder)!r}: {text}") from None

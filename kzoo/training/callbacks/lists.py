@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import methodcaller
 from pathlib import Path
@@ -59,9 +59,30 @@ class OnceList(keras.callbacks.CallbackList):
     def on_train_end(self, logs: Any = None) -> None:
         """Do nothing: `end` notifies the members."""
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Pass the call on; so do the following methods."""
+        _pass_on(super().on_train_batch_begin, batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        _pass_on(super().on_train_batch_end, batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        _pass_on(super().on_test_batch_begin, batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        _pass_on(super().on_test_batch_end, batch, logs)
+
     def end(self) -> None:
         """Notify all members that training has ended."""
         super().on_train_end(None)
+
+
+def _pass_on(call: Callable[[int, Any], None], batch: int, logs: Any) -> None:
+    """Call the members; a StopIteration is an error, because Keras would end the epoch or the validation at it."""
+    try:
+        call(batch, logs)
+    except StopIteration as error:
+        raise RuntimeError("a callback raised StopIteration (next() of an iterator that has ended?)") from error
 
 
 def check_callbacks(callbacks: Iterable[Any], recipe: Recipe) -> None:
