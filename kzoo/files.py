@@ -29,8 +29,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = error.strerror or " ".join(str(error).split())
-        raise NotWritten(f"cannot write {str(path)!r}: {text}") from None
+        raise NotWritten(f"cannot write {str(path)!r}: {cause(error)}") from None
+
+
+def cause(error: Exception) -> str:
+    """The text of an error in one line, as the system words it if it does; libraries write several lines."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 
 from kzoo.errors import Differs, InputError, NotWritten
-from kzoo.files import NO_ROOM, write_json, write_text, writing
+from kzoo.files import NO_ROOM, cause, write_json, write_text, writing
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.locks import MOMENT, NAME, lock
 from kzoo.models.structure import difference, structure
@@ -248,8 +248,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        text = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise NotWritten(f"cannot write {str(path)!r}: {text}; what was there before is intact") from None
+        raise NotWritten(f"cannot write {str(path)!r}: {cause(error)}; what was there before is intact") from None
 
 
 def _check_room(path: Path, size: int) -> None:

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import NotWritten
+from kzoo.files import cause
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.settings import Constant, EarlyStop, Plateau
 from kzoo.training.optimization.optimizers import averaged
@@ -269,5 +270,4 @@ class TensorBoardLog:
             yield
         except Exception as error:
             self._writer = None
-            text = " ".join(str(error).split())
-            raise NotWritten(f"cannot write {str(self._folder)!r}: {text}") from None
+            raise NotWritten(f"cannot write {str(self._folder)!r}: {cause(error)}") from None
