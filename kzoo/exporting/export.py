@@ -136,7 +136,7 @@ def export(
     # Make the file.
     dtype = input or "float32"
     order = Order("", file_format.name, dtype, outputs, fold, metadata, counts, part, quantize, opset)
-    return _write(target, source, order, pictures)
+    return _write(target, source, order, pictures, overwrite)
 
 
 def _metadata(model: keras.Model, run: Run | None, class_names: Sequence[str] | None) -> dict[str, Any]:
@@ -151,14 +151,16 @@ def _metadata(model: keras.Model, run: Run | None, class_names: Sequence[str] | 
     }
 
 
-def _write(target: Path, model: keras.Model, order: Order, pictures: Pictures) -> Export:
+def _write(target: Path, model: keras.Model, order: Order, pictures: Pictures, overwrite: bool) -> Export:
     """Make the file in a temporary folder next to the target, so that a rename suffices and exports do not collide."""
+    real = Path(os.path.realpath(target))  # a symbolic link stays one
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=f".{real.name}-", dir=real.parent) as folder:
             temporary = Path(folder) / target.name
             made = make(model, replace(order, target=str(temporary)), pictures)
             size = sum(file.stat().st_size for file in [temporary, *temporary.rglob("*")] if file.is_file())
-            _put_in_place(temporary, target)
+            _check_target(target, overwrite)  # again: it may have been made in the meantime
+            _put_in_place(temporary, real)
     except OSError as error:
         raise RunFailed(f"cannot write {str(target)!r}: {error.strerror or error}; nothing was replaced") from None
     return Export(target, order.format, size, made["layers"], made["output"], Parity(**made["parity"]))

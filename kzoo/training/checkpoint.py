@@ -16,8 +16,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from kzoo.errors import InputError, NotWritten
-from kzoo.files import write_atomically
+from kzoo.errors import InputError, NotWritten, RunFailed
+from kzoo.files import cause, write_atomically
 
 KEPT = 2
 
@@ -109,6 +109,7 @@ def load_latest(folder: Path) -> Checkpoint | None:
 
     Raises:
         InputError: there are checkpoints and all of them are damaged.
+        RunFailed: the newest cannot be read now (see `load`).
     """
     paths = files(folder)
     for path in reversed(paths):
@@ -130,6 +131,7 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         InputError: the file is damaged or not a checkpoint.
+        RunFailed: this process may not read it, or has too little memory: an earlier checkpoint would not help.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -142,5 +144,8 @@ def load(path: Path) -> Checkpoint:
             lists.setdefault(name, {})[int(index)] = value.view(ml_dtypes.bfloat16) if value.dtype == "V2" else value
         arrays = {name: [values[i] for i in range(len(values))] for name, values in lists.items()}
         return Checkpoint(meta["epoch"], meta["step"], arrays, RunState.from_dict(meta["meta"]))
+    except (PermissionError, MemoryError) as error:
+        reason = "too little memory" if isinstance(error, MemoryError) else cause(error)
+        raise RunFailed(f"checkpoint {str(path)!r} cannot be read: {reason}") from None
     except Exception as error:  # a damaged archive makes zipfile and NumPy raise nearly anything
         raise InputError(f"checkpoint {str(path)!r} is damaged ({error})") from None

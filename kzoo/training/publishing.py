@@ -22,7 +22,7 @@ from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSe
 from kzoo.recipes import get_recipe
 from kzoo.training.directory import save_weights
 from kzoo.training.evaluation import evaluate_part
-from kzoo.training.records import RunRecord, public
+from kzoo.training.records import RunRecord, Segment, public
 from kzoo.training.run import Run
 from kzoo.training.training_view import training_view
 
@@ -179,12 +179,11 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
     """The card of a set, in the form that Hugging Face reads."""
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     template = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    recipe, segment = weight_set.recipe, run.result.segments[-1]
+    recipe = weight_set.recipe
     options = ", ".join(f"{key}={value!r}" for key, value in weight_set.options.items())
     # Of paths the last part, so that the card does not publish the user's folders.
     kind, location = recipe["dataset"].partition(":")[0], Path(recipe["dataset"].partition(":")[2])
     source = recipe.get("initial_weights") or ""
-    packages = [name for name in ("kzoo", "keras", segment.backend) if name in segment.versions]
     return template.get_template("model_card.md").render(
         set=weight_set,
         recipe=recipe,
@@ -194,11 +193,17 @@ def model_card(weight_set: WeightSet, run: Run) -> str:
         options=f" with {options}" if options else "",
         normalization="normalizes" if weight_set.mean else "takes as they are",
         fields={key: json.dumps(recipe[key]) for key in SHOWN},
-        versions=", ".join(f"{name} {segment.versions[name]}" for name in packages),
-        processor=segment.processor or "an unnamed processor",
+        made_with=", then with ".join(dict.fromkeys(map(_made_with, run.result.segments))),
         shortened=_shortened(recipe),
         frozen=_frozen(run.result),
     )
+
+
+def _made_with(segment: Segment) -> str:
+    """The packages and the processor of one process's part of a run."""
+    packages = [name for name in ("kzoo", "keras", segment.backend) if name in segment.versions]
+    versions = ", ".join(f"{name} {segment.versions[name]}" for name in packages)
+    return f"{versions} on {segment.processor or 'an unnamed processor'}"
 
 
 def _frozen(result: RunRecord) -> str:

@@ -213,6 +213,30 @@ def test_a_mismatch_fails_and_leaves_the_earlier_file(model, format, monkeypatch
     assert [path.name for path in Path().iterdir()] == [PATHS[format]]
 
 
+def test_a_symbolic_link_stays_and_its_target_is_replaced():
+    Path("models").mkdir()
+    Path("models/first.keras").write_text("of the user")
+    Path("latest.keras").symlink_to("models/first.keras")
+    with pytest.raises(InputError, match=r"'latest\.keras' exists"):
+        export(network("lenet1-max"), "latest.keras")
+    export(network("lenet1-max"), "latest.keras", overwrite=True)
+    assert Path("latest.keras").is_symlink() and zipfile.is_zipfile("models/first.keras")
+    assert [path.name for path in Path("models").iterdir()] == ["first.keras"]
+
+
+def test_a_file_made_during_the_export_is_kept(monkeypatch):
+    def slow(*args, **options):
+        Path("net.keras").write_text("of another process")
+        return make(*args, **options)
+
+    make = making.make
+    monkeypatch.setattr("kzoo.exporting.export.make", slow)
+    with pytest.raises(InputError, match=r"'net\.keras' exists"):
+        export(network("lenet1-max"), "net.keras")
+    assert Path("net.keras").read_text() == "of another process"
+    assert [path.name for path in Path().iterdir()] == ["net.keras"]
+
+
 class TrainsInItsOwnWay(keras.Model):
     """A graph of layers, as `keras.Model` makes it, with another training step."""
 

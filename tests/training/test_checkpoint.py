@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, RunFailed
 from kzoo.training import checkpoint
 from kzoo.training.checkpoint import Checkpoint, RunState
 
@@ -80,6 +80,21 @@ def test_a_damaged_archive_is_left_for_the_one_before_it(tmp_path, at, value):
     last.write_bytes(content)
     with pytest.warns(UserWarning, match="is damaged .*; going back to the checkpoint before it"):
         assert checkpoint.load_latest(tmp_path).step == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(PermissionError(13, "Permission denied"), "Permission denied"), (MemoryError(), "memory")]
+)
+def test_no_earlier_checkpoint_replaces_one_that_cannot_be_read_now(tmp_path, monkeypatch, error, reason):
+    for step in (1, 2):
+        last = checkpoint.save(tmp_path, Checkpoint(0, step, {"model": [np.arange(3)]}, RunState("d", "f")))
+
+    def refuse(path, **options):
+        raise error if path == last else AssertionError(path)
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(RunFailed, match=rf"{last.name}' cannot be read: .*{reason}"):
+        checkpoint.load_latest(tmp_path)
 
 
 def test_what_a_later_version_adds_is_left_out_and_what_is_missing_is_damage(tmp_path):

@@ -260,12 +260,13 @@ def test_card_of_a_folder_of_any_name_and_without_its_path(run, folder):
     assert "Training started from the weights `base`" in card
 
 
-def test_card_names_where_the_run_ended(run, folder):
+def test_card_names_all_packages_and_processors_once(run, folder):
     (first,) = run.result.segments
     last = first.model_copy(update={"processor": "Another", "versions": {**first.versions, "keras": "9.9"}})
-    ended = SimpleNamespace(result=run.result.model_copy(update={"segments": [first, last]}))
-    text = model_card(open_set(str(folder))[0], ended)
-    assert re.search(r"Trained with kzoo .*, keras 9\.9, .* on Another\.", text)
+    ended = SimpleNamespace(result=run.result.model_copy(update={"segments": [first, first, last]}))
+    text = " ".join(model_card(open_set(str(folder))[0], ended).split())
+    began = rf"keras {re.escape(first.versions['keras'])}, \S+ \S+ on {re.escape(first.processor)}"
+    assert re.search(rf"Trained with kzoo \S+, {began}, then with kzoo \S+, keras 9\.9, \S+ \S+ on Another\. ", text)
 
 
 def test_nothing_is_overwritten_and_only_finished_runs_are_published(run, folder):
