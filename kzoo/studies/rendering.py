@@ -17,6 +17,8 @@ from kzoo.studies.tables import columns, heading, notes, reasons, rows, shows_bu
 
 WIDTH = 10
 """Characters after which the heading of a column wraps."""
+LABEL = 48
+"""Characters after which the label of a run wraps, so that it leaves room for values."""
 APART = "Values that differ from the report by more than two standard errors of the held-out images"
 
 
@@ -41,7 +43,7 @@ def rich_tables(records: BudgetRecords, width: int) -> list[RichTable]:
 def _rich_table(records: BudgetRecords, names: Sequence[str]) -> RichTable:
     # Columns
     table = RichTable(box=None, pad_edge=False, title_justify="left", padding=(0, 1))
-    table.add_column("run", no_wrap=True)
+    table.add_column("run", overflow="fold", max_width=LABEL)
     table.add_column("n", justify="right", no_wrap=True)
     entries = rows(records)
     budgeted = shows_budget(entries, records)

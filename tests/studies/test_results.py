@@ -277,6 +277,17 @@ def test_labels_with_brackets_are_measured_as_they_are_printed(made, keep):
     assert [len(rich_tables(group, limit)) for limit in (width, width - 1)] == [1, 2]
 
 
+def test_a_long_label_leaves_room_for_values(made, keep):
+    keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
+    study = Study("own", "ours", "Which?", (Entry(get_recipe("rescue/bn"), 15 * "long label "),))
+    group = study_records(study, read_records()).budgets["full"]
+    printed = plain_console(width=80, record=True, file=io.StringIO())
+    tables = rich_tables(group, 80)
+    printed.print(*tables)
+    text = printed.export_text()
+    assert (text.count("long label"), "0.5000" in text, "…" in text) == (15 * len(tables), True, False)
+
+
 def test_headings_of_columns_are_short_where_there_is_a_short_one(made, keep):
     keep(made(get_recipe("rescue/bn"), 0.5), RUNS)
     header = markdown(study_records(RESCUE, read_records()).budgets["full"]).splitlines()[0]
