@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -26,6 +27,14 @@ def check_version(fields: Mapping[str, Any], kind: str, supported: int) -> None:
         )
 
 
+class _Signature:
+    """The signature of a model that pydantic has not built yet (``defer_build``): looking at it builds the model."""
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> inspect.Signature:
+        owner.model_rebuild()  # which replaces this attribute
+        return owner.__signature__
+
+
 class Validated(BaseModel):
     """Base of user input: refuses True as a number (``epochs=true``), and a set, which has no order, as a list."""
 
@@ -40,6 +49,11 @@ class Validated(BaseModel):
 
         # Without this mark, pydantic would call the constructor for nested data, too, and lose where a problem is.
         __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        if not cls.__pydantic_complete__:  # `help` would show no arguments, or those of the base class
+            cls.__signature__ = _Signature()  # type: ignore[assignment]
 
     @classmethod
     def _in_words(cls, error: ValidationError) -> InputError:

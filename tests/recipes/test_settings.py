@@ -1,9 +1,10 @@
 """Settings of a recipe: values at the ends of the allowed range are accepted, values beyond it are refused."""
 
+import inspect
 import re
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from kzoo.data.augmentation.spec import AnyAugmentation
 from kzoo.data.splits import Split
@@ -19,6 +20,7 @@ from kzoo.recipes.settings import (
     RateMultiplier,
     kinds,
 )
+from kzoo.schemas import Validated
 from kzoo.training.optimization.schedules import PlateauRate
 
 KINDS = {kind.model_fields["kind"].default: kind for union in (AnyOptimizer, AnySchedule) for kind in union.__args__}
@@ -164,3 +166,16 @@ def test_a_plateau_ends_with_a_relative_gain_of_a_ten_thousandth():
         for loss in (20.0, 20 * (1 - gain)):
             rate.update(loss)
         assert rate.rate == expected
+
+
+def test_signatures_show_the_fields_before_the_first_use():
+    class First(Validated):
+        model_config = ConfigDict(defer_build=True)
+        rate: float = 0.1
+
+    class Second(First):
+        momentum: float = 0.9
+
+    assert not First.__pydantic_complete__
+    assert str(inspect.signature(First)) == "(*, rate: float = 0.1) -> None"
+    assert str(inspect.signature(Second)) == "(*, rate: float = 0.1, momentum: float = 0.9) -> None"
