@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PadCrop,
         RandAugment,
         RandomErasing,
+        RandomResizedCrop,
         Rotation,
         Translate,
         TrivialAugment,
@@ -43,8 +44,8 @@ _EXPORTS = Exports(
         "arrays": ("Arrays", "channel_statistics"),
         "augmentation.spec": (
             *("AlternatingFlip", "AugmentationSpec", "ColorJitter", "ContrastStretch", "CutMix", "Cutout", "Flip"),
-            *("GaussianNoise", "MedianFilter", "Mixup", "PadCrop", "RandAugment", "RandomErasing", "Rotation"),
-            *("Translate", "TrivialAugment"),
+            *("GaussianNoise", "MedianFilter", "Mixup", "PadCrop", "RandAugment", "RandomErasing"),
+            *("RandomResizedCrop", "Rotation", "Translate", "TrivialAugment"),
         ),
         "augmentation.base": ("Augmentation", "Normalization"),
         "batches": ("Batches",),

@@ -2,6 +2,7 @@
 
 import contextlib
 import doctest
+import importlib
 import re
 import shlex
 import shutil
@@ -254,3 +255,11 @@ def test_pages_are_linked_and_links_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("package", ["kzoo", "kzoo.data", "kzoo.models", "kzoo.pool", "kzoo.recipes", "kzoo.studies"])
+def test_every_public_name_is_on_the_page_of_the_interface(package):
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    documented = {name.rpartition(".")[2] for name in re.findall(r"^\.\. auto\w+:: (\S+)", page, re.MULTILINE)}
+    other_names = {"__version__", "recipe", "study"}  # `recipe` and `study` are short for `get_recipe` and `get_study`
+    assert set(importlib.import_module(package).__all__) - other_names <= documented

@@ -86,8 +86,14 @@ BOUNDS = {
         for name in ("random_erasing", "cutout", "contrast_stretch", "median_filter", "cutmix")
     },
     "random_erasing.fill": ([0, 255, "random"], [-1, 256]),
-    "random_erasing.area": ([(TINY, 1), (0.5, 0.5)], [(0, 1), (0.5, 0.4), (0.5, 1 + 1e-9)]),
-    "random_erasing.aspect": ([(TINY, 9), (2, 2)], [(0, 1), (2, 1)]),
+    **{
+        f"{name}.{field}": bounds
+        for name in ("random_erasing", "random_resized_crop")
+        for field, bounds in (
+            ("area", ([(TINY, 1), (0.5, 0.5)], [(0, 1), (0.5, 0.4), (0.5, 1 + 1e-9)])),
+            ("aspect", ([(TINY, 9), (2, 2)], [(0, 1), (2, 1)])),
+        )
+    },
     "cutout.size": COUNT_FROM_0,
     "cutout.fill": ([0, 255, "mean"], [-1, 256]),
     "gaussian_noise.std": NOT_BELOW_0,

@@ -232,9 +232,9 @@ def affine(
     for channel in range(channels):
         padded[:, 1:-1, 1:-1] = images[..., channel]
         corners = [_pixels(padded, upper_left + offset) for offset in (0, 1, width + 2, width + 3)]
-        upper = _between(corners[0], corners[1], column_part)
-        lower = _between(corners[2], corners[3], column_part)
-        result[..., channel] = as_dtype(_between(upper, lower, row_part), images.dtype)
+        upper = between(corners[0], corners[1], column_part)
+        lower = between(corners[2], corners[3], column_part)
+        result[..., channel] = as_dtype(between(upper, lower, row_part), images.dtype)
     return result
 
 
@@ -259,7 +259,7 @@ def _neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray
     return before.astype(np.int64), position.astype(np.float32)
 
 
-def _between(first: np.ndarray, second: np.ndarray, part: np.ndarray) -> np.ndarray:
+def between(first: np.ndarray, second: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Linear interpolation; the second array is overwritten."""
     second -= first
     second *= part

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from kzoo.data.augmentation.base import UNIT, Augmentation, Normalization, as_dtype
+from kzoo.data.augmentation.boxes import Range, check_box, draw_boxes
 from kzoo.data.augmentation.geometry import Probability
 from kzoo.errors import InputError
 from kzoo.lazy import np
-
-ATTEMPTS = 10
 
 
 class ErasingDraw(NamedTuple):
@@ -48,16 +47,13 @@ class RandomErasing(Augmentation):
 
     kind: Literal["random_erasing"] = "random_erasing"
     probability: Probability = 0.5
-    area: tuple[float, float] = (0.02, 0.33)
-    aspect: tuple[float, float] = (0.3, 3.3)
+    area: Range = (0.02, 0.33)
+    aspect: Range = (0.3, 3.3)
     fill: Literal["random"] | Annotated[int, Field(ge=0, le=255)] = "random"
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
-        if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError(f"area must be (smallest, largest) with 0 < smallest <= largest <= 1, not {self.area}")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ValueError(f"aspect must be (smallest, largest) with 0 < smallest <= largest, not {self.aspect}")
+        check_box(self.area, self.aspect)
         return self
 
     def draw(
@@ -66,16 +62,11 @@ class RandomErasing(Augmentation):
         """Boxes and their contents for `count` images."""
         image_height, image_width, channels = shape
         chosen = rng.random(count) < self.probability
-        area = image_height * image_width * rng.uniform(*self.area, (count, ATTEMPTS))
-        aspect = np.exp(rng.uniform(np.log(self.aspect[0]), np.log(self.aspect[1]), (count, ATTEMPTS)))
-        heights = np.maximum(np.rint(np.sqrt(area * aspect)), 1).astype(np.int64)
-        widths = np.maximum(np.rint(np.sqrt(area / aspect)), 1).astype(np.int64)
+        height, width, fits = draw_boxes(count, shape[:2], self.area, self.aspect, rng, largest=-1)
 
-        # The first box that fits, at a random position; none where none fits.
-        fits = (heights < image_height) & (widths < image_width)
-        first = np.arange(count), fits.argmax(axis=1)
-        erased = chosen & fits.any(axis=1)
-        height, width = heights[first] * erased, widths[first] * erased
+        # A random position; where no box fits, none.
+        erased = chosen & fits
+        height, width = height * erased, width * erased
         top = rng.integers(0, image_height - height + 1)
         left = rng.integers(0, image_width - width + 1)
 

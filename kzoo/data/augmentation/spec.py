@@ -16,10 +16,12 @@ from kzoo.data.augmentation.geometry import AlternatingFlip, Flip, PadCrop, Rota
 from kzoo.data.augmentation.mixing import CutMix, Mixup
 from kzoo.data.augmentation.pixels import ContrastStretch, Cutout, GaussianNoise, MedianFilter, RandomErasing
 from kzoo.data.augmentation.policies import RandAugment, TrivialAugment
+from kzoo.data.augmentation.resized_crop import RandomResizedCrop
 from kzoo.schemas import kind_alone
 
 AnyAugmentation = (
     PadCrop
+    | RandomResizedCrop
     | Translate
     | Flip
     | AlternatingFlip
