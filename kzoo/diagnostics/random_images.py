@@ -38,8 +38,12 @@ def random_images(model: keras.Model, count: int, seed: int = 0) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def input_shape(model: keras.Model) -> tuple[int | None, ...]:
+def input_shape(model: keras.Model, advice: str = "make it with keras.Input") -> tuple[int | None, ...]:
     """Shape of one image as a model takes it; None for sizes that are not fixed.
+
+    Args:
+        model: any model.
+        advice: what to do about a model without a shape.
 
     Raises:
         InputError: the model is not built, has several inputs, or does not define the shape (some subclasses do not).
@@ -50,7 +54,7 @@ def input_shape(model: keras.Model) -> tuple[int | None, ...]:
         names = ", ".join(repr(tensor.name) for tensor in inputs)
         raise InputError(f"model {model.name!r} has several inputs ({names}): only models with one can be diagnosed")
     if not inputs:
-        raise InputError(f"model {model.name!r} does not define the shape of its input: give images")
+        raise InputError(f"model {model.name!r} does not define the shape of its input: {advice}")
     return tuple(inputs[0].shape[1:])
 
 

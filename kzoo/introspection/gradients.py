@@ -17,7 +17,7 @@ from keras import ops
 
 from kzoo.errors import InputError
 from kzoo.introspection import backends
-from kzoo.introspection.layers import check_built, find_layer
+from kzoo.introspection.layers import check_built, find_layer, torch_modules
 from kzoo.introspection.outputs import class_outputs
 from kzoo.introspection.scaling import scaled, scales_for, unscaled
 from kzoo.introspection.tapping import last_output, tapped
@@ -58,6 +58,7 @@ class LossProbe:
         self, model: keras.Model, images: Any, targets: Any, *, training: bool = True, compiled: bool = True
     ) -> None:
         """Prepare; see `parameter_gradients` for arguments and errors."""
+        check_no_torch_modules(model)
         self._images = prepare_images(model, images)
         if not model.trainable_variables:
             raise InputError(f"model {model.name!r} has no weights to train, so there are no gradients to look at")
@@ -102,6 +103,19 @@ class LossProbe:
         else:
             logs = ops.log(ops.maximum(outputs, keras.config.epsilon()))
         return -ops.sum(ops.cast(self._targets, outputs.dtype) * logs) / len(self._targets)
+
+
+def check_no_torch_modules(model: keras.Model) -> None:
+    """Refuse a model that wraps modules of PyTorch, which use their own parameters whatever Keras computes with.
+
+    Raises:
+        InputError: it does.
+    """
+    path = next(iter(torch_modules(model)), None)
+    if path is not None:
+        raise InputError(
+            f"layer {path!r} wraps a torch.nn.Module, whose gradients kzoo cannot compute: write it as Keras layers"
+        )
 
 
 def parameter_gradients(model: keras.Model, images: Any, targets: Any, *, training: bool = True) -> LossGradients:

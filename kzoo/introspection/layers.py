@@ -31,6 +31,12 @@ def find_layers(model: keras.Model) -> list[tuple[str, Any]]:
     return [(path, layer) for path, layer in _walk(model, "") if not _parts(layer) or _direct_variables(layer)]
 
 
+def torch_modules(model: keras.Model) -> dict[str, Any]:
+    """The PyTorch modules that a model wraps as layers (`keras.layers.TorchModuleWrapper`), by path."""
+    wrappers = (layer for layer in find_layers(model) if isinstance(layer[1], keras.layers.TorchModuleWrapper))
+    return {path: layer.module for path, layer in wrappers}
+
+
 def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:
     """One layer or nested model, given by path, by name (if only one layer has it) or as the object itself.
 

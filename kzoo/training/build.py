@@ -20,8 +20,9 @@ from kzoo.data.batches import Batches
 from kzoo.data.datasets import get_dataset
 from kzoo.data.loading import load
 from kzoo.data.splits import Part, split
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, some, unknown
 from kzoo.introspection.graph import fresh_names
+from kzoo.introspection.layers import torch_modules
 from kzoo.introspection.output_trials import input_shape
 from kzoo.introspection.outputs import class_outputs
 from kzoo.models.registry import create_model, takes
@@ -236,6 +237,7 @@ def prepare_model(model: keras.Model, recipe: Recipe, data: Data) -> None:
         InputError: the model does not fit the data, or a pattern in `freeze` matches no layer.
     """
     _check_fits(model, data)
+    _check_no_buffers(model)
     seed_and_freeze(model, recipe)
 
 
@@ -264,6 +266,17 @@ def check_one_input(model: keras.Model) -> None:
     """Refuse a model with several inputs."""
     if len(getattr(model, "inputs", None) or [0]) != 1:
         raise InputError(f"model {model.name!r} must have one input to be trained on labelled images")
+
+
+def _check_no_buffers(model: keras.Model) -> None:
+    """Refuse modules of PyTorch with states that are not Keras variables: checkpoints and best weights lack them."""
+    for path, module in torch_modules(model).items():
+        names = [name for name, _ in module.named_buffers()]
+        if names:
+            raise InputError(
+                f"layer {path!r} wraps a torch.nn.Module with buffers ({some(names, 3)}), which a resumed run and its "
+                "best weights would lack: write these parts as Keras layers"
+            )
 
 
 def _check_fits(model: keras.Model, data: Data) -> None:

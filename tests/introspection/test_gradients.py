@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+import kzoo
 from kzoo.errors import InputError
 from kzoo.introspection.gradients import (
     LossProbe,
@@ -402,3 +403,30 @@ def test_names_that_several_layers_have():
     with pytest.raises(InputError, match="give its path, one of sequential"):
         layer_outputs(model, ["conv"], IMAGES)
     assert layer_outputs(model, [f"{parts[1].name}/conv"], IMAGES)[0].shape == (6, 8, 8, 2)
+
+
+def wrapping(classes=10, **options):
+    """A network with a module of PyTorch."""
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.BatchNorm1d(16))
+    wrapper = layers.TorchModuleWrapper(net, name="wrapped", output_shape=(None, 16))
+    return keras.Sequential([keras.Input((8, 8, 1)), wrapper, layers.Dense(classes)])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="only PyTorch runs its modules")
+def test_modules_of_pytorch_are_refused_unchanged():
+    """They use their own parameters, so their gradients would be 0, and BatchNorm's buffers would change."""
+    model = wrapping()
+    buffers = [*model.get_layer("wrapped").module.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    images, labels = np.zeros((8, 8, 8, 1), np.float32), np.arange(8)
+    for refused in (
+        lambda: parameter_gradients(model, images, labels),
+        lambda: kzoo.doctor(model, images=images, labels=labels),
+    ):
+        with pytest.raises(InputError, match=r"layer 'wrapped' wraps a torch\.nn\.Module, whose gradients"):
+            refused()
+    assert all((buffer == value).all() for buffer, value in zip(buffers, before, strict=True))
+    with pytest.raises(InputError, match=r"with buffers \(2\.running_mean, .*\), which a resumed run"):
+        kzoo.train(f"{__name__}:wrapping", dataset="digits", epochs=1, progress=False)

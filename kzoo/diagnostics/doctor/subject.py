@@ -13,8 +13,7 @@ import numpy as np
 from kzoo.diagnostics.doctor.report import percent
 from kzoo.diagnostics.random_images import input_shape, random_images
 from kzoo.errors import InputError
-from kzoo.introspection.gradients import prepare_images
-from kzoo.introspection.layers import find_layers
+from kzoo.introspection.gradients import check_no_torch_modules, prepare_images
 from kzoo.introspection.outputs import class_outputs
 from kzoo.recipes.schema import Recipe
 from kzoo.seeds import generator
@@ -107,7 +106,7 @@ class Subject:
 def check_fits(subject: Subject) -> None:
     """Refuse a model that is not a classifier of images, and images that do not fit it."""
     model = subject.model
-    find_layers(model)
+    check_no_torch_modules(model)
     if not model.trainable_variables:
         raise InputError(
             f"model {model.name!r} has no trainable weights: there is nothing to learn, set trainable=True"
@@ -116,7 +115,7 @@ def check_fits(subject: Subject) -> None:
     # The images must fit the model.
     images, labels = subject.images, subject.labels
     if images is None:
-        input_shape(model)
+        input_shape(model, "give images")
     elif images.dtype.kind not in "fiub":
         raise InputError(f"images must be numbers, not {images.dtype}")
     else:
