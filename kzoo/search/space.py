@@ -22,6 +22,7 @@ Key = str | int | float
 """A label or a number, in keras-tuner's form."""
 When = Mapping[str, Any]
 DIGITS = 6  # significant digits of a number: those of the 32-bit floats in keras-tuner's protocol
+NEAR = 1e-6  # of a step: a range may miss its last value by this much
 SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
 
 
@@ -174,7 +175,7 @@ class Range:
             numbers = (np.geomspace if self.log else np.linspace)(self.low, self.high, SAMPLES)
         else:
             span = math.log(self.high / self.low, self.step) if self.log else (self.high - self.low) / self.step
-            steps = np.arange(int(span + 1e-6) + 1)
+            steps = np.arange(int(span + NEAR) + 1)
             numbers = self.low * float(self.step) ** steps if self.log else self.low + self.step * steps
             if not self.log:
                 numbers = np.where(np.abs(numbers) < 1e-9 * self.step, 0, numbers)  # not 5.6e-17, from rounding
@@ -187,6 +188,8 @@ class Range:
         scale = "log" if self.log else "linear"
         add = hp.Float if self._number is float else hp.Int
         low, high = self._number(self.low), self._number(self.high)
+        if self._number is float and self.step is not None and not self.log:
+            high += NEAR * self.step  # keras-tuner divides without tolerance: it never tries 0.7 of 0.1, 0.2 ... 0.7
         return add(name, low, high, step=self.step, sampling=scale, default=default)
 
     def to_dict(self) -> dict[str, Any]:

@@ -136,6 +136,27 @@ def test_no_configuration_is_tried_twice_and_an_exhausted_space_ends_a_search(tu
     assert read_search("s").record.skipped == owner.oracle.skipped
 
 
+@pytest.mark.parametrize("tuner", ["random", "grid", "bayesian"])
+@pytest.mark.parametrize(
+    ("field", "entry"),
+    [
+        ("optimizer.learning_rate", Range(0.1, 0.7, step=0.1)),
+        ("optimizer.learning_rate", Range(1e-9, 5e-9, step=1e-9)),
+        ("optimizer.learning_rate", Range(1e-5, 1e-1, step=10, log=True)),
+        ("batch_size", IntRange(10, 50, step=7)),
+        ("batch_size", IntRange(2, 50, step=2, log=True)),
+        ("batch_size", IntRange(3, 5, log=True)),
+    ],
+)
+def test_every_tuner_tries_the_same_values_of_a_range_from_end_to_end(tuner, field, entry):
+    """In floating point, 0.1 + 6 * 0.1 is more than 0.7, and a proposal on a log scale can be one past its end."""
+    owner = run(
+        Search("ends", BASE, {field: entry}, tuner=tuner, trials=None if tuner == "grid" else 12, baseline=False)
+    )
+    tried = sorted(trial.values[field] for trial in owner.record.trials)
+    assert tried == (entry.grid() if entry.step else [3, 4, 5])
+
+
 def test_values_that_make_the_same_recipe_are_one_configuration():
     for tuner in ("grid", "random"):
         owner = run(search_for("same", tuner), tuner)
