@@ -31,6 +31,14 @@ from kzoo.introspection.output_trials import (
     trials_of,
 )
 
+NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+"""Layers with weights that have no activation, whatever their settings."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -171,6 +179,8 @@ def _effect(operation: Any, node: Any, shape: Any) -> str:
     weighted = bool(getattr(operation, "weights", ()))
     if weighted and not type(operation).__module__.startswith("keras."):
         return "unknown"
+    if weighted and not hasattr(operation, "activation") and not isinstance(operation, NORMALIZATIONS):
+        return "unknown"  # a wrapper, say, around a layer that ends in a softmax
     if weighted:
         activation = getattr(operation, "activation", None)
         effect = "nothing" if activation is None or len(shape) != 2 else _tried(activation, shape[-1])

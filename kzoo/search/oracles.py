@@ -33,11 +33,13 @@ class BayesianOracle(Planned, oracles.BayesianOptimizationOracle):
             # The Gaussian process warns about length scales, which the user cannot change.
             warnings.filterwarnings("ignore", module="sklearn.gaussian_process")
             values = super().propose(trial_id)
-        for entry in self.hyperparameters.space if values is not None else ():
+        if values is None:
+            return None
+        for entry in self.hyperparameters.space:
             # On a log scale, keras-tuner 1.4.8 may propose one more than the highest value.
             if isinstance(entry, kinds.Int) and entry.name in values:
                 values[entry.name] = min(values[entry.name], entry.max_value)
-        if values is None or self.configuration(values) not in self._known():
+        if self.configuration(values) not in self._known():
             return values
         other = self._random_values()
         self.skipped += other is not None

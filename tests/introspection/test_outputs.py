@@ -51,6 +51,10 @@ def float32():
     return layers.Activation("linear", dtype="float32")
 
 
+def wrapped(activation):
+    return layers.SpectralNormalization(layers.Dense(4, activation=activation))
+
+
 CASES = {
     "logits": ("logits", lambda: network()),
     "two logits": ("logits", lambda: network(outputs=2)),
@@ -72,6 +76,12 @@ CASES = {
     "dense Softmax()": ("softmax", lambda: network(activation=layers.Softmax())),
     "dense ops.softmax": ("softmax", lambda: network(activation=ops.softmax)),
     "softmax, then float32": ("softmax", lambda: network(lambda y: float32()(layers.Softmax()(y)))),
+    "wrapped dense": ("logits", lambda: stack(layers.Flatten(), wrapped(None))),
+    "wrapped dense softmax": ("softmax", lambda: stack(layers.Flatten(), wrapped("softmax"))),
+    "wrapped dense softmax, then float32": (
+        "softmax",
+        lambda: stack(layers.Flatten(), wrapped("softmax"), float32()),
+    ),
     "dense softmax, then float32": ("softmax", lambda: network(float32(), activation="softmax")),
     "softmax, then dropout": ("softmax", lambda: network(lambda y: layers.Dropout(0.5)(layers.Softmax()(y)))),
     "softmax, then rescaled by 1": ("softmax", lambda: network(lambda y: layers.Rescaling(1.0)(layers.Softmax()(y)))),
@@ -123,6 +133,7 @@ WITHOUT_ENDING = {
         "custom class, sigmoid",
         "custom class, sigmoids",
     ),
+    *("wrapped dense softmax", "wrapped dense softmax, then float32"),
 }
 # The view ends before these, with logits; layers with weights or in a nested model stay whole.
 LEFT_OUT = {
