@@ -70,6 +70,8 @@ STACKS = {
 
 @pytest.mark.parametrize("name", STACKS)
 def test_equals_what_lights_up(name):
+    if name.startswith("lanczos") and keras.backend.backend() == "torch":
+        pytest.skip("PyTorch cannot interpolate so")
     model = STACKS[name]()
     expected = tuple(max(reach(model, axis)) for axis in range(len(model.input_shape) - 2))
     assert field(model) == expected
