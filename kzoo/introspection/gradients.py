@@ -17,7 +17,7 @@ from keras import ops
 
 from kzoo.errors import InputError
 from kzoo.introspection import backends
-from kzoo.introspection.layers import check_built, find_layer, torch_modules
+from kzoo.introspection.layers import check_built, find_layer, kept_buffers, torch_modules
 from kzoo.introspection.outputs import class_outputs
 from kzoo.introspection.scaling import scaled, scales_for, unscaled
 from kzoo.introspection.tapping import last_output, tapped
@@ -158,7 +158,7 @@ def layer_outputs(
     """
     chosen = [find_layer(model, layer) for layer in layers]
     inputs = prepare_images(model, images)
-    with backends.separate_random(), backends.no_gradients(), keras.StatelessScope():
+    with kept_buffers(model), backends.separate_random(), backends.no_gradients(), keras.StatelessScope():
         with contextlib.ExitStack() as taps:
             recorded = [taps.enter_context(tapped(layer)) for _, layer in chosen]
             model(inputs, training=training)
@@ -183,6 +183,8 @@ def activation_gradients(
     Raises:
         InputError: see `layer_outputs`.
     """
+    if training:
+        check_no_torch_modules(model)
     path, target = find_layer(model, layer)
     inputs = prepare_images(model, images)
     with backends.separate_random(), backends.no_gradients(), keras.StatelessScope(), tapped(target) as outputs:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -35,6 +36,17 @@ def torch_modules(model: keras.Model) -> dict[str, Any]:
     """The PyTorch modules that a model wraps as layers (`keras.layers.TorchModuleWrapper`), by path."""
     wrappers = (layer for layer in find_layers(model) if isinstance(layer[1], keras.layers.TorchModuleWrapper))
     return {path: layer.module for path, layer in wrappers}
+
+
+@contextlib.contextmanager
+def kept_buffers(model: keras.Model) -> Iterator[None]:
+    """Run a block, then restore the buffers (BatchNorm's averages, say) of wrapped PyTorch modules."""
+    kept = [(buffer, buffer.clone()) for module in torch_modules(model).values() for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
 
 
 def find_layer(model: keras.Model, layer: Any) -> tuple[str, Any]:

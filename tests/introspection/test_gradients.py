@@ -423,10 +423,12 @@ def test_modules_of_pytorch_are_refused_unchanged():
     images, labels = np.zeros((8, 8, 8, 1), np.float32), np.arange(8)
     for refused in (
         lambda: parameter_gradients(model, images, labels),
+        lambda: activation_gradients(model, "wrapped", images, lambda outputs: outputs[:, 0], training=True),
         lambda: kzoo.doctor(model, images=images, labels=labels),
     ):
         with pytest.raises(InputError, match=r"layer 'wrapped' wraps a torch\.nn\.Module, whose gradients"):
             refused()
+    layer_outputs(model, ["wrapped"], images + 1, training=True)
     assert all((buffer == value).all() for buffer, value in zip(buffers, before, strict=True))
     with pytest.raises(InputError, match=r"with buffers \(2\.running_mean, .*\), which a resumed run"):
         kzoo.train(f"{__name__}:wrapping", dataset="digits", epochs=1, progress=False)
