@@ -22,6 +22,7 @@ Key = str | int | float
 """A label or a number, in keras-tuner's form."""
 When = Mapping[str, Any]
 DIGITS = 6  # significant digits of a number: those of the 32-bit floats in keras-tuner's protocol
+FEW = 1000  # at most as many values of a range with steps are listed
 NEAR = 1e-6  # of a step: a range may miss its last value by this much
 SAMPLES = 10  # values of a range without a step in a grid, as in keras-tuner
 
@@ -182,14 +183,17 @@ class Range:
         return list(dict.fromkeys(self.read(number) for number in numbers))
 
     def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
-        """Declare it to keras-tuner's `hp` under a name; for a grid, as a choice between its values."""
-        if grid:
+        """Declare it to keras-tuner's `hp` under a name.
+
+        For a grid, and if it has few values, as a choice between them: keras-tuner's steps are not rounded, so it would
+        never try the last of 0.1, 0.2 ... 0.7, and its 0.1 + 2 * 0.1 would not meet the condition ``when`` 0.3.
+        """
+        listed = self._number is float and self.step is not None and len(self.grid()) <= FEW
+        if grid or listed:
             return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
         scale = "log" if self.log else "linear"
         add = hp.Float if self._number is float else hp.Int
         low, high = self._number(self.low), self._number(self.high)
-        if self._number is float and self.step is not None and not self.log:
-            high += NEAR * self.step  # keras-tuner divides without tolerance: it never tries 0.7 of 0.1, 0.2 ... 0.7
         return add(name, low, high, step=self.step, sampling=scale, default=default)
 
     def to_dict(self) -> dict[str, Any]:

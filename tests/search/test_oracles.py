@@ -157,6 +157,18 @@ def test_every_tuner_tries_the_same_values_of_a_range_from_end_to_end(tuner, fie
     assert tried == (entry.grid() if entry.step else [3, 4, 5])
 
 
+@pytest.mark.parametrize("tuner", ["random", "grid", "bayesian"])
+def test_a_step_of_a_range_switches_another_field_on(tuner):
+    """In floating point, 0.1 + 2 * 0.1 is not 0.3."""
+    switched = Choice(10, 20, 30, when={"label_smoothing": [0.1, 0.3]})
+    space = {"label_smoothing": Range(0.0, 0.45, step=0.1), "batch_size": switched}
+    owner = run(Search("steps", BASE, space, tuner=tuner, trials=None if tuner == "grid" else 40, baseline=False))
+    tried = [(trial.values["label_smoothing"], trial.values.get("batch_size")) for trial in owner.record.trials]
+    alone, together = [(0.0, None), (0.2, None), (0.4, None)], itertools.product([0.1, 0.3], [10, 20, 30])
+    assert sorted(tried, key=str) == sorted([*alone, *together], key=str)
+    assert "exhausted: all 9 configurations" in owner.record.reason
+
+
 def test_values_that_make_the_same_recipe_are_one_configuration():
     for tuner in ("grid", "random"):
         owner = run(search_for("same", tuner), tuner)
