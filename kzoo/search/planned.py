@@ -147,7 +147,7 @@ class Planned:
     def _budget(self: Any) -> str:
         minutes, trials = self.search.minutes, self.search.budget
         if minutes and self.seconds >= minutes * 60:
-            return f"its {minutes:g} minutes are over"
+            return f"its time limit of {minutes:g} min is over"
         if trials and len(self.trials) - len(self.rejected) >= trials:
             return f"its budget of {trials} trials is used up"
         return ""

@@ -227,7 +227,10 @@ class Owner:
             if event.kind in ("refused", "unwritten"):
                 raise (InputError if event.kind == "refused" else NotWritten)(event.reason)
             changes = self.hyper_model.space.changes(self.oracle.trials[number].hyperparameters.values)
-            outcome = Outcome(status="failed", reason=event.reason or "it left no outcome", changes=changes)
+            reason = event.reason or "it left no outcome"
+            if self.search.memory is not None:  # with which a backend crashes instead of raising an error
+                reason += f"; its memory was limited to {self.search.memory:g} GiB, which may be too little"
+            outcome = Outcome(status="failed", reason=reason, changes=changes)
             self._trial_directory(number).mkdir(exist_ok=True)  # it may have been deleted
             write_json(self._trial_directory(number) / OUTCOME, outcome.model_dump(mode="json"))
         space = self._trial_directory(number) / SPACE

@@ -256,13 +256,19 @@ def test_too_many_rejected_trials_in_a_row_end_a_search(monkeypatch):
 def test_no_trial_starts_after_a_search_has_taken_its_minutes(monkeypatch):
     monkeypatch.setattr(Planned, "seconds", property(lambda self: 20.0 * len(self.trials)))
     owner = run(search_for("rates", "random", minutes=1))
-    assert (len(owner.record.trials), owner.record.reason) == (3, "its 1 minutes are over")
+    assert (len(owner.record.trials), owner.record.reason) == (3, "its time limit of 1 min is over")
 
 
 def test_a_trial_whose_directory_is_deleted_fails_and_the_search_continues():
     owner = run(search_for("rates", "random", trials=4), statuses={"0001": "gone"})
     assert [trial.status for trial in owner.record.trials] == ["completed", "failed", "completed", "completed"]
     assert owner.record.trials[1].reason == "its process died"
+
+
+def test_a_limit_on_memory_is_named_when_a_process_dies():
+    search = search_for("rates", "random", trials=1, own_process=True, memory=2)
+    (trial,) = run(search, statuses={"0000": "gone"}).record.trials
+    assert trial.reason == "its process died; its memory was limited to 2 GiB, which may be too little"
 
 
 def test_a_full_disk_ends_a_search_which_is_resumed():
