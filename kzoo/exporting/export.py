@@ -24,6 +24,7 @@ from kzoo.exporting.formats import Format, chosen_format
 from kzoo.exporting.making import INT8, INT8_ONLY, Order, Pictures, make
 from kzoo.exporting.parity import OPEN_SIZE, Parity, photographs, random_pictures
 from kzoo.files import names_keras_file, user_path
+from kzoo.introspection.backends import sync
 from kzoo.introspection.file_metadata import SCHEMA_VERSION, read_metadata
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.introspection.outputs import read_outputs
@@ -210,6 +211,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
 def _opened(model_or_run: Any) -> tuple[keras.Model, Run | None, Sequence[str] | None]:
     """The model, its run, and the names of its classes."""
     if isinstance(model_or_run, keras.Model):
+        sync(model_or_run)
         return model_or_run, None, getattr(model_or_run, "class_names", None)
     if isinstance(model_or_run, Run) or not names_keras_file(model_or_run):
         run = open_run(model_or_run)

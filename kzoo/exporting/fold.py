@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from kzoo.exporting.replay import Change, Graph, copy_model
+from kzoo.introspection.backends import sync
 from kzoo.introspection.graph import has_graph
 
 _layers = keras.layers
@@ -62,6 +63,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     """
     if not has_graph(model, subclasses=True):
         return model
+    sync(model)
     try:
         return copy_model(planned(model), fold_batch_norm)
     except (TypeError, ValueError, NotImplementedError):  # a custom layer without a configuration

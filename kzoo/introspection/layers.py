@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kzoo.errors import InputError, unknown
+from kzoo.introspection.backends import sync
 from kzoo.introspection.graph import inner_layers
 
 
@@ -138,11 +139,15 @@ def find_kernels(model: keras.Model, *, frozen: bool = False) -> list[tuple[str,
 
 
 def check_built(model: keras.Model) -> None:
-    """Refuse objects that are not Keras models, and models that are not built."""
+    """Refuse objects that are not Keras models, and models that are not built.
+
+    In a callback of `fit`, the model's variables are updated first: on JAX, they are empty within an epoch.
+    """
     if not isinstance(model, keras.Model):
         raise InputError(f"model must be a keras.Model, not {type(model).__name__}")
     if not model.built:
         raise InputError(f"model {model.name!r} is not built: give it an Input, or call it once on images")
+    sync(model)
 
 
 def channels_first(model: keras.Model) -> bool:

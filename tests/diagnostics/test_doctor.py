@@ -233,6 +233,7 @@ def test_gradients_that_are_not_finite_are_a_finding():
     assert "not all gradients of first are finite" in finding.evidence
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("add", [lambda x, y: keras.layers.Add()([x, y]), lambda x, y: x + y])
 def test_last_kernel_of_a_residual_branch_may_start_at_zero(add):
     keras.utils.set_random_seed(0)

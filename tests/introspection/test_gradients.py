@@ -432,3 +432,35 @@ def test_modules_of_pytorch_are_refused_unchanged():
     assert all((buffer == value).all() for buffer, value in zip(buffers, before, strict=True))
     with pytest.raises(InputError, match=r"with buffers \(2\.running_mean, .*\), which a resumed run"):
         kzoo.train(f"{__name__}:wrapping", dataset="digits", epochs=1, progress=False)
+
+
+def test_in_a_callback_within_an_epoch():
+    """On JAX, the variables of the model are empty then, and its weights elsewhere."""
+    model = network()
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    measured = []
+
+    def measure(batch, logs=None):
+        values = [
+            parameter_gradients(model, IMAGES, LABELS, training=False).loss,
+            str(kzoo.doctor(model)),
+            kzoo.fold_batch_norm(model).predict(IMAGES, verbose=0),
+        ]
+        measured.append((model.get_weights(), values))
+
+    model.fit(
+        IMAGES,
+        LABELS,
+        epochs=2,
+        batch_size=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=measure)],
+    )
+    assert len(measured) == 4
+    assert not np.allclose(measured[0][0][0], measured[1][0][0])
+    for weights, (loss, lines, folded) in measured:
+        model.set_weights(weights)
+        assert loss == pytest.approx(parameter_gradients(model, IMAGES, LABELS, training=False).loss, rel=1e-6)
+        assert lines == str(kzoo.doctor(model))
+        np.testing.assert_allclose(folded, model.predict(IMAGES, verbose=0), atol=1e-5)

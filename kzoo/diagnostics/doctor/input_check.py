@@ -15,6 +15,7 @@ from kzoo.diagnostics.doctor.subject import Subject, check_fits
 from kzoo.diagnostics.gradient_flow.measure import unscaled
 from kzoo.errors import InputError
 from kzoo.files import names_keras_file
+from kzoo.introspection.backends import sync
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.models.registry import create_model, get_variant, names_set
 from kzoo.recipes import get_recipe
@@ -148,6 +149,7 @@ def _of_model(
     title: str, model: keras.Model, recipe: Recipe | None, name: str | None, data_dir: str | Path | None, seed: int
 ) -> Subject:
     subject = Subject(title, model, seed, recipe=recipe)
+    sync(model)
     if recipe is None and getattr(model, "optimizer", None) is not None:
         optimizer = unscaled(model.optimizer)
         kind, settings = type(optimizer), optimizer.get_config()

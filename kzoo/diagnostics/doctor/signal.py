@@ -263,7 +263,7 @@ def _classifier_started(subject: Subject) -> Iterator[str]:
     try:
         yield f"; the kernel of {last[0]} starts at zero, and was measured with random values"
     finally:
-        weight.assign(keras.ops.zeros_like(weight))
+        weight.assign(keras.ops.zeros(weight.shape, weight.dtype))
 
 
 AGAINST_EXPLODING = (
