@@ -168,7 +168,7 @@ DATASETS = (
     Dataset(
         # Ten classes of ImageNet, images of many sizes; a validation part and no test part. Flipped as in its authors'
         # script (github.com/fastai/fastai, nbs/examples/train_imagenette.py). The script also crops at random sizes,
-        # from 35% of the area up (`RandomResizedCrop`), which kzoo could not do when the digests of runs were set
+        # from 35% of the area up (`RandomResizedCrop`). kzoo got these later; the default stays, for the runs' digests
         "imagenette",
         classes=10,
         augmentation=(Flip(horizontal=0.5),),
