@@ -135,7 +135,10 @@ def evaluate(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, or a record (a JSON file).")],
     output: Annotated[
-        Path | None, typer.Option(help="Path of the page (default: report.html in the run's directory).")
+        Path | None,
+        typer.Option(
+            help="Path of the page (default: report.html in the run's directory, or a record's name with .html)."
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -152,14 +152,15 @@ def run_page(run: Run | RunRecord, path: str | Path | None = None, *, data_dir: 
 
     Args:
         run: the run, or only its record. If data or weights are missing, a sentence replaces each part that needs them.
-        path: the HTML file, by default ``report.html`` in the run's directory. An earlier page is replaced.
+        path: the HTML file, by default ``report.html`` in the run's directory; a record needs one. An earlier page is
+            replaced.
         data_dir: as for `kzoo.train`, by default the directory where the run read its data.
 
     Returns:
         The path.
 
     Raises:
-        InputError: the run is not finished, its record is damaged, or another file is there.
+        InputError: the run is not finished, its record is damaged, another file is there, or a record has no `path`.
         RunFailed: the file cannot be written.
 
     Example:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, counted
 from kzoo.introspection.layers import find_layers, give_weights
 from kzoo.introspection.outputs import read_outputs
 from kzoo.models.structure import IDLE, Structure, entry_difference, essential, with_layers
@@ -37,7 +37,7 @@ class Transfer:
 
     def line(self, source: str) -> str:
         """The result in one line."""
-        parts = [f"weights of {source}: {len(self.taken)} layers taken"]
+        parts = [f"weights of {source}: {counted(len(self.taken), 'layer')} taken"]
         if self.initialized:
             parts[0] += f" ({_shortened(self.taken)}), {len(self.initialized)} start from random weights"
             parts[0] += f" ({_shortened(self.initialized)})"
@@ -78,9 +78,12 @@ def transfer(
     _add_paths(trained, source)
     _add_paths(wanted, target)
     heads = [_head(part, model) for part, model in ((trained, source), (wanted, target))]
+    done = Transfer()
     whole, pairs = True, list(zip(range(len(wanted)), range(len(trained)), strict=False))
     if partial:
-        pairs, whole = _fitting(trained, wanted, heads)
+        pairs, whole, by_position = _fitting(trained, wanted, heads)
+        if by_position and pairs:
+            done.notes.append("no layer fits one of its own name, so they are matched by position from the first on")
     elif other := _difference(wanted, trained, heads):
         raise InputError(
             f"{what} belong to another network than {target.name!r}: {other}; to take the layers that fit, set "
@@ -88,7 +91,6 @@ def transfer(
         )
 
     # The scaling of pixels, which may differ if training continues.
-    done = Transfer()
     theirs, ours = map(pixel_scaling, structures)
     if not same_scaling(theirs, ours):
         note = f"they were trained with pixels {_in_words(theirs)}, {target.name!r} takes pixels {_in_words(ours)}"
@@ -173,8 +175,8 @@ def _difference(wanted: Structure, trained: Structure, heads: list[list[int]]) -
     return ""
 
 
-def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> tuple[list[tuple[int, int]], bool]:
-    """Pairs of calls that fit, and whether the classifiers do."""
+def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> tuple[list[tuple[int, int]], bool, bool]:
+    """Pairs of calls that fit, whether the classifiers do, and whether calls are paired by position, not by name."""
     heads_match = bool(heads[0]) and len(heads[0]) == len(heads[1])
 
     def fits(index: int, other: int) -> bool:
@@ -185,12 +187,13 @@ def _fitting(trained: Structure, wanted: Structure, heads: list[list[int]]) -> t
     by_path = {entry["path"]: index for index, entry in enumerate(trained)}
     pairs = [(i, by_path[e["path"]]) for i, e in enumerate(wanted) if e["weights"] and e["path"] in by_path]
     pairs = [pair for pair in pairs if fits(*pair)]
-    if not pairs:
+    by_position = not pairs
+    if by_position:
         for index in range(min(len(trained), len(wanted))):
             if not fits(index, index):
                 break
             pairs.append((index, index))
-    return pairs, heads_match and all(index in dict(pairs) for index in heads[1])
+    return pairs, heads_match and all(index in dict(pairs) for index in heads[1]), by_position
 
 
 def _class_rows(

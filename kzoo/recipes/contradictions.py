@@ -8,7 +8,7 @@ from __future__ import annotations
 from kzoo.data.augmentation.spec import AlternatingFlip, Flip
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import AdamW, CustomOptimizer, Muon
+from kzoo.recipes.settings import AdamW, CustomOptimizer, Muon, Plateau
 
 SGD_RATE, SGD_DECAY = 0.053, 2e-6
 """Muon's usual `sgd_rate` and `sgd_decay` per image of a batch (Jordan 2024, see `Muon`)."""
@@ -44,9 +44,10 @@ def surprises(recipe: Recipe) -> list[str]:
     sentences = []
     rate, minimum = recipe.optimizer.learning_rate, getattr(recipe.schedule, "minimum", 0.0)
     if minimum > rate and recipe.epochs > 1:
+        does = "never falls" if isinstance(recipe.schedule, Plateau) else "rises instead of falling"
         sentences.append(
-            f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate rises from "
-            "epoch to epoch; lower the minimum if the rate should fall (0 is allowed)"
+            f"schedule.minimum={minimum:g} is above optimizer.learning_rate={rate:g}, so the learning rate {does}; "
+            "lower the minimum (0 is allowed)"
         )
     optimizer, batch = recipe.optimizer, recipe.batch_size
     if isinstance(optimizer, Muon) and optimizer.sgd_rate > 4 * SGD_RATE * batch:

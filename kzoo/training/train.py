@@ -122,6 +122,12 @@ def train(
     if model is not None:
         if not (path / "recipe.json").exists():
             _check_built(model, resolved, changes)
+            if base.model_options:
+                warnings.warn(
+                    f"model_options of recipe {base.name!r} ({', '.join(base.model_options)}) are for {base.model!r}: "
+                    f"model {model.name!r} is built already and does not get them",
+                    stacklevel=2,
+                )
         model = _copied(model)
     options = Options(data_dir, callbacks, progress, checkpoint_minutes, diagnostics, begin=begin)
     with claimed(path):

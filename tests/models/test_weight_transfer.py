@@ -166,7 +166,7 @@ def test_more_than_four_names_are_shortened():
     assert done.line("s") == (
         "weights of s: 5 layers taken (a, b, c, d and 1 more), 4 start from random weights (w, x, y, z); so it is"
     )
-    assert Transfer(taken=["a"]).line("s") == "weights of s: 1 layers taken"
+    assert Transfer(taken=["a"]).line("s") == "weights of s: 1 layer taken"
 
 
 def test_in_part_if_requested():
@@ -182,7 +182,10 @@ def test_in_part_if_requested():
 
     # A layer with the same name but another computation is left out; other names are matched in order.
     assert "conv1" in transfer(trained, network(strides=2), what="weights", partial=True).initialized
-    assert transfer(trained, network(prefix="b_", extra=1), what="weights", partial=True).taken == ["b_conv1", "b_norm"]
+    assert not any("position" in note for note in done.notes)
+    done = transfer(trained, network(prefix="b_", extra=1), what="weights", partial=True)
+    assert done.taken == ["b_conv1", "b_norm"]
+    assert "matched by position" in done.line("s")
     with pytest.raises(InputError, match="no layer of 'net' fits them"):
         transfer(trained, network(prefix="b_", kernels=7, strides=2), what="weights", partial=True)
 

@@ -16,6 +16,8 @@ def test_a_rate_that_rises_is_reported():
     assert "schedule.minimum=0.001 is above optimizer.learning_rate=0.0001, so the learning rate rises" in sentence
     assert surprises(lower.override(epochs=1)) == []
     assert surprises(lower.override(epochs=2)) == [sentence]
+    (sentence,) = surprises(lower.override(schedule={"kind": "plateau", "minimum": 1e-3}))
+    assert "so the learning rate never falls" in sentence
     check_contradictions(lower)  # a search can draw such a rate
 
 

@@ -53,6 +53,15 @@ def test_settings_that_a_built_model_cannot_follow_are_refused(tmp_path, policy,
     assert not (tmp_path / "run").exists()
 
 
+def test_options_of_the_recipe_that_a_built_model_does_not_get_are_reported():
+    inputs = keras.Input((32, 32, 1))
+    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(inputs)), name="own")
+    recipe = kzoo.recipe("mlp").derive("mine/mlp", model_options={"dropout": 0.1})
+    with pytest.warns(UserWarning, match=r"model_options of recipe 'mine/mlp' \(dropout\) are for 'mlp': model 'own'"):
+        run = kzoo.train(recipe, model=model, **QUICK)
+    assert run.recipe.model_options == {}
+
+
 def test_a_built_model_in_low_precision_is_trained_with_it():
     inputs = keras.Input((32, 32, 1))
     model = keras.Model(inputs, keras.layers.Dense(10, dtype="mixed_bfloat16")(keras.layers.Flatten()(inputs)))

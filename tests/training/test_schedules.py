@@ -70,6 +70,14 @@ def test_plateau_equals_pytorch(seed, patience):
     np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
+def test_a_minimum_above_the_rate_does_not_raise_it():
+    """PyTorch's scheduler does not raise it either."""
+    ours = PlateauRate(Plateau(patience=0, factor=0.5, minimum=2 * BASE), BASE)
+    for _ in range(3):
+        ours.update(1.0)
+    assert ours.rate == BASE
+
+
 def test_plateau_continues_from_a_state():
     losses = [1.0, 0.9, 0.9, 0.9, 0.9, 0.8, 0.8, 0.8]
     whole = PlateauRate(Plateau(patience=1), BASE)

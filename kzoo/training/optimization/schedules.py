@@ -144,7 +144,7 @@ class PlateauRate:
             return
         self.bad_epochs += 1
         if self.bad_epochs > self.schedule.patience:
-            self.rate = max(self.rate * self.schedule.factor, self.schedule.minimum)
+            self.rate = min(self.rate, max(self.rate * self.schedule.factor, self.schedule.minimum))
             self.bad_epochs = 0
 
     def state(self) -> dict[str, float]:
