@@ -194,13 +194,20 @@ def plain(recipe: Recipe) -> dict[str, Any]:
 
 def _wanted_keys(entry: Entry, wanted: Any) -> list[Key]:
     """The keys of a condition's value or values; a list may also be a single value."""
+    keys = None
     if isinstance(wanted, list | tuple | set):
         try:
-            return [entry.find(value) for value in wanted]
+            keys = [entry.find(value) for value in wanted]
         except InputError:
             if isinstance(wanted, set) or not wanted:
                 raise
-    return [entry.find(list(wanted) if isinstance(wanted, tuple) else wanted)]
+    if keys is None:
+        keys = [entry.find(list(wanted) if isinstance(wanted, tuple) else wanted)]
+    if isinstance(entry, IntRange) or not isinstance(entry, Range) or entry.step is not None:
+        return keys
+    if not set(keys) & set(entry.grid()):  # which the range has if the search is a grid
+        raise InputError(f"no trial would get exactly {keys[0]!r} from {entry!r}: use a Choice, or a range with a step")
+    return keys
 
 
 def from_dict(data: Mapping[str, Any]) -> dict[str, Entry]:

@@ -117,6 +117,7 @@ def test_bad_entries_are_refused(make, says):
         ({"l2": Choice(0.0, when={"l1": 0.0})}, "l1"),
         ({"l1": Choice(0.0, 1.0), "l2": Choice(0.0, when={"l1": 2.0})}, "2.0 is not one of"),
         ({"l1": Choice(0.0, when={"l2": 0.0}), "l2": Choice(0.0, when={"l1": 0.0})}, "circular"),
+        ({"l1": Range(0.0, 1.0), "l2": Choice(0.0, when={"l1": 0.3})}, r"no trial would get exactly 0\.3 from Range"),
     ],
 )
 def test_bad_spaces_are_refused(entries, says):
@@ -135,6 +136,7 @@ def test_conditions_switch_fields_on():
         RECIPE,
     )
     assert list(space).index("optimizer") < list(space).index("optimizer.momentum")
+    Space({"batch_size": IntRange(3, 50, log=True), "l2": Choice(0.0, when={"batch_size": 7})}, RECIPE)
     changes = space.changes({"optimizer": "momentum", "optimizer.momentum": 0.75, "l2": 1e-5, "l1": 1e-5, "tuner/x": 1})
     assert "l1" not in changes
     recipe = RECIPE.override(**changes)
