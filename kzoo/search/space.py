@@ -188,9 +188,9 @@ class Range:
         For a grid, and if it has few values, as a choice between them: keras-tuner's steps are not rounded, so it would
         never try the last of 0.1, 0.2 ... 0.7, and its 0.1 + 2 * 0.1 would not meet the condition ``when`` 0.3.
         """
-        listed = self._number is float and self.step is not None and len(self.grid()) <= FEW
-        if grid or listed:
-            return hp.Choice(name, self.grid(), default=default if default in self.grid() else None)
+        values = self.grid()
+        if grid or (self._number is float and self.step is not None and len(values) <= FEW):
+            return hp.Choice(name, values, default=default if default in values else None)
         scale = "log" if self.log else "linear"
         add = hp.Float if self._number is float else hp.Int
         low, high = self._number(self.low), self._number(self.high)
