@@ -127,8 +127,9 @@ class Children(Pool):
                 when = time.strftime("%Y-%m-%d %H:%M:%S")
                 log.write(f"--- {when} {job.function} in {job.directory}\n".encode())
                 worker.log_start = log.tell()
-        except OSError as error:
-            raise InputError(f"log {str(job.log)!r} cannot be written: {error.strerror}") from None
+        except OSError as error:  # this job alone: another one's log may be elsewhere
+            self._end("unwritten", job, f"log {str(job.log)!r} cannot be written: {error.strerror}")
+            return
 
         worker.job, worker.child = job, worker.child or self._spawn(worker.share, job.log)
         order = {"function": job.function, "arguments": dict(job.arguments), "log": str(job.log)}

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, some
 from kzoo.recipes.schema import Recipe
+from kzoo.recipes.text import differing_fields
 from kzoo.studies.invariance import FOLDER as INVARIANCE
 from kzoo.studies.invariance import InvarianceRecord, read_invariance
 from kzoo.studies.record_checks import contradiction
@@ -128,7 +129,8 @@ def read(path: Path) -> RecordFile:
     """Read one record and check that its parts agree.
 
     Raises:
-        InputError: the record is damaged, its parts disagree, or its digest does not fit its recipe.
+        InputError: the record is damaged, its parts disagree, its digest does not fit its recipe, or it lies in the
+            directory of another run.
     """
     record = read_result(path)
     recipe = Recipe.from_json(json.dumps(record.recipe), source=f"recipe of record {str(path)!r}")
@@ -142,6 +144,16 @@ def read(path: Path) -> RecordFile:
     problem = contradiction(record)
     if problem:
         raise InputError(f"record {str(path)!r} was changed: {problem}")
+
+    # In a run's directory, it must be the record of that run.
+    beside = path.parent / "recipe.json"
+    if path.name == "result.json" and beside.is_file():
+        differing = differing_fields(recipe, Recipe.from_file(beside))
+        if differing:
+            raise InputError(
+                f"record {str(path)!r} is not of the run in its directory: {some(differing)} in {beside.name!r} differs; "
+                "put back the file that was changed"
+            )
     return RecordFile(path, record, recipe, record.digest)
 
 

@@ -104,6 +104,15 @@ def test_a_directory_that_is_deleted_fails_its_job_alone(job, finish):
     assert kinds(events["good"]) == ["started", "done"]
 
 
+def test_a_log_that_cannot_be_written_ends_its_job_alone(job, finish):
+    Path("file").touch()
+    lost = dataclasses.replace(job("lost", "finish"), log=Path("file/log.txt"))
+    events = finish(Children(1, **FAST), [lost, job("good", "finish")])
+    (end,) = events["lost"]
+    assert (end.kind, end.reason) == ("unwritten", "log 'file/log.txt' cannot be written: File exists")
+    assert kinds(events["good"]) == ["started", "done"]
+
+
 def test_ends_other_than_deaths_are_final(job, finish):
     jobs = [job(error, "fail", error=error) for error in ("RunFailed", "InputError", "other")]
     events = finish(Children(2, reuse=True, **FAST), jobs)

@@ -110,6 +110,10 @@ def test_a_damaged_record_is_reported_before_training_and_left(made, keep):
     with pytest.raises(InputError, match="cannot be read"):
         plan(get_study("rescue"))
     assert path.read_text() == "{"
+    (path.parent / "recipe.json").write_text(get_recipe("rescue/bn").resolved().to_json())
+    path.write_text(made(get_recipe("rescue/vgg08")).to_json())
+    with pytest.raises(InputError, match=r"not of the run in its directory: .*model.* in 'recipe.json' differs"):
+        plan(get_study("rescue"))
     path.unlink()
     (path.parent / "recipe.json").write_text(get_recipe("rescue/vgg08").resolved().to_json())
     with pytest.raises(InputError, match="holds the run of another recipe: move it aside"):
