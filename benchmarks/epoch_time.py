@@ -188,7 +188,7 @@ def main() -> None:
 
 def write(path: Path, report: dict[str, Any]) -> None:
     """Write the report; if the file is one of the committed results, also record its checksum."""
-    from kzoo.studies.collecting import add_sums
+    from kzoo.studies.checksums import add_sums
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from kzoo.diagnostics.invariance import invariance
 from kzoo.errors import KzooError
 from kzoo.models.weight_sets import RECORD, find_set
 from kzoo.recipes.schema import Recipe
-from kzoo.studies.collecting import SUMS, add_sums
+from kzoo.studies.checksums import SUMS, add_sums
 from kzoo.studies.invariance import FOLDER, InvarianceRecord
 from kzoo.training import records
 from kzoo.training.build import load_parts

@@ -13,13 +13,13 @@ from tables.text import markdown
 
 def _records(directory: Path) -> Any:
     """Return the committed records; exit with a message if one of them has a problem."""
-    from kzoo.studies.collecting import check_sums
+    from kzoo.studies.checksums import check_sums
     from kzoo.studies.records import RecordFiles, read_records
 
     if not directory.is_dir():
         return RecordFiles((), {}, ())
     records = read_records([directory])
-    problems = [*check_sums(directory), *records.problems]
+    problems = dict.fromkeys([*check_sums(directory), *records.problems])
     if problems:
         sys.exit("\n".join(problems))
     return records

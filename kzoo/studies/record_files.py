@@ -12,6 +12,7 @@ from typing import NamedTuple
 from kzoo.errors import InputError, some
 from kzoo.recipes.schema import Recipe
 from kzoo.recipes.text import differing_fields
+from kzoo.studies.checksums import changed_records
 from kzoo.studies.invariance import FOLDER as INVARIANCE
 from kzoo.studies.invariance import InvarianceRecord, read_invariance
 from kzoo.studies.record_checks import contradiction
@@ -85,12 +86,23 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
             problem = "is a file: give its directory" if directory.exists() else "does not exist"
             raise InputError(f"directory of records {str(directory)!r} {problem}")
 
+    # A record that was changed after its checksum was written is not used.
+    problems: list[str] = []
+    changed: dict[Path, str] = {}
+    for directory in directories:
+        try:
+            changed |= changed_records(directory)
+        except InputError as error:
+            problems.append(str(error))
+    problems += changed.values()
+
     # A file's directory says what kind of record it holds; the first record of a run counts.
     files: dict[str, RecordFile] = {}
     ratios: dict[str, Mapping[str, Ratio]] = {}
-    problems: list[str] = []
     invariance: dict[str, InvarianceRecord] = {}
     for path in (path for directory in directories for path in _paths(directory)):
+        if path in changed:
+            continue
         try:
             if path.parent.name == INVARIANCE:
                 measured = read_invariance(path)
@@ -151,8 +163,8 @@ def read(path: Path) -> RecordFile:
         differing = differing_fields(recipe, Recipe.from_file(beside))
         if differing:
             raise InputError(
-                f"record {str(path)!r} is not of the run in its directory: {some(differing)} in {beside.name!r} differs; "
-                "put back the file that was changed"
+                f"record {str(path)!r} is not of the run in its directory: "
+                f"{some(differing)} in {beside.name!r} differs; put back the file that was changed"
             )
     return RecordFile(path, record, recipe, record.digest)
 

@@ -6,7 +6,7 @@ import kzoo
 from benchmarks.keep_runs import collect_records, needing_invariance, publishable, summary, update_set
 from kzoo.models.weight_sets import describe
 from kzoo.recipes import get_recipe
-from kzoo.studies.collecting import check_sums
+from kzoo.studies.checksums import check_sums
 from kzoo.studies.records import read_records
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -9,7 +9,8 @@ import pytest
 
 from kzoo.recipes import get_recipe
 from kzoo.studies import get_study, list_studies
-from kzoo.studies.collecting import check_sums, collect
+from kzoo.studies.checksums import check_sums
+from kzoo.studies.collecting import collect
 from kzoo.studies.record_files import EPOCH_TIME, INVARIANCE, read, read_records
 from tests.docs.generating import generate
 from tests.studies.conftest import make

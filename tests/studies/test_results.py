@@ -12,7 +12,8 @@ from kzoo.console import plain_console
 from kzoo.errors import InputError
 from kzoo.recipes import get_recipe
 from kzoo.studies import Entry, Study, get_study
-from kzoo.studies.collecting import check_sums, collect
+from kzoo.studies.checksums import check_sums
+from kzoo.studies.collecting import collect
 from kzoo.studies.record_files import Ratio
 from kzoo.studies.records import RecordFile, RecordFiles, read_records, study_records
 from kzoo.studies.rendering import markdown, markdown_table, rich_tables, to_dict
@@ -319,6 +320,13 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     ]
     with pytest.raises(InputError, match="is missing"):
         collect(RESCUE, RUNS, RESULTS)
+    files = read_records([RESULTS])
+    assert files.files == ()  # one was changed by hand, the other deleted
+    assert files.problems[:2] == tuple(check_sums(RESULTS)[:2])
+    (RESULTS / "SHA256SUMS").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"checksums 'results/SHA256SUMS' cannot be read .*: restore them"):
+        collect(RESCUE, RUNS, RESULTS)
+    assert "SHA256SUMS' cannot be read" in read_records([RESULTS]).problems[0]
 
 
 def test_times_of_the_studys_images_are_not_shown_for_others():
