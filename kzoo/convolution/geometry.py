@@ -245,6 +245,17 @@ def check_shape(name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
         raise InputError(f"{name} must have the shape {shape} here, not {value.shape}")
 
 
+def check_sizes(name: str, shape: Any, meaning: str) -> None:
+    """Check that the shape of an array that is not given is four positive integers.
+
+    Raises:
+        InputError: it is something else.
+    """
+    good = isinstance(shape, Sequence) and not isinstance(shape, str) and len(shape) == 4
+    if not good or not all(map(is_whole, shape)):
+        raise InputError(f"{name} must be four positive integers, {meaning}, not {shape!r}")
+
+
 IMAGES = "(batch, height, width, channels)"
 KERNEL = "(height, width, channels, filters)"
 
@@ -255,10 +266,8 @@ def of_convolution(input_shape: Any, kernel_shape: Any, stride: Pair, padding: P
     Raises:
         InputError: the shapes do not fit together, see `axes`.
     """
-    for name, shape, meaning in (("input_shape", input_shape, IMAGES), ("kernel_shape", kernel_shape, KERNEL)):
-        good = isinstance(shape, Sequence) and len(shape) == 4
-        if not good or not all(map(is_whole, shape)):
-            raise InputError(f"{name} must be four positive integers, {meaning}, not {shape!r}")
+    check_sizes("input_shape", input_shape, IMAGES)
+    check_sizes("kernel_shape", kernel_shape, KERNEL)
     if kernel_shape[2] != input_shape[3]:
         raise InputError(
             f"kernel of shape {tuple(kernel_shape)} takes {kernel_shape[2]} channels, "

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from kzoo.convolution.geometry import IMAGES, Geometry, Padding, Pair, axes, check_array, check_shape, pad
+from kzoo.convolution.geometry import IMAGES, Geometry, Padding, Pair, axes, check_array, check_shape, check_sizes, pad
 from kzoo.errors import InputError
 
 
 def _geometry(shape: tuple[int, ...], size: Pair, stride: Pair | None, padding: Padding) -> Geometry:
+    check_sizes("input_shape", shape, IMAGES)
     height, width = axes(shape[1:3], size, size if stride is None else stride, padding, what="pool")
     for name, axis in (("height", height), ("width", width)):
         if max(axis.before, axis.after) >= axis.window:

@@ -121,3 +121,14 @@ def test_what_does_not_fit_is_refused(pool):
         max_pool2d_gradient(np.zeros((1, 3, 3, 1)), argmax, x.shape)
     with pytest.raises(InputError, match="argmax must have the shape"):
         max_pool2d_gradient(y, argmax[:, :1], x.shape)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (1, 4.0, 4, 1), 4, "1441", (1, 4, 0, 1), None])
+def test_a_shape_that_is_not_of_images_is_refused(shape):
+    gradient, argmax = np.zeros((1, 2, 2, 1)), np.zeros((1, 2, 2, 1), np.uint8)
+    for call in (
+        lambda: max_pool2d_gradient(gradient, argmax, shape),
+        lambda: average_pool2d_gradient(gradient, shape),
+    ):
+        with pytest.raises(InputError, match="input_shape must be four positive integers"):
+            call()
