@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from itertools import count
 from typing import Any
 
 import keras
@@ -10,12 +11,13 @@ import keras
 from kzoo.errors import InputError
 from kzoo.exporting.fold import planned
 from kzoo.exporting.replay import Change, Graph, copy_model, replay
-from kzoo.introspection.graph import has_graph
+from kzoo.introspection.graph import fresh_names, functional, has_graph
 from kzoo.introspection.output_kinds import Kind
 from kzoo.introspection.outputs import Outputs, read_outputs
 
 INPUTS = ("float32", "uint8")
-OUTPUTS = ("probabilities", "logits")
+IMAGE, PROBABILITIES = "image", "probabilities"
+OUTPUTS = (PROBABILITIES, "logits")
 
 
 def with_interface(
@@ -40,31 +42,43 @@ def with_interface(
     Raises:
         InputError: the model is of another kind, or its logits cannot be recovered.
     """
-    # Check the model, and create the input.
     _check(model)
     reading = _read(model, outputs)
+    with fresh_names(beside=model):
+        return _with_interface(model, reading, input, outputs, fold, named)
+
+
+def _with_interface(
+    model: keras.Model, reading: Outputs | None, input: str, outputs: str | None, fold: bool, named: bool
+) -> tuple[keras.Model, str, Kind | None]:
     dropped = _dropped(model, reading, outputs)
-    image = keras.Input(model.inputs[0].shape[1:], dtype=input, name="image")
+    image = keras.Input(model.inputs[0].shape[1:], dtype=input, name=IMAGE)
     x = image if input == "float32" else keras.ops.cast(image, "float32")
+    names = {operation.name for operation in getattr(functional(model), "operations", ())}
 
     # The network, without its softmax or sigmoid where logits are requested.
     if has_graph(model, subclasses=True):
         nested = _nested(fold, named, dropped)
-        y = keras.tree.flatten(replay(_graph(model, fold, named, dropped), [x], nested))[0]
+        graph = _graph(model, fold, named, dropped)
+        if named_so := [operation for operation in graph.calls if operation.name == IMAGE]:
+            free = next(name for i in count(1) if (name := f"{IMAGE}_{i}") not in names)
+            graph.plan.names = dict.fromkeys(named_so, free)
+        y = keras.tree.flatten(replay(graph, [x], nested))[0]
     else:
         y = model(x, training=False)
 
     # Convert the outputs if the network returns others than requested.
     kind = reading.kind if reading is not None else None
-    if outputs == "probabilities" and kind == "logits":
-        y, kind = keras.layers.Softmax(dtype="float32", name="probabilities")(y), "softmax"
-    elif outputs == "probabilities" and kind == "sigmoid":
+    if outputs == PROBABILITIES and kind == "logits":
+        name_of_softmax = None if PROBABILITIES in names else PROBABILITIES
+        y, kind = keras.layers.Softmax(dtype="float32", name=name_of_softmax)(y), "softmax"
+    elif outputs == PROBABILITIES and kind == "sigmoid":
         y, kind = keras.ops.concatenate([1 - y, y], axis=-1), "softmax"
     elif outputs == "logits" and kind == "sigmoid":
         y, kind = keras.ops.concatenate([keras.ops.zeros_like(y), y], axis=-1), "logits"
     elif outputs == "logits":
         kind = "logits"
-    name = outputs or ("probabilities" if kind == "softmax" else "outputs")
+    name = outputs or (PROBABILITIES if kind == "softmax" else "outputs")
     return keras.Model(image, {name: y} if named else y, name=model.name), name, kind
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import functional, has_graph, input_structure, nodes, output_structure
+from kzoo.introspection.graph import fresh_names, functional, has_graph, input_structure, nodes, output_structure
 from kzoo.introspection.layers import give_weights
 
 LOW_PRECISION = ("float16", "bfloat16")
@@ -41,11 +41,13 @@ class Plan:
         passed: calls to leave out; their input is passed on.
         replaced: functions of one tensor, by the call that each replaces.
         changes: changes by layer.
+        names: new names by layer.
     """
 
     passed: set[Any] = field(default_factory=set)
     replaced: dict[Any, Callable[[Any], Any]] = field(default_factory=dict)
     changes: dict[Any, Change] = field(default_factory=dict)
+    names: dict[Any, str] = field(default_factory=dict)
 
 
 class Graph:
@@ -127,6 +129,7 @@ def replay(graph: Graph, inputs: list[Any], nested: Callable[[keras.Model], Any]
         is_new = operation not in copies
         if is_new:
             copies[operation] = nested(operation) if whole else _copy(operation, graph)
+            copies[operation].name = graph.plan.names.get(operation, copies[operation].name)
         results = copies[operation](*args, **kwargs)
         if is_new and not whole and isinstance(operation, keras.layers.Layer):
             _give_weights(copies[operation], operation, graph.plan.changes.get(operation))
@@ -139,7 +142,8 @@ def copy_model(graph: Graph, nested: Callable[[keras.Model], Any]) -> keras.Mode
     """A separate model from a graph, with the changes of its plan."""
     model = graph.model
     inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in graph.inputs]
-    outputs = replay(graph, inputs, nested)
+    with fresh_names(beside=model):
+        outputs = replay(graph, inputs, nested)
     return keras.Model(keras.tree.pack_sequence_as(input_structure(model), inputs), outputs, name=model.name)
 
 

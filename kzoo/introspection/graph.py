@@ -7,6 +7,7 @@ private attributes for them, which `model.summary` uses too.
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -119,12 +120,21 @@ def called_shapes(model: keras.Model) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def fresh_names() -> Iterator[None]:
-    """A context in which Keras names new layers as in a new process: the first convolution is ``conv2d`` again."""
+def fresh_names(beside: keras.Model | None = None) -> Iterator[None]:
+    """A context in which Keras names new layers as in a new process: the first convolution is ``conv2d`` again.
+
+    Names of layers of the model `beside` are left out, so that it can be extended: Keras does not count the names of
+    a model that it reads from a file.
+    """
     from keras.src.backend.common import global_state  # private: keras.utils.clear_session would clear more
 
+    counts: defaultdict[str, int] = defaultdict(int)
+    for operation in getattr(functional(beside), "operations", ()):
+        name, _, number = operation.name.rpartition("_")
+        name, number = (name, int(number)) if name and number.isdecimal() else (operation.name, 0)
+        counts[name] = max(counts[name], number + 1)
     before = global_state.get_global_attribute("object_name_uids")
-    global_state.set_global_attribute("object_name_uids", None)
+    global_state.set_global_attribute("object_name_uids", counts)
     try:
         yield
     finally:

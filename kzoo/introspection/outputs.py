@@ -19,7 +19,7 @@ from keras import ops
 from scipy.special import expit, softmax
 
 from kzoo.errors import InputError
-from kzoo.introspection.graph import calls, functional, has_graph, maker, node_within
+from kzoo.introspection.graph import calls, fresh_names, functional, has_graph, maker, node_within
 from kzoo.introspection.output_kinds import Kind, kind_of
 from kzoo.introspection.output_trials import (
     are_logarithms,
@@ -235,5 +235,6 @@ def _view(model: keras.Model, kind: Kind, ending: Any, shape: Any) -> tuple[kera
         inputs = keras.Input(input_shape(model)[1:])
         y = model(inputs)
     if kind == "sigmoid":
-        y = ops.concatenate([ops.zeros_like(y) if removable else 1 - y, y], axis=-1)
+        with fresh_names(beside=model):
+            y = ops.concatenate([ops.zeros_like(y) if removable else 1 - y, y], axis=-1)
     return keras.Model(inputs, y, name=model.name), removable
