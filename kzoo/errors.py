@@ -113,3 +113,20 @@ def in_one_line(error: BaseException, untyped: tuple[type[BaseException], ...] =
     if OUT_OF_MEMORY.search(f"{name} {text}") and "No space left" not in text:  # TensorFlow's error for both
         return f"out of memory: {name}: {text}"[:most]
     return (text if text and isinstance(error, untyped) else f"{name}: {text}")[:most]
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """The first line of an error's text and the cause that Keras writes further down, without a full stop at the end.
+
+    Args:
+        error: any error; its type stands for a text that is empty.
+        most: largest number of characters.
+    """
+    text, _, cause = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Exception encountered: ")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    first = lines[0]
+    if cause.strip():  # the object that could not be loaded; below, its whole configuration
+        first = f"{first.partition('. ')[0]}: {cause.strip().splitlines()[0]}"
+    elif first.startswith("Exception encountered when calling") and len(lines) > 1:
+        first = f"{first.removesuffix('.')}: {lines[1]}"
+    return first[:most].removesuffix(".")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kzoo.checks import is_whole
-from kzoo.errors import InputError, shown, unknown
+from kzoo.errors import InputError, first_line, shown, unknown
 from kzoo.files import read_json
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -130,7 +130,7 @@ def read_record(path: Path, schema: type[Schema], what: str, supported: int, adv
     except InputError:
         raise
     except (ValueError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         if isinstance(error, ValidationError):
             problem = error.errors()[0]
             first = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kzoo.errors import in_one_line, shown, some, unknown
+from kzoo.errors import first_line, in_one_line, shown, some, unknown
 from kzoo.seeds import derived_seed, generator
 
 
@@ -47,6 +47,26 @@ def test_errors_in_one_line(error, line):
     assert in_one_line(error, untyped=(TypeError,)) == line
     assert in_one_line(error, (TypeError,), most=9) == line[:9]
     assert len(in_one_line(ValueError("x" * 999))) == 300
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("\n one.\ntwo"), "one"),
+        (KeyError(), "KeyError"),
+        (
+            ValueError("Exception encountered when calling P.call().\n\n\x1b[1mtoo small\x1b[0m\n\nArguments: x"),
+            "Exception encountered when calling P.call(): too small",
+        ),
+        (
+            TypeError("<class 'P'> could not be loaded. Please ...\n\nconfig={}.\n\nException encountered: no x\n"),
+            "<class 'P'> could not be loaded: no x",
+        ),
+        (ValueError("x" * 999), 300 * "x"),
+    ],
+)
+def test_the_first_line_of_an_error_and_the_cause_that_keras_writes_below(error, line):
+    assert first_line(error) == line
 
 
 def test_seeds_depend_on_every_argument_and_fit_into_31_bits():

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kzoo.backend import quiet_import
-from kzoo.errors import InputError, RunFailed, unknown
+from kzoo.errors import InputError, RunFailed, first_line, unknown
 from kzoo.introspection.file_metadata import as_properties, write_inside, write_to_folder
 from kzoo.introspection.graph import inner_layers
 
@@ -196,5 +196,6 @@ def write(
     except InputError:
         raise
     except Exception as error:  # each converter raises different errors for an unknown layer
-        first = str(error).strip().partition("\n")[0][:300]
-        raise RunFailed(f"model {model.name!r} cannot be converted to {file_format.name}: {first}") from error
+        raise RunFailed(
+            f"model {model.name!r} cannot be converted to {file_format.name}: {first_line(error)}"
+        ) from error

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError, KzooError, RunFailed, some
+from kzoo.errors import InputError, KzooError, RunFailed, first_line, some
 from kzoo.exporting.formats import FORMATS, Conversion, write
 from kzoo.exporting.interface import with_interface
 from kzoo.exporting.parity import check_outputs, compare, outputs_of
@@ -144,7 +144,7 @@ def _make_here(model: keras.Model, order: Order, pictures: Pictures, expected: n
 
 
 def _opened_again(order: Order, name: str) -> Exported:
-    """The new file, opened in its runtime."""
+    """The new file, opened in its runtime; an error names the model, because the file will be deleted."""
     try:
         return Exported(order.target)
     except InputError as error:
@@ -154,7 +154,12 @@ def _opened_again(order: Order, name: str) -> Exported:
                 "have none with unroll=True)"
             ) from None
         if order.format != "keras":
-            raise  # a runtime is missing, say
+            unreadable = str(error).partition(f" cannot be opened as {order.format}: ")[2]
+            if not unreadable:
+                raise  # the runtime is missing, say
+            raise RunFailed(
+                f"model {name!r} cannot be converted to {order.format}: the runtime refuses the file: {unreadable}"
+            ) from None
         reason = str(error).partition(": ")[2].partition(". ")[0]
         raise InputError(
             f"model {name!r} cannot be loaded again from a .keras file ({reason}): use layers and functions that Keras "
@@ -202,13 +207,15 @@ def main(folder: Path) -> None:
             pictures = Pictures(arrays["compared"], arrays["labels"], arrays["calibration"])
         try:
             model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        except (TypeError, ValueError) as error:
-            cause = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
-            raise InputError(f"the model cannot be loaded on TensorFlow: {cause}") from None
+        except Exception as error:  # a custom layer can raise anything
+            raise InputError(f"the model cannot be loaded on TensorFlow: {first_line(error)}") from None
         answer = _make_here(model, Order(**content["order"]), pictures, expected)
     except KzooError as error:
         kind = "RunFailed" if isinstance(error, RunFailed) else "InputError"
         answer = {"error": kind, "message": str(error)}
+    except Exception as error:
+        message = f"the process that exports on TensorFlow failed: {type(error).__name__}: {first_line(error)}"
+        answer = {"error": "RunFailed", "message": message}
     (folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from kzoo.data.background import WHITE, Colour
 from kzoo.data.image_files import Unreadable
 from kzoo.data.images import read_image, resize
-from kzoo.errors import InputError, RunFailed
+from kzoo.errors import InputError, RunFailed, first_line
 from kzoo.exporting.runtimes import Exported
 from kzoo.files import user_path
 from kzoo.introspection.output_kinds import Kind, as_probabilities, kind_of
@@ -175,9 +175,10 @@ def predict_images(
             raise
         except Exception as error:  # each runtime raises different errors
             size = "x".join(map(str, scaled[0].shape[:2]))
-            first = str(error).strip().partition("\n")[0][:200]
             image = f"image {str(chosen[0][0])!r} of {size} pixels"
-            raise InputError(f"{classifier.name!r} cannot take {image}, which may be too small: {first}") from None
+            raise InputError(
+                f"{classifier.name!r} cannot take {image}, which may be too small: {first_line(error)}"
+            ) from None
         names = classifier.names(probabilities.shape[1])
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
         for (path, _), shares, best in zip(chosen, probabilities, order, strict=True):

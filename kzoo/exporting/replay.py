@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.introspection.graph import fresh_names, functional, has_graph, input_structure, nodes, output_structure
 from kzoo.introspection.layers import give_weights
 
@@ -173,10 +173,9 @@ def _copy(operation: Any, graph: Graph) -> Any:
 
 
 def _uncopied(operation: Any, error: Exception) -> InputError:
-    first = str(error).strip().partition("\n")[0][:200]
     return InputError(
-        f"layer {operation.name!r} cannot be copied ({first}): give its class a get_config() and a from_config(), or "
-        "use a layer of Keras in its place"
+        f"layer {operation.name!r} cannot be copied ({first_line(error)}): give its class a get_config() and a "
+        "from_config(), or use a layer of Keras in its place"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kzoo.backend import quiet_import
-from kzoo.errors import InputError, some
+from kzoo.errors import InputError, first_line, some
 from kzoo.exporting.parity import OPEN_SIZE
 from kzoo.introspection.file_metadata import checked, from_properties, read_metadata
 from kzoo.introspection.output_kinds import Kind
@@ -60,8 +60,7 @@ class Exported:
         except InputError:
             raise
         except Exception as error:  # each runtime raises different errors for a damaged file
-            first = str(error).strip().partition("\n")[0][:300]
-            raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first}") from None
+            raise InputError(f"{str(path)!r} cannot be opened as {self.format}: {first_line(error)}") from None
 
         # The kind of the outputs comes from the metadata or from their name.
         self._run, shape, self.input_dtype, self.output, columns = parts

@@ -37,19 +37,24 @@ def write_inside(path: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def as_properties(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata as ONNX properties: text as it is, other values as JSON."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
+    """Metadata as ONNX properties: text as it is, unless it could be read as JSON, and other values as JSON."""
+    return {
+        name: value if isinstance(value, str) and _parsed(value) is value else json.dumps(value)
+        for name, value in metadata.items()
+    }
 
 
 def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """The reverse of `as_properties`."""
-    metadata: dict[str, Any] = {}
-    for name, text in properties.items():
-        try:
-            metadata[name] = json.loads(text)
-        except ValueError:
-            metadata[name] = text
-    return metadata
+    return {name: _parsed(text) for name, text in properties.items()}
+
+
+def _parsed(text: str) -> Any:
+    """The value of a JSON text; any other text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -84,5 +89,6 @@ def checked(metadata: Any, path: Path) -> dict[str, Any]:
 def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
     texts = {FILE: json.dumps(metadata, indent=1) + "\n"}
     if metadata.get("class_names"):
-        texts[LABELS] = "".join(f"{name}\n" for name in metadata["class_names"])
+        # One line for each class, even if a name has several.
+        texts[LABELS] = "".join(f"{' '.join(name.split())}\n" for name in metadata["class_names"])
     return texts

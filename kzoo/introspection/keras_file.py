@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.files import user_path
 
 
@@ -39,5 +39,4 @@ def load_keras_file(path: str | Path, *, compiled: bool = False) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # for a damaged file or another version's class, Keras raises anything
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first}") from None
+        raise InputError(f"file {str(path)!r} is not a Keras model that can be loaded: {first_line(error)}") from None

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.files import names_keras_file
 from kzoo.introspection.graph import functional, has_graph, inner_layers, last_node
 from kzoo.introspection.layers import is_automatic
@@ -155,8 +155,9 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
         try:
             trained = keras.saving.load_model(path, compile=False)
         except Exception as error:  # a damaged file raises nearly anything
-            first = str(error).strip().partition("\n")[0]
-            raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
+            raise InputError(
+                f"weights={source!r}: cannot be loaded into {model.name!r}: {first_line(error)}"
+            ) from error
         done = transfer(trained, model, what=f"weights={source!r}", partial=not whole, same_pixels=True)
         if done.initialized:
             why = "; ".join([*done.notes, f"they have none that fit {', '.join(done.initialized)}"])
@@ -176,8 +177,7 @@ def load_file(model: keras.Model, path: Path, source: str, *, whole: bool = True
             warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(path)
     except Exception as error:  # a damaged file raises nearly anything
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first}") from error
+        raise InputError(f"weights={source!r}: cannot be loaded into {model.name!r}: {first_line(error)}") from error
 
 
 def _weights_in(path: Path) -> int | None:

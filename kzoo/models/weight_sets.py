@@ -24,7 +24,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kzoo.cache_folder import cache_folder, described, folder_for
-from kzoo.errors import InputError, unknown
+from kzoo.errors import InputError, first_line, unknown
 from kzoo.files import names_keras_file, user_path, write_atomically
 from kzoo.schemas import check_version
 
@@ -174,8 +174,9 @@ def _parsed(content: bytes, source: str) -> WeightSet:
     except InputError:
         raise
     except (ValueError, TypeError, AttributeError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"weights={source!r}: its {DESCRIPTION} is damaged ({first}): get the set again") from None
+        raise InputError(
+            f"weights={source!r}: its {DESCRIPTION} is damaged ({first_line(error)}): get the set again"
+        ) from None
 
 
 def _verify(weight_set: WeightSet, path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kzoo.backend import ONEDNN, choose_backend, usable_cores, visible_gpus
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.files import make_directory, write_text
 from kzoo.pool.jobs import DEATHS, INTERVAL, WAIT, Event, Job, Pool, perform
 from kzoo.pool.resources import THREADS
@@ -208,8 +208,9 @@ def _connected(address: str) -> Iterator[Any]:
                 socket.create_connection((host, int(port)), timeout=5).close()
             ray.init(address, **quiet)
         except (OSError, OverflowError, ValueError, RuntimeError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise InputError(f"no Ray cluster at {address!r} ({first}): start one with ray start --head") from None
+            raise InputError(
+                f"no Ray cluster at {address!r} ({first_line(error)}): start one with ray start --head"
+            ) from None
     try:
         yield ray
     finally:

@@ -10,7 +10,7 @@ import keras
 from rich.console import Console
 
 from kzoo.console import say
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.files import names_keras_file
 from kzoo.introspection.file_metadata import read_metadata
 from kzoo.introspection.graph import inner_layers
@@ -58,8 +58,7 @@ def load_initial_weights(
     except (OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{label} cannot be read into {model.name!r}: {first}") from None
+        raise InputError(f"{label} cannot be read into {model.name!r}: {first_line(error)}") from None
 
     # A file of weights alone describes no network.
     note = "the file holds only shapes: strides, padding, activations and the scaling of pixels are assumed to "

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kzoo.errors import InputError, NotWritten
+from kzoo.errors import InputError, NotWritten, first_line
 from kzoo.files import NO_ROOM
 from kzoo.introspection.output_trials import input_shape
 
@@ -28,9 +28,8 @@ def check_loadable(model: keras.Model) -> None:
         except Exception as error:  # whatever custom layers raise
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise NotWritten(f"cannot write {str(path)!r}: {error.strerror}") from None
-            first = str(error).strip().partition("\n")[0]
             raise InputError(
-                f"{problem}: {first} Give classes of your own a get_config, decorate them with "
+                f"{problem}: {first_line(error)}. Give classes of your own a get_config, decorate them with "
                 "@keras.saving.register_keras_serializable(), and use no Lambda layers"
             ) from None
 

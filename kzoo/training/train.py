@@ -16,7 +16,7 @@ from rich.console import Console
 
 from kzoo.data.arrays import Arrays
 from kzoo.data.in_memory import from_arrays, name_of
-from kzoo.errors import InputError, shown
+from kzoo.errors import InputError, first_line, shown
 from kzoo.files import user_path
 from kzoo.introspection.layers import find_layers, freeze_alike, give_weights
 from kzoo.models.whitening import is_adapted
@@ -248,10 +248,9 @@ def _copied(model: keras.Model) -> keras.Model:
         give_weights(copy, model.get_weights())
         freeze_alike(copy, model)
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
-        first = str(error).strip().partition("\n")[0]
         raise InputError(
-            f"model {model.name!r} cannot be copied, and would not load again after training ({first}): give its "
-            "class a get_config(), or train it as 'module:function'"
+            f"model {model.name!r} cannot be copied, and would not load again after training ({first_line(error)}): "
+            "give its class a get_config(), or train it as 'module:function'"
         ) from None
 
     # The copy must compute the same.

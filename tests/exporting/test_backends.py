@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.errors import InputError, RunFailed
+from kzoo.errors import InputError, KzooError, RunFailed
 from kzoo.exporting.export import export
 from kzoo.exporting.runtimes import Exported
 from tests.exporting.conftest import on_tensorflow
@@ -54,6 +54,30 @@ def test_a_failure_in_the_second_process_is_reported(model, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RunFailed, match="ended with status 1: it said nothing"):
         export(model, "net.onnx")
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="on TensorFlow there is no second process")
+@pytest.mark.parametrize("method", ["call", "build"])
+def test_a_layer_that_fails_on_tensorflow_is_named_with_the_reason(tmp_path, monkeypatch, method):
+    pytest.importorskip("tensorflow", reason="TensorFlow makes the file")
+    (tmp_path / f"kzoo_test_{method}.py").write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('mine')\n"
+        "class Elsewhere(keras.layers.Layer):\n"
+        f"    def {method}(self, x):\n"
+        "        if keras.backend.backend() == 'tensorflow':\n"
+        "            raise NotImplementedError('not on TensorFlow')\n"
+        "        return x\n\n"
+        f"    def {'call' if method == 'build' else 'other'}(self, x):\n        return x\n\n"
+        "    def compute_output_shape(self, shape):\n        return shape\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    layer = importlib.import_module(f"kzoo_test_{method}").Elsewhere()
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(layer(image))))
+    with pytest.raises(KzooError, match="not on TensorFlow"):
+        export(model, "net.onnx")
+    assert not Path("net.onnx").exists()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kzoo.errors import InputError
+from kzoo.errors import InputError, first_line
 from kzoo.introspection.gradients import input_gradients, layer_outputs, prepare_images
 from kzoo.introspection.graph import calls, node_within
 from kzoo.introspection.layers import check_built, check_channels_last, find_layer, find_layers, give_weights
@@ -203,6 +203,7 @@ def _resized(model: keras.Model, path: str, size: int) -> keras.Model:
         resized = keras.models.clone_model(part, input_tensors=keras.Input((size, size, part.inputs[0].shape[-1])))
         give_weights(resized, part.get_weights())
     except (AttributeError, ValueError, TypeError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"model {model.name!r} cannot take images of {size}x{size} up to {path!r}: {first}") from error
+        raise InputError(
+            f"model {model.name!r} cannot take images of {size}x{size} up to {path!r}: {first_line(error)}"
+        ) from error
     return resized
