@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import keras
 
-from kzoo.errors import Differs, InputError, NotWritten
-from kzoo.files import NO_ROOM, cause, write_json, write_text, writing
+from kzoo.errors import Differs, InputError
+from kzoo.files import write_atomically, write_json, write_text, writing
 from kzoo.introspection.keras_file import load_keras_file
 from kzoo.locks import MOMENT, NAME, lock
 from kzoo.models.structure import difference, structure
@@ -23,8 +24,6 @@ from kzoo.training.checkpoint import Checkpoint
 from kzoo.training.optimization.schedules import FILL_THE_RUN
 from kzoo.training.records import METRICS, read_result
 
-H5_EXTRA = 2048
-"""Bytes that an HDF5 file needs for a variable, besides its values."""
 STRUCTURE = "structure.json"
 """The file that describes the model as it was when the run began."""
 CONTINUED = ("recipe.json", METRICS, "best.weights.h5", "weight_histograms.json", "initial.keras", "checkpoint")
@@ -235,29 +234,19 @@ def check_same_data(directory: Path, before: str, now: str) -> None:
         )
 
 
+class _Memory(io.BytesIO):
+    """A weights file in memory, whose name has the ending that Keras asks for."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write a model's weights to a ``.weights.h5`` file, completely or not at all.
 
     Raises:
         NotWritten: the file cannot be written; an earlier one is intact.
     """
-    temporary = path.with_name(f".tmp-{path.name}")
-    try:
-        _check_room(temporary, sum(weight.nbytes + H5_EXTRA for weight in model.get_weights()))
-        model.save_weights(temporary, overwrite=True)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise NotWritten(f"cannot write {str(path)!r}: {cause(error)}; what was there before is intact") from None
-
-
-def _check_room(path: Path, size: int) -> None:
-    """Reserve room for a new file, then free it again. On a disk that becomes full, HDF5 may crash the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with open(path, "wb") as stream:
-        try:
-            os.posix_fallocate(stream.fileno(), 0, max(1, size))
-        except OSError as error:
-            if error.errno in NO_ROOM:  # some file systems cannot reserve any
-                raise
+    memory = _Memory()  # on a disk that becomes full, HDF5 may crash the process
+    model.save_weights(memory, overwrite=True)
+    write_atomically(path, lambda stream: stream.write(memory.getbuffer()), locked=True)

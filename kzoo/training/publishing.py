@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import jinja2
 import keras
 
 from kzoo.errors import InputError
-from kzoo.files import user_path, write_text
+from kzoo.files import user_path, write_atomically, write_text
 from kzoo.models.registry import get_variant
 from kzoo.models.trained import load_file, outline
 from kzoo.models.weight_sets import CARD, DESCRIPTION, RECORD, WEIGHTS, WeightSet
@@ -111,9 +112,8 @@ def save_weights_set(
 
 def _halve(path: Path) -> None:
     """Rewrite a weights file with float16 in place of float32."""
-    full = path.with_name(f"full-{path.name}")
-    path.rename(full)
-    with h5py.File(full, "r") as old, h5py.File(path, "w") as new:
+    memory = io.BytesIO()  # see `save_weights`
+    with h5py.File(path, "r") as old, h5py.File(memory, "w") as new:
 
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
@@ -125,7 +125,7 @@ def _halve(path: Path) -> None:
 
         new.attrs.update(old.attrs)
         old.visititems(copy)
-    full.unlink()
+    write_atomically(path, lambda stream: stream.write(memory.getbuffer()))
 
 
 def _check_half(run: Run, path: Path) -> None:
