@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from kzoo.training.identity.asked_again import check_finished
 from kzoo.training.identity.named import names_all, names_data
 from kzoo.training.records import folder_name, git_commit, hardware, read_result, versions
 from kzoo.training.train import identify
+
+SAVE_EVERY = 60.0
+"""Seconds after which the time spent is saved while trials train in other processes."""
 
 
 def run_search(
@@ -129,26 +133,40 @@ class Owner:
             self._write()
             for trial in list(self.oracle.ongoing_trials.values()):
                 self._submit(trial)
-            idle = False
-            while True:
-                # Ask for trials while the pool has room; the oracle may need trials to end before it can choose.
-                while self.pool.free > 0 and not idle:
-                    if (trial := self.oracle.ask()) is not None:
-                        self._write()
-                        self._submit(trial)
-                    idle = trial is None
-                if not self.pool.running:
-                    break
-
-                # Handle the events since then.
-                events = self.pool.wait()
-                for event in events:
-                    self._note(event)
-                if events:
-                    idle = False
+            try:
+                self._train(show)
+            except (Exception, KeyboardInterrupt):
+                with contextlib.suppress(NotWritten):  # the first error counts
+                    self.oracle.save()  # with the time spent so far
                     self._write()
-                    show(self.record)
+                raise
         self._write()
+
+    def _train(self, show: Any) -> None:
+        """Choose and train trials until there are no more."""
+        idle = False
+        saved = time.monotonic()
+        while True:
+            # Ask for trials while the pool has room; the oracle may need trials to end before it can choose.
+            while self.pool.free > 0 and not idle:
+                if (trial := self.oracle.ask()) is not None:
+                    self._write()
+                    self._submit(trial)
+                idle = trial is None
+            if not self.pool.running:
+                break
+
+            # Handle the events since then.
+            events = self.pool.wait()
+            for event in events:
+                self._note(event)
+            if events:
+                idle = False
+                self._write()
+                show(self.record)
+            elif time.monotonic() > saved + SAVE_EVERY:  # so that a kill loses little of the time spent
+                saved = time.monotonic()
+                self.oracle.save()
 
     def _prepare(self) -> None:
         """Load Keras, and create the oracle with its space."""

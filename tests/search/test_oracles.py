@@ -11,7 +11,8 @@ import pytest
 
 import kzoo
 from kzoo import Choice, IntRange, Range, Search
-from kzoo.files import write_json
+from kzoo.errors import InputError
+from kzoo.files import read_json, write_json
 from kzoo.pool import Event, Pool
 from kzoo.search.planned import Planned
 from kzoo.search.results import Outcome, read_search
@@ -257,6 +258,31 @@ def test_no_trial_starts_after_a_search_has_taken_its_minutes(monkeypatch):
     monkeypatch.setattr(Planned, "seconds", property(lambda self: 20.0 * len(self.trials)))
     owner = run(search_for("rates", "random", minutes=1))
     assert (len(owner.record.trials), owner.record.reason) == (3, "its time limit of 1 min is over")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError, None])
+def test_the_time_of_an_interrupted_process_counts(monkeypatch, error):
+    """The last process is killed after the time was saved once while it waited."""
+    passed, wait = [0.0], Fake.wait
+    for module in ("planned", "running"):
+        monkeypatch.setattr(f"kzoo.search.{module}.time.monotonic", lambda: passed[0])
+
+    def long(self, seconds=0.0):
+        if passed[0] > 140:
+            raise Killed if error is None else error
+        passed[0] += 50
+        return []
+
+    monkeypatch.setattr(Fake, "wait", long)
+    search = search_for("rates", "random", minutes=2)
+    with pytest.raises(error or Killed):
+        run(search)
+    assert read_json(Path("s/oracle_state.json"))["seconds"] == (150 if error else 100)
+    if error:
+        assert read_search("s").record.seconds == 150
+        monkeypatch.setattr(Fake, "wait", wait)
+        owner = run(search)
+        assert (len(owner.record.trials), owner.record.reason) == (2, "its time limit of 2 min is over")
 
 
 def test_a_trial_whose_directory_is_deleted_fails_and_the_search_continues():
