@@ -27,7 +27,7 @@ from kzoo.cli.common import (
 from kzoo.cli.guide import pass_on
 from kzoo.cli.parsing import App
 from kzoo.console import say
-from kzoo.errors import InputError
+from kzoo.errors import InputError, KzooError
 from kzoo.files import make_directory
 
 studies = App(no_args_is_help=True, help="Studies: questions of the reports, with runs, tables and verdicts.")
@@ -127,8 +127,13 @@ def run(
     pool = _pool(workers, on)
     with StudyProgress(out, study.question, tasks) as shown:
         ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, pool=pool, tell=shown.tell)
-    _show_results(study, tasks, directory, records)
     failure = running.failures(ended)
+    try:
+        _show_results(study, tasks, directory, records)
+    except KzooError as error:  # the page cannot be written, say
+        if failure is None:
+            raise
+        complain("warning", str(error))
     if failure:
         raise failure
 

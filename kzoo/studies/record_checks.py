@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from kzoo.errors import counted
 from kzoo.training.counts import from_json
 from kzoo.training.records import RunRecord
 
@@ -59,4 +60,7 @@ def _disagreement(record: RunRecord) -> str:
         images, correct = int(matrix.sum()), int(matrix.diagonal().sum())
         if images and abs(correct / images - test.accuracy) > 1e-6:
             return "its test accuracy does not match its confusion matrix"
+        names = record.data.get("class_names")
+        if names is not None and len(names) != len(matrix):
+            return f"it has {counted(len(names), 'name')} for the {len(matrix)} classes of its confusion matrix"
     return ""

@@ -78,6 +78,10 @@ def test_what_cannot_be_used_is_reported_and_the_rest_shown(made, keep):
             lambda path: tampered(path, last={"loss": 1.0, "accuracy": 0.61}),
             "its last loss does not match its history",
         ),
+        "regularise/erasing-l2": (
+            lambda path: tampered(path, data={**json.loads(path.read_text())["data"], "class_names": ["a"]}),
+            "it has 1 name for the 2 classes of its confusion matrix",
+        ),
     }
     for name, (change, _) in cases.items():
         change(keep(made(get_recipe(name), 0.6), RUNS))

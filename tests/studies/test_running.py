@@ -248,6 +248,14 @@ def test_only_may_be_repeated(command, monkeypatch, made, keep):
     assert "wide, seed 0" in errors
     assert "third" not in errors
 
+    # A page that cannot be written does not hide that the runs failed.
+    RUNS.joinpath("three.html").unlink()
+    RUNS.joinpath("three.html").mkdir()
+    code, _, errors = command("study", "run", "three", "--only", "small")
+    assert code == 1
+    assert "warning: page 'runs/three.html' is a directory" in errors
+    assert "1 of 1 runs failed: small, seed 0" in errors
+
 
 def test_bad_input_at_the_command_line(command, tiny, made, keep):
     keep(made(SMALL, 0.5), Path("below/runs"))
