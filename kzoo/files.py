@@ -76,14 +76,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], *, locked
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, locked: bool = False) -> None:
     """Write a UTF-8 text file with `write_atomically`."""
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_atomically(path, lambda stream: stream.write(text.encode()), locked=locked)
 
 
-def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
+def write_json(path: Path, content: Any, *, indent: int | None = 1, locked: bool = False) -> None:
     """Write a JSON file with `write_atomically`, on one line if `indent` is None. It ends in a line break."""
-    write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
+    text = json.dumps(content, indent=indent, separators=None if indent else (",", ":"))
+    write_text(path, text + "\n", locked=locked)
 
 
 def finite(content: Any) -> Any:

@@ -66,6 +66,12 @@ def test_json_with_and_without_line_breaks():
             read_json(path, "record", ": get it again")
 
 
+def test_what_a_killed_process_left_is_written_over():
+    Path(".a.json.tmp").write_text("left")
+    write_json(Path("a.json"), [1], locked=True)
+    assert sorted(path.name for path in Path().iterdir()) == ["a.json"]
+
+
 def test_directories_may_exist():
     for _ in range(2):
         assert make_directory(Path("a", "b")).is_dir()

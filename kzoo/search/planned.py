@@ -104,7 +104,7 @@ class Planned:
             trials.append({"number": number, **fields, "values": trial.hyperparameters.values})
         state = {"schema_version": SCHEMA_VERSION, "seconds": self.seconds, "skipped": self.skipped}
         state |= {"space": self.hyperparameters.get_config(), "trials": trials, "end_order": self.end_order}
-        write_json(self.path, state | {"rejected": sorted(self.rejected)})
+        write_json(self.path, state | {"rejected": sorted(self.rejected)}, locked=True)
 
     def _save_trial(self: Any, trial: Trial) -> None:
         """Do nothing: the state contains the trials. keras-tuner 1.4.8 writes a file for each, before the state."""

@@ -38,9 +38,9 @@ def lay_out(directory: Path, recipe: Recipe, model: keras.Model) -> None:
             model.save(temporary)
             temporary.replace(directory / "initial.keras")
     if not (directory / "recipe.json").exists():
-        write_text(directory / "recipe.json", recipe.to_json())
+        write_text(directory / "recipe.json", recipe.to_json(), locked=True)
     if not recipe.model.startswith("keras:") and not (directory / STRUCTURE).exists():
-        write_json(directory / STRUCTURE, structure(model), indent=None)
+        write_json(directory / STRUCTURE, structure(model), indent=None, locked=True)
 
 
 def take_along(source: Path, directory: Path) -> None:

@@ -90,4 +90,4 @@ def write_record(trainer: Trainer, reason: str | None, test: bool = True) -> Non
         **scores,
     )
     path = trainer.directory / "result.json"
-    write_text(path, result.to_json())
+    write_text(path, result.to_json(), locked=True)

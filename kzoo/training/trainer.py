@@ -255,7 +255,7 @@ class Trainer:
 
     def _write_history(self, history: dict[str, list[float]]) -> None:
         text = records.history_csv(history)
-        write_text(self.directory / records.METRICS, text)
+        write_text(self.directory / records.METRICS, text, locked=True)
         self.board.write(history)
 
     def segments(self) -> list[dict[str, Any]]:

@@ -195,7 +195,7 @@ class WeightHistograms(keras.callbacks.Callback):
         self._write()
 
     def _write(self) -> None:
-        write_json(self._path, self.history.to_dict(), indent=None)
+        write_json(self._path, self.history.to_dict(), indent=None, locked=True)
 
     def state(self) -> dict[str, Any]:
         """What has been recorded; the histograms themselves are in the file."""
