@@ -225,8 +225,9 @@ def check_array(name: str, value: Any, dimensions: int, meaning: str, dtype: Any
     Raises:
         InputError: it is not a NumPy array of float32 or float64 (or `dtype`), has other dimensions, or is empty.
     """
-    if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
-        kind = value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
+    # The text of a dtype in another byte order is not its name.
+    if not isinstance(value, np.ndarray) or str(value.dtype) not in DTYPES:
+        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise InputError(f"{name} must be a NumPy array of {' or '.join(DTYPES)}, not {kind}")
     if value.ndim != dimensions or 0 in value.shape:
         raise InputError(f"{name} must have the shape {meaning}, none of them 0, not {value.shape}")

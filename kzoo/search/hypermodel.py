@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kzoo.errors import InputError, NotWritten, RunFailed, some
+from kzoo.errors import InputError, KzooError, NotWritten, RunFailed, in_one_line, some
 from kzoo.introspection.layer_table import layer_table
 from kzoo.models.registry import resolve
 from kzoo.recipes import get_recipe
@@ -145,12 +146,26 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             for condition in waiting[0] if waiting else []:
                 hp.values[condition.name] = condition.values[0]
             hp.ensure_active_values()
-            self.build(hp)
+            self._try_to_build(hp)
             oracle.update_space(hp)
             once_active += [*hp.active_scopes, *waiting[:1]]  # a scope that stays inactive is unreachable
             waiting = [scope for scope in [*waiting, *hp.inactive_scopes] if scope not in once_active]
             if not waiting:
                 return
+
+    def _try_to_build(self, hp: Any) -> None:
+        """Build a model to learn the hyperparameters that the function asks for."""
+        try:
+            self.build(hp)
+        except KzooError:
+            raise
+        except Exception as error:  # a user's function can raise anything
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            values = ", ".join(f"{name}={value!r}" for name, value in hp.values.items())
+            raise InputError(
+                f"the model function raised {in_one_line(error)} (line {place.lineno} of {place.filename!r}) with its "
+                f"first values, {values}: a search learns from these calls what it can vary, so they must succeed"
+            ) from error
 
     def recipe_of(self, hp: Any) -> Recipe:
         """The recipe of a trial."""

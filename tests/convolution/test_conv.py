@@ -164,6 +164,7 @@ X, KERNEL = np.zeros((2, 5, 4, 3), np.float32), np.zeros((3, 3, 3, 6), np.float3
             "x must be a NumPy array of float32 or float64, not int64",
             lambda: conv2d(np.zeros((1, 2, 2, 1), int), KERNEL),
         ),
+        ("x must be a NumPy array of float32 or float64, not >f4", lambda: conv2d(X.astype(">f4"), KERNEL)),
         ("x must be a NumPy array of float32 or float64, not list", lambda: conv2d([[1.0]], KERNEL)),
         ("kernel must be float32 like the other arrays", lambda: conv2d(X, KERNEL.astype(float))),
         (r"x must have the shape \(batch, height, width, channels\)", lambda: conv2d(X[0], KERNEL)),

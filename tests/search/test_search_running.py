@@ -68,6 +68,21 @@ def test_bad_trials_are_recorded_and_the_search_continues():
         result.recipe()
 
 
+def raises_at_first(hp):
+    return 1 // (hp.Int("width", 1, 4) - 1)
+
+
+def test_a_model_function_must_work_for_its_first_values():
+    search = Search("first", "lenet1-max", {"batch_size": Choice(20, 30)}, model=raises_at_first, trials=2)
+    message = (
+        r"the model function raised ZeroDivisionError: .* \(line \d+ of '.*test_search_running.py'\) with its first "
+        r"values, .*width=1: "
+    )
+    with pytest.raises(InputError, match=message) as caught:
+        run_search(search.override(**TINY), "first", progress=False)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 def two_widths(hp):
     import keras
 
