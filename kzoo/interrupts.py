@@ -18,26 +18,44 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     Signals: SIGINT, SIGTERM, SIGHUP (the terminal is closed; not under nohup) and SIGUSR1 (Slurm's ``--signal``).
     """
-    # The signals to handle, with their present handlers.
     flag = {"set": False}
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread may handle signals
-        return
-    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows lacks some
-    before = {number: signal.getsignal(number) for number in numbers}
-    if before.get(HANGUP) is signal.SIG_IGN:
-        del before[HANGUP]  # nohup ignores it
 
-    # The first signal sets the flag and restores the handlers, for the second one.
-    def handle(number: int, frame: Any) -> None:
+    def first(before: dict[int, Any]) -> None:
         flag["set"] = True
-        for number_, handler in before.items():
-            signal.signal(number_, handler)
+        _restore(before)  # for the second signal
 
-    for number in before:
-        signal.signal(number, handle)
-    try:
+    with _handled(first):
         yield lambda: flag["set"]
+
+
+@contextlib.contextmanager
+def interrupted_with(message: str) -> Iterator[None]:
+    """A context in which each of these signals raises a KeyboardInterrupt with a message."""
+
+    def interrupt(before: dict[int, Any]) -> None:
+        raise KeyboardInterrupt(message)
+
+    with _handled(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handle: Callable[[dict[int, Any]], None]) -> Iterator[None]:
+    """Call a function on each signal, with the handlers from before, which are restored afterwards."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may handle signals
+        numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows lacks some
+        before = {number: signal.getsignal(number) for number in numbers}
+        if before.get(HANGUP) is signal.SIG_IGN:
+            del before[HANGUP]  # nohup ignores it
+    for number in before:
+        signal.signal(number, lambda number, frame: handle(before))
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -14,6 +14,7 @@ from rich.console import Console
 from kzoo.console import console_for, say
 from kzoo.errors import InputError, RunFailed
 from kzoo.files import full_path
+from kzoo.interrupts import interrupted_with
 from kzoo.recipes.contradictions import check_contradictions, surprises
 from kzoo.recipes.schema import Recipe
 from kzoo.training import build, checkpoint
@@ -100,8 +101,9 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     except NotFinite as error:
         write_record(trainer, reason=str(error))
         raise
-    trainer.finish()
-    write_record(trainer, reason=None, test=options.test)
+    with interrupted_with(f"interrupted during the test; {str(directory)!r} can be resumed"):
+        trainer.finish()
+        write_record(trainer, reason=None, test=options.test)
     return Run(directory, model=model)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import kzoo
 from kzoo.recipes import get_recipe
-from kzoo.training import checkpoint
+from kzoo.training import checkpoint, train_in
 from kzoo.training.callbacks.built_in import Best, Rate
 from kzoo.training.callbacks.finite_guard import first_not_finite
 from kzoo.training.callbacks.states import restore_state, state_of
@@ -62,6 +62,26 @@ def test_signals_write_a_checkpoint_and_end_the_run(name, request):
     assert last.state.data_dir == str(Path("data").absolute())  # found from any directory that resumes the run
     assert signal.getsignal(number) is before
     assert kzoo.resume("run", progress=False, callbacks=[Signal(number)]).result.epochs == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_test_says_that_the_run_can_be_resumed(number, monkeypatch):
+    write = train_in.write_record
+
+    def interrupted(*args, **options):
+        os.kill(os.getpid(), number)
+        write(*args, **options)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patched:
+        patched.setattr(train_in, "write_record", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="interrupted during the test; 'run' can be resumed"):
+            train(directory="run", epochs=1)
+    assert signal.getsignal(number) is before
+    assert not Path("run/result.json").exists()
+    whole = train(directory="whole", epochs=1).result
+    assert kzoo.resume("run", progress=False).result.test == whole.test
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
