@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,9 +114,15 @@ def run(
     """Train the runs of a study that have no record yet. The same command resumes a study."""
     from kzoo.studies import get_study, running
     from kzoo.studies.progress import StudyProgress
+    from kzoo.studies.record_files import read_records
+
+    # A record that cannot be used does not count: say so before its run is trained again.
+    study = get_study(name)
+    known = read_records(_folders(directory, records)).problems
+    for problem in known:
+        complain("warning", problem)
 
     # Train the runs that are not recorded yet, then print the tables.
-    study = get_study(name)
     tasks = running.plan(
         study,
         only=only or "*",
@@ -129,7 +136,7 @@ def run(
         ended = interruptible(running.run_tasks, tasks, data_dir=data_dir, pool=pool, tell=shown.tell)
     failure = running.failures(ended)
     try:
-        _show_results(study, tasks, directory, records)
+        _show_results(study, tasks, directory, records, known)
     except KzooError as error:  # the page cannot be written, say
         if failure is None:
             raise
@@ -148,18 +155,28 @@ def _pool(workers: int | None, on: str | None) -> Any:
     return make_pool(1 if on is None and workers is None else workers, on)
 
 
-def _show_results(study: Any, tasks: Any, directory: Path, records: list[Path] | None) -> None:
-    """Print the tables of the budgets just trained, and write the study's page."""
-    from kzoo.studies import records as files
-    from kzoo.studies.budget import budget, label
-    from kzoo.studies.record_files import RESULTS, RUNS
+def _folders(directory: Path, records: list[Path] | None) -> list[Path]:
+    """The directories with the records of a study that trains in `directory`."""
+    from kzoo.studies.record_files import RESULTS
 
     folders = [directory, *(records if records is not None else [RESULTS])]
-    folders = [folder for folder in folders if folder.is_dir()]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _show_results(
+    study: Any, tasks: Any, directory: Path, records: list[Path] | None, known: Collection[str] = ()
+) -> None:
+    """Print the tables of the budgets just trained, and write the study's page; `known` problems are not repeated."""
+    from kzoo.studies import records as files
+    from kzoo.studies.budget import budget, label
+    from kzoo.studies.record_files import RUNS
+
+    folders = _folders(directory, records)
     pass_on("--records", folders if [directory, records] != [RUNS, None] else ())
     index = files.study_records(study, files.read_records(folders))
     for problem in index.problems:
-        complain("warning", problem)
+        if problem not in known:
+            complain("warning", problem)
     wanted = {
         label(changes)
         for task in tasks

@@ -90,5 +90,5 @@ def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
     texts = {FILE: json.dumps(metadata, indent=1) + "\n"}
     if metadata.get("class_names"):
         # One line for each class, even if a name has several.
-        texts[LABELS] = "".join(f"{' '.join(name.split())}\n" for name in metadata["class_names"])
+        texts[LABELS] = "".join(f"{' '.join(str(name).split())}\n" for name in metadata["class_names"])
     return texts

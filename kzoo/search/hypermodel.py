@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -160,11 +161,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         except KzooError:
             raise
         except Exception as error:  # a user's function can raise anything
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            values = ", ".join(f"{name}={value!r}" for name, value in hp.values.items())
+            frames = traceback.extract_tb(error.__traceback__)
+            code = getattr(inspect.unwrap(self.model_function), "__code__", None)
+            own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+            place = (own or frames)[-1]  # rather than a line of Keras
+            values = ", ".join(f"{field}={value!r}" for field, value in hp.values.items())
+            name = getattr(self.model_function, "__qualname__", repr(self.model_function))
             raise InputError(
-                f"the model function raised {in_one_line(error)} (line {place.lineno} of {place.filename!r}) with its "
-                f"first values, {values}: a search learns from these calls what it can vary, so they must succeed"
+                f"model function {name!r} raised {in_one_line(error)} (line {place.lineno} of {place.filename!r}) "
+                f"with its first values, {values}: a search learns from these calls what it can vary, so they must succeed"
             ) from error
 
     def recipe_of(self, hp: Any) -> Recipe:

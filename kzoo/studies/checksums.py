@@ -30,14 +30,17 @@ def check_sums(results: Path) -> list[str]:
 
 
 def changed_records(results: Path) -> dict[Path, str]:
-    """A sentence for each file of `results` that is missing, or differs from its checksum; missing ones come first."""
-    sums = {results / name: digest for name, digest in read_sums(results).items()}
-    missing = {path: f"record {str(path)!r} is missing" for path in sums if not path.is_file()}
-    changed = {
-        path: f"record {str(path)!r} was changed: its checksum does not match {SUMS}"
-        for path, digest in sums.items()
-        if path not in missing and _sha256(path) != digest
-    }
+    """A sentence for each file of `results` that is missing or differs from its checksum; missing ones come first."""
+    missing, changed = {}, {}
+    for name, digest in read_sums(results).items():
+        path = results / name
+        try:
+            if not path.is_file():
+                missing[path] = f"record {str(path)!r} is missing"
+            elif _sha256(path) != digest:
+                changed[path] = f"record {str(path)!r} was changed: its checksum does not match {SUMS}"
+        except OSError as error:
+            changed[path] = f"record {str(path)!r} cannot be read ({error.strerror})"
     return missing | changed
 
 

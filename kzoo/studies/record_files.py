@@ -92,6 +92,8 @@ def read_records(directories: Sequence[Path] | None = None) -> RecordFiles:
     for directory in directories:
         try:
             changed |= changed_records(directory)
+            beside = changed_records(directory.parent)  # of `results`, if this is the directory of a study
+            changed |= {path: text for path, text in beside.items() if path.is_relative_to(directory)}
         except InputError as error:
             problems.append(str(error))
     problems += changed.values()

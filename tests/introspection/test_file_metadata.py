@@ -7,6 +7,11 @@ import pytest
 from kzoo.introspection.file_metadata import as_properties, from_properties, read_metadata, write_inside
 
 
+def test_labels_that_are_numbers(tmp_path):
+    write_inside(tmp_path / "net.tflite", {"schema_version": 1, "class_names": [0, 1]})
+    assert zipfile.ZipFile(tmp_path / "net.tflite").read("labels.txt") == b"0\n1\n"
+
+
 def test_labels_have_one_line_each(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(b"a network")

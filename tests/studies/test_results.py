@@ -327,6 +327,14 @@ def test_records_are_collected_without_paths_and_never_overwritten(made, keep):
     files = read_records([RESULTS])
     assert files.files == ()  # one was changed by hand, the other deleted
     assert files.problems[:2] == tuple(check_sums(RESULTS)[:2])
+    (problem, _) = read_records([RESULTS / "rescue"]).problems[1:]
+    assert problem == check_sums(RESULTS)[1]
+    changed = new[0].read_bytes()
+    new[0].unlink()
+    new[0].symlink_to(new[0].name)  # cannot be read, whoever tries it
+    assert any(str(new[0]) in problem for problem in read_records([RESULTS]).problems)
+    new[0].unlink()
+    new[0].write_bytes(changed)
     (RESULTS / "SHA256SUMS").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"checksums 'results/SHA256SUMS' cannot be read .*: restore them"):
         collect(RESCUE, RUNS, RESULTS)

@@ -248,6 +248,12 @@ def test_only_may_be_repeated(command, monkeypatch, made, keep):
     assert "wide, seed 0" in errors
     assert "third" not in errors
 
+    # A record that does not count is named once, before the runs.
+    path = keep(made(SMALL), Path("results/three"))
+    Path("results/SHA256SUMS").write_text(f"{64 * '0'}  {path.relative_to('results').as_posix()}\n")
+    code, _, errors = command("study", "run", "three", "--only", "small")
+    assert errors.count("was changed: its checksum does not match SHA256SUMS") == 1
+
     # A page that cannot be written does not hide that the runs failed.
     RUNS.joinpath("three.html").unlink()
     RUNS.joinpath("three.html").mkdir()
