@@ -12,7 +12,7 @@ from kzoo.models.registry import builder_defaults, builder_options, get_variant,
 from kzoo.recipes.contradictions import check_contradictions
 from kzoo.recipes.nested import value_of
 from kzoo.recipes.schema import Recipe
-from kzoo.search.space import FEW, Choice, Entry, IntRange, Key, Range
+from kzoo.search.space import Choice, Entry, IntRange, Key, Range
 
 NOT_VARIED = ("name", "schema_version")
 SETTINGS = ("optimizer", "schedule", "split", "early_stop")
@@ -71,11 +71,12 @@ class Space(Mapping[str, Entry]):
 
     def declare(self, hp: Any, *, grid: bool = False) -> None:
         """Declare all entries to keras-tuner's `hp`; defaults are the recipe's; with `grid`, ranges become choices."""
+        parents = {parent for conditions in self._conditions.values() for parent in conditions}
         for name, entry in self._entries.items():
             with contextlib.ExitStack() as scopes:
                 for parent, keys in self._conditions[name].items():
                     scopes.enter_context(hp.conditional_scope(parent, keys))
-                entry.declare(hp, name, self._default(name), grid)
+                entry.declare(hp, name, self._default(name), grid, exact=name in parents)
 
     def read_builder(self) -> None:
         """Check the model options and read the builder's defaults; unlike the other checks, this loads Keras.
@@ -203,13 +204,7 @@ def _wanted_keys(entry: Entry, wanted: Any) -> list[Key]:
                 raise
     if keys is None:
         keys = [entry.find(list(wanted) if isinstance(wanted, tuple) else wanted)]
-    if isinstance(entry, IntRange) or not isinstance(entry, Range):
-        return keys
-    if entry.step is not None:
-        if (
-            size := len(entry.grid())
-        ) > FEW:  # such a range is not a list of values: keras-tuner's steps are not rounded
-            raise InputError(f"{entry!r} has {size:,} values: a condition needs a range of at most {FEW:,}")
+    if isinstance(entry, IntRange) or not isinstance(entry, Range) or entry.step is not None:
         return keys
     if not set(keys) & set(entry.grid()):  # which the range has if the search is a grid
         raise InputError(f"no trial would get exactly {keys[0]!r} from {entry!r}: use a Choice, or a range with a step")

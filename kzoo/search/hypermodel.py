@@ -169,7 +169,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             name = getattr(self.model_function, "__qualname__", repr(self.model_function))
             raise InputError(
                 f"model function {name!r} raised {in_one_line(error)} (line {place.lineno} of {place.filename!r}) "
-                f"with its first values, {values}: a search learns from these calls what it can vary, so they must succeed"
+                f"with its first values, {values}: a search learns from these calls what it can vary, so they must "
+                "succeed"
             ) from error
 
     def recipe_of(self, hp: Any) -> Recipe:

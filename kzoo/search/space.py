@@ -91,7 +91,7 @@ class Choice:
         """Values that must all be valid."""
         return self.values
 
-    def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
+    def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False, exact: bool = False) -> Any:
         """Declare it to keras-tuner's `hp` under a name."""
         return hp.Choice(name, list(self.keys), default=default)
 
@@ -182,14 +182,15 @@ class Range:
                 numbers = np.where(np.abs(numbers) < 1e-9 * self.step, 0, numbers)  # not 5.6e-17, from rounding
         return list(dict.fromkeys(self.read(number) for number in numbers))
 
-    def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False) -> Any:
+    def declare(self, hp: Any, name: str, default: Any = None, grid: bool = False, exact: bool = False) -> Any:
         """Declare it to keras-tuner's `hp` under a name.
 
-        For a grid, and if it has few values, as a choice between them: keras-tuner's steps are not rounded, so it would
-        never try the last of 0.1, 0.2 ... 0.7, and its 0.1 + 2 * 0.1 would not meet the condition ``when`` 0.3.
+        For a grid, if it has few values, and if a condition depends on them (`exact`), as a choice between them:
+        keras-tuner's steps are not rounded, so it would never try the last of 0.1, 0.2 ... 0.7, and its 0.1 + 2 * 0.1
+        would not meet the condition ``when`` 0.3.
         """
         values = self.grid()
-        if grid or (self._number is float and self.step is not None and len(values) <= FEW):
+        if grid or (self._number is float and self.step is not None and (exact or len(values) <= FEW)):
             return hp.Choice(name, values, default=default if default in values else None)
         scale = "log" if self.log else "linear"
         add = hp.Float if self._number is float else hp.Int

@@ -170,6 +170,16 @@ def test_a_step_of_a_range_switches_another_field_on(tuner):
     assert "exhausted: all 9 configurations" in owner.record.reason
 
 
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_each_of_many_steps_can_meet_a_condition(tuner):
+    steps = Range(0.0, 0.3, step=0.0001)
+    assert len(steps.grid()) == 3001
+    space = {"label_smoothing": steps, "batch_size": Choice(10, 20, when={"label_smoothing": steps.grid()})}
+    owner = run(Search("steps", BASE, space, tuner=tuner, trials=12, baseline=False))
+    assert all("batch_size" in trial.values for trial in owner.record.trials)
+    assert len({trial.values["label_smoothing"] for trial in owner.record.trials}) > 6
+
+
 def test_values_that_make_the_same_recipe_are_one_configuration():
     for tuner in ("grid", "random"):
         owner = run(search_for("same", tuner), tuner)

@@ -72,6 +72,19 @@ def test_ten_steps_equal_pytorch(kind, fields, make):
     np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("kind", [RMSprop(), Adagrad()], ids=lambda value: value.kind)
+def test_small_gradients_are_not_lost_in_epsilon(kind, size):
+    """Chainer and PyTorch add epsilon to the root; Keras, to the number under it."""
+    optimizer = build_optimizer(Recipe("test/small", model="mlp", optimizer=kind).resolved())
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.convert_to_tensor(np.array([size], "float32"))], [variable])
+    mean = (1 - kind.rho) * size**2 if kind.kind == "rmsprop" else size**2
+    expected = -kind.learning_rate * size / (np.sqrt(mean) + kind.epsilon)
+    assert keras.ops.convert_to_numpy(variable)[0] == pytest.approx(expected, rel=0.5 if size < 1e-6 else 0.02)
+
+
 @pytest.mark.parametrize(
     "fields", [{"l2": 0.1}, {"lookahead": Lookahead(every=2)}, {"rate_multipliers": {"*": 0.5}}], ids=str
 )

@@ -15,7 +15,7 @@ from keras import ops
 from kzoo.errors import InputError, shown
 from kzoo.recipes import settings
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import Adagrad, AdamW, CustomOptimizer, Nesterov
+from kzoo.recipes.settings import Adagrad, AdamW, CustomOptimizer, Nesterov, RMSprop
 from kzoo.training.optimization.lookahead import SlowWeights
 from kzoo.training.optimization.multipliers import Multipliers
 from kzoo.training.optimization.muon import Muon
@@ -201,6 +201,8 @@ def _built_in(choice: Any, rate: Any, recipe: Recipe, steps: int) -> Any:
     options: dict[str, Any] = choice.model_dump(include=set(names))
     if isinstance(choice, Adagrad):
         options["initial_accumulator_value"] = 0.0
+    if isinstance(choice, Adagrad | RMSprop):
+        options["epsilon"] = choice.epsilon**2  # Keras adds it inside the root; PyTorch and Chainer, outside
     if isinstance(choice, Nesterov):
         options["nesterov"] = True
     return coupled(base)(
