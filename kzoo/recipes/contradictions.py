@@ -5,10 +5,13 @@ Recipes of runs that have begun are not checked.
 
 from __future__ import annotations
 
+from typing import Any
+
+from kzoo.data.augmentation.base import CustomAugmentation
 from kzoo.data.augmentation.spec import AlternatingFlip, Flip
 from kzoo.errors import InputError
 from kzoo.recipes.schema import Recipe
-from kzoo.recipes.settings import AdamW, CustomOptimizer, Muon, Plateau
+from kzoo.recipes.settings import CustomOptimizer, Muon, Plateau
 
 SGD_RATE, SGD_DECAY = 0.053, 2e-6
 """Muon's usual `sgd_rate` and `sgd_decay` per image of a batch (Jordan 2024, see `Muon`)."""
@@ -39,6 +42,11 @@ def check_contradictions(recipe: Recipe) -> None:
             )
 
 
+def _may_flip(change: Any) -> bool:
+    """Whether an augmentation can mirror an image; one of the user's own may do anything."""
+    return "flip" in change.kind or isinstance(change, CustomAugmentation)
+
+
 def surprises(recipe: Recipe) -> list[str]:
     """One sentence for each setting that is allowed, because a search can draw it, but probably not intended."""
     sentences = []
@@ -55,8 +63,15 @@ def surprises(recipe: Recipe) -> list[str]:
             f"optimizer.sgd_rate={optimizer.sgd_rate:g} is for batches of about {optimizer.sgd_rate / SGD_RATE:,.0f}, "
             f"not {batch}; {SGD_RATE * batch:.2g} is usual, and {SGD_DECAY * batch:.2g} for optimizer.sgd_decay"
         )
-    # AdamW, Muon and custom optimizers have a decay of their own.
-    decays = recipe.l1 or recipe.l2 or recipe.weight_decay or isinstance(optimizer, AdamW | Muon | CustomOptimizer)
+    if recipe.tta is not None and not any(_may_flip(change) for change in recipe.augmentation or ()):
+        sentences.append(
+            f"tta={recipe.tta!r} also tests mirrored images, which the network does not see in training: set tta=None "
+            "if a mirrored image can be of another class"
+        )
+    if recipe.initial_weights_partial and recipe.initial_weights is None:
+        sentences.append("initial_weights_partial changes nothing without initial_weights")
+    # Muon and custom optimizers have a decay of their own.
+    decays = recipe.l1 or recipe.l2 or recipe.weight_decay or isinstance(optimizer, Muon | CustomOptimizer)
     for name, multiplier in recipe.rate_multipliers.items():
         if multiplier.decay != 1 and not decays:
             sentences.append(

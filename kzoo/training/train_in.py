@@ -101,7 +101,7 @@ def train_in(directory: Path, recipe: Recipe, digest: str | None, model: keras.M
     except NotFinite as error:
         write_record(trainer, reason=str(error))
         raise
-    with interrupted_with(f"interrupted during the test; {str(directory)!r} can be resumed"):
+    with interrupted_with(f"interrupted after the last epoch; {str(directory)!r} can be resumed"):
         trainer.finish()
         write_record(trainer, reason=None, test=options.test)
     return Run(directory, model=model)

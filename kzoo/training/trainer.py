@@ -212,7 +212,7 @@ class Trainer:
         if self.start is not None and (first >= self.end or stopped):
             self.callbacks.on_train_begin()
             self.checkpointer.restore(self.start)
-            self.callbacks.end()  # the interruption may have come before it, and callbacks may change weights here
+            self.board.close()
         else:
             self.batches.position(first, step)
             if step:
@@ -232,7 +232,6 @@ class Trainer:
                     if self.bar is not None:
                         self.bar.close()
                     self.board.close()
-            self.callbacks.end()
 
     def _fit(self, first: int, end: int) -> None:
         with self.fixed.without_gradients(first):
@@ -247,16 +246,18 @@ class Trainer:
             )
 
     def finish(self) -> None:
-        """Write the final weights, then leave the best ones in the model."""
+        """End the callbacks and write the final weights, then leave the best ones in the model."""
+        self.callbacks.end()  # after a resume too: the interruption may have come before it, and it can change weights
         with averaged(self.view.optimizer):
             save_weights(self.stock, self.directory / "final.weights.h5")
         self.stock.set_weights(self.best.weights)
         save_weights(self.stock, self.directory / "best.weights.h5")
 
-    def _write_history(self, history: dict[str, list[float]]) -> None:
+    def _write_history(self, history: dict[str, list[float]], ended: bool) -> None:
         text = records.history_csv(history)
         write_text(self.directory / records.METRICS, text, locked=True)
-        self.board.write(history)
+        if ended:  # TensorBoard keeps what earlier processes wrote
+            self.board.write(history)
 
     def segments(self) -> list[dict[str, Any]]:
         """The parts of all processes so far; this process's part is the last."""

@@ -3,7 +3,7 @@
 import pytest
 
 from kzoo.errors import InputError
-from kzoo.recipes import Recipe
+from kzoo.recipes import Recipe, get_recipe
 from kzoo.recipes.contradictions import check_contradictions, surprises
 
 RECIPE = Recipe("a/b", model="vgg08", epochs=5, schedule={"kind": "cosine", "minimum": 1e-3})
@@ -67,4 +67,23 @@ def test_a_factor_on_a_decay_that_is_none():
     (sentence,) = surprises(idle)
     assert sentence.endswith("'*bias' has decay=0, which changes nothing, because l1, l2 and weight_decay are 0")
     for changes in ({"l2": 1e-4}, {"weight_decay": 0.1}, {"optimizer": "adamw"}):
-        assert surprises(idle.override(**changes)) == []
+        assert surprises(idle.override(**changes).resolved()) == []
+
+
+def test_mirrored_test_images_are_reported_where_no_image_was_mirrored_in_training():
+    fast = get_recipe("fast/cifar10-94")
+    assert surprises(fast.resolved()) == []
+    (sentence,) = surprises(fast.override(dataset="emnist").resolved())  # which drops the flips
+    assert sentence.startswith("tta='flip-shift' also tests mirrored images")
+    custom = {"augmentation": ["tests.recipes.test_contradictions:len"]}
+    assert surprises(fast.override(**custom)) == []
+
+
+def test_settings_that_change_nothing_are_reported():
+    assert surprises(RECIPE.override(initial_weights_partial=True)) == [
+        "initial_weights_partial changes nothing without initial_weights"
+    ]
+    half = {"rate_multipliers": {"*": {"decay": 0.5}}, "optimizer": "adamw"}
+    assert surprises(RECIPE.override(**half).resolved()) == []
+    (sentence,) = surprises(RECIPE.override(**half, weight_decay=0.0).resolved())
+    assert "which changes nothing" in sentence

@@ -66,7 +66,7 @@ def test_signals_write_a_checkpoint_and_end_the_run(name, request):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_the_test_says_that_the_run_can_be_resumed(number, monkeypatch):
+def test_a_signal_after_the_last_epoch_says_that_the_run_can_be_resumed(number, monkeypatch):
     write = train_in.write_record
 
     def interrupted(*args, **options):
@@ -76,7 +76,7 @@ def test_a_signal_during_the_test_says_that_the_run_can_be_resumed(number, monke
     before = signal.getsignal(number)
     with monkeypatch.context() as patched:
         patched.setattr(train_in, "write_record", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="interrupted during the test; 'run' can be resumed"):
+        with pytest.raises(KeyboardInterrupt, match="interrupted after the last epoch; 'run' can be resumed"):
             train(directory="run", epochs=1)
     assert signal.getsignal(number) is before
     assert not Path("run/result.json").exists()
@@ -91,6 +91,28 @@ def test_a_hangup_that_is_ignored_stays_ignored():
         assert train(directory="run", epochs=1, callbacks=[Signal(signal.SIGHUP)]).result.epochs == 1
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+class SignalAtSecondEpoch(Signal):
+    """Sends the signal after a step of the second epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if len(self.model.history.epoch) == 1:
+            super().on_train_batch_end(batch)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+def test_tensorboard_has_each_epoch_once():
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_multiplexer")
+    with pytest.raises(KeyboardInterrupt):
+        train(directory="run", epochs=3, callbacks=[SignalAtSecondEpoch(signal.SIGTERM)])
+    kzoo.resume("run", progress=False, callbacks=[SignalAtSecondEpoch(signal.SIGTERM)])
+    steps = []
+    for path in sorted(Path("run/tensorboard").glob("events*")):
+        events = accumulator.event_accumulator.EventAccumulator(str(path)).Reload()
+        if "epoch_loss" in events.Tags()["tensors"]:
+            steps += [event.step for event in events.Tensors("epoch_loss")]
+    assert steps == [1, 2, 3]
 
 
 class Overflow(keras.callbacks.Callback):

@@ -108,8 +108,8 @@ class Rate(keras.callbacks.Callback):
 class Log(keras.callbacks.Callback):
     """Keeps the history, epoch by epoch, and passes it on."""
 
-    def __init__(self, rate: Rate, write: Callable[[dict[str, list[float]]], None]) -> None:
-        """Call `write` with the whole history after every epoch."""
+    def __init__(self, rate: Rate, write: Callable[[dict[str, list[float]], bool], None]) -> None:
+        """Call `write` with the whole history after every epoch (and True) and at a resume (and False)."""
         super().__init__()
         self._rate = rate
         self.history: dict[str, list[float]] = {}
@@ -128,7 +128,7 @@ class Log(keras.callbacks.Callback):
         for key, value in entry.items():
             self.history.setdefault(key, []).append(value)
         self._before, self._start = 0.0, time.monotonic()
-        self._write(self.history)
+        self._write(self.history, True)
 
     def _seconds(self) -> float:
         return round(self._before + time.monotonic() - self._start, 3)
@@ -142,7 +142,7 @@ class Log(keras.callbacks.Callback):
         self.history = {k: list(v) for k, v in state["history"].items()}
         self._before, self._start = state["seconds"], time.monotonic()
         if self.history:
-            self._write(self.history)
+            self._write(self.history, False)
 
 
 class Best(keras.callbacks.Callback):
